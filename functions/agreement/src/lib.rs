@@ -1,0 +1,213 @@
+//! `GET` and `POST /v1/rebinds/{id}/agreement`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::crypto::Keys;
+use shared::domain::agreement::{self, AgreementText, ConsentId};
+use shared::domain::code::Code;
+use shared::domain::decide::{Act, SignedAgreement};
+use shared::domain::lang::Lang;
+use shared::domain::rebind::{Rebind, Sealed};
+use shared::domain::rejection::Rejection;
+use shared::domain::time::Timestamp;
+use shared::domain::usage::Usage;
+use shared::edge::body;
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::{Handler, Stop, not_found};
+use shared::edge::step::{KeyRule, Loaded, Step};
+use shared::ports::{KeyService, PortError};
+use shared::store::Store;
+use std::collections::BTreeSet;
+
+/// Shows the agreement and takes the signature.
+pub struct Agreement<K> {
+    store: Store,
+    keys: Keys<K>,
+}
+
+impl<K: KeyService> Handler for Agreement<K> {
+    fn route(&self, request: &Request) -> &'static str {
+        match (request.method.as_str(), request.segments().as_slice()) {
+            ("GET", ["v1", "rebinds", _, "agreement"]) => "GET /v1/rebinds/{id}/agreement",
+            ("POST", ["v1", "rebinds", _, "agreement"]) => "POST /v1/rebinds/{id}/agreement",
+            _ => "none",
+        }
+    }
+
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        match (self.route(request), request.segments().get(2)) {
+            ("GET /v1/rebinds/{id}/agreement", Some(id)) => self.show(request, id, now).await,
+            ("POST /v1/rebinds/{id}/agreement", Some(id)) => self.sign(request, id, now).await,
+            _ => not_found(),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.store.meter().take()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signature {
+    version: Option<String>,
+    sha256: Option<String>,
+    reading_token: Option<String>,
+    signed_name: Option<String>,
+    consents: Option<Vec<String>>,
+}
+
+impl<K: KeyService> Agreement<K> {
+    /// With this function's store and keys.
+    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+        Self { store, keys }
+    }
+
+    async fn show(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+        let lang = match request.query.get("lang") {
+            None => Lang::default(),
+            Some(text) => Lang::parse(text)
+                .ok_or_else(|| Rejection::new(Code::RequestMalformed).field("lang"))?,
+        };
+        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let id = step.rebind_id(id).await?;
+        let loaded = step.load(Some(&id)).await?;
+        step.decide(&loaded.merchant, Act::ReadAgreement)?;
+        let rebind = loaded.rebind()?;
+        let text = text(lang, rebind);
+        let reading_token = self
+            .keys
+            .reading_token(&about(&loaded, rebind, &text), now)
+            .await?;
+        let consents: Vec<Value> = text
+            .consents
+            .iter()
+            .map(|consent| json!({"id": consent.id.as_str(), "text": consent.text}))
+            .collect();
+        Ok(Reply::json(
+            200,
+            json!({
+                "version": text.version,
+                "lang": text.lang.as_str(),
+                "title": text.title,
+                "body_markdown": text.body_markdown,
+                "sha256": text.sha256,
+                "min_read_s": step.policy.agreement_min_read_s,
+                "consents": consents,
+                "reading_token": reading_token,
+            }),
+        ))
+    }
+
+    async fn sign(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+        let body = body::read::<Signature>(request)?;
+        let step = Step::begin(
+            &self.store,
+            &self.keys,
+            request,
+            now,
+            KeyRule::Optional(&body.canonical),
+        )
+        .await?;
+        let id = step.rebind_id(id).await?;
+        let signature = &body.fields;
+        let written = step
+            .one_write(
+                Some(&id),
+                200,
+                async |loaded| Ok(Act::SignAgreement(self.signed(loaded, signature).await?)),
+                async |loaded, _| Ok(Some(self.evidence(loaded, request, signature).await?)),
+            )
+            .await?;
+        Ok(written.1)
+    }
+
+    /// What was signed, compared with what was shown: the hash tells the language.
+    async fn signed(
+        &self,
+        loaded: &Loaded,
+        signature: &Signature,
+    ) -> Result<SignedAgreement, Stop> {
+        let rebind = loaded.rebind()?;
+        let sha256 = signature.sha256.as_deref().unwrap_or_default();
+        let shown = Lang::ALL
+            .iter()
+            .map(|lang| text(*lang, rebind))
+            .find(|text| text.sha256 == sha256);
+        let is_current = shown
+            .as_ref()
+            .is_some_and(|text| signature.version.as_deref() == Some(text.version));
+        let shown = shown.unwrap_or_else(|| text(Lang::default(), rebind));
+        let token = signature.reading_token.as_deref().unwrap_or_default();
+        let mut issued_at = None;
+        for lang in Lang::ALL {
+            let about = about(loaded, rebind, &text(*lang, rebind)).map(str::to_owned);
+            let about = about.each_ref().map(String::as_str);
+            issued_at = issued_at.or(self.keys.read_at(&about, token).await?);
+        }
+        let consents = signature.consents.clone().unwrap_or_default();
+        let given: BTreeSet<&str> = consents.iter().map(String::as_str).collect();
+        let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();
+        Ok(SignedAgreement {
+            version: shown.version.to_owned(),
+            lang: shown.lang.as_str(),
+            sha256: shown.sha256,
+            is_current,
+            issued_at,
+            signed_name: signature.signed_name.clone().unwrap_or_default(),
+            consents_complete: given == required,
+            consents: required.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    /// What proves the signature and is personal: sealed under the merchant's history key.
+    async fn evidence(
+        &self,
+        loaded: &Loaded,
+        request: &Request,
+        signature: &Signature,
+    ) -> Result<Sealed, Stop> {
+        /// Longer ones say nothing more.
+        const USER_AGENT_MAX_CHARS: usize = 200;
+        let profile = &loaded.merchant.profile;
+        let history_key = profile.history_key.as_ref();
+        let history_key = history_key.ok_or_else(|| {
+            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
+        })?;
+        let user_agent: String = request
+            .header("user-agent")
+            .unwrap_or_default()
+            .chars()
+            .take(USER_AGENT_MAX_CHARS)
+            .collect();
+        let evidence = json!({
+            "signed_name": signature.signed_name,
+            "session": loaded.session.0,
+            "address": request.source_ip,
+            "user_agent": user_agent,
+        });
+        Ok(self
+            .keys
+            .seal_personal(
+                profile.merchant_id.as_str(),
+                history_key,
+                &evidence.to_string(),
+            )
+            .await?)
+    }
+}
+
+fn text(lang: Lang, rebind: &Rebind) -> AgreementText {
+    agreement::text(lang, rebind.new_card.bank_name(), &rebind.new_card.last4)
+}
+
+/// What a reading token is about.
+fn about<'a>(loaded: &'a Loaded, rebind: &'a Rebind, text: &'a AgreementText) -> [&'a str; 4] {
+    [
+        loaded.merchant.profile.merchant_id.as_str(),
+        rebind.rebind_id.as_str(),
+        text.version,
+        &text.sha256,
+    ]
+}

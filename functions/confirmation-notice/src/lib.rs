@@ -1,0 +1,189 @@
+//! Fed by the table's stream: whoever a history event concerns is told.
+//!
+//! A notice is claimed by a conditional write, handed to SNS, and marked. Two deliveries of the same record meet at the
+//! claim; a function that dies between publish and mark is the one case in which a message is sent twice.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::crypto::Keys;
+use shared::domain::card::UNKNOWN_BANK;
+use shared::domain::event_kind::EventKind;
+use shared::domain::format::bins;
+use shared::domain::history::Event;
+use shared::domain::ids::MerchantId;
+use shared::domain::lang::Lang;
+use shared::domain::sms::{CardLabel, Sms, render};
+use shared::domain::time::Timestamp;
+use shared::domain::transition::{Notice, Recipient};
+use shared::ports::{KeyService, PortError, SendSms};
+use shared::store::Store;
+use shared::store::history::notice_of_keys;
+
+/// Tells people.
+pub struct ConfirmationNotice<K, M> {
+    store: Store,
+    keys: Keys<K>,
+    sms: M,
+}
+
+/// A batch of stream records, as far as it is used; other shapes read as empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct StreamEvent {
+    #[serde(rename = "Records")]
+    records: Vec<Value>,
+}
+
+/// Which records were not handled: the stream begins again at the lowest of them.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BatchReply {
+    #[serde(rename = "batchItemFailures")]
+    failures: Vec<Failure>,
+}
+
+/// One record.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    #[serde(rename = "itemIdentifier")]
+    sequence_number: String,
+}
+
+impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
+    /// With this function's store, keys and SMS.
+    pub const fn new(store: Store, keys: Keys<K>, sms: M) -> Self {
+        Self { store, keys, sms }
+    }
+
+    /// Handles a batch in order and stops at the first record that fails: all after it come again with it.
+    ///
+    /// A record of a shape that is not ours is skipped with a warning; it would be the same the next time. What is not
+    /// sent when the stream gives up is armed again by the clean-up.
+    pub async fn handle(&self, batch: StreamEvent, claimant: &str, wall: Timestamp) -> BatchReply {
+        for record in &batch.records {
+            let Some((merchant, seq)) = event_of(record) else {
+                tracing::warn!("a stream record that is no event was skipped");
+                continue;
+            };
+            if let Err(error) = self.notify(&merchant, seq, claimant, wall).await {
+                tracing::error!(
+                    event.seq = seq,
+                    notice.cause = error.to_string(),
+                    "a notice was not sent"
+                );
+                let Some(sequence_number) = record
+                    .pointer("/dynamodb/SequenceNumber")
+                    .and_then(Value::as_str)
+                else {
+                    continue;
+                };
+                return BatchReply {
+                    failures: vec![Failure {
+                        sequence_number: sequence_number.to_owned(),
+                    }],
+                };
+            }
+        }
+        BatchReply::default()
+    }
+
+    async fn notify(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        claimant: &str,
+        wall: Timestamp,
+    ) -> Result<(), PortError> {
+        let Some(event) = self
+            .store
+            .claim_notice(merchant, seq, claimant, wall)
+            .await?
+        else {
+            return Ok(());
+        };
+        match self.publish(&event, claimant).await {
+            Ok(sent) => {
+                tracing::info!(
+                    event.kind = event.kind.as_str(),
+                    notice.sms = sent,
+                    "notice"
+                );
+                Ok(())
+            }
+            Err(error) => {
+                self.store.release_notice(merchant, seq, claimant).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn publish(&self, event: &Event, claimant: &str) -> Result<usize, PortError> {
+        for (index, Notice { to, phone }) in event.notices.iter().enumerate() {
+            let text = self.text(event, *to).await?;
+            self.sms.send(phone, &text).await?;
+            let last = index + 1 == event.notices.len();
+            self.store
+                .mark_sent(&event.merchant_id, event.seq, *to, last, claimant)
+                .await?;
+        }
+        Ok(event.notices.len())
+    }
+
+    async fn text(&self, event: &Event, to: Recipient) -> Result<String, PortError> {
+        let unfit = |what: &str| PortError::Permanent("the event", format!("{what} is missing"));
+        let fact = |name: &str| event.data.get(name).and_then(Value::as_str);
+        let card = || -> Result<CardLabel<'_>, PortError> {
+            let bank_code = fact("bank_code").ok_or_else(|| unfit("bank_code"))?;
+            let bank_name = bins::bank_name(bank_code).unwrap_or(UNKNOWN_BANK.1);
+            Ok(CardLabel {
+                bank_code,
+                bank_name,
+                last4: fact("last4").ok_or_else(|| unfit("last4"))?,
+            })
+        };
+        let time = |name: &str| {
+            fact(name)
+                .and_then(Timestamp::parse_rfc3339)
+                .ok_or_else(|| unfit(name))
+        };
+        let freeze_code;
+        let sms = match (event.kind, to) {
+            (EventKind::Activated, Recipient::OnFile) => {
+                let rebind = fact("rebind_id").ok_or_else(|| unfit("rebind_id"))?;
+                freeze_code = self
+                    .keys
+                    .freeze_code(event.merchant_id.as_str(), rebind)
+                    .await?;
+                Sms::Activated {
+                    card: card()?,
+                    effective_at: time("effective_at")?,
+                    freeze_code: &freeze_code,
+                }
+            }
+            (EventKind::Activated, Recipient::Reserved) => Sms::ActivatedReserved {
+                card: card()?,
+                effective_at: time("effective_at")?,
+            },
+            (EventKind::Rejected, _) => Sms::Rejected { card: card()? },
+            (EventKind::CooldownEnded, _) => Sms::CooldownEnded,
+            (kind, _) => {
+                return Err(PortError::Permanent(
+                    "the event",
+                    format!("{kind} has no notice"),
+                ));
+            }
+        };
+        Ok(render(&sms, Lang::default()))
+    }
+}
+
+/// The event that a stream record is about.
+fn event_of(record: &Value) -> Option<(MerchantId, u64)> {
+    let key = |name: &str| {
+        record
+            .pointer("/dynamodb/Keys")?
+            .get(name)?
+            .get("S")?
+            .as_str()
+    };
+    notice_of_keys(key("pk")?, key("sk")?)
+}

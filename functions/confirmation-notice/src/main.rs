@@ -1,0 +1,22 @@
+//! The `confirmation-notice` function: wiring. What it does is in [`confirmation_notice`].
+
+use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::adapters::aws::Aws;
+use shared::adapters::logging;
+use shared::crypto::HashPurpose;
+use shared::edge::serve::wall_clock;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logging::init();
+    let aws = Aws::connect().await;
+    let keys = aws.keys()?;
+    keys.warm(&[HashPurpose::Freeze]).await?;
+    let notice = &ConfirmationNotice::new(aws.store()?, keys, aws.sms());
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
+        let handled = notice.handle(event.payload, &event.context.request_id, wall_clock());
+        Ok::<_, Error>(Box::pin(handled).await)
+    }))
+    .await
+}

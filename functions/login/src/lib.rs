@@ -1,0 +1,241 @@
+//! `POST /v1/sessions` and `DELETE /v1/sessions/current`.
+
+use serde::Deserialize;
+use serde_json::json;
+use shared::crypto::{self, HashPurpose, Keys, password};
+use shared::domain::code::Code;
+use shared::domain::login::{LoginRead, OpenedSession};
+use shared::domain::policy::Policy;
+use shared::domain::rejection::{FieldError, Rejection};
+use shared::domain::secret::Secret;
+use shared::domain::time::Timestamp;
+use shared::domain::usage::Usage;
+use shared::edge::body::{self, Nothing};
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::{Handler, Stop, not_found};
+use shared::edge::step::Rounds;
+use shared::edge::token::{self, token_text};
+use shared::edge::view;
+use shared::ports::{KeyService, LoginKeys, Logins, PortError};
+use shared::store::Store;
+
+/// Opens and ends sessions.
+pub struct Login<K> {
+    store: Store,
+    keys: Keys<K>,
+}
+
+const POLICY: &Policy = &Policy::CURRENT;
+/// Of a device's keyed hash: 132 bits are enough to tell an account's devices apart.
+const DEVICE_CHARS: usize = 22;
+
+impl<K: KeyService> Handler for Login<K> {
+    fn route(&self, request: &Request) -> &'static str {
+        match (request.method.as_str(), request.segments().as_slice()) {
+            ("POST", ["v1", "sessions"]) => "POST /v1/sessions",
+            ("DELETE", ["v1", "sessions", "current"]) => "DELETE /v1/sessions/current",
+            _ => "none",
+        }
+    }
+
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        match self.route(request) {
+            "POST /v1/sessions" => self.open(request, now).await,
+            "DELETE /v1/sessions/current" => self.close(request, now).await,
+            _ => not_found(),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.store.meter().take()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    account: Option<String>,
+    password: Option<Secret<String>>,
+    device_id: Option<String>,
+}
+
+impl<K: KeyService> Login<K> {
+    /// With this function's store and keys.
+    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+        Self { store, keys }
+    }
+
+    /// Read, count the try as a failure, compare, then open the session and take the failure back: three calls.
+    async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let Credentials {
+            account,
+            password,
+            device_id,
+        } = body::read(request)?.fields;
+        let (account, password, device_id) = all_given(account, password, device_id)?;
+        let keys = self
+            .login_keys(&account, &device_id, &request.source_ip)
+            .await?;
+        let counted = self.count(&keys, now).await?;
+        let kept = counted
+            .account
+            .as_ref()
+            .map(|account| account.password_hash.as_str());
+        if !password::is_right(&password, kept)? {
+            return Err(bad_credentials());
+        }
+        self.open_session(&keys, &counted, now).await
+    }
+
+    async fn login_keys(
+        &self,
+        account: &str,
+        device_id: &str,
+        source_ip: &str,
+    ) -> Result<LoginKeys, PortError> {
+        let mut device = self
+            .keys
+            .mac(HashPurpose::Device, &[account, device_id])
+            .await?
+            .0;
+        device.truncate(DEVICE_CHARS);
+        Ok(LoginKeys {
+            account: self.keys.mac(HashPurpose::Account, &[account]).await?.0,
+            device,
+            source: self.keys.mac(HashPurpose::Source, &[source_ip]).await?.0,
+        })
+    }
+
+    async fn count(&self, keys: &LoginKeys, now: Timestamp) -> Result<LoginRead, Stop> {
+        let mut rounds = Rounds::new();
+        loop {
+            let counted = self.store.read_login(keys).await?.count(POLICY, now)?;
+            match self.store.count_login(keys, &counted, now).await {
+                Ok(()) => return Ok(counted),
+                Err(error @ PortError::Conflict) => match rounds.again(error).await {
+                    Ok(()) => {}
+                    // So many tries at once that none can be counted: none may be compared either.
+                    Err(_) => {
+                        return Err(Rejection::new(Code::AuthThrottled)
+                            .not_counted()
+                            .retry_after(1)
+                            .into());
+                    }
+                },
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn open_session(
+        &self,
+        keys: &LoginKeys,
+        counted: &LoginRead,
+        now: Timestamp,
+    ) -> Result<Reply, Stop> {
+        let mut rounds = Rounds::new();
+        let mut cleared = Some(counted.clear(now));
+        let mut account = counted.account.clone().ok_or_else(bad_credentials)?;
+        loop {
+            let secret = crypto::token_secret()?;
+            let slot = account.next_slot % POLICY.sessions_max;
+            let token = token_text(&account.merchant_id, slot, secret.expose());
+            let opened = OpenedSession::plan(
+                &account,
+                &keys.device,
+                crypto::token_hash(&token),
+                POLICY,
+                now,
+            );
+            match self
+                .store
+                .open_session(keys, &account, &opened, cleared.as_ref(), now)
+                .await
+            {
+                Ok(()) => {
+                    return Ok(Reply::json(
+                        201,
+                        json!({
+                            "token": token,
+                            "expires_at": view::time(now.plus_s(POLICY.session_max_s)),
+                            "merchant": {
+                                "merchant_id": account.merchant_id.as_str(),
+                                "legal_name_masked": account.legal_name_masked,
+                                "entity_type": account.entity_type,
+                            },
+                            "notices": [],
+                        }),
+                    ));
+                }
+                Err(error @ PortError::Conflict) => {
+                    rounds.again(error).await?;
+                    // Another login moved on; the password must still be the one that was compared. The counted failure
+                    // stays then: taking it back could undo the count of somebody else's.
+                    cleared = None;
+                    let fresh = self.store.read_login(keys).await?.account;
+                    account = fresh
+                        .filter(|fresh| fresh.password_hash == account.password_hash)
+                        .ok_or_else(bad_credentials)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn close(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        body::read::<Nothing>(request)?;
+        let presented = token::presented(request)?;
+        let closed = self
+            .store
+            .close_session(
+                &presented.merchant_id,
+                presented.slot,
+                &presented.token_hash,
+            )
+            .await?;
+        match closed {
+            Some(session) if session.lives(POLICY, now) => Ok(Reply::no_content()),
+            _ => Err(token::dead().into()),
+        }
+    }
+}
+
+fn all_given(
+    account: Option<String>,
+    password: Option<Secret<String>>,
+    device_id: Option<String>,
+) -> Result<(String, Secret<String>, String), Rejection> {
+    let given = (
+        account.filter(|text| !text.is_empty()),
+        password.filter(|text| !text.expose().is_empty()),
+        device_id.filter(|text| !text.is_empty()),
+    );
+    if let (Some(account), Some(password), Some(device_id)) = given {
+        return Ok((account, password, device_id));
+    }
+    let missing = [
+        ("account", given.0.is_none()),
+        ("password", given.1.is_none()),
+        ("device_id", given.2.is_none()),
+    ];
+    let errors = missing.into_iter().filter(|(_, missing)| *missing);
+    let errors: Vec<FieldError> = errors
+        .map(|(field, _)| FieldError {
+            field,
+            code: Code::RequestMalformed,
+        })
+        .collect();
+    Err(Rejection {
+        errors,
+        ..Rejection::new(Code::RequestMalformed)
+    })
+}
+
+fn bad_credentials() -> Stop {
+    let refusal = Rejection {
+        counts_toward_limit: Some(true),
+        ..Rejection::new(Code::AuthBadCredentials)
+    };
+    refusal.into()
+}

@@ -1,0 +1,212 @@
+//! `POST /v1/rebinds`, `GET /v1/rebinds`, `GET /v1/rebinds/{id}`, `POST /v1/rebinds/{id}/cancel`.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::crypto::{self, HashPurpose, Keys};
+use shared::domain::card::CardType;
+use shared::domain::code::Code;
+use shared::domain::decide::{Act, CardFacts, Create};
+use shared::domain::format::card_number::CardNumber;
+use shared::domain::format::phone::Phone;
+use shared::domain::format::{bins, name};
+use shared::domain::ids::RebindId;
+use shared::domain::rebind::{Purpose, Reason};
+use shared::domain::rejection::Rejection;
+use shared::domain::secret::Secret;
+use shared::domain::time::Timestamp;
+use shared::domain::usage::Usage;
+use shared::edge::body::{self, Nothing};
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::{Handler, Stop, not_found};
+use shared::edge::step::{KeyRule, Step, nothing_to_seal};
+use shared::edge::view;
+use shared::ports::{DataKey, KeyService, ListRebinds};
+use shared::store::Store;
+
+/// Begins, shows and cancels rebinds.
+pub struct RebindRequest<K> {
+    store: Store,
+    keys: Keys<K>,
+}
+
+/// Rebinds a page.
+const PAGE: u8 = 20;
+
+impl<K: KeyService> Handler for RebindRequest<K> {
+    fn route(&self, request: &Request) -> &'static str {
+        match (request.method.as_str(), request.segments().as_slice()) {
+            ("POST", ["v1", "rebinds"]) => "POST /v1/rebinds",
+            ("GET", ["v1", "rebinds"]) => "GET /v1/rebinds",
+            ("GET", ["v1", "rebinds", _]) => "GET /v1/rebinds/{id}",
+            ("POST", ["v1", "rebinds", _, "cancel"]) => "POST /v1/rebinds/{id}/cancel",
+            _ => "none",
+        }
+    }
+
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        match (self.route(request), request.segments().get(2)) {
+            ("POST /v1/rebinds", _) => self.create(request, now).await,
+            ("GET /v1/rebinds", _) => self.list(request, now).await,
+            ("GET /v1/rebinds/{id}", Some(id)) => self.show(request, id, now).await,
+            ("POST /v1/rebinds/{id}/cancel", Some(id)) => self.cancel(request, id, now).await,
+            _ => not_found(),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.store.meter().take()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewRebind {
+    card_number: Option<Secret<String>>,
+    holder_name: Option<String>,
+    reserved_phone: Option<String>,
+    reason: Option<String>,
+    activate: Option<bool>,
+}
+
+impl<K: KeyService> RebindRequest<K> {
+    /// With this function's store and keys.
+    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+        Self { store, keys }
+    }
+
+    async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let body = body::read::<NewRebind>(request)?;
+        let step = Step::begin(
+            &self.store,
+            &self.keys,
+            request,
+            now,
+            KeyRule::Required(&body.canonical),
+        )
+        .await?;
+        let NewRebind {
+            card_number,
+            holder_name,
+            reserved_phone,
+            reason,
+            activate,
+        } = body.fields;
+        if activate == Some(false) {
+            return Err(Rejection::new(Code::RequestMalformed)
+                .field("activate")
+                .into());
+        }
+        let number = CardNumber::parse(card_number.as_ref().map_or("", |number| number.expose()));
+        let create = Create {
+            card: match &number {
+                Ok(number) => Ok(self.facts(number).await?),
+                Err(code) => Err(*code),
+            },
+            holder_name: name::fold(&holder_name.unwrap_or_default()),
+            reserved_phone: Phone::parse(&reserved_phone.unwrap_or_default())
+                .map(|phone| phone.e164().to_owned()),
+            reason: reason.as_deref().and_then(Reason::parse),
+            purpose: Purpose::Activate,
+            rebind_random: crypto::random()?,
+            card_random: crypto::random()?,
+        };
+        let written = step
+            .one_write(
+                None,
+                201,
+                async |_| Ok(Act::Create(Box::new(create.clone()))),
+                async |loaded, transition| {
+                    // Only a rebind that is allowed costs a call to the key service.
+                    if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
+                        let merchant = loaded.merchant.profile.merchant_id.as_str();
+                        let context = [
+                            ("merchant_id", merchant),
+                            ("card_id", rebind.new_card.card_id.as_str()),
+                        ];
+                        rebind.sealed_number = Some(
+                            self.keys
+                                .seal(DataKey::Card, &context, number.expose())
+                                .await?,
+                        );
+                    }
+                    Ok(None)
+                },
+            )
+            .await?;
+        Ok(written.1)
+    }
+
+    async fn facts(&self, number: &CardNumber) -> Result<CardFacts, Stop> {
+        let bin = bins::lookup(number);
+        Ok(CardFacts {
+            bank_code: bin.map(|bin| bin.bank_code.to_owned()),
+            card_type: bin.map_or(CardType::Unknown, |bin| bin.kind.into()),
+            last4: number.last4().to_owned(),
+            fingerprint: self.keys.mac(HashPurpose::Card, &[number.expose()]).await?,
+        })
+    }
+
+    async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let before = cursor(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let loaded = step.load(None).await?;
+        let merchant = &loaded.merchant;
+        // One more than a page tells whether there is another.
+        let mut rebinds = self
+            .store
+            .list(&merchant.profile.merchant_id, before, PAGE + 1)
+            .await?;
+        let more = rebinds.len() > usize::from(PAGE);
+        rebinds.truncate(usize::from(PAGE));
+        let last = rebinds
+            .last()
+            .filter(|_| more)
+            .map(|rebind| format!("{:06x}", rebind.rebind_id.number()));
+        let items: Vec<Value> = rebinds
+            .iter()
+            .map(|rebind| view::rebind(merchant, rebind, step.policy, now))
+            .collect();
+        Ok(Reply::json(
+            200,
+            json!({"items": items, "next_cursor": last}),
+        ))
+    }
+
+    async fn show(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let id = step.rebind_id(id).await?;
+        let loaded = step.load_shown(&id).await?;
+        let shown = loaded.merchant.rebind.as_ref();
+        let shown = shown.map(|rebind| view::rebind(&loaded.merchant, rebind, step.policy, now));
+        shown.map_or_else(not_found, |shown| Ok(Reply::json(200, shown)))
+    }
+
+    async fn cancel(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+        let body = body::read::<Nothing>(request)?;
+        let step = Step::begin(
+            &self.store,
+            &self.keys,
+            request,
+            now,
+            KeyRule::Optional(&body.canonical),
+        )
+        .await?;
+        let id = step.rebind_id(id).await?;
+        let written = step
+            .one_write(Some(&id), 200, async |_| Ok(Act::Cancel), nothing_to_seal)
+            .await?;
+        Ok(written.1)
+    }
+}
+
+/// A cursor is the number of the last rebind shown, in hex.
+fn cursor(request: &Request) -> Result<Option<u32>, Rejection> {
+    match request.query.get("cursor") {
+        None => Ok(None),
+        Some(text) => match u32::from_str_radix(text, 16) {
+            Ok(number) if (1..=RebindId::NUMBER_MAX).contains(&number) => Ok(Some(number)),
+            _ => Err(Rejection::new(Code::RequestMalformed).field("cursor")),
+        },
+    }
+}

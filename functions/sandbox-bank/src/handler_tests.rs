@@ -1,0 +1,818 @@
+//! The bank over a real DynamoDB API (dynoxide behind the real SDK), asked as its callers ask it.
+
+use super::*;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_dynamodb::{Client, Config};
+use serde_json::{Value, json};
+use shared::adapters::bank::sandbox::{card_item, person_items};
+use shared::adapters::bank::signature::{is_reply, sign_request};
+use shared::adapters::bank::{BankClient, QueryReply, Reply};
+use shared::domain::format::{PersonName, ResidentId};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const TABLE: &str = "bank";
+const NAME: &str = "测试商户一";
+const ID: &str = "110105196302111073";
+/// Not listed, with a right check digit.
+const UNLISTED: &str = "6222020000008000010";
+const OTHER_UNLISTED: &str = "6222020000008000028";
+
+fn key() -> BankKey {
+    BankKey::from_secret_text(&"k".repeat(64)).unwrap()
+}
+
+async fn dynamodb() -> Client {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let db = dynoxide::Database::memory().unwrap();
+    tokio::spawn(dynoxide::server::serve_on(listener, db));
+    let client = Client::from_conf(
+        Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .endpoint_url(url)
+            .build(),
+    );
+    let mut create = client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest);
+    for (name, key_type) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+        let key = KeySchemaElement::builder().attribute_name(name);
+        let attribute = AttributeDefinition::builder().attribute_name(name);
+        let attribute = attribute.attribute_type(ScalarAttributeType::S);
+        create = create
+            .key_schema(key.key_type(key_type).build().unwrap())
+            .attribute_definitions(attribute.build().unwrap());
+    }
+    create.send().await.unwrap();
+    client
+}
+
+struct Sandbox {
+    bank: Bank,
+    client: Client,
+}
+
+impl Sandbox {
+    /// A bank that knows one person.
+    async fn new() -> Self {
+        let client = dynamodb().await;
+        let store = Store::new(client.clone(), TABLE.to_owned());
+        let bank = Bank::new(Book::sandbox().unwrap(), key(), store);
+        let sandbox = Self { bank, client };
+        for item in person_items(NAME, ID) {
+            sandbox.put(item).await;
+        }
+        sandbox
+    }
+
+    async fn put(&self, item: shared::adapters::bank::sandbox::Item) {
+        let put = self.client.put_item().table_name(TABLE);
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// A signed request; the reply's signature is checked.
+    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let body = body.to_string();
+        let event = signed(path, path, &now(), &body);
+        let request_signature = event.headers[SIGNATURE_HEADER].clone();
+        let reply = self.bank.handle(&event).await.unwrap();
+        assert!(is_reply(
+            &key(),
+            &request_signature,
+            reply.status_code,
+            reply.headers.get(SIGNATURE_HEADER).map(String::as_str),
+            reply.body.as_bytes()
+        ));
+        let body = serde_json::from_str(&reply.body).unwrap_or(Value::String(reply.body));
+        (reply.status_code, body)
+    }
+
+    async fn check(&self, serial: &str, card_number: &str) -> Value {
+        let (status, body) = self.post("/check", check_body(serial, card_number)).await;
+        assert_eq!(status, 200);
+        assert!(body.is_string() || body["serial"] == serial);
+        body
+    }
+
+    async fn transfer(&self, serial: &str, card_number: &str, name: &str) -> Value {
+        let body = transfer_body(serial, card_number, name);
+        let (status, body) = self.post("/transfer", body).await;
+        assert_eq!((status, &body["serial"]), (200, &json!(serial)));
+        body
+    }
+
+    async fn query(&self, path: &str, serial: &str) -> Value {
+        let (status, body) = self.post(path, json!({ "serial": serial })).await;
+        assert_eq!(status, 200);
+        body
+    }
+
+    /// Unsigned, as a tester asks.
+    async fn statement(&self, card_number: &str) -> Vec<Value> {
+        let body = json!({ "card_number": card_number }).to_string();
+        let reply = self
+            .bank
+            .handle(&unsigned("/statement", &body))
+            .await
+            .unwrap();
+        assert_eq!(reply.status_code, 200);
+        let mut body: Value = serde_json::from_str(&reply.body).unwrap();
+        serde_json::from_value(body["transfers"].take()).unwrap()
+    }
+}
+
+fn now() -> String {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since_epoch.as_secs().to_string()
+}
+
+fn unsigned(path: &str, body: &str) -> Request {
+    Request {
+        method: "POST".to_owned(),
+        path: path.to_owned(),
+        body: Some(body.as_bytes().to_vec()),
+        ..Request::default()
+    }
+}
+
+fn signed(path: &str, signed_path: &str, time: &str, body: &str) -> Request {
+    let signature = sign_request(&key(), signed_path, time, body.as_bytes());
+    let mut request = unsigned(path, body);
+    request
+        .headers
+        .insert(TIME_HEADER.to_owned(), time.to_owned());
+    request
+        .headers
+        .insert(SIGNATURE_HEADER.to_owned(), signature);
+    request
+}
+
+fn check_body(serial: &str, card_number: &str) -> Value {
+    json!({
+        "serial": serial, "card_number": card_number, "holder_name": NAME, "id_number": ID,
+        "phone": "+8613900000001",
+    })
+}
+
+fn transfer_body(serial: &str, card_number: &str, name: &str) -> Value {
+    json!({
+        "serial": serial, "card_number": card_number, "holder_name": name, "amount_fen": 1,
+        "descriptor": format!("REBIND {serial}"), "check_name": true,
+    })
+}
+
+/// The cards of the file, each with its word.
+fn cards() -> Vec<(String, String)> {
+    let file: Value =
+        serde_json::from_str(include_str!("../../../shared/data/sandbox.json")).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let cards = file["cards"].as_array().unwrap().iter();
+    cards
+        .map(|card| (text(&card["card_number"]), text(&card["outcome"])))
+        .collect()
+}
+
+fn card(outcome: &str) -> String {
+    let card = cards().into_iter().find(|(_, word)| word == outcome);
+    card.unwrap().0
+}
+
+#[tokio::test]
+async fn every_card_answers_as_the_file_says() {
+    let sandbox = Sandbox::new().await;
+    for (index, (number, word)) in cards().into_iter().enumerate() {
+        let serial = format!("rbd_{index}-1");
+        let expected = match word.as_str() {
+            "slow" | "match_transfer_returned" | "match_transfer_pending" => "match",
+            "deposit_returned" => "issuer_unsupported",
+            "busy_once" => "busy",
+            "reply_lost" => {
+                let event = signed(
+                    "/check",
+                    "/check",
+                    &now(),
+                    &check_body(&serial, &number).to_string(),
+                );
+                assert!(sandbox.bank.handle(&event).await.is_err());
+                // Asked again or queried, the answer that was lost is there.
+                assert_eq!(
+                    sandbox.query("/check/query", &serial).await["outcome"],
+                    "match"
+                );
+                assert_eq!(sandbox.check(&serial, &number).await["outcome"], "match");
+                continue;
+            }
+            "garbage" => {
+                assert!(sandbox.check(&serial, &number).await.is_string());
+                assert!(sandbox.check(&serial, &number).await.is_string());
+                assert!(sandbox.query("/check/query", &serial).await.is_string());
+                continue;
+            }
+            plain => plain,
+        };
+        let started = Instant::now();
+        assert_eq!(
+            sandbox.check(&serial, &number).await["outcome"],
+            expected,
+            "{word}"
+        );
+        let is_slow = started.elapsed() >= Duration::from_millis(1_500);
+        assert_eq!(is_slow, word == "slow", "{word}");
+        let queried = sandbox.query("/check/query", &serial).await;
+        assert_eq!(
+            queried,
+            json!({ "serial": serial, "outcome": expected }),
+            "{word}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_card_that_is_not_listed_matches_for_one_known_person_with_a_mobile() {
+    let sandbox = Sandbox::new().await;
+    sandbox
+        .put(person_items("另一人", "110105196603121144")[0].clone())
+        .await;
+    let cases = [
+        ("holder_name", NAME, "match"),
+        ("holder_name", " 测试商户一 ", "match"),
+        ("holder_name", "测试商户二", "mismatch"),
+        ("holder_name", "另一人", "mismatch"),
+        ("id_number", "110105196603121144", "mismatch"),
+        ("phone", "+8619900000001", "match"),
+        ("phone", "13900000001", "match"),
+        ("phone", "+861012345678", "mismatch"),
+        ("phone", "+8521390000", "mismatch"),
+        ("card_number", OTHER_UNLISTED, "match"),
+        ("card_number", "6222020000008000011", "malformed"),
+        ("card_number", "62220200", "malformed"),
+        ("card_number", "", "malformed"),
+        ("holder_name", "", "malformed"),
+        ("id_number", "", "malformed"),
+    ];
+    for (index, (field, value, expected)) in cases.into_iter().enumerate() {
+        let mut body = check_body(&format!("rbd_{index}-1"), UNLISTED);
+        body[field] = json!(value);
+        let (status, answer) = sandbox.post("/check", body).await;
+        assert_eq!(
+            (status, &answer["outcome"]),
+            (200, &json!(expected)),
+            "{field} {value}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn busy_once_is_busy_once_in_each_rebind() {
+    let sandbox = Sandbox::new().await;
+    let card = card("busy_once");
+    // Busy decides nothing: the same serial is asked anew, and then it is decided for ever.
+    assert_eq!(sandbox.check("rbd_a-1", &card).await["outcome"], "busy");
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_a-1").await["outcome"],
+        "busy"
+    );
+    assert_eq!(sandbox.check("rbd_a-1", &card).await["outcome"], "match");
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_a-1").await["outcome"],
+        "match"
+    );
+    assert_eq!(sandbox.check("rbd_a-1", &card).await["outcome"], "match");
+    // A further serial of the rebind is not its first call either; another rebind's is.
+    assert_eq!(sandbox.check("rbd_a-2", &card).await["outcome"], "match");
+    assert_eq!(sandbox.check("rbd_b-1", &card).await["outcome"], "busy");
+    assert_eq!(sandbox.check("rbd_b-2", &card).await["outcome"], "match");
+    // What is always busy stays so, and is asked anew each time.
+    for _ in 0..3 {
+        assert_eq!(
+            sandbox.check("rbd_c-1", &self::card("busy")).await["outcome"],
+            "busy"
+        );
+        assert_eq!(
+            sandbox.check("rbd_d-1", &self::card("quota")).await["outcome"],
+            "quota"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_serial_is_one_question_for_ever() {
+    let sandbox = Sandbox::new().await;
+    let (matches, busy) = (card("match"), card("busy"));
+    assert_eq!(sandbox.check("rbd_a-1", &matches).await["outcome"], "match");
+    // The order of members and white space are not part of the question.
+    let reordered = format!(
+        r#"{{ "phone":"+8613900000001", "id_number":"{ID}", "holder_name":"{NAME}",
+            "card_number":"{matches}", "serial":"rbd_a-1" }}"#
+    );
+    let reply = sandbox
+        .bank
+        .handle(&signed("/check", "/check", &now(), &reordered))
+        .await;
+    assert_eq!(reply.unwrap().status_code, 200);
+    // Anything else under the serial is refused, and changes nothing.
+    let conflict = (409, json!({ "error": "serial_conflict" }));
+    assert_eq!(
+        sandbox.post("/check", check_body("rbd_a-1", &busy)).await,
+        conflict
+    );
+    let transfer = transfer_body("rbd_a-1", &matches, NAME);
+    assert_eq!(sandbox.post("/transfer", transfer).await, conflict);
+    assert!(sandbox.statement(&matches).await.is_empty());
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_a-1").await["outcome"],
+        "match"
+    );
+    // Also while nothing is decided.
+    assert_eq!(sandbox.check("rbd_b-1", &busy).await["outcome"], "busy");
+    assert_eq!(
+        sandbox
+            .post("/check", check_body("rbd_b-1", &matches))
+            .await,
+        conflict
+    );
+    // A transfer's serial is no check's.
+    sandbox.transfer("rbd_c-1", &matches, NAME).await;
+    assert_eq!(
+        sandbox
+            .post("/check", check_body("rbd_c-1", &matches))
+            .await,
+        conflict
+    );
+    let other_amount = json!({ "amount_fen": 2 });
+    let mut body = transfer_body("rbd_c-1", &matches, NAME);
+    body["amount_fen"] = other_amount["amount_fen"].clone();
+    assert_eq!(sandbox.post("/transfer", body).await, conflict);
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_c-1").await["outcome"],
+        "unknown_serial"
+    );
+    assert_eq!(
+        sandbox.query("/transfer/query", "rbd_a-1").await["status"],
+        "unknown_serial"
+    );
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_z-1").await["outcome"],
+        "unknown_serial"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_serial_sent_many_times_at_once_has_one_effect_and_one_answer() {
+    let sandbox = Arc::new(Sandbox::new().await);
+    let (pays, once) = (card("match"), card("busy_once"));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..32 {
+        let (sandbox, pays, once) = (Arc::clone(&sandbox), pays.clone(), once.clone());
+        tasks.spawn(async move {
+            let transfer = sandbox.transfer("rbd_a-1", &pays, NAME).await;
+            let check = sandbox.check("rbd_b-1", &once).await;
+            (transfer["status"].clone(), check["outcome"].clone())
+        });
+    }
+    let answers = tasks.join_all().await;
+    assert!(answers.iter().all(|(status, _)| *status == "succeeded"));
+    assert_eq!(sandbox.statement(&pays).await.len(), 1);
+    // One call was the first of its rebind; whoever came later has a match, and that stands.
+    assert!(
+        answers
+            .iter()
+            .filter(|(_, outcome)| *outcome == "busy")
+            .count()
+            <= 1
+    );
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_b-1").await["outcome"],
+        "match"
+    );
+}
+
+#[tokio::test]
+async fn transfers_do_as_their_card_says() {
+    let sandbox = Sandbox::new().await;
+    let returned = json!({ "serial": "t-0", "status": "returned", "reason": "account_unusable" });
+    for (word, status) in [
+        ("match", "succeeded"),
+        ("not_enabled", "succeeded"),
+        ("issuer_unsupported", "succeeded"),
+        ("match_transfer_pending", "pending"),
+    ] {
+        let answer = sandbox
+            .transfer(&format!("t-{word}"), &card(word), NAME)
+            .await;
+        assert_eq!(
+            answer,
+            json!({ "serial": format!("t-{word}"), "status": status })
+        );
+    }
+    for word in [
+        "match_transfer_returned",
+        "deposit_returned",
+        "blocked",
+        "class_ii",
+    ] {
+        let mut answer = sandbox
+            .transfer(&format!("t-{word}"), &card(word), NAME)
+            .await;
+        answer["serial"] = json!("t-0");
+        assert_eq!(answer, returned, "{word}");
+    }
+    // Pending until it was queried twice; neither a repeat nor a look at the statement is a query.
+    let pending = card("match_transfer_pending");
+    let serial = "t-match_transfer_pending";
+    for _ in 0..3 {
+        assert_eq!(
+            sandbox.transfer(serial, &pending, NAME).await["status"],
+            "pending"
+        );
+        assert_eq!(sandbox.statement(&pending).await[0]["status"], "pending");
+    }
+    for expected in ["pending", "succeeded", "succeeded"] {
+        assert_eq!(
+            sandbox.query("/transfer/query", serial).await["status"],
+            expected
+        );
+    }
+    assert_eq!(
+        sandbox.transfer(serial, &pending, NAME).await["status"],
+        "succeeded"
+    );
+    assert_eq!(sandbox.statement(&pending).await[0]["status"], "succeeded");
+    let answer = sandbox.query("/transfer/query", "t-deposit_returned").await;
+    assert_eq!(
+        (&answer["status"], &answer["reason"]),
+        (&json!("returned"), &json!("account_unusable"))
+    );
+}
+
+#[tokio::test]
+async fn a_transfer_to_another_persons_card_comes_back_when_the_name_is_checked() {
+    let sandbox = Sandbox::new().await;
+    let name_mismatch =
+        |serial: &str| json!({ "serial": serial, "status": "returned", "reason": "name_mismatch" });
+    let not_enabled = card("not_enabled");
+    // Nobody of this name exists.
+    assert_eq!(
+        sandbox.transfer("n-1", &not_enabled, "无名氏").await,
+        name_mismatch("n-1")
+    );
+    let mut unchecked = transfer_body("n-2", &not_enabled, "无名氏");
+    unchecked["check_name"] = json!(false);
+    assert_eq!(
+        sandbox.post("/transfer", unchecked).await.1["status"],
+        "succeeded"
+    );
+    // A mule's card: the bank cannot check it, and the deposit betrays it.
+    for item in person_items("骡子", "110105196603121144") {
+        sandbox.put(item).await;
+    }
+    sandbox
+        .put(card_item(&key(), UNLISTED, "not_enabled", "骡子"))
+        .await;
+    assert_eq!(
+        sandbox.check("n-3", UNLISTED).await["outcome"],
+        "not_enabled"
+    );
+    assert_eq!(
+        sandbox.transfer("n-4", UNLISTED, NAME).await,
+        name_mismatch("n-4")
+    );
+    assert_eq!(
+        sandbox.transfer("n-5", UNLISTED, "骡子").await["status"],
+        "succeeded"
+    );
+    // And a card that the bank can check, but is another's, does not match.
+    sandbox
+        .put(card_item(&key(), OTHER_UNLISTED, "match", "骡子"))
+        .await;
+    assert_eq!(
+        sandbox.check("n-6", OTHER_UNLISTED).await["outcome"],
+        "mismatch"
+    );
+}
+
+#[tokio::test]
+async fn the_statement_shows_what_reached_a_card_newest_first() {
+    let sandbox = Sandbox::new().await;
+    let (card_number, other) = (card("not_enabled"), card("match"));
+    assert!(sandbox.statement(&card_number).await.is_empty());
+    for serial in ["s-1", "s-2"] {
+        sandbox.transfer(serial, &card_number, NAME).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    sandbox.transfer("s-3", &other, NAME).await;
+    let line = |serial: &str| {
+        json!({
+            "serial": serial, "amount_fen": 1, "descriptor": format!("REBIND {serial}"),
+            "status": "succeeded",
+        })
+    };
+    assert_eq!(
+        sandbox.statement(&card_number).await,
+        [line("s-2"), line("s-1")]
+    );
+    assert_eq!(sandbox.statement(&other).await, [line("s-3")]);
+}
+
+#[tokio::test]
+async fn only_signed_requests_are_heard() {
+    let sandbox = Sandbox::new().await;
+    let card = card("match");
+    let body = check_body("rbd_a-1", &card).to_string();
+    let stale = (now().parse::<u64>().unwrap() - 301).to_string();
+    let stranger = {
+        let mut event = signed("/check", "/check", &now(), &body);
+        let other = BankKey::from_secret_text(&"x".repeat(64)).unwrap();
+        let time = event.headers[TIME_HEADER].clone();
+        let signature = sign_request(&other, "/check", &time, body.as_bytes());
+        event.headers.insert(SIGNATURE_HEADER.to_owned(), signature);
+        event
+    };
+    let changed_body = {
+        let mut event = signed("/check", "/check", &now(), &body);
+        event.body = Some(body.replace("0001\"", "0002\"").into_bytes());
+        event
+    };
+    let refused = [
+        unsigned("/check", &body),
+        unsigned("/check/query", "{}"),
+        unsigned("/transfer", "{}"),
+        unsigned("/transfer/query", "{}"),
+        signed("/check", "/check", &stale, &body),
+        // Signed for another operation: a check shown as a query, a stage made part of what is signed.
+        signed("/check", "/check/query", &now(), &body),
+        signed("/check", "/transfer", &now(), &body),
+        signed("/prod/check", "/prod/check", &now(), &body),
+        stranger,
+        changed_body,
+    ];
+    for (index, event) in refused.into_iter().enumerate() {
+        let reply = sandbox.bank.handle(&event).await.unwrap();
+        assert_eq!(
+            (reply.status_code, reply.body.as_str()),
+            (401, r#"{"error":"signature"}"#),
+            "{index}"
+        );
+    }
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_a-1").await["outcome"],
+        "unknown_serial"
+    );
+    // Whatever stands before the protocol's path.
+    let event = signed("/prod/bank/check", "/check", &now(), &body);
+    let again = signed("/check", "/check", &now(), &body);
+    for event in [event, again] {
+        let reply = sandbox.bank.handle(&event).await.unwrap();
+        assert_eq!(
+            (reply.status_code, reply.body.contains("match")),
+            (200, true)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_of_the_protocol_is_refused_and_leaves_nothing() {
+    let sandbox = Sandbox::new().await;
+    let good = check_body("rbd_a-1", UNLISTED);
+    let with = |field: &str, value: Value| {
+        let mut body = good.clone();
+        body[field] = value;
+        body.to_string()
+    };
+    let mut without_phone = good.clone();
+    without_phone.as_object_mut().unwrap().remove("phone");
+    let mut no_amount = transfer_body("t-1", UNLISTED, NAME);
+    no_amount["amount_fen"] = json!(0);
+    let mut negative = transfer_body("t-1", UNLISTED, NAME);
+    negative["amount_fen"] = json!(-1);
+    let mut long = transfer_body("t-1", UNLISTED, NAME);
+    long["descriptor"] = json!("x".repeat(65));
+    let cases = [
+        ("/check", String::new(), 400),
+        ("/check", "[".repeat(5_000), 400),
+        ("/check", "null".to_owned(), 400),
+        ("/check", without_phone.to_string(), 400),
+        ("/check", with("cvv", json!("123")), 400),
+        (
+            "/check",
+            with("card_number", json!(6_222_020_000_008_000_010_u64)),
+            400,
+        ),
+        ("/check", with("serial", json!("")), 400),
+        ("/check", with("serial", json!("a b")), 400),
+        ("/check", with("serial", json!("x".repeat(65))), 400),
+        (
+            "/check",
+            with("holder_name", json!("x".repeat(20_000))),
+            413,
+        ),
+        ("/check/query", "{}".to_owned(), 400),
+        ("/check/query", json!({ "serial": "a#b" }).to_string(), 400),
+        ("/transfer", no_amount.to_string(), 400),
+        ("/transfer", negative.to_string(), 400),
+        ("/transfer", long.to_string(), 400),
+        (
+            "/transfer",
+            transfer_body("t-1", "6222020000008000011", NAME).to_string(),
+            400,
+        ),
+        (
+            "/transfer/query",
+            json!({ "serial": null }).to_string(),
+            400,
+        ),
+        ("/", good.to_string(), 404),
+        ("/checks", good.to_string(), 404),
+    ];
+    for (path, body, status) in cases {
+        let reply = sandbox
+            .bank
+            .handle(&signed(path, path, &now(), &body))
+            .await
+            .unwrap();
+        assert_eq!(reply.status_code, status, "{path} {body:.80}");
+        assert!(reply.body.contains("error"));
+    }
+    let mut get = signed("/check", "/check", &now(), &good.to_string());
+    get.method = "GET".to_owned();
+    assert_eq!(sandbox.bank.handle(&get).await.unwrap().status_code, 404);
+    let mut not_base64 = signed("/check", "/check", &now(), "%");
+    not_base64.body = None;
+    assert_eq!(
+        sandbox.bank.handle(&not_base64).await.unwrap().status_code,
+        400
+    );
+    assert_eq!(
+        sandbox
+            .bank
+            .handle(&Request::default())
+            .await
+            .unwrap()
+            .status_code,
+        404
+    );
+    assert_eq!(
+        sandbox.query("/check/query", "rbd_a-1").await["outcome"],
+        "unknown_serial"
+    );
+    assert_eq!(
+        sandbox.query("/transfer/query", "t-1").await["status"],
+        "unknown_serial"
+    );
+}
+
+#[tokio::test]
+async fn the_table_holds_no_card_number_name_or_id() {
+    let sandbox = Sandbox::new().await;
+    let card_number = card("busy_once");
+    sandbox.check("rbd_a-1", &card_number).await;
+    sandbox.transfer("rbd_a-2", &card_number, NAME).await;
+    sandbox
+        .put(card_item(&key(), UNLISTED, "match", NAME))
+        .await;
+    let items = sandbox
+        .client
+        .scan()
+        .table_name(TABLE)
+        .send()
+        .await
+        .unwrap();
+    assert!(items.count() >= 7);
+    let dump = format!("{:?}", items.items());
+    for secret in [card_number.as_str(), UNLISTED, NAME, ID, "13900000001"] {
+        assert!(!dump.contains(secret), "{dump}");
+    }
+    // All but what was seeded expires.
+    let expires = |pk: &str| {
+        !["PERSON#", "HOLDER#"]
+            .iter()
+            .any(|seeded| pk.starts_with(seeded))
+    };
+    for item in items.items() {
+        let is_card =
+            item["sk"].as_s().unwrap() == "-" && item["pk"].as_s().unwrap().starts_with("CARD#");
+        let wanted = expires(item["pk"].as_s().unwrap()) && !is_card;
+        assert_eq!(item.contains_key("ttl"), wanted, "{item:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_store_is_500_and_no_answer() {
+    let sandbox = Sandbox::new().await;
+    sandbox
+        .client
+        .delete_table()
+        .table_name(TABLE)
+        .send()
+        .await
+        .unwrap();
+    let (status, body) = sandbox
+        .post("/check", check_body("rbd_a-1", UNLISTED))
+        .await;
+    assert_eq!((status, body), (500, json!({ "error": "internal" })));
+}
+
+/// Our client and this bank, over a socket: the two sides mean the same.
+#[tokio::test]
+async fn the_client_and_the_bank_understand_each_other() {
+    let sandbox = Arc::new(Sandbox::new().await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/sandbox", listener.local_addr().unwrap());
+    let server = Arc::clone(&sandbox);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(gateway(stream, Arc::clone(&server)));
+        }
+    });
+    let client = BankClient::new(&url, key()).unwrap();
+    let holder = PersonName::new(NAME);
+    let id_number = ResidentId::parse(ID).unwrap();
+    let phone = Phone::parse("13900000001").unwrap();
+    for (index, (number, word)) in cards().into_iter().enumerate() {
+        let card_number = CardNumber::parse(&number).unwrap();
+        let serial = format!("rbd_{index}-1");
+        let request = CheckRequest::new(&serial, &card_number, &holder, &id_number, &phone);
+        assert_eq!(client.query_check(&serial).await, QueryReply::NeverSeen);
+        let reply = client.check(&request).await;
+        let queried = client.query_check(&serial).await;
+        match (word.as_str(), reply) {
+            ("reply_lost", Reply::Unknown) => {
+                assert_eq!(queried, QueryReply::Answer(CheckOutcome::Match));
+            }
+            ("garbage", Reply::Unknown) => assert_eq!(queried, QueryReply::Unknown),
+            (_, Reply::Answer(outcome)) => assert_eq!(queried, QueryReply::Answer(outcome)),
+            _ => panic!("{word}: {reply:?}"),
+        }
+    }
+    let number = CardNumber::parse(&card("match_transfer_pending")).unwrap();
+    let request = TransferRequest::one_fen("rbd_t-1", &number, &holder, "REBIND ABC234", true);
+    assert_eq!(
+        client.query_transfer("rbd_t-1").await,
+        QueryReply::NeverSeen
+    );
+    assert_eq!(
+        client.transfer(&request).await,
+        Reply::Answer(TransferOutcome::Pending)
+    );
+    assert_eq!(
+        client.query_transfer("rbd_t-1").await,
+        QueryReply::Answer(TransferOutcome::Pending)
+    );
+    assert_eq!(
+        client.query_transfer("rbd_t-1").await,
+        QueryReply::Answer(TransferOutcome::Succeeded)
+    );
+}
+
+/// As much of a gateway as one request needs. A lost reply is a 502 of its own.
+async fn gateway(mut stream: TcpStream, sandbox: Arc<Sandbox>) {
+    let mut bytes = Vec::new();
+    let (head, body_at, length) = loop {
+        let mut chunk = [0; 1024];
+        let read = stream.read(&mut chunk).await.unwrap();
+        assert!(read > 0);
+        bytes.extend_from_slice(&chunk[..read]);
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.unwrap().parse().unwrap();
+        if bytes.len() >= end + 4 + length {
+            break (head, end + 4, length);
+        }
+    };
+    let mut event = unsigned(
+        head.split(' ').nth(1).unwrap(),
+        std::str::from_utf8(&bytes[body_at..body_at + length]).unwrap(),
+    );
+    let headers = head
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "));
+    event.headers = headers
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    let reply = match sandbox.bank.handle(&event).await {
+        Ok(reply) => format!(
+            "HTTP/1.1 {} X\r\n{SIGNATURE_HEADER}: {}\r\ncontent-length: {}\r\n\r\n{}",
+            reply.status_code,
+            reply.headers[SIGNATURE_HEADER],
+            reply.body.len(),
+            reply.body
+        ),
+        Err(ReplyLost) => "HTTP/1.1 502 X\r\ncontent-length: 0\r\n\r\n".to_owned(),
+    };
+    stream.write_all(reply.as_bytes()).await.unwrap();
+}

@@ -1,0 +1,29 @@
+//! The `verification` function: wiring. What it does is in [`verification`].
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::adapters::aws::{Aws, env};
+use shared::adapters::logging;
+use shared::crypto::HashPurpose;
+use shared::edge::event::HttpEvent;
+use shared::edge::serve::{Stage, respond};
+use verification::Verification;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    logging::init();
+    let stage = &Stage::new(env("STAGE")?);
+    let aws = Aws::connect().await;
+    let keys = aws.keys()?;
+    keys.warm(&[
+        HashPurpose::Code,
+        HashPurpose::IdNumber,
+        HashPurpose::Phone,
+        HashPurpose::Idempotency,
+    ])
+    .await?;
+    let handler = &Verification::new(aws.store()?, keys, aws.sms(), aws.bank().await?);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
+        Ok::<_, Error>(respond(handler, stage, event.payload).await)
+    }))
+    .await
+}

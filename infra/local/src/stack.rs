@@ -1,0 +1,264 @@
+//! Deploys the template through CloudFormation, the way `sam package` and `sam deploy` do.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::artifacts::{CODE_URI, Packages};
+use crate::cloud::Cloud;
+use crate::error::Error;
+
+pub(crate) const STACK: &str = "card-rebind";
+const BUCKET: &str = "artifacts";
+const TEMPLATE_KEY: &str = "template.yaml";
+const DEPLOY_LIMIT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(100);
+
+/// What was deployed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stack {
+    /// The template's outputs.
+    pub(crate) outputs: BTreeMap<String, String>,
+    /// Logical id to physical id.
+    pub(crate) resources: BTreeMap<String, String>,
+}
+
+/// Uploads the packages and deploys `template` for the sandbox.
+pub(crate) async fn deploy(
+    cloud: &Cloud,
+    url: &str,
+    template: &str,
+    packages: &Packages,
+) -> Result<Stack, Error> {
+    cloud.create_bucket(BUCKET).await?;
+    for (name, package) in packages {
+        let bytes =
+            std::fs::read(package).map_err(Error::io(format!("reading {}", package.display())))?;
+        cloud
+            .put_object(BUCKET, &format!("{name}.zip"), Bytes::from(bytes))
+            .await?;
+    }
+    cloud
+        .put_object(BUCKET, TEMPLATE_KEY, Bytes::from(packaged(template)))
+        .await?;
+
+    let mut parameters = vec![
+        ("Stage", "sandbox".to_owned()),
+        ("Architecture", architecture().to_owned()),
+    ];
+    run(cloud, url, "CreateStack", &parameters).await?;
+    // The bank's address is known only now, and its host name would lead to AWS: tell the stack the way that leads here.
+    let outputs = outputs(cloud).await?;
+    parameters.push(("BankUrl", bank_url(url, &outputs)?));
+    run(cloud, url, "UpdateStack", &parameters).await?;
+
+    Ok(Stack {
+        outputs,
+        resources: resources(cloud).await?,
+    })
+}
+
+/// The simulated bank's address on the local cloud at `url`, without a slash at its end.
+pub(crate) fn bank_url(url: &str, outputs: &BTreeMap<String, String>) -> Result<String, Error> {
+    let address = output(outputs, "BankUrl")?;
+    let id = address
+        .trim_start_matches("https://")
+        .split('.')
+        .next()
+        .unwrap_or_default();
+    Ok(format!("{url}/_aws/lambda-url/{id}"))
+}
+
+/// One output of the template.
+pub(crate) fn output<'a>(
+    outputs: &'a BTreeMap<String, String>,
+    name: &str,
+) -> Result<&'a str, Error> {
+    outputs
+        .get(name)
+        .map(String::as_str)
+        .ok_or_else(|| Error::Reply {
+            what: format!("output {name}"),
+            reply: format!("{:?}", outputs.keys()),
+        })
+}
+
+/// The template with each function's folder replaced by its uploaded zip.
+fn packaged(template: &str) -> String {
+    let mut text = String::with_capacity(template.len());
+    for line in template.lines() {
+        match line.split_once(CODE_URI) {
+            Some((indent, name)) => {
+                text.push_str(&format!("{indent}CodeUri: s3://{BUCKET}/{name}.zip"))
+            }
+            None => text.push_str(line),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn architecture() -> &'static str {
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x86_64"
+    }
+}
+
+async fn run(
+    cloud: &Cloud,
+    url: &str,
+    action: &str,
+    parameters: &[(&str, String)],
+) -> Result<(), Error> {
+    let mut fields = vec![
+        ("StackName".to_owned(), STACK.to_owned()),
+        (
+            "TemplateURL".to_owned(),
+            format!("{url}/{BUCKET}/{TEMPLATE_KEY}"),
+        ),
+        (
+            "Capabilities.member.1".to_owned(),
+            "CAPABILITY_IAM".to_owned(),
+        ),
+        (
+            "Capabilities.member.2".to_owned(),
+            "CAPABILITY_AUTO_EXPAND".to_owned(),
+        ),
+    ];
+    for (index, (name, value)) in (1..).zip(parameters) {
+        fields.push((
+            format!("Parameters.member.{index}.ParameterKey"),
+            (*name).to_owned(),
+        ));
+        fields.push((
+            format!("Parameters.member.{index}.ParameterValue"),
+            value.clone(),
+        ));
+    }
+    cloud.cloudformation(action, &fields).await?;
+
+    let deadline = Instant::now() + DEPLOY_LIMIT;
+    loop {
+        let status = first(&describe(cloud).await?, "StackStatus").unwrap_or_default();
+        match status.as_str() {
+            "CREATE_COMPLETE" | "UPDATE_COMPLETE" => return Ok(()),
+            running if running.ends_with("_IN_PROGRESS") && Instant::now() < deadline => {
+                tokio::time::sleep(POLL).await;
+            }
+            _ => {
+                return Err(Error::Deploy {
+                    status,
+                    reasons: reasons(cloud).await?,
+                });
+            }
+        }
+    }
+}
+
+async fn describe(cloud: &Cloud) -> Result<String, Error> {
+    cloud.cloudformation("DescribeStacks", &stack_name()).await
+}
+
+async fn outputs(cloud: &Cloud) -> Result<BTreeMap<String, String>, Error> {
+    let xml = describe(cloud).await?;
+    Ok(pairs(&xml, "OutputKey", "OutputValue"))
+}
+
+async fn resources(cloud: &Cloud) -> Result<BTreeMap<String, String>, Error> {
+    let mut all = BTreeMap::new();
+    let mut fields = stack_name();
+    loop {
+        let xml = cloud.cloudformation("ListStackResources", &fields).await?;
+        all.extend(pairs(&xml, "LogicalResourceId", "PhysicalResourceId"));
+        match first(&xml, "NextToken") {
+            Some(token) => fields = [stack_name(), vec![("NextToken".to_owned(), token)]].concat(),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Each failed resource with its reason, oldest first: the first is the cause, the rest follow from it.
+async fn reasons(cloud: &Cloud) -> Result<String, Error> {
+    let xml = cloud
+        .cloudformation("DescribeStackEvents", &stack_name())
+        .await?;
+    let mut lines: Vec<String> = values(&xml, "member")
+        .filter(|event| {
+            first(event, "ResourceStatus").is_some_and(|status| status.ends_with("_FAILED"))
+        })
+        .map(|event| {
+            let field = |name| first(event, name).unwrap_or_default();
+            format!(
+                "  {}: {}",
+                field("LogicalResourceId"),
+                field("ResourceStatusReason")
+            )
+        })
+        .collect();
+    lines.reverse();
+    Ok(lines.join("\n"))
+}
+
+fn stack_name() -> Vec<(String, String)> {
+    vec![("StackName".to_owned(), STACK.to_owned())]
+}
+
+/// From each `<member>` that has both, the text of one element by the text of another.
+fn pairs(xml: &str, key: &str, value: &str) -> BTreeMap<String, String> {
+    let keys = values(xml, key).map(unescape);
+    keys.zip(values(xml, value).map(unescape)).collect()
+}
+
+fn first(xml: &str, name: &str) -> Option<String> {
+    values(xml, name).next().map(unescape)
+}
+
+/// What stands between `<name>` and `</name>`, in order. The replies have no attributes and do not nest these elements.
+fn values<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let mut rest = xml;
+    std::iter::from_fn(move || {
+        let start = rest.find(&open)? + open.len();
+        let length = rest[start..].find(&close)?;
+        let value = &rest[start..start + length];
+        rest = &rest[start + length + close.len()..];
+        Some(value)
+    })
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packaging_changes_nothing_but_the_code() {
+        let template = "a:\n      CodeUri: ../functions/rebind-request\n# CodeUris\n";
+        assert_eq!(
+            packaged(template),
+            "a:\n      CodeUri: s3://artifacts/rebind-request.zip\n# CodeUris\n"
+        );
+    }
+
+    #[test]
+    fn reads_pairs_and_entities() {
+        let xml = "<Outputs><member><OutputKey>A</OutputKey><OutputValue>x&amp;y&lt;</OutputValue></member>\
+                   <member><OutputKey>B</OutputKey><OutputValue></OutputValue></member></Outputs>";
+        let want = BTreeMap::from([
+            ("A".to_owned(), "x&y<".to_owned()),
+            ("B".to_owned(), String::new()),
+        ]);
+        assert_eq!(pairs(xml, "OutputKey", "OutputValue"), want);
+        assert_eq!(first(xml, "NextToken"), None);
+    }
+}

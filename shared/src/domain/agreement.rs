@@ -1,0 +1,262 @@
+//! The agreement that a merchant signs, and the consents that go with it.
+//!
+//! The consents to the use of sensitive personal information stand apart from the agreement and from each other, as
+//! PIPL articles 28 and 29 ask for; each one is needed to change the card.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::lang::Lang;
+use super::texts;
+use super::vocabulary::vocabulary;
+
+/// The version in force. A signature names it: raise it with every change of a text in `data/agreement`.
+pub const VERSION: &str = "2026-11-22";
+
+vocabulary! {
+    /// What the merchant agrees to, each by itself.
+    pub enum ConsentId {
+        /// The agreement itself.
+        SettlementChange = "settlement_change",
+        /// Use of the card number and the reserved phone.
+        SensitiveCard = "sensitive_card",
+        /// Use of the ID document.
+        SensitiveIdentity = "sensitive_identity",
+    }
+}
+
+/// One consent as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consent {
+    /// What a signature names.
+    pub id: ConsentId,
+    /// One sentence, plain text.
+    pub text: String,
+}
+
+/// The agreement about one new card, in one language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgreementText {
+    /// [`VERSION`].
+    pub version: &'static str,
+    /// The language.
+    pub lang: Lang,
+    /// Plain text; not repeated in the body.
+    pub title: &'static str,
+    /// The text, in Markdown (headings, numbered lists, bold).
+    pub body_markdown: String,
+    /// SHA-256 of the UTF-8 bytes of `body_markdown`, 64 lower-case hex digits.
+    pub sha256: String,
+    /// All of them are needed, in the order in which they are shown.
+    pub consents: Vec<Consent>,
+}
+
+const ZH_CN: &str = include_str!("../../data/agreement/zh-CN.md");
+const EN: &str = include_str!("../../data/agreement/en.md");
+const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
+
+/// The agreement about the card of `bank_name` that ends in `last4`. The same arguments give the same bytes for as long
+/// as the version is the same, so it is not stored: the signed hash is enough to show what was signed.
+#[must_use]
+pub fn text(lang: Lang, bank_name: &str, last4: &str) -> AgreementText {
+    let fill = |text: &str| {
+        text.replace("{version}", VERSION)
+            .replace("{last4}", last4)
+            .replace("{bank_name}", bank_name)
+    };
+    let (title, body) = title_and_body(lang);
+    let body_markdown = fill(body);
+    AgreementText {
+        version: VERSION,
+        lang,
+        title,
+        sha256: hex(&Sha256::digest(body_markdown.as_bytes())),
+        body_markdown,
+        consents: ConsentId::ALL
+            .iter()
+            .map(|&id| Consent {
+                id,
+                text: fill(consent_text(id, lang)),
+            })
+            .collect(),
+    }
+}
+
+/// A file's first line is its title, `# ` and all.
+fn title_and_body(lang: Lang) -> (&'static str, &'static str) {
+    let file = match lang {
+        Lang::ZhCn => ZH_CN,
+        Lang::En => EN,
+    };
+    let (heading, body) = file.split_once("\n\n").unwrap_or(("", file));
+    (heading.trim_start_matches("# "), body)
+}
+
+fn consent_text(id: ConsentId, lang: Lang) -> &'static str {
+    macro_rules! of {
+        ($id:ident) => {
+            match lang {
+                Lang::ZhCn => {
+                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::ZhCn.as_str()) }
+                }
+                Lang::En => {
+                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::En.as_str()) }
+                }
+            }
+        };
+    }
+    match id {
+        ConsentId::SettlementChange => of!(SettlementChange),
+        ConsentId::SensitiveCard => of!(SensitiveCard),
+        ConsentId::SensitiveIdentity => of!(SensitiveIdentity),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
+            hex
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::{DAY_S, HOUR_S, Policy};
+    use super::*;
+
+    /// The digest of all three files as they were when [`VERSION`] was last raised.
+    const DIGEST_OF_VERSION: (&str, &str) = (
+        "2026-11-22",
+        "2ad151cb6b7e34bce197f4767256f008411fa1f0eef77886992dd4706ff40289",
+    );
+
+    #[test]
+    fn a_changed_text_has_a_new_version() {
+        let digest = hex(&Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
+        assert_eq!(
+            (VERSION, digest.as_str()),
+            DIGEST_OF_VERSION,
+            "a text was changed: raise VERSION, then put version and digest here"
+        );
+    }
+
+    #[test]
+    fn names_the_bank_and_the_card_and_nothing_is_left_open() {
+        for &lang in Lang::ALL {
+            let agreement = text(lang, "中国工商银行", "1009");
+            assert_eq!((agreement.version, agreement.lang), (VERSION, lang));
+            assert!(!agreement.title.is_empty() && !agreement.title.contains('#'));
+            for part in ["中国工商银行", "1009", VERSION] {
+                assert!(agreement.body_markdown.contains(part), "{lang}: {part}");
+            }
+            assert!(
+                agreement.body_markdown.starts_with("**"),
+                "the title is not repeated"
+            );
+            let consents = agreement
+                .consents
+                .iter()
+                .map(|consent| consent.text.as_str());
+            for text in consents.chain([agreement.body_markdown.as_str()]) {
+                assert!(!text.contains(['{', '}']), "{lang}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_body_and_follows_the_card() {
+        let agreement = text(Lang::En, "中国银行", "0001");
+        assert_eq!(
+            agreement.sha256,
+            hex(&Sha256::digest(agreement.body_markdown.as_bytes()))
+        );
+        assert_eq!(agreement.sha256.len(), 64);
+        assert_eq!(agreement, text(Lang::En, "中国银行", "0001"));
+        for other in [
+            text(Lang::En, "中国银行", "0002"),
+            text(Lang::En, "招商银行", "0001"),
+            text(Lang::ZhCn, "中国银行", "0001"),
+        ] {
+            assert_ne!(agreement.sha256, other.sha256);
+        }
+        assert_eq!(
+            hex(&Sha256::digest(b"abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn each_consent_is_its_own_sentence_and_the_file_has_no_other() {
+        let file: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(CONSENTS).unwrap();
+        assert_eq!(file.len(), ConsentId::ALL.len());
+        for &lang in Lang::ALL {
+            for &id in ConsentId::ALL {
+                assert_eq!(
+                    file[id.as_str()][lang.as_str()],
+                    consent_text(id, lang),
+                    "{id} {lang}"
+                );
+            }
+            let ids: Vec<_> = text(lang, "", "")
+                .consents
+                .iter()
+                .map(|consent| consent.id)
+                .collect();
+            assert_eq!(ids, ConsentId::ALL);
+        }
+    }
+
+    /// The two languages are one agreement: the same sections and as many clauses in each.
+    #[test]
+    fn the_languages_have_the_same_shape() {
+        let shape = |lang| -> Vec<char> {
+            title_and_body(lang)
+                .1
+                .lines()
+                .filter_map(|line| line.chars().next())
+                .map(|c| if c.is_alphabetic() { 'p' } else { c })
+                .collect()
+        };
+        assert_eq!(shape(Lang::ZhCn), shape(Lang::En));
+        let bold = |lang| title_and_body(lang).1.matches("**").count();
+        assert_eq!(bold(Lang::ZhCn), bold(Lang::En));
+    }
+
+    /// A number in the text that is no longer the policy's would be a false promise.
+    #[test]
+    fn the_periods_are_the_policys() {
+        let policy = Policy::CURRENT;
+        let hours = |s: i64| s / HOUR_S;
+        let days = |s: i64| s / DAY_S;
+        let zh = title_and_body(Lang::ZhCn).1;
+        let en = title_and_body(Lang::En).1;
+        for part in [
+            format!("满 {} 小时生效", hours(policy.hold_s)),
+            format!("{} 天内不能再次变更", days(policy.cooldown_s)),
+            format!(
+                "该期限为 {} 天，每 {} 天",
+                days(policy.cooldown_lost_s),
+                days(policy.lost_every_s)
+            ),
+            format!("之后 {} 小时内，不能变更", hours(policy.quiet_period_s)),
+        ] {
+            assert!(zh.contains(&part), "{part}");
+        }
+        for part in [
+            format!("takes effect {} hours after", hours(policy.hold_s)),
+            format!("again for {} days", days(policy.cooldown_s)),
+            format!(
+                "is {} days; that can be used once in {} days",
+                days(policy.cooldown_lost_s),
+                days(policy.lost_every_s)
+            ),
+            format!("within {} hours of a change", hours(policy.quiet_period_s)),
+        ] {
+            assert!(en.contains(&part), "{part}");
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! The bank's check of the new card, and the activation that its code leads to.
+//!
+//! The intent, with its serial and its place in the day's count, is written before the bank is asked; the answer after.
+//! No answer is not a "no": the same question is asked again under the same serial, and counts for nothing meanwhile.
+
+use super::{Context, object};
+use crate::domain::code::Code;
+use crate::domain::event_kind::EventKind;
+use crate::domain::merchant::{ActiveCard, BankCall, Head, LastActivation};
+use crate::domain::next_action::NextAction;
+use crate::domain::policy::{DAY_S, MINUTE_S};
+use crate::domain::rebind::{Activation, CardCheck, CodePurpose, FreshCode, Reason, Rebind, Stage};
+use crate::domain::rejection::Rejection;
+use crate::domain::time::Timestamp;
+use crate::domain::transition::{
+    CodeSend, FingerprintRule, Notice, Outcome, Recipient, Transition,
+};
+use serde_json::Value;
+
+/// What a bank can say of name, ID, card and phone together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BankAnswer {
+    /// They belong together.
+    Match,
+    /// They do not. Which one does not is never told.
+    Mismatch,
+    /// The card was not opened for such checks.
+    NotEnabled,
+    /// The issuer does not answer such checks.
+    IssuerUnsupported,
+    /// Confiscated, reported lost.
+    Blocked,
+    /// No such card.
+    Invalid,
+    /// Not initialised, or dormant.
+    Dormant,
+    /// Past its date.
+    Expired,
+    /// Restricted.
+    Restricted,
+    /// A Class II account: it cannot receive settlement.
+    ClassTwo,
+    /// The bank did not understand the question: a bug of ours.
+    Malformed,
+    /// Try again soon.
+    Busy,
+    /// Try again tomorrow.
+    Quota,
+}
+
+impl BankAnswer {
+    /// The name in the history.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Mismatch => "mismatch",
+            Self::NotEnabled => "not_enabled",
+            Self::IssuerUnsupported => "issuer_unsupported",
+            Self::Blocked => "blocked",
+            Self::Invalid => "invalid",
+            Self::Dormant => "dormant",
+            Self::Expired => "expired",
+            Self::Restricted => "restricted",
+            Self::ClassTwo => "class_ii",
+            Self::Malformed => "malformed",
+            Self::Busy => "busy",
+            Self::Quota => "quota",
+        }
+    }
+}
+
+/// What came back for one serial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BankReply {
+    /// The number of the serial that was asked.
+    pub number: u16,
+    /// The answer; `None` when it was lost, late or garbled.
+    pub answer: Option<BankAnswer>,
+}
+
+/// What an answer means for the rebind.
+enum Meaning {
+    /// A code goes to the reserved phone.
+    Matched,
+    /// This card will not do: the rebind ends.
+    Refused(Code),
+    /// Nothing is decided: the same serial is asked again.
+    AskAgain(Code, Option<i64>),
+}
+
+impl Context<'_> {
+    pub(super) fn start_card_check(
+        &self,
+        bound_elsewhere: bool,
+        fresh: &FreshCode,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| matches!(stage, Stage::CardPending { .. }))?;
+        let Stage::CardPending {
+            check, card_tries, ..
+        } = &rebind.stage
+        else {
+            return Err(self.out_of_order(rebind));
+        };
+        let number = match check {
+            CardCheck::Asking { .. } => {
+                return Ok(Transition {
+                    outcome: Outcome::Proceed,
+                    ..Transition::none()
+                });
+            }
+            CardCheck::Matched {
+                matched_at, code, ..
+            } if self.is_fresh(*matched_at) => {
+                if code
+                    .as_ref()
+                    .is_some_and(|code| code.lives(self.policy, self.now))
+                {
+                    return Ok(Transition::none());
+                }
+                if card_tries.taken >= self.policy.code_tries {
+                    return self.all_tries_taken(rebind, card_tries);
+                }
+                return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
+            }
+            CardCheck::Matched { number, .. } => number.saturating_add(1),
+            CardCheck::NotAsked { next } => *next,
+        };
+        self.bank_limits(rebind)?;
+
+        let asking = CardCheck::Asking {
+            number,
+            asked_at: self.now,
+            counted_at: Some(self.now),
+            bound_elsewhere,
+        };
+        let mut transition = self.bookkeeping(rebind, asking);
+        if let Some(head) = &mut transition.head {
+            self.count_bank_call(head, rebind);
+        }
+        if !bound_elsewhere {
+            transition.fingerprint = Some(FingerprintRule::Free {
+                fingerprint: rebind.fingerprint.clone(),
+                person: self.state.profile.id_number_mac.clone(),
+            });
+        }
+        transition.outcome = Outcome::Proceed;
+        Ok(transition)
+    }
+
+    pub(super) fn settle_card_check(
+        &self,
+        reply: &BankReply,
+        fresh: Option<&FreshCode>,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| matches!(stage, Stage::CardPending { .. }))?;
+        let Stage::CardPending { check, .. } = &rebind.stage else {
+            return Err(self.out_of_order(rebind));
+        };
+        let CardCheck::Asking {
+            number,
+            asked_at,
+            counted_at,
+            bound_elsewhere,
+        } = check
+        else {
+            // Another request has settled the same answer already.
+            return Ok(Transition::none());
+        };
+        if *number != reply.number {
+            return Err(Rejection::new(Code::VersionConflict).retry_after(1));
+        }
+        let meaning = match reply.answer {
+            Some(BankAnswer::Match) if *bound_elsewhere => {
+                Meaning::Refused(Code::CardBoundElsewhere)
+            }
+            Some(answer) => meaning(answer, self.now),
+            None => Meaning::AskAgain(Code::UpstreamUnknown, Some(5)),
+        };
+        let mut transition = match meaning {
+            Meaning::AskAgain(code, wait_s) => {
+                let asking = CardCheck::Asking {
+                    number: *number,
+                    asked_at: *asked_at,
+                    counted_at: None,
+                    bound_elsewhere: *bound_elsewhere,
+                };
+                let mut transition = self.bookkeeping(rebind, asking);
+                let refusal = Rejection {
+                    retry_after_s: wait_s,
+                    ..Rejection::new(code).not_counted()
+                };
+                transition.outcome = Outcome::Refused(Box::new(
+                    refusal.next(&[NextAction::CardCheck, NextAction::Cancel]),
+                ));
+                if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
+                    take_back_bank_call(head, *at);
+                }
+                return Ok(transition);
+            }
+            Meaning::Refused(code) => {
+                let mut transition = self.reject(
+                    rebind,
+                    Rejection {
+                        counts_toward_limit: Some(true),
+                        ..Rejection::new(code)
+                    },
+                );
+                if let Some(event) = &mut transition.event {
+                    event
+                        .data
+                        .insert("serial".to_owned(), Value::from(rebind.serial(*number)));
+                }
+                transition
+            }
+            Meaning::Matched => {
+                let matched = CardCheck::Matched {
+                    number: *number,
+                    matched_at: self.now,
+                    code: None,
+                };
+                self.send_card_code(rebind, &matched, fresh, EventKind::CardCheckAnswered)
+            }
+        };
+        if let (Some(head), None) = (&mut transition.head, counted_at) {
+            // The answer that was lost before has come after all: now it counts.
+            self.count_bank_call(head, rebind);
+        }
+        Ok(transition)
+    }
+
+    pub(super) fn resend_card_code(&self, fresh: &FreshCode) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| {
+            matches!(stage, Stage::CardPending { check: CardCheck::Matched { matched_at, .. }, .. } if self.is_fresh(*matched_at))
+        })?;
+        let Stage::CardPending {
+            check, card_tries, ..
+        } = &rebind.stage
+        else {
+            return Err(self.out_of_order(rebind));
+        };
+        if card_tries.taken >= self.policy.code_tries {
+            return self.all_tries_taken(rebind, card_tries);
+        }
+        Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
+    }
+
+    fn is_fresh(&self, matched_at: Timestamp) -> bool {
+        matched_at.age_s_at(self.now) <= self.policy.bank_proof_s
+    }
+
+    fn send_card_code(
+        &self,
+        rebind: &Rebind,
+        check: &CardCheck,
+        fresh: Option<&FreshCode>,
+        kind: EventKind,
+    ) -> Transition {
+        let check = match check {
+            CardCheck::Matched {
+                number, matched_at, ..
+            } => CardCheck::Matched {
+                number: *number,
+                matched_at: *matched_at,
+                code: fresh.map(|fresh| self.sent(fresh)),
+            },
+            other => other.clone(),
+        };
+        let mut data = object([("purpose", Value::from(CodePurpose::Card.as_str()))]);
+        if let CardCheck::Matched { number, .. } = &check {
+            data.insert("serial".to_owned(), Value::from(rebind.serial(*number)));
+        }
+        if kind == EventKind::CardCheckAnswered {
+            data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
+        }
+        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
+        transition.code_send = fresh.map(|_| CodeSend {
+            phone: rebind.reserved_phone.clone(),
+            purpose: CodePurpose::Card,
+            card: rebind.new_card.clone(),
+        });
+        transition
+    }
+
+    /// A write around a bank call: no event, for nothing has been decided.
+    fn bookkeeping(&self, rebind: &Rebind, check: CardCheck) -> Transition {
+        let mut head = self.changed_head();
+        let next = Rebind {
+            version: rebind.version + 1,
+            stage: with_check(&rebind.stage, check),
+            ..rebind.clone()
+        };
+        if head.rebinds == next.rebind_id.number() {
+            head.rebind_version = next.version;
+        }
+        Transition {
+            head: Some(head),
+            rebind: Some(next),
+            ..Transition::none()
+        }
+    }
+
+    fn bank_limits(&self, rebind: &Rebind) -> Result<(), Rejection> {
+        let tag = card_tag(rebind);
+        let ages = |of_card: Option<&str>| {
+            let mut ages: Vec<i64> = self
+                .state
+                .head
+                .bank_calls
+                .iter()
+                .filter(|call| of_card.is_none_or(|tag| call.card_tag == tag))
+                .map(|call| call.at.age_s_at(self.now))
+                .filter(|age_s| *age_s < DAY_S)
+                .collect();
+            ages.sort_unstable();
+            ages
+        };
+        let wait_s = |ages: Vec<i64>, limit: usize| {
+            (ages.len() >= limit)
+                .then(|| DAY_S - ages.get(limit.saturating_sub(1)).copied().unwrap_or(0))
+        };
+        let waits = [
+            wait_s(ages(Some(&tag)), self.policy.bank_calls_per_card_day),
+            wait_s(ages(None), self.policy.bank_calls_per_day),
+        ];
+        match waits.into_iter().flatten().max() {
+            None => Ok(()),
+            Some(wait_s) => Err(Rejection::new(Code::CardCheckLimit)
+                .not_counted()
+                .retry_after(wait_s.max(1))
+                .next(&[NextAction::Wait, NextAction::Cancel])),
+        }
+    }
+
+    fn count_bank_call(&self, head: &mut Head, rebind: &Rebind) {
+        head.bank_calls
+            .retain(|call| call.at.age_s_at(self.now) < DAY_S);
+        head.bank_calls.push(BankCall {
+            at: self.now,
+            card_tag: card_tag(rebind),
+        });
+    }
+
+    /// The one atomic write: the pointer moves, the old card becomes retiring, the cooldown starts, history and notice
+    /// are recorded.
+    pub(super) fn activate(&self, rebind: &Rebind) -> Transition {
+        let lost = rebind.reason == Reason::Lost;
+        let short = lost
+            && self
+                .state
+                .head
+                .lost_at
+                .is_none_or(|at| at.age_s_at(self.now) >= self.policy.lost_every_s);
+        let cooldown_s = if short {
+            self.policy.cooldown_lost_s
+        } else {
+            self.policy.cooldown_s
+        };
+        let times = Activation {
+            activated_at: self.now,
+            effective_at: self.now.plus_s(self.policy.hold_s),
+            cooldown_until: self.now.plus_s(cooldown_s),
+        };
+        let old = self
+            .state
+            .head
+            .active
+            .as_ref()
+            .map(|active| active.card.clone());
+        let mut rebind = rebind.clone();
+        rebind.new_card.bound_at = self.now;
+        rebind.old_card = old.clone();
+
+        let data = object([
+            ("card_id", Value::from(rebind.new_card.card_id.as_str())),
+            ("bank_code", Value::from(rebind.new_card.bank_code())),
+            ("last4", Value::from(rebind.new_card.last4.as_str())),
+            (
+                "old_card_id",
+                old.as_ref()
+                    .map_or(Value::Null, |card| Value::from(card.card_id.as_str())),
+            ),
+            ("reason", Value::from(rebind.reason.as_str())),
+            (
+                "effective_at",
+                Value::from(times.effective_at.to_rfc3339_shanghai()),
+            ),
+            (
+                "cooldown_until",
+                Value::from(times.cooldown_until.to_rfc3339_shanghai()),
+            ),
+        ]);
+        let mut transition = self.advance(
+            &rebind,
+            Stage::Activated(times.clone()),
+            EventKind::Activated,
+            data,
+        );
+        if let Some(head) = &mut transition.head {
+            head.active = Some(ActiveCard {
+                card: rebind.new_card.clone(),
+                fingerprint: rebind.fingerprint.clone(),
+            });
+            head.cooldown_until = Some(times.cooldown_until);
+            head.cooldown_end_untold = true;
+            if short {
+                head.lost_at = Some(self.now);
+            }
+            head.last_activation = Some(LastActivation {
+                number: rebind.rebind_id.number(),
+                rebind_id: rebind.rebind_id.clone(),
+                times,
+                // A lost card cannot be paid to: payouts of the hold wait instead.
+                old_card: old.filter(|_| !lost),
+            });
+        }
+        if let Some(event) = &mut transition.event {
+            let on_file = &self.state.profile.phone_on_file;
+            event.notices.push(Notice {
+                to: Recipient::OnFile,
+                phone: on_file.clone(),
+            });
+            if rebind.reserved_phone != *on_file {
+                event.notices.push(Notice {
+                    to: Recipient::Reserved,
+                    phone: rebind.reserved_phone.clone(),
+                });
+            }
+        }
+        transition.fingerprint = Some(FingerprintRule::Claim {
+            fingerprint: rebind.fingerprint.clone(),
+            person: self.state.profile.id_number_mac.clone(),
+        });
+        transition
+    }
+}
+
+fn card_tag(rebind: &Rebind) -> String {
+    rebind.fingerprint.0.chars().take(8).collect()
+}
+
+fn take_back_bank_call(head: &mut Head, at: Timestamp) {
+    if let Some(index) = head.bank_calls.iter().rposition(|call| call.at == at) {
+        head.bank_calls.remove(index);
+    }
+}
+
+fn with_check(stage: &Stage, check: CardCheck) -> Stage {
+    let mut next = stage.clone();
+    if let Stage::CardPending { check: slot, .. } = &mut next {
+        *slot = check;
+    }
+    next
+}
+
+/// The table of background material: a bank's answer and what it is to us.
+fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
+    match answer {
+        BankAnswer::Match => Meaning::Matched,
+        BankAnswer::Mismatch => Meaning::Refused(Code::ElementsMismatch),
+        BankAnswer::Blocked => Meaning::Refused(Code::CardBlocked),
+        BankAnswer::Invalid => Meaning::Refused(Code::CardInvalid),
+        BankAnswer::Dormant => Meaning::Refused(Code::CardDormant),
+        BankAnswer::Expired => Meaning::Refused(Code::CardExpired),
+        // A card whose bank cannot be asked is proven by another way or not at all.
+        BankAnswer::Restricted | BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
+            Meaning::Refused(Code::CardRestricted)
+        }
+        BankAnswer::ClassTwo => Meaning::Refused(Code::CardClassIi),
+        BankAnswer::Malformed => Meaning::AskAgain(Code::Internal, None),
+        BankAnswer::Busy => Meaning::AskAgain(Code::UpstreamBusy, Some(MINUTE_S)),
+        BankAnswer::Quota => Meaning::AskAgain(Code::UpstreamQuota, Some(until_tomorrow_s(now))),
+    }
+}
+
+/// Until the bank's next day, which begins at midnight in Shanghai.
+const fn until_tomorrow_s(now: Timestamp) -> i64 {
+    const SHANGHAI_S: i64 = 8 * 60 * MINUTE_S;
+    DAY_S - (now.epoch_s() + SHANGHAI_S).rem_euclid(DAY_S)
+}

@@ -1,0 +1,296 @@
+//! Codes: a try is taken by a write BEFORE the code is compared, so parallel guesses cannot exceed the limit. What was
+//! found is written after; the rebind ends when five were found wrong, so a right code wins whatever its number.
+
+use super::{Context, object};
+use crate::domain::code::Code;
+use crate::domain::event_kind::EventKind;
+use crate::domain::next_action::NextAction;
+use crate::domain::rebind::{
+    CardCheck, CodePurpose, IdentityProof, Mac, Rebind, SentCode, Stage, Tries,
+};
+use crate::domain::rejection::Rejection;
+use crate::domain::transition::{Notice, Outcome, Recipient, Transition};
+
+impl Context<'_> {
+    pub(super) fn take_try(
+        &self,
+        purpose: CodePurpose,
+        well_formed: bool,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| code_of(stage, purpose).is_some())?;
+        let Some((code, tries)) = code_of(&rebind.stage, purpose) else {
+            return Err(self.out_of_order(rebind));
+        };
+        if !well_formed {
+            let refusal = Rejection::new(Code::OtpWrong).field("code").not_counted();
+            return Err(Rejection {
+                attempts_left: Some(tries.left(self.policy)),
+                ..refusal
+            });
+        }
+        if tries.taken >= self.policy.code_tries {
+            return self.all_tries_taken(rebind, tries);
+        }
+        self.proofs_are_fresh(&rebind.stage, purpose)?;
+        let again = resend_action(purpose);
+        if code.session != self.session_tag() {
+            return Err(Rejection::new(Code::StepUpRequired)
+                .not_counted()
+                .next(&[again]));
+        }
+        if !code.lives(self.policy, self.now) {
+            let refusal = Rejection::new(Code::OtpExpired)
+                .not_counted()
+                .next(&[again]);
+            return Err(Rejection {
+                attempts_left: Some(tries.left(self.policy)),
+                ..refusal
+            });
+        }
+        let mut taken = tries.clone();
+        taken.taken += 1;
+        taken.last_at = Some(self.now);
+        Ok(Transition {
+            outcome: Outcome::Proceed,
+            ..self.with_tries(rebind, purpose, taken)
+        })
+    }
+
+    pub(super) fn settle_try(
+        &self,
+        purpose: CodePurpose,
+        compared: &Mac,
+        right: bool,
+        bound_elsewhere: bool,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| tries_of(stage, purpose).is_some())?;
+        let Some(tries) = tries_of(&rebind.stage, purpose) else {
+            return Err(self.out_of_order(rebind));
+        };
+        if !right {
+            return Ok(self.wrong_code(rebind, purpose, tries));
+        }
+        if code_of(&rebind.stage, purpose).is_none_or(|(code, _)| code.mac != *compared) {
+            // A newer code was sent while this one was being compared.
+            return Err(Rejection::new(Code::OtpExpired).next(&[resend_action(purpose)]));
+        }
+        match (&rebind.stage, purpose) {
+            (Stage::IdentityPending { tries, .. }, CodePurpose::Identity) => {
+                let stage = Stage::AgreementPending {
+                    identity: self.identity_proof(),
+                    tries: tries.clone(),
+                };
+                Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
+            }
+            (
+                Stage::CardPending {
+                    identity_tries,
+                    signature,
+                    check,
+                    card_tries,
+                    ..
+                },
+                CodePurpose::Identity,
+            ) => {
+                let stage = Stage::CardPending {
+                    identity: self.identity_proof(),
+                    refresh: None,
+                    identity_tries: identity_tries.clone(),
+                    signature: signature.clone(),
+                    check: check.clone(),
+                    card_tries: card_tries.clone(),
+                };
+                Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
+            }
+            (Stage::CardPending { .. }, CodePurpose::Card) if bound_elsewhere => {
+                Ok(self.reject(rebind, Rejection::new(Code::CardBoundElsewhere)))
+            }
+            (Stage::CardPending { .. }, CodePurpose::Card) => {
+                self.proofs_are_fresh(&rebind.stage, purpose)?;
+                Ok(self.activate(rebind))
+            }
+            _ => Err(self.out_of_order(rebind)),
+        }
+    }
+
+    const fn identity_proof(&self) -> IdentityProof {
+        IdentityProof {
+            confirmed_at: self.now,
+        }
+    }
+
+    fn wrong_code(&self, rebind: &Rebind, purpose: CodePurpose, tries: &Tries) -> Transition {
+        let mut tries = tries.clone();
+        tries.wrong = tries.wrong.saturating_add(1);
+        if tries.wrong >= self.policy.code_tries {
+            return self.too_many(rebind);
+        }
+        let refusal = Rejection::new(Code::OtpWrong)
+            .counted(tries.left(self.policy))
+            .next(&[
+                confirm_action(purpose),
+                resend_action(purpose),
+                NextAction::Cancel,
+            ]);
+        Transition {
+            outcome: Outcome::Refused(Box::new(refusal)),
+            ..self.with_tries(rebind, purpose, tries)
+        }
+    }
+
+    /// All tries are taken. For a moment others may still be deciding, and one of them may be right; after that, this is
+    /// the fifth wrong one.
+    pub(super) fn all_tries_taken(
+        &self,
+        rebind: &Rebind,
+        tries: &Tries,
+    ) -> Result<Transition, Rejection> {
+        let age_s = tries.last_at.map_or(i64::MAX, |at| at.age_s_at(self.now));
+        if age_s < self.policy.code_deciding_s {
+            return Err(Rejection::new(Code::VersionConflict)
+                .retry_after(self.policy.code_deciding_s - age_s));
+        }
+        Ok(self.too_many(rebind))
+    }
+
+    fn too_many(&self, rebind: &Rebind) -> Transition {
+        let mut transition = self.reject(rebind, Rejection::new(Code::OtpTooMany).counted(0));
+        if let Some(event) = &mut transition.event {
+            event.notices.push(Notice {
+                to: Recipient::OnFile,
+                phone: self.state.profile.phone_on_file.clone(),
+            });
+        }
+        transition
+    }
+
+    /// Identity at most 15 min old, the bank's answer at most 30, both for the card's code only.
+    fn proofs_are_fresh(&self, stage: &Stage, purpose: CodePurpose) -> Result<(), Rejection> {
+        let (
+            CodePurpose::Card,
+            Stage::CardPending {
+                identity, check, ..
+            },
+        ) = (purpose, stage)
+        else {
+            return Ok(());
+        };
+        let stale = |next| {
+            Err(Rejection::new(Code::StepUpRequired)
+                .not_counted()
+                .next(&[next]))
+        };
+        if identity.confirmed_at.age_s_at(self.now) > self.policy.identity_proof_s {
+            return stale(NextAction::IdentityCode);
+        }
+        match check {
+            CardCheck::Matched { matched_at, .. }
+                if matched_at.age_s_at(self.now) > self.policy.bank_proof_s =>
+            {
+                stale(NextAction::CardCheck)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rebind with other tries: the head stays, the rebind's revision moves.
+    fn with_tries(&self, rebind: &Rebind, purpose: CodePurpose, changed: Tries) -> Transition {
+        let mut next = rebind.clone();
+        match (&mut next.stage, purpose) {
+            (
+                Stage::IdentityPending { tries, .. }
+                | Stage::CardPending {
+                    identity_tries: tries,
+                    ..
+                },
+                CodePurpose::Identity,
+            )
+            | (
+                Stage::CardPending {
+                    card_tries: tries, ..
+                },
+                CodePurpose::Card,
+            ) => *tries = changed,
+            _ => {}
+        }
+        Transition {
+            rebind: Some(next),
+            ..Transition::none()
+        }
+    }
+
+    pub(super) fn code_not_sent(&self, purpose: CodePurpose) -> Result<Transition, Rejection> {
+        let rebind = self.rebind()?;
+        let mut next = rebind.clone();
+        match (&mut next.stage, purpose) {
+            (
+                Stage::IdentityPending { code, .. } | Stage::CardPending { refresh: code, .. },
+                CodePurpose::Identity,
+            )
+            | (
+                Stage::CardPending {
+                    check: CardCheck::Matched { code, .. },
+                    ..
+                },
+                CodePurpose::Card,
+            ) => *code = None,
+            _ => return Err(self.out_of_order(rebind)),
+        }
+        Ok(Transition {
+            rebind: Some(next),
+            ..Transition::none()
+        })
+    }
+}
+
+/// The code of one purpose that was sent, with its tries.
+#[must_use]
+pub fn code_of(stage: &Stage, purpose: CodePurpose) -> Option<(&SentCode, &Tries)> {
+    let code = match (stage, purpose) {
+        (Stage::IdentityPending { code, .. }, CodePurpose::Identity) => code.as_ref(),
+        (Stage::CardPending { refresh, .. }, CodePurpose::Identity) => refresh.as_ref(),
+        (
+            Stage::CardPending {
+                check: CardCheck::Matched { code, .. },
+                ..
+            },
+            CodePurpose::Card,
+        ) => code.as_ref(),
+        _ => None,
+    };
+    Some((code?, tries_of(stage, purpose)?))
+}
+
+const fn tries_of(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
+    match (stage, purpose) {
+        (
+            Stage::IdentityPending { tries, .. }
+            | Stage::CardPending {
+                identity_tries: tries,
+                ..
+            },
+            CodePurpose::Identity,
+        )
+        | (
+            Stage::CardPending {
+                card_tries: tries, ..
+            },
+            CodePurpose::Card,
+        ) => Some(tries),
+        _ => None,
+    }
+}
+
+const fn confirm_action(purpose: CodePurpose) -> NextAction {
+    match purpose {
+        CodePurpose::Identity => NextAction::IdentityConfirm,
+        CodePurpose::Card => NextAction::CardCheckConfirm,
+    }
+}
+
+const fn resend_action(purpose: CodePurpose) -> NextAction {
+    match purpose {
+        CodePurpose::Identity => NextAction::IdentityCode,
+        CodePurpose::Card => NextAction::CardCheckCode,
+    }
+}

@@ -1,0 +1,217 @@
+//! `POST /v1/rebinds`: may this merchant change to this card now?
+
+use super::{Context, object};
+use crate::domain::card::{Card, CardType};
+use crate::domain::code::Code;
+use crate::domain::event_kind::EventKind;
+use crate::domain::format::name;
+use crate::domain::ids::{CardId, RebindId};
+use crate::domain::merchant::{EntityType, Merchant};
+use crate::domain::next_action::NextAction;
+use crate::domain::policy::Policy;
+use crate::domain::rebind::{Mac, Purpose, Reason, Rebind, Stage, Tries};
+use crate::domain::rejection::{FieldError, Rejection};
+use crate::domain::time::Timestamp;
+use crate::domain::transition::Transition;
+use serde_json::Value;
+
+/// What the merchant typed, each field parsed on its own, and what chance and the keys gave.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// The card, or what is wrong with its number.
+    pub card: Result<CardFacts, Code>,
+    /// As typed.
+    pub holder_name: String,
+    /// E.164, or what is wrong with it.
+    pub reserved_phone: Result<String, Code>,
+    /// `None` when it is neither of the two words.
+    pub reason: Option<Reason>,
+    /// What the card is for.
+    pub purpose: Purpose,
+    /// For the rebind's id.
+    pub rebind_random: [u8; 16],
+    /// For the card's id.
+    pub card_random: [u8; 16],
+}
+
+/// What is known of a well-formed card number without the number.
+#[derive(Clone, Debug)]
+pub struct CardFacts {
+    /// From the prefix table.
+    pub bank_code: Option<String>,
+    /// From the prefix table.
+    pub card_type: CardType,
+    /// The last four digits.
+    pub last4: String,
+    /// Keyed hash of the number.
+    pub fingerprint: Mac,
+}
+
+impl Context<'_> {
+    pub(super) fn create(&self, create: &Create) -> Result<Transition, Rejection> {
+        let Merchant { head, profile, .. } = self.state;
+        self.not_frozen()?;
+        self.fresh_login()?;
+        let (facts, reserved_phone, reason) = self.fields(create)?;
+        may_rebind(self.state, self.policy, self.now)?;
+        card_rules(self.state, facts)?;
+        limits(self.state, self.policy, self.now)?;
+
+        let number = head.rebinds.saturating_add(1);
+        if number > RebindId::NUMBER_MAX {
+            return Err(Rejection::new(Code::DailyRequestLimit).next(&[NextAction::ContactSupport]));
+        }
+        let new_card = Card {
+            card_id: CardId::new(&create.card_random),
+            bank_code: facts.bank_code.clone(),
+            card_type: facts.card_type,
+            last4: facts.last4.clone(),
+            bound_at: self.now,
+        };
+        let rebind = Rebind {
+            rebind_id: RebindId::new(number, &create.rebind_random),
+            revision: 0,
+            version: 0,
+            purpose: create.purpose,
+            reason,
+            new_card,
+            old_card: head.active.as_ref().map(|active| active.card.clone()),
+            fingerprint: facts.fingerprint.clone(),
+            reserved_phone: reserved_phone.to_owned(),
+            created_at: self.now,
+            expires_at: self.now.plus_s(self.policy.rebind_life_s),
+            stage: Stage::IdentityPending {
+                mismatches: 0,
+                code: None,
+                tries: Tries::default(),
+            },
+            sealed_number: None,
+        };
+        let data = object([
+            ("purpose", Value::from(create.purpose.as_str())),
+            ("reason", Value::from(reason.as_str())),
+            ("card_id", Value::from(rebind.new_card.card_id.as_str())),
+            ("bank_code", Value::from(rebind.new_card.bank_code())),
+            ("last4", Value::from(rebind.new_card.last4.as_str())),
+            (
+                "holder",
+                Value::from(crate::domain::mask::name(profile.holder_name())),
+            ),
+        ]);
+        let stage = rebind.stage.clone();
+        let mut transition = self.advance(&rebind, stage, EventKind::RebindRequested, data);
+        if let (Some(after), Some(created)) = (&mut transition.head, &transition.rebind) {
+            after.rebinds = number;
+            after.rebind_version = created.version;
+            after.open = Some(number);
+            after.requests.add(crate::domain::policy::DAY_S, self.now);
+        }
+        Ok(transition)
+    }
+
+    /// Every bad field at once, the holder's name included.
+    fn fields<'c>(
+        &self,
+        create: &'c Create,
+    ) -> Result<(&'c CardFacts, &'c str, Reason), Rejection> {
+        let mut errors = Vec::new();
+        if let Err(code) = create.card {
+            errors.push(FieldError {
+                field: "card_number",
+                code,
+            });
+        }
+        if !name::same_name(&create.holder_name, self.state.profile.holder_name()) {
+            errors.push(FieldError {
+                field: "holder_name",
+                code: Code::HolderNotMerchant,
+            });
+        }
+        if let Err(code) = create.reserved_phone {
+            errors.push(FieldError {
+                field: "reserved_phone",
+                code,
+            });
+        }
+        if create.reason.is_none() {
+            errors.push(FieldError {
+                field: "reason",
+                code: Code::RequestMalformed,
+            });
+        }
+        match (&create.card, &create.reserved_phone, create.reason) {
+            (Ok(card), Ok(phone), Some(reason)) if errors.is_empty() => Ok((card, phone, reason)),
+            _ => Err(Rejection::of_fields(errors)
+                .err()
+                .unwrap_or_else(|| Rejection::new(Code::RequestMalformed))),
+        }
+    }
+}
+
+/// Company → quiet period → open rebind → cooldown: what stands in the way of any new rebind, first reason first.
+pub(super) fn may_rebind(
+    state: &Merchant,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    if state.profile.entity_type == EntityType::Company {
+        return Err(Rejection::new(Code::EntityNeedsSupport).next(&[NextAction::ContactSupport]));
+    }
+    if let Some(until) = state.quiet_until(policy, now) {
+        return Err(Rejection::new(Code::QuietPeriod)
+            .retry_after(seconds_until(until, now))
+            .next(&[NextAction::Wait]));
+    }
+    if let Some(open) = state.open_rebind(now) {
+        return Err(
+            Rejection::new(Code::RequestInProgress).next(&super::next_actions(open, policy, now))
+        );
+    }
+    if let Some(until) = state.cooldown(now) {
+        return Err(Rejection {
+            cooldown_until: Some(until),
+            ..Rejection::new(Code::RebindCooldown)
+                .retry_after(seconds_until(until, now))
+                .next(&[NextAction::Wait])
+        });
+    }
+    Ok(())
+}
+
+fn card_rules(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
+    let code = match card.card_type {
+        CardType::Credit | CardType::QuasiCredit => Code::CardTypeCredit,
+        CardType::Prepaid => Code::CardTypePrepaid,
+        CardType::Debit | CardType::Unknown => {
+            let same = state
+                .head
+                .active
+                .as_ref()
+                .is_some_and(|active| active.fingerprint == card.fingerprint);
+            if !same {
+                return Ok(());
+            }
+            Code::CardSameAsCurrent
+        }
+    };
+    Err(Rejection::new(code).field("card_number"))
+}
+
+/// How many rebinds a day.
+pub(super) fn limits(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+    match state
+        .head
+        .requests
+        .wait_s(policy.rebinds_per_day, crate::domain::policy::DAY_S, now)
+    {
+        None => Ok(()),
+        Some(wait_s) => Err(Rejection::new(Code::DailyRequestLimit)
+            .not_counted()
+            .retry_after(wait_s)
+            .next(&[NextAction::Wait])),
+    }
+}
+
+fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
+    (until.epoch_s() - now.epoch_s()).max(1)
+}

@@ -1,0 +1,364 @@
+//! The core: `decide(state, command, policy, now)`. Total and pure: no clock, no randomness, no store. What needs those
+//! (ids, codes, keyed hashes, the bank's answer) comes in with the command.
+//!
+//! Every act walks the contract's order of checks: frozen, fresh login, expired, step order, fields, then its own rules.
+
+mod agreement;
+mod cancel;
+mod card_check;
+mod clean_up;
+mod codes;
+mod create;
+mod identity;
+
+use super::code::Code;
+use super::event_kind::EventKind;
+use super::merchant::{Head, Merchant, Slot};
+use super::next_action::NextAction;
+use super::policy::Policy;
+use super::rebind::{CardCheck, CodePurpose, End, FreshCode, Mac, Rebind, SessionTag, Stage};
+use super::rejection::Rejection;
+use super::time::Timestamp;
+use super::transition::{NewEvent, Transition};
+use serde_json::{Map, Value};
+
+pub use agreement::SignedAgreement;
+pub use card_check::{BankAnswer, BankReply};
+pub use codes::code_of;
+pub use create::{CardFacts, Create};
+pub use identity::Document;
+
+/// Who asks, and for what.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The session's slot; `None` for the system itself (clean-up).
+    pub by: Option<Slot>,
+    /// For what.
+    pub act: Act,
+}
+
+/// Everything that can be asked of a merchant's rebinds.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Begin a rebind.
+    Create(Box<Create>),
+    /// Give it up.
+    Cancel,
+    /// Compare the ID document and send a code to the phone on file.
+    CheckDocument(Document, FreshCode),
+    /// Another code to the phone on file.
+    ResendIdentityCode(FreshCode),
+    /// Take a try, before the code is compared. `well_formed`: six digits at all.
+    TakeTry {
+        /// Which code.
+        purpose: CodePurpose,
+        /// Whether the code had six digits; one that has not is refused without taking a try.
+        well_formed: bool,
+    },
+    /// The code that a try was taken for is right, or not.
+    SettleTry {
+        /// Which code.
+        purpose: CodePurpose,
+        /// The stored hash that the code was compared with.
+        compared: Mac,
+        /// The comparison's result.
+        right: bool,
+        /// Learned when the write found the card verified for another person.
+        bound_elsewhere: bool,
+    },
+    /// Show the agreement: allowed or not; changes nothing.
+    ReadAgreement,
+    /// Sign it.
+    SignAgreement(SignedAgreement),
+    /// Ask the bank, or repeat what is known.
+    StartCardCheck {
+        /// Learned when the write found the card verified for another person.
+        bound_elsewhere: bool,
+        /// For the case that only the code is missing.
+        code: FreshCode,
+    },
+    /// The bank's answer, or the lack of one; without a code when the reserved phone may get none now.
+    SettleCardCheck(BankReply, Option<FreshCode>),
+    /// Another code to the reserved phone, or the first one when it could not be sent.
+    ResendCardCode(FreshCode),
+    /// The SMS could not be handed over: forget the code.
+    CodeNotSent(CodePurpose),
+    /// The clean-up: end an overdue rebind.
+    Expire,
+    /// The clean-up: the hold is over.
+    Complete,
+    /// The clean-up: tell that the cooldown is over.
+    EndCooldown,
+}
+
+/// Decides one command.
+///
+/// # Errors
+/// A [`Rejection`] when the command is refused and nothing changes. A refusal that changes something is a transition
+/// whose outcome is `Refused`.
+pub fn decide(
+    state: &Merchant,
+    command: &Command,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Transition, Rejection> {
+    let ctx = Context {
+        state,
+        by: command.by,
+        policy,
+        now,
+    };
+    match &command.act {
+        Act::Create(create) => ctx.create(create),
+        Act::Cancel => ctx.cancel(),
+        Act::CheckDocument(document, code) => ctx.check_document(document, code),
+        Act::ResendIdentityCode(code) => ctx.resend_identity_code(code),
+        Act::TakeTry {
+            purpose,
+            well_formed,
+        } => ctx.take_try(*purpose, *well_formed),
+        Act::SettleTry {
+            purpose,
+            compared,
+            right,
+            bound_elsewhere,
+        } => ctx.settle_try(*purpose, compared, *right, *bound_elsewhere),
+        Act::ReadAgreement => ctx.read_agreement(),
+        Act::SignAgreement(signed) => ctx.sign_agreement(signed),
+        Act::StartCardCheck {
+            bound_elsewhere,
+            code,
+        } => ctx.start_card_check(*bound_elsewhere, code),
+        Act::SettleCardCheck(reply, code) => ctx.settle_card_check(reply, code.as_ref()),
+        Act::ResendCardCode(code) => ctx.resend_card_code(code),
+        Act::CodeNotSent(purpose) => ctx.code_not_sent(*purpose),
+        Act::Expire => ctx.expire(),
+        Act::Complete => ctx.complete(),
+        Act::EndCooldown => ctx.end_cooldown(),
+    }
+}
+
+/// What every act looks at.
+struct Context<'a> {
+    state: &'a Merchant,
+    by: Option<Slot>,
+    policy: &'a Policy,
+    now: Timestamp,
+}
+
+impl Context<'_> {
+    /// Frozen → expired → step order, for every act on a rebind. `fits` says in which stages it is allowed.
+    fn open_rebind(&self, fits: impl Fn(&Stage) -> bool) -> Result<&Rebind, Rejection> {
+        self.not_frozen()?;
+        let rebind = self.rebind()?;
+        if rebind.is_overdue(self.now)
+            || matches!(
+                rebind.stage,
+                Stage::Ended {
+                    how: End::Expired,
+                    ..
+                }
+            )
+        {
+            return Err(Rejection::new(Code::RequestExpired).next(&[NextAction::NewRebind]));
+        }
+        if !fits(&rebind.stage) {
+            return Err(self.out_of_order(rebind));
+        }
+        Ok(rebind)
+    }
+
+    fn rebind(&self) -> Result<&Rebind, Rejection> {
+        self.state
+            .rebind
+            .as_ref()
+            .ok_or_else(|| Rejection::new(Code::NotFound))
+    }
+
+    fn out_of_order(&self, rebind: &Rebind) -> Rejection {
+        Rejection::new(Code::StepOutOfOrder).next(&next_actions(rebind, self.policy, self.now))
+    }
+
+    fn not_frozen(&self) -> Result<(), Rejection> {
+        match self.state.head.frozen_at {
+            Some(_) => Err(Rejection::new(Code::AccountFrozen).next(&[NextAction::ContactSupport])),
+            None => Ok(()),
+        }
+    }
+
+    fn fresh_login(&self) -> Result<(), Rejection> {
+        let fresh = self
+            .session()
+            .is_some_and(|session| session.login_at.age_s_at(self.now) < self.policy.fresh_login_s);
+        if fresh {
+            Ok(())
+        } else {
+            Err(Rejection::new(Code::StepUpRequired).next(&[NextAction::Login]))
+        }
+    }
+
+    fn session(&self) -> Option<&super::merchant::Session> {
+        let slot = usize::from(self.by?);
+        self.state.head.sessions.get(slot)?.as_ref()
+    }
+
+    fn session_tag(&self) -> SessionTag {
+        self.session()
+            .map_or_else(|| SessionTag(String::new()), super::merchant::Session::tag)
+    }
+
+    /// The head after this change: one version on, the session's last change moved (never back).
+    fn changed_head(&self) -> Head {
+        let mut head = self.state.head.clone();
+        head.version += 1;
+        if let Some(Some(session)) = self
+            .by
+            .and_then(|slot| head.sessions.get_mut(usize::from(slot)))
+        {
+            session.last_change_at = session.last_change_at.max(self.now);
+        }
+        head
+    }
+
+    /// A transition that moves `rebind` to `stage`: head, rebind and event together, which is the only way a stage changes.
+    fn advance(
+        &self,
+        rebind: &Rebind,
+        stage: Stage,
+        kind: EventKind,
+        data: Map<String, Value>,
+    ) -> Transition {
+        let mut head = self.changed_head();
+        let mut next = Rebind {
+            version: rebind.version + 1,
+            stage,
+            ..rebind.clone()
+        };
+        if head.rebinds == next.rebind_id.number() {
+            head.rebind_version = next.version;
+        }
+        if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
+            head.open = None;
+        }
+        if matches!(next.stage, Stage::Ended { .. }) {
+            // A number that will never be paid to is not kept.
+            next.sealed_number = None;
+        }
+        let mut event = self.event(kind, data);
+        event
+            .data
+            .insert("rebind_id".to_owned(), Value::from(next.rebind_id.as_str()));
+        Transition {
+            head: Some(head),
+            rebind: Some(next),
+            event: Some(event),
+            ..Transition::none()
+        }
+    }
+
+    /// Ends the rebind with a refusal that the caller is told.
+    fn reject(&self, rebind: &Rebind, refusal: Rejection) -> Transition {
+        let code = refusal.code;
+        let stage = Stage::Ended {
+            how: End::Rejected,
+            at: self.now,
+            reason: Some(code),
+        };
+        let mut transition = self.advance(
+            rebind,
+            stage,
+            EventKind::Rejected,
+            object([
+                ("reason", Value::from(code.as_str())),
+                ("bank_code", Value::from(rebind.new_card.bank_code())),
+                ("last4", Value::from(rebind.new_card.last4.as_str())),
+            ]),
+        );
+        let refusal = refusal.next(&[NextAction::NewRebind]);
+        transition.outcome = super::transition::Outcome::Refused(Box::new(refusal));
+        transition
+    }
+
+    const fn event(&self, kind: EventKind, data: Map<String, Value>) -> NewEvent {
+        NewEvent {
+            kind,
+            at: self.now,
+            data,
+            notices: Vec::new(),
+        }
+    }
+}
+
+/// Why no rebind can be asked for now, by this session: the first reason in the contract's order; `None` if one can.
+#[must_use]
+pub fn blocked_by(state: &Merchant, by: Slot, policy: &Policy, now: Timestamp) -> Option<Code> {
+    let ctx = Context {
+        state,
+        by: Some(by),
+        policy,
+        now,
+    };
+    let checks = ctx
+        .not_frozen()
+        .and_then(|()| ctx.fresh_login())
+        .and_then(|()| create::may_rebind(state, policy, now))
+        .and_then(|()| create::limits(state, policy, now));
+    checks.err().map(|refusal| refusal.code)
+}
+
+/// A JSON object from its entries.
+fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
+/// What the merchant can do next with a rebind.
+#[must_use]
+pub fn next_actions(rebind: &Rebind, policy: &Policy, now: Timestamp) -> Vec<NextAction> {
+    use NextAction as Next;
+    if rebind.is_overdue(now) {
+        return vec![Next::NewRebind];
+    }
+    match &rebind.stage {
+        Stage::IdentityPending { code: None, .. } => vec![Next::Identity, Next::Cancel],
+        Stage::IdentityPending {
+            code: Some(code), ..
+        } if code.lives(policy, now) => {
+            vec![Next::IdentityConfirm, Next::IdentityCode, Next::Cancel]
+        }
+        Stage::IdentityPending { .. } => vec![Next::IdentityCode, Next::Cancel],
+        Stage::AgreementPending { .. } => {
+            vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
+        }
+        Stage::CardPending {
+            refresh: Some(code),
+            ..
+        } if code.lives(policy, now) => {
+            vec![Next::IdentityConfirm, Next::IdentityCode, Next::Cancel]
+        }
+        Stage::CardPending {
+            identity, check, ..
+        } => match check {
+            _ if identity.confirmed_at.age_s_at(now) >= policy.identity_proof_s => {
+                vec![Next::IdentityCode, Next::Cancel]
+            }
+            CardCheck::Matched {
+                code: Some(code),
+                matched_at,
+                ..
+            } if code.lives(policy, now) && matched_at.age_s_at(now) < policy.bank_proof_s => {
+                vec![Next::CardCheckConfirm, Next::CardCheckCode, Next::Cancel]
+            }
+            CardCheck::Matched { matched_at, .. }
+                if matched_at.age_s_at(now) < policy.bank_proof_s =>
+            {
+                vec![Next::CardCheckCode, Next::Cancel]
+            }
+            _ => vec![Next::CardCheck, Next::Cancel],
+        },
+        Stage::Activated(_) | Stage::Completed { .. } => Vec::new(),
+        Stage::Ended { .. } => vec![Next::NewRebind],
+    }
+}

@@ -1,0 +1,147 @@
+//! Every number of the policy, once, each with its unit (contract, section 4).
+//!
+//! A decision is given a [`Policy`] and records its [`Policy::version`] in the history event, so that it can be
+//! said later under which rules it fell. To change a rule: change the number here, and raise the version.
+
+/// One minute, hour and day in seconds.
+pub const MINUTE_S: i64 = 60;
+/// See [`MINUTE_S`].
+pub const HOUR_S: i64 = 60 * MINUTE_S;
+/// "A day" of the contract is the last 24 h, never a calendar day.
+pub const DAY_S: i64 = 24 * HOUR_S;
+
+/// The rules in force. There is one set, [`Policy::CURRENT`]; it is a value so that a test can tighten it.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Raised with every change of a number below; kept with each decision.
+    pub version: u32,
+
+    /// A session dies this long after its login or the last change made in it.
+    pub session_idle_s: i64,
+    /// … and this long after its login in any case.
+    pub session_max_s: i64,
+    /// A rebind may be asked for only with a login younger than this.
+    pub fresh_login_s: i64,
+    /// Sessions that one merchant can have at once; a further login ends the oldest.
+    pub sessions_max: u8,
+
+    /// From this failure in a row on, the next login waits.
+    pub login_wait_from_failure: u32,
+    /// The first wait; it doubles with each further failure.
+    pub login_wait_first_s: i64,
+    /// … up to this.
+    pub login_wait_max_s: i64,
+    /// Failures a day for one device that has logged in before, and for all others together.
+    pub login_failures_per_day: usize,
+    /// Failures an hour from one source address, for devices that never logged in.
+    pub login_failures_per_source_hour: usize,
+    /// Devices remembered for an account; a further one replaces the one used longest ago.
+    pub known_devices_max: usize,
+
+    /// How long a rebind lives.
+    pub rebind_life_s: i64,
+    /// Rebinds a day for one merchant.
+    pub rebinds_per_day: usize,
+
+    /// Wrong documents for one rebind; the last one ends it.
+    pub id_mismatches_per_rebind: u8,
+    /// Wrong documents a day for one merchant.
+    pub id_mismatches_per_day: usize,
+
+    /// How long a code lives.
+    pub code_life_s: i64,
+    /// Tries for one rebind and purpose, added up over resends.
+    pub code_tries: u8,
+    /// How long a request that finds all tries taken is told to come back: others may still be deciding.
+    pub code_deciding_s: i64,
+    /// The time between two codes to one phone for one purpose.
+    pub code_gap_s: i64,
+    /// Codes an hour for one phone.
+    pub codes_per_phone_hour: usize,
+    /// Codes a day for one phone.
+    pub codes_per_phone_day: usize,
+
+    /// Bank calls a day for one merchant and card.
+    pub bank_calls_per_card_day: usize,
+    /// Bank calls a day for one merchant.
+    pub bank_calls_per_day: usize,
+
+    /// How old the confirmed identity may be when the card is confirmed.
+    pub identity_proof_s: i64,
+    /// How old the bank's answer may be when the card is confirmed.
+    pub bank_proof_s: i64,
+
+    /// From activation until payouts go to the new card.
+    pub hold_s: i64,
+    /// No further rebind for this long after an activation.
+    pub cooldown_s: i64,
+    /// The same when the old card was reported lost, once in [`Policy::lost_every_s`].
+    pub cooldown_lost_s: i64,
+    /// How often the short cooldown can be had.
+    pub lost_every_s: i64,
+    /// No rebind for this long after phone, password or name was changed.
+    pub quiet_period_s: i64,
+    /// A replaced card stays on record for this long after `effective_at`.
+    pub retire_after_effective_s: i64,
+
+    /// From the issue of the agreement to the signature, at least.
+    pub agreement_min_read_s: i64,
+    /// … and at most: the reading token's life.
+    pub agreement_read_within_s: i64,
+
+    /// How long a reply is kept for a repeated idempotency key.
+    pub idempotency_s: i64,
+    /// The clean-up arms a notice again that was not sent for this long.
+    pub notice_retry_s: i64,
+}
+
+impl Policy {
+    /// The policy of the contract.
+    pub const CURRENT: Policy = Policy {
+        version: 1,
+
+        session_idle_s: 15 * MINUTE_S,
+        session_max_s: 12 * HOUR_S,
+        fresh_login_s: 15 * MINUTE_S,
+        sessions_max: 5,
+
+        login_wait_from_failure: 4,
+        login_wait_first_s: 2,
+        login_wait_max_s: 15 * MINUTE_S,
+        login_failures_per_day: 20,
+        login_failures_per_source_hour: 100,
+        known_devices_max: 10,
+
+        rebind_life_s: DAY_S,
+        rebinds_per_day: 5,
+
+        id_mismatches_per_rebind: 5,
+        id_mismatches_per_day: 10,
+
+        code_life_s: 5 * MINUTE_S,
+        code_tries: 5,
+        code_deciding_s: 10,
+        code_gap_s: MINUTE_S,
+        codes_per_phone_hour: 5,
+        codes_per_phone_day: 10,
+
+        bank_calls_per_card_day: 3,
+        bank_calls_per_day: 5,
+
+        identity_proof_s: 15 * MINUTE_S,
+        bank_proof_s: 30 * MINUTE_S,
+
+        hold_s: DAY_S,
+        cooldown_s: 30 * DAY_S,
+        cooldown_lost_s: 7 * DAY_S,
+        lost_every_s: 365 * DAY_S,
+        quiet_period_s: DAY_S,
+        retire_after_effective_s: 7 * DAY_S,
+
+        agreement_min_read_s: 10,
+        agreement_read_within_s: 30 * MINUTE_S,
+
+        idempotency_s: DAY_S,
+        notice_retry_s: 10 * MINUTE_S,
+    };
+}

@@ -1,0 +1,424 @@
+//! One rebind: what it is about, and the stage it is in. A stage carries only what that stage has, so that a card check
+//! without an identity, or an activation without a signature, cannot be written down.
+
+use super::card::Card;
+use super::code::Code;
+use super::ids::RebindId;
+use super::policy::Policy;
+use super::secret::Secret;
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the new card is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Payouts go to it.
+    Activate,
+    /// It waits, verified, to be switched to later.
+    Standby,
+}
+
+impl Purpose {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Activate => "activate",
+            Self::Standby => "standby",
+        }
+    }
+}
+
+/// Why the merchant changes the card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A better card.
+    Replace,
+    /// The old one is lost: nothing may be paid to it any more.
+    Lost,
+}
+
+impl Reason {
+    /// From the wire.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "replace" => Some(Self::Replace),
+            "lost" => Some(Self::Lost),
+            _ => None,
+        }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A keyed hash, 64 hex digits or 43 base64url characters; tells nothing without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mac(pub String);
+
+/// The first bytes of a session's token hash: enough to tell a merchant's sessions apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionTag(pub String);
+
+/// A code that was sent, without the code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentCode {
+    /// Keyed hash over merchant, rebind, purpose, phone, session and code.
+    #[serde(rename = "m")]
+    pub mac: Mac,
+    /// When it was sent.
+    #[serde(rename = "at")]
+    pub sent_at: Timestamp,
+    /// The session that asked for it; only that one may use it.
+    #[serde(rename = "by")]
+    pub session: SessionTag,
+}
+
+impl SentCode {
+    /// When it dies.
+    #[must_use]
+    pub fn expires_at(&self, policy: &Policy) -> Timestamp {
+        self.sent_at.plus_s(policy.code_life_s)
+    }
+
+    /// Whether it can still be confirmed.
+    #[must_use]
+    pub fn lives(&self, policy: &Policy, now: Timestamp) -> bool {
+        self.sent_at.age_s_at(now) < policy.code_life_s
+    }
+}
+
+/// The tries of one purpose, over all codes sent for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tries {
+    /// Counted, by a write, before anything was compared.
+    #[serde(rename = "n")]
+    pub taken: u8,
+    /// Found wrong. Less than `taken` while a request is still deciding, or when one died deciding.
+    #[serde(rename = "w")]
+    pub wrong: u8,
+    /// When the last one was taken.
+    #[serde(rename = "at", skip_serializing_if = "Option::is_none", default)]
+    pub last_at: Option<Timestamp>,
+}
+
+impl Tries {
+    /// What a caller has left.
+    #[must_use]
+    pub fn left(&self, policy: &Policy) -> u8 {
+        policy.code_tries.saturating_sub(self.taken)
+    }
+}
+
+/// Which of the two codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodePurpose {
+    /// To the phone on file: authorises the change.
+    Identity,
+    /// To the phone that the bank has for the new card: proves the card.
+    Card,
+}
+
+impl CodePurpose {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Card => "card",
+        }
+    }
+}
+
+/// The document matched and the code to the phone on file was right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityProof {
+    /// When the code was confirmed.
+    #[serde(rename = "at")]
+    pub confirmed_at: Timestamp,
+}
+
+/// The agreement was read and signed. The evidence is in the history; this is what later steps need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// When it was signed.
+    #[serde(rename = "at")]
+    pub signed_at: Timestamp,
+    /// Which text.
+    #[serde(rename = "v")]
+    pub version: String,
+}
+
+/// How far the bank's check of the new card is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardCheck {
+    /// Nothing was asked yet, or the last question was answered "busy".
+    NotAsked {
+        /// The number of the next serial.
+        #[serde(rename = "k")]
+        next: u16,
+    },
+    /// The question is out under this serial; only its answer, or its repetition, may follow.
+    Asking {
+        /// The number of the serial.
+        #[serde(rename = "k")]
+        number: u16,
+        /// When it was first asked.
+        #[serde(rename = "at")]
+        asked_at: Timestamp,
+        /// The entry in the day's count while it counts; `None` once an answer was lost.
+        #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
+        counted_at: Option<Timestamp>,
+        /// The card is verified for another person. Told only after the bank has matched.
+        #[serde(rename = "x", skip_serializing_if = "std::ops::Not::not", default)]
+        bound_elsewhere: bool,
+    },
+    /// Name, ID, card and phone belong together.
+    Matched {
+        /// The number of the serial.
+        #[serde(rename = "k")]
+        number: u16,
+        /// When the bank answered.
+        #[serde(rename = "at")]
+        matched_at: Timestamp,
+        /// The code to the reserved phone; `None` when it could not be sent.
+        #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
+        code: Option<SentCode>,
+    },
+}
+
+/// How a rebind ended without its card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Refused for good.
+    Rejected,
+    /// Its time was over.
+    Expired,
+    /// By the merchant.
+    Cancelled,
+    /// By the old contact.
+    Frozen,
+    /// The test transfer came back.
+    Reverted,
+}
+
+/// When an activation takes effect, and until when no other may follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The pointer moved.
+    #[serde(rename = "at")]
+    pub activated_at: Timestamp,
+    /// Payouts created from here on go to the new card.
+    #[serde(rename = "eff")]
+    pub effective_at: Timestamp,
+    /// No further rebind before this.
+    #[serde(rename = "cool")]
+    pub cooldown_until: Timestamp,
+}
+
+/// Where a rebind is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Waiting for the document and the code to the phone on file.
+    IdentityPending {
+        /// Wrong documents so far.
+        #[serde(rename = "mis", default)]
+        mismatches: u8,
+        /// The code that was sent, once the document matched.
+        #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
+        code: Option<SentCode>,
+        /// Tries of identity codes.
+        #[serde(rename = "try", default)]
+        tries: Tries,
+    },
+    /// Waiting for the signature.
+    AgreementPending {
+        /// Who asked is the merchant.
+        #[serde(rename = "id")]
+        identity: IdentityProof,
+        /// Tries of identity codes.
+        #[serde(rename = "try", default)]
+        tries: Tries,
+    },
+    /// Waiting for the bank and the code to the reserved phone.
+    CardPending {
+        /// Who asked is the merchant.
+        #[serde(rename = "id")]
+        identity: IdentityProof,
+        /// A code on its way to refresh the identity.
+        #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
+        refresh: Option<SentCode>,
+        /// Tries of identity codes.
+        #[serde(rename = "try", default)]
+        identity_tries: Tries,
+        /// The merchant agreed.
+        #[serde(rename = "sig")]
+        signature: Signature,
+        /// The bank's side.
+        #[serde(rename = "chk")]
+        check: CardCheck,
+        /// Tries of card codes.
+        #[serde(rename = "ctry", default)]
+        card_tries: Tries,
+    },
+    /// The pointer is on the new card.
+    Activated(Activation),
+    /// Done.
+    Completed {
+        /// Of an activation; `None` for a standby card.
+        #[serde(rename = "act", skip_serializing_if = "Option::is_none", default)]
+        activation: Option<Activation>,
+    },
+    /// Over, without the card.
+    Ended {
+        /// How.
+        how: End,
+        /// When.
+        at: Timestamp,
+        /// The code that says why, for `rejected` and `reverted`.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<Code>,
+    },
+}
+
+impl Stage {
+    /// Whether it is one of the three pending stages.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self,
+            Self::IdentityPending { .. } | Self::AgreementPending { .. } | Self::CardPending { .. }
+        )
+    }
+}
+
+/// One rebind of one merchant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebind {
+    /// The id; carries the number within the merchant.
+    #[serde(rename = "id")]
+    pub rebind_id: RebindId,
+    /// Counts writes, tries included; the write condition of the item. Its own attribute in the store.
+    #[serde(skip)]
+    pub revision: u64,
+    /// Counts transitions, from 1; shown to callers.
+    #[serde(rename = "v")]
+    pub version: u32,
+    /// What the card is for.
+    #[serde(rename = "for")]
+    pub purpose: Purpose,
+    /// Why.
+    #[serde(rename = "why")]
+    pub reason: Reason,
+    /// The card asked for.
+    #[serde(rename = "new")]
+    pub new_card: Card,
+    /// The card in use when it was asked for.
+    #[serde(rename = "old", skip_serializing_if = "Option::is_none", default)]
+    pub old_card: Option<Card>,
+    /// Keyed hash of the card number; finds duplicates.
+    #[serde(rename = "fp")]
+    pub fingerprint: Mac,
+    /// The phone that the bank has for the card, E.164.
+    #[serde(rename = "tel")]
+    pub reserved_phone: String,
+    /// When it was asked for.
+    #[serde(rename = "at")]
+    pub created_at: Timestamp,
+    /// When it dies unless activated.
+    #[serde(rename = "exp")]
+    pub expires_at: Timestamp,
+    /// Where it is.
+    #[serde(rename = "st")]
+    pub stage: Stage,
+    /// The encrypted card number; its own attribute in the store, dropped when the rebind ends without the card.
+    #[serde(skip)]
+    pub sealed_number: Option<Sealed>,
+}
+
+/// Ciphertext with its wrapped key; see `crypto::seal`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealed({} bytes)", self.0.len())
+    }
+}
+
+impl Rebind {
+    /// Open, but past its time: every reader treats it as expired, whether or not the clean-up has come by.
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.stage.is_open() && now >= self.expires_at
+    }
+
+    /// Open and in time.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.stage.is_open() && now < self.expires_at
+    }
+
+    /// The state's name on the wire, at `now`: an overdue rebind reads `expired`, one whose hold is over `completed`.
+    #[must_use]
+    pub fn state_at(&self, now: Timestamp) -> &'static str {
+        match &self.stage {
+            _ if self.is_overdue(now) => "expired",
+            Stage::IdentityPending { .. } => "identity_pending",
+            Stage::AgreementPending { .. } => "agreement_pending",
+            Stage::CardPending { .. } => "card_pending",
+            Stage::Activated(activation) if now >= activation.effective_at => "completed",
+            Stage::Activated(_) => "activated",
+            Stage::Completed { .. } => "completed",
+            Stage::Ended { how, .. } => match how {
+                End::Rejected => "rejected",
+                End::Expired => "expired",
+                End::Cancelled => "cancelled",
+                End::Frozen => "frozen",
+                End::Reverted => "reverted",
+            },
+        }
+    }
+
+    /// The activation, of a rebind that has one.
+    #[must_use]
+    pub const fn activation(&self) -> Option<&Activation> {
+        match &self.stage {
+            Stage::Activated(activation)
+            | Stage::Completed {
+                activation: Some(activation),
+            } => Some(activation),
+            _ => None,
+        }
+    }
+
+    /// The serial under which the bank is asked: the same question always carries the same serial.
+    #[must_use]
+    pub fn serial(&self, number: u16) -> String {
+        format!("{}-{number}", self.rebind_id)
+    }
+}
+
+/// A fresh six-digit code with its keyed hash: made outside the core, where the randomness is.
+#[derive(Clone, Debug)]
+pub struct FreshCode {
+    /// Six digits; goes into the SMS and nowhere else.
+    pub digits: Secret<String>,
+    /// What is kept.
+    pub mac: Mac,
+}

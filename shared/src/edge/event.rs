@@ -1,0 +1,159 @@
+//! The event of an HTTP API (payload format 2.0), read tolerantly: whatever a caller sends must not end the process.
+
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What API Gateway sends, as far as it is used. A field that is missing or of another shape reads as empty.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpEvent {
+    raw_path: Value,
+    raw_query_string: Value,
+    headers: Value,
+    request_context: Value,
+    body: Value,
+    is_base64_encoded: Value,
+}
+
+/// One request.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Upper case.
+    pub method: String,
+    /// As sent, without the query.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Decoded; of a name given twice, the last one.
+    pub query: BTreeMap<String, String>,
+    /// The bytes; `None` when they were announced as base64 and are not.
+    pub body: Option<Vec<u8>>,
+    /// The caller's address, as the gateway saw it.
+    pub source_ip: String,
+    /// The gateway's id of the request.
+    pub request_id: String,
+}
+
+impl From<HttpEvent> for Request {
+    fn from(event: HttpEvent) -> Self {
+        let http = event
+            .request_context
+            .get("http")
+            .cloned()
+            .unwrap_or_default();
+        let headers = match &event.headers {
+            Value::Object(headers) => headers
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), text(value)))
+                .collect(),
+            _ => BTreeMap::new(),
+        };
+        let body = text(&event.body);
+        Self {
+            method: text(http.get("method").unwrap_or(&Value::Null)).to_ascii_uppercase(),
+            path: text(&event.raw_path),
+            headers,
+            query: query(&text(&event.raw_query_string)),
+            body: if event.is_base64_encoded == Value::Bool(true) {
+                decode(&body)
+            } else {
+                Some(body.into_bytes())
+            },
+            source_ip: text(http.get("sourceIp").unwrap_or(&Value::Null)),
+            request_id: text(
+                event
+                    .request_context
+                    .get("requestId")
+                    .unwrap_or(&Value::Null),
+            ),
+        }
+    }
+}
+
+impl Request {
+    /// The path's segments, without empty ones at the ends.
+    #[must_use]
+    pub fn segments(&self) -> Vec<&str> {
+        self.path.trim_matches('/').split('/').collect()
+    }
+
+    /// A header by its lower-case name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn query(raw: &str) -> BTreeMap<String, String> {
+    let decoded = |part: &str| {
+        percent_decode_str(&part.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    raw.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
+}
+
+fn decode(body: &str) -> Option<Vec<u8>> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(event: Value) -> Request {
+        serde_json::from_value::<HttpEvent>(event).unwrap().into()
+    }
+
+    #[test]
+    fn strange_queries_and_hosts_are_just_text() {
+        let request = request(json!({
+            "rawPath": "/v1/cards",
+            "rawQueryString": "a={|\"<&b=%E4%B8%AD+x&%ff&=&&c",
+            "headers": {"Host": "a:99999", "X-One": 1},
+            "requestContext": {"http": {"method": "get", "sourceIp": "203.0.113.9"}},
+        }));
+        assert_eq!(request.method, "GET");
+        assert_eq!(request.query.get("a").unwrap(), "{|\"<");
+        assert_eq!(request.query.get("b").unwrap(), "中 x");
+        assert_eq!(request.header("host"), Some("a:99999"));
+        assert_eq!(request.header("x-one"), Some(""));
+    }
+
+    #[test]
+    fn any_shape_is_a_request() {
+        for event in [
+            json!({}),
+            json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "rawPath": null}),
+        ] {
+            assert_eq!(request(event).method, "");
+        }
+    }
+
+    #[test]
+    fn bodies_come_plain_or_as_base64() {
+        assert_eq!(request(json!({"body": "{}"})).body.unwrap(), b"{}");
+        assert_eq!(
+            request(json!({"body": "e30=", "isBase64Encoded": true}))
+                .body
+                .unwrap(),
+            b"{}"
+        );
+        assert_eq!(
+            request(json!({"body": "%%%", "isBase64Encoded": true})).body,
+            None
+        );
+    }
+}

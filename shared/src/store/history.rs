@@ -1,0 +1,204 @@
+//! Events as the outbox of notices: claimed, sent, marked; armed again when that did not happen.
+
+use super::item::{Update, n, s, time};
+use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, phone_name};
+use super::{Store, due, port_error};
+use crate::domain::history::Event;
+use crate::domain::ids::MerchantId;
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
+use crate::domain::transition::Recipient;
+use crate::ports::PortError;
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
+
+/// How long a claim keeps others away, by the store's own clock: longer than the function may run.
+pub const CLAIM_S: i64 = 60;
+
+/// The value of `notice` after a try that failed.
+const NOTICE_RELEASED: &str = "released";
+
+impl Store {
+    /// Takes an event's notice for this invocation. `None`: another one holds it, or it was sent.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn claim_notice(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        claimant: &str,
+        wall: Timestamp,
+    ) -> Result<Option<Event>, PortError> {
+        let mut update = Update::default();
+        update.put("notice", Some(s("claimed")));
+        update.put("claimed_at", Some(time(wall)));
+        update.put("claimed_by", Some(s(claimant)));
+        update.value("due", s(NOTICE_DUE));
+        update.value("stale", time(wall.plus_s(-CLAIM_S)));
+        update.value("claimed", s("claimed"));
+        update.value("released", s(NOTICE_RELEASED));
+        update.when("(#notice = :due OR #notice = :released OR (#notice = :claimed AND #claimed_at <= :stale))");
+        let claimed = self
+            .update_event(merchant, seq, update, ReturnValue::AllNew)
+            .await;
+        match claimed {
+            Ok(item) => item.as_ref().map(record::event_from).transpose(),
+            Err(PortError::Conflict) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Marks one message of a claimed notice as sent: its phone is forgotten. With `last`, the notice is done.
+    ///
+    /// # Errors
+    /// When the table cannot be written, or the claim was lost.
+    pub async fn mark_sent(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        to: Recipient,
+        last: bool,
+        claimant: &str,
+    ) -> Result<(), PortError> {
+        let mut update = Update::default();
+        update.put(phone_name(to), None);
+        if last {
+            update.put("notice", Some(s("sent")));
+            for name in ["claimed_at", "due_bucket", "due_at"] {
+                update.put(name, None);
+            }
+        }
+        update.name("claimed_by");
+        update.value("me", s(claimant));
+        update.when("#claimed_by = :me");
+        self.update_event(merchant, seq, update, ReturnValue::None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Gives a claim back: the stream, or the clean-up, tries again.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn release_notice(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        claimant: &str,
+    ) -> Result<(), PortError> {
+        let mut update = Update::default();
+        // Not "due": that would send the event through the stream again at once, and again, while SNS is down.
+        update.put("notice", Some(s(NOTICE_RELEASED)));
+        update.name("claimed_by");
+        update.value("me", s(claimant));
+        update.when("#claimed_by = :me");
+        match self
+            .update_event(merchant, seq, update, ReturnValue::None)
+            .await
+        {
+            Ok(_) | Err(PortError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Arms a notice again that was never sent: the write itself goes through the stream. `false` when it was sent or is
+    /// being sent.
+    ///
+    /// # Errors
+    /// When the table cannot be written.
+    pub async fn rearm_notice(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        wall: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, PortError> {
+        let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
+        let mut update = Update::default();
+        update.put("notice", Some(s(NOTICE_DUE)));
+        update.put("due_bucket", Some(s(due::bucket(merchant, retry_at))));
+        update.put("due_at", Some(time(retry_at)));
+        update.set_raw("armed = if_not_exists(armed, :zero) + :one");
+        update.value("zero", n(0));
+        update.value("one", n(1));
+        update.value("sent", s("sent"));
+        update.value("claimed", s("claimed"));
+        update.value("stale", time(wall.plus_s(-CLAIM_S)));
+        update.name("claimed_at");
+        update.when("attribute_exists(#notice)");
+        update.when("#notice <> :sent");
+        update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
+        match self
+            .update_event(merchant, seq, update, ReturnValue::None)
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(PortError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn update_event(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        update: Update,
+        returned: ReturnValue,
+    ) -> Result<Option<super::item::Item>, PortError> {
+        self.meter.call(1);
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key(merchant_pk(merchant), event_sk(seq))))
+            .update_expression(update.expression())
+            .set_condition_expression(update.condition())
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values))
+            .return_values(returned)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.written(answer.consumed_capacity.as_slice());
+        Ok(answer.attributes)
+    }
+
+    /// A merchant's events from `from`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn events(
+        &self,
+        merchant: &MerchantId,
+        from: u64,
+        limit: u16,
+    ) -> Result<Vec<Event>, PortError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
+            .expression_attribute_values(":from", s(event_sk(from)))
+            .expression_attribute_values(":to", s("E#~"))
+            .limit(i32::from(limit))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(page.consumed_capacity.as_slice());
+        page.items().iter().map(record::event_from).collect()
+    }
+}
+
+/// The part of a stream record's new image that says which notice it is about: merchant and sequence number.
+#[must_use]
+pub fn notice_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
+    Some((
+        record::merchant_of(pk)?,
+        sk.strip_prefix("E#")?.parse().ok()?,
+    ))
+}

@@ -1,0 +1,213 @@
+//! Reading a merchant.
+
+use super::item::{Item, s};
+use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
+use super::{Store, item, port_error};
+use crate::domain::ids::{MerchantId, RebindId};
+use crate::domain::merchant::Merchant;
+use crate::domain::rebind::Rebind;
+use crate::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+
+/// How often a read is repeated that saw half of a transaction.
+const READS_MAX: u32 = 4;
+
+impl LoadMerchant for Store {
+    async fn load(
+        &self,
+        merchant: &MerchantId,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Merchant>, PortError> {
+        for _ in 0..READS_MAX {
+            let items = match wanted {
+                Wanted::Shown(id) => self.head_profile_and(merchant, id.number()).await?,
+                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) => self.tail(merchant).await?,
+            };
+            let Some(mut read) = Pieces::of(&items)?.merchant() else {
+                return Ok(None);
+            };
+            if read.is_torn(wanted) {
+                continue;
+            }
+            let older = match wanted {
+                Wanted::Step(id) => Some(id.number()),
+                Wanted::Number(number) => Some(number),
+                Wanted::Latest | Wanted::Shown(_) => None,
+            };
+            if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
+                read.rebind = self.rebind(merchant, number).await?;
+            }
+            if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
+                read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
+            }
+            return Ok(Some(read));
+        }
+        Err(PortError::Conflict)
+    }
+}
+
+impl ListRebinds for Store {
+    async fn list(
+        &self,
+        merchant: &MerchantId,
+        before: Option<u32>,
+        limit: u8,
+    ) -> Result<Vec<Rebind>, PortError> {
+        let last = before.map_or(RebindId::NUMBER_MAX, |before| before.saturating_sub(1));
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
+            .expression_attribute_values(":first", s(rebind_sk(1)))
+            .expression_attribute_values(":last", s(rebind_sk(last)))
+            .scan_index_forward(false)
+            .limit(i32::from(limit))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(page.consumed_capacity.as_slice());
+        page.items().iter().map(record::rebind_from).collect()
+    }
+}
+
+impl Store {
+    /// Profile, head and latest rebind: the last three items of the partition.
+    async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
+            .expression_attribute_values(":first", s(rebind_sk(0)))
+            .expression_attribute_values(":last", s(PROFILE))
+            .scan_index_forward(false)
+            .limit(3)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(page.consumed_capacity.as_slice());
+        Ok(page.items.unwrap_or_default())
+    }
+
+    async fn head_profile_and(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Vec<Item>, PortError> {
+        let pk = merchant_pk(merchant);
+        let keys =
+            [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
+        self.batch_get(keys.to_vec()).await
+    }
+
+    /// A consistent batch get; what is throttled is asked for again by the next request, not here.
+    pub(super) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .build()
+            .map_err(|error| item::broken(&error.to_string()))?;
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, wanted)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(answer.consumed_capacity());
+        if answer
+            .unprocessed_keys()
+            .is_some_and(|keys| !keys.is_empty())
+        {
+            return Err(PortError::Transient(
+                "the table",
+                "unprocessed keys".to_owned(),
+            ));
+        }
+        Ok(answer
+            .responses
+            .unwrap_or_default()
+            .remove(&self.table)
+            .unwrap_or_default())
+    }
+
+    async fn rebind(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Option<Rebind>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .set_key(Some(key(merchant_pk(merchant), rebind_sk(number))))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(answer.consumed_capacity.as_slice());
+        answer.item.as_ref().map(record::rebind_from).transpose()
+    }
+}
+
+/// What one read returned.
+struct Pieces {
+    head: Option<crate::domain::merchant::Head>,
+    profile: Option<crate::domain::merchant::Profile>,
+    rebind: Option<Rebind>,
+}
+
+impl Pieces {
+    fn of(items: &[Item]) -> Result<Self, PortError> {
+        let mut pieces = Self {
+            head: None,
+            profile: None,
+            rebind: None,
+        };
+        for one in items {
+            match item::get_s(one, "sk")? {
+                HEAD => pieces.head = Some(record::head_from(one)?),
+                PROFILE => pieces.profile = Some(record::profile_from(one)?),
+                _ => pieces.rebind = Some(record::rebind_from(one)?),
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn merchant(self) -> Option<Merchant> {
+        Some(Merchant {
+            head: self.head?,
+            profile: self.profile?,
+            rebind: self.rebind,
+        })
+    }
+}
+
+impl Merchant {
+    /// Whether head and latest rebind are of different commits: the read fell between the halves of a transaction.
+    fn is_torn(&self, wanted: Wanted<'_>) -> bool {
+        match &self.rebind {
+            Some(rebind) if rebind.rebind_id.number() == self.head.rebinds => {
+                rebind.version != self.head.rebind_version
+            }
+            Some(rebind) => rebind.rebind_id.number() > self.head.rebinds,
+            None => match wanted {
+                Wanted::Shown(id) => id.number() == self.head.rebinds,
+                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) => self.head.rebinds > 0,
+            },
+        }
+    }
+}
