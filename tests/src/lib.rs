@@ -1,3 +1,6 @@
 //! What the tests across functions share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on says so
 
+pub mod boundary;
 pub mod openapi;
+pub mod world;

@@ -82,6 +82,11 @@ impl Operation {
         all.find(|operation| is_post && request.path.ends_with(operation.path()))
     }
 
+    /// A statement is not: a tester without the secret reads there what reached a card.
+    const fn is_signed(self) -> bool {
+        !matches!(self, Self::Statement)
+    }
+
     const fn path(self) -> &'static str {
         match self {
             Self::Check => path::CHECK,
@@ -140,6 +145,7 @@ impl Bank {
             Some(operation) => self.answer(operation, request).await,
             None => Err(Failure::Refused(404, "no_such_operation")),
         };
+        let is_signed = operation.is_some_and(Operation::is_signed);
         let operation = operation.map(Operation::path);
         let (status, body) = match result {
             Ok(body) => (200, body),
@@ -152,8 +158,9 @@ impl Bank {
         };
         tracing::info!(bank.operation = operation, http.status = status, "request");
         let mut headers = BTreeMap::from([("content-type", "application/json".to_owned())]);
-        if let Some(signature) = request.header(SIGNATURE_HEADER) {
-            // An answer proves who answers; a refusal proves nothing to anyone, so it may be signed as well.
+        // Only what answers a verified request: whoever could have anything else signed could forge with it.
+        if let (200, true, Some(signature)) = (status, is_signed, request.header(SIGNATURE_HEADER))
+        {
             let signature = sign_reply(&self.key, signature, status, body.as_bytes());
             headers.insert(SIGNATURE_HEADER, signature);
         }
@@ -169,8 +176,7 @@ impl Bank {
         if body.len() > MAX_BODY_BYTES {
             return Err(Failure::Refused(413, "too_large"));
         }
-        // A tester without the secret reads here what reached a card.
-        if operation != Operation::Statement {
+        if operation.is_signed() {
             self.verify(operation.path(), request, body)?;
         }
         match operation {

@@ -183,7 +183,7 @@ impl Store {
             .item("garbled", AttributeValue::Bool(record.is_garbled))
             .item("ttl", n(now_epoch_s()? + KEEP_S))
             .condition_expression(
-                "attribute_not_exists(pk) OR fingerprint = :fingerprint OR decided = :no",
+                "attribute_not_exists(pk) OR (fingerprint = :fingerprint AND decided = :no)",
             )
             .expression_attribute_values(":fingerprint", s(fingerprint))
             .expression_attribute_values(":no", AttributeValue::Bool(false))

@@ -41,6 +41,11 @@ pub enum Error {
         "a local system is already up (state in {0}). End it with `cargo local down`, then run this again."
     )]
     AlreadyUp(PathBuf),
+    /// Somebody claimed the state directory, but there is no process yet.
+    #[error(
+        "the local system is only just coming up. End it there with Ctrl-C, or wait and try again."
+    )]
+    ComingUp,
     /// The local cloud ended or never answered.
     #[error("the local cloud {what}; the end of {log}:\n{tail}", log = log.display())]
     Cloud {

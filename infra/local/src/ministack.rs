@@ -44,6 +44,7 @@ impl Claim {
         std::fs::create_dir_all(state_dir)
             .map_err(Error::io(format!("making {}", state_dir.display())))?;
         let log = lock(state_dir)?.ok_or_else(|| Error::AlreadyUp(state_dir.to_owned()))?;
+        let _ = std::fs::remove_file(group_file(state_dir)); // its process group is gone, its number may be reused
         let listener = match port {
             Some(port) => {
                 TcpListener::bind(("127.0.0.1", port)).map_err(|_| Error::PortTaken(port))?
@@ -163,19 +164,9 @@ pub(crate) fn end(state_dir: &Path) -> Result<bool, Error> {
     if !state_dir.exists() || lock(state_dir)?.is_some() {
         return Ok(false);
     }
-    let path = group_file(state_dir);
-    let text =
-        std::fs::read_to_string(&path).map_err(Error::io(format!("reading {}", path.display())))?;
-    let group = text
-        .trim()
-        .parse()
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| Error::Reply {
-            what: "a process group".into(),
-            reply: path.display().to_string(),
-        })?;
-    end_group(group, state_dir);
+    let group = std::fs::read_to_string(group_file(state_dir)).unwrap_or_default();
+    let group = group.trim().parse().ok().and_then(Pid::from_raw);
+    end_group(group.ok_or(Error::ComingUp)?, state_dir);
     Ok(true)
 }
 

@@ -87,6 +87,7 @@ impl System {
     pub async fn up(options: UpOptions) -> Result<Self, Error> {
         let progress = Progress::start();
         let claim = Claim::take(&options.state_dir, options.port)?;
+        let _ = std::fs::remove_file(endpoints_path(&options.state_dir)); // a killed predecessor's
         let path = paths::template();
         let template = std::fs::read_to_string(&path)
             .map_err(Error::io(format!("reading {}", path.display())))?;

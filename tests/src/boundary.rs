@@ -1,0 +1,84 @@
+//! What goes over the wire to the table, recorded at the SDK's boundary.
+
+use aws_sdk_dynamodb::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+
+/// One call to the table.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `Query`, `TransactWriteItems`, …
+    pub operation: String,
+    /// The request's body.
+    pub body: Value,
+    /// What the table says it cost: read units of a read, write units of a write.
+    pub units: f64,
+}
+
+impl Call {
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self.operation.as_str(), "Query" | "GetItem" | "BatchGetItem")
+    }
+
+    /// The items of a transaction.
+    #[must_use]
+    pub fn transaction_items(&self) -> usize {
+        self.body["TransactItems"].as_array().map_or(0, Vec::len)
+    }
+}
+
+/// Records every call, also the repeated ones.
+#[derive(Clone, Debug, Default)]
+pub struct Boundary(Arc<Mutex<Vec<Call>>>);
+
+impl Boundary {
+    /// The calls since the last time.
+    #[must_use]
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Intercept for Boundary {
+    fn name(&self) -> &'static str {
+        "boundary"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request();
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let body = request.body().bytes().map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap());
+        self.0.lock().unwrap().push(Call { operation, body, units: 0.0 });
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let bytes = context.response().body().bytes().unwrap_or_default();
+        let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let units = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
+            table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
+        };
+        if let Some(call) = self.0.lock().unwrap().last_mut() {
+            call.units = units;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,560 @@
+//! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide over HTTP). What is not AWS's table
+//! is stood in for by something that can be asked questions: keys in memory, a box of SMS, a bank that answers on demand.
+
+use crate::boundary::{Boundary, Call};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType,
+};
+use agreement::Agreement;
+use cards::Cards;
+use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use login::Login;
+use rebind_request::RebindRequest;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use shared::crypto::Keys;
+use shared::domain::decide::BankAnswer;
+use shared::domain::secret::Secret;
+use shared::domain::time::Timestamp;
+use shared::edge::event::{HttpEvent, Request};
+use shared::edge::serve::{Handler, Stage, respond, wall_clock};
+use shared::ports::{CardQuestion, CheckCard, DataKey, KeyService, PortError, SendSms};
+use shared::store::Store;
+use shared::store::due::INDEX;
+use shared::store::seed::World as SeedWorld;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use verification::Verification;
+
+/// Keys in memory, wrapped with their context so that another context does not open them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryKeys(Arc<Mutex<HashMap<Vec<u8>, (DataKey, String, Vec<u8>)>>>);
+
+impl KeyService for MemoryKeys {
+    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"a key of the tests").unwrap();
+        mac.update(purpose.as_bytes());
+        Ok(Secret::new(mac.finalize().into_bytes().to_vec()))
+    }
+
+    async fn new_data_key(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+    ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
+        let mut plain = vec![0; 32];
+        // As long as a wrapped key of AWS's key service: the budgets count these bytes.
+        let mut wrapped = vec![0; 184];
+        getrandom::fill(&mut plain).unwrap();
+        getrandom::fill(&mut wrapped).unwrap();
+        self.0.lock().unwrap().insert(wrapped.clone(), (key, format!("{context:?}"), plain.clone()));
+        Ok((Secret::new(plain), wrapped))
+    }
+
+    async fn data_key(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+        wrapped: &[u8],
+    ) -> Result<Secret<Vec<u8>>, PortError> {
+        let known = self.0.lock().unwrap().get(wrapped).cloned();
+        let fits = known.filter(|(kind, bound, _)| *kind == key && *bound == format!("{context:?}"));
+        fits.map(|(_, _, plain)| Secret::new(plain))
+            .ok_or_else(|| PortError::Permanent("the key service", "InvalidCiphertextException".to_owned()))
+    }
+}
+
+/// Every SMS, by phone.
+#[derive(Clone, Debug, Default)]
+pub struct SmsBox {
+    sent: Arc<Mutex<Vec<(String, String)>>>,
+    down: Arc<Mutex<bool>>,
+}
+
+impl SmsBox {
+    /// The texts to one phone, oldest first.
+    #[must_use]
+    pub fn to(&self, phone: &str) -> Vec<String> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter().filter(|(to, _)| to == phone).map(|(_, text)| text.clone()).collect()
+    }
+
+    /// The code in the last SMS to a phone.
+    #[must_use]
+    pub fn code(&self, phone: &str) -> String {
+        let text = self.to(phone).pop().expect("an SMS");
+        code_in(&text).unwrap_or_else(|| panic!("no code in the last SMS to {phone}"))
+    }
+
+    /// Whether publishing fails.
+    pub fn set_down(&self, down: bool) {
+        *self.down.lock().unwrap() = down;
+    }
+}
+
+/// The only run of exactly six digits.
+#[must_use]
+pub fn code_in(text: &str) -> Option<String> {
+    let runs = text.split(|c: char| !c.is_ascii_digit());
+    runs.filter(|run| run.len() == 6).map(str::to_owned).next()
+}
+
+impl SendSms for SmsBox {
+    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
+        if *self.down.lock().unwrap() {
+            return Err(PortError::Transient("SMS", "down".to_owned()));
+        }
+        self.sent.lock().unwrap().push((phone.to_owned(), text.to_owned()));
+        Ok(())
+    }
+}
+
+/// A bank that answers what it was told to, once each, and "match" when nothing is left. Keeps the serials.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptedBank {
+    answers: Arc<Mutex<VecDeque<Option<BankAnswer>>>>,
+    serials: Arc<Mutex<Vec<String>>>,
+}
+
+impl ScriptedBank {
+    /// The next answers; `None` is no answer.
+    pub fn script(&self, answers: impl IntoIterator<Item = Option<BankAnswer>>) {
+        self.answers.lock().unwrap().extend(answers);
+    }
+
+    /// The serials it was asked under.
+    #[must_use]
+    pub fn serials(&self) -> Vec<String> {
+        self.serials.lock().unwrap().clone()
+    }
+}
+
+impl CheckCard for ScriptedBank {
+    async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
+        self.serials.lock().unwrap().push(question.serial.clone());
+        self.answers.lock().unwrap().pop_front().unwrap_or(Some(BankAnswer::Match))
+    }
+}
+
+/// A reply as a client sees it, with what it cost.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header values by lower-case name.
+    pub headers: HashMap<String, String>,
+    /// The body; null for none.
+    pub body: Value,
+    /// The calls to the table.
+    pub calls: Vec<Call>,
+}
+
+impl Answer {
+    /// The problem's code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+
+    /// The rebind's state.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        self.body["state"].as_str().unwrap_or("")
+    }
+}
+
+/// The functions over one table.
+pub struct World {
+    /// The table's client, for looking.
+    pub client: Client,
+    /// The table's name.
+    pub table: String,
+    /// What went to the table.
+    pub boundary: Boundary,
+    /// The SMS sent.
+    pub sms: SmsBox,
+    /// The bank.
+    pub bank: ScriptedBank,
+    /// The clock that requests carry; move it at will.
+    pub now: Mutex<Timestamp>,
+    keys: MemoryKeys,
+    stage: Stage,
+    login: Login<MemoryKeys>,
+    cards: Cards,
+    rebind_request: RebindRequest<MemoryKeys>,
+    agreement: Agreement<MemoryKeys>,
+    verification: Verification<MemoryKeys, SmsBox, ScriptedBank>,
+    notice: ConfirmationNotice<MemoryKeys, SmsBox>,
+    cleanup: CooldownCleanup,
+}
+
+/// The table's name.
+const TABLE: &str = "rebind";
+
+impl World {
+    /// An empty table with the sandbox's merchants in it.
+    pub async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
+        let boundary = Boundary::default();
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests())
+            .endpoint_url(url)
+            .interceptor(boundary.clone())
+            .build();
+        let client = Client::from_conf(config);
+        create_table(&client).await;
+        let world = Self::over(client, boundary, Stage::new("sandbox"));
+        let seeds = SeedWorld::sandbox().unwrap();
+        let keys = Keys::new(world.keys.clone());
+        let store = world.store();
+        for merchant in &seeds.merchants {
+            store.seed(&keys, merchant, world.now()).await.unwrap();
+        }
+        let _ = world.boundary.take();
+        world
+    }
+
+    fn over(client: Client, boundary: Boundary, stage: Stage) -> Self {
+        let (keys, sms, bank) = (MemoryKeys::default(), SmsBox::default(), ScriptedBank::default());
+        let store = || Store::new(client.clone(), TABLE);
+        let new_keys = || Keys::new(keys.clone());
+        Self {
+            login: Login::new(store(), new_keys()),
+            cards: Cards::new(store()),
+            rebind_request: RebindRequest::new(store(), new_keys()),
+            agreement: Agreement::new(store(), new_keys()),
+            verification: Verification::new(store(), new_keys(), sms.clone(), bank.clone()),
+            notice: ConfirmationNotice::new(store(), new_keys(), sms.clone()),
+            cleanup: CooldownCleanup::new(store(), stage.is_sandbox()),
+            table: TABLE.to_owned(),
+            now: Mutex::new(wall_clock()),
+            client,
+            boundary,
+            sms,
+            bank,
+            keys,
+            stage,
+        }
+    }
+
+    /// The store, for looking.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store::new(self.client.clone(), TABLE)
+    }
+
+    /// The clock that requests carry.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    /// Moves it.
+    pub fn pass_s(&self, seconds: i64) {
+        let mut now = self.now.lock().unwrap();
+        *now = now.plus_s(seconds);
+    }
+
+    /// Sends one request to the function that has its route.
+    pub async fn send(&self, event: Value) -> Answer {
+        let event: HttpEvent = serde_json::from_value(event).unwrap();
+        let request = Request::from(event.clone());
+        let _ = self.boundary.take();
+        let has = |handler: &dyn Fn(&Request) -> &'static str| handler(&request) != "none";
+        let response = if has(&|r| self.login.route(r)) {
+            respond(&self.login, &self.stage, event).await
+        } else if has(&|r| self.rebind_request.route(r)) {
+            respond(&self.rebind_request, &self.stage, event).await
+        } else if has(&|r| self.agreement.route(r)) {
+            respond(&self.agreement, &self.stage, event).await
+        } else if has(&|r| self.verification.route(r)) {
+            respond(&self.verification, &self.stage, event).await
+        } else {
+            respond(&self.cards, &self.stage, event).await
+        };
+        let headers = response.headers.iter();
+        Answer {
+            status: response.status_code,
+            headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
+            body: if response.body.is_empty() { Value::Null } else { serde_json::from_str(&response.body).unwrap() },
+            calls: self.boundary.take(),
+        }
+    }
+
+    /// A request as the gateway would send it, at the world's clock.
+    #[must_use]
+    pub fn event(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut all = json!({"x-sandbox-now": self.now().to_rfc3339_shanghai(), "user-agent": "tests"});
+        for (name, value) in headers {
+            all[*name] = json!(value);
+        }
+        let mut event = json!({
+            "version": "2.0",
+            "rawPath": path,
+            "rawQueryString": query,
+            "headers": all,
+            "requestContext": {"http": {"method": method, "sourceIp": "203.0.113.7"}, "requestId": "req-1"},
+            "isBase64Encoded": false,
+        });
+        if !body.is_null() {
+            event["body"] = json!(body.to_string());
+        }
+        event
+    }
+
+    /// Logs in and returns an app with the session.
+    pub async fn app(&self, merchant: &SandboxMerchant) -> App<'_> {
+        self.app_on(merchant, "device-1").await
+    }
+
+    /// The same from another device.
+    pub async fn app_on(&self, merchant: &SandboxMerchant, device: &str) -> App<'_> {
+        let body = json!({"account": merchant.account, "password": merchant.password, "device_id": device});
+        let answer = self.send(self.event("POST", "/v1/sessions", &[], &body)).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        let token = answer.body["token"].as_str().unwrap().to_owned();
+        App { world: self, token, login: answer, merchant: merchant.clone() }
+    }
+
+    /// Runs the clean-up at the world's clock.
+    pub async fn clean_up(&self) -> Summary {
+        let event: ScheduleEvent =
+            serde_json::from_value(json!({"time": self.now().to_rfc3339_shanghai()})).unwrap();
+        self.cleanup.run(&event, self.now(), Instant::now() + Duration::from_secs(60)).await.unwrap()
+    }
+
+    /// A batch of stream records for every notice that is due.
+    pub async fn due_notices(&self) -> Value {
+        let due: Vec<Value> = self
+            .items()
+            .await
+            .into_iter()
+            .filter(|item| item.get("notice").is_some_and(|notice| notice.as_s().unwrap() == "due"))
+            .map(|item| {
+                let key = |name: &str| json!({"S": item[name].as_s().unwrap()});
+                json!({"eventName": "INSERT", "dynamodb": {
+                    "SequenceNumber": item["sk"].as_s().unwrap(),
+                    "Keys": {"pk": key("pk"), "sk": key("sk")},
+                }})
+            })
+            .collect();
+        json!({"Records": due})
+    }
+
+    /// Delivers every notice that is due, as the stream would; returns the failures reported.
+    pub async fn deliver_notices(&self) -> Value {
+        let batch = self.due_notices().await;
+        self.deliver(batch, self.now()).await
+    }
+
+    /// Delivers one batch of stream records at a wall clock.
+    pub async fn deliver(&self, batch: Value, wall: Timestamp) -> Value {
+        let batch: StreamEvent = serde_json::from_value(batch).unwrap();
+        serde_json::to_value(self.notice.handle(batch, "invocation-1", wall).await).unwrap()
+    }
+
+    /// Every item of the table: the tests may, the functions may not.
+    pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(start);
+            let page = scan.send().await.unwrap();
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                let _ = self.boundary.take();
+                return items;
+            }
+        }
+    }
+}
+
+async fn create_table(client: &Client) {
+    let attribute = |name: &str, kind| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
+    };
+    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(INDEX)
+        .key_schema(key("due_bucket", KeyType::Hash))
+        .key_schema(key("due_at", KeyType::Range))
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .build()
+        .unwrap();
+    client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("due_bucket", ScalarAttributeType::S))
+        .attribute_definitions(attribute("due_at", ScalarAttributeType::N))
+        .key_schema(key("pk", KeyType::Hash))
+        .key_schema(key("sk", KeyType::Range))
+        .global_secondary_indexes(index)
+        .send()
+        .await
+        .unwrap();
+}
+
+/// A merchant of the sandbox, as much as an app's user knows.
+#[derive(Clone, Debug)]
+pub struct SandboxMerchant {
+    /// The name to log in with.
+    pub account: String,
+    /// The password.
+    pub password: String,
+    /// The name on cards.
+    pub holder_name: String,
+    /// The phone on file.
+    pub phone: String,
+    /// The ID number.
+    pub document_number: String,
+    /// `long_term` or a date.
+    pub expires_on: String,
+}
+
+/// A merchant of `sandbox.json` by the part of its id after `mer_`.
+#[must_use]
+pub fn merchant(name: &str) -> SandboxMerchant {
+    let world: Value = serde_json::from_str(include_str!("../../shared/data/sandbox.json")).unwrap();
+    let id = format!("mer_{name}");
+    let found = world["merchants"].as_array().unwrap().iter().find(|merchant| merchant["merchant_id"] == id);
+    let found = found.unwrap_or_else(|| panic!("no merchant {id}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let holder = found.get("settlement_name").unwrap_or(&found["legal_name"]);
+    SandboxMerchant {
+        account: text(&found["account"]),
+        password: text(&found["password"]),
+        holder_name: text(holder),
+        phone: text(&found["phone_on_file"]),
+        document_number: text(&found["id_document"]["number"]),
+        expires_on: text(&found["id_document"]["expires_on"]),
+    }
+}
+
+/// A card that matches, and the phone that its bank has.
+pub const GOOD_CARD: &str = "6222020000009001009";
+/// Another one.
+pub const SECOND_CARD: &str = "6217000000009001375";
+/// A phone of the merchant that is not the one on file.
+pub const RESERVED_PHONE: &str = "+8613700000001";
+
+/// A logged-in app.
+pub struct App<'w> {
+    /// Where it runs.
+    pub world: &'w World,
+    /// Its session.
+    pub token: String,
+    /// The answer to its login.
+    pub login: Answer,
+    /// Whose it is.
+    pub merchant: SandboxMerchant,
+}
+
+impl App<'_> {
+    /// One request with the session's token.
+    pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call_with(method, path, &[], body).await
+    }
+
+    /// The same with an idempotency key.
+    pub async fn keyed(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+        self.call_with(method, path, &[("idempotency-key", key)], body).await
+    }
+
+    /// The same with any headers.
+    pub async fn call_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let mut all = vec![("authorization", bearer.as_str())];
+        all.extend_from_slice(headers);
+        self.world.send(self.world.event(method, path, &all, &body)).await
+    }
+
+    /// What is typed to ask for a card.
+    #[must_use]
+    pub fn request_body(&self, card: &str) -> Value {
+        json!({
+            "card_number": card,
+            "holder_name": self.merchant.holder_name,
+            "reserved_phone": RESERVED_PHONE,
+            "reason": "replace",
+        })
+    }
+
+    /// What is typed to prove the identity.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!({"document_number": self.merchant.document_number, "document_expires_on": self.merchant.expires_on})
+    }
+
+    /// Asks for a card; returns the rebind's path.
+    pub async fn request(&self, card: &str) -> String {
+        let key = format!("create-{:?}-{card}", self.world.now());
+        let answer = self.keyed(&key, "POST", "/v1/rebinds", self.request_body(card)).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        format!("/v1/rebinds/{}", answer.body["rebind_id"].as_str().unwrap())
+    }
+
+    /// Up to and including the confirmed identity.
+    pub async fn identify(&self, rebind: &str) {
+        let answer = self.call("POST", &format!("{rebind}/identity"), self.document()).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        let code = self.world.sms.code(&self.merchant.phone);
+        let answer = self.call("POST", &format!("{rebind}/identity/confirm"), json!({"code": code})).await;
+        assert_eq!((answer.status, answer.state()), (200, "agreement_pending"), "{:?}", answer.body);
+    }
+
+    /// The body that signs the agreement, after it was read for long enough.
+    pub async fn signature(&self, rebind: &str) -> Value {
+        let text = self.call("GET", &format!("{rebind}/agreement?lang=zh-CN"), Value::Null).await;
+        assert_eq!(text.status, 200, "{:?}", text.body);
+        self.world.pass_s(11);
+        let consents: Vec<&Value> = text.body["consents"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        json!({
+            "version": text.body["version"],
+            "sha256": text.body["sha256"],
+            "reading_token": text.body["reading_token"],
+            "signed_name": self.merchant.holder_name,
+            "consents": consents,
+        })
+    }
+
+    /// Reads and signs.
+    pub async fn sign(&self, rebind: &str) {
+        let signature = self.signature(rebind).await;
+        let answer = self.call("POST", &format!("{rebind}/agreement"), signature).await;
+        assert_eq!((answer.status, answer.state()), (200, "card_pending"), "{:?}", answer.body);
+    }
+
+    /// Asks for a card and walks to where the bank is asked.
+    pub async fn to_card_pending(&self, card: &str) -> String {
+        let rebind = self.request(card).await;
+        self.identify(&rebind).await;
+        self.sign(&rebind).await;
+        rebind
+    }
+
+    /// Asks for a card and walks the whole way.
+    pub async fn activate(&self, card: &str) -> String {
+        let rebind = self.to_card_pending(card).await;
+        let answer = self.call("POST", &format!("{rebind}/card-check"), Value::Null).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        let code = self.world.sms.code(RESERVED_PHONE);
+        let answer = self.call("POST", &format!("{rebind}/card-check/confirm"), json!({"code": code})).await;
+        assert_eq!((answer.status, answer.state()), (200, "activated"), "{:?}", answer.body);
+        rebind
+    }
+}
