@@ -33,15 +33,38 @@ impl Call {
     }
 }
 
-/// Records every call, also the repeated ones.
+/// Records every call, also the repeated ones, and drops what it is told to.
 #[derive(Clone, Debug, Default)]
-pub struct Boundary(Arc<Mutex<Vec<Call>>>);
+pub struct Boundary {
+    calls: Arc<Mutex<Vec<Call>>>,
+    fault: Arc<Mutex<Option<(usize, Fault)>>>,
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It never reaches the table.
+    RequestLost,
+    /// The table does it; its answer never arrives.
+    ReplyLost,
+}
 
 impl Boundary {
+    /// The `n`-th call of the next request (from 1) meets this fault; no other does.
+    pub fn fail(&self, n: usize, fault: Fault) {
+        let _ = self.take();
+        *self.fault.lock().unwrap() = Some((n, fault));
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let made = self.calls.lock().unwrap().len();
+        self.fault.lock().unwrap().filter(|(n, _)| *n == made).map(|(_, fault)| fault)
+    }
+
     /// The calls since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Call> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.calls.lock().unwrap())
     }
 }
 
@@ -60,8 +83,14 @@ impl Intercept for Boundary {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body = request.body().bytes().map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap());
-        self.0.lock().unwrap().push(Call { operation, body, units: 0.0 });
-        Ok(())
+        self.calls.lock().unwrap().push(Call { operation, body, units: 0.0 });
+        match self.fault() {
+            Some(Fault::RequestLost) => {
+                *self.fault.lock().unwrap() = None;
+                Err("the request was lost".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read_after_deserialization(
@@ -76,9 +105,15 @@ impl Intercept for Boundary {
             Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
             table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
         };
-        if let Some(call) = self.0.lock().unwrap().last_mut() {
+        if let Some(call) = self.calls.lock().unwrap().last_mut() {
             call.units = units;
         }
-        Ok(())
+        match self.fault() {
+            Some(Fault::ReplyLost) => {
+                *self.fault.lock().unwrap() = None;
+                Err("the reply was lost".into())
+            }
+            _ => Ok(()),
+        }
     }
 }

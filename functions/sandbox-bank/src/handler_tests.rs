@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_dynamodb::{Client, Config};
 use serde_json::{Value, json};
-use shared::adapters::bank::sandbox::{card_item, person_items};
+use shared::adapters::bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use shared::adapters::bank::signature::{is_reply, sign_request};
 use shared::adapters::bank::{BankClient, QueryReply, Reply};
 use shared::domain::format::{PersonName, ResidentId};
@@ -174,8 +174,7 @@ fn transfer_body(serial: &str, card_number: &str, name: &str) -> Value {
 
 /// The cards of the file, each with its word.
 fn cards() -> Vec<(String, String)> {
-    let file: Value =
-        serde_json::from_str(include_str!("../../../shared/data/sandbox.json")).unwrap();
+    let file: Value = serde_json::from_str(SANDBOX_JSON).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let cards = file["cards"].as_array().unwrap().iter();
     cards

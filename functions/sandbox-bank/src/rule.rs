@@ -1,11 +1,11 @@
 //! How each card behaves: `shared/data/sandbox.json` and nothing else.
 
 use serde::Deserialize;
+use shared::adapters::bank::sandbox::SANDBOX_JSON;
 use shared::adapters::bank::{CheckOutcome, ReturnReason, TransferOutcome};
 use std::collections::HashMap;
 use std::time::Duration;
 
-const SANDBOX: &str = include_str!("../../../shared/data/sandbox.json");
 /// What `slow` waits.
 const SLOW: Duration = Duration::from_millis(1_500);
 
@@ -158,7 +158,7 @@ impl Book {
     /// # Errors
     /// When the file has a word that this bank does not know.
     pub fn sandbox() -> serde_json::Result<Self> {
-        let sandbox: Sandbox = serde_json::from_str(SANDBOX)?;
+        let sandbox: Sandbox = serde_json::from_str(SANDBOX_JSON)?;
         let cards = sandbox.cards.into_iter();
         Ok(Self(
             cards.map(|card| (card.card_number, card.outcome)).collect(),

@@ -91,13 +91,8 @@ impl System {
         let path = paths::template();
         let template = std::fs::read_to_string(&path)
             .map_err(Error::io(format!("reading {}", path.display())))?;
-        // The two long pieces of a first run, one bound to the network and one to the processor.
-        let (program, packages) = {
-            let template = template.clone();
-            let tools = tokio::task::spawn_blocking(move || tools::install(progress));
-            let build = tokio::task::spawn_blocking(move || artifacts::build(&template, progress));
-            (joined(tools.await)?, joined(build.await)?)
-        };
+        let program = tools::install(progress)?;
+        let packages = artifacts::build(&template, progress)?;
 
         progress.say("starting the local cloud");
         let ministack = Ministack::start(&program, claim).await?;
@@ -273,13 +268,6 @@ fn logical_id(folder: &str) -> String {
         .collect();
     id.push_str("Function");
     id
-}
-
-fn joined<T>(result: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
-    result.map_err(|error| Error::Io {
-        what: "a background task".into(),
-        cause: error.into(),
-    })?
 }
 
 #[cfg(test)]

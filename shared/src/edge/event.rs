@@ -6,7 +6,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What API Gateway sends, as far as it is used. A field that is missing or of another shape reads as empty.
-#[derive(Clone, Debug, Default, Deserialize)]
+///
+/// Neither this nor [`Request`] has a `Debug`: bodies hold card numbers, headers hold tokens.
+#[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpEvent {
     raw_path: Value,
@@ -18,7 +20,7 @@ pub struct HttpEvent {
 }
 
 /// One request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Request {
     /// Upper case.
     pub method: String,

@@ -341,6 +341,22 @@ fn card_numbers_go_over_tls_or_nowhere() {
     }
 }
 
+#[tokio::test]
+async fn https_is_tls_from_the_first_byte() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0; 1024];
+        let read = stream.read(&mut first).await.unwrap();
+        first[..read].to_vec()
+    });
+    let client = BankClient::with_limits(&url, key(), SHORT).unwrap();
+    assert_eq!(client.check(&check_request()).await, Reply::Unknown);
+    // A handshake record, version 3.x.
+    assert_eq!(server.await.unwrap()[..2], [0x16, 0x03]);
+}
+
 #[test]
 fn the_client_does_not_print_its_key() {
     let client = BankClient::new("https://bank.example", key()).unwrap();

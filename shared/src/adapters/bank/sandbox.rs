@@ -14,6 +14,9 @@ use crate::domain::format::name::fold;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
 
+/// The sandbox's merchants and cards, as text.
+pub const SANDBOX_JSON: &str = include_str!("../../../data/sandbox.json");
+
 /// The sort key of an item that is alone in its partition.
 pub const ALONE: &str = "-";
 

@@ -33,12 +33,8 @@ pub struct SignedAgreement {
 
 impl Context<'_> {
     pub(super) fn read_agreement(&self) -> Result<Transition, Rejection> {
-        let rebind = self.rebind()?;
         // Reading is allowed while frozen, like every read; the step order holds.
-        if rebind.is_open(self.now) && matches!(rebind.stage, Stage::AgreementPending { .. }) {
-            return Ok(Transition::none());
-        }
-        self.open_rebind(|stage| matches!(stage, Stage::AgreementPending { .. }))
+        self.rebind_in(|stage| matches!(stage, Stage::AgreementPending { .. }))
             .map(|_| Transition::none())
     }
 

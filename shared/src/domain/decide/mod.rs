@@ -10,6 +10,8 @@ mod clean_up;
 mod codes;
 mod create;
 mod identity;
+#[cfg(test)]
+mod tests;
 
 use super::code::Code;
 use super::event_kind::EventKind;
@@ -147,11 +149,20 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Frozen → expired → step order, for every act on a rebind. `fits` says in which stages it is allowed.
+    /// Frozen → expired → step order, for every act that changes a rebind. `fits` says in which stages it is allowed.
     fn open_rebind(&self, fits: impl Fn(&Stage) -> bool) -> Result<&Rebind, Rejection> {
         self.not_frozen()?;
+        self.rebind_in(fits)
+    }
+
+    /// Expired → step order.
+    fn rebind_in(&self, fits: impl Fn(&Stage) -> bool) -> Result<&Rebind, Rejection> {
         let rebind = self.rebind()?;
-        if rebind.is_overdue(self.now)
+        // Replaced by a later one once it was overdue: it stays expired, even by a clock that is behind.
+        let replaced =
+            rebind.stage.is_open() && self.state.head.open != Some(rebind.rebind_id.number());
+        if replaced
+            || rebind.is_overdue(self.now)
             || matches!(
                 rebind.stage,
                 Stage::Ended {
@@ -341,18 +352,18 @@ pub fn next_actions(rebind: &Rebind, policy: &Policy, now: Timestamp) -> Vec<Nex
         Stage::CardPending {
             identity, check, ..
         } => match check {
-            _ if identity.confirmed_at.age_s_at(now) >= policy.identity_proof_s => {
+            _ if identity.confirmed_at.age_s_at(now) > policy.identity_proof_s => {
                 vec![Next::IdentityCode, Next::Cancel]
             }
             CardCheck::Matched {
                 code: Some(code),
                 matched_at,
                 ..
-            } if code.lives(policy, now) && matched_at.age_s_at(now) < policy.bank_proof_s => {
+            } if code.lives(policy, now) && matched_at.age_s_at(now) <= policy.bank_proof_s => {
                 vec![Next::CardCheckConfirm, Next::CardCheckCode, Next::Cancel]
             }
             CardCheck::Matched { matched_at, .. }
-                if matched_at.age_s_at(now) < policy.bank_proof_s =>
+                if matched_at.age_s_at(now) <= policy.bank_proof_s =>
             {
                 vec![Next::CardCheckCode, Next::Cancel]
             }

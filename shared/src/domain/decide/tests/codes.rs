@@ -1,0 +1,159 @@
+//! Codes: whose they are, how long they live, what a resend does.
+
+use super::fixture::*;
+use crate::domain::code::Code;
+use crate::domain::decide::{Act, code_of};
+use crate::domain::event_kind::EventKind;
+use crate::domain::next_action::NextAction;
+use crate::domain::rebind::CodePurpose;
+use crate::domain::rebind::CodePurpose::{Card, Identity};
+
+/// For each purpose, a code just sent in session 0, and what asks for another.
+fn sent() -> [(CodePurpose, World, NextAction); 2] {
+    [
+        (
+            Identity,
+            World::new().identity_sent(),
+            NextAction::IdentityCode,
+        ),
+        (Card, World::new().matched(), NextAction::CardCheckCode),
+    ]
+}
+
+#[test]
+fn the_code_of_another_session_is_step_up_required_and_uses_no_try() {
+    for (purpose, world, again) in sent() {
+        let world = world.by(1);
+        let refusal = world.refused(take(purpose));
+        assert_eq!(refusal.code, Code::StepUpRequired);
+        assert_eq!(refusal.next_actions, [again]);
+        assert_eq!(refusal.counts_toward_limit, Some(false));
+        // It asks for one of its own, and then the first device has none.
+        let world = world.then(resend(purpose));
+        assert!(world.decide(take(purpose)).is_ok());
+        assert_eq!(
+            world.by(0).refused(take(purpose)).code,
+            Code::StepUpRequired
+        );
+    }
+}
+
+#[test]
+fn a_code_lives_5_min_and_an_expired_one_uses_no_try() {
+    for (purpose, world, again) in sent() {
+        assert!(
+            world
+                .clone()
+                .later(5 * MINUTE_S - 1)
+                .decide(take(purpose))
+                .is_ok()
+        );
+        let refusal = world.later(5 * MINUTE_S).refused(take(purpose));
+        assert_eq!(refusal.code, Code::OtpExpired);
+        assert_eq!(refusal.attempts_left, Some(5));
+        assert_eq!(refusal.counts_toward_limit, Some(false));
+        assert_eq!(refusal.next_actions, [again]);
+    }
+}
+
+#[test]
+fn a_code_that_is_not_six_digits_uses_no_try() {
+    for (purpose, world, _) in sent() {
+        let mut world = world.then(take(purpose));
+        world.wrong(purpose);
+        let refusal = world.refused(Act::TakeTry {
+            purpose,
+            well_formed: false,
+        });
+        assert_eq!(refusal.code, Code::OtpWrong);
+        assert_eq!(bad_fields(&refusal), [("code", Code::OtpWrong)]);
+        assert_eq!(refusal.attempts_left, Some(3));
+        assert_eq!(refusal.counts_toward_limit, Some(false));
+    }
+}
+
+#[test]
+fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
+    for (purpose, world, again) in sent() {
+        let old = world.mac(purpose);
+        let mut world = world.then(take(purpose)).later(60).by(1);
+        let transition = world.done(resend(purpose));
+        assert_ne!(world.mac(purpose), old);
+        let (code, _) = code_of(world.stage(), purpose).unwrap();
+        let session = world.state.head.sessions[1].as_ref().unwrap();
+        assert_eq!((&code.session, code.sent_at), (&session.tag(), t(60)));
+        assert_eq!(transition.event.unwrap().kind, EventKind::CodeSent);
+        let send = transition.code_send.unwrap();
+        let phone = match purpose {
+            Identity => PHONE_ON_FILE,
+            Card => RESERVED_PHONE,
+        };
+        assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
+
+        // The old code was right; it does not count any more, not even for the try that was taken before the resend.
+        let refusal = world.refused(settle(purpose, old, true));
+        assert_eq!(refusal.code, Code::OtpExpired);
+        assert_eq!(refusal.next_actions, [again]);
+        assert_eq!(world.tries(purpose), (1, 0));
+    }
+}
+
+#[test]
+fn a_resend_needs_a_document_that_matched() {
+    let refusal = World::new().created().refused(resend(Identity));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    let refusal = World::new().agreement_pending().refused(resend(Identity));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    let refusal = World::new().asking().refused(resend(Card));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+}
+
+#[test]
+fn a_code_that_could_not_be_sent_is_forgotten() {
+    for (purpose, mut world, again) in sent() {
+        let before = world.state.clone();
+        let transition = world.done(Act::CodeNotSent(purpose));
+        assert!(transition.head.is_none() && transition.event.is_none());
+        assert_eq!(world.rebind().version, before.rebind.unwrap().version);
+        assert!(code_of(world.stage(), purpose).is_none());
+        let refusal = world.refused(take(purpose));
+        assert_eq!(refusal.code, Code::StepOutOfOrder);
+        let next = match purpose {
+            // The document is entered again: that sends one.
+            Identity => NextAction::Identity,
+            Card => again,
+        };
+        assert_eq!(refusal.next_actions, [next, NextAction::Cancel]);
+    }
+    let mut refresh = World::new().card_pending().then(resend(Identity));
+    refresh.done(Act::CodeNotSent(Identity));
+    assert!(code_of(refresh.stage(), Identity).is_none());
+}
+
+#[test]
+fn a_right_code_moves_on_and_a_refresh_stays() {
+    let mut world = World::new().identity_sent();
+    assert_eq!(
+        world.confirm(Identity, true).event.unwrap().kind,
+        EventKind::IdentityConfirmed
+    );
+    assert_eq!(world.shown(), "agreement_pending");
+
+    let mut world = World::new().matched().later(60).then(resend(Identity));
+    let before = world.mac(Card);
+    world.confirm(Identity, true);
+    assert_eq!(world.shown(), "card_pending");
+    assert!(code_of(world.stage(), Identity).is_none());
+    assert_eq!(world.mac(Card), before);
+}
+
+#[test]
+fn a_step_out_of_order_names_what_is_in_order() {
+    for world in [World::new().created(), World::new().agreement_pending()] {
+        for purpose in [Identity, Card] {
+            let refusal = world.refused(take(purpose));
+            assert_eq!(refusal.code, Code::StepOutOfOrder);
+            assert_eq!(refusal.next_actions, world.next_actions());
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The whole table, states × commands, as one text that a reader can check against the contract.
+
+use super::fixture::*;
+use super::print;
+use super::states::states;
+use crate::domain::code::Code;
+use crate::domain::decide::{Act, BankAnswer, BankReply, code_of};
+use crate::domain::format::DocumentExpiry;
+use crate::domain::merchant::Merchant;
+use crate::domain::rebind::CodePurpose::{Card, Identity};
+use crate::domain::rebind::{CodePurpose, Mac, Stage, Tries};
+use crate::domain::transition::Transition;
+use std::fmt::Write as _;
+
+/// A command of the table: the request it belongs to, and what sets it apart from others of that request.
+struct Row {
+    request: &'static str,
+    case: &'static str,
+    act: Act,
+}
+
+fn row(request: &'static str, case: &'static str, act: Act) -> Row {
+    Row { request, case, act }
+}
+
+/// Every [`Act`], in each variant that can make a difference.
+fn rows(world: &World) -> Vec<Row> {
+    let mut rows = vec![
+        row("create", "", create()),
+        row("cancel", "", Act::Cancel),
+        row("identity", "right", document(true)),
+        row("identity", "wrong", document(false)),
+        row(
+            "identity",
+            "malformed",
+            typed_document(Err(Code::IdChecksum), DocumentExpiry::parse("never")),
+        ),
+        row("agreement", "read", Act::ReadAgreement),
+        row("agreement", "sign", sign(world.now.plus_s(-10))),
+        row("agreement", "sign too soon", sign(world.now.plus_s(-9))),
+    ];
+    rows.extend(code_rows(world, Identity));
+    rows.push(row("card-check", "", card_check()));
+    rows.extend(bank_rows());
+    rows.extend(code_rows(world, Card));
+    rows.extend([
+        row("clean-up", "expire", Act::Expire),
+        row("clean-up", "complete", Act::Complete),
+        row("clean-up", "end cooldown", Act::EndCooldown),
+    ]);
+    rows
+}
+
+fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
+    let current = world
+        .state
+        .rebind
+        .as_ref()
+        .and_then(|rebind| code_of(&rebind.stage, purpose))
+        .map_or(Mac("none".to_owned()), |(code, _)| code.mac.clone());
+    let rebind = world.state.rebind.as_ref();
+    let in_flight = rebind
+        .and_then(|rebind| tries(&rebind.stage, purpose))
+        .is_none_or(|tries| tries.taken > tries.wrong);
+    let older = Mac("older".to_owned());
+    let names = match purpose {
+        Identity => ["identity/code", "identity/confirm", "identity/compared"],
+        Card => [
+            "card-check/code",
+            "card-check/confirm",
+            "card-check/compared",
+        ],
+    };
+    let malformed = Act::TakeTry {
+        purpose,
+        well_formed: false,
+    };
+    let mut rows = vec![
+        row(names[0], "", resend(purpose)),
+        row(names[0], "not sent", Act::CodeNotSent(purpose)),
+        row(names[1], "", take(purpose)),
+        row(names[1], "malformed", malformed),
+    ];
+    if !in_flight {
+        return rows;
+    }
+    rows.extend([
+        row(names[2], "right", settle(purpose, current.clone(), true)),
+        row(names[2], "right, older code", settle(purpose, older, true)),
+        row(names[2], "wrong", settle(purpose, current.clone(), false)),
+    ]);
+    if purpose == Card {
+        let bound_elsewhere = Act::SettleTry {
+            purpose,
+            compared: current,
+            right: true,
+            bound_elsewhere: true,
+        };
+        rows.push(row(names[2], "right, another's card", bound_elsewhere));
+    }
+    rows
+}
+
+/// `None` for a stage that has no such tries: there a result may come late.
+fn tries(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
+    match (stage, purpose) {
+        (Stage::IdentityPending { tries, .. }, Identity) => Some(tries),
+        (Stage::CardPending { identity_tries, .. }, Identity) => Some(identity_tries),
+        (Stage::CardPending { card_tries, .. }, Card) => Some(card_tries),
+        _ => None,
+    }
+}
+
+fn bank_rows() -> Vec<Row> {
+    use BankAnswer as Answer;
+    const ALL: [Answer; 13] = [
+        Answer::Match,
+        Answer::Mismatch,
+        Answer::NotEnabled,
+        Answer::IssuerUnsupported,
+        Answer::Blocked,
+        Answer::Invalid,
+        Answer::Dormant,
+        Answer::Expired,
+        Answer::Restricted,
+        Answer::ClassTwo,
+        Answer::Malformed,
+        Answer::Busy,
+        Answer::Quota,
+    ];
+    let answers = ALL.map(|answer| row("bank says", answer.as_str(), bank(Some(answer))));
+    let reply = BankReply {
+        number: 1,
+        answer: Some(Answer::Match),
+    };
+    let mut rows = Vec::from(answers);
+    rows.extend([
+        row("bank says", "nothing", bank(None)),
+        row(
+            "bank says",
+            "match, of another serial",
+            bank_to(9, Some(Answer::Match)),
+        ),
+        row(
+            "bank says",
+            "match, phone may get no code",
+            Act::SettleCardCheck(reply, None),
+        ),
+    ]);
+    rows
+}
+
+/// The commands that had one and the same effect, in the order of their first.
+struct Group {
+    effect: String,
+    rows: Vec<(&'static str, &'static str)>,
+}
+
+fn block(world: &World) -> String {
+    let mut rows = rows(world);
+    let rebind = world.state.rebind.as_ref();
+    if rebind.is_some_and(|rebind| rebind.rebind_id.number() != world.state.head.rebinds) {
+        // A rebind is asked for with the latest one at hand, never with an older one.
+        rows.retain(|row| row.request != "create");
+    }
+    let mut groups: Vec<Group> = Vec::new();
+    for Row { request, case, act } in &rows {
+        let effect = match world.decide(act.clone()) {
+            Ok(transition) => written(world, &transition),
+            Err(refused) => format!("refused {}", print::refusal(&refused)),
+        };
+        match groups.iter_mut().find(|group| group.effect == effect) {
+            Some(group) => group.rows.push((request, case)),
+            None => groups.push(Group {
+                effect,
+                rows: vec![(request, case)],
+            }),
+        }
+    }
+    let mut text = String::new();
+    for group in groups {
+        writeln!(text, "  {}", names(&group.rows, &rows)).unwrap();
+        writeln!(text, "      {}", group.effect).unwrap();
+    }
+    text
+}
+
+fn written(world: &World, transition: &Transition) -> String {
+    let outcome = print::outcome(&transition.outcome);
+    if transition.head.is_none() && transition.rebind.is_none() {
+        return format!("{outcome}, nothing changes");
+    }
+    let shown = |merchant: &Merchant| {
+        let rebind = merchant.rebind.as_ref();
+        rebind.map_or("-", |rebind| rebind.state_at(world.now))
+    };
+    let state = shown(&transition.applied_to(&world.state));
+    let moved = if state == shown(&world.state) {
+        String::new()
+    } else {
+        format!(" -> {state}")
+    };
+    let writes = print::writes(transition, &world.state, world.now);
+    format!("{outcome}{moved}\n      {writes}")
+}
+
+/// The commands of a group; a request of which every case is there stands without its cases.
+fn names(group: &[(&'static str, &'static str)], all: &[Row]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (request, case) in group {
+        let cases = |of: &str| group.iter().filter(|(request, _)| *request == of).count();
+        let whole = all.iter().filter(|row| row.request == *request).count() == cases(request);
+        let name = match (whole, *case) {
+            (true, _) | (_, "") => (*request).to_owned(),
+            (false, case) => format!("{request} ({case})"),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+#[test]
+fn states_and_commands() {
+    let mut table = String::from(
+        "For each state: commands that have the same effect, then that effect (outcome, new state, what is written).\n\
+         \"go on\" is the first write of a step in two; \"compared\" its second, where a try is in flight. A command without\n\
+         a case in brackets stands for all its cases. Times are as seen from the command's.\n",
+    );
+    for (name, world) in states() {
+        let next = match &world.state.rebind {
+            None => String::new(),
+            Some(_) => {
+                let next = world.next_actions();
+                let next: Vec<_> = next.iter().map(|next| next.as_str()).collect();
+                format!(" | shown as {}, next [{}]", world.shown(), next.join(", "))
+            }
+        };
+        write!(table, "\n{name}{next}\n{}", block(&world)).unwrap();
+    }
+    insta::assert_snapshot!(table);
+}
