@@ -200,6 +200,11 @@ const TABLE: &str = "rebind";
 impl World {
     /// An empty table with the sandbox's merchants in it.
     pub async fn start() -> Self {
+        Self::staged("sandbox").await
+    }
+
+    /// The same, deployed as another stage.
+    pub async fn staged(stage: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
@@ -213,7 +218,7 @@ impl World {
             .build();
         let client = Client::from_conf(config);
         create_table(&client).await;
-        let world = Self::over(client, boundary, Stage::new("sandbox"));
+        let world = Self::over(client, boundary, Stage::new(stage));
         let seeds = SeedWorld::sandbox().unwrap();
         let keys = Keys::new(world.keys.clone());
         let store = world.store();
@@ -295,7 +300,10 @@ impl World {
     #[must_use]
     pub fn event(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let mut all = json!({"x-sandbox-now": self.now().to_rfc3339_shanghai(), "user-agent": "tests"});
+        let mut all = json!({"user-agent": "tests"});
+        if self.stage.is_sandbox() {
+            all["x-sandbox-now"] = json!(self.now().to_rfc3339_shanghai());
+        }
         for (name, value) in headers {
             all[*name] = json!(value);
         }
@@ -329,9 +337,16 @@ impl World {
 
     /// Runs the clean-up at the world's clock.
     pub async fn clean_up(&self) -> Summary {
-        let event: ScheduleEvent =
-            serde_json::from_value(json!({"time": self.now().to_rfc3339_shanghai()})).unwrap();
-        self.cleanup.run(&event, self.now(), Instant::now() + Duration::from_secs(60)).await.unwrap()
+        self.scheduled(json!({"time": self.now().to_rfc3339_shanghai()}), Duration::from_secs(60)).await.unwrap()
+    }
+
+    /// Runs the clean-up with an event of the schedule and the time that the function has left.
+    ///
+    /// # Errors
+    /// What the run reports.
+    pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
+        let event: ScheduleEvent = serde_json::from_value(event).unwrap();
+        self.cleanup.run(&event, wall_clock(), Instant::now() + left).await
     }
 
     /// A batch of stream records for every notice that is due.
