@@ -23,7 +23,10 @@ impl Call {
     /// Whether it only reads.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        matches!(self.operation.as_str(), "Query" | "GetItem" | "BatchGetItem")
+        matches!(
+            self.operation.as_str(),
+            "Query" | "GetItem" | "BatchGetItem"
+        )
     }
 
     /// The items of a transaction.
@@ -58,7 +61,11 @@ impl Boundary {
 
     fn fault(&self) -> Option<Fault> {
         let made = self.calls.lock().unwrap().len();
-        self.fault.lock().unwrap().filter(|(n, _)| *n == made).map(|(_, fault)| fault)
+        self.fault
+            .lock()
+            .unwrap()
+            .filter(|(n, _)| *n == made)
+            .map(|(_, fault)| fault)
     }
 
     /// The calls since the last time.
@@ -82,8 +89,15 @@ impl Intercept for Boundary {
         let request = context.request();
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-        let body = request.body().bytes().map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap());
-        self.calls.lock().unwrap().push(Call { operation, body, units: 0.0 });
+        let body = request
+            .body()
+            .bytes()
+            .map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap());
+        self.calls.lock().unwrap().push(Call {
+            operation,
+            body,
+            units: 0.0,
+        });
         match self.fault() {
             Some(Fault::RequestLost) => {
                 *self.fault.lock().unwrap() = None;
@@ -102,7 +116,10 @@ impl Intercept for Boundary {
         let bytes = context.response().body().bytes().unwrap_or_default();
         let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let units = match &answer["ConsumedCapacity"] {
-            Value::Array(tables) => tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum(),
+            Value::Array(tables) => tables
+                .iter()
+                .filter_map(|table| table["CapacityUnits"].as_f64())
+                .sum(),
             table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
         };
         if let Some(call) = self.calls.lock().unwrap().last_mut() {

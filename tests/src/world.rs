@@ -2,13 +2,13 @@
 //! is stood in for by something that can be asked questions: keys in memory, a box of SMS, a bank that answers on demand.
 
 use crate::boundary::{Boundary, Call};
+use agreement::Agreement;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
 };
-use agreement::Agreement;
 use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
@@ -34,7 +34,10 @@ use verification::Verification;
 
 /// Keys in memory, wrapped with their context so that another context does not open them.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryKeys(Arc<Mutex<HashMap<Vec<u8>, (DataKey, String, Vec<u8>)>>>);
+pub struct MemoryKeys(Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>);
+
+/// Of which kind, for which context, the key.
+type WrappedKey = (DataKey, String, Vec<u8>);
 
 impl KeyService for MemoryKeys {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
@@ -53,7 +56,10 @@ impl KeyService for MemoryKeys {
         let mut wrapped = vec![0; 184];
         getrandom::fill(&mut plain).unwrap();
         getrandom::fill(&mut wrapped).unwrap();
-        self.0.lock().unwrap().insert(wrapped.clone(), (key, format!("{context:?}"), plain.clone()));
+        self.0.lock().unwrap().insert(
+            wrapped.clone(),
+            (key, format!("{context:?}"), plain.clone()),
+        );
         Ok((Secret::new(plain), wrapped))
     }
 
@@ -64,9 +70,11 @@ impl KeyService for MemoryKeys {
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, PortError> {
         let known = self.0.lock().unwrap().get(wrapped).cloned();
-        let fits = known.filter(|(kind, bound, _)| *kind == key && *bound == format!("{context:?}"));
-        fits.map(|(_, _, plain)| Secret::new(plain))
-            .ok_or_else(|| PortError::Permanent("the key service", "InvalidCiphertextException".to_owned()))
+        let fits =
+            known.filter(|(kind, bound, _)| *kind == key && *bound == format!("{context:?}"));
+        fits.map(|(_, _, plain)| Secret::new(plain)).ok_or_else(|| {
+            PortError::Permanent("the key service", "InvalidCiphertextException".to_owned())
+        })
     }
 }
 
@@ -82,7 +90,10 @@ impl SmsBox {
     #[must_use]
     pub fn to(&self, phone: &str) -> Vec<String> {
         let sent = self.sent.lock().unwrap();
-        sent.iter().filter(|(to, _)| to == phone).map(|(_, text)| text.clone()).collect()
+        sent.iter()
+            .filter(|(to, _)| to == phone)
+            .map(|(_, text)| text.clone())
+            .collect()
     }
 
     /// The code in the last SMS to a phone.
@@ -110,7 +121,10 @@ impl SendSms for SmsBox {
         if *self.down.lock().unwrap() {
             return Err(PortError::Transient("SMS", "down".to_owned()));
         }
-        self.sent.lock().unwrap().push((phone.to_owned(), text.to_owned()));
+        self.sent
+            .lock()
+            .unwrap()
+            .push((phone.to_owned(), text.to_owned()));
         Ok(())
     }
 }
@@ -138,7 +152,11 @@ impl ScriptedBank {
 impl CheckCard for ScriptedBank {
     async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
         self.serials.lock().unwrap().push(question.serial.clone());
-        self.answers.lock().unwrap().pop_front().unwrap_or(Some(BankAnswer::Match))
+        self.answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Some(BankAnswer::Match))
     }
 }
 
@@ -207,7 +225,10 @@ impl World {
     pub async fn staged(stage: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
+        tokio::spawn(dynoxide::server::serve_on(
+            listener,
+            dynoxide::Database::memory().unwrap(),
+        ));
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -230,7 +251,11 @@ impl World {
     }
 
     fn over(client: Client, boundary: Boundary, stage: Stage) -> Self {
-        let (keys, sms, bank) = (MemoryKeys::default(), SmsBox::default(), ScriptedBank::default());
+        let (keys, sms, bank) = (
+            MemoryKeys::default(),
+            SmsBox::default(),
+            ScriptedBank::default(),
+        );
         let store = || Store::new(client.clone(), TABLE);
         let new_keys = || Keys::new(keys.clone());
         Self {
@@ -290,8 +315,14 @@ impl World {
         let headers = response.headers.iter();
         Answer {
             status: response.status_code,
-            headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
-            body: if response.body.is_empty() { Value::Null } else { serde_json::from_str(&response.body).unwrap() },
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect(),
+            body: if response.body.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_str(&response.body).unwrap()
+            },
             calls: self.boundary.take(),
         }
     }
@@ -329,15 +360,27 @@ impl World {
     /// The same from another device.
     pub async fn app_on(&self, merchant: &SandboxMerchant, device: &str) -> App<'_> {
         let body = json!({"account": merchant.account, "password": merchant.password, "device_id": device});
-        let answer = self.send(self.event("POST", "/v1/sessions", &[], &body)).await;
+        let answer = self
+            .send(self.event("POST", "/v1/sessions", &[], &body))
+            .await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         let token = answer.body["token"].as_str().unwrap().to_owned();
-        App { world: self, token, login: answer, merchant: merchant.clone() }
+        App {
+            world: self,
+            token,
+            login: answer,
+            merchant: merchant.clone(),
+        }
     }
 
     /// Runs the clean-up at the world's clock.
     pub async fn clean_up(&self) -> Summary {
-        self.scheduled(json!({"time": self.now().to_rfc3339_shanghai()}), Duration::from_secs(60)).await.unwrap()
+        self.scheduled(
+            json!({"time": self.now().to_rfc3339_shanghai()}),
+            Duration::from_secs(60),
+        )
+        .await
+        .unwrap()
     }
 
     /// Runs the clean-up with an event of the schedule and the time that the function has left.
@@ -346,7 +389,9 @@ impl World {
     /// What the run reports.
     pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
-        self.cleanup.run(&event, wall_clock(), Instant::now() + left).await
+        self.cleanup
+            .run(&event, wall_clock(), Instant::now() + left)
+            .await
     }
 
     /// A batch of stream records for every notice that is due.
@@ -355,7 +400,10 @@ impl World {
             .items()
             .await
             .into_iter()
-            .filter(|item| item.get("notice").is_some_and(|notice| notice.as_s().unwrap() == "due"))
+            .filter(|item| {
+                item.get("notice")
+                    .is_some_and(|notice| notice.as_s().unwrap() == "due")
+            })
             .map(|item| {
                 let key = |name: &str| json!({"S": item[name].as_s().unwrap()});
                 json!({"eventName": "INSERT", "dynamodb": {
@@ -384,7 +432,11 @@ impl World {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let scan = self.client.scan().table_name(&self.table).set_exclusive_start_key(start);
+            let scan = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .set_exclusive_start_key(start);
             let page = scan.send().await.unwrap();
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
@@ -398,14 +450,28 @@ impl World {
 
 async fn create_table(client: &Client) {
     let attribute = |name: &str, kind| {
-        AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(kind)
+            .build()
+            .unwrap()
     };
-    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let key = |name: &str, kind| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+            .unwrap()
+    };
     let index = GlobalSecondaryIndex::builder()
         .index_name(INDEX)
         .key_schema(key("due_bucket", KeyType::Hash))
         .key_schema(key("due_at", KeyType::Range))
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
         .build()
         .unwrap();
     client
@@ -444,9 +510,14 @@ pub struct SandboxMerchant {
 /// A merchant of `sandbox.json` by the part of its id after `mer_`.
 #[must_use]
 pub fn merchant(name: &str) -> SandboxMerchant {
-    let world: Value = serde_json::from_str(include_str!("../../shared/data/sandbox.json")).unwrap();
+    let world: Value =
+        serde_json::from_str(include_str!("../../shared/data/sandbox.json")).unwrap();
     let id = format!("mer_{name}");
-    let found = world["merchants"].as_array().unwrap().iter().find(|merchant| merchant["merchant_id"] == id);
+    let found = world["merchants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|merchant| merchant["merchant_id"] == id);
     let found = found.unwrap_or_else(|| panic!("no merchant {id}"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let holder = found.get("settlement_name").unwrap_or(&found["legal_name"]);
@@ -487,15 +558,24 @@ impl App<'_> {
 
     /// The same with an idempotency key.
     pub async fn keyed(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
-        self.call_with(method, path, &[("idempotency-key", key)], body).await
+        self.call_with(method, path, &[("idempotency-key", key)], body)
+            .await
     }
 
     /// The same with any headers.
-    pub async fn call_with(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    pub async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Value,
+    ) -> Answer {
         let bearer = format!("Bearer {}", self.token);
         let mut all = vec![("authorization", bearer.as_str())];
         all.extend_from_slice(headers);
-        self.world.send(self.world.event(method, path, &all, &body)).await
+        self.world
+            .send(self.world.event(method, path, &all, &body))
+            .await
     }
 
     /// What is typed to ask for a card.
@@ -518,26 +598,52 @@ impl App<'_> {
     /// Asks for a card; returns the rebind's path.
     pub async fn request(&self, card: &str) -> String {
         let key = format!("create-{:?}-{card}", self.world.now());
-        let answer = self.keyed(&key, "POST", "/v1/rebinds", self.request_body(card)).await;
+        let answer = self
+            .keyed(&key, "POST", "/v1/rebinds", self.request_body(card))
+            .await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         format!("/v1/rebinds/{}", answer.body["rebind_id"].as_str().unwrap())
     }
 
     /// Up to and including the confirmed identity.
     pub async fn identify(&self, rebind: &str) {
-        let answer = self.call("POST", &format!("{rebind}/identity"), self.document()).await;
+        let answer = self
+            .call("POST", &format!("{rebind}/identity"), self.document())
+            .await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
         let code = self.world.sms.code(&self.merchant.phone);
-        let answer = self.call("POST", &format!("{rebind}/identity/confirm"), json!({"code": code})).await;
-        assert_eq!((answer.status, answer.state()), (200, "agreement_pending"), "{:?}", answer.body);
+        let answer = self
+            .call(
+                "POST",
+                &format!("{rebind}/identity/confirm"),
+                json!({"code": code}),
+            )
+            .await;
+        assert_eq!(
+            (answer.status, answer.state()),
+            (200, "agreement_pending"),
+            "{:?}",
+            answer.body
+        );
     }
 
     /// The body that signs the agreement, after it was read for long enough.
     pub async fn signature(&self, rebind: &str) -> Value {
-        let text = self.call("GET", &format!("{rebind}/agreement?lang=zh-CN"), Value::Null).await;
+        let text = self
+            .call(
+                "GET",
+                &format!("{rebind}/agreement?lang=zh-CN"),
+                Value::Null,
+            )
+            .await;
         assert_eq!(text.status, 200, "{:?}", text.body);
         self.world.pass_s(11);
-        let consents: Vec<&Value> = text.body["consents"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+        let consents: Vec<&Value> = text.body["consents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["id"])
+            .collect();
         json!({
             "version": text.body["version"],
             "sha256": text.body["sha256"],
@@ -550,8 +656,15 @@ impl App<'_> {
     /// Reads and signs.
     pub async fn sign(&self, rebind: &str) {
         let signature = self.signature(rebind).await;
-        let answer = self.call("POST", &format!("{rebind}/agreement"), signature).await;
-        assert_eq!((answer.status, answer.state()), (200, "card_pending"), "{:?}", answer.body);
+        let answer = self
+            .call("POST", &format!("{rebind}/agreement"), signature)
+            .await;
+        assert_eq!(
+            (answer.status, answer.state()),
+            (200, "card_pending"),
+            "{:?}",
+            answer.body
+        );
     }
 
     /// Asks for a card and walks to where the bank is asked.
@@ -565,11 +678,24 @@ impl App<'_> {
     /// Asks for a card and walks the whole way.
     pub async fn activate(&self, card: &str) -> String {
         let rebind = self.to_card_pending(card).await;
-        let answer = self.call("POST", &format!("{rebind}/card-check"), Value::Null).await;
+        let answer = self
+            .call("POST", &format!("{rebind}/card-check"), Value::Null)
+            .await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
         let code = self.world.sms.code(RESERVED_PHONE);
-        let answer = self.call("POST", &format!("{rebind}/card-check/confirm"), json!({"code": code})).await;
-        assert_eq!((answer.status, answer.state()), (200, "activated"), "{:?}", answer.body);
+        let answer = self
+            .call(
+                "POST",
+                &format!("{rebind}/card-check/confirm"),
+                json!({"code": code}),
+            )
+            .await;
+        assert_eq!(
+            (answer.status, answer.state()),
+            (200, "activated"),
+            "{:?}",
+            answer.body
+        );
         rebind
     }
 }

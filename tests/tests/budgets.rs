@@ -30,18 +30,37 @@ impl Table {
         assert!(calls.len() <= calls_max, "{step}: {operations:?}");
         assert!(!operations.contains(&"Scan"), "{step}: {operations:?}");
         let items = calls.iter().map(Call::transaction_items).max().unwrap_or(0);
-        assert!(items <= TRANSACTION_ITEMS_MAX, "{step}: {items} items in one transaction");
-        let units = |reads: bool| calls.iter().filter(|call| call.is_read() == reads).map(|call| call.units).sum();
-        self.rows.push((step, calls.len(), items, units(true), units(false)));
+        assert!(
+            items <= TRANSACTION_ITEMS_MAX,
+            "{step}: {items} items in one transaction"
+        );
+        let units = |reads: bool| {
+            calls
+                .iter()
+                .filter(|call| call.is_read() == reads)
+                .map(|call| call.units)
+                .sum()
+        };
+        self.rows
+            .push((step, calls.len(), items, units(true), units(false)));
     }
 
     fn print(&self) -> (f64, f64) {
-        println!("{:<18} {:>5} {:>5} {:>5} {:>5}", "step", "calls", "items", "RRU", "WRU");
+        println!(
+            "{:<18} {:>5} {:>5} {:>5} {:>5}",
+            "step", "calls", "items", "RRU", "WRU"
+        );
         for (step, calls, items, rru, wru) in &self.rows {
             println!("{step:<18} {calls:>5} {items:>5} {rru:>5.1} {wru:>5.1}");
         }
-        let sum = self.rows.iter().fold((0.0, 0.0), |(rru, wru), row| (rru + row.3, wru + row.4));
-        println!("{:<18} {:>5} {:>5} {:>5.1} {:>5.1}\n", "sum", "", "", sum.0, sum.1);
+        let sum = self
+            .rows
+            .iter()
+            .fold((0.0, 0.0), |(rru, wru), row| (rru + row.3, wru + row.4));
+        println!(
+            "{:<18} {:>5} {:>5} {:>5.1} {:>5.1}\n",
+            "sum", "", "", sum.0, sum.1
+        );
         sum
     }
 }
@@ -54,20 +73,58 @@ async fn a_whole_rebind_stays_within_its_budgets() {
     let merchant = merchant("minority_name");
     let app = world.app(&merchant).await;
     table.step("login", &app.login, 3);
-    table.step("list cards", &app.call("GET", "/v1/cards", Value::Null).await, 1);
-    let created = app.keyed("k-1", "POST", "/v1/rebinds", app.request_body(GOOD_CARD)).await;
+    table.step(
+        "list cards",
+        &app.call("GET", "/v1/cards", Value::Null).await,
+        1,
+    );
+    let created = app
+        .keyed("k-1", "POST", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .await;
     table.step("request", &created, 2);
-    let rebind = format!("/v1/rebinds/{}", created.body["rebind_id"].as_str().unwrap());
+    let rebind = format!(
+        "/v1/rebinds/{}",
+        created.body["rebind_id"].as_str().unwrap()
+    );
     let path = |step: &str| format!("{rebind}/{step}");
-    table.step("identity", &app.keyed("k-2", "POST", &path("identity"), app.document()).await, 2);
+    table.step(
+        "identity",
+        &app.keyed("k-2", "POST", &path("identity"), app.document())
+            .await,
+        2,
+    );
     let code = json!({"code": world.sms.code(&merchant.phone)});
-    table.step("identity confirm", &app.keyed("k-3", "POST", &path("identity/confirm"), code).await, 3);
-    table.step("read agreement", &app.call("GET", &path("agreement"), Value::Null).await, 1);
+    table.step(
+        "identity confirm",
+        &app.keyed("k-3", "POST", &path("identity/confirm"), code)
+            .await,
+        3,
+    );
+    table.step(
+        "read agreement",
+        &app.call("GET", &path("agreement"), Value::Null).await,
+        1,
+    );
     let signature = app.signature(&rebind).await;
-    table.step("sign agreement", &app.keyed("k-4", "POST", &path("agreement"), signature).await, 2);
-    table.step("card check", &app.keyed("k-5", "POST", &path("card-check"), Value::Null).await, 3);
+    table.step(
+        "sign agreement",
+        &app.keyed("k-4", "POST", &path("agreement"), signature)
+            .await,
+        2,
+    );
+    table.step(
+        "card check",
+        &app.keyed("k-5", "POST", &path("card-check"), Value::Null)
+            .await,
+        3,
+    );
     let code = json!({"code": world.sms.code(RESERVED_PHONE)});
-    table.step("card confirm", &app.keyed("k-6", "POST", &path("card-check/confirm"), code).await, 3);
+    table.step(
+        "card confirm",
+        &app.keyed("k-6", "POST", &path("card-check/confirm"), code)
+            .await,
+        3,
+    );
     let at_its_largest = world.items().await;
     let due = world.due_notices().await;
     world.deliver(due, world.now()).await;
@@ -77,20 +134,42 @@ async fn a_whole_rebind_stays_within_its_budgets() {
     assert!(wru <= WRU_MAX, "{wru} WRU");
 
     let mut others = Table::default();
-    others.step("show rebind", &app.call("GET", &rebind, Value::Null).await, 1);
-    others.step("list rebinds", &app.call("GET", "/v1/rebinds", Value::Null).await, 2);
-    others.step("logout", &app.call("DELETE", "/v1/sessions/current", Value::Null).await, 1);
+    others.step(
+        "show rebind",
+        &app.call("GET", &rebind, Value::Null).await,
+        1,
+    );
+    others.step(
+        "list rebinds",
+        &app.call("GET", "/v1/rebinds", Value::Null).await,
+        2,
+    );
+    others.step(
+        "logout",
+        &app.call("DELETE", "/v1/sessions/current", Value::Null)
+            .await,
+        1,
+    );
     others.print();
 
     let mut sizes: Vec<(usize, String)> = at_its_largest
         .iter()
         .chain(&world.items().await)
-        .map(|item| (shared::store::record::size_bytes(item), item["sk"].as_s().unwrap().clone()))
+        .map(|item| {
+            (
+                shared::store::record::size_bytes(item),
+                item["sk"].as_s().unwrap().clone(),
+            )
+        })
         .collect();
     sizes.sort();
     sizes.dedup_by(|a, b| a.1 == b.1);
     for (bytes, name) in sizes.iter().rev().take(8) {
         println!("{bytes:>5} B  {name}");
     }
-    assert!(sizes.last().unwrap().0 < ITEM_MAX_BYTES, "{:?}", sizes.last());
+    assert!(
+        sizes.last().unwrap().0 < ITEM_MAX_BYTES,
+        "{:?}",
+        sizes.last()
+    );
 }

@@ -21,14 +21,25 @@ async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
     for _ in 0..7 {
         // More often than the limits allow codes: none of these was one. The key is free again each time.
         let down = app.keyed("k", "POST", &identity, app.document()).await;
-        assert_eq!((down.status, down.code()), (503, "OTP_CHANNEL_DOWN"), "{:?}", down.body);
+        assert_eq!(
+            (down.status, down.code()),
+            (503, "OTP_CHANNEL_DOWN"),
+            "{:?}",
+            down.body
+        );
         assert_eq!(down.body["counts_toward_limit"], false);
     }
     let shown = app.call("GET", &path, Value::Null).await;
-    assert_eq!((shown.state(), &shown.body["challenge"]), ("identity_pending", &Value::Null));
+    assert_eq!(
+        (shown.state(), &shown.body["challenge"]),
+        ("identity_pending", &Value::Null)
+    );
     world.sms.set_down(false);
     let sent = app.keyed("k", "POST", &identity, app.document()).await;
-    assert_eq!((sent.status, &sent.body["challenge"]["purpose"]), (200, &json!("identity")));
+    assert_eq!(
+        (sent.status, &sent.body["challenge"]["purpose"]),
+        (200, &json!("identity"))
+    );
     let again = app.keyed("k", "POST", &identity, app.document()).await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
     assert_eq!(world.sms.to(&app.merchant.phone).len(), 1);
@@ -41,10 +52,16 @@ async fn a_card_code_that_cannot_be_handed_over_leaves_the_banks_answer() {
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
     world.sms.set_down(true);
-    assert_eq!(app.call("POST", &check, Value::Null).await.code(), "OTP_CHANNEL_DOWN");
+    assert_eq!(
+        app.call("POST", &check, Value::Null).await.code(),
+        "OTP_CHANNEL_DOWN"
+    );
     world.sms.set_down(false);
     let answer = app.call("POST", &check, Value::Null).await;
-    assert_eq!((answer.status, &answer.body["challenge"]["method"]), (200, &json!("bank_code")));
+    assert_eq!(
+        (answer.status, &answer.body["challenge"]["method"]),
+        (200, &json!("bank_code"))
+    );
     assert_eq!(world.bank.serials().len(), 1, "the bank is not asked again");
 }
 
@@ -54,7 +71,15 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
     let app = world.app(&merchant("plain_1")).await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
-    world.bank.script([None, Some(BankAnswer::Busy), None, Some(BankAnswer::Quota), None, None, Some(BankAnswer::Match)]);
+    world.bank.script([
+        None,
+        Some(BankAnswer::Busy),
+        None,
+        Some(BankAnswer::Quota),
+        None,
+        None,
+        Some(BankAnswer::Match),
+    ]);
     let expected = [
         (502, "UPSTREAM_UNKNOWN"),
         (503, "UPSTREAM_BUSY"),
@@ -65,32 +90,61 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
     ];
     for (status, code) in expected {
         let answer = app.keyed("k", "POST", &check, Value::Null).await;
-        assert_eq!((answer.status, answer.code()), (status, code), "{:?}", answer.body);
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, code),
+            "{:?}",
+            answer.body
+        );
         assert_eq!(answer.body["counts_toward_limit"], false);
     }
     let answer = app.keyed("k", "POST", &check, Value::Null).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let serials = world.bank.serials();
     assert_eq!(serials.len(), 7);
-    assert!(serials.iter().all(|serial| *serial == serials[0]), "{serials:?}");
+    assert!(
+        serials.iter().all(|serial| *serial == serials[0]),
+        "{serials:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_card_is_checked_three_times_a_day() {
     let world = World::start().await;
     let app = world.app(&merchant("plain_1")).await;
-    for (card, refused) in [(GOOD_CARD, false), (GOOD_CARD, false), (GOOD_CARD, false), (GOOD_CARD, true)] {
+    for (card, refused) in [
+        (GOOD_CARD, false),
+        (GOOD_CARD, false),
+        (GOOD_CARD, false),
+        (GOOD_CARD, true),
+    ] {
         let path = app.to_card_pending(card).await;
-        world.bank.script((!refused).then_some(Some(BankAnswer::Dormant)));
-        let answer = app.call("POST", &format!("{path}/card-check"), Value::Null).await;
-        let expected = if refused { "CARD_CHECK_LIMIT" } else { "CARD_DORMANT" };
+        world
+            .bank
+            .script((!refused).then_some(Some(BankAnswer::Dormant)));
+        let answer = app
+            .call("POST", &format!("{path}/card-check"), Value::Null)
+            .await;
+        let expected = if refused {
+            "CARD_CHECK_LIMIT"
+        } else {
+            "CARD_DORMANT"
+        };
         assert_eq!(answer.code(), expected, "{:?}", answer.body);
         world.pass_s(61);
         if refused {
             assert_eq!(answer.status, 429);
-            assert_eq!(app.call("POST", &format!("{path}/cancel"), Value::Null).await.state(), "cancelled");
+            assert_eq!(
+                app.call("POST", &format!("{path}/cancel"), Value::Null)
+                    .await
+                    .state(),
+                "cancelled"
+            );
         } else {
-            assert_eq!(app.call("GET", &path, Value::Null).await.body["ended_reason"], "CARD_DORMANT");
+            assert_eq!(
+                app.call("GET", &path, Value::Null).await.body["ended_reason"],
+                "CARD_DORMANT"
+            );
         }
     }
 }
@@ -102,17 +156,37 @@ async fn a_matched_card_whose_phone_may_get_no_code_keeps_the_banks_answer() {
     for name in ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"] {
         let app = world.app(&merchant(name)).await;
         let path = app.to_card_pending(GOOD_CARD).await;
-        assert_eq!(app.call("POST", &format!("{path}/card-check"), Value::Null).await.status, 200);
+        assert_eq!(
+            app.call("POST", &format!("{path}/card-check"), Value::Null)
+                .await
+                .status,
+            200
+        );
         world.pass_s(61);
     }
     let app = world.app(&merchant("minority_name")).await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
     let limited = app.keyed("k", "POST", &check, Value::Null).await;
-    assert_eq!((limited.status, limited.code()), (429, "OTP_SEND_LIMIT"), "{:?}", limited.body);
-    assert_eq!(app.keyed("k", "POST", &check, Value::Null).await.code(), "OTP_SEND_LIMIT");
-    assert_eq!(world.bank.serials().len(), 6, "the answer is kept, only the code waits");
-    assert_eq!(app.call("GET", &path, Value::Null).await.state(), "card_pending");
+    assert_eq!(
+        (limited.status, limited.code()),
+        (429, "OTP_SEND_LIMIT"),
+        "{:?}",
+        limited.body
+    );
+    assert_eq!(
+        app.keyed("k", "POST", &check, Value::Null).await.code(),
+        "OTP_SEND_LIMIT"
+    );
+    assert_eq!(
+        world.bank.serials().len(),
+        6,
+        "the answer is kept, only the code waits"
+    );
+    assert_eq!(
+        app.call("GET", &path, Value::Null).await.state(),
+        "card_pending"
+    );
 }
 
 #[tokio::test]
@@ -122,7 +196,9 @@ async fn outside_the_sandbox_nobody_sets_the_clock() {
     let event = world.event("GET", "/v1/cards", &[("x-sandbox-now", &now)], &Value::Null);
     let answer = world.send(event).await;
     assert_eq!((answer.status, answer.code()), (400, "REQUEST_MALFORMED"));
-    let answer = world.send(world.event("GET", "/v1/cards", &[], &Value::Null)).await;
+    let answer = world
+        .send(world.event("GET", "/v1/cards", &[], &Value::Null))
+        .await;
     assert_eq!((answer.status, answer.code()), (401, "SESSION_EXPIRED"));
 }
 
@@ -132,29 +208,62 @@ async fn the_clean_ups_clock_is_the_events_and_outside_the_sandbox_it_is_checked
     let at = |ahead_s: i64| json!({"time": wall_clock().plus_s(ahead_s).to_rfc3339_shanghai()});
     let sandbox = World::start().await;
     for event in [json!({}), at(0), at(40 * 86_400), at(-86_400)] {
-        assert!(sandbox.scheduled(event.clone(), left).await.is_ok(), "{event}");
+        assert!(
+            sandbox.scheduled(event.clone(), left).await.is_ok(),
+            "{event}"
+        );
     }
-    assert!(sandbox.scheduled(json!({"time": "soon"}), left).await.is_err());
+    assert!(
+        sandbox
+            .scheduled(json!({"time": "soon"}), left)
+            .await
+            .is_err()
+    );
     let production = World::staged("production").await;
     for event in [at(0), at(-86_400), at(290)] {
-        assert!(production.scheduled(event.clone(), left).await.is_ok(), "{event}");
+        assert!(
+            production.scheduled(event.clone(), left).await.is_ok(),
+            "{event}"
+        );
     }
-    for event in [json!({}), json!({"time": null}), json!({"time": 7}), at(310), at(31 * 86_400)] {
-        assert!(production.scheduled(event.clone(), left).await.is_err(), "{event}");
+    for event in [
+        json!({}),
+        json!({"time": null}),
+        json!({"time": 7}),
+        at(310),
+        at(31 * 86_400),
+    ] {
+        assert!(
+            production.scheduled(event.clone(), left).await.is_err(),
+            "{event}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
     let world = World::start().await;
-    world.app(&merchant("plain_1")).await.request(GOOD_CARD).await;
+    world
+        .app(&merchant("plain_1"))
+        .await
+        .request(GOOD_CARD)
+        .await;
     world.pass_s(POLICY.rebind_life_s);
     let event = json!({"time": world.now().to_rfc3339_shanghai()});
-    let short = world.scheduled(event.clone(), Duration::from_secs(5)).await.unwrap();
+    let short = world
+        .scheduled(event.clone(), Duration::from_secs(5))
+        .await
+        .unwrap();
     assert_eq!((short.expired, short.stopped_early), (0, true));
-    let next = world.scheduled(event.clone(), Duration::from_secs(60)).await.unwrap();
+    let next = world
+        .scheduled(event.clone(), Duration::from_secs(60))
+        .await
+        .unwrap();
     assert_eq!((next.expired, next.stopped_early), (1, false));
-    let again = world.scheduled(event, Duration::from_secs(60)).await.unwrap();
+    let again = world
+        .scheduled(event, Duration::from_secs(60))
+        .await
+        .unwrap();
     assert_eq!((again.expired, again.skipped, again.failed), (0, 0, 0));
 }
 
@@ -168,7 +277,11 @@ async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
     }
     let _ = world.boundary.take();
     world.clean_up().await;
-    assert_eq!(world.boundary.take().len(), empty, "three open rebinds cost nothing before they are due");
+    assert_eq!(
+        world.boundary.take().len(),
+        empty,
+        "three open rebinds cost nothing before they are due"
+    );
 }
 
 #[tokio::test]
@@ -182,18 +295,28 @@ async fn a_notice_waits_for_sms_and_is_sent_once() {
     world.sms.set_down(true);
     for _ in 0..3 {
         let reply = world.deliver(batch.clone(), world.now()).await;
-        assert_eq!(reply, json!({"batchItemFailures": [{"itemIdentifier": sequence_number}]}));
+        assert_eq!(
+            reply,
+            json!({"batchItemFailures": [{"itemIdentifier": sequence_number}]})
+        );
     }
     world.sms.set_down(false);
     // The stream has given up; the clean-up finds what is unsent and puts it into the stream again.
     world.pass_s(POLICY.notice_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 1);
     let again = world.due_notices().await;
-    assert_eq!(world.deliver(again.clone(), world.now()).await, json!({"batchItemFailures": []}));
+    assert_eq!(
+        world.deliver(again.clone(), world.now()).await,
+        json!({"batchItemFailures": []})
+    );
     world.deliver(again, world.now()).await;
     let texts = world.sms.to(&app.merchant.phone);
     assert_eq!(texts.len(), before + 1);
-    assert_eq!(world.sms.to(RESERVED_PHONE).len(), 2, "its code and its notice");
+    assert_eq!(
+        world.sms.to(RESERVED_PHONE).len(),
+        2,
+        "its code and its notice"
+    );
     world.pass_s(POLICY.notice_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 0);
 }
@@ -208,9 +331,20 @@ async fn the_stream_function_survives_shapes_that_are_not_ours() {
         json!({"Records": [{"dynamodb": {"Keys": {"pk": {"S": "M#mer_x"}, "sk": {"S": "E#0000000001"}}, "SequenceNumber": "1"}}]}),
         json!({"Records": [{"dynamodb": {"Keys": {"pk": {"S": "M#mer_plain_1"}, "sk": {"S": "Z"}}, "SequenceNumber": "1"}}]}),
     ] {
-        assert_eq!(world.deliver(batch.clone(), world.now()).await, json!({"batchItemFailures": []}), "{batch}");
+        assert_eq!(
+            world.deliver(batch.clone(), world.now()).await,
+            json!({"batchItemFailures": []}),
+            "{batch}"
+        );
     }
-    assert!(world.items().await.iter().all(|item| !item["pk"].as_s().unwrap().contains("mer_x")), "nothing is made up");
+    assert!(
+        world
+            .items()
+            .await
+            .iter()
+            .all(|item| !item["pk"].as_s().unwrap().contains("mer_x")),
+        "nothing is made up"
+    );
 }
 
 #[tokio::test]
@@ -220,16 +354,25 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
     let mut body = app.request_body(GOOD_CARD);
     body["reason"] = json!("lost");
     let created = app.keyed("k", "POST", "/v1/rebinds", body).await;
-    let path = format!("/v1/rebinds/{}", created.body["rebind_id"].as_str().unwrap());
+    let path = format!(
+        "/v1/rebinds/{}",
+        created.body["rebind_id"].as_str().unwrap()
+    );
     app.identify(&path).await;
     app.sign(&path).await;
-    app.call("POST", &format!("{path}/card-check"), Value::Null).await;
+    app.call("POST", &format!("{path}/card-check"), Value::Null)
+        .await;
     let code = json!({"code": world.sms.code(RESERVED_PHONE)});
-    let done = app.call("POST", &format!("{path}/card-check/confirm"), code).await;
+    let done = app
+        .call("POST", &format!("{path}/card-check/confirm"), code)
+        .await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
     let cards = app.call("GET", "/v1/cards", Value::Null).await;
     assert_eq!(cards.body["hold"]["paying_card"], Value::Null, "held");
-    let until = world.now().plus_s(POLICY.cooldown_lost_s).to_rfc3339_shanghai();
+    let until = world
+        .now()
+        .plus_s(POLICY.cooldown_lost_s)
+        .to_rfc3339_shanghai();
     assert_eq!(cards.body["cooldown_until"], json!(until));
 
     world.pass_s(POLICY.cooldown_lost_s);
@@ -237,7 +380,11 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
     let mut body = app.request_body(SECOND_CARD);
     body["reason"] = json!("lost");
     let created = app.keyed("k2", "POST", "/v1/rebinds", body).await;
-    assert_eq!(created.status, 201, "the cooldown is over to the second: {:?}", created.body);
+    assert_eq!(
+        created.status, 201,
+        "the cooldown is over to the second: {:?}",
+        created.body
+    );
 }
 
 #[tokio::test]
@@ -245,14 +392,28 @@ async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() 
     let world = World::start().await;
     let app = world.app(&merchant("plain_1")).await;
     let path = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{path}/identity"), app.document()).await;
+    app.call("POST", &format!("{path}/identity"), app.document())
+        .await;
     let right = world.sms.code(&app.merchant.phone);
-    let wrong = if right == "000000" { "000001" } else { "000000" };
+    let wrong = if right == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
     let confirm = format!("{path}/identity/confirm");
     // Four wrong and the right one, all at once.
-    let tries = [wrong, wrong, &right, wrong, wrong].map(|code| app.call("POST", &confirm, json!({"code": code})));
+    let tries = [wrong, wrong, &right, wrong, wrong]
+        .map(|code| app.call("POST", &confirm, json!({"code": code})));
     let answers = futures::future::join_all(tries).await;
-    assert!(answers.iter().any(|answer| answer.state() == "agreement_pending"), "the right one wins");
-    let wrong_ones = answers.iter().filter(|answer| answer.code() == "OTP_WRONG").count();
+    assert!(
+        answers
+            .iter()
+            .any(|answer| answer.state() == "agreement_pending"),
+        "the right one wins"
+    );
+    let wrong_ones = answers
+        .iter()
+        .filter(|answer| answer.code() == "OTP_WRONG")
+        .count();
     assert!(wrong_ones <= 4);
 }

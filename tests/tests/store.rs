@@ -10,7 +10,8 @@ use shared::domain::ids::MerchantId;
 use shared::domain::policy::Policy;
 use shared::domain::rebind::Stage;
 use shared::ports::{
-    Commit, CommitTransition, Committed, Found, IdempotencyKey, LoadMerchant, PortError, Remember, StoredReply, Wanted,
+    Commit, CommitTransition, Committed, Found, IdempotencyKey, LoadMerchant, PortError, Remember,
+    StoredReply, Wanted,
 };
 use shared::store::due::{What, buckets};
 use std::collections::HashMap;
@@ -26,7 +27,11 @@ fn id(name: &str) -> MerchantId {
 /// A world with one open rebind of `mer_plain_1`.
 async fn with_open_rebind() -> (World, String) {
     let world = World::start().await;
-    let path = world.app(&merchant("plain_1")).await.request(GOOD_CARD).await;
+    let path = world
+        .app(&merchant("plain_1"))
+        .await
+        .request(GOOD_CARD)
+        .await;
     (world, path)
 }
 
@@ -41,7 +46,10 @@ async fn commit_cancel(
     before: &shared::domain::merchant::Merchant,
     remember: Remember<'_>,
 ) -> Result<Committed, PortError> {
-    let command = Command { by: Some(0), act: Act::Cancel };
+    let command = Command {
+        by: Some(0),
+        act: Act::Cancel,
+    };
     let mut transition = decide(before, &command, POLICY, world.now()).unwrap();
     let event = transition.chained(before, None, POLICY);
     let commit = Commit {
@@ -59,81 +67,223 @@ async fn commit_cancel(
 #[tokio::test]
 async fn a_merchant_that_is_not_there_is_none() {
     let world = World::start().await;
-    assert!(world.store().load(&id("nobody"), Wanted::Latest).await.unwrap().is_none());
+    assert!(
+        world
+            .store()
+            .load(&id("nobody"), Wanted::Latest)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn what_is_written_is_what_is_read() {
     let (world, path) = with_open_rebind().await;
-    let read = world.store().load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap();
+    let read = world
+        .store()
+        .load(&id("plain_1"), Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap();
     let rebind = read.rebind.as_ref().unwrap();
     assert!(path.ends_with(rebind.rebind_id.as_str()));
-    assert!(matches!(rebind.stage, Stage::IdentityPending { mismatches: 0, code: None, .. }));
+    assert!(matches!(
+        rebind.stage,
+        Stage::IdentityPending {
+            mismatches: 0,
+            code: None,
+            ..
+        }
+    ));
     assert!(rebind.sealed_number.is_some());
-    assert_eq!((read.head.version, read.head.rebinds, read.head.open), (2, 1, Some(1)));
-    let shown = world.store().load(&id("plain_1"), Wanted::Shown(&rebind.rebind_id)).await.unwrap().unwrap();
+    assert_eq!(
+        (read.head.version, read.head.rebinds, read.head.open),
+        (2, 1, Some(1))
+    );
+    let shown = world
+        .store()
+        .load(&id("plain_1"), Wanted::Shown(&rebind.rebind_id))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(shown, read);
 }
 
 #[tokio::test]
 async fn of_two_writes_on_one_state_the_second_conflicts_and_writes_nothing() {
     let (world, _) = with_open_rebind().await;
-    let before = world.store().load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap();
-    assert_eq!(commit_cancel(&world, &before, Remember::Nothing).await.unwrap(), Committed::Written);
+    let before = world
+        .store()
+        .load(&id("plain_1"), Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        commit_cancel(&world, &before, Remember::Nothing)
+            .await
+            .unwrap(),
+        Committed::Written
+    );
     let items = world.items().await.len();
-    assert!(matches!(commit_cancel(&world, &before, Remember::Nothing).await, Err(PortError::Conflict)));
+    assert!(matches!(
+        commit_cancel(&world, &before, Remember::Nothing).await,
+        Err(PortError::Conflict)
+    ));
     assert_eq!(world.items().await.len(), items);
 }
 
 #[tokio::test]
 async fn a_session_that_ended_in_between_cannot_write() {
     let (world, _) = with_open_rebind().await;
-    let before = world.store().load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap();
+    let before = world
+        .store()
+        .load(&id("plain_1"), Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap();
     let hash = before.head.sessions[0].as_ref().unwrap().token_hash;
     use shared::ports::Logins;
-    assert!(world.store().close_session(&id("plain_1"), 0, &hash).await.unwrap().is_some());
-    assert!(world.store().close_session(&id("plain_1"), 0, &hash).await.unwrap().is_none());
-    assert!(matches!(commit_cancel(&world, &before, Remember::Nothing).await, Err(PortError::Conflict)));
+    assert!(
+        world
+            .store()
+            .close_session(&id("plain_1"), 0, &hash)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        world
+            .store()
+            .close_session(&id("plain_1"), 0, &hash)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(matches!(
+        commit_cancel(&world, &before, Remember::Nothing).await,
+        Err(PortError::Conflict)
+    ));
 }
 
 #[tokio::test]
 async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
     let (world, _) = with_open_rebind().await;
-    let key = IdempotencyKey { scope: "scope".to_owned(), fingerprint: "body".to_owned() };
-    let other = IdempotencyKey { fingerprint: "another".to_owned(), ..key.clone() };
+    let key = IdempotencyKey {
+        scope: "scope".to_owned(),
+        fingerprint: "body".to_owned(),
+    };
+    let other = IdempotencyKey {
+        fingerprint: "another".to_owned(),
+        ..key.clone()
+    };
     let store = world.store();
     assert_eq!(store.find(&key, world.now()).await.unwrap(), Found::Nothing);
-    let reply = StoredReply { status: 200, body: json!({"state": "cancelled"}).to_string() };
-    assert_eq!(cancel(&world, Remember::Reply(&key, &reply)).await.unwrap(), Committed::Written);
-    assert_eq!(store.find(&key, world.now()).await.unwrap(), Found::Reply(reply.clone()));
-    assert_eq!(store.find(&other, world.now()).await.unwrap(), Found::OtherBody);
-    assert_eq!(store.find(&key, world.now().plus_s(POLICY.idempotency_s)).await.unwrap(), Found::Nothing);
+    let reply = StoredReply {
+        status: 200,
+        body: json!({"state": "cancelled"}).to_string(),
+    };
+    assert_eq!(
+        cancel(&world, Remember::Reply(&key, &reply)).await.unwrap(),
+        Committed::Written
+    );
+    assert_eq!(
+        store.find(&key, world.now()).await.unwrap(),
+        Found::Reply(reply.clone())
+    );
+    assert_eq!(
+        store.find(&other, world.now()).await.unwrap(),
+        Found::OtherBody
+    );
+    assert_eq!(
+        store
+            .find(&key, world.now().plus_s(POLICY.idempotency_s))
+            .await
+            .unwrap(),
+        Found::Nothing
+    );
 
     // The next rebind's write meets the row: nothing is written, the reply is there.
-    world.app(&merchant("plain_1")).await.request(SECOND_CARD).await;
-    let before = store.load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap();
-    let claimed = commit_cancel(&world, &before, Remember::Claim(&key, "context")).await.unwrap();
+    world
+        .app(&merchant("plain_1"))
+        .await
+        .request(SECOND_CARD)
+        .await;
+    let before = store
+        .load(&id("plain_1"), Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap();
+    let claimed = commit_cancel(&world, &before, Remember::Claim(&key, "context"))
+        .await
+        .unwrap();
     assert_eq!(claimed, Committed::Before(Found::Reply(reply)));
-    assert_eq!(store.load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap(), before);
-    assert_eq!(commit_cancel(&world, &before, Remember::Forget(&key)).await.unwrap(), Committed::Written);
+    assert_eq!(
+        store
+            .load(&id("plain_1"), Wanted::Latest)
+            .await
+            .unwrap()
+            .unwrap(),
+        before
+    );
+    assert_eq!(
+        commit_cancel(&world, &before, Remember::Forget(&key))
+            .await
+            .unwrap(),
+        Committed::Written
+    );
     assert_eq!(store.find(&key, world.now()).await.unwrap(), Found::Nothing);
 }
 
 #[tokio::test]
 async fn a_read_that_saw_half_of_a_write_is_done_again() {
     let (world, _) = with_open_rebind().await;
-    let before = world.store().load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap();
+    let before = world
+        .store()
+        .load(&id("plain_1"), Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap();
     // The old rebind beside the new head is what such a read returns. Left so, it is a conflict and never a state.
     let key = HashMap::from([
-        ("pk".to_owned(), AttributeValue::S("M#mer_plain_1".to_owned())),
+        (
+            "pk".to_owned(),
+            AttributeValue::S("M#mer_plain_1".to_owned()),
+        ),
         ("sk".to_owned(), AttributeValue::S("R#000001".to_owned())),
     ]);
-    let get = world.client.get_item().table_name(&world.table).set_key(Some(key)).send().await.unwrap();
-    assert_eq!(commit_cancel(&world, &before, Remember::Nothing).await.unwrap(), Committed::Written);
-    world.client.put_item().table_name(&world.table).set_item(get.item).send().await.unwrap();
+    let get = world
+        .client
+        .get_item()
+        .table_name(&world.table)
+        .set_key(Some(key))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        commit_cancel(&world, &before, Remember::Nothing)
+            .await
+            .unwrap(),
+        Committed::Written
+    );
+    world
+        .client
+        .put_item()
+        .table_name(&world.table)
+        .set_item(get.item)
+        .send()
+        .await
+        .unwrap();
     let _ = world.boundary.take();
-    assert!(matches!(world.store().load(&id("plain_1"), Wanted::Latest).await, Err(PortError::Conflict)));
-    assert_eq!(world.boundary.take().len(), 4, "it was read again before it was given up");
+    assert!(matches!(
+        world.store().load(&id("plain_1"), Wanted::Latest).await,
+        Err(PortError::Conflict)
+    ));
+    assert_eq!(
+        world.boundary.take().len(),
+        4,
+        "it was read again before it was given up"
+    );
 }
 
 #[tokio::test]
@@ -143,10 +293,16 @@ async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
     let path = app.request(GOOD_CARD).await;
     let identity = format!("{path}/identity");
     let resend = format!("{path}/identity/code");
-    assert_eq!(app.call("POST", &identity, app.document()).await.status, 200);
+    assert_eq!(
+        app.call("POST", &identity, app.document()).await.status,
+        200
+    );
     let first = world.now();
     let early = app.call("POST", &resend, Value::Null).await;
-    assert_eq!((early.code(), early.body["retry_after_s"].as_i64()), ("OTP_SEND_LIMIT", Some(60)));
+    assert_eq!(
+        (early.code(), early.body["retry_after_s"].as_i64()),
+        ("OTP_SEND_LIMIT", Some(60))
+    );
     for _ in 1..5 {
         world.pass_s(60);
         assert_eq!(app.call("POST", &resend, Value::Null).await.status, 200);
@@ -154,7 +310,10 @@ async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
     world.pass_s(60);
     let sixth = app.call("POST", &resend, Value::Null).await;
     let wait_s = 3_600 - (world.now().epoch_s() - first.epoch_s());
-    assert_eq!((sixth.code(), sixth.body["retry_after_s"].as_i64()), ("OTP_SEND_LIMIT", Some(wait_s)));
+    assert_eq!(
+        (sixth.code(), sixth.body["retry_after_s"].as_i64()),
+        ("OTP_SEND_LIMIT", Some(wait_s))
+    );
     assert_eq!(world.sms.to(&app.merchant.phone).len(), 5);
 
     // Five more in the second hour are the day's ten.
@@ -167,7 +326,10 @@ async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
     let app = world.app(&merchant("plain_1")).await;
     let eleventh = app.call("POST", &resend, Value::Null).await;
     let wait_s = 86_400 - (world.now().epoch_s() - first.epoch_s());
-    assert_eq!((eleventh.code(), eleventh.body["retry_after_s"].as_i64()), ("OTP_SEND_LIMIT", Some(wait_s)));
+    assert_eq!(
+        (eleventh.code(), eleventh.body["retry_after_s"].as_i64()),
+        ("OTP_SEND_LIMIT", Some(wait_s))
+    );
 }
 
 #[tokio::test]
@@ -183,40 +345,110 @@ async fn what_is_due_is_found_in_the_index_and_only_that() {
     };
     assert!(due(world.now()).await.is_empty());
     let expired = due(world.now().plus_s(POLICY.rebind_life_s)).await;
-    assert_eq!(expired.iter().map(|due| due.what).collect::<Vec<_>>(), [What::Rebind(1)]);
+    assert_eq!(
+        expired.iter().map(|due| due.what).collect::<Vec<_>>(),
+        [What::Rebind(1)]
+    );
     cancel(&world, Remember::Nothing).await.unwrap();
-    assert!(due(world.now().plus_s(POLICY.rebind_life_s)).await.is_empty());
+    assert!(
+        due(world.now().plus_s(POLICY.rebind_life_s))
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
     let world = World::start().await;
-    world.app(&merchant("plain_1")).await.activate(GOOD_CARD).await;
+    world
+        .app(&merchant("plain_1"))
+        .await
+        .activate(GOOD_CARD)
+        .await;
     let store = world.store();
     let (merchant, seq) = (id("plain_1"), 6);
     let wall = world.now();
-    let claimed = store.claim_notice(&merchant, seq, "one", wall).await.unwrap().unwrap();
+    let claimed = store
+        .claim_notice(&merchant, seq, "one", wall)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(claimed.notices.len(), 2);
-    assert!(store.claim_notice(&merchant, seq, "two", wall).await.unwrap().is_none());
-    assert!(!store.rearm_notice(&merchant, seq, wall, wall).await.unwrap(), "somebody is at it");
+    assert!(
+        store
+            .claim_notice(&merchant, seq, "two", wall)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        !store
+            .rearm_notice(&merchant, seq, wall, wall)
+            .await
+            .unwrap(),
+        "somebody is at it"
+    );
     // Who claimed and died keeps nobody away for long.
     let later = wall.plus_s(61);
-    assert!(store.claim_notice(&merchant, seq, "two", later).await.unwrap().is_some());
+    assert!(
+        store
+            .claim_notice(&merchant, seq, "two", later)
+            .await
+            .unwrap()
+            .is_some()
+    );
     let first = claimed.notices.first().unwrap().to;
-    assert!(store.mark_sent(&merchant, seq, first, false, "one").await.is_err(), "the claim was lost");
-    store.mark_sent(&merchant, seq, first, false, "two").await.unwrap();
+    assert!(
+        store
+            .mark_sent(&merchant, seq, first, false, "one")
+            .await
+            .is_err(),
+        "the claim was lost"
+    );
+    store
+        .mark_sent(&merchant, seq, first, false, "two")
+        .await
+        .unwrap();
     store.release_notice(&merchant, seq, "two").await.unwrap();
-    let again = store.claim_notice(&merchant, seq, "three", later).await.unwrap().unwrap();
+    let again = store
+        .claim_notice(&merchant, seq, "three", later)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(again.notices.len(), 1, "what was sent is not sent again");
-    store.mark_sent(&merchant, seq, again.notices.first().unwrap().to, true, "three").await.unwrap();
-    assert!(store.claim_notice(&merchant, seq, "four", later.plus_s(600)).await.unwrap().is_none());
-    assert!(!store.rearm_notice(&merchant, seq, later.plus_s(600), later).await.unwrap());
+    store
+        .mark_sent(
+            &merchant,
+            seq,
+            again.notices.first().unwrap().to,
+            true,
+            "three",
+        )
+        .await
+        .unwrap();
+    assert!(
+        store
+            .claim_notice(&merchant, seq, "four", later.plus_s(600))
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        !store
+            .rearm_notice(&merchant, seq, later.plus_s(600), later)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
 async fn the_history_of_a_rebind_is_an_unbroken_chain() {
     let world = World::start().await;
-    world.app(&merchant("plain_1")).await.activate(GOOD_CARD).await;
+    world
+        .app(&merchant("plain_1"))
+        .await
+        .activate(GOOD_CARD)
+        .await;
     let events = world.store().events(&id("plain_1"), 1, 50).await.unwrap();
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     let expected = [
@@ -234,7 +466,10 @@ async fn the_history_of_a_rebind_is_an_unbroken_chain() {
         assert_eq!(history::hash(event), event.hash);
         prev.clone_from(&event.hash);
     }
-    assert!(events[3].personal.is_some(), "the evidence of the signature");
+    assert!(
+        events[3].personal.is_some(),
+        "the evidence of the signature"
+    );
 }
 
 #[tokio::test]
@@ -246,9 +481,20 @@ async fn the_same_number_is_told_apart_by_person_only_when_it_is_verified() {
     let path_two = two.to_card_pending(GOOD_CARD).await;
     one.activate(GOOD_CARD).await;
     world.pass_s(61);
-    let answer = two.call("POST", &format!("{path_two}/card-check"), Value::Null).await;
-    assert_eq!((answer.status, answer.code()), (409, "CARD_BOUND_ELSEWHERE"), "{:?}", answer.body);
-    assert_eq!(world.bank.serials().len(), 2, "told only after the bank has matched");
+    let answer = two
+        .call("POST", &format!("{path_two}/card-check"), Value::Null)
+        .await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (409, "CARD_BOUND_ELSEWHERE"),
+        "{:?}",
+        answer.body
+    );
+    assert_eq!(
+        world.bank.serials().len(),
+        2,
+        "told only after the bank has matched"
+    );
 }
 
 #[tokio::test]
@@ -257,12 +503,28 @@ async fn a_card_that_somebody_else_verifies_in_between_cannot_be_activated() {
     let one = world.app(&merchant("plain_1")).await;
     let two = world.app(&merchant("plain_2")).await;
     let path_two = two.to_card_pending(GOOD_CARD).await;
-    assert_eq!(two.call("POST", &format!("{path_two}/card-check"), Value::Null).await.status, 200);
+    assert_eq!(
+        two.call("POST", &format!("{path_two}/card-check"), Value::Null)
+            .await
+            .status,
+        200
+    );
     let code = world.sms.code(RESERVED_PHONE);
     world.pass_s(61);
     one.activate(GOOD_CARD).await;
-    let answer = two.call("POST", &format!("{path_two}/card-check/confirm"), json!({"code": code})).await;
-    assert_eq!((answer.status, answer.code()), (409, "CARD_BOUND_ELSEWHERE"), "{:?}", answer.body);
+    let answer = two
+        .call(
+            "POST",
+            &format!("{path_two}/card-check/confirm"),
+            json!({"code": code}),
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (409, "CARD_BOUND_ELSEWHERE"),
+        "{:?}",
+        answer.body
+    );
 }
 
 #[tokio::test]
@@ -270,11 +532,24 @@ async fn a_lost_reply_is_found_again_by_the_key() {
     let world = World::start().await;
     let app = world.app(&merchant("plain_1")).await;
     world.boundary.fail(2, Fault::ReplyLost);
-    let lost = app.keyed("k", "POST", "/v1/rebinds", app.request_body(GOOD_CARD)).await;
+    let lost = app
+        .keyed("k", "POST", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .await;
     assert_eq!((lost.status, lost.code()), (500, "INTERNAL"));
-    let again = app.keyed("k", "POST", "/v1/rebinds", app.request_body(GOOD_CARD)).await;
-    assert_eq!((again.status, again.headers["idempotent-replayed"].as_str()), (201, "true"));
-    assert_eq!(app.call("GET", "/v1/rebinds", Value::Null).await.body["items"].as_array().unwrap().len(), 1);
+    let again = app
+        .keyed("k", "POST", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .await;
+    assert_eq!(
+        (again.status, again.headers["idempotent-replayed"].as_str()),
+        (201, "true")
+    );
+    assert_eq!(
+        app.call("GET", "/v1/rebinds", Value::Null).await.body["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -282,14 +557,28 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
     let world = World::start().await;
     let app = world.app(&merchant("plain_1")).await;
     let path = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{path}/identity"), app.document()).await;
+    app.call("POST", &format!("{path}/identity"), app.document())
+        .await;
     let body = json!({"code": world.sms.code(&app.merchant.phone)});
     let confirm = format!("{path}/identity/confirm");
     world.boundary.fail(3, Fault::RequestLost);
-    assert_eq!(app.keyed("k", "POST", &confirm, body.clone()).await.status, 500);
+    assert_eq!(
+        app.keyed("k", "POST", &confirm, body.clone()).await.status,
+        500
+    );
     let again = app.keyed("k", "POST", &confirm, body).await;
-    assert_eq!((again.status, again.state()), (200, "agreement_pending"), "{:?}", again.body);
-    let read = world.store().load(&id("plain_1"), Wanted::Latest).await.unwrap().unwrap();
+    assert_eq!(
+        (again.status, again.state()),
+        (200, "agreement_pending"),
+        "{:?}",
+        again.body
+    );
+    let read = world
+        .store()
+        .load(&id("plain_1"), Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap();
     match read.rebind.unwrap().stage {
         Stage::AgreementPending { tries, .. } => assert_eq!(tries.taken, 1),
         stage => panic!("{stage:?}"),

@@ -122,3 +122,7 @@ pub fn hex(bytes: &[u8]) -> String {
             text
         })
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;

@@ -34,12 +34,9 @@ impl Logins for Store {
         };
         let failures = |wanted| find(wanted).map_or_else(|| Ok(Failures::default()), failures_from);
         let account = find(account_key(keys)).map(account_from).transpose()?;
-        let device_known = account.as_ref().is_some_and(|account| {
-            account
-                .known_devices
-                .iter()
-                .any(|known| *known == keys.device)
-        });
+        let device_known = account
+            .as_ref()
+            .is_some_and(|account| account.known_devices.contains(&keys.device));
         Ok(LoginRead {
             account,
             device_known,

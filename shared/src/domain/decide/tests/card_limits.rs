@@ -66,12 +66,11 @@ fn five_calls_per_merchant_a_day() {
 
 #[test]
 fn the_longer_wait_is_told() {
-    // a at 1, 2 and 3 o'clock, b at 4, c at 5: a sixth call for a has to wait for both limits, which end together.
     let mut world = World::new();
     for card in ["b", "a", "a", "a", "c"] {
         world = called(world, card);
     }
-    // b leaves at 25: one call fits then, but not for a.
+    // At 25 o'clock b's call leaves the day and one would fit, but none for a before 26.
     let sixth = about_to_ask(world, "a");
     assert_eq!(limited(&sixth).retry_after_s, Some(20 * HOUR_S));
 }

@@ -1,0 +1,105 @@
+//! A transition says everything that is to be written.
+
+use super::fixture::*;
+use super::states::states;
+use crate::domain::decide::Act;
+use crate::domain::history;
+use crate::domain::rebind::CodePurpose::Identity;
+use crate::domain::rebind::Sealed;
+use crate::domain::transition::{Outcome, Transition};
+
+#[test]
+fn nothing_is_nothing() {
+    let world = World::new().created();
+    let mut nothing = Transition::none();
+    assert_eq!(nothing.outcome, Outcome::Done);
+    assert_eq!(nothing.applied_to(&world.state), world.state);
+    assert_eq!(nothing.chained(&world.state, None, &POLICY), None);
+    assert!(nothing.rebind_before(&world.state).is_none());
+}
+
+#[test]
+fn a_rebinds_revision_counts_every_write_and_its_version_only_transitions() {
+    let world = World::new().created();
+    let of = |world: &World| (world.rebind().revision, world.rebind().version);
+    assert_eq!(of(&world), (1, 1));
+    let world = world.then(document(true));
+    assert_eq!(of(&world), (2, 2));
+    let mut world = world.then(take(Identity));
+    assert_eq!(of(&world), (3, 2));
+    world.refused_in_writing(settle(Identity, world.mac(Identity), false));
+    assert_eq!(of(&world), (4, 2));
+    // The next rebind begins anew.
+    assert_eq!(of(&world.then(Act::Cancel).created()), (1, 1));
+}
+
+#[test]
+fn the_rebind_before_is_none_for_one_that_is_created() {
+    let world = World::new().created();
+    let changed = world.decide(document(true)).unwrap();
+    assert_eq!(
+        changed.rebind_before(&world.state),
+        world.state.rebind.as_ref()
+    );
+    assert_eq!(changed.next_revision(&world.state), 2);
+    let ended = world.then(Act::Cancel);
+    let created = ended.decide(create()).unwrap();
+    assert_eq!(created.rebind_before(&ended.state), None);
+    assert_eq!(created.next_revision(&ended.state), 1);
+}
+
+#[test]
+fn chaining_takes_the_event_and_moves_the_heads_end() {
+    let world = World::new();
+    let mut transition = world.decide(create()).unwrap();
+    let personal = Some(Sealed(vec![7]));
+    let event = transition
+        .chained(&world.state, personal.clone(), &POLICY)
+        .unwrap();
+    assert_eq!((event.seq, event.prev_hash.as_str()), (1, history::GENESIS));
+    assert_eq!(
+        (event.policy, event.personal.as_ref()),
+        (POLICY.version, personal.as_ref())
+    );
+    assert_eq!(event.merchant_id, world.state.profile.merchant_id);
+    let head = transition.head.as_ref().unwrap();
+    assert_eq!((head.last_seq, &head.last_hash), (1, &event.hash));
+    assert_eq!(event.hash, history::hash(&event));
+    // It is taken: a second time there is none.
+    assert_eq!(transition.chained(&world.state, None, &POLICY), None);
+}
+
+#[test]
+fn every_state_has_a_whole_history() {
+    for (name, world) in states() {
+        let mut prev_hash = history::GENESIS;
+        for (index, event) in world.history.iter().enumerate() {
+            assert_eq!(event.seq, index as u64 + 1, "{name}");
+            assert_eq!(event.prev_hash, prev_hash, "{name}");
+            assert_eq!(event.hash, history::hash(event), "{name}");
+            prev_hash = &event.hash;
+        }
+        assert_eq!(world.state.head.last_hash, prev_hash, "{name}");
+        assert_eq!(
+            world.state.head.last_seq,
+            world.history.len() as u64,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_event_names_its_rebind_and_no_personal_data() {
+    for (name, world) in states() {
+        for event in &world.history {
+            let data = serde_json::to_string(&event.data).unwrap();
+            assert!(
+                event.data.contains_key("rebind_id") || data == "{}",
+                "{name}"
+            );
+            for personal in [HOLDER, "1390000", "fingerprint", "person"] {
+                assert!(!data.contains(personal), "{name}: {data}");
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Signed calls to the local cloud as anybody: the all-powerful user, or a function's role.
+//!
+//! Requests by hand and not a client for each service: what is asked here is "may this role do that?", of seven
+//! services, and the answer is a code.
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use bytes::Bytes;
+use http::{Method, Request};
+use local::Endpoints;
+use local::http::{Http, Reply};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+/// Somebody who calls the local cloud.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    url: String,
+    region: String,
+    http: Http,
+    identity: Identity,
+}
+
+/// A service with a JSON interface: its name for the signature, what its operations begin with, its media type.
+pub struct Service(&'static str, &'static str, &'static str);
+
+/// DynamoDB.
+pub const DYNAMODB: Service = Service("dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0");
+/// KMS.
+pub const KMS: Service = Service("kms", "TrentService", "application/x-amz-json-1.1");
+/// CloudWatch Logs.
+pub const LOGS: Service = Service("logs", "Logs_20140328", "application/x-amz-json-1.1");
+/// Secrets Manager.
+pub const SECRETS: Service = Service("secretsmanager", "secretsmanager", "application/x-amz-json-1.1");
+/// SQS.
+pub const SQS: Service = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0");
+
+impl Caller {
+    /// The local cloud's all-powerful user.
+    #[must_use]
+    pub fn root(endpoints: &Endpoints) -> Self {
+        let credentials =
+            Credentials::new(&endpoints.access_key, &endpoints.secret_key, None, None, "tests");
+        Self {
+            url: endpoints.cloud_url.clone(),
+            region: endpoints.region.clone(),
+            http: Http::new(),
+            identity: credentials.into(),
+        }
+    }
+
+    /// A caller with the role `name`.
+    ///
+    /// The roles trust Lambda only. Here the account is added to those who may assume them; what they may do is not
+    /// touched.
+    pub async fn assume(&self, name: &str) -> Self {
+        let trust = json!({
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+                {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"},
+            ],
+        });
+        let fields = [("RoleName", name), ("PolicyDocument", &trust.to_string())];
+        self.query("iam", "2010-05-08", "UpdateAssumeRolePolicy", &fields).await.unwrap();
+        let role = self.query("iam", "2010-05-08", "GetRole", &[("RoleName", name)]).await.unwrap();
+        let arn = element(&role, "Arn").expect("a role has an ARN");
+        let fields = [("RoleArn", arn), ("RoleSessionName", "tests")];
+        let reply = self.query("sts", "2011-06-15", "AssumeRole", &fields).await.unwrap();
+        let part = |name| element(&reply, name).expect("credentials").to_owned();
+        let token = Some(part("SessionToken"));
+        let credentials =
+            Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), token, None, "tests");
+        Self { identity: credentials.into(), ..self.clone() }
+    }
+
+    /// One operation of a JSON interface.
+    ///
+    /// # Errors
+    /// The error's code, without its namespace.
+    pub async fn json(&self, service: &Service, operation: &str, body: &Value) -> Result<Value, String> {
+        let Service(name, prefix, media_type) = service;
+        let target = format!("{prefix}.{operation}");
+        let headers = [("content-type", *media_type), ("x-amz-target", &target)];
+        let reply = self.call(name, &headers, body.to_string()).await;
+        let body = reply.json().unwrap_or_default();
+        if reply.status == 200 {
+            return Ok(body);
+        }
+        let code = body["__type"].as_str().unwrap_or_default();
+        Err(code.rsplit('#').next().unwrap_or_default().to_owned())
+    }
+
+    /// One operation of a query interface; the reply is XML.
+    ///
+    /// # Errors
+    /// The error's code.
+    pub async fn query(
+        &self,
+        service: &str,
+        version: &str,
+        action: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<String, String> {
+        let mut form = format!("Action={action}&Version={version}");
+        for (name, value) in fields {
+            form.push_str(&format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+        }
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let reply = self.call(service, &headers, form).await;
+        let text = reply.text();
+        if reply.status == 200 {
+            return Ok(text);
+        }
+        Err(element(&text, "Code").unwrap_or("an error without a code").to_owned())
+    }
+
+    /// One request with a JSON body to a path, for interfaces that have paths.
+    pub async fn rest(&self, service: &str, method: &Method, path: &str, body: &Value) -> Reply {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send(service, method, path, &[("content-type", "application/json")], body).await
+    }
+
+    async fn call(&self, service: &str, headers: &[(&str, &str)], body: String) -> Reply {
+        self.send(service, &Method::POST, "/", headers, body).await
+    }
+
+    async fn send(
+        &self,
+        service: &str,
+        method: &Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Reply {
+        let uri = format!("{}{path}", self.url);
+        let params = v4::SigningParams::builder()
+            .identity(&self.identity)
+            .region(&self.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .unwrap()
+            .into();
+        let signed = SignableBody::Bytes(body.as_bytes());
+        let signable =
+            SignableRequest::new(method.as_str(), &uri, headers.iter().copied(), signed).unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let mut request = Request::builder().method(method).uri(&uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Bytes::from(body)).unwrap();
+        instructions.apply_to_request_http1x(&mut request);
+        self.http.send(request).await.unwrap()
+    }
+}
+
+/// What stands between `<name>` and `</name>`, the first time.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
+}
