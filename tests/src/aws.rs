@@ -28,13 +28,21 @@ pub struct Caller {
 pub struct Service(&'static str, &'static str, &'static str);
 
 /// DynamoDB.
-pub const DYNAMODB: Service = Service("dynamodb", "DynamoDB_20120810", "application/x-amz-json-1.0");
+pub const DYNAMODB: Service = Service(
+    "dynamodb",
+    "DynamoDB_20120810",
+    "application/x-amz-json-1.0",
+);
 /// KMS.
 pub const KMS: Service = Service("kms", "TrentService", "application/x-amz-json-1.1");
 /// CloudWatch Logs.
 pub const LOGS: Service = Service("logs", "Logs_20140328", "application/x-amz-json-1.1");
 /// Secrets Manager.
-pub const SECRETS: Service = Service("secretsmanager", "secretsmanager", "application/x-amz-json-1.1");
+pub const SECRETS: Service = Service(
+    "secretsmanager",
+    "secretsmanager",
+    "application/x-amz-json-1.1",
+);
 /// SQS.
 pub const SQS: Service = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0");
 
@@ -42,8 +50,13 @@ impl Caller {
     /// The local cloud's all-powerful user.
     #[must_use]
     pub fn root(endpoints: &Endpoints) -> Self {
-        let credentials =
-            Credentials::new(&endpoints.access_key, &endpoints.secret_key, None, None, "tests");
+        let credentials = Credentials::new(
+            &endpoints.access_key,
+            &endpoints.secret_key,
+            None,
+            None,
+            "tests",
+        );
         Self {
             url: endpoints.cloud_url.clone(),
             region: endpoints.region.clone(),
@@ -57,31 +70,52 @@ impl Caller {
     /// The roles trust Lambda only. Here the account is added to those who may assume them; what they may do is not
     /// touched.
     pub async fn assume(&self, name: &str) -> Self {
-        let trust = json!({
-            "Version": "2012-10-17",
-            "Statement": [
-                {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
-                {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"},
-            ],
-        });
-        let fields = [("RoleName", name), ("PolicyDocument", &trust.to_string())];
-        self.query("iam", "2010-05-08", "UpdateAssumeRolePolicy", &fields).await.unwrap();
-        let role = self.query("iam", "2010-05-08", "GetRole", &[("RoleName", name)]).await.unwrap();
+        let role = self
+            .query("iam", "2010-05-08", "GetRole", &[("RoleName", name)])
+            .await
+            .unwrap();
         let arn = element(&role, "Arn").expect("a role has an ARN");
+        let account = arn.split(':').nth(4).expect("an ARN has an account");
+        let may_assume =
+            |who| json!({"Effect": "Allow", "Principal": who, "Action": "sts:AssumeRole"});
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            may_assume(json!({"Service": "lambda.amazonaws.com"})),
+            may_assume(json!({"AWS": format!("arn:aws:iam::{account}:root")})),
+        ]});
+        let fields = [("RoleName", name), ("PolicyDocument", &trust.to_string())];
+        self.query("iam", "2010-05-08", "UpdateAssumeRolePolicy", &fields)
+            .await
+            .unwrap();
         let fields = [("RoleArn", arn), ("RoleSessionName", "tests")];
-        let reply = self.query("sts", "2011-06-15", "AssumeRole", &fields).await.unwrap();
+        let reply = self
+            .query("sts", "2011-06-15", "AssumeRole", &fields)
+            .await
+            .unwrap();
         let part = |name| element(&reply, name).expect("credentials").to_owned();
         let token = Some(part("SessionToken"));
-        let credentials =
-            Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), token, None, "tests");
-        Self { identity: credentials.into(), ..self.clone() }
+        let credentials = Credentials::new(
+            part("AccessKeyId"),
+            part("SecretAccessKey"),
+            token,
+            None,
+            "tests",
+        );
+        Self {
+            identity: credentials.into(),
+            ..self.clone()
+        }
     }
 
     /// One operation of a JSON interface.
     ///
     /// # Errors
     /// The error's code, without its namespace.
-    pub async fn json(&self, service: &Service, operation: &str, body: &Value) -> Result<Value, String> {
+    pub async fn json(
+        &self,
+        service: &Service,
+        operation: &str,
+        body: &Value,
+    ) -> Result<Value, String> {
         let Service(name, prefix, media_type) = service;
         let target = format!("{prefix}.{operation}");
         let headers = [("content-type", *media_type), ("x-amz-target", &target)];
@@ -107,7 +141,10 @@ impl Caller {
     ) -> Result<String, String> {
         let mut form = format!("Action={action}&Version={version}");
         for (name, value) in fields {
-            form.push_str(&format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+            form.push_str(&format!(
+                "&{name}={}",
+                utf8_percent_encode(value, NON_ALPHANUMERIC)
+            ));
         }
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let reply = self.call(service, &headers, form).await;
@@ -115,13 +152,26 @@ impl Caller {
         if reply.status == 200 {
             return Ok(text);
         }
-        Err(element(&text, "Code").unwrap_or("an error without a code").to_owned())
+        Err(element(&text, "Code")
+            .unwrap_or("an error without a code")
+            .to_owned())
     }
 
     /// One request with a JSON body to a path, for interfaces that have paths.
     pub async fn rest(&self, service: &str, method: &Method, path: &str, body: &Value) -> Reply {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        self.send(service, method, path, &[("content-type", "application/json")], body).await
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.send(
+            service,
+            method,
+            path,
+            &[("content-type", "application/json")],
+            body,
+        )
+        .await
     }
 
     async fn call(&self, service: &str, headers: &[(&str, &str)], body: String) -> Reply {

@@ -1,6 +1,9 @@
 //! What the tests across functions share.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on says so
 
+pub mod aws;
 pub mod boundary;
 pub mod openapi;
+pub mod secrets;
+pub mod system;
 pub mod world;

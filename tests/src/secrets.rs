@@ -37,7 +37,12 @@ impl Secrets {
     /// How many of each kind.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        self.0.lock().unwrap().iter().filter(|(of, _)| *of == kind).count()
+        self.0
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(of, _)| *of == kind)
+            .count()
     }
 
     /// The kinds of secrets that `text` shows. Secrets of a kind in `allowed` may be there.
@@ -75,12 +80,29 @@ mod tests {
         let secrets = Secrets::default();
         secrets.add(Kind::CardNumber, "6222020000009001009");
         secrets.add(Kind::Code, "123456");
-        assert_eq!(secrets.found_in("card 6222020000009001009.", &[]), [Kind::CardNumber]);
-        assert_eq!(secrets.found_in("x6222020000009001009x", &[]), [Kind::CardNumber]);
+        assert_eq!(
+            secrets.found_in("card 6222020000009001009.", &[]),
+            [Kind::CardNumber]
+        );
+        assert_eq!(
+            secrets.found_in("x6222020000009001009x", &[]),
+            [Kind::CardNumber]
+        );
         assert_eq!(secrets.found_in("{\"code\":\"123456\"}", &[]), [Kind::Code]);
         assert_eq!(secrets.found_in("code=123456", &[]), [Kind::Code]);
-        assert!(secrets.found_in("{\"code\":\"123456\"}", &[Kind::Code]).is_empty());
-        for innocent in ["", "1009", "at 1234567", "9123456", "a123456f", "622202000000900100"] {
+        assert!(
+            secrets
+                .found_in("{\"code\":\"123456\"}", &[Kind::Code])
+                .is_empty()
+        );
+        for innocent in [
+            "",
+            "1009",
+            "at 1234567",
+            "9123456",
+            "a123456f",
+            "622202000000900100",
+        ] {
             assert!(secrets.found_in(innocent, &[]).is_empty(), "{innocent}");
         }
     }

@@ -510,8 +510,7 @@ pub struct SandboxMerchant {
 /// A merchant of `sandbox.json` by the part of its id after `mer_`.
 #[must_use]
 pub fn merchant(name: &str) -> SandboxMerchant {
-    let world: Value =
-        serde_json::from_str(include_str!("../../shared/data/sandbox.json")).unwrap();
+    let world: Value = serde_json::from_str(shared::adapters::bank::sandbox::SANDBOX_JSON).unwrap();
     let id = format!("mer_{name}");
     let found = world["merchants"]
         .as_array()

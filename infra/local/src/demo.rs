@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shared::adapters::bank::sandbox::SANDBOX_JSON;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration as Span, OffsetDateTime};
 
@@ -14,7 +15,6 @@ use crate::http::Http;
 use crate::paths;
 use crate::system::{System, UpOptions};
 
-const SANDBOX: &str = include_str!("../../../shared/data/sandbox.json");
 const MERCHANT: &str = "mer_plain_1";
 const NEW_CARD: &str = "6222020000009001009";
 /// The phone that the bank has for the new card; not the merchant's own, so that the two codes cannot be confused.
@@ -62,7 +62,7 @@ impl Merchant {
             what: format!("merchant {id}"),
             reply: "sandbox.json".into(),
         };
-        let sandbox: Value = serde_json::from_str(SANDBOX).map_err(|_| missing())?;
+        let sandbox: Value = serde_json::from_str(SANDBOX_JSON).map_err(|_| missing())?;
         let merchants = sandbox["merchants"].as_array().ok_or_else(missing)?;
         let merchant = merchants
             .iter()

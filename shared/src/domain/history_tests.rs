@@ -40,7 +40,10 @@ fn the_hash_is_the_sha_256_of_the_canonical_form() {
         hex(&Sha256::digest(canonical_form.as_bytes())),
         hash(&event())
     );
-    assert_eq!(hash(&event()), "GOLDEN");
+    assert_eq!(
+        hash(&event()),
+        "6c45df5aa418e48bc23920af4eeca574ed00a0f649aa40bdfe102c81b20e9ab1"
+    );
 }
 
 #[test]

@@ -259,6 +259,70 @@ mod tests {
     }
 
     #[test]
+    fn strangers_are_counted_together_and_each_known_device_on_its_own() {
+        let counted = nobody(false).count(&POLICY, t(0)).unwrap();
+        assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (1, 0));
+        assert_eq!(counted.source.window.count(HOUR_S, t(0)), 1);
+        let counted = nobody(true).count(&POLICY, t(0)).unwrap();
+        assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (0, 1));
+        assert!(counted.source.window.is_empty());
+    }
+
+    #[test]
+    fn a_success_ends_the_row_and_leaves_the_days_failures() {
+        let mut read = nobody(true);
+        for s in 0..3 {
+            read = read.count(&POLICY, t(s)).unwrap();
+        }
+        let cleared = read.count(&POLICY, t(3)).unwrap().clear(t(3));
+        assert_eq!(cleared.device.in_a_row, 0);
+        assert_eq!(cleared.device.window.count(DAY_S, t(3)), 3);
+        assert_eq!(cleared.device.wait_s(&POLICY, t(3)), None);
+    }
+
+    #[test]
+    fn a_refusal_counts_nothing_and_tells_at_least_one_second() {
+        let mut read = nobody(true);
+        for _ in 0..4 {
+            read = read.count(&POLICY, t(0)).unwrap();
+        }
+        let refusal = read.count(&POLICY, t(1)).unwrap_err();
+        assert_eq!(refusal.code, Code::AuthThrottled);
+        assert_eq!(refusal.counts_toward_limit, Some(false));
+        assert_eq!(refusal.retry_after_s, Some(1));
+        assert!(read.count(&POLICY, t(2)).is_ok());
+        // A clock that went back makes the wait no longer than it was.
+        let refusal = read.count(&POLICY, t(-1_000)).unwrap_err();
+        assert_eq!(refusal.retry_after_s, Some(2));
+    }
+
+    #[test]
+    fn a_row_of_any_length_waits_a_quarter_of_an_hour_at_most() {
+        let mut failures = Failures::default();
+        failures.window.add(DAY_S, t(0));
+        for in_a_row in [13, 36, 100, u32::MAX] {
+            failures.in_a_row = in_a_row;
+            assert_eq!(failures.wait_s(&POLICY, t(0)), Some(15 * 60));
+            assert_eq!(failures.wait_s(&POLICY, t(15 * 60)), None);
+        }
+    }
+
+    #[test]
+    fn the_longer_of_two_waits_is_told() {
+        let mut read = nobody(false);
+        for _ in 0..4 {
+            read = read.count(&POLICY, t(0)).unwrap();
+        }
+        for _ in 0..96 {
+            read.source.window.add(HOUR_S, t(0));
+        }
+        let refusal = read.count(&POLICY, t(0)).unwrap_err();
+        assert_eq!(refusal.retry_after_s, Some(HOUR_S));
+        // The hour is over, the day's limit is not reached, the row's wait is long past.
+        assert!(read.count(&POLICY, t(HOUR_S)).is_ok());
+    }
+
+    #[test]
     fn the_eleventh_device_replaces_the_one_used_longest_ago() {
         let mut account = Account {
             merchant_id: MerchantId::parse("mer_a").unwrap(),

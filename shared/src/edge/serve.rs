@@ -184,3 +184,95 @@ fn support_ref(request: &Request) -> String {
 pub fn not_found() -> Result<Reply, Stop> {
     Err(Rejection::new(Code::NotFound).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::usage::Usage;
+    use serde_json::{Value, json};
+
+    /// Does what its path says.
+    struct Probe;
+
+    impl Handler for Probe {
+        fn route(&self, _: &Request) -> &'static str {
+            "probe"
+        }
+
+        async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, Stop> {
+            match request.path.as_str() {
+                "/panic" => panic!("6222020000008000010"),
+                "/conflict" => Err(PortError::Conflict.into()),
+                "/down" => Err(PortError::Transient("the table", "timeout".to_owned()).into()),
+                "/broken" => {
+                    Err(PortError::Permanent("the table", "AccessDenied".to_owned()).into())
+                }
+                _ => Ok(Reply::json(200, json!({}))),
+            }
+        }
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+    }
+
+    async fn get(path: &str, headers: Value) -> (u16, Value) {
+        let event =
+            json!({"rawPath": path, "headers": headers, "requestContext": {"requestId": "gw-1"}});
+        let event = serde_json::from_value(event).unwrap();
+        let response = respond(&Probe, &Stage::new("production"), event).await;
+        assert_eq!(response.headers["cache-control"], "no-store");
+        (
+            response.status_code,
+            serde_json::from_str(&response.body).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn whatever_fails_inside_becomes_a_reply_that_tells_nothing() {
+        for (path, status, code) in [
+            ("/panic", 500, "INTERNAL"),
+            ("/conflict", 409, "VERSION_CONFLICT"),
+            ("/down", 500, "INTERNAL"),
+            ("/broken", 500, "INTERNAL"),
+        ] {
+            let (got, body) = get(path, json!({})).await;
+            assert_eq!(
+                (got, body["code"].as_str().unwrap()),
+                (status, code),
+                "{path}"
+            );
+            assert_eq!(body["support_ref"], "gw-1");
+            let text = body.to_string();
+            assert!(
+                !text.contains("6222020000008000010") && !text.contains("AccessDenied"),
+                "{text}"
+            );
+            // The same handler answers the next request.
+            assert_eq!(get("/", json!({})).await.0, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_in_the_header_is_refused_outside_the_sandbox() {
+        let (status, body) = get("/", json!({"X-Sandbox-Now": "2026-11-22T10:00:00+08:00"})).await;
+        assert_eq!(
+            (status, body["code"].as_str().unwrap()),
+            (400, "REQUEST_MALFORMED")
+        );
+    }
+
+    #[test]
+    fn a_support_ref_is_the_gateways_id_or_random_never_a_callers_text() {
+        let of = |id: &str| {
+            support_ref(&Request {
+                request_id: id.to_owned(),
+                ..Request::default()
+            })
+        };
+        assert_eq!(of("JKJaXmPLvHcESHA="), "JKJaXmPLvHcESHA=");
+        for strange in ["", "a b", &"x".repeat(65)] {
+            assert_eq!(of(strange).len(), 16);
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Random commands under a clock that jumps, from a merchant without a rebind: what must hold, holds after every one.
+
+use super::fixture::*;
+use super::world::{Asked, Compared, Store};
+use crate::domain::code::Code;
+use crate::domain::decide::{Act, BankAnswer, BankReply, Document, code_of};
+use crate::domain::event_kind::EventKind;
+use crate::domain::format::DocumentExpiry;
+use crate::domain::rebind::CodePurpose::{Card, Identity};
+use crate::domain::rebind::{CardCheck, CodePurpose, Mac, Reason, Stage};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// One random step.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The clock moves by so many seconds; it may go back.
+    Jump(i64),
+    Login,
+    /// The clean-up comes by.
+    CleanUp,
+    /// What the merchant would do next, so that the later states are reached.
+    Onward,
+    /// Any command about any rebind.
+    Command(Asking, u8, By),
+    /// The result of a try that is in flight.
+    Compared {
+        which: u8,
+        right: bool,
+        bound: bool,
+    },
+    /// The bank's answer to a question that is in flight; it may come again.
+    Answered {
+        which: u8,
+        answer: Option<BankAnswer>,
+        again: bool,
+        phone: bool,
+    },
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Session(u8),
+    Nobody,
+}
+
+/// A command without what only the state knows.
+#[derive(Clone, Debug)]
+enum Asking {
+    Create { card: u8, lost: bool, good: bool },
+    Cancel,
+    Document(Typed),
+    Resend(CodePurpose),
+    Take(CodePurpose, bool),
+    Read,
+    Sign(i64),
+    CardCheck(bool),
+    NotSent(CodePurpose),
+    Expire,
+    Complete,
+    EndCooldown,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Typed {
+    Right,
+    Wrong,
+    Malformed,
+}
+
+fn purpose() -> impl Strategy<Value = CodePurpose> {
+    prop_oneof![Just(Identity), Just(Card)]
+}
+
+fn asking() -> impl Strategy<Value = Asking> {
+    let typed = prop_oneof![
+        Just(Typed::Right),
+        Just(Typed::Wrong),
+        Just(Typed::Malformed)
+    ];
+    prop_oneof![
+        3 => (0_u8..3, any::<bool>(), prop::bool::weighted(0.9))
+            .prop_map(|(card, lost, good)| Asking::Create { card, lost, good }),
+        1 => Just(Asking::Cancel),
+        2 => typed.prop_map(Asking::Document),
+        2 => purpose().prop_map(Asking::Resend),
+        3 => (purpose(), prop::bool::weighted(0.9)).prop_map(|(of, good)| Asking::Take(of, good)),
+        1 => Just(Asking::Read),
+        1 => (0_i64..60).prop_map(Asking::Sign),
+        2 => any::<bool>().prop_map(Asking::CardCheck),
+        1 => purpose().prop_map(Asking::NotSent),
+        1 => Just(Asking::Expire),
+        1 => Just(Asking::Complete),
+        1 => Just(Asking::EndCooldown),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Option<BankAnswer>> {
+    use BankAnswer::*;
+    prop_oneof![
+        6 => Just(Some(Match)),
+        3 => Just(None),
+        3 => prop::sample::select(vec![
+            Mismatch, NotEnabled, IssuerUnsupported, Blocked, Invalid, Dormant, Expired,
+            Restricted, ClassTwo, Malformed, Busy, Quota,
+        ])
+        .prop_map(Some),
+    ]
+}
+
+fn jump() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        6 => 0_i64..70,
+        4 => MINUTE_S..35 * MINUTE_S,
+        2 => HOUR_S..26 * HOUR_S,
+        1 => DAY_S..40 * DAY_S,
+        2 => -HOUR_S..0,
+        1 => -3 * DAY_S..0,
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let by = prop_oneof![
+        8 => (0_u8..2).prop_map(By::Session),
+        1 => Just(By::Nobody),
+    ];
+    prop_oneof![
+        3 => jump().prop_map(Step::Jump),
+        1 => Just(Step::Login),
+        1 => Just(Step::CleanUp),
+        12 => Just(Step::Onward),
+        6 => (asking(), any::<u8>(), by).prop_map(|(asking, which, by)| Step::Command(asking, which, by)),
+        4 => (any::<u8>(), prop::bool::weighted(0.7), prop::bool::weighted(0.05))
+            .prop_map(|(which, right, bound)| Step::Compared { which, right, bound }),
+        2 => (any::<u8>(), answer(), any::<bool>(), prop::bool::weighted(0.8))
+            .prop_map(|(which, answer, again, phone)| Step::Answered { which, answer, again, phone }),
+    ]
+}
+
+/// How often each kind of event was written.
+type Seen = BTreeMap<EventKind, u32>;
+
+struct Run<'s> {
+    store: Store,
+    seen: &'s RefCell<Seen>,
+}
+
+impl Run<'_> {
+    fn command(&mut self, number: u32, by: Option<u8>, act: &Act) {
+        if let Some((_, Some(kind))) = self.store.command(number, by, act) {
+            *self.seen.borrow_mut().entry(kind).or_default() += 1;
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Jump(by_s) => self.store.now = self.store.now.plus_s(*by_s),
+            Step::Login => self.store.login(),
+            Step::CleanUp => {
+                for number in 1..=self.store.merchant.head.rebinds {
+                    self.command(number, None, &Act::Expire);
+                    self.command(number, None, &Act::Complete);
+                }
+                let latest = self.store.merchant.head.rebinds;
+                self.command(latest, None, &Act::EndCooldown);
+            }
+            Step::Onward => self.onward(),
+            Step::Command(asking, which, by) => {
+                // The latest, most of the time.
+                let latest = self.store.merchant.head.rebinds;
+                let number = match which {
+                    0..40 if latest > 0 => 1 + u32::from(*which) % latest,
+                    _ => latest,
+                };
+                let by = match by {
+                    By::Session(slot) => Some(*slot),
+                    By::Nobody => None,
+                };
+                let (number, act) = self.act(asking, number);
+                self.command(number, by, &act);
+            }
+            Step::Compared {
+                which,
+                right,
+                bound,
+            } => {
+                if !self.store.compared.is_empty() {
+                    let index = usize::from(*which) % self.store.compared.len();
+                    let one = self.store.compared.swap_remove(index);
+                    self.settle(&one, *right, *bound);
+                }
+            }
+            Step::Answered {
+                which,
+                answer,
+                again,
+                phone,
+            } => {
+                if !self.store.asked.is_empty() {
+                    let index = usize::from(*which) % self.store.asked.len();
+                    let one = self.store.asked[index];
+                    if !again {
+                        self.store.asked.swap_remove(index);
+                    }
+                    self.answer(one, *answer, *phone);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, one: &Compared, right: bool, bound_elsewhere: bool) {
+        let act = Act::SettleTry {
+            purpose: one.purpose,
+            compared: one.mac.clone(),
+            right,
+            bound_elsewhere,
+        };
+        self.command(one.number, one.by, &act);
+    }
+
+    fn answer(&mut self, one: Asked, answer: Option<BankAnswer>, phone: bool) {
+        let reply = BankReply {
+            number: one.serial,
+            answer,
+        };
+        let code = phone.then(|| self.store.code());
+        self.command(one.number, Some(0), &Act::SettleCardCheck(reply, code));
+    }
+
+    fn act(&mut self, asking: &Asking, number: u32) -> (u32, Act) {
+        let code = self.store.code();
+        let latest = self.store.merchant.head.rebinds;
+        let act = match asking {
+            // A rebind is asked for with the latest one at hand.
+            Asking::Create { card, lost, good } => {
+                return (latest, self.create(*card, *lost, *good));
+            }
+            Asking::Cancel => Act::Cancel,
+            Asking::Document(typed) => Act::CheckDocument(typed_as(*typed), code),
+            Asking::Resend(Identity) => Act::ResendIdentityCode(code),
+            Asking::Resend(Card) => Act::ResendCardCode(code),
+            Asking::Take(purpose, well_formed) => Act::TakeTry {
+                purpose: *purpose,
+                well_formed: *well_formed,
+            },
+            Asking::Read => Act::ReadAgreement,
+            Asking::Sign(age_s) => sign(self.store.now.plus_s(-age_s)),
+            Asking::CardCheck(bound_elsewhere) => Act::StartCardCheck {
+                bound_elsewhere: *bound_elsewhere,
+                code,
+            },
+            Asking::NotSent(purpose) => Act::CodeNotSent(*purpose),
+            Asking::Expire => Act::Expire,
+            Asking::Complete => Act::Complete,
+            Asking::EndCooldown => Act::EndCooldown,
+        };
+        (number, act)
+    }
+
+    fn create(&self, card: u8, lost: bool, good: bool) -> Act {
+        let card_name = ["a", "b", "c"][usize::from(card) % 3];
+        let random = self.store.merchant.head.rebinds.to_le_bytes();
+        create_with(|request| {
+            request.card.as_mut().unwrap().fingerprint = fingerprint(card_name);
+            request.reason = Some(if lost { Reason::Lost } else { Reason::Replace });
+            request.card_random[..4].copy_from_slice(&random);
+            if !good {
+                request.card = Err(Code::CardLuhn);
+            }
+        })
+    }
+
+    /// The next step of a merchant who wants the new card, with everything right.
+    fn onward(&mut self) {
+        let latest = self.store.merchant.head.rebinds;
+        let stage = match self.store.rebinds.get(&latest) {
+            Some(rebind) if rebind.is_open(self.store.now) => rebind.stage.clone(),
+            _ if self.store.merchant.cooldown(self.store.now).is_some() => {
+                // Comes back a while later; the cooldown may be over then.
+                self.store.now = self.store.now.plus_s(11 * DAY_S);
+                return;
+            }
+            _ => {
+                self.store.login();
+                let card = u8::try_from(latest % 3).unwrap();
+                let act = self.create(card, latest % 4 == 3, true);
+                return self.command(latest, Some(0), &act);
+            }
+        };
+        let now = self.store.now;
+        let live = |purpose| {
+            let slot = self.store.merchant.head.sessions[0].as_ref().unwrap();
+            code_of(&stage, purpose)
+                .is_some_and(|(code, _)| code.lives(&POLICY, now) && code.session == slot.tag())
+        };
+        let asking = match &stage {
+            Stage::IdentityPending { code: None, .. } => Asking::Document(Typed::Right),
+            Stage::IdentityPending { .. } if live(Identity) => {
+                return self.confirm(latest, Identity);
+            }
+            Stage::IdentityPending { .. } => Asking::Resend(Identity),
+            Stage::AgreementPending { .. } => Asking::Sign(10),
+            Stage::CardPending { identity, .. }
+                if identity.confirmed_at.age_s_at(now) > POLICY.identity_proof_s =>
+            {
+                match live(Identity) {
+                    true => return self.confirm(latest, Identity),
+                    false => Asking::Resend(Identity),
+                }
+            }
+            Stage::CardPending {
+                check: CardCheck::Matched { .. },
+                ..
+            } if live(Card) => {
+                return self.confirm(latest, Card);
+            }
+            Stage::CardPending {
+                check: CardCheck::Matched { code: Some(_), .. },
+                ..
+            } => Asking::Resend(Card),
+            _ => Asking::CardCheck(false),
+        };
+        let (number, act) = self.act(&asking, latest);
+        self.command(number, Some(0), &act);
+    }
+
+    /// A try, and its result at once when it is the only one in flight.
+    fn confirm(&mut self, number: u32, purpose: CodePurpose) {
+        let take = Act::TakeTry {
+            purpose,
+            well_formed: true,
+        };
+        self.command(number, Some(0), &take);
+        if self.store.compared.len() == 1 {
+            let one = self.store.compared.remove(0);
+            self.settle(&one, true, false);
+        }
+    }
+}
+
+fn typed_as(typed: Typed) -> Document {
+    let number = match typed {
+        Typed::Right => Ok(Mac("person".to_owned())),
+        Typed::Wrong => Ok(Mac("somebody else".to_owned())),
+        Typed::Malformed => Err(Code::IdFormat),
+    };
+    Document {
+        number,
+        expires_on: DocumentExpiry::parse("2035-01-31"),
+    }
+}
+
+#[test]
+fn whatever_is_asked_in_whatever_order_the_invariants_hold() {
+    let seen = RefCell::new(Seen::new());
+    let config = Config {
+        cases: 400,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let sequences = prop::collection::vec(step(), 1..160);
+    let result = TestRunner::new(config).run(&sequences, |steps| {
+        let mut run = Run {
+            store: Store::new(),
+            seen: &seen,
+        };
+        for step in &steps {
+            run.step(step);
+        }
+        run.store.check_history();
+        Ok(())
+    });
+    if let Err(failed) = result {
+        panic!("{failed}");
+    }
+    // A run that never came to the interesting states would prove nothing.
+    let seen = seen.into_inner();
+    for kind in [
+        EventKind::RebindRequested,
+        EventKind::IdentityMatched,
+        EventKind::IdentityMismatched,
+        EventKind::CodeSent,
+        EventKind::IdentityConfirmed,
+        EventKind::AgreementSigned,
+        EventKind::CardCheckAnswered,
+        EventKind::Activated,
+        EventKind::Completed,
+        EventKind::Rejected,
+        EventKind::Expired,
+        EventKind::Cancelled,
+        EventKind::CooldownEnded,
+    ] {
+        let times = seen.get(&kind).copied().unwrap_or(0);
+        assert!(times >= 10, "{kind} only {times} times: {seen:?}");
+    }
+}

@@ -1,0 +1,381 @@
+//! A merchant with all its rebinds under random commands, as the store would hold them: results that are compared and
+//! answers that come are in flight until they arrive, late, twice, or never. What every write must keep is checked here.
+
+use super::fixture::{POLICY, World, code, fingerprint};
+use crate::domain::decide::*;
+use crate::domain::event_kind::EventKind;
+use crate::domain::history::{self, Event, GENESIS};
+use crate::domain::merchant::Merchant;
+use crate::domain::rebind::{CardCheck, CodePurpose, FreshCode, Mac, Rebind, Stage, Tries};
+use crate::domain::time::Timestamp;
+use crate::domain::transition::{Outcome, Transition};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A proof that a rebind has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    Identity,
+    Signature,
+    BankMatch,
+    CardCode,
+}
+
+/// A code that is being compared: for which rebind, and which code.
+#[derive(Clone, Debug)]
+pub(super) struct Compared {
+    pub(super) number: u32,
+    pub(super) purpose: CodePurpose,
+    pub(super) mac: Mac,
+    pub(super) by: Option<u8>,
+}
+
+/// A question that the bank was asked: for which rebind, under which serial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) number: u32,
+    pub(super) serial: u16,
+}
+
+pub(super) struct Store {
+    /// Head and profile; `rebind` is the one that the last command was about.
+    pub(super) merchant: Merchant,
+    pub(super) rebinds: BTreeMap<u32, Rebind>,
+    pub(super) now: Timestamp,
+    pub(super) compared: Vec<Compared>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) history: Vec<Event>,
+    codes: u32,
+    proofs: BTreeMap<u32, BTreeSet<Proof>>,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        let world = World::new();
+        Self {
+            merchant: world.state,
+            rebinds: BTreeMap::new(),
+            now: world.now,
+            compared: Vec::new(),
+            asked: Vec::new(),
+            history: Vec::new(),
+            codes: 0,
+            proofs: BTreeMap::new(),
+        }
+    }
+
+    /// A code unlike any before.
+    pub(super) fn code(&mut self) -> FreshCode {
+        self.codes += 1;
+        code(&format!("code {}", self.codes))
+    }
+
+    pub(super) fn login(&mut self) {
+        for session in self.merchant.head.sessions.iter_mut().flatten() {
+            session.login_at = self.now;
+            session.last_change_at = session.last_change_at.max(self.now);
+        }
+    }
+
+    /// One command about rebind `number`: decided twice, checked, written. `None`: refused, nothing written.
+    pub(super) fn command(
+        &mut self,
+        number: u32,
+        by: Option<u8>,
+        act: &Act,
+    ) -> Option<(Outcome, Option<EventKind>)> {
+        let before = Merchant {
+            rebind: self.rebinds.get(&number).cloned(),
+            ..self.merchant.clone()
+        };
+        let command = Command {
+            by,
+            act: act.clone(),
+        };
+        let decided = decide(&before, &command, &POLICY, self.now);
+        let again = decide(&before, &command, &POLICY, self.now);
+        assert_eq!(
+            decided.as_ref().map(written),
+            again.as_ref().map(written),
+            "one input, two outputs"
+        );
+
+        let mut transition = decided.ok()?;
+        let after = transition.applied_to(&before);
+        check_versions(&before, &transition, &after);
+        check_stages(&before, &after, act);
+        check_code(&before, &transition, &after);
+        self.note_proof(&before, act, &transition);
+        self.check_pointer(&before, &transition, &after);
+        self.in_flight(&after, by, act, &transition);
+
+        let told = transition.event.as_ref().map(|event| event.kind);
+        let event = transition.chained(&before, None, &POLICY);
+        assert_eq!(
+            event.is_some(),
+            told.is_some(),
+            "an event without a head is lost"
+        );
+        self.history.extend(event);
+        self.merchant = transition.applied_to(&before);
+        if let Some(rebind) = self.merchant.rebind.take() {
+            self.rebinds.insert(rebind.rebind_id.number(), rebind);
+        }
+        self.check_head();
+        Some((transition.outcome, told))
+    }
+
+    fn note_proof(&mut self, before: &Merchant, act: &Act, transition: &Transition) {
+        let done = transition.outcome == Outcome::Done && transition.head.is_some();
+        let (Some(rebind), true) = (&before.rebind, done) else {
+            return;
+        };
+        let proof = match act {
+            Act::SettleTry {
+                purpose: CodePurpose::Identity,
+                right: true,
+                ..
+            } => Proof::Identity,
+            Act::SettleTry {
+                purpose: CodePurpose::Card,
+                right: true,
+                ..
+            } => Proof::CardCode,
+            Act::SignAgreement(_) => Proof::Signature,
+            Act::SettleCardCheck(reply, _) if reply.answer == Some(BankAnswer::Match) => {
+                Proof::BankMatch
+            }
+            _ => return,
+        };
+        let proofs = self.proofs.entry(rebind.rebind_id.number()).or_default();
+        proofs.insert(proof);
+    }
+
+    /// The pointer only moves by an activation of a rebind that has brought every proof, the fresh ones in time.
+    fn check_pointer(&self, before: &Merchant, transition: &Transition, after: &Merchant) {
+        let activates = transition
+            .event
+            .as_ref()
+            .is_some_and(|event| event.kind == EventKind::Activated);
+        if !activates {
+            assert_eq!(before.head.active, after.head.active);
+            assert_eq!(before.head.last_activation, after.head.last_activation);
+            assert_eq!(before.head.cooldown_until, after.head.cooldown_until);
+            return;
+        }
+        let (old, new) = (
+            before.rebind.as_ref().unwrap(),
+            after.rebind.as_ref().unwrap(),
+        );
+        let number = new.rebind_id.number();
+        assert_eq!(before.head.open, Some(number));
+        assert_eq!(self.proofs[&number].len(), 4, "{:?}", self.proofs[&number]);
+        let Stage::CardPending {
+            identity,
+            check: CardCheck::Matched { matched_at, .. },
+            ..
+        } = &old.stage
+        else {
+            panic!("activated from {:?}", old.stage)
+        };
+        assert!(identity.confirmed_at.age_s_at(self.now) <= POLICY.identity_proof_s);
+        assert!(matched_at.age_s_at(self.now) <= POLICY.bank_proof_s);
+        let active = after.head.active.as_ref().unwrap();
+        assert_eq!(
+            (&active.card, &active.fingerprint),
+            (&new.new_card, &new.fingerprint)
+        );
+        assert!(after.head.cooldown_until > Some(self.now));
+        assert!(after.head.cooldown_end_untold);
+        assert!(!transition.event.as_ref().unwrap().notices.is_empty());
+    }
+
+    /// What the first write of a step in two sets going.
+    fn in_flight(&mut self, after: &Merchant, by: Option<u8>, act: &Act, transition: &Transition) {
+        if transition.outcome != Outcome::Proceed {
+            return;
+        }
+        let rebind = after.rebind.as_ref().unwrap();
+        let number = rebind.rebind_id.number();
+        match (act, &rebind.stage) {
+            (Act::TakeTry { purpose, .. }, stage) => {
+                let mac = code_of(stage, *purpose).unwrap().0.mac.clone();
+                self.compared.push(Compared {
+                    number,
+                    purpose: *purpose,
+                    mac,
+                    by,
+                });
+            }
+            (
+                Act::StartCardCheck { .. },
+                Stage::CardPending {
+                    check: CardCheck::Asking { number: serial, .. },
+                    ..
+                },
+            ) => self.asked.push(Asked {
+                number,
+                serial: *serial,
+            }),
+            other => panic!("{other:?} goes on"),
+        }
+    }
+
+    fn check_head(&self) {
+        let head = &self.merchant.head;
+        let latest = self.rebinds.get(&head.rebinds);
+        assert_eq!(head.rebinds as usize, self.rebinds.len());
+        assert_eq!(
+            head.rebind_version,
+            latest.map_or(0, |latest| latest.version)
+        );
+        // At most one is open, and it is the latest.
+        match head.open {
+            None => assert!(latest.is_none_or(|latest| !latest.stage.is_open())),
+            Some(open) => {
+                assert_eq!(open, head.rebinds);
+                assert!(latest.unwrap().stage.is_open());
+            }
+        }
+        assert!(head.bank_calls.len() <= POLICY.bank_calls_per_day);
+        for card in ["a", "b"] {
+            let tag: String = fingerprint(card).0.chars().take(8).collect();
+            let calls = head.bank_calls.iter().filter(|call| call.card_tag == tag);
+            assert!(calls.count() <= POLICY.bank_calls_per_card_day);
+        }
+    }
+
+    /// The whole history, from its first event to where the head says it ends.
+    pub(super) fn check_history(&self) {
+        let mut prev_hash = GENESIS;
+        for (event, seq) in self.history.iter().zip(1..) {
+            assert_eq!((event.seq, event.prev_hash.as_str()), (seq, prev_hash));
+            assert_eq!(event.hash, history::hash(event));
+            prev_hash = &event.hash;
+        }
+        let head = &self.merchant.head;
+        assert_eq!(head.last_seq as usize, self.history.len());
+        assert_eq!(head.last_hash, prev_hash);
+    }
+}
+
+/// Everything that a transition says, to compare two of them.
+fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
+    let Transition {
+        head,
+        rebind,
+        event,
+        code_send,
+        fingerprint,
+        outcome,
+    } = transition;
+    (head, rebind, event, code_send, fingerprint, outcome)
+}
+
+/// A change of the head is one version and one event, but for the bookkeeping around a bank call; a try is neither.
+fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) {
+    let bookkeeping = matches!(
+        after.rebind.as_ref().map(|rebind| &rebind.stage),
+        Some(Stage::CardPending {
+            check: CardCheck::Asking { .. },
+            ..
+        })
+    );
+    match (&transition.head, &transition.event) {
+        (Some(head), Some(_)) => assert_eq!(head.version, before.head.version + 1),
+        (Some(head), None) => {
+            assert_eq!(head.version, before.head.version + 1);
+            assert!(bookkeeping, "a change without an event");
+        }
+        (None, Some(event)) => panic!("an event without a head: {event:?}"),
+        (None, None) => {}
+    }
+    let version = |merchant: &Merchant| {
+        let rebind = merchant.rebind.as_ref();
+        rebind.map(|rebind| (rebind.rebind_id.clone(), rebind.version, rebind.revision))
+    };
+    let (old, new) = (version(before), version(after));
+    match (&transition.rebind, old, new) {
+        (None, old, new) => assert_eq!(old, new),
+        (Some(_), Some(old), Some(new)) if old.0 == new.0 => {
+            let moved = u32::from(transition.head.is_some());
+            assert_eq!((new.1, new.2), (old.1 + moved, old.2 + 1));
+        }
+        (Some(_), _, Some(new)) => assert_eq!((new.1, new.2), (1, 1)),
+        (Some(_), _, None) => panic!("a rebind was lost"),
+    }
+    for (old, new) in before.head.sessions.iter().zip(&after.head.sessions) {
+        if let (Some(old), Some(new)) = (old, new) {
+            assert!(new.last_change_at >= old.last_change_at);
+            assert_eq!(
+                (new.login_at, new.token_hash),
+                (old.login_at, old.token_hash)
+            );
+        }
+    }
+}
+
+/// Stages follow each other, what has ended stays as it is, and only the open rebind moves at a merchant's word.
+fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
+    let (Some(old), Some(new)) = (&before.rebind, &after.rebind) else {
+        return;
+    };
+    if old.rebind_id != new.rebind_id || old == new {
+        return;
+    }
+    let number = Some(new.rebind_id.number());
+    let follows = match (&old.stage, &new.stage) {
+        (old, Stage::Ended { .. }) => old.is_open(),
+        (Stage::IdentityPending { .. }, Stage::IdentityPending { .. })
+        | (Stage::IdentityPending { .. }, Stage::AgreementPending { .. })
+        | (Stage::AgreementPending { .. }, Stage::CardPending { .. })
+        | (Stage::CardPending { .. }, Stage::CardPending { .. })
+        | (Stage::CardPending { .. }, Stage::Activated(_))
+        | (Stage::Activated(_), Stage::Completed { .. }) => true,
+        _ => false,
+    };
+    assert!(follows, "{:?} -> {:?}", old.stage, new.stage);
+    if !matches!(act, Act::Expire | Act::Complete | Act::CodeNotSent(_)) {
+        assert_eq!(before.head.open, number);
+    }
+    assert_eq!(
+        new.sealed_number.is_some(),
+        old.sealed_number.is_some() && !matches!(new.stage, Stage::Ended { .. })
+    );
+    for tries in tries_of(&new.stage) {
+        assert!(tries.wrong <= tries.taken && tries.taken <= POLICY.code_tries);
+        assert!(tries.wrong < POLICY.code_tries);
+    }
+    if let Stage::IdentityPending { mismatches, .. } = new.stage {
+        assert!(mismatches < POLICY.id_mismatches_per_rebind);
+    }
+}
+
+fn tries_of(stage: &Stage) -> Vec<&Tries> {
+    match stage {
+        Stage::IdentityPending { tries, .. } | Stage::AgreementPending { tries, .. } => vec![tries],
+        Stage::CardPending {
+            identity_tries,
+            card_tries,
+            ..
+        } => vec![identity_tries, card_tries],
+        _ => Vec::new(),
+    }
+}
+
+/// A code is sent to the phone of its purpose, and the rebind then waits for it; a refusal sends none.
+fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
+    let Some(send) = &transition.code_send else {
+        return;
+    };
+    assert_eq!(transition.outcome, Outcome::Done);
+    let rebind = after.rebind.as_ref().unwrap();
+    let phone = match send.purpose {
+        CodePurpose::Identity => &before.profile.phone_on_file,
+        CodePurpose::Card => &rebind.reserved_phone,
+    };
+    assert_eq!(&send.phone, phone);
+    assert_eq!(send.card, rebind.new_card);
+    let (code, _) = code_of(&rebind.stage, send.purpose).unwrap();
+    let at = transition.event.as_ref().unwrap().at;
+    assert_eq!(code.sent_at, at);
+}

@@ -1,0 +1,779 @@
+//! The running local system, as an app, a merchant's phone and an operator see it.
+//!
+//! Every reply is held against `infra/openapi.yaml` and searched for secrets before a test gets it.
+
+use crate::aws::Caller;
+use crate::openapi::{Contract, PROBLEM};
+use crate::secrets::{Kind, Secrets};
+use aws_sdk_dynamodb::types::AttributeValue;
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use local::http::Http;
+use local::{System, UpOptions, default_state_dir, seed};
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::time::Timestamp;
+use shared::edge::catalogue;
+use shared::edge::serve::wall_clock;
+use shared::store::item::Item;
+use shared::store::seed::SeedMerchant;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// How long an SMS may take from what causes it.
+const SMS_LIMIT: Duration = Duration::from_secs(15);
+/// How long nothing may come until it is believed that nothing does: several times what the stream takes.
+const SILENCE: Duration = Duration::from_millis(2_500);
+
+tokio::task_local! {
+    /// The codes that the running case has asserted.
+    pub static CODES: RefCell<BTreeSet<&'static str>>;
+}
+
+/// The running system.
+pub struct Live {
+    /// The system itself; it ends when this is dropped.
+    pub system: System,
+    /// The local cloud's all-powerful user.
+    pub root: Caller,
+    /// The table, for looking and for writing what no request can.
+    pub table: aws_sdk_dynamodb::Client,
+    /// Every secret used so far.
+    pub secrets: Secrets,
+    /// How many replies were held against the description.
+    pub replies: AtomicUsize,
+    http: Http,
+    contract: Contract,
+    number: AtomicU32,
+    /// The local gateway gives every caller the same source address, so that apps which log in at the same moment
+    /// would count as strangers from one address that hinder each other. Ours log in one after the other.
+    login_turn: Mutex<()>,
+}
+
+impl Live {
+    /// Starts a system of its own, beside any that `cargo local up` has started.
+    ///
+    /// # Errors
+    /// What stood in the way.
+    pub async fn up() -> Result<Self, local::Error> {
+        let options = UpOptions {
+            state_dir: default_state_dir().with_file_name("e2e"),
+            ..UpOptions::default()
+        };
+        let system = System::up(options).await?;
+        Ok(Self {
+            root: Caller::root(system.endpoints()),
+            table: aws_sdk_dynamodb::Client::new(&system.sdk_config()),
+            secrets: Secrets::default(),
+            replies: AtomicUsize::new(0),
+            http: Http::new(),
+            contract: Contract::load().unwrap(),
+            number: AtomicU32::new(1),
+            login_turn: Mutex::new(()),
+            system,
+        })
+    }
+
+    fn next(&self) -> u32 {
+        self.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A new merchant with one card, whom the bank knows.
+    pub async fn merchant(&self) -> Merchant {
+        self.merchant_with(json!({})).await
+    }
+
+    /// A new merchant, different in some members of `sandbox.json`'s description.
+    pub async fn merchant_with(&self, changes: Value) -> Merchant {
+        let number = self.next();
+        let mut seed = json!({
+            "merchant_id": format!("mer_e2e_{number}"),
+            "account": format!("e2e-{number}@example.com"),
+            "password": format!("e2e only: correct horse {number}"),
+            "entity_type": "natural_person",
+            "legal_name": "测试商户",
+            "id_document": {"number": resident_id(number), "expires_on": "long_term"},
+            "phone_on_file": format!("+86139{number:08}"),
+            "opened_days_ago": 800,
+            "active_card": {"card_number": self.card()},
+            "tier": {"daily_limit_max_fen": 5_000_000, "fee_rate_bp": 60},
+            "settlement": {"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000},
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            seed[name] = value.clone();
+        }
+        let text = |pointer: &str| {
+            seed.pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let merchant = Merchant {
+            id: text("/merchant_id").unwrap(),
+            account: text("/account").unwrap(),
+            password: text("/password").unwrap(),
+            holder_name: text("/settlement_name")
+                .or_else(|| text("/legal_name"))
+                .unwrap(),
+            phone: text("/phone_on_file").unwrap(),
+            document_number: text("/id_document/number").unwrap(),
+            expires_on: text("/id_document/expires_on").unwrap_or_default(),
+            reserved_phone: format!("+86137{number:08}"),
+            active_card: text("/active_card/card_number"),
+            clock: Arc::new(AtomicI64::new(wall_clock().epoch_s())),
+        };
+        self.secrets.add(Kind::IdNumber, &merchant.document_number);
+        self.secrets.add(Kind::Password, &merchant.password);
+        let described: SeedMerchant = serde_json::from_value(seed).unwrap();
+        seed::merchants(&self.system, &[described]).await.unwrap();
+        merchant
+    }
+
+    /// The number of a new debit card; the bank matches it for whoever it knows.
+    pub fn card(&self) -> String {
+        let number = luhn(&format!("622202{:012}", self.next()));
+        self.secrets.add(Kind::CardNumber, &number);
+        number
+    }
+
+    /// A card of `sandbox.json`, by what its bank answers.
+    pub fn magic_card(&self, outcome: &str) -> String {
+        let world: Value =
+            serde_json::from_str(include_str!("../../shared/data/sandbox.json")).unwrap();
+        let cards = world["cards"].as_array().unwrap();
+        let card = cards.iter().find(|card| card["outcome"] == outcome);
+        let card = card.unwrap_or_else(|| panic!("no card answers {outcome}"));
+        let number = card["card_number"].as_str().unwrap().to_owned();
+        self.secrets.add(Kind::CardNumber, &number);
+        number
+    }
+
+    /// A request, to be completed and sent.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+        let headers = vec![("user-agent".to_owned(), "tests".to_owned())];
+        Ask {
+            live: self,
+            method: method.into(),
+            path: path.into(),
+            headers,
+            body: Bytes::new(),
+        }
+    }
+
+    /// What is typed to log in.
+    #[must_use]
+    pub fn credentials(&self, merchant: &Merchant, device: &str) -> Value {
+        json!({"account": merchant.account, "password": merchant.password, "device_id": device})
+    }
+
+    /// Logs in from the merchant's own device.
+    pub async fn app(&self, merchant: &Merchant) -> App<'_> {
+        let device = format!("device-of-{}", merchant.id);
+        self.app_on(merchant, &device).await
+    }
+
+    /// Logs in from another one.
+    pub async fn app_on(&self, merchant: &Merchant, device: &str) -> App<'_> {
+        let _turn = self.login_turn.lock().await;
+        self.secrets.add(Kind::DeviceId, device);
+        let ask = self.ask("POST", "/v1/sessions").at(merchant.now());
+        let login = ask
+            .json(&self.credentials(merchant, device))
+            .send()
+            .await
+            .ok(201);
+        let token = login["token"].as_str().unwrap().to_owned();
+        self.secrets.add(Kind::Token, &token);
+        App {
+            live: self,
+            merchant: merchant.clone(),
+            token,
+            login,
+        }
+    }
+
+    /// The texts to a phone, oldest first.
+    pub async fn sms(&self, phone: &str) -> Vec<String> {
+        self.system.sms(phone).await.unwrap()
+    }
+
+    /// The code in the last code SMS to a phone.
+    pub async fn code(&self, phone: &str) -> String {
+        let texts = self.sms(phone).await;
+        let last = texts.iter().rev().find(|text| text.starts_with("验证码"));
+        let last = last.unwrap_or_else(|| panic!("no code was sent to {phone}"));
+        let code = crate::world::code_in(last).expect("a code of six digits");
+        self.secrets.add(Kind::Code, &code);
+        code
+    }
+
+    /// How many code SMS a phone was sent.
+    pub async fn codes_sent(&self, phone: &str) -> usize {
+        self.sms(phone)
+            .await
+            .iter()
+            .filter(|text| text.starts_with("验证码"))
+            .count()
+    }
+
+    /// The notices to a phone, once there are `count` of them and no more come.
+    pub async fn notices(&self, phone: &str, count: usize) -> Vec<String> {
+        let notices = async || -> Vec<String> {
+            let texts = self.sms(phone).await;
+            texts
+                .into_iter()
+                .filter(|text| !text.starts_with("验证码"))
+                .collect()
+        };
+        let deadline = Instant::now() + SMS_LIMIT;
+        while notices().await.len() < count && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(SILENCE).await;
+        let all = notices().await;
+        assert_eq!(all.len(), count, "notices to {phone}: {all:?}");
+        for notice in &all {
+            assert!(notice.encode_utf16().count() <= 70, "one SMS: {notice}");
+            let code = notice
+                .split("冻结码")
+                .nth(1)
+                .map(|rest| rest.trim_end_matches('。'));
+            if let Some(code) = code {
+                self.secrets.add(Kind::FreezeCode, code);
+            }
+        }
+        all
+    }
+
+    /// Runs the clean-up with the time that its schedule would give it.
+    pub async fn clean_up(&self, at: Timestamp) -> Value {
+        let event = json!({"time": at.to_rfc3339_shanghai()});
+        self.system
+            .invoke("cooldown-cleanup", &event)
+            .await
+            .unwrap()
+    }
+
+    /// An item of the table.
+    pub async fn item(&self, pk: &str, sk: &str) -> Item {
+        let get = self
+            .table
+            .get_item()
+            .table_name(&self.system.endpoints().table);
+        let key = |text: &str| AttributeValue::S(text.to_owned());
+        let got = get
+            .key("pk", key(pk))
+            .key("sk", key(sk))
+            .consistent_read(true)
+            .send()
+            .await;
+        got.unwrap()
+            .item
+            .unwrap_or_else(|| panic!("no item {pk} {sk}"))
+    }
+
+    /// Every item of the table: a test may scan.
+    pub async fn items(&self) -> Vec<Item> {
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let scan = self.table.scan().table_name(&self.system.endpoints().table);
+            let page = scan.set_exclusive_start_key(start).send().await.unwrap();
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
+    }
+
+    /// The state kept in an item.
+    pub async fn state(&self, pk: &str, sk: &str) -> Value {
+        serde_json::from_str(self.item(pk, sk).await["state"].as_s().unwrap()).unwrap()
+    }
+
+    /// Changes the state kept in an item: what no request can bring about, or not in a test's time.
+    pub async fn edit_state(&self, pk: &str, sk: &str, change: impl FnOnce(&mut Value)) {
+        let mut state = self.state(pk, sk).await;
+        change(&mut state);
+        self.edit(pk, sk, "state", AttributeValue::S(state.to_string()))
+            .await;
+    }
+
+    /// Sets one attribute of an item.
+    pub async fn edit(&self, pk: &str, sk: &str, name: &str, value: AttributeValue) {
+        let key = |text: &str| AttributeValue::S(text.to_owned());
+        let update = self
+            .table
+            .update_item()
+            .table_name(&self.system.endpoints().table);
+        let update = update
+            .key("pk", key(pk))
+            .key("sk", key(sk))
+            .update_expression("SET #n = :v");
+        let update = update.condition_expression("attribute_exists(pk)");
+        let update = update.expression_attribute_names("#n", name);
+        update
+            .expression_attribute_values(":v", value)
+            .send()
+            .await
+            .unwrap();
+    }
+}
+
+/// A merchant, as much as the merchant knows; and the clock that hangs on the merchant's wall.
+#[derive(Clone, Debug)]
+pub struct Merchant {
+    /// `mer_…`
+    pub id: String,
+    /// The name to log in with.
+    pub account: String,
+    /// The password.
+    pub password: String,
+    /// The name on cards.
+    pub holder_name: String,
+    /// The phone on file, `+86…`.
+    pub phone: String,
+    /// The ID number.
+    pub document_number: String,
+    /// `long_term` or a date.
+    pub expires_on: String,
+    /// The phone that the bank has for a new card, `+86…`.
+    pub reserved_phone: String,
+    /// The card in use at first.
+    pub active_card: Option<String>,
+    clock: Arc<AtomicI64>,
+}
+
+impl Merchant {
+    /// What `X-Sandbox-Now` says of this merchant's requests.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_epoch_s(self.clock.load(Ordering::Relaxed))
+    }
+
+    /// Sets the clock.
+    pub fn set_clock(&self, at: Timestamp) {
+        self.clock.store(at.epoch_s(), Ordering::Relaxed);
+    }
+
+    /// Moves the clock on, or back.
+    pub fn pass_s(&self, seconds: i64) {
+        self.clock.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// The merchant's partition.
+    #[must_use]
+    pub fn pk(&self) -> String {
+        format!("M#{}", self.id)
+    }
+}
+
+/// A request.
+pub struct Ask<'l> {
+    live: &'l Live,
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Ask<'_> {
+    /// A header field.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a session.
+    #[must_use]
+    pub fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// With an idempotency key.
+    #[must_use]
+    pub fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    /// With the clock of this request.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        self.header("x-sandbox-now", &now.to_rfc3339_shanghai())
+    }
+
+    /// With a JSON body; none for null.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.body(text)
+    }
+
+    /// With any body, said to be JSON.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header("content-type", "application/json")
+    }
+
+    /// Sends it, and holds the reply against the description.
+    pub async fn send(self) -> Reply {
+        let Self {
+            live,
+            method,
+            path,
+            headers,
+            body,
+        } = self;
+        let uri = format!("{}{path}", live.system.endpoints().api_url);
+        let mut request = Request::builder().method(method.as_str()).uri(uri);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let sent = live.http.send(request.body(body).unwrap()).await.unwrap();
+        live.replies.fetch_add(1, Ordering::Relaxed);
+        let text = sent.text();
+        let reply = Reply {
+            what: format!("{method} {path}"),
+            status: sent.status,
+            body: if text.is_empty() {
+                Value::Null
+            } else {
+                serde_json::from_str(&text).unwrap_or(Value::String(text.clone()))
+            },
+            headers: sent.headers,
+        };
+        reply.check(&live.contract, &method, &path);
+        // A reading token is made anew from what it is about: read twice in a second, it is the same one.
+        let found = live.secrets.found_in(&text, &[Kind::ReadingToken]);
+        assert!(found.is_empty(), "{} shows {found:?}", reply.what);
+        if let Some(token) = reply.body["reading_token"].as_str() {
+            live.secrets.add(Kind::ReadingToken, token);
+        }
+        reply
+    }
+}
+
+/// A reply that is as the description says.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Method and path, for messages.
+    pub what: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body; null for none.
+    pub body: Value,
+}
+
+impl Reply {
+    fn check(&self, contract: &Contract, method: &str, path: &str) {
+        let header = |name: &str| self.headers.get(name).map(|value| value.to_str().unwrap());
+        // The gateway gives every reply a type, that without a body too.
+        let content_type = if self.body.is_null() {
+            ""
+        } else {
+            header("content-type").unwrap()
+        };
+        if let Err(reason) = contract.validate(method, path, self.status, content_type, &self.body)
+        {
+            panic!("{}", hide_tokens(reason, &self.body));
+        }
+        assert_eq!(header("cache-control"), Some("no-store"), "{}", self.what);
+        let retry_after_s = self.body["retry_after_s"]
+            .as_i64()
+            .map(|seconds| seconds.to_string());
+        assert_eq!(
+            header("retry-after"),
+            retry_after_s.as_deref(),
+            "{}",
+            self.what
+        );
+        assert!(
+            matches!(header("idempotent-replayed"), None | Some("true")),
+            "{}",
+            self.what
+        );
+        let is_problem = content_type == PROBLEM;
+        assert_eq!(
+            is_problem,
+            self.status >= 400,
+            "{} {}",
+            self.what,
+            self.status
+        );
+        assert!(
+            !is_problem || self.body["support_ref"].is_string(),
+            "{}",
+            self.what
+        );
+    }
+
+    /// The body of a success.
+    pub fn ok(self, status: u16) -> Value {
+        let code = self.body["code"].as_str().unwrap_or_default();
+        assert_eq!(self.status, status, "{}: {code}", self.what);
+        self.body
+    }
+
+    /// The problem, which must be this one.
+    pub fn refused(self, code: Code) -> Value {
+        let found = self.body["code"].as_str().unwrap_or("no problem");
+        let status = catalogue::entry(code).status;
+        assert_eq!(
+            (found, self.status),
+            (code.as_str(), status),
+            "{}",
+            self.what
+        );
+        let _ = CODES.try_with(|codes| codes.borrow_mut().insert(code.as_str()));
+        self.body
+    }
+
+    /// Whether it was given before.
+    #[must_use]
+    pub fn is_replayed(&self) -> bool {
+        self.headers.contains_key("idempotent-replayed")
+    }
+}
+
+fn hide_tokens(mut text: String, body: &Value) -> String {
+    for name in ["token", "reading_token"] {
+        if let Some(token) = body[name].as_str() {
+            text = text.replace(token, "***");
+        }
+    }
+    text
+}
+
+/// An app with a session.
+pub struct App<'l> {
+    /// Where.
+    pub live: &'l Live,
+    /// Whose.
+    pub merchant: Merchant,
+    /// The session.
+    pub token: String,
+    /// The reply to the login.
+    pub login: Value,
+}
+
+impl<'l> App<'l> {
+    /// A request in this session at the merchant's clock.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str) -> Ask<'l> {
+        self.live
+            .ask(method, path)
+            .token(&self.token)
+            .at(self.merchant.now())
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path).send().await
+    }
+
+    /// Changes, under a new idempotency key, as a careful app does.
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        let key = format!("key-{}", self.live.next());
+        self.keyed(&key, path, body).await
+    }
+
+    /// Changes, under a given idempotency key.
+    pub async fn keyed(&self, key: &str, path: &str, body: Value) -> Reply {
+        self.ask("POST", path).key(key).json(&body).send().await
+    }
+
+    /// What is typed to ask for a card.
+    #[must_use]
+    pub fn request_body(&self, card: &str) -> Value {
+        json!({
+            "card_number": card,
+            "holder_name": self.merchant.holder_name,
+            "reserved_phone": self.merchant.reserved_phone,
+            "reason": "replace",
+        })
+    }
+
+    /// What is typed to prove the identity.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        json!({
+            "document_number": self.merchant.document_number,
+            "document_expires_on": self.merchant.expires_on,
+        })
+    }
+
+    /// Asks for a card; the rebind's path.
+    pub async fn request(&self, card: &str) -> String {
+        let rebind = self
+            .post("/v1/rebinds", self.request_body(card))
+            .await
+            .ok(201);
+        assert_eq!(rebind["state"], "identity_pending");
+        format!("/v1/rebinds/{}", rebind["rebind_id"].as_str().unwrap())
+    }
+
+    /// Has the document checked and the code sent.
+    pub async fn show_document(&self, rebind: &str) -> Value {
+        self.post(&format!("{rebind}/identity"), self.document())
+            .await
+            .ok(200)
+    }
+
+    /// Confirms the code that was sent to the phone on file.
+    pub async fn confirm_identity(&self, rebind: &str) -> Value {
+        let code = self.live.code(&self.merchant.phone).await;
+        self.post(&format!("{rebind}/identity/confirm"), json!({"code": code}))
+            .await
+            .ok(200)
+    }
+
+    /// Up to and including the confirmed identity.
+    pub async fn identify(&self, rebind: &str) {
+        self.show_document(rebind).await;
+        let after = self.confirm_identity(rebind).await;
+        assert_eq!(after["state"], "agreement_pending");
+    }
+
+    /// Reads the agreement, for long enough; the body that signs it.
+    pub async fn signature(&self, rebind: &str) -> Value {
+        let text = self
+            .get(&format!("{rebind}/agreement?lang=zh-CN"))
+            .await
+            .ok(200);
+        self.merchant.pass_s(11);
+        self.signature_of(&text)
+    }
+
+    /// The body that signs an agreement that was read.
+    #[must_use]
+    pub fn signature_of(&self, text: &Value) -> Value {
+        let consents = text["consents"].as_array().unwrap();
+        let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
+        json!({
+            "version": text["version"],
+            "sha256": text["sha256"],
+            "reading_token": text["reading_token"],
+            "signed_name": self.merchant.holder_name,
+            "consents": consents,
+        })
+    }
+
+    /// Reads and signs.
+    pub async fn sign(&self, rebind: &str) {
+        let signature = self.signature(rebind).await;
+        let after = self
+            .post(&format!("{rebind}/agreement"), signature)
+            .await
+            .ok(200);
+        assert_eq!(after["state"], "card_pending");
+    }
+
+    /// Asks for a card and walks to where the bank is asked.
+    pub async fn to_card_pending(&self, card: &str) -> String {
+        let rebind = self.request(card).await;
+        self.identify(&rebind).await;
+        self.sign(&rebind).await;
+        rebind
+    }
+
+    /// Has the bank asked.
+    pub async fn check_card(&self, rebind: &str) -> Reply {
+        self.post(&format!("{rebind}/card-check"), Value::Null)
+            .await
+    }
+
+    /// Confirms the code that was sent to the reserved phone.
+    pub async fn confirm_card(&self, rebind: &str) -> Reply {
+        let code = self.live.code(&self.merchant.reserved_phone).await;
+        self.post(
+            &format!("{rebind}/card-check/confirm"),
+            json!({"code": code}),
+        )
+        .await
+    }
+
+    /// Asks for a card and walks the whole way.
+    pub async fn activate(&self, card: &str) -> String {
+        let rebind = self.to_card_pending(card).await;
+        self.check_card(&rebind).await.ok(200);
+        let after = self.confirm_card(&rebind).await.ok(200);
+        assert_eq!(after["state"], "activated");
+        rebind
+    }
+}
+
+/// A code that is not `code`.
+#[must_use]
+pub fn another(code: &str) -> String {
+    let number: u32 = code.parse().unwrap();
+    format!("{:06}", (number + 1) % 1_000_000)
+}
+
+/// `digits` and the check digit that makes them a card number.
+#[must_use]
+pub fn luhn(digits: &str) -> String {
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(index, byte)| {
+            let digit = u32::from(byte - b'0');
+            // The check digit to come stands at the right end, so the doubled places are the even ones here.
+            if index % 2 == 0 {
+                digit * 2 / 10 + digit * 2 % 10
+            } else {
+                digit
+            }
+        })
+        .sum();
+    format!("{digits}{}", (10 - sum % 10) % 10)
+}
+
+/// An ID number of the `number`-th person.
+#[must_use]
+pub fn resident_id(number: u32) -> String {
+    let (year, month, day) = (
+        1960 + number / 336 % 40,
+        number / 28 % 12 + 1,
+        number % 28 + 1,
+    );
+    let body = format!("110105{year}{month:02}{day:02}002");
+    let weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
+    let digits = body.bytes().map(|byte| u32::from(byte - b'0'));
+    let sum: u32 = weights
+        .iter()
+        .zip(digits)
+        .map(|(weight, digit)| weight * digit)
+        .sum();
+    format!("{body}{}", char::from(b"10X98765432"[sum as usize % 11]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::domain::format::{CardNumber, ResidentId};
+
+    #[test]
+    fn made_up_numbers_are_well_formed() {
+        let cards: BTreeSet<String> = (1..500)
+            .map(|number| luhn(&format!("622202{number:012}")))
+            .collect();
+        assert_eq!(cards.len(), 499);
+        assert!(cards.iter().all(|card| CardNumber::parse(card).is_ok()));
+        let ids: BTreeSet<String> = (1..500).map(resident_id).collect();
+        assert_eq!(ids.len(), 499);
+        assert!(ids.iter().all(|id| ResidentId::parse(id).is_ok()));
+    }
+}

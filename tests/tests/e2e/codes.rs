@@ -1,0 +1,6 @@
+//! Every code has a case.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// x
+pub fn each_has_its_case(_met: &BTreeMap<&str, BTreeSet<&str>>) {}

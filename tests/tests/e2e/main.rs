@@ -1,0 +1,135 @@
+//! The contract, end to end, on a running local system: the deployed template, the real functions as processes.
+//!
+//! One test and one system for all cases: whether it is run by `cargo test` or by `cargo nextest`, there is one process,
+//! which owns the system and ends it when the last case is over; when this process is killed, the system ends itself.
+//! `E2E=<text>` runs the cases whose name contains the text.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+mod cases;
+mod codes;
+mod happy;
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tests::system::{CODES, Live};
+use tokio::sync::Semaphore;
+
+/// Cases at once. A call waits most of its time, but each one at the same time needs a process of its own.
+const AT_ONCE: usize = 8;
+/// What one case may take.
+const CASE_LIMIT: Duration = Duration::from_secs(180);
+
+/// What became of a case.
+struct Done {
+    name: &'static str,
+    /// Why it failed.
+    failure: Option<String>,
+    /// The codes that it has met, and said so.
+    codes: BTreeSet<&'static str>,
+}
+
+#[test]
+fn the_running_system_keeps_the_contract() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(run());
+}
+
+async fn run() {
+    let wanted = std::env::var("E2E").unwrap_or_default();
+    let started = Instant::now();
+    let live = Arc::new(Live::up().await.unwrap_or_else(|error| panic!("{error}")));
+    println!("up after {:.1} s", started.elapsed().as_secs_f32());
+
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
+    let side_by_side = cases::SIDE_BY_SIDE
+        .iter()
+        .filter(|case| case.name.contains(&wanted));
+    let running: Vec<_> = side_by_side
+        .map(|case| {
+            let (live, turns) = (Arc::clone(&live), Arc::clone(&turns));
+            tokio::spawn(async move {
+                let _turn = turns.acquire_owned().await.unwrap();
+                run_case(case, live).await
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for case in running {
+        all.push(case.await.unwrap());
+    }
+    for case in cases::AT_THE_END
+        .iter()
+        .filter(|case| case.name.contains(&wanted))
+    {
+        all.push(run_case(case, Arc::clone(&live)).await);
+    }
+
+    let failed: Vec<&str> = all
+        .iter()
+        .filter(|done| done.failure.is_some())
+        .map(|done| done.name)
+        .collect();
+    println!(
+        "{} cases, {} replies held against the description, {} failed, {:.1} s",
+        all.len(),
+        live.replies.load(Ordering::Relaxed),
+        failed.len(),
+        started.elapsed().as_secs_f32()
+    );
+    drop(live); // ends the system
+    assert!(failed.is_empty(), "failed: {failed:?}");
+    if wanted.is_empty() {
+        let met: BTreeMap<&str, BTreeSet<&str>> = all
+            .into_iter()
+            .map(|done| (done.name, done.codes))
+            .collect();
+        codes::each_has_its_case(&met);
+    }
+}
+
+async fn run_case(case: &'static cases::Case, live: Arc<Live>) -> Done {
+    let started = Instant::now();
+    let body = CODES.scope(RefCell::default(), async {
+        (case.run)(live).await;
+        CODES.with(RefCell::take)
+    });
+    let result = tokio::spawn(tokio::time::timeout(CASE_LIMIT, body)).await;
+    let (failure, codes) = match result {
+        Ok(Ok(codes)) => (None, codes),
+        Ok(Err(_)) => (
+            Some(format!("took more than {} s", CASE_LIMIT.as_secs())),
+            BTreeSet::new(),
+        ),
+        Err(error) => (Some(message(error.into_panic().as_ref())), BTreeSet::new()),
+    };
+    let seconds = started.elapsed().as_secs_f32();
+    match &failure {
+        None => println!("ok     {seconds:5.1} s  {}", case.name),
+        Some(failure) => println!("FAILED {seconds:5.1} s  {}\n{failure}", case.name),
+    }
+    Done {
+        name: case.name,
+        failure,
+        codes,
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
+}
