@@ -178,14 +178,8 @@ impl Live {
 
     /// Logs in from another one.
     pub async fn app_on(&self, merchant: &Merchant, device: &str) -> App<'_> {
-        let _turn = self.login_turn.lock().await;
-        self.secrets.add(Kind::DeviceId, device);
-        let ask = self.ask("POST", "/v1/sessions").at(merchant.now());
-        let login = ask
-            .json(&self.credentials(merchant, device))
-            .send()
-            .await
-            .ok(201);
+        let credentials = self.credentials(merchant, device);
+        let login = self.log_in(merchant.now(), &credentials).await.ok(201);
         let token = login["token"].as_str().unwrap().to_owned();
         self.secrets.add(Kind::Token, &token);
         App {
@@ -194,6 +188,15 @@ impl Live {
             token,
             login,
         }
+    }
+
+    /// Tries to log in.
+    pub async fn log_in(&self, at: Timestamp, credentials: &Value) -> Reply {
+        let _turn = self.login_turn.lock().await;
+        self.secrets
+            .add(Kind::DeviceId, credentials["device_id"].as_str().unwrap());
+        let ask = self.ask("POST", "/v1/sessions").at(at);
+        ask.json(credentials).send().await
     }
 
     /// The texts to a phone, oldest first.

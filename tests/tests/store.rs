@@ -338,7 +338,7 @@ async fn what_is_due_is_found_in_the_index_and_only_that() {
     let due = async |at| {
         let mut found = Vec::new();
         for bucket in buckets(at) {
-            found.extend(world.store().due_in(&bucket, at, 50).await.unwrap());
+            found.extend(world.store().due_in(&bucket, at, None).await.unwrap().due);
         }
         found.retain(|due| due.merchant_id == id("plain_1"));
         found
@@ -583,4 +583,37 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
         Stage::AgreementPending { tries, .. } => assert_eq!(tries.taken, 1),
         stage => panic!("{stage:?}"),
     }
+}
+
+#[tokio::test]
+async fn what_is_due_comes_page_by_page_and_each_once() {
+    let world = World::start().await;
+    let bucket = "203001#0";
+    for number in 1..=120_i64 {
+        let text = |text: String| AttributeValue::S(text);
+        let item = HashMap::from([
+            ("pk".to_owned(), text(format!("M#mer_many_{number}"))),
+            ("sk".to_owned(), text("R#000001".to_owned())),
+            ("due_bucket".to_owned(), text(bucket.to_owned())),
+            (
+                "due_at".to_owned(),
+                AttributeValue::N((1_000 - number).to_string()),
+            ),
+        ]);
+        let put = world.client.put_item().table_name(&world.table);
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+    let (store, now) = (world.store(), world.now());
+    let mut found = Vec::new();
+    let mut page = None;
+    loop {
+        let next = store.due_in(bucket, now, page.as_ref()).await.unwrap();
+        found.extend(next.due.iter().map(|due| due.due_at));
+        if next.is_last() {
+            break;
+        }
+        page = Some(next);
+    }
+    assert_eq!(found.len(), 120);
+    assert!(found.is_sorted(), "oldest first");
 }

@@ -51,10 +51,6 @@ pub struct Summary {
 
 /// How far the schedule's clock may be ahead of ours.
 const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
-/// Entries read at once.
-const PAGE: u16 = 50;
-/// Pages of one bucket in one run: an entry that fails stays due and must not be met for ever.
-const PAGES_MAX: u32 = 200;
 /// What one entry may take at most, and so when to stop before the deadline.
 const RESERVE: Duration = Duration::from_secs(10);
 
@@ -78,21 +74,22 @@ impl CooldownCleanup {
     ) -> Result<Summary, PortError> {
         let now = self.now(event, wall)?;
         let mut summary = Summary::default();
-        'buckets: for bucket in buckets(now) {
-            for _ in 0..PAGES_MAX {
-                let due = self.store.due_in(&bucket, now, PAGE).await?;
-                let before = summary.done();
-                for one in &due {
+        for bucket in buckets(now) {
+            let mut page = None;
+            // On from page to page, never back: an entry that fails stays due and is met again by the next run.
+            loop {
+                let next = self.store.due_in(&bucket, now, page.as_ref()).await?;
+                for due in &next.due {
                     if Instant::now() + RESERVE >= deadline {
                         summary.stopped_early = true;
-                        break 'buckets;
+                        return Ok(summary);
                     }
-                    self.handle(one, &mut summary, wall, now).await;
+                    self.handle(due, &mut summary, wall, now).await;
                 }
-                // A page that is not full was the last; one in which nothing could be done would only come again.
-                if due.len() < usize::from(PAGE) || summary.done() == before {
+                if next.is_last() {
                     break;
                 }
+                page = Some(next);
             }
         }
         Ok(summary)
@@ -181,10 +178,4 @@ enum Done {
     Completed,
     CooldownEnded,
     NoticeRearmed,
-}
-
-impl Summary {
-    const fn done(&self) -> u32 {
-        self.expired + self.completed + self.cooldowns_ended + self.notices_rearmed
-    }
 }

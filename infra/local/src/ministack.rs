@@ -43,7 +43,16 @@ impl Claim {
     pub(crate) fn take(state_dir: &Path, port: Option<u16>) -> Result<Self, Error> {
         std::fs::create_dir_all(state_dir)
             .map_err(Error::io(format!("making {}", state_dir.display())))?;
-        let log = lock(state_dir)?.ok_or_else(|| Error::AlreadyUp(state_dir.to_owned()))?;
+        let deadline = Instant::now() + END_LIMIT; // a predecessor whose owner has just gone is ending
+        let log = loop {
+            match lock(state_dir)? {
+                Some(log) => break log,
+                None if Instant::now() > deadline => {
+                    return Err(Error::AlreadyUp(state_dir.to_owned()));
+                }
+                None => std::thread::sleep(POLL),
+            }
+        };
         let _ = std::fs::remove_file(group_file(state_dir)); // its process group is gone, its number may be reused
         let listener = match port {
             Some(port) => {

@@ -1,6 +1,6 @@
 //! What is due: the sparse index and the clean-up's way through it.
 
-use super::item::{get_s, opt_n, s, time};
+use super::item::{Item, get_s, opt_n, s, time};
 use super::record::{self, merchant_of};
 use super::{Store, port_error};
 use crate::domain::ids::MerchantId;
@@ -41,6 +41,25 @@ pub fn buckets(now: Timestamp) -> Vec<String> {
         .collect()
 }
 
+/// Entries read at once.
+const PAGE: i32 = 50;
+
+/// Some of what is due in a bucket.
+#[derive(Clone, Debug)]
+pub struct DuePage {
+    /// Oldest first.
+    pub due: Vec<Due>,
+    next: Option<Item>,
+}
+
+impl DuePage {
+    /// Whether nothing comes after it.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
 /// Something that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -64,7 +83,7 @@ pub enum What {
 }
 
 impl Store {
-    /// What is due in one bucket at `now`, oldest first, at most `limit`.
+    /// A page of what is due in one bucket at `now`, oldest first; `after` is the page before.
     ///
     /// # Errors
     /// When the index cannot be read.
@@ -72,8 +91,8 @@ impl Store {
         &self,
         bucket: &str,
         now: Timestamp,
-        limit: u16,
-    ) -> Result<Vec<Due>, PortError> {
+        after: Option<&DuePage>,
+    ) -> Result<DuePage, PortError> {
         let page = self
             .client
             .query()
@@ -82,7 +101,8 @@ impl Store {
             .key_condition_expression("due_bucket = :bucket AND due_at <= :now")
             .expression_attribute_values(":bucket", s(bucket))
             .expression_attribute_values(":now", time(now))
-            .limit(i32::from(limit))
+            .limit(PAGE)
+            .set_exclusive_start_key(after.and_then(|page| page.next.clone()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
@@ -108,7 +128,10 @@ impl Store {
                 });
             }
         }
-        Ok(due)
+        Ok(DuePage {
+            due,
+            next: page.last_evaluated_key,
+        })
     }
 }
 

@@ -157,7 +157,7 @@ impl Run<'_> {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Jump(by_s) => self.store.now = self.store.now.plus_s(*by_s),
+            Step::Jump(by_s) => self.store.jump(*by_s),
             Step::Login => self.store.login(),
             Step::CleanUp => {
                 for number in 1..=self.store.merchant.head.rebinds {
@@ -280,7 +280,7 @@ impl Run<'_> {
             Some(rebind) if rebind.is_open(self.store.now) => rebind.stage.clone(),
             _ if self.store.merchant.cooldown(self.store.now).is_some() => {
                 // Comes back a while later; the cooldown may be over then.
-                self.store.now = self.store.now.plus_s(11 * DAY_S);
+                self.store.jump(11 * DAY_S);
                 return;
             }
             _ => {
@@ -361,14 +361,17 @@ fn whatever_is_asked_in_whatever_order_the_invariants_hold() {
         failure_persistence: None,
         ..Config::default()
     };
-    let sequences = prop::collection::vec(step(), 1..160);
-    let result = TestRunner::new(config).run(&sequences, |steps| {
+    let sequences = (any::<bool>(), prop::collection::vec(step(), 1..160));
+    let result = TestRunner::new(config).run(&sequences, |(goes_back, steps)| {
         let mut run = Run {
             store: Store::new(),
             seen: &seen,
         };
         for step in &steps {
-            run.step(step);
+            match step {
+                Step::Jump(by_s) if !goes_back => run.step(&Step::Jump(by_s.abs())),
+                step => run.step(step),
+            }
         }
         run.store.check_history();
         Ok(())
@@ -394,6 +397,6 @@ fn whatever_is_asked_in_whatever_order_the_invariants_hold() {
         EventKind::CooldownEnded,
     ] {
         let times = seen.get(&kind).copied().unwrap_or(0);
-        assert!(times >= 10, "{kind} only {times} times: {seen:?}");
+        assert!(times >= 5, "{kind} only {times} times: {seen:?}");
     }
 }

@@ -5,7 +5,7 @@ use super::fixture::{POLICY, World, code, fingerprint};
 use crate::domain::decide::*;
 use crate::domain::event_kind::EventKind;
 use crate::domain::history::{self, Event, GENESIS};
-use crate::domain::merchant::Merchant;
+use crate::domain::merchant::{Merchant, Session};
 use crate::domain::rebind::{CardCheck, CodePurpose, FreshCode, Mac, Rebind, Stage, Tries};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{Outcome, Transition};
@@ -44,6 +44,8 @@ pub(super) struct Store {
     pub(super) compared: Vec<Compared>,
     pub(super) asked: Vec<Asked>,
     pub(super) history: Vec<Event>,
+    /// Whether the clock ever did.
+    went_back: bool,
     codes: u32,
     proofs: BTreeMap<u32, BTreeSet<Proof>>,
 }
@@ -58,6 +60,7 @@ impl Store {
             compared: Vec::new(),
             asked: Vec::new(),
             history: Vec::new(),
+            went_back: false,
             codes: 0,
             proofs: BTreeMap::new(),
         }
@@ -67,6 +70,11 @@ impl Store {
     pub(super) fn code(&mut self) -> FreshCode {
         self.codes += 1;
         code(&format!("code {}", self.codes))
+    }
+
+    pub(super) fn jump(&mut self, by_s: i64) {
+        self.went_back |= by_s < 0;
+        self.now = self.now.plus_s(by_s);
     }
 
     pub(super) fn login(&mut self) {
@@ -129,6 +137,13 @@ impl Store {
         let (Some(rebind), true) = (&before.rebind, done) else {
             return;
         };
+        if let Act::SettleTry {
+            purpose, compared, ..
+        } = act
+        {
+            let (code, _) = code_of(&rebind.stage, *purpose).unwrap();
+            assert_eq!(&code.mac, compared, "a code that was replaced");
+        }
         let proof = match act {
             Act::SettleTry {
                 purpose: CodePurpose::Identity,
@@ -198,7 +213,11 @@ impl Store {
         let number = rebind.rebind_id.number();
         match (act, &rebind.stage) {
             (Act::TakeTry { purpose, .. }, stage) => {
-                let mac = code_of(stage, *purpose).unwrap().0.mac.clone();
+                let (code, _) = code_of(stage, *purpose).unwrap();
+                let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
+                assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
+                assert!(code.lives(&POLICY, self.now));
+                let mac = code.mac.clone();
                 self.compared.push(Compared {
                     number,
                     purpose: *purpose,
@@ -235,6 +254,13 @@ impl Store {
                 assert_eq!(open, head.rebinds);
                 assert!(latest.unwrap().stage.is_open());
             }
+        }
+        if !self.went_back {
+            let open = self
+                .rebinds
+                .values()
+                .filter(|rebind| rebind.is_open(self.now));
+            assert!(open.count() <= 1);
         }
         assert!(head.bank_calls.len() <= POLICY.bank_calls_per_day);
         for card in ["a", "b"] {

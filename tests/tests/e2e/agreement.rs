@@ -1,0 +1,158 @@
+//! The agreement: shown, read, signed.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::MINUTE_S;
+use tests::system::{App, Live, Reply};
+
+use crate::see::last4;
+
+/// A rebind that waits for the signature.
+async fn unsigned(app: &App<'_>) -> String {
+    let path = app.request(&app.live.card()).await;
+    app.identify(&path).await;
+    path
+}
+
+async fn read(app: &App<'_>, path: &str, query: &str) -> Value {
+    app.get(&format!("{path}/agreement{query}")).await.ok(200)
+}
+
+async fn sign(app: &App<'_>, path: &str, body: &Value) -> Reply {
+    app.post(&format!("{path}/agreement"), body.clone()).await
+}
+
+/// In two languages, each with its own hash, either of which can be signed.
+pub async fn languages(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let card = live.card();
+    let path = app.request(&card).await;
+    app.identify(&path).await;
+    let (zh, en) = (read(&app, &path, "?lang=zh-CN").await, read(&app, &path, "?lang=en").await);
+    assert_eq!((&zh["lang"], &en["lang"]), (&json!("zh-CN"), &json!("en")));
+    assert_eq!(zh["version"], en["version"]);
+    assert_ne!(zh["sha256"], en["sha256"]);
+    for text in [&zh, &en] {
+        assert!(text["body_markdown"].as_str().unwrap().contains(last4(&card)));
+    }
+    let ids = |text: &Value| -> Vec<String> {
+        text["consents"].as_array().unwrap().iter().map(|one| one["id"].to_string()).collect()
+    };
+    assert_eq!(ids(&zh), ids(&en));
+    app.get(&format!("{path}/agreement?lang=fr")).await.refused(Code::RequestMalformed);
+    merchant.pass_s(10);
+    sign(&app, &path, &app.signature_of(&en)).await.ok(200);
+}
+
+/// Ten seconds at least; a signature that was refused may be sent again with the same token.
+pub async fn too_soon(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = unsigned(&app).await;
+    let signature = app.signature_of(&read(&app, &path, "").await);
+    merchant.pass_s(4);
+    let problem = sign(&app, &path, &signature).await.refused(Code::AgreementNotRead);
+    assert_eq!((&problem["retry_after_s"], &problem["retryable"]), (&json!(6), &json!(true)));
+    merchant.pass_s(6);
+    sign(&app, &path, &signature).await.ok(200);
+    // Accepted once: the token is used up.
+    sign(&app, &path, &signature).await.refused(Code::StepOutOfOrder);
+    app.get(&format!("{path}/agreement")).await.refused(Code::StepOutOfOrder);
+}
+
+/// Another version, another text, a token that is too old, one of another rebind or of nobody.
+pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = unsigned(&app).await;
+    let elsewhere = app.signature_of(&read(&app, &path, "").await)["reading_token"].clone();
+    app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+    merchant.pass_s(MINUTE_S);
+    let path = unsigned(&app).await;
+    let text = read(&app, &path, "").await;
+    merchant.pass_s(11);
+    let with = |name: &str, value: &Value| {
+        let mut body = app.signature_of(&text);
+        body[name] = value.clone();
+        body
+    };
+    for (name, value, field, code) in [
+        ("version", json!("1999-01"), "sha256", Code::AgreementStale),
+        ("version", Value::Null, "sha256", Code::AgreementStale),
+        ("sha256", json!("0".repeat(64)), "sha256", Code::AgreementStale),
+        ("sha256", Value::Null, "sha256", Code::AgreementStale),
+        ("reading_token", elsewhere, "reading_token", Code::AgreementNotRead),
+        ("reading_token", json!("AAAAAAAA"), "reading_token", Code::AgreementNotRead),
+        ("reading_token", Value::Null, "reading_token", Code::AgreementNotRead),
+    ] {
+        let problem = sign(&app, &path, &with(name, &value)).await.refused(code);
+        assert_eq!(problem["errors"][0], json!({"field": field, "code": code.as_str()}), "{name}");
+    }
+    // Half an hour, to the second.
+    let signature = app.signature_of(&text);
+    merchant.pass_s(30 * MINUTE_S - 11 + 1);
+    let app = live.app(&merchant).await;
+    let problem = sign(&app, &path, &signature).await.refused(Code::AgreementStale);
+    assert_eq!(problem["errors"][0]["field"], "reading_token");
+    merchant.pass_s(-1);
+    sign(&app, &path, &signature).await.ok(200);
+}
+
+/// The name, and each consent.
+pub async fn name_and_consents(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = unsigned(&app).await;
+    let good = app.signature(&path).await;
+    let with = |name: &str, value: Value| {
+        let mut body = good.clone();
+        body[name] = value;
+        body
+    };
+    let problem = sign(&app, &path, &with("signed_name", json!("测试"))).await.refused(Code::HolderNotMerchant);
+    assert_eq!(problem["errors"], json!([{"field": "signed_name", "code": "HOLDER_NOT_MERCHANT"}]));
+    let all = good["consents"].as_array().unwrap().clone();
+    for given in [json!([]), json!(all[1..]), json!(["everything"]), Value::Null] {
+        let problem = sign(&app, &path, &with("consents", given)).await.refused(Code::ConsentMissing);
+        assert_eq!(problem["errors"], json!([{"field": "consents", "code": "CONSENT_MISSING"}]));
+    }
+    let nothing = sign(&app, &path, &json!({})).await.refused(Code::AgreementStale);
+    let fields: Vec<&str> =
+        nothing["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["sha256", "reading_token", "signed_name", "consents"]);
+    assert_eq!(app.get(&path).await.ok(200)["state"], "agreement_pending");
+    sign(&app, &path, &with("consents", json!(all.iter().rev().collect::<Vec<_>>()))).await.ok(200);
+}
+
+/// What the evidence of a signature holds, and that its personal part is not readable in the table.
+pub async fn the_evidence_is_kept(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = unsigned(&app).await;
+    let text = read(&app, &path, "").await;
+    let shown_at = merchant.now().to_rfc3339_shanghai();
+    merchant.pass_s(10);
+    sign(&app, &path, &app.signature_of(&text)).await.ok(200);
+    let events: Vec<_> = live
+        .items()
+        .await
+        .into_iter()
+        .filter(|item| item["pk"].as_s() == Ok(&merchant.pk()))
+        .filter(|item| item.get("kind").is_some_and(|kind| kind.as_s().unwrap() == "agreement_signed"))
+        .collect();
+    assert_eq!(events.len(), 1);
+    let data: Value = serde_json::from_str(events[0]["data"].as_s().unwrap()).unwrap();
+    for (name, value) in [
+        ("version", &text["version"]),
+        ("sha256", &text["sha256"]),
+        ("lang", &json!("zh-CN")),
+        ("shown_at", &json!(shown_at)),
+    ] {
+        assert_eq!(&data[name], value, "{name}");
+    }
+    assert_eq!(data["consents"].as_array().unwrap().len(), text["consents"].as_array().unwrap().len());
+    let sealed = events[0]["personal"].as_b().unwrap().as_ref();
+    let readable = String::from_utf8_lossy(sealed);
+    assert!(!readable.contains(&merchant.holder_name) && !readable.contains("127.0.0.1"));
+}

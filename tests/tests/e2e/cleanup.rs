@@ -1,0 +1,212 @@
+//! The clean-up, with its clock in the event.
+//!
+//! It acts for all merchants at once. So these merchants live in years of their own, more than a year apart: what is due
+//! to them is due to nobody else, and the other cases' merchants are never late.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use shared::domain::time::Timestamp;
+use shared::edge::serve::wall_clock;
+use tests::system::{Live, Merchant};
+
+/// A merchant on the tenth of March of a year, ten in the morning.
+async fn in_year(live: &Live, year: u16) -> Merchant {
+    let merchant = live.merchant().await;
+    let text = format!("{year}-03-10T10:00:00+08:00");
+    merchant.set_clock(Timestamp::parse_rfc3339(&text).unwrap());
+    merchant
+}
+
+/// What a run did, without what it did not do.
+fn did(summary: &Value) -> Value {
+    let all = summary.as_object().unwrap();
+    all.iter().filter(|(_, value)| **value != json!(0) && **value != json!(false)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// At +1 day a hold is over, at +30 the cooldown, which is told once; at +31 there is nothing left.
+pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
+    let merchant = in_year(live, 1990).await;
+    let app = live.app(&merchant).await;
+    let path = app.activate(&live.card()).await;
+    let activated_at = merchant.now();
+    live.notices(&merchant.phone, 1).await;
+    let day = |days: i64| activated_at.plus_s(days * DAY_S);
+    let version = async || live.state(&merchant.pk(), "R#000001").await["v"].clone();
+    let before = version().await;
+
+    assert_eq!(did(&live.clean_up(day(1).plus_s(-1)).await), json!({}));
+    assert_eq!(version().await, before);
+    assert_eq!(did(&live.clean_up(day(1)).await), json!({"completed": 1}));
+    assert_eq!(live.state(&merchant.pk(), "R#000001").await["st"].get("activated"), None);
+    assert_eq!(did(&live.clean_up(day(1)).await), json!({}), "twice changes nothing");
+    let looks_at = async |at| {
+        merchant.set_clock(at);
+        let app = live.app(&merchant).await;
+        (app.get(&path).await.ok(200), app.get("/v1/cards").await.ok(200))
+    };
+    let (rebind, cards) = looks_at(day(1)).await;
+    assert_eq!((&rebind["state"], &cards["hold"]), (&json!("completed"), &Value::Null));
+    assert_eq!(cards["blocked_by"], "REBIND_COOLDOWN");
+
+    assert_eq!(did(&live.clean_up(day(30).plus_s(-1)).await), json!({}));
+    assert_eq!(did(&live.clean_up(day(30)).await), json!({"cooldowns_ended": 1}));
+    let told = live.notices(&merchant.phone, 2).await;
+    assert_eq!(told[1], "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略本短信。");
+    let (rebind, cards) = looks_at(day(30)).await;
+    assert_eq!(cards["can_rebind"], true);
+    assert_eq!(rebind["cooldown_until"], day(30).to_rfc3339_shanghai(), "it is announced, not changed");
+
+    for at in [day(30), day(31), day(31)] {
+        assert_eq!(did(&live.clean_up(at).await), json!({}));
+    }
+    assert_eq!(live.notices(&merchant.phone, 2).await, told);
+    assert_eq!(live.notices(&merchant.reserved_phone, 1).await.len(), 1);
+    // What the clean-up wrote stands in the history: two events, and the chain is whole.
+    let events = chain(live, &merchant).await;
+    assert_eq!(events[events.len() - 2..], ["completed", "cooldown_ended"]);
+}
+
+/// A clean-up that comes late: everything at once, each once.
+pub async fn a_late_run_makes_up_for_all(live: &Live) {
+    let (changed, pending) = (in_year(live, 1993).await, in_year(live, 1993).await);
+    live.app(&changed).await.activate(&live.card()).await;
+    let app = live.app(&pending).await;
+    let path = app.to_card_pending(&live.card()).await;
+    live.notices(&changed.phone, 1).await;
+    let at = changed.now().plus_s(31 * DAY_S);
+    let want = json!({"completed": 1, "cooldowns_ended": 1, "expired": 1});
+    assert_eq!(did(&live.clean_up(at).await), want);
+    assert_eq!(did(&live.clean_up(at).await), json!({}));
+    assert_eq!(live.notices(&changed.phone, 2).await.len(), 2);
+    pending.set_clock(at);
+    let app = live.app(&pending).await;
+    assert_eq!(app.get(&path).await.ok(200)["state"], "expired");
+    assert!(live.notices(&pending.phone, 0).await.is_empty());
+    let rebind = live.item(&pending.pk(), "R#000001").await;
+    assert!(!rebind.contains_key("number"), "a number that will never be paid to is not kept");
+}
+
+/// Overdue rebinds end, in each of the pending states; the others stay.
+pub async fn overdue_rebinds_expire(live: &Live) {
+    let mut open = Vec::new();
+    for steps in 0..3 {
+        let merchant = in_year(live, 1996).await;
+        merchant.pass_s(steps * HOUR_S);
+        let app = live.app(&merchant).await;
+        let path = app.request(&live.card()).await;
+        if steps > 0 {
+            app.identify(&path).await;
+        }
+        if steps > 1 {
+            app.sign(&path).await;
+            app.check_card(&path).await.ok(200);
+        }
+        open.push((merchant, path));
+    }
+    let begun = in_year(live, 1996).await.now();
+    assert_eq!(did(&live.clean_up(begun.plus_s(DAY_S - 1)).await), json!({}));
+    assert_eq!(did(&live.clean_up(begun.plus_s(DAY_S)).await), json!({"expired": 1}));
+    assert_eq!(did(&live.clean_up(begun.plus_s(DAY_S + 3 * HOUR_S)).await), json!({"expired": 2}));
+    for (merchant, path) in open {
+        merchant.pass_s(DAY_S);
+        let app = live.app(&merchant).await;
+        let shown = app.get(&path).await.ok(200);
+        assert_eq!((&shown["state"], &shown["new_card"]["status"]), (&json!("expired"), &json!("removed")));
+        app.post(&format!("{path}/cancel"), Value::Null).await.refused(Code::RequestExpired);
+        assert_eq!(chain(live, &merchant).await.last().unwrap(), "expired");
+        app.request(&live.card()).await;
+    }
+}
+
+/// Two runs at the same moment do what one does.
+pub async fn two_runs_at_once(live: &Live) {
+    let merchant = in_year(live, 1999).await;
+    live.app(&merchant).await.activate(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
+    let at = merchant.now().plus_s(31 * DAY_S);
+    let runs = futures::future::join_all((0..4).map(|_| live.clean_up(at))).await;
+    let sum = |name: &str| runs.iter().map(|run| run[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("completed"), sum("cooldowns_ended"), sum("failed")), (1, 1, 0));
+    live.notices(&merchant.phone, 2).await;
+    let events = chain(live, &merchant).await;
+    assert_eq!(events.iter().filter(|kind| *kind == "cooldown_ended").count(), 1);
+}
+
+/// A notice that was never sent is sent by the clean-up; once.
+pub async fn an_unsent_notice_is_sent_again(live: &Live) {
+    let merchant = in_year(live, 2002).await;
+    let app = live.app(&merchant).await;
+    app.activate(&live.card()).await;
+    let first = live.notices(&merchant.phone, 1).await;
+    // As if SNS had been down: released, with both phones still to be told.
+    let sk = event_of(live, &merchant, "activated").await;
+    let due_at = merchant.now().plus_s(10 * MINUTE_S);
+    let shard = Sha256::digest(merchant.id.as_bytes())[0] % 4;
+    let text = |text: String| AttributeValue::S(text);
+    for (name, value) in [
+        ("to_on_file", text(merchant.phone.clone())),
+        ("to_reserved", text(merchant.reserved_phone.clone())),
+        ("due_bucket", text(format!("{}#{shard}", due_at.yyyymm_utc()))),
+        ("due_at", AttributeValue::N(due_at.epoch_s().to_string())),
+        ("notice", text("released".to_owned())),
+    ] {
+        live.edit(&merchant.pk(), &sk, name, value).await;
+    }
+    assert_eq!(did(&live.clean_up(due_at.plus_s(-1)).await), json!({}));
+    assert_eq!(did(&live.clean_up(due_at).await), json!({"notices_rearmed": 1}));
+    let again = live.notices(&merchant.phone, 2).await;
+    assert_eq!(again[1], first[0], "a notice that is sent again carries the same freeze code");
+    live.notices(&merchant.reserved_phone, 2).await;
+    assert_eq!(did(&live.clean_up(due_at.plus_s(HOUR_S)).await), json!({}));
+    let event = live.item(&merchant.pk(), &sk).await;
+    assert_eq!(event["notice"].as_s().unwrap(), "sent");
+    assert!(!event.contains_key("to_on_file") && !event.contains_key("due_at"));
+}
+
+/// In the sandbox the event's time is taken as it is; without one the clock on the wall counts.
+pub async fn the_clock_of_the_event(live: &Live) {
+    let invoke = |event: Value| async move { live.system.invoke("cooldown-cleanup", &event).await };
+    for event in [
+        json!({}),
+        json!({"time": null}),
+        json!({"time": wall_clock().plus_s(6 * MINUTE_S).to_rfc3339_shanghai(), "id": "x", "detail": {}}),
+    ] {
+        let summary = invoke(event).await.unwrap();
+        assert_eq!(summary["failed"], 0);
+        assert_eq!(summary["stopped_early"], false);
+    }
+    for time in [json!("yesterday"), json!(1_795_312_800), json!("")] {
+        assert!(invoke(json!({"time": time})).await.is_err(), "{time}");
+    }
+}
+
+/// The kinds of a merchant's events, in order, after the chain was checked.
+async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
+    let mut events: Vec<_> = live
+        .items()
+        .await
+        .into_iter()
+        .filter(|item| item["pk"].as_s() == Ok(&merchant.pk()) && item["sk"].as_s().unwrap().starts_with("E#"))
+        .collect();
+    events.sort_by_key(|item| item["sk"].as_s().unwrap().clone());
+    let text = |index: usize, name: &str| {
+        let item: &shared::store::item::Item = &events[index];
+        item[name].as_s().unwrap().clone()
+    };
+    for index in 0..events.len() {
+        assert_eq!(text(index, "sk"), format!("E#{:010}", index + 1));
+        let before = if index == 0 { "0".repeat(64) } else { text(index - 1, "hash") };
+        assert_eq!(text(index, "prev_hash"), before);
+    }
+    (0..events.len()).map(|index| text(index, "kind")).collect()
+}
+
+/// The sort key of a merchant's only event of a kind.
+async fn event_of(live: &Live, merchant: &Merchant, kind: &str) -> String {
+    let kinds = chain(live, merchant).await;
+    let index = kinds.iter().position(|of| of == kind).unwrap();
+    format!("E#{:010}", index + 1)
+}

@@ -1,0 +1,181 @@
+//! `Idempotency-Key`: the same request again is the same reply and no other deed.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::DAY_S;
+use tests::system::{Live, another};
+
+use crate::see::rebind_path;
+
+/// Every step, sent twice: the same status and body, said to be a replay; the rebind has moved once.
+pub async fn every_step_twice(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let twice = async |path: &str, body: Value| {
+        let first = app.keyed(path, path, body.clone()).await;
+        assert!(!first.is_replayed());
+        merchant.pass_s(1);
+        let second = app.keyed(path, path, body).await;
+        assert!(second.is_replayed(), "{path}");
+        assert_eq!((first.status, &first.body), (second.status, &second.body));
+        first.body
+    };
+    let path = rebind_path(&twice("/v1/rebinds", app.request_body(&live.card())).await);
+    twice(&format!("{path}/identity"), app.document()).await;
+    merchant.pass_s(60);
+    twice(&format!("{path}/identity/code"), Value::Null).await;
+    assert_eq!(live.codes_sent(&merchant.phone).await, 2);
+    let code = live.code(&merchant.phone).await;
+    twice(&format!("{path}/identity/confirm"), json!({"code": code})).await;
+    let signature = app.signature(&path).await;
+    twice(&format!("{path}/agreement"), signature).await;
+    twice(&format!("{path}/card-check"), Value::Null).await;
+    merchant.pass_s(60);
+    twice(&format!("{path}/card-check/code"), Value::Null).await;
+    assert_eq!(live.codes_sent(&merchant.reserved_phone).await, 2);
+    let code = live.code(&merchant.reserved_phone).await;
+    let done = twice(&format!("{path}/card-check/confirm"), json!({"code": code})).await;
+    assert_eq!(done["state"], "activated");
+    // However far the rebind has gone, the first reply is the reply.
+    let created = app.keyed("/v1/rebinds", "/v1/rebinds", Value::Null).await;
+    created.refused(Code::IdempotencyMismatch);
+    live.notices(&merchant.phone, 1).await;
+
+    let other = live.merchant().await;
+    let app = live.app(&other).await;
+    let path = app.request(&live.card()).await;
+    let cancel = format!("{path}/cancel");
+    let first = app.keyed("c", &cancel, Value::Null).await.ok(200);
+    let second = app.keyed("c", &cancel, json!({})).await;
+    assert!(second.is_replayed(), "an empty body means {{}}");
+    assert_eq!(second.ok(200), first);
+}
+
+/// The key with another body is refused, whatever that body is; and so is a repeated body in another spelling not.
+pub async fn another_body(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let body = app.request_body(&live.card());
+    let created = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
+    let mut other = body.clone();
+    other["reason"] = json!("lost");
+    app.keyed("k", "/v1/rebinds", other).await.refused(Code::IdempotencyMismatch);
+    // A body that would be refused for itself is the wrong body first.
+    app.keyed("k", "/v1/rebinds", json!({"card_number": "1"})).await.refused(Code::IdempotencyMismatch);
+    let spelled = serde_json::to_string_pretty(&body).unwrap().replace("测", "\\u6d4b");
+    let again = app.ask("POST", "/v1/rebinds").key("k").body(spelled).send().await;
+    assert!(again.is_replayed());
+    assert_eq!(again.ok(201), created);
+    let path = rebind_path(&created);
+    app.keyed("i", &format!("{path}/identity"), app.document()).await.ok(200);
+    let mut wrong = app.document();
+    wrong["document_expires_on"] = json!("2030-01-01");
+    let mismatch = app.keyed("i", &format!("{path}/identity"), wrong).await;
+    mismatch.refused(Code::IdempotencyMismatch);
+}
+
+/// Scope: merchant, method and path.
+pub async fn the_scope_of_a_key(live: &Live) {
+    let (one, two) = (live.merchant().await, live.merchant().await);
+    let (a, b) = (live.app(&one).await, live.app(&two).await);
+    let first = a.keyed("same", "/v1/rebinds", a.request_body(&live.card())).await.ok(201);
+    let reply = b.keyed("same", "/v1/rebinds", b.request_body(&live.card())).await;
+    assert!(!reply.is_replayed());
+    let second = reply.ok(201);
+    assert_ne!(first["rebind_id"], second["rebind_id"]);
+    a.keyed("same", &format!("{}/identity", rebind_path(&first)), a.document()).await.ok(200);
+    // Another device of the merchant repeats the merchant's request.
+    let device = live.app_on(&one, "another device").await;
+    let again = device.keyed("same", &format!("{}/identity", rebind_path(&first)), a.document()).await;
+    assert!(again.is_replayed());
+    // Somebody else's rebind is not there, whatever the key.
+    let foreign = format!("{}/identity", rebind_path(&first));
+    b.keyed("same", &foreign, a.document()).await.refused(Code::NotFound);
+}
+
+/// A day; then the key is new again.
+pub async fn a_key_is_kept_for_a_day(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let body = app.request_body(&live.card());
+    let first = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
+    merchant.pass_s(DAY_S - 1);
+    let app = live.app(&merchant).await;
+    let again = app.keyed("k", "/v1/rebinds", body.clone()).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.ok(201), first);
+    merchant.pass_s(1);
+    let anew = app.keyed("k", "/v1/rebinds", body).await;
+    assert!(!anew.is_replayed());
+    assert_ne!(anew.ok(201)["rebind_id"], first["rebind_id"]);
+}
+
+/// Kept are refusals that were counted; those that were not may be put right under the same key.
+pub async fn refusals(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let mut body = app.request_body(&live.card());
+    body["holder_name"] = json!("别人");
+    app.keyed("k", "/v1/rebinds", body).await.refused(Code::HolderNotMerchant);
+    let created = app.keyed("k", "/v1/rebinds", app.request_body(&live.card())).await;
+    assert!(!created.is_replayed());
+    let path = rebind_path(&created.ok(201));
+
+    let identity = format!("{path}/identity");
+    let mut wrong = app.document();
+    wrong["document_expires_on"] = json!("2030-01-01");
+    for replayed in [false, true, true] {
+        let reply = app.keyed("w", &identity, wrong.clone()).await;
+        assert_eq!(reply.is_replayed(), replayed);
+        assert_eq!(reply.refused(Code::IdMismatch)["attempts_left"], 4, "counted once");
+    }
+    app.keyed("w", &identity, app.document()).await.refused(Code::IdempotencyMismatch);
+    app.show_document(&path).await;
+    let code = live.code(&merchant.phone).await;
+    let confirm = format!("{path}/identity/confirm");
+    for replayed in [false, true, true] {
+        let reply = app.keyed("g", &confirm, json!({"code": another(&code)})).await;
+        assert_eq!(reply.is_replayed(), replayed);
+        assert_eq!(reply.refused(Code::OtpWrong)["attempts_left"], 4, "one try");
+    }
+    // A limit is not kept: the same request is a request again when the time has come.
+    let resend = format!("{path}/identity/code");
+    app.keyed("r", &resend, Value::Null).await.refused(Code::OtpSendLimit);
+    merchant.pass_s(60);
+    let reply = app.keyed("r", &resend, Value::Null).await;
+    assert!(!reply.is_replayed());
+    reply.ok(200);
+}
+
+/// A refusal that ended the rebind is repeated as it was.
+pub async fn a_rejection_is_repeated(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.to_card_pending(&live.magic_card("invalid")).await;
+    let check = format!("{path}/card-check");
+    let first = app.keyed("k", &check, Value::Null).await.refused(Code::CardInvalid);
+    let again = app.keyed("k", &check, Value::Null).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.refused(Code::CardInvalid), first);
+    app.keyed("l", &check, Value::Null).await.refused(Code::StepOutOfOrder);
+}
+
+/// Where it is needed, and what it may be.
+pub async fn keys_that_are_none(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let body = app.request_body(&live.card());
+    let without = app.ask("POST", "/v1/rebinds").json(&body).send().await;
+    without.refused(Code::RequestMalformed);
+    let longest = "k".repeat(255);
+    let too_long = "k".repeat(256);
+    for key in ["", too_long.as_str(), "schlüssel"] {
+        app.keyed(key, "/v1/rebinds", body.clone()).await.refused(Code::RequestMalformed);
+    }
+    let path = rebind_path(&app.keyed(&longest, "/v1/rebinds", body).await.ok(201));
+    // Optional where nothing new is made; ignored where nothing is changed, and on sessions.
+    app.ask("POST", &format!("{path}/identity")).json(&app.document()).send().await.ok(200);
+    app.ask("GET", &path).key(&too_long).send().await.ok(200);
+    let gone = app.ask("DELETE", "/v1/sessions/current").key(&too_long).send().await;
+    gone.ok(204);
+}

@@ -1,0 +1,228 @@
+//! Log in, stay logged in, log out.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use tests::system::{App, Live, Merchant};
+
+use crate::see::without;
+
+/// One try to log in with a password.
+async fn try_password(live: &Live, merchant: &Merchant, device: &str, password: &str) -> tests::system::Reply {
+    let mut body = live.credentials(merchant, device);
+    body["password"] = json!(password);
+    live.log_in(merchant.now(), &body).await
+}
+
+/// A wrong password and an account that is not there get the same answer.
+pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &Live) {
+    let merchant = live.merchant().await;
+    let wrong = try_password(live, &merchant, "a device", "not this one").await;
+    let wrong = wrong.refused(Code::AuthBadCredentials);
+    assert_eq!(wrong["counts_toward_limit"], true);
+    let mut nobody = merchant.clone();
+    nobody.account = "nobody@example.com".to_owned();
+    let unknown = try_password(live, &nobody, "a device", "not this one").await;
+    let unknown = unknown.refused(Code::AuthBadCredentials);
+    assert_eq!(without(&wrong, &["support_ref"]), without(&unknown, &["support_ref"]));
+}
+
+/// From the fourth failure in a row a device waits, twice as long each time; a right password ends it.
+pub async fn guessing_is_slowed_down(live: &Live) {
+    let merchant = live.merchant().await;
+    live.app_on(&merchant, "known").await;
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let mut reply = try_password(live, &merchant, "known", "wrong").await;
+        if reply.status == 429 {
+            // Not even the right password is compared before the time is over, and that counts for nothing.
+            for _ in 0..2 {
+                let early = try_password(live, &merchant, "known", &merchant.password).await;
+                assert_eq!(early.refused(Code::AuthThrottled)["counts_toward_limit"], false);
+            }
+            let wait_s = reply.refused(Code::AuthThrottled)["retry_after_s"].as_i64().unwrap();
+            merchant.pass_s(wait_s - 1);
+            let early = try_password(live, &merchant, "known", "wrong").await;
+            assert_eq!(early.refused(Code::AuthThrottled)["retry_after_s"], 1);
+            merchant.pass_s(1);
+            waits.push(wait_s);
+            reply = try_password(live, &merchant, "known", "wrong").await;
+        }
+        reply.refused(Code::AuthBadCredentials);
+    }
+    assert_eq!(waits, [2, 4], "after the fourth and the fifth failure");
+    merchant.pass_s(8);
+    live.app_on(&merchant, "known").await;
+    try_password(live, &merchant, "known", "wrong").await.refused(Code::AuthBadCredentials);
+    live.app_on(&merchant, "known").await;
+}
+
+/// Twenty failures a day; the next day is another.
+pub async fn twenty_failures_a_day(live: &Live) {
+    let merchant = live.merchant().await;
+    live.app_on(&merchant, "known").await;
+    for _ in 0..20 {
+        merchant.pass_s(15 * MINUTE_S);
+        try_password(live, &merchant, "known", "wrong").await.refused(Code::AuthBadCredentials);
+    }
+    merchant.pass_s(15 * MINUTE_S);
+    let problem = try_password(live, &merchant, "known", &merchant.password).await;
+    let problem = problem.refused(Code::AuthThrottled);
+    assert_eq!(problem["retry_after_s"], DAY_S - 20 * 15 * MINUTE_S);
+    merchant.pass_s(DAY_S - 20 * 15 * MINUTE_S);
+    live.app_on(&merchant, "known").await;
+}
+
+/// Whoever guesses from devices that never logged in holds back others of that kind, never the merchant's own.
+pub async fn nobody_is_locked_out(live: &Live) {
+    let merchant = live.merchant().await;
+    live.app_on(&merchant, "known").await;
+    for guess in 0..4 {
+        let device = format!("made up {guess}");
+        try_password(live, &merchant, &device, "wrong").await.refused(Code::AuthBadCredentials);
+    }
+    try_password(live, &merchant, "made up", "wrong").await.refused(Code::AuthThrottled);
+    try_password(live, &merchant, "new", &merchant.password).await.refused(Code::AuthThrottled);
+    live.app_on(&merchant, "known").await;
+}
+
+/// What is missing in a login is named, all at once.
+pub async fn logins_that_are_none(live: &Live) {
+    let sessions = |body: Value| live.ask("POST", "/v1/sessions").json(&body).send();
+    let problem = sessions(json!({"account": "a"})).await.refused(Code::RequestMalformed);
+    let fields: Vec<_> =
+        problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["password", "device_id"]);
+    for body in [
+        json!({}),
+        Value::Null,
+        json!([]),
+        json!({"account": "a", "password": 1, "device_id": "d"}),
+        json!({"account": "a", "password": "p", "device_id": "d", "remember_me": true}),
+        json!({"account": "", "password": "p", "device_id": "d"}),
+    ] {
+        sessions(body).await.refused(Code::RequestMalformed);
+    }
+}
+
+/// One endpoint of each function that wants a session.
+const DOORS: [(&str, &str); 5] = [
+    ("GET", "/v1/cards"),
+    ("GET", "/v1/rebinds"),
+    ("GET", "/v1/rebinds/rbd_0000010000000000000000/agreement"),
+    ("POST", "/v1/rebinds/rbd_0000010000000000000000/identity/code"),
+    ("DELETE", "/v1/sessions/current"),
+];
+
+/// Every door refuses a token.
+async fn is_dead(live: &Live, merchant: &Merchant, token: &str) {
+    for (method, path) in DOORS {
+        let refused = live.ask(method, path).token(token).at(merchant.now()).send().await;
+        assert_eq!(refused.refused(Code::SessionExpired)["next_actions"], json!(["login"]));
+    }
+}
+
+/// No token, one of another shape, one with a wrong secret, another merchant's.
+pub async fn tokens_that_are_none(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let (start, secret) = app.token.rsplit_once('.').unwrap();
+    let mut guessed = secret.to_owned();
+    guessed.replace_range(..1, if secret.starts_with('A') { "B" } else { "A" });
+    let other = live.merchant().await;
+    let foreign = app.token.replacen(&merchant.id, &other.id, 1);
+    for token in ["", "x", start, &format!("{start}.{guessed}"), &foreign, &format!("{}.x", app.token)] {
+        is_dead(live, &merchant, token).await;
+    }
+    for (method, path) in DOORS {
+        live.ask(method, path).send().await.refused(Code::SessionExpired);
+        let basic = live.ask(method, path).header("authorization", "Basic bWU6bWU=");
+        basic.send().await.refused(Code::SessionExpired);
+    }
+    app.get("/v1/cards").await.ok(200);
+}
+
+/// Dead at once and everywhere; the merchant's other session lives on.
+pub async fn logout(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let other = live.app_on(&merchant, "another device").await;
+    let path = app.request(&live.card()).await;
+    let gone = app.ask("DELETE", "/v1/sessions/current").send().await;
+    assert_eq!(gone.ok(204), Value::Null);
+    is_dead(live, &merchant, &app.token).await;
+    app.post(&format!("{path}/cancel"), Value::Null).await.refused(Code::SessionExpired);
+    assert_eq!(other.get(&path).await.ok(200)["state"], "identity_pending");
+}
+
+/// Fifteen minutes, counted from the login or the last change; a read is no change.
+pub async fn an_idle_session_ends(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    merchant.pass_s(14 * MINUTE_S);
+    let path = app.request(&live.card()).await;
+    merchant.pass_s(15 * MINUTE_S - 1);
+    app.get("/v1/cards").await.ok(200);
+    merchant.pass_s(1);
+    is_dead(live, &merchant, &app.token).await;
+    let app = live.app(&merchant).await;
+    merchant.pass_s(15 * MINUTE_S - 1);
+    app.get(&path).await.ok(200);
+    merchant.pass_s(1);
+    is_dead(live, &merchant, &app.token).await;
+}
+
+/// Twelve hours, however busy the session is.
+pub async fn a_session_ends_after_twelve_hours(live: &Live) {
+    let merchant = live.merchant().await;
+    let login_at = merchant.now();
+    let app = live.app(&merchant).await;
+    merchant.set_clock(login_at.plus_s(12 * HOUR_S - 60));
+    last_change(live, &app, 11 * HOUR_S + 50 * MINUTE_S).await;
+    app.get("/v1/cards").await.ok(200);
+    merchant.set_clock(login_at.plus_s(12 * HOUR_S));
+    is_dead(live, &merchant, &app.token).await;
+}
+
+/// A rebind is begun with a login younger than fifteen minutes, carried on with an older one.
+pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    merchant.pass_s(14 * MINUTE_S);
+    let path = app.request(&live.card()).await;
+    merchant.pass_s(MINUTE_S - 1);
+    assert_eq!(app.get("/v1/cards").await.ok(200)["blocked_by"], "REQUEST_IN_PROGRESS");
+    merchant.pass_s(1);
+    app.show_document(&path).await;
+    app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!((&cards["can_rebind"], &cards["blocked_by"]), (&json!(false), &json!("STEP_UP_REQUIRED")));
+    let problem = app.post("/v1/rebinds", app.request_body(&live.card())).await.refused(Code::StepUpRequired);
+    assert_eq!(problem["next_actions"], json!(["login"]));
+    live.app(&merchant).await.request(&live.card()).await;
+}
+
+/// A clock that is none is refused, wherever it is sent to.
+pub async fn clocks_that_are_none(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    for clock in ["", "now", "1795312800", "2026-11-22", "2026-11-22T10:00:00", "2026-02-30T10:00:00Z"] {
+        for (method, path) in DOORS.into_iter().chain([("POST", "/v1/sessions")]) {
+            let ask = live.ask(method, path).token(&app.token).header("x-sandbox-now", clock);
+            ask.send().await.refused(Code::RequestMalformed);
+        }
+    }
+    app.get("/v1/cards").await.ok(200);
+}
+
+/// Writes into the table when a session last changed something, in seconds from its login.
+async fn last_change(live: &Live, app: &App<'_>, after_s: i64) {
+    let slot = app.token.split('.').nth(1).unwrap();
+    let name = format!("s{slot}");
+    let head = live.item(&app.merchant.pk(), "Y").await;
+    let mut parts: Vec<String> = head[&name].as_s().unwrap().split('.').map(str::to_owned).collect();
+    let login_at: i64 = parts[1].parse().unwrap();
+    parts[2] = (login_at + after_s).to_string();
+    live.edit(&app.merchant.pk(), "Y", &name, AttributeValue::S(parts.join("."))).await;
+}
