@@ -140,12 +140,8 @@ impl<K: KeyService> Agreement<K> {
             .is_some_and(|text| signature.version.as_deref() == Some(text.version));
         let shown = shown.unwrap_or_else(|| text(Lang::default(), rebind));
         let token = signature.reading_token.as_deref().unwrap_or_default();
-        let mut issued_at = None;
-        for lang in Lang::ALL {
-            let about = about(loaded, rebind, &text(*lang, rebind)).map(str::to_owned);
-            let about = about.each_ref().map(String::as_str);
-            issued_at = issued_at.or(self.keys.read_at(&about, token).await?);
-        }
+        // The token is about the text whose hash is signed: a token of the other language proves nothing.
+        let issued_at = self.keys.read_at(&about(loaded, rebind, &shown), token).await?;
         let consents = signature.consents.clone().unwrap_or_default();
         let given: BTreeSet<&str> = consents.iter().map(String::as_str).collect();
         let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();

@@ -13,6 +13,8 @@ use std::time::Duration;
 const ATTEMPT_TIMEOUT_MS: u64 = 1_500;
 /// A call with its repeats: below the shortest function timeout, so that there is time left to answer.
 const OPERATION_TIMEOUT_MS: u64 = 4_000;
+/// A publish: it is not repeated, so it may take as long as the function has left.
+const PUBLISH_TIMEOUT_MS: u64 = 6_000;
 /// A connection, TLS included.
 const CONNECT_TIMEOUT_MS: u64 = 1_000;
 
@@ -67,11 +69,17 @@ impl Aws {
         )))
     }
 
-    /// SMS through SNS. A publish is tried once: a second try could be a second SMS.
+    /// SMS through SNS. A publish is tried once, and is given time: giving up on one that went out would be a second SMS.
     #[must_use]
     pub fn sms(&self) -> crate::adapters::sns::Sns {
         let config = aws_sdk_sns::config::Builder::from(&self.0)
             .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
+                    .operation_timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS))
+                    .build(),
+            )
             .build();
         crate::adapters::sns::Sns::new(aws_sdk_sns::Client::from_conf(config))
     }

@@ -165,7 +165,7 @@ pub struct Signature {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CardCheck {
-    /// Nothing was asked yet, or the last question was answered "busy".
+    /// Nothing was asked yet.
     NotAsked {
         /// The number of the next serial.
         #[serde(rename = "k")]

@@ -34,7 +34,7 @@ pub struct Request {
     pub body: Option<Vec<u8>>,
     /// The caller's address, as the gateway saw it.
     pub source_ip: String,
-    /// The gateway's id of the request.
+    /// The gateway's id of the request; what a problem document calls `support_ref`.
     pub request_id: String,
 }
 

@@ -97,9 +97,11 @@ pub fn respond<'a, H: Handler>(
 
 async fn answer<H: Handler>(handler: &H, stage: &Stage, event: HttpEvent) -> HttpResponse {
     let started = Instant::now();
-    let request = Request::from(event);
+    let mut request = Request::from(event);
     let route = handler.route(&request);
     let support_ref = support_ref(&request);
+    // Every problem document of this request carries the same one, wherever it is made.
+    request.request_id.clone_from(&support_ref);
     let answer = AssertUnwindSafe(async {
         let now = rule_clock(&request, stage)?;
         handler.handle(&request, now).await

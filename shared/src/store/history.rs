@@ -12,7 +12,7 @@ use crate::ports::PortError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
-pub const CLAIM_S: i64 = 60;
+pub const CLAIM_S: i64 = 90;
 
 /// The value of `notice` after a try that failed.
 const NOTICE_RELEASED: &str = "released";

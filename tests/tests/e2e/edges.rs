@@ -1,0 +1,221 @@
+//! What no app sends.
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use tests::system::{Live, state_dir};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Every route of ours that takes a body, with one of its fields.
+const WITH_BODY: [(&str, &str); 9] = [
+    ("/v1/sessions", "account"),
+    ("/v1/rebinds", "card_number"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/cancel", "x"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity", "document_number"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity/code", "x"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity/confirm", "code"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/agreement", "sha256"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/card-check", "x"),
+    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/card-check/confirm", "code"),
+];
+
+/// An unknown path or method is a problem document too.
+pub async fn what_is_not_there(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    for (method, path) in [
+        ("GET", "/"),
+        ("GET", "/v1"),
+        ("GET", "/v2/cards"),
+        ("GET", "/v1/sessions"),
+        ("GET", "/v1/sessions/current"),
+        ("PUT", "/v1/rebinds"),
+        ("PATCH", "/v1/cards"),
+        ("DELETE", "/v1/rebinds/rbd_1"),
+        ("POST", "/v1/cards"),
+        ("GET", "/v1/rebinds/rbd_1/identity"),
+        ("POST", "/v1/rebinds/rbd_1/approve"),
+        ("GET", "/v1/rebinds/rbd_1/agreement/pdf"),
+        ("GET", "/v1/%2e%2e/cards"),
+        ("GET", "/v1/cards/../../etc/passwd"),
+        ("GET", "/V1/CARDS"),
+        ("GET", "/favicon.ico"),
+    ] {
+        live.ask(method, path).send().await.refused(Code::NotFound);
+        app.ask(method, path).send().await.refused(Code::NotFound);
+    }
+}
+
+/// 16 KiB fit, one byte more does not, whatever the size says of the rest.
+pub async fn sizes(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let of_size = |field: &str, bytes: usize| {
+        let frame = format!("{{\"{field}\":\"\"}}").len();
+        format!("{{\"{field}\":\"{}\"}}", "1".repeat(bytes - frame))
+    };
+    for (path, field) in WITH_BODY {
+        let too_large = app.ask("POST", path).key("k").body(of_size(field, 16 * 1024 + 1)).send().await;
+        too_large.refused(Code::BodyTooLarge);
+        let huge = app.ask("POST", path).key("k").body(of_size(field, 300 * 1024)).send().await;
+        huge.refused(Code::BodyTooLarge);
+        let fits = app.ask("POST", path).key("k").body(of_size(field, 16 * 1024)).send().await;
+        assert_ne!(fits.status, 413, "{path}");
+    }
+}
+
+/// Not JSON, not an object, unknown fields, wrong types, deep nesting, doubled names, no text.
+pub async fn bodies_that_are_none(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    let before = app.get(&path).await.ok(200);
+    let deep = |open: &str, close: &str| open.repeat(4_000) + &close.repeat(4_000);
+    for (route, field) in WITH_BODY {
+        let route = route.replace("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb", &path);
+        for body in [
+            "{".to_owned(),
+            "[]".to_owned(),
+            "null".to_owned(),
+            "\"text\"".to_owned(),
+            "{\"surprise\":1}".to_owned(),
+            format!("{{\"{field}\":{{}}}}"),
+            format!("{{\"{field}\":[[[1]]]}}"),
+            format!("{{\"{field}\":\"1\",\"{field}\":\"2\"}}"),
+            format!("{{\"{field}\":\"\\ud800\"}}"),
+            deep("[", "]"),
+            format!("{{\"{field}\":{}}}", deep("[", "]")),
+            "{} {}".to_owned(),
+            "\u{feff}{}".to_owned(),
+        ] {
+            let reply = app.ask("POST", &route).key("k").body(body.clone()).send().await;
+            reply.refused(Code::RequestMalformed);
+        }
+        let no_text = app.ask("POST", &route).key("k").body(vec![b'{', 0xff, 0xfe, b'}']).send().await;
+        no_text.refused(Code::RequestMalformed);
+    }
+    assert_eq!(app.get(&path).await.ok(200), before, "nothing was written");
+}
+
+/// A media type that the gateway does not take for text: it sends the body as base64, and the body is the body.
+pub async fn bodies_in_base64(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let body = app.request_body(&live.card()).to_string();
+    let mut ask = app.ask("POST", "/v1/rebinds").key("k").header("content-type", "application/octet-stream");
+    ask = ask.bytes(body);
+    let created = ask.send().await.ok(201);
+    assert_eq!(created["state"], "identity_pending");
+}
+
+/// Requests that ended other runtimes: each is answered, and the same process answers the next one.
+///
+/// Run when nothing else is: then a new process could only be there because an old one is gone.
+pub async fn the_environment_survives(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    let doors = ["/v1/sessions", "/v1/cards", path.as_str()].map(str::to_owned);
+    let doors = doors.into_iter().chain([format!("{path}/agreement"), format!("{path}/identity/code")]);
+    let deep = "[".repeat(16_000);
+    let large = "x".repeat(17 * 1024);
+    for door in doors {
+        let method = if door.ends_with("sessions") || door.ends_with("code") { "POST" } else { "GET" };
+        // One good request, so that there is an environment.
+        ok(live, method, &door).await;
+        let spawned = spawned();
+        for (query, head, body) in [
+            ("?a={|\"<", "", ""),
+            ("?a=%ff%00%zz&&=&=&a[]=1", "", ""),
+            ("", "Host: a:99999\r\n", ""),
+            ("", "Host: \r\n", ""),
+            ("", "Host: [::1\r\n", ""),
+            ("", "Authorization: Bearer \u{ff}\u{fe}\r\n", ""),
+            ("", "Cookie: ;;=;\u{1}\r\n", ""),
+            ("", "X-Forwarded-For: ', (select 1)\r\nX-Forwarded-Port: -1\r\n", ""),
+            ("", "Content-Type: application/json; charset=\u{ff}\r\n", "{}"),
+            ("", "Content-Type: application/json\r\n", deep.as_str()),
+            ("", "Content-Type: application/json\r\n", large.as_str()),
+            ("", "X-Sandbox-Now: 999999999-01-01T00:00:00Z\r\n", ""),
+        ] {
+            let status = raw(live, method, &format!("{door}{query}"), head, body).await;
+            assert!((400..500).contains(&status), "{method} {door}{query} {head:?}: {status}");
+            ok(live, method, &door).await;
+        }
+        assert_eq!(self::spawned(), spawned, "{method} {door}: the same process");
+    }
+    // Events of a shape that the gateway does not make.
+    for folder in ["login", "cards", "rebind-request", "verification", "agreement"] {
+        let spawned = spawned();
+        for event in [
+            json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
+                   "isBase64Encoded": true, "body": "%%%"}),
+            json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
+                   "isBase64Encoded": true, "body": base64::engine::general_purpose::STANDARD.encode([0xff, 0xfe])}),
+            json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "rawPath": null}),
+            json!({}),
+        ] {
+            let reply = live.system.invoke(folder, &event).await.unwrap();
+            let status = reply["statusCode"].as_u64().unwrap();
+            assert!((400..500).contains(&status), "{folder}: {status}");
+        }
+        assert_eq!(self::spawned(), spawned, "{folder}: the same process");
+    }
+    // Events that are none at all are an error of the invocation, and no more.
+    for folder in ["login", "cards", "confirmation-notice", "cooldown-cleanup"] {
+        let _ = live.system.invoke(folder, &json!({})).await;
+        let spawned = spawned();
+        for event in [json!([]), json!("x"), json!(null), json!({"Records": [{"dynamodb": 1}, null, []]})] {
+            let _ = live.system.invoke(folder, &event).await;
+        }
+        assert_eq!(self::spawned(), spawned, "{folder}: the same process");
+    }
+    app.get(&path).await.ok(200);
+    assert!(!log().contains("Runtime exited before returning a response"), "no process has ended in a request");
+}
+
+/// A request that the door refuses in the usual way.
+async fn ok(live: &Live, method: &str, path: &str) {
+    let reply = live.ask(method, path).body("{}").send().await;
+    assert!(matches!(reply.status, 400 | 401), "{method} {path}: {}", reply.status);
+}
+
+/// The status of a request that is written by hand.
+async fn raw(live: &Live, method: &str, path: &str, head: &str, body: &str) -> u16 {
+    let url = &live.system.endpoints().api_url;
+    let (authority, prefix) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let host = if head.starts_with("Host:") { "" } else { "Host: localhost\r\n" };
+    let mut request = format!("{method} /{prefix}{path} HTTP/1.1\r\n{host}").into_bytes();
+    // One byte for each character: a header field is no UTF-8.
+    request.extend(head.chars().map(|c| c as u8));
+    request.extend(format!("Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    stream.write_all(&request).await.unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).await.unwrap();
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.unwrap_or_else(|| panic!("no reply to {method} {path} {head:?}"))
+}
+
+/// How many environments the local cloud has started so far, of all functions.
+fn spawned() -> usize {
+    log().matches("environment spawned for").count()
+}
+
+fn log() -> String {
+    std::fs::read_to_string(state_dir().join("ministack.log")).unwrap()
+}
+
+/// The answer to a request may be large or odd, the log line is one.
+pub async fn a_problem_can_be_found_in_the_log(live: &Live) {
+    let problem: Value = live.ask("GET", "/v1/cards").send().await.refused(Code::SessionExpired);
+    let support_ref = problem["support_ref"].as_str().unwrap();
+    let lines: Vec<String> = live.log_lines().await;
+    let found: Vec<&String> = lines.iter().filter(|line| line.contains(support_ref)).collect();
+    assert_eq!(found.len(), 1);
+    let line: Value = serde_json::from_str(found[0]).unwrap();
+    assert_eq!(line["problem.code"], "SESSION_EXPIRED");
+    assert_eq!((&line["http.route"], &line["http.status"]), (&json!("GET /v1/cards"), &json!(401)));
+}

@@ -1,0 +1,302 @@
+//! What each function's role may do, and nothing else: every call below is made with every role, on the running system.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS, STREAMS};
+use tests::system::Live;
+
+/// What each role may do of [`CALLS`], by the template's name for it.
+const MAY: [(&str, &[&str]); 9] = [
+    ("LoginRole", &["table BatchGetItem", "table PutItem", "table UpdateItem", "hash GenerateMac", "own log"]),
+    ("CardsRole", &["table Query", "own log"]),
+    (
+        "RebindRequestRole",
+        &[
+            "table Query", "table GetItem", "table BatchGetItem", "table PutItem", "table UpdateItem",
+            "hash GenerateMac", "card GenerateDataKey", "own log",
+        ],
+    ),
+    (
+        "VerificationRole",
+        &[
+            "table Query", "table GetItem", "table PutItem", "table UpdateItem", "table DeleteItem",
+            "table ConditionCheckItem", "hash GenerateMac", "card Decrypt", "identity Decrypt", "bank's secret",
+            "SMS", "own log",
+        ],
+    ),
+    (
+        "AgreementRole",
+        &[
+            "table Query", "table GetItem", "table PutItem", "table UpdateItem", "hash GenerateMac",
+            "history Decrypt", "own log",
+        ],
+    ),
+    (
+        "ConfirmationNoticeRole",
+        &["table UpdateItem", "stream", "hash GenerateMac", "SMS", "notices' queue", "own log"],
+    ),
+    (
+        "CooldownCleanupRole",
+        &[
+            "table Query", "index Query", "table GetItem", "table PutItem", "table UpdateItem", "clean-up's queue",
+            "own log",
+        ],
+    ),
+    (
+        "SandboxBankRole",
+        &[
+            "bank Query", "bank GetItem", "bank PutItem", "bank UpdateItem", "bank's secret", "own log",
+        ],
+    ),
+    ("CleanupScheduleRole", &["run the clean-up", "clean-up's queue"]),
+];
+
+/// Every call that is tried with every role.
+const CALLS: [&str; 46] = [
+    "table Query", "index Query", "table GetItem", "table BatchGetItem", "table PutItem", "table UpdateItem",
+    "table DeleteItem", "table ConditionCheckItem", "table Scan", "index Scan", "table PartiQL", "table Describe",
+    "stream", "bank Query", "bank GetItem", "bank PutItem", "bank UpdateItem", "bank DeleteItem", "bank Scan",
+    "hash GenerateMac", "hash VerifyMac", "card GenerateDataKey", "card Encrypt", "card Decrypt",
+    "identity GenerateDataKey", "identity Encrypt", "identity Decrypt", "history GenerateDataKey",
+    "history Encrypt", "history Decrypt", "table's key Decrypt", "any key Decrypt", "keys' grants", "bank's secret",
+    "change the secret", "SMS", "a topic", "notices' queue", "clean-up's queue", "read the queue", "own log",
+    "another log", "read a log", "run a function", "run the clean-up", "another role",
+];
+
+/// What a call is made on.
+struct Targets {
+    table: String,
+    bank: String,
+    stream: String,
+    keys: BTreeMap<&'static str, String>,
+    secret: String,
+    topic: String,
+    queues: [String; 2],
+    role: String,
+    functions: [String; 2],
+    /// Something that a key of each kind has encrypted.
+    sealed: BTreeMap<&'static str, Value>,
+}
+
+/// Each role, each call.
+pub async fn each_role_may_do_what_it_must(live: &Live) {
+    let targets = Targets::of(live).await;
+    let known: BTreeSet<&str> = CALLS.into_iter().collect();
+    assert_eq!(known.len(), CALLS.len());
+    for (role, allowed) in MAY {
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        assert!(allowed.is_subset(&known), "{role}");
+        let caller = live.root.assume(live.system.resource(role).unwrap()).await;
+        let log = log_group(live, role).await;
+        let mut may = BTreeSet::new();
+        for call in CALLS {
+            if targets.may(&caller, call, log.as_deref()).await {
+                may.insert(call);
+            }
+        }
+        assert_eq!(may, allowed, "{role}");
+    }
+}
+
+/// A key opens what was sealed under it for this merchant, not for another.
+pub async fn what_is_sealed_is_bound_to_its_merchant(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    let other = live.merchant().await;
+    live.app(&other).await.to_card_pending(&live.card()).await;
+    app.identify(&path).await;
+    app.sign(&path).await;
+    // Another merchant's sealed card number in this merchant's rebind.
+    let foreign = live.item(&other.pk(), "R#000001").await["number"].clone();
+    let own = live.item(&merchant.pk(), "R#000001").await["number"].clone();
+    live.edit(&merchant.pk(), "R#000001", "number", foreign).await;
+    let reply = app.check_card(&path).await;
+    assert_eq!((reply.status, &reply.body["code"]), (500, &json!("INTERNAL")));
+    live.edit(&merchant.pk(), "R#000001", "number", own).await;
+    app.check_card(&path).await.ok(200);
+}
+
+impl Targets {
+    async fn of(live: &Live) -> Self {
+        let resource = |name: &str| live.system.resource(name).unwrap().to_owned();
+        let keys: BTreeMap<&'static str, String> = [
+            ("hash", "HmacKey"),
+            ("card", "CardKey"),
+            ("identity", "IdentityKey"),
+            ("history", "HistoryKey"),
+            ("table's", "TableKey"),
+        ]
+        .into_iter()
+        .map(|(name, id)| (name, resource(id)))
+        .collect();
+        let mut sealed = BTreeMap::new();
+        for name in ["card", "identity", "history", "table's"] {
+            let body = json!({"KeyId": keys[name], "Plaintext": STANDARD.encode("something")});
+            let reply = live.root.json(&KMS, "Encrypt", &body).await.unwrap();
+            sealed.insert(name, reply["CiphertextBlob"].clone());
+        }
+        let topic = live.root.query("sns", "2010-03-31", "CreateTopic", &[("Name", "a-topic")]).await.unwrap();
+        let topic = tests::aws::element(&topic, "TopicArn").unwrap().to_owned();
+        let table = live.system.endpoints().table.clone();
+        let body = json!({"TableName": table});
+        let described = live.root.json(&DYNAMODB, "DescribeTable", &body).await.unwrap();
+        let functions = &live.system.endpoints().functions;
+        Self {
+            stream: described["Table"]["LatestStreamArn"].as_str().unwrap().to_owned(),
+            table,
+            bank: resource("SandboxBankTable"),
+            keys,
+            secret: resource("BankSecret"),
+            topic,
+            queues: [resource("NoticeFailures"), resource("CleanupFailures")],
+            role: resource("VerificationRole"),
+            functions: [functions["cards"].clone(), functions["cooldown-cleanup"].clone()],
+            sealed,
+        }
+    }
+
+    /// Whether the caller may make a call. Anything but a refusal for want of a permission means that it may.
+    async fn may(&self, caller: &Caller, call: &str, own_log: Option<&str>) -> bool {
+        let (what, operation) = call.split_once(' ').unwrap_or((call, ""));
+        let outcome = match call {
+            "stream" => {
+                let body = json!({"StreamArn": self.stream});
+                caller.json(&STREAMS, "DescribeStream", &body).await.map(drop)
+            }
+            "any key Decrypt" => {
+                // Without a key's name, the ciphertext names it: whoever may decrypt nothing gets nothing.
+                let body = json!({"CiphertextBlob": self.sealed["table's"]});
+                caller.json(&KMS, "Decrypt", &body).await.map(drop)
+            }
+            "keys' grants" => {
+                let body = json!({"KeyId": self.keys["card"], "GranteePrincipal": "*", "Operations": ["Decrypt"]});
+                caller.json(&KMS, "CreateGrant", &body).await.map(drop)
+            }
+            "bank's secret" => {
+                caller.json(&SECRETS, "GetSecretValue", &json!({"SecretId": self.secret})).await.map(drop)
+            }
+            "change the secret" => {
+                let body = json!({"SecretId": self.secret, "SecretString": "x".repeat(64)});
+                caller.json(&SECRETS, "PutSecretValue", &body).await.map(drop)
+            }
+            "SMS" => {
+                let fields = [("PhoneNumber", "+8613699999999"), ("Message", "a test of permissions")];
+                caller.query("sns", "2010-03-31", "Publish", &fields).await.map(drop)
+            }
+            "a topic" => {
+                let fields = [("TopicArn", self.topic.as_str()), ("Message", "a test of permissions")];
+                caller.query("sns", "2010-03-31", "Publish", &fields).await.map(drop)
+            }
+            "notices' queue" => self.send(caller, 0).await,
+            "clean-up's queue" => self.send(caller, 1).await,
+            "read the queue" => {
+                let body = json!({"QueueUrl": self.queues[0]});
+                caller.json(&SQS, "ReceiveMessage", &body).await.map(drop)
+            }
+            "own log" => write_log(caller, own_log.unwrap_or("none")).await,
+            "another log" => {
+                let other = if own_log.is_some_and(|own| own.contains("Cards")) { "LoginLogs" } else { "CardsLogs" };
+                write_log(caller, &format!("/aws/cloudformation/card-rebind/{other}")).await
+            }
+            "read a log" => {
+                let body = json!({"logGroupName": own_log.unwrap_or("none")});
+                caller.json(&LOGS, "FilterLogEvents", &body).await.map(drop)
+            }
+            "run a function" => caller.invoke(&self.functions[0]).await,
+            "run the clean-up" => caller.invoke(&self.functions[1]).await,
+            "another role" => {
+                let fields = [("RoleName", self.role.as_str())];
+                caller.query("iam", "2010-05-08", "GetRole", &fields).await.map(drop)
+            }
+            _ if ["table", "index", "bank"].contains(&what) => self.dynamodb(caller, what, operation).await,
+            _ => self.kms(caller, what, operation).await,
+        };
+        match outcome {
+            Ok(()) => true,
+            Err(code) if code.starts_with("AccessDenied") || code == "AuthorizationError" => false,
+            Err(code) => panic!("{call}: {code}"),
+        }
+    }
+
+    async fn dynamodb(&self, caller: &Caller, what: &str, operation: &str) -> Result<(), String> {
+        let table = if what == "bank" { &self.bank } else { &self.table };
+        let key = json!({"pk": {"S": "IAM"}, "sk": {"S": "IAM"}});
+        let mut body = json!({"TableName": table});
+        let operation = match operation {
+            "Query" => {
+                body["KeyConditionExpression"] = json!(if what == "index" { "due_bucket = :k" } else { "pk = :k" });
+                body["ExpressionAttributeValues"] = json!({":k": {"S": "IAM"}});
+                "Query"
+            }
+            "PutItem" => {
+                body["Item"] = key;
+                "PutItem"
+            }
+            "GetItem" | "UpdateItem" | "DeleteItem" => {
+                body["Key"] = key;
+                operation
+            }
+            "BatchGetItem" => {
+                body = json!({"RequestItems": {table: {"Keys": [key]}}});
+                operation
+            }
+            "ConditionCheckItem" => {
+                let check = json!({"TableName": table, "Key": key, "ConditionExpression": "attribute_not_exists(nothing)"});
+                body = json!({"TransactItems": [{"ConditionCheck": check}]});
+                "TransactWriteItems"
+            }
+            "PartiQL" => {
+                body = json!({"Statement": format!("SELECT * FROM \"{table}\" WHERE pk = 'IAM'")});
+                "ExecuteStatement"
+            }
+            "Describe" => "DescribeTable",
+            other => other,
+        };
+        if what == "index" {
+            body["IndexName"] = json!("due");
+        }
+        caller.json(&DYNAMODB, operation, &body).await.map(drop)
+    }
+
+    async fn kms(&self, caller: &Caller, what: &str, operation: &str) -> Result<(), String> {
+        // "table's key Decrypt"
+        let operation = operation.trim_start_matches("key ");
+        let mut body = json!({"KeyId": self.keys[what]});
+        match operation {
+            "GenerateMac" | "VerifyMac" => {
+                body["Message"] = json!(STANDARD.encode("x"));
+                body["MacAlgorithm"] = json!("HMAC_SHA_256");
+            }
+            "GenerateDataKey" => body["KeySpec"] = json!("AES_256"),
+            "Encrypt" => body["Plaintext"] = json!(STANDARD.encode("x")),
+            _ => body["CiphertextBlob"] = self.sealed[what].clone(),
+        }
+        if operation == "VerifyMac" {
+            body["Mac"] = json!(STANDARD.encode([0; 32]));
+        }
+        caller.json(&KMS, operation, &body).await.map(drop)
+    }
+
+    async fn send(&self, caller: &Caller, queue: usize) -> Result<(), String> {
+        let body = json!({"QueueUrl": self.queues[queue], "MessageBody": "a test of permissions"});
+        caller.json(&SQS, "SendMessage", &body).await.map(drop)
+    }
+}
+
+async fn write_log(caller: &Caller, group: &str) -> Result<(), String> {
+    let stream = json!({"logGroupName": group, "logStreamName": "a test of permissions"});
+    match caller.json(&LOGS, "CreateLogStream", &stream).await {
+        Err(code) if code == "ResourceAlreadyExistsException" => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// The log group of a function's role.
+async fn log_group(live: &Live, role: &str) -> Option<String> {
+    let groups = live.log_groups().await;
+    let name = role.strip_suffix("Role").unwrap();
+    groups.into_iter().find(|group| group.ends_with(&format!("/{name}Logs")))
+}
