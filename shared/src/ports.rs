@@ -165,6 +165,7 @@ pub trait SendSms {
 }
 
 /// One question to the bank.
+#[derive(Clone)]
 pub struct CardQuestion {
     /// Ours; the same question always carries the same one.
     pub serial: String,

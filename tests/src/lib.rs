@@ -4,6 +4,7 @@
 pub mod aws;
 pub mod boundary;
 pub mod openapi;
+pub mod payloads;
 pub mod secrets;
 pub mod system;
 pub mod world;

@@ -2,7 +2,7 @@
 //!
 //! Every reply is held against `infra/openapi.yaml` and searched for secrets before a test gets it.
 
-use crate::aws::Caller;
+use crate::aws::{Caller, LOGS};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,6 +19,7 @@ use shared::store::item::Item;
 use shared::store::seed::SeedMerchant;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +33,12 @@ const SILENCE: Duration = Duration::from_millis(2_500);
 tokio::task_local! {
     /// The codes that the running case has asserted.
     pub static CODES: RefCell<BTreeSet<&'static str>>;
+}
+
+/// Where the system keeps its state: beside the one that `cargo local up` starts.
+#[must_use]
+pub fn state_dir() -> PathBuf {
+    default_state_dir().with_file_name("e2e")
 }
 
 /// The running system.
@@ -61,7 +68,7 @@ impl Live {
     /// What stood in the way.
     pub async fn up() -> Result<Self, local::Error> {
         let options = UpOptions {
-            state_dir: default_state_dir().with_file_name("e2e"),
+            state_dir: state_dir(),
             ..UpOptions::default()
         };
         let system = System::up(options).await?;
@@ -164,16 +171,16 @@ impl Live {
         }
     }
 
-    /// What is typed to log in.
+    /// What is typed to log in; a device's secret is made of its name.
     #[must_use]
     pub fn credentials(&self, merchant: &Merchant, device: &str) -> Value {
+        let device = format!("{device} of {}: 9c1f4d7e02a8b653", merchant.id);
         json!({"account": merchant.account, "password": merchant.password, "device_id": device})
     }
 
     /// Logs in from the merchant's own device.
     pub async fn app(&self, merchant: &Merchant) -> App<'_> {
-        let device = format!("device-of-{}", merchant.id);
-        self.app_on(merchant, &device).await
+        self.app_on(merchant, "first device").await
     }
 
     /// Logs in from another one.
@@ -291,6 +298,51 @@ impl Live {
                 return items;
             }
         }
+    }
+
+    /// The log groups of everything that runs.
+    pub async fn log_groups(&self) -> Vec<String> {
+        let groups = self
+            .root
+            .json(&LOGS, "DescribeLogGroups", &json!({"limit": 50}))
+            .await
+            .unwrap();
+        assert!(groups["nextToken"].is_null(), "more than one page");
+        let groups = groups["logGroups"].as_array().unwrap();
+        let names = groups.iter().map(|group| group["logGroupName"].as_str());
+        names.map(|name| name.unwrap().to_owned()).collect()
+    }
+
+    /// Every line in one log group.
+    pub async fn log_of(&self, group: &str) -> Vec<String> {
+        let (mut lines, mut token) = (Vec::new(), Value::Null);
+        loop {
+            let mut body = json!({"logGroupName": group, "limit": 10_000});
+            if !token.is_null() {
+                body["nextToken"] = token;
+            }
+            let page = self
+                .root
+                .json(&LOGS, "FilterLogEvents", &body)
+                .await
+                .unwrap();
+            let events = page["events"].as_array().unwrap();
+            let texts = events.iter().map(|event| event["message"].as_str());
+            lines.extend(texts.map(|text| text.unwrap().to_owned()));
+            token = page["nextToken"].clone();
+            if token.is_null() {
+                return lines;
+            }
+        }
+    }
+
+    /// Every line that anything has logged.
+    pub async fn log_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for group in self.log_groups().await {
+            lines.extend(self.log_of(&group).await);
+        }
+        lines
     }
 
     /// The state kept in an item.
@@ -423,9 +475,15 @@ impl Ask<'_> {
 
     /// With any body, said to be JSON.
     #[must_use]
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        self.bytes("application/json", body)
+    }
+
+    /// With any body, said to be of a media type.
+    #[must_use]
+    pub fn bytes(mut self, media_type: &str, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
-        self.header("content-type", "application/json")
+        self.header("content-type", media_type)
     }
 
     /// Sends it, and holds the reply against the description.

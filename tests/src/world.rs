@@ -83,6 +83,7 @@ impl KeyService for MemoryKeys {
 pub struct SmsBox {
     sent: Arc<Mutex<Vec<(String, String)>>>,
     down: Arc<Mutex<bool>>,
+    refused: Arc<Mutex<Option<String>>>,
 }
 
 impl SmsBox {
@@ -103,6 +104,11 @@ impl SmsBox {
         code_in(&text).unwrap_or_else(|| panic!("no code in the last SMS to {phone}"))
     }
 
+    /// The phone, if any, that the operator refuses.
+    pub fn refuse(&self, phone: Option<&str>) {
+        *self.refused.lock().unwrap() = phone.map(str::to_owned);
+    }
+
     /// Whether publishing fails.
     pub fn set_down(&self, down: bool) {
         *self.down.lock().unwrap() = down;
@@ -118,7 +124,8 @@ pub fn code_in(text: &str) -> Option<String> {
 
 impl SendSms for SmsBox {
     async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
-        if *self.down.lock().unwrap() {
+        let refused = self.refused.lock().unwrap().as_deref() == Some(phone);
+        if refused || *self.down.lock().unwrap() {
             return Err(PortError::Transient("SMS", "down".to_owned()));
         }
         self.sent
@@ -406,7 +413,7 @@ impl World {
             })
             .map(|item| {
                 let key = |name: &str| json!({"S": item[name].as_s().unwrap()});
-                json!({"eventName": "INSERT", "dynamodb": {
+                json!({"eventID": item["sk"].as_s().unwrap(), "eventName": "INSERT", "dynamodb": {
                     "SequenceNumber": item["sk"].as_s().unwrap(),
                     "Keys": {"pk": key("pk"), "sk": key("sk")},
                 }})
@@ -424,7 +431,7 @@ impl World {
     /// Delivers one batch of stream records at a wall clock.
     pub async fn deliver(&self, batch: Value, wall: Timestamp) -> Value {
         let batch: StreamEvent = serde_json::from_value(batch).unwrap();
-        serde_json::to_value(self.notice.handle(batch, "invocation-1", wall).await).unwrap()
+        serde_json::to_value(self.notice.handle(batch, || wall).await).unwrap()
     }
 
     /// Every item of the table: the tests may, the functions may not.

@@ -4,9 +4,12 @@
 
 use serde_json::{Value, json};
 use shared::domain::decide::BankAnswer;
+use shared::domain::ids::MerchantId;
 use shared::domain::policy::Policy;
 use shared::edge::serve::wall_clock;
+use shared::store::history::Rearmed;
 use std::time::Duration;
+use tests::boundary::Fault;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -416,4 +419,112 @@ async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() 
         .filter(|answer| answer.code() == "OTP_WRONG")
         .count();
     assert!(wrong_ones <= 4);
+}
+
+#[tokio::test]
+async fn a_resend_that_could_not_be_handed_over_may_be_repeated() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let path = app.request(GOOD_CARD).await;
+    let sent = app
+        .call("POST", &format!("{path}/identity"), app.document())
+        .await;
+    assert_eq!(sent.status, 200);
+    world.pass_s(61);
+    let resend = format!("{path}/identity/code");
+    world.sms.set_down(true);
+    let down = app.call("POST", &resend, Value::Null).await;
+    assert_eq!(down.code(), "OTP_CHANNEL_DOWN");
+    world.sms.set_down(false);
+    let again = app.call("POST", &resend, Value::Null).await;
+    assert_eq!(
+        (again.status, world.sms.to(&app.merchant.phone).len()),
+        (200, 2)
+    );
+}
+
+#[tokio::test]
+async fn the_challenge_shown_is_the_code_that_is_waited_for() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let path = app.to_card_pending(GOOD_CARD).await;
+    world.pass_s(61);
+    let refresh = app
+        .call("POST", &format!("{path}/identity/code"), Value::Null)
+        .await;
+    assert_eq!(refresh.body["challenge"]["purpose"], "identity");
+    world.pass_s(1);
+    let check = app
+        .call("POST", &format!("{path}/card-check"), Value::Null)
+        .await;
+    assert_eq!(check.body["challenge"]["method"], "bank_code");
+    assert_eq!(check.body["next_actions"][0], "card_check_confirm");
+}
+
+#[tokio::test]
+async fn a_question_that_was_never_answered_does_not_count_when_the_rebind_ends() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    // The function dies after its intent, three times, and the merchant starts over.
+    for _ in 0..3 {
+        let path = app.to_card_pending(GOOD_CARD).await;
+        world.boundary.fail(3, Fault::RequestLost);
+        let died = app
+            .call("POST", &format!("{path}/card-check"), Value::Null)
+            .await;
+        assert_eq!(died.status, 500);
+        let cancelled = app
+            .call("POST", &format!("{path}/cancel"), Value::Null)
+            .await;
+        assert_eq!(cancelled.state(), "cancelled");
+        world.pass_s(61);
+    }
+    let path = app.to_card_pending(GOOD_CARD).await;
+    let check = app
+        .call("POST", &format!("{path}/card-check"), Value::Null)
+        .await;
+    assert_eq!(check.status, 200);
+}
+
+#[tokio::test]
+async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    app.activate(GOOD_CARD).await;
+    let told = world.sms.to(RESERVED_PHONE).len();
+    world.sms.refuse(Some(&app.merchant.phone));
+    let batch = world.due_notices().await;
+    let reply = world.deliver(batch.clone(), world.now()).await;
+    assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);
+    assert_eq!(world.sms.to(RESERVED_PHONE).len(), told + 1);
+    world.sms.refuse(None);
+    let reply = world.deliver(batch, world.now()).await;
+    assert_eq!(reply, json!({"batchItemFailures": []}));
+    assert_eq!(world.sms.to(RESERVED_PHONE).len(), told + 1, "once");
+}
+
+#[tokio::test]
+async fn a_notice_that_cannot_be_sent_for_a_day_is_given_up_and_said_so() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    app.activate(GOOD_CARD).await;
+    let event = world.store().events(&merchant_id(), 6, 1).await.unwrap();
+    for _ in 0..POLICY.notice_retries_max {
+        world.pass_s(POLICY.notice_retry_s + 1);
+        let (store, now) = (world.store(), world.now());
+        let rearmed = store.rearm_notice(&merchant_id(), event[0].seq, now, now);
+        assert_eq!(rearmed.await.unwrap(), Rearmed::Armed);
+    }
+    for given_up in [1, 0] {
+        world.pass_s(POLICY.notice_retry_s + 1);
+        let summary = world.clean_up().await;
+        assert_eq!(
+            (summary.notices_rearmed, summary.notices_given_up),
+            (0, given_up)
+        );
+    }
+}
+
+fn merchant_id() -> MerchantId {
+    MerchantId::parse("mer_plain_1").unwrap()
 }

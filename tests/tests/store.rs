@@ -14,6 +14,7 @@ use shared::ports::{
     StoredReply, Wanted,
 };
 use shared::store::due::{What, buckets};
+use shared::store::history::Rearmed;
 use std::collections::HashMap;
 use tests::boundary::Fault;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
@@ -382,14 +383,15 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
             .is_none()
     );
     assert!(
-        !store
+        store
             .rearm_notice(&merchant, seq, wall, wall)
             .await
-            .unwrap(),
+            .unwrap()
+            == Rearmed::NotNeeded,
         "somebody is at it"
     );
     // Who claimed and died keeps nobody away for long.
-    let later = wall.plus_s(61);
+    let later = wall.plus_s(91);
     assert!(
         store
             .claim_notice(&merchant, seq, "two", later)
@@ -434,10 +436,11 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
             .is_none()
     );
     assert!(
-        !store
+        store
             .rearm_notice(&merchant, seq, later.plus_s(600), later)
             .await
             .unwrap()
+            == Rearmed::NotNeeded
     );
 }
 
@@ -559,30 +562,91 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
     let path = app.request(GOOD_CARD).await;
     app.call("POST", &format!("{path}/identity"), app.document())
         .await;
-    let body = json!({"code": world.sms.code(&app.merchant.phone)});
+    let right = json!({"code": world.sms.code(&app.merchant.phone)});
+    let wrong = json!({"code": if right["code"] == "000000" { "000001" } else { "000000" }});
     let confirm = format!("{path}/identity/confirm");
     world.boundary.fail(3, Fault::RequestLost);
+    let died = app.keyed("k", "POST", &confirm, wrong.clone()).await;
+    assert_eq!(died.status, 500);
+    let again = app.keyed("k", "POST", &confirm, wrong.clone()).await;
     assert_eq!(
-        app.keyed("k", "POST", &confirm, body.clone()).await.status,
-        500
+        (again.code(), &again.body["attempts_left"]),
+        ("OTP_WRONG", &json!(4))
     );
-    let again = app.keyed("k", "POST", &confirm, body).await;
+
+    // The fifth one dies too: it is the right one, and it wins.
+    for left in [3, 2, 1] {
+        let answer = app.call("POST", &confirm, wrong.clone()).await;
+        assert_eq!(answer.body["attempts_left"], left);
+    }
+    world.boundary.fail(3, Fault::RequestLost);
+    let died = app.keyed("k5", "POST", &confirm, right.clone()).await;
+    assert_eq!(died.status, 500);
+    let again = app.keyed("k5", "POST", &confirm, right).await;
     assert_eq!(
         (again.status, again.state()),
         (200, "agreement_pending"),
         "{:?}",
         again.body
     );
-    let read = world
-        .store()
-        .load(&id("plain_1"), Wanted::Latest)
-        .await
-        .unwrap()
-        .unwrap();
-    match read.rebind.unwrap().stage {
-        Stage::AgreementPending { tries, .. } => assert_eq!(tries.taken, 1),
-        stage => panic!("{stage:?}"),
+}
+
+#[tokio::test]
+async fn a_code_whose_write_was_done_but_not_answered_is_sent() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let path = app.request(GOOD_CARD).await;
+    let identity = format!("{path}/identity");
+    world.boundary.fail(2, Fault::ReplyLost);
+    let answer = app.keyed("k", "POST", &identity, app.document()).await;
+    let sent = world.sms.to(&app.merchant.phone).len();
+    // Found out within the request, or by the repeated one: a code that is promised is on the phone.
+    assert_eq!((answer.status, sent), (200, 1), "{:?}", answer.body);
+    let again = app.keyed("k", "POST", &identity, app.document()).await;
+    assert_eq!(
+        (again.status, world.sms.to(&app.merchant.phone).len()),
+        (200, 1)
+    );
+}
+
+#[tokio::test]
+async fn the_fullest_head_is_still_a_small_item() {
+    let world = World::start().await;
+    let merchant = merchant("minority_name");
+    for device in 0..5 {
+        world.app_on(&merchant, &format!("device-{device}")).await;
     }
+    let app = world.app_on(&merchant, "device-1").await;
+    // Ten wrong documents and five bank calls, then a change of card and four more requests.
+    let wrong =
+        json!({"document_number": "11010519491231002X", "document_expires_on": "long_term"});
+    for _ in 0..2 {
+        let path = app.request(GOOD_CARD).await;
+        for _ in 0..4 {
+            world.pass_s(7);
+            app.call("POST", &format!("{path}/identity"), wrong.clone())
+                .await;
+        }
+        app.call("POST", &format!("{path}/cancel"), Value::Null)
+            .await;
+    }
+    for _ in 0..2 {
+        world.pass_s(61);
+        let path = app.to_card_pending(SECOND_CARD).await;
+        world
+            .bank
+            .script([Some(shared::domain::decide::BankAnswer::Dormant)]);
+        app.call("POST", &format!("{path}/card-check"), Value::Null)
+            .await;
+    }
+    world.pass_s(61);
+    app.activate(GOOD_CARD).await;
+    let items = world.items().await;
+    let head = items.iter().find(|item| {
+        item["pk"].as_s().unwrap() == "M#mer_minority_name" && item["sk"].as_s().unwrap() == "Y"
+    });
+    let bytes = shared::store::record::size_bytes(head.unwrap());
+    assert!(bytes < 1_024, "{bytes}");
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ impl<K: KeyService> Agreement<K> {
                 async |loaded, _| Ok(Some(self.evidence(loaded, request, signature).await?)),
             )
             .await?;
-        Ok(written.1)
+        Ok(written)
     }
 
     /// What was signed, compared with what was shown: the hash tells the language.
@@ -141,7 +141,10 @@ impl<K: KeyService> Agreement<K> {
         let shown = shown.unwrap_or_else(|| text(Lang::default(), rebind));
         let token = signature.reading_token.as_deref().unwrap_or_default();
         // The token is about the text whose hash is signed: a token of the other language proves nothing.
-        let issued_at = self.keys.read_at(&about(loaded, rebind, &shown), token).await?;
+        let issued_at = self
+            .keys
+            .read_at(&about(loaded, rebind, &shown), token)
+            .await?;
         let consents = signature.consents.clone().unwrap_or_default();
         let given: BTreeSet<&str> = consents.iter().map(String::as_str).collect();
         let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();

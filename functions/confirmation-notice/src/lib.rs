@@ -58,13 +58,16 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
     ///
     /// A record of a shape that is not ours is skipped with a warning; it would be the same the next time. What is not
     /// sent when the stream gives up is armed again by the clean-up.
-    pub async fn handle(&self, batch: StreamEvent, claimant: &str, wall: Timestamp) -> BatchReply {
+    pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
         for record in &batch.records {
             let Some((merchant, seq)) = event_of(record) else {
                 tracing::warn!("a stream record that is no event was skipped");
                 continue;
             };
-            if let Err(error) = self.notify(&merchant, seq, claimant, wall).await {
+            // A record that comes again is the same claimant: what it died over is its own to finish.
+            let claimant = record.get("eventID").and_then(Value::as_str);
+            let claimant = claimant.unwrap_or("a record without an id");
+            if let Err(error) = self.notify(&merchant, seq, claimant, wall()).await {
                 tracing::error!(
                     event.seq = seq,
                     notice.cause = error.to_string(),
@@ -116,16 +119,21 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
         }
     }
 
+    /// Tells everybody, also when one of them cannot be told; who was told is not told again.
     async fn publish(&self, event: &Event, claimant: &str) -> Result<usize, PortError> {
+        let mut failed = None;
         for (index, Notice { to, phone }) in event.notices.iter().enumerate() {
             let text = self.text(event, *to).await?;
-            self.sms.send(phone, &text).await?;
-            let last = index + 1 == event.notices.len();
+            if let Err(error) = self.sms.send(phone, &text).await {
+                failed = failed.or(Some(error));
+                continue;
+            }
+            let last = failed.is_none() && index + 1 == event.notices.len();
             self.store
                 .mark_sent(&event.merchant_id, event.seq, *to, last, claimant)
                 .await?;
         }
-        Ok(event.notices.len())
+        failed.map_or(Ok(event.notices.len()), Err)
     }
 
     async fn text(&self, event: &Event, to: Recipient) -> Result<String, PortError> {

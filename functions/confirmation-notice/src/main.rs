@@ -15,7 +15,7 @@ async fn main() -> Result<(), Error> {
     keys.warm(&[HashPurpose::Freeze]).await?;
     let notice = &ConfirmationNotice::new(aws.store()?, keys, aws.sms());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
-        let handled = notice.handle(event.payload, &event.context.request_id, wall_clock());
+        let handled = notice.handle(event.payload, wall_clock);
         Ok::<_, Error>(Box::pin(handled).await)
     }))
     .await

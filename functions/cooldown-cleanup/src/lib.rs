@@ -14,6 +14,7 @@ use shared::ports::{
 };
 use shared::store::Store;
 use shared::store::due::{Due, What, buckets};
+use shared::store::history::Rearmed;
 use std::time::{Duration, Instant};
 
 /// Writes down what is due.
@@ -41,6 +42,8 @@ pub struct Summary {
     pub cooldowns_ended: u32,
     /// Notices that were never sent, armed again.
     pub notices_rearmed: u32,
+    /// Notices that could not be sent for a day.
+    pub notices_given_up: u32,
     /// Entries that were done already, or that a concurrent write took.
     pub skipped: u32,
     /// Entries that failed; they stay due.
@@ -49,6 +52,8 @@ pub struct Summary {
     pub stopped_early: bool,
 }
 
+/// What the scheduler replaces with its time.
+const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
 /// How far the schedule's clock may be ahead of ours.
 const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
 /// What one entry may take at most, and so when to stop before the deadline.
@@ -65,7 +70,7 @@ impl CooldownCleanup {
     ///
     /// # Errors
     /// Outside the sandbox, for an event without a time or with one that is more than five minutes ahead; and when the
-    /// index cannot be read. Nothing is done then.
+    /// index cannot be read in part: what can be read is done first.
     pub async fn run(
         &self,
         event: &ScheduleEvent,
@@ -74,11 +79,28 @@ impl CooldownCleanup {
     ) -> Result<Summary, PortError> {
         let now = self.now(event, wall)?;
         let mut summary = Summary::default();
+        let mut unreadable = None;
         for bucket in buckets(now) {
             let mut page = None;
             // On from page to page, never back: an entry that fails stays due and is met again by the next run.
             loop {
-                let next = self.store.due_in(&bucket, now, page.as_ref()).await?;
+                if Instant::now() + RESERVE >= deadline {
+                    summary.stopped_early = true;
+                    return Ok(summary);
+                }
+                let next = match self.store.due_in(&bucket, now, page.as_ref()).await {
+                    Ok(next) => next,
+                    Err(error) => {
+                        // The other buckets are not to wait for this one; the run still fails, at its end.
+                        tracing::error!(
+                            due.bucket = bucket,
+                            due.cause = error.to_string(),
+                            "a bucket cannot be read"
+                        );
+                        unreadable = Some(error);
+                        break;
+                    }
+                };
                 for due in &next.due {
                     if Instant::now() + RESERVE >= deadline {
                         summary.stopped_early = true;
@@ -92,16 +114,19 @@ impl CooldownCleanup {
                 page = Some(next);
             }
         }
-        Ok(summary)
+        unreadable.map_or(Ok(summary), Err)
     }
 
     fn now(&self, event: &ScheduleEvent, wall: Timestamp) -> Result<Timestamp, PortError> {
         let refused = |what: &str| PortError::Permanent("the schedule's event", what.to_owned());
-        match event.time.as_str().map(Timestamp::parse_rfc3339) {
+        // The local cloud's scheduler leaves its placeholder as it is.
+        let unfilled = self.sandbox && event.time.as_str() == Some(SCHEDULED_TIME);
+        let text = event.time.as_str().filter(|_| !unfilled);
+        match text.map(Timestamp::parse_rfc3339) {
             Some(Some(time)) if self.sandbox || time <= wall.plus_s(AHEAD_MAX_S) => Ok(time),
             Some(Some(_)) => Err(refused("its time is more than five minutes ahead")),
             Some(None) => Err(refused("its time is not RFC 3339")),
-            None if self.sandbox && event.time.is_null() => Ok(wall),
+            None if unfilled || (self.sandbox && event.time.is_null()) => Ok(wall),
             None => Err(refused("it has no time")),
         }
     }
@@ -111,11 +136,15 @@ impl CooldownCleanup {
             What::Rebind(number) => self.commit(due, Some(number), now).await,
             What::Cooldown => self.commit(due, None, now).await,
             What::Notice(seq) => {
-                let armed = self
+                let rearmed = self
                     .store
                     .rearm_notice(&due.merchant_id, seq, wall, now)
                     .await;
-                armed.map(|armed| armed.then_some(Done::NoticeRearmed))
+                rearmed.map(|rearmed| match rearmed {
+                    Rearmed::Armed => Some(Done::NoticeRearmed),
+                    Rearmed::NotNeeded => None,
+                    Rearmed::GivenUp => Some(Done::NoticeGivenUp),
+                })
             }
         };
         match done {
@@ -123,6 +152,10 @@ impl CooldownCleanup {
             Ok(Some(Done::Completed)) => summary.completed += 1,
             Ok(Some(Done::CooldownEnded)) => summary.cooldowns_ended += 1,
             Ok(Some(Done::NoticeRearmed)) => summary.notices_rearmed += 1,
+            Ok(Some(Done::NoticeGivenUp)) => {
+                summary.notices_given_up += 1;
+                tracing::error!(merchant.id = due.merchant_id.as_str(), due.what = ?due.what, "a notice is given up");
+            }
             Ok(None) | Err(PortError::Conflict) => summary.skipped += 1,
             Err(error) => {
                 summary.failed += 1;
@@ -178,4 +211,5 @@ enum Done {
     Completed,
     CooldownEnded,
     NoticeRearmed,
+    NoticeGivenUp,
 }

@@ -134,7 +134,7 @@ impl<K: KeyService> RebindRequest<K> {
                 },
             )
             .await?;
-        Ok(written.1)
+        Ok(written)
     }
 
     async fn facts(&self, number: &CardNumber) -> Result<CardFacts, Stop> {
@@ -196,7 +196,7 @@ impl<K: KeyService> RebindRequest<K> {
         let written = step
             .one_write(Some(&id), 200, async |_| Ok(Act::Cancel), nothing_to_seal)
             .await?;
-        Ok(written.1)
+        Ok(written)
     }
 }
 

@@ -13,7 +13,7 @@ use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
 use shared::domain::sms::{CardLabel, Sms, render};
 use shared::domain::time::Timestamp;
-use shared::domain::transition::{CodeSend, Outcome};
+use shared::domain::transition::{CodeSend, Outcome, Transition};
 use shared::edge::body;
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
@@ -45,8 +45,16 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         act: impl Fn(FreshCode) -> Act,
     ) -> Result<Reply, Stop> {
         let mut rounds = Rounds::new();
+        let mut unsure: Option<(FreshCode, CodeSend)> = None;
         loop {
             let loaded = step.load(Some(id)).await?;
+            if let Some((code, send)) = &unsure
+                && holds(&loaded, purpose, code)
+            {
+                // The write whose answer was lost was done: its code is still to be sent.
+                self.deliver(step, &loaded.merchant, send, code).await?;
+                return Ok(step.reply(&loaded.merchant, &Transition::none(), 200));
+            }
             let code = self.fresh_code(&loaded, purpose).await?;
             let transition = match step.decide(&loaded.merchant, act(code.clone())) {
                 Ok(transition) => transition,
@@ -58,13 +66,10 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                 .await
             {
                 Ok(Outcomes::Written(after, reply)) => {
-                    return match send {
-                        Some(send) => self
-                            .deliver(step, &after, &send, &code)
-                            .await
-                            .map(|()| reply),
-                        None => Ok(reply),
-                    };
+                    if let Some(send) = send {
+                        self.deliver(step, &after, &send, &code).await?;
+                    }
+                    return Ok(reply);
                 }
                 Ok(Outcomes::Replayed(reply)) => return Ok(reply),
                 Ok(Outcomes::CodeLimit(wait_s)) => return Err(code_limit(wait_s).into()),
@@ -72,12 +77,17 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                     rounds.again(PortError::Conflict).await?
                 }
                 Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(Stop::Failed(error @ PortError::Transient(..))) => {
+                    rounds.again(error).await?;
+                    unsure = send.map(|send| (code, send));
+                }
                 Err(stop) => return Err(stop),
             }
         }
     }
 
-    /// Hands a code over. If that fails, nobody has it: it is taken off the rebind and off the phone's count.
+    /// Hands a code over. If that fails, nobody has it: it is taken off the rebind and off the phone's count, and the key
+    /// is free again.
     pub(crate) async fn deliver(
         &self,
         step: &Step<'_, Store, K>,
@@ -86,34 +96,34 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         code: &FreshCode,
     ) -> Result<(), Stop> {
         let card = CardLabel::from(&send.card);
+        let digits = &code.digits;
         let text = match send.purpose {
-            CodePurpose::Identity => Sms::OtpIdentity {
-                card,
-                code: &code.digits,
-            },
-            CodePurpose::Card => Sms::OtpCard {
-                card,
-                code: &code.digits,
-            },
+            CodePurpose::Identity => Sms::OtpIdentity { card, code: digits },
+            CodePurpose::Card => Sms::OtpCard { card, code: digits },
         };
-        let Err(error) = self
-            .sms
-            .send(&send.phone, &render(&text, Lang::default()))
-            .await
-        else {
+        let text = render(&text, Lang::default());
+        let Err(error) = self.sms.send(&send.phone, &text).await else {
             return Ok(());
         };
-        tracing::warn!(
-            sms.cause = error.to_string(),
-            "a code could not be handed over"
-        );
-        let undo = step.decide(after, Act::CodeNotSent(send.purpose))?;
-        step.write(after, undo, None, 200, Keep::Forget).await?;
+        let cause = error.to_string();
+        tracing::warn!(sms.cause = cause, "a code could not be handed over");
         let phone = self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?;
         self.store
             .uncount_code(&phone.0, send.purpose, step.now)
             .await?;
-        Err(channel_down())
+        let rebind_id = after.rebind.as_ref().map(|rebind| rebind.rebind_id.clone());
+        let mut state = after.clone();
+        let mut rounds = Rounds::new();
+        loop {
+            let undo = Act::CodeNotSent(send.purpose, code.mac.clone());
+            let undo = step.decide(&state, undo)?;
+            match step.write(&state, undo, None, 200, Keep::Forget).await {
+                Ok(_) => return Err(channel_down()),
+                Err(Stop::Failed(error)) => rounds.again(error).await?,
+                Err(stop) => return Err(stop),
+            }
+            state = step.load(rebind_id.as_ref()).await?.merchant;
+        }
     }
 
     /// Takes a try by a write, compares, writes what was found: three calls.
@@ -157,20 +167,25 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         let mut rounds = Rounds::new();
         loop {
             let mut loaded = step.load(Some(id)).await?;
-            let transition = match step.decide(
-                &loaded.merchant,
-                Act::TakeTry {
-                    purpose,
-                    well_formed,
-                },
-            ) {
+            let sent = code_of(&loaded.rebind()?.stage, purpose);
+            if let Some((code, tries)) = sent
+                && tries.taken >= step.policy.code_tries
+                && step.was_begun(&code.mac.0).await?
+            {
+                // The last try was this request's own.
+                let compared = code.mac.clone();
+                return self.compare(loaded, purpose, typed, compared).await.map(Ok);
+            }
+            let compared = sent.map(|(code, _)| code.mac.clone());
+            let act = Act::TakeTry {
+                purpose,
+                well_formed,
+            };
+            let transition = match step.decide(&loaded.merchant, act) {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await.map(Err),
             };
-            let compared = match code_of(&loaded.rebind()?.stage, purpose) {
-                Some((code, _)) => code.mac.clone(),
-                None => return Err(Rejection::new(Code::StepOutOfOrder).into()),
-            };
+            let compared = compared.ok_or_else(|| Rejection::new(Code::StepOutOfOrder))?;
             let ends_here = transition.outcome != Outcome::Proceed;
             let keep = if ends_here {
                 Keep::Reply
@@ -199,16 +214,25 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                 }
                 Err(stop) => return Err(stop),
             }
-            let right = self
-                .keys
-                .code_is_right(&scope(&loaded, purpose)?, typed.expose(), &compared)
-                .await?;
-            return Ok(Ok(Taken {
-                loaded,
-                compared,
-                right,
-            }));
+            return self.compare(loaded, purpose, typed, compared).await.map(Ok);
         }
+    }
+
+    async fn compare(
+        &self,
+        loaded: Loaded,
+        purpose: CodePurpose,
+        typed: &Secret<String>,
+        compared: Mac,
+    ) -> Result<Taken, Stop> {
+        let scope = scope(&loaded, purpose)?;
+        let right = self.keys.code_is_right(&scope, typed.expose(), &compared);
+        let right = right.await?;
+        Ok(Taken {
+            loaded,
+            compared,
+            right,
+        })
     }
 
     /// The second write.
@@ -252,4 +276,11 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
             loaded = step.load(Some(id)).await?;
         }
     }
+}
+
+/// Whether the rebind holds exactly this code.
+fn holds(loaded: &Loaded, purpose: CodePurpose, code: &FreshCode) -> bool {
+    let rebind = loaded.merchant.rebind.as_ref();
+    let kept = rebind.and_then(|rebind| code_of(&rebind.stage, purpose));
+    kept.is_some_and(|(kept, _)| kept.mac == code.mac)
 }

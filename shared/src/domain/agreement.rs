@@ -3,8 +3,7 @@
 //! The consents to the use of sensitive personal information stand apart from the agreement and from each other, as
 //! PIPL articles 28 and 29 ask for; each one is needed to change the card.
 
-use std::fmt::Write as _;
-
+use super::history::hex;
 use sha2::{Digest, Sha256};
 
 use super::lang::Lang;
@@ -111,15 +110,6 @@ fn consent_text(id: ConsentId, lang: Lang) -> &'static str {
         ConsentId::SensitiveCard => of!(SensitiveCard),
         ConsentId::SensitiveIdentity => of!(SensitiveIdentity),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}"); // writing to a String cannot fail
-            hex
-        })
 }
 
 #[cfg(test)]

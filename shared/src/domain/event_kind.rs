@@ -11,7 +11,7 @@ vocabulary! {
         IdentityMatched = "identity_matched",
         /// The document that was entered is not the registered one.
         IdentityMismatched = "identity_mismatched",
-        /// A further code was sent: to which phone and for which purpose is in the event.
+        /// A further code was sent; for which purpose is in the event.
         CodeSent = "code_sent",
         /// A code was entered that is not the one that was sent.
         CodeWrong = "code_wrong",

@@ -48,13 +48,11 @@ impl Session {
     /// Tells a merchant's sessions apart without being able to act as one.
     #[must_use]
     pub fn tag(&self) -> SessionTag {
-        let hex: String = self
-            .token_hash
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        SessionTag(hex)
+        SessionTag(super::history::hex(
+            self.token_hash
+                .first_chunk::<8>()
+                .map_or(&[][..], |first| first),
+        ))
     }
 
     /// Whether it is still good at `now`.
@@ -152,15 +150,27 @@ pub struct ActiveCard {
     pub fingerprint: Mac,
 }
 
-/// One counted bank call.
+/// One counted bank call: when, and the first characters of the card's keyed hash, which tell a merchant's own cards
+/// apart. Kept as a pair, since the head must stay small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(Timestamp, String)", into = "(Timestamp, String)")]
 pub struct BankCall {
     /// When.
-    #[serde(rename = "at")]
     pub at: Timestamp,
-    /// The first characters of the card's keyed hash: tells a merchant's own cards apart.
-    #[serde(rename = "c")]
+    /// Which card.
     pub card_tag: String,
+}
+
+impl From<(Timestamp, String)> for BankCall {
+    fn from((at, card_tag): (Timestamp, String)) -> Self {
+        Self { at, card_tag }
+    }
+}
+
+impl From<BankCall> for (Timestamp, String) {
+    fn from(call: BankCall) -> Self {
+        (call.at, call.card_tag)
+    }
 }
 
 /// What the acquirer's record says. Never typed in by the merchant, only compared with.

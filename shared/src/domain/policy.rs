@@ -93,6 +93,8 @@ pub struct Policy {
     pub idempotency_s: i64,
     /// The clean-up arms a notice again that was not sent for this long.
     pub notice_retry_s: i64,
+    /// … so many times at most: a day's worth.
+    pub notice_retries_max: u32,
 }
 
 impl Policy {
@@ -143,5 +145,6 @@ impl Policy {
 
         idempotency_s: DAY_S,
         notice_retry_s: 10 * MINUTE_S,
+        notice_retries_max: 144,
     };
 }

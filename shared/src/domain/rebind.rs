@@ -176,9 +176,6 @@ pub enum CardCheck {
         /// The number of the serial.
         #[serde(rename = "k")]
         number: u16,
-        /// When it was first asked.
-        #[serde(rename = "at")]
-        asked_at: Timestamp,
         /// The entry in the day's count while it counts; `None` once an answer was lost.
         #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
         counted_at: Option<Timestamp>,
@@ -239,7 +236,10 @@ pub enum Stage {
         /// Wrong documents so far.
         #[serde(rename = "mis", default)]
         mismatches: u8,
-        /// The code that was sent, once the document matched.
+        /// The document is the registered one: codes may be asked for without it.
+        #[serde(rename = "ok", default)]
+        matched: bool,
+        /// The code that was sent; `None` before the document matched, and when an SMS could not be handed over.
         #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
         code: Option<SentCode>,
         /// Tries of identity codes.

@@ -233,6 +233,18 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         }
     }
 
+    /// Whether this very request was begun before, in this context, and never answered.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn was_begun(&self, context: &str) -> Result<bool, Stop> {
+        let Some(key) = &self.idempotency else {
+            return Ok(false);
+        };
+        let found = self.store.find(key, self.now).await?;
+        Ok(matches!(found, Found::Claimed(kept) if kept == context))
+    }
+
     /// The reply to a transition: the rebind as it is after it, or the refusal that it carries.
     #[must_use]
     pub fn reply(&self, after: &Merchant, transition: &Transition, status: u16) -> Reply {
@@ -316,21 +328,20 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         status: u16,
         act: impl AsyncFn(&Loaded) -> Result<Act, Stop>,
         seal: impl AsyncFn(&Loaded, &mut Transition) -> Result<Option<Sealed>, Stop>,
-    ) -> Result<(Option<Merchant>, Reply), Stop> {
+    ) -> Result<Reply, Stop> {
         let mut rounds = Rounds::new();
         loop {
             let loaded = self.load(rebind_id).await?;
             let mut transition = match self.decide(&loaded.merchant, act(&loaded).await?) {
                 Ok(transition) => transition,
-                Err(refusal) => return self.refuse(refusal).await.map(|reply| (None, reply)),
+                Err(refusal) => return self.refuse(refusal).await,
             };
             let personal = seal(&loaded, &mut transition).await?;
             match self
                 .write(&loaded.merchant, transition, personal, status, Keep::Reply)
                 .await
             {
-                Ok(Outcomes::Written(after, reply)) => return Ok((Some(*after), reply)),
-                Ok(Outcomes::Replayed(reply)) => return Ok((None, reply)),
+                Ok(Outcomes::Written(_, reply) | Outcomes::Replayed(reply)) => return Ok(reply),
                 Ok(Outcomes::CodeLimit(wait_s)) => return Err(code_limit(wait_s).into()),
                 Ok(Outcomes::BoundElsewhere | Outcomes::Claimed(_)) => {
                     rounds.again(PortError::Conflict).await?

@@ -1,11 +1,11 @@
 //! How rebinds and cards look on the wire.
 
 use crate::domain::card::{Card, CardStatus};
-use crate::domain::decide::next_actions;
+use crate::domain::decide::{next_actions, waiting_code};
 use crate::domain::mask;
 use crate::domain::merchant::Merchant;
 use crate::domain::policy::Policy;
-use crate::domain::rebind::{CardCheck, CodePurpose, End, Rebind, SentCode, Stage, Tries};
+use crate::domain::rebind::{CodePurpose, End, Rebind, Stage};
 use crate::domain::time::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -77,38 +77,17 @@ pub fn rebind(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Timest
     Value::Object(view)
 }
 
-/// The code that is waited for, if one is: a code that refreshes the identity before the card's.
+/// The code that is waited for, if one is.
 fn challenge(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Timestamp) -> Value {
     if !rebind.is_open(now) {
         return Value::Null;
     }
-    let waiting: Option<(CodePurpose, &SentCode, &Tries, &str)> = match &rebind.stage {
-        Stage::IdentityPending {
-            code: Some(code),
-            tries,
-            ..
-        }
-        | Stage::CardPending {
-            refresh: Some(code),
-            identity_tries: tries,
-            ..
-        } => Some((
-            CodePurpose::Identity,
-            code,
-            tries,
-            &merchant.profile.phone_on_file,
-        )),
-        Stage::CardPending {
-            check: CardCheck::Matched {
-                code: Some(code), ..
-            },
-            card_tries,
-            ..
-        } => Some((CodePurpose::Card, code, card_tries, &rebind.reserved_phone)),
-        _ => None,
-    };
-    let Some((purpose, code, tries, phone)) = waiting else {
+    let Some((purpose, code, tries)) = waiting_code(&rebind.stage, policy, now) else {
         return Value::Null;
+    };
+    let phone = match purpose {
+        CodePurpose::Identity => &merchant.profile.phone_on_file,
+        CodePurpose::Card => &rebind.reserved_phone,
     };
     let method = match purpose {
         CodePurpose::Identity => "sms_code",

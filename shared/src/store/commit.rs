@@ -191,7 +191,7 @@ impl Store {
         {
             let name = slot_name(slot);
             update.put(&name, Some(session_value(session)));
-            update.value("token", s(session_prefix(&session.token_hash)));
+            update.value("token", session_prefix(&session.token_hash));
             update.when(format!("begins_with(#{name}, :token)"));
         }
         if before.cooldown(commit.now).is_none()

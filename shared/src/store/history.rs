@@ -14,6 +14,17 @@ use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;
 
+/// What became of a notice that the clean-up found unsent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rearmed {
+    /// It goes through the stream again.
+    Armed,
+    /// It was sent, or is being sent.
+    NotNeeded,
+    /// It has been tried for long enough: somebody has to look.
+    GivenUp,
+}
+
 /// The value of `notice` after a try that failed.
 const NOTICE_RELEASED: &str = "released";
 
@@ -37,7 +48,10 @@ impl Store {
         update.value("stale", time(wall.plus_s(-CLAIM_S)));
         update.value("claimed", s("claimed"));
         update.value("released", s(NOTICE_RELEASED));
-        update.when("(#notice = :due OR #notice = :released OR (#notice = :claimed AND #claimed_at <= :stale))");
+        let foreign = "#claimed_by <> :claimed_by AND #claimed_at > :stale";
+        update.when(format!(
+            "#notice IN (:due, :released, :claimed) AND NOT (#notice = :claimed AND {foreign})"
+        ));
         let claimed = self
             .update_event(merchant, seq, update, ReturnValue::AllNew)
             .await;
@@ -101,8 +115,8 @@ impl Store {
         }
     }
 
-    /// Arms a notice again that was never sent: the write itself goes through the stream. `false` when it was sent or is
-    /// being sent.
+    /// Arms a notice again that was never sent: the write itself goes through the stream. After
+    /// [`Policy::notice_retries_max`] times it is given up: its row keeps whom to tell, the index forgets it.
     ///
     /// # Errors
     /// When the table cannot be written.
@@ -112,7 +126,7 @@ impl Store {
         seq: u64,
         wall: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, PortError> {
+    ) -> Result<Rearmed, PortError> {
         let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
         let mut update = Update::default();
         update.put("notice", Some(s(NOTICE_DUE)));
@@ -128,12 +142,29 @@ impl Store {
         update.when("attribute_exists(#notice)");
         update.when("#notice <> :sent");
         update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
+        update.value("max", n(Policy::CURRENT.notice_retries_max));
+        update.when("(attribute_not_exists(armed) OR armed < :max)");
         match self
             .update_event(merchant, seq, update, ReturnValue::None)
             .await
         {
-            Ok(_) => Ok(true),
-            Err(PortError::Conflict) => Ok(false),
+            Ok(_) => return Ok(Rearmed::Armed),
+            Err(PortError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        let mut update = Update::default();
+        update.put("notice", Some(s("given up")));
+        update.put("due_bucket", None);
+        update.put("due_at", None);
+        update.value("sent", s("sent"));
+        update.value("max", n(Policy::CURRENT.notice_retries_max));
+        update.when("armed >= :max AND #notice <> :sent");
+        match self
+            .update_event(merchant, seq, update, ReturnValue::None)
+            .await
+        {
+            Ok(_) => Ok(Rearmed::GivenUp),
+            Err(PortError::Conflict) => Ok(Rearmed::NotNeeded),
             Err(error) => Err(error),
         }
     }

@@ -61,7 +61,8 @@ pub(super) fn opt_b(item: &Item, name: &str) -> Option<Vec<u8>> {
 }
 
 pub(super) fn get_json<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, PortError> {
-    serde_json::from_str(get_s(item, name)?).map_err(|error| broken(&format!("{name}, at byte {}", error.column())))
+    serde_json::from_str(get_s(item, name)?)
+        .map_err(|error| broken(&format!("{name}, at byte {}", error.column())))
 }
 
 /// A record that this code did not write, or a bug. The text names attributes, never values.

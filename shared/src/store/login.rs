@@ -95,7 +95,7 @@ impl Logins for Store {
         let name = slot_name(slot);
         let mut update = Update::default();
         update.put(&name, None);
-        update.value("token", s(session_prefix(token_hash)));
+        update.value("token", session_prefix(token_hash));
         update.when(format!("begins_with(#{name}, :token)"));
         self.meter.call(1);
         let closed = self

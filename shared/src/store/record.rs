@@ -14,8 +14,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::transition::{Notice, Recipient};
 use crate::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// The key of an item.
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
@@ -52,38 +50,36 @@ pub(super) fn slot_name(slot: u8) -> String {
     format!("s{slot}")
 }
 
-/// What a session's attribute begins with as long as it is the session of this token.
-pub(super) fn session_prefix(token_hash: &[u8; 32]) -> String {
-    format!("{}.", URL_SAFE_NO_PAD.encode(token_hash))
+/// What a session's attribute begins with as long as it is the session of this token: a version byte and the hash.
+pub(super) fn session_prefix(token_hash: &[u8; 32]) -> AttributeValue {
+    b(&[&[SESSION_VERSION][..], token_hash].concat())
 }
 
+const SESSION_VERSION: u8 = 1;
+
+/// Behind the prefix: login and last change, eight bytes each.
 pub(super) fn session_value(session: &Session) -> AttributeValue {
-    let prefix = session_prefix(&session.token_hash);
-    s(format!(
-        "{prefix}{}.{}",
-        session.login_at.epoch_s(),
-        session.last_change_at.epoch_s()
-    ))
+    let (login_at, change_at) = (session.login_at.epoch_s(), session.last_change_at.epoch_s());
+    let parts = [
+        &[SESSION_VERSION][..],
+        &session.token_hash,
+        &login_at.to_be_bytes(),
+        &change_at.to_be_bytes(),
+    ];
+    b(&parts.concat())
 }
 
 /// The session in a slot of a head.
 pub(super) fn session_of(item: &Item, slot: u8) -> Option<Session> {
-    opt_s(item, &slot_name(slot)).and_then(session_from)
-}
-
-fn session_from(text: &str) -> Option<Session> {
-    let mut parts = text.split('.');
-    let token_hash = URL_SAFE_NO_PAD
-        .decode(parts.next()?)
-        .ok()?
-        .try_into()
-        .ok()?;
-    let login_at = Timestamp::from_epoch_s(parts.next()?.parse().ok()?);
-    let last_change_at = Timestamp::from_epoch_s(parts.next()?.parse().ok()?);
-    Some(Session {
-        token_hash,
-        login_at,
-        last_change_at,
+    let bytes = opt_b(item, &slot_name(slot))?;
+    let (version, rest) = bytes.split_first()?;
+    let (token_hash, rest) = rest.split_first_chunk::<32>()?;
+    let (login_at, rest) = rest.split_first_chunk::<8>()?;
+    let (change_at, _) = rest.split_first_chunk::<8>()?;
+    (*version == SESSION_VERSION).then(|| Session {
+        token_hash: *token_hash,
+        login_at: Timestamp::from_epoch_s(i64::from_be_bytes(*login_at)),
+        last_change_at: Timestamp::from_epoch_s(i64::from_be_bytes(*change_at)),
     })
 }
 
@@ -224,15 +220,13 @@ pub(super) fn event_from(item: &Item) -> Result<Event, PortError> {
 /// Bytes of an item as DynamoDB counts them, nearly: names and values.
 #[must_use]
 pub fn size_bytes(item: &item::Item) -> usize {
+    let value_bytes = |value: &AttributeValue| match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(blob) => blob.as_ref().len(),
+        AttributeValue::Ss(texts) => 3 + texts.iter().map(|text| text.len() + 1).sum::<usize>(),
+        _ => 1,
+    };
     item.iter()
-        .map(|(name, value)| {
-            name.len()
-                + match value {
-                    AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
-                    AttributeValue::B(blob) => blob.as_ref().len(),
-                    AttributeValue::L(list) => 3 + list.len() * 8,
-                    _ => 1,
-                }
-        })
+        .map(|(name, value)| name.len() + value_bytes(value))
         .sum()
 }

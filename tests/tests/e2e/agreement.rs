@@ -29,18 +29,33 @@ pub async fn languages(live: &Live) {
     let card = live.card();
     let path = app.request(&card).await;
     app.identify(&path).await;
-    let (zh, en) = (read(&app, &path, "?lang=zh-CN").await, read(&app, &path, "?lang=en").await);
+    let (zh, en) = (
+        read(&app, &path, "?lang=zh-CN").await,
+        read(&app, &path, "?lang=en").await,
+    );
     assert_eq!((&zh["lang"], &en["lang"]), (&json!("zh-CN"), &json!("en")));
     assert_eq!(zh["version"], en["version"]);
     assert_ne!(zh["sha256"], en["sha256"]);
     for text in [&zh, &en] {
-        assert!(text["body_markdown"].as_str().unwrap().contains(last4(&card)));
+        assert!(
+            text["body_markdown"]
+                .as_str()
+                .unwrap()
+                .contains(last4(&card))
+        );
     }
     let ids = |text: &Value| -> Vec<String> {
-        text["consents"].as_array().unwrap().iter().map(|one| one["id"].to_string()).collect()
+        text["consents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].to_string())
+            .collect()
     };
     assert_eq!(ids(&zh), ids(&en));
-    app.get(&format!("{path}/agreement?lang=fr")).await.refused(Code::RequestMalformed);
+    app.get(&format!("{path}/agreement?lang=fr"))
+        .await
+        .refused(Code::RequestMalformed);
     merchant.pass_s(10);
     sign(&app, &path, &app.signature_of(&en)).await.ok(200);
 }
@@ -52,13 +67,22 @@ pub async fn too_soon(live: &Live) {
     let path = unsigned(&app).await;
     let signature = app.signature_of(&read(&app, &path, "").await);
     merchant.pass_s(4);
-    let problem = sign(&app, &path, &signature).await.refused(Code::AgreementNotRead);
-    assert_eq!((&problem["retry_after_s"], &problem["retryable"]), (&json!(6), &json!(true)));
+    let problem = sign(&app, &path, &signature)
+        .await
+        .refused(Code::AgreementNotRead);
+    assert_eq!(
+        (&problem["retry_after_s"], &problem["retryable"]),
+        (&json!(6), &json!(true))
+    );
     merchant.pass_s(6);
     sign(&app, &path, &signature).await.ok(200);
     // Accepted once: the token is used up.
-    sign(&app, &path, &signature).await.refused(Code::StepOutOfOrder);
-    app.get(&format!("{path}/agreement")).await.refused(Code::StepOutOfOrder);
+    sign(&app, &path, &signature)
+        .await
+        .refused(Code::StepOutOfOrder);
+    app.get(&format!("{path}/agreement"))
+        .await
+        .refused(Code::StepOutOfOrder);
 }
 
 /// Another version, another text, a token that is too old, one of another rebind or of nobody.
@@ -67,7 +91,9 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
     let app = live.app(&merchant).await;
     let path = unsigned(&app).await;
     let elsewhere = app.signature_of(&read(&app, &path, "").await)["reading_token"].clone();
-    app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+    app.post(&format!("{path}/cancel"), Value::Null)
+        .await
+        .ok(200);
     merchant.pass_s(MINUTE_S);
     let path = unsigned(&app).await;
     let text = read(&app, &path, "").await;
@@ -80,20 +106,46 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
     for (name, value, field, code) in [
         ("version", json!("1999-01"), "sha256", Code::AgreementStale),
         ("version", Value::Null, "sha256", Code::AgreementStale),
-        ("sha256", json!("0".repeat(64)), "sha256", Code::AgreementStale),
+        (
+            "sha256",
+            json!("0".repeat(64)),
+            "sha256",
+            Code::AgreementStale,
+        ),
         ("sha256", Value::Null, "sha256", Code::AgreementStale),
-        ("reading_token", elsewhere, "reading_token", Code::AgreementNotRead),
-        ("reading_token", json!("AAAAAAAA"), "reading_token", Code::AgreementNotRead),
-        ("reading_token", Value::Null, "reading_token", Code::AgreementNotRead),
+        (
+            "reading_token",
+            elsewhere,
+            "reading_token",
+            Code::AgreementNotRead,
+        ),
+        (
+            "reading_token",
+            json!("AAAAAAAA"),
+            "reading_token",
+            Code::AgreementNotRead,
+        ),
+        (
+            "reading_token",
+            Value::Null,
+            "reading_token",
+            Code::AgreementNotRead,
+        ),
     ] {
         let problem = sign(&app, &path, &with(name, &value)).await.refused(code);
-        assert_eq!(problem["errors"][0], json!({"field": field, "code": code.as_str()}), "{name}");
+        assert_eq!(
+            problem["errors"][0],
+            json!({"field": field, "code": code.as_str()}),
+            "{name}"
+        );
     }
     // Half an hour, to the second.
     let signature = app.signature_of(&text);
     merchant.pass_s(30 * MINUTE_S - 11 + 1);
     let app = live.app(&merchant).await;
-    let problem = sign(&app, &path, &signature).await.refused(Code::AgreementStale);
+    let problem = sign(&app, &path, &signature)
+        .await
+        .refused(Code::AgreementStale);
     assert_eq!(problem["errors"][0]["field"], "reading_token");
     merchant.pass_s(-1);
     sign(&app, &path, &signature).await.ok(200);
@@ -110,19 +162,49 @@ pub async fn name_and_consents(live: &Live) {
         body[name] = value;
         body
     };
-    let problem = sign(&app, &path, &with("signed_name", json!("测试"))).await.refused(Code::HolderNotMerchant);
-    assert_eq!(problem["errors"], json!([{"field": "signed_name", "code": "HOLDER_NOT_MERCHANT"}]));
+    let problem = sign(&app, &path, &with("signed_name", json!("测试")))
+        .await
+        .refused(Code::HolderNotMerchant);
+    assert_eq!(
+        problem["errors"],
+        json!([{"field": "signed_name", "code": "HOLDER_NOT_MERCHANT"}])
+    );
     let all = good["consents"].as_array().unwrap().clone();
-    for given in [json!([]), json!(all[1..]), json!(["everything"]), Value::Null] {
-        let problem = sign(&app, &path, &with("consents", given)).await.refused(Code::ConsentMissing);
-        assert_eq!(problem["errors"], json!([{"field": "consents", "code": "CONSENT_MISSING"}]));
+    for given in [
+        json!([]),
+        json!(all[1..]),
+        json!(["everything"]),
+        Value::Null,
+    ] {
+        let problem = sign(&app, &path, &with("consents", given))
+            .await
+            .refused(Code::ConsentMissing);
+        assert_eq!(
+            problem["errors"],
+            json!([{"field": "consents", "code": "CONSENT_MISSING"}])
+        );
     }
-    let nothing = sign(&app, &path, &json!({})).await.refused(Code::AgreementStale);
-    let fields: Vec<&str> =
-        nothing["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
-    assert_eq!(fields, ["sha256", "reading_token", "signed_name", "consents"]);
+    let nothing = sign(&app, &path, &json!({}))
+        .await
+        .refused(Code::AgreementStale);
+    let fields: Vec<&str> = nothing["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        fields,
+        ["sha256", "reading_token", "signed_name", "consents"]
+    );
     assert_eq!(app.get(&path).await.ok(200)["state"], "agreement_pending");
-    sign(&app, &path, &with("consents", json!(all.iter().rev().collect::<Vec<_>>()))).await.ok(200);
+    sign(
+        &app,
+        &path,
+        &with("consents", json!(all.iter().rev().collect::<Vec<_>>())),
+    )
+    .await
+    .ok(200);
 }
 
 /// What the evidence of a signature holds, and that its personal part is not readable in the table.
@@ -139,7 +221,10 @@ pub async fn the_evidence_is_kept(live: &Live) {
         .await
         .into_iter()
         .filter(|item| item["pk"].as_s() == Ok(&merchant.pk()))
-        .filter(|item| item.get("kind").is_some_and(|kind| kind.as_s().unwrap() == "agreement_signed"))
+        .filter(|item| {
+            item.get("kind")
+                .is_some_and(|kind| kind.as_s().unwrap() == "agreement_signed")
+        })
         .collect();
     assert_eq!(events.len(), 1);
     let data: Value = serde_json::from_str(events[0]["data"].as_s().unwrap()).unwrap();
@@ -151,7 +236,10 @@ pub async fn the_evidence_is_kept(live: &Live) {
     ] {
         assert_eq!(&data[name], value, "{name}");
     }
-    assert_eq!(data["consents"].as_array().unwrap().len(), text["consents"].as_array().unwrap().len());
+    assert_eq!(
+        data["consents"].as_array().unwrap().len(),
+        text["consents"].as_array().unwrap().len()
+    );
     let sealed = events[0]["personal"].as_b().unwrap().as_ref();
     let readable = String::from_utf8_lossy(sealed);
     assert!(!readable.contains(&merchant.holder_name) && !readable.contains("127.0.0.1"));

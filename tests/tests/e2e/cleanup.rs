@@ -23,7 +23,10 @@ async fn in_year(live: &Live, year: u16) -> Merchant {
 /// What a run did, without what it did not do.
 fn did(summary: &Value) -> Value {
     let all = summary.as_object().unwrap();
-    all.iter().filter(|(_, value)| **value != json!(0) && **value != json!(false)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    all.iter()
+        .filter(|(_, value)| **value != json!(0) && **value != json!(false))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect()
 }
 
 /// At +1 day a hold is over, at +30 the cooldown, which is told once; at +31 there is nothing left.
@@ -40,24 +43,47 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
     assert_eq!(did(&live.clean_up(day(1).plus_s(-1)).await), json!({}));
     assert_eq!(version().await, before);
     assert_eq!(did(&live.clean_up(day(1)).await), json!({"completed": 1}));
-    assert_eq!(live.state(&merchant.pk(), "R#000001").await["st"].get("activated"), None);
-    assert_eq!(did(&live.clean_up(day(1)).await), json!({}), "twice changes nothing");
+    assert_eq!(
+        live.state(&merchant.pk(), "R#000001").await["st"].get("activated"),
+        None
+    );
+    assert_eq!(
+        did(&live.clean_up(day(1)).await),
+        json!({}),
+        "twice changes nothing"
+    );
     let looks_at = async |at| {
         merchant.set_clock(at);
         let app = live.app(&merchant).await;
-        (app.get(&path).await.ok(200), app.get("/v1/cards").await.ok(200))
+        (
+            app.get(&path).await.ok(200),
+            app.get("/v1/cards").await.ok(200),
+        )
     };
     let (rebind, cards) = looks_at(day(1)).await;
-    assert_eq!((&rebind["state"], &cards["hold"]), (&json!("completed"), &Value::Null));
+    assert_eq!(
+        (&rebind["state"], &cards["hold"]),
+        (&json!("completed"), &Value::Null)
+    );
     assert_eq!(cards["blocked_by"], "REBIND_COOLDOWN");
 
     assert_eq!(did(&live.clean_up(day(30).plus_s(-1)).await), json!({}));
-    assert_eq!(did(&live.clean_up(day(30)).await), json!({"cooldowns_ended": 1}));
+    assert_eq!(
+        did(&live.clean_up(day(30)).await),
+        json!({"cooldowns_ended": 1})
+    );
     let told = live.notices(&merchant.phone, 2).await;
-    assert_eq!(told[1], "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略本短信。");
+    assert_eq!(
+        told[1],
+        "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略本短信。"
+    );
     let (rebind, cards) = looks_at(day(30)).await;
     assert_eq!(cards["can_rebind"], true);
-    assert_eq!(rebind["cooldown_until"], day(30).to_rfc3339_shanghai(), "it is announced, not changed");
+    assert_eq!(
+        rebind["cooldown_until"],
+        day(30).to_rfc3339_shanghai(),
+        "it is announced, not changed"
+    );
 
     for at in [day(30), day(31), day(31)] {
         assert_eq!(did(&live.clean_up(at).await), json!({}));
@@ -86,7 +112,10 @@ pub async fn a_late_run_makes_up_for_all(live: &Live) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "expired");
     assert!(live.notices(&pending.phone, 0).await.is_empty());
     let rebind = live.item(&pending.pk(), "R#000001").await;
-    assert!(!rebind.contains_key("number"), "a number that will never be paid to is not kept");
+    assert!(
+        !rebind.contains_key("number"),
+        "a number that will never be paid to is not kept"
+    );
 }
 
 /// Overdue rebinds end, in each of the pending states; the others stay.
@@ -107,15 +136,29 @@ pub async fn overdue_rebinds_expire(live: &Live) {
         open.push((merchant, path));
     }
     let begun = in_year(live, 1996).await.now();
-    assert_eq!(did(&live.clean_up(begun.plus_s(DAY_S - 1)).await), json!({}));
-    assert_eq!(did(&live.clean_up(begun.plus_s(DAY_S)).await), json!({"expired": 1}));
-    assert_eq!(did(&live.clean_up(begun.plus_s(DAY_S + 3 * HOUR_S)).await), json!({"expired": 2}));
+    assert_eq!(
+        did(&live.clean_up(begun.plus_s(DAY_S - 1)).await),
+        json!({})
+    );
+    assert_eq!(
+        did(&live.clean_up(begun.plus_s(DAY_S)).await),
+        json!({"expired": 1})
+    );
+    assert_eq!(
+        did(&live.clean_up(begun.plus_s(DAY_S + 3 * HOUR_S)).await),
+        json!({"expired": 2})
+    );
     for (merchant, path) in open {
         merchant.pass_s(DAY_S);
         let app = live.app(&merchant).await;
         let shown = app.get(&path).await.ok(200);
-        assert_eq!((&shown["state"], &shown["new_card"]["status"]), (&json!("expired"), &json!("removed")));
-        app.post(&format!("{path}/cancel"), Value::Null).await.refused(Code::RequestExpired);
+        assert_eq!(
+            (&shown["state"], &shown["new_card"]["status"]),
+            (&json!("expired"), &json!("removed"))
+        );
+        app.post(&format!("{path}/cancel"), Value::Null)
+            .await
+            .refused(Code::RequestExpired);
         assert_eq!(chain(live, &merchant).await.last().unwrap(), "expired");
         app.request(&live.card()).await;
     }
@@ -128,11 +171,24 @@ pub async fn two_runs_at_once(live: &Live) {
     live.notices(&merchant.phone, 1).await;
     let at = merchant.now().plus_s(31 * DAY_S);
     let runs = futures::future::join_all((0..4).map(|_| live.clean_up(at))).await;
-    let sum = |name: &str| runs.iter().map(|run| run[name].as_u64().unwrap()).sum::<u64>();
-    assert_eq!((sum("completed"), sum("cooldowns_ended"), sum("failed")), (1, 1, 0));
+    let sum = |name: &str| {
+        runs.iter()
+            .map(|run| run[name].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(
+        (sum("completed"), sum("cooldowns_ended"), sum("failed")),
+        (1, 1, 0)
+    );
     live.notices(&merchant.phone, 2).await;
     let events = chain(live, &merchant).await;
-    assert_eq!(events.iter().filter(|kind| *kind == "cooldown_ended").count(), 1);
+    assert_eq!(
+        events
+            .iter()
+            .filter(|kind| *kind == "cooldown_ended")
+            .count(),
+        1
+    );
 }
 
 /// A notice that was never sent is sent by the clean-up; once.
@@ -149,16 +205,25 @@ pub async fn an_unsent_notice_is_sent_again(live: &Live) {
     for (name, value) in [
         ("to_on_file", text(merchant.phone.clone())),
         ("to_reserved", text(merchant.reserved_phone.clone())),
-        ("due_bucket", text(format!("{}#{shard}", due_at.yyyymm_utc()))),
+        (
+            "due_bucket",
+            text(format!("{}#{shard}", due_at.yyyymm_utc())),
+        ),
         ("due_at", AttributeValue::N(due_at.epoch_s().to_string())),
         ("notice", text("released".to_owned())),
     ] {
         live.edit(&merchant.pk(), &sk, name, value).await;
     }
     assert_eq!(did(&live.clean_up(due_at.plus_s(-1)).await), json!({}));
-    assert_eq!(did(&live.clean_up(due_at).await), json!({"notices_rearmed": 1}));
+    assert_eq!(
+        did(&live.clean_up(due_at).await),
+        json!({"notices_rearmed": 1})
+    );
     let again = live.notices(&merchant.phone, 2).await;
-    assert_eq!(again[1], first[0], "a notice that is sent again carries the same freeze code");
+    assert_eq!(
+        again[1], first[0],
+        "a notice that is sent again carries the same freeze code"
+    );
     live.notices(&merchant.reserved_phone, 2).await;
     assert_eq!(did(&live.clean_up(due_at.plus_s(HOUR_S)).await), json!({}));
     let event = live.item(&merchant.pk(), &sk).await;
@@ -189,7 +254,9 @@ async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
         .items()
         .await
         .into_iter()
-        .filter(|item| item["pk"].as_s() == Ok(&merchant.pk()) && item["sk"].as_s().unwrap().starts_with("E#"))
+        .filter(|item| {
+            item["pk"].as_s() == Ok(&merchant.pk()) && item["sk"].as_s().unwrap().starts_with("E#")
+        })
         .collect();
     events.sort_by_key(|item| item["sk"].as_s().unwrap().clone());
     let text = |index: usize, name: &str| {
@@ -198,7 +265,11 @@ async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
     };
     for index in 0..events.len() {
         assert_eq!(text(index, "sk"), format!("E#{:010}", index + 1));
-        let before = if index == 0 { "0".repeat(64) } else { text(index - 1, "hash") };
+        let before = if index == 0 {
+            "0".repeat(64)
+        } else {
+            text(index - 1, "hash")
+        };
         assert_eq!(text(index, "prev_hash"), before);
     }
     (0..events.len()).map(|index| text(index, "kind")).collect()

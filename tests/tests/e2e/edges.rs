@@ -12,12 +12,21 @@ const WITH_BODY: [(&str, &str); 9] = [
     ("/v1/sessions", "account"),
     ("/v1/rebinds", "card_number"),
     ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/cancel", "x"),
-    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity", "document_number"),
+    (
+        "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity",
+        "document_number",
+    ),
     ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity/code", "x"),
-    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity/confirm", "code"),
+    (
+        "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity/confirm",
+        "code",
+    ),
     ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/agreement", "sha256"),
     ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/card-check", "x"),
-    ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/card-check/confirm", "code"),
+    (
+        "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/card-check/confirm",
+        "code",
+    ),
 ];
 
 /// An unknown path or method is a problem document too.
@@ -56,11 +65,26 @@ pub async fn sizes(live: &Live) {
         format!("{{\"{field}\":\"{}\"}}", "1".repeat(bytes - frame))
     };
     for (path, field) in WITH_BODY {
-        let too_large = app.ask("POST", path).key("k").body(of_size(field, 16 * 1024 + 1)).send().await;
+        let too_large = app
+            .ask("POST", path)
+            .key("k")
+            .body(of_size(field, 16 * 1024 + 1))
+            .send()
+            .await;
         too_large.refused(Code::BodyTooLarge);
-        let huge = app.ask("POST", path).key("k").body(of_size(field, 300 * 1024)).send().await;
+        let huge = app
+            .ask("POST", path)
+            .key("k")
+            .body(of_size(field, 300 * 1024))
+            .send()
+            .await;
         huge.refused(Code::BodyTooLarge);
-        let fits = app.ask("POST", path).key("k").body(of_size(field, 16 * 1024)).send().await;
+        let fits = app
+            .ask("POST", path)
+            .key("k")
+            .body(of_size(field, 16 * 1024))
+            .send()
+            .await;
         assert_ne!(fits.status, 413, "{path}");
     }
 }
@@ -89,10 +113,20 @@ pub async fn bodies_that_are_none(live: &Live) {
             "{} {}".to_owned(),
             "\u{feff}{}".to_owned(),
         ] {
-            let reply = app.ask("POST", &route).key("k").body(body.clone()).send().await;
+            let reply = app
+                .ask("POST", &route)
+                .key("k")
+                .body(body.clone())
+                .send()
+                .await;
             reply.refused(Code::RequestMalformed);
         }
-        let no_text = app.ask("POST", &route).key("k").body(vec![b'{', 0xff, 0xfe, b'}']).send().await;
+        let no_text = app
+            .ask("POST", &route)
+            .key("k")
+            .body(vec![b'{', 0xff, 0xfe, b'}'])
+            .send()
+            .await;
         no_text.refused(Code::RequestMalformed);
     }
     assert_eq!(app.get(&path).await.ok(200), before, "nothing was written");
@@ -103,9 +137,12 @@ pub async fn bodies_in_base64(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let body = app.request_body(&live.card()).to_string();
-    let mut ask = app.ask("POST", "/v1/rebinds").key("k").header("content-type", "application/octet-stream");
-    ask = ask.bytes(body);
-    let created = ask.send().await.ok(201);
+    let ask = app.ask("POST", "/v1/rebinds").key("k");
+    let created = ask
+        .bytes("application/octet-stream", body)
+        .send()
+        .await
+        .ok(201);
     assert_eq!(created["state"], "identity_pending");
 }
 
@@ -117,11 +154,17 @@ pub async fn the_environment_survives(live: &Live) {
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
     let doors = ["/v1/sessions", "/v1/cards", path.as_str()].map(str::to_owned);
-    let doors = doors.into_iter().chain([format!("{path}/agreement"), format!("{path}/identity/code")]);
+    let doors = doors
+        .into_iter()
+        .chain([format!("{path}/agreement"), format!("{path}/identity/code")]);
     let deep = "[".repeat(16_000);
     let large = "x".repeat(17 * 1024);
     for door in doors {
-        let method = if door.ends_with("sessions") || door.ends_with("code") { "POST" } else { "GET" };
+        let method = if door.ends_with("sessions") || door.ends_with("code") {
+            "POST"
+        } else {
+            "GET"
+        };
         // One good request, so that there is an environment.
         ok(live, method, &door).await;
         let spawned = spawned();
@@ -133,20 +176,41 @@ pub async fn the_environment_survives(live: &Live) {
             ("", "Host: [::1\r\n", ""),
             ("", "Authorization: Bearer \u{ff}\u{fe}\r\n", ""),
             ("", "Cookie: ;;=;\u{1}\r\n", ""),
-            ("", "X-Forwarded-For: ', (select 1)\r\nX-Forwarded-Port: -1\r\n", ""),
-            ("", "Content-Type: application/json; charset=\u{ff}\r\n", "{}"),
+            (
+                "",
+                "X-Forwarded-For: ', (select 1)\r\nX-Forwarded-Port: -1\r\n",
+                "",
+            ),
+            (
+                "",
+                "Content-Type: application/json; charset=\u{ff}\r\n",
+                "{}",
+            ),
             ("", "Content-Type: application/json\r\n", deep.as_str()),
             ("", "Content-Type: application/json\r\n", large.as_str()),
             ("", "X-Sandbox-Now: 999999999-01-01T00:00:00Z\r\n", ""),
         ] {
             let status = raw(live, method, &format!("{door}{query}"), head, body).await;
-            assert!((400..500).contains(&status), "{method} {door}{query} {head:?}: {status}");
+            assert!(
+                (400..500).contains(&status),
+                "{method} {door}{query} {head:?}: {status}"
+            );
             ok(live, method, &door).await;
         }
-        assert_eq!(self::spawned(), spawned, "{method} {door}: the same process");
+        assert_eq!(
+            self::spawned(),
+            spawned,
+            "{method} {door}: the same process"
+        );
     }
     // Events of a shape that the gateway does not make.
-    for folder in ["login", "cards", "rebind-request", "verification", "agreement"] {
+    for folder in [
+        "login",
+        "cards",
+        "rebind-request",
+        "verification",
+        "agreement",
+    ] {
         let spawned = spawned();
         for event in [
             json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
@@ -166,36 +230,65 @@ pub async fn the_environment_survives(live: &Live) {
     for folder in ["login", "cards", "confirmation-notice", "cooldown-cleanup"] {
         let _ = live.system.invoke(folder, &json!({})).await;
         let spawned = spawned();
-        for event in [json!([]), json!("x"), json!(null), json!({"Records": [{"dynamodb": 1}, null, []]})] {
+        for event in [
+            json!([]),
+            json!("x"),
+            json!(null),
+            json!({"Records": [{"dynamodb": 1}, null, []]}),
+        ] {
             let _ = live.system.invoke(folder, &event).await;
         }
         assert_eq!(self::spawned(), spawned, "{folder}: the same process");
     }
     app.get(&path).await.ok(200);
-    assert!(!log().contains("Runtime exited before returning a response"), "no process has ended in a request");
+    assert!(
+        !log().contains("Runtime exited before returning a response"),
+        "no process has ended in a request"
+    );
 }
 
 /// A request that the door refuses in the usual way.
 async fn ok(live: &Live, method: &str, path: &str) {
     let reply = live.ask(method, path).body("{}").send().await;
-    assert!(matches!(reply.status, 400 | 401), "{method} {path}: {}", reply.status);
+    assert!(
+        matches!(reply.status, 400 | 401),
+        "{method} {path}: {}",
+        reply.status
+    );
 }
 
 /// The status of a request that is written by hand.
 async fn raw(live: &Live, method: &str, path: &str, head: &str, body: &str) -> u16 {
     let url = &live.system.endpoints().api_url;
-    let (authority, prefix) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let host = if head.starts_with("Host:") { "" } else { "Host: localhost\r\n" };
+    let (authority, prefix) = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split_once('/')
+        .unwrap();
+    let host = if head.starts_with("Host:") {
+        ""
+    } else {
+        "Host: localhost\r\n"
+    };
     let mut request = format!("{method} /{prefix}{path} HTTP/1.1\r\n{host}").into_bytes();
     // One byte for each character: a header field is no UTF-8.
     request.extend(head.chars().map(|c| c as u8));
-    request.extend(format!("Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
+    request.extend(
+        format!(
+            "Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes(),
+    );
     let mut stream = TcpStream::connect(authority).await.unwrap();
     stream.write_all(&request).await.unwrap();
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).await.unwrap();
     let reply = String::from_utf8_lossy(&reply).into_owned();
-    let status = reply.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = reply
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     status.unwrap_or_else(|| panic!("no reply to {method} {path} {head:?}"))
 }
 
@@ -210,12 +303,22 @@ fn log() -> String {
 
 /// The answer to a request may be large or odd, the log line is one.
 pub async fn a_problem_can_be_found_in_the_log(live: &Live) {
-    let problem: Value = live.ask("GET", "/v1/cards").send().await.refused(Code::SessionExpired);
+    let problem: Value = live
+        .ask("GET", "/v1/cards")
+        .send()
+        .await
+        .refused(Code::SessionExpired);
     let support_ref = problem["support_ref"].as_str().unwrap();
     let lines: Vec<String> = live.log_lines().await;
-    let found: Vec<&String> = lines.iter().filter(|line| line.contains(support_ref)).collect();
+    let found: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.contains(support_ref))
+        .collect();
     assert_eq!(found.len(), 1);
     let line: Value = serde_json::from_str(found[0]).unwrap();
     assert_eq!(line["problem.code"], "SESSION_EXPIRED");
-    assert_eq!((&line["http.route"], &line["http.status"]), (&json!("GET /v1/cards"), &json!(401)));
+    assert_eq!(
+        (&line["http.route"], &line["http.status"]),
+        (&json!("GET /v1/cards"), &json!(401))
+    );
 }

@@ -27,45 +27,90 @@ pub async fn documents_that_are_none(live: &Live) {
         format!("{}{last}", &number[..17])
     };
     for (changes, code, bad) in [
-        (json!({"document_number": "110105"}), Code::IdFormat, json!([["document_number", "ID_FORMAT"]])),
+        (
+            json!({"document_number": "110105"}),
+            Code::IdFormat,
+            json!([["document_number", "ID_FORMAT"]]),
+        ),
         (
             json!({"document_number": "110105199902300021"}),
             Code::IdFormat,
             json!([["document_number", "ID_FORMAT"]]),
         ),
-        (json!({"document_number": wrong_check}), Code::IdChecksum, json!([["document_number", "ID_CHECKSUM"]])),
-        (json!({"document_expires_on": "2030-02-30"}), Code::IdFormat, json!([["document_expires_on", "ID_FORMAT"]])),
-        (json!({"document_expires_on": "forever"}), Code::IdFormat, json!([["document_expires_on", "ID_FORMAT"]])),
+        (
+            json!({"document_number": wrong_check}),
+            Code::IdChecksum,
+            json!([["document_number", "ID_CHECKSUM"]]),
+        ),
+        (
+            json!({"document_expires_on": "2030-02-30"}),
+            Code::IdFormat,
+            json!([["document_expires_on", "ID_FORMAT"]]),
+        ),
+        (
+            json!({"document_expires_on": "forever"}),
+            Code::IdFormat,
+            json!([["document_expires_on", "ID_FORMAT"]]),
+        ),
         (
             json!({"document_number": wrong_check, "document_expires_on": ""}),
             Code::IdChecksum,
-            json!([["document_number", "ID_CHECKSUM"], ["document_expires_on", "ID_FORMAT"]]),
+            json!([
+                ["document_number", "ID_CHECKSUM"],
+                ["document_expires_on", "ID_FORMAT"]
+            ]),
         ),
     ] {
         let problem = shows(&app, &path, changes).await.refused(code);
         let errors = problem["errors"].as_array().unwrap();
-        let errors: Vec<Value> = errors.iter().map(|error| json!([error["field"], error["code"]])).collect();
+        let errors: Vec<Value> = errors
+            .iter()
+            .map(|error| json!([error["field"], error["code"]]))
+            .collect();
         assert_eq!(json!(errors), bad);
     }
-    let mismatch = shows(&app, &path, json!({"document_number": "11010519491231002X"})).await;
-    assert_eq!(mismatch.refused(Code::IdMismatch)["attempts_left"], 4, "none of those was a try");
+    let mismatch = shows(
+        &app,
+        &path,
+        json!({"document_number": "11010519491231002X"}),
+    )
+    .await;
+    assert_eq!(
+        mismatch.refused(Code::IdMismatch)["attempts_left"],
+        4,
+        "none of those was a try"
+    );
 }
 
 /// A wrong number and a wrong expiry look alike; whether the document has expired is told only when both match.
 pub async fn an_expired_document(live: &Live) {
-    let id_document = json!({"number": tests::system::resident_id(13_000), "expires_on": "2025-12-31"});
-    let merchant = live.merchant_with(json!({"id_document": id_document})).await;
+    let id_document =
+        json!({"number": tests::system::resident_id(13_000), "expires_on": "2025-12-31"});
+    let merchant = live
+        .merchant_with(json!({"id_document": id_document}))
+        .await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
-    let wrong_number = shows(&app, &path, json!({"document_number": "11010519491231002X"})).await;
+    let wrong_number = shows(
+        &app,
+        &path,
+        json!({"document_number": "11010519491231002X"}),
+    )
+    .await;
     let wrong_expiry = shows(&app, &path, json!({"document_expires_on": "long_term"})).await;
-    let seen = |reply: Reply| without(&reply.refused(Code::IdMismatch), &["support_ref", "attempts_left"]);
+    let seen = |reply: Reply| {
+        without(
+            &reply.refused(Code::IdMismatch),
+            &["support_ref", "attempts_left"],
+        )
+    };
     assert_eq!(seen(wrong_number), seen(wrong_expiry));
     let problem = shows(&app, &path, json!({})).await.refused(Code::IdExpired);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     assert_eq!(live.codes_sent(&merchant.phone).await, 0);
     // To the day: it is good on its last one.
-    let last_day = shared::domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
+    let last_day =
+        shared::domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
     merchant.set_clock(last_day);
     shows(&app, &path, json!({})).await.ok(200);
 }
@@ -79,9 +124,15 @@ pub async fn the_same_challenge(live: &Live) {
     merchant.pass_s(30);
     let again = app.show_document(&path).await["challenge"].clone();
     assert_eq!(again["resend_after_s"], 30);
-    assert_eq!(without(&first, &["resend_after_s"]), without(&again, &["resend_after_s"]));
+    assert_eq!(
+        without(&first, &["resend_after_s"]),
+        without(&again, &["resend_after_s"])
+    );
     merchant.pass_s(5 * MINUTE_S - 30);
-    assert_eq!(app.get(&path).await.ok(200)["next_actions"], json!(["identity_code", "cancel"]));
+    assert_eq!(
+        app.get(&path).await.ok(200)["next_actions"],
+        json!(["identity_code", "cancel"])
+    );
     assert_eq!(live.codes_sent(&merchant.phone).await, 1);
     let anew = app.show_document(&path).await["challenge"].clone();
     assert_ne!(anew["expires_at"], first["expires_at"]);
@@ -96,15 +147,26 @@ pub async fn codes_end(live: &Live) {
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let first = live.code(&merchant.phone).await;
-    let confirm = async |code: &str| app.post(&format!("{path}/identity/confirm"), json!({"code": code})).await;
+    let confirm = async |code: &str| {
+        app.post(&format!("{path}/identity/confirm"), json!({"code": code}))
+            .await
+    };
     merchant.pass_s(5 * MINUTE_S);
     let problem = confirm(&first).await.refused(Code::OtpExpired);
-    assert_eq!((&problem["attempts_left"], &problem["next_actions"]), (&json!(5), &json!(["identity_code"])));
-    app.post(&format!("{path}/identity/code"), Value::Null).await.ok(200);
+    assert_eq!(
+        (&problem["attempts_left"], &problem["next_actions"]),
+        (&json!(5), &json!(["identity_code"]))
+    );
+    app.post(&format!("{path}/identity/code"), Value::Null)
+        .await
+        .ok(200);
     let second = live.code(&merchant.phone).await;
     if first != second {
         let problem = confirm(&first).await.refused(Code::OtpWrong);
-        assert_eq!((&problem["attempts_left"], &problem["counts_toward_limit"]), (&json!(4), &json!(true)));
+        assert_eq!(
+            (&problem["attempts_left"], &problem["counts_toward_limit"]),
+            (&json!(4), &json!(true))
+        );
     }
     assert_eq!(confirm(&second).await.ok(200)["state"], "agreement_pending");
 }
@@ -116,29 +178,56 @@ pub async fn wrong_codes_add_up(live: &Live) {
     let card = live.card();
     let path = app.request(&card).await;
     app.show_document(&path).await;
-    let guess = async |code: &str| app.post(&format!("{path}/identity/confirm"), json!({"code": code})).await;
+    let guess = async |code: &str| {
+        app.post(&format!("{path}/identity/confirm"), json!({"code": code}))
+            .await
+    };
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６"] {
         let problem = guess(typed).await.refused(Code::OtpWrong);
-        assert_eq!(problem["errors"], json!([{"field": "code", "code": "OTP_WRONG"}]));
-        assert_eq!((&problem["attempts_left"], &problem["counts_toward_limit"]), (&json!(5), &json!(false)));
+        assert_eq!(
+            problem["errors"],
+            json!([{"field": "code", "code": "OTP_WRONG"}])
+        );
+        assert_eq!(
+            (&problem["attempts_left"], &problem["counts_toward_limit"]),
+            (&json!(5), &json!(false))
+        );
     }
     let code = live.code(&merchant.phone).await;
     for left in [4, 3] {
         let problem = guess(&another(&code)).await.refused(Code::OtpWrong);
-        assert_eq!((&problem["attempts_left"], &problem["counts_toward_limit"]), (&json!(left), &json!(true)));
-        assert_eq!(problem["next_actions"], json!(["identity_confirm", "identity_code", "cancel"]));
+        assert_eq!(
+            (&problem["attempts_left"], &problem["counts_toward_limit"]),
+            (&json!(left), &json!(true))
+        );
+        assert_eq!(
+            problem["next_actions"],
+            json!(["identity_confirm", "identity_code", "cancel"])
+        );
     }
     merchant.pass_s(MINUTE_S);
-    let resent = app.post(&format!("{path}/identity/code"), Value::Null).await.ok(200);
+    let resent = app
+        .post(&format!("{path}/identity/code"), Value::Null)
+        .await
+        .ok(200);
     assert_eq!(resent["challenge"]["attempts_left"], 3);
     let code = live.code(&merchant.phone).await;
     for left in [2, 1] {
-        assert_eq!(guess(&another(&code)).await.refused(Code::OtpWrong)["attempts_left"], left);
+        assert_eq!(
+            guess(&another(&code)).await.refused(Code::OtpWrong)["attempts_left"],
+            left
+        );
     }
     let problem = guess(&another(&code)).await.refused(Code::OtpTooMany);
-    assert_eq!((&problem["attempts_left"], &problem["next_actions"]), (&json!(0), &json!(["new_rebind"])));
+    assert_eq!(
+        (&problem["attempts_left"], &problem["next_actions"]),
+        (&json!(0), &json!(["new_rebind"]))
+    );
     let ended = app.get(&path).await.ok(200);
-    assert_eq!((&ended["state"], &ended["ended_reason"]), (&json!("rejected"), &json!("OTP_TOO_MANY")));
+    assert_eq!(
+        (&ended["state"], &ended["ended_reason"]),
+        (&json!("rejected"), &json!("OTP_TOO_MANY"))
+    );
     guess(&code).await.refused(Code::StepOutOfOrder);
     assert_eq!(
         live.notices(&merchant.phone, 1).await,
@@ -163,17 +252,30 @@ pub async fn parallel_guesses_are_five_tries(live: &Live) {
         async move { app.post(&confirm, json!({"code": typed})).await }
     });
     let replies = futures::future::join_all(guesses).await;
-    let count = |code: &str| replies.iter().filter(|reply| reply.body["code"] == code).count();
+    let count = |code: &str| {
+        replies
+            .iter()
+            .filter(|reply| reply.body["code"] == code)
+            .count()
+    };
     let tried = count("OTP_WRONG") + count("OTP_TOO_MANY");
     let later = count("VERSION_CONFLICT") + count("STEP_OUT_OF_ORDER");
     assert_eq!(tried + later, 10);
     assert!(tried <= 5, "{tried} tries");
     // Whoever found all tries taken may come again; then it is over, whatever was typed.
     merchant.pass_s(10);
-    let last = app.post(&format!("{path}/identity/confirm"), json!({"code": format!("{code:06}")})).await;
+    let last = app
+        .post(
+            &format!("{path}/identity/confirm"),
+            json!({"code": format!("{code:06}")}),
+        )
+        .await;
     assert!(last.status >= 400);
     let ended = app.get(&path).await.ok(200);
-    assert_eq!((&ended["state"], &ended["ended_reason"]), (&json!("rejected"), &json!("OTP_TOO_MANY")));
+    assert_eq!(
+        (&ended["state"], &ended["ended_reason"]),
+        (&json!("rejected"), &json!("OTP_TOO_MANY"))
+    );
 }
 
 /// The right code among wrong ones, at the same moment: it wins.
@@ -190,9 +292,14 @@ pub async fn a_right_code_wins(live: &Live) {
         let app = &app;
         async move { app.post(&path, body).await }
     };
-    let replies =
-        futures::future::join_all([confirm(&wrong), confirm(&wrong), confirm(&code), confirm(&wrong), confirm(&wrong)])
-            .await;
+    let replies = futures::future::join_all([
+        confirm(&wrong),
+        confirm(&wrong),
+        confirm(&code),
+        confirm(&wrong),
+        confirm(&wrong),
+    ])
+    .await;
     assert_eq!(replies[2].clone().ok(200)["state"], "agreement_pending");
     assert_eq!(app.get(&path).await.ok(200)["state"], "agreement_pending");
 }
@@ -209,16 +316,29 @@ pub async fn all_tries_taken(live: &Live) {
         state["st"]["identity_pending"]["try"] = json!({"n": 5, "w": 4, "at": taken_at});
     })
     .await;
-    let confirm = async || app.keyed("once", &format!("{path}/identity/confirm"), json!({"code": code})).await;
+    let confirm = async || {
+        app.keyed(
+            "once",
+            &format!("{path}/identity/confirm"),
+            json!({"code": code}),
+        )
+        .await
+    };
     merchant.pass_s(3);
-    assert_eq!(confirm().await.refused(Code::VersionConflict)["retry_after_s"], 7);
+    assert_eq!(
+        confirm().await.refused(Code::VersionConflict)["retry_after_s"],
+        7
+    );
     merchant.pass_s(6);
     let again = confirm().await;
     assert!(!again.is_replayed(), "a conflict is not kept");
     assert_eq!(again.refused(Code::VersionConflict)["retry_after_s"], 1);
     assert_eq!(app.get(&path).await.ok(200)["state"], "identity_pending");
     merchant.pass_s(1);
-    assert_eq!(confirm().await.refused(Code::OtpTooMany)["attempts_left"], 0);
+    assert_eq!(
+        confirm().await.refused(Code::OtpTooMany)["attempts_left"],
+        0
+    );
     assert_eq!(app.get(&path).await.ok(200)["state"], "rejected");
 }
 
@@ -227,28 +347,44 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
-    let resend = async |app: &App<'_>| app.post(&format!("{path}/identity/code"), Value::Null).await;
+    let resend = async |app: &App<'_>| {
+        app.post(&format!("{path}/identity/code"), Value::Null)
+            .await
+    };
     resend(&app).await.refused(Code::StepOutOfOrder);
     app.show_document(&path).await;
     merchant.pass_s(18);
     let problem = resend(&app).await.refused(Code::OtpSendLimit);
-    assert_eq!((&problem["retry_after_s"], &problem["counts_toward_limit"]), (&json!(42), &json!(false)));
+    assert_eq!(
+        (&problem["retry_after_s"], &problem["counts_toward_limit"]),
+        (&json!(42), &json!(false))
+    );
     merchant.pass_s(42);
     for _ in 0..4 {
         resend(&app).await.ok(200);
         merchant.pass_s(MINUTE_S);
     }
     // Five in the last five minutes.
-    assert_eq!(resend(&app).await.refused(Code::OtpSendLimit)["retry_after_s"], HOUR_S - 5 * MINUTE_S);
+    assert_eq!(
+        resend(&app).await.refused(Code::OtpSendLimit)["retry_after_s"],
+        HOUR_S - 5 * MINUTE_S
+    );
     // Nor by way of a new rebind.
-    app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+    app.post(&format!("{path}/cancel"), Value::Null)
+        .await
+        .ok(200);
     let path = app.request(&live.card()).await;
-    shows(&app, &path, json!({})).await.refused(Code::OtpSendLimit);
+    shows(&app, &path, json!({}))
+        .await
+        .refused(Code::OtpSendLimit);
     assert_eq!(app.get(&path).await.ok(200)["challenge"], Value::Null);
 
     merchant.pass_s(HOUR_S - 5 * MINUTE_S);
     let app = live.app(&merchant).await;
-    let resend = async |app: &App<'_>| app.post(&format!("{path}/identity/code"), Value::Null).await;
+    let resend = async |app: &App<'_>| {
+        app.post(&format!("{path}/identity/code"), Value::Null)
+            .await
+    };
     app.show_document(&path).await;
     for _ in 0..4 {
         merchant.pass_s(MINUTE_S);

@@ -11,9 +11,23 @@
     clippy::print_stdout
 )]
 
+mod agreement;
+mod card_check;
 mod cases;
+mod cleanup;
 mod codes;
+mod edges;
+mod frozen;
 mod happy;
+mod identity;
+mod leaks;
+mod order;
+mod payloads;
+mod replays;
+mod requests;
+mod roles;
+mod see;
+mod sessions;
 
 use std::any::Any;
 use std::cell::RefCell;

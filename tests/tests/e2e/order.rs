@@ -15,19 +15,31 @@ pub async fn from_the_body_to_the_object(live: &Live) {
     let identity = format!("{path}/identity");
     let large = format!("{{\"document_number\":\"{}\"}}", "1".repeat(17 * 1024));
     for token in ["", "mer_x.0.x", app.token.as_str()] {
-        let post = |body: &str| live.ask("POST", &identity).token(token).body(body.to_owned()).send();
+        let post = |body: &str| {
+            live.ask("POST", &identity)
+                .token(token)
+                .body(body.to_owned())
+                .send()
+        };
         post(&large).await.refused(Code::BodyTooLarge);
         post("{").await.refused(Code::RequestMalformed);
         post("{\"colour\":1}").await.refused(Code::RequestMalformed);
     }
     let nowhere = "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity";
-    let dead = live.ask("POST", nowhere).token("mer_x.0.x").key("k").json(&app.document());
+    let dead = live
+        .ask("POST", nowhere)
+        .token("mer_x.0.x")
+        .key("k")
+        .json(&app.document());
     dead.send().await.refused(Code::SessionExpired);
     // Whose object comes before the key: a key that was used with another body changes nothing.
     app.keyed("k", &identity, app.document()).await.ok(200);
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
-    other.keyed("k", &identity, Value::Null).await.refused(Code::NotFound);
+    other
+        .keyed("k", &identity, Value::Null)
+        .await
+        .refused(Code::NotFound);
 }
 
 /// From the frozen account to the limits: ten obstacles, taken away one by one.
@@ -46,37 +58,64 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     .await;
     let until = aws_sdk_dynamodb::types::AttributeValue::N((now + 2 * DAY_S).to_string());
     live.edit(&pk, "Y", "cooldown_until", until).await;
-    live.edit_state(&pk, "Z", |profile| profile["kind"] = json!("company")).await;
+    live.edit_state(&pk, "Z", |profile| profile["kind"] = json!("company"))
+        .await;
     merchant.pass_s(14 * MINUTE_S);
     // A change, so that the session lives on with a login that is too old.
-    live.edit_state(&pk, "Y", |head| drop(head.as_object_mut().unwrap().remove("ice"))).await;
+    live.edit_state(&pk, "Y", |head| {
+        drop(head.as_object_mut().unwrap().remove("ice"))
+    })
+    .await;
     app.show_document(&path).await;
-    live.edit_state(&pk, "Y", |head| head["ice"] = json!(now)).await;
+    live.edit_state(&pk, "Y", |head| head["ice"] = json!(now))
+        .await;
     merchant.pass_s(MINUTE_S);
 
-    let mut body = json!({"card_number": "12", "holder_name": "别人", "reserved_phone": "1", "reason": "?"});
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::AccountFrozen);
+    let mut body =
+        json!({"card_number": "12", "holder_name": "别人", "reserved_phone": "1", "reason": "?"});
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::AccountFrozen);
     assert_eq!(blocked_by(&app).await, "ACCOUNT_FROZEN");
-    live.edit_state(&pk, "Y", |head| drop(head.as_object_mut().unwrap().remove("ice"))).await;
+    live.edit_state(&pk, "Y", |head| {
+        drop(head.as_object_mut().unwrap().remove("ice"))
+    })
+    .await;
 
-    app.post("/v1/rebinds", body).await.refused(Code::StepUpRequired);
+    app.post("/v1/rebinds", body)
+        .await
+        .refused(Code::StepUpRequired);
     assert_eq!(blocked_by(&app).await, "STEP_UP_REQUIRED");
     let app = live.app(&merchant).await;
 
     body = app.request_body("6225750009007770");
     body["holder_name"] = json!("别人");
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::HolderNotMerchant);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::HolderNotMerchant);
     body["holder_name"] = json!(merchant.holder_name);
 
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::EntityNeedsSupport);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::EntityNeedsSupport);
     assert_eq!(blocked_by(&app).await, "ENTITY_NEEDS_SUPPORT");
-    live.edit_state(&pk, "Z", |profile| profile["kind"] = json!("natural_person")).await;
+    live.edit_state(&pk, "Z", |profile| {
+        profile["kind"] = json!("natural_person")
+    })
+    .await;
 
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::QuietPeriod);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::QuietPeriod);
     assert_eq!(blocked_by(&app).await, "QUIET_PERIOD");
-    live.edit_state(&pk, "Y", |head| drop(head.as_object_mut().unwrap().remove("sec"))).await;
+    live.edit_state(&pk, "Y", |head| {
+        drop(head.as_object_mut().unwrap().remove("sec"))
+    })
+    .await;
 
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::RequestInProgress);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::RequestInProgress);
     assert_eq!(blocked_by(&app).await, "REQUEST_IN_PROGRESS");
     merchant.pass_s(DAY_S);
     live.edit_state(&pk, "Y", |head| {
@@ -86,19 +125,28 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     .await;
     let app = live.app(&merchant).await;
 
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::RebindCooldown);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::RebindCooldown);
     assert_eq!(blocked_by(&app).await, "REBIND_COOLDOWN");
     let over = aws_sdk_dynamodb::types::AttributeValue::N((now + DAY_S).to_string());
     live.edit(&pk, "Y", "cooldown_until", over).await;
 
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::CardTypeCredit);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::CardTypeCredit);
     body["card_number"] = json!(merchant.active_card);
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::CardSameAsCurrent);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::CardSameAsCurrent);
     body["card_number"] = json!(live.card());
 
-    app.post("/v1/rebinds", body.clone()).await.refused(Code::DailyRequestLimit);
+    app.post("/v1/rebinds", body.clone())
+        .await
+        .refused(Code::DailyRequestLimit);
     assert_eq!(blocked_by(&app).await, "DAILY_REQUEST_LIMIT");
-    live.edit_state(&pk, "Y", |head| head["req"] = json!([])).await;
+    live.edit_state(&pk, "Y", |head| head["req"] = json!([]))
+        .await;
 
     assert_eq!(app.get("/v1/cards").await.ok(200)["can_rebind"], true);
     app.post("/v1/rebinds", body).await.ok(201);
@@ -108,16 +156,30 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
 pub async fn of_a_step(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    let path = rebind_path(&app.post("/v1/rebinds", app.request_body(&live.card())).await.ok(201));
+    let path = rebind_path(
+        &app.post("/v1/rebinds", app.request_body(&live.card()))
+            .await
+            .ok(201),
+    );
     let nonsense = json!({"document_number": "1", "document_expires_on": "?"});
-    app.post(&format!("{path}/identity"), nonsense.clone()).await.refused(Code::IdFormat);
-    app.post(&format!("{path}/identity/confirm"), json!({"code": "x"})).await.refused(Code::StepOutOfOrder);
+    app.post(&format!("{path}/identity"), nonsense.clone())
+        .await
+        .refused(Code::IdFormat);
+    app.post(&format!("{path}/identity/confirm"), json!({"code": "x"}))
+        .await
+        .refused(Code::StepOutOfOrder);
     app.identify(&path).await;
-    app.post(&format!("{path}/identity"), nonsense.clone()).await.refused(Code::StepOutOfOrder);
+    app.post(&format!("{path}/identity"), nonsense.clone())
+        .await
+        .refused(Code::StepOutOfOrder);
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
-    app.post(&format!("{path}/identity"), nonsense).await.refused(Code::RequestExpired);
-    app.post(&format!("{path}/agreement"), json!({})).await.refused(Code::RequestExpired);
+    app.post(&format!("{path}/identity"), nonsense)
+        .await
+        .refused(Code::RequestExpired);
+    app.post(&format!("{path}/agreement"), json!({}))
+        .await
+        .refused(Code::RequestExpired);
 }
 
 async fn blocked_by(app: &tests::system::App<'_>) -> Value {

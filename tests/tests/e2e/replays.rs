@@ -59,15 +59,28 @@ pub async fn another_body(live: &Live) {
     let created = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
     let mut other = body.clone();
     other["reason"] = json!("lost");
-    app.keyed("k", "/v1/rebinds", other).await.refused(Code::IdempotencyMismatch);
+    app.keyed("k", "/v1/rebinds", other)
+        .await
+        .refused(Code::IdempotencyMismatch);
     // A body that would be refused for itself is the wrong body first.
-    app.keyed("k", "/v1/rebinds", json!({"card_number": "1"})).await.refused(Code::IdempotencyMismatch);
-    let spelled = serde_json::to_string_pretty(&body).unwrap().replace("测", "\\u6d4b");
-    let again = app.ask("POST", "/v1/rebinds").key("k").body(spelled).send().await;
+    app.keyed("k", "/v1/rebinds", json!({"card_number": "1"}))
+        .await
+        .refused(Code::IdempotencyMismatch);
+    let spelled = serde_json::to_string_pretty(&body)
+        .unwrap()
+        .replace("测", "\\u6d4b");
+    let again = app
+        .ask("POST", "/v1/rebinds")
+        .key("k")
+        .body(spelled)
+        .send()
+        .await;
     assert!(again.is_replayed());
     assert_eq!(again.ok(201), created);
     let path = rebind_path(&created);
-    app.keyed("i", &format!("{path}/identity"), app.document()).await.ok(200);
+    app.keyed("i", &format!("{path}/identity"), app.document())
+        .await
+        .ok(200);
     let mut wrong = app.document();
     wrong["document_expires_on"] = json!("2030-01-01");
     let mismatch = app.keyed("i", &format!("{path}/identity"), wrong).await;
@@ -78,19 +91,38 @@ pub async fn another_body(live: &Live) {
 pub async fn the_scope_of_a_key(live: &Live) {
     let (one, two) = (live.merchant().await, live.merchant().await);
     let (a, b) = (live.app(&one).await, live.app(&two).await);
-    let first = a.keyed("same", "/v1/rebinds", a.request_body(&live.card())).await.ok(201);
-    let reply = b.keyed("same", "/v1/rebinds", b.request_body(&live.card())).await;
+    let first = a
+        .keyed("same", "/v1/rebinds", a.request_body(&live.card()))
+        .await
+        .ok(201);
+    let reply = b
+        .keyed("same", "/v1/rebinds", b.request_body(&live.card()))
+        .await;
     assert!(!reply.is_replayed());
     let second = reply.ok(201);
     assert_ne!(first["rebind_id"], second["rebind_id"]);
-    a.keyed("same", &format!("{}/identity", rebind_path(&first)), a.document()).await.ok(200);
+    a.keyed(
+        "same",
+        &format!("{}/identity", rebind_path(&first)),
+        a.document(),
+    )
+    .await
+    .ok(200);
     // Another device of the merchant repeats the merchant's request.
     let device = live.app_on(&one, "another device").await;
-    let again = device.keyed("same", &format!("{}/identity", rebind_path(&first)), a.document()).await;
+    let again = device
+        .keyed(
+            "same",
+            &format!("{}/identity", rebind_path(&first)),
+            a.document(),
+        )
+        .await;
     assert!(again.is_replayed());
     // Somebody else's rebind is not there, whatever the key.
     let foreign = format!("{}/identity", rebind_path(&first));
-    b.keyed("same", &foreign, a.document()).await.refused(Code::NotFound);
+    b.keyed("same", &foreign, a.document())
+        .await
+        .refused(Code::NotFound);
 }
 
 /// A day; then the key is new again.
@@ -116,8 +148,12 @@ pub async fn refusals(live: &Live) {
     let app = live.app(&merchant).await;
     let mut body = app.request_body(&live.card());
     body["holder_name"] = json!("别人");
-    app.keyed("k", "/v1/rebinds", body).await.refused(Code::HolderNotMerchant);
-    let created = app.keyed("k", "/v1/rebinds", app.request_body(&live.card())).await;
+    app.keyed("k", "/v1/rebinds", body)
+        .await
+        .refused(Code::HolderNotMerchant);
+    let created = app
+        .keyed("k", "/v1/rebinds", app.request_body(&live.card()))
+        .await;
     assert!(!created.is_replayed());
     let path = rebind_path(&created.ok(201));
 
@@ -127,20 +163,30 @@ pub async fn refusals(live: &Live) {
     for replayed in [false, true, true] {
         let reply = app.keyed("w", &identity, wrong.clone()).await;
         assert_eq!(reply.is_replayed(), replayed);
-        assert_eq!(reply.refused(Code::IdMismatch)["attempts_left"], 4, "counted once");
+        assert_eq!(
+            reply.refused(Code::IdMismatch)["attempts_left"],
+            4,
+            "counted once"
+        );
     }
-    app.keyed("w", &identity, app.document()).await.refused(Code::IdempotencyMismatch);
+    app.keyed("w", &identity, app.document())
+        .await
+        .refused(Code::IdempotencyMismatch);
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
     let confirm = format!("{path}/identity/confirm");
     for replayed in [false, true, true] {
-        let reply = app.keyed("g", &confirm, json!({"code": another(&code)})).await;
+        let reply = app
+            .keyed("g", &confirm, json!({"code": another(&code)}))
+            .await;
         assert_eq!(reply.is_replayed(), replayed);
         assert_eq!(reply.refused(Code::OtpWrong)["attempts_left"], 4, "one try");
     }
     // A limit is not kept: the same request is a request again when the time has come.
     let resend = format!("{path}/identity/code");
-    app.keyed("r", &resend, Value::Null).await.refused(Code::OtpSendLimit);
+    app.keyed("r", &resend, Value::Null)
+        .await
+        .refused(Code::OtpSendLimit);
     merchant.pass_s(60);
     let reply = app.keyed("r", &resend, Value::Null).await;
     assert!(!reply.is_replayed());
@@ -153,11 +199,16 @@ pub async fn a_rejection_is_repeated(live: &Live) {
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("invalid")).await;
     let check = format!("{path}/card-check");
-    let first = app.keyed("k", &check, Value::Null).await.refused(Code::CardInvalid);
+    let first = app
+        .keyed("k", &check, Value::Null)
+        .await
+        .refused(Code::CardInvalid);
     let again = app.keyed("k", &check, Value::Null).await;
     assert!(again.is_replayed());
     assert_eq!(again.refused(Code::CardInvalid), first);
-    app.keyed("l", &check, Value::Null).await.refused(Code::StepOutOfOrder);
+    app.keyed("l", &check, Value::Null)
+        .await
+        .refused(Code::StepOutOfOrder);
 }
 
 /// Where it is needed, and what it may be.
@@ -170,12 +221,22 @@ pub async fn keys_that_are_none(live: &Live) {
     let longest = "k".repeat(255);
     let too_long = "k".repeat(256);
     for key in ["", too_long.as_str(), "schlüssel"] {
-        app.keyed(key, "/v1/rebinds", body.clone()).await.refused(Code::RequestMalformed);
+        app.keyed(key, "/v1/rebinds", body.clone())
+            .await
+            .refused(Code::RequestMalformed);
     }
     let path = rebind_path(&app.keyed(&longest, "/v1/rebinds", body).await.ok(201));
     // Optional where nothing new is made; ignored where nothing is changed, and on sessions.
-    app.ask("POST", &format!("{path}/identity")).json(&app.document()).send().await.ok(200);
+    app.ask("POST", &format!("{path}/identity"))
+        .json(&app.document())
+        .send()
+        .await
+        .ok(200);
     app.ask("GET", &path).key(&too_long).send().await.ok(200);
-    let gone = app.ask("DELETE", "/v1/sessions/current").key(&too_long).send().await;
+    let gone = app
+        .ask("DELETE", "/v1/sessions/current")
+        .key(&too_long)
+        .send()
+        .await;
     gone.ok(204);
 }

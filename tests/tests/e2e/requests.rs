@@ -10,7 +10,15 @@ use crate::see::rebind_path;
 /// The bad fields that a problem names, in its order.
 fn bad_fields(problem: &Value) -> Vec<(&str, &str)> {
     let errors = problem["errors"].as_array().unwrap();
-    errors.iter().map(|error| (error["field"].as_str().unwrap(), error["code"].as_str().unwrap())).collect()
+    errors
+        .iter()
+        .map(|error| {
+            (
+                error["field"].as_str().unwrap(),
+                error["code"].as_str().unwrap(),
+            )
+        })
+        .collect()
 }
 
 /// A request with some members changed.
@@ -39,11 +47,18 @@ pub async fn every_bad_field_at_once(live: &Live) {
             ("reason", "REQUEST_MALFORMED"),
         ]
     );
-    let nothing = app.post("/v1/rebinds", json!({})).await.refused(Code::CardFormat);
+    let nothing = app
+        .post("/v1/rebinds", json!({}))
+        .await
+        .refused(Code::CardFormat);
     assert_eq!(bad_fields(&nothing).len(), 4);
 
     let mut one_wrong = live.card().into_bytes();
-    one_wrong[9] = if one_wrong[9] == b'9' { b'0' } else { one_wrong[9] + 1 };
+    one_wrong[9] = if one_wrong[9] == b'9' {
+        b'0'
+    } else {
+        one_wrong[9] + 1
+    };
     let luhn = String::from_utf8(one_wrong).unwrap();
     for (field, value, code) in [
         ("card_number", "6222-0200-0000-8000-010", Code::CardFormat),
@@ -70,7 +85,9 @@ pub async fn cards_that_cannot_be_bound(live: &Live) {
         ("6217730009007781", Code::CardLuhn),
         (active.as_str(), Code::CardSameAsCurrent),
     ] {
-        let problem = asks_with(&app, json!({"card_number": number})).await.refused(code);
+        let problem = asks_with(&app, json!({"card_number": number}))
+            .await
+            .refused(code);
         assert_eq!(bad_fields(&problem), [("card_number", code.as_str())]);
     }
 }
@@ -79,23 +96,36 @@ pub async fn cards_that_cannot_be_bound(live: &Live) {
 pub async fn a_company(live: &Live) {
     let merchant = live.merchant_with(json!({"entity_type": "company"})).await;
     let app = live.app(&merchant).await;
-    let problem = asks_with(&app, json!({})).await.refused(Code::EntityNeedsSupport);
+    let problem = asks_with(&app, json!({}))
+        .await
+        .refused(Code::EntityNeedsSupport);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     let cards = app.get("/v1/cards").await.ok(200);
-    assert_eq!((&cards["can_rebind"], &cards["blocked_by"]), (&json!(false), &json!("ENTITY_NEEDS_SUPPORT")));
+    assert_eq!(
+        (&cards["can_rebind"], &cards["blocked_by"]),
+        (&json!(false), &json!("ENTITY_NEEDS_SUPPORT"))
+    );
 }
 
 /// A day after phone, password or name were changed.
 pub async fn the_quiet_period(live: &Live) {
-    let merchant = live.merchant_with(json!({"security_changed_hours_ago": 3})).await;
+    let merchant = live
+        .merchant_with(json!({"security_changed_hours_ago": 3}))
+        .await;
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({})).await.refused(Code::QuietPeriod);
     let wait_s = problem["retry_after_s"].as_i64().unwrap();
     assert!((20 * HOUR_S..=21 * HOUR_S).contains(&wait_s), "{wait_s}");
-    assert_eq!(app.get("/v1/cards").await.ok(200)["blocked_by"], "QUIET_PERIOD");
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200)["blocked_by"],
+        "QUIET_PERIOD"
+    );
     merchant.pass_s(wait_s - 1);
     let app = live.app(&merchant).await;
-    assert_eq!(asks_with(&app, json!({})).await.refused(Code::QuietPeriod)["retry_after_s"], 1);
+    assert_eq!(
+        asks_with(&app, json!({})).await.refused(Code::QuietPeriod)["retry_after_s"],
+        1
+    );
     merchant.pass_s(1);
     asks_with(&app, json!({})).await.ok(201);
 }
@@ -104,13 +134,18 @@ pub async fn the_quiet_period(live: &Live) {
 pub async fn the_cooldown(live: &Live) {
     let merchant = live.merchant_with(json!({"last_rebind_days_ago": 5})).await;
     let app = live.app(&merchant).await;
-    let problem = asks_with(&app, json!({})).await.refused(Code::RebindCooldown);
+    let problem = asks_with(&app, json!({}))
+        .await
+        .refused(Code::RebindCooldown);
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(cards["cooldown_until"], problem["cooldown_until"]);
     assert_eq!(cards["hold"], Value::Null);
     merchant.pass_s(problem["retry_after_s"].as_i64().unwrap());
     let app = live.app(&merchant).await;
-    assert_eq!(app.get("/v1/cards").await.ok(200).get("cooldown_until"), None);
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200).get("cooldown_until"),
+        None
+    );
     asks_with(&app, json!({})).await.ok(201);
 }
 
@@ -119,25 +154,50 @@ pub async fn one_open_rebind(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
-    let problem = asks_with(&app, json!({})).await.refused(Code::RequestInProgress);
+    let problem = asks_with(&app, json!({}))
+        .await
+        .refused(Code::RequestInProgress);
     assert_eq!(problem["next_actions"], json!(["identity", "cancel"]));
     merchant.pass_s(DAY_S - 1);
     let app = live.app(&merchant).await;
-    asks_with(&app, json!({})).await.refused(Code::RequestInProgress);
+    asks_with(&app, json!({}))
+        .await
+        .refused(Code::RequestInProgress);
     merchant.pass_s(1);
     let shown = app.get(&path).await.ok(200);
-    assert_eq!((&shown["state"], &shown["next_actions"]), (&json!("expired"), &json!(["new_rebind"])));
-    let step = app.post(&format!("{path}/identity"), app.document()).await.refused(Code::RequestExpired);
+    assert_eq!(
+        (&shown["state"], &shown["next_actions"]),
+        (&json!("expired"), &json!(["new_rebind"]))
+    );
+    let step = app
+        .post(&format!("{path}/identity"), app.document())
+        .await
+        .refused(Code::RequestExpired);
     assert_eq!(step["next_actions"], json!(["new_rebind"]));
-    for (method, step) in [("POST", "cancel"), ("POST", "identity/code"), ("POST", "card-check"), ("GET", "agreement")] {
-        app.ask(method, &format!("{path}/{step}")).send().await.refused(Code::RequestExpired);
+    for (method, step) in [
+        ("POST", "cancel"),
+        ("POST", "identity/code"),
+        ("POST", "card-check"),
+        ("GET", "agreement"),
+    ] {
+        app.ask(method, &format!("{path}/{step}"))
+            .send()
+            .await
+            .refused(Code::RequestExpired);
     }
-    assert_eq!(app.get("/v1/cards").await.ok(200)["open_rebind"], Value::Null);
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200)["open_rebind"],
+        Value::Null
+    );
     let second = app.request(&live.card()).await;
     // Replaced: expired it stays, by a clock that is behind too.
     merchant.pass_s(-HOUR_S);
-    app.post(&format!("{path}/identity"), app.document()).await.refused(Code::RequestExpired);
-    app.post(&format!("{second}/cancel"), Value::Null).await.ok(200);
+    app.post(&format!("{path}/identity"), app.document())
+        .await
+        .refused(Code::RequestExpired);
+    app.post(&format!("{second}/cancel"), Value::Null)
+        .await
+        .ok(200);
 }
 
 /// Two devices, one moment: one rebind.
@@ -150,14 +210,23 @@ pub async fn two_requests_at_once_make_one_rebind(live: &Live) {
         ask.json(&app.request_body(&card)).send()
     };
     let replies = futures::future::join_all([ask("a"), ask("b"), ask("c"), ask("d")]).await;
-    let (made, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 201);
+    let (made, refused): (Vec<_>, Vec<_>) =
+        replies.into_iter().partition(|reply| reply.status == 201);
     assert_eq!((made.len(), refused.len()), (1, 3));
     for reply in refused {
         let code = reply.body["code"].as_str().unwrap().to_owned();
-        assert!(["REQUEST_IN_PROGRESS", "VERSION_CONFLICT"].contains(&code.as_str()), "{code}");
+        assert!(
+            ["REQUEST_IN_PROGRESS", "VERSION_CONFLICT"].contains(&code.as_str()),
+            "{code}"
+        );
     }
     // The same request four times at once is one request.
-    app.post(&format!("{}/cancel", rebind_path(&made[0].body)), Value::Null).await.ok(200);
+    app.post(
+        &format!("{}/cancel", rebind_path(&made[0].body)),
+        Value::Null,
+    )
+    .await
+    .ok(200);
     let replies = futures::future::join_all([ask("e"), ask("e"), ask("e"), ask("e")]).await;
     let replayed = replies.iter().filter(|reply| reply.is_replayed()).count();
     let bodies: Vec<Value> = replies.into_iter().map(|reply| reply.ok(201)).collect();
@@ -171,14 +240,20 @@ pub async fn limits_of_a_day(live: &Live) {
     let app = live.app(&merchant).await;
     for _ in 0..3 {
         let path = app.request(&live.card()).await;
-        app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+        app.post(&format!("{path}/cancel"), Value::Null)
+            .await
+            .ok(200);
     }
-    let wrong = json!({"document_number": "11010519491231002X", "document_expires_on": "long_term"});
+    let wrong =
+        json!({"document_number": "11010519491231002X", "document_expires_on": "long_term"});
     let mut left = Vec::new();
     for _ in 0..5 {
         let path = app.request(&live.card()).await;
         loop {
-            let problem = app.post(&format!("{path}/identity"), wrong.clone()).await.refused(Code::IdMismatch);
+            let problem = app
+                .post(&format!("{path}/identity"), wrong.clone())
+                .await
+                .refused(Code::IdMismatch);
             left.push(problem["attempts_left"].as_u64().unwrap());
             if problem["next_actions"] == json!(["new_rebind"]) {
                 break;
@@ -186,18 +261,33 @@ pub async fn limits_of_a_day(live: &Live) {
             assert_eq!(problem["next_actions"], json!(["identity", "cancel"]));
         }
         let ended = app.get(&path).await.ok(200);
-        assert_eq!((&ended["state"], &ended["ended_reason"]), (&json!("rejected"), &json!("ID_MISMATCH")));
+        assert_eq!(
+            (&ended["state"], &ended["ended_reason"]),
+            (&json!("rejected"), &json!("ID_MISMATCH"))
+        );
         assert_eq!(ended["new_card"]["status"], "removed");
-        app.post(&format!("{path}/identity"), app.document()).await.refused(Code::StepOutOfOrder);
+        app.post(&format!("{path}/identity"), app.document())
+            .await
+            .refused(Code::StepOutOfOrder);
     }
     // Five for each rebind, ten a day; after those not even the right document is compared.
     assert_eq!(left, [4, 3, 2, 1, 0, 4, 3, 2, 1, 0, 0, 0, 0]);
-    let problem = asks_with(&app, json!({})).await.refused(Code::DailyRequestLimit);
-    assert_eq!((&problem["retry_after_s"], &problem["counts_toward_limit"]), (&json!(DAY_S), &json!(false)));
-    assert_eq!(app.get("/v1/cards").await.ok(200)["blocked_by"], "DAILY_REQUEST_LIMIT");
+    let problem = asks_with(&app, json!({}))
+        .await
+        .refused(Code::DailyRequestLimit);
+    assert_eq!(
+        (&problem["retry_after_s"], &problem["counts_toward_limit"]),
+        (&json!(DAY_S), &json!(false))
+    );
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200)["blocked_by"],
+        "DAILY_REQUEST_LIMIT"
+    );
     merchant.pass_s(DAY_S - 1);
     let app = live.app(&merchant).await;
-    asks_with(&app, json!({})).await.refused(Code::DailyRequestLimit);
+    asks_with(&app, json!({}))
+        .await
+        .refused(Code::DailyRequestLimit);
     merchant.pass_s(1);
     let path = app.request(&live.card()).await;
     app.identify(&path).await;
@@ -220,8 +310,14 @@ pub async fn giving_up(live: &Live) {
             app.check_card(&path).await.ok(200);
         }
         let gone = cancel(&path).await.ok(200);
-        assert_eq!((&gone["state"], &gone["challenge"]), (&json!("cancelled"), &Value::Null));
-        assert_eq!((&gone["next_actions"], &gone["new_card"]["status"]), (&json!(["new_rebind"]), &json!("removed")));
+        assert_eq!(
+            (&gone["state"], &gone["challenge"]),
+            (&json!("cancelled"), &Value::Null)
+        );
+        assert_eq!(
+            (&gone["next_actions"], &gone["new_card"]["status"]),
+            (&json!(["new_rebind"]), &json!("removed"))
+        );
         assert_eq!(gone.get("ended_reason"), None);
         let problem = cancel(&path).await.refused(Code::StepOutOfOrder);
         assert_eq!(problem["next_actions"], json!(["new_rebind"]));
@@ -229,7 +325,9 @@ pub async fn giving_up(live: &Live) {
     }
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
-    app.post(&format!("{path}/cancel"), Value::Null).await.refused(Code::StepOutOfOrder);
+    app.post(&format!("{path}/cancel"), Value::Null)
+        .await
+        .refused(Code::StepOutOfOrder);
     assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
 }
 
@@ -240,7 +338,9 @@ pub async fn pages(live: &Live) {
     let mut made = Vec::new();
     for _ in 0..21 {
         let path = app.request(&live.card()).await;
-        app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+        app.post(&format!("{path}/cancel"), Value::Null)
+            .await
+            .ok(200);
         made.insert(0, path);
     }
     let page = |cursor: &str| app.ask("GET", &format!("/v1/rebinds{cursor}")).send();
@@ -248,8 +348,18 @@ pub async fn pages(live: &Live) {
     let cursor = first["next_cursor"].as_str().unwrap();
     let last = page(&format!("?cursor={cursor}")).await.ok(200);
     assert_eq!(last["next_cursor"], Value::Null);
-    let paths = |page: &Value| page["items"].as_array().unwrap().iter().map(rebind_path).collect::<Vec<_>>();
-    assert_eq!((paths(&first), paths(&last)), (made[..20].to_vec(), made[20..].to_vec()));
+    let paths = |page: &Value| {
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(rebind_path)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (paths(&first), paths(&last)),
+        (made[..20].to_vec(), made[20..].to_vec())
+    );
     for nonsense in ["?cursor=", "?cursor=x", "?cursor=-1", "?cursor=ffffffffff"] {
         page(nonsense).await.refused(Code::RequestMalformed);
     }
@@ -267,15 +377,32 @@ pub async fn what_is_not_yours_is_not_there(live: &Live) {
     let other = live.app(&stranger).await;
     other.request(&live.card()).await;
     let number_of_theirs = path.replace("rbd_000001", "rbd_000002");
-    for path in [path.as_str(), number_of_theirs.as_str(), "/v1/rebinds/x", "/v1/rebinds/rbd_%2F..%2F1"] {
+    for path in [
+        path.as_str(),
+        number_of_theirs.as_str(),
+        "/v1/rebinds/x",
+        "/v1/rebinds/rbd_%2F..%2F1",
+    ] {
         other.get(path).await.refused(Code::NotFound);
         for step in [
-            "cancel", "identity", "identity/code", "identity/confirm", "agreement", "card-check", "card-check/code",
+            "cancel",
+            "identity",
+            "identity/code",
+            "identity/confirm",
+            "agreement",
+            "card-check",
+            "card-check/code",
             "card-check/confirm",
         ] {
-            other.post(&format!("{path}/{step}"), Value::Null).await.refused(Code::NotFound);
+            other
+                .post(&format!("{path}/{step}"), Value::Null)
+                .await
+                .refused(Code::NotFound);
         }
-        other.get(&format!("{path}/agreement")).await.refused(Code::NotFound);
+        other
+            .get(&format!("{path}/agreement"))
+            .await
+            .refused(Code::NotFound);
     }
     assert_eq!(mine.get(&path).await.ok(200), before);
 }

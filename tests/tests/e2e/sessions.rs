@@ -9,7 +9,12 @@ use tests::system::{App, Live, Merchant};
 use crate::see::without;
 
 /// One try to log in with a password.
-async fn try_password(live: &Live, merchant: &Merchant, device: &str, password: &str) -> tests::system::Reply {
+async fn try_password(
+    live: &Live,
+    merchant: &Merchant,
+    device: &str,
+    password: &str,
+) -> tests::system::Reply {
     let mut body = live.credentials(merchant, device);
     body["password"] = json!(password);
     live.log_in(merchant.now(), &body).await
@@ -25,7 +30,10 @@ pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &Live) {
     nobody.account = "nobody@example.com".to_owned();
     let unknown = try_password(live, &nobody, "a device", "not this one").await;
     let unknown = unknown.refused(Code::AuthBadCredentials);
-    assert_eq!(without(&wrong, &["support_ref"]), without(&unknown, &["support_ref"]));
+    assert_eq!(
+        without(&wrong, &["support_ref"]),
+        without(&unknown, &["support_ref"])
+    );
 }
 
 /// From the fourth failure in a row a device waits, twice as long each time; a right password ends it.
@@ -39,9 +47,14 @@ pub async fn guessing_is_slowed_down(live: &Live) {
             // Not even the right password is compared before the time is over, and that counts for nothing.
             for _ in 0..2 {
                 let early = try_password(live, &merchant, "known", &merchant.password).await;
-                assert_eq!(early.refused(Code::AuthThrottled)["counts_toward_limit"], false);
+                assert_eq!(
+                    early.refused(Code::AuthThrottled)["counts_toward_limit"],
+                    false
+                );
             }
-            let wait_s = reply.refused(Code::AuthThrottled)["retry_after_s"].as_i64().unwrap();
+            let wait_s = reply.refused(Code::AuthThrottled)["retry_after_s"]
+                .as_i64()
+                .unwrap();
             merchant.pass_s(wait_s - 1);
             let early = try_password(live, &merchant, "known", "wrong").await;
             assert_eq!(early.refused(Code::AuthThrottled)["retry_after_s"], 1);
@@ -54,7 +67,9 @@ pub async fn guessing_is_slowed_down(live: &Live) {
     assert_eq!(waits, [2, 4], "after the fourth and the fifth failure");
     merchant.pass_s(8);
     live.app_on(&merchant, "known").await;
-    try_password(live, &merchant, "known", "wrong").await.refused(Code::AuthBadCredentials);
+    try_password(live, &merchant, "known", "wrong")
+        .await
+        .refused(Code::AuthBadCredentials);
     live.app_on(&merchant, "known").await;
 }
 
@@ -64,7 +79,9 @@ pub async fn twenty_failures_a_day(live: &Live) {
     live.app_on(&merchant, "known").await;
     for _ in 0..20 {
         merchant.pass_s(15 * MINUTE_S);
-        try_password(live, &merchant, "known", "wrong").await.refused(Code::AuthBadCredentials);
+        try_password(live, &merchant, "known", "wrong")
+            .await
+            .refused(Code::AuthBadCredentials);
     }
     merchant.pass_s(15 * MINUTE_S);
     let problem = try_password(live, &merchant, "known", &merchant.password).await;
@@ -80,19 +97,31 @@ pub async fn nobody_is_locked_out(live: &Live) {
     live.app_on(&merchant, "known").await;
     for guess in 0..4 {
         let device = format!("made up {guess}");
-        try_password(live, &merchant, &device, "wrong").await.refused(Code::AuthBadCredentials);
+        try_password(live, &merchant, &device, "wrong")
+            .await
+            .refused(Code::AuthBadCredentials);
     }
-    try_password(live, &merchant, "made up", "wrong").await.refused(Code::AuthThrottled);
-    try_password(live, &merchant, "new", &merchant.password).await.refused(Code::AuthThrottled);
+    try_password(live, &merchant, "made up", "wrong")
+        .await
+        .refused(Code::AuthThrottled);
+    try_password(live, &merchant, "new", &merchant.password)
+        .await
+        .refused(Code::AuthThrottled);
     live.app_on(&merchant, "known").await;
 }
 
 /// What is missing in a login is named, all at once.
 pub async fn logins_that_are_none(live: &Live) {
     let sessions = |body: Value| live.ask("POST", "/v1/sessions").json(&body).send();
-    let problem = sessions(json!({"account": "a"})).await.refused(Code::RequestMalformed);
-    let fields: Vec<_> =
-        problem["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    let problem = sessions(json!({"account": "a"}))
+        .await
+        .refused(Code::RequestMalformed);
+    let fields: Vec<_> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["field"].as_str().unwrap())
+        .collect();
     assert_eq!(fields, ["password", "device_id"]);
     for body in [
         json!({}),
@@ -111,15 +140,26 @@ const DOORS: [(&str, &str); 5] = [
     ("GET", "/v1/cards"),
     ("GET", "/v1/rebinds"),
     ("GET", "/v1/rebinds/rbd_0000010000000000000000/agreement"),
-    ("POST", "/v1/rebinds/rbd_0000010000000000000000/identity/code"),
+    (
+        "POST",
+        "/v1/rebinds/rbd_0000010000000000000000/identity/code",
+    ),
     ("DELETE", "/v1/sessions/current"),
 ];
 
 /// Every door refuses a token.
 async fn is_dead(live: &Live, merchant: &Merchant, token: &str) {
     for (method, path) in DOORS {
-        let refused = live.ask(method, path).token(token).at(merchant.now()).send().await;
-        assert_eq!(refused.refused(Code::SessionExpired)["next_actions"], json!(["login"]));
+        let refused = live
+            .ask(method, path)
+            .token(token)
+            .at(merchant.now())
+            .send()
+            .await;
+        assert_eq!(
+            refused.refused(Code::SessionExpired)["next_actions"],
+            json!(["login"])
+        );
     }
 }
 
@@ -132,12 +172,24 @@ pub async fn tokens_that_are_none(live: &Live) {
     guessed.replace_range(..1, if secret.starts_with('A') { "B" } else { "A" });
     let other = live.merchant().await;
     let foreign = app.token.replacen(&merchant.id, &other.id, 1);
-    for token in ["", "x", start, &format!("{start}.{guessed}"), &foreign, &format!("{}.x", app.token)] {
+    for token in [
+        "",
+        "x",
+        start,
+        &format!("{start}.{guessed}"),
+        &foreign,
+        &format!("{}.x", app.token),
+    ] {
         is_dead(live, &merchant, token).await;
     }
     for (method, path) in DOORS {
-        live.ask(method, path).send().await.refused(Code::SessionExpired);
-        let basic = live.ask(method, path).header("authorization", "Basic bWU6bWU=");
+        live.ask(method, path)
+            .send()
+            .await
+            .refused(Code::SessionExpired);
+        let basic = live
+            .ask(method, path)
+            .header("authorization", "Basic bWU6bWU=");
         basic.send().await.refused(Code::SessionExpired);
     }
     app.get("/v1/cards").await.ok(200);
@@ -152,7 +204,9 @@ pub async fn logout(live: &Live) {
     let gone = app.ask("DELETE", "/v1/sessions/current").send().await;
     assert_eq!(gone.ok(204), Value::Null);
     is_dead(live, &merchant, &app.token).await;
-    app.post(&format!("{path}/cancel"), Value::Null).await.refused(Code::SessionExpired);
+    app.post(&format!("{path}/cancel"), Value::Null)
+        .await
+        .refused(Code::SessionExpired);
     assert_eq!(other.get(&path).await.ok(200)["state"], "identity_pending");
 }
 
@@ -192,13 +246,24 @@ pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
     merchant.pass_s(14 * MINUTE_S);
     let path = app.request(&live.card()).await;
     merchant.pass_s(MINUTE_S - 1);
-    assert_eq!(app.get("/v1/cards").await.ok(200)["blocked_by"], "REQUEST_IN_PROGRESS");
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200)["blocked_by"],
+        "REQUEST_IN_PROGRESS"
+    );
     merchant.pass_s(1);
     app.show_document(&path).await;
-    app.post(&format!("{path}/cancel"), Value::Null).await.ok(200);
+    app.post(&format!("{path}/cancel"), Value::Null)
+        .await
+        .ok(200);
     let cards = app.get("/v1/cards").await.ok(200);
-    assert_eq!((&cards["can_rebind"], &cards["blocked_by"]), (&json!(false), &json!("STEP_UP_REQUIRED")));
-    let problem = app.post("/v1/rebinds", app.request_body(&live.card())).await.refused(Code::StepUpRequired);
+    assert_eq!(
+        (&cards["can_rebind"], &cards["blocked_by"]),
+        (&json!(false), &json!("STEP_UP_REQUIRED"))
+    );
+    let problem = app
+        .post("/v1/rebinds", app.request_body(&live.card()))
+        .await
+        .refused(Code::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["login"]));
     live.app(&merchant).await.request(&live.card()).await;
 }
@@ -207,22 +272,34 @@ pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
 pub async fn clocks_that_are_none(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    for clock in ["", "now", "1795312800", "2026-11-22", "2026-11-22T10:00:00", "2026-02-30T10:00:00Z"] {
+    for clock in [
+        "",
+        "now",
+        "1795312800",
+        "2026-11-22",
+        "2026-11-22T10:00:00",
+        "2026-02-30T10:00:00Z",
+    ] {
         for (method, path) in DOORS.into_iter().chain([("POST", "/v1/sessions")]) {
-            let ask = live.ask(method, path).token(&app.token).header("x-sandbox-now", clock);
+            let ask = live
+                .ask(method, path)
+                .token(&app.token)
+                .header("x-sandbox-now", clock);
             ask.send().await.refused(Code::RequestMalformed);
         }
     }
     app.get("/v1/cards").await.ok(200);
 }
 
-/// Writes into the table when a session last changed something, in seconds from its login.
+/// Writes into the table when a session last changed something, in seconds from its login: the token's hash, the login
+/// and the last change, each time in eight bytes.
 async fn last_change(live: &Live, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");
     let head = live.item(&app.merchant.pk(), "Y").await;
-    let mut parts: Vec<String> = head[&name].as_s().unwrap().split('.').map(str::to_owned).collect();
-    let login_at: i64 = parts[1].parse().unwrap();
-    parts[2] = (login_at + after_s).to_string();
-    live.edit(&app.merchant.pk(), "Y", &name, AttributeValue::S(parts.join("."))).await;
+    let mut session = head[&name].as_b().unwrap().as_ref().to_vec();
+    let login_at = i64::from_be_bytes(session[32..40].try_into().unwrap());
+    session[40..].copy_from_slice(&(login_at + after_s).to_be_bytes());
+    let session = AttributeValue::B(session.into());
+    live.edit(&app.merchant.pk(), "Y", &name, session).await;
 }

@@ -1,5 +1,6 @@
 //! The secret that we share with the bank.
 
+use crate::domain::history::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -78,10 +79,6 @@ impl BankKey {
 /// SHA-256 of `message`, in lower-case hex.
 pub(super) fn sha256_hex(message: &[u8]) -> String {
     hex(&Sha256::digest(message))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

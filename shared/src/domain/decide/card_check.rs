@@ -9,7 +9,9 @@ use crate::domain::event_kind::EventKind;
 use crate::domain::merchant::{ActiveCard, BankCall, Head, LastActivation};
 use crate::domain::next_action::NextAction;
 use crate::domain::policy::{DAY_S, MINUTE_S};
-use crate::domain::rebind::{Activation, CardCheck, CodePurpose, FreshCode, Reason, Rebind, Stage};
+use crate::domain::rebind::{
+    Activation, CardCheck, CodePurpose, End, FreshCode, Reason, Rebind, Stage,
+};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{
@@ -130,7 +132,6 @@ impl Context<'_> {
 
         let asking = CardCheck::Asking {
             number,
-            asked_at: self.now,
             counted_at: Some(self.now),
             bound_elsewhere,
         };
@@ -159,7 +160,6 @@ impl Context<'_> {
         };
         let CardCheck::Asking {
             number,
-            asked_at,
             counted_at,
             bound_elsewhere,
         } = check
@@ -181,7 +181,6 @@ impl Context<'_> {
             Meaning::AskAgain(code, wait_s) => {
                 let asking = CardCheck::Asking {
                     number: *number,
-                    asked_at: *asked_at,
                     counted_at: None,
                     bound_elsewhere: *bound_elsewhere,
                 };
@@ -437,6 +436,27 @@ impl Context<'_> {
 
 fn card_tag(rebind: &Rebind) -> String {
     rebind.fingerprint.0.chars().take(8).collect()
+}
+
+/// The rebind ends while a question is out: unless the end is its answer, it counts for nothing.
+pub(super) fn take_back_open_question(head: &mut Head, check: &CardCheck, end: &Stage) {
+    let by_answer = matches!(
+        end,
+        Stage::Ended {
+            how: End::Rejected,
+            ..
+        }
+    );
+    if let (
+        CardCheck::Asking {
+            counted_at: Some(at),
+            ..
+        },
+        false,
+    ) = (check, by_answer)
+    {
+        take_back_bank_call(head, *at);
+    }
 }
 
 fn take_back_bank_call(head: &mut Head, at: Timestamp) {

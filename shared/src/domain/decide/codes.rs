@@ -5,10 +5,12 @@ use super::{Context, object};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
 use crate::domain::next_action::NextAction;
+use crate::domain::policy::Policy;
 use crate::domain::rebind::{
     CardCheck, CodePurpose, IdentityProof, Mac, Rebind, SentCode, Stage, Tries,
 };
 use crate::domain::rejection::Rejection;
+use crate::domain::time::Timestamp;
 use crate::domain::transition::{Notice, Outcome, Recipient, Transition};
 
 impl Context<'_> {
@@ -74,17 +76,21 @@ impl Context<'_> {
             // A newer code was sent while this one was being compared.
             return Err(Rejection::new(Code::OtpExpired).next(&[resend_action(purpose)]));
         }
+        // A right code was no wrong try: it takes none from the codes that refresh the proof later.
+        let given_back = Tries {
+            taken: tries.taken.saturating_sub(1),
+            ..tries.clone()
+        };
         match (&rebind.stage, purpose) {
-            (Stage::IdentityPending { tries, .. }, CodePurpose::Identity) => {
+            (Stage::IdentityPending { .. }, CodePurpose::Identity) => {
                 let stage = Stage::AgreementPending {
                     identity: self.identity_proof(),
-                    tries: tries.clone(),
+                    tries: given_back,
                 };
                 Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
             }
             (
                 Stage::CardPending {
-                    identity_tries,
                     signature,
                     check,
                     card_tries,
@@ -95,7 +101,7 @@ impl Context<'_> {
                 let stage = Stage::CardPending {
                     identity: self.identity_proof(),
                     refresh: None,
-                    identity_tries: identity_tries.clone(),
+                    identity_tries: given_back,
                     signature: signature.clone(),
                     check: check.clone(),
                     card_tries: card_tries.clone(),
@@ -103,7 +109,14 @@ impl Context<'_> {
                 Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
             }
             (Stage::CardPending { .. }, CodePurpose::Card) if bound_elsewhere => {
-                Ok(self.reject(rebind, Rejection::new(Code::CardBoundElsewhere)))
+                let refusal = Rejection::new(Code::CardBoundElsewhere);
+                Ok(self.reject(
+                    rebind,
+                    Rejection {
+                        counts_toward_limit: Some(true),
+                        ..refusal
+                    },
+                ))
             }
             (Stage::CardPending { .. }, CodePurpose::Card) => {
                 self.proofs_are_fresh(&rebind.stage, purpose)?;
@@ -166,30 +179,11 @@ impl Context<'_> {
 
     /// Identity at most 15 min old, the bank's answer at most 30, both for the card's code only.
     fn proofs_are_fresh(&self, stage: &Stage, purpose: CodePurpose) -> Result<(), Rejection> {
-        let (
-            CodePurpose::Card,
-            Stage::CardPending {
-                identity, check, ..
-            },
-        ) = (purpose, stage)
-        else {
-            return Ok(());
-        };
-        let stale = |next| {
-            Err(Rejection::new(Code::StepUpRequired)
+        match stale_proof(stage, purpose, self.policy, self.now) {
+            None => Ok(()),
+            Some(actions) => Err(Rejection::new(Code::StepUpRequired)
                 .not_counted()
-                .next(&[next]))
-        };
-        if identity.confirmed_at.age_s_at(self.now) > self.policy.identity_proof_s {
-            return stale(NextAction::IdentityCode);
-        }
-        match check {
-            CardCheck::Matched { matched_at, .. }
-                if matched_at.age_s_at(self.now) > self.policy.bank_proof_s =>
-            {
-                stale(NextAction::CardCheck)
-            }
-            _ => Ok(()),
+                .next(actions)),
         }
     }
 
@@ -219,10 +213,14 @@ impl Context<'_> {
         }
     }
 
-    pub(super) fn code_not_sent(&self, purpose: CodePurpose) -> Result<Transition, Rejection> {
+    pub(super) fn code_not_sent(
+        &self,
+        purpose: CodePurpose,
+        mac: &Mac,
+    ) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
         let mut next = rebind.clone();
-        match (&mut next.stage, purpose) {
+        let kept = match (&mut next.stage, purpose) {
             (
                 Stage::IdentityPending { code, .. } | Stage::CardPending { refresh: code, .. },
                 CodePurpose::Identity,
@@ -233,14 +231,64 @@ impl Context<'_> {
                     ..
                 },
                 CodePurpose::Card,
-            ) => *code = None,
-            _ => return Err(self.out_of_order(rebind)),
+            ) => code,
+            // The rebind has gone on; the code that nobody got has no place in it any more.
+            _ => return Ok(Transition::none()),
+        };
+        if kept.as_ref().is_none_or(|code| code.mac != *mac) {
+            return Ok(Transition::none());
         }
+        *kept = None;
         Ok(Transition {
             rebind: Some(next),
             ..Transition::none()
         })
     }
+}
+
+/// What a proof that is too old asks for, before the card's code can be tried; `None` when all are fresh.
+pub(super) fn stale_proof(
+    stage: &Stage,
+    purpose: CodePurpose,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<&'static [NextAction]> {
+    let (
+        CodePurpose::Card,
+        Stage::CardPending {
+            identity, check, ..
+        },
+    ) = (purpose, stage)
+    else {
+        return None;
+    };
+    if identity.confirmed_at.age_s_at(now) > policy.identity_proof_s {
+        return Some(&[NextAction::IdentityCode]);
+    }
+    match check {
+        CardCheck::Matched { matched_at, .. } if matched_at.age_s_at(now) > policy.bank_proof_s => {
+            // A fresh identity does not help an old answer: the bank is asked again first.
+            Some(&[NextAction::CardCheck, NextAction::IdentityCode])
+        }
+        _ => None,
+    }
+}
+
+/// The code that the merchant is waited for: of two, the one that lives, and of two that live, the one sent later.
+#[must_use]
+pub fn waiting_code<'s>(
+    stage: &'s Stage,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<(CodePurpose, &'s SentCode, &'s Tries)> {
+    let of = |purpose| code_of(stage, purpose).map(|(code, tries)| (purpose, code, tries));
+    let rank = |waiting: &(CodePurpose, &SentCode, &Tries)| {
+        (waiting.1.lives(policy, now), waiting.1.sent_at)
+    };
+    [of(CodePurpose::Identity), of(CodePurpose::Card)]
+        .into_iter()
+        .flatten()
+        .max_by_key(rank)
 }
 
 /// The code of one purpose that was sent, with its tries.
@@ -281,14 +329,14 @@ const fn tries_of(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
     }
 }
 
-const fn confirm_action(purpose: CodePurpose) -> NextAction {
+pub(super) const fn confirm_action(purpose: CodePurpose) -> NextAction {
     match purpose {
         CodePurpose::Identity => NextAction::IdentityConfirm,
         CodePurpose::Card => NextAction::CardCheckConfirm,
     }
 }
 
-const fn resend_action(purpose: CodePurpose) -> NextAction {
+pub(super) const fn resend_action(purpose: CodePurpose) -> NextAction {
     match purpose {
         CodePurpose::Identity => NextAction::IdentityCode,
         CodePurpose::Card => NextAction::CardCheckCode,

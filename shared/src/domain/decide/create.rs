@@ -82,6 +82,7 @@ impl Context<'_> {
             expires_at: self.now.plus_s(self.policy.rebind_life_s),
             stage: Stage::IdentityPending {
                 mismatches: 0,
+                matched: false,
                 code: None,
                 tries: Tries::default(),
             },

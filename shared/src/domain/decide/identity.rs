@@ -7,9 +7,10 @@ use crate::domain::event_kind::EventKind;
 use crate::domain::format::document_expiry::DocumentExpiry;
 use crate::domain::next_action::NextAction;
 use crate::domain::policy::DAY_S;
-use crate::domain::rebind::{CodePurpose, FreshCode, Mac, Rebind, SentCode, Stage, Tries};
+use crate::domain::rebind::{CodePurpose, FreshCode, Mac, Rebind, SentCode, Stage};
 use crate::domain::rejection::{FieldError, Rejection};
 use crate::domain::transition::{CodeSend, Outcome, Transition};
+use serde_json::Value;
 
 /// The document as typed, each field parsed on its own.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ impl Context<'_> {
         let rebind = self.open_rebind(|stage| matches!(stage, Stage::IdentityPending { .. }))?;
         let Stage::IdentityPending {
             mismatches,
+            matched,
             code,
             tries,
         } = &rebind.stage
@@ -52,7 +54,13 @@ impl Context<'_> {
             return Ok(self.reject(rebind, refusal));
         }
         if *number != profile.id_number_mac || *expires_on != profile.id_expires_on {
-            return Ok(self.document_mismatch(rebind, *mismatches, code.as_ref(), tries));
+            let stage = Stage::IdentityPending {
+                mismatches: mismatches.saturating_add(1),
+                matched: *matched,
+                code: code.clone(),
+                tries: tries.clone(),
+            };
+            return Ok(self.document_mismatch(rebind, mismatches.saturating_add(1), stage));
         }
         if profile.id_expires_on.is_over_at(self.now) {
             return Err(Rejection::new(Code::IdExpired)
@@ -71,6 +79,7 @@ impl Context<'_> {
         }
         let stage = Stage::IdentityPending {
             mismatches: *mismatches,
+            matched: true,
             code: Some(self.sent(fresh)),
             tries: tries.clone(),
         };
@@ -80,14 +89,7 @@ impl Context<'_> {
     }
 
     /// Counted. Number and expiry are not told apart, nor is a wrong one from a tired day.
-    fn document_mismatch(
-        &self,
-        rebind: &Rebind,
-        mismatches: u8,
-        code: Option<&SentCode>,
-        tries: &Tries,
-    ) -> Transition {
-        let mismatches = mismatches.saturating_add(1);
+    fn document_mismatch(&self, rebind: &Rebind, mismatches: u8, counted: Stage) -> Transition {
         let today = self.state.head.id_mismatches.count(DAY_S, self.now) + 1;
         let left_today = self.policy.id_mismatches_per_day.saturating_sub(today);
         let left_here = self
@@ -99,13 +101,8 @@ impl Context<'_> {
         let mut transition = if left == 0 {
             self.reject(rebind, refusal)
         } else {
-            let stage = Stage::IdentityPending {
-                mismatches,
-                code: code.cloned(),
-                tries: tries.clone(),
-            };
             let mut transition =
-                self.advance(rebind, stage, EventKind::IdentityMismatched, object([]));
+                self.advance(rebind, counted, EventKind::IdentityMismatched, object([]));
             transition.outcome = Outcome::Refused(Box::new(
                 refusal.next(&[NextAction::Identity, NextAction::Cancel]),
             ));
@@ -121,7 +118,7 @@ impl Context<'_> {
         let rebind = self.open_rebind(|stage| {
             matches!(
                 stage,
-                Stage::IdentityPending { code: Some(_), .. } | Stage::CardPending { .. }
+                Stage::IdentityPending { matched: true, .. } | Stage::CardPending { .. }
             )
         })?;
         let stage = match &rebind.stage {
@@ -132,6 +129,7 @@ impl Context<'_> {
                 mismatches, tries, ..
             } => Stage::IdentityPending {
                 mismatches: *mismatches,
+                matched: true,
                 code: Some(self.sent(fresh)),
                 tries: tries.clone(),
             },
@@ -157,7 +155,9 @@ impl Context<'_> {
             },
             _ => return Err(self.out_of_order(rebind)),
         };
-        let mut transition = self.advance(rebind, stage, EventKind::CodeSent, object([]));
+        let purpose = Value::from(CodePurpose::Identity.as_str());
+        let data = object([("purpose", purpose)]);
+        let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
         transition.code_send = Some(self.send_on_file(rebind));
         Ok(transition)
     }

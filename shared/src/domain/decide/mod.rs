@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
-pub use codes::code_of;
+pub use codes::{code_of, waiting_code};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
 
@@ -84,7 +84,7 @@ pub enum Act {
     /// Another code to the reserved phone, or the first one when it could not be sent.
     ResendCardCode(FreshCode),
     /// The SMS could not be handed over: forget the code.
-    CodeNotSent(CodePurpose),
+    CodeNotSent(CodePurpose, Mac),
     /// The clean-up: end an overdue rebind.
     Expire,
     /// The clean-up: the hold is over.
@@ -133,7 +133,7 @@ pub fn decide(
         } => ctx.start_card_check(*bound_elsewhere, code),
         Act::SettleCardCheck(reply, code) => ctx.settle_card_check(reply, code.as_ref()),
         Act::ResendCardCode(code) => ctx.resend_card_code(code),
-        Act::CodeNotSent(purpose) => ctx.code_not_sent(*purpose),
+        Act::CodeNotSent(purpose, mac) => ctx.code_not_sent(*purpose, mac),
         Act::Expire => ctx.expire(),
         Act::Complete => ctx.complete(),
         Act::EndCooldown => ctx.end_cooldown(),
@@ -251,6 +251,12 @@ impl Context<'_> {
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
             head.open = None;
         }
+        if let (Stage::Ended { .. }, Stage::CardPending { check, .. }) =
+            (&next.stage, &rebind.stage)
+        {
+            // A question that was never answered counts for nothing.
+            card_check::take_back_open_question(&mut head, check, &next.stage);
+        }
         if matches!(next.stage, Stage::Ended { .. }) {
             // A number that will never be paid to is not kept.
             next.sealed_number = None;
@@ -332,43 +338,35 @@ pub fn next_actions(rebind: &Rebind, policy: &Policy, now: Timestamp) -> Vec<Nex
     if rebind.is_overdue(now) {
         return vec![Next::NewRebind];
     }
+    if let Some((purpose, code, _)) = waiting_code(&rebind.stage, policy, now)
+        && code.lives(policy, now)
+    {
+        let (confirm, resend) = (
+            codes::confirm_action(purpose),
+            codes::resend_action(purpose),
+        );
+        let stale = codes::stale_proof(&rebind.stage, purpose, policy, now);
+        return match stale.and_then(|actions| actions.first()) {
+            Some(refresh) => vec![*refresh, Next::Cancel],
+            None => vec![confirm, resend, Next::Cancel],
+        };
+    }
     match &rebind.stage {
-        Stage::IdentityPending { code: None, .. } => vec![Next::Identity, Next::Cancel],
-        Stage::IdentityPending {
-            code: Some(code), ..
-        } if code.lives(policy, now) => {
-            vec![Next::IdentityConfirm, Next::IdentityCode, Next::Cancel]
-        }
-        Stage::IdentityPending { .. } => vec![Next::IdentityCode, Next::Cancel],
+        Stage::IdentityPending { matched: true, .. } => vec![Next::IdentityCode, Next::Cancel],
+        Stage::IdentityPending { .. } => vec![Next::Identity, Next::Cancel],
         Stage::AgreementPending { .. } => {
             vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
         }
-        Stage::CardPending {
-            refresh: Some(code),
-            ..
-        } if code.lives(policy, now) => {
-            vec![Next::IdentityConfirm, Next::IdentityCode, Next::Cancel]
+        stage @ Stage::CardPending { check, .. } => {
+            match (
+                codes::stale_proof(stage, CodePurpose::Card, policy, now),
+                check,
+            ) {
+                (Some([first, ..]), _) => vec![*first, Next::Cancel],
+                (_, CardCheck::Matched { .. }) => vec![Next::CardCheckCode, Next::Cancel],
+                (_, _) => vec![Next::CardCheck, Next::Cancel],
+            }
         }
-        Stage::CardPending {
-            identity, check, ..
-        } => match check {
-            _ if identity.confirmed_at.age_s_at(now) > policy.identity_proof_s => {
-                vec![Next::IdentityCode, Next::Cancel]
-            }
-            CardCheck::Matched {
-                code: Some(code),
-                matched_at,
-                ..
-            } if code.lives(policy, now) && matched_at.age_s_at(now) <= policy.bank_proof_s => {
-                vec![Next::CardCheckConfirm, Next::CardCheckCode, Next::Cancel]
-            }
-            CardCheck::Matched { matched_at, .. }
-                if matched_at.age_s_at(now) <= policy.bank_proof_s =>
-            {
-                vec![Next::CardCheckCode, Next::Cancel]
-            }
-            _ => vec![Next::CardCheck, Next::Cancel],
-        },
         Stage::Activated(_) | Stage::Completed { .. } => Vec::new(),
         Stage::Ended { .. } => vec![Next::NewRebind],
     }

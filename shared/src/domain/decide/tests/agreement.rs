@@ -131,7 +131,7 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
         panic!("{:?}", world.stage())
     };
     assert_eq!(identity.confirmed_at, t(0));
-    assert_eq!((identity_tries.taken, identity_tries.wrong), (2, 1));
+    assert_eq!((identity_tries.taken, identity_tries.wrong), (1, 1));
     assert_eq!(
         signature,
         &Signature {

@@ -118,3 +118,19 @@ fn calls_older_than_a_day_are_forgotten_when_the_next_is_counted() {
         .collect();
     assert_eq!(times, [t(2 * HOUR_S), t(DAY_S + HOUR_S)]);
 }
+
+#[test]
+fn a_question_without_an_answer_counts_for_nothing_once_the_rebind_is_over() {
+    let asking = World::new().asking();
+    assert_eq!(asking.state.head.bank_calls.len(), 1);
+    let cancelled = asking.clone().then(Act::Cancel);
+    assert!(cancelled.state.head.bank_calls.is_empty());
+    let expired = asking.clone().at(DAY_S).then(Act::Expire);
+    assert!(expired.state.head.bank_calls.is_empty());
+    // One that was answered stays counted.
+    let mut answered = asking.clone();
+    answered.refused_in_writing(bank(Some(BankAnswer::Blocked)));
+    assert_eq!(answered.state.head.bank_calls.len(), 1);
+    let matched = asking.then(bank(Some(BankAnswer::Match))).then(Act::Cancel);
+    assert_eq!(matched.state.head.bank_calls.len(), 1);
+}

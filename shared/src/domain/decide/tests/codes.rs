@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::domain::code::Code;
-use crate::domain::decide::{Act, code_of};
+use crate::domain::decide::{Act, code_of, waiting_code};
 use crate::domain::event_kind::EventKind;
 use crate::domain::next_action::NextAction;
 use crate::domain::rebind::CodePurpose;
@@ -109,25 +109,67 @@ fn a_resend_needs_a_document_that_matched() {
 }
 
 #[test]
-fn a_code_that_could_not_be_sent_is_forgotten() {
-    for (purpose, mut world, again) in sent() {
+fn a_code_that_could_not_be_sent_is_forgotten_and_another_may_be_asked_for() {
+    let refresh = World::new().card_pending().then(resend(Identity));
+    let refresh = (Identity, refresh, NextAction::CardCheck);
+    for (purpose, mut world, next) in sent().into_iter().chain([refresh]) {
         let before = world.state.clone();
-        let transition = world.done(Act::CodeNotSent(purpose));
+        let mac = world.mac(purpose);
+        let transition = world.done(Act::CodeNotSent(purpose, mac.clone()));
         assert!(transition.head.is_none() && transition.event.is_none());
         assert_eq!(world.rebind().version, before.rebind.unwrap().version);
         assert!(code_of(world.stage(), purpose).is_none());
         let refusal = world.refused(take(purpose));
         assert_eq!(refusal.code, Code::StepOutOfOrder);
-        let next = match purpose {
-            // The document is entered again: that sends one.
-            Identity => NextAction::Identity,
-            Card => again,
-        };
         assert_eq!(refusal.next_actions, [next, NextAction::Cancel]);
+        // Twice changes nothing; the same request again sends another code.
+        assert!(world.done(Act::CodeNotSent(purpose, mac)).rebind.is_none());
+        assert!(world.done(resend(purpose)).code_send.is_some());
     }
-    let mut refresh = World::new().card_pending().then(resend(Identity));
-    refresh.done(Act::CodeNotSent(Identity));
-    assert!(code_of(refresh.stage(), Identity).is_none());
+}
+
+#[test]
+fn a_newer_code_is_not_forgotten_for_an_older_one_that_could_not_be_sent() {
+    for (purpose, world, _) in sent() {
+        let older = world.mac(purpose);
+        let mut world = world.later(60).then(resend(purpose));
+        let newer = world.mac(purpose);
+        let transition = world.done(Act::CodeNotSent(purpose, older.clone()));
+        assert!(transition.rebind.is_none());
+        assert_eq!(world.mac(purpose), newer);
+        // Nor does it matter once the rebind has gone on.
+        let ended = world.then(Act::Cancel);
+        let transition = ended.decide(Act::CodeNotSent(purpose, older)).unwrap();
+        assert!(transition.rebind.is_none());
+    }
+}
+
+#[test]
+fn of_two_codes_the_living_one_is_waited_for_and_of_two_that_live_the_later() {
+    let waits_for = |world: &World| {
+        waiting_code(world.stage(), &POLICY, world.now).map(|(purpose, _, _)| purpose)
+    };
+    assert_eq!(waits_for(&World::new().created()), None);
+    assert_eq!(waits_for(&World::new().identity_sent()), Some(Identity));
+    assert_eq!(waits_for(&World::new().agreement_pending()), None);
+    assert_eq!(waits_for(&World::new().matched()), Some(Card));
+    let both = World::new().matched().at(60).then(resend(Identity));
+    assert_eq!(waits_for(&both), Some(Identity));
+    let both = both.at(120).then(resend(Card));
+    assert_eq!(waits_for(&both), Some(Card));
+    // The card's code is dead, the other lives; then the other way round.
+    let refresh = World::new()
+        .matched()
+        .at(5 * MINUTE_S)
+        .then(resend(Identity));
+    assert_eq!(waits_for(&refresh), Some(Identity));
+    let card = World::new()
+        .card_pending()
+        .then(resend(Identity))
+        .at(5 * MINUTE_S)
+        .then(card_check())
+        .then(bank(Some(crate::domain::decide::BankAnswer::Match)));
+    assert_eq!(waits_for(&card), Some(Card));
 }
 
 #[test]

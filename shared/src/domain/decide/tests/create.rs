@@ -287,6 +287,7 @@ fn a_rebind_begins_identity_pending_and_lives_24_h() {
         rebind.stage,
         Stage::IdentityPending {
             mismatches: 0,
+            matched: false,
             code: None,
             tries: Tries::default()
         }

@@ -164,6 +164,12 @@ impl World {
         }
     }
 
+    /// The code that is waited for could not be handed over.
+    pub(super) fn unsent(self, purpose: CodePurpose) -> Self {
+        let mac = self.mac(purpose);
+        self.then(Act::CodeNotSent(purpose, mac))
+    }
+
     // The way to the new card, each step at the present time.
 
     pub(super) fn created(self) -> Self {

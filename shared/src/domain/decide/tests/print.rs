@@ -167,9 +167,10 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
 }
 
 /// What belongs to the stage that a rebind is in; `-` for what another stage has.
-fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, String); 9] {
+fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, String); 10] {
     let mut facts = [
         "mismatches",
+        "document",
         "identity",
         "identity code",
         "identity tries",
@@ -187,9 +188,14 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
     match rebind.map(|rebind| &rebind.stage) {
         Some(Stage::IdentityPending {
             mismatches,
+            matched,
             code,
             tries,
         }) => {
+            put(
+                "document",
+                if *matched { "matched" } else { "-" }.to_owned(),
+            );
             put("mismatches", mismatches.to_string());
             put("identity code", sent(code.as_ref(), now));
             put("identity tries", counted(tries));

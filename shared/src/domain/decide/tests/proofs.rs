@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::domain::code::Code;
-use crate::domain::decide::{Act, BankAnswer};
+use crate::domain::decide::BankAnswer;
 use crate::domain::next_action::NextAction;
 use crate::domain::rebind::CardCheck;
 use crate::domain::rebind::CodePurpose::{Card, Identity};
@@ -101,7 +101,7 @@ fn the_banks_answer_is_good_up_to_30_min() {
     good.confirm(Card, true);
     assert_eq!(good.shown(), "activated");
 
-    let unsent = refreshed_with_code_at(30 * MINUTE_S).then(Act::CodeNotSent(Card));
+    let unsent = refreshed_with_code_at(30 * MINUTE_S).unsent(Card);
     assert_eq!(
         unsent.next_actions(),
         [NextAction::CardCheckCode, NextAction::Cancel]
@@ -118,7 +118,10 @@ fn a_stale_answer_is_step_up_required_and_uses_no_try() {
     let refusal = stale.refused(take(Card));
     assert_eq!(refusal.code, Code::StepUpRequired);
     assert_eq!(refusal.counts_toward_limit, Some(false));
-    assert_eq!(refusal.next_actions, [NextAction::CardCheck]);
+    assert_eq!(
+        refusal.next_actions,
+        [NextAction::CardCheck, NextAction::IdentityCode]
+    );
     assert_eq!(stale.refused(resend(Card)).code, Code::StepOutOfOrder);
     assert_eq!(
         stale.next_actions(),

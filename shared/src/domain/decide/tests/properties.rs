@@ -252,7 +252,12 @@ impl Run<'_> {
                 bound_elsewhere: *bound_elsewhere,
                 code,
             },
-            Asking::NotSent(purpose) => Act::CodeNotSent(*purpose),
+            Asking::NotSent(purpose) => {
+                let rebind = self.store.rebinds.get(&number);
+                let sent = rebind.and_then(|rebind| code_of(&rebind.stage, *purpose));
+                let mac = sent.map_or(code.mac, |(sent, _)| sent.mac.clone());
+                Act::CodeNotSent(*purpose, mac)
+            }
             Asking::Expire => Act::Expire,
             Asking::Complete => Act::Complete,
             Asking::EndCooldown => Act::EndCooldown,
@@ -297,7 +302,7 @@ impl Run<'_> {
                 .is_some_and(|(code, _)| code.lives(&POLICY, now) && code.session == slot.tag())
         };
         let asking = match &stage {
-            Stage::IdentityPending { code: None, .. } => Asking::Document(Typed::Right),
+            Stage::IdentityPending { matched: false, .. } => Asking::Document(Typed::Right),
             Stage::IdentityPending { .. } if live(Identity) => {
                 return self.confirm(latest, Identity);
             }

@@ -47,6 +47,10 @@ fn identity_pending() -> Vec<(&'static str, World)> {
             sent().later(POLICY.code_life_s),
         ),
         (
+            "identity_pending, code could not be sent",
+            sent().unsent(Identity),
+        ),
+        (
             "identity_pending, code of another session",
             sent()
                 .by(1)
@@ -108,7 +112,7 @@ fn matched() -> Vec<(&'static str, World)> {
         ),
         (
             "card_pending, matched, code could not be sent",
-            matched().then(Act::CodeNotSent(Card)),
+            matched().unsent(Card),
         ),
         (
             "card_pending, matched, code has expired",

@@ -64,9 +64,15 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
         .is_none_or(|tries| tries.taken > tries.wrong);
     let older = Mac("older".to_owned());
     let names = match purpose {
-        Identity => ["identity/code", "identity/confirm", "identity/compared"],
+        Identity => [
+            "identity/code",
+            "identity SMS failed",
+            "identity/confirm",
+            "identity/compared",
+        ],
         Card => [
             "card-check/code",
+            "card-check SMS failed",
             "card-check/confirm",
             "card-check/compared",
         ],
@@ -77,17 +83,26 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
     };
     let mut rows = vec![
         row(names[0], "", resend(purpose)),
-        row(names[0], "not sent", Act::CodeNotSent(purpose)),
-        row(names[1], "", take(purpose)),
-        row(names[1], "malformed", malformed),
+        row(
+            names[1],
+            "this code",
+            Act::CodeNotSent(purpose, current.clone()),
+        ),
+        row(
+            names[1],
+            "older code",
+            Act::CodeNotSent(purpose, older.clone()),
+        ),
+        row(names[2], "", take(purpose)),
+        row(names[2], "malformed", malformed),
     ];
     if !in_flight {
         return rows;
     }
     rows.extend([
-        row(names[2], "right", settle(purpose, current.clone(), true)),
-        row(names[2], "right, older code", settle(purpose, older, true)),
-        row(names[2], "wrong", settle(purpose, current.clone(), false)),
+        row(names[3], "right", settle(purpose, current.clone(), true)),
+        row(names[3], "right, older code", settle(purpose, older, true)),
+        row(names[3], "wrong", settle(purpose, current.clone(), false)),
     ]);
     if purpose == Card {
         let bound_elsewhere = Act::SettleTry {
@@ -96,7 +111,7 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
             right: true,
             bound_elsewhere: true,
         };
-        rows.push(row(names[2], "right, another's card", bound_elsewhere));
+        rows.push(row(names[3], "right, another's card", bound_elsewhere));
     }
     rows
 }

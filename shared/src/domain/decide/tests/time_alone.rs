@@ -145,7 +145,10 @@ fn the_end_of_a_cooldown_is_told_once() {
     assert_eq!(notices, [(Recipient::OnFile, PHONE_ON_FILE)]);
     assert_eq!(over.refused(Act::EndCooldown).code, Code::StepOutOfOrder);
 
-    let never = by_the_clean_up(World::new());
+    let mut never = by_the_clean_up(World::new());
+    assert_eq!(never.refused(Act::EndCooldown).code, Code::StepOutOfOrder);
+    // One that was cancelled has no end to be told.
+    never.state.head.cooldown_end_untold = true;
     assert_eq!(never.refused(Act::EndCooldown).code, Code::StepOutOfOrder);
 }
 

@@ -123,13 +123,28 @@ fn the_purposes_are_counted_apart() {
 }
 
 #[test]
-fn identity_tries_go_on_in_card_pending() {
+fn wrong_identity_codes_go_on_counting_in_card_pending() {
     let mut world = sent(Identity);
     world.wrong(Identity);
     let mut world = world.confirmed(Identity).then(sign(t(-10)));
     world.done(resend(Identity));
-    assert_eq!(world.tries(Identity), (2, 1));
-    assert_eq!(world.wrong(Identity).attempts_left, Some(2));
+    assert_eq!(world.tries(Identity), (1, 1));
+    assert_eq!(world.wrong(Identity).attempts_left, Some(3));
+}
+
+#[test]
+fn a_right_code_gives_its_try_back_so_that_a_proof_can_be_refreshed_any_number_of_times() {
+    let mut world = World::new().card_pending();
+    for _ in 0..10 {
+        world = world.later(60).then(resend(Identity));
+        assert_eq!(world.tries(Identity), (0, 0));
+        world = world.confirmed(Identity);
+    }
+    // What others have taken at the same time stays taken.
+    let world = world.later(60).then(resend(Identity));
+    let mut world = world.then(take(Identity)).confirmed(Identity);
+    world.done(resend(Identity));
+    assert_eq!(world.tries(Identity), (1, 0));
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! The captured events in `tests/payloads`.
+
+use serde_json::Value;
+use std::path::Path;
+
+/// Where they are.
+pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/payloads");
+
+/// The file of a route's event: `POST /v1/rebinds/{id}/cancel` is in `post_v1_rebinds_id_cancel.json`.
+#[must_use]
+pub fn file_name(route: &str) -> String {
+    let words = route.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    format!("{}.json", words.join("_"))
+}
+
+/// One event.
+#[must_use]
+pub fn read(file: &str) -> Value {
+    let path = Path::new(FOLDER).join(file);
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// An event with words in capitals replaced, wherever they stand: in a path, a header or a body.
+#[must_use]
+pub fn filled(event: &Value, words: &[(&str, &str)]) -> Value {
+    match event {
+        Value::String(text) => {
+            let mut text = text.clone();
+            for (word, value) in words {
+                text = text.replace(word, value);
+            }
+            Value::String(text)
+        }
+        Value::Array(items) => items.iter().map(|item| filled(item, words)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| (name.clone(), filled(member, words)))
+            .collect(),
+        other => other.clone(),
+    }
+}
