@@ -511,9 +511,9 @@ async fn a_notice_that_cannot_be_sent_for_a_day_is_given_up_and_said_so() {
     let event = world.store().events(&merchant_id(), 6, 1).await.unwrap();
     for _ in 0..POLICY.notice_retries_max {
         world.pass_s(POLICY.notice_retry_s + 1);
-        let (store, now) = (world.store(), world.now());
-        let rearmed = store.rearm_notice(&merchant_id(), event[0].seq, now, now);
-        assert_eq!(rearmed.await.unwrap(), Rearmed::Armed);
+        let (store, id, now) = (world.store(), merchant_id(), world.now());
+        let rearmed = store.rearm_notice(&id, event[0].seq, now, now).await;
+        assert_eq!(rearmed.unwrap(), Rearmed::Armed);
     }
     for given_up in [1, 0] {
         world.pass_s(POLICY.notice_retry_s + 1);
