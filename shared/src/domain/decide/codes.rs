@@ -35,7 +35,10 @@ impl Context<'_> {
         }
         self.proofs_are_fresh(&rebind.stage, purpose)?;
         let again = resend_action(purpose);
-        if code.session != self.session_tag() {
+        if self
+            .session()
+            .is_none_or(|session| session.tag() != code.session)
+        {
             return Err(Rejection::new(Code::StepUpRequired)
                 .not_counted()
                 .next(&[again]));

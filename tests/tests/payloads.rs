@@ -1,0 +1,203 @@
+//! Each handler with real events: what the running gateway and the running stream have sent (`tests/payloads`), filled in,
+//! and every reply held against `infra/openapi.yaml`.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tests::openapi::Contract;
+use tests::payloads::{FOLDER, file_name, filled, read};
+use tests::world::{Answer, GOOD_CARD, RESERVED_PHONE, SandboxMerchant, World, merchant};
+
+/// A merchant with an app that sends captured events.
+struct App<'w> {
+    world: &'w World,
+    contract: Contract,
+    merchant: SandboxMerchant,
+    /// Word and what stands for it.
+    words: Vec<(&'static str, String)>,
+    /// The files that were used.
+    used: BTreeSet<String>,
+    keys: u32,
+}
+
+impl<'w> App<'w> {
+    fn new(world: &'w World, name: &str) -> Self {
+        let merchant = merchant(name);
+        let mut app = Self {
+            world,
+            contract: Contract::load().unwrap(),
+            words: Vec::new(),
+            used: BTreeSet::new(),
+            keys: 0,
+            merchant,
+        };
+        for (word, value) in [
+            ("ACCOUNT", app.merchant.account.clone()),
+            ("PASSWORD", app.merchant.password.clone()),
+            ("DEVICE_ID", "a device of the payloads".to_owned()),
+            ("DOCUMENT_NUMBER", app.merchant.document_number.clone()),
+            ("CARD_NUMBER", GOOD_CARD.to_owned()),
+            ("RESERVED_PHONE", RESERVED_PHONE.to_owned()),
+            ("测试商户", app.merchant.holder_name.clone()),
+        ] {
+            app.set(word, &value);
+        }
+        app
+    }
+
+    fn set(&mut self, word: &'static str, value: &str) {
+        self.words.retain(|(known, _)| *known != word);
+        self.words.push((word, value.to_owned()));
+    }
+
+    /// Sends the captured event of a route.
+    async fn send(&mut self, route: &str) -> Answer {
+        let file = file_name(route);
+        self.keys += 1;
+        self.set("IDEMPOTENCY_KEY", &format!("payload-{}", self.keys));
+        self.set("SANDBOX_NOW", &self.world.now().to_rfc3339_shanghai());
+        let words: Vec<(&str, &str)> = self
+            .words
+            .iter()
+            .map(|(word, value)| (*word, value.as_str()))
+            .collect();
+        let event = filled(&read(&file), &words);
+        self.used.insert(file);
+        let (method, path) = (
+            text(&event, "/requestContext/http/method"),
+            text(&event, "/rawPath"),
+        );
+        let answer = self.world.send(event).await;
+        let content_type = answer
+            .headers
+            .get("content-type")
+            .map_or("", String::as_str);
+        let checked =
+            self.contract
+                .validate(&method, &path, answer.status, content_type, &answer.body);
+        assert_eq!(checked, Ok(()), "{route}");
+        assert_eq!(answer.headers["cache-control"], "no-store", "{route}");
+        answer
+    }
+
+    /// The same, which must succeed.
+    async fn succeed(&mut self, route: &str, status: u16) -> Value {
+        let answer = self.send(route).await;
+        assert_eq!(answer.status, status, "{route}: {:?}", answer.body["code"]);
+        answer.body
+    }
+
+    async fn log_in(&mut self) {
+        let login = self.succeed("POST /v1/sessions", 201).await;
+        self.set("TOKEN", login["token"].as_str().unwrap());
+    }
+
+    async fn request(&mut self) {
+        let created = self.succeed("POST /v1/rebinds", 201).await;
+        self.set("REBIND_ID", created["rebind_id"].as_str().unwrap());
+    }
+}
+
+fn text(event: &Value, pointer: &str) -> String {
+    event
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_rebind_of_captured_events() {
+    let world = World::start().await;
+    let mut app = App::new(&world, "plain_1");
+    app.log_in().await;
+    app.succeed("GET /v1/cards", 200).await;
+
+    app.request().await;
+    app.succeed("GET /v1/rebinds/{id}", 200).await;
+    let given_up = app.succeed("POST /v1/rebinds/{id}/cancel", 200).await;
+    assert_eq!(given_up["state"], "cancelled");
+
+    app.request().await;
+    app.succeed("POST /v1/rebinds/{id}/identity", 200).await;
+    world.pass_s(60);
+    app.succeed("POST /v1/rebinds/{id}/identity/code", 200)
+        .await;
+    let code = world.sms.code(&app.merchant.phone);
+    app.set("CODE", &code);
+    app.succeed("POST /v1/rebinds/{id}/identity/confirm", 200)
+        .await;
+    let shown = app.succeed("GET /v1/rebinds/{id}/agreement", 200).await;
+    assert_eq!(shown["lang"], "zh-CN");
+    world.pass_s(10);
+    for (word, name) in [
+        ("VERSION", "version"),
+        ("SHA256", "sha256"),
+        ("READING_TOKEN", "reading_token"),
+    ] {
+        app.set(word, shown[name].as_str().unwrap());
+    }
+    app.succeed("POST /v1/rebinds/{id}/agreement", 200).await;
+    app.succeed("POST /v1/rebinds/{id}/card-check", 200).await;
+    world.pass_s(60);
+    app.succeed("POST /v1/rebinds/{id}/card-check/code", 200)
+        .await;
+    app.set("CODE", &world.sms.code(RESERVED_PHONE));
+    let activated = app
+        .succeed("POST /v1/rebinds/{id}/card-check/confirm", 200)
+        .await;
+    assert_eq!(activated["state"], "activated");
+
+    // What the stream brings leads to one text for each phone; brought again, to none.
+    let record = filled(
+        &read("stream_notice.json"),
+        &[("MERCHANT_ID", "mer_plain_1")],
+    );
+    app.used.insert("stream_notice.json".to_owned());
+    let due = world.due_notices().await;
+    let due = due["Records"].as_array().unwrap();
+    let keys: Vec<&Value> = due
+        .iter()
+        .map(|record| &record["dynamodb"]["Keys"])
+        .collect();
+    let mut batch = record;
+    batch["Records"][0]["dynamodb"]["Keys"]["sk"] = keys[0]["sk"].clone();
+    assert_eq!(
+        batch["Records"][0]["dynamodb"]["Keys"], *keys[0],
+        "the only notice that is due"
+    );
+    for _ in 0..2 {
+        let reply = world.deliver(batch.clone(), world.now()).await;
+        assert_eq!(reply, json!({"batchItemFailures": []}));
+        let notices = |phone: &str| {
+            world
+                .sms
+                .to(phone)
+                .into_iter()
+                .filter(|text| !text.starts_with("验证码"))
+                .count()
+        };
+        assert_eq!(
+            (notices(&app.merchant.phone), notices(RESERVED_PHONE)),
+            (1, 1)
+        );
+    }
+
+    app.words
+        .push(("cursor=000002", "cursor=000003".to_owned()));
+    let page = app.succeed("GET /v1/rebinds", 200).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    let nothing = app.send("$default").await;
+    assert_eq!((nothing.status, nothing.code()), (404, "NOT_FOUND"));
+    let gone = app.send("DELETE /v1/sessions/current").await;
+    assert_eq!((gone.status, &gone.body), (204, &Value::Null));
+    let dead = app.send("GET /v1/cards").await;
+    assert_eq!((dead.status, dead.code()), (401, "SESSION_EXPIRED"));
+
+    let files = std::fs::read_dir(FOLDER).unwrap();
+    let files: BTreeSet<String> = files
+        .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(app.used, files, "every captured event is used");
+}
