@@ -43,12 +43,6 @@ pub const SECRETS: Service = Service(
     "secretsmanager",
     "application/x-amz-json-1.1",
 );
-/// DynamoDB's streams.
-pub const STREAMS: Service = Service(
-    "dynamodb",
-    "DynamoDBStreams_20120810",
-    "application/x-amz-json-1.0",
-);
 /// SQS.
 pub const SQS: Service = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0");
 
@@ -71,14 +65,27 @@ impl Caller {
         }
     }
 
-    /// A caller with the role `name`. The roles trust Lambda and the scheduler only, but the local cloud refuses nothing to
-    /// its all-powerful user; what the role may do is evaluated.
+    /// A caller with the role `name`.
+    ///
+    /// The roles trust Lambda or the scheduler only. Here the account is added to those who may assume the role; what the
+    /// role may do is not touched.
     pub async fn assume(&self, name: &str) -> Self {
         let role = self
             .query("iam", "2010-05-08", "GetRole", &[("RoleName", name)])
             .await
             .unwrap();
         let arn = element(&role, "Arn").expect("a role has an ARN");
+        let account = arn.split(':').nth(4).expect("an ARN has an account");
+        let may_assume =
+            |who| json!({"Effect": "Allow", "Principal": who, "Action": "sts:AssumeRole"});
+        let trust = json!({"Version": "2012-10-17", "Statement": [
+            may_assume(json!({"Service": ["lambda.amazonaws.com", "scheduler.amazonaws.com"]})),
+            may_assume(json!({"AWS": format!("arn:aws:iam::{account}:root")})),
+        ]});
+        let fields = [("RoleName", name), ("PolicyDocument", &trust.to_string())];
+        self.query("iam", "2010-05-08", "UpdateAssumeRolePolicy", &fields)
+            .await
+            .unwrap();
         let fields = [("RoleArn", arn), ("RoleSessionName", "tests")];
         let reply = self
             .query("sts", "2011-06-15", "AssumeRole", &fields)

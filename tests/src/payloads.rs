@@ -26,22 +26,28 @@ pub fn read(file: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// An event with words in capitals replaced, wherever they stand: in a path, a header or a body.
+/// An event with words in capitals replaced, wherever they stand: in a path, a header or a body. Of words that hold one
+/// another the longest counts.
 #[must_use]
 pub fn filled(event: &Value, words: &[(&str, &str)]) -> Value {
+    let mut words = words.to_vec();
+    words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    fill(event, &words)
+}
+
+fn fill(event: &Value, words: &[(&str, &str)]) -> Value {
     match event {
         Value::String(text) => {
-            let mut text = text.clone();
-            for (word, value) in words {
-                text = text.replace(word, value);
-            }
-            Value::String(text)
+            let replace = |text: String, (word, value): &(&str, &str)| text.replace(word, value);
+            Value::String(words.iter().fold(text.clone(), replace))
         }
-        Value::Array(items) => items.iter().map(|item| filled(item, words)).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, member)| (name.clone(), filled(member, words)))
-            .collect(),
+        Value::Array(items) => items.iter().map(|item| fill(item, words)).collect(),
+        Value::Object(members) => {
+            let filled = members
+                .iter()
+                .map(|(name, member)| (name.clone(), fill(member, words)));
+            filled.collect()
+        }
         other => other.clone(),
     }
 }

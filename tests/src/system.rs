@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How long an SMS may take from what causes it.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
@@ -195,6 +195,11 @@ impl Live {
             token,
             login,
         }
+    }
+
+    /// Keeps everybody else from logging in until the guard is dropped.
+    pub async fn nobody_else_logs_in(&self) -> MutexGuard<'_, ()> {
+        self.login_turn.lock().await
     }
 
     /// Tries to log in.

@@ -36,9 +36,9 @@ impl<K: KeyService> Handler for Agreement<K> {
     }
 
     async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
-        match (self.route(request), request.segments().get(2)) {
-            ("GET /v1/rebinds/{id}/agreement", Some(id)) => self.show(request, id, now).await,
-            ("POST /v1/rebinds/{id}/agreement", Some(id)) => self.sign(request, id, now).await,
+        match self.route(request) {
+            "GET /v1/rebinds/{id}/agreement" => self.show(request, now).await,
+            "POST /v1/rebinds/{id}/agreement" => self.sign(request, now).await,
             _ => not_found(),
         }
     }
@@ -64,14 +64,14 @@ impl<K: KeyService> Agreement<K> {
         Self { store, keys }
     }
 
-    async fn show(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+    async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         let lang = match request.query.get("lang") {
             None => Lang::default(),
             Some(text) => Lang::parse(text)
                 .ok_or_else(|| Rejection::new(Code::RequestMalformed).field("lang"))?,
         };
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Ignored;
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let loaded = step.load(Some(&id)).await?;
         step.decide(&loaded.merchant, Act::ReadAgreement)?;
         let rebind = loaded.rebind()?;
@@ -100,17 +100,10 @@ impl<K: KeyService> Agreement<K> {
         ))
     }
 
-    async fn sign(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+    async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         let body = body::read::<Signature>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Optional(&body.canonical),
-        )
-        .await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let signature = &body.fields;
         let written = step
             .one_write(

@@ -45,11 +45,11 @@ impl<K: KeyService> Handler for RebindRequest<K> {
     }
 
     async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
-        match (self.route(request), request.segments().get(2)) {
-            ("POST /v1/rebinds", _) => self.create(request, now).await,
-            ("GET /v1/rebinds", _) => self.list(request, now).await,
-            ("GET /v1/rebinds/{id}", Some(id)) => self.show(request, id, now).await,
-            ("POST /v1/rebinds/{id}/cancel", Some(id)) => self.cancel(request, id, now).await,
+        match self.route(request) {
+            "POST /v1/rebinds" => self.create(request, now).await,
+            "GET /v1/rebinds" => self.list(request, now).await,
+            "GET /v1/rebinds/{id}" => self.show(request, now).await,
+            "POST /v1/rebinds/{id}/cancel" => self.cancel(request, now).await,
             _ => not_found(),
         }
     }
@@ -173,26 +173,19 @@ impl<K: KeyService> RebindRequest<K> {
         ))
     }
 
-    async fn show(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
-        let id = step.rebind_id(id).await?;
+    async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let key = KeyRule::Ignored;
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let loaded = step.load_shown(&id).await?;
         let shown = loaded.merchant.rebind.as_ref();
         let shown = shown.map(|rebind| view::rebind(&loaded.merchant, rebind, step.policy, now));
         shown.map_or_else(not_found, |shown| Ok(Reply::json(200, shown)))
     }
 
-    async fn cancel(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+    async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         let body = body::read::<Nothing>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Optional(&body.canonical),
-        )
-        .await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let written = step
             .one_write(Some(&id), 200, async |_| Ok(Act::Cancel), nothing_to_seal)
             .await?;

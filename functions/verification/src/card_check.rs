@@ -27,19 +27,11 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     pub(crate) async fn card_check(
         &self,
         request: &Request,
-        id: &str,
         now: Timestamp,
     ) -> Result<Reply, Stop> {
         let body = body::read::<Nothing>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Optional(&body.canonical),
-        )
-        .await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         match self.intend(&step, &id).await? {
             Ok((loaded, question)) => {
                 let answer = self.bank.check(&question.asked).await;

@@ -130,20 +130,12 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     pub(crate) async fn confirm(
         &self,
         request: &Request,
-        id: &str,
         purpose: CodePurpose,
         now: Timestamp,
     ) -> Result<Reply, Stop> {
         let body = body::read::<TypedCode>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Optional(&body.canonical),
-        )
-        .await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let typed = body
             .fields
             .code

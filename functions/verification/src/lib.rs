@@ -52,24 +52,20 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Handler for Verification<K, M, B> 
     }
 
     async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
-        let segments = request.segments();
-        let Some(id) = segments.get(2) else {
-            return not_found();
-        };
         match self.route(request) {
-            "POST /v1/rebinds/{id}/identity" => self.identity(request, id, now).await,
+            "POST /v1/rebinds/{id}/identity" => self.identity(request, now).await,
             "POST /v1/rebinds/{id}/identity/code" => {
-                self.resend(request, id, CodePurpose::Identity, now).await
+                self.resend(request, CodePurpose::Identity, now).await
             }
             "POST /v1/rebinds/{id}/identity/confirm" => {
-                self.confirm(request, id, CodePurpose::Identity, now).await
+                self.confirm(request, CodePurpose::Identity, now).await
             }
-            "POST /v1/rebinds/{id}/card-check" => self.card_check(request, id, now).await,
+            "POST /v1/rebinds/{id}/card-check" => self.card_check(request, now).await,
             "POST /v1/rebinds/{id}/card-check/code" => {
-                self.resend(request, id, CodePurpose::Card, now).await
+                self.resend(request, CodePurpose::Card, now).await
             }
             "POST /v1/rebinds/{id}/card-check/confirm" => {
-                self.confirm(request, id, CodePurpose::Card, now).await
+                self.confirm(request, CodePurpose::Card, now).await
             }
             _ => not_found(),
         }
@@ -98,17 +94,10 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         }
     }
 
-    async fn identity(&self, request: &Request, id: &str, now: Timestamp) -> Result<Reply, Stop> {
+    async fn identity(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         let body = body::read::<IdentityDocument>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Optional(&body.canonical),
-        )
-        .await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let typed = body
             .fields
             .document_number
@@ -138,20 +127,12 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     async fn resend(
         &self,
         request: &Request,
-        id: &str,
         purpose: CodePurpose,
         now: Timestamp,
     ) -> Result<Reply, Stop> {
         let body = body::read::<Nothing>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Optional(&body.canonical),
-        )
-        .await?;
-        let id = step.rebind_id(id).await?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         self.sending_step(&step, &id, purpose, |code| match purpose {
             CodePurpose::Identity => Act::ResendIdentityCode(code),
             CodePurpose::Card => Act::ResendCardCode(code),

@@ -133,35 +133,28 @@ async fn answer<H: Handler>(handler: &H, stage: &Stage, event: HttpEvent) -> Htt
     let usage = handler.usage();
     let code = reply.code.map(Code::as_str);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                http.route = route,
+                http.status = reply.status,
+                problem.code = code,
+                problem.cause = cause,
+                support_ref,
+                replayed = reply.replayed,
+                store.calls = usage.calls,
+                store.items_max = usage.items_max,
+                store.rru = usage.rru,
+                store.wru = usage.wru,
+                duration_ms,
+                "request"
+            )
+        };
+    }
     if reply.status >= 500 {
-        tracing::error!(
-            http.route = route,
-            http.status = reply.status,
-            problem.code = code,
-            problem.cause = cause,
-            support_ref,
-            replayed = reply.replayed,
-            store.calls = usage.calls,
-            store.items_max = usage.items_max,
-            store.rru = usage.rru,
-            store.wru = usage.wru,
-            duration_ms,
-            "request"
-        );
+        line!(error);
     } else {
-        tracing::info!(
-            http.route = route,
-            http.status = reply.status,
-            problem.code = code,
-            support_ref,
-            replayed = reply.replayed,
-            store.calls = usage.calls,
-            store.items_max = usage.items_max,
-            store.rru = usage.rru,
-            store.wru = usage.wru,
-            duration_ms,
-            "request"
-        );
+        line!(info);
     }
     reply.into()
 }

@@ -155,6 +155,33 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         })
     }
 
+    /// The same for a request about one rebind, with the id in its path. A text that is no id is answered like an id that
+    /// is not there, after the token is proven.
+    ///
+    /// # Errors
+    /// As [`Step::begin`]; `NOT_FOUND`.
+    pub async fn on_rebind(
+        store: &'a S,
+        keys: &'a Keys<K>,
+        request: &Request,
+        now: Timestamp,
+        key: KeyRule<'_>,
+    ) -> Result<(Self, RebindId), Stop> {
+        let step = Self::begin(store, keys, request, now, key).await?;
+        // `/v1/rebinds/{id}/…`
+        match request
+            .segments()
+            .get(2)
+            .and_then(|text| RebindId::parse(text))
+        {
+            Some(id) => Ok((step, id)),
+            None => {
+                step.load(None).await?;
+                Err(Rejection::new(Code::NotFound).into())
+            }
+        }
+    }
+
     /// Reads the merchant and proves the session; with `rebind_id`, the rebind must be this merchant's.
     ///
     /// # Errors
@@ -170,20 +197,6 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     /// `SESSION_EXPIRED`, `NOT_FOUND`.
     pub async fn load_shown(&self, rebind_id: &RebindId) -> Result<Loaded, Stop> {
         self.load_wanted(Wanted::Shown(rebind_id), true).await
-    }
-
-    /// The id in a path. A text that is no id is answered like an id that is not there, after the token is proven.
-    ///
-    /// # Errors
-    /// `SESSION_EXPIRED`, `NOT_FOUND`.
-    pub async fn rebind_id(&self, text: &str) -> Result<RebindId, Stop> {
-        match RebindId::parse(text) {
-            Some(id) => Ok(id),
-            None => {
-                self.load(None).await?;
-                Err(Rejection::new(Code::NotFound).into())
-            }
-        }
     }
 
     async fn load_wanted(&self, wanted: Wanted<'_>, needs_rebind: bool) -> Result<Loaded, Stop> {

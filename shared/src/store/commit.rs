@@ -1,28 +1,24 @@
 //! One transition, one atomic write.
 
-use super::item::{Item, Update, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
+use super::idempotency::found_in;
+use super::item::{Item, Update, broken, n, s, time};
+use super::phone::code_wait_s;
 use super::record::{self, HEAD, key, merchant_pk, session_prefix, session_value, slot_name};
 use super::{Store, port_error};
 use crate::domain::merchant::{Head, Merchant};
-use crate::domain::policy::{DAY_S, HOUR_S, Policy};
+use crate::domain::policy::Policy;
 use crate::domain::rebind::CodePurpose;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::FingerprintRule;
 use crate::ports::{
-    Commit, CommitTransition, Committed, Found, IdempotencyKey, PortError, Remember, StoredReply,
+    Commit, CommitTransition, Committed, Found, IdempotencyKey, PortError, Remember,
 };
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
+    CancellationReason, ConditionCheck, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
 };
-use std::io::{Read, Write};
-
-/// How long garbage stays before `ttl` may collect it.
-const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
-/// Codes remembered for a phone: as many as the day's limit, in `t0` (newest) to `t9`.
-const CODE_TIMES: usize = 10;
 
 /// What an item of the transaction is, to understand which condition failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,21 +59,7 @@ impl CommitTransition for Store {
     }
 
     async fn find(&self, wanted: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .set_key(Some(idempotency_key(wanted)))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity.as_slice());
-        answer
-            .item
-            .map_or(Ok(Found::Nothing), |row| found_in(&row, wanted, now))
+        self.find_row(wanted, now).await
     }
 
     async fn uncount_code(
@@ -86,39 +68,7 @@ impl CommitTransition for Store {
         purpose: CodePurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        let mut update = Update::default();
-        for index in 1..CODE_TIMES {
-            let (to, from) = (index - 1, index);
-            update.set_raw(format!("t{to} = if_not_exists(t{from}, :never)"));
-        }
-        update.value("never", n(0));
-        update.put(&format!("t{}", CODE_TIMES - 1), None);
-        update.put(gap_name(purpose), None);
-        update.value("at", time(at));
-        update.when("t0 = :at");
-        let undone = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(phone_item_key(phone_key)))
-            .update_expression(update.expression())
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error);
-        self.meter.call(1);
-        match undone {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity.as_slice());
-                Ok(())
-            }
-            // Another code was counted after this one: then this one stays counted, on the safe side.
-            Err(PortError::Conflict) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.take_code_back(phone_key, purpose, at).await
     }
 }
 
@@ -206,39 +156,6 @@ impl Store {
         self.update_item(key(merchant_pk(merchant), HEAD), update)
     }
 
-    /// Counts a code, unless its phone had one a moment ago or too many lately. Ten times shift by one place: the clauses
-    /// read the item as it was before the write, so none overwrites what the next one reads.
-    fn count_code(
-        &self,
-        phone_key: &str,
-        purpose: CodePurpose,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<TransactWriteItem, PortError> {
-        let mut update = Update::default();
-        for index in (1..CODE_TIMES).rev() {
-            update.set_raw(format!("t{index} = if_not_exists(t{}, :never)", index - 1));
-        }
-        update.set_raw("t0 = :at");
-        let gap = gap_name(purpose);
-        update.put(gap, Some(time(now)));
-        update.put("ttl", Some(time(now.plus_s(GARBAGE_AFTER_S))));
-        update.value("never", n(0));
-        update.value("at", time(now));
-        for (slot, limit) in code_limits(policy) {
-            let bound = format!("since_{slot}");
-            update.value(&bound, time(now.plus_s(-limit.span_s)));
-            update.when(format!(
-                "(attribute_not_exists({slot}) OR {slot} <= :{bound})"
-            ));
-        }
-        update.value("since_gap", time(now.plus_s(-policy.code_gap_s)));
-        update.when(format!(
-            "(attribute_not_exists(#{gap}) OR #{gap} <= :since_gap)"
-        ));
-        self.update_item(phone_item_key(phone_key), update)
-    }
-
     fn fingerprint(
         &self,
         rule: &FingerprintRule,
@@ -280,59 +197,16 @@ impl Store {
         }
     }
 
-    fn idempotency_row(
+    pub(super) fn update_item(
         &self,
-        remember: &Remember<'_>,
-        now: Timestamp,
-    ) -> Result<Option<TransactWriteItem>, PortError> {
-        let (wanted, reply) = match remember {
-            Remember::Nothing => return Ok(None),
-            Remember::Forget(key) => {
-                return Delete::builder()
-                    .table_name(&self.table)
-                    .set_key(Some(idempotency_key(key)))
-                    .build()
-                    .map(|delete| Some(TransactWriteItem::builder().delete(delete).build()))
-                    .map_err(|error| broken(&error.to_string()));
-            }
-            Remember::Claim(key, context) => (*key, Err(*context)),
-            Remember::Reply(key, reply) => (*key, Ok(*reply)),
-        };
-        let until = now.plus_s(Policy::CURRENT.idempotency_s);
-        let mut row = idempotency_key(wanted);
-        row.insert("fp".to_owned(), s(&wanted.fingerprint));
-        row.insert("until".to_owned(), time(until));
-        row.insert("ttl".to_owned(), time(until.plus_s(GARBAGE_AFTER_S)));
-        let mut put = Put::builder()
-            .table_name(&self.table)
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":now", time(now))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match reply {
-            Err(context) => {
-                row.insert("context".to_owned(), s(context));
-                put = put.condition_expression("attribute_not_exists(pk) OR #until <= :now");
-            }
-            Ok(reply) => {
-                row.insert("status".to_owned(), n(reply.status));
-                row.insert("body".to_owned(), b(&compress(&reply.body)?));
-                put = put
-                    .condition_expression(
-                        "attribute_not_exists(pk) OR #until <= :now OR (fp = :fp AND attribute_not_exists(#status))",
-                    )
-                    .expression_attribute_names("#status", "status")
-                    .expression_attribute_values(":fp", s(&wanted.fingerprint));
-            }
-        }
-        put_item(put.set_item(Some(row))).map(Some)
-    }
-
-    fn update_item(&self, key: Item, update: Update) -> Result<TransactWriteItem, PortError> {
+        key: Item,
+        update: Update,
+    ) -> Result<TransactWriteItem, PortError> {
         let expression = update.expression();
         self.update_with(key, update, expression)
     }
 
-    fn update_with(
+    pub(super) fn update_with(
         &self,
         key: Item,
         update: Update,
@@ -353,40 +227,6 @@ impl Store {
     }
 }
 
-/// Which stored time stands for which limit: the fifth youngest for the hour, the tenth for the day.
-struct CodeLimit {
-    span_s: i64,
-}
-
-fn code_limits(policy: &Policy) -> [(String, CodeLimit); 2] {
-    let slot = |limit: usize| format!("t{}", limit.clamp(1, CODE_TIMES) - 1);
-    [
-        (
-            slot(policy.codes_per_phone_hour),
-            CodeLimit { span_s: HOUR_S },
-        ),
-        (
-            slot(policy.codes_per_phone_day),
-            CodeLimit { span_s: DAY_S },
-        ),
-    ]
-}
-
-const fn gap_name(purpose: CodePurpose) -> &'static str {
-    match purpose {
-        CodePurpose::Identity => "last_identity",
-        CodePurpose::Card => "last_card",
-    }
-}
-
-fn phone_item_key(phone_key: &str) -> Item {
-    key(format!("P#{phone_key}"), "P")
-}
-
-fn idempotency_key(wanted: &IdempotencyKey) -> Item {
-    key(format!("I#{}", wanted.scope), "I")
-}
-
 fn fingerprint_card(commit: &Commit<'_>) -> String {
     let rebind = commit
         .transition
@@ -398,7 +238,7 @@ fn fingerprint_card(commit: &Commit<'_>) -> String {
         .unwrap_or_default()
 }
 
-fn put_item(
+pub(super) fn put_item(
     put: aws_sdk_dynamodb::types::builders::PutBuilder,
 ) -> Result<TransactWriteItem, PortError> {
     put.build()
@@ -473,74 +313,5 @@ pub(super) fn cancelled(reasons: &[CancellationReason]) -> PortError {
             "the table",
             format!("transaction cancelled: {}", codes.join(" ")),
         ),
-    }
-}
-
-/// Until the phone may get another code.
-fn code_wait_s(item: &Item, purpose: CodePurpose, policy: &Policy, now: Timestamp) -> i64 {
-    let gap = opt_time(item, gap_name(purpose)).map(|at| policy.code_gap_s - at.age_s_at(now));
-    let limits = code_limits(policy)
-        .into_iter()
-        .map(|(slot, limit)| opt_time(item, &slot).map(|at| limit.span_s - at.age_s_at(now)));
-    limits
-        .chain([gap])
-        .flatten()
-        .max()
-        .unwrap_or(policy.code_gap_s)
-        .max(1)
-}
-
-fn found_in(row: &Item, wanted: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError> {
-    if opt_time(row, "until").is_none_or(|until| until <= now) {
-        return Ok(Found::Nothing);
-    }
-    if opt_s(row, "fp") != Some(&wanted.fingerprint) {
-        return Ok(Found::OtherBody);
-    }
-    match (opt_n(row, "status"), opt_b(row, "body")) {
-        (Some(status), Some(body)) => Ok(Found::Reply(StoredReply {
-            status,
-            body: decompress(&body)?,
-        })),
-        _ => Ok(Found::Claimed(
-            opt_s(row, "context").unwrap_or_default().to_owned(),
-        )),
-    }
-}
-
-/// A reply of a thousand bytes with many known words becomes half of that: the row stays under one write unit.
-fn compress(body: &str) -> Result<Vec<u8>, PortError> {
-    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder
-        .write_all(body.as_bytes())
-        .and_then(|()| encoder.finish())
-        .map_err(|error| broken(&error.to_string()))
-}
-
-fn decompress(bytes: &[u8]) -> Result<String, PortError> {
-    /// More than any reply; a damaged row must not fill the memory.
-    const BODY_MAX_BYTES: u64 = 64 * 1024;
-    let mut body = String::new();
-    flate2::read::DeflateDecoder::new(bytes)
-        .take(BODY_MAX_BYTES)
-        .read_to_string(&mut body)
-        .map_err(|error| broken(&error.to_string()))?;
-    Ok(body)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::record::rebind_sk;
-    use super::*;
-
-    #[test]
-    fn a_reply_survives_its_row() {
-        let body = r#"{"rebind_id":"rbd_000001","state":"activated","bank_name":"中国工商银行"}"#;
-        assert_eq!(decompress(&compress(body).unwrap()).unwrap(), body);
-    }
-
-    #[test]
-    fn a_rebind_key_sorts_by_number() {
-        assert!(rebind_sk(9) < rebind_sk(10) && rebind_sk(255) < rebind_sk(256));
     }
 }

@@ -2,19 +2,16 @@
 
 use super::item::{Item, Update, b, broken, get_n, get_s, json, n, opt_b, opt_n, s, time};
 use super::record::{HEAD, key, merchant_pk, session_of, session_prefix, session_value, slot_name};
-use super::{Store, item, port_error};
+use super::{GARBAGE_AFTER_S, Store, item, port_error};
 use crate::domain::ids::MerchantId;
 use crate::domain::login::{Account, Failures, LoginRead, OpenedSession};
 use crate::domain::merchant::Session;
-use crate::domain::policy::DAY_S;
 use crate::domain::time::Timestamp;
 use crate::ports::{LoginKeys, Logins, PortError};
 use aws_sdk_dynamodb::types::{
     Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem, Update as UpdateItem,
 };
 
-/// Failures are garbage when the longest limit on them has passed.
-const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
 /// The sort key of the failures of devices that never logged in.
 const OTHERS: &str = "D#*";
 

@@ -45,17 +45,23 @@
 pub mod commit;
 pub mod due;
 pub mod history;
+mod idempotency;
 pub mod item;
 pub mod login;
 pub mod meter;
+mod phone;
 pub mod read;
 pub mod record;
 pub mod seed;
 
+use crate::domain::policy::DAY_S;
 use crate::ports::PortError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use meter::Meter;
+
+/// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
+const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
 
 /// The table, with a count of what a request costs.
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ macro_rules! cases {
 /// Each has merchants of its own, so they do not meet.
 pub const SIDE_BY_SIDE: &[Case] = cases! {
     happy: a_card_is_changed, a_card_is_changed_by_the_wall_clock, a_first_card, a_lost_card, names_as_they_are_typed, numbers_as_they_are_typed, one_phone_is_told_once, another_device_carries_on, the_clock_goes_back_and_forth;
-    sessions: wrong_passwords_and_unknown_accounts_look_alike, guessing_is_slowed_down, twenty_failures_a_day, nobody_is_locked_out, logins_that_are_none, tokens_that_are_none, logout, an_idle_session_ends, a_session_ends_after_twelve_hours, a_rebind_needs_a_fresh_login, clocks_that_are_none;
+    sessions: wrong_passwords_and_unknown_accounts_look_alike, logins_at_once_are_no_failures, guessing_is_slowed_down, twenty_failures_a_day, nobody_is_locked_out, logins_that_are_none, tokens_that_are_none, logout, an_idle_session_ends, a_session_ends_after_twelve_hours, a_rebind_needs_a_fresh_login, clocks_that_are_none;
     requests: every_bad_field_at_once, cards_that_cannot_be_bound, a_company, the_quiet_period, the_cooldown, one_open_rebind, two_requests_at_once_make_one_rebind, limits_of_a_day, giving_up, pages, what_is_not_yours_is_not_there;
     identity: documents_that_are_none, an_expired_document, the_same_challenge, codes_end, wrong_codes_add_up, parallel_guesses_are_five_tries, a_right_code_wins, all_tries_taken, codes_to_a_phone_are_limited;
     agreement: languages, too_soon, what_was_not_shown_cannot_be_signed, name_and_consents, the_evidence_is_kept;

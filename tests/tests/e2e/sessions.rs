@@ -4,6 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::domain::code::Code;
 use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use shared::store::item::Item;
+use tests::secrets::Kind;
 use tests::system::{App, Live, Merchant};
 
 use crate::see::without;
@@ -108,6 +110,33 @@ pub async fn nobody_is_locked_out(live: &Live) {
         .await
         .refused(Code::AuthThrottled);
     live.app_on(&merchant, "known").await;
+}
+
+/// Many merchants log in from new devices at the same moment and from one address, as behind a carrier's: each gets in,
+/// and none of these logins stays counted as a failure.
+pub async fn logins_at_once_are_no_failures(live: &Live) {
+    let mut merchants = Vec::new();
+    for _ in 0..8 {
+        merchants.push(live.merchant().await);
+    }
+    let turn = live.nobody_else_logs_in().await;
+    let logins = merchants.iter().map(|merchant| {
+        let body = live.credentials(merchant, "new");
+        live.ask("POST", "/v1/sessions").at(merchant.now()).json(&body).send()
+    });
+    let replies = futures::future::join_all(logins).await;
+    drop(turn);
+    for reply in replies {
+        let login = reply.ok(201);
+        live.secrets.add(Kind::Token, login["token"].as_str().unwrap());
+    }
+    let items = live.items().await;
+    for merchant in &merchants {
+        let is_mine = |item: &&Item| item.get("merchant_id").is_some_and(|id| id.as_s() == Ok(&merchant.id));
+        let account = items.iter().find(is_mine).unwrap()["pk"].clone();
+        let others = live.item(account.as_s().unwrap(), "D#*").await;
+        assert_eq!((others["row"].as_n().unwrap().as_str(), others.get("at")), ("0", None), "failures are left");
+    }
 }
 
 /// What is missing in a login is named, all at once.
@@ -291,15 +320,16 @@ pub async fn clocks_that_are_none(live: &Live) {
     app.get("/v1/cards").await.ok(200);
 }
 
-/// Writes into the table when a session last changed something, in seconds from its login: the token's hash, the login
-/// and the last change, each time in eight bytes.
+/// Writes into the table when a session last changed something, in seconds from its login: its record ends with the
+/// time of the login and the time of the last change, eight bytes each.
 async fn last_change(live: &Live, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");
     let head = live.item(&app.merchant.pk(), "Y").await;
     let mut session = head[&name].as_b().unwrap().as_ref().to_vec();
-    let login_at = i64::from_be_bytes(session[32..40].try_into().unwrap());
-    session[40..].copy_from_slice(&(login_at + after_s).to_be_bytes());
+    let (login_at, last_change) = session.last_chunk_mut::<16>().unwrap().split_at_mut(8);
+    let login_at = i64::from_be_bytes(login_at.try_into().unwrap());
+    last_change.copy_from_slice(&(login_at + after_s).to_be_bytes());
     let session = AttributeValue::B(session.into());
     live.edit(&app.merchant.pk(), "Y", &name, session).await;
 }

@@ -2,11 +2,12 @@
 
 use super::fixture::*;
 use super::states::states;
-use crate::domain::decide::Act;
+use crate::domain::decide::{Act, BankAnswer};
 use crate::domain::history;
-use crate::domain::rebind::CodePurpose::Identity;
+use crate::domain::rebind::CodePurpose::{Card, Identity};
 use crate::domain::rebind::Sealed;
 use crate::domain::transition::{Outcome, Transition};
+use std::fmt::Write as _;
 
 #[test]
 fn nothing_is_nothing() {
@@ -102,4 +103,37 @@ fn an_event_names_its_rebind_and_no_personal_data() {
             }
         }
     }
+}
+
+/// One whole rebind with its detours, as the history tells it.
+#[test]
+fn what_the_history_says() {
+    let mut world = World::new().created().at(5);
+    world.refused_in_writing(document(false));
+    let mut world = world.then(document(true)).at(70).then(resend(Identity));
+    world.wrong(Identity);
+    let world = world.confirmed(Identity).at(90).then(sign(t(75)));
+    let world = world.then(card_check()).then(bank(Some(BankAnswer::Match)));
+    let world = world.at(155).then(resend(Card)).confirmed(Card);
+    let world = world.at(155 + DAY_S).then(Act::Complete);
+    let mut world = world.at(155 + 30 * DAY_S).then(Act::EndCooldown).login();
+    world.done(create_for("third"));
+    world.done(Act::Cancel);
+    let world = world
+        .then(create_for("third"))
+        .later(DAY_S)
+        .then(Act::Expire);
+    let mut world = world.login().then(create_for("third")).then(document(true));
+    for _ in 0..5 {
+        world.wrong(Identity);
+    }
+    let mut text = String::new();
+    for event in &world.history {
+        let data = history::canonical(&event.data.clone().into());
+        writeln!(text, "{} {}\n    {data}", event.at, event.kind).unwrap();
+        for notice in &event.notices {
+            writeln!(text, "    tell {:?} {}", notice.to, notice.phone).unwrap();
+        }
+    }
+    insta::assert_snapshot!(text);
 }
