@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard};
 
+/// Test runs at the same time in one checkout.
+const RUNS_MAX: u32 = 8;
 /// How long an SMS may take from what causes it.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
 /// How long nothing may come until it is believed that nothing does: several times what the stream takes.
@@ -35,16 +37,12 @@ tokio::task_local! {
     pub static CODES: RefCell<BTreeSet<&'static str>>;
 }
 
-/// Where the system keeps its state: beside the one that `cargo local up` starts.
-#[must_use]
-pub fn state_dir() -> PathBuf {
-    default_state_dir().with_file_name("e2e")
-}
-
 /// The running system.
 pub struct Live {
     /// The system itself; it ends when this is dropped.
     pub system: System,
+    /// Where it keeps its state, its log among it.
+    pub state_dir: PathBuf,
     /// The local cloud's all-powerful user.
     pub root: Caller,
     /// The table, for looking and for writing what no request can.
@@ -62,16 +60,24 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts a system of its own, beside any that `cargo local up` has started.
+    /// Starts a system of its own, beside any that `cargo local up` or another test run has started.
     ///
     /// # Errors
     /// What stood in the way.
     pub async fn up() -> Result<Self, local::Error> {
-        let options = UpOptions {
-            state_dir: state_dir(),
-            ..UpOptions::default()
+        let mut run = 1;
+        let (system, state_dir) = loop {
+            let state_dir = default_state_dir().with_file_name(format!("e2e-{run}"));
+            let options = UpOptions {
+                state_dir: state_dir.clone(),
+                ..UpOptions::default()
+            };
+            match System::up(options).await {
+                Ok(system) => break (system, state_dir),
+                Err(local::Error::AlreadyUp(_)) if run < RUNS_MAX => run += 1,
+                Err(error) => return Err(error),
+            }
         };
-        let system = System::up(options).await?;
         Ok(Self {
             root: Caller::root(system.endpoints()),
             table: aws_sdk_dynamodb::Client::new(&system.sdk_config()),
@@ -81,6 +87,7 @@ impl Live {
             contract: Contract::load().unwrap(),
             number: AtomicU32::new(1),
             login_turn: Mutex::new(()),
+            state_dir,
             system,
         })
     }

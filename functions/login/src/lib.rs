@@ -169,14 +169,27 @@ impl<K: KeyService> Login<K> {
                     ));
                 }
                 Err(error @ PortError::Conflict) => {
-                    rounds.again(error).await?;
-                    // Another login moved on; the password must still be the one that was compared. The counted failure
-                    // stays then: taking it back could undo the count of somebody else's.
-                    cleared = None;
-                    let fresh = self.store.read_login(keys).await?.account;
-                    account = fresh
-                        .filter(|fresh| fresh.password_hash == account.password_hash)
+                    // Another login wrote first: to this account, or from this address, which thousands may share.
+                    let again = rounds.again(error).await;
+                    let fresh = self.store.read_login(keys).await?;
+                    let same = fresh.account.clone();
+                    account = same
+                        .filter(|same| same.password_hash == account.password_hash)
                         .ok_or_else(bad_credentials)?;
+                    // Where it was counted is where it is taken back, although the device may be known by now.
+                    let device_known = counted.device_known;
+                    cleared = match again {
+                        Ok(()) => Some(
+                            LoginRead {
+                                device_known,
+                                ..fresh
+                            }
+                            .clear(now),
+                        ),
+                        // At last the session comes first, and one failure too many stays counted.
+                        Err(_) if cleared.is_some() => None,
+                        Err(stop) => return Err(stop),
+                    };
                 }
                 Err(error) => return Err(error.into()),
             }

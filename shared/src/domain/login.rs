@@ -17,7 +17,8 @@ pub struct Failures {
     pub window: Window,
     /// How many since the last success.
     pub in_a_row: u32,
-    /// Moves with every write; the write's condition. 0: there is no record yet.
+    /// Moves with every change, and so says which record this replaces: the one of the revision before. 0: there is no
+    /// record yet.
     pub revision: u64,
 }
 
@@ -47,6 +48,7 @@ impl Failures {
         let mut next = self.clone();
         next.window.add(span_s, now);
         next.in_a_row = next.in_a_row.saturating_add(1);
+        next.revision += 1;
         next
     }
 
@@ -54,6 +56,7 @@ impl Failures {
         let mut next = self.clone();
         next.window.take_back(at);
         next.in_a_row = 0;
+        next.revision += 1;
         next
     }
 }
@@ -132,6 +135,7 @@ impl LoginRead {
             cleared.others = self.others.cleared(now);
             // An address has no row: it may serve thousands.
             cleared.source.window.take_back(now);
+            cleared.source.revision += 1;
         }
         cleared
     }
@@ -254,7 +258,14 @@ mod tests {
     fn a_right_password_was_no_failure() {
         let counted = nobody(false).count(&POLICY, t(0)).unwrap();
         let cleared = counted.clear(t(0));
-        assert_eq!(cleared.others, Failures::default());
+        let revision = cleared.others.revision;
+        assert_eq!(
+            cleared.others,
+            Failures {
+                revision,
+                ..Failures::default()
+            }
+        );
         assert!(cleared.source.window.is_empty());
     }
 

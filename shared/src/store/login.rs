@@ -49,7 +49,7 @@ impl Logins for Store {
         counted: &LoginRead,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        self.write(self.failure_puts(keys, counted, 0, now)?).await
+        self.write(self.failure_puts(keys, counted, now)?).await
     }
 
     async fn open_session(
@@ -77,8 +77,7 @@ impl Logins for Store {
             self.update(account_key(keys), record)?,
         ];
         if let Some(cleared) = cleared {
-            // The count before this moved each revision by one.
-            items.extend(self.failure_puts(keys, cleared, 1, now)?);
+            items.extend(self.failure_puts(keys, cleared, now)?);
         }
         self.write(items).await
     }
@@ -129,7 +128,6 @@ impl Store {
         &self,
         keys: &LoginKeys,
         after: &LoginRead,
-        moved: u64,
         now: Timestamp,
     ) -> Result<Vec<TransactWriteItem>, PortError> {
         let touched = if after.device_known {
@@ -142,7 +140,7 @@ impl Store {
         };
         touched
             .into_iter()
-            .map(|(key, failures)| self.put_failures(key, failures, moved, now))
+            .map(|(key, failures)| self.put_failures(key, failures, now))
             .collect()
     }
 
@@ -150,10 +148,9 @@ impl Store {
         &self,
         key: Item,
         failures: &Failures,
-        moved: u64,
         now: Timestamp,
     ) -> Result<TransactWriteItem, PortError> {
-        let read = failures.revision + moved;
+        let read = failures.revision.saturating_sub(1);
         let mut item = key;
         let seconds: Vec<u8> = failures
             .window
@@ -164,7 +161,7 @@ impl Store {
             item.insert("at".to_owned(), b(&seconds));
         }
         item.insert("row".to_owned(), n(failures.in_a_row));
-        item.insert("rev".to_owned(), n(read + 1));
+        item.insert("rev".to_owned(), n(failures.revision));
         item.insert("ttl".to_owned(), time(now.plus_s(GARBAGE_AFTER_S)));
         let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
         put = if read == 0 {

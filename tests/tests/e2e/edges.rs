@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 use shared::domain::code::Code;
-use tests::system::{Live, state_dir};
+use shared::domain::time::Timestamp;
+use tests::system::Live;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -43,6 +44,9 @@ pub async fn what_is_not_there(live: &Live) {
         ("PATCH", "/v1/cards"),
         ("DELETE", "/v1/rebinds/rbd_1"),
         ("POST", "/v1/cards"),
+        ("GET", "/v1/cards/"),
+        ("GET", "//v1/cards"),
+        ("GET", "/v1/rebinds/"),
         ("GET", "/v1/rebinds/rbd_1/identity"),
         ("POST", "/v1/rebinds/rbd_1/approve"),
         ("GET", "/v1/rebinds/rbd_1/agreement/pdf"),
@@ -146,6 +150,25 @@ pub async fn bodies_in_base64(live: &Live) {
     assert_eq!(created["state"], "identity_pending");
 }
 
+/// A clock at the ends of what can be written down: answered like any other.
+pub async fn the_ends_of_time(live: &Live) {
+    for clock in [
+        "0001-01-02T00:00:00+08:00",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00Z",
+        "2106-02-07T06:28:16Z",
+        "9999-11-30T00:00:00+08:00",
+    ] {
+        let merchant = live.merchant().await;
+        merchant.set_clock(Timestamp::parse_rfc3339(clock).unwrap());
+        let app = live.app(&merchant).await;
+        app.get("/v1/cards").await.ok(200);
+        app.activate(&live.card()).await;
+        let cards = app.get("/v1/cards").await.ok(200);
+        assert_eq!(cards["active"]["status"], "active", "{clock}");
+    }
+}
+
 /// Requests that ended other runtimes: each is answered, and the same process answers the next one.
 ///
 /// Run when nothing else is: then a new process could only be there because an old one is gone.
@@ -167,7 +190,7 @@ pub async fn the_environment_survives(live: &Live) {
         };
         // One good request, so that there is an environment.
         ok(live, method, &door).await;
-        let spawned = spawned();
+        let spawned = spawned(live);
         for (query, head, body) in [
             ("?a={|\"<", "", ""),
             ("?a=%ff%00%zz&&=&=&a[]=1", "", ""),
@@ -198,7 +221,7 @@ pub async fn the_environment_survives(live: &Live) {
             ok(live, method, &door).await;
         }
         assert_eq!(
-            self::spawned(),
+            self::spawned(live),
             spawned,
             "{method} {door}: the same process"
         );
@@ -211,7 +234,7 @@ pub async fn the_environment_survives(live: &Live) {
         "verification",
         "agreement",
     ] {
-        let spawned = spawned();
+        let spawned = spawned(live);
         for event in [
             json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
                    "isBase64Encoded": true, "body": "%%%"}),
@@ -224,12 +247,12 @@ pub async fn the_environment_survives(live: &Live) {
             let status = reply["statusCode"].as_u64().unwrap();
             assert!((400..500).contains(&status), "{folder}: {status}");
         }
-        assert_eq!(self::spawned(), spawned, "{folder}: the same process");
+        assert_eq!(self::spawned(live), spawned, "{folder}: the same process");
     }
     // Events that are none at all are an error of the invocation, and no more.
     for folder in ["login", "cards", "confirmation-notice", "cooldown-cleanup"] {
         let _ = live.system.invoke(folder, &json!({})).await;
-        let spawned = spawned();
+        let spawned = spawned(live);
         for event in [
             json!([]),
             json!("x"),
@@ -238,11 +261,11 @@ pub async fn the_environment_survives(live: &Live) {
         ] {
             let _ = live.system.invoke(folder, &event).await;
         }
-        assert_eq!(self::spawned(), spawned, "{folder}: the same process");
+        assert_eq!(self::spawned(live), spawned, "{folder}: the same process");
     }
     app.get(&path).await.ok(200);
     assert!(
-        !log().contains("Runtime exited before returning a response"),
+        !log(live).contains("Runtime exited before returning a response"),
         "no process has ended in a request"
     );
 }
@@ -293,12 +316,12 @@ async fn raw(live: &Live, method: &str, path: &str, head: &str, body: &str) -> u
 }
 
 /// How many environments the local cloud has started so far, of all functions.
-fn spawned() -> usize {
-    log().matches("environment spawned for").count()
+fn spawned(live: &Live) -> usize {
+    log(live).matches("environment spawned for").count()
 }
 
-fn log() -> String {
-    std::fs::read_to_string(state_dir().join("ministack.log")).unwrap()
+fn log(live: &Live) -> String {
+    std::fs::read_to_string(live.state_dir.join("ministack.log")).unwrap()
 }
 
 /// The answer to a request may be large or odd, the log line is one.

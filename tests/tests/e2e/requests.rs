@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use shared::domain::code::Code;
 use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
-use tests::system::{App, Live};
+use tests::system::{App, Live, luhn};
 
-use crate::see::rebind_path;
+use crate::see::{last4, rebind_path};
 
 /// The bad fields that a problem names, in its order.
 fn bad_fields(problem: &Value) -> Vec<(&str, &str)> {
@@ -90,6 +90,28 @@ pub async fn cards_that_cannot_be_bound(live: &Live) {
             .refused(code);
         assert_eq!(bad_fields(&problem), [("card_number", code.as_str())]);
     }
+}
+
+/// A prefix that is in no table: the bank decides.
+pub async fn a_card_of_an_unknown_bank(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let card = luhn("99999900000000");
+    let path = app.activate(&card).await;
+    let new_card = app.get(&path).await.ok(200)["new_card"].clone();
+    assert_eq!(
+        (
+            &new_card["bank_code"],
+            &new_card["type"],
+            &new_card["last4"]
+        ),
+        (&json!("UNKNOWN"), &json!("unknown"), &json!(last4(&card)))
+    );
+    let notice = live.notices(&merchant.phone, 1).await.remove(0);
+    assert!(
+        notice.starts_with(&format!("结算卡已更换为其他银行(尾号{})", last4(&card))),
+        "{notice}"
+    );
 }
 
 /// Companies change their card with support.

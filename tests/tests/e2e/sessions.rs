@@ -122,20 +122,31 @@ pub async fn logins_at_once_are_no_failures(live: &Live) {
     let turn = live.nobody_else_logs_in().await;
     let logins = merchants.iter().map(|merchant| {
         let body = live.credentials(merchant, "new");
-        live.ask("POST", "/v1/sessions").at(merchant.now()).json(&body).send()
+        live.ask("POST", "/v1/sessions")
+            .at(merchant.now())
+            .json(&body)
+            .send()
     });
     let replies = futures::future::join_all(logins).await;
     drop(turn);
     for reply in replies {
         let login = reply.ok(201);
-        live.secrets.add(Kind::Token, login["token"].as_str().unwrap());
+        live.secrets
+            .add(Kind::Token, login["token"].as_str().unwrap());
     }
     let items = live.items().await;
     for merchant in &merchants {
-        let is_mine = |item: &&Item| item.get("merchant_id").is_some_and(|id| id.as_s() == Ok(&merchant.id));
+        let is_mine = |item: &&Item| {
+            item.get("merchant_id")
+                .is_some_and(|id| id.as_s() == Ok(&merchant.id))
+        };
         let account = items.iter().find(is_mine).unwrap()["pk"].clone();
         let others = live.item(account.as_s().unwrap(), "D#*").await;
-        assert_eq!((others["row"].as_n().unwrap().as_str(), others.get("at")), ("0", None), "failures are left");
+        assert_eq!(
+            (others["row"].as_n().unwrap().as_str(), others.get("at")),
+            ("0", None),
+            "failures are left"
+        );
     }
 }
 

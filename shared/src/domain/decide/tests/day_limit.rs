@@ -65,3 +65,12 @@ fn only_its_own_request_is_taken_back() {
         [t(0)]
     );
 }
+
+#[test]
+fn what_has_left_the_day_is_forgotten_when_the_next_is_counted() {
+    let world = counted(World::new()).at(DAY_S).login().created();
+    assert_eq!(
+        world.state.head.requests.times().collect::<Vec<_>>(),
+        [t(DAY_S)]
+    );
+}

@@ -51,13 +51,13 @@ fn cards_are_active_pending_retiring_or_removed() {
         CardStatus::Removed
     );
     assert_eq!(status(&World::new().activated()), CardStatus::Active);
-    // Another card of a merchant with an open rebind is none of these.
+    // Another card is none of these, with a rebind that is open or without any.
     let mut other = world.rebind().new_card.clone();
     other.card_id = crate::domain::ids::CardId::new(&[9; 16]);
-    assert_eq!(
-        world.state.card_status(&other, world.now, &POLICY),
-        CardStatus::Removed
-    );
+    for state in [&world.state, &World::new().state] {
+        let status = state.card_status(&other, t(0), &POLICY);
+        assert_eq!(status, CardStatus::Removed);
+    }
 }
 
 #[test]
