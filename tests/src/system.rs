@@ -325,6 +325,20 @@ impl Live {
         names.map(|name| name.unwrap().to_owned()).collect()
     }
 
+    /// A page of a log. The local cloud fails now and then while functions are writing to the same log.
+    async fn log_page(&self, body: &Value) -> Value {
+        let mut failed = String::new();
+        for _ in 0..10 {
+            match self.root.json(&LOGS, "FilterLogEvents", body).await {
+                Ok(page) => return page,
+                Err(error) if error == "InternalError" => failed = error,
+                Err(error) => panic!("{error}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        panic!("{failed}");
+    }
+
     /// Every line in one log group.
     pub async fn log_of(&self, group: &str) -> Vec<String> {
         let (mut lines, mut token) = (Vec::new(), Value::Null);
@@ -333,11 +347,7 @@ impl Live {
             if !token.is_null() {
                 body["nextToken"] = token;
             }
-            let page = self
-                .root
-                .json(&LOGS, "FilterLogEvents", &body)
-                .await
-                .unwrap();
+            let page = self.log_page(&body).await;
             let events = page["events"].as_array().unwrap();
             let texts = events.iter().map(|event| event["message"].as_str());
             lines.extend(texts.map(|text| text.unwrap().to_owned()));

@@ -75,10 +75,14 @@ impl From<HttpEvent> for Request {
 }
 
 impl Request {
-    /// The path's segments, without empty ones at the ends.
+    /// The path's segments. A slash too many makes another path.
     #[must_use]
     pub fn segments(&self) -> Vec<&str> {
-        self.path.trim_matches('/').split('/').collect()
+        self.path
+            .strip_prefix('/')
+            .unwrap_or(&self.path)
+            .split('/')
+            .collect()
     }
 
     /// A header by its lower-case name.

@@ -486,6 +486,44 @@ pub async fn the_same_person_twice(live: &Live) {
         .refused(Code::CardBoundElsewhere);
 }
 
+/// Three checks at the same moment are one question to the bank and one code.
+pub async fn checks_at_once(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.to_card_pending(&live.card()).await;
+    let replies = futures::future::join_all((0..3).map(|_| app.check_card(&path))).await;
+    let shown = app.get(&path).await.ok(200);
+    for reply in replies {
+        assert_eq!(reply.ok(200)["challenge"], shown["challenge"]);
+    }
+    assert_eq!(live.codes_sent(&merchant.reserved_phone).await, 1);
+    let calls = live.state(&merchant.pk(), "Y").await["bank"].clone();
+    assert_eq!(calls.as_array().unwrap().len(), 1, "counted once");
+    assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
+}
+
+/// Confirmed on one device and given up on another, at the same moment: one of the two has happened.
+pub async fn confirm_against_cancel(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.to_card_pending(&live.card()).await;
+    app.check_card(&path).await.ok(200);
+    let other = live.app_on(&merchant, "another device").await;
+    let cancel = format!("{path}/cancel");
+    let (confirmed, cancelled) =
+        futures::future::join(app.confirm_card(&path), other.post(&cancel, Value::Null)).await;
+    let (kept, refused, state) = if confirmed.status == 200 {
+        (confirmed, cancelled, "activated")
+    } else {
+        (cancelled, confirmed, "cancelled")
+    };
+    assert_eq!(kept.ok(200)["state"], state);
+    refused.refused(Code::StepOutOfOrder);
+    assert_eq!(app.get(&path).await.ok(200)["state"], state);
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(cards["hold"].is_null(), state == "cancelled");
+}
+
 /// The same right code from two places at once: one activation, one event, one notice.
 pub async fn one_activation(live: &Live) {
     let merchant = live.merchant().await;

@@ -19,6 +19,9 @@ pub async fn a_card_is_changed(live: &Live) {
         (&me, &json!([]))
     );
 
+    let dies_at = merchant.now().plus_s(12 * HOUR_S).to_rfc3339_shanghai();
+    assert_eq!(app.login["expires_at"], dies_at);
+
     let cards = app.get("/v1/cards").await.ok(200);
     let active = cards["active"].clone();
     assert_eq!(

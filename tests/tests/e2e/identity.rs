@@ -140,6 +140,31 @@ pub async fn the_same_challenge(live: &Live) {
     app.confirm_identity(&path).await;
 }
 
+/// The document three times at the same moment: one code. Another code three times: one, and the rest are too soon.
+pub async fn documents_at_once(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    let replies = futures::future::join_all((0..3).map(|_| app.show_document(&path))).await;
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply["challenge"] == replies[0]["challenge"])
+    );
+    assert_eq!(live.codes_sent(&merchant.phone).await, 1);
+    merchant.pass_s(MINUTE_S);
+    let resend = format!("{path}/identity/code");
+    let replies = futures::future::join_all((0..3).map(|_| app.post(&resend, Value::Null))).await;
+    let (sent, early): (Vec<_>, Vec<_>) =
+        replies.into_iter().partition(|reply| reply.status == 200);
+    assert_eq!(sent.len(), 1);
+    for reply in early {
+        reply.refused(Code::OtpSendLimit);
+    }
+    assert_eq!(live.codes_sent(&merchant.phone).await, 2);
+    app.confirm_identity(&path).await;
+}
+
 /// Five minutes; an old one costs no try. A new one makes the old one wrong.
 pub async fn codes_end(live: &Live) {
     let merchant = live.merchant().await;

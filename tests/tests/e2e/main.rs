@@ -11,6 +11,7 @@
     clippy::print_stdout
 )]
 
+mod aftermath;
 mod agreement;
 mod card_check;
 mod cases;

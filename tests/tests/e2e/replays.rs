@@ -193,6 +193,57 @@ pub async fn refusals(live: &Live) {
     reply.ok(200);
 }
 
+/// A request that is sent three times at once, as an app does that hears nothing: one try, one deed, one answer.
+pub async fn the_same_request_at_once(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let thrice = async |key: &str, path: &str, body: Value| {
+        let replies =
+            futures::future::join_all((0..3).map(|_| app.keyed(key, path, body.clone()))).await;
+        assert!(
+            replies
+                .iter()
+                .all(|reply| (reply.status, &reply.body) == (replies[0].status, &replies[0].body))
+        );
+        replies.into_iter().next().unwrap()
+    };
+    let path = rebind_path(
+        &thrice("a", "/v1/rebinds", app.request_body(&live.card()))
+            .await
+            .ok(201),
+    );
+    thrice("b", &format!("{path}/identity"), app.document())
+        .await
+        .ok(200);
+    let code = live.code(&merchant.phone).await;
+    let confirm = format!("{path}/identity/confirm");
+    let wrong = thrice("c", &confirm, json!({"code": another(&code)}))
+        .await
+        .refused(Code::OtpWrong);
+    assert_eq!(wrong["attempts_left"], 4);
+    thrice("d", &confirm, json!({"code": code})).await.ok(200);
+    let signature = app.signature(&path).await;
+    thrice("e", &format!("{path}/agreement"), signature)
+        .await
+        .ok(200);
+    thrice("f", &format!("{path}/card-check"), Value::Null)
+        .await
+        .ok(200);
+    let code = live.code(&merchant.reserved_phone).await;
+    let activated = thrice(
+        "g",
+        &format!("{path}/card-check/confirm"),
+        json!({"code": code}),
+    )
+    .await
+    .ok(200);
+    assert_eq!(activated["state"], "activated");
+    for phone in [&merchant.phone, &merchant.reserved_phone] {
+        assert_eq!(live.codes_sent(phone).await, 1);
+        live.notices(phone, 1).await;
+    }
+}
+
 /// A refusal that ended the rebind is repeated as it was.
 pub async fn a_rejection_is_repeated(live: &Live) {
     let merchant = live.merchant().await;

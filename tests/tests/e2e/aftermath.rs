@@ -1,0 +1,118 @@
+//! What all the cases together have left behind.
+
+use serde_json::{Value, json};
+use shared::domain::history;
+use shared::domain::ids::MerchantId;
+use shared::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use tests::aws::SQS;
+use tests::system::Live;
+
+/// Each merchant's events are numbered without a gap, each carries the hash of the one before, each hash is that of its
+/// event, and the head ends the chain.
+pub async fn every_history_is_whole(live: &Live) {
+    let store = Store::new(live.table.clone(), &live.system.endpoints().table);
+    let mut heads = BTreeMap::new();
+    for item in live.items().await {
+        if item["sk"].as_s().unwrap() == "Y" {
+            let state: Value = serde_json::from_str(item["state"].as_s().unwrap()).unwrap();
+            heads.insert(
+                item["pk"]
+                    .as_s()
+                    .unwrap()
+                    .trim_start_matches("M#")
+                    .to_owned(),
+                state,
+            );
+        }
+    }
+    let mut total = 0;
+    for (merchant, head) in &heads {
+        let id = MerchantId::parse(merchant).unwrap();
+        let events = store.events(&id, 1, 1_000).await.unwrap();
+        let mut before = history::GENESIS.to_owned();
+        for (event, number) in events.iter().zip(1..) {
+            assert_eq!(
+                (event.seq, &event.prev_hash),
+                (number, &before),
+                "{merchant}"
+            );
+            assert_eq!(event.hash, history::hash(event), "{merchant} {number}");
+            before.clone_from(&event.hash);
+        }
+        assert_eq!(
+            (&head["seq"], &head["hash"]),
+            (&json!(events.len()), &json!(before)),
+            "{merchant}"
+        );
+        total += events.len();
+    }
+    assert!(
+        heads.len() > 50 && total > 300,
+        "{} merchants, {total} events",
+        heads.len()
+    );
+}
+
+/// Nobody is still to be told, and nothing lies in a dead-letter queue but what was put there to test permissions.
+pub async fn every_notice_was_sent(live: &Live) {
+    let mut sent = 0;
+    for item in live.items().await {
+        if let Some(notice) = item.get("notice") {
+            assert_eq!(
+                notice.as_s().unwrap(),
+                "sent",
+                "{} {}",
+                item["pk"].as_s().unwrap(),
+                item["sk"].as_s().unwrap()
+            );
+            assert!(!item.contains_key("to_on_file") && !item.contains_key("to_reserved"));
+            sent += 1;
+        }
+    }
+    assert!(sent > 20, "{sent} notices");
+    for queue in ["NoticeFailures", "CleanupFailures"] {
+        let url = live.system.resource(queue).unwrap();
+        loop {
+            let body = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 60});
+            let reply = live.root.json(&SQS, "ReceiveMessage", &body).await.unwrap();
+            let messages = reply["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                break;
+            }
+            for message in messages {
+                assert_eq!(message["Body"], "a test of permissions", "{queue}");
+            }
+        }
+    }
+}
+
+/// Nothing is logged as an error but what the cases have brought about: a bank that does not answer, and one damaged
+/// record; no panic; and each line of ours is one JSON object.
+pub async fn the_logs_are_quiet(live: &Live) {
+    let mut errors = BTreeSet::new();
+    for line in live.log_lines().await {
+        let is_platform = ["START ", "END ", "REPORT "]
+            .iter()
+            .any(|word| line.starts_with(word));
+        if is_platform {
+            continue;
+        }
+        let parsed: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        assert!(!line.contains("panic"), "{line}");
+        if parsed["level"] == "ERROR" {
+            let code = parsed["problem.code"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{line}"));
+            errors.insert(code.to_owned());
+        }
+    }
+    let known = [
+        "INTERNAL",
+        "UPSTREAM_BUSY",
+        "UPSTREAM_QUOTA",
+        "UPSTREAM_UNKNOWN",
+    ];
+    assert_eq!(errors, known.map(str::to_owned).into());
+}
