@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use tests::system::Live;
 
+/// A case on its way.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One case.
 pub struct Case {
     /// `module::function`
     pub name: &'static str,
     /// What it does.
-    pub run: fn(Arc<Live>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub run: fn(Arc<Live>) -> Running,
 }
 
 macro_rules! cases {
@@ -42,7 +45,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
 
 /// These look at what all the others have left.
 pub const AT_THE_END: &[Case] = cases! {
-    edges: the_environment_survives;
     aftermath: every_history_is_whole, every_notice_was_sent, the_logs_are_quiet;
+    edges: the_environment_survives;
     leaks: no_secret_is_kept_or_logged;
 };
