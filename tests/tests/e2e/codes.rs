@@ -80,7 +80,7 @@ const CASES: [(Code, &str); 48] = [
 const NOT_HERE: [(Code, &str); 10] = [
     (
         Code::OtpChannelDown,
-        "the local cloud's SNS never fails; in process, with an SNS that does: tests/handlers.rs",
+        "the local cloud's SNS never fails; in process, with one that does: tests/tests/handlers.rs",
     ),
     (Code::StandbyNotReady, NO_ENDPOINT_YET),
     (Code::LastCardCannotUnbind, NO_ENDPOINT_YET),

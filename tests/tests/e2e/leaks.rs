@@ -82,16 +82,28 @@ async fn search(live: &Live) -> Found {
             found.extend(kinds.into_iter().map(|kind| (group.clone(), kind)));
         }
     }
-    let items = live.items().await;
-    assert!(
-        lines > 100 && items.len() > 100,
-        "{lines} lines, {} items",
-        items.len()
+    let (items, banks) = (
+        live.items().await,
+        live.items_of(live.system.resource("SandboxBankTable").unwrap())
+            .await,
     );
-    for item in items {
+    let sms = live.all_sms().await;
+    let searched = [lines, items.len(), banks.len(), sms.len()];
+    assert!(
+        searched.iter().all(|count| *count > 100),
+        "too little to search: {searched:?}"
+    );
+    for item in items.iter().chain(&banks) {
         let place = format!("item {}", item["pk"].as_s().unwrap());
-        let kinds = live.secrets.found_in(&text(&item), &[]);
+        let kinds = live.secrets.found_in(&text(item), &[]);
         found.extend(kinds.into_iter().map(|kind| (place.clone(), kind)));
+    }
+    for text in sms {
+        // A code is in its own SMS, and nothing else is in any.
+        let kinds = live
+            .secrets
+            .found_in(&text, &[Kind::Code, Kind::FreezeCode]);
+        found.extend(kinds.into_iter().map(|kind| ("an SMS".to_owned(), kind)));
     }
     found
 }

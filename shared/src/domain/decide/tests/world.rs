@@ -1,15 +1,27 @@
 //! A merchant with all its rebinds under random commands, as the store would hold them: results that are compared and
 //! answers that come are in flight until they arrive, late, twice, or never. What every write must keep is checked here.
 
-use super::fixture::{POLICY, World, code, fingerprint};
+use super::fixture::{World, code, fingerprint};
+use crate::domain::code::Code;
 use crate::domain::decide::*;
 use crate::domain::event_kind::EventKind;
 use crate::domain::history::{self, Event, GENESIS};
 use crate::domain::merchant::{Merchant, Session};
-use crate::domain::rebind::{CardCheck, CodePurpose, FreshCode, Mac, Rebind, Stage, Tries};
+use crate::domain::policy::DAY_S;
+use crate::domain::rebind::{CardCheck, CodePurpose, FreshCode, Mac, Rebind, Sealed, Stage, Tries};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{Outcome, Transition};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The rules with limits so low that random commands meet them.
+pub(super) const TIGHT: Policy = Policy {
+    rebinds_per_day: 3,
+    id_mismatches_per_rebind: 2,
+    id_mismatches_per_day: 3,
+    bank_calls_per_card_day: 2,
+    bank_calls_per_day: 3,
+    ..Policy::CURRENT
+};
 
 /// A proof that a rebind has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,13 +96,16 @@ impl Store {
         }
     }
 
-    /// One command about rebind `number`: decided twice, checked, written. `None`: refused, nothing written.
+    /// One command about rebind `number`: decided twice, checked, written. The kind of its event, if it has one.
+    ///
+    /// # Errors
+    /// The code of a refusal that wrote nothing.
     pub(super) fn command(
         &mut self,
         number: u32,
         by: Option<u8>,
         act: &Act,
-    ) -> Option<(Outcome, Option<EventKind>)> {
+    ) -> Result<Option<EventKind>, Code> {
         let before = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
             ..self.merchant.clone()
@@ -99,15 +114,20 @@ impl Store {
             by,
             act: act.clone(),
         };
-        let decided = decide(&before, &command, &POLICY, self.now);
-        let again = decide(&before, &command, &POLICY, self.now);
+        let decided = decide(&before, &command, &TIGHT, self.now);
+        let again = decide(&before, &command, &TIGHT, self.now);
         assert_eq!(
             decided.as_ref().map(written),
             again.as_ref().map(written),
             "one input, two outputs"
         );
 
-        let mut transition = decided.ok()?;
+        let mut transition = decided.map_err(|refusal| refusal.code)?;
+        if let Some(created) = &mut transition.rebind
+            && created.version == 1
+        {
+            created.sealed_number = Some(Sealed(vec![1]));
+        }
         let after = transition.applied_to(&before);
         check_versions(&before, &transition, &after);
         check_stages(&before, &after, act);
@@ -117,7 +137,7 @@ impl Store {
         self.in_flight(&after, by, act, &transition);
 
         let told = transition.event.as_ref().map(|event| event.kind);
-        let event = transition.chained(&before, None, &POLICY);
+        let event = transition.chained(&before, None, &TIGHT);
         assert_eq!(
             event.is_some(),
             told.is_some(),
@@ -129,7 +149,7 @@ impl Store {
             self.rebinds.insert(rebind.rebind_id.number(), rebind);
         }
         self.check_head();
-        Some((transition.outcome, told))
+        Ok(told)
     }
 
     fn note_proof(&mut self, before: &Merchant, act: &Act, transition: &Transition) {
@@ -192,8 +212,8 @@ impl Store {
         else {
             panic!("activated from {:?}", old.stage)
         };
-        assert!(identity.confirmed_at.age_s_at(self.now) <= POLICY.identity_proof_s);
-        assert!(matched_at.age_s_at(self.now) <= POLICY.bank_proof_s);
+        assert!(identity.confirmed_at.age_s_at(self.now) <= TIGHT.identity_proof_s);
+        assert!(matched_at.age_s_at(self.now) <= TIGHT.bank_proof_s);
         let active = after.head.active.as_ref().unwrap();
         assert_eq!(
             (&active.card, &active.fingerprint),
@@ -216,7 +236,7 @@ impl Store {
                 let (code, _) = code_of(stage, *purpose).unwrap();
                 let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
                 assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
-                assert!(code.lives(&POLICY, self.now));
+                assert!(code.lives(&TIGHT, self.now));
                 let mac = code.mac.clone();
                 self.compared.push(Compared {
                     number,
@@ -262,11 +282,13 @@ impl Store {
                 .filter(|rebind| rebind.is_open(self.now));
             assert!(open.count() <= 1);
         }
-        assert!(head.bank_calls.len() <= POLICY.bank_calls_per_day);
+        assert!(head.requests.count(DAY_S, self.now) <= TIGHT.rebinds_per_day);
+        assert!(head.id_mismatches.count(DAY_S, self.now) <= TIGHT.id_mismatches_per_day);
+        assert!(head.bank_calls.len() <= TIGHT.bank_calls_per_day);
         for card in ["a", "b"] {
             let tag: String = fingerprint(card).0.chars().take(8).collect();
             let calls = head.bank_calls.iter().filter(|call| call.card_tag == tag);
-            assert!(calls.count() <= POLICY.bank_calls_per_card_day);
+            assert!(calls.count() <= TIGHT.bank_calls_per_card_day);
         }
     }
 
@@ -368,11 +390,11 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
         old.sealed_number.is_some() && !matches!(new.stage, Stage::Ended { .. })
     );
     for tries in tries_of(&new.stage) {
-        assert!(tries.wrong <= tries.taken && tries.taken <= POLICY.code_tries);
-        assert!(tries.wrong < POLICY.code_tries);
+        assert!(tries.wrong <= tries.taken && tries.taken <= TIGHT.code_tries);
+        assert!(tries.wrong < TIGHT.code_tries);
     }
     if let Stage::IdentityPending { mismatches, .. } = new.stage {
-        assert!(mismatches < POLICY.id_mismatches_per_rebind);
+        assert!(mismatches < TIGHT.id_mismatches_per_rebind);
     }
 }
 
