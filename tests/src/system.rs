@@ -158,7 +158,7 @@ impl Live {
     /// A card of `sandbox.json`, by what its bank answers.
     pub fn magic_card(&self, outcome: &str) -> String {
         let world: Value =
-            serde_json::from_str(include_str!("../../shared/data/sandbox.json")).unwrap();
+            serde_json::from_str(shared::adapters::bank::sandbox::SANDBOX_JSON).unwrap();
         let cards = world["cards"].as_array().unwrap();
         let card = cards.iter().find(|card| card["outcome"] == outcome);
         let card = card.unwrap_or_else(|| panic!("no card answers {outcome}"));

@@ -4,7 +4,7 @@
 //! `{"at","data","kind","merchant_id","personal_sha256","policy","prev_hash","seq"}` with its keys in this (alphabetic)
 //! order at every level, no white space, strings escaped as `serde_json` does (RFC 8259, nothing but `"`, `\` and control
 //! characters), times as epoch seconds, hashes as lower-case hex. `personal_sha256` is the hash of the *ciphertext* of the
-//! personal data, or null: erasing the ciphertext leaves the chain whole.
+//! personal data, or null: erasing the key that opens it leaves the chain whole; the ciphertext itself must stay.
 
 use super::event_kind::EventKind;
 use super::ids::MerchantId;
