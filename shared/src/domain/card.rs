@@ -47,24 +47,46 @@ impl From<BinKind> for CardType {
     }
 }
 
-/// A card without its number.
+/// A card without its number. Kept as a list of its five values: a head can hold five cards, and must stay small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "CardValues", into = "CardValues")]
 pub struct Card {
     /// The id.
-    #[serde(rename = "id")]
     pub card_id: CardId,
     /// The bank's code in the prefix table; `None` when the prefix is unknown.
-    #[serde(rename = "b", skip_serializing_if = "Option::is_none", default)]
     pub bank_code: Option<String>,
     /// From the prefix table.
-    #[serde(rename = "t")]
     pub card_type: CardType,
     /// The last four digits.
-    #[serde(rename = "l")]
     pub last4: String,
     /// When it was added; a pending card's time is its request's.
-    #[serde(rename = "at")]
     pub bound_at: Timestamp,
+}
+
+type CardValues = (CardId, Option<String>, CardType, String, Timestamp);
+
+impl From<CardValues> for Card {
+    fn from((card_id, bank_code, card_type, last4, bound_at): CardValues) -> Self {
+        Self {
+            card_id,
+            bank_code,
+            card_type,
+            last4,
+            bound_at,
+        }
+    }
+}
+
+impl From<Card> for CardValues {
+    fn from(card: Card) -> Self {
+        (
+            card.card_id,
+            card.bank_code,
+            card.card_type,
+            card.last4,
+            card.bound_at,
+        )
+    }
 }
 
 /// The code and the name shown for a card whose prefix is in no table.

@@ -44,7 +44,7 @@ vocabulary! {
         VersionConflict = "VERSION_CONFLICT",
         /// The standby card has not waited long enough.
         StandbyNotReady = "STANDBY_NOT_READY",
-        /// The active card cannot be unbound.
+        /// The active card, or the only one that could be paid to, cannot be unbound.
         LastCardCannotUnbind = "LAST_CARD_CANNOT_UNBIND",
         /// The card may still receive a payout.
         PayoutInFlight = "PAYOUT_IN_FLIGHT",
@@ -81,9 +81,9 @@ vocabulary! {
         IdExpired = "ID_EXPIRED",
         /// The code is not the one that was sent.
         OtpWrong = "OTP_WRONG",
-        /// The code is older than its five minutes, or was replaced.
+        /// The code is older than its five minutes, or a newer one was sent while it was being compared.
         OtpExpired = "OTP_EXPIRED",
-        /// The last try was wrong; the rebind has ended.
+        /// The last try was wrong: the rebind has ended, or the switch to a standby card is locked for a day.
         OtpTooMany = "OTP_TOO_MANY",
         /// A required consent was not given.
         ConsentMissing = "CONSENT_MISSING",

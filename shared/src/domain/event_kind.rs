@@ -19,8 +19,6 @@ vocabulary! {
         IdentityConfirmed = "identity_confirmed",
         /// The agreement was signed; the event is the evidence.
         AgreementSigned = "agreement_signed",
-        /// The bank was asked about the new card: the intent, with its serial.
-        CardCheckStarted = "card_check_started",
         /// The bank answered.
         CardCheckAnswered = "card_check_answered",
         /// A deposit with a code was sent to the new card.

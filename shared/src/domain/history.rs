@@ -44,6 +44,15 @@ pub struct Event {
     pub notices: Vec<Notice>,
 }
 
+impl Event {
+    /// The hash of the ciphertext of its personal data, hex; part of the canonical form.
+    #[must_use]
+    pub fn personal_sha256(&self) -> Option<String> {
+        let personal = self.personal.as_ref()?;
+        Some(hex(&Sha256::digest(&personal.0)))
+    }
+}
+
 /// Puts `event` at the end of the chain that `head` ends, and moves the head's end.
 #[must_use]
 pub fn chain(
@@ -79,7 +88,7 @@ pub fn hash(event: &Event) -> String {
         "data": event.data,
         "kind": event.kind.as_str(),
         "merchant_id": event.merchant_id.as_str(),
-        "personal_sha256": event.personal.as_ref().map(|sealed| hex(&Sha256::digest(&sealed.0))),
+        "personal_sha256": event.personal_sha256(),
         "policy": event.policy,
         "prev_hash": event.prev_hash,
         "seq": event.seq,

@@ -38,16 +38,53 @@ impl MerchantId {
     }
 }
 
-/// A card of one merchant: `card_` and 16 random characters (80 bits).
+/// A number within the merchant and 16 random characters: what rebind and card ids carry after their prefix.
+fn numbered(number: u32, random: &[u8; 16]) -> String {
+    let number = number.min(RebindId::NUMBER_MAX);
+    format!("{number:06x}{}", random_part(random))
+}
+
+/// Whether a text has the form of [`numbered`].
+fn is_numbered(rest: &str) -> bool {
+    rest.len() == 22
+        && is_id_text(rest, 22)
+        && rest
+            .bytes()
+            .take(6)
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// The number in the first six characters.
+fn number_in(rest: Option<&str>) -> u32 {
+    rest.and_then(|rest| u32::from_str_radix(rest.get(..6)?, 16).ok())
+        .unwrap_or(0)
+}
+
+/// A card of one merchant: `card_`, the number of the rebind that it came with in six hex digits (0 for a card that came
+/// with the merchant), 16 random characters (80 bits).
+///
+/// The number finds the card's rebind, and with it the encrypted card number, in the same read as the merchant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CardId(String);
 
 impl CardId {
-    /// From 16 bytes of the OS random source.
+    /// Of the card that comes with the merchant's `number`-th rebind; `random` from the OS random source.
     #[must_use]
-    pub fn new(random: &[u8; 16]) -> Self {
-        Self(format!("card_{}", random_part(random)))
+    pub fn new(number: u32, random: &[u8; 16]) -> Self {
+        Self(format!("card_{}", numbered(number, random)))
+    }
+
+    /// `None` when the text is not of this form, and so the id of no card.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        is_numbered(text.strip_prefix("card_")?).then(|| Self(text.to_owned()))
+    }
+
+    /// The number of the rebind that it came with; 0 for none.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        number_in(self.0.strip_prefix("card_"))
     }
 
     /// The id as text.
@@ -71,33 +108,38 @@ impl RebindId {
     /// The id of a merchant's `number`-th rebind.
     #[must_use]
     pub fn new(number: u32, random: &[u8; 16]) -> Self {
-        Self(format!(
-            "rbd_{:06x}{}",
-            number.min(Self::NUMBER_MAX),
-            random_part(random)
-        ))
+        Self(format!("rbd_{}", numbered(number, random)))
     }
 
     /// `None` when the text is not of this form, and so the id of no rebind.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix("rbd_")?;
-        let fits = rest.len() == 22
-            && is_id_text(rest, 22)
-            && rest
-                .bytes()
-                .take(6)
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        fits.then(|| Self(text.to_owned()))
+        is_numbered(text.strip_prefix("rbd_")?).then(|| Self(text.to_owned()))
     }
 
     /// The number within the merchant, from 1.
     #[must_use]
     pub fn number(&self) -> u32 {
-        self.0
-            .get(4..10)
-            .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-            .unwrap_or(0)
+        number_in(self.0.strip_prefix("rbd_"))
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A payout, as the acquirer's core names it: `pay_` and up to 40 letters, digits or `_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PayoutId(String);
+
+impl PayoutId {
+    /// `None` when the text is not of this form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        is_id_text(text.strip_prefix("pay_")?, 40).then(|| Self(text.to_owned()))
     }
 
     /// The id as text.
@@ -116,7 +158,7 @@ macro_rules! display {
         }
     )+};
 }
-display!(MerchantId, CardId, RebindId);
+display!(MerchantId, CardId, RebindId, PayoutId);
 
 #[cfg(test)]
 mod tests {
@@ -127,6 +169,15 @@ mod tests {
         let id = RebindId::new(7, &[255; 16]);
         assert_eq!(id.number(), 7);
         assert_eq!(RebindId::parse(id.as_str()), Some(id));
+    }
+
+    #[test]
+    fn a_card_id_carries_the_number_of_its_rebind() {
+        let id = CardId::new(0x1f, &[7; 16]);
+        assert_eq!(id.number(), 31);
+        assert_eq!(CardId::parse(id.as_str()), Some(id));
+        assert_eq!(CardId::parse("card_xyz"), None);
+        assert_eq!(CardId::new(0, &[7; 16]).number(), 0);
     }
 
     #[test]

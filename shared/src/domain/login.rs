@@ -3,6 +3,7 @@
 //! because carriers share addresses.
 
 use super::code::Code;
+use super::format::document_expiry::DocumentExpiry;
 use super::ids::MerchantId;
 use super::merchant::Session;
 use super::policy::{DAY_S, HOUR_S, Policy};
@@ -76,6 +77,8 @@ pub struct Account {
     pub legal_name_masked: String,
     /// For the reply.
     pub entity_type: String,
+    /// When the registered ID document ends, as in the profile: the acquirer writes both, a login reads no profile.
+    pub id_expires_on: DocumentExpiry,
     /// Hashes of the devices that have logged in, the one used longest ago first.
     pub known_devices: Vec<String>,
 }
@@ -342,6 +345,7 @@ mod tests {
             next_slot: 7,
             legal_name_masked: String::new(),
             entity_type: String::new(),
+            id_expires_on: DocumentExpiry::LongTerm,
             known_devices: (0..10).map(|i| i.to_string()).collect(),
         };
         let opened = OpenedSession::plan(&account, "new", [0; 32], &POLICY, t(0));

@@ -2,9 +2,11 @@
 
 use super::card::{Card, CardStatus};
 use super::format::document_expiry::DocumentExpiry;
-use super::ids::MerchantId;
+use super::ids::{CardId, MerchantId};
+use super::payout::{Payout, PayoutState};
 use super::policy::Policy;
 use super::rebind::{Activation, Mac, Rebind, Sealed, SessionTag};
+pub use super::settlement::Settlement;
 use super::time::Timestamp;
 use super::window::Window;
 use serde::{Deserialize, Serialize};
@@ -78,9 +80,118 @@ pub struct LastActivation {
     /// Its times.
     #[serde(flatten)]
     pub times: Activation,
-    /// The card it replaced, if that can still be paid to.
+    /// The card it replaced; among [`Head::replaced`].
     #[serde(rename = "old", skip_serializing_if = "Option::is_none", default)]
-    pub old_card: Option<Card>,
+    pub old_card: Option<CardId>,
+}
+
+/// A card that the pointer has left. It stays on record until it can be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplacedCard {
+    /// The card, with the payouts that are on their way to it.
+    #[serde(flatten)]
+    pub bound: BoundCard,
+    /// From when it can be taken off the record, once its last payout is out.
+    #[serde(rename = "until")]
+    pub removable_at: Timestamp,
+    /// Whether it may be paid to.
+    #[serde(rename = "is")]
+    pub state: Replaced,
+}
+
+/// What became of a card that the pointer has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Replaced {
+    /// It may be paid to.
+    #[serde(rename = "u")]
+    Usable,
+    /// The merchant has said that it was lost: nothing new is paid to it.
+    #[serde(rename = "l")]
+    Lost,
+    /// Frozen out, sent back by its bank, or taken off by the merchant: it only waits to be removed.
+    #[serde(rename = "o")]
+    Out,
+}
+
+impl ReplacedCard {
+    /// Whether it is off the account at `now`: nothing can still be paid to it.
+    #[must_use]
+    pub fn is_gone(&self, now: Timestamp) -> bool {
+        let may_go = self.state == Replaced::Out || now >= self.removable_at;
+        may_go && self.bound.unsent == 0
+    }
+}
+
+/// A verified card that waits to be switched to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyCard {
+    /// The card.
+    #[serde(flatten)]
+    pub bound: BoundCard,
+    /// From when it can be activated.
+    #[serde(rename = "use")]
+    pub usable_at: Timestamp,
+}
+
+/// A freeze code that was announced: of which rebind, and until when it works. It works once: then it is not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u32, Timestamp, bool)", into = "(u32, Timestamp, bool)")]
+pub struct FreezeCode {
+    /// The number of the rebind.
+    pub number: u32,
+    /// It works before this.
+    pub good_until: Timestamp,
+    /// Of an activation, unless that was undone before it took effect; else of a standby card.
+    pub activation: bool,
+}
+
+impl From<(u32, Timestamp, bool)> for FreezeCode {
+    fn from((number, good_until, activation): (u32, Timestamp, bool)) -> Self {
+        Self {
+            number,
+            good_until,
+            activation,
+        }
+    }
+}
+
+impl From<FreezeCode> for (u32, Timestamp, bool) {
+    fn from(code: FreezeCode) -> Self {
+        (code.number, code.good_until, code.activation)
+    }
+}
+
+/// The account is frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Since when.
+    #[serde(rename = "at")]
+    pub at: Timestamp,
+    /// Every payout is held: the change had taken effect, so nobody knows which card is right.
+    #[serde(rename = "hold", skip_serializing_if = "std::ops::Not::not", default)]
+    pub holds_payouts: bool,
+}
+
+/// A device that is told by push, as far as the head has to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(String, String)", into = "(String, String)")]
+pub struct PushTarget {
+    /// The app's name for it.
+    pub id: String,
+    /// The first characters of its token's keyed hash.
+    pub token_tag: String,
+}
+
+impl From<(String, String)> for PushTarget {
+    fn from((id, token_tag): (String, String)) -> Self {
+        Self { id, token_tag }
+    }
+}
+
+impl From<PushTarget> for (String, String) {
+    fn from(target: PushTarget) -> Self {
+        (target.id, target.token_tag)
+    }
 }
 
 /// Everything of a merchant that changes, in one item: the one place where two writers meet.
@@ -106,8 +217,29 @@ pub struct Head {
     pub open: Option<u32>,
     /// The pointer: where payouts go, or will go once the hold is over.
     #[serde(rename = "act", skip_serializing_if = "Option::is_none", default)]
-    pub active: Option<ActiveCard>,
-    /// The last activation.
+    pub active: Option<BoundCard>,
+    /// Verified cards that wait.
+    #[serde(rename = "stby", skip_serializing_if = "Vec::is_empty", default)]
+    pub standby: Vec<StandbyCard>,
+    /// Cards that the pointer has left.
+    #[serde(rename = "repl", skip_serializing_if = "Vec::is_empty", default)]
+    pub replaced: Vec<ReplacedCard>,
+    /// Payouts that wait for a card.
+    #[serde(rename = "held", skip_serializing_if = "is_zero", default)]
+    pub held_payouts: u32,
+    /// Freeze codes that work.
+    #[serde(rename = "fc", skip_serializing_if = "Vec::is_empty", default)]
+    pub freeze_codes: Vec<FreezeCode>,
+    /// Devices that are told by push.
+    #[serde(rename = "push", skip_serializing_if = "Vec::is_empty", default)]
+    pub push_targets: Vec<PushTarget>,
+    /// When one was last removed or replaced: it is told for some days more.
+    #[serde(rename = "unpush", skip_serializing_if = "Option::is_none", default)]
+    pub push_removed_at: Option<Timestamp>,
+    /// Changes of settlement settings and push targets.
+    #[serde(rename = "setn", skip_serializing_if = "Window::is_empty", default)]
+    pub setting_changes: Window,
+    /// The last activation that was neither frozen nor reverted.
     #[serde(rename = "last", skip_serializing_if = "Option::is_none", default)]
     pub last_activation: Option<LastActivation>,
     /// No rebind before this. Its own attribute in the store: the write's condition compares it.
@@ -119,9 +251,9 @@ pub struct Head {
     /// When phone, password or name was last changed.
     #[serde(rename = "sec", skip_serializing_if = "Option::is_none", default)]
     pub security_changed_at: Option<Timestamp>,
-    /// When the account was frozen, while it is.
+    /// While the account is frozen.
     #[serde(rename = "ice", skip_serializing_if = "Option::is_none", default)]
-    pub frozen_at: Option<Timestamp>,
+    pub frozen: Option<Frozen>,
     /// When the short cooldown was last used.
     #[serde(rename = "lost", skip_serializing_if = "Option::is_none", default)]
     pub lost_at: Option<Timestamp>,
@@ -139,15 +271,115 @@ pub struct Head {
     pub sessions: [Option<Session>; 5],
 }
 
-/// The card that the pointer is on, with what finds its duplicate.
+/// A verified card of the merchant, with what finds its duplicate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveCard {
+pub struct BoundCard {
     /// The card.
     #[serde(rename = "c")]
     pub card: Card,
     /// Keyed hash of its number.
     #[serde(rename = "fp")]
     pub fingerprint: Mac,
+    /// Payouts on their way to it.
+    #[serde(rename = "out", skip_serializing_if = "is_zero", default)]
+    pub unsent: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde asks for
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Head {
+    /// The verified card of this id, wherever it stands.
+    #[must_use]
+    pub fn bound(&self, card_id: &CardId) -> Option<&BoundCard> {
+        self.all_bound()
+            .find(|bound| bound.card.card_id == *card_id)
+    }
+
+    fn all_bound(&self) -> impl Iterator<Item = &BoundCard> {
+        let standby = self.standby.iter().map(|standby| &standby.bound);
+        let replaced = self.replaced.iter().map(|replaced| &replaced.bound);
+        self.active.iter().chain(standby).chain(replaced)
+    }
+
+    /// The same, to count a payout.
+    pub(super) fn bound_mut(&mut self, card_id: &CardId) -> Option<&mut BoundCard> {
+        let standby = self.standby.iter_mut().map(|standby| &mut standby.bound);
+        let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.bound);
+        let mut all = self.active.iter_mut().chain(standby).chain(replaced);
+        all.find(|bound| bound.card.card_id == *card_id)
+    }
+
+    /// The standby card of this id.
+    #[must_use]
+    pub fn standby(&self, card_id: &CardId) -> Option<&StandbyCard> {
+        let mut all = self.standby.iter();
+        all.find(|standby| standby.bound.card.card_id == *card_id)
+    }
+
+    /// The card that the pointer has left, of this id.
+    #[must_use]
+    pub fn replaced(&self, card_id: &CardId) -> Option<&ReplacedCard> {
+        let mut all = self.replaced.iter();
+        all.find(|replaced| replaced.bound.card.card_id == *card_id)
+    }
+
+    /// The activation whose hold is running at `now`.
+    #[must_use]
+    pub fn hold(&self, now: Timestamp) -> Option<&LastActivation> {
+        let last = self.last_activation.as_ref()?;
+        (!last.times.is_effective(now)).then_some(last)
+    }
+
+    /// Where a payout that is created at `now` goes: the old card during a hold, else the one that the pointer is on.
+    /// `None`: it is held.
+    #[must_use]
+    pub fn paying_card(&self, now: Timestamp) -> Option<&Card> {
+        if self.frozen.is_some_and(|frozen| frozen.holds_payouts) {
+            return None;
+        }
+        match self.hold(now) {
+            Some(last) => {
+                let old = self.replaced(last.old_card.as_ref()?)?;
+                (old.state == Replaced::Usable).then_some(&old.bound.card)
+            }
+            None => self.active.as_ref().map(|active| &active.card),
+        }
+    }
+
+    /// Whether a card can be taken off the record once its time has come: its last payout is out, and in a frozen account
+    /// the operator, who decides which card is right, could not want it back.
+    #[must_use]
+    pub fn may_remove(&self, replaced: &ReplacedCard) -> bool {
+        replaced.bound.unsent == 0 && (self.frozen.is_none() || replaced.state == Replaced::Out)
+    }
+
+    /// Whether some device is told by push at `now`.
+    #[must_use]
+    pub fn pushes(&self, policy: &Policy, now: Timestamp) -> bool {
+        let lately = |at: Timestamp| at.age_s_at(now) < policy.push_after_removal_s;
+        !self.push_targets.is_empty() || self.push_removed_at.is_some_and(lately)
+    }
+
+    /// When the clean-up has to look at it next; `now` is when it is written.
+    #[must_use]
+    pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let cooldown = self.cooldown_until.filter(|_| self.cooldown_end_untold);
+        let removals = self
+            .replaced
+            .iter()
+            .filter(|replaced| self.may_remove(replaced));
+        let removal = removals.map(|replaced| replaced.removable_at).min();
+        let holds = self.frozen.is_some_and(|frozen| frozen.holds_payouts);
+        let assignable = self.held_payouts > 0 && !holds && self.active.is_some();
+        let assignment = assignable.then(|| match (self.paying_card(now), self.hold(now)) {
+            (None, Some(last)) => last.times.effective_at,
+            _ => now,
+        });
+        [cooldown, removal, assignment].into_iter().flatten().min()
+    }
 }
 
 /// One counted bank call: when, and the first characters of the card's keyed hash, which tell a merchant's own cards
@@ -206,7 +438,7 @@ pub struct Profile {
     /// The fee in basis points.
     #[serde(rename = "fee")]
     pub fee_rate_bp: u32,
-    /// How payouts are made.
+    /// How payouts are made, as the acquirer began it; once the merchant has changed it, its own attribute in the store.
     #[serde(rename = "set")]
     pub settlement: Settlement,
     /// The encrypted ID number; its own attribute in the store.
@@ -215,19 +447,6 @@ pub struct Profile {
     /// The merchant's history key, wrapped; its own attribute in the store.
     #[serde(skip)]
     pub history_key: Option<Sealed>,
-}
-
-/// How payouts are made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settlement {
-    /// `T0`, `T1` or `D1`.
-    pub cycle: String,
-    /// `HH:MM`, Shanghai time.
-    pub payout_time: String,
-    /// Kept back from each payout, fen.
-    pub retained_fen: u64,
-    /// Paid out a day at most, fen.
-    pub daily_limit_fen: u64,
 }
 
 impl Profile {
@@ -247,51 +466,79 @@ pub struct Merchant {
     pub profile: Profile,
     /// The rebind that the request is about, or the latest one.
     pub rebind: Option<Rebind>,
+    /// The latest rebind, where it is another one and matters too: it may be open, or its hold may be running.
+    pub latest: Option<Rebind>,
 }
 
 impl Merchant {
     /// What a card is at `now`.
     #[must_use]
-    pub fn card_status(&self, card: &Card, now: Timestamp, policy: &Policy) -> CardStatus {
+    pub fn card_status(&self, card_id: &CardId, now: Timestamp) -> CardStatus {
         let head = &self.head;
-        if head
+        let is_active = head
             .active
             .as_ref()
-            .is_some_and(|active| active.card.card_id == card.card_id)
-        {
+            .is_some_and(|active| active.card.card_id == *card_id);
+        if is_active {
             return CardStatus::Active;
         }
-        if let Some(last) = &head.last_activation {
-            let is_old = last
-                .old_card
-                .as_ref()
-                .is_some_and(|old| old.card_id == card.card_id);
-            if is_old
-                && now
-                    < last
-                        .times
-                        .effective_at
-                        .plus_s(policy.retire_after_effective_s)
-            {
-                return CardStatus::Retiring;
+        if head.standby(card_id).is_some() {
+            return CardStatus::Standby;
+        }
+        if let Some(replaced) = head.replaced(card_id) {
+            return if replaced.is_gone(now) {
+                CardStatus::Removed
+            } else {
+                CardStatus::Retiring
+            };
+        }
+        match &self.rebind {
+            Some(rebind) if self.is_open(rebind, now) && rebind.new_card.card_id == *card_id => {
+                CardStatus::Pending
             }
+            _ => CardStatus::Removed,
         }
-        let pending = self
-            .rebind
-            .as_ref()
-            .is_some_and(|rebind| rebind.is_open(now) && rebind.new_card.card_id == card.card_id);
-        if pending {
-            CardStatus::Pending
-        } else {
-            CardStatus::Removed
+    }
+
+    /// Whether a rebind of this merchant is open and in time. One that was overdue when a later one began is not, even by
+    /// a clock that is behind.
+    #[must_use]
+    pub fn is_open(&self, rebind: &Rebind, now: Timestamp) -> bool {
+        rebind.is_open(now) && self.head.open == Some(rebind.rebind_id.number())
+    }
+
+    /// The state's name on the wire, at `now`.
+    #[must_use]
+    pub fn state_of(&self, rebind: &Rebind, now: Timestamp) -> &'static str {
+        if rebind.stage.is_open() && !self.is_open(rebind, now) {
+            return "expired";
         }
+        rebind.state_at(now)
+    }
+
+    /// Whether an unsent payout waits: for a card, or for an operator's word.
+    #[must_use]
+    pub fn holds(&self, payout: &Payout) -> bool {
+        let frozen = self.head.frozen.is_some_and(|frozen| frozen.holds_payouts);
+        payout.state == PayoutState::Unsent && (payout.card.is_none() || frozen)
     }
 
     /// The open rebind, when it is loaded and in time.
     #[must_use]
     pub fn open_rebind(&self, now: Timestamp) -> Option<&Rebind> {
-        let rebind = self.rebind.as_ref()?;
-        (self.head.open == Some(rebind.rebind_id.number()) && rebind.is_open(now)).then_some(rebind)
+        let mut loaded = self.loaded();
+        loaded.find(|rebind| self.is_open(rebind, now))
+    }
+
+    /// The rebind of this number, if it was loaded.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Option<&Rebind> {
+        let mut loaded = self.loaded();
+        loaded.find(|rebind| rebind.rebind_id.number() == number)
+    }
+
+    fn loaded(&self) -> impl Iterator<Item = &Rebind> {
+        self.rebind.iter().chain(&self.latest)
     }
 
     /// The cooldown's end, while it runs.

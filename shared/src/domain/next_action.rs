@@ -28,6 +28,8 @@ vocabulary! {
         TestTransaction = "test_transaction",
         /// Switch to a standby card: `POST /v1/cards/{card_id}/activate`.
         ActivateStandby = "activate_standby",
+        /// Remove a card that is no longer needed: `POST /v1/cards/{card_id}/unbind`.
+        UnbindCard = "unbind_card",
         /// Give the rebind up: `POST …/cancel`.
         Cancel = "cancel",
         /// Undo the change with the freeze code: `POST /v1/freezes`.

@@ -9,13 +9,5 @@ vocabulary! {
         IdExpiring = "ID_EXPIRING",
         /// The registered ID document has expired: no rebind until it is renewed, payouts go on.
         IdExpired = "ID_EXPIRED",
-        /// The account is frozen: only reads work.
-        AccountFrozen = "ACCOUNT_FROZEN",
-        /// Phone, password or name was changed a short while ago.
-        QuietPeriod = "QUIET_PERIOD",
-        /// A change of card has been made that has not taken effect yet.
-        RebindHold = "REBIND_HOLD",
-        /// Payouts are held: there is no card that they could go to.
-        PayoutsHeld = "PAYOUTS_HELD",
     }
 }

@@ -3,6 +3,8 @@
 //! A decision is given a [`Policy`] and records its [`Policy::version`] in the history event, so that it can be
 //! said later under which rules it fell. To change a rule: change the number here, and raise the version.
 
+use super::time::Timestamp;
+
 /// One minute, hour and day in seconds.
 pub const MINUTE_S: i64 = 60;
 /// See [`MINUTE_S`].
@@ -71,8 +73,21 @@ pub struct Policy {
     /// How old the bank's answer may be when the card is confirmed.
     pub bank_proof_s: i64,
 
+    /// How long the code of a micro-deposit can be confirmed.
+    pub deposit_life_s: i64,
+    /// Tries of a micro-deposit's code.
+    pub deposit_tries: u8,
+
     /// From activation until payouts go to the new card.
     pub hold_s: i64,
+    /// The same when the card was proven by a micro-deposit.
+    pub hold_deposit_s: i64,
+    /// From a standby card's completion until it can be activated.
+    pub standby_wait_s: i64,
+    /// How old a standby card's proof may be when it is activated.
+    pub standby_proof_s: i64,
+    /// Standby cards that one merchant can have.
+    pub standby_max: usize,
     /// No further rebind for this long after an activation.
     pub cooldown_s: i64,
     /// The same when the old card was reported lost, once in [`Policy::lost_every_s`].
@@ -83,6 +98,24 @@ pub struct Policy {
     pub quiet_period_s: i64,
     /// A replaced card stays on record for this long after `effective_at`.
     pub retire_after_effective_s: i64,
+    /// A freeze code is good for this long after `effective_at`, or after a standby card's `usable_at`.
+    pub freeze_after_effective_s: i64,
+    /// Wrong freeze codes a day from one source address.
+    pub freeze_tries_per_source_day: usize,
+    /// Wrong freeze codes a day for one account.
+    pub freeze_tries_per_account_day: usize,
+    /// A test transfer that comes back this long after `effective_at` still undoes the activation.
+    pub revert_after_effective_s: i64,
+
+    /// T+0 settlement is for merchants that were opened this long ago.
+    pub t0_from_age_s: i64,
+    /// Push targets that one merchant can have.
+    pub push_targets_max: usize,
+    /// Changes of settlement settings and new push targets a day: each is told, and each target is told for days, so that
+    /// more would bury what matters.
+    pub setting_changes_per_day: usize,
+    /// A push target that was removed is told for this long.
+    pub push_after_removal_s: i64,
 
     /// From the issue of the agreement to the signature, at least.
     pub agreement_min_read_s: i64,
@@ -91,6 +124,13 @@ pub struct Policy {
 
     /// How long a reply is kept for a repeated idempotency key.
     pub idempotency_s: i64,
+    /// The clean-up asks the bank again about an answer that is not known yet, at first this long after it was last asked;
+    /// the longer it is not known, the longer it waits.
+    pub bank_retry_s: i64,
+    /// … and at last this long. So long too about a transfer that has arrived, which can still come back.
+    pub transfer_recheck_s: i64,
+    /// Questions without an answer after which a run of the clean-up asks the bank nothing more.
+    pub bank_silence_max: u32,
     /// The clean-up arms a notice again that was not sent for this long.
     pub notice_retry_s: i64,
     /// … so many times at most: a day's worth.
@@ -132,19 +172,49 @@ impl Policy {
 
         identity_proof_s: 15 * MINUTE_S,
         bank_proof_s: 30 * MINUTE_S,
+        deposit_life_s: 7 * DAY_S,
+        deposit_tries: 3,
 
         hold_s: DAY_S,
+        hold_deposit_s: 3 * DAY_S,
+        standby_wait_s: DAY_S,
+        standby_proof_s: 90 * DAY_S,
+        standby_max: 2,
         cooldown_s: 30 * DAY_S,
         cooldown_lost_s: 7 * DAY_S,
         lost_every_s: 365 * DAY_S,
         quiet_period_s: DAY_S,
         retire_after_effective_s: 7 * DAY_S,
+        freeze_after_effective_s: 7 * DAY_S,
+        freeze_tries_per_source_day: 10,
+        freeze_tries_per_account_day: 1_000,
+        revert_after_effective_s: 7 * DAY_S,
+
+        t0_from_age_s: 90 * DAY_S,
+        push_targets_max: 5,
+        setting_changes_per_day: 10,
+        push_after_removal_s: 7 * DAY_S,
 
         agreement_min_read_s: 10,
         agreement_read_within_s: 30 * MINUTE_S,
 
         idempotency_s: DAY_S,
+        bank_retry_s: 5 * MINUTE_S,
+        transfer_recheck_s: DAY_S,
+        bank_silence_max: 3,
         notice_retry_s: 10 * MINUTE_S,
         notice_retries_max: 144,
     };
+}
+
+impl Policy {
+    /// When the clean-up asks the bank again about something that began at `since` and was last asked about at `last_at`.
+    #[must_use]
+    pub fn asks_bank_at(&self, since: Timestamp, last_at: Timestamp, arrived: bool) -> Timestamp {
+        if arrived {
+            return last_at.plus_s(self.transfer_recheck_s);
+        }
+        let known_for_s = since.age_s_at(last_at);
+        last_at.plus_s((known_for_s / 4).clamp(self.bank_retry_s, self.transfer_recheck_s))
+    }
 }

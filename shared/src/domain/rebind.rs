@@ -114,21 +114,23 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// What a caller has left.
+    /// What a caller has left of `max`.
     #[must_use]
-    pub fn left(&self, policy: &Policy) -> u8 {
-        policy.code_tries.saturating_sub(self.taken)
+    pub const fn left(&self, max: u8) -> u8 {
+        max.saturating_sub(self.taken)
     }
 }
 
-/// Which of the two codes.
+/// Which of the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodePurpose {
     /// To the phone on file: authorises the change.
     Identity,
-    /// To the phone that the bank has for the new card: proves the card.
+    /// To the phone that the bank has for the new card, or to the card itself with a deposit: proves the card.
     Card,
+    /// To the phone on file: authorises the switch to a standby card.
+    Activate,
 }
 
 impl CodePurpose {
@@ -138,6 +140,7 @@ impl CodePurpose {
         match self {
             Self::Identity => "identity",
             Self::Card => "card",
+            Self::Activate => "activate",
         }
     }
 }
@@ -179,6 +182,12 @@ pub enum CardCheck {
         /// The entry in the day's count while it counts; `None` once an answer was lost.
         #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
         counted_at: Option<Timestamp>,
+        /// When it was first asked.
+        #[serde(rename = "from")]
+        since: Timestamp,
+        /// When it was last asked.
+        #[serde(rename = "at")]
+        asked_at: Timestamp,
         /// The card is verified for another person. Told only after the bank has matched.
         #[serde(rename = "x", skip_serializing_if = "std::ops::Not::not", default)]
         bound_elsewhere: bool,
@@ -195,6 +204,33 @@ pub enum CardCheck {
         #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
         code: Option<SentCode>,
     },
+    /// The bank cannot check this card; ¥0.01 with a code went to it. The code is derived from the serial and kept
+    /// nowhere.
+    Deposit {
+        /// The number of the serial.
+        #[serde(rename = "k")]
+        number: u16,
+        /// When it was sent.
+        #[serde(rename = "at")]
+        sent_at: Timestamp,
+        /// The bank has said that the card's holder has it.
+        #[serde(rename = "ok", skip_serializing_if = "std::ops::Not::not", default)]
+        arrived: bool,
+        /// When the bank was last heard about it.
+        #[serde(rename = "seen")]
+        checked_at: Timestamp,
+    },
+}
+
+/// What is sent to a bank under a serial of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serial {
+    /// The four-element check of this number.
+    Check(u16),
+    /// The deposit that follows it where the bank cannot check.
+    Deposit(u16),
+    /// The one test transfer.
+    Test,
 }
 
 /// How a rebind ended without its card.
@@ -225,6 +261,112 @@ pub struct Activation {
     /// No further rebind before this.
     #[serde(rename = "cool")]
     pub cooldown_until: Timestamp,
+}
+
+impl Activation {
+    /// Whether payouts that are created at `now` go to the new card.
+    #[must_use]
+    pub fn is_effective(&self, now: Timestamp) -> bool {
+        now >= self.effective_at
+    }
+
+    /// Whether the hold is over. One without a hold (a standby card's) is over the moment after.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.is_effective(now) && now > self.activated_at
+    }
+}
+
+/// The one transfer of ¥0.01 that shows the merchant that the new card can be paid to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestTransfer {
+    /// Not asked for.
+    #[default]
+    NotSent,
+    /// On its way, or its answer was lost: the bank is asked by the serial.
+    Sent {
+        /// When it was asked for.
+        #[serde(rename = "at")]
+        sent_at: Timestamp,
+        /// When the bank was last asked.
+        #[serde(rename = "seen")]
+        checked_at: Timestamp,
+    },
+    /// It arrived; it can still come back.
+    Arrived {
+        /// When that was heard.
+        at: Timestamp,
+        /// When the bank was last heard about it.
+        #[serde(rename = "seen")]
+        checked_at: Timestamp,
+    },
+    /// It came back when nothing could be undone any more.
+    CameBack,
+}
+
+impl TestTransfer {
+    const fn is_not_sent(&self) -> bool {
+        matches!(self, Self::NotSent)
+    }
+}
+
+/// An activation and the test transfer to its card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InUse {
+    /// Its times.
+    #[serde(flatten)]
+    pub times: Activation,
+    /// The test transfer.
+    #[serde(skip_serializing_if = "TestTransfer::is_not_sent", default)]
+    pub test: TestTransfer,
+}
+
+impl InUse {
+    /// Whether a transfer that comes back at `now` still undoes the activation.
+    #[must_use]
+    pub fn can_be_reverted(&self, policy: &Policy, now: Timestamp) -> bool {
+        now < self
+            .times
+            .effective_at
+            .plus_s(policy.revert_after_effective_s)
+    }
+
+    /// When the bank is to be asked about the test transfer; `None` once its answer changes nothing.
+    fn asks_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let (since, checked_at, arrived) = match &self.test {
+            TestTransfer::Sent {
+                sent_at,
+                checked_at,
+            } => (*sent_at, *checked_at, false),
+            TestTransfer::Arrived { at, checked_at } => (*at, *checked_at, true),
+            TestTransfer::NotSent | TestTransfer::CameBack => return None,
+        };
+        let next = policy.asks_bank_at(since, checked_at, arrived);
+        // The last chance is not missed by a day that ends after it.
+        let last_chance = self
+            .times
+            .effective_at
+            .plus_s(policy.revert_after_effective_s - 1);
+        (checked_at < last_chance).then(|| next.min(last_chance))
+    }
+}
+
+/// A verified card that waits to be switched to. Whether it still does is said by the merchant's head.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standby {
+    /// When it was verified and announced.
+    #[serde(rename = "at")]
+    pub ready_at: Timestamp,
+    /// From when it can be activated.
+    #[serde(rename = "use")]
+    pub usable_at: Timestamp,
+    /// The code that authorises the switch.
+    #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<SentCode>,
+    /// Tries of such codes.
+    #[serde(rename = "try", default)]
+    pub tries: Tries,
 }
 
 /// Where a rebind is.
@@ -276,21 +418,19 @@ pub enum Stage {
         #[serde(rename = "ctry", default)]
         card_tries: Tries,
     },
+    /// The card is verified and waits; on the wire `completed`.
+    Standby(Standby),
     /// The pointer is on the new card.
-    Activated(Activation),
-    /// Done.
-    Completed {
-        /// Of an activation; `None` for a standby card.
-        #[serde(rename = "act", skip_serializing_if = "Option::is_none", default)]
-        activation: Option<Activation>,
-    },
+    Activated(InUse),
+    /// The hold is over.
+    Completed(InUse),
     /// Over, without the card.
     Ended {
         /// How.
         how: End,
         /// When.
         at: Timestamp,
-        /// The code that says why, for `rejected` and `reverted`.
+        /// The code that says why: for `rejected` and `reverted`, and for `expired` with a deposit.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<Code>,
     },
@@ -328,7 +468,7 @@ pub struct Rebind {
     /// The card asked for.
     #[serde(rename = "new")]
     pub new_card: Card,
-    /// The card in use when it was asked for.
+    /// The card in use when it was asked for; once activated, the one that was replaced.
     #[serde(rename = "old", skip_serializing_if = "Option::is_none", default)]
     pub old_card: Option<Card>,
     /// Keyed hash of the card number; finds duplicates.
@@ -382,9 +522,8 @@ impl Rebind {
             Stage::IdentityPending { .. } => "identity_pending",
             Stage::AgreementPending { .. } => "agreement_pending",
             Stage::CardPending { .. } => "card_pending",
-            Stage::Activated(activation) if now >= activation.effective_at => "completed",
-            Stage::Activated(_) => "activated",
-            Stage::Completed { .. } => "completed",
+            Stage::Activated(in_use) if !in_use.times.is_over(now) => "activated",
+            Stage::Activated(_) | Stage::Completed(_) | Stage::Standby(_) => "completed",
             Stage::Ended { how, .. } => match how {
                 End::Rejected => "rejected",
                 End::Expired => "expired",
@@ -395,22 +534,68 @@ impl Rebind {
         }
     }
 
-    /// The activation, of a rebind that has one.
+    /// The activation with its test transfer, of a rebind that has one.
     #[must_use]
-    pub const fn activation(&self) -> Option<&Activation> {
+    pub const fn in_use(&self) -> Option<&InUse> {
         match &self.stage {
-            Stage::Activated(activation)
-            | Stage::Completed {
-                activation: Some(activation),
-            } => Some(activation),
+            Stage::Activated(in_use) | Stage::Completed(in_use) => Some(in_use),
             _ => None,
         }
     }
 
+    /// Whether a deposit's code is what it waits for.
+    #[must_use]
+    pub const fn has_deposit(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::CardPending {
+                check: CardCheck::Deposit { .. },
+                ..
+            }
+        )
+    }
+
     /// The serial under which the bank is asked: the same question always carries the same serial.
     #[must_use]
-    pub fn serial(&self, number: u16) -> String {
-        format!("{}-{number}", self.rebind_id)
+    pub fn serial(&self, serial: Serial) -> String {
+        match serial {
+            Serial::Check(number) => format!("{}-{number}", self.rebind_id),
+            Serial::Deposit(number) => format!("{}-d{number}", self.rebind_id),
+            Serial::Test => format!("{}-t1", self.rebind_id),
+        }
+    }
+
+    /// When the clean-up has to look at it next; `None` when time alone brings nothing about.
+    #[must_use]
+    pub fn due_at(&self, policy: &Policy) -> Option<Timestamp> {
+        match &self.stage {
+            Stage::CardPending { check, .. } => {
+                let asks_at = match check {
+                    CardCheck::Asking {
+                        since, asked_at, ..
+                    } => Some(policy.asks_bank_at(*since, *asked_at, false)),
+                    CardCheck::Deposit {
+                        sent_at,
+                        arrived,
+                        checked_at,
+                        ..
+                    } => Some(policy.asks_bank_at(*sent_at, *checked_at, *arrived)),
+                    CardCheck::NotAsked { .. } | CardCheck::Matched { .. } => None,
+                };
+                Some(asks_at.map_or(self.expires_at, |at| at.min(self.expires_at)))
+            }
+            stage if stage.is_open() => Some(self.expires_at),
+            Stage::Activated(in_use) => {
+                let over_at = in_use
+                    .times
+                    .effective_at
+                    .max(in_use.times.activated_at.plus_s(1));
+                let asks_at = in_use.asks_at(policy);
+                Some(asks_at.map_or(over_at, |at| at.min(over_at)))
+            }
+            Stage::Completed(in_use) => in_use.asks_at(policy),
+            _ => None,
+        }
     }
 }
 

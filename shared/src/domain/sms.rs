@@ -1,4 +1,5 @@
-//! The texts of all SMS: fixed templates from `data/sms.json`, filled in.
+//! The texts of all SMS, and of the pushes that may not say the same: fixed templates from `data/sms.json`, filled in. A
+//! push that goes along with another SMS has its text.
 //!
 //! Every rendered text is one SMS part and holds no link. A code is the only run of six digits in its text, a freeze
 //! code the only run of eight characters of its alphabet: neither a reader nor a test can take something else for it.
@@ -79,6 +80,13 @@ pub enum Sms<'a> {
         /// Eight characters.
         freeze_code: &'a Secret<String>,
     },
+    /// The push along with it: says where the freeze code is, since a push is shown on a locked screen.
+    PushActivated {
+        /// The new card.
+        card: CardLabel<'a>,
+        /// From when payouts go to it.
+        effective_at: Timestamp,
+    },
     /// To the reserved phone: the same, without the means to freeze.
     ActivatedReserved {
         /// The new card.
@@ -95,6 +103,13 @@ pub enum Sms<'a> {
         /// Eight characters.
         freeze_code: &'a Secret<String>,
     },
+    /// The push along with it; as [`Sms::PushActivated`].
+    PushStandbyReady {
+        /// The standby card.
+        card: CardLabel<'a>,
+        /// From when it can be activated.
+        usable_at: Timestamp,
+    },
     /// To the reserved phone: the same, without the means to freeze.
     StandbyReadyReserved {
         /// The standby card.
@@ -102,7 +117,7 @@ pub enum Sms<'a> {
     },
     /// The account was frozen.
     Frozen,
-    /// The test transfer came back and the change was undone.
+    /// The test transfer came back and the change was undone. There may be no current card after it.
     Reverted {
         /// The card that was to be the new one.
         card: CardLabel<'a>,
@@ -148,8 +163,10 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::OtpActivateStandby { .. } => of!("otp_activate_standby"),
         Sms::OtpCard { .. } => of!("otp_card"),
         Sms::Activated { .. } => of!("activated"),
+        Sms::PushActivated { .. } => of!("push_activated"),
         Sms::ActivatedReserved { .. } => of!("activated_reserved"),
         Sms::StandbyReady { .. } => of!("standby_ready"),
+        Sms::PushStandbyReady { .. } => of!("push_standby_ready"),
         Sms::StandbyReadyReserved { .. } => of!("standby_ready_reserved"),
         Sms::Frozen => of!("frozen"),
         Sms::Reverted { .. } => of!("reverted"),
@@ -190,9 +207,18 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
             "{freeze_code}",
             freeze_code.expose().clone(),
         ),
-        Sms::ActivatedReserved { card, effective_at } => {
-            with(card_values(card), "{time}", minute(effective_at, lang))
+        Sms::ActivatedReserved {
+            card,
+            effective_at: at,
         }
+        | Sms::PushActivated {
+            card,
+            effective_at: at,
+        }
+        | Sms::PushStandbyReady {
+            card,
+            usable_at: at,
+        } => with(card_values(card), "{time}", minute(at, lang)),
         Sms::StandbyReadyReserved { card } | Sms::Reverted { card } | Sms::Rejected { card } => {
             card_values(card)
         }
@@ -262,7 +288,7 @@ mod tests {
 
     fn card(bank_code: Option<&str>) -> Card {
         Card {
-            card_id: CardId::new(&[0; 16]),
+            card_id: CardId::new(0, &[0; 16]),
             bank_code: bank_code.map(str::to_owned),
             card_type: CardType::Debit,
             last4: "8888".to_owned(),
@@ -308,6 +334,7 @@ mod tests {
             },
             "activated",
         );
+        test(&Sms::PushActivated { card, effective_at }, "push_activated");
         test(
             &Sms::ActivatedReserved { card, effective_at },
             "activated_reserved",
@@ -319,6 +346,10 @@ mod tests {
                 freeze_code,
             },
             "standby_ready",
+        );
+        test(
+            &Sms::PushStandbyReady { card, usable_at },
+            "push_standby_ready",
         );
         test(
             &Sms::StandbyReadyReserved { card },
@@ -403,6 +434,42 @@ mod tests {
                 );
             }
         });
+    }
+
+    #[test]
+    fn a_push_says_what_its_sms_says_and_where_the_freeze_code_is() {
+        let card = card(Some("ICBC"));
+        let card = CardLabel::from(&card);
+        let (effective_at, usable_at) = (at(), at());
+        for push in [
+            Sms::PushActivated { card, effective_at },
+            Sms::PushStandbyReady { card, usable_at },
+        ] {
+            let (zh, en) = (render(&push, Lang::ZhCn), render(&push, Lang::En));
+            for fact in ["中国工商银行", "8888", "12月31日23:59", "冻结码见短信"] {
+                assert!(zh.contains(fact), "{fact}: {zh}");
+            }
+            for fact in ["ICBC", "8888", "12-31 23:59", "Freeze code: see SMS"] {
+                assert!(en.contains(fact), "{fact}: {en}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_undone_may_have_left_no_card() {
+        let card = card(Some("ICBC"));
+        let reverted = Sms::Reverted {
+            card: CardLabel::from(&card),
+        };
+        let (zh, en) = (render(&reverted, Lang::ZhCn), render(&reverted, Lang::En));
+        for word in ["当前", "原结算卡", "原卡", "恢复"] {
+            assert!(!zh.contains(word), "{word}: {zh}");
+        }
+        for word in ["current", "old card", "previous", "restored", "back to"] {
+            assert!(!en.contains(word), "{word}: {en}");
+        }
+        // The app shows whether there is one.
+        assert!(zh.contains("App") && en.contains("app"));
     }
 
     fn runs(text: &str, is_in: impl Fn(char) -> bool, length: usize) -> Vec<String> {

@@ -4,10 +4,14 @@
 use super::card::Card;
 use super::event_kind::EventKind;
 use super::history::{self, Event};
-use super::merchant::{Head, Merchant};
+use super::ids::CardId;
+use super::merchant::{Head, Merchant, PushTarget};
+use super::payout::Payout;
 use super::policy::Policy;
-use super::rebind::{CodePurpose, Mac, Rebind, Sealed};
+use super::push::PushPlatform;
+use super::rebind::{CodePurpose, Mac, Purpose, Rebind, Sealed};
 use super::rejection::Rejection;
+use super::settlement::Settlement;
 use super::time::Timestamp;
 use serde_json::{Map, Value};
 
@@ -20,6 +24,18 @@ pub struct Transition {
     pub rebind: Option<Rebind>,
     /// The history event; every transition that changes the head has one, but for bookkeeping of a bank call.
     pub event: Option<NewEvent>,
+    /// Another rebind that ends along with everything else.
+    pub also: Option<Rebind>,
+    /// A payout that is created, or changed.
+    pub payout: Option<PayoutChange>,
+    /// Settlement settings that replace the merchant's.
+    pub settlement: Option<Settlement>,
+    /// A device that is told by push from now on, or no longer.
+    pub push: Option<PushChange>,
+    /// A card that came with the merchant and is off the record now: its encrypted number goes.
+    pub forgotten_card: Option<CardId>,
+    /// All logins end.
+    pub ends_sessions: bool,
     /// A code that is sent after the write: its limits are conditions of the write.
     pub code_send: Option<CodeSend>,
     /// What must hold of the card's number across merchants.
@@ -48,6 +64,52 @@ pub struct CodeSend {
     pub purpose: CodePurpose,
     /// The new card, which the text names.
     pub card: Card,
+    /// What the card is for, which the text says too.
+    pub of: Purpose,
+}
+
+/// What becomes of a payout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayoutChange {
+    /// It is new.
+    Created(Payout),
+    /// It has its card now, or it is over.
+    Changed {
+        /// As it was read.
+        was: Payout,
+        /// As it is from now on.
+        is: Payout,
+    },
+}
+
+impl PayoutChange {
+    /// The payout as it is after the change.
+    #[must_use]
+    pub const fn payout(&self) -> &Payout {
+        match self {
+            Self::Created(payout) | Self::Changed { is: payout, .. } => payout,
+        }
+    }
+}
+
+/// What becomes of the devices that are told by push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushChange {
+    /// The one that was registered under this id: told for some days more.
+    pub removed: Option<PushTarget>,
+    /// The one that is from now on.
+    pub added: Option<NewPushTarget>,
+}
+
+/// A device to be told by push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPushTarget {
+    /// Id and tag of its token.
+    pub target: PushTarget,
+    /// Which service reaches it.
+    pub platform: PushPlatform,
+    /// Its token, encrypted under the merchant's history key.
+    pub sealed_token: Sealed,
 }
 
 /// What must hold of a card number across all merchants when the transition is written.
@@ -66,6 +128,13 @@ pub enum FingerprintRule {
         fingerprint: Mac,
         /// Keyed hash of the merchant's ID number.
         person: Mac,
+    },
+    /// This card of the merchant is off the record: once no other holds the number, it is free.
+    Release {
+        /// Keyed hash of the card number.
+        fingerprint: Mac,
+        /// The card.
+        card_id: CardId,
     },
 }
 
@@ -87,7 +156,7 @@ pub struct NewEvent {
 pub struct Notice {
     /// To the old contact, or to the phone of the new card.
     pub to: Recipient,
-    /// The phone, E.164.
+    /// The phone, E.164. For a push, whose targets are looked up when it is sent: the tags of those that were told already.
     pub phone: String,
 }
 
@@ -98,6 +167,8 @@ pub enum Recipient {
     OnFile,
     /// The phone that the bank has for the new card.
     Reserved,
+    /// The devices that are registered for push, and those that were until lately.
+    Push,
 }
 
 impl Transition {
@@ -108,6 +179,12 @@ impl Transition {
             head: None,
             rebind: None,
             event: None,
+            also: None,
+            payout: None,
+            settlement: None,
+            push: None,
+            forgotten_card: None,
+            ends_sessions: false,
             code_send: None,
             fingerprint: None,
             outcome: Outcome::Done,
@@ -136,30 +213,34 @@ impl Transition {
     /// The merchant after this transition was written to `before`.
     #[must_use]
     pub fn applied_to(&self, before: &Merchant) -> Merchant {
-        let written = self.rebind.clone().map(|mut rebind| {
-            rebind.revision = self.next_revision(before);
-            rebind
-        });
-        Merchant {
+        let written = |rebind: &Option<Rebind>| {
+            let mut rebind = rebind.clone()?;
+            rebind.revision = next_revision(before, &rebind);
+            Some(rebind)
+        };
+        let mut after = Merchant {
             head: self.head.clone().unwrap_or_else(|| before.head.clone()),
             profile: before.profile.clone(),
-            rebind: written.or_else(|| before.rebind.clone()),
+            rebind: written(&self.rebind).or_else(|| before.rebind.clone()),
+            latest: written(&self.also).or_else(|| before.latest.clone()),
+        };
+        if let Some(settlement) = &self.settlement {
+            after.profile.settlement = settlement.clone();
         }
+        after
     }
+}
 
-    /// The revision that the rebind has once this is written to `before`.
-    #[must_use]
-    pub fn next_revision(&self, before: &Merchant) -> u64 {
-        self.rebind_before(before).map_or(1, |old| old.revision + 1)
-    }
+/// A rebind of `before` with this id, as it was; `None` for one that is new.
+#[must_use]
+pub fn as_it_was<'m>(before: &'m Merchant, rebind: &Rebind) -> Option<&'m Rebind> {
+    before
+        .numbered(rebind.rebind_id.number())
+        .filter(|old| old.rebind_id == rebind.rebind_id)
+}
 
-    /// The rebind that this transition changes, as it was; `None` when it creates one.
-    #[must_use]
-    pub fn rebind_before<'m>(&self, before: &'m Merchant) -> Option<&'m Rebind> {
-        let changed = self.rebind.as_ref()?;
-        before
-            .rebind
-            .as_ref()
-            .filter(|old| old.rebind_id == changed.rebind_id)
-    }
+/// The revision that a rebind has once it is written over what it was in `before`.
+#[must_use]
+pub fn next_revision(before: &Merchant, rebind: &Rebind) -> u64 {
+    as_it_was(before, rebind).map_or(1, |old| old.revision + 1)
 }

@@ -1,22 +1,19 @@
-//! The bank's check of the new card, and the activation that its code leads to.
+//! The bank's check of the new card, or the deposit where the bank cannot check it.
 //!
 //! The intent, with its serial and its place in the day's count, is written before the bank is asked; the answer after.
 //! No answer is not a "no": the same question is asked again under the same serial, and counts for nothing meanwhile.
 
-use super::{Context, object};
+use super::{Context, card_facts, deposit_of, object, with};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
-use crate::domain::merchant::{ActiveCard, BankCall, Head, LastActivation};
+use crate::domain::merchant::{BankCall, Head};
 use crate::domain::next_action::NextAction;
 use crate::domain::policy::{DAY_S, MINUTE_S};
-use crate::domain::rebind::{
-    Activation, CardCheck, CodePurpose, End, FreshCode, Reason, Rebind, Stage,
-};
+use crate::domain::rebind::{CardCheck, CodePurpose, FreshCode, Rebind, Serial, Stage, Tries};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
-use crate::domain::transition::{
-    CodeSend, FingerprintRule, Notice, Outcome, Recipient, Transition,
-};
+use crate::domain::transfer::TransferAnswer;
+use crate::domain::transition::{CodeSend, FingerprintRule, Outcome, Transition};
 use serde_json::Value;
 
 /// What a bank can say of name, ID, card and phone together.
@@ -48,9 +45,25 @@ pub enum BankAnswer {
     Busy,
     /// Try again tomorrow.
     Quota,
+    /// The bank cannot check the card; a deposit with a code is on its way to it, or has arrived.
+    Deposited {
+        /// The bank has said so.
+        arrived: bool,
+    },
+    /// The bank cannot check the card, and the deposit came back.
+    DepositReturned,
 }
 
 impl BankAnswer {
+    /// Whether it says something of the card; else the bank cannot say, or cannot say now.
+    #[must_use]
+    pub const fn decides(self) -> bool {
+        !matches!(
+            self,
+            Self::NotEnabled | Self::IssuerUnsupported | Self::Malformed | Self::Busy | Self::Quota
+        )
+    }
+
     /// The name in the history.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -68,6 +81,8 @@ impl BankAnswer {
             Self::Malformed => "malformed",
             Self::Busy => "busy",
             Self::Quota => "quota",
+            Self::Deposited { .. } => "deposited",
+            Self::DepositReturned => "deposit_returned",
         }
     }
 }
@@ -85,6 +100,11 @@ pub struct BankReply {
 enum Meaning {
     /// A code goes to the reserved phone.
     Matched,
+    /// A code went to the card itself.
+    Deposited {
+        /// And is there.
+        arrived: bool,
+    },
     /// This card will not do: the rebind ends.
     Refused(Code),
     /// Nothing is decided: the same serial is asked again.
@@ -121,10 +141,12 @@ impl Context<'_> {
                     return Ok(Transition::none());
                 }
                 if card_tries.taken >= self.policy.code_tries {
-                    return self.all_tries_taken(rebind, card_tries);
+                    return self.all_tries_taken(rebind, CodePurpose::Card, card_tries);
                 }
                 return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
             }
+            // The deposit is the challenge, for as long as the rebind lives.
+            CardCheck::Deposit { .. } => return Ok(Transition::none()),
             CardCheck::Matched { number, .. } => number.saturating_add(1),
             CardCheck::NotAsked { next } => *next,
         };
@@ -133,9 +155,11 @@ impl Context<'_> {
         let asking = CardCheck::Asking {
             number,
             counted_at: Some(self.now),
+            since: self.now,
+            asked_at: self.now,
             bound_elsewhere,
         };
-        let mut transition = self.bookkeeping(rebind, asking);
+        let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
         if let Some(head) = &mut transition.head {
             self.count_bank_call(head, rebind);
         }
@@ -161,7 +185,9 @@ impl Context<'_> {
         let CardCheck::Asking {
             number,
             counted_at,
+            since,
             bound_elsewhere,
+            ..
         } = check
         else {
             // Another request has settled the same answer already.
@@ -171,6 +197,7 @@ impl Context<'_> {
             return Err(Rejection::new(Code::VersionConflict).retry_after(1));
         }
         let meaning = match reply.answer {
+            // After a deposit it is said once the code has proven the card, and not to whoever has typed its number.
             Some(BankAnswer::Match) if *bound_elsewhere => {
                 Meaning::Refused(Code::CardBoundElsewhere)
             }
@@ -178,13 +205,26 @@ impl Context<'_> {
             None => Meaning::AskAgain(Code::UpstreamUnknown, Some(5)),
         };
         let mut transition = match meaning {
+            // Nobody waits for the clean-up's question: it comes by again, later.
+            Meaning::AskAgain(..) if self.by.is_none() => {
+                let asking = CardCheck::Asking {
+                    number: *number,
+                    counted_at: *counted_at,
+                    since: *since,
+                    asked_at: self.now,
+                    bound_elsewhere: *bound_elsewhere,
+                };
+                return Ok(self.bookkeeping(rebind, with_check(&rebind.stage, asking)));
+            }
             Meaning::AskAgain(code, wait_s) => {
                 let asking = CardCheck::Asking {
                     number: *number,
                     counted_at: None,
+                    since: *since,
+                    asked_at: self.now,
                     bound_elsewhere: *bound_elsewhere,
                 };
-                let mut transition = self.bookkeeping(rebind, asking);
+                let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
                 let refusal = Rejection {
                     retry_after_s: wait_s,
                     ..Rejection::new(code).not_counted()
@@ -206,12 +246,15 @@ impl Context<'_> {
                     },
                 );
                 if let Some(event) = &mut transition.event {
-                    event
-                        .data
-                        .insert("serial".to_owned(), Value::from(rebind.serial(*number)));
+                    let serial = Value::from(rebind.serial(Serial::Check(*number)));
+                    event.data.insert("serial".to_owned(), serial);
+                    if code == Code::MicroDepositReturned {
+                        event.kind = EventKind::MicroDepositReturned;
+                    }
                 }
                 transition
             }
+            Meaning::Deposited { arrived } => self.deposited(rebind, *number, arrived),
             Meaning::Matched => {
                 let matched = CardCheck::Matched {
                     number: *number,
@@ -228,6 +271,78 @@ impl Context<'_> {
         Ok(transition)
     }
 
+    /// The card is proven by a code that only its holder can read: the rebind lives as long as that code.
+    fn deposited(&self, rebind: &Rebind, number: u16, arrived: bool) -> Transition {
+        let mut stage = with_check(
+            &rebind.stage,
+            CardCheck::Deposit {
+                number,
+                sent_at: self.now,
+                arrived,
+                checked_at: self.now,
+            },
+        );
+        if let Stage::CardPending { card_tries, .. } = &mut stage {
+            // The deposit's code has tries of its own.
+            *card_tries = Tries::default();
+        }
+        let longer = Rebind {
+            expires_at: self.now.plus_s(self.policy.deposit_life_s),
+            ..rebind.clone()
+        };
+        let serial = Value::from(rebind.serial(Serial::Deposit(number)));
+        let data = with(card_facts(&rebind.new_card), [("serial", serial)]);
+        self.advance(&longer, stage, EventKind::MicroDepositSent, data)
+    }
+
+    pub(super) fn settle_deposit(
+        &self,
+        answer: Option<TransferAnswer>,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| deposit_of(stage).is_some())?;
+        let Some((number, arrived)) = deposit_of(&rebind.stage) else {
+            return Err(self.out_of_order(rebind));
+        };
+        match answer {
+            Some(TransferAnswer::Returned) => {
+                let refusal = Rejection {
+                    counts_toward_limit: Some(false),
+                    ..Rejection::new(Code::MicroDepositReturned)
+                };
+                let mut transition = self.reject(rebind, refusal);
+                if let Some(event) = &mut transition.event {
+                    event.kind = EventKind::MicroDepositReturned;
+                    let serial = Value::from(rebind.serial(Serial::Deposit(number)));
+                    event.data.insert("serial".to_owned(), serial);
+                }
+                Ok(transition)
+            }
+            // For the first time; the clean-up also notes that it has asked.
+            answer
+                if self.by.is_none() || (answer == Some(TransferAnswer::Succeeded) && !arrived) =>
+            {
+                let mut stage = rebind.stage.clone();
+                if let Stage::CardPending {
+                    check:
+                        CardCheck::Deposit {
+                            arrived,
+                            checked_at,
+                            ..
+                        },
+                    ..
+                } = &mut stage
+                {
+                    *arrived |= answer == Some(TransferAnswer::Succeeded);
+                    *checked_at = self.now;
+                }
+                Ok(self.bookkeeping(rebind, stage))
+            }
+            Some(TransferAnswer::Succeeded | TransferAnswer::Pending) | None => {
+                Ok(Transition::none())
+            }
+        }
+    }
+
     pub(super) fn resend_card_code(&self, fresh: &FreshCode) -> Result<Transition, Rejection> {
         let rebind = self.open_rebind(|stage| {
             matches!(stage, Stage::CardPending { check: CardCheck::Matched { matched_at, .. }, .. } if self.is_fresh(*matched_at))
@@ -239,7 +354,7 @@ impl Context<'_> {
             return Err(self.out_of_order(rebind));
         };
         if card_tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, card_tries);
+            return self.all_tries_taken(rebind, CodePurpose::Card, card_tries);
         }
         Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
     }
@@ -267,7 +382,8 @@ impl Context<'_> {
         };
         let mut data = object([("purpose", Value::from(CodePurpose::Card.as_str()))]);
         if let CardCheck::Matched { number, .. } = &check {
-            data.insert("serial".to_owned(), Value::from(rebind.serial(*number)));
+            let serial = rebind.serial(Serial::Check(*number));
+            data.insert("serial".to_owned(), Value::from(serial));
         }
         if kind == EventKind::CardCheckAnswered {
             data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
@@ -277,26 +393,9 @@ impl Context<'_> {
             phone: rebind.reserved_phone.clone(),
             purpose: CodePurpose::Card,
             card: rebind.new_card.clone(),
+            of: rebind.purpose,
         });
         transition
-    }
-
-    /// A write around a bank call: no event, for nothing has been decided.
-    fn bookkeeping(&self, rebind: &Rebind, check: CardCheck) -> Transition {
-        let mut head = self.changed_head();
-        let next = Rebind {
-            version: rebind.version + 1,
-            stage: with_check(&rebind.stage, check),
-            ..rebind.clone()
-        };
-        if head.rebinds == next.rebind_id.number() {
-            head.rebind_version = next.version;
-        }
-        Transition {
-            head: Some(head),
-            rebind: Some(next),
-            ..Transition::none()
-        }
     }
 
     fn bank_limits(&self, rebind: &Rebind) -> Result<(), Rejection> {
@@ -339,124 +438,13 @@ impl Context<'_> {
             card_tag: card_tag(rebind),
         });
     }
-
-    /// The one atomic write: the pointer moves, the old card becomes retiring, the cooldown starts, history and notice
-    /// are recorded.
-    pub(super) fn activate(&self, rebind: &Rebind) -> Transition {
-        let lost = rebind.reason == Reason::Lost;
-        let short = lost
-            && self
-                .state
-                .head
-                .lost_at
-                .is_none_or(|at| at.age_s_at(self.now) >= self.policy.lost_every_s);
-        let cooldown_s = if short {
-            self.policy.cooldown_lost_s
-        } else {
-            self.policy.cooldown_s
-        };
-        let times = Activation {
-            activated_at: self.now,
-            effective_at: self.now.plus_s(self.policy.hold_s),
-            cooldown_until: self.now.plus_s(cooldown_s),
-        };
-        let old = self
-            .state
-            .head
-            .active
-            .as_ref()
-            .map(|active| active.card.clone());
-        let mut rebind = rebind.clone();
-        rebind.new_card.bound_at = self.now;
-        rebind.old_card = old.clone();
-
-        let data = object([
-            ("card_id", Value::from(rebind.new_card.card_id.as_str())),
-            ("bank_code", Value::from(rebind.new_card.bank_code())),
-            ("last4", Value::from(rebind.new_card.last4.as_str())),
-            (
-                "old_card_id",
-                old.as_ref()
-                    .map_or(Value::Null, |card| Value::from(card.card_id.as_str())),
-            ),
-            ("reason", Value::from(rebind.reason.as_str())),
-            (
-                "effective_at",
-                Value::from(times.effective_at.to_rfc3339_shanghai()),
-            ),
-            (
-                "cooldown_until",
-                Value::from(times.cooldown_until.to_rfc3339_shanghai()),
-            ),
-        ]);
-        let mut transition = self.advance(
-            &rebind,
-            Stage::Activated(times.clone()),
-            EventKind::Activated,
-            data,
-        );
-        if let Some(head) = &mut transition.head {
-            head.active = Some(ActiveCard {
-                card: rebind.new_card.clone(),
-                fingerprint: rebind.fingerprint.clone(),
-            });
-            head.cooldown_until = Some(times.cooldown_until);
-            head.cooldown_end_untold = true;
-            if short {
-                head.lost_at = Some(self.now);
-            }
-            head.last_activation = Some(LastActivation {
-                number: rebind.rebind_id.number(),
-                rebind_id: rebind.rebind_id.clone(),
-                times,
-                // A lost card cannot be paid to: payouts of the hold wait instead.
-                old_card: old.filter(|_| !lost),
-            });
-        }
-        if let Some(event) = &mut transition.event {
-            let on_file = &self.state.profile.phone_on_file;
-            event.notices.push(Notice {
-                to: Recipient::OnFile,
-                phone: on_file.clone(),
-            });
-            if rebind.reserved_phone != *on_file {
-                event.notices.push(Notice {
-                    to: Recipient::Reserved,
-                    phone: rebind.reserved_phone.clone(),
-                });
-            }
-        }
-        transition.fingerprint = Some(FingerprintRule::Claim {
-            fingerprint: rebind.fingerprint.clone(),
-            person: self.state.profile.id_number_mac.clone(),
-        });
-        transition
-    }
 }
+
+/// Enough to tell the few cards apart that one merchant can have checked in a day.
+const CARD_TAG_CHARS: usize = 8;
 
 fn card_tag(rebind: &Rebind) -> String {
-    rebind.fingerprint.0.chars().take(8).collect()
-}
-
-/// The rebind ends while a question is out: unless the end is its answer, it counts for nothing.
-pub(super) fn take_back_open_question(head: &mut Head, check: &CardCheck, end: &Stage) {
-    let by_answer = matches!(
-        end,
-        Stage::Ended {
-            how: End::Rejected,
-            ..
-        }
-    );
-    if let (
-        CardCheck::Asking {
-            counted_at: Some(at),
-            ..
-        },
-        false,
-    ) = (check, by_answer)
-    {
-        take_back_bank_call(head, *at);
-    }
+    rebind.fingerprint.0.chars().take(CARD_TAG_CHARS).collect()
 }
 
 fn take_back_bank_call(head: &mut Head, at: Timestamp) {
@@ -482,10 +470,13 @@ fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
         BankAnswer::Invalid => Meaning::Refused(Code::CardInvalid),
         BankAnswer::Dormant => Meaning::Refused(Code::CardDormant),
         BankAnswer::Expired => Meaning::Refused(Code::CardExpired),
-        // A card whose bank cannot be asked is proven by another way or not at all.
-        BankAnswer::Restricted | BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
-            Meaning::Refused(Code::CardRestricted)
+        BankAnswer::Restricted => Meaning::Refused(Code::CardRestricted),
+        // A card whose bank cannot be asked is proven by a deposit: whoever asked sends it, and says what came of it.
+        BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
+            Meaning::AskAgain(Code::UpstreamUnknown, Some(5))
         }
+        BankAnswer::Deposited { arrived } => Meaning::Deposited { arrived },
+        BankAnswer::DepositReturned => Meaning::Refused(Code::MicroDepositReturned),
         BankAnswer::ClassTwo => Meaning::Refused(Code::CardClassIi),
         BankAnswer::Malformed => Meaning::AskAgain(Code::Internal, None),
         BankAnswer::Busy => Meaning::AskAgain(Code::UpstreamBusy, Some(MINUTE_S)),

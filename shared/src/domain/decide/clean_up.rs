@@ -1,12 +1,12 @@
 //! What time alone brings about. The clean-up writes it down and announces it; whoever reads in between computes the same
 //! from the times, so a late clean-up changes nothing for anybody.
 
-use super::{Context, object};
+use super::{Context, nothing_due, object};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
-use crate::domain::rebind::{End, Stage};
+use crate::domain::rebind::{End, Rebind, Stage};
 use crate::domain::rejection::Rejection;
-use crate::domain::transition::{Notice, Recipient, Transition};
+use crate::domain::transition::Transition;
 
 impl Context<'_> {
     pub(super) fn expire(&self) -> Result<Transition, Rejection> {
@@ -14,21 +14,24 @@ impl Context<'_> {
         if !rebind.is_overdue(self.now) {
             return Err(nothing_due());
         }
-        let stage = Stage::Ended {
+        let stage = self.expired(rebind);
+        Ok(self.advance(rebind, stage, EventKind::Expired, object([])))
+    }
+
+    /// How an overdue rebind ends: with a deposit, because its code ran out.
+    pub(super) fn expired(&self, rebind: &Rebind) -> Stage {
+        Stage::Ended {
             how: End::Expired,
             at: self.now,
-            reason: None,
-        };
-        Ok(self.advance(rebind, stage, EventKind::Expired, object([])))
+            reason: rebind.has_deposit().then_some(Code::MicroDepositExpired),
+        }
     }
 
     pub(super) fn complete(&self) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
         match &rebind.stage {
-            Stage::Activated(activation) if self.now >= activation.effective_at => {
-                let stage = Stage::Completed {
-                    activation: Some(activation.clone()),
-                };
+            Stage::Activated(in_use) if in_use.times.is_over(self.now) => {
+                let stage = Stage::Completed(in_use.clone());
                 Ok(self.advance(rebind, stage, EventKind::Completed, object([])))
             }
             _ => Err(nothing_due()),
@@ -44,19 +47,11 @@ impl Context<'_> {
         let mut after = self.changed_head();
         after.cooldown_end_untold = false;
         let mut event = self.event(EventKind::CooldownEnded, object([]));
-        event.notices.push(Notice {
-            to: Recipient::OnFile,
-            phone: self.state.profile.phone_on_file.clone(),
-        });
+        self.tell(&mut event, None);
         Ok(Transition {
             head: Some(after),
             event: Some(event),
             ..Transition::none()
         })
     }
-}
-
-/// Done already, or too early: to the clean-up both mean "leave it".
-const fn nothing_due() -> Rejection {
-    Rejection::new(Code::StepOutOfOrder)
 }

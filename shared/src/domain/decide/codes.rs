@@ -1,17 +1,18 @@
 //! Codes: a try is taken by a write BEFORE the code is compared, so parallel guesses cannot exceed the limit. What was
 //! found is written after; the rebind ends when five were found wrong, so a right code wins whatever its number.
 
-use super::{Context, object};
+use super::{Context, card_facts, create, object, with};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
 use crate::domain::next_action::NextAction;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{DAY_S, MINUTE_S, Policy};
 use crate::domain::rebind::{
-    CardCheck, CodePurpose, IdentityProof, Mac, Rebind, SentCode, Stage, Tries,
+    CardCheck, CodePurpose, End, IdentityProof, Mac, Rebind, SentCode, Stage, Standby, Tries,
 };
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
-use crate::domain::transition::{Notice, Outcome, Recipient, Transition};
+use crate::domain::transition::{Outcome, Transition};
+use serde_json::Value;
 
 impl Context<'_> {
     pub(super) fn take_try(
@@ -19,21 +20,84 @@ impl Context<'_> {
         purpose: CodePurpose,
         well_formed: bool,
     ) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(|stage| code_of(stage, purpose).is_some())?;
-        let Some((code, tries)) = code_of(&rebind.stage, purpose) else {
+        self.deposit_lives(purpose)?;
+        if purpose == CodePurpose::Activate {
+            let Some(rebind) = &self.state.rebind else {
+                // A card that came with the merchant, and so with no rebind, is no standby card.
+                self.not_frozen()?;
+                self.fresh_login()?;
+                return Err(Rejection::new(Code::StepOutOfOrder).next(&[NextAction::NewRebind]));
+            };
+            let (_, standby) = self.may_switch(&rebind.new_card.card_id)?;
+            if standby.code.is_none() {
+                self.tries_of_today(standby)?;
+            }
+        }
+        let rebind = self.open_rebind(|stage| challenge_of(stage, purpose).is_some())?;
+        let Some((challenge, tries)) = challenge_of(&rebind.stage, purpose) else {
             return Err(self.out_of_order(rebind));
         };
+        let left = tries.left(tries_max(&rebind.stage, purpose, self.policy));
         if !well_formed {
-            let refusal = Rejection::new(Code::OtpWrong).field("code").not_counted();
+            let refusal = Rejection::new(wrong(challenge)).field("code").not_counted();
             return Err(Rejection {
-                attempts_left: Some(tries.left(self.policy)),
+                attempts_left: Some(left),
                 ..refusal
             });
         }
-        if tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, tries);
+        if left == 0 {
+            return self.all_tries_taken(rebind, purpose, tries);
         }
         self.proofs_are_fresh(&rebind.stage, purpose)?;
+        match challenge {
+            Challenge::Sms(code) => self.is_alive_here(code, purpose, left)?,
+            // Whoever can read the card's statement may be on any device.
+            Challenge::Deposit { arrived: true } => {}
+            Challenge::Deposit { arrived: false } => {
+                return Err(Rejection::new(Code::UpstreamBusy)
+                    .not_counted()
+                    .retry_after(MINUTE_S)
+                    .next(&[NextAction::CardCheckConfirm, NextAction::Cancel]));
+            }
+        }
+        let mut taken = tries.clone();
+        taken.taken += 1;
+        taken.last_at = Some(self.now);
+        Ok(Transition {
+            outcome: Outcome::Proceed,
+            ..self.with_tries(rebind, purpose, taken)
+        })
+    }
+
+    /// The code of an overdue rebind's deposit has run out with it; that says more than that the rebind has.
+    fn deposit_lives(&self, purpose: CodePurpose) -> Result<(), Rejection> {
+        let Some(rebind) = &self.state.rebind else {
+            return Ok(());
+        };
+        let ran_out = matches!(
+            rebind.stage,
+            Stage::Ended {
+                how: End::Expired,
+                reason: Some(Code::MicroDepositExpired),
+                ..
+            }
+        ) || (rebind.has_deposit() && rebind.is_overdue(self.now));
+        if ran_out && purpose == CodePurpose::Card {
+            self.not_frozen()?;
+            return Err(Rejection::new(Code::MicroDepositExpired)
+                .not_counted()
+                .next(&[NextAction::NewRebind]));
+        }
+        Ok(())
+    }
+
+    /// A code that was sent: to this session, and not too long ago.
+    fn is_alive_here(
+        &self,
+        code: &SentCode,
+        purpose: CodePurpose,
+        left: u8,
+    ) -> Result<(), Rejection> {
         let again = resend_action(purpose);
         if self
             .session()
@@ -43,21 +107,15 @@ impl Context<'_> {
                 .not_counted()
                 .next(&[again]));
         }
-        if !code.lives(self.policy, self.now) {
-            let refusal = Rejection::new(Code::OtpExpired)
-                .not_counted()
-                .next(&[again]);
-            return Err(Rejection {
-                attempts_left: Some(tries.left(self.policy)),
-                ..refusal
-            });
+        if code.lives(self.policy, self.now) {
+            return Ok(());
         }
-        let mut taken = tries.clone();
-        taken.taken += 1;
-        taken.last_at = Some(self.now);
-        Ok(Transition {
-            outcome: Outcome::Proceed,
-            ..self.with_tries(rebind, purpose, taken)
+        let refusal = Rejection::new(Code::OtpExpired)
+            .not_counted()
+            .next(&[again]);
+        Err(Rejection {
+            attempts_left: Some(left),
+            ..refusal
         })
     }
 
@@ -75,9 +133,11 @@ impl Context<'_> {
         if !right {
             return Ok(self.wrong_code(rebind, purpose, tries));
         }
-        if code_of(&rebind.stage, purpose).is_none_or(|(code, _)| code.mac != *compared) {
+        match challenge_of(&rebind.stage, purpose) {
+            Some((Challenge::Sms(code), _)) if code.mac == *compared => {}
+            Some((Challenge::Deposit { .. }, _)) => {}
             // A newer code was sent while this one was being compared.
-            return Err(Rejection::new(Code::OtpExpired).next(&[resend_action(purpose)]));
+            _ => return Err(Rejection::new(Code::OtpExpired).next(&[resend_action(purpose)])),
         }
         // A right code was no wrong try: it takes none from the codes that refresh the proof later.
         let given_back = Tries {
@@ -123,7 +183,13 @@ impl Context<'_> {
             }
             (Stage::CardPending { .. }, CodePurpose::Card) => {
                 self.proofs_are_fresh(&rebind.stage, purpose)?;
-                Ok(self.activate(rebind))
+                // A rebind begins outside a cooldown; by a clock that went back it would end in one.
+                create::cooldown(self.state, self.now)?;
+                Ok(self.bind(rebind))
+            }
+            (Stage::Standby(_), CodePurpose::Activate) => {
+                self.may_switch(&rebind.new_card.card_id)?;
+                Ok(self.switch(rebind))
             }
             _ => Err(self.out_of_order(rebind)),
         }
@@ -136,18 +202,26 @@ impl Context<'_> {
     }
 
     fn wrong_code(&self, rebind: &Rebind, purpose: CodePurpose, tries: &Tries) -> Transition {
+        let max = tries_max(&rebind.stage, purpose, self.policy);
         let mut tries = tries.clone();
         tries.wrong = tries.wrong.saturating_add(1);
-        if tries.wrong >= self.policy.code_tries {
-            return self.too_many(rebind);
+        if tries.wrong >= max {
+            return self.too_many(rebind, purpose, tries);
         }
-        let refusal = Rejection::new(Code::OtpWrong)
-            .counted(tries.left(self.policy))
-            .next(&[
-                confirm_action(purpose),
-                resend_action(purpose),
-                NextAction::Cancel,
-            ]);
+        let (code, next) = if rebind.has_deposit() && purpose == CodePurpose::Card {
+            (
+                Code::MicroDepositWrong,
+                vec![NextAction::CardCheckConfirm, NextAction::Cancel],
+            )
+        } else {
+            let mut next = vec![confirm_action(purpose), resend_action(purpose)];
+            next.dedup();
+            if purpose != CodePurpose::Activate {
+                next.push(NextAction::Cancel);
+            }
+            (Code::OtpWrong, next)
+        };
+        let refusal = Rejection::new(code).counted(tries.left(max)).next(&next);
         Transition {
             outcome: Outcome::Refused(Box::new(refusal)),
             ..self.with_tries(rebind, purpose, tries)
@@ -155,10 +229,11 @@ impl Context<'_> {
     }
 
     /// All tries are taken. For a moment others may still be deciding, and one of them may be right; after that, this is
-    /// the fifth wrong one.
+    /// the last wrong one.
     pub(super) fn all_tries_taken(
         &self,
         rebind: &Rebind,
+        purpose: CodePurpose,
         tries: &Tries,
     ) -> Result<Transition, Rejection> {
         let age_s = tries.last_at.map_or(i64::MAX, |at| at.age_s_at(self.now));
@@ -166,16 +241,38 @@ impl Context<'_> {
             return Err(Rejection::new(Code::VersionConflict)
                 .retry_after(self.policy.code_deciding_s - age_s));
         }
-        Ok(self.too_many(rebind))
+        Ok(self.too_many(rebind, purpose, tries.clone()))
     }
 
-    fn too_many(&self, rebind: &Rebind) -> Transition {
-        let mut transition = self.reject(rebind, Rejection::new(Code::OtpTooMany).counted(0));
+    /// The rebind ends; a standby card stays, but cannot be switched to for a day.
+    fn too_many(&self, rebind: &Rebind, purpose: CodePurpose, tries: Tries) -> Transition {
+        let mut transition = match &rebind.stage {
+            Stage::Standby(standby) => {
+                let stage = Stage::Standby(Standby {
+                    code: None,
+                    tries,
+                    ..standby.clone()
+                });
+                let facts = with(
+                    card_facts(&rebind.new_card),
+                    [("purpose", Value::from(purpose.as_str()))],
+                );
+                let refusal = Rejection::new(Code::OtpTooMany)
+                    .counted(0)
+                    .retry_after(DAY_S)
+                    .next(&[NextAction::Wait]);
+                Transition {
+                    outcome: Outcome::Refused(Box::new(refusal)),
+                    ..self.advance(rebind, stage, EventKind::CodeWrong, facts)
+                }
+            }
+            _ if rebind.has_deposit() && purpose == CodePurpose::Card => {
+                self.reject(rebind, Rejection::new(Code::MicroDepositWrong).counted(0))
+            }
+            _ => self.reject(rebind, Rejection::new(Code::OtpTooMany).counted(0)),
+        };
         if let Some(event) = &mut transition.event {
-            event.notices.push(Notice {
-                to: Recipient::OnFile,
-                phone: self.state.profile.phone_on_file.clone(),
-            });
+            self.tell(event, None);
         }
         transition
     }
@@ -207,7 +304,8 @@ impl Context<'_> {
                     card_tries: tries, ..
                 },
                 CodePurpose::Card,
-            ) => *tries = changed,
+            )
+            | (Stage::Standby(Standby { tries, .. }), CodePurpose::Activate) => *tries = changed,
             _ => {}
         }
         Transition {
@@ -234,7 +332,8 @@ impl Context<'_> {
                     ..
                 },
                 CodePurpose::Card,
-            ) => code,
+            )
+            | (Stage::Standby(Standby { code, .. }), CodePurpose::Activate) => code,
             // The rebind has gone on; the code that nobody got has no place in it any more.
             _ => return Ok(Transition::none()),
         };
@@ -277,7 +376,8 @@ pub(super) fn stale_proof(
     }
 }
 
-/// The code that the merchant is waited for: of two, the one that lives, and of two that live, the one sent later.
+/// The code that the merchant is waited for: of two, the one that lives; of two that live, the one that can be used with
+/// the proofs as they are; else the one sent later.
 #[must_use]
 pub fn waiting_code<'s>(
     stage: &'s Stage,
@@ -285,13 +385,16 @@ pub fn waiting_code<'s>(
     now: Timestamp,
 ) -> Option<(CodePurpose, &'s SentCode, &'s Tries)> {
     let of = |purpose| code_of(stage, purpose).map(|(code, tries)| (purpose, code, tries));
-    let rank = |waiting: &(CodePurpose, &SentCode, &Tries)| {
-        (waiting.1.lives(policy, now), waiting.1.sent_at)
+    let usable = |purpose| stale_proof(stage, purpose, policy, now).is_none();
+    let rank = |(purpose, code, _): &(CodePurpose, &SentCode, &Tries)| {
+        (code.lives(policy, now), usable(*purpose), code.sent_at)
     };
-    [of(CodePurpose::Identity), of(CodePurpose::Card)]
-        .into_iter()
-        .flatten()
-        .max_by_key(rank)
+    let purposes = [
+        CodePurpose::Identity,
+        CodePurpose::Card,
+        CodePurpose::Activate,
+    ];
+    purposes.into_iter().filter_map(of).max_by_key(rank)
 }
 
 /// The code of one purpose that was sent, with its tries.
@@ -306,10 +409,59 @@ pub fn code_of(stage: &Stage, purpose: CodePurpose) -> Option<(&SentCode, &Tries
                 ..
             },
             CodePurpose::Card,
-        ) => code.as_ref(),
+        )
+        | (Stage::Standby(Standby { code, .. }), CodePurpose::Activate) => code.as_ref(),
         _ => None,
     };
     Some((code?, tries_of(stage, purpose)?))
+}
+
+/// The deposit that waits for its code: the number of its serial, and whether it has arrived.
+#[must_use]
+pub const fn deposit_of(stage: &Stage) -> Option<(u16, bool)> {
+    match stage {
+        Stage::CardPending {
+            check: CardCheck::Deposit {
+                number, arrived, ..
+            },
+            ..
+        } => Some((*number, *arrived)),
+        _ => None,
+    }
+}
+
+/// What a code is compared with.
+#[derive(Clone, Copy)]
+enum Challenge<'s> {
+    /// One that was sent by SMS.
+    Sms(&'s SentCode),
+    /// One that stands in a statement.
+    Deposit { arrived: bool },
+}
+
+fn challenge_of(stage: &Stage, purpose: CodePurpose) -> Option<(Challenge<'_>, &Tries)> {
+    match (deposit_of(stage), purpose) {
+        (Some((_, arrived)), CodePurpose::Card) => {
+            Some((Challenge::Deposit { arrived }, tries_of(stage, purpose)?))
+        }
+        _ => code_of(stage, purpose).map(|(code, tries)| (Challenge::Sms(code), tries)),
+    }
+}
+
+const fn wrong(challenge: Challenge<'_>) -> Code {
+    match challenge {
+        Challenge::Sms(_) => Code::OtpWrong,
+        Challenge::Deposit { .. } => Code::MicroDepositWrong,
+    }
+}
+
+/// How many tries there are.
+#[must_use]
+pub const fn tries_max(stage: &Stage, purpose: CodePurpose, policy: &Policy) -> u8 {
+    match (deposit_of(stage), purpose) {
+        (Some(_), CodePurpose::Card) => policy.deposit_tries,
+        _ => policy.code_tries,
+    }
 }
 
 const fn tries_of(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
@@ -327,7 +479,8 @@ const fn tries_of(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
                 card_tries: tries, ..
             },
             CodePurpose::Card,
-        ) => Some(tries),
+        )
+        | (Stage::Standby(Standby { tries, .. }), CodePurpose::Activate) => Some(tries),
         _ => None,
     }
 }
@@ -336,6 +489,7 @@ pub(super) const fn confirm_action(purpose: CodePurpose) -> NextAction {
     match purpose {
         CodePurpose::Identity => NextAction::IdentityConfirm,
         CodePurpose::Card => NextAction::CardCheckConfirm,
+        CodePurpose::Activate => NextAction::ActivateStandby,
     }
 }
 
@@ -343,5 +497,6 @@ pub(super) const fn resend_action(purpose: CodePurpose) -> NextAction {
     match purpose {
         CodePurpose::Identity => NextAction::IdentityCode,
         CodePurpose::Card => NextAction::CardCheckCode,
+        CodePurpose::Activate => NextAction::ActivateStandby,
     }
 }

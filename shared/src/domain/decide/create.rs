@@ -1,12 +1,12 @@
 //! `POST /v1/rebinds`: may this merchant change to this card now?
 
-use super::{Context, object};
+use super::{Context, card_facts, seconds_until, with};
 use crate::domain::card::{Card, CardType};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
 use crate::domain::format::name;
 use crate::domain::ids::{CardId, RebindId};
-use crate::domain::merchant::{EntityType, Merchant};
+use crate::domain::merchant::{BoundCard, EntityType, Merchant};
 use crate::domain::next_action::NextAction;
 use crate::domain::policy::Policy;
 use crate::domain::rebind::{Mac, Purpose, Reason, Rebind, Stage, Tries};
@@ -55,6 +55,7 @@ impl Context<'_> {
         let (facts, reserved_phone, reason) = self.fields(create)?;
         may_rebind(self.state, self.policy, self.now)?;
         card_rules(self.state, facts)?;
+        self.room_for(create.purpose)?;
         limits(self.state, self.policy, self.now)?;
 
         let number = head.rebinds.saturating_add(1);
@@ -62,7 +63,7 @@ impl Context<'_> {
             return Err(Rejection::new(Code::DailyRequestLimit).next(&[NextAction::ContactSupport]));
         }
         let new_card = Card {
-            card_id: CardId::new(&create.card_random),
+            card_id: CardId::new(number, &create.card_random),
             bank_code: facts.bank_code.clone(),
             card_type: facts.card_type,
             last4: facts.last4.clone(),
@@ -88,17 +89,15 @@ impl Context<'_> {
             },
             sealed_number: None,
         };
-        let data = object([
-            ("purpose", Value::from(create.purpose.as_str())),
-            ("reason", Value::from(reason.as_str())),
-            ("card_id", Value::from(rebind.new_card.card_id.as_str())),
-            ("bank_code", Value::from(rebind.new_card.bank_code())),
-            ("last4", Value::from(rebind.new_card.last4.as_str())),
-            (
-                "holder",
-                Value::from(crate::domain::mask::name(profile.holder_name())),
-            ),
-        ]);
+        let holder = crate::domain::mask::name(profile.holder_name());
+        let data = with(
+            card_facts(&rebind.new_card),
+            [
+                ("purpose", Value::from(create.purpose.as_str())),
+                ("reason", Value::from(reason.as_str())),
+                ("holder", Value::from(holder)),
+            ],
+        );
         let stage = rebind.stage.clone();
         let mut transition = self.advance(&rebind, stage, EventKind::RebindRequested, data);
         if let (Some(after), Some(created)) = (&mut transition.head, &transition.rebind) {
@@ -108,6 +107,15 @@ impl Context<'_> {
             after.requests.add(crate::domain::policy::DAY_S, self.now);
         }
         Ok(transition)
+    }
+
+    /// Standby cards are few: each is a way to be paid that has to be looked after.
+    fn room_for(&self, purpose: Purpose) -> Result<(), Rejection> {
+        if purpose == Purpose::Standby && self.state.head.standby.len() >= self.policy.standby_max {
+            return Err(Rejection::new(Code::StepOutOfOrder)
+                .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
+        }
+        Ok(())
     }
 
     /// Every bad field at once, the holder's name included.
@@ -158,16 +166,29 @@ pub(super) fn may_rebind(
     if state.profile.entity_type == EntityType::Company {
         return Err(Rejection::new(Code::EntityNeedsSupport).next(&[NextAction::ContactSupport]));
     }
-    if let Some(until) = state.quiet_until(policy, now) {
-        return Err(Rejection::new(Code::QuietPeriod)
-            .retry_after(seconds_until(until, now))
-            .next(&[NextAction::Wait]));
+    quiet(state, policy, now)?;
+    open_rebind(state, policy, now)?;
+    cooldown(state, now)
+}
+
+/// One rebind at a time. One that is not loaded may be in time: then it is in the way.
+fn open_rebind(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+    if state
+        .head
+        .open
+        .is_some_and(|number| state.numbered(number).is_none())
+    {
+        return Err(Rejection::new(Code::RequestInProgress));
     }
     if let Some(open) = state.open_rebind(now) {
-        return Err(
-            Rejection::new(Code::RequestInProgress).next(&super::next_actions(open, policy, now))
-        );
+        return Err(Rejection::new(Code::RequestInProgress)
+            .next(&super::next_actions(state, open, policy, now)));
     }
+    Ok(())
+}
+
+/// The last activation is too recent.
+pub(super) fn cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection> {
     if let Some(until) = state.cooldown(now) {
         return Err(Rejection {
             cooldown_until: Some(until),
@@ -179,23 +200,35 @@ pub(super) fn may_rebind(
     Ok(())
 }
 
+/// Phone, password or name was changed a short while ago.
+pub(super) fn quiet(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+    match state.quiet_until(policy, now) {
+        None => Ok(()),
+        Some(until) => Err(Rejection::new(Code::QuietPeriod)
+            .retry_after(seconds_until(until, now))
+            .next(&[NextAction::Wait])),
+    }
+}
+
 fn card_rules(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
-    let code = match card.card_type {
-        CardType::Credit | CardType::QuasiCredit => Code::CardTypeCredit,
-        CardType::Prepaid => Code::CardTypePrepaid,
-        CardType::Debit | CardType::Unknown => {
-            let same = state
-                .head
-                .active
-                .as_ref()
-                .is_some_and(|active| active.fingerprint == card.fingerprint);
-            if !same {
-                return Ok(());
-            }
-            Code::CardSameAsCurrent
-        }
-    };
-    Err(Rejection::new(code).field("card_number"))
+    let refused = |code| Err(Rejection::new(code).field("card_number"));
+    match card.card_type {
+        CardType::Credit | CardType::QuasiCredit => return refused(Code::CardTypeCredit),
+        CardType::Prepaid => return refused(Code::CardTypePrepaid),
+        CardType::Debit | CardType::Unknown => {}
+    }
+    let head = &state.head;
+    let is_same = |bound: &BoundCard| bound.fingerprint == card.fingerprint;
+    if head.active.as_ref().is_some_and(is_same) {
+        return refused(Code::CardSameAsCurrent);
+    }
+    if head.standby.iter().any(|standby| is_same(&standby.bound)) {
+        // It is the merchant's already, and need not be proven again, unless that was too long ago.
+        return Err(Rejection::new(Code::CardSameAsCurrent)
+            .field("card_number")
+            .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
+    }
+    Ok(())
 }
 
 /// How many rebinds a day.
@@ -211,8 +244,4 @@ pub(super) fn limits(state: &Merchant, policy: &Policy, now: Timestamp) -> Resul
             .retry_after(wait_s)
             .next(&[NextAction::Wait])),
     }
-}
-
-fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
-    (until.epoch_s() - now.epoch_s()).max(1)
 }

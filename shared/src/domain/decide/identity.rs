@@ -45,13 +45,16 @@ impl Context<'_> {
             DAY_S,
             self.now,
         );
-        if wait_s.is_some() {
-            // The day's tries are used up: the document is not even compared.
+        if let Some(wait_s) = wait_s {
+            // The day's tries are used up: the document is not even compared, and another rebind would not help.
             let refusal = Rejection {
                 counts_toward_limit: Some(false),
                 ..Rejection::new(Code::IdMismatch).counted(0)
             };
-            return Ok(self.reject(rebind, refusal));
+            let mut transition = self.reject(rebind, refusal.clone());
+            let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
+            transition.outcome = Outcome::Refused(Box::new(refusal));
+            return Ok(transition);
         }
         if *number != profile.id_number_mac || *expires_on != profile.id_expires_on {
             let stage = Stage::IdentityPending {
@@ -75,7 +78,7 @@ impl Context<'_> {
             return Ok(Transition::none());
         }
         if tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, tries);
+            return self.all_tries_taken(rebind, CodePurpose::Identity, tries);
         }
         let stage = Stage::IdentityPending {
             mismatches: *mismatches,
@@ -110,6 +113,13 @@ impl Context<'_> {
         };
         if let Some(head) = &mut transition.head {
             head.id_mismatches.add(DAY_S, self.now);
+            let limit = self.policy.id_mismatches_per_day;
+            let wait_s = head.id_mismatches.wait_s(limit, DAY_S, self.now);
+            if let (Some(wait_s), Outcome::Refused(refusal)) = (wait_s, &mut transition.outcome) {
+                // The day's last: another rebind would not help.
+                refusal.retry_after_s = Some(wait_s);
+                refusal.next_actions = vec![NextAction::Wait];
+            }
         }
         transition
     }
@@ -123,7 +133,7 @@ impl Context<'_> {
         })?;
         let stage = match &rebind.stage {
             Stage::IdentityPending { tries, .. } if tries.taken >= self.policy.code_tries => {
-                return self.all_tries_taken(rebind, tries);
+                return self.all_tries_taken(rebind, CodePurpose::Identity, tries);
             }
             Stage::IdentityPending {
                 mismatches, tries, ..
@@ -136,7 +146,7 @@ impl Context<'_> {
             Stage::CardPending { identity_tries, .. }
                 if identity_tries.taken >= self.policy.code_tries =>
             {
-                return self.all_tries_taken(rebind, identity_tries);
+                return self.all_tries_taken(rebind, CodePurpose::Identity, identity_tries);
             }
             Stage::CardPending {
                 identity,
@@ -175,6 +185,7 @@ impl Context<'_> {
             phone: self.state.profile.phone_on_file.clone(),
             purpose: CodePurpose::Identity,
             card: rebind.new_card.clone(),
+            of: rebind.purpose,
         }
     }
 }

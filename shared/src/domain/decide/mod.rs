@@ -3,30 +3,44 @@
 //!
 //! Every act walks the contract's order of checks: frozen, fresh login, expired, step order, fields, then its own rules.
 
+mod activation;
 mod agreement;
 mod cancel;
 mod card_check;
+mod cards;
 mod clean_up;
 mod codes;
 mod create;
+mod freeze;
 mod identity;
+mod payouts;
+mod settings;
+mod standby;
+mod test_transfer;
 #[cfg(test)]
 mod tests;
 
+use super::card::Card;
 use super::code::Code;
 use super::event_kind::EventKind;
+use super::ids::{CardId, PayoutId};
 use super::merchant::{Head, Merchant, Slot};
 use super::next_action::NextAction;
-use super::policy::Policy;
-use super::rebind::{CardCheck, CodePurpose, End, FreshCode, Mac, Rebind, SessionTag, Stage};
+use super::payout::Payout;
+use super::policy::{DAY_S, Policy};
+use super::rebind::{
+    CardCheck, CodePurpose, End, FreshCode, Mac, Rebind, SessionTag, Stage, TestTransfer,
+};
 use super::rejection::Rejection;
+use super::settlement::SettlementChange;
 use super::time::Timestamp;
-use super::transition::{NewEvent, Transition};
+use super::transfer::TransferAnswer;
+use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Notice, Recipient, Transition};
 use serde_json::{Map, Value};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
-pub use codes::{code_of, waiting_code};
+pub use codes::{code_of, deposit_of, tries_max, waiting_code};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
 
@@ -85,6 +99,36 @@ pub enum Act {
     ResendCardCode(FreshCode),
     /// The SMS could not be handed over: forget the code.
     CodeNotSent(CodePurpose, Mac),
+    /// What the bank says of a deposit that went out; `None`: nothing new.
+    SettleDeposit(Option<TransferAnswer>),
+    /// Send the test transfer, or ask for its answer again.
+    StartTestTransfer,
+    /// What the bank says of the test transfer; `None`: nothing.
+    SettleTestTransfer(Option<TransferAnswer>),
+    /// Ask for the code that authorises the switch to a standby card.
+    StartActivation(CardId, FreshCode),
+    /// Take a card off the account.
+    Unbind(CardId),
+    /// Change how payouts are made.
+    ChangeSettlement(SettlementChange),
+    /// Register a device for push.
+    PutPushTarget(Box<NewPushTarget>),
+    /// No longer tell a device.
+    RemovePushTarget(String),
+    /// The freeze code of the rebind of this number was given.
+    Freeze(u32),
+    /// The operator ends a freeze, for a reason that the history keeps.
+    Unfreeze(String),
+    /// The acquirer's core: a new payout, which gets its card now.
+    CreatePayout(PayoutId, u64),
+    /// The acquirer's core: it was handed to the bank.
+    PayoutSent(Payout),
+    /// The acquirer's core: the bank has returned it.
+    PayoutReturned(Payout),
+    /// The clean-up: a held payout gets its card.
+    AssignPayout(Payout),
+    /// The clean-up: a card's time on record is over.
+    RemoveCard(CardId),
     /// The clean-up: end an overdue rebind.
     Expire,
     /// The clean-up: the hold is over.
@@ -134,6 +178,21 @@ pub fn decide(
         Act::SettleCardCheck(reply, code) => ctx.settle_card_check(reply, code.as_ref()),
         Act::ResendCardCode(code) => ctx.resend_card_code(code),
         Act::CodeNotSent(purpose, mac) => ctx.code_not_sent(*purpose, mac),
+        Act::SettleDeposit(answer) => ctx.settle_deposit(*answer),
+        Act::StartTestTransfer => ctx.start_test_transfer(),
+        Act::SettleTestTransfer(answer) => ctx.settle_test_transfer(*answer),
+        Act::StartActivation(card_id, code) => ctx.start_activation(card_id, code),
+        Act::Unbind(card_id) => ctx.unbind(card_id),
+        Act::ChangeSettlement(change) => ctx.change_settlement(change),
+        Act::PutPushTarget(target) => ctx.put_push_target(target),
+        Act::RemovePushTarget(id) => ctx.remove_push_target(id),
+        Act::Freeze(number) => ctx.freeze(*number),
+        Act::Unfreeze(reason) => ctx.unfreeze(reason),
+        Act::CreatePayout(payout_id, amount_fen) => Ok(ctx.create_payout(payout_id, *amount_fen)),
+        Act::PayoutSent(payout) => ctx.payout_sent(payout),
+        Act::PayoutReturned(payout) => ctx.payout_returned(payout),
+        Act::AssignPayout(payout) => ctx.assign_payout(payout),
+        Act::RemoveCard(card_id) => ctx.remove_card(card_id),
         Act::Expire => ctx.expire(),
         Act::Complete => ctx.complete(),
         Act::EndCooldown => ctx.end_cooldown(),
@@ -187,11 +246,15 @@ impl Context<'_> {
     }
 
     fn out_of_order(&self, rebind: &Rebind) -> Rejection {
-        Rejection::new(Code::StepOutOfOrder).next(&next_actions(rebind, self.policy, self.now))
+        let mut next = next_actions(self.state, rebind, self.policy, self.now);
+        if next.is_empty() {
+            next.push(NextAction::NewRebind);
+        }
+        Rejection::new(Code::StepOutOfOrder).next(&next)
     }
 
     fn not_frozen(&self) -> Result<(), Rejection> {
-        match self.state.head.frozen_at {
+        match self.state.head.frozen {
             Some(_) => Err(Rejection::new(Code::AccountFrozen).next(&[NextAction::ContactSupport])),
             None => Ok(()),
         }
@@ -251,12 +314,6 @@ impl Context<'_> {
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
             head.open = None;
         }
-        if let (Stage::Ended { .. }, Stage::CardPending { check, .. }) =
-            (&next.stage, &rebind.stage)
-        {
-            // A question that was never answered counts for nothing.
-            card_check::take_back_open_question(&mut head, check, &next.stage);
-        }
         if matches!(next.stage, Stage::Ended { .. }) {
             // A number that will never be paid to is not kept.
             next.sealed_number = None;
@@ -285,15 +342,50 @@ impl Context<'_> {
             rebind,
             stage,
             EventKind::Rejected,
-            object([
-                ("reason", Value::from(code.as_str())),
-                ("bank_code", Value::from(rebind.new_card.bank_code())),
-                ("last4", Value::from(rebind.new_card.last4.as_str())),
-            ]),
+            with(
+                card_facts(&rebind.new_card),
+                [("reason", Value::from(code.as_str()))],
+            ),
         );
         let refusal = refusal.next(&[NextAction::NewRebind]);
         transition.outcome = super::transition::Outcome::Refused(Box::new(refusal));
         transition
+    }
+
+    /// A write that says nothing new to anybody (a bank call and what it left): version and stage move, without an event.
+    fn bookkeeping(&self, rebind: &Rebind, stage: Stage) -> Transition {
+        let mut head = self.changed_head();
+        let next = Rebind {
+            version: rebind.version + 1,
+            stage,
+            ..rebind.clone()
+        };
+        if head.rebinds == next.rebind_id.number() {
+            head.rebind_version = next.version;
+        }
+        Transition {
+            head: Some(head),
+            rebind: Some(next),
+            ..Transition::none()
+        }
+    }
+
+    /// Has the old contact told, the new card's phone where one is given, and every device that is registered for push.
+    fn tell(&self, event: &mut NewEvent, reserved: Option<&str>) {
+        let on_file = &self.state.profile.phone_on_file;
+        let mut add = |to, phone: &str| {
+            event.notices.push(Notice {
+                to,
+                phone: phone.to_owned(),
+            });
+        };
+        add(Recipient::OnFile, on_file);
+        if let Some(reserved) = reserved.filter(|reserved| reserved != on_file) {
+            add(Recipient::Reserved, reserved);
+        }
+        if self.state.head.pushes(self.policy, self.now) {
+            add(Recipient::Push, "");
+        }
     }
 
     const fn event(&self, kind: EventKind, data: Map<String, Value>) -> NewEvent {
@@ -325,22 +417,72 @@ pub fn blocked_by(state: &Merchant, by: Slot, policy: &Policy, now: Timestamp) -
 
 /// A JSON object from its entries.
 fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
-    entries
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+    with(Map::new(), entries)
+}
+
+/// … with further entries.
+fn with<const N: usize>(
+    mut object: Map<String, Value>,
+    entries: [(&str, Value); N],
+) -> Map<String, Value> {
+    object.extend(
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value)),
+    );
+    object
+}
+
+/// What an event says of a card.
+fn card_facts(card: &Card) -> Map<String, Value> {
+    object([
+        ("card_id", Value::from(card.card_id.as_str())),
+        ("bank_code", Value::from(card.bank_code())),
+        ("last4", Value::from(card.last4.as_str())),
+    ])
+}
+
+/// The card of a rebind that was undone is no verified card of this merchant any more.
+fn released(rebind: &Rebind) -> FingerprintRule {
+    FingerprintRule::Release {
+        fingerprint: rebind.fingerprint.clone(),
+        card_id: rebind.new_card.card_id.clone(),
+    }
+}
+
+fn time_value(at: Timestamp) -> Value {
+    Value::from(at.to_rfc3339_shanghai())
+}
+
+/// Done already, or too early: to the clean-up both mean "leave it".
+const fn nothing_due() -> Rejection {
+    Rejection::new(Code::StepOutOfOrder)
+}
+
+fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
+    (until.epoch_s() - now.epoch_s()).max(1)
 }
 
 /// What the merchant can do next with a rebind.
 #[must_use]
-pub fn next_actions(rebind: &Rebind, policy: &Policy, now: Timestamp) -> Vec<NextAction> {
+pub fn next_actions(
+    state: &Merchant,
+    rebind: &Rebind,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<NextAction> {
     use NextAction as Next;
-    if rebind.is_overdue(now) {
+    if rebind.stage.is_open() && !state.is_open(rebind, now) {
         return vec![Next::NewRebind];
     }
+    let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
     if let Some((purpose, code, _)) = waiting_code(&rebind.stage, policy, now)
         && code.lives(policy, now)
+        && (rebind.stage.is_open() || is_standby)
     {
+        if purpose == CodePurpose::Activate {
+            return vec![Next::ActivateStandby];
+        }
         let (confirm, resend) = (
             codes::confirm_action(purpose),
             codes::resend_action(purpose),
@@ -364,10 +506,35 @@ pub fn next_actions(rebind: &Rebind, policy: &Policy, now: Timestamp) -> Vec<Nex
             ) {
                 (Some([first, ..]), _) => vec![*first, Next::Cancel],
                 (_, CardCheck::Matched { .. }) => vec![Next::CardCheckCode, Next::Cancel],
+                (_, CardCheck::Deposit { .. }) => vec![Next::CardCheckConfirm, Next::Cancel],
                 (_, _) => vec![Next::CardCheck, Next::Cancel],
             }
         }
-        Stage::Activated(_) | Stage::Completed { .. } => Vec::new(),
+        Stage::Standby(standby) if is_standby => {
+            let tries = &standby.tries;
+            let lately = |at: Timestamp| at.age_s_at(now) < DAY_S;
+            let locked = tries.taken >= policy.code_tries && tries.last_at.is_some_and(lately);
+            let first = if locked {
+                Next::Wait
+            } else {
+                Next::ActivateStandby
+            };
+            vec![first, Next::UnbindCard]
+        }
+        Stage::Activated(in_use) | Stage::Completed(in_use) => {
+            let is_active = state.head.active.as_ref();
+            let is_active =
+                is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
+            match in_use.test {
+                TestTransfer::NotSent | TestTransfer::Sent { .. }
+                    if is_active && in_use.can_be_reverted(policy, now) =>
+                {
+                    vec![Next::TestTransaction]
+                }
+                _ => Vec::new(),
+            }
+        }
+        Stage::Standby(_) => Vec::new(),
         Stage::Ended { .. } => vec![Next::NewRebind],
     }
 }

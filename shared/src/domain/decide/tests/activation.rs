@@ -4,9 +4,9 @@ use super::fixture::*;
 use crate::domain::card::CardStatus;
 use crate::domain::decide::Act;
 use crate::domain::event_kind::EventKind;
-use crate::domain::merchant::LastActivation;
+use crate::domain::merchant::{LastActivation, Replaced};
 use crate::domain::rebind::CodePurpose::Card;
-use crate::domain::rebind::{Activation, Mac, Reason, Stage};
+use crate::domain::rebind::{Activation, InUse, Mac, Reason, Stage, TestTransfer};
 use crate::domain::transition::{FingerprintRule, Recipient, Transition};
 
 /// Everything proven at `at_s`, up to the right card code.
@@ -33,7 +33,7 @@ fn lost(card: &str) -> Act {
 }
 
 fn cooldown_days(world: &World) -> i64 {
-    let activation = world.rebind().activation().unwrap();
+    let activation = &world.rebind().in_use().unwrap().times;
     let until = world.state.head.cooldown_until.unwrap();
     assert_eq!(activation.cooldown_until, until);
     (until.epoch_s() - activation.activated_at.epoch_s()) / DAY_S
@@ -54,7 +54,8 @@ fn the_pointer_moves_and_the_old_card_is_retiring_until_7_days_after_the_hold() 
     assert_eq!(world.rebind().old_card.as_ref(), Some(&old));
     assert_eq!(world.state.head.open, None);
 
-    let status = |of, at_s| world.state.card_status(of, t(at_s), &POLICY);
+    let status =
+        |of: &crate::domain::card::Card, at_s| world.state.card_status(&of.card_id, t(at_s));
     assert_eq!(status(new, 60), CardStatus::Active);
     assert_eq!(status(&old, 60), CardStatus::Retiring);
     let gone = 60 + DAY_S + 7 * DAY_S;
@@ -70,7 +71,11 @@ fn hold_is_24_h_and_cooldown_30_days_from_activation() {
         effective_at: t(60 + DAY_S),
         cooldown_until: t(60 + 30 * DAY_S),
     };
-    assert_eq!(world.stage(), &Stage::Activated(times.clone()));
+    let in_use = InUse {
+        times: times.clone(),
+        test: TestTransfer::NotSent,
+    };
+    assert_eq!(world.stage(), &Stage::Activated(in_use));
     assert_eq!(world.state.head.cooldown_until, Some(times.cooldown_until));
     assert!(world.state.head.cooldown_end_untold);
     assert_eq!(
@@ -79,7 +84,7 @@ fn hold_is_24_h_and_cooldown_30_days_from_activation() {
             number: 1,
             rebind_id: world.rebind().rebind_id.clone(),
             times,
-            old_card: world.rebind().old_card.clone(),
+            old_card: world.rebind().old_card.clone().map(|old| old.card_id),
         })
     );
 }
@@ -179,15 +184,31 @@ fn replace_never_uses_the_short_cooldown_up() {
 }
 
 #[test]
+fn without_a_card_there_is_none_to_lose() {
+    let mut first_card = World::new();
+    first_card.state.head.active = None;
+    let (world, _) = activate(about_to_activate(first_card, 0, lost("a")));
+    assert_eq!(
+        (cooldown_days(&world), world.state.head.lost_at),
+        (30, None)
+    );
+    assert!(world.state.head.replaced.is_empty());
+}
+
+#[test]
 fn lost_marks_the_old_card_unusable_and_keeps_the_hold() {
     let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
     let last = world.state.head.last_activation.as_ref().unwrap();
-    assert_eq!(last.old_card, None);
+    let old = last.old_card.as_ref().unwrap();
+    let replaced = world.state.head.replaced(old).unwrap();
+    assert_eq!(replaced.state, Replaced::Lost);
+    assert_eq!(world.state.head.paying_card(world.now), None);
     assert_eq!(last.times.effective_at, t(DAY_S));
+    // What was created before the change still reaches it.
     let old = world.rebind().old_card.as_ref().unwrap();
     assert_eq!(
-        world.state.card_status(old, world.now, &POLICY),
-        CardStatus::Removed
+        world.state.card_status(&old.card_id, world.now),
+        CardStatus::Retiring
     );
 }
 

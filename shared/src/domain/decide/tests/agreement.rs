@@ -177,12 +177,12 @@ fn the_text_is_shown_in_agreement_pending_only() {
 #[test]
 fn while_frozen_reading_works_and_signing_does_not() {
     let mut world = pending().at(10);
-    world.state.head.frozen_at = Some(t(5));
+    world.state.head.frozen = frozen(t(5));
     assert!(world.decide(Act::ReadAgreement).is_ok());
     assert_eq!(world.refused(sign(t(0))).code, Code::AccountFrozen);
     // A read that is not possible now says why, not that the account is frozen.
     let mut world = World::new().card_pending();
-    world.state.head.frozen_at = Some(t(0));
+    world.state.head.frozen = frozen(t(0));
     assert_eq!(world.refused(Act::ReadAgreement).code, Code::StepOutOfOrder);
     assert_eq!(
         world.at(DAY_S).refused(Act::ReadAgreement).code,

@@ -7,7 +7,7 @@ use crate::domain::decide::{Act, BankAnswer, BankReply};
 use crate::domain::event_kind::EventKind;
 use crate::domain::next_action::NextAction;
 use crate::domain::rebind::CodePurpose::{Card, Identity};
-use crate::domain::rebind::{CardCheck, Mac, Stage};
+use crate::domain::rebind::{CardCheck, Mac, Serial, Stage};
 use crate::domain::transition::{FingerprintRule, Outcome};
 
 fn check(world: &World) -> &CardCheck {
@@ -35,6 +35,8 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
         &CardCheck::Asking {
             number: 1,
             counted_at: Some(t(0)),
+            since: t(0),
+            asked_at: t(0),
             bound_elsewhere: false
         }
     );
@@ -52,7 +54,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
         })
     );
     assert_eq!(
-        world.rebind().serial(1),
+        world.rebind().serial(Serial::Check(1)),
         format!("{}-1", world.rebind().rebind_id)
     );
 }
@@ -80,7 +82,10 @@ fn a_match_sends_a_code_to_the_reserved_phone() {
     let event = answered.event.unwrap();
     assert_eq!(event.kind, EventKind::CardCheckAnswered);
     assert_eq!(event.data["answer"], "match");
-    assert_eq!(event.data["serial"], world.rebind().serial(1));
+    assert_eq!(
+        event.data["serial"],
+        world.rebind().serial(Serial::Check(1))
+    );
     assert_eq!(world.state.head.bank_calls.len(), 1);
 }
 
@@ -151,7 +156,10 @@ fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
             assert_eq!(world.rebind().sealed_number, None);
             assert_eq!(world.state.head.bank_calls.len(), calls, "{answer:?}");
             let event = transition.event.unwrap();
-            assert_eq!(event.data["serial"], world.rebind().serial(1));
+            assert_eq!(
+                event.data["serial"],
+                world.rebind().serial(Serial::Check(1))
+            );
             assert!(event.notices.is_empty());
         }
     }

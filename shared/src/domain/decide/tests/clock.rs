@@ -90,7 +90,7 @@ fn a_sessions_last_change_never_moves_back_and_only_its_own_moves() {
     world.done(resend(Identity));
     assert_eq!(last_changes(&world.state), [t(60), t(90)]);
     // A refusal that is written is a change as well.
-    world = world.at(120).unsent(Identity);
+    world = world.at(120).not_sent(Identity);
     world.refused_in_writing(document(false));
     assert_eq!(last_changes(&world.state), [t(60), t(120)]);
 }

@@ -86,7 +86,7 @@ fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
         let send = transition.code_send.unwrap();
         let phone = match purpose {
             Identity => PHONE_ON_FILE,
-            Card => RESERVED_PHONE,
+            Card | CodePurpose::Activate => RESERVED_PHONE,
         };
         assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
 

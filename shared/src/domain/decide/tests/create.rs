@@ -14,7 +14,7 @@ use crate::domain::window::Window;
 fn everything_wrong() -> World {
     let mut world = World::new().created();
     let head = &mut world.state.head;
-    head.frozen_at = Some(t(0));
+    head.frozen = frozen(t(0));
     head.security_changed_at = Some(t(0));
     head.cooldown_until = Some(t(DAY_S));
     head.requests = Window::from_iter([t(0); 5]);
@@ -44,7 +44,7 @@ fn order_of_checks_frozen_login_fields_company_quiet_open_cooldown_card_limits()
     let refused = |world: &World, act: Act| world.refused(act).code;
 
     assert_eq!(refused(&world, wrong_request()), Code::AccountFrozen);
-    world.state.head.frozen_at = None;
+    world.state.head.frozen = None;
     assert_eq!(refused(&world, wrong_request()), Code::StepUpRequired);
     world = world.login();
     assert_eq!(refused(&world, wrong_request()), Code::CardLuhn);
@@ -68,7 +68,7 @@ fn blocked_by_is_the_first_code_in_that_order() {
     let blocked = |world: &World| blocked_by(&world.state, 0, &POLICY, world.now);
 
     assert_eq!(blocked(&world), Some(Code::AccountFrozen));
-    world.state.head.frozen_at = None;
+    world.state.head.frozen = None;
     assert_eq!(blocked(&world), Some(Code::StepUpRequired));
     world = world.login();
     assert_eq!(blocked(&world), Some(Code::EntityNeedsSupport));

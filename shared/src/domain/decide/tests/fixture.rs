@@ -2,15 +2,21 @@
 //! be reached.
 
 use super::super::*;
-use crate::domain::card::{Card, CardType};
+use crate::domain::card::{Card, CardStatus, CardType};
 use crate::domain::format::DocumentExpiry;
 use crate::domain::history::{Event, GENESIS};
 use crate::domain::ids::{CardId, MerchantId};
-use crate::domain::merchant::{ActiveCard, EntityType, Profile, Session, Settlement};
+use crate::domain::merchant::{
+    BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement,
+};
+use crate::domain::payout::Payout;
+use crate::domain::push::PushPlatform;
 use crate::domain::rebind::{Purpose, Reason, Sealed};
 use crate::domain::secret::Secret;
+use crate::domain::settlement::{Cycle, PayoutTime};
 use crate::domain::transition::Outcome;
 use crate::domain::window::Window;
+use std::collections::BTreeMap;
 
 pub(super) use crate::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 
@@ -24,7 +30,7 @@ pub(super) fn t(after_s: i64) -> Timestamp {
     Timestamp::from_epoch_s(1_795_312_800 + after_s)
 }
 
-/// A merchant, a clock, and what was written so far.
+/// A merchant, a clock, and everything that was written so far.
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) state: Merchant,
@@ -32,6 +38,10 @@ pub(super) struct World {
     /// The session that asks: 0, 1 or none.
     pub(super) by: Option<Slot>,
     pub(super) history: Vec<Event>,
+    /// Every rebind as it was last written, by its number.
+    rebinds: BTreeMap<u32, Rebind>,
+    /// Every payout as it was last written, by its id.
+    payouts: BTreeMap<PayoutId, Payout>,
 }
 
 impl World {
@@ -42,6 +52,8 @@ impl World {
             now: t(0),
             by: Some(0),
             history: Vec::new(),
+            rebinds: BTreeMap::new(),
+            payouts: BTreeMap::new(),
         }
     }
 
@@ -90,6 +102,15 @@ impl World {
         self.history
             .extend(transition.chained(&self.state, None, &POLICY));
         self.state = transition.applied_to(&self.state);
+        if let Some(change) = &transition.payout {
+            let payout = change.payout();
+            self.payouts
+                .insert(payout.payout_id.clone(), payout.clone());
+        }
+        for rebind in self.state.rebind.iter().chain(&self.state.latest) {
+            self.rebinds
+                .insert(rebind.rebind_id.number(), rebind.clone());
+        }
     }
 
     /// Decides, which must do what was asked, and writes.
@@ -131,11 +152,11 @@ impl World {
     }
 
     pub(super) fn shown(&self) -> &'static str {
-        self.rebind().state_at(self.now)
+        self.state.state_of(self.rebind(), self.now)
     }
 
     pub(super) fn next_actions(&self) -> Vec<NextAction> {
-        next_actions(self.rebind(), &POLICY, self.now)
+        next_actions(&self.state, self.rebind(), &POLICY, self.now)
     }
 
     /// Taken and wrong, of the code that is waited for.
@@ -165,7 +186,7 @@ impl World {
     }
 
     /// The code that is waited for could not be handed over.
-    pub(super) fn unsent(self, purpose: CodePurpose) -> Self {
+    pub(super) fn not_sent(self, purpose: CodePurpose) -> Self {
         let mac = self.mac(purpose);
         self.then(Act::CodeNotSent(purpose, mac))
     }
@@ -205,6 +226,208 @@ impl World {
         assert_eq!(self.confirm(purpose, true).outcome, Outcome::Done);
         self
     }
+
+    // Any way to a new card.
+
+    /// A fresh login, a request, and every step up to the question to the bank.
+    pub(super) fn asking_for(self, request: Act) -> Self {
+        let world = self.latest().login().then(request).then(document(true));
+        let shown_at = world.now.plus_s(-POLICY.agreement_min_read_s);
+        let world = world.confirmed(CodePurpose::Identity).then(sign(shown_at));
+        world.then(card_check())
+    }
+
+    /// … up to the code to the reserved phone.
+    pub(super) fn matched_for(self, request: Act) -> Self {
+        self.asking_for(request).then(bank(Some(BankAnswer::Match)))
+    }
+
+    /// … and that code too: the card is bound.
+    pub(super) fn bound_by(self, request: Act) -> Self {
+        self.matched_for(request).confirmed(CodePurpose::Card)
+    }
+
+    /// The bank cannot check the card: a deposit is on its way to it.
+    pub(super) fn deposit_sent_for(self, request: Act) -> Self {
+        let sent = BankAnswer::Deposited { arrived: false };
+        self.asking_for(request).then(bank(Some(sent)))
+    }
+
+    /// … and has arrived.
+    pub(super) fn deposit_arrived_for(self, request: Act) -> Self {
+        self.deposit_sent_for(request)
+            .then(Act::SettleDeposit(Some(TransferAnswer::Succeeded)))
+    }
+
+    /// … and its code is right, with the identity proven anew where it has to be.
+    pub(super) fn bound_by_deposit(self, request: Act) -> Self {
+        let mut world = self.deposit_arrived_for(request);
+        assert_eq!(world.confirm_deposit(true).outcome, Outcome::Done);
+        world
+    }
+
+    /// A whole `…/card-check/confirm` with a deposit's code.
+    pub(super) fn confirm_deposit(&mut self, right: bool) -> Transition {
+        assert_eq!(
+            self.write(take(CodePurpose::Card)).outcome,
+            Outcome::Proceed
+        );
+        let derived = Mac("derived from the serial".to_owned());
+        self.write(settle(CodePurpose::Card, derived, right))
+    }
+
+    /// A standby card, told apart by its name.
+    pub(super) fn standby(self, card: &str) -> Self {
+        self.bound_by(create_standby(card))
+    }
+
+    /// A fresh login and a code for the switch to the card of this rebind, named `switch-1`.
+    pub(super) fn switch_code_for(self, number: u32) -> Self {
+        let world = self.login().about(number);
+        let card_id = world.card(number);
+        world.then(Act::StartActivation(card_id, code("switch-1")))
+    }
+
+    /// … which is right.
+    pub(super) fn switched_to(self, number: u32) -> Self {
+        self.switch_code_for(number)
+            .confirmed(CodePurpose::Activate)
+    }
+
+    /// ¥0.01 is on its way to the new card.
+    pub(super) fn test_sent(self) -> Self {
+        self.then(Act::StartTestTransfer)
+    }
+
+    /// What the bank says of it.
+    pub(super) fn test_says(self, answer: TransferAnswer) -> Self {
+        self.then(Act::SettleTestTransfer(Some(answer)))
+    }
+
+    // Everything that is stored.
+
+    /// The next command is about this rebind.
+    pub(super) fn about(mut self, number: u32) -> Self {
+        self.state.rebind = self.rebinds.get(&number).cloned();
+        let latest = Some(self.state.head.rebinds).filter(|latest| *latest != number);
+        self.state.latest = latest.and_then(|latest| self.rebinds.get(&latest).cloned());
+        self
+    }
+
+    /// … about the latest one.
+    pub(super) fn latest(self) -> Self {
+        let latest = self.state.head.rebinds;
+        self.about(latest)
+    }
+
+    /// The card that came with this rebind; 0 for the one that came with the merchant.
+    pub(super) fn card(&self, number: u32) -> CardId {
+        match self.rebinds.get(&number) {
+            Some(rebind) => rebind.new_card.card_id.clone(),
+            None => CardId::new(number, &[1; 16]),
+        }
+    }
+
+    /// The rebind of this number as it was last written.
+    pub(super) fn rebind_of(&self, number: u32) -> &Rebind {
+        &self.rebinds[&number]
+    }
+
+    /// What the card of this rebind is now.
+    pub(super) fn status_of(&self, number: u32) -> CardStatus {
+        self.state.card_status(&self.card(number), self.now)
+    }
+
+    /// The number of the rebind that the pointer's card came with.
+    pub(super) fn active(&self) -> Option<u32> {
+        let active = self.state.head.active.as_ref()?;
+        Some(active.card.card_id.number())
+    }
+
+    /// The code of this rebind's announcement is given.
+    pub(super) fn freeze(mut self, number: u32) -> Self {
+        let by = self.by.take();
+        let mut world = self.about(number).then(Act::Freeze(number));
+        world.by = by;
+        world
+    }
+
+    /// The operator's word, and a new login.
+    pub(super) fn unfreeze(mut self) -> Self {
+        let by = self.by.take();
+        let mut world = self.then(Act::Unfreeze("the merchant was asked".to_owned()));
+        world.by = by;
+        world.state.head.sessions = merchant().head.sessions;
+        world.login()
+    }
+
+    /// By nobody: the clean-up's decision, or the acquirer's core's.
+    pub(super) fn system(mut self, act: Act) -> Self {
+        let by = self.by.take();
+        let mut world = self.then(act);
+        world.by = by;
+        world
+    }
+
+    /// A new payout of 100 fen.
+    pub(super) fn pay(self, name: &str) -> Self {
+        self.system(Act::CreatePayout(payout_id(name), 100))
+    }
+
+    /// The same, about a payout.
+    pub(super) fn system_with(self, name: &str, act: impl FnOnce(Payout) -> Act) -> Self {
+        let payout = self.payout(name);
+        self.system(act(payout))
+    }
+
+    /// Every payout as it was last written.
+    pub(super) fn payouts(&self) -> impl Iterator<Item = &Payout> {
+        self.payouts.values()
+    }
+
+    pub(super) fn payout(&self, name: &str) -> Payout {
+        self.payouts[&payout_id(name)].clone()
+    }
+
+    /// The number of the rebind that the payout's card came with; `None` while it is held.
+    pub(super) fn paid_to(&self, name: &str) -> Option<u32> {
+        let card = self.payouts[&payout_id(name)].card.as_ref()?;
+        Some(card.card_id.number())
+    }
+
+    /// The merchant's unsent payouts on their way to this rebind's card.
+    pub(super) fn unsent(&self, number: u32) -> u32 {
+        let bound = self.state.head.bound(&self.card(number));
+        bound.map_or(0, |bound| bound.unsent)
+    }
+}
+
+/// A device is to be told by push.
+pub(super) fn push(id: &str, token: &str) -> Act {
+    Act::PutPushTarget(Box::new(NewPushTarget {
+        target: PushTarget {
+            id: id.to_owned(),
+            token_tag: token.to_owned(),
+        },
+        platform: PushPlatform::Apns,
+        sealed_token: Sealed(vec![2]),
+    }))
+}
+
+/// Settings as they were typed.
+pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Act {
+    Act::ChangeSettlement(SettlementChange::read(
+        Some(cycle),
+        Some("18:30"),
+        Some(100),
+        Some(daily_limit_fen),
+        None,
+    ))
+}
+
+/// `pay_` and the name.
+pub(super) fn payout_id(name: &str) -> PayoutId {
+    PayoutId::parse(&format!("pay_{name}")).unwrap()
 }
 
 /// A merchant without a rebind: what the store holds once the acquirer has put it there.
@@ -222,21 +445,29 @@ fn merchant() -> Merchant {
             rebinds: 0,
             rebind_version: 0,
             open: None,
-            active: Some(ActiveCard {
+            active: Some(BoundCard {
                 card: Card {
-                    card_id: CardId::new(&[1; 16]),
+                    card_id: CardId::new(0, &[1; 16]),
                     bank_code: Some("ICBC".to_owned()),
                     card_type: CardType::Debit,
                     last4: "0010".to_owned(),
                     bound_at: t(-800 * DAY_S),
                 },
                 fingerprint: fingerprint("old"),
+                unsent: 0,
             }),
+            standby: Vec::new(),
+            replaced: Vec::new(),
+            held_payouts: 0,
+            freeze_codes: Vec::new(),
+            push_targets: Vec::new(),
+            push_removed_at: None,
+            setting_changes: Window::default(),
             last_activation: None,
             cooldown_until: None,
             cooldown_end_untold: false,
             security_changed_at: None,
-            frozen_at: None,
+            frozen: None,
             lost_at: None,
             requests: Window::default(),
             id_mismatches: Window::default(),
@@ -255,8 +486,8 @@ fn merchant() -> Merchant {
             daily_limit_max_fen: 5_000_000,
             fee_rate_bp: 60,
             settlement: Settlement {
-                cycle: "T1".to_owned(),
-                payout_time: "06:00".to_owned(),
+                cycle: Cycle::T1,
+                payout_time: PayoutTime::parse("06:00").unwrap(),
                 retained_fen: 0,
                 daily_limit_fen: 2_000_000,
             },
@@ -264,6 +495,7 @@ fn merchant() -> Merchant {
             history_key: None,
         },
         rebind: None,
+        latest: None,
     }
 }
 
@@ -306,6 +538,33 @@ pub(super) fn create_for(card: &str) -> Act {
     create_with(|request| request.card.as_mut().unwrap().fingerprint = fingerprint(card))
 }
 
+/// A standby card, told apart by its name.
+pub(super) fn create_standby(card: &str) -> Act {
+    create_with(|request| {
+        request.purpose = Purpose::Standby;
+        name_card(request, card);
+    })
+}
+
+/// The old card is lost; the new one is told apart by its name.
+pub(super) fn create_lost(card: &str) -> Act {
+    create_with(|request| {
+        request.reason = Some(Reason::Lost);
+        name_card(request, card);
+    })
+}
+
+fn name_card(request: &mut Create, name: &str) {
+    let card = request.card.as_mut().unwrap();
+    card.fingerprint = fingerprint(name);
+    card.last4 = match name {
+        "b" => "0030",
+        "c" => "0040",
+        _ => "0050",
+    }
+    .to_owned();
+}
+
 pub(super) fn code(name: &str) -> FreshCode {
     FreshCode {
         digits: Secret::new("123456".to_owned()),
@@ -334,6 +593,7 @@ pub(super) fn resend(purpose: CodePurpose) -> Act {
     match purpose {
         CodePurpose::Identity => Act::ResendIdentityCode(code("identity-2")),
         CodePurpose::Card => Act::ResendCardCode(code("card-2")),
+        CodePurpose::Activate => panic!("asked for with the card's id"),
     }
 }
 
@@ -392,4 +652,12 @@ pub(super) fn bank_to(number: u16, answer: Option<BankAnswer>) -> Act {
 pub(super) fn bad_fields(refusal: &Rejection) -> Vec<(&'static str, Code)> {
     let errors = refusal.errors.iter();
     errors.map(|error| (error.field, error.code)).collect()
+}
+
+/// The account is frozen; payouts go on.
+pub(super) fn frozen(at: Timestamp) -> Option<Frozen> {
+    Some(Frozen {
+        at,
+        holds_payouts: false,
+    })
 }

@@ -161,6 +161,9 @@ fn ten_id_mismatches_a_day_then_a_rebind_is_rejected_without_comparing() {
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(next.shown(), "rejected");
     assert_eq!(next.state.head.id_mismatches.count(DAY_S, next.now), 10);
+    // Another rebind would not help: it is told when the first of them leaves the day.
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    assert_eq!(refusal.retry_after_s, Some(DAY_S - 120));
 
     // A day after the first ones there is room again.
     next.at(DAY_S).login().created().done(document(true));

@@ -42,7 +42,7 @@ fn cards_are_active_pending_retiring_or_removed() {
     let world = World::new().created();
     let status = |world: &World| {
         let new = &world.rebind().new_card;
-        world.state.card_status(new, world.now, &POLICY)
+        world.state.card_status(&new.card_id, world.now)
     };
     assert_eq!(status(&world), CardStatus::Pending);
     assert_eq!(status(&world.clone().at(DAY_S)), CardStatus::Removed);
@@ -53,9 +53,9 @@ fn cards_are_active_pending_retiring_or_removed() {
     assert_eq!(status(&World::new().activated()), CardStatus::Active);
     // Another card is none of these, with a rebind that is open or without any.
     let mut other = world.rebind().new_card.clone();
-    other.card_id = crate::domain::ids::CardId::new(&[9; 16]);
+    other.card_id = crate::domain::ids::CardId::new(9, &[9; 16]);
     for state in [&world.state, &World::new().state] {
-        let status = state.card_status(&other, t(0), &POLICY);
+        let status = state.card_status(&other.card_id, t(0));
         assert_eq!(status, CardStatus::Removed);
     }
 }
@@ -94,7 +94,7 @@ fn cooldown_and_quiet_period_end_at_their_second() {
 fn head_and_profile_survive_their_record() {
     let mut head = World::new().activated().state.head;
     head.lost_at = Some(t(1));
-    head.frozen_at = Some(t(2));
+    head.frozen = frozen(t(2));
     head.security_changed_at = Some(t(3));
     head.id_mismatches.add(DAY_S, t(4));
     let json = serde_json::to_string(&head).unwrap();

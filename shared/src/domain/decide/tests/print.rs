@@ -1,11 +1,14 @@
 //! States, refusals and changes as text.
 
-use crate::domain::merchant::Merchant;
+use crate::domain::card::Card;
+use crate::domain::merchant::{
+    BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard,
+};
 use crate::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
-use crate::domain::rebind::{CardCheck, Rebind, SentCode, Stage, Tries};
+use crate::domain::rebind::{CardCheck, Rebind, SentCode, Stage, TestTransfer, Tries};
 use crate::domain::rejection::Rejection;
 use crate::domain::time::Timestamp;
-use crate::domain::transition::{FingerprintRule, Outcome, Recipient, Transition};
+use crate::domain::transition::{FingerprintRule, Outcome, PayoutChange, Recipient, Transition};
 
 /// One line on what a refusal tells the caller.
 pub(super) fn refusal(refusal: &Rejection) -> String {
@@ -56,6 +59,7 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
             let to = match notice.to {
                 Recipient::OnFile => "phone on file",
                 Recipient::Reserved => "reserved phone",
+                Recipient::Push => "by push",
             };
             parts.push(format!("tell {to}"));
         }
@@ -75,7 +79,28 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
         Some(FingerprintRule::Claim { .. }) => {
             parts.push("unless the card is another's; from now on it is this person's".to_owned());
         }
+        Some(FingerprintRule::Release { .. }) => {
+            parts.push("the card's number is free again".to_owned());
+        }
         None => {}
+    }
+    if let Some(payout) = transition.payout.as_ref().map(PayoutChange::payout) {
+        let card = option(payout.card.as_ref(), |card| card.last4.clone());
+        let state = payout.state.as_str();
+        parts.push(format!("payout to {card}, {state}"));
+    }
+    if let Some(ended) = &transition.also {
+        parts.push(format!(
+            "#{} {}",
+            ended.rebind_id.number(),
+            ended.state_at(now)
+        ));
+    }
+    if transition.ends_sessions {
+        parts.push("all logins end".to_owned());
+    }
+    if let Some(card_id) = &transition.forgotten_card {
+        parts.push(format!("the number of #{} is forgotten", card_id.number()));
     }
     let after = transition.applied_to(before);
     let same_stage = stage_of(before) == stage_of(&after);
@@ -130,14 +155,75 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
             }),
         ),
         ("open", option(head.open, |number| format!("#{number}"))),
+        ("pointer", option(head.active.as_ref(), bound)),
         (
-            "pointer",
-            option(head.active.as_ref(), |active| active.card.last4.clone()),
+            "standby",
+            list(&head.standby, |standby: &StandbyCard| {
+                format!(
+                    "{} from {}",
+                    bound(&standby.bound),
+                    moment(standby.usable_at, now)
+                )
+            }),
+        ),
+        (
+            "replaced",
+            list(&head.replaced, |replaced| gone(replaced, now)),
+        ),
+        ("held payouts", head.held_payouts.to_string()),
+        (
+            "freeze codes",
+            list(&head.freeze_codes, |code: &FreezeCode| {
+                let of = if code.activation {
+                    ""
+                } else {
+                    ", holds no payouts"
+                };
+                format!(
+                    "#{} until {}{of}",
+                    code.number,
+                    moment(code.good_until, now)
+                )
+            }),
+        ),
+        (
+            "frozen",
+            option(head.frozen, |frozen| {
+                let payouts = if frozen.holds_payouts {
+                    "held"
+                } else {
+                    "go on"
+                };
+                format!("{}, payouts {payouts}", moment(frozen.at, now))
+            }),
+        ),
+        (
+            "push targets",
+            list(&head.push_targets, |target| {
+                format!("{} {}", target.id, target.token_tag)
+            }),
+        ),
+        (
+            "push target gone",
+            option(head.push_removed_at, |at| moment(at, now)),
+        ),
+        (
+            "settlement",
+            option(Some(&merchant.profile.settlement), |settlement| {
+                let retained = settlement.retained_fen;
+                format!(
+                    "{:?} {:?}, {retained} of {} fen kept back",
+                    settlement.cycle, settlement.payout_time, settlement.daily_limit_fen
+                )
+            }),
         ),
         (
             "hold",
             option(head.last_activation.as_ref(), |last| {
-                let paying = option(last.old_card.as_ref(), |old| old.last4.clone());
+                let old = last.old_card.as_ref().and_then(|old| head.replaced(old));
+                let paying = option(old.filter(|old| old.state == Replaced::Usable), |old| {
+                    last4(&old.bound)
+                });
                 let effective = moment(last.times.effective_at, now);
                 format!("of #{}, {paying} is paid to, over {effective}", last.number)
             }),
@@ -167,7 +253,7 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
 }
 
 /// What belongs to the stage that a rebind is in; `-` for what another stage has.
-fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, String); 10] {
+fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, String); 14] {
     let mut facts = [
         "mismatches",
         "document",
@@ -178,6 +264,10 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         "check",
         "card code",
         "card tries",
+        "usable",
+        "switch code",
+        "switch tries",
+        "test transfer",
         "reason",
     ]
     .map(|name| (name, "-".to_owned()));
@@ -225,7 +315,27 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         Some(Stage::Ended { reason, .. }) => {
             put("reason", option(*reason, |code| code.to_string()));
         }
-        Some(Stage::Activated(_) | Stage::Completed { .. }) | None => {}
+        Some(Stage::Standby(standby)) => {
+            put("usable", moment(standby.usable_at, now));
+            put("switch code", sent(standby.code.as_ref(), now));
+            put("switch tries", counted(&standby.tries));
+        }
+        Some(Stage::Activated(in_use) | Stage::Completed(in_use)) => {
+            let text = match &in_use.test {
+                TestTransfer::NotSent => "-".to_owned(),
+                TestTransfer::Sent { checked_at, .. } => {
+                    format!("sent, last asked about {}", moment(*checked_at, now))
+                }
+                TestTransfer::Arrived { at, checked_at } => format!(
+                    "arrived {}, last asked about {}",
+                    moment(*at, now),
+                    moment(*checked_at, now)
+                ),
+                TestTransfer::CameBack => "came back too late".to_owned(),
+            };
+            put("test transfer", text);
+        }
+        None => {}
     }
     facts
 }
@@ -254,6 +364,17 @@ fn checked(check: &CardCheck, now: Timestamp) -> String {
         CardCheck::Matched {
             number, matched_at, ..
         } => format!("#{number} matched {}", moment(*matched_at, now)),
+        CardCheck::Deposit {
+            number,
+            sent_at,
+            arrived,
+            checked_at,
+        } => {
+            let sent = moment(*sent_at, now);
+            let arrived = if *arrived { "arrived" } else { "not yet there" };
+            let heard = moment(*checked_at, now);
+            format!("#{number} deposit sent {sent}, {arrived}, last heard of {heard}")
+        }
     }
 }
 
@@ -269,6 +390,36 @@ fn counted(tries: &Tries) -> String {
 
 fn option<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
+}
+
+fn list<T>(all: &[T], text: impl Fn(&T) -> String) -> String {
+    if all.is_empty() {
+        return "-".to_owned();
+    }
+    all.iter().map(text).collect::<Vec<_>>().join(" and ")
+}
+
+fn last4(bound: &BoundCard) -> String {
+    let Card { last4, .. } = &bound.card;
+    last4.clone()
+}
+
+/// A card, with the payouts on their way to it.
+fn bound(bound: &BoundCard) -> String {
+    match bound.unsent {
+        0 => last4(bound),
+        unsent => format!("{} ({unsent} unsent)", last4(bound)),
+    }
+}
+
+fn gone(replaced: &ReplacedCard, now: Timestamp) -> String {
+    let usable = match replaced.state {
+        Replaced::Usable => "",
+        Replaced::Lost => ", lost",
+        Replaced::Out => ", not to be paid",
+    };
+    let until = moment(replaced.removable_at, now);
+    format!("{} until {until}{usable}", bound(&replaced.bound))
 }
 
 /// A moment as seen from `now`.

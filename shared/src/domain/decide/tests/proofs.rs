@@ -59,6 +59,33 @@ fn a_stale_identity_is_step_up_required_and_uses_no_try() {
 }
 
 #[test]
+fn a_living_code_that_refreshes_a_stale_identity_is_offered_before_a_card_code_that_cannot_be_used()
+{
+    let refresh = World::new()
+        .matched()
+        .at(14 * MINUTE_S)
+        .then(resend(Identity));
+    let both = refresh.at(15 * MINUTE_S).then(resend(Card));
+    // Both live, and both can be used: the card's was sent later.
+    assert_eq!(both.next_actions()[0], NextAction::CardCheckConfirm);
+    let stale = both.at(15 * MINUTE_S + 1);
+    assert_eq!(
+        stale.next_actions(),
+        [
+            NextAction::IdentityConfirm,
+            NextAction::IdentityCode,
+            NextAction::Cancel
+        ]
+    );
+    // Once it is dead, a new one comes first.
+    let dead = stale.at(19 * MINUTE_S);
+    assert_eq!(
+        dead.next_actions(),
+        [NextAction::IdentityCode, NextAction::Cancel]
+    );
+}
+
+#[test]
 fn an_identity_that_goes_stale_while_the_code_is_compared_does_not_activate() {
     let taken = matched_with_code_at(15 * MINUTE_S)
         .then(take(Card))
@@ -101,7 +128,7 @@ fn the_banks_answer_is_good_up_to_30_min() {
     good.confirm(Card, true);
     assert_eq!(good.shown(), "activated");
 
-    let unsent = refreshed_with_code_at(30 * MINUTE_S).unsent(Card);
+    let unsent = refreshed_with_code_at(30 * MINUTE_S).not_sent(Card);
     assert_eq!(
         unsent.next_actions(),
         [NextAction::CardCheckCode, NextAction::Cancel]

@@ -19,13 +19,13 @@ fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
 
 #[test]
 fn an_activation_is_there_from_activated_on() {
-    assert_eq!(World::new().matched().rebind().activation(), None);
+    assert_eq!(World::new().matched().rebind().in_use(), None);
     let activated = World::new().activated();
-    let activation = activated.rebind().activation().unwrap().clone();
+    let activation = activated.rebind().in_use().unwrap().clone();
     let completed = activated
         .at(DAY_S)
         .then(crate::domain::decide::Act::Complete);
-    assert_eq!(completed.rebind().activation(), Some(&activation));
+    assert_eq!(completed.rebind().in_use(), Some(&activation));
 }
 
 #[test]
@@ -53,7 +53,11 @@ fn words_of_the_record_are_the_words_of_the_wire() {
         assert_eq!(Reason::parse(reason.as_str()), Some(reason));
     }
     assert_eq!(Reason::parse("stolen"), None);
-    for purpose in [CodePurpose::Identity, CodePurpose::Card] {
+    for purpose in [
+        CodePurpose::Identity,
+        CodePurpose::Card,
+        CodePurpose::Activate,
+    ] {
         assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.as_str());
     }
     for card_type in [
@@ -70,7 +74,7 @@ fn words_of_the_record_are_the_words_of_the_wire() {
 #[test]
 fn a_card_of_no_known_bank_is_unknown() {
     let card = |bank_code: Option<&str>| Card {
-        card_id: CardId::new(&[1; 16]),
+        card_id: CardId::new(0, &[1; 16]),
         bank_code: bank_code.map(str::to_owned),
         card_type: CardType::Unknown,
         last4: "0010".to_owned(),

@@ -1,10 +1,10 @@
-//! Every state that can be told apart, for the table; each is reached by commands, but for those that a later step of the
-//! system brings about (freeze, revert).
+//! Every state that can be told apart, for the tables; each is reached by commands.
 
 use super::fixture::*;
 use crate::domain::decide::{Act, BankAnswer};
-use crate::domain::rebind::CodePurpose::{Card, Identity};
-use crate::domain::rebind::{CodePurpose, End, Stage};
+use crate::domain::rebind::CodePurpose;
+use crate::domain::rebind::CodePurpose::{Activate, Card, Identity};
+use crate::domain::transfer::TransferAnswer;
 
 pub(super) fn states() -> Vec<(&'static str, World)> {
     let mut states = vec![("no rebind yet", World::new())];
@@ -21,6 +21,8 @@ pub(super) fn states() -> Vec<(&'static str, World)> {
     ]);
     states.extend(asking());
     states.extend(matched());
+    states.extend(deposit());
+    states.extend(standby());
     states.extend(over());
     states.extend(beside());
     states
@@ -48,7 +50,7 @@ fn identity_pending() -> Vec<(&'static str, World)> {
         ),
         (
             "identity_pending, code could not be sent",
-            sent().unsent(Identity),
+            sent().not_sent(Identity),
         ),
         (
             "identity_pending, code of another session",
@@ -112,7 +114,7 @@ fn matched() -> Vec<(&'static str, World)> {
         ),
         (
             "card_pending, matched, code could not be sent",
-            matched().unsent(Card),
+            matched().not_sent(Card),
         ),
         (
             "card_pending, matched, code has expired",
@@ -159,18 +161,75 @@ fn matched() -> Vec<(&'static str, World)> {
     ]
 }
 
+fn deposit() -> Vec<(&'static str, World)> {
+    let arrived = || World::new().deposit_arrived_for(create());
+    let mut two_wrong = arrived();
+    for _ in 0..2 {
+        two_wrong.confirm_deposit(false);
+    }
+    let mut expired = arrived().later(POLICY.deposit_life_s);
+    expired.done(Act::Expire);
+    let mut returned = World::new().deposit_sent_for(create()).later(60);
+    returned.refused_in_writing(Act::SettleDeposit(Some(TransferAnswer::Returned)));
+    vec![
+        (
+            "card_pending, deposit not yet there",
+            World::new().deposit_sent_for(create()).later(60),
+        ),
+        ("card_pending, deposit arrived", arrived().later(60)),
+        (
+            "card_pending, deposit arrived, two wrong codes, the third being compared",
+            two_wrong.then(take(Card)),
+        ),
+        (
+            "card_pending, deposit arrived, identity a second too old",
+            arrived().later(POLICY.identity_proof_s + 1),
+        ),
+        (
+            "overdue: deposit sent 7 days ago",
+            arrived().later(POLICY.deposit_life_s),
+        ),
+        ("expired, deposit", expired.later(60).login()),
+        ("rejected, deposit returned", returned.later(60)),
+    ]
+}
+
+fn standby() -> Vec<(&'static str, World)> {
+    let ready = || World::new().standby("b").later(DAY_S).login();
+    let code_sent = || ready().switch_code_for(1);
+    let mut locked = code_sent();
+    for _ in 0..5 {
+        locked.wrong(Activate);
+    }
+    vec![
+        (
+            "standby, a second too early",
+            World::new().standby("b").later(DAY_S - 1).login(),
+        ),
+        ("standby, ready", ready()),
+        ("standby, switch code lives", code_sent().later(60)),
+        (
+            "standby, four wrong switch codes, the fifth being compared",
+            four_wrong_one_taken(code_sent(), Activate),
+        ),
+        ("standby, locked for a day", locked.later(60)),
+        (
+            "standby, proven 90 days and a second ago",
+            World::new().standby("b").later(90 * DAY_S + 1).login(),
+        ),
+        (
+            "standby, taken off the account",
+            ready().then(Act::Unbind(ready().card(1))).later(60),
+        ),
+        (
+            "activated, standby card switched to just now",
+            code_sent().confirmed(Activate),
+        ),
+    ]
+}
+
 fn over() -> Vec<(&'static str, World)> {
     let activated = || World::new().activated();
-    let ended = |how| {
-        let mut world = activated();
-        let reason = Some(crate::domain::code::Code::TestTxnFailed);
-        world.state.rebind.as_mut().unwrap().stage = Stage::Ended {
-            how,
-            at: world.now,
-            reason: reason.filter(|_| how == End::Reverted),
-        };
-        world.later(60)
-    };
     let mut rejected = World::new().asking();
     rejected.refused_in_writing(bank(Some(BankAnswer::Mismatch)));
     vec![
@@ -205,15 +264,64 @@ fn over() -> Vec<(&'static str, World)> {
                 .later(60)
                 .login(),
         ),
-        ("frozen", ended(End::Frozen)),
-        ("reverted", ended(End::Reverted)),
+        (
+            "activated, test transfer sent",
+            activated().test_sent().later(60),
+        ),
+        (
+            "activated, test transfer arrived",
+            activated()
+                .test_sent()
+                .test_says(TransferAnswer::Succeeded)
+                .later(60),
+        ),
+        (
+            "completed, test transfer sent, a second before it is too late",
+            activated()
+                .test_sent()
+                .later(8 * DAY_S - 1)
+                .then(Act::Complete)
+                .login(),
+        ),
+        (
+            "completed, test transfer sent, too late",
+            activated()
+                .test_sent()
+                .later(8 * DAY_S)
+                .then(Act::Complete)
+                .login(),
+        ),
+        (
+            "reverted",
+            activated()
+                .test_sent()
+                .test_says(TransferAnswer::Returned)
+                .later(60),
+        ),
+        ("frozen, the account too", activated().freeze(1).later(60)),
+        (
+            "frozen, the account not any more",
+            activated().freeze(1).later(60).unfreeze(),
+        ),
+        (
+            "frozen account: completed, frozen after the hold",
+            activated()
+                .later(POLICY.hold_s)
+                .then(Act::Complete)
+                .freeze(1)
+                .later(60),
+        ),
+        (
+            "frozen account: standby card of the code",
+            World::new().standby("b").freeze(1).later(60),
+        ),
     ]
 }
 
 /// What cuts across the states.
 fn beside() -> Vec<(&'static str, World)> {
-    let mut frozen = World::new().matched().later(60);
-    frozen.state.head.frozen_at = Some(frozen.now);
+    let mut ice = World::new().matched().later(60);
+    ice.state.head.frozen = frozen(ice.now);
     vec![
         (
             "overdue: card_pending 24 h after it was asked for",
@@ -229,7 +337,115 @@ fn beside() -> Vec<(&'static str, World)> {
                 world
             },
         ),
-        ("frozen merchant: card_pending, matched, code lives", frozen),
+        ("frozen merchant: card_pending, matched, code lives", ice),
+    ]
+}
+
+/// Accounts, for what is done with cards, payouts and settings.
+pub(super) fn accounts() -> Vec<(&'static str, World)> {
+    let paid = || World::new().pay("before");
+    let in_hold = || paid().activated().pay("in_hold");
+    let effective = || {
+        in_hold()
+            .later(DAY_S)
+            .then(Act::Complete)
+            .pay("after")
+            .login()
+    };
+    let lost = || paid().bound_by(create_lost("b")).pay("in_hold");
+    let reverted = || {
+        lost()
+            .test_sent()
+            .test_says(TransferAnswer::Returned)
+            .later(60)
+    };
+    let mut quiet = World::new().standby("b").later(DAY_S).login();
+    quiet.state.head.security_changed_at = Some(quiet.now.plus_s(-60));
+    vec![
+        (
+            "one card; a payout unsent, one sent, one returned",
+            paid()
+                .pay("sent")
+                .system_with("sent", Act::PayoutSent)
+                .pay("returned")
+                .system_with("returned", Act::PayoutReturned),
+        ),
+        ("in hold", in_hold().later(60)),
+        ("effective", effective().later(60)),
+        (
+            "a second before the old card's week is over, its payouts sent",
+            effective()
+                .system_with("before", Act::PayoutSent)
+                .system_with("in_hold", Act::PayoutSent)
+                .at(8 * DAY_S - 1)
+                .login(),
+        ),
+        (
+            "the old card's week is over, its payouts sent",
+            effective()
+                .system_with("before", Act::PayoutSent)
+                .system_with("in_hold", Act::PayoutSent)
+                .at(8 * DAY_S)
+                .login(),
+        ),
+        (
+            "the old card's week is over, one payout unsent",
+            effective()
+                .system_with("before", Act::PayoutSent)
+                .at(8 * DAY_S)
+                .login(),
+        ),
+        ("in hold, old card lost", lost().later(60)),
+        (
+            "old card lost, effective",
+            lost().later(DAY_S).then(Act::Complete).login(),
+        ),
+        ("old card lost, reverted: no card", reverted()),
+        ("frozen in hold, old card lost", lost().freeze(1).later(60)),
+        (
+            "frozen after the hold",
+            effective().freeze(1).pay("frozen").later(60),
+        ),
+        (
+            "frozen after the hold, unfrozen",
+            effective().freeze(1).pay("frozen").later(60).unfreeze(),
+        ),
+        (
+            "a standby card that is ready",
+            paid().standby("b").later(DAY_S).login(),
+        ),
+        ("a standby card that is ready, quiet period", quiet),
+        (
+            "a standby card and no other",
+            reverted().standby("c").later(DAY_S).login(),
+        ),
+        (
+            "a standby card, frozen with its code",
+            paid().standby("b").freeze(1).later(60),
+        ),
+        (
+            "a standby card that is ready, and an open rebind",
+            World::new()
+                .standby("b")
+                .later(DAY_S)
+                .matched_for(create_for("c"))
+                .later(60),
+        ),
+        (
+            "a standby card, and another in hold",
+            paid()
+                .standby("b")
+                .bound_by(create_for("c"))
+                .pay("in_hold")
+                .later(60),
+        ),
+        (
+            "two standby cards, and five devices told by push",
+            (1..=5).fold(
+                World::new().standby("b").standby("c").later(DAY_S).login(),
+                |world, n| world.then(push(&format!("phone-{n}"), "token")),
+            ),
+        ),
     ]
 }
 

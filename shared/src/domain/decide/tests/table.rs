@@ -2,13 +2,15 @@
 
 use super::fixture::*;
 use super::print;
-use super::states::states;
+use super::states::{accounts, states};
 use crate::domain::code::Code;
 use crate::domain::decide::{Act, BankAnswer, BankReply, code_of};
 use crate::domain::format::DocumentExpiry;
+use crate::domain::ids::CardId;
 use crate::domain::merchant::Merchant;
-use crate::domain::rebind::CodePurpose::{Card, Identity};
+use crate::domain::rebind::CodePurpose::{Activate, Card, Identity};
 use crate::domain::rebind::{CodePurpose, Mac, Stage, Tries};
+use crate::domain::transfer::TransferAnswer;
 use crate::domain::transition::Transition;
 use std::fmt::Write as _;
 
@@ -43,12 +45,34 @@ fn rows(world: &World) -> Vec<Row> {
     rows.push(row("card-check", "", card_check()));
     rows.extend(bank_rows());
     rows.extend(code_rows(world, Card));
+    rows.extend(transfer_rows("deposit", Act::SettleDeposit));
+    rows.push(row("test-transaction", "", Act::StartTestTransfer));
+    rows.extend(transfer_rows("test transfer", Act::SettleTestTransfer));
+    let rebind = world.state.rebind.as_ref();
+    let number = rebind.map_or(1, |rebind| rebind.rebind_id.number());
+    let card_id = rebind.map_or_else(
+        || CardId::new(1, &[3; 16]),
+        |rebind| rebind.new_card.card_id.clone(),
+    );
+    rows.extend(code_rows(world, Activate));
+    rows.push(row("unbind", "", Act::Unbind(card_id.clone())));
     rows.extend([
+        row("freeze", "", Act::Freeze(number)),
         row("clean-up", "expire", Act::Expire),
         row("clean-up", "complete", Act::Complete),
         row("clean-up", "end cooldown", Act::EndCooldown),
+        row("clean-up", "remove card", Act::RemoveCard(card_id)),
     ]);
     rows
+}
+
+fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Act) -> Vec<Row> {
+    vec![
+        row(request, "arrived", act(Some(TransferAnswer::Succeeded))),
+        row(request, "pending", act(Some(TransferAnswer::Pending))),
+        row(request, "came back", act(Some(TransferAnswer::Returned))),
+        row(request, "no answer", act(None)),
+    ]
 }
 
 fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
@@ -70,6 +94,12 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
             "identity/confirm",
             "identity/compared",
         ],
+        Activate => [
+            "activate",
+            "activate SMS failed",
+            "activate/confirm",
+            "activate/compared",
+        ],
         Card => [
             "card-check/code",
             "card-check SMS failed",
@@ -77,12 +107,19 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
             "card-check/compared",
         ],
     };
+    let asks = match (purpose, rebind) {
+        (Activate, Some(rebind)) => {
+            Act::StartActivation(rebind.new_card.card_id.clone(), code("switch-2"))
+        }
+        (Activate, None) => Act::StartActivation(CardId::new(1, &[3; 16]), code("switch-2")),
+        _ => resend(purpose),
+    };
     let malformed = Act::TakeTry {
         purpose,
         well_formed: false,
     };
     let mut rows = vec![
-        row(names[0], "", resend(purpose)),
+        row(names[0], "", asks),
         row(
             names[1],
             "this code",
@@ -122,13 +159,14 @@ fn tries(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
         (Stage::IdentityPending { tries, .. }, Identity) => Some(tries),
         (Stage::CardPending { identity_tries, .. }, Identity) => Some(identity_tries),
         (Stage::CardPending { card_tries, .. }, Card) => Some(card_tries),
+        (Stage::Standby(standby), Activate) => Some(&standby.tries),
         _ => None,
     }
 }
 
 fn bank_rows() -> Vec<Row> {
     use BankAnswer as Answer;
-    const ALL: [Answer; 13] = [
+    const ALL: [Answer; 14] = [
         Answer::Match,
         Answer::Mismatch,
         Answer::NotEnabled,
@@ -142,6 +180,7 @@ fn bank_rows() -> Vec<Row> {
         Answer::Malformed,
         Answer::Busy,
         Answer::Quota,
+        Answer::DepositReturned,
     ];
     let answers = ALL.map(|answer| row("bank says", answer.as_str(), bank(Some(answer))));
     let reply = BankReply {
@@ -150,6 +189,16 @@ fn bank_rows() -> Vec<Row> {
     };
     let mut rows = Vec::from(answers);
     rows.extend([
+        row(
+            "bank says",
+            "deposited",
+            bank(Some(Answer::Deposited { arrived: false })),
+        ),
+        row(
+            "bank says",
+            "deposited and arrived",
+            bank(Some(Answer::Deposited { arrived: true })),
+        ),
         row("bank says", "nothing", bank(None)),
         row(
             "bank says",
@@ -171,8 +220,76 @@ struct Group {
     rows: Vec<(&'static str, &'static str)>,
 }
 
-fn block(world: &World) -> String {
-    let mut rows = rows(world);
+/// What is done with an account's cards, payouts and settings, whatever its latest rebind is.
+fn account_rows(world: &World) -> Vec<Row> {
+    let mut rows = vec![row("payout", "", Act::CreatePayout(payout_id("new"), 100))];
+    for payout in world.payouts() {
+        // A table's names live as long as the test.
+        let name = &*payout.payout_id.as_str()[4..].to_owned().leak();
+        rows.extend([
+            row("payout sent", name, Act::PayoutSent(payout.clone())),
+            row("payout returned", name, Act::PayoutReturned(payout.clone())),
+            row("assign payout", name, Act::AssignPayout(payout.clone())),
+        ]);
+    }
+    let cards = ["first card", "card of #1", "card of #2"];
+    for (name, number) in cards.into_iter().zip(0..) {
+        let card_id = world.card(number);
+        let switch = Act::StartActivation(card_id.clone(), code("switch"));
+        rows.extend([
+            row("activate", name, switch),
+            row("unbind", name, Act::Unbind(card_id.clone())),
+            row("remove card", name, Act::RemoveCard(card_id)),
+        ]);
+    }
+    rows.extend([
+        row("freeze", "#1", Act::Freeze(1)),
+        row("freeze", "#2", Act::Freeze(2)),
+        row("unfreeze", "", Act::Unfreeze("asked".to_owned())),
+    ]);
+    let head = &world.state.head;
+    let is_first = head.rebinds == 0;
+    let told = !head.push_targets.is_empty();
+    if !(is_first || told || head.frozen.is_some() || head.security_changed_at.is_some()) {
+        return rows;
+    }
+    rows.extend([
+        row("settlement", "good", settlement("T0", 3_000_000)),
+        row("settlement", "above the tier", settlement("T1", 5_000_001)),
+        row("push target", "new", push("new", "token")),
+        row("push target", "known", push("phone-1", "token")),
+        row(
+            "push target",
+            "known, other token",
+            push("phone-1", "other"),
+        ),
+        row(
+            "no push target",
+            "",
+            Act::RemovePushTarget("phone-1".to_owned()),
+        ),
+    ]);
+    rows
+}
+
+/// A command about a card is decided with that card's rebind at hand.
+fn at_hand(world: &World, act: &Act) -> World {
+    let world = world.clone();
+    match act {
+        Act::StartActivation(card_id, _) | Act::Unbind(card_id) | Act::RemoveCard(card_id) => {
+            let of_rebind = world.about(card_id.number());
+            if of_rebind.state.rebind.is_some() {
+                of_rebind
+            } else {
+                of_rebind.latest()
+            }
+        }
+        Act::Freeze(number) => world.about(*number),
+        _ => world.latest(),
+    }
+}
+
+fn block(world: &World, mut rows: Vec<Row>, of_account: bool) -> String {
     let rebind = world.state.rebind.as_ref();
     if rebind.is_some_and(|rebind| rebind.rebind_id.number() != world.state.head.rebinds) {
         // A rebind is asked for with the latest one at hand, never with an older one.
@@ -180,8 +297,13 @@ fn block(world: &World) -> String {
     }
     let mut groups: Vec<Group> = Vec::new();
     for Row { request, case, act } in &rows {
+        let world = if of_account {
+            at_hand(world, act)
+        } else {
+            world.clone()
+        };
         let effect = match world.decide(act.clone()) {
-            Ok(transition) => written(world, &transition),
+            Ok(transition) => written(&world, &transition),
             Err(refused) => format!("refused {}", print::refusal(&refused)),
         };
         match groups.iter_mut().find(|group| group.effect == effect) {
@@ -207,7 +329,7 @@ fn written(world: &World, transition: &Transition) -> String {
     }
     let shown = |merchant: &Merchant| {
         let rebind = merchant.rebind.as_ref();
-        rebind.map_or("-", |rebind| rebind.state_at(world.now))
+        rebind.map_or("-", |rebind| merchant.state_of(rebind, world.now))
     };
     let state = shown(&transition.applied_to(&world.state));
     let moved = if state == shown(&world.state) {
@@ -252,7 +374,26 @@ fn states_and_commands() {
                 format!(" | shown as {}, next [{}]", world.shown(), next.join(", "))
             }
         };
-        write!(table, "\n{name}{next}\n{}", block(&world)).unwrap();
+        write!(
+            table,
+            "\n{name}{next}\n{}",
+            block(&world, rows(&world), false)
+        )
+        .unwrap();
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn accounts_and_commands() {
+    let mut table = String::from(
+        "What is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
+         named after the time at which they were created. Settlement and push targets are shown where they are not what\n\
+         they are for the first account.\n",
+    );
+    for (name, world) in accounts() {
+        let rows = account_rows(&world);
+        write!(table, "\n{name}\n{}", block(&world, rows, true)).unwrap();
     }
     insta::assert_snapshot!(table);
 }

@@ -114,11 +114,11 @@ fn activated_is_completed_only_when_effective_at_has_passed() {
 
     let mut over = world.at(DAY_S);
     assert_eq!(over.shown(), "completed");
-    let activation = over.rebind().activation().cloned();
+    let in_use = over.rebind().in_use().unwrap().clone();
     let completed = over.done(Act::Complete);
     assert_eq!(completed.event.unwrap().kind, EventKind::Completed);
     assert_eq!(over.shown(), "completed");
-    assert_eq!(over.stage(), &Stage::Completed { activation });
+    assert_eq!(over.stage(), &Stage::Completed(in_use));
     // Twice changes nothing; and a rebind without an activation has nothing to complete.
     assert_eq!(over.refused(Act::Complete).code, Code::StepOutOfOrder);
     assert_eq!(
@@ -174,10 +174,10 @@ fn the_clean_up_never_changes_cooldown_until() {
 #[test]
 fn the_clean_up_goes_on_while_the_account_is_frozen() {
     let mut overdue = by_the_clean_up(World::new().matched().at(DAY_S));
-    overdue.state.head.frozen_at = Some(t(0));
+    overdue.state.head.frozen = frozen(t(0));
     overdue.done(Act::Expire);
     let mut held = by_the_clean_up(World::new().activated().at(DAY_S));
-    held.state.head.frozen_at = Some(t(0));
+    held.state.head.frozen = frozen(t(0));
     held.done(Act::Complete);
 }
 
@@ -210,6 +210,6 @@ fn only_before_activation_can_a_rebind_be_cancelled() {
     assert_eq!(refusal.code, Code::StepOutOfOrder);
     assert_eq!(
         refusal.next_actions,
-        next_actions(activated.rebind(), &POLICY, activated.now)
+        next_actions(&activated.state, activated.rebind(), &POLICY, activated.now)
     );
 }

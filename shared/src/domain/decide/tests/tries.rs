@@ -14,7 +14,7 @@ const BOTH: [CodePurpose; 2] = [Identity, Card];
 fn sent(purpose: CodePurpose) -> World {
     match purpose {
         Identity => World::new().identity_sent(),
-        Card => World::new().matched(),
+        Card | CodePurpose::Activate => World::new().matched(),
     }
 }
 

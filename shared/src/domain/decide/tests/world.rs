@@ -2,13 +2,17 @@
 //! answers that come are in flight until they arrive, late, twice, or never. What every write must keep is checked here.
 
 use super::fixture::{World, code, fingerprint};
+use super::model::Model;
 use crate::domain::code::Code;
 use crate::domain::decide::*;
 use crate::domain::event_kind::EventKind;
 use crate::domain::history::{self, Event, GENESIS};
 use crate::domain::merchant::{Merchant, Session};
-use crate::domain::policy::DAY_S;
-use crate::domain::rebind::{CardCheck, CodePurpose, FreshCode, Mac, Rebind, Sealed, Stage, Tries};
+use crate::domain::policy::{DAY_S, HOUR_S};
+use crate::domain::rebind::{
+    CardCheck, CodePurpose, End, FreshCode, InUse, Mac, Rebind, Sealed, Stage, Standby,
+    TestTransfer, Tries,
+};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{Outcome, Transition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +32,10 @@ pub(super) const TIGHT: Policy = Policy {
 enum Proof {
     Identity,
     Signature,
-    BankMatch,
+    /// A match, or a deposit that went out.
+    Bank,
     CardCode,
+    SwitchCode,
 }
 
 /// A code that is being compared: for which rebind, and which code.
@@ -39,6 +45,7 @@ pub(super) struct Compared {
     pub(super) purpose: CodePurpose,
     pub(super) mac: Mac,
     pub(super) by: Option<u8>,
+    at: Timestamp,
 }
 
 /// A question that the bank was asked: for which rebind, under which serial.
@@ -57,15 +64,17 @@ pub(super) struct Store {
     pub(super) asked: Vec<Asked>,
     pub(super) history: Vec<Event>,
     /// Whether the clock ever did.
-    went_back: bool,
+    pub(super) went_back: bool,
     codes: u32,
     proofs: BTreeMap<u32, BTreeSet<Proof>>,
+    pub(super) model: Model,
 }
 
 impl Store {
     pub(super) fn new() -> Self {
         let world = World::new();
         Self {
+            model: Model::new(&world.state),
             merchant: world.state,
             rebinds: BTreeMap::new(),
             now: world.now,
@@ -90,9 +99,13 @@ impl Store {
     }
 
     pub(super) fn login(&mut self) {
-        for session in self.merchant.head.sessions.iter_mut().flatten() {
-            session.login_at = self.now;
-            session.last_change_at = session.last_change_at.max(self.now);
+        for (slot, token) in self.merchant.head.sessions.iter_mut().zip([1, 2]) {
+            let before = slot.as_ref().map(|session| session.last_change_at);
+            *slot = Some(Session {
+                token_hash: [token; 32],
+                login_at: self.now,
+                last_change_at: before.map_or(self.now, |at| at.max(self.now)),
+            });
         }
     }
 
@@ -108,6 +121,7 @@ impl Store {
     ) -> Result<Option<EventKind>, Code> {
         let before = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
+            latest: self.latest_beside(number),
             ..self.merchant.clone()
         };
         let command = Command {
@@ -132,9 +146,13 @@ impl Store {
         check_versions(&before, &transition, &after);
         check_stages(&before, &after, act);
         check_code(&before, &transition, &after);
+        check_freeze(&before, &transition, &after);
         self.note_proof(&before, act, &transition);
         self.check_pointer(&before, &transition, &after);
         self.in_flight(&after, by, act, &transition);
+        let (now, back) = (self.now, self.went_back);
+        self.model
+            .after(&before, act, &transition, &after, now, back);
 
         let told = transition.event.as_ref().map(|event| event.kind);
         let event = transition.chained(&before, None, &TIGHT);
@@ -145,11 +163,39 @@ impl Store {
         );
         self.history.extend(event);
         self.merchant = transition.applied_to(&before);
-        if let Some(rebind) = self.merchant.rebind.take() {
+        let ended = self.merchant.latest.take();
+        for rebind in self.merchant.rebind.take().into_iter().chain(ended) {
             self.rebinds.insert(rebind.rebind_id.number(), rebind);
         }
         self.check_head();
         Ok(told)
+    }
+
+    /// Whether the clean-up would decide this now; nothing is written.
+    pub(super) fn would(&self, number: u32, act: &Act) -> bool {
+        let state = Merchant {
+            rebind: self.rebinds.get(&number).cloned(),
+            latest: self.latest_beside(number),
+            ..self.merchant.clone()
+        };
+        let command = Command {
+            by: None,
+            act: act.clone(),
+        };
+        decide(&state, &command, &TIGHT, self.now).is_ok()
+    }
+
+    /// The latest rebind, where it is another one.
+    fn latest_beside(&self, number: u32) -> Option<Rebind> {
+        let latest = Some(self.merchant.head.rebinds).filter(|latest| *latest != number)?;
+        self.rebinds.get(&latest).cloned()
+    }
+
+    /// Whether a result can still arrive: who compares a code of a switch does so within the hour, and the lock that five
+    /// wrong ones set lasts a day.
+    pub(super) fn arrives(&self, one: &Compared) -> bool {
+        let ago_s = self.now.epoch_s() - one.at.epoch_s();
+        one.purpose != CodePurpose::Activate || ago_s.abs() < HOUR_S
     }
 
     fn note_proof(&mut self, before: &Merchant, act: &Act, transition: &Transition) {
@@ -161,8 +207,11 @@ impl Store {
             purpose, compared, ..
         } = act
         {
-            let (code, _) = code_of(&rebind.stage, *purpose).unwrap();
-            assert_eq!(&code.mac, compared, "a code that was replaced");
+            let deposit = deposit_of(&rebind.stage).is_some() && *purpose == CodePurpose::Card;
+            if !deposit {
+                let (code, _) = code_of(&rebind.stage, *purpose).unwrap();
+                assert_eq!(&code.mac, compared, "a code that was replaced");
+            }
         }
         let proof = match act {
             Act::SettleTry {
@@ -175,9 +224,19 @@ impl Store {
                 right: true,
                 ..
             } => Proof::CardCode,
+            Act::SettleTry {
+                purpose: CodePurpose::Activate,
+                right: true,
+                ..
+            } => Proof::SwitchCode,
             Act::SignAgreement(_) => Proof::Signature,
-            Act::SettleCardCheck(reply, _) if reply.answer == Some(BankAnswer::Match) => {
-                Proof::BankMatch
+            Act::SettleCardCheck(reply, _)
+                if matches!(
+                    reply.answer,
+                    Some(BankAnswer::Match | BankAnswer::Deposited { .. })
+                ) =>
+            {
+                Proof::Bank
             }
             _ => return,
         };
@@ -187,33 +246,58 @@ impl Store {
 
     /// The pointer only moves by an activation of a rebind that has brought every proof, the fresh ones in time.
     fn check_pointer(&self, before: &Merchant, transition: &Transition, after: &Merchant) {
-        let activates = transition
-            .event
-            .as_ref()
-            .is_some_and(|event| event.kind == EventKind::Activated);
-        if !activates {
-            assert_eq!(before.head.active, after.head.active);
-            assert_eq!(before.head.last_activation, after.head.last_activation);
-            assert_eq!(before.head.cooldown_until, after.head.cooldown_until);
-            return;
+        let kind = transition.event.as_ref().map(|event| event.kind);
+        match kind {
+            Some(EventKind::Activated) => {}
+            // The notes of the model say how.
+            Some(EventKind::Reverted | EventKind::Frozen) => return,
+            _ => {
+                let pointer = |merchant: &Merchant| {
+                    let active = merchant.head.active.as_ref();
+                    active.map(|active| active.card.clone())
+                };
+                assert_eq!(pointer(before), pointer(after));
+                assert_eq!(before.head.last_activation, after.head.last_activation);
+                assert_eq!(before.head.cooldown_until, after.head.cooldown_until);
+                return;
+            }
         }
         let (old, new) = (
             before.rebind.as_ref().unwrap(),
             after.rebind.as_ref().unwrap(),
         );
         let number = new.rebind_id.number();
-        assert_eq!(before.head.open, Some(number));
-        assert_eq!(self.proofs[&number].len(), 4, "{:?}", self.proofs[&number]);
-        let Stage::CardPending {
-            identity,
-            check: CardCheck::Matched { matched_at, .. },
-            ..
-        } = &old.stage
-        else {
-            panic!("activated from {:?}", old.stage)
-        };
-        assert!(identity.confirmed_at.age_s_at(self.now) <= TIGHT.identity_proof_s);
-        assert!(matched_at.age_s_at(self.now) <= TIGHT.bank_proof_s);
+        let proofs = self.proofs[&number].len();
+        match &old.stage {
+            Stage::CardPending {
+                identity, check, ..
+            } => {
+                assert_eq!(before.head.open, Some(number));
+                assert_eq!(proofs, 4, "{:?}", self.proofs[&number]);
+                assert!(identity.confirmed_at.age_s_at(self.now) <= TIGHT.identity_proof_s);
+                match check {
+                    CardCheck::Matched { matched_at, .. } => {
+                        assert!(matched_at.age_s_at(self.now) <= TIGHT.bank_proof_s);
+                    }
+                    CardCheck::Deposit {
+                        sent_at, arrived, ..
+                    } => {
+                        assert!(*arrived);
+                        assert!(sent_at.age_s_at(self.now) < TIGHT.deposit_life_s);
+                    }
+                    other => panic!("activated from {other:?}"),
+                }
+            }
+            Stage::Standby(standby) => {
+                assert_eq!(proofs, 5, "{:?}", self.proofs[&number]);
+                assert!(self.now >= standby.usable_at);
+                assert!(standby.ready_at.age_s_at(self.now) <= TIGHT.standby_proof_s);
+                let quiet = before.quiet_until(&TIGHT, self.now);
+                assert!(quiet.is_none() && before.cooldown(self.now).is_none());
+            }
+            other => panic!("activated from {other:?}"),
+        }
+        assert!(before.head.frozen.is_none());
         let active = after.head.active.as_ref().unwrap();
         assert_eq!(
             (&active.card, &active.fingerprint),
@@ -232,6 +316,21 @@ impl Store {
         let rebind = after.rebind.as_ref().unwrap();
         let number = rebind.rebind_id.number();
         match (act, &rebind.stage) {
+            (Act::TakeTry { purpose, .. }, stage)
+                if deposit_of(stage).is_some() && *purpose == CodePurpose::Card =>
+            {
+                assert_eq!(deposit_of(stage).map(|(_, arrived)| arrived), Some(true));
+                self.compared.push(Compared {
+                    number,
+                    purpose: *purpose,
+                    mac: Mac("derived from the serial".to_owned()),
+                    by,
+                    at: self.now,
+                });
+            }
+            (Act::StartTestTransfer, Stage::Activated(in_use) | Stage::Completed(in_use)) => {
+                assert!(matches!(in_use.test, TestTransfer::Sent { .. }));
+            }
             (Act::TakeTry { purpose, .. }, stage) => {
                 let (code, _) = code_of(stage, *purpose).unwrap();
                 let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
@@ -243,6 +342,7 @@ impl Store {
                     purpose: *purpose,
                     mac,
                     by,
+                    at: self.now,
                 });
             }
             (
@@ -269,7 +369,10 @@ impl Store {
         );
         // At most one is open, and it is the latest.
         match head.open {
-            None => assert!(latest.is_none_or(|latest| !latest.stage.is_open())),
+            None => assert!(
+                latest.is_none_or(|latest| !latest.stage.is_open()),
+                "{latest:?}"
+            ),
             Some(open) => {
                 assert_eq!(open, head.rebinds);
                 assert!(latest.unwrap().stage.is_open());
@@ -312,27 +415,56 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         head,
         rebind,
         event,
+        also,
+        payout,
+        settlement,
+        push,
+        forgotten_card,
+        ends_sessions,
         code_send,
         fingerprint,
         outcome,
     } = transition;
-    (head, rebind, event, code_send, fingerprint, outcome)
+    let beside = (
+        also,
+        payout,
+        settlement,
+        push,
+        forgotten_card,
+        ends_sessions,
+    );
+    (head, rebind, event, beside, code_send, fingerprint, outcome)
 }
 
 /// A change of the head is one version and one event, but for the bookkeeping around a bank call; a try is neither.
 fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) {
     let bookkeeping = matches!(
         after.rebind.as_ref().map(|rebind| &rebind.stage),
-        Some(Stage::CardPending {
-            check: CardCheck::Asking { .. },
-            ..
-        })
+        Some(
+            Stage::CardPending {
+                check: CardCheck::Asking { .. } | CardCheck::Deposit { .. },
+                ..
+            } | Stage::Activated(InUse {
+                test: TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
+                ..
+            }) | Stage::Completed(InUse {
+                test: TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
+                ..
+            })
+        )
     );
     match (&transition.head, &transition.event) {
         (Some(head), Some(_)) => assert_eq!(head.version, before.head.version + 1),
         (Some(head), None) => {
             assert_eq!(head.version, before.head.version + 1);
             assert!(bookkeeping, "a change without an event");
+            // Nothing but the day's count of bank calls and the session's last change.
+            let mut quiet = before.head.clone();
+            quiet.version = head.version;
+            quiet.rebind_version = head.rebind_version;
+            quiet.bank_calls.clone_from(&head.bank_calls);
+            quiet.sessions.clone_from(&head.sessions);
+            assert_eq!(&quiet, head);
         }
         (None, Some(event)) => panic!("an event without a head: {event:?}"),
         (None, None) => {}
@@ -372,7 +504,27 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
     }
     let number = Some(new.rebind_id.number());
     let follows = match (&old.stage, &new.stage) {
-        (old, Stage::Ended { .. }) => old.is_open(),
+        (
+            Stage::Activated(_) | Stage::Completed(_),
+            Stage::Ended {
+                how: End::Frozen | End::Reverted,
+                ..
+            },
+        )
+        | (
+            Stage::Standby(_),
+            Stage::Ended {
+                how: End::Frozen, ..
+            },
+        )
+        | (Stage::CardPending { .. }, Stage::Standby(_))
+        | (Stage::Standby(_), Stage::Standby(_) | Stage::Activated(_)) => true,
+        // A card goes off the record, or a test transfer is on its way.
+        (Stage::Activated(old), Stage::Activated(new))
+        | (Stage::Completed(old), Stage::Completed(new)) => old.times == new.times,
+        (old, new @ Stage::Ended { .. }) => {
+            old.is_open() || (old == new && matches!(act, Act::RemoveCard(_)))
+        }
         (Stage::IdentityPending { .. }, Stage::IdentityPending { .. })
         | (Stage::IdentityPending { .. }, Stage::AgreementPending { .. })
         | (Stage::AgreementPending { .. }, Stage::CardPending { .. })
@@ -382,16 +534,20 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
         _ => false,
     };
     assert!(follows, "{:?} -> {:?}", old.stage, new.stage);
-    if !matches!(act, Act::Expire | Act::Complete | Act::CodeNotSent(..)) {
+    let by_itself = matches!(act, Act::Expire | Act::CodeNotSent(..));
+    if old.stage.is_open() && !by_itself {
         assert_eq!(before.head.open, number);
     }
     assert_eq!(
         new.sealed_number.is_some(),
-        old.sealed_number.is_some() && !matches!(new.stage, Stage::Ended { .. })
+        old.sealed_number.is_some()
+            && !matches!(new.stage, Stage::Ended { .. })
+            && !matches!(act, Act::RemoveCard(_))
     );
     for tries in tries_of(&new.stage) {
         assert!(tries.wrong <= tries.taken && tries.taken <= TIGHT.code_tries);
-        assert!(tries.wrong < TIGHT.code_tries);
+        // Five wrong ones end a rebind; a standby card is only locked for a while.
+        assert!(tries.wrong < TIGHT.code_tries || matches!(new.stage, Stage::Standby(_)));
     }
     if let Stage::IdentityPending { mismatches, .. } = new.stage {
         assert!(mismatches < TIGHT.id_mismatches_per_rebind);
@@ -406,6 +562,7 @@ fn tries_of(stage: &Stage) -> Vec<&Tries> {
             card_tries,
             ..
         } => vec![identity_tries, card_tries],
+        Stage::Standby(Standby { tries, .. }) => vec![tries],
         _ => Vec::new(),
     }
 }
@@ -418,7 +575,7 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
     assert_eq!(transition.outcome, Outcome::Done);
     let rebind = after.rebind.as_ref().unwrap();
     let phone = match send.purpose {
-        CodePurpose::Identity => &before.profile.phone_on_file,
+        CodePurpose::Identity | CodePurpose::Activate => &before.profile.phone_on_file,
         CodePurpose::Card => &rebind.reserved_phone,
     };
     assert_eq!(&send.phone, phone);
@@ -426,4 +583,35 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
     let (code, _) = code_of(&rebind.stage, send.purpose).unwrap();
     let at = transition.event.as_ref().unwrap().at;
     assert_eq!(code.sent_at, at);
+}
+
+/// A freeze ends the logins, the open rebind and what its code was for.
+fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
+    let kind = transition.event.as_ref().map(|event| event.kind);
+    if kind != Some(EventKind::Frozen) {
+        assert!(!transition.ends_sessions && transition.also.is_none());
+        return;
+    }
+    assert!(transition.ends_sessions);
+    assert!(after.head.sessions.iter().all(Option::is_none));
+    assert_eq!(after.head.open, None);
+    let frozen = before.rebind.as_ref().unwrap().rebind_id.number();
+    let hold = before.head.hold(transition.event.as_ref().unwrap().at);
+    let other_hold = hold.is_some_and(|last| last.number != frozen);
+    let others = before.head.open.is_some() || other_hold;
+    assert_eq!(transition.also.is_some(), others);
+    if let Some(ended) = &transition.also {
+        let old = before.numbered(ended.rebind_id.number()).unwrap();
+        assert_eq!(ended.version, old.version + 1);
+        assert!(matches!(
+            ended.stage,
+            Stage::Ended {
+                how: End::Frozen | End::Expired,
+                ..
+            }
+        ));
+        assert_eq!(ended.sealed_number, None);
+    }
+    let told = &transition.event.as_ref().unwrap().notices;
+    assert_eq!(told[0].phone, before.profile.phone_on_file);
 }

@@ -1,0 +1,213 @@
+//! What a merchant is told with a login.
+
+use super::format::document_expiry::DocumentExpiry;
+use super::notice_code::NoticeCode;
+use super::time::Timestamp;
+
+/// With this many days left or fewer the renewal of a document is to be planned, …
+pub const PLAN_FROM_DAYS: i64 = 90;
+/// … with these it is to be done soon, …
+pub const SOON_FROM_DAYS: i64 = 30;
+/// … and with these it is urgent.
+pub const URGENT_FROM_DAYS: i64 = 7;
+
+/// One thing to tell. It informs; it blocks nothing by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What about.
+    pub code: NoticeCode,
+    /// For the merchant; may be shown as it is.
+    pub detail_zh: String,
+    /// The same in English.
+    pub detail_en: String,
+    /// With [`NoticeCode::IdExpiring`]: whole days to the document's last day, 0 on that day.
+    pub days_left: Option<i64>,
+    /// With [`NoticeCode::IdExpiring`]: the last second of that day in Shanghai.
+    pub until: Option<Timestamp>,
+}
+
+/// The notices about the registered ID document, at `now`. A document is good until its last day is over; one without a
+/// last day is never told of.
+#[must_use]
+pub fn notices(expiry: &DocumentExpiry, now: Timestamp) -> Vec<Notice> {
+    about_document(expiry, now).into_iter().collect()
+}
+
+fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Notice> {
+    let days_left = expiry.days_left_at(now)?;
+    if expiry.is_over_at(now) {
+        return Some(Notice {
+            code: NoticeCode::IdExpired,
+            detail_zh: "您登记的证件已过有效期，更新前不能更换结算卡，结算款照常支付。请换证后联系客服更新。"
+                .to_owned(),
+            detail_en: "The registered ID document has expired: the settlement card cannot be changed until support \
+                        has recorded a new one; payouts go on."
+                .to_owned(),
+            days_left: None,
+            until: None,
+        });
+    }
+    if days_left > PLAN_FROM_DAYS {
+        return None;
+    }
+    let (when_zh, when_en) = match days_left {
+        0 => ("今天到期".to_owned(), "today".to_owned()),
+        1 => ("明天到期".to_owned(), "tomorrow".to_owned()),
+        days => (format!("还有{days}天到期"), format!("in {days} days")),
+    };
+    let (detail_zh, detail_en) = if days_left > SOON_FROM_DAYS {
+        (
+            format!("您登记的证件{when_zh}，请提前安排换证，换证后联系客服更新。"),
+            format!(
+                "The registered ID document expires {when_en}. Plan its renewal, then have support record the new one."
+            ),
+        )
+    } else if days_left > URGENT_FROM_DAYS {
+        (
+            format!("您登记的证件{when_zh}，请尽快换证并联系客服更新，过期后将不能更换结算卡。"),
+            format!(
+                "The registered ID document expires {when_en}. Renew it soon and have support record the new one: \
+                 after that the settlement card cannot be changed."
+            ),
+        )
+    } else {
+        (
+            format!(
+                "紧急：您登记的证件{when_zh}，请立即换证并联系客服更新，否则将不能更换结算卡。"
+            ),
+            format!(
+                "Urgent: the registered ID document expires {when_en}. Renew it now and have support record the new \
+                 one, or the settlement card cannot be changed."
+            ),
+        )
+    };
+    Some(Notice {
+        code: NoticeCode::IdExpiring,
+        detail_zh,
+        detail_en,
+        days_left: Some(days_left),
+        until: last_second(expiry),
+    })
+}
+
+fn last_second(expiry: &DocumentExpiry) -> Option<Timestamp> {
+    match expiry {
+        DocumentExpiry::On(day) => Timestamp::parse_rfc3339(&format!("{day}T23:59:59+08:00")),
+        DocumentExpiry::LongTerm => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::DAY_S;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn last_day() -> DocumentExpiry {
+        DocumentExpiry::parse("2026-11-22").unwrap()
+    }
+
+    fn until() -> Timestamp {
+        Timestamp::parse_rfc3339("2026-11-22T23:59:59+08:00").unwrap()
+    }
+
+    fn only(now: Timestamp) -> Notice {
+        let mut notices = notices(&last_day(), now);
+        assert_eq!(notices.len(), 1);
+        notices.remove(0)
+    }
+
+    fn days_before(days: i64) -> Notice {
+        only(until().plus_s(-days * DAY_S))
+    }
+
+    #[test]
+    fn told_from_ninety_days_before_the_last_day() {
+        let first = until().plus_s(1 - 91 * DAY_S);
+        assert_eq!(notices(&last_day(), first.plus_s(-1)), []);
+        let notice = only(first);
+        assert_eq!(notice.code, NoticeCode::IdExpiring);
+        assert_eq!(notice.days_left, Some(90));
+        assert_eq!(notice.until, Some(until()));
+    }
+
+    #[test]
+    fn other_words_at_each_threshold() {
+        let plan = |notice: &Notice| notice.detail_en.contains("Plan");
+        let soon = |notice: &Notice| notice.detail_en.contains("soon");
+        let urgent = |notice: &Notice| notice.detail_en.starts_with("Urgent");
+        for days in 0..=PLAN_FROM_DAYS {
+            let notice = days_before(days);
+            assert_eq!(plan(&notice), days > 30, "{days}");
+            assert_eq!(soon(&notice), (8..=30).contains(&days), "{days}");
+            assert_eq!(urgent(&notice), days <= 7, "{days}");
+            assert_eq!(notice.detail_zh.contains("提前"), plan(&notice), "{days}");
+            assert_eq!(notice.detail_zh.contains("尽快"), soon(&notice), "{days}");
+            assert_eq!(notice.detail_zh.contains("紧急"), urgent(&notice), "{days}");
+        }
+    }
+
+    #[test]
+    fn good_until_the_end_of_the_last_day() {
+        let last = only(until());
+        assert_eq!(
+            (last.code, last.days_left),
+            (NoticeCode::IdExpiring, Some(0))
+        );
+        let over = only(until().plus_s(1));
+        assert_eq!(over.code, NoticeCode::IdExpired);
+        assert_eq!((over.days_left, over.until), (None, None));
+        assert_eq!(only(until().plus_s(1_000 * DAY_S)), over);
+    }
+
+    #[test]
+    fn a_document_without_a_last_day_is_never_told_of() {
+        for now in [Timestamp::MIN, until(), Timestamp::MAX] {
+            assert_eq!(notices(&DocumentExpiry::LongTerm, now), []);
+        }
+    }
+
+    #[test]
+    fn as_a_merchant_reads_them() {
+        assert_eq!(
+            days_before(25).detail_zh,
+            "您登记的证件还有25天到期，请尽快换证并联系客服更新，过期后将不能更换结算卡。"
+        );
+        assert_eq!(
+            days_before(90).detail_en,
+            "The registered ID document expires in 90 days. Plan its renewal, then have support record the new one."
+        );
+        assert_eq!(
+            days_before(1).detail_en,
+            "Urgent: the registered ID document expires tomorrow. Renew it now and have support record the new one, \
+             or the settlement card cannot be changed."
+        );
+        assert!(days_before(0).detail_zh.contains("证件今天到期，"));
+        assert!(days_before(1).detail_zh.contains("证件明天到期，"));
+    }
+
+    proptest! {
+        #[test]
+        fn at_most_one_and_always_with_texts(from_last_s in -200 * DAY_S..200 * DAY_S) {
+            let now = until().plus_s(from_last_s);
+            for notice in notices(&last_day(), now) {
+                prop_assert!(notice.detail_en.is_ascii() && notice.detail_en.ends_with('.'));
+                prop_assert!(notice.detail_zh.ends_with('。'));
+                match notice.code {
+                    NoticeCode::IdExpired => prop_assert!(from_last_s > 0),
+                    NoticeCode::IdExpiring => {
+                        prop_assert_eq!(notice.days_left, Some(-from_last_s / DAY_S));
+                        prop_assert_eq!(notice.until, Some(until()));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_panics(now_s: i64, days in 0_i64..1_000_000) {
+            let now = Timestamp::from_epoch_s(now_s);
+            let day = Timestamp::from_epoch_s(days * DAY_S).date_shanghai();
+            prop_assert!(notices(&DocumentExpiry::On(day), now).len() <= 1);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Notifications to the merchant's app.
+
+use super::vocabulary::vocabulary;
+
+vocabulary! {
+    /// Who carries a push to the phone.
+    pub enum PushPlatform {
+        /// Apple Push Notification service.
+        Apns = "apns",
+        /// Firebase Cloud Messaging.
+        Fcm = "fcm",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PushPlatform;
+
+    #[test]
+    fn a_platform_goes_to_the_wire_and_back() {
+        for &platform in PushPlatform::ALL {
+            assert_eq!(PushPlatform::parse(platform.as_str()), Some(platform));
+        }
+        for strange in ["", "APNS", "gcm", "apns "] {
+            assert_eq!(PushPlatform::parse(strange), None, "{strange}");
+        }
+    }
+}

@@ -1,0 +1,557 @@
+//! How a merchant is paid out: the settings, what may be changed in them, and when a payout is expected.
+
+use super::code::Code;
+use super::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
+use super::rejection::{FieldError, Rejection};
+use super::time::Timestamp;
+use super::vocabulary::vocabulary;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::fmt;
+
+vocabulary! {
+    /// On which day a payout is made, counted from the day in Shanghai on which it was created.
+    pub enum Cycle {
+        /// The same day, or the next when that day's payout time is past. For merchants of some age only.
+        T0 = "T0",
+        /// The next weekday, Monday to Friday.
+        T1 = "T1",
+        /// The next day, weekends included.
+        D1 = "D1",
+    }
+}
+
+/// The time of day at which payouts are made: a minute of the day in Shanghai. Serialized as `06:00`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PayoutTime {
+    hour: u8,
+    minute: u8,
+}
+
+impl PayoutTime {
+    /// Reads exactly `HH:MM`, from `00:00` to `23:59`. `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let &[h1, h2, b':', m1, m2] = text.as_bytes() else {
+            return None;
+        };
+        let (hour, minute) = (two_digits(h1, h2)?, two_digits(m1, m2)?);
+        (hour < 24 && minute < 60).then_some(Self { hour, minute })
+    }
+
+    /// Seconds since midnight.
+    fn second_of_day(self) -> i64 {
+        i64::from(self.hour) * HOUR_S + i64::from(self.minute) * MINUTE_S
+    }
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<u8> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| (tens - b'0') * 10 + (ones - b'0'))
+}
+
+impl fmt::Display for PayoutTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.hour, self.minute)
+    }
+}
+
+/// As `Display`.
+impl fmt::Debug for PayoutTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for PayoutTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PayoutTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("not a time of day"))
+    }
+}
+
+/// How payouts are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settlement {
+    /// On which day.
+    pub cycle: Cycle,
+    /// At what time of it.
+    pub payout_time: PayoutTime,
+    /// Kept back from each payout, fen.
+    pub retained_fen: u64,
+    /// Paid out a day at most, fen.
+    pub daily_limit_fen: u64,
+}
+
+/// New settings as they were typed in: all of them, each read on its own, so that every bad one can be named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettlementChange {
+    /// On which day.
+    pub cycle: Result<Cycle, Code>,
+    /// At what time of it.
+    pub payout_time: Result<PayoutTime, Code>,
+    /// Kept back from each payout, fen.
+    pub retained_fen: Result<u64, Code>,
+    /// Paid out a day at most, fen.
+    pub daily_limit_fen: Result<u64, Code>,
+    /// The fee in basis points, where it was sent along. It can be read only.
+    pub fee_rate_bp: Option<i64>,
+}
+
+impl SettlementChange {
+    /// From the fields of a body. Missing is as bad as unreadable, but for the fee.
+    #[must_use]
+    pub fn read(
+        cycle: Option<&str>,
+        payout_time: Option<&str>,
+        retained_fen: Option<i64>,
+        daily_limit_fen: Option<i64>,
+        fee_rate_bp: Option<i64>,
+    ) -> Self {
+        let fen = |amount: Option<i64>| {
+            let amount = amount.and_then(|fen| u64::try_from(fen).ok());
+            amount.ok_or(Code::RequestMalformed)
+        };
+        Self {
+            cycle: cycle.and_then(Cycle::parse).ok_or(Code::RequestMalformed),
+            payout_time: payout_time
+                .and_then(PayoutTime::parse)
+                .ok_or(Code::RequestMalformed),
+            retained_fen: fen(retained_fen),
+            daily_limit_fen: fen(daily_limit_fen),
+            fee_rate_bp,
+        }
+    }
+}
+
+/// The settings that a change asks for, if this merchant may have them.
+///
+/// `profile_tier_max_fen` is the highest daily limit of the merchant's tier, `fee_rate_bp` the fee in force.
+///
+/// # Errors
+/// Every bad field at once: `REQUEST_MALFORMED` for a value that is none, for a daily limit of 0, for more kept back than
+/// is paid out a day and for another fee; `T0_NOT_ALLOWED` and `LIMIT_ABOVE_TIER`.
+pub fn check(
+    change: &SettlementChange,
+    profile_tier_max_fen: u64,
+    fee_rate_bp: u32,
+    opened_at: Timestamp,
+    now: Timestamp,
+    policy: &Policy,
+) -> Result<Settlement, Rejection> {
+    let is_young = opened_at.age_s_at(now) < policy.t0_from_age_s;
+    let cycle = match change.cycle {
+        Ok(Cycle::T0) if is_young => Err(Code::T0NotAllowed),
+        cycle => cycle,
+    };
+    let daily_limit_fen = match change.daily_limit_fen {
+        Ok(0) => Err(Code::RequestMalformed),
+        Ok(limit_fen) if limit_fen > profile_tier_max_fen => Err(Code::LimitAboveTier),
+        limit_fen => limit_fen,
+    };
+    // Against the limit as it was typed: that is what it would have to fit, whatever else is wrong with the limit.
+    let retained_fen = match (change.retained_fen, change.daily_limit_fen) {
+        (Ok(retained_fen), Ok(limit_fen @ 1..)) if retained_fen > limit_fen => {
+            Err(Code::RequestMalformed)
+        }
+        (retained_fen, _) => retained_fen,
+    };
+    let fee = match change.fee_rate_bp {
+        Some(typed) if typed != i64::from(fee_rate_bp) => Err(Code::RequestMalformed),
+        _ => Ok(()),
+    };
+    match (
+        cycle,
+        change.payout_time,
+        retained_fen,
+        daily_limit_fen,
+        fee,
+    ) {
+        (Ok(cycle), Ok(payout_time), Ok(retained_fen), Ok(daily_limit_fen), Ok(())) => {
+            Ok(Settlement {
+                cycle,
+                payout_time,
+                retained_fen,
+                daily_limit_fen,
+            })
+        }
+        (cycle, payout_time, retained_fen, daily_limit_fen, fee) => {
+            let errors = [
+                ("cycle", cycle.err()),
+                ("payout_time", payout_time.err()),
+                ("retained_fen", retained_fen.err()),
+                ("daily_limit_fen", daily_limit_fen.err()),
+                ("fee_rate_bp", fee.err()),
+            ];
+            let errors = errors
+                .into_iter()
+                .filter_map(|(field, code)| Some(FieldError { field, code: code? }))
+                .collect();
+            Err(Rejection::of_fields(errors)
+                .err()
+                .unwrap_or_else(|| Rejection::new(Code::RequestMalformed)))
+        }
+    }
+}
+
+/// When a payout that was created at `created_at` is expected: the payout time of its day, see [`Cycle`]; once that is
+/// past, the first payout time after `now` by the same calendar.
+///
+/// Public holidays, and the weekends that are worked for them, are not known here: on those days T1 may be wrong. It is
+/// an estimate for a reader; nothing is decided by it.
+#[must_use]
+pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestamp) -> Timestamp {
+    let not_before = match settlement.cycle {
+        Cycle::T0 => created_at,
+        // The last second of the day: what is after it is on a later one.
+        Cycle::T1 | Cycle::D1 => start_of_day(day_of(created_at) + 1).plus_s(-1),
+    };
+    let after = not_before.max(now);
+    let payout_on = |day| start_of_day(day).plus_s(settlement.payout_time.second_of_day());
+    let mut day = day_of(after);
+    if payout_on(day) <= after {
+        day += 1;
+    }
+    if settlement.cycle == Cycle::T1 {
+        day += days_to_weekday(day);
+    }
+    payout_on(day)
+}
+
+/// Shanghai is ahead of UTC by this, all year.
+const SHANGHAI_AHEAD_S: i64 = 8 * HOUR_S;
+
+/// The day on the calendar in Shanghai, counted from 1970-01-01.
+const fn day_of(at: Timestamp) -> i64 {
+    (at.epoch_s() + SHANGHAI_AHEAD_S).div_euclid(DAY_S)
+}
+
+fn start_of_day(day: i64) -> Timestamp {
+    Timestamp::from_epoch_s(day * DAY_S - SHANGHAI_AHEAD_S)
+}
+
+/// 0 from Monday to Friday, else the days to Monday.
+const fn days_to_weekday(day: i64) -> i64 {
+    // Day 0, 1970-01-01, was a Thursday; here Monday is 0.
+    match (day + 3).rem_euclid(7) {
+        5 => 2,
+        6 => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TIER_FEN: u64 = 5_000_000;
+    const FEE_BP: u32 = 60;
+    const POLICY: Policy = Policy::CURRENT;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse_rfc3339(text).unwrap()
+    }
+
+    /// Local time in November 2026; the 23rd is a Monday.
+    fn nov(day_and_time: &str) -> Timestamp {
+        at(&format!("2026-11-{day_and_time}:00+08:00"))
+    }
+
+    fn settlement(cycle: Cycle, payout_time: &str) -> Settlement {
+        Settlement {
+            cycle,
+            payout_time: PayoutTime::parse(payout_time).unwrap(),
+            retained_fen: 0,
+            daily_limit_fen: 2_000_000,
+        }
+    }
+
+    fn change() -> SettlementChange {
+        SettlementChange::read(Some("D1"), Some("18:30"), Some(100), Some(3_000_000), None)
+    }
+
+    fn checked(change: &SettlementChange, age_s: i64) -> Result<Settlement, Rejection> {
+        let now = nov("23T10:00");
+        check(change, TIER_FEN, FEE_BP, now.plus_s(-age_s), now, &POLICY)
+    }
+
+    fn refused(change: &SettlementChange) -> Vec<(&'static str, Code)> {
+        let refusal = checked(change, DAY_S).unwrap_err();
+        assert_eq!(refusal.code, refusal.errors[0].code);
+        let errors = refusal.errors.into_iter();
+        errors.map(|error| (error.field, error.code)).collect()
+    }
+
+    #[test]
+    fn cycles_go_to_the_wire_and_back() {
+        let words: Vec<_> = Cycle::ALL.iter().map(|cycle| cycle.as_str()).collect();
+        assert_eq!(words, ["T0", "T1", "D1"]);
+        for &cycle in Cycle::ALL {
+            assert_eq!(Cycle::parse(cycle.as_str()), Some(cycle));
+            let json = serde_json::to_value(cycle).unwrap();
+            assert_eq!(serde_json::from_value::<Cycle>(json).unwrap(), cycle);
+        }
+        for text in ["", "t0", "T+0", "T2", "D0", "T1 "] {
+            assert_eq!(Cycle::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_minute_of_the_day_reads_back_and_nothing_else_does() {
+        for minute in 0..24 * 60 {
+            let text = format!("{:02}:{:02}", minute / 60, minute % 60);
+            let time = PayoutTime::parse(&text).unwrap();
+            assert_eq!(time.to_string(), text);
+            assert_eq!(time.second_of_day(), minute * MINUTE_S);
+            let json = serde_json::to_value(time).unwrap();
+            assert_eq!(json, text);
+            assert_eq!(serde_json::from_value::<PayoutTime>(json).unwrap(), time);
+        }
+        for text in [
+            "", "6:00", "06:0", "0600", "24:00", "23:60", "06:00:00", " 06:00", "06:00 ", "-1:00",
+            "06.00", "06：00", "+6:00", "０6:00",
+        ] {
+            assert_eq!(PayoutTime::parse(text), None, "{text}");
+            assert!(serde_json::from_value::<PayoutTime>(text.into()).is_err());
+        }
+        assert!(serde_json::from_value::<PayoutTime>(600.into()).is_err());
+    }
+
+    #[test]
+    fn the_record_and_the_seed_have_this_shape() {
+        let json = serde_json::json!({
+            "cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000
+        });
+        let read: Settlement = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(read, settlement(Cycle::T1, "06:00"));
+        assert_eq!(serde_json::to_value(&read).unwrap(), json);
+    }
+
+    #[test]
+    fn a_good_change_is_taken_as_typed() {
+        let expected = Settlement {
+            cycle: Cycle::D1,
+            payout_time: PayoutTime::parse("18:30").unwrap(),
+            retained_fen: 100,
+            daily_limit_fen: 3_000_000,
+        };
+        for fee_rate_bp in [None, Some(60)] {
+            let change = SettlementChange {
+                fee_rate_bp,
+                ..change()
+            };
+            assert_eq!(checked(&change, DAY_S).unwrap(), expected);
+        }
+        // The ends of what is allowed.
+        for (retained_fen, limit_fen) in [(0, 1), (1, 1), (5_000_000, 5_000_000)] {
+            let change = SettlementChange {
+                retained_fen: Ok(retained_fen),
+                daily_limit_fen: Ok(limit_fen),
+                ..change()
+            };
+            assert!(checked(&change, 0).is_ok(), "{retained_fen} {limit_fen}");
+        }
+    }
+
+    #[test]
+    fn all_bad_fields_are_named_at_once() {
+        let malformed = Code::RequestMalformed;
+        let nothing = SettlementChange::read(None, None, None, None, None);
+        assert_eq!(
+            refused(&nothing),
+            [
+                ("cycle", malformed),
+                ("payout_time", malformed),
+                ("retained_fen", malformed),
+                ("daily_limit_fen", malformed),
+            ]
+        );
+        let nonsense =
+            SettlementChange::read(Some("T2"), Some("25:00"), Some(-1), Some(-1), Some(61));
+        assert_eq!(refused(&nonsense).len(), 5);
+        let too_much = SettlementChange::read(
+            Some("T0"),
+            Some("25:00"),
+            Some(9),
+            Some(5_000_001),
+            Some(-60),
+        );
+        assert_eq!(
+            refused(&too_much),
+            [
+                ("cycle", Code::T0NotAllowed),
+                ("payout_time", malformed),
+                ("daily_limit_fen", Code::LimitAboveTier),
+                ("fee_rate_bp", malformed),
+            ]
+        );
+    }
+
+    #[test]
+    fn each_rule_on_its_own() {
+        let limit = |daily_limit_fen| SettlementChange {
+            daily_limit_fen: Ok(daily_limit_fen),
+            ..change()
+        };
+        let zero = [("daily_limit_fen", Code::RequestMalformed)];
+        assert_eq!(refused(&limit(0)), zero);
+        let above = [("daily_limit_fen", Code::LimitAboveTier)];
+        assert_eq!(refused(&limit(TIER_FEN + 1)), above);
+        assert_eq!(refused(&limit(u64::MAX)), above);
+        let more_than_a_day = [("retained_fen", Code::RequestMalformed)];
+        assert_eq!(refused(&limit(99)), more_than_a_day);
+        for fee in [0, -1, 59, 61, i64::MAX] {
+            let change = SettlementChange {
+                fee_rate_bp: Some(fee),
+                ..change()
+            };
+            assert_eq!(refused(&change), [("fee_rate_bp", Code::RequestMalformed)]);
+        }
+    }
+
+    #[test]
+    fn t0_opens_on_the_day_the_merchant_is_old_enough() {
+        let t0 = SettlementChange {
+            cycle: Ok(Cycle::T0),
+            ..change()
+        };
+        let age_s = POLICY.t0_from_age_s;
+        for (age_s, allowed) in [
+            (0, false),
+            (-DAY_S, false),
+            (age_s - 1, false),
+            (age_s, true),
+        ] {
+            let checked = checked(&t0, age_s);
+            assert_eq!(checked.is_ok(), allowed, "{age_s}");
+            if let Err(refusal) = checked {
+                assert_eq!(refusal.code, Code::T0NotAllowed);
+                assert_eq!(refusal.errors[0].field, "cycle");
+            }
+        }
+        for cycle in [Cycle::T1, Cycle::D1] {
+            let change = SettlementChange {
+                cycle: Ok(cycle),
+                ..change()
+            };
+            assert!(checked(&change, 0).is_ok(), "{cycle}");
+        }
+    }
+
+    #[test]
+    fn what_is_expected_when() {
+        use Cycle::{D1, T0, T1};
+        // Created, asked, expected; the payout time is 06:00. The 27th is a Friday.
+        for (cycle, created, now, expected) in [
+            (T0, "23T05:59", "23T05:59", "23T06:00"),
+            (T0, "23T06:00", "23T06:00", "24T06:00"),
+            (T0, "28T07:00", "28T07:00", "29T06:00"),
+            (T0, "23T05:00", "25T12:00", "26T06:00"),
+            (D1, "23T00:00", "23T00:00", "24T06:00"),
+            (D1, "23T23:59", "23T23:59", "24T06:00"),
+            (D1, "27T12:00", "27T12:00", "28T06:00"),
+            (D1, "23T12:00", "24T06:00", "25T06:00"),
+            (T1, "23T00:00", "23T00:00", "24T06:00"),
+            (T1, "26T23:59", "27T05:59", "27T06:00"),
+            (T1, "27T00:00", "27T00:00", "30T06:00"),
+            (T1, "28T12:00", "28T12:00", "30T06:00"),
+            (T1, "29T12:00", "29T12:00", "30T06:00"),
+            // Held over the weekend.
+            (T1, "24T12:00", "27T06:00", "30T06:00"),
+            (T1, "24T12:00", "28T05:00", "30T06:00"),
+            // A clock that went back.
+            (T1, "24T12:00", "20T12:00", "25T06:00"),
+            (T0, "24T12:00", "20T12:00", "25T06:00"),
+        ] {
+            assert_eq!(
+                expected_at(&settlement(cycle, "06:00"), nov(created), nov(now)),
+                nov(expected),
+                "{cycle} {created} {now}"
+            );
+        }
+        // Midnight belongs to the day that it begins.
+        let midnight = settlement(D1, "00:00");
+        let created = nov("23T12:00");
+        assert_eq!(expected_at(&midnight, created, created), nov("24T00:00"));
+        let midnight = settlement(T0, "00:00");
+        assert_eq!(expected_at(&midnight, created, created), nov("24T00:00"));
+    }
+
+    fn cycle() -> impl Strategy<Value = Cycle> {
+        prop::sample::select(Cycle::ALL)
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_payout_time_of_the_calendar_that_fits(
+            cycle in cycle(),
+            minute in 0_i64..24 * 60,
+            created_s in 0_i64..4_000_000_000,
+            later_s in -10 * DAY_S..10 * DAY_S,
+        ) {
+            let text = format!("{:02}:{:02}", minute / 60, minute % 60);
+            let settlement = settlement(cycle, &text);
+            let created_at = Timestamp::from_epoch_s(created_s);
+            let now = created_at.plus_s(later_s);
+            let expected = expected_at(&settlement, created_at, now);
+            let fits = |at: Timestamp| {
+                let shown = at.to_rfc3339_shanghai();
+                let day = at.date_shanghai();
+                let monday = nov("23T00:00").date_shanghai();
+                let on_weekday = monday.days_until(day).rem_euclid(7) < 5;
+                let days = created_at.date_shanghai().days_until(day);
+                shown[11..] == format!("{text}:00+08:00")
+                    && at > now
+                    && at > created_at
+                    && match cycle {
+                        Cycle::T0 => true,
+                        Cycle::T1 => days >= 1 && on_weekday,
+                        Cycle::D1 => days >= 1,
+                    }
+            };
+            prop_assert!(fits(expected), "{expected}");
+            for days in 1..=12 {
+                prop_assert!(!fits(expected.plus_s(-days * DAY_S)), "{days} days before {expected}");
+            }
+            // What is late stays on the calendar, and never comes earlier than before.
+            prop_assert!(expected_at(&settlement, created_at, expected) > expected);
+            prop_assert_eq!(expected_at(&settlement, created_at, expected.plus_s(-1)), expected);
+        }
+
+        #[test]
+        fn nothing_panics(
+            cycle in cycle(), created_s: i64, now_s: i64, text: String, amounts: [Option<i64>; 3]
+        ) {
+            let [retained_fen, limit_fen, fee] = amounts;
+            let created_at = Timestamp::from_epoch_s(created_s);
+            let now = Timestamp::from_epoch_s(now_s);
+            let _ = expected_at(&settlement(cycle, "23:59"), created_at, now);
+            let change =
+                SettlementChange::read(Some(&text), Some(&text), retained_fen, limit_fen, fee);
+            let _ = check(&change, TIER_FEN, FEE_BP, created_at, now, &POLICY);
+        }
+
+        #[test]
+        fn what_is_taken_keeps_the_rules(
+            cycle in cycle(),
+            retained_fen in 0_i64..20, limit_fen in 0_i64..20, tier_fen in 1_u64..20, age_days in 0_i64..180,
+        ) {
+            let change = SettlementChange::read(
+                Some(cycle.as_str()), Some("06:00"), Some(retained_fen), Some(limit_fen), None,
+            );
+            let now = nov("23T10:00");
+            let opened_at = now.plus_s(-age_days * DAY_S);
+            let checked = check(&change, tier_fen, FEE_BP, opened_at, now, &POLICY);
+            let tier_fen = i64::try_from(tier_fen).unwrap();
+            let allowed = (1..=tier_fen).contains(&limit_fen)
+                && retained_fen <= limit_fen
+                && (cycle != Cycle::T0 || age_days >= 90);
+            prop_assert_eq!(checked.is_ok(), allowed, "{:?}", checked);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! One fen that was sent to a card.
+
+use super::vocabulary::vocabulary;
+
+vocabulary! {
+    /// What the bank says about a transfer.
+    pub enum TransferAnswer {
+        /// The payee has it. It can still be returned later.
+        Succeeded = "succeeded",
+        /// Not decided yet.
+        Pending = "pending",
+        /// It did not reach the payee, or it came back.
+        Returned = "returned",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TransferAnswer;
+
+    #[test]
+    fn an_answer_goes_to_the_store_and_back() {
+        for &answer in TransferAnswer::ALL {
+            assert_eq!(TransferAnswer::parse(answer.as_str()), Some(answer));
+        }
+        assert_eq!(TransferAnswer::parse("unknown_serial"), None);
+    }
+}
