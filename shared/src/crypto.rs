@@ -44,11 +44,15 @@ pub enum HashPurpose {
     Reading,
     /// Freeze codes.
     Freeze,
+    /// Codes of micro-deposits.
+    Deposit,
+    /// Push tokens, to tell them apart.
+    Push,
 }
 
 impl HashPurpose {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Account,
         Self::Device,
         Self::Source,
@@ -59,6 +63,8 @@ impl HashPurpose {
         Self::Idempotency,
         Self::Reading,
         Self::Freeze,
+        Self::Deposit,
+        Self::Push,
     ];
 
     const fn name(self) -> &'static str {
@@ -73,6 +79,8 @@ impl HashPurpose {
             Self::Idempotency => "idempotency/v1",
             Self::Reading => "reading/v1",
             Self::Freeze => "freeze/v1",
+            Self::Deposit => "deposit/v1",
+            Self::Push => "push/v1",
         }
     }
 }
@@ -81,6 +89,32 @@ impl HashPurpose {
 pub struct Keys<K> {
     service: K,
     derived: [OnceCell<Secret<Vec<u8>>>; HashPurpose::ALL.len()],
+}
+
+/// Of codes that people read and type: nothing that looks like something else.
+const CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// A code as it was typed, in the one spelling that it is compared in: case and spaces do not matter. `None` when it
+/// cannot be a code of so many characters.
+#[must_use]
+pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
+    let code: String = typed
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    let fits = code.len() == characters && code.bytes().all(|b| CODE_ALPHABET.contains(&b));
+    fits.then(|| Secret::new(code))
+}
+
+/// Whether two codes are the same; takes the same time either way.
+#[must_use]
+pub fn same_code(typed: &Secret<String>, kept: &Secret<String>) -> bool {
+    typed
+        .expose()
+        .as_bytes()
+        .ct_eq(kept.expose().as_bytes())
+        .into()
 }
 
 const SEALED_VERSION: u8 = 1;
@@ -214,7 +248,37 @@ impl<K: KeyService> Keys<K> {
         Ok(Sealed(wrapped))
     }
 
-    /// Encrypts an event's personal data under the merchant's history key: without that key, nobody reads it again.
+    /// Opens what [`Keys::seal_personal`] made for the same merchant.
+    ///
+    /// # Errors
+    /// `Permanent` for another merchant, another key or a damaged record.
+    pub async fn open_personal(
+        &self,
+        merchant: &str,
+        history_key: &Sealed,
+        sealed: &Sealed,
+    ) -> Result<Secret<String>, PortError> {
+        let broken = || PortError::Permanent("open", "the record cannot be opened".to_owned());
+        let context = [("merchant_id", merchant)];
+        let key = self
+            .service
+            .data_key(DataKey::History, &context, &history_key.0)
+            .await?;
+        let (nonce, ciphertext) = sealed
+            .0
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or_else(broken)?;
+        let payload = Payload {
+            msg: ciphertext,
+            aad: &associated_data(&context),
+        };
+        let plain = cipher(&key)?
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| broken())?;
+        Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
+    }
+
+    /// Encrypts a merchant's personal data under the merchant's history key: without that key, nobody reads it again.
     ///
     /// # Errors
     /// When the key service fails.
@@ -276,23 +340,44 @@ impl<K: KeyService> Keys<K> {
         self.mac(HashPurpose::Code, &parts).await
     }
 
-    /// The freeze code of a rebind: eight characters, the same each time, kept nowhere.
+    /// The freeze code of a merchant's rebind: eight characters, the same each time, kept nowhere.
     ///
     /// # Errors
     /// When there is no key.
     pub async fn freeze_code(
         &self,
         merchant: &str,
-        rebind: &str,
+        number: u32,
     ) -> Result<Secret<String>, PortError> {
-        const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-        let bytes = self
-            .mac_bytes(HashPurpose::Freeze, &[merchant, rebind])
-            .await?;
+        let parts = [merchant, &number.to_string()];
+        self.derived_code(HashPurpose::Freeze, &parts, 8).await
+    }
+
+    /// The code of a micro-deposit: six characters. The same for the same serial, so that a transfer whose answer was lost
+    /// is repeated with the same words; unforeseeable, because the serial holds 80 random bits and the key is secret.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn deposit_code(
+        &self,
+        merchant: &str,
+        serial: &str,
+    ) -> Result<Secret<String>, PortError> {
+        self.derived_code(HashPurpose::Deposit, &[merchant, serial], 6)
+            .await
+    }
+
+    async fn derived_code(
+        &self,
+        purpose: HashPurpose,
+        parts: &[&str],
+        characters: usize,
+    ) -> Result<Secret<String>, PortError> {
+        let bytes = self.mac_bytes(purpose, parts).await?;
         let code = bytes
             .iter()
-            .take(8)
-            .map(|byte| char::from(ALPHABET[usize::from(byte & 31)]))
+            .take(characters)
+            .map(|byte| char::from(CODE_ALPHABET[usize::from(byte & 31)]))
             .collect();
         Ok(Secret::new(code))
     }

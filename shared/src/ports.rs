@@ -3,12 +3,16 @@
 use crate::domain::decide::BankAnswer;
 use crate::domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use crate::domain::history::Event;
-use crate::domain::ids::{MerchantId, RebindId};
+use crate::domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use crate::domain::login::{Account, LoginRead, OpenedSession};
 use crate::domain::merchant::{Merchant, Session};
-use crate::domain::rebind::{CodePurpose, Rebind};
+use crate::domain::payout::Payout;
+use crate::domain::policy::Policy;
+use crate::domain::push::PushPlatform;
+use crate::domain::rebind::{CodePurpose, Rebind, Sealed};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::transfer::TransferAnswer;
 use crate::domain::transition::Transition;
 
 /// Why a call to the outside failed.
@@ -36,6 +40,10 @@ pub enum Wanted<'a> {
     Number(u32),
     /// This one, to be shown: always one call.
     Shown(&'a RebindId),
+    /// The one that a card came with: one call, and one more when another rebind is open.
+    Card(&'a CardId),
+    /// The one of this number, and with it the latest, for a freeze.
+    Announced(u32),
 }
 
 /// Reads a merchant with one rebind, consistently.
@@ -59,6 +67,92 @@ pub trait ListRebinds {
         before: Option<u32>,
         limit: u8,
     ) -> Result<Vec<Rebind>, PortError>;
+}
+
+/// Lists a merchant's history.
+#[allow(async_fn_in_trait)]
+pub trait ListEvents {
+    /// At most `limit`, newest first, with a sequence number below `before` where that is given.
+    async fn list_events(
+        &self,
+        merchant: &MerchantId,
+        before: Option<u64>,
+        limit: u8,
+    ) -> Result<Vec<Event>, PortError>;
+}
+
+/// Reads payouts.
+#[allow(async_fn_in_trait)]
+pub trait ReadPayouts {
+    /// The unsent ones, at most `limit`, newest first, before `before` where that is given.
+    async fn unsent_payouts(
+        &self,
+        merchant: &MerchantId,
+        before: Option<&str>,
+        limit: u8,
+    ) -> Result<Vec<Payout>, PortError>;
+    /// One by its id; with the merchant, when it is known whose it is: in one call.
+    async fn payout(
+        &self,
+        payout_id: &PayoutId,
+        merchant: Option<&MerchantId>,
+    ) -> Result<(Option<KnownPayout>, Option<Merchant>), PortError>;
+}
+
+/// A device that is told by push, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPushTarget {
+    /// Tells a merchant's targets apart.
+    pub tag: String,
+    /// Which service reaches it.
+    pub platform: PushPlatform,
+    /// Its token, encrypted under the merchant's history key.
+    pub sealed_token: Sealed,
+    /// When it was removed or replaced.
+    pub removed_at: Option<Timestamp>,
+}
+
+/// Finds the devices to tell.
+#[allow(async_fn_in_trait)]
+pub trait ListPushTargets {
+    /// Those that are registered, then those that were.
+    async fn push_targets(&self, merchant: &MerchantId) -> Result<Vec<KeptPushTarget>, PortError>;
+    /// The merchant's history key, wrapped.
+    async fn history_key(&self, merchant: &MerchantId) -> Result<Option<Sealed>, PortError>;
+}
+
+/// Whom a freeze code is tried for, and from where: keyed hashes of the account's name and of the source address.
+#[derive(Clone, Debug)]
+pub struct FreezeKeys {
+    /// Of the account's name.
+    pub account: String,
+    /// Of the source address.
+    pub source: String,
+}
+
+/// What is known before a freeze code is looked at.
+#[derive(Clone, Debug)]
+pub struct FreezeTry {
+    /// Whose account it is; `None` for a name that nobody has, whose tries are counted all the same.
+    pub merchant_id: Option<MerchantId>,
+    /// Whether the code is looked at, and this try is counted: neither the address nor the account has had too many.
+    pub allowed: bool,
+}
+
+/// Counts tries of freeze codes.
+#[allow(async_fn_in_trait)]
+pub trait FreezeTries {
+    /// Counts one, before the code is looked at. Never in conflict with another: whoever tries wrong codes cannot keep
+    /// the right one from being counted. A try that the address may not make is counted nowhere: one address cannot use
+    /// up the account's.
+    async fn count_freeze_try(
+        &self,
+        keys: &FreezeKeys,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<FreezeTry, PortError>;
+    /// It was no wrong one.
+    async fn uncount_freeze_try(&self, keys: &FreezeKeys, now: Timestamp) -> Result<(), PortError>;
 }
 
 /// A request's idempotency key, hashed, with the keyed fingerprint of its body.
@@ -139,6 +233,17 @@ pub enum Committed {
     },
     /// Nothing is written: the card is verified for another person.
     BoundElsewhere,
+    /// Nothing is written: there is a payout of this id.
+    PayoutKnown(Box<KnownPayout>),
+}
+
+/// A payout, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPayout {
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// The payout.
+    pub payout: Payout,
 }
 
 /// Writes a transition, whole or not at all.
@@ -155,6 +260,47 @@ pub trait CommitTransition {
         purpose: CodePurpose,
         at: Timestamp,
     ) -> Result<(), PortError>;
+}
+
+/// Writes what no request of a merchant's app has decided: the clean-up's, the core's, a freeze.
+///
+/// # Errors
+/// [`PortError::Conflict`] when the state has changed since it was read.
+pub async fn commit_alone<S: CommitTransition>(
+    store: &S,
+    before: &Merchant,
+    mut transition: Transition,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Alone, PortError> {
+    let event = transition.chained(before, None, policy);
+    let committed = store
+        .commit(Commit {
+            before,
+            transition: &transition,
+            event: event.as_ref(),
+            phone_key: None,
+            session: None,
+            remember: Remember::Nothing,
+            now,
+        })
+        .await?;
+    match committed {
+        Committed::Written => Ok(Alone::Written(Box::new(transition.applied_to(before)))),
+        Committed::PayoutKnown(known) => Ok(Alone::PayoutKnown(known)),
+        Committed::Before(_) | Committed::CodeLimit { .. } | Committed::BoundElsewhere => {
+            Err(PortError::Conflict)
+        }
+    }
+}
+
+/// What became of such a write.
+#[derive(Debug)]
+pub enum Alone {
+    /// It is written: the merchant after it.
+    Written(Box<Merchant>),
+    /// Nothing is written: there is a payout of this id.
+    PayoutKnown(Box<KnownPayout>),
 }
 
 /// Hands a text to the operator. Whether the phone got it is not known.
@@ -257,4 +403,85 @@ pub struct LoginKeys {
     pub device: String,
     /// Of the source address.
     pub source: String,
+}
+
+/// One fen to a card: a micro-deposit or a test transaction. There is no other amount.
+#[derive(Clone)]
+pub struct Transfer {
+    /// Ours; the same transfer always carries the same one.
+    pub serial: String,
+    /// The number.
+    pub card_number: CardNumber,
+    /// The payee's name.
+    pub holder_name: PersonName,
+    /// What the payee's statement shows, 1 to 64 characters; a micro-deposit's ends in its code.
+    pub descriptor: Secret<String>,
+    /// Return it when the payee's name is not the holder's.
+    pub check_name: bool,
+}
+
+/// Sends one fen to a card.
+#[allow(async_fn_in_trait)]
+pub trait SendTransfer {
+    /// `None`: no answer, late, garbled, or one to another transfer. It may have been sent all the same.
+    async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer>;
+}
+
+/// What the bank says about a serial that it was sent before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recalled<A> {
+    /// As it stands now.
+    Answer(A),
+    /// The bank has not seen the serial so far. The request may still be on its way: it may only be sent again under the
+    /// same serial.
+    NeverSeen,
+    /// No answer to this either.
+    Unknown,
+}
+
+impl<A> Recalled<A> {
+    /// The answer, if there is one.
+    pub fn answer(self) -> Option<A> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            Self::NeverSeen | Self::Unknown => None,
+        }
+    }
+}
+
+/// Asks again about a card check whose answer was lost, without knowing the card.
+#[allow(async_fn_in_trait)]
+pub trait RecallCheck {
+    /// Decides nothing at the bank.
+    async fn recall_check(&self, serial: &str) -> Recalled<BankAnswer>;
+}
+
+/// Asks what became of a transfer, without knowing the card.
+#[allow(async_fn_in_trait)]
+pub trait RecallTransfer {
+    /// Sends nothing.
+    async fn recall_transfer(&self, serial: &str) -> Recalled<TransferAnswer>;
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// Handed over. Whether the app got it is not known.
+    Sent,
+    /// The token is good for nothing any more.
+    Gone,
+    /// This deployment has no application for the platform.
+    NotConfigured,
+}
+
+/// Hands a notification for an app to its platform.
+#[allow(async_fn_in_trait)]
+pub trait SendPush {
+    /// `token`: the platform's name for one app on one phone; whoever has it can write to that phone.
+    async fn push(
+        &self,
+        platform: PushPlatform,
+        token: &Secret<String>,
+        text: &str,
+    ) -> Result<Pushed, PortError>;
 }

@@ -1,6 +1,9 @@
 //! The AWS clients, each with its limits spelled out: the SDK has none of its own.
 
+use crate::adapters::bank::{BankClient, BankKey};
 use crate::adapters::kms::Kms;
+use crate::adapters::push::Push;
+use crate::adapters::sns::Sns;
 use crate::crypto::Keys;
 use crate::ports::{DataKey, PortError};
 use crate::store::Store;
@@ -43,10 +46,7 @@ impl Aws {
     /// # Errors
     /// When the variable is missing.
     pub fn store(&self) -> Result<Store, PortError> {
-        Ok(Store::new(
-            aws_sdk_dynamodb::Client::new(&self.0),
-            env("TABLE")?,
-        ))
+        Ok(Store::new(self.dynamodb(), env("TABLE")?))
     }
 
     /// The hash key named by `HMAC_KEY_ID`, and those data keys that the function has a variable for.
@@ -69,36 +69,66 @@ impl Aws {
         )))
     }
 
-    /// SMS through SNS. A publish is tried once, and is given time: giving up on one that went out would be a second SMS.
+    /// SMS through SNS.
     #[must_use]
-    pub fn sms(&self) -> crate::adapters::sns::Sns {
-        let config = aws_sdk_sns::config::Builder::from(&self.0)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
-                    .operation_timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS))
-                    .build(),
-            )
-            .build();
-        crate::adapters::sns::Sns::new(aws_sdk_sns::Client::from_conf(config))
+    pub fn sms(&self) -> Sns {
+        Sns::new(publishing_client(&self.0))
+    }
+
+    /// Pushes through SNS, for those platforms that `APNS_APPLICATION_ARN` and `FCM_APPLICATION_ARN` name an application of.
+    #[must_use]
+    pub fn push(&self) -> Push {
+        let given = |name| std::env::var(name).ok();
+        Push::new(
+            publishing_client(&self.0),
+            given("APNS_APPLICATION_ARN"),
+            given("FCM_APPLICATION_ARN"),
+        )
     }
 
     /// The bank at `BANK_URL`, with the signing key of `BANK_SECRET_ID`.
     ///
     /// # Errors
     /// When a variable or the secret is missing or unusable.
-    pub async fn bank(&self) -> Result<crate::adapters::bank::BankClient, PortError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            PortError::Permanent("the bank's settings", error.to_string())
-        };
-        let secrets = aws_sdk_secretsmanager::Client::new(&self.0);
-        let key = crate::adapters::bank::BankKey::load(&secrets, &env("BANK_SECRET_ID")?)
-            .await
-            .map_err(|error| failed(&error))?;
-        crate::adapters::bank::BankClient::new(&env("BANK_URL")?, key)
-            .map_err(|error| failed(&error))
+    pub async fn bank(&self) -> Result<BankClient, PortError> {
+        let key = self.bank_key().await?;
+        BankClient::new(&env("BANK_URL")?, key).map_err(|error| bank_settings(&error))
     }
+
+    /// The key of `BANK_SECRET_ID`, which this side and the bank's sign with.
+    ///
+    /// # Errors
+    /// When the variable or the secret is missing or unusable.
+    pub async fn bank_key(&self) -> Result<BankKey, PortError> {
+        let secrets = aws_sdk_secretsmanager::Client::new(&self.0);
+        BankKey::load(&secrets, &env("BANK_SECRET_ID")?)
+            .await
+            .map_err(|error| bank_settings(&error))
+    }
+
+    /// DynamoDB, for a table that is not ours: the sandbox bank's.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.0)
+    }
+}
+
+/// A publish is tried once, and is given time: giving up on one that went out would be a second message.
+pub(super) fn publishing_client(config: &SdkConfig) -> aws_sdk_sns::Client {
+    let config = aws_sdk_sns::config::Builder::from(config)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
+                .operation_timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS))
+                .build(),
+        )
+        .build();
+    aws_sdk_sns::Client::from_conf(config)
+}
+
+fn bank_settings(error: &dyn std::fmt::Display) -> PortError {
+    PortError::Permanent("the bank's settings", error.to_string())
 }
 
 /// An environment variable of the function.

@@ -4,4 +4,5 @@ pub mod aws;
 pub mod bank;
 pub mod kms;
 pub mod logging;
+pub mod push;
 pub mod sns;

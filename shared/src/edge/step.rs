@@ -12,7 +12,7 @@ use super::view;
 use crate::crypto::{HashPurpose, Keys};
 use crate::domain::code::Code;
 use crate::domain::decide::{Act, Command, decide};
-use crate::domain::ids::RebindId;
+use crate::domain::ids::{CardId, RebindId};
 use crate::domain::merchant::Merchant;
 use crate::domain::policy::Policy;
 use crate::domain::rebind::{Rebind, Sealed, SessionTag};
@@ -44,6 +44,28 @@ pub struct Step<'a, S, K> {
     presented: Presented,
     idempotency: Option<IdempotencyKey>,
     support_ref: String,
+    show: Show,
+}
+
+/// What a step that was done answers: the merchant as it is after it, on the wire.
+pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
+
+/// 200 and the rebind: what most steps answer.
+#[must_use]
+pub fn the_rebind(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
+    let rebind = after.rebind.as_ref();
+    Reply::json(
+        200,
+        rebind.map_or(serde_json::Value::Null, |rebind| {
+            view::rebind(after, rebind, policy, now)
+        }),
+    )
+}
+
+/// 204.
+#[must_use]
+pub fn nothing(_: &Merchant, _: &Policy, _: Timestamp) -> Reply {
+    Reply::no_content()
 }
 
 /// What a route does with `Idempotency-Key`; with the canonical form of the body that a key is bound to.
@@ -55,6 +77,19 @@ pub enum KeyRule<'b> {
     Optional(&'b str),
     /// A request that makes something new.
     Required(&'b str),
+}
+
+/// Which rebind is loaded with the merchant.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'i> {
+    /// The latest, for what is not about a certain one.
+    Latest,
+    /// This one, to change it.
+    Step(&'i RebindId),
+    /// This one, to show it: one call, however old it is.
+    Shown(&'i RebindId),
+    /// The one that this card came with.
+    Card(&'i CardId),
 }
 
 /// A loaded merchant and the session that asks.
@@ -152,11 +187,34 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
             presented,
             idempotency,
             support_ref,
+            show: the_rebind,
         })
     }
 
-    /// The same for a request about one rebind, with the id in its path. A text that is no id is answered like an id that
-    /// is not there, after the token is proven.
+    /// … that answers something else than the rebind.
+    #[must_use]
+    pub fn showing(mut self, show: Show) -> Self {
+        self.show = show;
+        self
+    }
+
+    /// The same for a request about one card, `/v1/cards/{card_id}/…`.
+    ///
+    /// # Errors
+    /// As [`Step::begin`]; `NOT_FOUND`.
+    pub async fn on_card(
+        store: &'a S,
+        keys: &'a Keys<K>,
+        request: &Request,
+        now: Timestamp,
+        key: KeyRule<'_>,
+    ) -> Result<(Self, CardId), Stop> {
+        let step = Self::begin(store, keys, request, now, key).await?;
+        let id = step.id_in(request, CardId::parse).await?;
+        Ok((step, id))
+    }
+
+    /// The same for a request about one rebind, `/v1/rebinds/{id}/…`.
     ///
     /// # Errors
     /// As [`Step::begin`]; `NOT_FOUND`.
@@ -168,38 +226,31 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         key: KeyRule<'_>,
     ) -> Result<(Self, RebindId), Stop> {
         let step = Self::begin(store, keys, request, now, key).await?;
-        // `/v1/rebinds/{id}/…`
-        match request
-            .segments()
-            .get(2)
-            .and_then(|text| RebindId::parse(text))
-        {
-            Some(id) => Ok((step, id)),
-            None => {
-                step.load(None).await?;
-                Err(Rejection::new(Code::NotFound).into())
-            }
+        let id = step.id_in(request, RebindId::parse).await?;
+        Ok((step, id))
+    }
+
+    /// The id in the path. A text that is no id is answered like an id that is not there, after the token is proven.
+    async fn id_in<I>(&self, request: &Request, parse: fn(&str) -> Option<I>) -> Result<I, Stop> {
+        if let Some(id) = request.segments().get(2).and_then(|text| parse(text)) {
+            return Ok(id);
         }
+        self.load(Which::Latest).await?;
+        Err(Rejection::new(Code::NotFound).into())
     }
 
-    /// Reads the merchant and proves the session; with `rebind_id`, the rebind must be this merchant's.
+    /// Reads the merchant and proves the session. What is asked for must be this merchant's; a card's rebind is
+    /// loaded where it has one.
     ///
     /// # Errors
     /// `SESSION_EXPIRED`, `NOT_FOUND`.
-    pub async fn load(&self, rebind_id: Option<&RebindId>) -> Result<Loaded, Stop> {
-        let wanted = rebind_id.map_or(Wanted::Latest, Wanted::Step);
-        self.load_wanted(wanted, rebind_id.is_some()).await
-    }
-
-    /// The same, to show a rebind: one call, however old it is.
-    ///
-    /// # Errors
-    /// `SESSION_EXPIRED`, `NOT_FOUND`.
-    pub async fn load_shown(&self, rebind_id: &RebindId) -> Result<Loaded, Stop> {
-        self.load_wanted(Wanted::Shown(rebind_id), true).await
-    }
-
-    async fn load_wanted(&self, wanted: Wanted<'_>, needs_rebind: bool) -> Result<Loaded, Stop> {
+    pub async fn load(&self, which: Which<'_>) -> Result<Loaded, Stop> {
+        let wanted = match which {
+            Which::Latest => Wanted::Latest,
+            Which::Step(id) => Wanted::Step(id),
+            Which::Shown(id) => Wanted::Shown(id),
+            Which::Card(id) => Wanted::Card(id),
+        };
         let merchant = self
             .store
             .load(&self.presented.merchant_id, wanted)
@@ -209,7 +260,13 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
             .presented
             .session(&merchant, self.policy, self.now)?
             .tag();
-        if needs_rebind && merchant.rebind.is_none() {
+        let is_there = match which {
+            Which::Latest => true,
+            Which::Step(_) | Which::Shown(_) => merchant.rebind.is_some(),
+            // A card that came with the merchant has no rebind.
+            Which::Card(id) => merchant.rebind.is_some() || merchant.head.bound(id).is_some(),
+        };
+        if !is_there {
             return Err(Rejection::new(Code::NotFound).into());
         }
         Ok(Loaded { merchant, session })
@@ -258,18 +315,12 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         Ok(matches!(found, Found::Claimed(kept) if kept == context))
     }
 
-    /// The reply to a transition: the rebind as it is after it, or the refusal that it carries.
+    /// The reply to a transition: what the step shows after it, or the refusal that it carries.
     #[must_use]
-    pub fn reply(&self, after: &Merchant, transition: &Transition, status: u16) -> Reply {
+    pub fn reply(&self, after: &Merchant, transition: &Transition) -> Reply {
         match &transition.outcome {
             Outcome::Refused(refusal) => Reply::problem(refusal, &self.support_ref),
-            Outcome::Done | Outcome::Proceed => {
-                let rebind = after.rebind.as_ref();
-                let shown = rebind.map_or(serde_json::Value::Null, |rebind| {
-                    view::rebind(after, rebind, self.policy, self.now)
-                });
-                Reply::json(status, shown)
-            }
+            Outcome::Done | Outcome::Proceed => (self.show)(after, self.policy, self.now),
         }
     }
 
@@ -282,12 +333,11 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         before: &Merchant,
         mut transition: Transition,
         personal: Option<Sealed>,
-        status: u16,
         keep: Keep<'_>,
     ) -> Result<Outcomes, Stop> {
         let event = transition.chained(before, personal, self.policy);
         let after = transition.applied_to(before);
-        let reply = self.reply(&after, &transition, status);
+        let reply = self.reply(&after, &transition);
         let phone_key = match &transition.code_send {
             Some(send) => Some(self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?.0),
             None => None,
@@ -327,6 +377,8 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
             Committed::Before(Found::Nothing) => Err(PortError::Conflict.into()),
             Committed::CodeLimit { wait_s } => Ok(Outcomes::CodeLimit(wait_s)),
             Committed::BoundElsewhere => Ok(Outcomes::BoundElsewhere),
+            // No caller of a step names a payout.
+            Committed::PayoutKnown(_) => Err(PortError::Conflict.into()),
         }
     }
 
@@ -337,21 +389,20 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     /// Whatever refuses or fails.
     pub async fn one_write(
         &self,
-        rebind_id: Option<&RebindId>,
-        status: u16,
+        which: Which<'_>,
         act: impl AsyncFn(&Loaded) -> Result<Act, Stop>,
         seal: impl AsyncFn(&Loaded, &mut Transition) -> Result<Option<Sealed>, Stop>,
     ) -> Result<Reply, Stop> {
         let mut rounds = Rounds::new();
         loop {
-            let loaded = self.load(rebind_id).await?;
+            let loaded = self.load(which).await?;
             let mut transition = match self.decide(&loaded.merchant, act(&loaded).await?) {
                 Ok(transition) => transition,
                 Err(refusal) => return self.refuse(refusal).await,
             };
             let personal = seal(&loaded, &mut transition).await?;
             match self
-                .write(&loaded.merchant, transition, personal, status, Keep::Reply)
+                .write(&loaded.merchant, transition, personal, Keep::Reply)
                 .await
             {
                 Ok(Outcomes::Written(_, reply) | Outcomes::Replayed(reply)) => return Ok(reply),

@@ -1,34 +1,41 @@
 //! One transition, one atomic write.
 
 use super::idempotency::found_in;
-use super::item::{Item, Update, broken, n, s, time};
+use super::item::{Item, Update, broken, json, n, s, time};
+use super::payout::known_payout;
 use super::phone::code_wait_s;
-use super::record::{self, HEAD, key, merchant_pk, session_prefix, session_value, slot_name};
+use super::record::{
+    self, HEAD, PROFILE, card_sk, key, merchant_pk, session_prefix, session_value, slot_name,
+};
 use super::{Store, port_error};
+use crate::domain::ids::{CardId, MerchantId};
 use crate::domain::merchant::{Head, Merchant};
 use crate::domain::policy::Policy;
-use crate::domain::rebind::CodePurpose;
+use crate::domain::rebind::{CodePurpose, Rebind};
 use crate::domain::time::Timestamp;
-use crate::domain::transition::FingerprintRule;
+use crate::domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
 use crate::ports::{
     Commit, CommitTransition, Committed, Found, IdempotencyKey, PortError, Remember,
 };
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    CancellationReason, ConditionCheck, Put, ReturnConsumedCapacity,
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
 };
 
 /// What an item of the transaction is, to understand which condition failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Head,
     Rebind,
     Event,
+    Payout,
     Phone,
     Fingerprint,
     Idempotency,
+    /// One without a condition that could fail.
+    Plain,
 }
 
 impl CommitTransition for Store {
@@ -86,20 +93,8 @@ impl Store {
         if let Some(head) = &transition.head {
             parts.push((Part::Head, self.update_head(before, head, commit)?));
         }
-        if let Some(rebind) = &transition.rebind {
-            let old = transition.rebind_before(before);
-            let mut next = rebind.clone();
-            next.revision = transition.next_revision(before);
-            let mut put = Put::builder()
-                .table_name(&self.table)
-                .set_item(Some(record::rebind_item(merchant, &next)?));
-            put = match old {
-                Some(old) => put
-                    .condition_expression("rev = :rev")
-                    .expression_attribute_values(":rev", n(old.revision)),
-                None => put.condition_expression("attribute_not_exists(pk)"),
-            };
-            parts.push((Part::Rebind, put_item(put)?));
+        for rebind in transition.rebind.iter().chain(&transition.also) {
+            parts.push((Part::Rebind, self.put_rebind(before, rebind)?));
         }
         if let Some(event) = event {
             let put = Put::builder()
@@ -107,6 +102,29 @@ impl Store {
                 .set_item(Some(record::event_item(event, policy)?))
                 .condition_expression("attribute_not_exists(pk)");
             parts.push((Part::Event, put_item(put)?));
+        }
+        if let Some(change) = &transition.payout {
+            parts.extend(self.payout_parts(merchant, change)?);
+        }
+        if let Some(settlement) = &transition.settlement {
+            let mut update = Update::default();
+            update.put("settlement", Some(json(settlement)?));
+            update.when("attribute_exists(pk)");
+            let profile = key(merchant_pk(merchant), PROFILE);
+            parts.push((Part::Plain, self.update_item(profile, update)?));
+        }
+        if let Some(change) = &transition.push {
+            let writes = self.push_parts(merchant, change, commit.now)?;
+            parts.extend(writes.into_iter().map(|write| (Part::Plain, write)));
+        }
+        if let Some(card_id) = &transition.forgotten_card {
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(key(merchant_pk(merchant), card_sk(card_id))))
+                .build()
+                .map_err(|error| broken(&error.to_string()))?;
+            let delete = TransactWriteItem::builder().delete(delete).build();
+            parts.push((Part::Plain, delete));
         }
         if let (Some(send), Some(phone_key)) = (&transition.code_send, commit.phone_key) {
             parts.push((
@@ -123,6 +141,25 @@ impl Store {
         Ok(parts)
     }
 
+    fn put_rebind(
+        &self,
+        before: &Merchant,
+        rebind: &Rebind,
+    ) -> Result<TransactWriteItem, PortError> {
+        let mut next = rebind.clone();
+        next.revision = next_revision(before, rebind);
+        let merchant = &before.profile.merchant_id;
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(record::rebind_item(merchant, &next)?));
+        put_item(match as_it_was(before, rebind) {
+            Some(old) => put
+                .condition_expression("rev = :rev")
+                .expression_attribute_values(":rev", n(old.revision)),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+        })
+    }
+
     fn update_head(
         &self,
         before: &Merchant,
@@ -131,8 +168,14 @@ impl Store {
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        for (name, value) in record::head_attributes(merchant, head)? {
+        for (name, value) in record::head_attributes(merchant, head, commit.now)? {
             update.put(name, value);
+        }
+        if commit.transition.ends_sessions {
+            // Also one that was opened since the read.
+            for slot in (0..).take(head.sessions.len()) {
+                update.put(&slot_name(slot), None);
+            }
         }
         update.value("read", n(before.head.version));
         update.when("#version = :read");
@@ -144,11 +187,11 @@ impl Store {
             update.value("token", session_prefix(&session.token_hash));
             update.when(format!("begins_with(#{name}, :token)"));
         }
-        if before.cooldown(commit.now).is_none()
-            && head.open != before.head.open
-            && head.open.is_some()
-        {
-            // A rebind begins: whatever else was read, no cooldown may be running when it is written.
+        let begins = head.open != before.head.open && head.open.is_some();
+        let activates =
+            head.last_activation != before.head.last_activation && head.last_activation.is_some();
+        if begins || activates {
+            // Whatever else was read: no cooldown may be running when a rebind begins, or a card is activated.
             update.value("now", time(commit.now));
             update.name("cooldown_until");
             update.when("(attribute_not_exists(#cooldown_until) OR #cooldown_until <= :now)");
@@ -181,18 +224,24 @@ impl Store {
                 let mut update = Update::default();
                 update.put("person", Some(s(&person.0)));
                 update.when(FREE);
-                let holder = format!(
-                    "{}#{}",
-                    commit.before.profile.merchant_id,
-                    fingerprint_card(commit)
-                );
-                update.value(
-                    "holder",
-                    aws_sdk_dynamodb::types::AttributeValue::Ss(vec![holder]),
-                );
+                let rebind = commit.transition.rebind.as_ref();
+                let card_id = rebind.map(|rebind| &rebind.new_card.card_id);
+                let card_id = card_id.ok_or_else(|| broken("a claim without a rebind"))?;
+                let holder = holder(&commit.before.profile.merchant_id, card_id);
+                update.value("holder", AttributeValue::Ss(vec![holder]));
                 let item = key(format!("F#{}", fingerprint.0), "F");
                 let expression = format!("{} ADD holders :holder", update.expression());
                 self.update_with(item, update, expression)
+            }
+            FingerprintRule::Release {
+                fingerprint,
+                card_id,
+            } => {
+                let mut update = Update::default();
+                let holder = holder(&commit.before.profile.merchant_id, card_id);
+                update.value("holder", AttributeValue::Ss(vec![holder]));
+                let item = key(format!("F#{}", fingerprint.0), "F");
+                self.update_with(item, update, "DELETE holders :holder".to_owned())
             }
         }
     }
@@ -227,15 +276,9 @@ impl Store {
     }
 }
 
-fn fingerprint_card(commit: &Commit<'_>) -> String {
-    let rebind = commit
-        .transition
-        .rebind
-        .as_ref()
-        .or(commit.before.rebind.as_ref());
-    rebind
-        .map(|rebind| rebind.new_card.card_id.to_string())
-        .unwrap_or_default()
+/// How a card is named among the holders of its number.
+pub(super) fn holder(merchant: &MerchantId, card_id: &CardId) -> String {
+    format!("{merchant}#{card_id}")
 }
 
 pub(super) fn put_item(
@@ -279,7 +322,14 @@ fn failed_condition(
         let row = reason.item().ok_or(PortError::Conflict)?;
         return found_in(row, wanted, commit.now).map(Committed::Before);
     }
+    if let Some(reason) = failed(Part::Payout)
+        && let Some(PayoutChange::Created(_)) = &commit.transition.payout
+    {
+        let known = reason.item().ok_or(PortError::Conflict)?;
+        return Ok(Committed::PayoutKnown(Box::new(known_payout(known)?)));
+    }
     if failed(Part::Head).is_some()
+        || failed(Part::Payout).is_some()
         || failed(Part::Rebind).is_some()
         || failed(Part::Event).is_some()
     {

@@ -74,10 +74,10 @@ pub struct Due {
 /// Which kind of item is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A rebind: its time, or its hold, is over.
+    /// A rebind: its time, or its hold, is over, or the bank is to be asked about it.
     Rebind(u32),
-    /// The head: a cooldown is over and nobody was told.
-    Cooldown,
+    /// The head: a cooldown is over and nobody was told, a card can be removed, held payouts can be assigned.
+    Head,
     /// An event: its notice was not sent.
     Notice(u64),
 }
@@ -115,7 +115,7 @@ impl Store {
             let what = match sk.split_once('#') {
                 Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(What::Rebind),
                 Some(("E", seq)) => seq.parse().ok().map(What::Notice),
-                _ if sk == record::HEAD => Some(What::Cooldown),
+                _ if sk == record::HEAD => Some(What::Head),
                 _ => None,
             };
             if let (Some(merchant_id), Some(what), Some(at)) =

@@ -1,14 +1,14 @@
 //! Events as the outbox of notices: claimed, sent, marked; armed again when that did not happen.
 
 use super::item::{Update, n, s, time};
-use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, phone_name};
+use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
 use super::{Store, due, port_error};
 use crate::domain::history::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Recipient;
-use crate::ports::PortError;
+use crate::ports::{ListEvents, PortError};
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
 
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
@@ -75,13 +75,34 @@ impl Store {
         claimant: &str,
     ) -> Result<(), PortError> {
         let mut update = Update::default();
-        update.put(phone_name(to), None);
+        update.put(recipient_name(to), None);
         if last {
             update.put("notice", Some(s("sent")));
             for name in ["claimed_at", "due_bucket", "due_at"] {
                 update.put(name, None);
             }
         }
+        update.name("claimed_by");
+        update.value("me", s(claimant));
+        update.when("#claimed_by = :me");
+        self.update_event(merchant, seq, update, ReturnValue::None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Notes which devices a claimed notice was pushed to, by their tags: those are not told again.
+    ///
+    /// # Errors
+    /// When the table cannot be written, or the claim was lost.
+    pub async fn mark_pushed(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        tags: &str,
+        claimant: &str,
+    ) -> Result<(), PortError> {
+        let mut update = Update::default();
+        update.put(recipient_name(Recipient::Push), Some(s(tags)));
         update.name("claimed_by");
         update.value("me", s(claimant));
         update.when("#claimed_by = :me");
@@ -205,23 +226,27 @@ impl Store {
         from: u64,
         limit: u16,
     ) -> Result<Vec<Event>, PortError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
-            .expression_attribute_values(":from", s(event_sk(from)))
-            .expression_attribute_values(":to", s("E#~"))
-            .limit(i32::from(limit))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(page.consumed_capacity.as_slice());
+        let range = (event_sk(from), "E#~".to_owned());
+        let limit = Some(i32::from(limit));
+        let page = self.page(merchant, range, true, limit, None).await?;
         page.items().iter().map(record::event_from).collect()
+    }
+}
+
+impl ListEvents for Store {
+    async fn list_events(
+        &self,
+        merchant: &MerchantId,
+        before: Option<u64>,
+        limit: u8,
+    ) -> Result<Vec<Event>, PortError> {
+        let last = before.map_or_else(
+            || "E#~".to_owned(),
+            |before| event_sk(before.saturating_sub(1)),
+        );
+        let range = (event_sk(0), last);
+        let page = self.newest(merchant, range, i32::from(limit)).await?;
+        page.iter().map(record::event_from).collect()
     }
 }
 

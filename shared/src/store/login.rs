@@ -3,6 +3,7 @@
 use super::item::{Item, Update, b, broken, get_n, get_s, json, n, opt_b, opt_n, s, time};
 use super::record::{HEAD, key, merchant_pk, session_of, session_prefix, session_value, slot_name};
 use super::{GARBAGE_AFTER_S, Store, item, port_error};
+use crate::domain::format::DocumentExpiry;
 use crate::domain::ids::MerchantId;
 use crate::domain::login::{Account, Failures, LoginRead, OpenedSession};
 use crate::domain::merchant::Session;
@@ -250,6 +251,8 @@ fn account_from(item: &Item) -> Result<Account, PortError> {
         next_slot: get_n(item, "next_slot")?,
         legal_name_masked: get_s(item, "name")?.to_owned(),
         entity_type: get_s(item, "entity_type")?.to_owned(),
+        id_expires_on: DocumentExpiry::parse(get_s(item, "id_expires_on")?)
+            .map_err(|_| broken("id_expires_on"))?,
         known_devices: item::get_json(item, "devices")?,
     })
 }
@@ -263,6 +266,10 @@ pub(super) fn account_item(account_mac: &str, account: &Account) -> Result<Item,
     item.insert("next_slot".to_owned(), n(account.next_slot));
     item.insert("name".to_owned(), s(&account.legal_name_masked));
     item.insert("entity_type".to_owned(), s(&account.entity_type));
+    item.insert(
+        "id_expires_on".to_owned(),
+        s(account.id_expires_on.to_text()),
+    );
     item.insert("devices".to_owned(), json(&account.known_devices)?);
     Ok(item)
 }

@@ -111,6 +111,7 @@ const fn gap_name(purpose: CodePurpose) -> &'static str {
     match purpose {
         CodePurpose::Identity => "last_identity",
         CodePurpose::Card => "last_card",
+        CodePurpose::Activate => "last_activate",
     }
 }
 

@@ -7,6 +7,7 @@ use crate::domain::ids::{MerchantId, RebindId};
 use crate::domain::merchant::Merchant;
 use crate::domain::rebind::Rebind;
 use crate::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 
 /// How often a read is repeated that saw half of a transaction.
@@ -21,7 +22,10 @@ impl LoadMerchant for Store {
         for _ in 0..READS_MAX {
             let items = match wanted {
                 Wanted::Shown(id) => self.head_profile_and(merchant, id.number()).await?,
-                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) => self.tail(merchant).await?,
+                Wanted::Card(id) => self.head_profile_and(merchant, id.number()).await?,
+                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+                    self.tail(merchant).await?
+                }
             };
             let Some(mut read) = Pieces::of(&items)?.merchant() else {
                 return Ok(None);
@@ -31,14 +35,24 @@ impl LoadMerchant for Store {
             }
             let older = match wanted {
                 Wanted::Step(id) => Some(id.number()),
-                Wanted::Number(number) => Some(number),
-                Wanted::Latest | Wanted::Shown(_) => None,
+                Wanted::Number(number) | Wanted::Announced(number) => Some(number),
+                Wanted::Latest | Wanted::Shown(_) | Wanted::Card(_) => None,
             };
             if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
+                let latest = read.rebind.take();
+                read.latest = latest.filter(|_| matches!(wanted, Wanted::Announced(_)));
                 read.rebind = self.rebind(merchant, number).await?;
             }
             if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
                 read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
+            }
+            if let Wanted::Card(id) = wanted {
+                read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
+                let other = read.head.open.filter(|open| *open != id.number());
+                if let Some(number) = other {
+                    // An open rebind stands in the way of what is asked of a card.
+                    read.latest = self.rebind(merchant, number).await?;
+                }
             }
             return Ok(Some(read));
         }
@@ -54,30 +68,39 @@ impl ListRebinds for Store {
         limit: u8,
     ) -> Result<Vec<Rebind>, PortError> {
         let last = before.map_or(RebindId::NUMBER_MAX, |before| before.saturating_sub(1));
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
-            .expression_attribute_values(":first", s(rebind_sk(1)))
-            .expression_attribute_values(":last", s(rebind_sk(last)))
-            .scan_index_forward(false)
-            .limit(i32::from(limit))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(page.consumed_capacity.as_slice());
-        page.items().iter().map(record::rebind_from).collect()
+        let range = (rebind_sk(1), rebind_sk(last));
+        let page = self.newest(merchant, range, i32::from(limit)).await?;
+        page.iter().map(record::rebind_from).collect()
     }
 }
 
 impl Store {
     /// Profile, head and latest rebind: the last three items of the partition.
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
+        self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
+            .await
+    }
+
+    /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.
+    pub(super) async fn newest(
+        &self,
+        merchant: &MerchantId,
+        range: (String, String),
+        limit: i32,
+    ) -> Result<Vec<Item>, PortError> {
+        let page = self.page(merchant, range, false, Some(limit), None).await?;
+        Ok(page.items.unwrap_or_default())
+    }
+
+    /// One page of a merchant's items in a range of sort keys, both ends included.
+    pub(super) async fn page(
+        &self,
+        merchant: &MerchantId,
+        (first, last): (String, String),
+        forward: bool,
+        limit: Option<i32>,
+        start: Option<Item>,
+    ) -> Result<QueryOutput, PortError> {
         let page = self
             .client
             .query()
@@ -85,17 +108,18 @@ impl Store {
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":pk", s(merchant_pk(merchant)))
-            .expression_attribute_values(":first", s(rebind_sk(0)))
-            .expression_attribute_values(":last", s(PROFILE))
-            .scan_index_forward(false)
-            .limit(3)
+            .expression_attribute_values(":first", s(first))
+            .expression_attribute_values(":last", s(last))
+            .scan_index_forward(forward)
+            .set_limit(limit)
+            .set_exclusive_start_key(start)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
             .map_err(port_error)?;
         self.meter.call(0);
         self.meter.read(page.consumed_capacity.as_slice());
-        Ok(page.items.unwrap_or_default())
+        Ok(page)
     }
 
     async fn head_profile_and(
@@ -163,6 +187,11 @@ impl Store {
     }
 }
 
+/// The merchant of a head and a profile; `None` when one of them is missing.
+pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
+    Ok(Pieces::of(items)?.merchant())
+}
+
 /// What one read returned.
 struct Pieces {
     head: Option<crate::domain::merchant::Head>,
@@ -192,6 +221,7 @@ impl Pieces {
             head: self.head?,
             profile: self.profile?,
             rebind: self.rebind,
+            latest: None,
         })
     }
 }
@@ -206,7 +236,10 @@ impl Merchant {
             Some(rebind) => rebind.rebind_id.number() > self.head.rebinds,
             None => match wanted {
                 Wanted::Shown(id) => id.number() == self.head.rebinds,
-                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) => self.head.rebinds > 0,
+                Wanted::Card(id) => id.number() > 0 && id.number() == self.head.rebinds,
+                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+                    self.head.rebinds > 0
+                }
             },
         }
     }

@@ -6,10 +6,10 @@ use super::item::{
 };
 use crate::domain::event_kind::EventKind;
 use crate::domain::history::Event;
-use crate::domain::ids::MerchantId;
+use crate::domain::ids::{CardId, MerchantId};
 use crate::domain::merchant::{Head, Profile, Session};
 use crate::domain::policy::Policy;
-use crate::domain::rebind::{Rebind, Sealed, Stage};
+use crate::domain::rebind::{Rebind, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::transition::{Notice, Recipient};
 use crate::ports::PortError;
@@ -45,6 +45,11 @@ pub(super) fn event_sk(seq: u64) -> String {
     format!("E#{seq:010}")
 }
 
+/// The sort key of a card that came with the merchant.
+pub(super) fn card_sk(card_id: &CardId) -> String {
+    format!("C#{card_id}")
+}
+
 /// The attribute of a session's slot.
 pub(super) fn slot_name(slot: u8) -> String {
     format!("s{slot}")
@@ -57,14 +62,29 @@ pub(super) fn session_prefix(token_hash: &[u8; 32]) -> AttributeValue {
 
 const SESSION_VERSION: u8 = 1;
 
-/// Behind the prefix: login and last change, eight bytes each.
+/// A time in five bytes, as a signed number of epoch seconds: every time that can be written down with a four-digit year.
+fn five_bytes(at: Timestamp) -> [u8; 5] {
+    const MAX: i64 = (1 << 39) - 1;
+    let [_, _, _, five @ ..] = at.epoch_s().clamp(-MAX, MAX).to_be_bytes();
+    five
+}
+
+fn of_five_bytes([a, b, c, d, e]: [u8; 5]) -> Timestamp {
+    let sign = if a & 0x80 == 0 { 0 } else { 0xff };
+    Timestamp::from_epoch_s(i64::from_be_bytes([sign, sign, sign, a, b, c, d, e]))
+}
+
+/// Behind the prefix: login and last change.
 pub(super) fn session_value(session: &Session) -> AttributeValue {
-    let (login_at, change_at) = (session.login_at.epoch_s(), session.last_change_at.epoch_s());
+    let (login_at, change_at) = (
+        five_bytes(session.login_at),
+        five_bytes(session.last_change_at),
+    );
     let parts = [
         &[SESSION_VERSION][..],
         &session.token_hash,
-        &login_at.to_be_bytes(),
-        &change_at.to_be_bytes(),
+        &login_at,
+        &change_at,
     ];
     b(&parts.concat())
 }
@@ -74,12 +94,12 @@ pub(super) fn session_of(item: &Item, slot: u8) -> Option<Session> {
     let bytes = opt_b(item, &slot_name(slot))?;
     let (version, rest) = bytes.split_first()?;
     let (token_hash, rest) = rest.split_first_chunk::<32>()?;
-    let (login_at, rest) = rest.split_first_chunk::<8>()?;
-    let (change_at, _) = rest.split_first_chunk::<8>()?;
+    let (login_at, rest) = rest.split_first_chunk::<5>()?;
+    let (change_at, _) = rest.split_first_chunk::<5>()?;
     (*version == SESSION_VERSION).then(|| Session {
         token_hash: *token_hash,
-        login_at: Timestamp::from_epoch_s(i64::from_be_bytes(*login_at)),
-        last_change_at: Timestamp::from_epoch_s(i64::from_be_bytes(*change_at)),
+        login_at: of_five_bytes(*login_at),
+        last_change_at: of_five_bytes(*change_at),
     })
 }
 
@@ -97,8 +117,9 @@ pub(super) fn head_from(item: &Item) -> Result<Head, PortError> {
 pub(super) fn head_attributes(
     merchant: &MerchantId,
     head: &Head,
+    now: Timestamp,
 ) -> Result<[(&'static str, Option<AttributeValue>); 5], PortError> {
-    let due_at = head.cooldown_until.filter(|_| head.cooldown_end_untold);
+    let due_at = head.due_at(now);
     Ok([
         ("version", Some(n(head.version))),
         ("state", Some(json(head)?)),
@@ -112,6 +133,9 @@ pub(super) fn profile_from(item: &Item) -> Result<Profile, PortError> {
     let mut profile: Profile = get_json(item, "state")?;
     profile.sealed_id_number = opt_b(item, "id_sealed").map(Sealed);
     profile.history_key = opt_b(item, "history_key").map(Sealed);
+    if item.contains_key("settlement") {
+        profile.settlement = get_json(item, "settlement")?;
+    }
     Ok(profile)
 }
 
@@ -141,12 +165,7 @@ pub(super) fn rebind_item(merchant: &MerchantId, rebind: &Rebind) -> Result<Item
     if let Some(sealed) = &rebind.sealed_number {
         item.insert("number".to_owned(), b(&sealed.0));
     }
-    let due_at = match &rebind.stage {
-        stage if stage.is_open() => Some(rebind.expires_at),
-        Stage::Activated(activation) => Some(activation.effective_at),
-        _ => None,
-    };
-    if let Some(at) = due_at {
+    if let Some(at) = rebind.due_at(&Policy::CURRENT) {
         item.insert("due_bucket".to_owned(), s(due::bucket(merchant, at)));
         item.insert("due_at".to_owned(), time(at));
     }
@@ -156,10 +175,11 @@ pub(super) fn rebind_item(merchant: &MerchantId, rebind: &Rebind) -> Result<Item
 /// The value of `notice` while somebody is still to be told.
 pub(super) const NOTICE_DUE: &str = "due";
 
-pub(super) const fn phone_name(to: Recipient) -> &'static str {
+pub(super) const fn recipient_name(to: Recipient) -> &'static str {
     match to {
         Recipient::OnFile => "to_on_file",
         Recipient::Reserved => "to_reserved",
+        Recipient::Push => "to_push",
     }
 }
 
@@ -183,7 +203,7 @@ pub(super) fn event_item(event: &Event, policy: &Policy) -> Result<Item, PortErr
         );
         item.insert("due_at".to_owned(), time(retry_at));
         for notice in &event.notices {
-            item.insert(phone_name(notice.to).to_owned(), s(&notice.phone));
+            item.insert(recipient_name(notice.to).to_owned(), s(&notice.phone));
         }
     }
     Ok(item)
@@ -194,12 +214,12 @@ pub(super) fn event_from(item: &Item) -> Result<Event, PortError> {
     let seq = get_s(item, "sk")?
         .strip_prefix("E#")
         .and_then(|seq| seq.parse().ok());
-    let notices = [Recipient::OnFile, Recipient::Reserved]
+    let notices = [Recipient::OnFile, Recipient::Reserved, Recipient::Push]
         .into_iter()
         .filter_map(|to| {
             Some(Notice {
                 to,
-                phone: opt_s(item, phone_name(to))?.to_owned(),
+                phone: opt_s(item, recipient_name(to))?.to_owned(),
             })
         })
         .collect();
@@ -229,4 +249,17 @@ pub fn size_bytes(item: &item::Item) -> usize {
     item.iter()
         .map(|(name, value)| name.len() + value_bytes(value))
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_survives_five_bytes() {
+        for epoch_s in [0, 1, -1, 1_790_000_000, -62_135_596_800, 253_402_300_799] {
+            let at = Timestamp::from_epoch_s(epoch_s);
+            assert_eq!(of_five_bytes(five_bytes(at)), at, "{epoch_s}");
+        }
+    }
 }

@@ -2,17 +2,18 @@
 //! the fixed test world.
 
 use super::item::b;
-use super::record::{self, HEAD, key, merchant_pk};
+use super::record::{self, HEAD, card_sk, key, merchant_pk};
 use super::{Store, login, port_error};
 use crate::crypto::{HashPurpose, Keys, password};
 use crate::domain::card::{Card, CardType};
 use crate::domain::code::Code;
 use crate::domain::format::{CardNumber, DocumentExpiry, Phone, ResidentId, bins, name};
 use crate::domain::history::GENESIS;
-use crate::domain::ids::{CardId, MerchantId, RebindId};
+use crate::domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use crate::domain::login::Account;
 use crate::domain::mask;
-use crate::domain::merchant::{ActiveCard, EntityType, Head, LastActivation, Profile, Settlement};
+use crate::domain::merchant::{BoundCard, EntityType, Head, LastActivation, Profile, Settlement};
+use crate::domain::payout::{Payout, PayoutState};
 use crate::domain::policy::{DAY_S, HOUR_S, Policy};
 use crate::domain::rebind::Activation;
 use crate::domain::secret::Secret;
@@ -65,6 +66,9 @@ pub struct SeedMerchant {
     pub last_rebind_days_ago: Option<i64>,
     /// Hours before the seeding; a quiet period may follow from it.
     pub security_changed_hours_ago: Option<i64>,
+    /// Payouts on their way to the card in use.
+    #[serde(default)]
+    pub unsent_payouts: Vec<SeedPayout>,
     /// Limits.
     pub tier: SeedTier,
     /// How payouts are made.
@@ -87,6 +91,17 @@ pub struct SeedDocument {
 pub struct SeedCard {
     /// Its number.
     pub card_number: Secret<String>,
+}
+
+/// An unsent payout of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedPayout {
+    /// Its id.
+    pub payout_id: String,
+    /// Fen.
+    pub amount_fen: u64,
+    /// Hours before the seeding.
+    pub created_hours_ago: i64,
 }
 
 /// A tier of the test world.
@@ -162,13 +177,20 @@ impl Store {
             rebind_version: 0,
             open: None,
             active: None,
+            standby: Vec::new(),
+            replaced: Vec::new(),
+            held_payouts: 0,
+            freeze_codes: Vec::new(),
+            push_targets: Vec::new(),
+            push_removed_at: None,
+            setting_changes: Window::default(),
             last_activation: None,
             cooldown_until: None,
             cooldown_end_untold: false,
             security_changed_at: seed
                 .security_changed_hours_ago
                 .map(|hours| now.plus_s(-hours * HOUR_S)),
-            frozen_at: None,
+            frozen: None,
             lost_at: None,
             requests: Window::default(),
             id_mismatches: Window::default(),
@@ -181,7 +203,7 @@ impl Store {
                 .map_err(|code| bad("card_number", code))?;
             let bin = bins::lookup(&number);
             let card = Card {
-                card_id: CardId::new(&crate::crypto::random()?),
+                card_id: CardId::new(0, &crate::crypto::random()?),
                 bank_code: bin.map(|bin| bin.bank_code.to_owned()),
                 card_type: bin.map_or(CardType::Unknown, |bin| bin.kind.into()),
                 last4: number.last4().to_owned(),
@@ -189,7 +211,7 @@ impl Store {
             };
             let context = [("merchant_id", id), ("card_id", card.card_id.as_str())];
             let sealed = keys.seal(DataKey::Card, &context, number.expose()).await?;
-            let mut item = key(merchant_pk(&merchant_id), format!("C#{}", card.card_id));
+            let mut item = key(merchant_pk(&merchant_id), card_sk(&card.card_id));
             item.insert("number".to_owned(), b(&sealed.0));
             items.push(item);
             let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
@@ -198,13 +220,35 @@ impl Store {
                 "person".to_owned(),
                 super::item::s(&profile.id_number_mac.0),
             );
-            let holder = format!("{merchant_id}#{}", card.card_id);
+            let holder = super::commit::holder(&merchant_id, &card.card_id);
             verified.insert(
                 "holders".to_owned(),
                 aws_sdk_dynamodb::types::AttributeValue::Ss(vec![holder]),
             );
             items.push(verified);
-            head.active = Some(ActiveCard { card, fingerprint });
+            head.active = Some(BoundCard {
+                card,
+                fingerprint,
+                unsent: 0,
+            });
+        }
+        for unsent in &seed.unsent_payouts {
+            let payout_id = PayoutId::parse(&unsent.payout_id)
+                .ok_or_else(|| bad("payout_id", Code::RequestMalformed))?;
+            let created_at = now.plus_s(-unsent.created_hours_ago * HOUR_S);
+            let payout = Payout {
+                payout_id,
+                amount_fen: unsent.amount_fen,
+                created_at,
+                card: head.paying_card(created_at).cloned(),
+                state: PayoutState::Unsent,
+            };
+            match &mut head.active {
+                Some(active) => active.unsent += 1,
+                None => head.held_payouts += 1,
+            }
+            items.push(super::payout::record(&merchant_id, &payout)?);
+            items.push(super::payout::entry(&merchant_id, &payout)?);
         }
         if let Some(days) = seed.last_rebind_days_ago {
             let activated_at = now.plus_s(-days * DAY_S);
@@ -222,7 +266,7 @@ impl Store {
                 old_card: None,
             });
         }
-        items.push(head_item(&merchant_id, &head)?);
+        items.push(head_item(&merchant_id, &head, now)?);
         let account = Account {
             merchant_id,
             password_hash: password::hash(&seed.password)?,
@@ -231,6 +275,7 @@ impl Store {
             legal_name_masked: mask::name(&profile.legal_name),
             entity_type: seed.entity_type.as_str().to_owned(),
             known_devices: Vec::new(),
+            id_expires_on: profile.id_expires_on,
         };
         let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
         items.push(login::account_item(&account_mac.0, &account)?);
@@ -247,9 +292,13 @@ impl Store {
     }
 }
 
-fn head_item(merchant: &MerchantId, head: &Head) -> Result<super::item::Item, PortError> {
+fn head_item(
+    merchant: &MerchantId,
+    head: &Head,
+    now: Timestamp,
+) -> Result<super::item::Item, PortError> {
     let mut item = key(merchant_pk(merchant), HEAD);
-    for (name, value) in record::head_attributes(merchant, head)? {
+    for (name, value) in record::head_attributes(merchant, head, now)? {
         if let Some(value) = value {
             item.insert(name.to_owned(), value);
         }

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+#[path = "port_tests.rs"]
+mod port;
+
 const SERIAL: &str = "rbd_1-1";
 const SHORT: Limits = Limits {
     connect: Duration::from_millis(300),
@@ -62,13 +65,19 @@ struct FakeBank {
 
 impl FakeBank {
     async fn start(act: Act) -> Self {
+        Self::start_with(act.clone(), act).await
+    }
+
+    /// One that does something else when it is asked by serial.
+    async fn start_with(act: Act, query: Act) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/stage", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&heard);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, act.clone(), Arc::clone(&log)));
+                let acts = (act.clone(), query.clone());
+                tokio::spawn(serve(stream, acts, Arc::clone(&log)));
             }
         });
         Self { url, heard }
@@ -83,8 +92,13 @@ impl FakeBank {
     }
 }
 
-async fn serve(mut stream: TcpStream, act: Act, log: Arc<Mutex<Vec<Heard>>>) {
+async fn serve(mut stream: TcpStream, (act, query): (Act, Act), log: Arc<Mutex<Vec<Heard>>>) {
     let heard = read_request(&mut stream).await;
+    let act = if heard.path.ends_with("/query") {
+        query
+    } else {
+        act
+    };
     let request_signature = heard.signature.clone();
     log.lock().unwrap().push(heard);
     let reply = match act {

@@ -1,8 +1,13 @@
-//! The bank as the port sees it: an answer, or none.
+//! The bank as the ports see it: an answer, or none.
 
-use super::{BankClient, CheckOutcome, CheckRequest, QueryReply, Reply};
+use super::{
+    BankClient, CheckOutcome, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
+};
 use crate::domain::decide::BankAnswer;
-use crate::ports::{CardQuestion, CheckCard};
+use crate::domain::transfer::TransferAnswer;
+use crate::ports::{
+    CardQuestion, CheckCard, RecallCheck, RecallTransfer, Recalled, SendTransfer, Transfer,
+};
 
 impl CheckCard for BankClient {
     /// Asks; when the answer is lost, asks once more by the serial. A bank that never saw the serial may be asked again
@@ -17,10 +22,64 @@ impl CheckCard for BankClient {
         );
         match Self::check(self, &request).await {
             Reply::Answer(outcome) => Some(outcome.into()),
-            Reply::Unknown => match self.query_check(&question.serial).await {
-                QueryReply::Answer(outcome) => Some(outcome.into()),
-                QueryReply::NeverSeen | QueryReply::Unknown => None,
-            },
+            Reply::Unknown => answer(self.recall_check(&question.serial).await),
+        }
+    }
+}
+
+impl SendTransfer for BankClient {
+    /// As with a check: sent once, and asked about once when the answer is lost.
+    async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer> {
+        let request = TransferRequest::one_fen(
+            &transfer.serial,
+            &transfer.card_number,
+            &transfer.holder_name,
+            transfer.descriptor.expose(),
+            transfer.check_name,
+        );
+        match Self::transfer(self, &request).await {
+            Reply::Answer(outcome) => Some(outcome.into()),
+            Reply::Unknown => answer(self.recall_transfer(&transfer.serial).await),
+        }
+    }
+}
+
+impl RecallCheck for BankClient {
+    async fn recall_check(&self, serial: &str) -> Recalled<BankAnswer> {
+        self.query_check(serial).await.into()
+    }
+}
+
+impl RecallTransfer for BankClient {
+    async fn recall_transfer(&self, serial: &str) -> Recalled<TransferAnswer> {
+        self.query_transfer(serial).await.into()
+    }
+}
+
+fn answer<A>(recalled: Recalled<A>) -> Option<A> {
+    match recalled {
+        Recalled::Answer(answer) => Some(answer),
+        Recalled::NeverSeen | Recalled::Unknown => None,
+    }
+}
+
+impl<O, A: From<O>> From<QueryReply<O>> for Recalled<A> {
+    fn from(reply: QueryReply<O>) -> Self {
+        match reply {
+            QueryReply::Answer(outcome) => Self::Answer(outcome.into()),
+            QueryReply::NeverSeen => Self::NeverSeen,
+            QueryReply::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<TransferOutcome> for TransferAnswer {
+    /// Why it came back is the bank's log's business: whatever the reason, the card got nothing.
+    fn from(outcome: TransferOutcome) -> Self {
+        match outcome {
+            TransferOutcome::Succeeded => Self::Succeeded,
+            TransferOutcome::Pending => Self::Pending,
+            TransferOutcome::Returned(_) => Self::Returned,
         }
     }
 }

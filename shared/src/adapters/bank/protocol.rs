@@ -1,7 +1,8 @@
 //! What is on the wire: JSON in the bodies of POST requests and of their replies.
 //!
 //! Each message names its serial, which the caller makes: 1 to 64 of `A-Z a-z 0-9 _ -`. One serial is one
-//! question for ever. The serials of one rebind are `<rebind_id>-<k>`.
+//! question for ever. The serials of one rebind are `<rebind_id>-<k>` for checks, `<rebind_id>-d<k>` for micro-deposits
+//! and `<rebind_id>-t1` for its test transaction.
 
 use crate::domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use crate::domain::secret::Secret;
@@ -322,6 +323,7 @@ fn exposed<S: Serializer>(secret: &Secret<String>, serializer: S) -> Result<S::O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ids::RebindId;
     use serde_json::json;
 
     #[test]
@@ -401,8 +403,12 @@ mod tests {
 
     #[test]
     fn serials() {
-        for good in ["a", "rbd_00000a0123456789bcdfgh-12", &"x".repeat(64)] {
+        for good in ["a", &"x".repeat(64)] {
             assert!(is_serial(good));
+        }
+        let rebind = RebindId::new(RebindId::NUMBER_MAX, &[255; 16]);
+        for what in ["12", "d3", "t1"] {
+            assert!(is_serial(&format!("{rebind}-{what}")));
         }
         for bad in ["", "a b", "a#b", "é", &"x".repeat(65)] {
             assert!(!is_serial(bad));
