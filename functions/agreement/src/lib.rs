@@ -15,7 +15,7 @@ use shared::edge::body;
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Loaded, Step};
+use shared::edge::step::{KeyRule, Loaded, Step, Which};
 use shared::ports::{KeyService, PortError};
 use shared::store::Store;
 use std::collections::BTreeSet;
@@ -72,7 +72,7 @@ impl<K: KeyService> Agreement<K> {
         };
         let key = KeyRule::Ignored;
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let loaded = step.load(Some(&id)).await?;
+        let loaded = step.load(Which::Step(&id)).await?;
         step.decide(&loaded.merchant, Act::ReadAgreement)?;
         let rebind = loaded.rebind()?;
         let text = text(lang, rebind);
@@ -107,8 +107,7 @@ impl<K: KeyService> Agreement<K> {
         let signature = &body.fields;
         let written = step
             .one_write(
-                Some(&id),
-                200,
+                Which::Step(&id),
                 async |loaded| Ok(Act::SignAgreement(self.signed(loaded, signature).await?)),
                 async |loaded, _| Ok(Some(self.evidence(loaded, request, signature).await?)),
             )

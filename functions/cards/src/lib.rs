@@ -1,31 +1,36 @@
-//! `GET /v1/cards`. Also the gateway's `$default`: every path and method that is not there ends here, in the function that
-//! can do the least.
+//! `GET /v1/cards`, `POST /v1/cards/{card_id}/unbind`. Also the gateway's `$default`: every path and method that is not there
+//! ends here, in a function that can decrypt nothing and send nothing.
 
 use serde_json::{Value, json};
-use shared::domain::card::CardStatus;
-use shared::domain::decide::blocked_by;
+use shared::crypto::Keys;
+use shared::domain::card::Card;
+use shared::domain::decide::{Act, blocked_by};
 use shared::domain::merchant::Merchant;
 use shared::domain::policy::Policy;
 use shared::domain::time::Timestamp;
 use shared::domain::usage::Usage;
+use shared::edge::body::{self, Nothing};
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::{Handler, Stop, not_found};
+use shared::edge::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
 use shared::edge::{token, view};
-use shared::ports::{LoadMerchant, Wanted};
+use shared::ports::{KeyService, LoadMerchant, Wanted};
 use shared::store::Store;
 
-/// Shows a merchant's cards.
-pub struct Cards {
+/// Shows a merchant's cards, and takes them off.
+pub struct Cards<K> {
     store: Store,
+    keys: Keys<K>,
 }
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-impl Handler for Cards {
+impl<K: KeyService> Handler for Cards<K> {
     fn route(&self, request: &Request) -> &'static str {
         match (request.method.as_str(), request.segments().as_slice()) {
             ("GET", ["v1", "cards"]) => "GET /v1/cards",
+            ("POST", ["v1", "cards", _, "unbind"]) => "POST /v1/cards/{card_id}/unbind",
             _ => "none",
         }
     }
@@ -33,6 +38,7 @@ impl Handler for Cards {
     async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         match self.route(request) {
             "GET /v1/cards" => self.list(request, now).await,
+            "POST /v1/cards/{card_id}/unbind" => self.unbind(request, now).await,
             _ => not_found(),
         }
     }
@@ -42,11 +48,10 @@ impl Handler for Cards {
     }
 }
 
-impl Cards {
-    /// With this function's store.
-    #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+impl<K: KeyService> Cards<K> {
+    /// With this function's store and keys.
+    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+        Self { store, keys }
     }
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
@@ -59,28 +64,40 @@ impl Cards {
         presented.session(&merchant, POLICY, now)?;
         Ok(Reply::json(200, cards(&merchant, presented.slot, now)))
     }
+
+    async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let body = body::read::<Nothing>(request)?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
+        step.showing(nothing)
+            .one_write(
+                Which::Latest,
+                async |_| Ok(Act::Unbind(id.clone())),
+                nothing_to_seal,
+            )
+            .await
+    }
 }
 
 fn cards(merchant: &Merchant, slot: u8, now: Timestamp) -> Value {
     let head = &merchant.head;
-    let active = head
-        .active
-        .as_ref()
-        .map(|active| view::card(&active.card, CardStatus::Active));
+    let show = |card: &Card| view::card(merchant, card, now);
+    let active = head.active.as_ref().map(|active| show(&active.card));
+    let standby = head.standby.iter().map(|standby| show(&standby.bound.card));
     let open = merchant
         .open_rebind(now)
         .map(|open| view::rebind(merchant, open, POLICY, now));
-    let hold = head.last_activation.as_ref().filter(|last| now < last.times.effective_at).map(|last| {
+    let hold = head.hold(now).map(|last| {
         json!({
             "rebind_id": last.rebind_id.as_str(),
-            "paying_card": last.old_card.as_ref().map(|old| view::card(old, merchant.card_status(old, now, POLICY))),
+            "paying_card": head.paying_card(now).map(show),
             "effective_at": view::time(last.times.effective_at),
         })
     });
     let blocked_by = blocked_by(merchant, slot, POLICY, now);
     let mut reply = json!({
         "active": active,
-        "standby": [],
+        "standby": standby.collect::<Vec<_>>(),
         "open_rebind": open,
         "hold": hold,
         "can_rebind": blocked_by.is_none(),

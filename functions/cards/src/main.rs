@@ -4,7 +4,7 @@ use cards::Cards;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::adapters::aws::{Aws, env};
 use shared::adapters::logging;
-
+use shared::crypto::HashPurpose;
 use shared::edge::event::HttpEvent;
 use shared::edge::serve::{Stage, respond};
 
@@ -13,7 +13,9 @@ async fn main() -> Result<(), Error> {
     logging::init();
     let stage = &Stage::new(env("STAGE")?);
     let aws = Aws::connect().await;
-    let handler = &Cards::new(aws.store()?);
+    let keys = aws.keys()?;
+    keys.warm(&[HashPurpose::Idempotency]).await?;
+    let handler = &Cards::new(aws.store()?, keys);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

@@ -10,20 +10,24 @@ use shared::domain::card::UNKNOWN_BANK;
 use shared::domain::event_kind::EventKind;
 use shared::domain::format::bins;
 use shared::domain::history::Event;
-use shared::domain::ids::MerchantId;
+use shared::domain::ids::{MerchantId, RebindId};
 use shared::domain::lang::Lang;
+use shared::domain::policy::Policy;
+use shared::domain::rebind::Sealed;
+use shared::domain::secret::Secret;
 use shared::domain::sms::{CardLabel, Sms, render};
 use shared::domain::time::Timestamp;
 use shared::domain::transition::{Notice, Recipient};
-use shared::ports::{KeyService, PortError, SendSms};
+use shared::ports::{KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms};
 use shared::store::Store;
 use shared::store::history::notice_of_keys;
 
 /// Tells people.
-pub struct ConfirmationNotice<K, M> {
+pub struct ConfirmationNotice<K, M, P> {
     store: Store,
     keys: Keys<K>,
     sms: M,
+    push: P,
 }
 
 /// A batch of stream records, as far as it is used; other shapes read as empty.
@@ -48,10 +52,15 @@ pub struct Failure {
     sequence_number: String,
 }
 
-impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
-    /// With this function's store, keys and SMS.
-    pub const fn new(store: Store, keys: Keys<K>, sms: M) -> Self {
-        Self { store, keys, sms }
+impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
+    /// With this function's store, keys, SMS and push.
+    pub const fn new(store: Store, keys: Keys<K>, sms: M, push: P) -> Self {
+        Self {
+            store,
+            keys,
+            sms,
+            push,
+        }
     }
 
     /// Handles a batch in order and stops at the first record that fails: all after it come again with it.
@@ -103,11 +112,11 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
         else {
             return Ok(());
         };
-        match self.publish(&event, claimant).await {
+        match self.publish(&event, claimant, wall).await {
             Ok(sent) => {
                 tracing::info!(
                     event.kind = event.kind.as_str(),
-                    notice.sms = sent,
+                    notice.sent = sent,
                     "notice"
                 );
                 Ok(())
@@ -120,11 +129,20 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
     }
 
     /// Tells everybody, also when one of them cannot be told; who was told is not told again.
-    async fn publish(&self, event: &Event, claimant: &str) -> Result<usize, PortError> {
+    async fn publish(
+        &self,
+        event: &Event,
+        claimant: &str,
+        wall: Timestamp,
+    ) -> Result<usize, PortError> {
         let mut failed = None;
         for (index, Notice { to, phone }) in event.notices.iter().enumerate() {
             let text = self.text(event, *to).await?;
-            if let Err(error) = self.sms.send(phone, &text).await {
+            let told = match to {
+                Recipient::Push => self.push_all(event, phone, &text, claimant, wall).await,
+                Recipient::OnFile | Recipient::Reserved => self.sms.send(phone, &text).await,
+            };
+            if let Err(error) = told {
                 failed = failed.or(Some(error));
                 continue;
             }
@@ -134,6 +152,77 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
                 .await?;
         }
         failed.map_or(Ok(event.notices.len()), Err)
+    }
+
+    /// Every device that is registered, and those that were until lately: who takes over an account would begin by
+    /// silencing it. Each is noted once it was told; one that cannot be told for good keeps nobody else from it.
+    async fn push_all(
+        &self,
+        event: &Event,
+        told: &str,
+        text: &str,
+        claimant: &str,
+        wall: Timestamp,
+    ) -> Result<(), PortError> {
+        let merchant = &event.merchant_id;
+        let mut told: Vec<String> = told.split_whitespace().map(str::to_owned).collect();
+        // Either clock: the event's may be a sandbox's, the wall's goes on while a notice waits.
+        let now = event.at.min(wall);
+        let told_s = Policy::CURRENT.push_after_removal_s;
+        let mut targets = self.store.push_targets(merchant).await?;
+        targets.retain(|target| {
+            let removed_at = target.removed_at;
+            removed_at.is_none_or(|at| at.age_s_at(now) < told_s) && !told.contains(&target.tag)
+        });
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let history_key = self.store.history_key(merchant).await?.ok_or_else(|| {
+            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
+        })?;
+        let mut failed = None;
+        for target in targets {
+            match self.push_one(merchant, &history_key, &target, text).await {
+                Ok(()) => {
+                    told.push(target.tag);
+                    let tags = told.join(" ");
+                    self.store
+                        .mark_pushed(merchant, event.seq, &tags, claimant)
+                        .await?;
+                }
+                Err(error @ PortError::Permanent(..)) => {
+                    tracing::error!(push.cause = error.to_string(), "a push is refused for good");
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn push_one(
+        &self,
+        merchant: &MerchantId,
+        history_key: &Sealed,
+        target: &KeptPushTarget,
+        text: &str,
+    ) -> Result<(), PortError> {
+        let sealed = &target.sealed_token;
+        let token = self
+            .keys
+            .open_personal(merchant.as_str(), history_key, sealed)
+            .await?;
+        let pushed = self.push.push(target.platform, &token, text).await?;
+        tracing::info!(push.result = ?pushed, "push");
+        Ok(())
+    }
+
+    async fn freeze_code(&self, event: &Event) -> Result<Secret<String>, PortError> {
+        let id = event.data.get("rebind_id").and_then(Value::as_str);
+        let id = id
+            .and_then(RebindId::parse)
+            .ok_or_else(|| PortError::Permanent("the event", "rebind_id is missing".to_owned()))?;
+        let merchant = event.merchant_id.as_str();
+        self.keys.freeze_code(merchant, id.number()).await
     }
 
     async fn text(&self, event: &Event, to: Recipient) -> Result<String, PortError> {
@@ -156,11 +245,7 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
         let freeze_code;
         let sms = match (event.kind, to) {
             (EventKind::Activated, Recipient::OnFile) => {
-                let rebind = fact("rebind_id").ok_or_else(|| unfit("rebind_id"))?;
-                freeze_code = self
-                    .keys
-                    .freeze_code(event.merchant_id.as_str(), rebind)
-                    .await?;
+                freeze_code = self.freeze_code(event).await?;
                 Sms::Activated {
                     card: card()?,
                     effective_at: time("effective_at")?,
@@ -171,7 +256,30 @@ impl<K: KeyService, M: SendSms> ConfirmationNotice<K, M> {
                 card: card()?,
                 effective_at: time("effective_at")?,
             },
-            (EventKind::Rejected, _) => Sms::Rejected { card: card()? },
+            (EventKind::Activated, Recipient::Push) => Sms::PushActivated {
+                card: card()?,
+                effective_at: time("effective_at")?,
+            },
+            (EventKind::StandbyReady, Recipient::OnFile) => {
+                freeze_code = self.freeze_code(event).await?;
+                Sms::StandbyReady {
+                    card: card()?,
+                    usable_at: time("usable_at")?,
+                    freeze_code: &freeze_code,
+                }
+            }
+            (EventKind::StandbyReady, Recipient::Reserved) => {
+                Sms::StandbyReadyReserved { card: card()? }
+            }
+            (EventKind::StandbyReady, Recipient::Push) => Sms::PushStandbyReady {
+                card: card()?,
+                usable_at: time("usable_at")?,
+            },
+            // A rebind that ended, or a switch to a standby card that is locked: after wrong codes both.
+            (EventKind::Rejected | EventKind::CodeWrong, _) => Sms::Rejected { card: card()? },
+            (EventKind::Frozen, _) => Sms::Frozen,
+            (EventKind::Reverted, _) => Sms::Reverted { card: card()? },
+            (EventKind::SettlementChanged, _) => Sms::SettlementChanged { at: event.at },
             (EventKind::CooldownEnded, _) => Sms::CooldownEnded,
             (kind, _) => {
                 return Err(PortError::Permanent(

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Freeze]).await?;
-    let notice = &ConfirmationNotice::new(aws.store()?, keys, aws.sms());
+    let notice = &ConfirmationNotice::new(aws.store()?, keys, aws.sms(), aws.push());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let handled = notice.handle(event.payload, wall_clock);
         Ok::<_, Error>(Box::pin(handled).await)

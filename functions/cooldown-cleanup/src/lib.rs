@@ -5,21 +5,27 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::domain::decide::{Act, Command, decide};
+use shared::domain::decide::{Act, BankAnswer, BankReply, Command, decide};
+use shared::domain::ids::MerchantId;
+use shared::domain::merchant::Merchant;
 use shared::domain::policy::{MINUTE_S, Policy};
-use shared::domain::rebind::Stage;
+use shared::domain::rebind::{CardCheck, Serial, Stage, TestTransfer};
 use shared::domain::time::Timestamp;
+use shared::domain::transfer::TransferAnswer;
 use shared::ports::{
-    Commit, CommitTransition, Committed, LoadMerchant, PortError, Remember, Wanted,
+    Alone, LoadMerchant, PortError, ReadPayouts, RecallCheck, RecallTransfer, Recalled, Wanted,
+    commit_alone,
 };
 use shared::store::Store;
 use shared::store::due::{Due, What, buckets};
 use shared::store::history::Rearmed;
+use shared::store::payout::place;
 use std::time::{Duration, Instant};
 
 /// Writes down what is due.
-pub struct CooldownCleanup {
+pub struct CooldownCleanup<B> {
     store: Store,
+    bank: B,
     sandbox: bool,
 }
 
@@ -40,6 +46,12 @@ pub struct Summary {
     pub completed: u32,
     /// Cooldowns whose end is announced.
     pub cooldowns_ended: u32,
+    /// Cards that were taken off the record.
+    pub cards_removed: u32,
+    /// Held payouts that got their card.
+    pub payouts_assigned: u32,
+    /// Answers of the bank that were unknown, or can still change, and were heard.
+    pub bank_answers: u32,
     /// Notices that were never sent, armed again.
     pub notices_rearmed: u32,
     /// Notices that could not be sent for a day.
@@ -59,11 +71,19 @@ const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
 /// What one entry may take at most, and so when to stop before the deadline.
 const RESERVE: Duration = Duration::from_secs(10);
 
-impl CooldownCleanup {
-    /// With this function's store. In the sandbox the event's clock is taken as it is.
-    #[must_use]
-    pub const fn new(store: Store, sandbox: bool) -> Self {
-        Self { store, sandbox }
+/// What the clean-up asks of a bank: what became of a serial, and never anything new.
+pub trait Bank: RecallCheck + RecallTransfer {}
+
+impl<B: RecallCheck + RecallTransfer> Bank for B {}
+
+impl<B: Bank> CooldownCleanup<B> {
+    /// With this function's store and bank. In the sandbox the event's clock is taken as it is.
+    pub const fn new(store: Store, bank: B, sandbox: bool) -> Self {
+        Self {
+            store,
+            bank,
+            sandbox,
+        }
     }
 
     /// One run.
@@ -78,15 +98,20 @@ impl CooldownCleanup {
         deadline: Instant,
     ) -> Result<Summary, PortError> {
         let now = self.now(event, wall)?;
-        let mut summary = Summary::default();
+        let mut run = Run {
+            summary: Summary::default(),
+            wall,
+            now,
+            deadline,
+            silences: 0,
+        };
         let mut unreadable = None;
         for bucket in buckets(now) {
             let mut page = None;
             // On from page to page, never back: an entry that fails stays due and is met again by the next run.
             loop {
-                if Instant::now() + RESERVE >= deadline {
-                    summary.stopped_early = true;
-                    return Ok(summary);
+                if run.is_late() {
+                    return Ok(run.summary);
                 }
                 let next = match self.store.due_in(&bucket, now, page.as_ref()).await {
                     Ok(next) => next,
@@ -102,11 +127,10 @@ impl CooldownCleanup {
                     }
                 };
                 for due in &next.due {
-                    if Instant::now() + RESERVE >= deadline {
-                        summary.stopped_early = true;
-                        return Ok(summary);
+                    if run.is_late() {
+                        return Ok(run.summary);
                     }
-                    self.handle(due, &mut summary, wall, now).await;
+                    self.handle(due, &mut run).await;
                 }
                 if next.is_last() {
                     break;
@@ -114,7 +138,7 @@ impl CooldownCleanup {
                 page = Some(next);
             }
         }
-        unreadable.map_or(Ok(summary), Err)
+        unreadable.map_or(Ok(run.summary), Err)
     }
 
     fn now(&self, event: &ScheduleEvent, wall: Timestamp) -> Result<Timestamp, PortError> {
@@ -131,34 +155,17 @@ impl CooldownCleanup {
         }
     }
 
-    async fn handle(&self, due: &Due, summary: &mut Summary, wall: Timestamp, now: Timestamp) {
+    async fn handle(&self, due: &Due, run: &mut Run) {
         let done = match due.what {
-            What::Rebind(number) => self.commit(due, Some(number), now).await,
-            What::Cooldown => self.commit(due, None, now).await,
-            What::Notice(seq) => {
-                let rearmed = self
-                    .store
-                    .rearm_notice(&due.merchant_id, seq, wall, now)
-                    .await;
-                rearmed.map(|rearmed| match rearmed {
-                    Rearmed::Armed => Some(Done::NoticeRearmed),
-                    Rearmed::NotNeeded => None,
-                    Rearmed::GivenUp => Some(Done::NoticeGivenUp),
-                })
-            }
+            What::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
+            What::Head => self.head(&due.merchant_id, run).await,
+            What::Notice(seq) => self.notice(&due.merchant_id, seq, run).await,
         };
         match done {
-            Ok(Some(Done::Expired)) => summary.expired += 1,
-            Ok(Some(Done::Completed)) => summary.completed += 1,
-            Ok(Some(Done::CooldownEnded)) => summary.cooldowns_ended += 1,
-            Ok(Some(Done::NoticeRearmed)) => summary.notices_rearmed += 1,
-            Ok(Some(Done::NoticeGivenUp)) => {
-                summary.notices_given_up += 1;
-                tracing::error!(merchant.id = due.merchant_id.as_str(), due.what = ?due.what, "a notice is given up");
-            }
-            Ok(None) | Err(PortError::Conflict) => summary.skipped += 1,
+            Ok(()) => {}
+            Err(PortError::Conflict) => run.summary.skipped += 1,
             Err(error) => {
-                summary.failed += 1;
+                run.summary.failed += 1;
                 tracing::error!(
                     merchant.id = due.merchant_id.as_str(), due.what = ?due.what, due.cause = error.to_string(),
                     "an entry stays due"
@@ -167,49 +174,259 @@ impl CooldownCleanup {
         }
     }
 
-    /// Loads, decides, writes: the way of every step, without a caller.
-    async fn commit(
+    async fn notice(
         &self,
-        due: &Due,
-        number: Option<u32>,
+        merchant: &MerchantId,
+        seq: u64,
+        run: &mut Run,
+    ) -> Result<(), PortError> {
+        let rearmed = self
+            .store
+            .rearm_notice(merchant, seq, run.wall, run.now)
+            .await?;
+        match rearmed {
+            Rearmed::Armed => run.summary.notices_rearmed += 1,
+            Rearmed::NotNeeded => run.summary.skipped += 1,
+            Rearmed::GivenUp => {
+                run.summary.notices_given_up += 1;
+                tracing::error!(
+                    merchant.id = merchant.as_str(),
+                    event.seq = seq,
+                    "a notice is given up"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What is due of one rebind: its time is over, its hold is, or the bank is to be asked about it.
+    async fn rebind(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+        run: &mut Run,
+    ) -> Result<(), PortError> {
+        let mut state = match self.store.load(merchant, Wanted::Number(number)).await? {
+            Some(state) if state.rebind.is_some() => state,
+            _ => return Ok(()),
+        };
+        let ended_by_time = state
+            .rebind
+            .as_ref()
+            .is_some_and(|rebind| rebind.is_overdue(run.now));
+        if !ended_by_time && let Some(act) = self.heard(&state, run).await {
+            let news = act.is_news();
+            let after = self.write(&state, act.act(), run.now).await?;
+            if news {
+                count(
+                    after.is_some(),
+                    &mut run.summary.bank_answers,
+                    &mut run.summary.skipped,
+                );
+            }
+            state = after.unwrap_or(state);
+        }
+        let Some(rebind) = &state.rebind else {
+            return Ok(());
+        };
+        let summary = &mut run.summary;
+        match &rebind.stage {
+            Stage::Activated(in_use) if in_use.times.is_over(run.now) => {
+                let done = self.write(&state, Act::Complete, run.now).await?.is_some();
+                count(done, &mut summary.completed, &mut summary.skipped);
+            }
+            _ if rebind.is_overdue(run.now) => {
+                let done = self.write(&state, Act::Expire, run.now).await?.is_some();
+                count(done, &mut summary.expired, &mut summary.skipped);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Asks the bank about the one serial of the rebind whose answer is not known, or can still change. `None`: there is
+    /// none, or the bank has been silent too often in this run.
+    async fn heard(&self, state: &Merchant, run: &mut Run) -> Option<Heard> {
+        let rebind = state.rebind.as_ref()?;
+        if run.silences >= Policy::CURRENT.bank_silence_max {
+            return None;
+        }
+        let heard = match &rebind.stage {
+            Stage::CardPending {
+                check: CardCheck::Asking { number, .. },
+                ..
+            } => {
+                let serial = rebind.serial(Serial::Check(*number));
+                Heard::Check(*number, self.bank.recall_check(&serial).await)
+            }
+            Stage::CardPending {
+                check: CardCheck::Deposit { number, .. },
+                ..
+            } => {
+                let serial = rebind.serial(Serial::Deposit(*number));
+                Heard::Deposit(self.bank.recall_transfer(&serial).await)
+            }
+            Stage::Activated(in_use) | Stage::Completed(in_use) => match in_use.test {
+                TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
+                    let serial = rebind.serial(Serial::Test);
+                    Heard::Test(self.bank.recall_transfer(&serial).await)
+                }
+                TestTransfer::NotSent | TestTransfer::CameBack => return None,
+            },
+            _ => return None,
+        };
+        if heard.is_silence() {
+            run.silences += 1;
+        }
+        Some(heard)
+    }
+
+    /// What is due of a merchant: the end of a cooldown to tell, cards to take off the record, held payouts to assign.
+    async fn head(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
+        let Some(state) = self.store.load(merchant, Wanted::Latest).await? else {
+            return Ok(());
+        };
+        if self
+            .write(&state, Act::EndCooldown, run.now)
+            .await?
+            .is_some()
+        {
+            run.summary.cooldowns_ended += 1;
+        }
+        for replaced in &state.head.replaced {
+            if run.is_late() {
+                return Ok(());
+            }
+            let card_id = &replaced.bound.card.card_id;
+            // With the rebind that the card came with, which has its number.
+            let Some(state) = self.store.load(merchant, Wanted::Card(card_id)).await? else {
+                continue;
+            };
+            let act = Act::RemoveCard(card_id.clone());
+            let removed = self.write(&state, act, run.now).await?;
+            run.summary.cards_removed += u32::from(removed.is_some());
+        }
+        if state.head.held_payouts > 0 {
+            self.assign(merchant, run).await?;
+        }
+        Ok(())
+    }
+
+    /// Each held payout gets its card in a write of its own; one that fails is met again by the next run.
+    async fn assign(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
+        let mut before = None;
+        loop {
+            let page = self
+                .store
+                .unsent_payouts(merchant, before.as_deref(), PAYOUTS)
+                .await?;
+            for payout in page.iter().filter(|payout| payout.card.is_none()) {
+                if run.is_late() {
+                    return Ok(());
+                }
+                let Some(state) = self.store.load(merchant, Wanted::Latest).await? else {
+                    return Ok(());
+                };
+                let act = Act::AssignPayout(payout.clone());
+                if self.write(&state, act, run.now).await?.is_none() {
+                    // Not yet, or not while the account is frozen: true of all of them.
+                    return Ok(());
+                }
+                run.summary.payouts_assigned += 1;
+            }
+            match page.last() {
+                Some(last) if page.len() == usize::from(PAYOUTS) => before = Some(place(last)),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Decides and writes: the way of every step, without a caller. `None`: done already, or not due yet by a clock that
+    /// went back.
+    async fn write(
+        &self,
+        before: &Merchant,
+        act: Act,
         now: Timestamp,
-    ) -> Result<Option<Done>, PortError> {
-        let wanted = number.map_or(Wanted::Latest, Wanted::Number);
-        let Some(before) = self.store.load(&due.merchant_id, wanted).await? else {
-            return Ok(None);
-        };
-        let (act, done) = match (number, before.rebind.as_ref().map(|rebind| &rebind.stage)) {
-            (None, _) => (Act::EndCooldown, Done::CooldownEnded),
-            (Some(_), Some(Stage::Activated(_))) => (Act::Complete, Done::Completed),
-            (Some(_), Some(_)) => (Act::Expire, Done::Expired),
-            (Some(_), None) => return Ok(None),
-        };
+    ) -> Result<Option<Merchant>, PortError> {
         let policy = &Policy::CURRENT;
-        // Refused means done already, or not due yet by a clock that went back.
-        let Ok(mut transition) = decide(&before, &Command { by: None, act }, policy, now) else {
+        let Ok(transition) = decide(before, &Command { by: None, act }, policy, now) else {
             return Ok(None);
         };
-        let event = transition.chained(&before, None, policy);
-        let commit = Commit {
-            before: &before,
-            transition: &transition,
-            event: event.as_ref(),
-            phone_key: None,
-            session: None,
-            remember: Remember::Nothing,
-            now,
-        };
-        match self.store.commit(commit).await? {
-            Committed::Written => Ok(Some(done)),
-            _ => Err(PortError::Conflict),
+        if transition.head.is_none() {
+            return Ok(None);
+        }
+        match commit_alone(&self.store, before, transition, policy, now).await? {
+            Alone::Written(after) => Ok(Some(*after)),
+            Alone::PayoutKnown(_) => Err(PortError::Conflict),
         }
     }
 }
 
-enum Done {
-    Expired,
-    Completed,
-    CooldownEnded,
-    NoticeRearmed,
-    NoticeGivenUp,
+/// One run.
+struct Run {
+    summary: Summary,
+    wall: Timestamp,
+    now: Timestamp,
+    deadline: Instant,
+    /// Questions that the bank did not answer. After some, it is asked nothing more: it is down, and what else is due is
+    /// not to wait for it.
+    silences: u32,
+}
+
+impl Run {
+    /// Whether it has to stop; what is left is the next run's.
+    fn is_late(&mut self) -> bool {
+        let late = Instant::now() + RESERVE >= self.deadline;
+        self.summary.stopped_early |= late;
+        late
+    }
+}
+
+/// What came of asking the bank about a serial.
+enum Heard {
+    Check(u16, Recalled<BankAnswer>),
+    Deposit(Recalled<TransferAnswer>),
+    Test(Recalled<TransferAnswer>),
+}
+
+impl Heard {
+    const fn is_silence(&self) -> bool {
+        match self {
+            Self::Check(_, recalled) => matches!(recalled, Recalled::Unknown),
+            Self::Deposit(recalled) | Self::Test(recalled) => matches!(recalled, Recalled::Unknown),
+        }
+    }
+
+    /// Whether the bank said something that decides.
+    const fn is_news(&self) -> bool {
+        match self {
+            Self::Check(_, Recalled::Answer(answer)) => answer.decides(),
+            Self::Check(..) => false,
+            Self::Deposit(recalled) | Self::Test(recalled) => matches!(
+                recalled,
+                Recalled::Answer(TransferAnswer::Succeeded | TransferAnswer::Returned)
+            ),
+        }
+    }
+
+    /// What is decided about. A serial that the bank has never seen is sent again by the merchant's own request only, which
+    /// knows the card; a match's code is asked for by the merchant too, for nobody waits for one here.
+    fn act(self) -> Act {
+        match self {
+            Self::Check(number, recalled) => {
+                let answer = recalled.answer();
+                Act::SettleCardCheck(BankReply { number, answer }, None)
+            }
+            Self::Deposit(recalled) => Act::SettleDeposit(recalled.answer()),
+            Self::Test(recalled) => Act::SettleTestTransfer(recalled.answer()),
+        }
+    }
+}
+
+/// Unsent payouts read at once.
+const PAYOUTS: u8 = 50;
+
+const fn count(done: bool, counted: &mut u32, skipped: &mut u32) {
+    *if done { counted } else { skipped } += 1;
 }

@@ -1,7 +1,7 @@
 //! The `cooldown-cleanup` function: wiring. What it does is in [`cooldown_cleanup`].
 
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use shared::adapters::aws::{Aws, env};
 use shared::adapters::logging;
 use shared::edge::serve::{Stage, wall_clock};
@@ -11,17 +11,21 @@ use std::time::Instant;
 async fn main() -> Result<(), Error> {
     logging::init();
     let stage = Stage::new(env("STAGE")?);
-    let cleanup = &CooldownCleanup::new(Aws::connect().await.store()?, stage.is_sandbox());
+    let aws = Aws::connect().await;
+    let cleanup = &CooldownCleanup::new(aws.store()?, aws.bank().await?, stage.is_sandbox());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
         let left = event
             .context
             .deadline()
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
-        let summary =
-            Box::pin(cleanup.run(&event.payload, wall_clock(), Instant::now() + left)).await?;
+        let run = cleanup.run(&event.payload, wall_clock(), Instant::now() + left);
+        let summary = Box::pin(run).await.map_err(|error| Diagnostic {
+            error_type: "CleanupFailed".to_owned(),
+            error_message: error.to_string(),
+        })?;
         tracing::info!(summary = ?summary, "clean-up");
-        Ok::<_, Error>(summary)
+        Ok::<_, Diagnostic>(summary)
     }))
     .await
 }

@@ -1,10 +1,11 @@
 //! `POST /v1/sessions` and `DELETE /v1/sessions/current`.
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::crypto::{self, HashPurpose, Keys, password};
 use shared::domain::code::Code;
 use shared::domain::login::{LoginRead, OpenedSession};
+use shared::domain::notices::{Notice, notices};
 use shared::domain::policy::Policy;
 use shared::domain::rejection::{FieldError, Rejection};
 use shared::domain::secret::Secret;
@@ -164,7 +165,10 @@ impl<K: KeyService> Login<K> {
                                 "legal_name_masked": account.legal_name_masked,
                                 "entity_type": account.entity_type,
                             },
-                            "notices": [],
+                            "notices": notices(&account.id_expires_on, now)
+                                .iter()
+                                .map(notice)
+                                .collect::<Vec<_>>(),
                         }),
                     ));
                 }
@@ -245,10 +249,49 @@ fn all_given(
     })
 }
 
+fn notice(notice: &Notice) -> Value {
+    let mut shown = json!({
+        "code": notice.code.as_str(),
+        "detail_zh": notice.detail_zh,
+        "detail_en": notice.detail_en,
+    });
+    if let Some(days_left) = notice.days_left {
+        shown["days_left"] = days_left.into();
+    }
+    if let Some(until) = notice.until {
+        shown["until"] = view::time(until);
+    }
+    shown
+}
+
 fn bad_credentials() -> Stop {
     let refusal = Rejection {
         counts_toward_limit: Some(true),
         ..Rejection::new(Code::AuthBadCredentials)
     };
     refusal.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shared::domain::format::DocumentExpiry;
+
+    fn shown(now: &str) -> Vec<Value> {
+        let expiry = DocumentExpiry::parse("2026-11-22").unwrap();
+        let now = Timestamp::parse_rfc3339(now).unwrap();
+        notices(&expiry, now).iter().map(notice).collect()
+    }
+
+    #[test]
+    fn a_notice_says_what_it_has_and_no_more() {
+        let expiring = &shown("2026-10-28T10:00:00+08:00")[0];
+        assert_eq!(expiring["code"], "ID_EXPIRING");
+        assert_eq!(expiring["days_left"], 25);
+        assert_eq!(expiring["until"], "2026-11-22T23:59:59+08:00");
+        let expired = &shown("2026-11-23T00:00:00+08:00")[0];
+        assert_eq!(expired["code"], "ID_EXPIRED");
+        assert!(expired["detail_zh"].is_string() && expired["detail_en"].is_string());
+        assert_eq!(expired.as_object().unwrap().len(), 3);
+    }
 }

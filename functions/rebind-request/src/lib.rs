@@ -10,6 +10,8 @@ use shared::domain::format::card_number::CardNumber;
 use shared::domain::format::phone::Phone;
 use shared::domain::format::{bins, name};
 use shared::domain::ids::RebindId;
+use shared::domain::merchant::Merchant;
+use shared::domain::policy::Policy;
 use shared::domain::rebind::{Purpose, Reason};
 use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
@@ -19,7 +21,7 @@ use shared::edge::body::{self, Nothing};
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Step, nothing_to_seal};
+use shared::edge::step::{KeyRule, Step, Which, nothing_to_seal};
 use shared::edge::view;
 use shared::ports::{DataKey, KeyService, ListRebinds};
 use shared::store::Store;
@@ -84,7 +86,8 @@ impl<K: KeyService> RebindRequest<K> {
             now,
             KeyRule::Required(&body.canonical),
         )
-        .await?;
+        .await?
+        .showing(created);
         let NewRebind {
             card_number,
             holder_name,
@@ -92,11 +95,6 @@ impl<K: KeyService> RebindRequest<K> {
             reason,
             activate,
         } = body.fields;
-        if activate == Some(false) {
-            return Err(Rejection::new(Code::RequestMalformed)
-                .field("activate")
-                .into());
-        }
         let number = CardNumber::parse(card_number.as_ref().map_or("", |number| number.expose()));
         let create = Create {
             card: match &number {
@@ -107,14 +105,16 @@ impl<K: KeyService> RebindRequest<K> {
             reserved_phone: Phone::parse(&reserved_phone.unwrap_or_default())
                 .map(|phone| phone.e164().to_owned()),
             reason: reason.as_deref().and_then(Reason::parse),
-            purpose: Purpose::Activate,
+            purpose: match activate {
+                Some(false) => Purpose::Standby,
+                Some(true) | None => Purpose::Activate,
+            },
             rebind_random: crypto::random()?,
             card_random: crypto::random()?,
         };
         let written = step
             .one_write(
-                None,
-                201,
+                Which::Latest,
                 async |_| Ok(Act::Create(Box::new(create.clone()))),
                 async |loaded, transition| {
                     // Only a rebind that is allowed costs a call to the key service.
@@ -150,7 +150,7 @@ impl<K: KeyService> RebindRequest<K> {
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         let before = cursor(request)?;
         let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
-        let loaded = step.load(None).await?;
+        let loaded = step.load(Which::Latest).await?;
         let merchant = &loaded.merchant;
         // One more than a page tells whether there is another.
         let mut rebinds = self
@@ -176,7 +176,7 @@ impl<K: KeyService> RebindRequest<K> {
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
         let key = KeyRule::Ignored;
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let loaded = step.load_shown(&id).await?;
+        let loaded = step.load(Which::Shown(&id)).await?;
         let shown = loaded.merchant.rebind.as_ref();
         let shown = shown.map(|rebind| view::rebind(&loaded.merchant, rebind, step.policy, now));
         shown.map_or_else(not_found, |shown| Ok(Reply::json(200, shown)))
@@ -187,10 +187,17 @@ impl<K: KeyService> RebindRequest<K> {
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let written = step
-            .one_write(Some(&id), 200, async |_| Ok(Act::Cancel), nothing_to_seal)
+            .one_write(Which::Step(&id), async |_| Ok(Act::Cancel), nothing_to_seal)
             .await?;
         Ok(written)
     }
+}
+
+/// 201 and the rebind.
+fn created(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
+    let rebind = after.rebind.as_ref();
+    let shown = rebind.map(|rebind| view::rebind(after, rebind, policy, now));
+    Reply::json(201, shown.unwrap_or_default())
 }
 
 /// A cursor is the number of the last rebind shown, in hex.

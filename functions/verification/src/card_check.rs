@@ -1,20 +1,34 @@
 //! `POST /v1/rebinds/{id}/card-check`: intent written, bank asked, answer written.
 
-use super::Verification;
+use super::{Bank, Verification};
 use shared::domain::decide::{Act, BankAnswer, BankReply};
 use shared::domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use shared::domain::ids::RebindId;
 use shared::domain::merchant::Merchant;
-use shared::domain::rebind::{CardCheck, CodePurpose, Stage};
+use shared::domain::rebind::{CardCheck, CodePurpose, Serial, Stage};
+use shared::domain::secret::Secret;
 use shared::domain::time::Timestamp;
+use shared::domain::transfer::TransferAnswer;
 use shared::domain::transition::Outcome;
 use shared::edge::body::{self, Nothing};
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, code_limit};
-use shared::ports::{CardQuestion, CheckCard, DataKey, KeyService, PortError, SendSms};
+use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which, code_limit};
+use shared::ports::{CardQuestion, DataKey, KeyService, PortError, Recalled, SendSms, Transfer};
 use shared::store::Store;
+
+/// What was heard of a deposit.
+pub(crate) enum Heard {
+    /// Nothing new.
+    Nothing,
+    /// It has arrived, which is written now.
+    Arrived,
+    /// It came back: the rebind is over, and the request answered.
+    Returned(Reply),
+}
+
+/// What a deposit's descriptor begins with; its code ends it.
+const DEPOSIT_TEXT: &str = "结算卡验证码";
 
 /// A question to the bank, and the number of its serial.
 #[derive(Clone)]
@@ -23,7 +37,7 @@ struct Question {
     asked: CardQuestion,
 }
 
-impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
+impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     pub(crate) async fn card_check(
         &self,
         request: &Request,
@@ -32,12 +46,16 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        match self.intend(&step, &id).await? {
+        let which = Which::Step(&id);
+        match self.intend(&step, which).await? {
             Ok((loaded, question)) => {
-                let answer = self.bank.check(&question.asked).await;
+                let mut answer = self.bank.check(&question.asked).await;
                 tracing::info!(bank.answer = answer.map(BankAnswer::as_str), "card check");
+                if let Some(BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported) = answer {
+                    answer = self.deposit(&loaded.merchant, &question).await?;
+                }
                 let number = question.number;
-                self.settle(&step, &id, loaded, &BankReply { number, answer })
+                self.settle(&step, which, loaded, &BankReply { number, answer })
                     .await
             }
             Err(reply) => Ok(reply),
@@ -50,13 +68,13 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     async fn intend(
         &self,
         step: &Step<'_, Store, K>,
-        id: &RebindId,
+        which: Which<'_>,
     ) -> Result<Result<(Loaded, Question), Reply>, Stop> {
         let mut rounds = Rounds::new();
         let mut claim = Keep::Claim("");
         let mut bound_elsewhere = false;
         loop {
-            let mut loaded = step.load(Some(id)).await?;
+            let mut loaded = step.load(which).await?;
             let code = self.fresh_code(&loaded, CodePurpose::Card).await?;
             let act = Act::StartCardCheck {
                 bound_elsewhere,
@@ -80,17 +98,14 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
             }
             let send = transition.code_send.clone();
             let keep = if asks { claim } else { Keep::Reply };
-            match step
-                .write(&loaded.merchant, transition, None, 200, keep)
-                .await
-            {
+            match step.write(&loaded.merchant, transition, None, keep).await {
                 Ok(Outcomes::Written(after, reply)) => {
                     if let Some(question) = question {
                         loaded.merchant = *after;
                         return Ok(Ok((loaded, question)));
                     }
                     if let Some(send) = send {
-                        self.deliver(step, &after, &send, &code).await?;
+                        self.deliver(step, which, &after, &send, &code).await?;
                     }
                     return Ok(Err(reply));
                 }
@@ -105,6 +120,62 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         }
     }
 
+    /// The bank cannot check the card: ¥0.01 goes to it, with a code that only its holder can read, and with the payee's
+    /// name checked, or a stranger's card would pass. Its intent is the question's, which is written: the same question
+    /// leads to the same transfer.
+    async fn deposit(
+        &self,
+        merchant: &Merchant,
+        question: &Question,
+    ) -> Result<Option<BankAnswer>, Stop> {
+        let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
+        let serial = rebind.serial(Serial::Deposit(question.number));
+        let merchant_id = merchant.profile.merchant_id.as_str();
+        let code = self.keys.deposit_code(merchant_id, &serial).await?;
+        let transfer = Transfer {
+            serial,
+            card_number: question.asked.card_number.clone(),
+            holder_name: question.asked.holder_name.clone(),
+            descriptor: Secret::new(format!("{DEPOSIT_TEXT} {}", code.expose())),
+            check_name: true,
+        };
+        let answer = self.bank.transfer(&transfer).await;
+        tracing::info!(
+            bank.answer = answer.map(TransferAnswer::as_str),
+            "micro-deposit"
+        );
+        Ok(answer.map(|answer| match answer {
+            TransferAnswer::Succeeded => BankAnswer::Deposited { arrived: true },
+            TransferAnswer::Pending => BankAnswer::Deposited { arrived: false },
+            TransferAnswer::Returned => BankAnswer::DepositReturned,
+        }))
+    }
+
+    /// What the bank says of a deposit whose code is about to be tried.
+    pub(crate) async fn hear_of_deposit(
+        &self,
+        step: &Step<'_, Store, K>,
+        loaded: &Loaded,
+        number: u16,
+    ) -> Result<Heard, Stop> {
+        let serial = loaded.rebind()?.serial(Serial::Deposit(number));
+        let Recalled::Answer(answer) = self.bank.recall_transfer(&serial).await else {
+            return Ok(Heard::Nothing);
+        };
+        let transition = step.decide(&loaded.merchant, Act::SettleDeposit(Some(answer)))?;
+        if transition.rebind.is_none() {
+            return Ok(Heard::Nothing);
+        }
+        let returned = matches!(transition.outcome, Outcome::Refused(_));
+        let keep = if returned { Keep::Reply } else { Keep::Nothing };
+        match step.write(&loaded.merchant, transition, None, keep).await? {
+            Outcomes::Written(_, reply) if returned => Ok(Heard::Returned(reply)),
+            Outcomes::Replayed(reply) => Ok(Heard::Returned(reply)),
+            Outcomes::Written(..) => Ok(Heard::Arrived),
+            _ => Err(PortError::Conflict.into()),
+        }
+    }
+
     /// The question that a rebind holds, with what the bank has to know.
     async fn question(&self, merchant: &Merchant) -> Result<Question, Stop> {
         let profile = &merchant.profile;
@@ -116,29 +187,19 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         else {
             return Err(PortError::Conflict.into());
         };
-        let missing = |what: &str| {
-            PortError::Permanent("the record", format!("{what} is missing or damaged"))
-        };
-        let sealed_number = rebind
-            .sealed_number
-            .as_ref()
-            .ok_or_else(|| missing("the card number"))?;
         let sealed_id = profile
             .sealed_id_number
             .as_ref()
             .ok_or_else(|| missing("the ID number"))?;
         let merchant_id = profile.merchant_id.as_str();
         let identity = [("merchant_id", merchant_id)];
-        let card = [identity[0], ("card_id", rebind.new_card.card_id.as_str())];
-        let number_opened = self.keys.open(DataKey::Card, &card, sealed_number).await?;
         let id_opened = self
             .keys
             .open(DataKey::Identity, &identity, sealed_id)
             .await?;
         let asked = CardQuestion {
-            serial: rebind.serial(*number),
-            card_number: CardNumber::parse(number_opened.expose())
-                .map_err(|_| missing("the card number"))?,
+            serial: rebind.serial(Serial::Check(*number)),
+            card_number: self.card_number(merchant).await?,
             holder_name: PersonName::new(profile.holder_name()),
             id_number: ResidentId::parse(id_opened.expose())
                 .map_err(|_| missing("the ID number"))?,
@@ -151,11 +212,24 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         })
     }
 
+    /// The number of the rebind's card, opened.
+    pub(crate) async fn card_number(&self, merchant: &Merchant) -> Result<CardNumber, Stop> {
+        let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
+        let sealed = rebind.sealed_number.as_ref();
+        let sealed = sealed.ok_or_else(|| missing("the card number"))?;
+        let context = [
+            ("merchant_id", merchant.profile.merchant_id.as_str()),
+            ("card_id", rebind.new_card.card_id.as_str()),
+        ];
+        let opened = self.keys.open(DataKey::Card, &context, sealed).await?;
+        Ok(CardNumber::parse(opened.expose()).map_err(|_| missing("the card number"))?)
+    }
+
     /// Writes the answer, and sends the code that a match leads to.
     async fn settle(
         &self,
         step: &Step<'_, Store, K>,
-        id: &RebindId,
+        which: Which<'_>,
         mut loaded: Loaded,
         answer: &BankReply,
     ) -> Result<Reply, Stop> {
@@ -174,17 +248,14 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
             } else {
                 Keep::Reply
             };
-            match step
-                .write(&loaded.merchant, transition, None, 200, keep)
-                .await
-            {
+            match step.write(&loaded.merchant, transition, None, keep).await {
                 Ok(Outcomes::Written(after, reply)) => {
                     if let Some(wait_s) = limited {
                         // The bank's answer is kept; only the code has to wait.
                         return Err(code_limit(wait_s).into());
                     }
                     if let Some(send) = send {
-                        self.deliver(step, &after, &send, &code).await?;
+                        self.deliver(step, which, &after, &send, &code).await?;
                     }
                     return Ok(reply);
                 }
@@ -196,7 +267,11 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                 Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
                 Err(stop) => return Err(stop),
             }
-            loaded = step.load(Some(id)).await?;
+            loaded = step.load(which).await?;
         }
     }
+}
+
+fn missing(what: &str) -> PortError {
+    PortError::Permanent("the record", format!("{what} is missing or damaged"))
 }

@@ -1,14 +1,15 @@
 //! Sending codes, and trying them.
 
-use super::{Verification, channel_down, scope};
+use super::card_check::Heard;
+use super::{Bank, Verification, channel_down, scope};
 use serde::Deserialize;
-use shared::crypto::HashPurpose;
+use shared::crypto::{HashPurpose, same_code, typed_code};
 use shared::domain::code::Code;
-use shared::domain::decide::{Act, code_of};
-use shared::domain::ids::RebindId;
+use shared::domain::decide::{Act, code_of, deposit_of, tries_max};
 use shared::domain::lang::Lang;
 use shared::domain::merchant::Merchant;
-use shared::domain::rebind::{CodePurpose, FreshCode, Mac};
+use shared::domain::policy::Policy;
+use shared::domain::rebind::{CodePurpose, FreshCode, Mac, Purpose, Serial, Stage};
 use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
 use shared::domain::sms::{CardLabel, Sms, render};
@@ -18,8 +19,8 @@ use shared::edge::body;
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, code_limit};
-use shared::ports::{CheckCard, CommitTransition, KeyService, PortError, SendSms};
+use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which, code_limit};
+use shared::ports::{CommitTransition, KeyService, PortError, SendSms};
 use shared::store::Store;
 
 #[derive(Deserialize)]
@@ -35,25 +36,26 @@ struct Taken {
     right: bool,
 }
 
-impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
+impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     /// A step whose one write may send a code: written first, sent after. An SMS that could not be handed over is undone.
     pub(crate) async fn sending_step(
         &self,
         step: &Step<'_, Store, K>,
-        id: &RebindId,
+        which: Which<'_>,
         purpose: CodePurpose,
         act: impl Fn(FreshCode) -> Act,
     ) -> Result<Reply, Stop> {
         let mut rounds = Rounds::new();
         let mut unsure: Option<(FreshCode, CodeSend)> = None;
         loop {
-            let loaded = step.load(Some(id)).await?;
+            let loaded = step.load(which).await?;
             if let Some((code, send)) = &unsure
                 && holds(&loaded, purpose, code)
             {
                 // The write whose answer was lost was done: its code is still to be sent.
-                self.deliver(step, &loaded.merchant, send, code).await?;
-                return Ok(step.reply(&loaded.merchant, &Transition::none(), 200));
+                self.deliver(step, which, &loaded.merchant, send, code)
+                    .await?;
+                return Ok(step.reply(&loaded.merchant, &Transition::none()));
             }
             let code = self.fresh_code(&loaded, purpose).await?;
             let transition = match step.decide(&loaded.merchant, act(code.clone())) {
@@ -62,12 +64,12 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
             };
             let send = transition.code_send.clone();
             match step
-                .write(&loaded.merchant, transition, None, 200, Keep::Reply)
+                .write(&loaded.merchant, transition, None, Keep::Reply)
                 .await
             {
                 Ok(Outcomes::Written(after, reply)) => {
                     if let Some(send) = send {
-                        self.deliver(step, &after, &send, &code).await?;
+                        self.deliver(step, which, &after, &send, &code).await?;
                     }
                     return Ok(reply);
                 }
@@ -91,15 +93,20 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     pub(crate) async fn deliver(
         &self,
         step: &Step<'_, Store, K>,
+        which: Which<'_>,
         after: &Merchant,
         send: &CodeSend,
         code: &FreshCode,
     ) -> Result<(), Stop> {
         let card = CardLabel::from(&send.card);
         let digits = &code.digits;
-        let text = match send.purpose {
-            CodePurpose::Identity => Sms::OtpIdentity { card, code: digits },
-            CodePurpose::Card => Sms::OtpCard { card, code: digits },
+        let text = match (send.purpose, send.of) {
+            (CodePurpose::Identity, Purpose::Activate) => Sms::OtpIdentity { card, code: digits },
+            (CodePurpose::Identity, Purpose::Standby) => {
+                Sms::OtpIdentityStandby { card, code: digits }
+            }
+            (CodePurpose::Activate, _) => Sms::OtpActivateStandby { card, code: digits },
+            (CodePurpose::Card, _) => Sms::OtpCard { card, code: digits },
         };
         let text = render(&text, Lang::default());
         let Err(error) = self.sms.send(&send.phone, &text).await else {
@@ -111,18 +118,17 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         self.store
             .uncount_code(&phone.0, send.purpose, step.now)
             .await?;
-        let rebind_id = after.rebind.as_ref().map(|rebind| rebind.rebind_id.clone());
         let mut state = after.clone();
         let mut rounds = Rounds::new();
         loop {
             let undo = Act::CodeNotSent(send.purpose, code.mac.clone());
             let undo = step.decide(&state, undo)?;
-            match step.write(&state, undo, None, 200, Keep::Forget).await {
+            match step.write(&state, undo, None, Keep::Forget).await {
                 Ok(_) => return Err(channel_down()),
                 Err(Stop::Failed(error)) => rounds.again(error).await?,
                 Err(stop) => return Err(stop),
             }
-            state = step.load(rebind_id.as_ref()).await?.merchant;
+            state = step.load(which).await?.merchant;
         }
     }
 
@@ -140,8 +146,19 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
             .fields
             .code
             .unwrap_or_else(|| Secret::new(String::new()));
-        match self.take_try(&step, &id, purpose, &typed).await? {
-            Ok(taken) => self.settle_try(&step, &id, purpose, taken).await,
+        self.try_code(&step, Which::Step(&id), purpose, &typed)
+            .await
+    }
+
+    pub(crate) async fn try_code(
+        &self,
+        step: &Step<'_, Store, K>,
+        which: Which<'_>,
+        purpose: CodePurpose,
+        typed: &Secret<String>,
+    ) -> Result<Reply, Stop> {
+        match self.take_try(step, which, purpose, typed).await? {
+            Ok(taken) => self.settle_try(step, which, purpose, taken).await,
             Err(reply) => Ok(reply),
         }
     }
@@ -150,30 +167,55 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     async fn take_try(
         &self,
         step: &Step<'_, Store, K>,
-        id: &RebindId,
+        which: Which<'_>,
         purpose: CodePurpose,
         typed: &Secret<String>,
     ) -> Result<Result<Taken, Reply>, Stop> {
-        let well_formed =
-            typed.expose().len() == 6 && typed.expose().bytes().all(|byte| byte.is_ascii_digit());
         let mut rounds = Rounds::new();
+        let mut heard = false;
         loop {
-            let mut loaded = step.load(Some(id)).await?;
-            let sent = code_of(&loaded.rebind()?.stage, purpose);
-            if let Some((code, tries)) = sent
-                && tries.taken >= step.policy.code_tries
-                && step.was_begun(&code.mac.0).await?
+            let mut loaded = step.load(which).await?;
+            let sent = loaded.merchant.rebind.as_ref();
+            let sent = sent.and_then(|rebind| kept_of(&rebind.stage, purpose));
+            let well_formed = match &sent {
+                Some((kept, ..)) => kept.is_its_form(typed.expose()),
+                None => is_sms_code(typed.expose()),
+            };
+            if let Some((kept, taken, max)) = &sent
+                && taken >= max
+                && step.was_begun(kept.context()).await?
             {
                 // The last try was this request's own.
-                let compared = code.mac.clone();
-                return self.compare(loaded, purpose, typed, compared).await.map(Ok);
+                let kept = kept.clone();
+                return self.compare(loaded, purpose, typed, kept).await.map(Ok);
             }
-            let compared = sent.map(|(code, _)| code.mac.clone());
+            let compared = sent.map(|(kept, ..)| kept);
             let act = Act::TakeTry {
                 purpose,
                 well_formed,
             };
-            let transition = match step.decide(&loaded.merchant, act) {
+            let decided = step.decide(&loaded.merchant, act);
+            if let Some(Kept::Deposit(number)) = compared
+                && !heard
+                && decided
+                    .as_ref()
+                    .err()
+                    .is_none_or(|refusal| refusal.code == Code::UpstreamBusy)
+            {
+                // Before the try is taken, and only when it would be: is the deposit still there?
+                heard = true;
+                match self.hear_of_deposit(step, &loaded, number).await {
+                    Ok(Heard::Nothing) => {}
+                    Ok(Heard::Arrived) => continue,
+                    Ok(Heard::Returned(reply)) => return Ok(Err(reply)),
+                    Err(Stop::Failed(error @ PortError::Conflict)) => {
+                        rounds.again(error).await?;
+                        continue;
+                    }
+                    Err(stop) => return Err(stop),
+                }
+            }
+            let transition = match decided {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await.map(Err),
             };
@@ -182,17 +224,14 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
             let keep = if ends_here {
                 Keep::Reply
             } else {
-                Keep::Claim(&compared.0)
+                Keep::Claim(compared.context())
             };
-            match step
-                .write(&loaded.merchant, transition, None, 200, keep)
-                .await
-            {
+            match step.write(&loaded.merchant, transition, None, keep).await {
                 Ok(Outcomes::Written(_, reply)) if ends_here => return Ok(Err(reply)),
                 Ok(Outcomes::Written(after, _)) => loaded.merchant = *after,
                 Ok(Outcomes::Replayed(reply)) => return Ok(Err(reply)),
                 // This very request took its try before and died: it goes on without another, for the same code only.
-                Ok(Outcomes::Claimed(context)) if context == compared.0 => {}
+                Ok(Outcomes::Claimed(context)) if context == compared.context() => {}
                 Ok(Outcomes::Claimed(_)) => {
                     return Err(Rejection::new(Code::OtpExpired).not_counted().into());
                 }
@@ -215,11 +254,23 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         loaded: Loaded,
         purpose: CodePurpose,
         typed: &Secret<String>,
-        compared: Mac,
+        kept: Kept,
     ) -> Result<Taken, Stop> {
-        let scope = scope(&loaded, purpose)?;
-        let right = self.keys.code_is_right(&scope, typed.expose(), &compared);
-        let right = right.await?;
+        let (right, compared) = match kept {
+            Kept::Sms(mac) => {
+                let scope = scope(&loaded, purpose);
+                let right = self.keys.code_is_right(&scope, typed.expose(), &mac);
+                (right.await?, mac)
+            }
+            Kept::Deposit(number) => {
+                let merchant = loaded.merchant.profile.merchant_id.as_str();
+                let serial = loaded.rebind()?.serial(Serial::Deposit(number));
+                let code = self.keys.deposit_code(merchant, &serial).await?;
+                let typed = typed_code(typed.expose(), DEPOSIT_CODE_CHARS);
+                let right = typed.is_some_and(|typed| same_code(&typed, &code));
+                (right, Mac(String::new()))
+            }
+        };
         Ok(Taken {
             loaded,
             compared,
@@ -231,7 +282,7 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
     async fn settle_try(
         &self,
         step: &Step<'_, Store, K>,
-        id: &RebindId,
+        which: Which<'_>,
         purpose: CodePurpose,
         taken: Taken,
     ) -> Result<Reply, Stop> {
@@ -254,7 +305,7 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                 Err(refusal) => return step.refuse(refusal).await,
             };
             match step
-                .write(&loaded.merchant, transition, None, 200, Keep::Reply)
+                .write(&loaded.merchant, transition, None, Keep::Reply)
                 .await
             {
                 Ok(Outcomes::Written(_, reply) | Outcomes::Replayed(reply)) => return Ok(reply),
@@ -265,8 +316,58 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                 Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
                 Err(stop) => return Err(stop),
             }
-            loaded = step.load(Some(id)).await?;
+            loaded = step.load(which).await?;
         }
+    }
+}
+
+/// Characters of a micro-deposit's code.
+const DEPOSIT_CODE_CHARS: usize = 6;
+
+/// What a typed code is compared with.
+#[derive(Clone)]
+enum Kept {
+    /// The hash of the code that was sent.
+    Sms(Mac),
+    /// The code of the deposit with this number.
+    Deposit(u16),
+}
+
+impl Kept {
+    /// Whether a text can be such a code at all.
+    fn is_its_form(&self, typed: &str) -> bool {
+        match self {
+            Self::Sms(_) => is_sms_code(typed),
+            Self::Deposit(_) => typed_code(typed, DEPOSIT_CODE_CHARS).is_some(),
+        }
+    }
+
+    /// What a try that was begun is bound to.
+    fn context(&self) -> &str {
+        match self {
+            Self::Sms(mac) => &mac.0,
+            // A rebind has one deposit.
+            Self::Deposit(_) => "deposit",
+        }
+    }
+}
+
+/// Six digits.
+fn is_sms_code(typed: &str) -> bool {
+    typed.len() == 6 && typed.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What is compared, the tries taken, and how many there are.
+fn kept_of(stage: &Stage, purpose: CodePurpose) -> Option<(Kept, u8, u8)> {
+    let max = tries_max(stage, purpose, &Policy::CURRENT);
+    match (stage, deposit_of(stage)) {
+        (Stage::CardPending { card_tries, .. }, Some((number, _)))
+            if purpose == CodePurpose::Card =>
+        {
+            Some((Kept::Deposit(number), card_tries.taken, max))
+        }
+        _ => code_of(stage, purpose)
+            .map(|(code, tries)| (Kept::Sms(code.mac.clone()), tries.taken, max)),
     }
 }
 

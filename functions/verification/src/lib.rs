@@ -1,8 +1,10 @@
-//! The two proofs. `…/identity` and what follows it: who asks is the merchant. `…/card-check` and what follows it: the
-//! card is the merchant's.
+//! The proofs. `…/identity` and what follows it: who asks is the merchant. `…/card-check` and what follows it: the card is
+//! the merchant's. `…/activate`: the switch to a card that was proven before. `…/test-transaction`: it can be paid to.
 
 mod card_check;
 mod codes;
+mod standby;
+mod test_transfer;
 
 use serde::Deserialize;
 use shared::crypto::{CodeScope, HashPurpose, Keys};
@@ -18,9 +20,14 @@ use shared::edge::body::{self, Nothing};
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Loaded, Step};
-use shared::ports::{CheckCard, KeyService, SendSms};
+use shared::edge::step::{KeyRule, Loaded, Step, Which};
+use shared::ports::{CheckCard, KeyService, RecallTransfer, SendSms, SendTransfer};
 use shared::store::Store;
+
+/// What this function asks of a bank.
+pub trait Bank: CheckCard + SendTransfer + RecallTransfer {}
+
+impl<B: CheckCard + SendTransfer + RecallTransfer> Bank for B {}
 
 /// Proves who asks, and whose the card is.
 pub struct Verification<K, M, B> {
@@ -30,7 +37,7 @@ pub struct Verification<K, M, B> {
     bank: B,
 }
 
-impl<K: KeyService, M: SendSms, B: CheckCard> Handler for Verification<K, M, B> {
+impl<K: KeyService, M: SendSms, B: Bank> Handler for Verification<K, M, B> {
     fn route(&self, request: &Request) -> &'static str {
         match (request.method.as_str(), request.segments().as_slice()) {
             ("POST", ["v1", "rebinds", _, "identity"]) => "POST /v1/rebinds/{id}/identity",
@@ -47,6 +54,10 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Handler for Verification<K, M, B> 
             ("POST", ["v1", "rebinds", _, "card-check", "confirm"]) => {
                 "POST /v1/rebinds/{id}/card-check/confirm"
             }
+            ("POST", ["v1", "rebinds", _, "test-transaction"]) => {
+                "POST /v1/rebinds/{id}/test-transaction"
+            }
+            ("POST", ["v1", "cards", _, "activate"]) => "POST /v1/cards/{card_id}/activate",
             _ => "none",
         }
     }
@@ -67,6 +78,8 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Handler for Verification<K, M, B> 
             "POST /v1/rebinds/{id}/card-check/confirm" => {
                 self.confirm(request, CodePurpose::Card, now).await
             }
+            "POST /v1/rebinds/{id}/test-transaction" => self.test_transfer(request, now).await,
+            "POST /v1/cards/{card_id}/activate" => self.activate(request, now).await,
             _ => not_found(),
         }
     }
@@ -83,7 +96,7 @@ struct IdentityDocument {
     document_expires_on: Option<String>,
 }
 
-impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
+impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     /// With this function's store, keys, SMS and bank.
     pub const fn new(store: Store, keys: Keys<K>, sms: M, bank: B) -> Self {
         Self {
@@ -118,7 +131,7 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
                     .unwrap_or_default(),
             ),
         };
-        self.sending_step(&step, &id, CodePurpose::Identity, |code| {
+        self.sending_step(&step, Which::Step(&id), CodePurpose::Identity, |code| {
             Act::CheckDocument(document.clone(), code)
         })
         .await
@@ -133,31 +146,31 @@ impl<K: KeyService, M: SendSms, B: CheckCard> Verification<K, M, B> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        self.sending_step(&step, &id, purpose, |code| match purpose {
-            CodePurpose::Identity => Act::ResendIdentityCode(code),
+        self.sending_step(&step, Which::Step(&id), purpose, |code| match purpose {
             CodePurpose::Card => Act::ResendCardCode(code),
+            CodePurpose::Identity | CodePurpose::Activate => Act::ResendIdentityCode(code),
         })
         .await
     }
 
     async fn fresh_code(&self, loaded: &Loaded, purpose: CodePurpose) -> Result<FreshCode, Stop> {
-        Ok(self.keys.fresh_code(&scope(loaded, purpose)?).await?)
+        Ok(self.keys.fresh_code(&scope(loaded, purpose)).await?)
     }
 }
 
-/// What a code of this request is bound to.
-fn scope(loaded: &Loaded, purpose: CodePurpose) -> Result<CodeScope<'_>, Stop> {
-    let rebind = loaded.rebind()?;
-    Ok(CodeScope {
+/// What a code of this request is bound to. A card without a rebind of its own gets no code: `decide` says so.
+fn scope(loaded: &Loaded, purpose: CodePurpose) -> CodeScope<'_> {
+    let rebind = loaded.merchant.rebind.as_ref();
+    CodeScope {
         merchant: loaded.merchant.profile.merchant_id.as_str(),
-        rebind: rebind.rebind_id.as_str(),
+        rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
         purpose,
         phone: match purpose {
-            CodePurpose::Identity => &loaded.merchant.profile.phone_on_file,
-            CodePurpose::Card => &rebind.reserved_phone,
+            CodePurpose::Identity | CodePurpose::Activate => &loaded.merchant.profile.phone_on_file,
+            CodePurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
         },
         session: &loaded.session.0,
-    })
+    }
 }
 
 /// `OTP_CHANNEL_DOWN`: nothing was counted, the same request may be sent again.

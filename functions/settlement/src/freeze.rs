@@ -1,0 +1,170 @@
+//! `POST /v1/freezes`: the old contact's freeze code. No login is needed, and nothing is told: the answer and its time are
+//! the same whether or not anything was frozen.
+
+use super::{POLICY, Settlement};
+use serde::Deserialize;
+use serde_json::json;
+use shared::crypto::{HashPurpose, random, same_code, typed_code};
+use shared::domain::code::Code;
+use shared::domain::decide::{Act, Command, decide};
+use shared::domain::ids::MerchantId;
+use shared::domain::merchant::Merchant;
+use shared::domain::rejection::{FieldError, Rejection};
+use shared::domain::secret::Secret;
+use shared::domain::time::Timestamp;
+use shared::edge::body;
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::Stop;
+use shared::ports::{
+    FreezeKeys, FreezeTries, KeyService, LoadMerchant, PortError, Wanted, commit_alone,
+};
+use std::time::{Duration, Instant};
+
+/// Every answer takes this long: more than a match needs, so that the time tells nothing.
+const ANSWER_AFTER: Duration = Duration::from_millis(800);
+/// How long a match is tried to be written.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
+/// Characters of a freeze code.
+const CODE_CHARS: usize = 8;
+/// Looked up in the place of a merchant that is not there, so that the same work is done.
+const NOBODY: &str = "mer_nobody";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedFreeze {
+    account: Option<String>,
+    freeze_code: Option<Secret<String>>,
+}
+
+impl<K: KeyService> Settlement<K> {
+    pub(crate) async fn freeze(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let started = Instant::now();
+        let (account, code) = read(body::read::<TypedFreeze>(request)?.fields)?;
+        let keys = FreezeKeys {
+            account: self.keys.mac(HashPurpose::Account, &[&account]).await?.0,
+            source: self
+                .keys
+                .mac(HashPurpose::Source, &[&request.source_ip])
+                .await?
+                .0,
+        };
+        let tried = self.try_code(&keys, &code, now).await;
+        tokio::time::sleep(ANSWER_AFTER.saturating_sub(started.elapsed())).await;
+        tried?;
+        Ok(Reply::json(202, json!({"status": "received"})))
+    }
+
+    /// Counted first, then looked at, unless there were too many; a right one is no wrong try and is taken back.
+    async fn try_code(
+        &self,
+        keys: &FreezeKeys,
+        typed: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<(), Stop> {
+        let tried = self.store.count_freeze_try(keys, POLICY, now).await?;
+        let known = tried.merchant_id.is_some();
+        let merchant_id = tried.merchant_id.or_else(|| MerchantId::parse(NOBODY));
+        let typed = typed_code(typed.expose(), CODE_CHARS);
+        let (Some(merchant_id), Some(typed)) = (merchant_id, typed) else {
+            return Ok(());
+        };
+        let give_up = Instant::now() + GIVE_UP_AFTER;
+        loop {
+            let read = self.store.load(&merchant_id, Wanted::Latest).await?;
+            let Some(merchant) = read.filter(|_| known && tried.allowed) else {
+                return Ok(());
+            };
+            let Some(number) = self.number_of(&merchant, &typed, now).await? else {
+                return Ok(());
+            };
+            match self.freeze_once(merchant, number, now).await {
+                Ok(()) => break,
+                // Whoever keeps the account busy must not be able to keep it from being frozen.
+                Err(PortError::Conflict) if Instant::now() < give_up => {
+                    let [chance] = random::<1>()?;
+                    tokio::time::sleep(Duration::from_millis(u64::from(chance / 8) + 2)).await;
+                }
+                Err(PortError::Conflict) => {
+                    let cause = "too many concurrent writes".to_owned();
+                    return Err(PortError::Transient("the freeze", cause).into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tracing::info!(merchant.id = merchant_id.as_str(), "frozen");
+        // What was asked for is done; a try too many in the count is no reason to say otherwise.
+        if let Err(error) = self.store.uncount_freeze_try(keys, now).await {
+            tracing::warn!(
+                store.cause = error.to_string(),
+                "a right code stays counted"
+            );
+        }
+        Ok(())
+    }
+
+    /// The rebind whose code this is. Every code that works is compared, whichever is the right one.
+    async fn number_of(
+        &self,
+        merchant: &Merchant,
+        typed: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<Option<u32>, Stop> {
+        let mut found = None;
+        for code in &merchant.head.freeze_codes {
+            let merchant_id = merchant.profile.merchant_id.as_str();
+            let kept = self.keys.freeze_code(merchant_id, code.number).await?;
+            if same_code(typed, &kept) && now < code.good_until {
+                found = Some(code.number);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn freeze_once(
+        &self,
+        mut merchant: Merchant,
+        number: u32,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        if number != merchant.head.rebinds {
+            let wanted = Wanted::Announced(number);
+            let read = self.store.load(&merchant.profile.merchant_id, wanted);
+            merchant = read.await?.ok_or(PortError::Conflict)?;
+        }
+        let command = Command {
+            by: None,
+            act: Act::Freeze(number),
+        };
+        let transition = match decide(&merchant, &command, POLICY, now) {
+            Ok(transition) => transition,
+            // Used by another request meanwhile: what was asked for has happened.
+            Err(refusal) if refusal.code == Code::NotFound => return Ok(()),
+            // Something else was written since it was read.
+            Err(_) => return Err(PortError::Conflict),
+        };
+        commit_alone(&self.store, &merchant, transition, POLICY, now).await?;
+        Ok(())
+    }
+}
+
+fn read(typed: TypedFreeze) -> Result<(String, Secret<String>), Rejection> {
+    match (typed.account, typed.freeze_code) {
+        (Some(account), Some(code)) => Ok((account, code)),
+        (account, code) => {
+            let missing = [
+                ("account", account.is_none()),
+                ("freeze_code", code.is_none()),
+            ];
+            let errors = missing.into_iter().filter(|(_, missing)| *missing);
+            let errors = errors.map(|(field, _)| FieldError {
+                field,
+                code: Code::RequestMalformed,
+            });
+            Err(Rejection {
+                errors: errors.collect(),
+                ..Rejection::new(Code::RequestMalformed)
+            })
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `GET /v1/history`: the merchant's own events, with everything that their hashes are made of.
+
+use super::{PAGE, Settlement};
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::history::Event;
+use shared::domain::rejection::Rejection;
+use shared::domain::time::Timestamp;
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::Stop;
+use shared::edge::step::{KeyRule, Step, Which};
+use shared::edge::view;
+use shared::ports::{KeyService, ListEvents};
+
+impl<K: KeyService> Settlement<K> {
+    pub(crate) async fn list_history(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, Stop> {
+        let before = cursor(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let loaded = step.load(Which::Latest).await?;
+        let mut events = self
+            .store
+            .list_events(&loaded.merchant.profile.merchant_id, before, PAGE + 1)
+            .await?;
+        let more = events.len() > usize::from(PAGE);
+        events.truncate(usize::from(PAGE));
+        let last = events.last().filter(|_| more);
+        let next_cursor = last.map(|event| event.seq.to_string());
+        let items: Vec<Value> = events.iter().map(shown).collect();
+        Ok(Reply::json(
+            200,
+            json!({"items": items, "next_cursor": next_cursor}),
+        ))
+    }
+}
+
+fn shown(event: &Event) -> Value {
+    json!({
+        "event_id": format!("evt_{}", event.seq),
+        "sequence": event.seq,
+        "at": view::time(event.at),
+        "kind": event.kind.as_str(),
+        "policy_version": event.policy,
+        "data": event.data,
+        "personal_sha256": event.personal_sha256(),
+        "prev_hash": event.prev_hash,
+        "hash": event.hash,
+    })
+}
+
+/// A cursor is the sequence number of the last event shown.
+fn cursor(request: &Request) -> Result<Option<u64>, Rejection> {
+    match request.query.get("cursor") {
+        None => Ok(None),
+        Some(text) => match text.parse() {
+            Ok(sequence) if sequence > 0 => Ok(Some(sequence)),
+            _ => Err(Rejection::new(Code::RequestMalformed).field("cursor")),
+        },
+    }
+}

@@ -1,0 +1,62 @@
+//! `GET /v1/payouts`: what is on its way, each with the card that it will reach.
+
+use super::{PAGE, Settlement};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::rejection::Rejection;
+use shared::domain::time::Timestamp;
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::Stop;
+use shared::edge::step::{KeyRule, Step, Which};
+use shared::edge::view;
+use shared::ports::{KeyService, ReadPayouts};
+use shared::store::payout::place;
+
+impl<K: KeyService> Settlement<K> {
+    pub(crate) async fn list_payouts(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, Stop> {
+        let before = cursor(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let loaded = step.load(Which::Latest).await?;
+        let merchant = &loaded.merchant;
+        let mut payouts = self
+            .store
+            .unsent_payouts(&merchant.profile.merchant_id, before.as_deref(), PAGE + 1)
+            .await?;
+        let more = payouts.len() > usize::from(PAGE);
+        payouts.truncate(usize::from(PAGE));
+        let last = payouts.last().filter(|_| more);
+        let next_cursor = last.map(|payout| URL_SAFE_NO_PAD.encode(place(payout)));
+        let items: Vec<Value> = payouts
+            .iter()
+            .map(|payout| Value::Object(view::payout(merchant, payout, now)))
+            .collect();
+        Ok(Reply::json(
+            200,
+            json!({"items": items, "next_cursor": next_cursor}),
+        ))
+    }
+}
+
+/// A cursor is the place of the last payout shown.
+fn cursor(request: &Request) -> Result<Option<String>, Rejection> {
+    /// A time, `#`, an id.
+    const PLACE_MAX_CHARS: usize = 64;
+    let Some(text) = request.query.get("cursor") else {
+        return Ok(None);
+    };
+    let place = URL_SAFE_NO_PAD.decode(text).ok();
+    let place = place.and_then(|bytes| String::from_utf8(bytes).ok());
+    place
+        .filter(|place| {
+            place.len() <= PLACE_MAX_CHARS && place.starts_with(|c: char| c.is_ascii_digit())
+        })
+        .map(Some)
+        .ok_or_else(|| Rejection::new(Code::RequestMalformed).field("cursor"))
+}

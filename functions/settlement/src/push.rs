@@ -1,0 +1,142 @@
+//! `PUT` and `DELETE /v1/push-targets/{id}`: the devices that are told, besides the phone on file.
+
+use super::Settlement;
+use serde::Deserialize;
+use shared::crypto::HashPurpose;
+use shared::domain::code::Code;
+use shared::domain::decide::Act;
+use shared::domain::merchant::PushTarget;
+use shared::domain::push::PushPlatform;
+use shared::domain::rebind::Sealed;
+use shared::domain::rejection::{FieldError, Rejection};
+use shared::domain::secret::Secret;
+use shared::domain::time::Timestamp;
+use shared::domain::transition::NewPushTarget;
+use shared::edge::body::{self, Nothing};
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::Stop;
+use shared::edge::step::{KeyRule, Loaded, Step, Which, nothing, nothing_to_seal};
+use shared::ports::{KeyService, PortError};
+
+/// The longest id; each lies in the head, which must stay small.
+const ID_MAX_CHARS: usize = 36;
+/// The longest token that a platform gives out.
+const TOKEN_MAX_CHARS: usize = 4_096;
+/// Characters of a token's keyed hash that tell a merchant's tokens apart.
+const TAG_CHARS: usize = 8;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedTarget {
+    platform: Option<String>,
+    token: Option<Secret<String>>,
+}
+
+impl<K: KeyService> Settlement<K> {
+    pub(crate) async fn put_push_target(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, Stop> {
+        let body = body::read::<TypedTarget>(request)?;
+        let key = KeyRule::Optional(&body.canonical);
+        let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
+        let (id, platform, token) = match read(request, body.fields) {
+            Ok(read) => read,
+            Err(refusal) => {
+                // Who asks comes before what is wrong with the question.
+                step.load(Which::Latest).await?;
+                return Err(refusal.into());
+            }
+        };
+        let parts = [platform.as_str(), token.expose()];
+        let mut tag = self.keys.mac(HashPurpose::Push, &parts).await?.0;
+        tag.truncate(TAG_CHARS);
+        let target = PushTarget { id, token_tag: tag };
+        step.showing(nothing)
+            .one_write(
+                Which::Latest,
+                async |loaded| {
+                    let known = loaded.merchant.head.push_targets.contains(&target);
+                    Ok(Act::PutPushTarget(Box::new(NewPushTarget {
+                        target: target.clone(),
+                        platform,
+                        // What changes nothing is not worth a call to the key service.
+                        sealed_token: match known {
+                            true => Sealed(Vec::new()),
+                            false => self.sealed(loaded, &token).await?,
+                        },
+                    })))
+                },
+                nothing_to_seal,
+            )
+            .await
+    }
+
+    async fn sealed(&self, loaded: &Loaded, token: &Secret<String>) -> Result<Sealed, Stop> {
+        let profile = &loaded.merchant.profile;
+        let history_key = profile.history_key.as_ref().ok_or_else(|| {
+            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
+        })?;
+        let merchant = profile.merchant_id.as_str();
+        let sealed = self
+            .keys
+            .seal_personal(merchant, history_key, token.expose());
+        Ok(sealed.await?)
+    }
+
+    pub(crate) async fn remove_push_target(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, Stop> {
+        let body = body::read::<Nothing>(request)?;
+        let key = KeyRule::Optional(&body.canonical);
+        let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
+        let id = target_id(request).to_owned();
+        step.showing(nothing)
+            .one_write(
+                Which::Latest,
+                async |_| Ok(Act::RemovePushTarget(id.clone())),
+                nothing_to_seal,
+            )
+            .await
+    }
+}
+
+/// `/v1/push-targets/{id}`
+fn target_id(request: &Request) -> &str {
+    request.segments().get(2).copied().unwrap_or_default()
+}
+
+fn read(
+    request: &Request,
+    typed: TypedTarget,
+) -> Result<(String, PushPlatform, Secret<String>), Rejection> {
+    let id = target_id(request);
+    let is_id = (1..=ID_MAX_CHARS).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let platform = typed.platform.as_deref().and_then(PushPlatform::parse);
+    let token = typed.token.filter(|token| {
+        let token = token.expose();
+        (1..=TOKEN_MAX_CHARS).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+    });
+    let bad = [
+        ("id", !is_id),
+        ("platform", platform.is_none()),
+        ("token", token.is_none()),
+    ];
+    let errors = bad.into_iter().filter(|(_, bad)| *bad);
+    let errors = errors.map(|(field, _)| FieldError {
+        field,
+        code: Code::RequestMalformed,
+    });
+    Rejection::of_fields(errors.collect())?;
+    match (platform, token) {
+        (Some(platform), Some(token)) => Ok((id.to_owned(), platform, token)),
+        _ => Err(Rejection::new(Code::RequestMalformed)),
+    }
+}

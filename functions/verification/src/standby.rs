@@ -1,0 +1,53 @@
+//! `POST /v1/cards/{card_id}/activate`: without a code one is sent, with one the pointer moves.
+
+use super::{Bank, Verification};
+use serde::Deserialize;
+use serde_json::json;
+use shared::domain::decide::Act;
+use shared::domain::merchant::Merchant;
+use shared::domain::policy::Policy;
+use shared::domain::rebind::CodePurpose;
+use shared::domain::secret::Secret;
+use shared::domain::time::Timestamp;
+use shared::edge::body;
+use shared::edge::event::Request;
+use shared::edge::reply::Reply;
+use shared::edge::serve::Stop;
+use shared::edge::step::{KeyRule, Step, Which};
+use shared::edge::view;
+use shared::ports::{KeyService, SendSms};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Activation {
+    code: Option<Secret<String>>,
+}
+
+impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
+    pub(crate) async fn activate(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+        let body = body::read::<Activation>(request)?;
+        let key = KeyRule::Optional(&body.canonical);
+        let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
+        let which = Which::Card(&id);
+        match body.fields.code {
+            Some(code) => {
+                self.try_code(&step, which, CodePurpose::Activate, &code)
+                    .await
+            }
+            None => {
+                let step = step.showing(the_challenge);
+                self.sending_step(&step, which, CodePurpose::Activate, |code| {
+                    Act::StartActivation(id.clone(), code)
+                })
+                .await
+            }
+        }
+    }
+}
+
+/// 200 and what has to be answered now.
+fn the_challenge(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
+    let rebind = after.rebind.as_ref();
+    let challenge = rebind.map(|rebind| view::challenge(after, rebind, policy, now));
+    Reply::json(200, json!({"challenge": challenge}))
+}
