@@ -4,24 +4,29 @@
 
 use std::process::ExitCode;
 
-use local::{Error, System, UpOptions, default_state_dir, demo, down};
+use local::demo::{self, Story};
+use local::{Error, System, UpOptions, default_state_dir, down};
 
 const USAGE: &str = "\
-cargo local demo                         walk one whole rebind on a system of its own
+cargo local demo [--story STORY]...      walk one whole rebind, or other stories, on a system of its own;
+                                         STORY is rebind, micro-deposit, freeze or standby
 cargo local up [--detach] [--port PORT]  start a system; its addresses are in target/local/endpoints.json
 cargo local down                         end it";
 
 enum Command {
-    Demo,
+    Demo(Vec<Story>),
     Up(UpOptions),
     Down,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(command) = parse(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
+    let command = match parse(std::env::args().skip(1)) {
+        Ok(command) => command,
+        Err(wrong) => {
+            eprintln!("error: {wrong}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
     };
     match run(command).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,7 +39,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Error> {
     match command {
-        Command::Demo => demo::run().await,
+        Command::Demo(stories) => demo::run(&stories).await,
         Command::Up(options) => up(options).await,
         Command::Down => {
             let was_up = down(&default_state_dir())?;
@@ -72,20 +77,70 @@ async fn up(options: UpOptions) -> Result<(), Error> {
     Ok(())
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Command> {
-    let command = arguments.next()?;
+/// What the command line asks for, or what is wrong with it.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let command = arguments.next().ok_or("a command is missing")?;
+    let mut stories = Vec::new();
     let mut options = UpOptions::default();
     while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or(format!("{argument} lacks its value"))
+        };
         match (command.as_str(), argument.as_str()) {
+            ("demo", "--story") => stories.push(value()?.parse()?),
             ("up", "--detach") => options.detached = true,
-            ("up", "--port") => options.port = Some(arguments.next()?.parse().ok()?),
-            _ => return None,
+            ("up", "--port") => {
+                let port = value()?;
+                let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+                options.port = Some(port);
+            }
+            _ => return Err(format!("`{command}` does not take `{argument}`")),
         }
     }
     match command.as_str() {
-        "demo" => Some(Command::Demo),
-        "up" => Some(Command::Up(options)),
-        "down" => Some(Command::Down),
-        _ => None,
+        "demo" if stories.is_empty() => Ok(Command::Demo(vec![Story::Rebind])),
+        "demo" => Ok(Command::Demo(stories)),
+        "up" => Ok(Command::Up(options)),
+        "down" => Ok(Command::Down),
+        _ => Err(format!("there is no command `{command}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Story, parse};
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn the_main_story_is_told_unless_others_are_asked_for() {
+        let stories = |line| match parsed(line) {
+            Ok(Command::Demo(stories)) => stories,
+            _ => panic!("{line}"),
+        };
+        assert_eq!(stories("demo"), [Story::Rebind]);
+        assert_eq!(
+            stories("demo --story freeze --story standby"),
+            [Story::Freeze, Story::Standby]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, said) in [
+            ("", "a command is missing"),
+            ("dome", "`dome`"),
+            ("demo --story", "--story lacks"),
+            ("demo --story thaw", "no story `thaw`"),
+            ("down --story freeze", "`down` does not take `--story`"),
+            ("up --port http", "`http` is no port"),
+        ] {
+            let wrong = parsed(line).err().unwrap();
+            assert!(wrong.contains(said), "{line}: {wrong}");
+        }
     }
 }

@@ -1,0 +1,160 @@
+//! A thief knows the password and the ID, and has talked the code out of the merchant. The notice to the old contact
+//! undoes it.
+
+use serde_json::{Value, json};
+use shared::domain::history::canonical;
+use time::Duration as Span;
+
+use super::steps::{sha256_hex, typed};
+use super::walk::{App, Cast, Walk, card, last4};
+use crate::error::Error;
+use crate::system::System;
+
+const CAST: Cast = Cast {
+    merchant_id: "mer_plain_3",
+    new_card: "6217000000009001375",
+    reserved_phone: "+8613700000003",
+};
+
+pub(super) async fn walk(system: &System) -> Result<u32, Error> {
+    let title = "A thief changes the card, the merchant freezes the account 盗号换卡，商户冻结";
+    let mut walk = Walk::start(system, title, CAST)?;
+    walk.log_in("The thief logs in 盗号者登录").await?;
+    let body = walk.new_rebind();
+    let step = "… and asks for a card of their own 申请换卡";
+    let rebind = walk.ask(step, body).await?;
+    walk.prove_identity(&rebind).await?;
+    walk.sign_the_agreement(&rebind).await?;
+    let activated = walk.prove_the_card(&rebind).await?;
+    walk.is_activated(&activated, Span::hours(24))?;
+    let step = "The merchant gets the notice 商户收到通知";
+    let freeze_code = walk.read_the_notice(step).await?;
+
+    let thief = walk.pick_up(App::install()?);
+    let thief = freeze(&mut walk, thief, &freeze_code).await?;
+    find_the_thief_out(&mut walk, thief).await?;
+    walk.log_in("The merchant logs in 商户登录").await?;
+    see_the_old_card(&mut walk, &rebind).await?;
+    be_refused(&mut walk).await?;
+    read_the_history(&mut walk).await?;
+    Ok(walk.end())
+}
+
+/// Nobody is logged in here. A code that is wrong is answered as the right one is; gives the thief's app back.
+async fn freeze(walk: &mut Walk<'_>, thief: App, code: &str) -> Result<App, Error> {
+    let wrong = if code == "ABCDEFGH" {
+        "HGFEDCBA"
+    } else {
+        "ABCDEFGH"
+    };
+    let step = "A wrong freeze code 输错冻结码";
+    let mistyped = send_freeze_code(walk, step, wrong).await?;
+    let owner = walk.pick_up(thief);
+    let step = "… has frozen nothing: the thief still looks around 未冻结";
+    let cards = walk.get(step, "/v1/cards").await?;
+    walk.equal(&cards, "/active/last4", last4(CAST.new_card))?;
+    walk.equal(&cards, "/blocked_by", "REBIND_COOLDOWN")?;
+    walk.see(&format!("active 当前: {}", card(&cards["active"])));
+    let thief = walk.pick_up(owner);
+
+    let typed = typed(code);
+    let step = format!("The right one, typed `{typed}` 输入冻结码");
+    let right = send_freeze_code(walk, &step, &typed).await?;
+    walk.expect(right == mistyped, "both are answered alike")?;
+    let phone = walk.merchant.phone.clone();
+    walk.read_notice(&phone).await?;
+    Ok(thief)
+}
+
+async fn send_freeze_code(walk: &mut Walk<'_>, step: &str, code: &str) -> Result<Value, Error> {
+    let body = json!({ "account": walk.merchant.account, "freeze_code": code });
+    let reply = walk.post(step, "/v1/freezes", body, 202).await?;
+    walk.see(&reply.to_string());
+    Ok(reply)
+}
+
+async fn find_the_thief_out(walk: &mut Walk<'_>, thief: App) -> Result<(), Error> {
+    let owner = walk.pick_up(thief);
+    let step = "The thief's session is dead 盗号者会话失效";
+    let problem = walk.call(step, "GET", "/v1/cards", None, 401).await?;
+    walk.is_refused(&problem, "SESSION_EXPIRED")?;
+    walk.pick_up(owner);
+    Ok(())
+}
+
+async fn see_the_old_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
+    let step = "The old card is back 原卡恢复";
+    let cards = walk.get(step, "/v1/cards").await?;
+    let old = walk.merchant.old_card_last4.clone();
+    walk.equal(&cards, "/active/last4", old.clone())?;
+    walk.equal(&cards, "/active/status", "active")?;
+    walk.equal(&cards, "/blocked_by", "ACCOUNT_FROZEN")?;
+    walk.equal(&cards, "/hold", Value::Null)?;
+    walk.expect(
+        cards.get("cooldown_until").is_none(),
+        "the cooldown is cancelled",
+    )?;
+    walk.see(&format!("active 当前: {}", card(&cards["active"])));
+
+    let path = format!("/v1/rebinds/{rebind}");
+    let step = "… and the thief's is gone 新卡移除";
+    let reply = walk.get(step, &path).await?;
+    walk.equal(&reply, "/state", "frozen")?;
+    walk.equal(&reply, "/new_card/status", "removed")?;
+    walk.equal(&reply, "/old_card/last4", old)?;
+    walk.equal(&reply, "/old_card/status", "active")?;
+    walk.see(&format!("frozen 已冻结: {}", card(&reply["new_card"])));
+    Ok(())
+}
+
+/// Reads work, changes do not, until an operator has decided.
+async fn be_refused(walk: &mut Walk<'_>) -> Result<(), Error> {
+    let step = "Ask for a card while frozen 冻结期间换卡";
+    let body = walk.new_rebind();
+    let problem = walk.post(step, "/v1/rebinds", body, 423).await?;
+    walk.is_refused(&problem, "ACCOUNT_FROZEN")?;
+    let step = "Settlement settings 结算设置";
+    let mut settings = walk.get(step, "/v1/settlement").await?;
+    walk.see(&settings.to_string());
+    settings["retained_fen"] = 100.into();
+    let step = "Change them while frozen 冻结期间修改";
+    let problem = walk
+        .call(step, "PUT", "/v1/settlement", Some(settings), 423)
+        .await?;
+    walk.is_refused(&problem, "ACCOUNT_FROZEN")
+}
+
+/// Every event is there, and each hash is that of the event and of the one before it.
+async fn read_the_history(walk: &mut Walk<'_>) -> Result<(), Error> {
+    let history = walk.get("The history 历史记录", "/v1/history").await?;
+    let events = walk.items(&history, "/items")?;
+    for event in events {
+        walk.see(&format!(
+            "{} {} {}",
+            event["sequence"],
+            walk.text(event, "/at")?,
+            walk.text(event, "/kind")?
+        ));
+        let hashed = json!({
+            "at": walk.time(event, "/at")?.unix_timestamp(),
+            "data": event["data"],
+            "kind": event["kind"],
+            "merchant_id": CAST.merchant_id,
+            "personal_sha256": event["personal_sha256"],
+            "policy": event["policy_version"],
+            "prev_hash": event["prev_hash"],
+            "seq": event["sequence"],
+        });
+        walk.equal(event, "/hash", sha256_hex(&canonical(&hashed)))?;
+    }
+    for pair in events.windows(2) {
+        walk.equal(&pair[0], "/prev_hash", pair[1]["hash"].clone())?;
+    }
+    let kinds = events.iter().map(|event| event["kind"].as_str());
+    walk.expect(
+        kinds.take(2).eq([Some("frozen"), Some("activated")]),
+        "the freeze is the last event, after the activation",
+    )?;
+    walk.see("each hash is right, and each event holds the hash of the one before");
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! Steps that more than one story takes.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use time::Duration as Span;
+
+use super::walk::{Walk, card, last4};
+use crate::error::Error;
+
+impl Walk<'_> {
+    /// Logs in with the app in hand.
+    pub(super) async fn log_in(&mut self, step: &str) -> Result<(), Error> {
+        let body = json!({
+            "account": self.merchant.account,
+            "password": self.merchant.password,
+            "device_id": self.app.device_id,
+        });
+        self.app.token.clear();
+        let reply = self.post(step, "/v1/sessions", body, 201).await?;
+        self.app.token = self.text(&reply, "/token")?;
+        self.equal(&reply, "/merchant/merchant_id", self.cast.merchant_id)?;
+        self.see(&format!(
+            "{} logged in until {}",
+            self.text(&reply, "/merchant/legal_name_masked")?,
+            self.text(&reply, "/expires_at")?
+        ));
+        Ok(())
+    }
+
+    /// What is typed to ask for the cast's new card.
+    pub(super) fn new_rebind(&self) -> Value {
+        json!({
+            "card_number": self.cast.new_card,
+            "holder_name": self.merchant.name,
+            "reserved_phone": self.cast.reserved_phone,
+            "reason": "replace",
+        })
+    }
+
+    /// Asks for the new card, and gives the rebind's id.
+    pub(super) async fn ask(&mut self, step: &str, body: Value) -> Result<String, Error> {
+        let reply = self.post(step, "/v1/rebinds", body, 201).await?;
+        self.equal(&reply, "/state", "identity_pending")?;
+        self.equal(&reply, "/new_card/last4", last4(self.cast.new_card))?;
+        self.equal(&reply, "/new_card/status", "pending")?;
+        self.see(&format!(
+            "new 新卡: {}; reserved phone 预留手机 {}",
+            card(&reply["new_card"]),
+            self.text(&reply, "/reserved_phone_masked")?
+        ));
+        self.text(&reply, "/rebind_id")
+    }
+
+    /// The ID document, and the code to the phone on file.
+    pub(super) async fn prove_identity(&mut self, rebind: &str) -> Result<(), Error> {
+        let body = json!({
+            "document_number": self.merchant.id_number,
+            "document_expires_on": self.merchant.id_expires_on,
+        });
+        let path = format!("/v1/rebinds/{rebind}/identity");
+        let reply = self
+            .post("Identity document 身份验证", &path, body, 200)
+            .await?;
+        self.equal(&reply, "/state", "identity_pending")?;
+        self.confirm_identity(rebind, &reply, "agreement_pending")
+            .await
+    }
+
+    /// Types the code that `sent` says was sent to the phone on file.
+    pub(super) async fn confirm_identity(
+        &mut self,
+        rebind: &str,
+        sent: &Value,
+        state: &str,
+    ) -> Result<(), Error> {
+        self.equal(sent, "/challenge/method", "sms_code")?;
+        let phone = self.merchant.phone.clone();
+        let code = self.read_code(sent, &phone).await?;
+        let path = format!("/v1/rebinds/{rebind}/identity/confirm");
+        let step = "Code from the phone on file 原手机验证码";
+        let reply = self.post(step, &path, json!({ "code": code }), 200).await?;
+        self.equal(&reply, "/state", state)?;
+        self.see_next(&reply)
+    }
+
+    pub(super) async fn sign_the_agreement(&mut self, rebind: &str) -> Result<(), Error> {
+        let path = format!("/v1/rebinds/{rebind}/agreement");
+        let query = format!("{path}?lang=zh-CN");
+        let agreement = self.get("Read the agreement 阅读协议", &query).await?;
+        let text = self.text(&agreement, "/body_markdown")?;
+        self.expect(
+            text.contains(last4(self.cast.new_card)),
+            "the text names the last four digits of the new card",
+        )?;
+        self.equal(&agreement, "/sha256", sha256_hex(&text))?;
+        self.equal(&agreement, "/min_read_s", 10)?;
+        let consents = self.items(&agreement, "/consents")?;
+        let ids: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
+        self.expect(!ids.is_empty(), "there are consents to give")?;
+        self.see(&format!(
+            "{}, version {}, {} characters, {} consents 同意项",
+            self.text(&agreement, "/title")?,
+            self.text(&agreement, "/version")?,
+            text.chars().count(),
+            ids.len()
+        ));
+
+        self.wait(Span::seconds(11), "by 11 s while the merchant reads");
+        let body = json!({
+            "version": agreement["version"],
+            "sha256": agreement["sha256"],
+            "reading_token": agreement["reading_token"],
+            "signed_name": self.merchant.name,
+            "consents": ids,
+        });
+        let reply = self.post("Sign it 签署协议", &path, body, 200).await?;
+        self.equal(&reply, "/state", "card_pending")?;
+        self.see_next(&reply)
+    }
+
+    /// The bank knows the card, and its reserved phone gets a code. Gives the confirmed rebind.
+    pub(super) async fn prove_the_card(&mut self, rebind: &str) -> Result<Value, Error> {
+        let path = format!("/v1/rebinds/{rebind}/card-check");
+        let reply = self
+            .post("The bank checks the card 银行核验", &path, None, 200)
+            .await?;
+        self.equal(&reply, "/state", "card_pending")?;
+        self.equal(&reply, "/challenge/method", "bank_code")?;
+        let code = self.read_code(&reply, self.cast.reserved_phone).await?;
+        let path = format!("{path}/confirm");
+        let step = "Code from the card's phone 预留手机验证码";
+        self.post(step, &path, json!({ "code": code }), 200).await
+    }
+
+    /// A rebind that has just been activated: its hold is so long, and its cooldown 30 days.
+    pub(super) fn is_activated(&self, rebind: &Value, hold: Span) -> Result<(), Error> {
+        self.equal(rebind, "/state", "activated")?;
+        self.equal(rebind, "/new_card/last4", last4(self.cast.new_card))?;
+        self.equal(rebind, "/new_card/status", "active")?;
+        let at = self.time(rebind, "/activated_at")?;
+        self.expect(
+            self.time(rebind, "/effective_at")? - at == hold,
+            &format!("the hold is {} hours", hold.whole_hours()),
+        )?;
+        self.expect(
+            self.time(rebind, "/cooldown_until")? - at == Span::days(30),
+            "the cooldown is 30 days",
+        )?;
+        self.see(&format!(
+            "activated 已启用: {}; payouts go there from 结算生效 {}",
+            card(&rebind["new_card"]),
+            self.text(rebind, "/effective_at")?
+        ));
+        Ok(())
+    }
+
+    /// Both phones are told of the new card. Gives the freeze code, which only the phone on file gets.
+    pub(super) async fn read_the_notice(&mut self, step: &str) -> Result<String, Error> {
+        self.begin(step);
+        let phone = self.merchant.phone.clone();
+        let on_file = self.read_notice(&phone).await?;
+        let reserved = self.read_notice(self.cast.reserved_phone).await?;
+        for notice in [&on_file, &reserved] {
+            self.expect(
+                notice.contains(last4(self.cast.new_card)),
+                "the notice names the new card's last four digits",
+            )?;
+        }
+        self.expect(
+            freeze_code(&reserved).is_none(),
+            "the new card's phone gets no freeze code",
+        )?;
+        freeze_code(&on_file).ok_or_else(|| self.broken("the phone on file gets a freeze code"))
+    }
+
+    /// An SMS that is a notice.
+    pub(super) async fn read_notice(&mut self, phone: &str) -> Result<String, Error> {
+        let notice = self.next_sms(phone).await?;
+        self.expect(
+            notice.encode_utf16().count() <= 70,
+            "the notice fits one SMS",
+        )?;
+        self.expect(!notice.contains("http"), "the notice has no link")?;
+        Ok(notice)
+    }
+
+    /// Shows where a code went, waits for its SMS, and reads it.
+    pub(super) async fn read_code(&mut self, reply: &Value, phone: &str) -> Result<String, Error> {
+        let sent_to = self.text(reply, "/challenge/sent_to")?;
+        self.see(&format!("a code went to 验证码已发送至 {sent_to}"));
+        let sms = self.next_sms(phone).await?;
+        run_of(&sms, 6, |c| c.is_ascii_digit())
+            .ok_or_else(|| self.broken("the SMS has a code of six digits"))
+    }
+}
+
+fn freeze_code(notice: &str) -> Option<String> {
+    run_of(notice, 8, |c| c.is_ascii_uppercase() || c.is_ascii_digit())
+}
+
+/// The first run of exactly so many characters that fit.
+fn run_of(text: &str, length: usize, fits: impl Fn(char) -> bool) -> Option<String> {
+    let mut runs = text.split(|c| !fits(c));
+    runs.find(|run| run.len() == length).map(str::to_owned)
+}
+
+/// As people type a code: in lower case, in two halves.
+pub(super) fn typed(code: &str) -> String {
+    let (head, tail) = code.split_at(code.len() / 2);
+    format!("{head} {tail}").to_lowercase()
+}
+
+/// Lower-case hex.
+pub(super) fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

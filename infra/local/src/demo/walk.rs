@@ -1,0 +1,365 @@
+//! A merchant with an app and a phone: what a story can do and see, and how it is held against the contract.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+use shared::adapters::bank::sandbox::SANDBOX_JSON;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration as Span, OffsetDateTime};
+
+use crate::error::Error;
+use crate::http::Http;
+use crate::system::System;
+
+/// How long an SMS may take from the request that causes it.
+const SMS_LIMIT: Duration = Duration::from_secs(15);
+
+/// Who walks, and which card it is about. No two stories share any of it.
+pub(super) struct Cast {
+    /// A merchant of `sandbox.json`.
+    pub(super) merchant_id: &'static str,
+    /// The card that comes.
+    pub(super) new_card: &'static str,
+    /// The phone that the bank has for it; not the merchant's own, so that the two codes cannot be confused.
+    pub(super) reserved_phone: &'static str,
+}
+
+/// What the merchant knows by heart.
+pub(super) struct Merchant {
+    pub(super) account: String,
+    pub(super) password: String,
+    pub(super) name: String,
+    pub(super) id_number: String,
+    pub(super) id_expires_on: String,
+    pub(super) phone: String,
+    pub(super) old_card_last4: String,
+}
+
+impl Merchant {
+    fn from_sandbox(id: &str) -> Result<Self, Error> {
+        let missing = || Error::Reply {
+            what: format!("merchant {id}"),
+            reply: "sandbox.json".into(),
+        };
+        let sandbox: Value = serde_json::from_str(SANDBOX_JSON).map_err(|_| missing())?;
+        let merchants = sandbox["merchants"].as_array().ok_or_else(missing)?;
+        let merchant = merchants
+            .iter()
+            .find(|merchant| merchant["merchant_id"] == id)
+            .ok_or_else(missing)?;
+        let text = |pointer: &str| {
+            merchant
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let card = text("/active_card/card_number").ok_or_else(missing)?;
+        Ok(Self {
+            account: text("/account").ok_or_else(missing)?,
+            password: text("/password").ok_or_else(missing)?,
+            name: text("/legal_name").ok_or_else(missing)?,
+            id_number: text("/id_document/number").ok_or_else(missing)?,
+            id_expires_on: text("/id_document/expires_on").ok_or_else(missing)?,
+            phone: text("/phone_on_file").ok_or_else(missing)?,
+            old_card_last4: last4(&card).to_owned(),
+        })
+    }
+}
+
+/// An installed app.
+pub(super) struct App {
+    /// Its secret.
+    pub(super) device_id: String,
+    /// Its session; empty before the login.
+    pub(super) token: String,
+}
+
+impl App {
+    /// Installs one.
+    pub(super) fn install() -> Result<Self, Error> {
+        let mut device = [0u8; 16];
+        getrandom::fill(&mut device).map_err(|error| Error::Reply {
+            what: "randomness".into(),
+            reply: error.to_string(),
+        })?;
+        Ok(Self {
+            device_id: device.iter().map(|byte| format!("{byte:02x}")).collect(),
+            token: String::new(),
+        })
+    }
+}
+
+/// A story on its way.
+pub(super) struct Walk<'a> {
+    pub(super) cast: Cast,
+    pub(super) merchant: Merchant,
+    /// The app in hand.
+    pub(super) app: App,
+    system: &'a System,
+    http: Http,
+    /// How far the sandbox's clock is ahead of the wall's, so that nobody waits while days pass.
+    ahead: Span,
+    /// How many SMS of each phone were read.
+    read: BTreeMap<String, usize>,
+    step: String,
+    steps: u32,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn start(system: &'a System, title: &str, cast: Cast) -> Result<Self, Error> {
+        println!("\n{title}\n");
+        Ok(Self {
+            merchant: Merchant::from_sandbox(cast.merchant_id)?,
+            cast,
+            app: App::install()?,
+            system,
+            http: Http::new(),
+            ahead: Span::ZERO,
+            read: BTreeMap::new(),
+            step: String::new(),
+            steps: 0,
+        })
+    }
+
+    /// How many steps it took.
+    pub(super) fn end(self) -> u32 {
+        self.steps
+    }
+
+    /// Goes on with another app, and gives the one that was in hand.
+    pub(super) fn pick_up(&mut self, app: App) -> App {
+        std::mem::replace(&mut self.app, app)
+    }
+
+    /// Lets time pass; `how` ends the sentence.
+    pub(super) fn wait(&mut self, span: Span, how: &str) {
+        self.ahead += span;
+        println!("        (the sandbox's clock goes on {how})");
+    }
+
+    /// Lets time pass until a minute after `at`.
+    pub(super) fn wait_until(&mut self, at: OffsetDateTime, how: &str) {
+        let span = at + Span::minutes(1) - self.now();
+        self.wait(span, how);
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + self.ahead
+    }
+
+    fn rfc3339(&self, at: OffsetDateTime) -> Result<String, Error> {
+        at.format(&Rfc3339)
+            .map_err(|error| self.broken(&error.to_string()))
+    }
+
+    /// A step that reads.
+    pub(super) async fn get(&mut self, step: &str, path: &str) -> Result<Value, Error> {
+        self.call(step, "GET", path, None, 200).await
+    }
+
+    /// A step that changes something, or is refused to.
+    pub(super) async fn post(
+        &mut self,
+        step: &str,
+        path: &str,
+        body: impl Into<Option<Value>>,
+        status: u16,
+    ) -> Result<Value, Error> {
+        self.call(step, "POST", path, body.into(), status).await
+    }
+
+    /// One step: the request, its time, and the status it must have.
+    pub(super) async fn call(
+        &mut self,
+        step: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        status: u16,
+    ) -> Result<Value, Error> {
+        self.begin(step);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.system.endpoints().api_url))
+            .header("content-type", "application/json")
+            .header("x-sandbox-now", self.rfc3339(self.now())?);
+        if !self.app.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.app.token));
+        }
+        if method != "GET" {
+            request = request.header("idempotency-key", format!("demo-{}", self.steps));
+        }
+        self.send(request, method, path, body, status).await
+    }
+
+    /// Which error a refusal must be, and what it says.
+    pub(super) fn is_refused(&self, problem: &Value, code: &str) -> Result<(), Error> {
+        self.equal(problem, "/code", code)?;
+        self.see(&format!("{code}: {}", self.text(problem, "/detail_zh")?));
+        self.see(&self.text(problem, "/detail_en")?);
+        Ok(())
+    }
+
+    /// What reached a card, newest first: its holder's bank statement.
+    pub(super) async fn statement(&mut self, step: &str, card: &str) -> Result<Vec<Value>, Error> {
+        self.begin(step);
+        let url = format!("{}/statement", self.system.endpoints().bank_url);
+        let request = Request::post(url).header("content-type", "application/json");
+        let body = Some(json!({ "card_number": card }));
+        let mut reply = self
+            .send(request, "POST", "{bank_url}/statement", body, 200)
+            .await?;
+        match reply["transfers"].take() {
+            Value::Array(transfers) => Ok(transfers),
+            _ => Err(self.broken("the statement has transfers")),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        status: u16,
+    ) -> Result<Value, Error> {
+        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let request = request
+            .body(body)
+            .map_err(|error| self.broken(&error.to_string()))?;
+        let started = Instant::now();
+        let reply = self.http.send(request).await?;
+        println!(
+            "        {method} {path} -> {} in {} ms",
+            reply.status,
+            started.elapsed().as_millis()
+        );
+        if reply.status != status {
+            return Err(self.broken(&format!("status {status}; the reply is {}", reply.text())));
+        }
+        reply.json()
+    }
+
+    /// One step of somebody else than the app: a function is invoked with `event`, at `at` or now.
+    pub(super) async fn invoke(
+        &mut self,
+        step: &str,
+        function: &str,
+        mut event: Value,
+        at: Option<OffsetDateTime>,
+    ) -> Result<Value, Error> {
+        self.begin(step);
+        event["time"] = self.rfc3339(at.unwrap_or_else(|| self.now()))?.into();
+        let started = Instant::now();
+        let reply = self.system.invoke(function, &event).await?;
+        println!(
+            "        invoke {function} in {} ms",
+            started.elapsed().as_millis()
+        );
+        Ok(reply)
+    }
+
+    /// The next SMS to `phone`, which may take a moment.
+    pub(super) async fn next_sms(&mut self, phone: &str) -> Result<String, Error> {
+        let deadline = Instant::now() + SMS_LIMIT;
+        let read = self.read.get(phone).copied().unwrap_or_default();
+        loop {
+            if let Some(sms) = self.system.sms(phone).await?.into_iter().nth(read) {
+                println!("        SMS {phone}: {sms}");
+                self.read.insert(phone.to_owned(), read + 1);
+                return Ok(sms);
+            }
+            if Instant::now() > deadline {
+                return Err(self.broken(&format!(
+                    "an SMS to {phone} within {} s",
+                    SMS_LIMIT.as_secs()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(super) fn begin(&mut self, step: &str) {
+        self.steps += 1;
+        self.step = step.to_owned();
+        println!("{:3}. {step}", self.steps);
+    }
+
+    /// What the merchant sees.
+    pub(super) fn see(&self, text: &str) {
+        println!("        | {text}");
+    }
+
+    pub(super) fn see_next(&self, reply: &Value) -> Result<(), Error> {
+        let state = self.text(reply, "/state")?;
+        self.see(&format!("{state}; next 下一步: {}", reply["next_actions"]));
+        Ok(())
+    }
+
+    pub(super) fn text(&self, reply: &Value, pointer: &str) -> Result<String, Error> {
+        let text = reply.pointer(pointer).and_then(Value::as_str);
+        text.map(str::to_owned)
+            .ok_or_else(|| self.broken(&format!("{pointer} is a text; the reply is {reply}")))
+    }
+
+    pub(super) fn time(&self, reply: &Value, pointer: &str) -> Result<OffsetDateTime, Error> {
+        let text = self.text(reply, pointer)?;
+        OffsetDateTime::parse(&text, &Rfc3339)
+            .map_err(|_| self.broken(&format!("{pointer} is a time, not {text}")))
+    }
+
+    /// The members of a list.
+    pub(super) fn items<'v>(&self, reply: &'v Value, pointer: &str) -> Result<&'v [Value], Error> {
+        let items = reply.pointer(pointer).and_then(Value::as_array);
+        items
+            .map(Vec::as_slice)
+            .ok_or_else(|| self.broken(&format!("{pointer} is a list; the reply is {reply}")))
+    }
+
+    pub(super) fn equal(
+        &self,
+        reply: &Value,
+        pointer: &str,
+        want: impl Into<Value>,
+    ) -> Result<(), Error> {
+        let want = want.into();
+        self.expect(
+            reply.pointer(pointer) == Some(&want),
+            &format!("{pointer} is {want}; the reply is {reply}"),
+        )
+    }
+
+    pub(super) fn expect(&self, holds: bool, what: &str) -> Result<(), Error> {
+        if holds {
+            Ok(())
+        } else {
+            Err(self.broken(what))
+        }
+    }
+
+    pub(super) fn broken(&self, what: &str) -> Error {
+        Error::Contract {
+            step: self.step.clone(),
+            what: format!("expected: {what}"),
+        }
+    }
+}
+
+/// A card as the app shows it.
+pub(super) fn card(card: &Value) -> String {
+    let field = |name: &str| card[name].as_str().unwrap_or("?").to_owned();
+    format!(
+        "{} ···{} ({})",
+        field("bank_name"),
+        field("last4"),
+        field("status")
+    )
+}
+
+/// All that is shown of a card number.
+pub(super) fn last4(number: &str) -> &str {
+    &number[number.len().saturating_sub(4)..]
+}
