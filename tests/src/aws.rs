@@ -106,6 +106,23 @@ impl Caller {
         }
     }
 
+    /// Runs a function to its end and gives its reply.
+    ///
+    /// # Errors
+    /// The type and the text of the function's error.
+    pub async fn run(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let reply = self.rest("lambda", &Method::POST, &path, event).await;
+        assert_eq!(reply.status, 200, "{function} may be run");
+        let failed = reply.headers.contains_key("x-amz-function-error");
+        let body = reply.json().unwrap();
+        if !failed {
+            return Ok(body);
+        }
+        let part = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        Err((part("errorType"), part("errorMessage")))
+    }
+
     /// Runs a function.
     ///
     /// # Errors

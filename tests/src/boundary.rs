@@ -5,7 +5,9 @@ use aws_sdk_dynamodb::config::interceptors::{
 };
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use serde_json::Value;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One call to the table.
@@ -17,6 +19,19 @@ pub struct Call {
     pub body: Value,
     /// What the table says it cost: read units of a read, write units of a write.
     pub units: f64,
+    id: u64,
+}
+
+/// Which call an answer belongs to: of calls at the same time the last one sent is not the first one answered.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    id: u64,
+    /// Its place among the calls of the request, from 1.
+    place: usize,
+}
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
 }
 
 impl Call {
@@ -40,6 +55,7 @@ impl Call {
 #[derive(Clone, Debug, Default)]
 pub struct Boundary {
     calls: Arc<Mutex<Vec<Call>>>,
+    ids: Arc<AtomicU64>,
     fault: Arc<Mutex<Option<(usize, Fault)>>>,
 }
 
@@ -59,13 +75,14 @@ impl Boundary {
         *self.fault.lock().unwrap() = Some((n, fault));
     }
 
-    fn fault(&self) -> Option<Fault> {
-        let made = self.calls.lock().unwrap().len();
-        self.fault
-            .lock()
-            .unwrap()
-            .filter(|(n, _)| *n == made)
-            .map(|(_, fault)| fault)
+    /// Whether this call meets that fault; it is over with it.
+    fn meets(&self, place: usize, wanted: Fault) -> bool {
+        let mut fault = self.fault.lock().unwrap();
+        let meets = *fault == Some((place, wanted));
+        if meets {
+            *fault = None;
+        }
+        meets
     }
 
     /// The calls since the last time.
@@ -84,7 +101,7 @@ impl Intercept for Boundary {
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
-        _bag: &mut ConfigBag,
+        bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request();
         let target = request.headers().get("x-amz-target").unwrap_or_default();
@@ -93,25 +110,29 @@ impl Intercept for Boundary {
             .body()
             .bytes()
             .map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap());
-        self.calls.lock().unwrap().push(Call {
-            operation,
-            body,
-            units: 0.0,
-        });
-        match self.fault() {
-            Some(Fault::RequestLost) => {
-                *self.fault.lock().unwrap() = None;
-                Err("the request was lost".into())
-            }
-            _ => Ok(()),
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let place = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(Call {
+                operation,
+                body,
+                units: 0.0,
+                id,
+            });
+            calls.len()
+        };
+        bag.interceptor_state().store_put(Sent { id, place });
+        if self.meets(place, Fault::RequestLost) {
+            return Err("the request was lost".into());
         }
+        Ok(())
     }
 
     fn read_after_deserialization(
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
         _components: &RuntimeComponents,
-        _bag: &mut ConfigBag,
+        bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let bytes = context.response().body().bytes().unwrap_or_default();
         let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
@@ -122,15 +143,17 @@ impl Intercept for Boundary {
                 .sum(),
             table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
         };
-        if let Some(call) = self.calls.lock().unwrap().last_mut() {
+        let Some(sent) = bag.load::<Sent>().copied() else {
+            return Ok(());
+        };
+        let mut calls = self.calls.lock().unwrap();
+        if let Some(call) = calls.iter_mut().find(|call| call.id == sent.id) {
             call.units = units;
         }
-        match self.fault() {
-            Some(Fault::ReplyLost) => {
-                *self.fault.lock().unwrap() = None;
-                Err("the reply was lost".into())
-            }
-            _ => Ok(()),
+        drop(calls);
+        if self.meets(sent.place, Fault::ReplyLost) {
+            return Err("the reply was lost".into());
         }
+        Ok(())
     }
 }

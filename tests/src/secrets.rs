@@ -22,6 +22,10 @@ pub enum Kind {
     ReadingToken,
     /// What freezes an account.
     FreezeCode,
+    /// What ends a micro-deposit's descriptor.
+    DepositCode,
+    /// What reaches a device by push.
+    PushToken,
 }
 
 /// Every secret that a test run has used.
@@ -59,10 +63,10 @@ impl Secrets {
     }
 }
 
-/// A long secret is shown wherever it stands. Six digits and eight letters can stand inside a longer number or a hash by
+/// A long secret is shown wherever it stands. Six digits and six or eight letters can stand inside a longer number or a hash by
 /// chance: those are shown only where nothing else touches them.
 fn shows(text: &str, kind: Kind, value: &str) -> bool {
-    let is_short = matches!(kind, Kind::Code | Kind::FreezeCode);
+    let is_short = matches!(kind, Kind::Code | Kind::FreezeCode | Kind::DepositCode);
     text.match_indices(value).any(|(at, _)| {
         let touches = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
         let before = text[..at].chars().next_back();

@@ -16,14 +16,23 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use login::Login;
 use rebind_request::RebindRequest;
 use serde_json::{Value, json};
+use settlement::Settlement;
 use sha2::Sha256;
 use shared::crypto::Keys;
 use shared::domain::decide::BankAnswer;
+use shared::domain::history::{self, Event, GENESIS};
+use shared::domain::ids::MerchantId;
+use shared::domain::merchant::Merchant;
+use shared::domain::push::PushPlatform;
 use shared::domain::secret::Secret;
 use shared::domain::time::Timestamp;
+use shared::domain::transfer::TransferAnswer;
 use shared::edge::event::{HttpEvent, Request};
 use shared::edge::serve::{Handler, Stage, respond, wall_clock};
-use shared::ports::{CardQuestion, CheckCard, DataKey, KeyService, PortError, SendSms};
+use shared::ports::{
+    CardQuestion, CheckCard, DataKey, KeyService, LoadMerchant, PortError, Pushed, RecallCheck,
+    RecallTransfer, Recalled, SendPush, SendSms, SendTransfer, Transfer, Wanted,
+};
 use shared::store::Store;
 use shared::store::due::INDEX;
 use shared::store::seed::World as SeedWorld;
@@ -122,6 +131,13 @@ pub fn code_in(text: &str) -> Option<String> {
     runs.filter(|run| run.len() == 6).map(str::to_owned).next()
 }
 
+/// The freeze code in a text: the only run of eight characters of its alphabet.
+#[must_use]
+pub fn freeze_code_in(text: &str) -> Option<String> {
+    let runs = text.split(|c: char| !"ABCDEFGHJKLMNPQRSTUVWXYZ23456789".contains(c));
+    runs.filter(|run| run.len() == 8).map(str::to_owned).next()
+}
+
 impl SendSms for SmsBox {
     async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
         let refused = self.refused.lock().unwrap().as_deref() == Some(phone);
@@ -136,17 +152,65 @@ impl SendSms for SmsBox {
     }
 }
 
-/// A bank that answers what it was told to, once each, and "match" when nothing is left. Keeps the serials.
+/// A transfer as the bank got it.
+#[derive(Clone, Debug)]
+pub struct SentTransfer {
+    /// Its serial.
+    pub serial: String,
+    /// What the payee's statement shows.
+    pub descriptor: String,
+    /// Whether the payee's name is checked.
+    pub check_name: bool,
+}
+
+/// A bank that answers what it was told to, once each: a check with "match" and a transfer with "succeeded" when nothing is
+/// left. What it has decided about a serial it says again; "busy" and "quota" decide nothing. Keeps the serials.
 #[derive(Clone, Debug, Default)]
 pub struct ScriptedBank {
     answers: Arc<Mutex<VecDeque<Option<BankAnswer>>>>,
     serials: Arc<Mutex<Vec<String>>>,
+    decided: Arc<Mutex<HashMap<String, BankAnswer>>>,
+    transfer_answers: Arc<Mutex<VecDeque<Option<TransferAnswer>>>>,
+    transfers: Arc<Mutex<Vec<SentTransfer>>>,
+    settled: Arc<Mutex<HashMap<String, TransferAnswer>>>,
+    pause: Arc<Mutex<Duration>>,
+    silent: Arc<Mutex<bool>>,
 }
 
 impl ScriptedBank {
+    /// How long it thinks before each answer: time for others to come in between.
+    pub fn think(&self, pause: Duration) {
+        *self.pause.lock().unwrap() = pause;
+    }
+
+    /// Whether it answers no question about what it was sent before.
+    pub fn set_silent(&self, silent: bool) {
+        *self.silent.lock().unwrap() = silent;
+    }
+
+    fn recalled<A: Copy>(&self, known: &Mutex<HashMap<String, A>>, serial: &str) -> Recalled<A> {
+        if *self.silent.lock().unwrap() {
+            return Recalled::Unknown;
+        }
+        let known = known.lock().unwrap().get(serial).copied();
+        known.map_or(Recalled::NeverSeen, Recalled::Answer)
+    }
+
+    async fn pause(&self) {
+        let pause = *self.pause.lock().unwrap();
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// The next answers; `None` is no answer.
     pub fn script(&self, answers: impl IntoIterator<Item = Option<BankAnswer>>) {
         self.answers.lock().unwrap().extend(answers);
+    }
+
+    /// The next answers to transfers; `None` is no answer.
+    pub fn script_transfers(&self, answers: impl IntoIterator<Item = Option<TransferAnswer>>) {
+        self.transfer_answers.lock().unwrap().extend(answers);
     }
 
     /// The serials it was asked under.
@@ -154,16 +218,136 @@ impl ScriptedBank {
     pub fn serials(&self) -> Vec<String> {
         self.serials.lock().unwrap().clone()
     }
+
+    /// The transfers it got, repetitions included.
+    #[must_use]
+    pub fn transfers(&self) -> Vec<SentTransfer> {
+        self.transfers.lock().unwrap().clone()
+    }
+
+    /// The code at the end of the last transfer's descriptor.
+    #[must_use]
+    pub fn deposit_code(&self) -> String {
+        let last = self.transfers().pop().expect("a transfer");
+        let code: Vec<char> = last.descriptor.chars().rev().take(6).collect();
+        code.into_iter().rev().collect()
+    }
+
+    /// What the bank knows of a transfer from now on, whatever it said before.
+    pub fn settle(&self, serial: &str, answer: TransferAnswer) {
+        self.settled
+            .lock()
+            .unwrap()
+            .insert(serial.to_owned(), answer);
+    }
+
+    /// What the bank has decided about a check whose answer was lost.
+    pub fn decide(&self, serial: &str, answer: BankAnswer) {
+        self.decided
+            .lock()
+            .unwrap()
+            .insert(serial.to_owned(), answer);
+    }
 }
 
 impl CheckCard for ScriptedBank {
     async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
         self.serials.lock().unwrap().push(question.serial.clone());
-        self.answers
+        self.pause().await;
+        if let Some(known) = self.decided.lock().unwrap().get(&question.serial) {
+            return Some(*known);
+        }
+        let answer = self
+            .answers
             .lock()
             .unwrap()
             .pop_front()
-            .unwrap_or(Some(BankAnswer::Match))
+            .unwrap_or(Some(BankAnswer::Match));
+        let decides_nothing = [BankAnswer::Busy, BankAnswer::Quota, BankAnswer::Malformed];
+        if let Some(answer) = answer.filter(|answer| !decides_nothing.contains(answer)) {
+            self.decide(&question.serial, answer);
+        }
+        answer
+    }
+}
+
+impl RecallCheck for ScriptedBank {
+    async fn recall_check(&self, serial: &str) -> Recalled<BankAnswer> {
+        self.recalled(&self.decided, serial)
+    }
+}
+
+impl SendTransfer for ScriptedBank {
+    async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer> {
+        self.transfers.lock().unwrap().push(SentTransfer {
+            serial: transfer.serial.clone(),
+            descriptor: transfer.descriptor.expose().clone(),
+            check_name: transfer.check_name,
+        });
+        self.pause().await;
+        if let Some(known) = self.settled.lock().unwrap().get(&transfer.serial) {
+            return Some(*known);
+        }
+        let answer = self
+            .transfer_answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Some(TransferAnswer::Succeeded));
+        if let Some(answer) = answer {
+            self.settle(&transfer.serial, answer);
+        }
+        answer
+    }
+}
+
+impl RecallTransfer for ScriptedBank {
+    async fn recall_transfer(&self, serial: &str) -> Recalled<TransferAnswer> {
+        self.recalled(&self.settled, serial)
+    }
+}
+
+/// Every push: platform, token, text.
+#[derive(Clone, Debug, Default)]
+pub struct PushBox {
+    sent: Arc<Mutex<Vec<(PushPlatform, String, String)>>>,
+    results: Arc<Mutex<VecDeque<Result<Pushed, PortError>>>>,
+}
+
+impl PushBox {
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<(PushPlatform, String, String)> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// The tokens that were written to since the last time, oldest first.
+    #[must_use]
+    pub fn take_tokens(&self) -> Vec<String> {
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap());
+        sent.into_iter().map(|(_, token, _)| token).collect()
+    }
+
+    /// What becomes of the next pushes; of all others: sent.
+    pub fn script(&self, results: impl IntoIterator<Item = Result<Pushed, PortError>>) {
+        self.results.lock().unwrap().extend(results);
+    }
+}
+
+impl SendPush for PushBox {
+    async fn push(
+        &self,
+        platform: PushPlatform,
+        token: &Secret<String>,
+        text: &str,
+    ) -> Result<Pushed, PortError> {
+        let result = self.results.lock().unwrap().pop_front();
+        let result = result.unwrap_or(Ok(Pushed::Sent));
+        if matches!(result, Ok(Pushed::Sent)) {
+            let sent = (platform, token.expose().clone(), text.to_owned());
+            self.sent.lock().unwrap().push(sent);
+        }
+        result
     }
 }
 
@@ -204,6 +388,8 @@ pub struct World {
     pub boundary: Boundary,
     /// The SMS sent.
     pub sms: SmsBox,
+    /// The pushes sent.
+    pub push: PushBox,
     /// The bank.
     pub bank: ScriptedBank,
     /// The clock that requests carry; move it at will.
@@ -211,12 +397,13 @@ pub struct World {
     keys: MemoryKeys,
     stage: Stage,
     login: Login<MemoryKeys>,
-    cards: Cards,
+    cards: Cards<MemoryKeys>,
     rebind_request: RebindRequest<MemoryKeys>,
     agreement: Agreement<MemoryKeys>,
     verification: Verification<MemoryKeys, SmsBox, ScriptedBank>,
-    notice: ConfirmationNotice<MemoryKeys, SmsBox>,
-    cleanup: CooldownCleanup,
+    settlement: Settlement<MemoryKeys>,
+    notice: ConfirmationNotice<MemoryKeys, SmsBox, PushBox>,
+    cleanup: CooldownCleanup<ScriptedBank>,
 }
 
 /// The table's name.
@@ -258,26 +445,29 @@ impl World {
     }
 
     fn over(client: Client, boundary: Boundary, stage: Stage) -> Self {
-        let (keys, sms, bank) = (
+        let (keys, sms, push, bank) = (
             MemoryKeys::default(),
             SmsBox::default(),
+            PushBox::default(),
             ScriptedBank::default(),
         );
         let store = || Store::new(client.clone(), TABLE);
         let new_keys = || Keys::new(keys.clone());
         Self {
             login: Login::new(store(), new_keys()),
-            cards: Cards::new(store()),
+            cards: Cards::new(store(), new_keys()),
             rebind_request: RebindRequest::new(store(), new_keys()),
             agreement: Agreement::new(store(), new_keys()),
             verification: Verification::new(store(), new_keys(), sms.clone(), bank.clone()),
-            notice: ConfirmationNotice::new(store(), new_keys(), sms.clone()),
-            cleanup: CooldownCleanup::new(store(), stage.is_sandbox()),
+            settlement: Settlement::new(store(), new_keys()),
+            notice: ConfirmationNotice::new(store(), new_keys(), sms.clone(), push.clone()),
+            cleanup: CooldownCleanup::new(store(), bank.clone(), stage.is_sandbox()),
             table: TABLE.to_owned(),
             now: Mutex::new(wall_clock()),
             client,
             boundary,
             sms,
+            push,
             bank,
             keys,
             stage,
@@ -316,6 +506,8 @@ impl World {
             respond(&self.agreement, &self.stage, event).await
         } else if has(&|r| self.verification.route(r)) {
             respond(&self.verification, &self.stage, event).await
+        } else if has(&|r| self.settlement.route(r)) {
+            respond(&self.settlement, &self.stage, event).await
         } else {
             respond(&self.cards, &self.stage, event).await
         };
@@ -332,6 +524,77 @@ impl World {
             },
             calls: self.boundary.take(),
         }
+    }
+
+    /// One operation of the acquirer's core, at the world's clock.
+    ///
+    /// # Errors
+    /// What the function refuses.
+    pub async fn core(&self, mut operation: Value) -> Result<Value, settlement::Refusal> {
+        if self.stage.is_sandbox() && operation.get("time").is_none() {
+            operation["time"] = json!(self.now().to_rfc3339_shanghai());
+        }
+        let _ = self.boundary.take();
+        self.settlement.direct(operation, &self.stage).await
+    }
+
+    /// The keys of the functions.
+    #[must_use]
+    pub fn keys(&self) -> Keys<MemoryKeys> {
+        Keys::new(self.keys.clone())
+    }
+
+    /// A merchant of the sandbox as it is stored, with its latest rebind.
+    pub async fn stored(&self, name: &str) -> Merchant {
+        let loaded = self.store().load(&merchant_id(name), Wanted::Latest).await;
+        let _ = self.boundary.take();
+        loaded.unwrap().expect("a merchant")
+    }
+
+    /// A merchant's whole history, oldest first: an unbroken chain whose end the head knows, or a panic.
+    pub async fn history(&self, name: &str) -> Vec<Event> {
+        let (id, store) = (merchant_id(name), self.store());
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let from = events.last().map_or(1, |last| last.seq + 1);
+            let page = store.events(&id, from, 200).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            events.extend(page);
+        }
+        let mut prev = GENESIS.to_owned();
+        for (seq, event) in (1..).zip(&events) {
+            assert_eq!(
+                (event.seq, &event.prev_hash),
+                (seq, &prev),
+                "{}",
+                event.kind
+            );
+            assert_eq!(history::hash(event), event.hash, "{}", event.kind);
+            prev.clone_from(&event.hash);
+        }
+        let head = self.stored(name).await.head;
+        let length = u64::try_from(events.len()).unwrap();
+        assert_eq!((head.last_seq, head.last_hash), (length, prev));
+        events
+    }
+
+    /// How often something stands in a merchant's history.
+    pub async fn count(&self, name: &str, kind: &str) -> usize {
+        let events = self.history(name).await;
+        events
+            .iter()
+            .filter(|event| event.kind.as_str() == kind)
+            .count()
+    }
+
+    /// A freeze code is typed somewhere.
+    pub async fn freeze(&self, account: &str, code: &str, source: &str) -> Answer {
+        let body = json!({"account": account, "freeze_code": code});
+        let mut event = self.event("POST", "/v1/freezes", &[], &body);
+        event["requestContext"]["http"]["sourceIp"] = json!(source);
+        self.send(event).await
     }
 
     /// A request as the gateway would send it, at the world's clock.
@@ -514,6 +777,12 @@ pub struct SandboxMerchant {
     pub expires_on: String,
 }
 
+/// The id of a merchant of the sandbox.
+#[must_use]
+pub fn merchant_id(name: &str) -> MerchantId {
+    MerchantId::parse(&format!("mer_{name}")).unwrap()
+}
+
 /// A merchant of `sandbox.json` by the part of its id after `mer_`.
 #[must_use]
 pub fn merchant(name: &str) -> SandboxMerchant {
@@ -556,7 +825,12 @@ pub struct App<'w> {
     pub merchant: SandboxMerchant,
 }
 
-impl App<'_> {
+impl<'w> App<'w> {
+    /// The same app after another login.
+    pub async fn again(&self) -> App<'w> {
+        self.world.app(&self.merchant).await
+    }
+
     /// One request with the session's token.
     pub async fn call(&self, method: &str, path: &str, body: Value) -> Answer {
         self.call_with(method, path, &[], body).await
@@ -603,10 +877,17 @@ impl App<'_> {
 
     /// Asks for a card; returns the rebind's path.
     pub async fn request(&self, card: &str) -> String {
+        self.request_with(card, json!({})).await
+    }
+
+    /// The same with other facts, or with more.
+    pub async fn request_with(&self, card: &str, facts: Value) -> String {
         let key = format!("create-{:?}-{card}", self.world.now());
-        let answer = self
-            .keyed(&key, "POST", "/v1/rebinds", self.request_body(card))
-            .await;
+        let mut body = self.request_body(card);
+        for (name, value) in facts.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let answer = self.keyed(&key, "POST", "/v1/rebinds", body).await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         format!("/v1/rebinds/{}", answer.body["rebind_id"].as_str().unwrap())
     }
@@ -683,7 +964,21 @@ impl App<'_> {
 
     /// Asks for a card and walks the whole way.
     pub async fn activate(&self, card: &str) -> String {
-        let rebind = self.to_card_pending(card).await;
+        self.activate_with(card, json!({})).await
+    }
+
+    /// The same with other facts, or with more.
+    pub async fn activate_with(&self, card: &str, facts: Value) -> String {
+        let rebind = self.request_with(card, facts).await;
+        let done = self.finish(&rebind).await;
+        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        rebind
+    }
+
+    /// From a new rebind to the end: identity, agreement, card.
+    pub async fn finish(&self, rebind: &str) -> Answer {
+        self.identify(rebind).await;
+        self.sign(rebind).await;
         let answer = self
             .call("POST", &format!("{rebind}/card-check"), Value::Null)
             .await;
@@ -696,12 +991,69 @@ impl App<'_> {
                 json!({"code": code}),
             )
             .await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        answer
+    }
+
+    /// Makes a standby card the whole way; returns the card's path.
+    pub async fn standby(&self, card: &str) -> String {
+        let rebind = self.request_with(card, json!({"activate": false})).await;
+        let done = self.finish(&rebind).await;
+        assert_eq!(done.state(), "completed", "{:?}", done.body);
+        let card_id = done.body["new_card"]["card_id"].as_str().unwrap();
+        format!("/v1/cards/{card_id}")
+    }
+
+    /// Asks for the code that authorises the switch to a standby card; returns it.
+    pub async fn switch_code(&self, card: &str) -> Value {
+        let answer = self
+            .call("POST", &format!("{card}/activate"), Value::Null)
+            .await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        json!({"code": self.world.sms.code(&self.merchant.phone)})
+    }
+
+    /// Switches to a standby card.
+    pub async fn switch(&self, card: &str) -> Answer {
+        let code = self.switch_code(card).await;
+        let answer = self.call("POST", &format!("{card}/activate"), code).await;
         assert_eq!(
             (answer.status, answer.state()),
             (200, "activated"),
             "{:?}",
             answer.body
         );
+        answer
+    }
+
+    /// Asks for a card whose bank cannot check it, and walks to where the deposit's code is waited for.
+    pub async fn deposit(&self, card: &str) -> String {
+        let rebind = self.to_card_pending(card).await;
+        self.world.bank.script([Some(BankAnswer::NotEnabled)]);
+        let answer = self
+            .call("POST", &format!("{rebind}/card-check"), Value::Null)
+            .await;
+        assert_eq!(
+            (answer.status, &answer.body["challenge"]["method"]),
+            (200, &json!("micro_deposit")),
+            "{:?}",
+            answer.body
+        );
         rebind
+    }
+
+    /// Tries a code of the card, or of its deposit.
+    pub async fn confirm_card(&self, rebind: &str, code: &str) -> Answer {
+        let path = format!("{rebind}/card-check/confirm");
+        self.call("POST", &path, json!({"code": code})).await
+    }
+
+    /// The freeze code that the phone on file was told last, once every notice that is due is delivered.
+    pub async fn freeze_code(&self) -> String {
+        let told = self.world.deliver_notices().await;
+        assert_eq!(told, json!({"batchItemFailures": []}));
+        let texts = self.world.sms.to(&self.merchant.phone);
+        let mut codes = texts.iter().rev().filter_map(|text| freeze_code_in(text));
+        codes.next().expect("a freeze code")
     }
 }

@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use serde_json::{Value, json};
+use shared::domain::policy::Policy;
 use std::collections::BTreeSet;
 use tests::openapi::Contract;
 use tests::payloads::{FOLDER, file_name, filled, read};
-use tests::world::{Answer, GOOD_CARD, RESERVED_PHONE, SandboxMerchant, World, merchant};
+use tests::world::{
+    Answer, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, SandboxMerchant, World, merchant,
+};
 
 /// A merchant with an app that sends captured events.
 struct App<'w> {
@@ -184,6 +187,10 @@ async fn a_rebind_of_captured_events() {
         );
     }
 
+    let tested = app
+        .succeed("POST /v1/rebinds/{id}/test-transaction", 200)
+        .await;
+    assert_eq!(tested["status"], "succeeded");
     app.words
         .push(("cursor=000002", "cursor=000003".to_owned()));
     let page = app.succeed("GET /v1/rebinds", 200).await;
@@ -195,9 +202,58 @@ async fn a_rebind_of_captured_events() {
     let dead = app.send("GET /v1/cards").await;
     assert_eq!((dead.status, dead.code()), (401, "SESSION_EXPIRED"));
 
+    let others = money_and_settings(&world).await;
+    app.used.extend(others);
+    app.used.extend(a_switch_and_a_freeze(&world).await);
     let files = std::fs::read_dir(FOLDER).unwrap();
     let files: BTreeSet<String> = files
         .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
     assert_eq!(app.used, files, "every captured event is used");
+}
+
+/// What has no rebind in it; returns the files that were used.
+async fn money_and_settings(world: &World) -> BTreeSet<String> {
+    let mut app = App::new(world, "plain_2");
+    app.log_in().await;
+    app.set("PUSH_TARGET_ID", "phone-1");
+    app.set("PUSH_TOKEN", "a-token");
+    let payouts = app.succeed("GET /v1/payouts", 200).await;
+    assert_eq!(payouts["items"].as_array().unwrap().len(), 2);
+    let before = app.succeed("GET /v1/settlement", 200).await;
+    let after = app.succeed("PUT /v1/settlement", 200).await;
+    assert_ne!(before, after);
+    for route in ["PUT /v1/push-targets/{id}", "DELETE /v1/push-targets/{id}"] {
+        assert_eq!(app.succeed(route, 204).await, Value::Null);
+    }
+    let history = app.send("GET /v1/history").await;
+    assert_eq!(history.status, 200, "{:?}", history.body);
+    app.used
+}
+
+/// A standby card is switched to, the one before it taken off, and everything frozen.
+async fn a_switch_and_a_freeze(world: &World) -> BTreeSet<String> {
+    // The same reserved phone has just had a code.
+    world.pass_s(Policy::CURRENT.code_gap_s);
+    let phone = world.app(&merchant("plain_3")).await;
+    let card = phone.standby(SECOND_CARD).await;
+    world.pass_s(Policy::CURRENT.standby_wait_s);
+    let phone = phone.again().await;
+    let code = phone.switch_code(&card).await;
+    let mut app = App::new(world, "plain_3");
+    app.set("TOKEN", &phone.token);
+    app.set("CARD_ID", card.rsplit('/').next().unwrap());
+    app.set("CODE", code["code"].as_str().unwrap());
+    let switched = app.succeed("POST /v1/cards/{card_id}/activate", 200).await;
+    assert_eq!(switched["state"], "activated");
+    let freeze_code = phone.freeze_code().await;
+
+    world.pass_s(Policy::CURRENT.retire_after_effective_s);
+    app.set("TOKEN", &phone.again().await.token);
+    app.set("CARD_ID", text(&switched, "/old_card/card_id").as_str());
+    app.succeed("POST /v1/cards/{card_id}/unbind", 204).await;
+    app.set("FREEZE_CODE", &freeze_code);
+    let received = app.succeed("POST /v1/freezes", 202).await;
+    assert_eq!(received, json!({"status": "received"}));
+    app.used
 }

@@ -12,6 +12,9 @@ use shared::domain::time::Timestamp;
 use shared::edge::serve::wall_clock;
 use tests::system::{Live, Merchant};
 
+use crate::payouts::{create, report};
+use crate::see::rebind_path;
+
 /// A merchant on the tenth of March of a year, ten in the morning.
 async fn in_year(live: &Live, year: u16) -> Merchant {
     let merchant = live.merchant().await;
@@ -67,6 +70,13 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
     );
     assert_eq!(cards["blocked_by"], "REBIND_COOLDOWN");
 
+    // The old card is kept for a week.
+    assert_eq!(did(&live.clean_up(day(8).plus_s(-1)).await), json!({}));
+    assert_eq!(
+        did(&live.clean_up(day(8)).await),
+        json!({"cards_removed": 1})
+    );
+    assert_eq!(did(&live.clean_up(day(8)).await), json!({}));
     assert_eq!(did(&live.clean_up(day(30).plus_s(-1)).await), json!({}));
     assert_eq!(
         did(&live.clean_up(day(30)).await),
@@ -75,7 +85,7 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
     let told = live.notices(&merchant.phone, 2).await;
     assert_eq!(
         told[1],
-        "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略本短信。"
+        "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略。"
     );
     let (rebind, cards) = looks_at(day(30)).await;
     assert_eq!(cards["can_rebind"], true);
@@ -90,9 +100,12 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
     }
     assert_eq!(live.notices(&merchant.phone, 2).await, told);
     assert_eq!(live.notices(&merchant.reserved_phone, 1).await.len(), 1);
-    // What the clean-up wrote stands in the history: two events, and the chain is whole.
+    // What the clean-up wrote stands in the history: three events, and the chain is whole.
     let events = chain(live, &merchant).await;
-    assert_eq!(events[events.len() - 2..], ["completed", "cooldown_ended"]);
+    assert_eq!(
+        events[events.len() - 3..],
+        ["completed", "card_removed", "cooldown_ended"]
+    );
 }
 
 /// A clean-up that comes late: everything at once, each once.
@@ -103,7 +116,7 @@ pub async fn a_late_run_makes_up_for_all(live: &Live) {
     let path = app.to_card_pending(&live.card()).await;
     live.notices(&changed.phone, 1).await;
     let at = changed.now().plus_s(31 * DAY_S);
-    let want = json!({"completed": 1, "cooldowns_ended": 1, "expired": 1});
+    let want = json!({"cards_removed": 1, "completed": 1, "cooldowns_ended": 1, "expired": 1});
     assert_eq!(did(&live.clean_up(at).await), want);
     assert_eq!(did(&live.clean_up(at).await), json!({}));
     assert_eq!(live.notices(&changed.phone, 2).await.len(), 2);
@@ -177,8 +190,13 @@ pub async fn two_runs_at_once(live: &Live) {
             .sum::<u64>()
     };
     assert_eq!(
-        (sum("completed"), sum("cooldowns_ended"), sum("failed")),
-        (1, 1, 0)
+        (
+            sum("completed"),
+            sum("cooldowns_ended"),
+            sum("cards_removed"),
+            sum("failed")
+        ),
+        (1, 1, 1, 0)
     );
     live.notices(&merchant.phone, 2).await;
     let events = chain(live, &merchant).await;
@@ -229,6 +247,271 @@ pub async fn an_unsent_notice_is_sent_again(live: &Live) {
     let event = live.item(&merchant.pk(), &sk).await;
     assert_eq!(event["notice"].as_s().unwrap(), "sent");
     assert!(!event.contains_key("to_on_file") && !event.contains_key("due_at"));
+}
+
+/// What was held in a hold gets its card when the hold is over: the first card of a merchant, and in the place of a lost
+/// one. Payouts that were made later never wait.
+pub async fn held_payouts_are_assigned(live: &Live) {
+    let first = live.merchant_with(json!({"active_card": null})).await;
+    let start = Timestamp::parse_rfc3339("2008-03-10T10:00:00+08:00").unwrap();
+    first.set_clock(start);
+    let lost = in_year(live, 2008).await;
+    let mut ends = Vec::new();
+    for (merchant, reason) in [(&first, "replace"), (&lost, "lost")] {
+        let app = live.app(merchant).await;
+        let before = create(live, merchant, "before", merchant.now()).await;
+        assert_eq!(before["held"], reason == "replace");
+        let mut body = app.request_body(&live.card());
+        body["reason"] = json!(reason);
+        let path = rebind_path(&app.post("/v1/rebinds", body).await.ok(201));
+        app.identify(&path).await;
+        app.sign(&path).await;
+        app.check_card(&path).await.ok(200);
+        let activated = app.confirm_card(&path).await.ok(200);
+        let mut held = Vec::new();
+        for number in 0..3 {
+            let at = merchant.now().plus_s(number * HOUR_S);
+            let payout = create(live, merchant, &format!("{number}"), at).await;
+            assert_eq!(
+                (&payout["card"], &payout["held"]),
+                (&Value::Null, &json!(true))
+            );
+            held.push(payout);
+        }
+        let problem = report(live, "payout_sent", &held[0], merchant.now()).await;
+        assert_eq!(problem, Err("STEP_OUT_OF_ORDER".to_owned()));
+        // One is taken back by the core: it is not assigned.
+        report(live, "payout_returned", &held[2], merchant.now())
+            .await
+            .unwrap();
+        let effective_at = activated["effective_at"].as_str().unwrap();
+        ends.push(Timestamp::parse_rfc3339(effective_at).unwrap());
+        merchant.set_clock(*ends.last().unwrap());
+        let at = merchant.now();
+        let after = create(live, merchant, "after", at).await;
+        assert_eq!(after["card"]["card_id"], activated["new_card"]["card_id"]);
+    }
+    let (early, late) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+    assert_eq!(did(&live.clean_up(early.plus_s(-1)).await), json!({}));
+    let mut assigned = 0;
+    for at in [early, late, late] {
+        let summary = live.clean_up(at).await;
+        assert_eq!(summary["failed"], 0);
+        assigned += summary["payouts_assigned"].as_u64().unwrap();
+    }
+    assert_eq!(
+        assigned, 5,
+        "three of the first, two in the place of the lost one"
+    );
+    for (merchant, old) in [(&first, 0), (&lost, 1)] {
+        let app = live.app(merchant).await;
+        let list = app.get("/v1/payouts").await.ok(200);
+        let items = list["items"].as_array().unwrap();
+        let active = app.get("/v1/cards").await.ok(200)["active"]["card_id"].clone();
+        let reach = |item: &&Value| item["card"]["card_id"] == active && item["held"] == false;
+        assert_eq!(
+            (items.len(), items.iter().filter(reach).count()),
+            (4, 4 - old)
+        );
+        for item in items {
+            let sent = report(live, "payout_sent", item, merchant.now()).await;
+            assert_eq!(sent.unwrap()["status"], "sent");
+        }
+        let events = chain(live, merchant).await;
+        let count = |kind: &str| events.iter().filter(|of| *of == kind).count();
+        assert_eq!(count("payout_assigned"), 3 - old);
+    }
+}
+
+/// A test transfer whose answer was not known is settled: the second time that it is asked about.
+pub async fn a_test_transfer_is_settled(live: &Live) {
+    let merchant = in_year(live, 2005).await;
+    let app = live.app(&merchant).await;
+    let card = live
+        .card_that("match_transfer_pending", &merchant.holder_name)
+        .await;
+    let path = app.activate(&card).await;
+    let tested_at = merchant.now();
+    let pending = app
+        .post(&format!("{path}/test-transaction"), Value::Null)
+        .await
+        .ok(200);
+    assert_eq!(pending["status"], "pending");
+    let minutes = |minutes: i64| tested_at.plus_s(minutes * MINUTE_S);
+    assert_eq!(did(&live.clean_up(minutes(5).plus_s(-1)).await), json!({}));
+    let summary = live.clean_up(minutes(5)).await;
+    assert_eq!(
+        (&summary["bank_answers"], &summary["failed"]),
+        (&json!(0), &json!(0)),
+        "not decided yet"
+    );
+    assert_eq!(
+        did(&live.clean_up(minutes(10)).await),
+        json!({"bank_answers": 1})
+    );
+    assert_eq!(did(&live.clean_up(minutes(15)).await), json!({}));
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&rebind["state"], &rebind["test_succeeded_at"]),
+        (
+            &json!("activated"),
+            &json!(minutes(10).to_rfc3339_shanghai())
+        )
+    );
+    let again = app
+        .post(&format!("{path}/test-transaction"), Value::Null)
+        .await
+        .ok(200);
+    assert_eq!(again["status"], "succeeded");
+}
+
+/// An answer of the bank that nobody could read is asked for again, and found; the merchant goes on where it stood.
+pub async fn an_answer_is_found(live: &Live) {
+    let merchant = in_year(live, 2014).await;
+    let app = live.app(&merchant).await;
+    let card = live.card_that("garbage", &merchant.holder_name).await;
+    let path = app.to_card_pending(&card).await;
+    let asked_at = merchant.now();
+    app.check_card(&path).await.refused(Code::UpstreamUnknown);
+    let at = asked_at.plus_s(5 * MINUTE_S);
+    let summary = live.clean_up(at).await;
+    assert_eq!(
+        (&summary["bank_answers"], &summary["failed"]),
+        (&json!(0), &json!(0)),
+        "still nonsense"
+    );
+    // The bank is mended.
+    let serial = format!("SERIAL#{}-1", path.rsplit('/').next().unwrap());
+    let bank = live.system.resource("SandboxBankTable").unwrap();
+    let items = live.items_of(bank).await;
+    let mut record = items
+        .into_iter()
+        .find(|item| item["pk"].as_s() == Ok(&serial))
+        .unwrap();
+    record.insert("garbled".to_owned(), AttributeValue::Bool(false));
+    let put = live.table.put_item().table_name(bank);
+    put.set_item(Some(record)).send().await.unwrap();
+    // It was asked just now, so not at once again.
+    assert_eq!(did(&live.clean_up(at).await), json!({}));
+    let at = at.plus_s(5 * MINUTE_S);
+    assert_eq!(did(&live.clean_up(at).await), json!({"bank_answers": 1}));
+    assert_eq!(did(&live.clean_up(at).await), json!({}));
+    let shown = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&shown["state"], &shown["challenge"]),
+        (&json!("card_pending"), &Value::Null)
+    );
+    assert_eq!(shown["next_actions"], json!(["card_check_code", "cancel"]));
+    assert!(
+        live.sms(&merchant.reserved_phone).await.is_empty(),
+        "nobody waits for a code"
+    );
+    merchant.set_clock(at);
+    let checked = app.check_card(&path).await.ok(200);
+    assert_eq!(checked["challenge"]["method"], "bank_code");
+    assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
+}
+
+/// A deposit is asked about once a day, and ends with its code.
+pub async fn a_deposit_runs_out(live: &Live) {
+    let (kept, back) = (in_year(live, 2011).await, in_year(live, 2011).await);
+    let mut paths = Vec::new();
+    for merchant in [&kept, &back] {
+        let card = live.card_that("not_enabled", &merchant.holder_name).await;
+        paths.push(live.app(merchant).await.to_deposit(&card).await);
+    }
+    let sent_at = kept.now().max(back.now());
+    let day = |days: i64| sent_at.plus_s(days * DAY_S);
+    assert_eq!(
+        did(&live.clean_up(day(1)).await),
+        json!({"bank_answers": 2})
+    );
+    assert_eq!(did(&live.clean_up(day(1)).await), json!({}));
+    // One comes back on the third day: a bank may take that long.
+    crate::deposit::the_bank_says(live, &paths[1], "returned").await;
+    assert_eq!(
+        did(&live.clean_up(day(3)).await),
+        json!({"bank_answers": 2})
+    );
+    back.set_clock(day(3));
+    let ended = live.app(&back).await.get(&paths[1]).await.ok(200);
+    assert_eq!(
+        (&ended["state"], &ended["ended_reason"]),
+        (&json!("rejected"), &json!("MICRO_DEPOSIT_RETURNED"))
+    );
+    let summary = live.clean_up(day(7)).await;
+    assert_eq!(
+        (&summary["expired"], &summary["failed"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(did(&live.clean_up(day(7)).await), json!({}));
+    kept.set_clock(day(7));
+    let app = live.app(&kept).await;
+    let ended = app.get(&paths[0]).await.ok(200);
+    assert_eq!(
+        (&ended["state"], &ended["ended_reason"]),
+        (&json!("expired"), &json!("MICRO_DEPOSIT_EXPIRED"))
+    );
+    let confirm = format!("{}/card-check/confirm", paths[0]);
+    app.post(&confirm, json!({"code": "ABCDEF"}))
+        .await
+        .refused(Code::MicroDepositExpired);
+    app.request(&live.card()).await;
+}
+
+/// While an account is frozen nothing leaves the record and nothing is assigned: an operator decides first.
+pub async fn a_frozen_account_is_left_alone(live: &Live) {
+    let merchant = in_year(live, 2017).await;
+    live.app(&merchant).await.activate(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
+    let code = live.freeze_code(&merchant.phone).await;
+    merchant.pass_s(2 * DAY_S);
+    assert_eq!(
+        did(&live.clean_up(merchant.now()).await),
+        json!({"completed": 1})
+    );
+    live.freeze_from("198.51.100.17", merchant.now(), &merchant.account, &code)
+        .await;
+    let held = create(live, &merchant, "held", merchant.now()).await;
+    assert_eq!(held["held"], true);
+    for days in [1, 7, 30, 60] {
+        let at = merchant.now().plus_s(days * DAY_S);
+        assert_eq!(did(&live.clean_up(at).await), json!({}), "{days}");
+    }
+    // No end of a cooldown is told either: it was cancelled.
+    live.notices(&merchant.phone, 2).await;
+    let app = live.app(&merchant).await;
+    let list = app.get("/v1/payouts").await.ok(200);
+    assert_eq!(
+        (&list["items"][0]["held"], &list["items"][0]["card"]),
+        (&json!(true), &Value::Null)
+    );
+}
+
+/// A standby card is over its switch in the same moment; the card before it goes a week later.
+pub async fn after_a_switch(live: &Live) {
+    let merchant = in_year(live, 2020).await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let path = crate::standby::switch_path(&ready);
+    app.post(&path, Value::Null).await.ok(200);
+    let sms = live.code(&merchant.phone).await;
+    let switched_at = merchant.now();
+    app.post(&path, json!({"code": sms})).await.ok(200);
+    assert_eq!(
+        did(&live.clean_up(switched_at.plus_s(1)).await),
+        json!({"completed": 1})
+    );
+    assert_eq!(
+        did(&live.clean_up(switched_at.plus_s(7 * DAY_S)).await),
+        json!({"cards_removed": 1})
+    );
+    assert_eq!(
+        did(&live.clean_up(switched_at.plus_s(30 * DAY_S)).await),
+        json!({"cooldowns_ended": 1})
+    );
+    live.notices(&merchant.phone, 3).await;
 }
 
 /// In the sandbox the event's time is taken as it is; without one the clock on the wall counts.

@@ -4,7 +4,7 @@ use shared::domain::code::Code;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which case is there for which code.
-const CASES: [(Code, &str); 48] = [
+const CASES: [(Code, &str); 56] = [
     (Code::RequestMalformed, "edges::bodies_that_are_none"),
     (
         Code::AuthBadCredentials,
@@ -70,6 +70,14 @@ const CASES: [(Code, &str); 48] = [
     (Code::UpstreamUnknown, "card_check::garbage"),
     (Code::UpstreamBusy, "card_check::busy"),
     (Code::UpstreamQuota, "card_check::quota"),
+    (Code::StandbyNotReady, "standby::a_standby_card"),
+    (Code::LastCardCannotUnbind, "unbind::what_may_not_leave"),
+    (Code::PayoutInFlight, "unbind::a_replaced_card"),
+    (Code::MicroDepositWrong, "deposit::three_tries"),
+    (Code::MicroDepositExpired, "deposit::seven_days"),
+    (Code::MicroDepositReturned, "deposit::a_mules_card"),
+    (Code::T0NotAllowed, "settings::a_young_merchant"),
+    (Code::LimitAboveTier, "settings::every_bad_field_at_once"),
     (
         Code::Internal,
         "roles::what_is_sealed_is_bound_to_its_merchant",
@@ -77,23 +85,16 @@ const CASES: [(Code, &str); 48] = [
 ];
 
 /// Codes without a case here, and why.
-const NOT_HERE: [(Code, &str); 10] = [
+const NOT_HERE: [(Code, &str); 2] = [
     (
         Code::OtpChannelDown,
         "the local cloud's SNS never fails; in process, with one that does: tests/tests/handlers.rs",
     ),
-    (Code::StandbyNotReady, NO_ENDPOINT_YET),
-    (Code::LastCardCannotUnbind, NO_ENDPOINT_YET),
-    (Code::PayoutInFlight, NO_ENDPOINT_YET),
-    (Code::MicroDepositWrong, NO_ENDPOINT_YET),
-    (Code::MicroDepositExpired, NO_ENDPOINT_YET),
-    (Code::MicroDepositReturned, NO_ENDPOINT_YET),
-    (Code::T0NotAllowed, NO_ENDPOINT_YET),
-    (Code::LimitAboveTier, NO_ENDPOINT_YET),
-    (Code::TestTxnFailed, "never the code of a reply"),
+    (
+        Code::TestTxnFailed,
+        "never the code of a reply; as an ended_reason: test_transfer::it_comes_back",
+    ),
 ];
-
-const NO_ENDPOINT_YET: &str = "nothing answers with it yet";
 
 /// `met`: the codes that each case has asserted.
 pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {

@@ -9,8 +9,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Every route of ours that takes a body, with one of its fields.
-const WITH_BODY: [(&str, &str); 9] = [
+const WITH_BODY: [(&str, &str); 15] = [
     ("/v1/sessions", "account"),
+    ("/v1/freezes", "account"),
+    ("/v1/settlement", "cycle"),
+    ("/v1/push-targets/phone", "platform"),
+    ("/v1/cards/card_000001bbbbbbbbbbbbbbbb/unbind", "x"),
+    ("/v1/cards/card_000001bbbbbbbbbbbbbbbb/activate", "code"),
+    (
+        "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/test-transaction",
+        "x",
+    ),
     ("/v1/rebinds", "card_number"),
     ("/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/cancel", "x"),
     (
@@ -30,6 +39,12 @@ const WITH_BODY: [(&str, &str); 9] = [
     ),
 ];
 
+/// The method that such a route takes.
+fn method_of(path: &str) -> &'static str {
+    let is_put = path.ends_with("/settlement") || path.contains("/push-targets/");
+    if is_put { "PUT" } else { "POST" }
+}
+
 /// An unknown path or method is a problem document too.
 pub async fn what_is_not_there(live: &Live) {
     let merchant = live.merchant().await;
@@ -44,6 +59,15 @@ pub async fn what_is_not_there(live: &Live) {
         ("PATCH", "/v1/cards"),
         ("DELETE", "/v1/rebinds/rbd_1"),
         ("POST", "/v1/cards"),
+        ("DELETE", "/v1/cards/card_1"),
+        ("GET", "/v1/cards/card_1/unbind"),
+        ("POST", "/v1/payouts"),
+        ("GET", "/v1/payouts/pay_sandbox_1"),
+        ("PATCH", "/v1/settlement"),
+        ("GET", "/v1/push-targets/phone"),
+        ("POST", "/v1/history"),
+        ("GET", "/v1/freezes"),
+        ("POST", "/v1/rebinds/rbd_1/unfreeze"),
         ("GET", "/v1/cards/"),
         ("GET", "/v1/rebinds/"),
         ("GET", "/v1/rebinds/rbd_1/identity"),
@@ -69,21 +93,21 @@ pub async fn sizes(live: &Live) {
     };
     for (path, field) in WITH_BODY {
         let too_large = app
-            .ask("POST", path)
+            .ask(method_of(path), path)
             .key("k")
             .body(of_size(field, 16 * 1024 + 1))
             .send()
             .await;
         too_large.refused(Code::BodyTooLarge);
         let huge = app
-            .ask("POST", path)
+            .ask(method_of(path), path)
             .key("k")
             .body(of_size(field, 300 * 1024))
             .send()
             .await;
         huge.refused(Code::BodyTooLarge);
         let fits = app
-            .ask("POST", path)
+            .ask(method_of(path), path)
             .key("k")
             .body(of_size(field, 16 * 1024))
             .send()
@@ -117,7 +141,7 @@ pub async fn bodies_that_are_none(live: &Live) {
             "\u{feff}{}".to_owned(),
         ] {
             let reply = app
-                .ask("POST", &route)
+                .ask(method_of(&route), &route)
                 .key("k")
                 .body(body.clone())
                 .send()
@@ -125,7 +149,7 @@ pub async fn bodies_that_are_none(live: &Live) {
             reply.refused(Code::RequestMalformed);
         }
         let no_text = app
-            .ask("POST", &route)
+            .ask(method_of(&route), &route)
             .key("k")
             .body(vec![b'{', 0xff, 0xfe, b'}'])
             .send()
@@ -175,14 +199,22 @@ pub async fn the_environment_survives(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
-    let doors = ["/v1/sessions", "/v1/cards", path.as_str()].map(str::to_owned);
+    let doors = [
+        "/v1/sessions",
+        "/v1/freezes",
+        "/v1/payouts",
+        "/v1/cards",
+        path.as_str(),
+    ];
+    let doors = doors.map(str::to_owned);
     let doors = doors
         .into_iter()
         .chain([format!("{path}/agreement"), format!("{path}/identity/code")]);
     let deep = "[".repeat(16_000);
     let large = "x".repeat(17 * 1024);
     for door in doors {
-        let method = if door.ends_with("sessions") || door.ends_with("code") {
+        let posts = ["sessions", "freezes", "code"];
+        let method = if posts.iter().any(|end| door.ends_with(end)) {
             "POST"
         } else {
             "GET"
@@ -232,6 +264,7 @@ pub async fn the_environment_survives(live: &Live) {
         "rebind-request",
         "verification",
         "agreement",
+        "settlement",
     ] {
         let spawned = spawned(live);
         for event in [
@@ -240,7 +273,7 @@ pub async fn the_environment_survives(live: &Live) {
             json!({"rawPath": "/v1/sessions", "requestContext": {"http": {"method": "POST"}},
                    "isBase64Encoded": true, "body": base64::engine::general_purpose::STANDARD.encode([0xff, 0xfe])}),
             json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "rawPath": null}),
-            json!({}),
+            json!({"requestContext": null}),
         ] {
             let reply = live.system.invoke(folder, &event).await.unwrap();
             let status = reply["statusCode"].as_u64().unwrap();
@@ -249,7 +282,13 @@ pub async fn the_environment_survives(live: &Live) {
         assert_eq!(self::spawned(live), spawned, "{folder}: the same process");
     }
     // Events that are none at all are an error of the invocation, and no more.
-    for folder in ["login", "cards", "confirmation-notice", "cooldown-cleanup"] {
+    for folder in [
+        "login",
+        "cards",
+        "settlement",
+        "confirmation-notice",
+        "cooldown-cleanup",
+    ] {
         let _ = live.system.invoke(folder, &json!({})).await;
         let spawned = spawned(live);
         for event in [

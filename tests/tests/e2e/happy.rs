@@ -187,7 +187,7 @@ pub async fn a_card_is_changed(live: &Live) {
     );
     assert_eq!(
         (&activated["challenge"], &activated["next_actions"]),
-        (&Value::Null, &json!([]))
+        (&Value::Null, &json!(["test_transaction"]))
     );
 
     // Both phones are told; the one on file gets the freeze code.

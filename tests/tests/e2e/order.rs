@@ -51,7 +51,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     let now = merchant.now().epoch_s();
     let limit: Vec<i64> = (0..5).map(|ago| now - 60 * ago).rev().collect();
     live.edit_state(&pk, "Y", |head| {
-        head["ice"] = json!(now);
+        head["ice"] = json!({"at": now});
         head["sec"] = json!(now);
         head["req"] = json!(limit);
     })
@@ -67,7 +67,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     })
     .await;
     app.show_document(&path).await;
-    live.edit_state(&pk, "Y", |head| head["ice"] = json!(now))
+    live.edit_state(&pk, "Y", |head| head["ice"] = json!({"at": now}))
         .await;
     merchant.pass_s(MINUTE_S);
 

@@ -98,6 +98,49 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
                 "consents": ["settlement_change", "sensitive_card", "sensitive_identity"],
             }),
         ),
+        (
+            "POST /v1/rebinds/{id}/test-transaction",
+            "/v1/rebinds/REBIND_ID/test-transaction",
+            Value::Null,
+        ),
+        (
+            "POST /v1/cards/{card_id}/unbind",
+            "/v1/cards/CARD_ID/unbind",
+            Value::Null,
+        ),
+        (
+            "POST /v1/cards/{card_id}/activate",
+            "/v1/cards/CARD_ID/activate",
+            json!({"code": "CODE"}),
+        ),
+        ("GET /v1/payouts", "/v1/payouts", Value::Null),
+        ("GET /v1/settlement", "/v1/settlement", Value::Null),
+        (
+            "PUT /v1/settlement",
+            "/v1/settlement",
+            json!({
+                "cycle": "D1",
+                "payout_time": "18:30",
+                "retained_fen": 100,
+                "daily_limit_fen": 3_000_000,
+            }),
+        ),
+        (
+            "PUT /v1/push-targets/{id}",
+            "/v1/push-targets/PUSH_TARGET_ID",
+            json!({"platform": "fcm", "token": "PUSH_TOKEN"}),
+        ),
+        (
+            "DELETE /v1/push-targets/{id}",
+            "/v1/push-targets/PUSH_TARGET_ID",
+            Value::Null,
+        ),
+        ("GET /v1/history", "/v1/history?cursor=21", Value::Null),
+        (
+            "POST /v1/freezes",
+            "/v1/freezes",
+            json!({"account": "ACCOUNT", "freeze_code": "FREEZE_CODE"}),
+        ),
     ]
 }
 
@@ -231,10 +274,10 @@ impl Probe {
             .header("user-agent", "Merchant/1.0 (Android 14)")
             .header("accept", "application/json");
         request = request.header("x-sandbox-now", "SANDBOX_NOW");
-        if path != "/v1/sessions" {
+        if !["/v1/sessions", "/v1/freezes"].contains(&path) {
             request = request.header("authorization", "Bearer TOKEN");
         }
-        if method == "POST" {
+        if ["POST", "PUT"].contains(&method) {
             request = request
                 .header("idempotency-key", "IDEMPOTENCY_KEY")
                 .header("content-type", "application/json");

@@ -11,7 +11,7 @@ use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
 use tests::system::Live;
 
 /// What each role may do of [`CALLS`], by the template's name for it.
-const MAY: [(&str, &[&str]); 9] = [
+const MAY: [(&str, &[&str]); 10] = [
     (
         "LoginRole",
         &[
@@ -21,7 +21,17 @@ const MAY: [(&str, &[&str]); 9] = [
             "hash GenerateMac",
         ],
     ),
-    ("CardsRole", &["table Query"]),
+    (
+        "CardsRole",
+        &[
+            "table Query",
+            "table GetItem",
+            "table BatchGetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "hash GenerateMac",
+        ],
+    ),
     (
         "RebindRequestRole",
         &[
@@ -39,6 +49,7 @@ const MAY: [(&str, &[&str]); 9] = [
         &[
             "table Query",
             "table GetItem",
+            "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
             "table DeleteItem",
@@ -62,10 +73,26 @@ const MAY: [(&str, &[&str]); 9] = [
         ],
     ),
     (
+        "SettlementRole",
+        &[
+            "table Query",
+            "table GetItem",
+            "table BatchGetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "table DeleteItem",
+            "hash GenerateMac",
+            "history Decrypt",
+        ],
+    ),
+    (
         "ConfirmationNoticeRole",
         &[
+            "table Query",
+            "table GetItem",
             "table UpdateItem",
             "hash GenerateMac",
+            "history Decrypt",
             "SMS",
             "notices' queue",
         ],
@@ -76,8 +103,11 @@ const MAY: [(&str, &[&str]); 9] = [
             "table Query",
             "index Query",
             "table GetItem",
+            "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
+            "table DeleteItem",
+            "bank's secret",
             "clean-up's queue",
         ],
     ),
@@ -98,7 +128,7 @@ const MAY: [(&str, &[&str]); 9] = [
 ];
 
 /// Every call that is tried with every role.
-const CALLS: [&str; 44] = [
+const CALLS: [&str; 47] = [
     "table Query",
     "index Query",
     "table GetItem",
@@ -142,8 +172,14 @@ const CALLS: [&str; 44] = [
     "read a log",
     "run a function",
     "run the clean-up",
+    "run the settlement",
+    "a push endpoint",
+    "a push",
     "another role",
 ];
+
+/// An application for pushes that this stack was not given.
+const APPLICATION: &str = "arn:aws:sns:us-east-1:000000000000:app/GCM/another";
 
 /// What a call is made on.
 struct Targets {
@@ -155,7 +191,7 @@ struct Targets {
     log: String,
     queues: [String; 2],
     role: String,
-    functions: [String; 2],
+    functions: [String; 3],
     /// Something that a key of each kind has encrypted.
     sealed: BTreeMap<&'static str, Value>,
 }
@@ -237,6 +273,7 @@ impl Targets {
             functions: [
                 functions["cards"].clone(),
                 functions["cooldown-cleanup"].clone(),
+                functions["settlement"].clone(),
             ],
             sealed,
         }
@@ -307,6 +344,26 @@ impl Targets {
             }
             "run a function" => caller.invoke(&self.functions[0]).await,
             "run the clean-up" => caller.invoke(&self.functions[1]).await,
+            // Only the acquirer's core may: whoever else could would move payouts.
+            "run the settlement" => caller.invoke(&self.functions[2]).await,
+            "a push endpoint" => {
+                let fields = [
+                    ("PlatformApplicationArn", APPLICATION),
+                    ("Token", "a test of permissions"),
+                ];
+                caller
+                    .query("sns", "2010-03-31", "CreatePlatformEndpoint", &fields)
+                    .await
+                    .map(drop)
+            }
+            "a push" => {
+                let endpoint = format!("{}/x", APPLICATION.replacen(":app/", ":endpoint/", 1));
+                let fields = [("TargetArn", endpoint.as_str()), ("Message", "x")];
+                caller
+                    .query("sns", "2010-03-31", "Publish", &fields)
+                    .await
+                    .map(drop)
+            }
             "another role" => {
                 let fields = [("RoleName", self.role.as_str())];
                 caller

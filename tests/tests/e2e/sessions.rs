@@ -176,7 +176,7 @@ pub async fn logins_that_are_none(live: &Live) {
 }
 
 /// One endpoint of each function that wants a session.
-const DOORS: [(&str, &str); 5] = [
+const DOORS: [(&str, &str); 8] = [
     ("GET", "/v1/cards"),
     ("GET", "/v1/rebinds"),
     ("GET", "/v1/rebinds/rbd_0000010000000000000000/agreement"),
@@ -185,6 +185,9 @@ const DOORS: [(&str, &str); 5] = [
         "/v1/rebinds/rbd_0000010000000000000000/identity/code",
     ),
     ("DELETE", "/v1/sessions/current"),
+    ("GET", "/v1/payouts"),
+    ("POST", "/v1/cards/card_000000bbbbbbbbbbbbbbbb/unbind"),
+    ("DELETE", "/v1/push-targets/phone"),
 ];
 
 /// Every door refuses a token.
@@ -331,16 +334,21 @@ pub async fn clocks_that_are_none(live: &Live) {
     app.get("/v1/cards").await.ok(200);
 }
 
-/// Writes into the table when a session last changed something, in seconds from its login: its record ends with the
-/// time of the login and the time of the last change, eight bytes each.
+/// Writes into the table when a session last changed something, in seconds from its login: behind its version and the
+/// hash of its token, a record holds the time of the login and the time of the last change.
 async fn last_change(live: &Live, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");
     let head = live.item(&app.merchant.pk(), "Y").await;
     let mut session = head[&name].as_b().unwrap().as_ref().to_vec();
-    let (login_at, last_change) = session.last_chunk_mut::<16>().unwrap().split_at_mut(8);
-    let login_at = i64::from_be_bytes(login_at.try_into().unwrap());
-    last_change.copy_from_slice(&(login_at + after_s).to_be_bytes());
+    let times = session.get_mut(33..).unwrap();
+    let (login_at, last_change) = times.split_at_mut(times.len() / 2);
+    let number = |bytes: &[u8]| {
+        let add = |number: i64, byte: &u8| number << 8 | i64::from(*byte);
+        bytes.iter().fold(0, add)
+    };
+    let changed_at = (number(login_at) + after_s).to_be_bytes();
+    last_change.copy_from_slice(&changed_at[8 - last_change.len()..]);
     let session = AttributeValue::B(session.into());
     live.edit(&app.merchant.pk(), "Y", &name, session).await;
 }

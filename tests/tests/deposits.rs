@@ -1,0 +1,924 @@
+//! The micro-deposit and the test transaction: answers that are lost, late, or taken back.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use serde_json::{Value, json};
+use shared::domain::decide::BankAnswer;
+use shared::domain::policy::{DAY_S, HOUR_S, Policy};
+use shared::domain::transfer::TransferAnswer;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tests::boundary::Fault;
+use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+
+const POLICY: &Policy = &Policy::CURRENT;
+
+async fn check(app: &App<'_>, rebind: &str) -> Answer {
+    app.call("POST", &format!("{rebind}/card-check"), Value::Null)
+        .await
+}
+
+async fn show(app: &App<'_>, rebind: &str) -> Answer {
+    app.call("GET", rebind, Value::Null).await
+}
+
+/// Begins with something else than the right code, and has its form.
+fn wrong(right: &str) -> String {
+    let first = if right.starts_with('A') { 'B' } else { 'A' };
+    format!("{first}{}", &right[1..])
+}
+
+/// Serials, each once.
+fn distinct(serials: &[String]) -> usize {
+    serials.iter().collect::<BTreeSet<_>>().len()
+}
+
+async fn bank_calls(world: &World) -> usize {
+    world.stored("plain_1").await.head.bank_calls.len()
+}
+
+// The check.
+
+#[tokio::test]
+async fn a_check_without_an_answer_is_asked_again_under_its_serial_and_never_counted() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.to_card_pending(GOOD_CARD).await;
+    world.bank.script([None, None, None, None]);
+    for _ in 0..4 {
+        let unknown = check(&app, &rebind).await;
+        assert_eq!((unknown.status, unknown.code()), (502, "UPSTREAM_UNKNOWN"));
+        assert_eq!(unknown.body["counts_toward_limit"], false);
+        assert_eq!(bank_calls(&world).await, 0);
+    }
+    let matched = check(&app, &rebind).await;
+    assert_eq!(matched.body["challenge"]["method"], "bank_code");
+    assert_eq!(distinct(&world.bank.serials()), 1);
+    assert_eq!(bank_calls(&world).await, 1, "an answer counts");
+}
+
+#[tokio::test]
+async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.to_card_pending(GOOD_CARD).await;
+    world.bank.script([Some(BankAnswer::NotEnabled)]);
+    world.bank.script_transfers([None, None]);
+    for _ in 0..2 {
+        let unknown = check(&app, &rebind).await;
+        assert_eq!((unknown.status, unknown.code()), (502, "UPSTREAM_UNKNOWN"));
+        let shown = show(&app, &rebind).await;
+        assert_eq!(
+            (shown.state(), &shown.body["challenge"]),
+            ("card_pending", &Value::Null)
+        );
+    }
+    let sent = check(&app, &rebind).await;
+    assert_eq!(sent.body["challenge"]["method"], "micro_deposit");
+    let transfers = world.bank.transfers();
+    assert_eq!(transfers.len(), 3);
+    for transfer in &transfers {
+        assert_eq!(transfer.serial, transfers[0].serial);
+        assert_eq!(transfer.descriptor, transfers[0].descriptor);
+        assert!(transfer.check_name, "or a stranger's card would pass");
+    }
+    // What was sent is not sent again.
+    let again = check(&app, &rebind).await;
+    assert_eq!(again.body["challenge"], sent.body["challenge"]);
+    assert_eq!(world.bank.transfers().len(), 3);
+    let done = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    world.history("plain_1").await;
+}
+
+#[tokio::test]
+async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
+    for (decided, expected) in [
+        (Some(BankAnswer::Match), ("card_pending", 1)),
+        (Some(BankAnswer::Dormant), ("rejected", 1)),
+        // What only the merchant's own request can go on with, and what is not known, are left alone.
+        (Some(BankAnswer::NotEnabled), ("card_pending", 0)),
+        (Some(BankAnswer::Busy), ("card_pending", 0)),
+        (None, ("card_pending", 0)),
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let rebind = app.to_card_pending(GOOD_CARD).await;
+        world.bank.script([None]);
+        assert_eq!(check(&app, &rebind).await.code(), "UPSTREAM_UNKNOWN");
+        let serial = world.bank.serials().pop().unwrap();
+        if let Some(answer) = decided {
+            world.bank.decide(&serial, answer);
+        }
+        assert_eq!(world.clean_up().await.bank_answers, 0, "not yet due");
+        world.pass_s(POLICY.bank_retry_s);
+        let summary = world.clean_up().await;
+        let shown = show(&app, &rebind).await;
+        assert_eq!(
+            (shown.state(), summary.bank_answers),
+            expected,
+            "{decided:?}"
+        );
+        assert_eq!(summary.failed, 0);
+        assert_eq!(
+            world.sms.to(RESERVED_PHONE).len(),
+            0,
+            "nobody waits for a code"
+        );
+        assert_eq!(
+            world.bank.serials().len(),
+            1,
+            "the clean-up asks nothing new"
+        );
+        let calls = bank_calls(&world).await;
+        assert_eq!(calls, usize::try_from(expected.1).unwrap(), "{decided:?}");
+        if decided == Some(BankAnswer::Match) {
+            // The merchant comes back: the answer is there, the code is sent.
+            let matched = check(&app, &rebind).await;
+            assert_eq!(matched.body["challenge"]["method"], "bank_code");
+            let code = world.sms.code(RESERVED_PHONE);
+            assert_eq!(app.confirm_card(&rebind, &code).await.state(), "activated");
+            assert_eq!(world.bank.serials().len(), 1);
+        }
+        if decided == Some(BankAnswer::NotEnabled) {
+            let sent = check(&app, &rebind).await;
+            assert_eq!(sent.body["challenge"]["method"], "micro_deposit");
+            assert_eq!(distinct(&world.bank.serials()), 1);
+        }
+        if decided == Some(BankAnswer::Dormant) {
+            assert_eq!(shown.body["ended_reason"], "CARD_DORMANT");
+        }
+        assert_eq!(world.clean_up().await.bank_answers, 0);
+        world.history("plain_1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_card_whose_deposit_is_returned_at_once_ends_the_rebind() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.to_card_pending(GOOD_CARD).await;
+    world.bank.script([Some(BankAnswer::IssuerUnsupported)]);
+    world
+        .bank
+        .script_transfers([Some(TransferAnswer::Returned)]);
+    let returned = check(&app, &rebind).await;
+    assert_eq!(
+        (returned.status, returned.code()),
+        (422, "MICRO_DEPOSIT_RETURNED")
+    );
+    assert_eq!(returned.body["next_actions"], json!(["new_rebind"]));
+    let shown = show(&app, &rebind).await;
+    assert_eq!(
+        (shown.state(), &shown.body["ended_reason"]),
+        ("rejected", &json!("MICRO_DEPOSIT_RETURNED"))
+    );
+    assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 1);
+}
+
+// The deposit.
+
+/// A rebind whose deposit is on its way; with its serial.
+async fn pending_deposit(app: &App<'_>) -> (String, String) {
+    app.world
+        .bank
+        .script_transfers([Some(TransferAnswer::Pending)]);
+    let rebind = app.deposit(GOOD_CARD).await;
+    let serial = app.world.bank.transfers().pop().unwrap().serial;
+    (rebind, serial)
+}
+
+#[tokio::test]
+async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let (rebind, serial) = pending_deposit(&app).await;
+    let right = world.bank.deposit_code();
+    for code in [&wrong(&right), &right] {
+        let busy = app.confirm_card(&rebind, code).await;
+        assert_eq!(
+            (busy.status, busy.code()),
+            (503, "UPSTREAM_BUSY"),
+            "{:?}",
+            busy.body
+        );
+        assert_eq!(busy.body["counts_toward_limit"], false);
+    }
+    let shown = show(&app, &rebind).await;
+    assert_eq!(shown.body["challenge"]["attempts_left"], 3);
+    world.bank.settle(&serial, TransferAnswer::Succeeded);
+    let miss = app.confirm_card(&rebind, &wrong(&right)).await;
+    assert_eq!((miss.status, miss.code()), (422, "MICRO_DEPOSIT_WRONG"));
+    assert_eq!(miss.body["attempts_left"], 2);
+    // Case and spaces do not matter.
+    let spaced = format!(" {} {} ", right[..3].to_lowercase(), &right[3..]);
+    let done = app.confirm_card(&rebind, &spaced).await;
+    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    let hold_s = POLICY.hold_deposit_s;
+    assert_eq!(
+        done.body["effective_at"],
+        json!(world.now().plus_s(hold_s).to_rfc3339_shanghai())
+    );
+    world.history("plain_1").await;
+}
+
+#[tokio::test]
+async fn a_deposit_that_is_returned_is_heard_of_at_the_confirmation() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let (rebind, serial) = pending_deposit(&app).await;
+    let right = world.bank.deposit_code();
+    world.bank.settle(&serial, TransferAnswer::Returned);
+    let confirm = format!("{rebind}/card-check/confirm");
+    let body = json!({"code": right});
+    let returned = app.keyed("k", "POST", &confirm, body.clone()).await;
+    assert_eq!(
+        (returned.status, returned.code()),
+        (422, "MICRO_DEPOSIT_RETURNED")
+    );
+    let again = app.keyed("k", "POST", &confirm, body).await;
+    assert_eq!((again.status, &again.body), (422, &returned.body));
+    let shown = show(&app, &rebind).await;
+    assert_eq!(
+        (shown.state(), &shown.body["ended_reason"]),
+        ("rejected", &json!("MICRO_DEPOSIT_RETURNED"))
+    );
+    assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 1);
+    // Nothing is left that could find the card.
+    assert!(
+        world
+            .stored("plain_1")
+            .await
+            .rebind
+            .unwrap()
+            .sealed_number
+            .is_none()
+    );
+}
+
+#[tokio::test]
+async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
+    for (answer, state) in [
+        (TransferAnswer::Succeeded, "card_pending"),
+        (TransferAnswer::Returned, "rejected"),
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let (rebind, serial) = pending_deposit(&app).await;
+        world.pass_s(POLICY.bank_retry_s);
+        // Still on its way: asked about, and again later.
+        let summary = world.clean_up().await;
+        assert_eq!((summary.bank_answers, summary.failed), (0, 0));
+        world.bank.settle(&serial, answer);
+        assert_eq!(world.clean_up().await.bank_answers, 0, "asked a moment ago");
+        world.pass_s(POLICY.bank_retry_s);
+        let summary = world.clean_up().await;
+        assert_eq!((summary.bank_answers, summary.failed), (1, 0), "{answer:?}");
+        let shown = show(&app, &rebind).await;
+        assert_eq!(shown.state(), state);
+        let after = world.clean_up().await;
+        assert_eq!(
+            (after.bank_answers, after.failed),
+            (0, 0),
+            "twice changes nothing"
+        );
+        world.history("plain_1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
+    // By the clean-up, a day later.
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    let serial = world.bank.transfers().pop().unwrap().serial;
+    world.bank.settle(&serial, TransferAnswer::Returned);
+    world.pass_s(POLICY.transfer_recheck_s);
+    assert_eq!(world.clean_up().await.bank_answers, 1);
+    let app = app.again().await;
+    let shown = show(&app, &rebind).await;
+    assert_eq!(
+        (shown.state(), &shown.body["ended_reason"]),
+        ("rejected", &json!("MICRO_DEPOSIT_RETURNED"))
+    );
+
+    // By the confirmation itself, with the right code.
+    let rebind = app.deposit(SECOND_CARD).await;
+    let transfer = world.bank.transfers().pop().unwrap();
+    world
+        .bank
+        .settle(&transfer.serial, TransferAnswer::Returned);
+    let late = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    assert_eq!(
+        (late.status, late.code()),
+        (422, "MICRO_DEPOSIT_RETURNED"),
+        "{:?}",
+        late.body
+    );
+    assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 2);
+}
+
+#[tokio::test]
+async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    for _ in 0..6 {
+        world.pass_s(POLICY.transfer_recheck_s);
+        assert_eq!(world.clean_up().await.bank_answers, 1);
+        assert_eq!(world.clean_up().await.bank_answers, 0);
+    }
+    world.pass_s(DAY_S - 1);
+    let app = app.again().await;
+    assert_eq!(show(&app, &rebind).await.state(), "card_pending");
+    world.pass_s(1);
+    let late = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    assert_eq!((late.status, late.code()), (422, "MICRO_DEPOSIT_EXPIRED"));
+    for _ in 0..2 {
+        let shown = show(&app, &rebind).await;
+        assert_eq!(
+            (shown.state(), &shown.body["ended_reason"]),
+            ("expired", &json!("MICRO_DEPOSIT_EXPIRED"))
+        );
+        let gone = check(&app, &rebind).await;
+        assert_eq!((gone.status, gone.code()), (410, "REQUEST_EXPIRED"));
+        world.clean_up().await;
+    }
+    let late = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    assert_eq!(
+        (late.status, late.code()),
+        (422, "MICRO_DEPOSIT_EXPIRED"),
+        "{:?}",
+        late.body
+    );
+    assert_eq!(world.count("plain_1", "expired").await, 1);
+}
+
+#[tokio::test]
+async fn twenty_parallel_guesses_of_a_deposit_are_three() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    let code = wrong(&world.bank.deposit_code());
+    let guesses = (0..20).map(|_| app.confirm_card(&rebind, &code));
+    let answers = futures::future::join_all(guesses).await;
+    let counted = |answers: &[Answer]| {
+        let counted = answers
+            .iter()
+            .filter(|answer| answer.body["counts_toward_limit"] == true);
+        counted.count()
+    };
+    assert!(counted(&answers) <= 3, "{}", counted(&answers));
+    for answer in &answers {
+        let known = [
+            "MICRO_DEPOSIT_WRONG",
+            "VERSION_CONFLICT",
+            "STEP_OUT_OF_ORDER",
+        ];
+        assert!(known.contains(&answer.code()), "{:?}", answer.body);
+    }
+    // Whoever was told to come back is told the same as all others.
+    world.pass_s(POLICY.code_deciding_s + 1);
+    app.confirm_card(&rebind, &code).await;
+    let shown = show(&app, &rebind).await;
+    assert_eq!(
+        (shown.state(), &shown.body["ended_reason"]),
+        ("rejected", &json!("MICRO_DEPOSIT_WRONG"))
+    );
+    assert_eq!(world.count("plain_1", "rejected").await, 1);
+    // Tries too many are told to the phone on file.
+    let told = world.sms.to(&app.merchant.phone).len();
+    world.deliver_notices().await;
+    assert_eq!(world.sms.to(&app.merchant.phone).len(), told + 1);
+}
+
+#[tokio::test]
+async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
+    for place in 0..3 {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let rebind = app.deposit(GOOD_CARD).await;
+        let right = world.bank.deposit_code();
+        let mut codes = vec![wrong(&right); 2];
+        codes.insert(place, right.clone());
+        let guesses = codes.iter().map(|code| app.confirm_card(&rebind, code));
+        let answers = futures::future::join_all(guesses).await;
+        assert_eq!(
+            answers[place].state(),
+            "activated",
+            "{:?}",
+            answers[place].body
+        );
+        assert_eq!(world.count("plain_1", "activated").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    let right = world.bank.deposit_code();
+    // It comes first; what the others do after it does not matter.
+    let mut codes = vec![wrong(&right); 20];
+    codes.insert(0, right);
+    let guesses = codes.iter().map(|code| app.confirm_card(&rebind, code));
+    let answers = futures::future::join_all(guesses).await;
+    let counted = answers
+        .iter()
+        .filter(|answer| answer.body["counts_toward_limit"] == true)
+        .count();
+    assert!(counted <= 3, "{counted}");
+    let won = answers
+        .iter()
+        .filter(|answer| answer.state() == "activated")
+        .count();
+    let shown = show(&app, &rebind).await;
+    match won {
+        1 => assert_eq!(shown.state(), "activated"),
+        _ => assert!(
+            counted == 3 || shown.state() == "card_pending",
+            "{:?}",
+            shown.body
+        ),
+    }
+    world.history("plain_1").await;
+}
+
+#[tokio::test]
+async fn what_is_no_code_of_a_deposit_takes_no_try() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    for code in ["", "123456", "ABCDE", "ABCDEFG", "ABCDE0", "ABCDEI"] {
+        let answer = app.confirm_card(&rebind, code).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (422, "MICRO_DEPOSIT_WRONG"),
+            "{code}"
+        );
+        assert_eq!(answer.body["counts_toward_limit"], false, "{code}");
+        assert_eq!(answer.body["attempts_left"], 3, "{code}");
+    }
+    let resend = format!("{rebind}/card-check/code");
+    let answer = app.call("POST", &resend, Value::Null).await;
+    assert_eq!((answer.status, answer.code()), (409, "STEP_OUT_OF_ORDER"));
+}
+
+#[tokio::test]
+async fn a_deposits_code_is_good_on_another_device_a_day_later() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    world.pass_s(DAY_S + HOUR_S);
+    world.clean_up().await;
+    let other = world.app_on(&app.merchant, "another device").await;
+    let code = world.bank.deposit_code();
+    let stale = other.confirm_card(&rebind, &code).await;
+    assert_eq!(
+        (stale.status, stale.code()),
+        (403, "STEP_UP_REQUIRED"),
+        "{:?}",
+        stale.body
+    );
+    assert_eq!(stale.body["next_actions"], json!(["identity_code"]));
+    let path = format!("{rebind}/identity/code");
+    assert_eq!(other.call("POST", &path, Value::Null).await.status, 200);
+    let sms = json!({"code": world.sms.code(&other.merchant.phone)});
+    let proven = other
+        .call("POST", &format!("{rebind}/identity/confirm"), sms)
+        .await;
+    assert_eq!(proven.state(), "card_pending", "{:?}", proven.body);
+    assert_eq!(
+        proven.body["challenge"]["attempts_left"], 3,
+        "no try was used"
+    );
+    let done = other.confirm_card(&rebind, &code).await;
+    assert_eq!(done.state(), "activated", "{:?}", done.body);
+}
+
+#[tokio::test]
+async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    let right = world.bank.deposit_code();
+    let confirm = format!("{rebind}/card-check/confirm");
+    let body = json!({"code": wrong(&right)});
+    world.boundary.fail(3, Fault::RequestLost);
+    assert_eq!(
+        app.keyed("k", "POST", &confirm, body.clone()).await.status,
+        500
+    );
+    let again = app.keyed("k", "POST", &confirm, body).await;
+    assert_eq!(
+        (again.code(), &again.body["attempts_left"]),
+        ("MICRO_DEPOSIT_WRONG", &json!(2))
+    );
+    // The last try dies too: it is the right one, and it wins.
+    assert_eq!(
+        app.confirm_card(&rebind, &wrong(&right)).await.body["attempts_left"],
+        1
+    );
+    for fault in [Fault::RequestLost, Fault::ReplyLost] {
+        world.boundary.fail(3, fault);
+        let died = app
+            .keyed("k3", "POST", &confirm, json!({"code": right}))
+            .await;
+        assert_eq!(died.status, 500, "{:?}", died.body);
+    }
+    let won = app
+        .keyed("k3", "POST", &confirm, json!({"code": right}))
+        .await;
+    assert_eq!(
+        (won.status, won.state()),
+        (200, "activated"),
+        "{:?}",
+        won.body
+    );
+    assert_eq!(world.count("plain_1", "activated").await, 1);
+}
+
+#[tokio::test]
+async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else() {
+    let world = World::start().await;
+    let names = ["plain_1", "plain_2", "plain_3", "plain_4"];
+    for name in names {
+        let app = world.app(&merchant(name)).await;
+        let rebind = app.to_card_pending(GOOD_CARD).await;
+        world.bank.script([None]);
+        assert_eq!(check(&app, &rebind).await.code(), "UPSTREAM_UNKNOWN");
+    }
+    let app = world.app(&merchant("plain_5")).await;
+    let deposit = app.deposit(GOOD_CARD).await;
+    let overdue = world.app(&merchant("minority_name")).await;
+    let overdue = overdue.request(GOOD_CARD).await;
+    for serial in world.bank.serials() {
+        world.bank.decide(&serial, BankAnswer::Dormant);
+    }
+    world.bank.set_silent(true);
+    world.pass_s(DAY_S);
+    let summary = world.clean_up().await;
+    assert_eq!((summary.bank_answers, summary.failed), (0, 0));
+    assert_eq!(
+        summary.expired, 5,
+        "whose time is over, with or without an answer"
+    );
+    let app = world.app(&merchant("minority_name")).await;
+    assert_eq!(show(&app, &overdue).await.state(), "expired");
+    // The deposit is waited for, and heard of as soon as the bank speaks again.
+    let app = world.app(&merchant("plain_5")).await;
+    assert_eq!(show(&app, &deposit).await.state(), "card_pending");
+    let serial = world.bank.transfers().pop().unwrap().serial;
+    world.bank.settle(&serial, TransferAnswer::Returned);
+    world.bank.set_silent(false);
+    world.pass_s(POLICY.transfer_recheck_s);
+    assert_eq!(world.clean_up().await.bank_answers, 1);
+    let app = app.again().await;
+    assert_eq!(show(&app, &deposit).await.state(), "rejected");
+    for name in names.into_iter().chain(["plain_5", "minority_name"]) {
+        world.history(name).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_bank_leaves_a_deposit_that_has_arrived_to_its_code() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    world.bank.set_silent(true);
+    let done = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    assert_eq!(done.state(), "activated", "{:?}", done.body);
+}
+
+#[tokio::test]
+async fn a_strangers_card_is_told_apart_only_by_the_right_code_of_its_deposit() {
+    let world = World::start().await;
+    let owner = world.app(&merchant("plain_1")).await;
+    owner.activate(GOOD_CARD).await;
+    world.pass_s(61);
+    let app = world.app(&merchant("plain_2")).await;
+    let rebind = app.deposit(GOOD_CARD).await;
+    let right = world.bank.deposit_code();
+    let miss = app.confirm_card(&rebind, &wrong(&right)).await;
+    assert_eq!(miss.code(), "MICRO_DEPOSIT_WRONG");
+    let elsewhere = app.confirm_card(&rebind, &right).await;
+    assert_eq!(
+        (elsewhere.status, elsewhere.code()),
+        (409, "CARD_BOUND_ELSEWHERE"),
+        "{:?}",
+        elsewhere.body
+    );
+    let shown = show(&app, &rebind).await;
+    assert_eq!(
+        (shown.state(), &shown.body["ended_reason"]),
+        ("rejected", &json!("CARD_BOUND_ELSEWHERE"))
+    );
+    assert_eq!(world.count("plain_2", "activated").await, 0);
+}
+
+// The bank's limits.
+
+/// The bank is to be asked about the card of this rebind, by five requests at once.
+async fn asked_at_once(app: &App<'_>, rebind: &str, cancel: bool) -> Vec<Answer> {
+    let mut paths = vec![format!("{rebind}/card-check"); 5];
+    if cancel {
+        paths.insert(2, format!("{rebind}/cancel"));
+    }
+    let requests = paths.iter().map(|path| app.call("POST", path, Value::Null));
+    futures::future::join_all(requests).await
+}
+
+#[tokio::test]
+async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
+    for cancel in [false, true] {
+        let world = World::start().await;
+        let mut app = world.app(&merchant("plain_1")).await;
+        world.bank.think(Duration::from_millis(20));
+        let mut of_card = Vec::new();
+        // Each cancelled one is a rebind of its own, and five a day are all there are.
+        let second = if cancel { 1 } else { 3 };
+        for (card, times) in [(GOOD_CARD, 4), (SECOND_CARD, second)] {
+            let before = distinct(&world.bank.serials());
+            let mut rebind = None;
+            for _ in 0..times {
+                let path = match rebind.take() {
+                    Some(path) => path,
+                    None => app.to_card_pending(card).await,
+                };
+                asked_at_once(&app, &path, cancel).await;
+                // An answer is good for half an hour; then the same card is asked about anew.
+                world.pass_s(POLICY.bank_proof_s + 1);
+                app = app.again().await;
+                if show(&app, &path).await.state() == "card_pending" {
+                    rebind = Some(path);
+                }
+            }
+            of_card.push(distinct(&world.bank.serials()) - before);
+            if let Some(path) = rebind {
+                let path = format!("{path}/cancel");
+                assert_eq!(
+                    app.call("POST", &path, Value::Null).await.state(),
+                    "cancelled"
+                );
+            }
+        }
+        assert!(of_card[0] <= 3, "{of_card:?}");
+        assert!(of_card[0] + of_card[1] <= 5, "{of_card:?}");
+        if !cancel {
+            assert_eq!(of_card, [3, 2]);
+        }
+        assert!(bank_calls(&world).await <= 5);
+        world.history("plain_1").await;
+    }
+}
+
+// The test transaction.
+
+async fn test(app: &App<'_>, rebind: &str) -> Answer {
+    app.call("POST", &format!("{rebind}/test-transaction"), Value::Null)
+        .await
+}
+
+#[tokio::test]
+async fn a_test_transfer_without_an_answer_is_pending_and_repeated_under_its_serial() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.activate(GOOD_CARD).await;
+    world
+        .bank
+        .script_transfers([None, None, Some(TransferAnswer::Pending)]);
+    for _ in 0..3 {
+        let pending = test(&app, &rebind).await;
+        assert_eq!(
+            (pending.status, &pending.body["status"]),
+            (200, &json!("pending"))
+        );
+        assert_eq!(pending.body["amount_fen"], 1);
+    }
+    let serial = world.bank.transfers()[0].serial.clone();
+    world.bank.settle(&serial, TransferAnswer::Succeeded);
+    let arrived = test(&app, &rebind).await;
+    assert_eq!(arrived.body["status"], "succeeded", "{:?}", arrived.body);
+    assert_eq!(
+        arrived.body["rebind"]["test_succeeded_at"],
+        json!(world.now().to_rfc3339_shanghai())
+    );
+    let again = test(&app, &rebind).await;
+    assert_eq!(again.body, arrived.body);
+    let transfers = world.bank.transfers();
+    // Sent again while the bank had never seen it, then only asked about.
+    assert_eq!(transfers.len(), 3, "what has been seen is not sent again");
+    assert!(transfers.iter().all(|transfer| transfer.serial == serial));
+    let kinds = ["test_transfer_started", "test_transfer_succeeded"];
+    for kind in kinds {
+        assert_eq!(world.count("plain_1", kind).await, 1, "{kind}");
+    }
+    // It shortens nothing.
+    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    assert!(cards.body["hold"].is_object());
+}
+
+#[tokio::test]
+async fn the_clean_up_hears_of_a_test_transfer() {
+    for (answer, state) in [
+        (TransferAnswer::Succeeded, "activated"),
+        (TransferAnswer::Returned, "reverted"),
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let rebind = app.activate(GOOD_CARD).await;
+        world.bank.script_transfers([Some(TransferAnswer::Pending)]);
+        assert_eq!(test(&app, &rebind).await.body["status"], "pending");
+        let serial = world.bank.transfers()[0].serial.clone();
+        world.bank.settle(&serial, answer);
+        world.pass_s(POLICY.bank_retry_s);
+        let summary = world.clean_up().await;
+        assert_eq!((summary.bank_answers, summary.failed), (1, 0));
+        assert_eq!(show(&app, &rebind).await.state(), state);
+        assert_eq!(world.clean_up().await.bank_answers, 0);
+        world.history("plain_1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones() {
+    for late_s in [0, POLICY.hold_s + POLICY.revert_after_effective_s - 1] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let before = world.stored("plain_1").await.head.active.unwrap();
+        let rebind = app.activate(GOOD_CARD).await;
+        world.deliver_notices().await;
+        world.bank.script_transfers([Some(TransferAnswer::Pending)]);
+        assert_eq!(test(&app, &rebind).await.body["status"], "pending");
+        let serial = world.bank.transfers()[0].serial.clone();
+        world.bank.settle(&serial, TransferAnswer::Returned);
+        world.pass_s(late_s);
+        let app = app.again().await;
+        let told = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+        for _ in 0..2 {
+            let failed = test(&app, &rebind).await;
+            assert_eq!(
+                (failed.status, &failed.body["status"]),
+                (200, &json!("failed"))
+            );
+            let undone = &failed.body["rebind"];
+            assert_eq!(
+                (&undone["state"], &undone["ended_reason"]),
+                (&json!("reverted"), &json!("TEST_TXN_FAILED"))
+            );
+        }
+        let head = world.stored("plain_1").await.head;
+        assert_eq!(
+            head.active.unwrap().card,
+            before.card,
+            "the pointer is back"
+        );
+        assert_eq!((head.cooldown_until, head.last_activation), (None, None));
+        assert_eq!(world.count("plain_1", "reverted").await, 1);
+        world.deliver_notices().await;
+        let now = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+        assert_eq!(now, told.map(|told| told + 1), "both contacts are told");
+    }
+}
+
+#[tokio::test]
+async fn a_test_transfer_that_comes_back_after_a_week_undoes_nothing() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let rebind = app.activate(GOOD_CARD).await;
+    world.bank.script_transfers([Some(TransferAnswer::Pending)]);
+    test(&app, &rebind).await;
+    let serial = world.bank.transfers()[0].serial.clone();
+    world.pass_s(POLICY.hold_s + POLICY.revert_after_effective_s);
+    world.bank.settle(&serial, TransferAnswer::Returned);
+    let app = app.again().await;
+    for _ in 0..2 {
+        let failed = test(&app, &rebind).await;
+        assert_eq!(
+            (failed.status, &failed.body["status"]),
+            (200, &json!("failed"))
+        );
+        assert_eq!(failed.body["rebind"]["state"], "completed");
+        assert!(failed.body["rebind"].get("test_succeeded_at").is_none());
+    }
+    assert_eq!(world.count("plain_1", "reverted").await, 0);
+    assert_eq!(world.count("plain_1", "test_transfer_failed").await, 1);
+    world.clean_up().await;
+    assert_eq!(show(&app, &rebind).await.state(), "completed");
+}
+
+#[tokio::test]
+async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
+    for (day, undone) in [(1, true), (7, true), (9, false)] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let rebind = app.activate(GOOD_CARD).await;
+        assert_eq!(test(&app, &rebind).await.body["status"], "succeeded");
+        let serial = world.bank.transfers()[0].serial.clone();
+        for passed in 1..=10 {
+            if passed == day {
+                world.bank.settle(&serial, TransferAnswer::Returned);
+            }
+            world.pass_s(DAY_S);
+            assert_eq!(world.clean_up().await.failed, 0);
+        }
+        let app = app.again().await;
+        let state = if undone { "reverted" } else { "completed" };
+        assert_eq!(show(&app, &rebind).await.state(), state, "day {day}");
+        let reverted = usize::from(undone);
+        assert_eq!(world.count("plain_1", "reverted").await, reverted);
+    }
+}
+
+#[tokio::test]
+async fn a_test_transfer_that_fails_without_an_old_card_leaves_payouts_held() {
+    let world = World::start().await;
+    let app = world.app(&merchant("no_card")).await;
+    let rebind = app.activate(GOOD_CARD).await;
+    world
+        .bank
+        .script_transfers([Some(TransferAnswer::Returned)]);
+    let failed = test(&app, &rebind).await;
+    assert_eq!(failed.body["status"], "failed", "{:?}", failed.body);
+    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    assert_eq!(
+        (&cards.body["active"], &cards.body["hold"]),
+        (&Value::Null, &Value::Null)
+    );
+    let payout = json!({"operation": "create_payout", "merchant_id": "mer_no_card", "payout_id": "pay_1", "amount_fen": 1});
+    let payout = world.core(payout).await.unwrap();
+    assert_eq!(
+        (&payout["held"], &payout["card"]),
+        (&json!(true), &Value::Null)
+    );
+    world.history("no_card").await;
+}
+
+#[tokio::test]
+async fn ten_parallel_requests_send_one_test_transfer() {
+    for answer in [
+        Some(TransferAnswer::Succeeded),
+        Some(TransferAnswer::Returned),
+        None,
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let rebind = app.activate(GOOD_CARD).await;
+        world.bank.think(Duration::from_millis(20));
+        world.bank.script_transfers(std::iter::repeat_n(answer, 11));
+        let requests = (0..10).map(|_| test(&app, &rebind));
+        let answers = futures::future::join_all(requests).await;
+        let expected = match answer {
+            Some(TransferAnswer::Succeeded) => "succeeded",
+            Some(TransferAnswer::Returned) => "failed",
+            _ => "pending",
+        };
+        for answer in &answers {
+            let retry = answer.code() == "VERSION_CONFLICT";
+            let known = [expected, "pending"]
+                .iter()
+                .any(|known| answer.body["status"] == *known);
+            assert!(retry || known, "{:?}", answer.body);
+        }
+        assert_eq!(test(&app, &rebind).await.body["status"], expected);
+        let transfers = world.bank.transfers();
+        let serials: Vec<String> = transfers.into_iter().map(|sent| sent.serial).collect();
+        assert_eq!(distinct(&serials), 1, "{answer:?}");
+        assert_eq!(world.count("plain_1", "test_transfer_started").await, 1);
+        let reverted = usize::from(answer == Some(TransferAnswer::Returned));
+        assert_eq!(world.count("plain_1", "reverted").await, reverted);
+    }
+}
+
+#[tokio::test]
+async fn a_test_transfer_whose_replies_are_lost_is_one() {
+    for (n, fault) in [
+        (2, Fault::ReplyLost),
+        (3, Fault::RequestLost),
+        (3, Fault::ReplyLost),
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        let rebind = app.activate(GOOD_CARD).await;
+        let path = format!("{rebind}/test-transaction");
+        world.boundary.fail(n, fault);
+        let lost = app.keyed("k", "POST", &path, Value::Null).await;
+        assert_eq!(lost.status, 500, "{n} {fault:?}: {:?}", lost.body);
+        let again = app.keyed("k", "POST", &path, Value::Null).await;
+        assert_eq!(
+            again.body["status"], "succeeded",
+            "{n} {fault:?}: {:?}",
+            again.body
+        );
+        let transfers = world.bank.transfers();
+        assert!(
+            transfers
+                .iter()
+                .all(|sent| sent.serial == transfers[0].serial)
+        );
+        assert_eq!(world.count("plain_1", "test_transfer_started").await, 1);
+        assert_eq!(world.count("plain_1", "test_transfer_succeeded").await, 1);
+    }
+}

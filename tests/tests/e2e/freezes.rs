@@ -1,0 +1,491 @@
+//! The freeze: what the old contact can do with the code from a notice, and what nobody can.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, HOUR_S};
+use std::time::{Duration, Instant};
+use tests::system::{App, Live, Merchant, Reply};
+
+use crate::payouts::{create, report};
+use crate::see::last4;
+
+/// What every freeze is answered with.
+fn received(reply: Reply) {
+    assert!(!reply.is_replayed());
+    assert_eq!(reply.ok(202), json!({"status": "received"}));
+}
+
+/// Whether the account is frozen, as a new login sees it.
+async fn is_frozen(live: &Live, merchant: &Merchant) -> bool {
+    let app = live.app(merchant).await;
+    let cards = app.get("/v1/cards").await.ok(200);
+    cards["blocked_by"] == "ACCOUNT_FROZEN"
+}
+
+/// A merchant who has just changed the card, and the code that could stop it.
+async fn changed(live: &Live) -> (Merchant, String, String) {
+    let merchant = live.merchant().await;
+    let path = live.app(&merchant).await.activate(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
+    let code = live.freeze_code(&merchant.phone).await;
+    (merchant, path, code)
+}
+
+/// Every change that there is.
+pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
+    let card_id = card["card_id"].as_str().unwrap();
+    let steps = [
+        "cancel",
+        "identity",
+        "identity/code",
+        "identity/confirm",
+        "agreement",
+        "card-check",
+        "card-check/code",
+        "card-check/confirm",
+        "test-transaction",
+    ];
+    let mut posts: Vec<String> = steps
+        .iter()
+        .map(|step| format!("{rebind}/{step}"))
+        .collect();
+    posts.push(format!("/v1/cards/{card_id}/unbind"));
+    posts.push(format!("/v1/cards/{card_id}/activate"));
+    for path in posts {
+        let problem = app
+            .post(&path, Value::Null)
+            .await
+            .refused(Code::AccountFrozen);
+        assert_eq!(
+            problem["next_actions"],
+            json!(["contact_support"]),
+            "{path}"
+        );
+    }
+    let switch = format!("/v1/cards/{card_id}/activate");
+    app.post(&switch, json!({"code": "123456"}))
+        .await
+        .refused(Code::AccountFrozen);
+    for activate in [true, false] {
+        let mut body = app.request_body(&app.live.card());
+        body["activate"] = json!(activate);
+        app.post("/v1/rebinds", body)
+            .await
+            .refused(Code::AccountFrozen);
+    }
+    let settings = app.get("/v1/settlement").await.ok(200);
+    app.put("/v1/settlement", settings)
+        .await
+        .refused(Code::AccountFrozen);
+    let target = json!({"platform": "fcm", "token": "t"});
+    app.put("/v1/push-targets/new", target)
+        .await
+        .refused(Code::AccountFrozen);
+}
+
+/// Before the change takes effect it is undone.
+pub async fn before_it_takes_effect(live: &Live) {
+    let merchant = live.merchant().await;
+    let first = live.app(&merchant).await;
+    first
+        .put(
+            "/v1/push-targets/phone",
+            json!({"platform": "fcm", "token": "a_device_to_be_told"}),
+        )
+        .await
+        .ok(204);
+    let old = first.get("/v1/cards").await.ok(200)["active"].clone();
+    let path = first.activate(&live.card()).await;
+    let second = live.app_on(&merchant, "a thief's phone").await;
+    live.notices(&merchant.phone, 1).await;
+    let code = live.freeze_code(&merchant.phone).await;
+    merchant.pass_s(600);
+    // As somebody types it who is in a hurry.
+    let typed = format!(" {} {} ", code[..4].to_lowercase(), &code[4..]);
+    received(live.freeze(merchant.now(), &merchant.account, &typed).await);
+    for app in [&first, &second] {
+        app.get("/v1/cards").await.refused(Code::SessionExpired);
+        app.post("/v1/rebinds", app.request_body(&live.card()))
+            .await
+            .refused(Code::SessionExpired);
+    }
+    let told = live.notices(&merchant.phone, 2).await;
+    assert_eq!(
+        told[1],
+        "您的商户账户已冻结：换卡等操作已停止，所有登录已退出。如需解冻，请联系客服。"
+    );
+    live.notices(&merchant.reserved_phone, 1).await;
+
+    // Login and reads work.
+    let app = live.app(&merchant).await;
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(
+        (
+            &rebind["state"],
+            &rebind["new_card"]["status"],
+            &rebind["old_card"]["status"]
+        ),
+        (&json!("frozen"), &json!("removed"), &json!("active"))
+    );
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200),
+        json!({
+            "active": old, "standby": [], "open_rebind": null, "hold": null,
+            "can_rebind": false, "blocked_by": "ACCOUNT_FROZEN",
+        })
+    );
+    for read in [
+        "/v1/rebinds",
+        "/v1/payouts",
+        "/v1/settlement",
+        "/v1/history",
+    ] {
+        app.get(read).await.ok(200);
+    }
+    let events = app.history().await;
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["kind"], &last["data"]["undone"]),
+        (&json!("frozen"), &json!(true))
+    );
+    nothing_moves(&app, &path, &old).await;
+    app.delete("/v1/push-targets/phone")
+        .await
+        .refused(Code::AccountFrozen);
+
+    // It is known which card is right: payouts go on to it.
+    let payout = create(live, &merchant, "p", merchant.now()).await;
+    assert_eq!(
+        (&payout["card"]["last4"], &payout["held"]),
+        (&old["last4"], &json!(false))
+    );
+    let sent = report(live, "payout_sent", &payout, merchant.now()).await;
+    assert_eq!(sent.unwrap()["status"], "sent");
+
+    // The code works once.
+    received(live.freeze(merchant.now(), &merchant.account, &code).await);
+    app.get("/v1/cards").await.ok(200);
+    assert_eq!(live.notices(&merchant.phone, 2).await, told);
+    assert_eq!(
+        app.history().await.len(),
+        events.len() + 2,
+        "two of the payout"
+    );
+}
+
+/// Later nobody knows which card is right: every payout is held, and the pointer stays.
+pub async fn after_it_took_effect(live: &Live) {
+    let (merchant, path, code) = changed(live).await;
+    merchant.pass_s(2 * DAY_S);
+    let routed = create(live, &merchant, "routed", merchant.now()).await;
+    assert_eq!(routed["held"], false);
+    let before = live.app(&merchant).await;
+    let active = before.get("/v1/cards").await.ok(200)["active"].clone();
+    let open = before.get("/v1/cards").await.ok(200);
+    assert_eq!(open["blocked_by"], "REBIND_COOLDOWN");
+    received(
+        live.freeze(merchant.now(), &merchant.account, &code.to_lowercase())
+            .await,
+    );
+    before.get(&path).await.refused(Code::SessionExpired);
+    let app = live.app(&merchant).await;
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&rebind["state"], &rebind["new_card"]["status"]),
+        (&json!("completed"), &json!("active"))
+    );
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(
+        (&cards["active"], &cards["blocked_by"]),
+        (&active, &json!("ACCOUNT_FROZEN"))
+    );
+    assert_eq!(cards.get("cooldown_until"), None, "it is cancelled");
+
+    let now = merchant.now();
+    let new = create(live, &merchant, "new", now.plus_s(1)).await;
+    assert_eq!((&new["card"], &new["held"]), (&Value::Null, &json!(true)));
+    let list = app.get("/v1/payouts").await.ok(200);
+    assert_eq!(
+        (&list["items"][0]["held"], &list["items"][1]["held"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(
+        (
+            &list["items"][0]["card"],
+            &list["items"][1]["card"]["card_id"]
+        ),
+        (&Value::Null, &active["card_id"])
+    );
+    assert_eq!(
+        report(live, "payout_sent", &routed, now).await,
+        Err("ACCOUNT_FROZEN".to_owned())
+    );
+    assert!(report(live, "payout_sent", &new, now).await.is_err());
+    // The core can take one back, as before.
+    let back = report(live, "payout_returned", &routed, now).await;
+    assert_eq!(back.unwrap()["status"], "returned");
+    nothing_moves(&app, &path, &active).await;
+    live.notices(&merchant.phone, 2).await;
+}
+
+/// Until seven days after the change took effect, to the second.
+pub async fn seven_days(live: &Live) {
+    for (after_s, frozen) in [(8 * DAY_S - 1, true), (8 * DAY_S, false)] {
+        let (merchant, _, code) = changed(live).await;
+        merchant.pass_s(after_s);
+        live.freeze_from(
+            &format!("198.51.100.{}", u8::from(frozen)),
+            merchant.now(),
+            &merchant.account,
+            &code,
+        )
+        .await;
+        assert_eq!(is_frozen(live, &merchant).await, frozen, "{after_s}");
+    }
+}
+
+/// What does not match is answered the same, no sooner, and freezes nothing.
+pub async fn nothing_is_told(live: &Live) {
+    let (merchant, path, code) = changed(live).await;
+    let (other, _, foreign) = changed(live).await;
+    let wrong = {
+        let first = if code.starts_with('A') { 'B' } else { 'A' };
+        format!("{first}{}", &code[1..])
+    };
+    let at = merchant.now();
+    for (account, typed) in [
+        (merchant.account.as_str(), wrong.as_str()),
+        (merchant.account.as_str(), &foreign),
+        (merchant.account.as_str(), &code[..7]),
+        (merchant.account.as_str(), "一二三四五六七八"),
+        ("nobody@example.com", &code),
+    ] {
+        let started = Instant::now();
+        received(live.freeze(at, account, typed).await);
+        assert!(started.elapsed() >= Duration::from_millis(800));
+    }
+    assert!(!is_frozen(live, &merchant).await && !is_frozen(live, &other).await);
+    // Who is logged in, and which key is sent, does not matter.
+    let app = live.app(&merchant).await;
+    let ask = || {
+        let ask = live
+            .ask("POST", "/v1/freezes")
+            .at(at)
+            .token("mer_x.0.x")
+            .key("k");
+        ask.json(&json!({"account": other.account, "freeze_code": foreign}))
+            .send()
+    };
+    let started = Instant::now();
+    received(ask().await);
+    assert!(started.elapsed() >= Duration::from_millis(800));
+    assert!(is_frozen(live, &other).await);
+    assert!(!is_frozen(live, &merchant).await);
+    assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
+
+    for (body, fields) in [
+        (json!({}), json!(["account", "freeze_code"])),
+        (json!({"account": merchant.account}), json!(["freeze_code"])),
+    ] {
+        let reply = live.ask("POST", "/v1/freezes").at(at).json(&body);
+        let problem = reply.send().await.refused(Code::RequestMalformed);
+        let errors = problem["errors"].as_array().unwrap();
+        let seen: Vec<&Value> = errors.iter().map(|error| &error["field"]).collect();
+        assert_eq!(json!(seen), fields);
+    }
+    for body in [
+        json!([]),
+        json!({"account": 1, "freeze_code": code}),
+        json!({"account": merchant.account, "freeze_code": null, "x": 1}),
+    ] {
+        let reply = live.ask("POST", "/v1/freezes").at(at).json(&body);
+        reply.send().await.refused(Code::RequestMalformed);
+    }
+    live.notices(&other.phone, 2).await;
+}
+
+/// Ten wrong codes a day from one address are looked at; the code itself is not lost by that.
+pub async fn the_eleventh_of_a_day(live: &Live) {
+    let ((one, _, first), (two, _, second)) = (changed(live).await, changed(live).await);
+    let (source, elsewhere) = ("203.0.113.7", "203.0.113.8");
+    let at = one.now();
+    two.set_clock(at);
+    let guess = async |count: usize| {
+        for _ in 0..count {
+            live.freeze_from(source, at, &one.account, "AAAAAAAA").await;
+        }
+    };
+    guess(9).await;
+    // A right one is the tenth, is looked at, and is no wrong try.
+    live.freeze_from(source, at, &two.account, &second).await;
+    assert!(is_frozen(live, &two).await);
+    guess(1).await;
+    live.freeze_from(source, at, &one.account, &first).await;
+    assert!(!is_frozen(live, &one).await, "the eleventh");
+    // The address is held back, not the account.
+    live.freeze_from(elsewhere, at, &one.account, "BBBBBBBB")
+        .await;
+    assert!(!is_frozen(live, &one).await);
+    // A day later it is looked at again.
+    one.pass_s(DAY_S);
+    live.freeze_from(source, one.now(), &one.account, &first)
+        .await;
+    assert!(is_frozen(live, &one).await);
+    for merchant in [&one, &two] {
+        live.notices(&merchant.phone, 2).await;
+    }
+}
+
+/// The same code from two places at once: one freeze.
+pub async fn one_freeze(live: &Live) {
+    let (merchant, path, code) = changed(live).await;
+    let at = merchant.now();
+    let account = merchant.account.as_str();
+    let freezes = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+        .map(|source| live.freeze_from(source, at, account, &code));
+    futures::future::join_all(freezes).await;
+    let app = live.app(&merchant).await;
+    assert_eq!(app.get(&path).await.ok(200)["state"], "frozen");
+    let kinds = app.kinds().await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "frozen").count(), 1);
+    live.notices(&merchant.phone, 2).await;
+}
+
+/// Frozen while the switch is being confirmed: one came first, and the account is frozen after both.
+pub async fn freeze_against_confirm(live: &Live) {
+    let merchant = live.merchant().await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
+    let freeze_code = live.freeze_code(&merchant.phone).await;
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let path = crate::standby::switch_path(&ready);
+    app.post(&path, Value::Null).await.ok(200);
+    let code = live.code(&merchant.phone).await;
+    let (switched, ()) = futures::future::join(
+        app.post(&path, json!({"code": code})),
+        live.freeze_from("192.0.2.9", merchant.now(), &merchant.account, &freeze_code),
+    )
+    .await;
+    assert!(is_frozen(live, &merchant).await);
+    let app = live.app(&merchant).await;
+    app.get("/v1/cards").await.ok(200);
+    assert!(
+        switched.status == 200 || [401, 404, 409, 423].contains(&switched.status),
+        "{}",
+        switched.status
+    );
+}
+
+/// The code of a standby card takes that card away; the change it was for has not happened, so payouts go on.
+pub async fn a_standby_card_is_taken_away(live: &Live) {
+    let merchant = live.merchant().await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let path = crate::see::rebind_path(&ready);
+    live.notices(&merchant.phone, 1).await;
+    let code = live.freeze_code(&merchant.phone).await;
+    merchant.pass_s(3 * DAY_S);
+    received(live.freeze(merchant.now(), &merchant.account, &code).await);
+    let app = live.app(&merchant).await;
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(
+        (&cards["standby"], &cards["blocked_by"]),
+        (&json!([]), &json!("ACCOUNT_FROZEN"))
+    );
+    let active = cards["active"].clone();
+    assert_eq!(
+        active["last4"],
+        last4(merchant.active_card.as_ref().unwrap())
+    );
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&rebind["state"], &rebind["new_card"]["status"]),
+        (&json!("frozen"), &json!("removed"))
+    );
+    app.post(&crate::standby::switch_path(&ready), Value::Null)
+        .await
+        .refused(Code::NotFound);
+    let payout = create(live, &merchant, "p", merchant.now().plus_s(HOUR_S)).await;
+    assert_eq!(
+        (&payout["card"]["card_id"], &payout["held"]),
+        (&active["card_id"], &json!(false))
+    );
+    live.notices(&merchant.phone, 2).await;
+}
+
+/// Whichever of the codes is given, everything stops that a stranger may have done: here the code of a standby card, while
+/// a change to another card is held, and once it has taken effect.
+pub async fn any_code_stops_everything(live: &Live) {
+    for later in [false, true] {
+        let merchant = live.merchant().await;
+        let ready = live.app(&merchant).await.standby(&live.card()).await;
+        live.notices(&merchant.phone, 1).await;
+        let code = live.freeze_code(&merchant.phone).await;
+        merchant.pass_s(DAY_S);
+        let path = live.app(&merchant).await.activate(&live.card()).await;
+        live.notices(&merchant.phone, 2).await;
+        assert_ne!(live.freeze_code(&merchant.phone).await, code);
+        merchant.pass_s(if later { 2 * DAY_S } else { HOUR_S });
+        let source = format!("198.51.100.{}", 20 + u8::from(later));
+        live.freeze_from(&source, merchant.now(), &merchant.account, &code)
+            .await;
+        let app = live.app(&merchant).await;
+        let cards = app.get("/v1/cards").await.ok(200);
+        assert_eq!(
+            (&cards["standby"], &cards["blocked_by"]),
+            (&json!([]), &json!("ACCOUNT_FROZEN")),
+            "later: {later}"
+        );
+        let standby = app.get(&crate::see::rebind_path(&ready)).await.ok(200);
+        assert_eq!(
+            (&standby["state"], &standby["new_card"]["status"]),
+            (&json!("frozen"), &json!("removed"))
+        );
+        let state = app.get(&path).await.ok(200)["state"].clone();
+        let old = last4(merchant.active_card.as_ref().unwrap());
+        let payout = create(live, &merchant, "p", merchant.now()).await;
+        if later {
+            assert_eq!(
+                (&state, &payout["held"]),
+                (&json!("completed"), &json!(true))
+            );
+            assert_ne!(cards["active"]["last4"], old);
+        } else {
+            assert_eq!((&state, &payout["held"]), (&json!("frozen"), &json!(false)));
+            assert_eq!(cards.get("cooldown_until"), None, "undone");
+            assert_eq!(
+                (&cards["active"]["last4"], &payout["card"]["last4"]),
+                (&json!(old), &json!(old))
+            );
+        }
+        live.notices(&merchant.phone, 3).await;
+    }
+}
+
+/// A switch takes effect at once, so its code holds every payout.
+pub async fn after_a_switch(live: &Live) {
+    let merchant = live.merchant().await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let path = crate::standby::switch_path(&ready);
+    app.post(&path, Value::Null).await.ok(200);
+    let sms = live.code(&merchant.phone).await;
+    app.post(&path, json!({"code": sms})).await.ok(200);
+    live.notices(&merchant.phone, 2).await;
+    let code = live.freeze_code(&merchant.phone).await;
+    let before = create(live, &merchant, "before", merchant.now()).await;
+    assert_eq!(
+        before["card"]["card_id"], ready["new_card"]["card_id"],
+        "no hold"
+    );
+    merchant.pass_s(60);
+    live.freeze_from("198.51.100.30", merchant.now(), &merchant.account, &code)
+        .await;
+    let sent = report(live, "payout_sent", &before, merchant.now()).await;
+    assert_eq!(sent, Err("ACCOUNT_FROZEN".to_owned()));
+    let app = live.app(&merchant).await;
+    let list = app.get("/v1/payouts").await.ok(200);
+    assert_eq!(list["items"][0]["held"], true);
+    live.notices(&merchant.phone, 3).await;
+}

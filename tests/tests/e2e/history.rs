@@ -1,0 +1,151 @@
+//! The history, as a merchant's auditor reads it: page by page, and checked with nothing else in hand.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, HOUR_S};
+use shared::domain::time::Timestamp;
+use tests::system::Live;
+
+use crate::see::without;
+
+/// JSON with sorted keys and without white space: the form whose hash is taken, written here once more.
+fn canonical(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort();
+            text.push('{');
+            for (index, name) in names.into_iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(&json!(name).to_string());
+                text.push(':');
+                canonical(&members[name], text);
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                canonical(item, text);
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+/// The hash of an event, of what the reply says and the merchant's id.
+fn hash(event: &Value, merchant_id: &Value) -> String {
+    let at = Timestamp::parse_rfc3339(event["at"].as_str().unwrap()).unwrap();
+    let hashed = json!({
+        "at": at.epoch_s(),
+        "data": event["data"],
+        "kind": event["kind"],
+        "merchant_id": merchant_id,
+        "personal_sha256": event["personal_sha256"],
+        "policy": event["policy_version"],
+        "prev_hash": event["prev_hash"],
+        "seq": event["sequence"],
+    });
+    let mut text = String::new();
+    canonical(&hashed, &mut text);
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A whole life, in three pages.
+pub async fn a_chain_that_can_be_checked(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    assert_eq!(
+        app.get("/v1/history").await.ok(200),
+        json!({"items": [], "next_cursor": null})
+    );
+    app.activate(&live.card()).await;
+    let now = merchant.now();
+    for number in 0..15 {
+        let payout =
+            crate::payouts::create(live, &merchant, &format!("{number}"), now.plus_s(number)).await;
+        crate::payouts::report(live, "payout_sent", &payout, now.plus_s(HOUR_S))
+            .await
+            .unwrap();
+    }
+    // As many as a day has room for.
+    for number in 1..=10 {
+        let mut settings = app.get("/v1/settlement").await.ok(200);
+        settings["retained_fen"] = json!(number);
+        app.put("/v1/settlement", settings).await.ok(200);
+    }
+    let first = app.get("/v1/history").await.ok(200);
+    assert_eq!(first["items"].as_array().unwrap().len(), 20);
+    let events = app.history().await;
+    assert!(events.len() > 40, "{}", events.len());
+    let newest = first["items"][0].clone();
+    assert_eq!(&newest, events.last().unwrap(), "newest first");
+
+    let merchant_id = &app.login["merchant"]["merchant_id"];
+    let mut before = "0".repeat(64);
+    let mut signed = 0;
+    for (event, sequence) in events.iter().zip(1..) {
+        assert_eq!(
+            (&event["sequence"], &event["event_id"]),
+            (&json!(sequence), &json!(format!("evt_{sequence}")))
+        );
+        assert_eq!(event["prev_hash"], before, "{sequence}");
+        assert_eq!(event["hash"], hash(event, merchant_id), "{sequence}");
+        before = event["hash"].as_str().unwrap().to_owned();
+        signed += usize::from(event["personal_sha256"].is_string());
+    }
+    assert_eq!(signed, 1, "the evidence of the signature");
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| event["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds[..6],
+        [
+            "rebind_requested",
+            "identity_matched",
+            "identity_confirmed",
+            "agreement_signed",
+            "card_check_answered",
+            "activated"
+        ]
+    );
+    // Whatever is changed in it shows.
+    let mut forged = events[5].clone();
+    forged["data"]["last4"] = json!("0000");
+    assert_ne!(forged["hash"], hash(&forged, merchant_id));
+    let shown = without(&forged, &["data"]).to_string();
+    assert!(!shown.contains(&merchant.phone[3..]), "no phone");
+
+    // Cursors go on from where they were made, and what is none is told.
+    let cursor = first["next_cursor"].as_str().unwrap();
+    app.put("/v1/settlement", app.get("/v1/settlement").await.ok(200))
+        .await
+        .ok(200);
+    let second = app
+        .get(&format!("/v1/history?cursor={cursor}"))
+        .await
+        .ok(200);
+    assert_eq!(second["items"][0], events[events.len() - 21]);
+    for nonsense in ["", "0", "-1", "x", "1.5", "99999999999999999999999"] {
+        app.get(&format!("/v1/history?cursor={nonsense}"))
+            .await
+            .refused(Code::RequestMalformed);
+    }
+    let stranger = live.merchant().await;
+    let other = live.app(&stranger).await;
+    assert_eq!(
+        other.get("/v1/history?cursor=30").await.ok(200)["items"],
+        json!([])
+    );
+    merchant.pass_s(DAY_S);
+    app.get("/v1/history").await.refused(Code::SessionExpired);
+}

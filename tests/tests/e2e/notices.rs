@@ -1,0 +1,110 @@
+//! What is told with a login, and merchants that `sandbox.json` has one of.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::DAY_S;
+use shared::domain::time::Timestamp;
+use tests::system::Live;
+
+/// A document that is about to expire: told in other words as the day comes near, and when it is over.
+pub async fn a_document_that_expires(live: &Live) {
+    let merchant = live.sandbox_merchant("mer_id_expiring");
+    let app = live.app(&merchant).await;
+    let notices = app.login["notices"].as_array().unwrap();
+    assert_eq!(notices.len(), 1);
+    let notice = &notices[0];
+    assert_eq!(notice["code"], "ID_EXPIRING");
+    let days = notice["days_left"].as_i64().unwrap();
+    assert!((24..=25).contains(&days), "{days}");
+    let until = notice["until"].as_str().unwrap();
+    assert!(until.ends_with("T23:59:59+08:00"), "{until}");
+    let until = Timestamp::parse_rfc3339(until).unwrap();
+    assert_eq!(
+        notice["detail_zh"],
+        format!("您登记的证件还有{days}天到期，请尽快换证并联系客服更新，过期后将不能更换结算卡。")
+    );
+    let told = async |at: Timestamp| {
+        merchant.set_clock(at);
+        live.app(&merchant).await.login["notices"].clone()
+    };
+    assert_eq!(told(until.plus_s(-91 * DAY_S)).await, json!([]));
+    let plan = told(until.plus_s(-90 * DAY_S)).await;
+    assert_eq!(plan[0]["days_left"], 90);
+    assert!(plan[0]["detail_zh"].as_str().unwrap().contains("提前"));
+    let urgent = told(until.plus_s(-7 * DAY_S)).await;
+    assert!(
+        urgent[0]["detail_zh"]
+            .as_str()
+            .unwrap()
+            .starts_with("紧急：")
+    );
+    assert_eq!(told(until).await[0]["days_left"], 0);
+    let over = told(until.plus_s(1)).await;
+    assert_eq!(
+        (
+            &over[0]["code"],
+            over[0].get("days_left"),
+            over[0].get("until")
+        ),
+        (&json!("ID_EXPIRED"), None, None)
+    );
+}
+
+/// One that has expired: told with the login, and in the way of a change.
+pub async fn a_document_that_has_expired(live: &Live) {
+    let mut merchant = live.sandbox_merchant("mer_id_expired");
+    merchant.expires_on = "2025-12-31".to_owned();
+    let app = live.app(&merchant).await;
+    let notices = &app.login["notices"];
+    assert_eq!(
+        (notices.as_array().unwrap().len(), &notices[0]["code"]),
+        (1, &json!("ID_EXPIRED"))
+    );
+    let path = app.request(&live.card()).await;
+    app.post(&format!("{path}/identity"), app.document())
+        .await
+        .refused(Code::IdExpired);
+    assert_eq!(
+        app.get("/v1/payouts").await.ok(200)["items"],
+        json!([]),
+        "payouts go on"
+    );
+}
+
+/// Nothing to tell, and nothing is told.
+pub async fn nothing_to_tell(live: &Live) {
+    let merchant = live.sandbox_merchant("mer_plain_3");
+    assert_eq!(live.app(&merchant).await.login["notices"], json!([]));
+}
+
+/// The first card of a merchant: there is none before it, and none to be paid to in the hold.
+pub async fn a_first_card(live: &Live) {
+    let merchant = live.sandbox_merchant("mer_no_card");
+    let app = live.app(&merchant).await;
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(
+        (&cards["active"], &cards["standby"], &cards["can_rebind"]),
+        (&Value::Null, &json!([]), &json!(true))
+    );
+    let path = app.activate(&live.card()).await;
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&rebind["old_card"], &rebind["new_card"]["status"]),
+        (&Value::Null, &json!("active"))
+    );
+    let hold = app.get("/v1/cards").await.ok(200)["hold"].clone();
+    assert_eq!(
+        (&hold["paying_card"], &hold["effective_at"]),
+        (&Value::Null, &rebind["effective_at"])
+    );
+    let payout = crate::payouts::create(live, &merchant, "first", merchant.now()).await;
+    assert_eq!(
+        (&payout["card"], &payout["held"]),
+        (&Value::Null, &json!(true))
+    );
+    let effective_at = Timestamp::parse_rfc3339(rebind["effective_at"].as_str().unwrap()).unwrap();
+    let expected_at = Timestamp::parse_rfc3339(payout["expected_at"].as_str().unwrap()).unwrap();
+    assert!(expected_at >= effective_at, "not before it has a card");
+    let later = crate::payouts::create(live, &merchant, "later", effective_at).await;
+    assert_eq!(later["held"], false);
+}

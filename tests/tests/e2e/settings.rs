@@ -1,0 +1,392 @@
+//! How payouts are made, and which devices are told.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, MINUTE_S};
+use tests::secrets::Kind;
+use tests::system::{App, Live};
+
+use crate::see::{minute_zh, without};
+
+fn bad_fields(problem: &Value) -> Value {
+    let errors = problem["errors"].as_array().unwrap();
+    let pairs = errors.iter();
+    pairs
+        .map(|error| json!([error["field"], error["code"]]))
+        .collect()
+}
+
+fn settings() -> Value {
+    json!({"cycle": "D1", "payout_time": "18:30", "retained_fen": 100, "daily_limit_fen": 3_000_000})
+}
+
+/// The settings with one member changed.
+fn with(name: &str, value: Value) -> Value {
+    let mut settings = settings();
+    settings[name] = value;
+    settings
+}
+
+/// Shown, changed, told, and written down.
+pub async fn settings_are_changed(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let shown = app.get("/v1/settlement").await.ok(200);
+    assert_eq!(
+        shown,
+        json!({"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000, "fee_rate_bp": 60})
+    );
+    // The same as they are: nothing has changed, and nobody is told.
+    for same in [shown.clone(), without(&shown, &["fee_rate_bp"])] {
+        assert_eq!(app.put("/v1/settlement", same).await.ok(200), shown);
+    }
+    assert!(app.history().await.is_empty());
+
+    merchant.pass_s(MINUTE_S);
+    let changed_at = merchant.now();
+    let ask = |body: &Value| {
+        let ask = app.ask("PUT", "/v1/settlement").key("k");
+        ask.json(body).send()
+    };
+    let mut want = settings();
+    let changed = ask(&want).await.ok(200);
+    let again = ask(&want).await;
+    assert!(again.is_replayed());
+    ask(&with("retained_fen", json!(0)))
+        .await
+        .refused(Code::IdempotencyMismatch);
+    want["fee_rate_bp"] = json!(60);
+    assert_eq!(changed, want);
+    assert_eq!(app.get("/v1/settlement").await.ok(200), want);
+    assert_eq!(
+        live.notices(&merchant.phone, 1).await,
+        [format!(
+            "您的结算设置已于{}修改。非本人操作？请立即修改密码并联系客服。",
+            minute_zh(changed_at)
+        )]
+    );
+    let events = app.history().await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0]["kind"], "settlement_changed");
+    assert_eq!(
+        events[0]["data"],
+        json!({
+            "before": without(&shown, &["fee_rate_bp"]),
+            "after": settings(),
+        })
+    );
+    // With the fee sent back unchanged; a merchant that is old enough may have T+0, up to the tier.
+    let mut again = with("cycle", json!("T0"));
+    again["fee_rate_bp"] = json!(60);
+    again["daily_limit_fen"] = json!(5_000_000);
+    assert_eq!(
+        app.put("/v1/settlement", again.clone()).await.ok(200),
+        again
+    );
+    // From then on a payout is expected by the new rule.
+    let midnight =
+        shared::domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
+    let payout = crate::payouts::create(live, &merchant, "p", midnight).await;
+    assert_eq!(payout["expected_at"], "2031-03-10T18:30:00+08:00");
+    live.notices(&merchant.phone, 2).await;
+}
+
+/// Every bad field at once.
+pub async fn every_bad_field_at_once(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let refused = async |body: Value, code: Code| {
+        let problem = app.put("/v1/settlement", body).await.refused(code);
+        bad_fields(&problem)
+    };
+    let all = json!({"cycle": "T9", "payout_time": "24:00", "retained_fen": -1, "daily_limit_fen": 0, "fee_rate_bp": 59});
+    let malformed = |fields: &[&str]| -> Value {
+        fields
+            .iter()
+            .map(|field| json!([field, "REQUEST_MALFORMED"]))
+            .collect()
+    };
+    let names = [
+        "cycle",
+        "payout_time",
+        "retained_fen",
+        "daily_limit_fen",
+        "fee_rate_bp",
+    ];
+    assert_eq!(
+        refused(all, Code::RequestMalformed).await,
+        malformed(&names)
+    );
+    assert_eq!(
+        refused(json!({}), Code::RequestMalformed).await,
+        malformed(&names[..4])
+    );
+    for (name, value) in [
+        ("cycle", json!("t1")),
+        ("payout_time", json!("6:00")),
+        ("payout_time", json!("06:60")),
+        ("payout_time", json!("06:00:00")),
+        ("retained_fen", json!(3_000_001)),
+        ("fee_rate_bp", json!(0)),
+        ("cycle", Value::Null),
+    ] {
+        assert_eq!(
+            refused(with(name, value.clone()), Code::RequestMalformed).await,
+            malformed(&[name]),
+            "{name} {value}"
+        );
+    }
+    for (name, value) in [
+        ("retained_fen", json!("0")),
+        ("retained_fen", json!(0.5)),
+        ("daily_limit_fen", json!(1e300)),
+        ("payout_time", json!(600)),
+        ("tier", json!(1)),
+    ] {
+        app.put("/v1/settlement", with(name, value))
+            .await
+            .refused(Code::RequestMalformed);
+    }
+    assert_eq!(
+        refused(
+            with("daily_limit_fen", json!(5_000_001)),
+            Code::LimitAboveTier
+        )
+        .await,
+        json!([["daily_limit_fen", "LIMIT_ABOVE_TIER"]])
+    );
+    assert_eq!(app.get("/v1/settlement").await.ok(200)["cycle"], "T1");
+    assert!(live.notices(&merchant.phone, 0).await.is_empty());
+}
+
+/// T+0 is for merchants of ninety days.
+pub async fn a_young_merchant(live: &Live) {
+    let merchant = live.sandbox_merchant("mer_young");
+    let app = live.app(&merchant).await;
+    let mut body = with("cycle", json!("T0"));
+    let problem = app
+        .put("/v1/settlement", body.clone())
+        .await
+        .refused(Code::T0NotAllowed);
+    assert_eq!(bad_fields(&problem), json!([["cycle", "T0_NOT_ALLOWED"]]));
+    body["daily_limit_fen"] = json!(99_999_999);
+    let problem = app
+        .put("/v1/settlement", body)
+        .await
+        .refused(Code::T0NotAllowed);
+    assert_eq!(
+        bad_fields(&problem),
+        json!([
+            ["cycle", "T0_NOT_ALLOWED"],
+            ["daily_limit_fen", "LIMIT_ABOVE_TIER"]
+        ])
+    );
+    merchant.pass_s(79 * DAY_S);
+    let app = live.app(&merchant).await;
+    app.put("/v1/settlement", with("cycle", json!("T0")))
+        .await
+        .refused(Code::T0NotAllowed);
+    // The seeding was a few minutes before this clock began.
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    app.put("/v1/settlement", with("cycle", json!("T0")))
+        .await
+        .ok(200);
+}
+
+/// A fresh login, no quiet period.
+pub async fn when_settings_may_be_changed(live: &Live) {
+    let merchant = live.sandbox_merchant("mer_phone_changed");
+    let app = live.app(&merchant).await;
+    let problem = app
+        .put("/v1/settlement", settings())
+        .await
+        .refused(Code::QuietPeriod);
+    // The fields come before it.
+    app.put("/v1/settlement", json!({}))
+        .await
+        .refused(Code::RequestMalformed);
+    app.get("/v1/settlement").await.ok(200);
+    merchant.pass_s(problem["retry_after_s"].as_i64().unwrap());
+    let app = live.app(&merchant).await;
+    merchant.pass_s(10 * MINUTE_S);
+    register(&app, "p", "fcm", "keeps the session awake").await;
+    merchant.pass_s(5 * MINUTE_S);
+    for body in [settings(), json!({})] {
+        let problem = app
+            .put("/v1/settlement", body)
+            .await
+            .refused(Code::StepUpRequired);
+        assert_eq!(problem["next_actions"], json!(["login"]));
+    }
+    let app = live.app(&merchant).await;
+    app.put("/v1/settlement", settings()).await.ok(200);
+    // With a device to be told too.
+    live.notices(&merchant.phone, 1).await;
+}
+
+async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests::system::Reply {
+    let token = format!("push token of {}: {token}", app.merchant.id);
+    // No white space in a real one.
+    let token = token.replace([' ', ':'], "_");
+    app.live.secrets.add(Kind::PushToken, &token);
+    let body = json!({"platform": platform, "token": token});
+    app.put(&format!("/v1/push-targets/{id}"), body).await
+}
+
+/// Registered, replaced, five at most, removed.
+pub async fn push_targets(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    for (id, platform) in [
+        ("phone-1", "apns"),
+        ("9b2e1c54-6f0d-4a7e-8d3b-52c1a0f4e7d6", "fcm"),
+        ("3", "fcm"),
+        ("4", "apns"),
+        ("_", "fcm"),
+    ] {
+        let registered = register(&app, id, platform, id).await;
+        assert_eq!(registered.ok(204), Value::Null, "{id}");
+    }
+    register(&app, "phone-1", "apns", "phone-1").await.ok(204);
+    register(&app, "phone-1", "fcm", "another").await.ok(204);
+    register(&app, "sixth", "fcm", "sixth")
+        .await
+        .refused(Code::StepOutOfOrder);
+    let remove = |id: &str| {
+        let path = format!("/v1/push-targets/{id}");
+        let app = &app;
+        async move { app.delete(&path).await }
+    };
+    assert_eq!(remove("3").await.ok(204), Value::Null);
+    remove("3").await.refused(Code::NotFound);
+    remove("sixth").await.refused(Code::NotFound);
+    register(&app, "sixth", "fcm", "sixth").await.ok(204);
+    register(&app, "3", "fcm", "3")
+        .await
+        .refused(Code::StepOutOfOrder);
+    let events = app.history().await;
+    let seen: Vec<Value> = events
+        .iter()
+        .map(|event| json!([event["kind"], event["data"]["push_target_id"]]))
+        .collect();
+    let changed = |id: &str| json!(["push_target_changed", id]);
+    assert_eq!(
+        seen,
+        [
+            changed("phone-1"),
+            changed("9b2e1c54-6f0d-4a7e-8d3b-52c1a0f4e7d6"),
+            changed("3"),
+            changed("4"),
+            changed("_"),
+            changed("phone-1"),
+            json!(["push_target_removed", "3"]),
+            changed("sixth"),
+        ],
+        "the same again is no change"
+    );
+    // Another merchant's are not there.
+    let stranger = live.merchant().await;
+    let other = live.app(&stranger).await;
+    other
+        .delete("/v1/push-targets/4")
+        .await
+        .refused(Code::NotFound);
+    // Silencing a device needs a fresh login, by whichever way; registering one more does not.
+    merchant.pass_s(14 * MINUTE_S);
+    register(&app, "4", "apns", "renewed").await.ok(204);
+    remove("_").await.ok(204);
+    merchant.pass_s(MINUTE_S);
+    let problem = remove("4").await.refused(Code::StepUpRequired);
+    assert_eq!(problem["next_actions"], json!(["login"]));
+    register(&app, "4", "apns", "another one")
+        .await
+        .refused(Code::StepUpRequired);
+    register(&app, "4", "apns", "renewed").await.ok(204);
+    register(&app, "one-more", "apns", "one more").await.ok(204);
+    // Ten a day: each is told for days.
+    let app = live.app(&merchant).await;
+    register(&app, "4", "apns", "the tenth").await.ok(204);
+    let problem = register(&app, "4", "apns", "the eleventh")
+        .await
+        .refused(Code::DailyRequestLimit);
+    assert_eq!(problem["next_actions"], json!(["wait"]));
+    assert_eq!(problem["retry_after_s"], DAY_S - 15 * MINUTE_S);
+}
+
+/// What is no target is told field by field.
+pub async fn push_targets_that_are_none(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let long = "x".repeat(37);
+    let token = "t".repeat(4_097);
+    for (id, body, fields) in [
+        ("p", json!({}), json!(["platform", "token"])),
+        (
+            long.as_str(),
+            json!({"platform": "sms", "token": ""}),
+            json!(["id", "platform", "token"]),
+        ),
+        (
+            "a.b",
+            json!({"platform": "fcm", "token": "t"}),
+            json!(["id"]),
+        ),
+        (
+            "a%20b",
+            json!({"platform": "fcm", "token": "t"}),
+            json!(["id"]),
+        ),
+        (
+            "p",
+            json!({"platform": "APNS", "token": "t"}),
+            json!(["platform"]),
+        ),
+        (
+            "p",
+            json!({"platform": "fcm", "token": token}),
+            json!(["token"]),
+        ),
+        (
+            "p",
+            json!({"platform": "fcm", "token": "设备"}),
+            json!(["token"]),
+        ),
+    ] {
+        let reply = app.put(&format!("/v1/push-targets/{id}"), body).await;
+        let problem = reply.refused(Code::RequestMalformed);
+        let errors = problem["errors"].as_array().unwrap();
+        let seen: Vec<&Value> = errors.iter().map(|error| &error["field"]).collect();
+        assert_eq!(json!(seen), fields, "{id}");
+    }
+    for body in [
+        json!({"platform": "fcm", "token": 1}),
+        json!({"platform": "fcm", "token": "t", "name": "x"}),
+    ] {
+        app.put("/v1/push-targets/p", body)
+            .await
+            .refused(Code::RequestMalformed);
+    }
+    let longest = json!({"platform": "fcm", "token": "t".repeat(4_096)});
+    app.put(&format!("/v1/push-targets/{}", "x".repeat(36)), longest)
+        .await
+        .ok(204);
+    for nothing in ["nobody", &long, "a.b"] {
+        app.delete(&format!("/v1/push-targets/{nothing}"))
+            .await
+            .refused(Code::NotFound);
+    }
+    assert_eq!(app.history().await.len(), 1);
+}
+
+/// A device to be told changes nothing about who else is: every notice still goes out, once.
+pub async fn notices_with_a_device(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    register(&app, "phone", "apns", "phone").await.ok(204);
+    register(&app, "till", "fcm", "till").await.ok(204);
+    app.delete("/v1/push-targets/till").await.ok(204);
+    app.activate(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
+    live.notices(&merchant.reserved_phone, 1).await;
+}

@@ -1,0 +1,590 @@
+//! A standby card: verified today, switched to later.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, MINUTE_S};
+use tests::system::{App, Live, Reply, another};
+
+use crate::see::{last4, masked, minute_zh, rebind_path, without};
+
+/// The path that switches to a rebind's card.
+pub fn switch_path(rebind: &Value) -> String {
+    let card_id = rebind["new_card"]["card_id"].as_str().unwrap();
+    format!("/v1/cards/{card_id}/activate")
+}
+
+/// Asks for a standby card.
+async fn ask(app: &App<'_>, card: &str) -> Reply {
+    let mut body = app.request_body(card);
+    body["activate"] = json!(false);
+    app.post("/v1/rebinds", body).await
+}
+
+/// Asks for the code that authorises the switch, and types it.
+async fn switch(app: &App<'_>, path: &str) -> Value {
+    let asked = app.post(path, Value::Null).await.ok(200);
+    assert_eq!(asked["challenge"]["purpose"], "activate");
+    let code = app.live.code(&app.merchant.phone).await;
+    app.post(path, json!({"code": code})).await.ok(200)
+}
+
+/// From the request to the switch, with what the app shows and what the phones get.
+pub async fn a_standby_card(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let card = live.card();
+    let active = app.get("/v1/cards").await.ok(200)["active"].clone();
+    let created = ask(&app, &card).await.ok(201);
+    assert_eq!(
+        (&created["purpose"], &created["state"]),
+        (&json!("standby"), &json!("identity_pending"))
+    );
+    assert_eq!(created["new_card"]["status"], "pending");
+    let path = rebind_path(&created);
+    app.identify(&path).await;
+    let code = live.code(&merchant.phone).await;
+    assert_eq!(
+        live.sms(&merchant.phone).await,
+        [format!(
+            "验证码{code}，用于添加备用结算卡中国工商银行(尾号{})，5分钟内有效。切勿告诉任何人，包括客服。",
+            last4(&card)
+        )]
+    );
+    app.sign(&path).await;
+    app.check_card(&path).await.ok(200);
+    let ready_at = merchant.now();
+    let usable_at = ready_at.plus_s(DAY_S);
+    let ready = app.confirm_card(&path).await.ok(200);
+    assert_eq!(
+        (&ready["state"], &ready["purpose"], &ready["challenge"]),
+        (&json!("completed"), &json!("standby"), &Value::Null)
+    );
+    assert_eq!(
+        ready["next_actions"],
+        json!(["activate_standby", "unbind_card"])
+    );
+    let standby = &ready["new_card"];
+    assert_eq!(
+        (
+            &standby["status"],
+            &standby["usable_at"],
+            &standby["bound_at"]
+        ),
+        (
+            &json!("standby"),
+            &json!(usable_at.to_rfc3339_shanghai()),
+            &json!(ready_at.to_rfc3339_shanghai())
+        )
+    );
+    for name in ["activated_at", "effective_at", "cooldown_until"] {
+        assert_eq!(ready.get(name), None, "nothing was activated");
+    }
+    assert_eq!(app.get(&path).await.ok(200), ready);
+    // The pointer stays, and nothing is in the way of another change.
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200),
+        json!({"active": active, "standby": [standby], "open_rebind": null, "hold": null, "can_rebind": true})
+    );
+
+    // Announced like an activation: the old contact can stop it.
+    let on_file = live.notices(&merchant.phone, 1).await.remove(0);
+    let freeze_code = live.freeze_code(&merchant.phone).await;
+    assert_eq!(
+        on_file,
+        format!(
+            "备用结算卡中国工商银行(尾号{})已添加，{}起可启用。非本人操作？请在App输入冻结码{freeze_code}。",
+            last4(&card),
+            minute_zh(usable_at)
+        )
+    );
+    assert_eq!(
+        live.notices(&merchant.reserved_phone, 1).await,
+        [format!(
+            "中国工商银行卡(尾号{})已添加为商户备用结算卡。非本人操作？请立即联系您的开户银行。",
+            last4(&card)
+        )]
+    );
+
+    // Too early, to the second.
+    merchant.set_clock(usable_at.plus_s(-1));
+    let app = live.app(&merchant).await;
+    let switch_path = switch_path(&ready);
+    let problem = app
+        .post(&switch_path, Value::Null)
+        .await
+        .refused(Code::StandbyNotReady);
+    assert_eq!(
+        (&problem["retry_after_s"], &problem["next_actions"]),
+        (&json!(1), &json!(["wait"]))
+    );
+    assert_eq!(live.codes_sent(&merchant.phone).await, 1);
+
+    // A code to the phone on file.
+    merchant.pass_s(1);
+    let asked = app.post(&switch_path, Value::Null).await.ok(200);
+    let challenge = json!({
+        "purpose": "activate",
+        "method": "sms_code",
+        "sent_to": masked(&merchant.phone),
+        "expires_at": merchant.now().plus_s(5 * MINUTE_S).to_rfc3339_shanghai(),
+        "resend_after_s": 60,
+        "attempts_left": 5,
+    });
+    assert_eq!(asked, json!({"challenge": challenge}));
+    let code = live.code(&merchant.phone).await;
+    assert_eq!(
+        live.sms(&merchant.phone).await.last().unwrap(),
+        &format!(
+            "验证码{code}，用于启用备用结算卡中国工商银行(尾号{})，5分钟内有效。切勿告诉任何人，包括客服。",
+            last4(&card)
+        )
+    );
+    merchant.pass_s(20);
+    let again = app.post(&switch_path, Value::Null).await.ok(200);
+    assert_eq!(again["challenge"]["resend_after_s"], 40);
+    assert_eq!(
+        without(&again["challenge"], &["resend_after_s"]),
+        without(&challenge, &["resend_after_s"])
+    );
+    assert_eq!(live.codes_sent(&merchant.phone).await, 2);
+    let shown = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&shown["challenge"], &shown["next_actions"]),
+        (&again["challenge"], &json!(["activate_standby"]))
+    );
+
+    // The switch: no hold, and the cooldown of any change.
+    let switched_at = merchant.now();
+    let switched = app.post(&switch_path, json!({"code": code})).await.ok(200);
+    let cooldown_until = switched_at.plus_s(30 * DAY_S).to_rfc3339_shanghai();
+    for (name, value) in [
+        ("rebind_id", created["rebind_id"].clone()),
+        ("purpose", json!("standby")),
+        ("state", json!("activated")),
+        ("activated_at", json!(switched_at.to_rfc3339_shanghai())),
+        ("effective_at", json!(switched_at.to_rfc3339_shanghai())),
+        ("cooldown_until", json!(cooldown_until)),
+        ("challenge", Value::Null),
+        ("next_actions", json!(["test_transaction"])),
+    ] {
+        assert_eq!(switched[name], value, "{name}");
+    }
+    assert_eq!(
+        (
+            &switched["new_card"]["status"],
+            &switched["old_card"]["card_id"],
+            &switched["old_card"]["status"]
+        ),
+        (&json!("active"), &active["card_id"], &json!("retiring"))
+    );
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(
+        cards,
+        json!({
+            "active": switched["new_card"], "standby": [], "open_rebind": null, "hold": null,
+            "can_rebind": false, "blocked_by": "REBIND_COOLDOWN", "cooldown_until": cooldown_until,
+        })
+    );
+    app.post(&switch_path, Value::Null)
+        .await
+        .refused(Code::StepOutOfOrder);
+    merchant.pass_s(1);
+    assert_eq!(app.get(&path).await.ok(200)["state"], "completed");
+    let told = live.notices(&merchant.phone, 2).await;
+    assert!(
+        told[1].starts_with(&format!(
+            "结算卡已更换为中国工商银行(尾号{})，{}起生效。",
+            last4(&card),
+            minute_zh(switched_at)
+        )),
+        "{}",
+        told[1]
+    );
+    live.notices(&merchant.reserved_phone, 2).await;
+    let kinds = app.kinds().await;
+    assert_eq!(
+        kinds[kinds.len() - 3..],
+        ["standby_ready", "code_sent", "activated"]
+    );
+}
+
+/// Two at most; none twice; and a card that is active is none.
+pub async fn two_at_most(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let (one, two) = (live.card(), live.card());
+    let first = app.standby(&one).await;
+    let problem = ask(&app, &one).await.refused(Code::CardSameAsCurrent);
+    assert_eq!(
+        (&problem["next_actions"], &problem["errors"]),
+        (
+            &json!(["activate_standby", "unbind_card"]),
+            &json!([{"field": "card_number", "code": "CARD_SAME_AS_CURRENT"}])
+        )
+    );
+    // Nor to change to: it is verified already.
+    app.post("/v1/rebinds", app.request_body(&one))
+        .await
+        .refused(Code::CardSameAsCurrent);
+    ask(&app, merchant.active_card.as_ref().unwrap())
+        .await
+        .refused(Code::CardSameAsCurrent);
+    merchant.pass_s(MINUTE_S);
+    app.standby(&two).await;
+    let problem = ask(&app, &live.card()).await.refused(Code::StepOutOfOrder);
+    assert_eq!(
+        problem["next_actions"],
+        json!(["activate_standby", "unbind_card"])
+    );
+    let cards = app.get("/v1/cards").await.ok(200);
+    let standby = cards["standby"].as_array().unwrap();
+    let mut last: Vec<&str> = standby
+        .iter()
+        .map(|card| card["last4"].as_str().unwrap())
+        .collect();
+    last.sort_unstable();
+    let mut want = [last4(&one), last4(&two)];
+    want.sort_unstable();
+    assert_eq!(
+        (last.as_slice(), &cards["can_rebind"]),
+        (&want[..], &json!(true))
+    );
+    // A card to change to is not a third one.
+    let path = app.request(&live.card()).await;
+    app.post(&format!("{path}/cancel"), Value::Null)
+        .await
+        .ok(200);
+    // Room again.
+    let card_id = first["new_card"]["card_id"].as_str().unwrap();
+    let gone = app
+        .post(&format!("/v1/cards/{card_id}/unbind"), Value::Null)
+        .await;
+    assert_eq!(gone.ok(204), Value::Null);
+    ask(&app, &one).await.ok(201);
+}
+
+/// Five wrong codes: the card stays, and waits for a day.
+pub async fn wrong_codes_lock_for_a_day(live: &Live) {
+    let merchant = live.merchant().await;
+    let card = live.card();
+    let ready = live.app(&merchant).await.standby(&card).await;
+    let (path, rebind) = (switch_path(&ready), rebind_path(&ready));
+    live.notices(&merchant.phone, 1).await;
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let typed = async |app: &App<'_>, code: &str| app.post(&path, json!({"code": code})).await;
+    // Before any code was asked for.
+    typed(&app, "123456").await.refused(Code::StepOutOfOrder);
+    app.post(&path, Value::Null).await.ok(200);
+    let code = live.code(&merchant.phone).await;
+    for nonsense in ["", "12345", "12345a"] {
+        let problem = typed(&app, nonsense).await.refused(Code::OtpWrong);
+        assert_eq!(
+            (&problem["attempts_left"], &problem["counts_toward_limit"]),
+            (&json!(5), &json!(false))
+        );
+        assert_eq!(
+            problem["errors"],
+            json!([{"field": "code", "code": "OTP_WRONG"}])
+        );
+    }
+    // Only in the session that asked.
+    let other = live.app_on(&merchant, "another device").await;
+    let problem = typed(&other, &code).await.refused(Code::StepUpRequired);
+    assert_eq!(problem["next_actions"], json!(["activate_standby"]));
+    for left in [4, 3, 2] {
+        let problem = typed(&app, &another(&code)).await.refused(Code::OtpWrong);
+        assert_eq!(
+            (&problem["attempts_left"], &problem["next_actions"]),
+            (&json!(left), &json!(["activate_standby"]))
+        );
+    }
+    // An old one costs no try; the tries go on with the next.
+    merchant.pass_s(5 * MINUTE_S);
+    let problem = typed(&app, &code).await.refused(Code::OtpExpired);
+    assert_eq!(
+        (&problem["attempts_left"], &problem["next_actions"]),
+        (&json!(2), &json!(["activate_standby"]))
+    );
+    let asked = app.post(&path, Value::Null).await.ok(200);
+    assert_eq!(asked["challenge"]["attempts_left"], 2);
+    let code = live.code(&merchant.phone).await;
+    let problem = typed(&app, &another(&code)).await.refused(Code::OtpWrong);
+    assert_eq!(problem["attempts_left"], 1);
+    let problem = typed(&app, &another(&code)).await.refused(Code::OtpTooMany);
+    assert_eq!(
+        (
+            &problem["attempts_left"],
+            &problem["retry_after_s"],
+            &problem["next_actions"]
+        ),
+        (&json!(0), &json!(DAY_S), &json!(["wait"]))
+    );
+    let shown = app.get(&rebind).await.ok(200);
+    assert_eq!(
+        (
+            &shown["state"],
+            &shown["new_card"]["status"],
+            &shown["challenge"]
+        ),
+        (&json!("completed"), &json!("standby"), &Value::Null)
+    );
+    let told = live.notices(&merchant.phone, 2).await;
+    assert_eq!(
+        told[1],
+        format!(
+            "绑定中国工商银行卡(尾号{})的验证码多次输错，申请已终止。非本人操作？请立即修改密码并联系客服。",
+            last4(&card)
+        )
+    );
+    merchant.pass_s(MINUTE_S);
+    let problem = app.post(&path, Value::Null).await.refused(Code::OtpTooMany);
+    assert_eq!(
+        (&problem["attempts_left"], &problem["retry_after_s"]),
+        (&json!(0), &json!(DAY_S - MINUTE_S))
+    );
+    assert_eq!(problem["counts_toward_limit"], false);
+    // Not even the right code.
+    typed(&app, &code).await.refused(Code::OtpTooMany);
+    merchant.pass_s(DAY_S - MINUTE_S - 1);
+    let app = live.app(&merchant).await;
+    app.post(&path, Value::Null).await.refused(Code::OtpTooMany);
+    merchant.pass_s(1);
+    assert_eq!(switch(&app, &path).await["state"], "activated");
+}
+
+/// Wherever a rebind would be refused, the switch is too; and each of them for a standby card.
+pub async fn refused_like_a_rebind(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let ready = app.standby(&live.card()).await;
+    let path = switch_path(&ready);
+    merchant.pass_s(DAY_S);
+    // A login that is too old.
+    let app = live.app(&merchant).await;
+    merchant.pass_s(14 * MINUTE_S);
+    let target = json!({"platform": "fcm", "token": "keeps_the_session_awake"});
+    app.put("/v1/push-targets/phone", target).await.ok(204);
+    merchant.pass_s(MINUTE_S);
+    let problem = app
+        .post(&path, Value::Null)
+        .await
+        .refused(Code::StepUpRequired);
+    assert_eq!(problem["next_actions"], json!(["login"]));
+    let app = live.app(&merchant).await;
+    // The quiet period.
+    let pk = merchant.pk();
+    let now = merchant.now().epoch_s();
+    live.edit_state(&pk, "Y", |head| head["sec"] = json!(now))
+        .await;
+    let problem = app
+        .post(&path, Value::Null)
+        .await
+        .refused(Code::QuietPeriod);
+    assert_eq!(problem["retry_after_s"], DAY_S);
+    ask(&app, &live.card()).await.refused(Code::QuietPeriod);
+    live.edit_state(&pk, "Y", |head| {
+        drop(head.as_object_mut().unwrap().remove("sec"))
+    })
+    .await;
+    // An open rebind.
+    let open = app.request(&live.card()).await;
+    app.post(&path, Value::Null)
+        .await
+        .refused(Code::RequestInProgress);
+    app.post(&format!("{open}/cancel"), Value::Null)
+        .await
+        .ok(200);
+    // A code that was asked for before an obstacle came does not get around it.
+    app.post(&path, Value::Null).await.ok(200);
+    let code = live.code(&merchant.phone).await;
+    let open = app.request(&live.card()).await;
+    app.post(&path, json!({"code": code}))
+        .await
+        .refused(Code::RequestInProgress);
+    app.post(&format!("{open}/cancel"), Value::Null)
+        .await
+        .ok(200);
+    // The cooldown of another change.
+    merchant.pass_s(5 * MINUTE_S);
+    app.activate(&live.card()).await;
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(cards["standby"][0]["card_id"], ready["new_card"]["card_id"]);
+    let problem = app
+        .post(&path, Value::Null)
+        .await
+        .refused(Code::RebindCooldown);
+    assert_eq!(problem["cooldown_until"], cards["cooldown_until"]);
+    ask(&app, &live.card()).await.refused(Code::RebindCooldown);
+    merchant.pass_s(30 * DAY_S);
+    let app = live.app(&merchant).await;
+    assert_eq!(switch(&app, &path).await["state"], "activated");
+}
+
+/// The card's proof may be ninety days old, and the document must be good.
+pub async fn proofs_that_are_too_old(live: &Live) {
+    let id_document =
+        json!({"number": tests::system::resident_id(13_100), "expires_on": "2031-06-30"});
+    let merchant = live
+        .merchant_with(json!({"id_document": id_document}))
+        .await;
+    let start = "2031-03-01T10:00:00+08:00";
+    merchant.set_clock(shared::domain::time::Timestamp::parse_rfc3339(start).unwrap());
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready_at = merchant.now();
+    let path = switch_path(&ready);
+    merchant.set_clock(ready_at.plus_s(90 * DAY_S + 1));
+    let app = live.app(&merchant).await;
+    let problem = app
+        .post(&path, Value::Null)
+        .await
+        .refused(Code::StepUpRequired);
+    assert_eq!(
+        problem["next_actions"],
+        json!(["unbind_card", "new_rebind"])
+    );
+    merchant.set_clock(ready_at.plus_s(122 * DAY_S));
+    let app = live.app(&merchant).await;
+    assert_eq!(app.login["notices"][0]["code"], "ID_EXPIRED");
+    let problem = app.post(&path, Value::Null).await.refused(Code::IdExpired);
+    assert_eq!(problem["next_actions"], json!(["contact_support"]));
+    merchant.set_clock(ready_at.plus_s(90 * DAY_S));
+    let app = live.app(&merchant).await;
+    assert_eq!(switch(&app, &path).await["state"], "activated");
+}
+
+/// Cards that are none, or not for switching to; and the switch sent twice.
+pub async fn what_can_be_switched_to(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let ready = app.standby(&live.card()).await;
+    let path = switch_path(&ready);
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let active = app.get("/v1/cards").await.ok(200)["active"]["card_id"].clone();
+    let active = format!("/v1/cards/{}/activate", active.as_str().unwrap());
+    app.post(&active, Value::Null)
+        .await
+        .refused(Code::StepOutOfOrder);
+    let open = app.request(&live.card()).await;
+    let pending = switch_path(&app.get(&open).await.ok(200));
+    app.post(&pending, Value::Null)
+        .await
+        .refused(Code::StepOutOfOrder);
+    app.post(&format!("{open}/cancel"), Value::Null)
+        .await
+        .ok(200);
+    for nothing in [
+        pending.as_str(),
+        "/v1/cards/x/activate",
+        "/v1/cards/card_000009bbbbbbbbbbbbbbbb/activate",
+    ] {
+        app.post(nothing, Value::Null).await.refused(Code::NotFound);
+    }
+    let stranger = live.merchant().await;
+    let other = live.app(&stranger).await;
+    other.post(&path, Value::Null).await.refused(Code::NotFound);
+    other
+        .post(&path, json!({"code": "123456"}))
+        .await
+        .refused(Code::NotFound);
+
+    let twice = async |key: &str, body: Value| {
+        let first = app.keyed(key, &path, body.clone()).await;
+        assert!(!first.is_replayed());
+        let again = app.keyed(key, &path, body).await;
+        assert!(again.is_replayed());
+        assert_eq!((first.status, &first.body), (again.status, &again.body));
+        first
+    };
+    twice("ask", Value::Null).await.ok(200);
+    assert_eq!(live.codes_sent(&merchant.phone).await, 2);
+    let code = live.code(&merchant.phone).await;
+    let wrong = twice("wrong", json!({"code": another(&code)})).await;
+    assert_eq!(wrong.refused(Code::OtpWrong)["attempts_left"], 4);
+    app.keyed("ask", &path, json!({"code": code}))
+        .await
+        .refused(Code::IdempotencyMismatch);
+    let done = twice("go", json!({"code": code})).await.ok(200);
+    assert_eq!(done["state"], "activated");
+    live.notices(&merchant.phone, 2).await;
+}
+
+/// The right code from several places at once: one switch.
+pub async fn one_switch(live: &Live) {
+    let merchant = live.merchant().await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let path = switch_path(&ready);
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    app.post(&path, Value::Null).await.ok(200);
+    let code = live.code(&merchant.phone).await;
+    let typed = (0..4).map(|_| app.post(&path, json!({"code": code})));
+    let replies = futures::future::join_all(typed).await;
+    let done = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!(done, 1);
+    let kinds = app.kinds().await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "activated").count(), 1);
+    live.notices(&merchant.phone, 2).await;
+}
+
+/// Asked for on one device, switched on another: each session has a code of its own, and the last one sent counts.
+pub async fn another_device_switches(live: &Live) {
+    let merchant = live.merchant().await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let path = switch_path(&ready);
+    merchant.pass_s(DAY_S);
+    let first = live.app(&merchant).await;
+    first.post(&path, Value::Null).await.ok(200);
+    let code = live.code(&merchant.phone).await;
+    let second = live.app_on(&merchant, "the new phone").await;
+    second
+        .post(&path, json!({"code": code}))
+        .await
+        .refused(Code::StepUpRequired);
+    let problem = second
+        .post(&path, Value::Null)
+        .await
+        .refused(Code::OtpSendLimit);
+    assert_eq!(problem["retry_after_s"], MINUTE_S);
+    merchant.pass_s(MINUTE_S);
+    let asked = second.post(&path, Value::Null).await.ok(200);
+    assert_eq!(asked["challenge"]["attempts_left"], 5, "no try was used");
+    assert_eq!(live.codes_sent(&merchant.phone).await, 3);
+    first
+        .post(&path, json!({"code": code}))
+        .await
+        .refused(Code::StepUpRequired);
+    let code = live.code(&merchant.phone).await;
+    let switched = second.post(&path, json!({"code": code})).await.ok(200);
+    assert_eq!(switched["state"], "activated");
+}
+
+/// What was said of the old card when this one was added is said of another time: nothing is lost by the switch.
+pub async fn nothing_is_lost_by_a_switch(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let mut body = app.request_body(&live.card());
+    body["activate"] = json!(false);
+    body["reason"] = json!("lost");
+    let path = rebind_path(&app.post("/v1/rebinds", body).await.ok(201));
+    app.identify(&path).await;
+    app.sign(&path).await;
+    app.check_card(&path).await.ok(200);
+    let ready = app.confirm_card(&path).await.ok(200);
+    assert_eq!(
+        app.get("/v1/cards").await.ok(200)["active"]["status"],
+        "active"
+    );
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let switched_at = merchant.now();
+    let switched = switch(&app, &switch_path(&ready)).await;
+    assert_eq!(
+        (&switched["cooldown_until"], &switched["old_card"]["status"]),
+        (
+            &json!(switched_at.plus_s(30 * DAY_S).to_rfc3339_shanghai()),
+            &json!("retiring")
+        )
+    );
+}

@@ -1,0 +1,186 @@
+//! Cards that leave: by the merchant's wish, and what is in the way.
+
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use tests::system::{App, Live, Reply};
+
+/// Takes a card off.
+pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {
+    let card_id = card["card_id"].as_str().unwrap();
+    app.post(&format!("/v1/cards/{card_id}/unbind"), Value::Null)
+        .await
+}
+
+/// The active card stays; so does one that is pending, and nothing leaves in the quiet period or with an old login.
+pub async fn what_may_not_leave(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let active = app.get("/v1/cards").await.ok(200)["active"].clone();
+    let problem = unbind(&app, &active)
+        .await
+        .refused(Code::LastCardCannotUnbind);
+    assert_eq!(problem["next_actions"], json!(["new_rebind"]));
+    let standby = app.standby(&live.card()).await["new_card"].clone();
+    // Another card to be paid to does not help: the pointer is on this one.
+    unbind(&app, &active)
+        .await
+        .refused(Code::LastCardCannotUnbind);
+
+    merchant.pass_s(MINUTE_S);
+    let open = app.request(&live.card()).await;
+    let pending = app.get(&open).await.ok(200)["new_card"].clone();
+    let problem = unbind(&app, &pending).await.refused(Code::StepOutOfOrder);
+    assert_eq!(problem["next_actions"], json!(["identity", "cancel"]));
+    app.post(&format!("{open}/cancel"), Value::Null)
+        .await
+        .ok(200);
+    unbind(&app, &pending).await.refused(Code::NotFound);
+
+    let pk = merchant.pk();
+    let now = merchant.now().epoch_s();
+    live.edit_state(&pk, "Y", |head| head["sec"] = json!(now))
+        .await;
+    for card in [&active, &standby] {
+        let problem = unbind(&app, card).await.refused(Code::QuietPeriod);
+        assert_eq!(problem["retry_after_s"], DAY_S);
+    }
+    live.edit_state(&pk, "Y", |head| {
+        drop(head.as_object_mut().unwrap().remove("sec"))
+    })
+    .await;
+
+    let stranger = live.merchant().await;
+    let other = live.app(&stranger).await;
+    for card in [&active, &standby, &json!({"card_id": "x"})] {
+        unbind(&other, card).await.refused(Code::NotFound);
+    }
+    unbind(&app, &json!({"card_id": "card_000009bbbbbbbbbbbbbbbb"}))
+        .await
+        .refused(Code::NotFound);
+    merchant.pass_s(13 * MINUTE_S);
+    let target = json!({"platform": "apns", "token": "keeps_this_session_awake"});
+    app.put("/v1/push-targets/p", target).await.ok(204);
+    merchant.pass_s(2 * MINUTE_S);
+    let problem = unbind(&app, &standby).await.refused(Code::StepUpRequired);
+    assert_eq!(problem["next_actions"], json!(["login"]));
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(
+        (&cards["active"], &cards["standby"]),
+        (&active, &json!([standby]))
+    );
+}
+
+/// A standby card may go at any time.
+pub async fn a_standby_card_leaves(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let card = live.card();
+    let ready = app.standby(&card).await;
+    let path = crate::see::rebind_path(&ready);
+    let off = format!(
+        "/v1/cards/{}/unbind",
+        ready["new_card"]["card_id"].as_str().unwrap()
+    );
+    assert_eq!(app.keyed("k", &off, Value::Null).await.ok(204), Value::Null);
+    let again = app.keyed("k", &off, json!({})).await;
+    assert!(again.is_replayed());
+    assert_eq!(again.ok(204), Value::Null);
+    app.post(&off, Value::Null).await.refused(Code::NotFound);
+    let shown = app.get(&path).await.ok(200);
+    assert_eq!(
+        (
+            &shown["state"],
+            &shown["new_card"]["status"],
+            &shown["next_actions"]
+        ),
+        (&json!("completed"), &json!("removed"), &json!([]))
+    );
+    assert_eq!(shown["new_card"].get("usable_at"), None);
+    assert_eq!(app.get("/v1/cards").await.ok(200)["standby"], json!([]));
+    app.post(&crate::standby::switch_path(&ready), Value::Null)
+        .await
+        .refused(Code::NotFound);
+    let events = app.history().await;
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["kind"], &last["data"]["card_id"]),
+        (&json!("card_unbound"), &ready["new_card"]["card_id"])
+    );
+    // It can come back.
+    merchant.pass_s(MINUTE_S);
+    app.activate(&card).await;
+}
+
+/// Without an active card, the only card that could be paid to stays.
+pub async fn the_only_usable_card(live: &Live) {
+    let merchant = live.merchant_with(json!({"active_card": null})).await;
+    let app = live.app(&merchant).await;
+    let one = app.standby(&live.card()).await["new_card"].clone();
+    unbind(&app, &one).await.refused(Code::LastCardCannotUnbind);
+    merchant.pass_s(MINUTE_S);
+    let two = app.standby(&live.card()).await["new_card"].clone();
+    unbind(&app, &one).await.ok(204);
+    unbind(&app, &two).await.refused(Code::LastCardCannotUnbind);
+}
+
+/// A replaced card waits for its safety period and for its last payout.
+pub async fn a_replaced_card(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let old = app.get("/v1/cards").await.ok(200)["active"].clone();
+    let path = app.activate(&live.card()).await;
+    let activated_at = merchant.now();
+    let problem = unbind(&app, &old).await.refused(Code::PayoutInFlight);
+    assert_eq!(
+        (&problem["retry_after_s"], &problem["next_actions"]),
+        (&json!(8 * DAY_S), &json!(["wait"]))
+    );
+    let payout_id = format!("pay_{}_last", merchant.id);
+    let created = json!({
+        "operation": "create_payout", "merchant_id": merchant.id, "payout_id": payout_id, "amount_fen": 100,
+        "time": activated_at.plus_s(HOUR_S).to_rfc3339_shanghai(),
+    });
+    let created = live.core(&created).await.unwrap();
+    assert_eq!(created["card"]["card_id"], old["card_id"]);
+
+    merchant.set_clock(activated_at.plus_s(8 * DAY_S - 1));
+    let app = live.app(&merchant).await;
+    let problem = unbind(&app, &old).await.refused(Code::PayoutInFlight);
+    assert_eq!(problem["retry_after_s"], 1);
+    merchant.pass_s(1);
+    // The period is over, the payout is not.
+    unbind(&app, &old).await.refused(Code::PayoutInFlight);
+    let sent = json!({"operation": "payout_sent", "payout_id": payout_id});
+    assert_eq!(live.core(&sent).await.unwrap()["status"], "sent");
+    assert_eq!(unbind(&app, &old).await.ok(204), Value::Null);
+    unbind(&app, &old).await.refused(Code::NotFound);
+    let rebind = app.get(&path).await.ok(200);
+    assert_eq!(
+        (&rebind["old_card"]["status"], &rebind["new_card"]["status"]),
+        (&json!("removed"), &json!("active"))
+    );
+}
+
+/// Unbound and switched to at the same moment: one of the two has happened.
+pub async fn unbind_against_switch(live: &Live) {
+    let merchant = live.merchant().await;
+    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    merchant.pass_s(DAY_S);
+    let app = live.app(&merchant).await;
+    let path = crate::standby::switch_path(&ready);
+    app.post(&path, Value::Null).await.ok(200);
+    let code = live.code(&merchant.phone).await;
+    let (switched, gone) = futures::future::join(
+        app.post(&path, json!({"code": code})),
+        unbind(&app, &ready["new_card"]),
+    )
+    .await;
+    let cards = app.get("/v1/cards").await.ok(200);
+    assert_eq!(cards["standby"], json!([]));
+    let is_active = cards["active"]["card_id"] == ready["new_card"]["card_id"];
+    assert_eq!(
+        (switched.status == 200, gone.status == 204),
+        (is_active, !is_active)
+    );
+}

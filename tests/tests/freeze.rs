@@ -1,0 +1,582 @@
+//! The freeze: one code, tried by anybody, counted always, answered the same.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use shared::crypto::HashPurpose;
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, HOUR_S, Policy};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use tests::boundary::Fault;
+use tests::world::{Answer, App, GOOD_CARD, SECOND_CARD, World, merchant};
+
+const POLICY: &Policy = &Policy::CURRENT;
+const WRONG: &str = "AAAAAAAA";
+const NAME: &str = "plain_1";
+
+/// An activated merchant and the freeze code that was told.
+async fn announced(world: &World) -> (App<'_>, String, String) {
+    let app = world.app(&merchant(NAME)).await;
+    let rebind = app.activate(GOOD_CARD).await;
+    let code = app.freeze_code().await;
+    (app, rebind, code)
+}
+
+/// Every try is answered with the same words.
+fn received(answer: &Answer) {
+    assert_eq!(
+        (answer.status, &answer.body),
+        (202, &json!({"status": "received"}))
+    );
+}
+
+async fn frozen(world: &World) -> bool {
+    world.stored(NAME).await.head.frozen.is_some()
+}
+
+fn source(number: usize) -> String {
+    format!("198.51.100.{number}")
+}
+
+/// The item that counts an account's tries, or an address's.
+async fn counter(world: &World, purpose: HashPurpose, of: &str) -> HashMap<String, AttributeValue> {
+    let mac = world.keys().mac(purpose, &[of]).await.unwrap().0;
+    let kind = if purpose == HashPurpose::Account {
+        "A"
+    } else {
+        "S"
+    };
+    let text = |text: String| AttributeValue::S(text);
+    HashMap::from([
+        ("pk".to_owned(), text(format!("{kind}#{mac}"))),
+        ("sk".to_owned(), text("Q".to_owned())),
+    ])
+}
+
+/// How many tries are counted.
+async fn counted(world: &World, purpose: HashPurpose, of: &str) -> i64 {
+    let key = counter(world, purpose, of).await;
+    let item = world.client.get_item().table_name(&world.table);
+    let item = item
+        .set_key(Some(key))
+        .send()
+        .await
+        .unwrap()
+        .item
+        .unwrap_or_default();
+    let hours = item.iter().filter(|(name, _)| name.starts_with('h'));
+    hours
+        .map(|(_, count)| count.as_n().unwrap().parse::<i64>().unwrap())
+        .sum()
+}
+
+/// So many tries were counted, an hour ago.
+async fn set_counted(world: &World, purpose: HashPurpose, of: &str, count: i64) {
+    let mut item = counter(world, purpose, of).await;
+    let hour = world.now().epoch_s().div_euclid(HOUR_S) - 1;
+    item.insert(format!("h{hour}"), AttributeValue::N(count.to_string()));
+    let put = world.client.put_item().table_name(&world.table);
+    put.set_item(Some(item)).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn thirty_parallel_right_codes_freeze_once() {
+    let world = World::start().await;
+    let (app, rebind, code) = announced(&world).await;
+    let old = world.history(NAME).await.len();
+    let sources: Vec<String> = (0..30).map(|number| source(number % 5)).collect();
+    let tries = sources
+        .iter()
+        .map(|from| world.freeze(&app.merchant.account, &code, from));
+    for answer in futures::future::join_all(tries).await {
+        received(&answer);
+    }
+    assert!(frozen(&world).await);
+    assert_eq!(world.count(NAME, "frozen").await, 1);
+    assert_eq!(world.history(NAME).await.len(), old + 1);
+    assert_eq!(
+        app.call("GET", &rebind, Value::Null).await.status,
+        401,
+        "sessions die"
+    );
+    world.deliver_notices().await;
+    let texts = world.sms.to(&app.merchant.phone);
+    let told = texts
+        .iter()
+        .filter(|text| text.contains("冻结") && tests::world::freeze_code_in(text).is_none());
+    assert_eq!(told.count(), 1, "{texts:?}");
+}
+
+#[tokio::test]
+async fn a_freeze_before_effective_at_takes_the_new_card_away() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
+    let (_, rebind, code) = announced(&world).await;
+    // Case and spaces do not matter.
+    let spaced = format!(" {} {}", code[..4].to_lowercase(), &code[4..]);
+    received(
+        &world
+            .freeze(&app.merchant.account, &spaced, &source(1))
+            .await,
+    );
+    let app = app.again().await;
+    let shown = app.call("GET", &rebind, Value::Null).await;
+    assert_eq!(shown.state(), "frozen");
+    assert_eq!(shown.body["new_card"]["status"], "removed");
+    assert_eq!(shown.body["old_card"]["status"], "active");
+    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    assert_eq!(cards.body["active"]["card_id"], old.as_str());
+    assert_eq!(cards.body["blocked_by"], "ACCOUNT_FROZEN");
+    assert_eq!(cards.body.get("cooldown_until"), None);
+    // Payouts go on to the old card: nothing is held.
+    let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1});
+    let payout = world.core(create).await.unwrap();
+    assert_eq!(
+        (&payout["held"], &payout["card"]["card_id"]),
+        (&json!(false), &json!(old.as_str()))
+    );
+    world.history(NAME).await;
+}
+
+#[tokio::test]
+async fn a_freeze_after_effective_at_holds_every_payout() {
+    let world = World::start().await;
+    let (app, rebind, code) = announced(&world).await;
+    world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s - 1);
+    let create = |id: &str| json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": id, "amount_fen": 1});
+    let before = world.core(create("pay_1")).await.unwrap();
+    assert_eq!(before["held"], false);
+    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    assert!(frozen(&world).await);
+    let after = world.core(create("pay_2")).await.unwrap();
+    assert_eq!(
+        (&after["held"], &after["card"]),
+        (&json!(true), &Value::Null)
+    );
+    for id in ["pay_1", "pay_2"] {
+        let sent = json!({"operation": "payout_sent", "payout_id": id});
+        let refused = world.core(sent).await.unwrap_err();
+        let expected = [Code::AccountFrozen, Code::StepOutOfOrder];
+        assert!(expected.contains(&refused.code), "{refused:?}");
+    }
+    let app = app.again().await;
+    let listed = app.call("GET", "/v1/payouts", Value::Null).await;
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
+    assert!(
+        listed.body["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|payout| payout["held"] == true)
+    );
+    let shown = app.call("GET", &rebind, Value::Null).await;
+    assert_eq!(
+        shown.state(),
+        "completed",
+        "what has taken effect is not undone"
+    );
+    assert_eq!(world.clean_up().await.payouts_assigned, 0);
+    // One that is not to go out can still be ended.
+    let returned = json!({"operation": "payout_returned", "payout_id": "pay_1"});
+    assert_eq!(world.core(returned).await.unwrap()["status"], "returned");
+    world.history(NAME).await;
+}
+
+#[tokio::test]
+async fn a_freeze_code_works_once_and_until_a_week_after_effective_at() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s);
+    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    assert!(!frozen(&world).await, "too late");
+
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    for _ in 0..2 {
+        received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    }
+    assert_eq!(world.count(NAME, "frozen").await, 1);
+    assert_eq!(
+        counted(&world, HashPurpose::Source, &source(1)).await,
+        1,
+        "the second is a wrong one"
+    );
+}
+
+#[tokio::test]
+async fn wrong_codes_are_counted_for_the_address_and_the_account_and_right_ones_are_not() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    for wrong in [
+        WRONG,
+        "aaaa aaaa",
+        "short",
+        "",
+        "00000000",
+        "far too long to be a code of eight",
+    ] {
+        received(&world.freeze(account, wrong, &source(1)).await);
+    }
+    for (purpose, of, count) in [
+        (HashPurpose::Source, source(1), 6),
+        (HashPurpose::Account, account.clone(), 6),
+    ] {
+        assert_eq!(counted(&world, purpose, &of).await, count);
+    }
+    assert!(!frozen(&world).await);
+    // A name that nobody has is counted as well.
+    received(&world.freeze("nobody", WRONG, &source(1)).await);
+    assert_eq!(counted(&world, HashPurpose::Source, &source(1)).await, 7);
+    assert_eq!(counted(&world, HashPurpose::Account, "nobody").await, 1);
+    received(&world.freeze(account, &code, &source(1)).await);
+    assert!(frozen(&world).await);
+    assert_eq!(
+        counted(&world, HashPurpose::Source, &source(1)).await,
+        7,
+        "taken back"
+    );
+    assert_eq!(counted(&world, HashPurpose::Account, account).await, 6);
+}
+
+#[tokio::test]
+async fn parallel_wrong_codes_of_one_address_are_ten_and_take_no_more_of_the_accounts_tries() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    let from = source(1);
+    let tries = (0..20).map(|_| world.freeze(account, WRONG, &from));
+    for answer in futures::future::join_all(tries).await {
+        received(&answer);
+    }
+    let limit = i64::try_from(POLICY.freeze_tries_per_source_day).unwrap();
+    assert_eq!(counted(&world, HashPurpose::Source, &from).await, limit);
+    assert_eq!(counted(&world, HashPurpose::Account, account).await, limit);
+    received(&world.freeze(account, &code, &from).await);
+    assert!(!frozen(&world).await);
+    received(&world.freeze(account, &code, &source(2)).await);
+    assert!(frozen(&world).await);
+}
+
+#[tokio::test]
+async fn parallel_wrong_codes_of_many_addresses_are_all_counted() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    let sources: Vec<String> = (0..20).map(source).collect();
+    let tries = sources
+        .iter()
+        .map(|from| world.freeze(account, WRONG, from));
+    // The right one among them is looked at all the same.
+    let (answers, right) = futures::join!(
+        futures::future::join_all(tries),
+        world.freeze(account, &code, &sources[3]),
+    );
+    for answer in answers.iter().chain([&right]) {
+        received(answer);
+    }
+    assert!(frozen(&world).await);
+    assert_eq!(counted(&world, HashPurpose::Account, account).await, 20);
+}
+
+#[tokio::test]
+async fn after_ten_wrong_codes_from_one_address_a_right_one_works_from_another() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    for _ in 0..POLICY.freeze_tries_per_source_day {
+        received(&world.freeze(account, WRONG, &source(1)).await);
+    }
+    received(&world.freeze(account, &code, &source(1)).await);
+    assert!(!frozen(&world).await, "not looked at");
+    received(&world.freeze(account, &code, &source(2)).await);
+    assert!(frozen(&world).await);
+}
+
+#[tokio::test]
+async fn the_tenth_try_of_an_address_is_looked_at_and_after_a_day_there_are_ten_again() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    set_counted(&world, HashPurpose::Source, &source(1), 10).await;
+    received(&world.freeze(account, &code, &source(1)).await);
+    assert!(!frozen(&world).await);
+    world.pass_s(DAY_S);
+    set_counted(&world, HashPurpose::Source, &source(2), 9).await;
+    received(&world.freeze(account, &code, &source(2)).await);
+    assert!(frozen(&world).await);
+
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    set_counted(&world, HashPurpose::Source, &source(1), 10).await;
+    world.pass_s(DAY_S);
+    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    assert!(frozen(&world).await, "yesterday's tries are forgotten");
+}
+
+#[tokio::test]
+async fn an_account_has_a_thousand_tries_a_day() {
+    for (tries, works) in [(999, true), (1_000, false)] {
+        let world = World::start().await;
+        let (app, _, code) = announced(&world).await;
+        set_counted(&world, HashPurpose::Account, &app.merchant.account, tries).await;
+        received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+        assert_eq!(frozen(&world).await, works, "{tries}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_freeze_request_is_malformed() {
+    let world = World::start().await;
+    for body in [
+        json!({}),
+        json!({"account": "x"}),
+        json!({"freeze_code": WRONG}),
+        json!({"account": 1, "freeze_code": WRONG}),
+        json!({"account": "x", "freeze_code": WRONG, "more": 1}),
+        json!([]),
+    ] {
+        let answer = world
+            .send(world.event("POST", "/v1/freezes", &[], &body))
+            .await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, "REQUEST_MALFORMED"),
+            "{body}"
+        );
+    }
+}
+
+/// What a freeze changes, to be put back: the merchant's items.
+async fn snapshot(world: &World) -> Vec<HashMap<String, AttributeValue>> {
+    let mut items = world.items().await;
+    items.retain(|item| item["pk"].as_s().unwrap() == "M#mer_plain_1");
+    items
+}
+
+async fn put_back(world: &World, items: &[HashMap<String, AttributeValue>]) {
+    let known: Vec<&str> = items
+        .iter()
+        .map(|item| item["sk"].as_s().unwrap().as_str())
+        .collect();
+    for item in snapshot(world).await {
+        if !known.contains(&item["sk"].as_s().unwrap().as_str()) {
+            let key = item
+                .into_iter()
+                .filter(|(name, _)| name == "pk" || name == "sk");
+            let delete = world.client.delete_item().table_name(&world.table);
+            delete.set_key(Some(key.collect())).send().await.unwrap();
+        }
+    }
+    for item in items {
+        let put = world.client.put_item().table_name(&world.table);
+        put.set_item(Some(item.clone())).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_match_a_mismatch_and_an_unknown_account_take_the_same_time() {
+    const ROUNDS: usize = 15;
+    const APART_MAX: Duration = Duration::from_millis(8);
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = app.merchant.account.as_str();
+    let before = snapshot(&world).await;
+    let kinds = [
+        (account, code.as_str()),
+        (account, WRONG),
+        ("nobody", code.as_str()),
+    ];
+    let mut times = [const { Vec::new() }; 3];
+    for round in 0..ROUNDS {
+        // At the same time, each in turn first: whatever else the machine does is the same for all three.
+        let tries = (0..3).map(|place| {
+            let kind = (round + place) % 3;
+            let (account, code) = kinds[kind];
+            let world = &world;
+            async move {
+                let started = Instant::now();
+                received(&world.freeze(account, code, &source(round)).await);
+                (kind, started.elapsed())
+            }
+        });
+        for (kind, time) in futures::future::join_all(tries).await {
+            times[kind].push(time);
+        }
+        assert!(frozen(&world).await, "a match matches");
+        put_back(&world, &before).await;
+        assert!(!frozen(&world).await);
+    }
+    let medians = times.map(|mut times| {
+        times.sort();
+        times[ROUNDS / 2]
+    });
+    let apart = *medians.iter().max().unwrap() - *medians.iter().min().unwrap();
+    assert!(apart <= APART_MAX, "{medians:?}");
+    assert!(medians[0] < Duration::from_millis(1_500), "{medians:?}");
+}
+
+#[tokio::test]
+async fn a_frozen_account_can_be_read_and_nothing_else() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let target = json!({"platform": "apns", "token": "a-token"});
+    app.call("PUT", "/v1/push-targets/phone", target.clone())
+        .await;
+    let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
+    let (_, rebind, code) = announced(&world).await;
+    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    let app = app.again().await;
+    let settings = app.call("GET", "/v1/settlement", Value::Null).await;
+    let mut changed = settings.body.clone();
+    changed["payout_time"] = json!("09:00");
+    for path in [
+        "/v1/cards",
+        "/v1/payouts",
+        "/v1/settlement",
+        "/v1/history",
+        "/v1/rebinds",
+        rebind.as_str(),
+    ] {
+        let read = app.call("GET", path, Value::Null).await;
+        assert_eq!(read.status, 200, "{path}: {:?}", read.body);
+    }
+    let card = format!("/v1/cards/{old}");
+    let of = |step: &str| format!("{rebind}/{step}");
+    let changes = [
+        (
+            "POST",
+            "/v1/rebinds".to_owned(),
+            app.request_body(SECOND_CARD),
+        ),
+        ("POST", of("cancel"), Value::Null),
+        ("POST", of("identity"), app.document()),
+        ("POST", of("identity/code"), Value::Null),
+        ("POST", of("identity/confirm"), json!({"code": "123456"})),
+        ("POST", of("card-check"), Value::Null),
+        ("POST", of("card-check/code"), Value::Null),
+        ("POST", of("card-check/confirm"), json!({"code": "123456"})),
+        ("POST", of("test-transaction"), Value::Null),
+        ("POST", format!("{card}/unbind"), Value::Null),
+        ("POST", format!("{card}/activate"), Value::Null),
+        (
+            "POST",
+            format!("{card}/activate"),
+            json!({"code": "123456"}),
+        ),
+        ("PUT", "/v1/settlement".to_owned(), changed),
+        ("PUT", "/v1/push-targets/phone".to_owned(), target),
+        (
+            "PUT",
+            "/v1/push-targets/other".to_owned(),
+            json!({"platform": "fcm", "token": "t"}),
+        ),
+        ("DELETE", "/v1/push-targets/phone".to_owned(), Value::Null),
+    ];
+    let before = snapshot(&world).await.len();
+    for (method, path, body) in changes {
+        let refused = app.keyed(&path, method, &path, body).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (423, "ACCOUNT_FROZEN"),
+            "{method} {path}: {:?}",
+            refused.body
+        );
+        assert_eq!(
+            refused.body["next_actions"],
+            json!(["contact_support"]),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(snapshot(&world).await.len(), before);
+    let logout = app
+        .call("DELETE", "/v1/sessions/current", Value::Null)
+        .await;
+    assert_eq!(logout.status, 204, "who is logged in may always leave");
+}
+
+#[tokio::test]
+async fn a_freeze_ends_an_open_rebind_and_every_session() {
+    let world = World::start().await;
+    let (app, first, code) = announced(&world).await;
+    world.pass_s(POLICY.hold_s);
+    assert_eq!(
+        app.again()
+            .await
+            .call("GET", &first, Value::Null)
+            .await
+            .state(),
+        "completed"
+    );
+    world.pass_s(7 * DAY_S - 1);
+    // A cooldown that an operator has lifted: else no rebind is open while the code of the last one works.
+    let item = [("pk", "M#mer_plain_1"), ("sk", "Y")];
+    let key = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+    let update = world.client.update_item().table_name(&world.table);
+    let update = update
+        .set_key(Some(key.into()))
+        .update_expression("REMOVE cooldown_until");
+    update.send().await.unwrap();
+    let app = app.again().await;
+    let open = app.request(SECOND_CARD).await;
+    let tablet = world.app_on(&app.merchant, "tablet").await;
+    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    for app in [&app, &tablet] {
+        let dead = app.call("GET", "/v1/cards", Value::Null).await;
+        assert_eq!((dead.status, dead.code()), (401, "SESSION_EXPIRED"));
+    }
+    let app = app.again().await;
+    let shown = app.call("GET", &open, Value::Null).await;
+    assert_eq!(shown.state(), "frozen", "{:?}", shown.body);
+    let stored = world.stored(NAME).await;
+    assert_eq!(stored.head.open, None);
+    assert!(stored.rebind.unwrap().sealed_number.is_none());
+    assert_eq!(world.count(NAME, "frozen").await, 1);
+}
+
+#[tokio::test]
+async fn a_freeze_whose_write_is_lost_may_be_repeated() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    // Two counts, the account and the merchant are read; the fifth call is the freeze.
+    world.boundary.fail(5, Fault::RequestLost);
+    let lost = world.freeze(account, &code, &source(1)).await;
+    assert_eq!(lost.status, 500, "not done, and not said to be");
+    assert!(!frozen(&world).await);
+    world.boundary.fail(5, Fault::ReplyLost);
+    let lost = world.freeze(account, &code, &source(1)).await;
+    assert_eq!(lost.status, 500);
+    assert!(frozen(&world).await);
+    received(&world.freeze(account, &code, &source(1)).await);
+    assert_eq!(world.count(NAME, "frozen").await, 1);
+}
+
+#[tokio::test]
+async fn a_freeze_and_a_step_at_the_same_time_leave_one_whole_state() {
+    let world = World::start().await;
+    let (app, rebind, code) = announced(&world).await;
+    let account = &app.merchant.account;
+    let from = source(1);
+    let path = format!("{rebind}/test-transaction");
+    let (frozen_by, tested) = futures::join!(
+        world.freeze(account, &code, &from),
+        app.call("POST", &path, Value::Null),
+    );
+    received(&frozen_by);
+    assert!(
+        [200, 401, 409, 423].contains(&tested.status),
+        "{:?}",
+        tested.body
+    );
+    assert!(frozen(&world).await);
+    let app = app.again().await;
+    assert_eq!(
+        app.call("GET", &rebind, Value::Null).await.state(),
+        "frozen"
+    );
+    world.history(NAME).await;
+}

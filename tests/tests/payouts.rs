@@ -1,0 +1,645 @@
+//! Payouts as the acquirer's core asks for them, at the same time as everything else: one card each, chosen once.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use serde_json::{Map, Value, json};
+use settlement::Refusal;
+use sha2::{Digest, Sha256};
+use shared::domain::code::Code;
+use shared::domain::policy::{DAY_S, Policy};
+use shared::domain::time::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tests::boundary::Fault;
+use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+
+const POLICY: &Policy = &Policy::CURRENT;
+
+fn create(merchant: &str, payout: &str, amount_fen: u64) -> Value {
+    json!({
+        "operation": "create_payout",
+        "merchant_id": format!("mer_{merchant}"),
+        "payout_id": payout,
+        "amount_fen": amount_fen,
+    })
+}
+
+fn sent(payout: &str) -> Value {
+    json!({"operation": "payout_sent", "payout_id": payout})
+}
+
+fn returned(payout: &str) -> Value {
+    json!({"operation": "payout_returned", "payout_id": payout})
+}
+
+/// As the core does it: what met a concurrent write is asked for again.
+async fn again_on_conflict(world: &World, operation: Value) -> Result<Value, Refusal> {
+    for _ in 0..20 {
+        match world.core(operation.clone()).await {
+            Err(refusal) if refusal.code == Code::VersionConflict => {}
+            done => return done,
+        }
+    }
+    world.core(operation).await
+}
+
+/// Every unsent payout of a merchant, page by page.
+async fn unsent(app: &App<'_>) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut path = "/v1/payouts".to_owned();
+    loop {
+        let page = app.call("GET", &path, Value::Null).await;
+        assert_eq!(page.status, 200, "{:?}", page.body);
+        items.extend(page.body["items"].as_array().unwrap().clone());
+        match page.body["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/payouts?cursor={cursor}"),
+            None => return items,
+        }
+    }
+}
+
+/// What the head counts is what is listed: for each card, and for those that wait.
+async fn counts_fit(app: &App<'_>, name: &str) {
+    let mut listed: BTreeMap<String, u32> = BTreeMap::new();
+    for payout in unsent(app).await {
+        let card = payout["card"]["card_id"].as_str().unwrap_or("none");
+        *listed.entry(card.to_owned()).or_default() += 1;
+    }
+    let head = app.world.stored(name).await.head;
+    let mut counted: BTreeMap<String, u32> = BTreeMap::new();
+    let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
+    let standby = head.standby.iter().map(|standby| &standby.bound);
+    for bound in head.active.iter().chain(replaced).chain(standby) {
+        counted.insert(bound.card.card_id.as_str().to_owned(), bound.unsent);
+    }
+    counted.insert("none".to_owned(), head.held_payouts);
+    counted.retain(|_, count| *count > 0);
+    assert_eq!(listed, counted);
+}
+
+/// Whether two payouts have the same card, or both none.
+fn card_of(payout: &Value) -> Option<&str> {
+    payout["card"]["card_id"].as_str()
+}
+
+#[tokio::test]
+async fn ten_parallel_creations_of_one_id_are_one_payout() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let creations = (0..10).map(|_| world.core(create("plain_1", "pay_1", 500)));
+    let done = futures::future::join_all(creations).await;
+    for payout in &done {
+        let payout = payout.as_ref().unwrap();
+        assert_eq!(payout, done[0].as_ref().unwrap());
+        assert_eq!(
+            (&payout["status"], &payout["held"]),
+            (&json!("unsent"), &json!(false))
+        );
+    }
+    assert_eq!(unsent(&app).await.len(), 1);
+    assert_eq!(world.count("plain_1", "payout_created").await, 1);
+    counts_fit(&app, "plain_1").await;
+    // The id with anything else is another payout.
+    for other in [
+        create("plain_1", "pay_1", 501),
+        create("plain_2", "pay_1", 500),
+    ] {
+        let refused = world.core(other).await.unwrap_err();
+        assert_eq!(refused.code, Code::IdempotencyMismatch);
+    }
+    assert_eq!(world.count("plain_2", "payout_created").await, 0);
+}
+
+#[tokio::test]
+async fn ten_parallel_ends_of_one_payout_are_one_event() {
+    for (operation, kind, status) in [
+        (sent as fn(&str) -> Value, "payout_sent", "sent"),
+        (returned, "payout_returned", "returned"),
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant("plain_1")).await;
+        world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+        let ends = (0..10).map(|_| again_on_conflict(&world, operation("pay_1")));
+        for payout in futures::future::join_all(ends).await {
+            assert_eq!(payout.unwrap()["status"], status);
+        }
+        assert_eq!(world.count("plain_1", kind).await, 1);
+        assert!(unsent(&app).await.is_empty());
+        counts_fit(&app, "plain_1").await;
+    }
+}
+
+#[tokio::test]
+async fn sent_and_returned_at_once_end_as_returned() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    let both = [
+        sent("pay_1"),
+        returned("pay_1"),
+        sent("pay_1"),
+        returned("pay_1"),
+    ]
+    .map(|operation| again_on_conflict(&world, operation));
+    let done = futures::future::join_all(both).await;
+    // A payout that came back cannot be sent; one that was sent can come back.
+    for refused in done.iter().filter_map(|done| done.as_ref().err()) {
+        assert_eq!(refused.code, Code::StepOutOfOrder);
+    }
+    assert!(done[1].is_ok() && done[3].is_ok());
+    assert_eq!(world.count("plain_1", "payout_returned").await, 1);
+    assert!(world.count("plain_1", "payout_sent").await <= 1);
+    counts_fit(&app, "plain_1").await;
+    let late = world.core(sent("pay_1")).await.unwrap_err();
+    assert_eq!(late.code, Code::StepOutOfOrder);
+}
+
+#[tokio::test]
+async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
+    let world = World::start().await;
+    let items = world.items().await.len();
+    for (operation, code) in [
+        (
+            json!({"operation": "create_payout"}),
+            Code::RequestMalformed,
+        ),
+        (
+            json!({"operation": "pay", "payout_id": "pay_1"}),
+            Code::RequestMalformed,
+        ),
+        (create("plain_1", "pay_1", 0), Code::RequestMalformed),
+        (create("plain_1", "1", 1), Code::RequestMalformed),
+        (
+            create("plain_1", &format!("pay_{}", "x".repeat(41)), 1),
+            Code::RequestMalformed,
+        ),
+        (create("nobody", "pay_1", 1), Code::NotFound),
+        (sent("pay_unknown"), Code::NotFound),
+        (returned("pay_unknown"), Code::NotFound),
+        (
+            json!({"operation": "payout_sent", "payout_id": "pay_1", "amount_fen": 1}),
+            Code::RequestMalformed,
+        ),
+        (
+            json!({"operation": "payout_sent", "payout_id": "pay_1", "x": 1}),
+            Code::RequestMalformed,
+        ),
+        (
+            json!({"operation": "payout_sent", "payout_id": "pay_1", "time": "now"}),
+            Code::RequestMalformed,
+        ),
+        // A payout of another merchant than the core says.
+        (
+            json!({"operation": "payout_sent", "payout_id": "pay_sandbox_1", "merchant_id": "mer_plain_1"}),
+            Code::NotFound,
+        ),
+    ] {
+        let refused = world.core(operation.clone()).await.unwrap_err();
+        assert_eq!(refused.code, code, "{operation}");
+        assert!(!refused.message.is_empty());
+    }
+    assert_eq!(world.items().await.len(), items);
+    let production = World::staged("production").await;
+    let mut timed = create("plain_1", "pay_1", 1);
+    timed["time"] = json!(production.now().to_rfc3339_shanghai());
+    assert_eq!(
+        production.core(timed).await.unwrap_err().code,
+        Code::RequestMalformed
+    );
+}
+
+#[tokio::test]
+async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then_on() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let old = world
+        .core(create("plain_1", "pay_before", 1))
+        .await
+        .unwrap();
+    app.activate(GOOD_CARD).await;
+    world.pass_s(POLICY.hold_s - 1);
+    let last = world
+        .core(create("plain_1", "pay_in_hold", 1))
+        .await
+        .unwrap();
+    assert_eq!(card_of(&last), card_of(&old));
+    world.pass_s(1);
+    let first = world.core(create("plain_1", "pay_after", 1)).await.unwrap();
+    assert_ne!(card_of(&first), card_of(&old));
+    assert_eq!(first["card"]["last4"], "1009");
+    // None is ever moved.
+    world.clean_up().await;
+    let app = app.again().await;
+    let items = unsent(&app).await;
+    let cards: Vec<Option<&str>> = items.iter().map(card_of).collect();
+    assert_eq!(cards, [card_of(&first), card_of(&old), card_of(&old)]);
+    counts_fit(&app, "plain_1").await;
+}
+
+#[tokio::test]
+async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let old = world
+        .stored("plain_1")
+        .await
+        .head
+        .active
+        .unwrap()
+        .card
+        .card_id;
+    let card = app.standby(GOOD_CARD).await;
+    world.pass_s(POLICY.standby_wait_s);
+    let app = app.again().await;
+    let code = app.switch_code(&card).await;
+    let switch = async {
+        let path = format!("{card}/activate");
+        for _ in 0..20 {
+            let done = app.keyed("switch", "POST", &path, code.clone()).await;
+            if done.status < 400 {
+                assert_eq!(done.state(), "activated");
+                return;
+            }
+            assert_eq!(done.code(), "VERSION_CONFLICT", "{:?}", done.body);
+        }
+    };
+    let ids: Vec<String> = (0..12).map(|number| format!("pay_{number}")).collect();
+    let creations = ids
+        .iter()
+        .map(|id| again_on_conflict(&world, create("plain_1", id, 1)));
+    let ((), done) = futures::join!(switch, futures::future::join_all(creations));
+    let new = world
+        .stored("plain_1")
+        .await
+        .head
+        .active
+        .unwrap()
+        .card
+        .card_id;
+    assert!(card.ends_with(new.as_str()));
+    let listed = unsent(&app).await;
+    assert_eq!(listed.len(), ids.len());
+    let events = world.history("plain_1").await;
+    for payout in done {
+        let payout = payout.unwrap();
+        // What the reply says, the list says, and the one event says.
+        let id = payout["payout_id"].as_str().unwrap();
+        let listed = listed
+            .iter()
+            .find(|listed| listed["payout_id"] == id)
+            .unwrap();
+        assert_eq!(card_of(listed), card_of(&payout));
+        let mut created = (0..).zip(&events).filter(|(_, event)| {
+            event.kind.as_str() == "payout_created" && event.data["payout_id"] == id
+        });
+        let (place, created_event) = created.next().unwrap();
+        assert!(created.next().is_none());
+        assert_eq!(created_event.data["card_id"].as_str(), card_of(&payout));
+        // The card is the one that the pointer was on when it was written.
+        let activated = events
+            .iter()
+            .position(|event| event.kind.as_str() == "activated");
+        let expected = if activated.is_some_and(|at| at < place) {
+            &new
+        } else {
+            &old
+        };
+        assert_eq!(card_of(&payout), Some(expected.as_str()));
+    }
+    counts_fit(&app, "plain_1").await;
+}
+
+/// A lost card: payouts of the hold wait for a card. With so many of them.
+async fn held(app: &App<'_>, count: usize) {
+    app.activate_with(GOOD_CARD, json!({"reason": "lost"}))
+        .await;
+    for number in 0..count {
+        let payout = app
+            .world
+            .core(create("plain_1", &format!("pay_{number}"), 100))
+            .await;
+        let payout = payout.unwrap();
+        assert_eq!(
+            (&payout["held"], &payout["card"]),
+            (&json!(true), &Value::Null)
+        );
+        let refused = match number {
+            0 => Some(app.world.core(sent("pay_0")).await.unwrap_err().code),
+            _ => None,
+        };
+        assert!(refused.is_none_or(|code| code == Code::StepOutOfOrder));
+    }
+}
+
+#[tokio::test]
+async fn two_parallel_clean_ups_assign_each_held_payout_once() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    held(&app, 12).await;
+    world.pass_s(POLICY.hold_s - 1);
+    assert_eq!(
+        world.clean_up().await.payouts_assigned,
+        0,
+        "not before effective_at"
+    );
+    world.pass_s(1);
+    let (one, two) = futures::join!(world.clean_up(), world.clean_up());
+    let mut assigned = one.payouts_assigned + two.payouts_assigned;
+    assert_eq!((one.failed, two.failed), (0, 0));
+    for _ in 0..5 {
+        assigned += world.clean_up().await.payouts_assigned;
+    }
+    assert_eq!(assigned, 12);
+    assert_eq!(world.count("plain_1", "payout_assigned").await, 12);
+    let app = app.again().await;
+    let new = world
+        .stored("plain_1")
+        .await
+        .head
+        .active
+        .unwrap()
+        .card
+        .card_id;
+    for payout in unsent(&app).await {
+        assert_eq!(
+            (card_of(&payout), &payout["held"]),
+            (Some(new.as_str()), &json!(false))
+        );
+    }
+    counts_fit(&app, "plain_1").await;
+    let done = world.core(sent("pay_0")).await.unwrap();
+    assert_eq!(done["status"], "sent");
+}
+
+#[tokio::test]
+async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_time() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    held(&app, 120).await;
+    world.pass_s(POLICY.hold_s);
+    let summary = world.clean_up().await;
+    assert_eq!((summary.payouts_assigned, summary.failed), (120, 0));
+    assert_eq!(world.clean_up().await.payouts_assigned, 0);
+    let app = app.again().await;
+    let listed = unsent(&app).await;
+    assert_eq!(listed.len(), 120);
+    assert!(listed.iter().all(|payout| payout["held"] == false));
+    assert_eq!(world.count("plain_1", "payout_assigned").await, 120);
+    counts_fit(&app, "plain_1").await;
+}
+
+#[tokio::test]
+async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    held(&app, 60).await;
+    world.pass_s(POLICY.hold_s);
+    let event = json!({"time": world.now().to_rfc3339_shanghai()});
+    // Ten seconds are the reserve; a moment more is all it has for sixty payouts.
+    let started = std::time::Instant::now();
+    let left = Duration::from_millis(10_100);
+    let short = world.scheduled(event, left).await.unwrap();
+    assert!(started.elapsed() < left, "{:?}", started.elapsed());
+    assert!(
+        short.stopped_early && short.payouts_assigned < 60,
+        "{short:?}"
+    );
+    let next = world.clean_up().await;
+    assert_eq!(short.payouts_assigned + next.payouts_assigned, 60);
+    counts_fit(&app.again().await, "plain_1").await;
+}
+
+#[tokio::test]
+async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
+    let world = World::start().await;
+    let app = world.app(&merchant("no_card")).await;
+    let payout = world.core(create("no_card", "pay_1", 100)).await.unwrap();
+    assert_eq!(payout["held"], true);
+    assert_eq!(world.clean_up().await.payouts_assigned, 0);
+    app.activate(GOOD_CARD).await;
+    world.pass_s(POLICY.hold_s);
+    let summary = world.clean_up().await;
+    assert_eq!((summary.payouts_assigned, summary.failed), (1, 0));
+    counts_fit(&app.again().await, "no_card").await;
+}
+
+#[tokio::test]
+async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    for (operation, kind) in [
+        (create("plain_1", "pay_1", 500), "payout_created"),
+        (sent("pay_1"), "payout_sent"),
+        (returned("pay_1"), "payout_returned"),
+    ] {
+        let calls = if kind == "payout_created" { 2 } else { 3 };
+        for (fault, events) in [(Fault::RequestLost, 0), (Fault::ReplyLost, 1)] {
+            world.boundary.fail(calls, fault);
+            let lost = world.core(operation.clone()).await.unwrap_err();
+            assert_eq!(lost.code, Code::Internal, "{kind} {fault:?}");
+            assert_eq!(
+                world.count("plain_1", kind).await,
+                events,
+                "{kind} {fault:?}"
+            );
+        }
+        let again = world.core(operation.clone()).await.unwrap();
+        assert_eq!(world.core(operation).await.unwrap(), again);
+        assert_eq!(world.count("plain_1", kind).await, 1, "{kind}");
+        counts_fit(&app, "plain_1").await;
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_card_leaves_with_its_last_payout() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    world.core(create("plain_1", "pay_1", 1)).await.unwrap();
+    let rebind = app.activate(GOOD_CARD).await;
+    let shown = app.call("GET", &rebind, Value::Null).await;
+    let old = shown.body["old_card"]["card_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let unbind = format!("/v1/cards/{old}/unbind");
+    world.pass_s(POLICY.hold_s + POLICY.retire_after_effective_s - 1);
+    let app = app.again().await;
+    for wait_s in [1, 0] {
+        let refused = app.call("POST", &unbind, Value::Null).await;
+        assert_eq!((refused.status, refused.code()), (409, "PAYOUT_IN_FLIGHT"));
+        let told = refused.body.get("retry_after_s").and_then(Value::as_i64);
+        assert_eq!(told, (wait_s > 0).then_some(wait_s), "{:?}", refused.body);
+        assert_eq!(world.clean_up().await.cards_removed, 0);
+        world.pass_s(1);
+    }
+    world.core(sent("pay_1")).await.unwrap();
+    let summary = world.clean_up().await;
+    assert_eq!((summary.cards_removed, summary.failed), (1, 0));
+    assert_eq!(app.call("POST", &unbind, Value::Null).await.status, 404);
+    assert_eq!(world.count("plain_1", "card_removed").await, 1);
+    let leftovers = world.items().await;
+    let name = format!("C#{old}");
+    assert!(
+        leftovers
+            .iter()
+            .all(|item| item["sk"].as_s().unwrap() != &name)
+    );
+}
+
+#[tokio::test]
+async fn settings_whose_reply_is_lost_are_changed_once() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let shown = app.call("GET", "/v1/settlement", Value::Null).await;
+    let mut wanted = shown.body.clone();
+    wanted["payout_time"] = json!("09:30");
+    world.boundary.fail(2, Fault::ReplyLost);
+    let lost = app
+        .keyed("k", "PUT", "/v1/settlement", wanted.clone())
+        .await;
+    assert_eq!(lost.status, 500);
+    let again = app
+        .keyed("k", "PUT", "/v1/settlement", wanted.clone())
+        .await;
+    assert_eq!(
+        (again.status, &again.body),
+        (200, &wanted),
+        "{:?}",
+        again.body
+    );
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    let without_key = app.call("PUT", "/v1/settlement", wanted).await;
+    assert_eq!(without_key.status, 200);
+    assert_eq!(world.count("plain_1", "settlement_changed").await, 1);
+    world.deliver_notices().await;
+    assert_eq!(world.sms.to(&app.merchant.phone).len(), 1);
+}
+
+#[tokio::test]
+async fn parallel_changes_of_the_settings_follow_one_another() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let shown = app.call("GET", "/v1/settlement", Value::Null).await;
+    let change = |hour: u32| {
+        let mut wanted = shown.body.clone();
+        wanted["payout_time"] = json!(format!("{hour:02}:00"));
+        wanted
+    };
+    let changes = (10..15).map(|hour| app.call("PUT", "/v1/settlement", change(hour)));
+    let answers = futures::future::join_all(changes).await;
+    let done = answers.iter().filter(|answer| answer.status == 200).count();
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert_eq!(answer.code(), "VERSION_CONFLICT", "{:?}", answer.body);
+    }
+    // Each change says what was before it: the chain of them has no gap.
+    let events = world.history("plain_1").await;
+    let changes: Vec<&Map<String, Value>> = events
+        .iter()
+        .filter(|event| event.kind.as_str() == "settlement_changed")
+        .map(|event| &event.data)
+        .collect();
+    assert_eq!(changes.len(), done);
+    for pair in changes.windows(2) {
+        assert_eq!(pair[0]["after"], pair[1]["before"]);
+    }
+    let stored = app.call("GET", "/v1/settlement", Value::Null).await;
+    let last = &changes.last().unwrap()["after"];
+    assert_eq!(last["payout_time"], stored.body["payout_time"], "{last}");
+}
+
+/// JSON with sorted keys and no white space, written here once more: a reader of the history has no other code of ours.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&String, &Value> = members.iter().collect();
+            let members: Vec<String> = sorted
+                .into_iter()
+                .map(|(name, member)| format!("{}:{}", json!(name), canonical(member)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(canonical).collect();
+            format!("[{}]", items.join(","))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn the_history_as_it_is_shown_can_be_recomputed() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    // A bit of everything.
+    let target = json!({"platform": "apns", "token": "a-token"});
+    app.call("PUT", "/v1/push-targets/phone", target).await;
+    world.core(create("plain_1", "pay_1", 1)).await.unwrap();
+    let rebind = app.activate(GOOD_CARD).await;
+    let test = format!("{rebind}/test-transaction");
+    app.call("POST", &test, Value::Null).await;
+    world.core(sent("pay_1")).await.unwrap();
+    world.core(returned("pay_1")).await.unwrap();
+    world.pass_s(POLICY.cooldown_s);
+    world.clean_up().await;
+    world.deliver_notices().await;
+    let app = app.again().await;
+    let card = app.standby(SECOND_CARD).await;
+    world.pass_s(DAY_S);
+    let app = app.again().await;
+    app.switch(&card).await;
+    app.call("DELETE", "/v1/push-targets/phone", Value::Null)
+        .await;
+    let code = app.freeze_code().await;
+    world
+        .freeze(&app.merchant.account, &code, "198.51.100.7")
+        .await;
+    let app = app.again().await;
+
+    let mut items: Vec<Value> = Vec::new();
+    let mut path = "/v1/history".to_owned();
+    loop {
+        let page = app.call("GET", &path, Value::Null).await;
+        assert_eq!(page.status, 200);
+        items.extend(page.body["items"].as_array().unwrap().clone());
+        match page.body["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/v1/history?cursor={cursor}"),
+            None => break,
+        }
+    }
+    items.reverse();
+    assert!(items.len() > 20, "more than a page: {}", items.len());
+    assert_eq!(items.len(), world.history("plain_1").await.len());
+    let mut prev = "0".repeat(64);
+    for (sequence, item) in (1..).zip(&items) {
+        assert_eq!(item["sequence"], sequence);
+        assert_eq!(item["event_id"], format!("evt_{sequence}"));
+        assert_eq!(item["prev_hash"], prev.as_str());
+        let at = Timestamp::parse_rfc3339(item["at"].as_str().unwrap()).unwrap();
+        let event = json!({
+            "at": at.epoch_s(),
+            "data": item["data"],
+            "kind": item["kind"],
+            "merchant_id": "mer_plain_1",
+            "personal_sha256": item["personal_sha256"],
+            "policy": item["policy_version"],
+            "prev_hash": item["prev_hash"],
+            "seq": item["sequence"],
+        });
+        let hash = Sha256::digest(canonical(&event).as_bytes());
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(item["hash"], hash.as_str(), "{}", item["kind"]);
+        prev = hash;
+    }
+    // Nobody's phone, name or card number stands in it.
+    let text = serde_json::to_string(&items).unwrap();
+    for secret in [
+        &app.merchant.phone[3..],
+        &app.merchant.holder_name,
+        &RESERVED_PHONE[3..],
+        GOOD_CARD,
+        "a-token",
+        &code,
+    ] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}

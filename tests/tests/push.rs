@@ -1,0 +1,397 @@
+//! Push targets: who is told, for how long after a removal, and what happens when one cannot be.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use serde_json::{Value, json};
+use shared::domain::policy::{DAY_S, Policy};
+use shared::ports::{PortError, Pushed};
+use tests::boundary::Fault;
+use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, freeze_code_in, merchant};
+
+const POLICY: &Policy = &Policy::CURRENT;
+const NAME: &str = "plain_1";
+
+async fn put(app: &App<'_>, id: &str, token: &str) -> Answer {
+    let path = format!("/v1/push-targets/{id}");
+    app.call("PUT", &path, json!({"platform": "apns", "token": token}))
+        .await
+}
+
+async fn remove(app: &App<'_>, id: &str) -> Answer {
+    let path = format!("/v1/push-targets/{id}");
+    app.call("DELETE", &path, Value::Null).await
+}
+
+/// Something that is told: the settings change. Returns the tokens that were written to, sorted.
+async fn told(app: &App<'_>, minute: u32) -> Vec<String> {
+    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+    settings["payout_time"] = json!(format!("12:{minute:02}"));
+    let changed = app.call("PUT", "/v1/settlement", settings).await;
+    assert_eq!(changed.status, 200, "{:?}", changed.body);
+    delivered(app.world).await
+}
+
+async fn delivered(world: &World) -> Vec<String> {
+    let reply = world.deliver_notices().await;
+    assert_eq!(reply, json!({"batchItemFailures": []}));
+    let mut tokens = world.push.take_tokens();
+    tokens.sort();
+    tokens
+}
+
+#[tokio::test]
+async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    assert_eq!(put(&app, "phone", "token-a").await.status, 204);
+    let fcm = json!({"platform": "fcm", "token": "token-b"});
+    assert_eq!(
+        app.call("PUT", "/v1/push-targets/tablet", fcm).await.status,
+        204
+    );
+    app.activate(GOOD_CARD).await;
+    let code = app.freeze_code().await;
+    let pushes = world.push.all();
+    let targets: Vec<(&str, &str)> = pushes
+        .iter()
+        .map(|(platform, token, _)| (platform.as_str(), token.as_str()))
+        .collect();
+    assert_eq!(targets.len(), 2, "{targets:?}");
+    assert!(targets.contains(&("apns", "token-a")) && targets.contains(&("fcm", "token-b")));
+    for (_, _, text) in &pushes {
+        assert!(text.contains("1009"), "{text}");
+        assert!(
+            !text.contains(&code) && freeze_code_in(text).is_none(),
+            "{text}"
+        );
+    }
+    // And the same of everything else that is told.
+    let _ = world.push.take_tokens();
+    world
+        .freeze(&app.merchant.account, &code, "198.51.100.1")
+        .await;
+    assert_eq!(delivered(&world).await, ["token-a", "token-b"]);
+    for item in world.items().await {
+        let text = format!("{item:?}");
+        assert!(
+            !text.contains("token-a") && !text.contains("token-b"),
+            "kept encrypted only"
+        );
+    }
+    world.history(NAME).await;
+}
+
+#[tokio::test]
+async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    put(&app, "phone", "token-a").await;
+    app.standby(GOOD_CARD).await;
+    let code = app.freeze_code().await;
+    let pushes = world.push.all();
+    assert_eq!(pushes.len(), 1);
+    assert!(!pushes[0].2.contains(&code) && freeze_code_in(&pushes[0].2).is_none());
+}
+
+#[tokio::test]
+async fn who_was_removed_is_told_for_seven_days_more() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    put(&app, "phone", "token-a").await;
+    put(&app, "tablet", "token-b").await;
+    assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
+    assert_eq!(remove(&app, "phone").await.status, 204);
+    assert_eq!(told(&app, 2).await, ["token-a", "token-b"]);
+    let again = remove(&app, "phone").await;
+    assert_eq!((again.status, again.code()), (404, "NOT_FOUND"));
+    world.pass_s(POLICY.push_after_removal_s - 1);
+    let app = app.again().await;
+    assert_eq!(told(&app, 3).await, ["token-a", "token-b"]);
+    world.pass_s(1);
+    assert_eq!(told(&app, 4).await, ["token-b"]);
+    // The last one too, when nothing is registered any more.
+    assert_eq!(remove(&app, "tablet").await.status, 204);
+    world.pass_s(POLICY.push_after_removal_s - 1);
+    let app = app.again().await;
+    assert_eq!(told(&app, 5).await, ["token-b"]);
+    world.pass_s(1);
+    let app = app.again().await;
+    assert!(told(&app, 6).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_replaced_token_is_told_for_seven_days_more() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    put(&app, "phone", "token-a").await;
+    assert_eq!(put(&app, "phone", "token-b").await.status, 204);
+    assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
+    // The same again changes nothing.
+    assert_eq!(put(&app, "phone", "token-b").await.status, 204);
+    assert_eq!(world.count(NAME, "push_target_changed").await, 2);
+    world.pass_s(POLICY.push_after_removal_s);
+    let app = app.again().await;
+    assert_eq!(told(&app, 2).await, ["token-b"]);
+    // One that comes back is told like any other.
+    assert_eq!(put(&app, "phone", "token-a").await.status, 204);
+    world.pass_s(2 * POLICY.push_after_removal_s);
+    assert_eq!(told(&app.again().await, 3).await, ["token-a"]);
+}
+
+#[tokio::test]
+async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    put(&app, "phone", "token-a").await;
+    app.activate(GOOD_CARD).await;
+    assert_eq!(remove(&app.again().await, "phone").await.status, 204);
+    // SNS was down for longer than a removed device is told.
+    world.pass_s(POLICY.push_after_removal_s + DAY_S);
+    assert_eq!(delivered(&world).await, ["token-a"]);
+}
+
+#[tokio::test]
+async fn five_devices_are_all_and_a_removed_one_makes_room() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    for number in 0..5 {
+        let id = format!("phone-{number}");
+        assert_eq!(put(&app, &id, &id).await.status, 204);
+    }
+    let sixth = put(&app, "phone-5", "phone-5").await;
+    assert_eq!((sixth.status, sixth.code()), (409, "STEP_OUT_OF_ORDER"));
+    assert_eq!(remove(&app, "phone-0").await.status, 204);
+    assert_eq!(put(&app, "phone-5", "phone-5").await.status, 204);
+    assert_eq!(told(&app, 1).await.len(), 6, "the removed one too");
+}
+
+#[tokio::test]
+async fn parallel_registrations_are_never_more_than_five() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let ids: Vec<String> = (0..9).map(|number| format!("phone-{number}")).collect();
+    let puts = ids.iter().map(|id| put(&app, id, id));
+    let answers = futures::future::join_all(puts).await;
+    for answer in &answers {
+        let known = answer.status == 204
+            || ["STEP_OUT_OF_ORDER", "VERSION_CONFLICT"].contains(&answer.code());
+        assert!(known, "{:?}", answer.body);
+    }
+    let done = answers.iter().filter(|answer| answer.status == 204).count();
+    let head = world.stored(NAME).await.head;
+    assert!(done <= 5);
+    assert_eq!(head.push_targets.len(), done);
+    assert_eq!(told(&app, 1).await.len(), done);
+    world.history(NAME).await;
+}
+
+#[tokio::test]
+async fn a_push_that_fails_is_sent_again_by_the_stream_without_another_sms() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    put(&app, "phone", "token-a").await;
+    put(&app, "tablet", "token-b").await;
+    app.activate(GOOD_CARD).await;
+    let before = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    let sms = || [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    // One of the two devices cannot be told, twice.
+    for _ in 0..2 {
+        world
+            .push
+            .script([Err(PortError::Transient("push", "down".to_owned()))]);
+        let batch = world.due_notices().await;
+        let batch = if batch["Records"].as_array().unwrap().is_empty() {
+            released(&world).await
+        } else {
+            batch
+        };
+        let reply = world.deliver(batch, world.now()).await;
+        assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);
+        assert_eq!(sms(), before.map(|count| count + 1));
+    }
+    let batch = released(&world).await;
+    let reply = world.deliver(batch.clone(), world.now()).await;
+    assert_eq!(reply, json!({"batchItemFailures": []}));
+    assert_eq!(
+        sms(),
+        before.map(|count| count + 1),
+        "one text to each phone"
+    );
+    let mut tokens = world.push.take_tokens();
+    tokens.sort();
+    assert_eq!(tokens, ["token-a", "token-b"], "each device once");
+    // Delivered once more, it says nothing.
+    world.deliver(batch, world.now()).await;
+    assert_eq!(
+        (sms(), world.push.take_tokens().len()),
+        (before.map(|count| count + 1), 0)
+    );
+}
+
+/// The stream's records of notices that were given back.
+async fn released(world: &World) -> Value {
+    let items = world.items().await;
+    let records = items.iter().filter(|item| {
+        let notice = item.get("notice").and_then(|notice| notice.as_s().ok());
+        notice.is_some_and(|notice| notice == "released")
+    });
+    let records: Vec<Value> = records
+        .map(|item| {
+            let key = |name: &str| json!({"S": item[name].as_s().unwrap()});
+            json!({"eventID": item["sk"].as_s().unwrap(), "eventName": "INSERT", "dynamodb": {
+                "SequenceNumber": item["sk"].as_s().unwrap(),
+                "Keys": {"pk": key("pk"), "sk": key("sk")},
+            }})
+        })
+        .collect();
+    assert!(!records.is_empty());
+    json!({"Records": records})
+}
+
+#[tokio::test]
+async fn a_device_that_cannot_be_told_for_good_keeps_nobody_else_from_it() {
+    for result in [
+        Ok(Pushed::Gone),
+        Ok(Pushed::NotConfigured),
+        Err(PortError::Permanent("push", "InvalidParameter".to_owned())),
+    ] {
+        let world = World::start().await;
+        let app = world.app(&merchant(NAME)).await;
+        put(&app, "phone", "token-a").await;
+        put(&app, "tablet", "token-b").await;
+        let text = format!("{result:?}");
+        world.push.script([result]);
+        assert_eq!(told(&app, 1).await.len(), 1, "{text}");
+        assert_eq!(world.sms.to(&app.merchant.phone).len(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_reply_leaves_one_change() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let path = "/v1/push-targets/phone";
+    let target = json!({"platform": "apns", "token": "token-a"});
+    world.boundary.fail(2, Fault::ReplyLost);
+    let lost = app.keyed("k-1", "PUT", path, target.clone()).await;
+    assert_eq!(lost.status, 500);
+    for _ in 0..2 {
+        let again = app.keyed("k-1", "PUT", path, target.clone()).await;
+        assert_eq!((again.status, &again.body), (204, &Value::Null));
+    }
+    assert_eq!(world.count(NAME, "push_target_changed").await, 1);
+    assert_eq!(told(&app, 1).await, ["token-a"]);
+
+    world.boundary.fail(2, Fault::ReplyLost);
+    let lost = app.keyed("k-2", "DELETE", path, Value::Null).await;
+    assert_eq!(lost.status, 500);
+    for _ in 0..2 {
+        let again = app.keyed("k-2", "DELETE", path, Value::Null).await;
+        assert_eq!(
+            (again.status, again.headers["idempotent-replayed"].as_str()),
+            (204, "true")
+        );
+    }
+    assert_eq!(world.count(NAME, "push_target_removed").await, 1);
+    let head = world.stored(NAME).await.head;
+    assert!(head.push_targets.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_push_target_is_malformed() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    for (id, body, fields) in [
+        ("phone", json!({}), vec!["platform", "token"]),
+        (
+            "phone",
+            json!({"platform": "gcm", "token": ""}),
+            vec!["platform", "token"],
+        ),
+        (
+            "phone",
+            json!({"platform": "apns", "token": "x".repeat(4_097)}),
+            vec!["token"],
+        ),
+        (
+            "phone",
+            json!({"platform": "apns", "token": "a b"}),
+            vec!["token"],
+        ),
+        (
+            &"x".repeat(37),
+            json!({"platform": "apns", "token": "t"}),
+            vec!["id"],
+        ),
+        ("a.b", json!({"platform": "apns", "token": "t"}), vec!["id"]),
+    ] {
+        let path = format!("/v1/push-targets/{id}");
+        let answer = app.call("PUT", &path, body.clone()).await;
+        assert!(
+            [400, 422].contains(&answer.status),
+            "{body}: {:?}",
+            answer.body
+        );
+        assert_eq!(answer.code(), "REQUEST_MALFORMED", "{body}");
+        let named = answer.body["errors"].as_array().unwrap();
+        let named: Vec<&str> = named
+            .iter()
+            .map(|error| error["field"].as_str().unwrap())
+            .collect();
+        assert_eq!(named, fields, "{body}");
+    }
+    let longest = "x".repeat(4_096);
+    assert_eq!(put(&app, &"x".repeat(36), &longest).await.status, 204);
+    assert_eq!(told(&app, 1).await, [longest]);
+}
+
+#[tokio::test]
+async fn a_device_is_removed_with_a_fresh_login_only() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    put(&app, "phone", "token-a").await;
+    world.pass_s(POLICY.fresh_login_s - 1);
+    // What keeps the session awake does not make the login fresher.
+    assert_eq!(put(&app, "tablet", "token-b").await.status, 204);
+    world.pass_s(1);
+    for stale in [
+        remove(&app, "phone").await,
+        // Another device in its place removes it.
+        put(&app, "phone", "token-d").await,
+    ] {
+        assert_eq!((stale.status, stale.code()), (403, "STEP_UP_REQUIRED"));
+    }
+    assert_eq!(
+        put(&app, "watch", "token-c").await.status,
+        204,
+        "to be told more needs none"
+    );
+    assert_eq!(remove(&app.again().await, "phone").await.status, 204);
+}
+
+#[tokio::test]
+async fn devices_are_changed_ten_times_a_day() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    for number in 0..POLICY.setting_changes_per_day {
+        let token = format!("token-{number}");
+        assert_eq!(put(&app, "phone", &token).await.status, 204);
+    }
+    let limited = put(&app, "phone", "token-more").await;
+    assert_eq!(
+        (limited.status, limited.code()),
+        (429, "DAILY_REQUEST_LIMIT")
+    );
+    assert_eq!(limited.body["counts_toward_limit"], false);
+    assert_eq!(limited.body["retry_after_s"], DAY_S);
+    // What changes nothing is no change, and to remove one is never refused for it.
+    let last = format!("token-{}", POLICY.setting_changes_per_day - 1);
+    assert_eq!(put(&app, "phone", &last).await.status, 204);
+    assert_eq!(remove(&app, "phone").await.status, 204);
+    world.pass_s(DAY_S);
+    let app = app.again().await;
+    assert_eq!(put(&app, "phone", "token-more").await.status, 204);
+    // Everybody who was registered in the last week is told, each once.
+    let told = told(&app, 1).await;
+    assert_eq!(told.len(), POLICY.setting_changes_per_day + 1);
+}
