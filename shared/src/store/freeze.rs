@@ -21,8 +21,9 @@ fn source_tries(keys: &FreezeKeys) -> Item {
     key(format!("S#{}", keys.source), TRIES)
 }
 
-const fn hour_of(at: Timestamp) -> i64 {
-    at.epoch_s().div_euclid(HOUR_S)
+/// Hours since 1970; a clock before that (a sandbox's can be) counts in the first, for its number names an attribute.
+fn hour_of(at: Timestamp) -> i64 {
+    at.epoch_s().div_euclid(HOUR_S).max(0)
 }
 
 /// The attribute of an hour's count.

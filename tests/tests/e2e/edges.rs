@@ -189,6 +189,17 @@ pub async fn the_ends_of_time(live: &Live) {
         app.activate(&live.card()).await;
         let cards = app.get("/v1/cards").await.ok(200);
         assert_eq!(cards["active"]["status"], "active", "{clock}");
+        let now = merchant.now();
+        let payout = crate::payouts::create(live, &merchant, "end_of_time", now).await;
+        let listed = app.get("/v1/payouts").await.ok(200);
+        assert_eq!(
+            listed["items"][0]["payout_id"], payout["payout_id"],
+            "{clock}"
+        );
+        let freeze = json!({"account": merchant.account, "freeze_code": "ABCD2345"});
+        let freeze = live.ask("POST", "/v1/freezes").at(now).json(&freeze);
+        freeze.send().await.ok(202);
+        app.get("/v1/history").await.ok(200);
     }
 }
 
