@@ -7,7 +7,7 @@ use shared::domain::code::Code;
 use shared::domain::login::{LoginRead, OpenedSession};
 use shared::domain::notices::{Notice, notices};
 use shared::domain::policy::Policy;
-use shared::domain::rejection::{FieldError, Rejection};
+use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
 use shared::domain::time::Timestamp;
 use shared::domain::usage::Usage;
@@ -231,22 +231,12 @@ fn all_given(
     if let (Some(account), Some(password), Some(device_id)) = given {
         return Ok((account, password, device_id));
     }
-    let missing = [
+    Rejection::of_malformed([
         ("account", given.0.is_none()),
         ("password", given.1.is_none()),
         ("device_id", given.2.is_none()),
-    ];
-    let errors = missing.into_iter().filter(|(_, missing)| *missing);
-    let errors: Vec<FieldError> = errors
-        .map(|(field, _)| FieldError {
-            field,
-            code: Code::RequestMalformed,
-        })
-        .collect();
-    Err(Rejection {
-        errors,
-        ..Rejection::new(Code::RequestMalformed)
-    })
+    ])?;
+    Err(Rejection::new(Code::RequestMalformed))
 }
 
 fn notice(notice: &Notice) -> Value {

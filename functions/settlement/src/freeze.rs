@@ -9,7 +9,7 @@ use shared::domain::code::Code;
 use shared::domain::decide::{Act, Command, decide};
 use shared::domain::ids::MerchantId;
 use shared::domain::merchant::Merchant;
-use shared::domain::rejection::{FieldError, Rejection};
+use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
 use shared::domain::time::Timestamp;
 use shared::edge::body;
@@ -149,22 +149,12 @@ impl<K: KeyService> Settlement<K> {
 }
 
 fn read(typed: TypedFreeze) -> Result<(String, Secret<String>), Rejection> {
-    match (typed.account, typed.freeze_code) {
-        (Some(account), Some(code)) => Ok((account, code)),
-        (account, code) => {
-            let missing = [
-                ("account", account.is_none()),
-                ("freeze_code", code.is_none()),
-            ];
-            let errors = missing.into_iter().filter(|(_, missing)| *missing);
-            let errors = errors.map(|(field, _)| FieldError {
-                field,
-                code: Code::RequestMalformed,
-            });
-            Err(Rejection {
-                errors: errors.collect(),
-                ..Rejection::new(Code::RequestMalformed)
-            })
-        }
-    }
+    Rejection::of_malformed([
+        ("account", typed.account.is_none()),
+        ("freeze_code", typed.freeze_code.is_none()),
+    ])?;
+    typed
+        .account
+        .zip(typed.freeze_code)
+        .ok_or_else(|| Rejection::new(Code::RequestMalformed))
 }

@@ -8,7 +8,7 @@ use shared::domain::decide::Act;
 use shared::domain::merchant::PushTarget;
 use shared::domain::push::PushPlatform;
 use shared::domain::rebind::Sealed;
-use shared::domain::rejection::{FieldError, Rejection};
+use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
 use shared::domain::time::Timestamp;
 use shared::domain::transition::NewPushTarget;
@@ -124,17 +124,11 @@ fn read(
         let token = token.expose();
         (1..=TOKEN_MAX_CHARS).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
     });
-    let bad = [
+    Rejection::of_malformed([
         ("id", !is_id),
         ("platform", platform.is_none()),
         ("token", token.is_none()),
-    ];
-    let errors = bad.into_iter().filter(|(_, bad)| *bad);
-    let errors = errors.map(|(field, _)| FieldError {
-        field,
-        code: Code::RequestMalformed,
-    });
-    Rejection::of_fields(errors.collect())?;
+    ])?;
     match (platform, token) {
         (Some(platform), Some(token)) => Ok((id.to_owned(), platform, token)),
         _ => Err(Rejection::new(Code::RequestMalformed)),

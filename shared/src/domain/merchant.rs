@@ -333,11 +333,17 @@ impl Head {
         (!last.times.is_effective(now)).then_some(last)
     }
 
+    /// Whether a freeze holds every payout until the operator decides.
+    #[must_use]
+    pub fn holds_payouts(&self) -> bool {
+        self.frozen.is_some_and(|frozen| frozen.holds_payouts)
+    }
+
     /// Where a payout that is created at `now` goes: the old card during a hold, else the one that the pointer is on.
     /// `None`: it is held.
     #[must_use]
     pub fn paying_card(&self, now: Timestamp) -> Option<&Card> {
-        if self.frozen.is_some_and(|frozen| frozen.holds_payouts) {
+        if self.holds_payouts() {
             return None;
         }
         match self.hold(now) {
@@ -372,8 +378,7 @@ impl Head {
             .iter()
             .filter(|replaced| self.may_remove(replaced));
         let removal = removals.map(|replaced| replaced.removable_at).min();
-        let holds = self.frozen.is_some_and(|frozen| frozen.holds_payouts);
-        let assignable = self.held_payouts > 0 && !holds && self.active.is_some();
+        let assignable = self.held_payouts > 0 && !self.holds_payouts() && self.active.is_some();
         let assignment = assignable.then(|| match (self.paying_card(now), self.hold(now)) {
             (None, Some(last)) => last.times.effective_at,
             _ => now,
@@ -519,8 +524,8 @@ impl Merchant {
     /// Whether an unsent payout waits: for a card, or for an operator's word.
     #[must_use]
     pub fn holds(&self, payout: &Payout) -> bool {
-        let frozen = self.head.frozen.is_some_and(|frozen| frozen.holds_payouts);
-        payout.state == PayoutState::Unsent && (payout.card.is_none() || frozen)
+        let waits = payout.card.is_none() || self.head.holds_payouts();
+        payout.state == PayoutState::Unsent && waits
     }
 
     /// The open rebind, when it is loaded and in time.

@@ -86,6 +86,8 @@ pub struct Policy {
     pub standby_wait_s: i64,
     /// How old a standby card's proof may be when it is activated.
     pub standby_proof_s: i64,
+    /// No switch to a standby card for this long after its last wrong code.
+    pub standby_lock_s: i64,
     /// Standby cards that one merchant can have.
     pub standby_max: usize,
     /// No further rebind for this long after an activation.
@@ -179,6 +181,7 @@ impl Policy {
         hold_deposit_s: 3 * DAY_S,
         standby_wait_s: DAY_S,
         standby_proof_s: 90 * DAY_S,
+        standby_lock_s: DAY_S,
         standby_max: 2,
         cooldown_s: 30 * DAY_S,
         cooldown_lost_s: 7 * DAY_S,

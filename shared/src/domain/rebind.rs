@@ -369,6 +369,16 @@ pub struct Standby {
     pub tries: Tries,
 }
 
+impl Standby {
+    /// All tries were wrong: how long the switch is still locked, seconds.
+    #[must_use]
+    pub fn locked_for_s(&self, policy: &Policy, now: Timestamp) -> Option<i64> {
+        let age_s = self.tries.last_at?.age_s_at(now);
+        let locked = self.tries.taken >= policy.code_tries && age_s < policy.standby_lock_s;
+        locked.then(|| (policy.standby_lock_s - age_s).max(1))
+    }
+}
+
 /// Where a rebind is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -61,6 +61,19 @@ impl Rejection {
         }
     }
 
+    /// The same for fields that have no code of their own; each with whether it is bad.
+    ///
+    /// # Errors
+    /// `REQUEST_MALFORMED` that names every bad one.
+    pub fn of_malformed<const N: usize>(fields: [(&'static str, bool); N]) -> Result<(), Self> {
+        let bad = fields.into_iter().filter(|(_, bad)| *bad);
+        let errors = bad.map(|(field, _)| FieldError {
+            field,
+            code: Code::RequestMalformed,
+        });
+        Self::of_fields(errors.collect())
+    }
+
     /// … worth another try after this many seconds.
     #[must_use]
     pub const fn retry_after(mut self, seconds: i64) -> Self {

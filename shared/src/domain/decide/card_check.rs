@@ -205,35 +205,27 @@ impl Context<'_> {
             None => Meaning::AskAgain(Code::UpstreamUnknown, Some(5)),
         };
         let mut transition = match meaning {
-            // Nobody waits for the clean-up's question: it comes by again, later.
-            Meaning::AskAgain(..) if self.by.is_none() => {
-                let asking = CardCheck::Asking {
-                    number: *number,
-                    counted_at: *counted_at,
-                    since: *since,
-                    asked_at: self.now,
-                    bound_elsewhere: *bound_elsewhere,
-                };
-                return Ok(self.bookkeeping(rebind, with_check(&rebind.stage, asking)));
-            }
             Meaning::AskAgain(code, wait_s) => {
+                // Nobody waits for the clean-up's question: it comes by again, and what counts goes on counting.
+                let is_asked_for = self.by.is_some();
                 let asking = CardCheck::Asking {
                     number: *number,
-                    counted_at: None,
+                    counted_at: counted_at.filter(|_| !is_asked_for),
                     since: *since,
                     asked_at: self.now,
                     bound_elsewhere: *bound_elsewhere,
                 };
                 let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
-                let refusal = Rejection {
-                    retry_after_s: wait_s,
-                    ..Rejection::new(code).not_counted()
-                };
-                transition.outcome = Outcome::Refused(Box::new(
-                    refusal.next(&[NextAction::CardCheck, NextAction::Cancel]),
-                ));
-                if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
-                    take_back_bank_call(head, *at);
+                if is_asked_for {
+                    let refusal = Rejection {
+                        retry_after_s: wait_s,
+                        ..Rejection::new(code).not_counted()
+                    };
+                    let next = [NextAction::CardCheck, NextAction::Cancel];
+                    transition.outcome = Outcome::Refused(Box::new(refusal.next(&next)));
+                    if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
+                        take_back_bank_call(head, *at);
+                    }
                 }
                 return Ok(transition);
             }
@@ -248,9 +240,6 @@ impl Context<'_> {
                 if let Some(event) = &mut transition.event {
                     let serial = Value::from(rebind.serial(Serial::Check(*number)));
                     event.data.insert("serial".to_owned(), serial);
-                    if code == Code::MicroDepositReturned {
-                        event.kind = EventKind::MicroDepositReturned;
-                    }
                 }
                 transition
             }
@@ -311,7 +300,6 @@ impl Context<'_> {
                 };
                 let mut transition = self.reject(rebind, refusal);
                 if let Some(event) = &mut transition.event {
-                    event.kind = EventKind::MicroDepositReturned;
                     let serial = Value::from(rebind.serial(Serial::Deposit(number)));
                     event.data.insert("serial".to_owned(), serial);
                 }

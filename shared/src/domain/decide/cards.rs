@@ -1,6 +1,6 @@
 //! Cards leave: by the merchant's wish, or because their time on record is over.
 
-use super::{Context, card_facts, create, nothing_due, seconds_until};
+use super::{Context, card_facts, create, moved, nothing_due, seconds_until};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
 use crate::domain::ids::CardId;
@@ -91,16 +91,9 @@ impl Context<'_> {
             self.state.rebind.as_ref().filter(|rebind| {
                 rebind.new_card.card_id == *card_id && rebind.sealed_number.is_some()
             });
-        let emptied = kept.map(|rebind| {
-            let emptied = Rebind {
-                version: rebind.version + 1,
-                sealed_number: None,
-                ..rebind.clone()
-            };
-            if head.rebinds == emptied.rebind_id.number() {
-                head.rebind_version = emptied.version;
-            }
-            emptied
+        let emptied = kept.map(|rebind| Rebind {
+            sealed_number: None,
+            ..moved(&mut head, rebind, rebind.stage.clone())
         });
         Ok(Transition {
             head: Some(head),

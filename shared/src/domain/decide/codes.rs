@@ -5,7 +5,7 @@ use super::{Context, card_facts, create, object, with};
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
 use crate::domain::next_action::NextAction;
-use crate::domain::policy::{DAY_S, MINUTE_S, Policy};
+use crate::domain::policy::{MINUTE_S, Policy};
 use crate::domain::rebind::{
     CardCheck, CodePurpose, End, IdentityProof, Mac, Rebind, SentCode, Stage, Standby, Tries,
 };
@@ -259,7 +259,7 @@ impl Context<'_> {
                 );
                 let refusal = Rejection::new(Code::OtpTooMany)
                     .counted(0)
-                    .retry_after(DAY_S)
+                    .retry_after(self.policy.standby_lock_s)
                     .next(&[NextAction::Wait]);
                 Transition {
                     outcome: Outcome::Refused(Box::new(refusal)),

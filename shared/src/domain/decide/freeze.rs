@@ -1,6 +1,6 @@
 //! The freeze: the old contact's one move against a change that was not the merchant's, and what ends it.
 
-use super::{Context, nothing_due, object, released, with};
+use super::{Context, moved, nothing_due, object, released, with};
 use crate::domain::card::Card;
 use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
@@ -63,7 +63,7 @@ impl Context<'_> {
         }
         head.frozen = Some(Frozen {
             at: before.frozen.map_or(self.now, |frozen| frozen.at),
-            holds_payouts: before.frozen.is_some_and(|frozen| frozen.holds_payouts) || in_force,
+            holds_payouts: before.holds_payouts() || in_force,
         });
         head.freeze_codes.retain(|code| code.number != number);
         for standby in std::mem::take(&mut head.standby) {
@@ -88,20 +88,15 @@ impl Context<'_> {
         let another = self.state.numbered(number);
         let another =
             another.ok_or_else(|| Rejection::new(Code::VersionConflict).retry_after(1))?;
-        let ended = Rebind {
-            version: another.version + 1,
-            stage: if another.is_overdue(self.now) {
-                self.expired(another)
-            } else {
-                self.frozen_out()
-            },
-            sealed_number: None,
-            ..another.clone()
+        let stage = if another.is_overdue(self.now) {
+            self.expired(another)
+        } else {
+            self.frozen_out()
         };
-        if head.rebinds == number {
-            head.rebind_version = ended.version;
-        }
-        Ok(Some(ended))
+        Ok(Some(Rebind {
+            sealed_number: None,
+            ..moved(head, another, stage)
+        }))
     }
 
     const fn frozen_out(&self) -> Stage {

@@ -27,7 +27,7 @@ use super::ids::{CardId, PayoutId};
 use super::merchant::{Head, Merchant, Slot};
 use super::next_action::NextAction;
 use super::payout::Payout;
-use super::policy::{DAY_S, Policy};
+use super::policy::Policy;
 use super::rebind::{
     CardCheck, CodePurpose, End, FreshCode, Mac, Rebind, SessionTag, Stage, TestTransfer,
 };
@@ -303,14 +303,7 @@ impl Context<'_> {
         data: Map<String, Value>,
     ) -> Transition {
         let mut head = self.changed_head();
-        let mut next = Rebind {
-            version: rebind.version + 1,
-            stage,
-            ..rebind.clone()
-        };
-        if head.rebinds == next.rebind_id.number() {
-            head.rebind_version = next.version;
-        }
+        let mut next = moved(&mut head, rebind, stage);
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
             head.open = None;
         }
@@ -338,10 +331,14 @@ impl Context<'_> {
             at: self.now,
             reason: Some(code),
         };
+        let kind = match code {
+            Code::MicroDepositReturned => EventKind::MicroDepositReturned,
+            _ => EventKind::Rejected,
+        };
         let mut transition = self.advance(
             rebind,
             stage,
-            EventKind::Rejected,
+            kind,
             with(
                 card_facts(&rebind.new_card),
                 [("reason", Value::from(code.as_str()))],
@@ -355,14 +352,7 @@ impl Context<'_> {
     /// A write that says nothing new to anybody (a bank call and what it left): version and stage move, without an event.
     fn bookkeeping(&self, rebind: &Rebind, stage: Stage) -> Transition {
         let mut head = self.changed_head();
-        let next = Rebind {
-            version: rebind.version + 1,
-            stage,
-            ..rebind.clone()
-        };
-        if head.rebinds == next.rebind_id.number() {
-            head.rebind_version = next.version;
-        }
+        let next = moved(&mut head, rebind, stage);
         Transition {
             head: Some(head),
             rebind: Some(next),
@@ -442,6 +432,20 @@ fn card_facts(card: &Card) -> Map<String, Value> {
     ])
 }
 
+/// The rebind in another stage, one version on; the head keeps the version of the latest one, so that a read of half of a
+/// write is seen.
+fn moved(head: &mut Head, rebind: &Rebind, stage: Stage) -> Rebind {
+    let next = Rebind {
+        version: rebind.version + 1,
+        stage,
+        ..rebind.clone()
+    };
+    if head.rebinds == next.rebind_id.number() {
+        head.rebind_version = next.version;
+    }
+    next
+}
+
 /// The card of a rebind that was undone is no verified card of this merchant any more.
 fn released(rebind: &Rebind) -> FingerprintRule {
     FingerprintRule::Release {
@@ -511,13 +515,9 @@ pub fn next_actions(
             }
         }
         Stage::Standby(standby) if is_standby => {
-            let tries = &standby.tries;
-            let lately = |at: Timestamp| at.age_s_at(now) < DAY_S;
-            let locked = tries.taken >= policy.code_tries && tries.last_at.is_some_and(lately);
-            let first = if locked {
-                Next::Wait
-            } else {
-                Next::ActivateStandby
+            let first = match standby.locked_for_s(policy, now) {
+                Some(_) => Next::Wait,
+                None => Next::ActivateStandby,
             };
             vec![first, Next::UnbindCard]
         }

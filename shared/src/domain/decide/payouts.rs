@@ -41,12 +41,7 @@ impl Context<'_> {
             // Over, or held without a card.
             _ => return Err(Rejection::new(Code::StepOutOfOrder)),
         }
-        if self
-            .state
-            .head
-            .frozen
-            .is_some_and(|frozen| frozen.holds_payouts)
-        {
+        if self.state.head.holds_payouts() {
             return Err(Rejection::new(Code::AccountFrozen).next(&[NextAction::ContactSupport]));
         }
         Ok(self.end_payout(payout, PayoutState::Sent, EventKind::PayoutSent))

@@ -6,7 +6,6 @@ use crate::domain::code::Code;
 use crate::domain::event_kind::EventKind;
 use crate::domain::ids::CardId;
 use crate::domain::next_action::NextAction;
-use crate::domain::policy::DAY_S;
 use crate::domain::rebind::{
     CodePurpose, FreshCode, Reason, Rebind, SentCode, Stage, Standby, Tries,
 };
@@ -79,20 +78,20 @@ impl Context<'_> {
     /// The tries still running. Five wrong codes lock the switch for a day; the card is kept, for a thief who guesses is
     /// not to take it from its owner.
     pub(super) fn tries_of_today(&self, standby: &Standby) -> Result<Tries, Rejection> {
-        let tries = &standby.tries;
-        if tries.taken < self.policy.code_tries {
-            return Ok(tries.clone());
+        if let Some(wait_s) = standby.locked_for_s(self.policy, self.now) {
+            return Err(Rejection {
+                attempts_left: Some(0),
+                ..Rejection::new(Code::OtpTooMany)
+                    .not_counted()
+                    .retry_after(wait_s)
+                    .next(&[NextAction::Wait])
+            });
         }
-        let age_s = tries.last_at.map_or(i64::MAX, |at| at.age_s_at(self.now));
-        if age_s >= DAY_S {
-            return Ok(Tries::default());
-        }
-        Err(Rejection {
-            attempts_left: Some(0),
-            ..Rejection::new(Code::OtpTooMany)
-                .not_counted()
-                .retry_after((DAY_S - age_s).max(1))
-                .next(&[NextAction::Wait])
+        let is_over = standby.tries.taken >= self.policy.code_tries;
+        Ok(if is_over {
+            Tries::default()
+        } else {
+            standby.tries.clone()
         })
     }
 
