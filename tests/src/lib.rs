@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod boundary;
+pub mod figures;
 pub mod openapi;
 pub mod payloads;
 pub mod secrets;
