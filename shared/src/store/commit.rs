@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 /// What an item of the transaction is, to understand which condition failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Head,
     Rebind,
@@ -38,18 +38,44 @@ pub(super) enum Part {
     Plain,
 }
 
+/// One transition as the table gets it: the items of one transaction, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    kinds: Vec<Part>,
+    /// What is sent.
+    pub items: Vec<TransactWriteItem>,
+}
+
+impl Writes {
+    fn push(&mut self, kind: Part, item: TransactWriteItem) {
+        self.kinds.push(kind);
+        self.items.push(item);
+    }
+
+    /// What a cancelled transaction means: nothing of it is written.
+    ///
+    /// # Errors
+    /// [`PortError::Conflict`] when the state has changed since it was read; what no condition of ours explains.
+    pub fn cancelled(
+        &self,
+        commit: &Commit<'_>,
+        reasons: &[CancellationReason],
+    ) -> Result<Committed, PortError> {
+        failed_condition(commit, &self.kinds, reasons)
+    }
+}
+
 impl CommitTransition for Store {
     async fn commit(&self, commit: Commit<'_>) -> Result<Committed, PortError> {
-        let parts = self.parts(&commit)?;
-        if parts.is_empty() {
+        let writes = self.writes(&commit)?;
+        if writes.items.is_empty() {
             return Ok(Committed::Written);
         }
-        let kinds: Vec<Part> = parts.iter().map(|(part, _)| *part).collect();
-        self.meter.call(parts.len());
+        self.meter.call(writes.items.len());
         let sent = self
             .client
             .transact_write_items()
-            .set_transact_items(Some(parts.into_iter().map(|(_, item)| item).collect()))
+            .set_transact_items(Some(writes.items.clone()))
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await;
@@ -59,7 +85,7 @@ impl CommitTransition for Store {
                 Ok(Committed::Written)
             }
             Err(error) => match cancellation_reasons(&error) {
-                Some(reasons) => failed_condition(&commit, &kinds, reasons),
+                Some(reasons) => writes.cancelled(&commit, reasons),
                 None => Err(port_error(error)),
             },
         }
@@ -80,7 +106,11 @@ impl CommitTransition for Store {
 }
 
 impl Store {
-    fn parts(&self, commit: &Commit<'_>) -> Result<Vec<(Part, TransactWriteItem)>, PortError> {
+    /// Everything that a commit writes, with the conditions under which it may; nothing is sent.
+    ///
+    /// # Errors
+    /// `Permanent`, when something cannot be written down.
+    pub fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
         let Commit {
             before,
             transition,
@@ -89,33 +119,36 @@ impl Store {
         } = commit;
         let merchant = &before.profile.merchant_id;
         let policy = &Policy::CURRENT;
-        let mut parts = Vec::with_capacity(5);
+        let mut writes = Writes::default();
         if let Some(head) = &transition.head {
-            parts.push((Part::Head, self.update_head(before, head, commit)?));
+            writes.push(Part::Head, self.update_head(before, head, commit)?);
         }
         for rebind in transition.rebind.iter().chain(&transition.also) {
-            parts.push((Part::Rebind, self.put_rebind(before, rebind)?));
+            writes.push(Part::Rebind, self.put_rebind(before, rebind)?);
         }
         if let Some(event) = event {
             let put = Put::builder()
                 .table_name(&self.table)
                 .set_item(Some(record::event_item(event, policy)?))
                 .condition_expression("attribute_not_exists(pk)");
-            parts.push((Part::Event, put_item(put)?));
+            writes.push(Part::Event, put_item(put)?);
         }
         if let Some(change) = &transition.payout {
-            parts.extend(self.payout_parts(merchant, change)?);
+            for (part, item) in self.payout_parts(merchant, change)? {
+                writes.push(part, item);
+            }
         }
         if let Some(settlement) = &transition.settlement {
             let mut update = Update::default();
             update.put("settlement", Some(json(settlement)?));
             update.when("attribute_exists(pk)");
             let profile = key(merchant_pk(merchant), PROFILE);
-            parts.push((Part::Plain, self.update_item(profile, update)?));
+            writes.push(Part::Plain, self.update_item(profile, update)?);
         }
         if let Some(change) = &transition.push {
-            let writes = self.push_parts(merchant, change, commit.now)?;
-            parts.extend(writes.into_iter().map(|write| (Part::Plain, write)));
+            for item in self.push_parts(merchant, change, commit.now)? {
+                writes.push(Part::Plain, item);
+            }
         }
         if let Some(card_id) = &transition.forgotten_card {
             let delete = Delete::builder()
@@ -124,21 +157,21 @@ impl Store {
                 .build()
                 .map_err(|error| broken(&error.to_string()))?;
             let delete = TransactWriteItem::builder().delete(delete).build();
-            parts.push((Part::Plain, delete));
+            writes.push(Part::Plain, delete);
         }
         if let (Some(send), Some(phone_key)) = (&transition.code_send, commit.phone_key) {
-            parts.push((
+            writes.push(
                 Part::Phone,
                 self.count_code(phone_key, send.purpose, policy, commit.now)?,
-            ));
+            );
         }
         if let Some(rule) = &transition.fingerprint {
-            parts.push((Part::Fingerprint, self.fingerprint(rule, commit)?));
+            writes.push(Part::Fingerprint, self.fingerprint(rule, commit)?);
         }
         if let Some(row) = self.idempotency_row(&commit.remember, commit.now)? {
-            parts.push((Part::Idempotency, row));
+            writes.push(Part::Idempotency, row);
         }
-        Ok(parts)
+        Ok(writes)
     }
 
     fn put_rebind(

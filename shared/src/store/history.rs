@@ -9,7 +9,7 @@ use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::domain::transition::Recipient;
 use crate::ports::{ListEvents, PortError};
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
 
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;
@@ -28,7 +28,135 @@ pub enum Rearmed {
 /// The value of `notice` after a try that failed.
 const NOTICE_RELEASED: &str = "released";
 
+/// One step of telling people about an event: what is written, and what must hold for it.
+#[derive(Clone, Copy, Debug)]
+pub enum NoticeStep<'a> {
+    /// This invocation takes the notice, unless another one holds it, or it was sent.
+    Claim {
+        /// The stream record that asks.
+        claimant: &'a str,
+        /// The store's own clock.
+        wall: Timestamp,
+    },
+    /// One message of it was handed over: its phone is forgotten.
+    Sent {
+        /// Who was told.
+        to: Recipient,
+        /// Nobody else is left.
+        last: bool,
+        /// Who holds the notice.
+        claimant: &'a str,
+    },
+    /// These devices were told.
+    Pushed {
+        /// By their tags.
+        tags: &'a str,
+        /// Who holds the notice.
+        claimant: &'a str,
+    },
+    /// The try failed: the stream, or the clean-up, tries again.
+    Release {
+        /// Who holds the notice.
+        claimant: &'a str,
+    },
+    /// Unsent for long: it goes through the stream again.
+    Rearm {
+        /// The store's own clock.
+        wall: Timestamp,
+        /// The clock of the rules.
+        now: Timestamp,
+    },
+    /// Armed [`Policy::notice_retries_max`] times: its row keeps whom to tell, the index forgets it.
+    GiveUp,
+}
+
+impl NoticeStep<'_> {
+    fn update(&self, merchant: &MerchantId) -> Update {
+        let mut update = Update::default();
+        let mine = |update: &mut Update, claimant: &str| {
+            update.name("claimed_by");
+            update.value("me", s(claimant));
+            update.when("#claimed_by = :me");
+        };
+        match *self {
+            Self::Claim { claimant, wall } => {
+                update.put("notice", Some(s("claimed")));
+                update.put("claimed_at", Some(time(wall)));
+                update.put("claimed_by", Some(s(claimant)));
+                update.value("due", s(NOTICE_DUE));
+                update.value("stale", time(wall.plus_s(-CLAIM_S)));
+                update.value("claimed", s("claimed"));
+                update.value("released", s(NOTICE_RELEASED));
+                let foreign = "#claimed_by <> :claimed_by AND #claimed_at > :stale";
+                update.when(format!(
+                    "#notice IN (:due, :released, :claimed) AND NOT (#notice = :claimed AND {foreign})"
+                ));
+            }
+            Self::Sent { to, last, claimant } => {
+                update.put(recipient_name(to), None);
+                if last {
+                    update.put("notice", Some(s("sent")));
+                    for name in ["claimed_at", "due_bucket", "due_at"] {
+                        update.put(name, None);
+                    }
+                }
+                mine(&mut update, claimant);
+            }
+            Self::Pushed { tags, claimant } => {
+                update.put(recipient_name(Recipient::Push), Some(s(tags)));
+                mine(&mut update, claimant);
+            }
+            Self::Release { claimant } => {
+                // Not "due": that would send the event through the stream again at once, and again, while SNS is down.
+                update.put("notice", Some(s(NOTICE_RELEASED)));
+                mine(&mut update, claimant);
+            }
+            Self::Rearm { wall, now } => {
+                let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
+                update.put("notice", Some(s(NOTICE_DUE)));
+                update.put("due_bucket", Some(s(due::bucket(merchant, retry_at))));
+                update.put("due_at", Some(time(retry_at)));
+                update.set_raw("armed = if_not_exists(armed, :zero) + :one");
+                update.value("zero", n(0));
+                update.value("one", n(1));
+                update.value("sent", s("sent"));
+                update.value("claimed", s("claimed"));
+                update.value("stale", time(wall.plus_s(-CLAIM_S)));
+                update.name("claimed_at");
+                update.when("attribute_exists(#notice)");
+                update.when("#notice <> :sent");
+                update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
+                update.value("max", n(Policy::CURRENT.notice_retries_max));
+                update.when("(attribute_not_exists(armed) OR armed < :max)");
+            }
+            Self::GiveUp => {
+                update.put("notice", Some(s("given up")));
+                update.put("due_bucket", None);
+                update.put("due_at", None);
+                update.value("sent", s("sent"));
+                update.value("max", n(Policy::CURRENT.notice_retries_max));
+                update.when("armed >= :max AND #notice <> :sent");
+            }
+        }
+        update
+    }
+}
+
 impl Store {
+    /// A step of telling people as the table gets it; nothing is sent.
+    ///
+    /// # Errors
+    /// `Permanent`, when it cannot be written down.
+    pub fn notice_write(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        step: NoticeStep<'_>,
+    ) -> Result<TransactWriteItem, PortError> {
+        let event = key(merchant_pk(merchant), event_sk(seq));
+        self.update_item(event, step.update(merchant))
+    }
+
     /// Takes an event's notice for this invocation. `None`: another one holds it, or it was sent.
     ///
     /// # Errors
@@ -40,22 +168,11 @@ impl Store {
         claimant: &str,
         wall: Timestamp,
     ) -> Result<Option<Event>, PortError> {
-        let mut update = Update::default();
-        update.put("notice", Some(s("claimed")));
-        update.put("claimed_at", Some(time(wall)));
-        update.put("claimed_by", Some(s(claimant)));
-        update.value("due", s(NOTICE_DUE));
-        update.value("stale", time(wall.plus_s(-CLAIM_S)));
-        update.value("claimed", s("claimed"));
-        update.value("released", s(NOTICE_RELEASED));
-        let foreign = "#claimed_by <> :claimed_by AND #claimed_at > :stale";
-        update.when(format!(
-            "#notice IN (:due, :released, :claimed) AND NOT (#notice = :claimed AND {foreign})"
-        ));
-        let claimed = self
-            .update_event(merchant, seq, update, ReturnValue::AllNew)
-            .await;
-        match claimed {
+        let step = NoticeStep::Claim { claimant, wall };
+        match self
+            .update_event(merchant, seq, step, ReturnValue::AllNew)
+            .await
+        {
             Ok(item) => item.as_ref().map(record::event_from).transpose(),
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
@@ -74,18 +191,8 @@ impl Store {
         last: bool,
         claimant: &str,
     ) -> Result<(), PortError> {
-        let mut update = Update::default();
-        update.put(recipient_name(to), None);
-        if last {
-            update.put("notice", Some(s("sent")));
-            for name in ["claimed_at", "due_bucket", "due_at"] {
-                update.put(name, None);
-            }
-        }
-        update.name("claimed_by");
-        update.value("me", s(claimant));
-        update.when("#claimed_by = :me");
-        self.update_event(merchant, seq, update, ReturnValue::None)
+        let step = NoticeStep::Sent { to, last, claimant };
+        self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())
     }
@@ -101,12 +208,8 @@ impl Store {
         tags: &str,
         claimant: &str,
     ) -> Result<(), PortError> {
-        let mut update = Update::default();
-        update.put(recipient_name(Recipient::Push), Some(s(tags)));
-        update.name("claimed_by");
-        update.value("me", s(claimant));
-        update.when("#claimed_by = :me");
-        self.update_event(merchant, seq, update, ReturnValue::None)
+        let step = NoticeStep::Pushed { tags, claimant };
+        self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())
     }
@@ -121,14 +224,9 @@ impl Store {
         seq: u64,
         claimant: &str,
     ) -> Result<(), PortError> {
-        let mut update = Update::default();
-        // Not "due": that would send the event through the stream again at once, and again, while SNS is down.
-        update.put("notice", Some(s(NOTICE_RELEASED)));
-        update.name("claimed_by");
-        update.value("me", s(claimant));
-        update.when("#claimed_by = :me");
+        let step = NoticeStep::Release { claimant };
         match self
-            .update_event(merchant, seq, update, ReturnValue::None)
+            .update_event(merchant, seq, step, ReturnValue::None)
             .await
         {
             Ok(_) | Err(PortError::Conflict) => Ok(()),
@@ -148,55 +246,30 @@ impl Store {
         wall: Timestamp,
         now: Timestamp,
     ) -> Result<Rearmed, PortError> {
-        let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
-        let mut update = Update::default();
-        update.put("notice", Some(s(NOTICE_DUE)));
-        update.put("due_bucket", Some(s(due::bucket(merchant, retry_at))));
-        update.put("due_at", Some(time(retry_at)));
-        update.set_raw("armed = if_not_exists(armed, :zero) + :one");
-        update.value("zero", n(0));
-        update.value("one", n(1));
-        update.value("sent", s("sent"));
-        update.value("claimed", s("claimed"));
-        update.value("stale", time(wall.plus_s(-CLAIM_S)));
-        update.name("claimed_at");
-        update.when("attribute_exists(#notice)");
-        update.when("#notice <> :sent");
-        update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
-        update.value("max", n(Policy::CURRENT.notice_retries_max));
-        update.when("(attribute_not_exists(armed) OR armed < :max)");
-        match self
-            .update_event(merchant, seq, update, ReturnValue::None)
-            .await
-        {
-            Ok(_) => return Ok(Rearmed::Armed),
-            Err(PortError::Conflict) => {}
-            Err(error) => return Err(error),
+        for (step, done) in [
+            (NoticeStep::Rearm { wall, now }, Rearmed::Armed),
+            (NoticeStep::GiveUp, Rearmed::GivenUp),
+        ] {
+            match self
+                .update_event(merchant, seq, step, ReturnValue::None)
+                .await
+            {
+                Ok(_) => return Ok(done),
+                Err(PortError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
         }
-        let mut update = Update::default();
-        update.put("notice", Some(s("given up")));
-        update.put("due_bucket", None);
-        update.put("due_at", None);
-        update.value("sent", s("sent"));
-        update.value("max", n(Policy::CURRENT.notice_retries_max));
-        update.when("armed >= :max AND #notice <> :sent");
-        match self
-            .update_event(merchant, seq, update, ReturnValue::None)
-            .await
-        {
-            Ok(_) => Ok(Rearmed::GivenUp),
-            Err(PortError::Conflict) => Ok(Rearmed::NotNeeded),
-            Err(error) => Err(error),
-        }
+        Ok(Rearmed::NotNeeded)
     }
 
     async fn update_event(
         &self,
         merchant: &MerchantId,
         seq: u64,
-        update: Update,
+        step: NoticeStep<'_>,
         returned: ReturnValue,
     ) -> Result<Option<super::item::Item>, PortError> {
+        let update = step.update(merchant);
         self.meter.call(1);
         let answer = self
             .client

@@ -87,7 +87,11 @@ fn idempotency_key(wanted: &IdempotencyKey) -> Item {
     key(format!("I#{}", wanted.scope), "I")
 }
 
-pub(super) fn found_in(
+/// What an idempotency row says to a request.
+///
+/// # Errors
+/// `Permanent`, for a row that this code did not write.
+pub fn found_in(
     row: &Item,
     wanted: &IdempotencyKey,
     now: Timestamp,

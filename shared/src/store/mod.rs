@@ -55,7 +55,7 @@ pub mod commit;
 pub mod due;
 mod freeze;
 pub mod history;
-mod idempotency;
+pub mod idempotency;
 pub mod item;
 pub mod login;
 pub mod meter;

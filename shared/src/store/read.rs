@@ -187,8 +187,11 @@ impl Store {
     }
 }
 
-/// The merchant of a head and a profile; `None` when one of them is missing.
-pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
+/// The merchant of a head and a profile, with the rebind among the items; `None` when one of the two is missing.
+///
+/// # Errors
+/// `Permanent`, for an item that this code did not write.
+pub fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
     Ok(Pieces::of(items)?.merchant())
 }
 
@@ -228,7 +231,8 @@ impl Pieces {
 
 impl Merchant {
     /// Whether head and latest rebind are of different commits: the read fell between the halves of a transaction.
-    fn is_torn(&self, wanted: Wanted<'_>) -> bool {
+    #[must_use]
+    pub fn is_torn(&self, wanted: Wanted<'_>) -> bool {
         match &self.rebind {
             Some(rebind) if rebind.rebind_id.number() == self.head.rebinds => {
                 rebind.version != self.head.rebind_version
