@@ -2,9 +2,10 @@
 //! is stood in for by something that can be asked questions: keys in memory, a box of SMS, a bank that answers on demand.
 
 use crate::boundary::{Boundary, Call};
+use crate::policy::{Asked, Context, Role};
 use agreement::Agreement;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
     KeyType, Projection, ProjectionType, ScalarAttributeType,
@@ -43,13 +44,44 @@ use verification::Verification;
 
 /// Keys in memory, wrapped with their context so that another context does not open them.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryKeys(Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>);
+pub struct MemoryKeys {
+    wrapped: Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>,
+    /// Whose calls these are, where it is a function's.
+    role: Option<(&'static str, Asked)>,
+}
 
 /// Of which kind, for which context, the key.
 type WrappedKey = (DataKey, String, Vec<u8>);
 
+impl MemoryKeys {
+    /// The same keys for a function, which may do with them what its role allows.
+    fn of(&self, function: &'static str, asked: &Asked) -> Self {
+        Self {
+            role: Some((function, asked.clone())),
+            ..self.clone()
+        }
+    }
+
+    fn leave(&self, action: &str, key: &str, context: &[(&str, &str)]) {
+        let Some((function, asked)) = &self.role else {
+            return;
+        };
+        let context = Context {
+            encryption: context
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..Context::default()
+        };
+        let resource = format!("{key}Key.Arn");
+        let leave = asked.for_leave(function, action, &resource, &context);
+        leave.unwrap_or_else(|refusal| panic!("{refusal}"));
+    }
+}
+
 impl KeyService for MemoryKeys {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
+        self.leave("kms:GenerateMac", "Hmac", &[]);
         let mut mac = Hmac::<Sha256>::new_from_slice(b"a key of the tests").unwrap();
         mac.update(purpose.as_bytes());
         Ok(Secret::new(mac.finalize().into_bytes().to_vec()))
@@ -60,12 +92,13 @@ impl KeyService for MemoryKeys {
         key: DataKey,
         context: &[(&str, &str)],
     ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
+        self.leave("kms:GenerateDataKey", &format!("{key:?}"), context);
         let mut plain = vec![0; 32];
         // As long as a wrapped key of AWS's key service: the budgets count these bytes.
         let mut wrapped = vec![0; 184];
         getrandom::fill(&mut plain).unwrap();
         getrandom::fill(&mut wrapped).unwrap();
-        self.0.lock().unwrap().insert(
+        self.wrapped.lock().unwrap().insert(
             wrapped.clone(),
             (key, format!("{context:?}"), plain.clone()),
         );
@@ -78,7 +111,8 @@ impl KeyService for MemoryKeys {
         context: &[(&str, &str)],
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, PortError> {
-        let known = self.0.lock().unwrap().get(wrapped).cloned();
+        self.leave("kms:Decrypt", &format!("{key:?}"), context);
+        let known = self.wrapped.lock().unwrap().get(wrapped).cloned();
         let fits =
             known.filter(|(kind, bound, _)| *kind == key && *bound == format!("{context:?}"));
         fits.map(|(_, _, plain)| Secret::new(plain)).ok_or_else(|| {
@@ -394,6 +428,8 @@ pub struct World {
     pub bank: ScriptedBank,
     /// The clock that requests carry; move it at will.
     pub now: Mutex<Timestamp>,
+    /// What the functions have asked of the table and of the keys, under their roles.
+    pub asked: Asked,
     keys: MemoryKeys,
     stage: Stage,
     login: Login<MemoryKeys>,
@@ -423,15 +459,18 @@ impl World {
             listener,
             dynoxide::Database::memory().unwrap(),
         ));
+        Self::reached(|config| config.endpoint_url(url), stage).await
+    }
+
+    /// The same over any table: `how` says how the SDK reaches it.
+    pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Self {
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::for_tests())
-            .endpoint_url(url)
-            .interceptor(boundary.clone())
-            .build();
-        let client = Client::from_conf(config);
+            .interceptor(boundary.clone());
+        let client = Client::from_conf(how(config).build());
         create_table(&client).await;
         let world = Self::over(client, boundary, Stage::new(stage));
         let seeds = SeedWorld::sandbox().unwrap();
@@ -451,17 +490,51 @@ impl World {
             PushBox::default(),
             ScriptedBank::default(),
         );
-        let store = || Store::new(client.clone(), TABLE);
-        let new_keys = || Keys::new(keys.clone());
+        let asked = Asked::default();
+        let store = |function| {
+            let config = client.config().to_builder();
+            let config = config.interceptor(Role::new(function, asked.clone()));
+            Store::new(Client::from_conf(config.build()), TABLE)
+        };
+        let keys_of = |function| Keys::new(keys.of(function, &asked));
+        let of = |function| (store(function), keys_of(function));
+        let [
+            login,
+            cards,
+            rebind_request,
+            agreement,
+            verification,
+            settlement,
+            notice,
+        ] = [
+            "login",
+            "cards",
+            "rebind-request",
+            "agreement",
+            "verification",
+            "settlement",
+            "confirmation-notice",
+        ]
+        .map(of);
         Self {
-            login: Login::new(store(), new_keys()),
-            cards: Cards::new(store(), new_keys()),
-            rebind_request: RebindRequest::new(store(), new_keys()),
-            agreement: Agreement::new(store(), new_keys()),
-            verification: Verification::new(store(), new_keys(), sms.clone(), bank.clone()),
-            settlement: Settlement::new(store(), new_keys()),
-            notice: ConfirmationNotice::new(store(), new_keys(), sms.clone(), push.clone()),
-            cleanup: CooldownCleanup::new(store(), bank.clone(), stage.is_sandbox()),
+            login: Login::new(login.0, login.1),
+            cards: Cards::new(cards.0, cards.1),
+            rebind_request: RebindRequest::new(rebind_request.0, rebind_request.1),
+            agreement: Agreement::new(agreement.0, agreement.1),
+            verification: Verification::new(
+                verification.0,
+                verification.1,
+                sms.clone(),
+                bank.clone(),
+            ),
+            settlement: Settlement::new(settlement.0, settlement.1),
+            notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone()),
+            cleanup: CooldownCleanup::new(
+                store("cooldown-cleanup"),
+                bank.clone(),
+                stage.is_sandbox(),
+            ),
+            asked,
             table: TABLE.to_owned(),
             now: Mutex::new(wall_clock()),
             client,
