@@ -13,50 +13,81 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 /// How often a read is repeated that saw half of a transaction.
 const READS_MAX: u32 = 4;
 
+/// The reads that a merchant is put together from; each sees a transaction whole or in part.
+#[allow(async_fn_in_trait)]
+pub trait Reads {
+    /// Profile, head and latest rebind: the last three items of the partition, last first.
+    async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError>;
+    /// Head, profile and the rebind of this number.
+    async fn head_profile_and(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Vec<Item>, PortError>;
+    /// The rebind of this number.
+    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError>;
+}
+
+/// The merchant with what is wanted of it. A read that saw half of a transaction is done again.
+///
+/// # Errors
+/// [`PortError::Conflict`], when every read was one; what the reads fail with.
+pub async fn load_with<R: Reads>(
+    reads: &R,
+    merchant: &MerchantId,
+    wanted: Wanted<'_>,
+) -> Result<Option<Merchant>, PortError> {
+    let rebind = async |number| -> Result<Option<Rebind>, PortError> {
+        let item = reads.rebind(merchant, number).await?;
+        item.as_ref().map(record::rebind_from).transpose()
+    };
+    for _ in 0..READS_MAX {
+        let items = match wanted {
+            Wanted::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Wanted::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+                reads.tail(merchant).await?
+            }
+        };
+        let Some(mut read) = Pieces::of(&items)?.merchant() else {
+            return Ok(None);
+        };
+        if read.is_torn(wanted) {
+            continue;
+        }
+        let older = match wanted {
+            Wanted::Step(id) => Some(id.number()),
+            Wanted::Number(number) | Wanted::Announced(number) => Some(number),
+            Wanted::Latest | Wanted::Shown(_) | Wanted::Card(_) => None,
+        };
+        if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
+            let latest = read.rebind.take();
+            read.latest = latest.filter(|_| matches!(wanted, Wanted::Announced(_)));
+            read.rebind = rebind(number).await?;
+        }
+        if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
+            read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
+        }
+        if let Wanted::Card(id) = wanted {
+            read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
+            let other = read.head.open.filter(|open| *open != id.number());
+            if let Some(number) = other {
+                // An open rebind stands in the way of what is asked of a card.
+                read.latest = rebind(number).await?;
+            }
+        }
+        return Ok(Some(read));
+    }
+    Err(PortError::Conflict)
+}
+
 impl LoadMerchant for Store {
     async fn load(
         &self,
         merchant: &MerchantId,
         wanted: Wanted<'_>,
     ) -> Result<Option<Merchant>, PortError> {
-        for _ in 0..READS_MAX {
-            let items = match wanted {
-                Wanted::Shown(id) => self.head_profile_and(merchant, id.number()).await?,
-                Wanted::Card(id) => self.head_profile_and(merchant, id.number()).await?,
-                Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
-                    self.tail(merchant).await?
-                }
-            };
-            let Some(mut read) = Pieces::of(&items)?.merchant() else {
-                return Ok(None);
-            };
-            if read.is_torn(wanted) {
-                continue;
-            }
-            let older = match wanted {
-                Wanted::Step(id) => Some(id.number()),
-                Wanted::Number(number) | Wanted::Announced(number) => Some(number),
-                Wanted::Latest | Wanted::Shown(_) | Wanted::Card(_) => None,
-            };
-            if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
-                let latest = read.rebind.take();
-                read.latest = latest.filter(|_| matches!(wanted, Wanted::Announced(_)));
-                read.rebind = self.rebind(merchant, number).await?;
-            }
-            if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
-                read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
-            }
-            if let Wanted::Card(id) = wanted {
-                read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
-                let other = read.head.open.filter(|open| *open != id.number());
-                if let Some(number) = other {
-                    // An open rebind stands in the way of what is asked of a card.
-                    read.latest = self.rebind(merchant, number).await?;
-                }
-            }
-            return Ok(Some(read));
-        }
-        Err(PortError::Conflict)
+        load_with(self, merchant, wanted).await
     }
 }
 
@@ -74,13 +105,41 @@ impl ListRebinds for Store {
     }
 }
 
-impl Store {
-    /// Profile, head and latest rebind: the last three items of the partition.
+impl Reads for Store {
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
         self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
             .await
     }
 
+    async fn head_profile_and(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Vec<Item>, PortError> {
+        let pk = merchant_pk(merchant);
+        let keys =
+            [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
+        self.batch_get(keys.to_vec()).await
+    }
+
+    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .set_key(Some(key(merchant_pk(merchant), rebind_sk(number))))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(answer.consumed_capacity.as_slice());
+        Ok(answer.item)
+    }
+}
+
+impl Store {
     /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.
     pub(super) async fn newest(
         &self,
@@ -122,17 +181,6 @@ impl Store {
         Ok(page)
     }
 
-    async fn head_profile_and(
-        &self,
-        merchant: &MerchantId,
-        number: u32,
-    ) -> Result<Vec<Item>, PortError> {
-        let pk = merchant_pk(merchant);
-        let keys =
-            [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
-        self.batch_get(keys.to_vec()).await
-    }
-
     /// A consistent batch get; what is throttled is asked for again by the next request, not here.
     pub(super) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
         let wanted = KeysAndAttributes::builder()
@@ -164,26 +212,6 @@ impl Store {
             .unwrap_or_default()
             .remove(&self.table)
             .unwrap_or_default())
-    }
-
-    async fn rebind(
-        &self,
-        merchant: &MerchantId,
-        number: u32,
-    ) -> Result<Option<Rebind>, PortError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .set_key(Some(key(merchant_pk(merchant), rebind_sk(number))))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity.as_slice());
-        answer.item.as_ref().map(record::rebind_from).transpose()
     }
 }
 
