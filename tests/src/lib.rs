@@ -6,6 +6,7 @@ pub mod boundary;
 pub mod figures;
 pub mod openapi;
 pub mod payloads;
+pub mod policy;
 pub mod secrets;
 pub mod system;
 pub mod world;

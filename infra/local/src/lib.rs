@@ -20,4 +20,5 @@ mod tools;
 pub use cloud::Cloud;
 pub use error::Error;
 pub use paths::default_state_dir;
+pub use stack::root_certificates;
 pub use system::{Endpoints, System, UpOptions, down};

@@ -26,7 +26,6 @@ const MAY: [(&str, &[&str]); 10] = [
         &[
             "table Query",
             "table GetItem",
-            "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
             "hash GenerateMac",

@@ -1,0 +1,481 @@
+//! What each function's role may do, read from `infra/template.yaml` and evaluated as IAM would, conditions included: the local
+//! cloud evaluates actions and resources, but neither leading keys nor encryption contexts. And a record of what was asked for,
+//! so that nothing is granted that nothing uses.
+
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock, Mutex};
+
+/// Where this file is in the repository.
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/template.yaml");
+
+static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
+    let yaml = std::fs::read_to_string(PATH).unwrap_or_else(|error| panic!("{PATH}: {error}"));
+    // A short form like `!GetAtt Table.Arn` reads as what it is applied to: `Table.Arn`.
+    serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{PATH}: {error}"))
+});
+
+/// The template as data.
+#[must_use]
+pub fn template() -> &'static Value {
+    &TEMPLATE
+}
+
+/// The template's name of the role and the policy of a folder's function: `rebind-request` is `RebindRequest`.
+#[must_use]
+pub fn logical_name(function: &str) -> String {
+    let capital = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
+    function.split('-').map(capital).collect()
+}
+
+/// One thing that a function asks of AWS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// The folder's name of the function.
+    pub function: String,
+    /// `dynamodb:PutItem`, `kms:Decrypt`, …
+    pub action: String,
+    /// As the template says it: `Table.Arn`, `${Table.Arn}/index/due`, `CardKey.Arn`.
+    pub resource: String,
+    /// The kind of item by its partition key (`M#`), the shape of an index's key, or the names of an encryption context.
+    pub what: String,
+}
+
+/// What a request says of itself, for conditions to look at.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// `dynamodb:LeadingKeys`
+    pub leading_keys: Vec<String>,
+    /// `kms:EncryptionContext:*`
+    pub encryption: Vec<(String, String)>,
+}
+
+/// A statement that allows something.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Its actions.
+    pub actions: Vec<String>,
+    /// Its resources.
+    pub resources: Vec<String>,
+    /// Its conditions: operator, key, values.
+    pub conditions: Vec<(String, String, Vec<String>)>,
+}
+
+/// The statements of a function's own policy, for a stack outside the sandbox that has every option: the strictest.
+#[must_use]
+pub fn statements(function: &str) -> Vec<Statement> {
+    let name = logical_name(function);
+    let policy = &template()["Resources"][format!("{name}Policy")]["Properties"];
+    assert_eq!(policy["Roles"], serde_json::json!([format!("{name}Role")]));
+    let all = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+    all.iter().map(|one| statement(chosen(one))).collect()
+}
+
+/// `!If [Durable, this, that]`: this.
+fn chosen(value: &Value) -> &Value {
+    match value.as_array().map(Vec::as_slice) {
+        Some([Value::String(condition), then, _])
+            if ["Durable", "Apns", "Fcm"].contains(&condition.as_str()) =>
+        {
+            then
+        }
+        _ => value,
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        // `!Sub [pattern, values]`
+        Value::Array(values)
+            if matches!(values.as_slice(), [Value::String(_), Value::Object(_)]) =>
+        {
+            vec![value.to_string()]
+        }
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        other => vec![other.to_string()],
+    }
+}
+
+fn statement(value: &Value) -> Statement {
+    assert_eq!(value["Effect"], "Allow", "a policy only allows");
+    let mut conditions = Vec::new();
+    for (operator, keys) in value["Condition"].as_object().into_iter().flatten() {
+        for (key, values) in chosen(keys).as_object().unwrap() {
+            conditions.push((operator.clone(), key.clone(), texts(values)));
+        }
+    }
+    Statement {
+        actions: texts(&value["Action"]),
+        resources: match &value["NotResource"] {
+            Value::Null => texts(&value["Resource"]),
+            not => texts(not)
+                .iter()
+                .map(|text| format!("not {text}"))
+                .collect(),
+        },
+        conditions,
+    }
+}
+
+impl Statement {
+    /// Whether it allows a request.
+    #[must_use]
+    pub fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
+        self.actions.iter().any(|allowed| allowed == action)
+            && self.resources.iter().any(|allowed| allowed == resource)
+            && self
+                .conditions
+                .iter()
+                .all(|(operator, key, values)| holds(operator, key, values, context))
+    }
+}
+
+/// Whether a condition holds. One that is not known here is a mistake in the template, or a gap in this.
+fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> bool {
+    match (operator, key.rsplit_once(':')) {
+        ("ForAllValues:StringLike", _) if key == "dynamodb:LeadingKeys" => context
+            .leading_keys
+            .iter()
+            .all(|key| wanted.iter().any(|pattern| is_like(pattern, key))),
+        ("ForAllValues:StringEquals", _) if key == "kms:EncryptionContextKeys" => context
+            .encryption
+            .iter()
+            .all(|(name, _)| wanted.contains(name)),
+        ("Null", Some(("kms:EncryptionContext", name))) => {
+            assert_eq!(wanted, ["false"], "{key}");
+            context.encryption.iter().any(|(given, _)| given == name)
+        }
+        _ => panic!("a condition that nobody evaluates here: {operator} {key}"),
+    }
+}
+
+/// IAM's patterns: `*` is any text, `?` any character.
+fn is_like(pattern: &str, text: &str) -> bool {
+    let mut rest = text.chars();
+    let mut pattern = pattern.chars();
+    loop {
+        match (pattern.next(), rest.clone().next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                let pattern = pattern.as_str();
+                let tails = rest.as_str().char_indices().map(|(at, _)| at);
+                let mut tails = tails.chain([rest.as_str().len()]);
+                return tails.any(|at| is_like(pattern, &rest.as_str()[at..]));
+            }
+            (Some('?'), Some(_)) => {
+                rest.next();
+            }
+            (Some(wanted), Some(found)) if wanted == found => {
+                rest.next();
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// What the functions of one world have asked of AWS.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<Mutex<BTreeSet<Use>>>);
+
+impl Asked {
+    /// Notes a request.
+    ///
+    /// # Errors
+    /// When the function's role does not allow it: a sentence that says what.
+    pub fn for_leave(
+        &self,
+        function: &str,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Result<(), String> {
+        let mut asked = self.0.lock().unwrap();
+        for what in kinds(context) {
+            asked.insert(Use {
+                function: function.to_owned(),
+                action: action.to_owned(),
+                resource: resource.to_owned(),
+                what,
+            });
+        }
+        drop(asked);
+        let mut policy = statements_of(function).iter();
+        if policy.any(|statement| statement.allows(action, resource, context)) {
+            return Ok(());
+        }
+        Err(format!(
+            "{function} may not {action} on {resource}: {context:?}"
+        ))
+    }
+
+    /// Everything so far.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<Use> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// Stands between a function's client and the table as IAM does.
+#[derive(Clone, Debug)]
+pub struct Role {
+    function: &'static str,
+    asked: Asked,
+}
+
+impl Role {
+    /// Of the folder's function.
+    #[must_use]
+    pub const fn new(function: &'static str, asked: Asked) -> Self {
+        Self { function, asked }
+    }
+}
+
+impl Intercept for Role {
+    fn name(&self) -> &'static str {
+        "role"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request();
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let body = request.body().bytes().unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).unwrap();
+        for (action, resource, context) in requests(operation, &body) {
+            let leave = self
+                .asked
+                .for_leave(self.function, &action, resource, &context);
+            // Not an error of the call: a step may have an answer to that, and the test would go on.
+            leave.unwrap_or_else(|refusal| panic!("{refusal}"));
+        }
+        Ok(())
+    }
+}
+
+/// What IAM is asked about a call to the table: a transaction item by item, a batch with all its keys.
+fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context)> {
+    const TABLE: &str = "Table.Arn";
+    let text = |value: &Value| value["S"].as_str().unwrap().to_owned();
+    let request = |action: &str, resource, leading_keys| {
+        let context = Context {
+            leading_keys,
+            ..Context::default()
+        };
+        (format!("dynamodb:{action}"), resource, context)
+    };
+    match operation {
+        "TransactWriteItems" => {
+            let items = body["TransactItems"].as_array().unwrap();
+            let parts = items.iter().flat_map(|item| item.as_object().unwrap());
+            parts
+                .map(|(kind, part)| match kind.as_str() {
+                    "Put" => request("PutItem", TABLE, vec![text(&part["Item"]["pk"])]),
+                    "Update" => request("UpdateItem", TABLE, vec![text(&part["Key"]["pk"])]),
+                    "Delete" => request("DeleteItem", TABLE, vec![text(&part["Key"]["pk"])]),
+                    "ConditionCheck" => {
+                        request("ConditionCheckItem", TABLE, vec![text(&part["Key"]["pk"])])
+                    }
+                    other => panic!("a transaction with {other}"),
+                })
+                .collect()
+        }
+        "BatchGetItem" => {
+            let tables = body["RequestItems"].as_object().unwrap().values();
+            let keys = tables.flat_map(|table| table["Keys"].as_array().unwrap());
+            let keys = keys.map(|key| text(&key["pk"])).collect();
+            vec![request(operation, TABLE, keys)]
+        }
+        "Query" => {
+            let expression = body["KeyConditionExpression"].as_str().unwrap();
+            let (name, rest) = expression.split_once(" = ").unwrap();
+            let placeholder = rest.split(' ').next().unwrap();
+            let value = text(&body["ExpressionAttributeValues"][placeholder]);
+            let resource = match (name, body["IndexName"].as_str()) {
+                ("pk", None) => TABLE,
+                ("due_bucket", Some("due")) => "${Table.Arn}/index/due",
+                other => panic!("a query of {other:?}"),
+            };
+            vec![request(operation, resource, vec![value])]
+        }
+        "GetItem" | "UpdateItem" | "DeleteItem" => {
+            vec![request(operation, TABLE, vec![text(&body["Key"]["pk"])])]
+        }
+        "PutItem" => vec![request(operation, TABLE, vec![text(&body["Item"]["pk"])])],
+        other => vec![request(other, TABLE, Vec::new())],
+    }
+}
+
+/// The statements, each policy read once.
+fn statements_of(function: &str) -> &'static [Statement] {
+    static READ: LazyLock<Mutex<Vec<(String, &'static [Statement])>>> =
+        LazyLock::new(Mutex::default);
+    let mut read = READ.lock().unwrap();
+    if let Some((_, known)) = read.iter().find(|(name, _)| name == function) {
+        return known;
+    }
+    let known: &'static [Statement] = Vec::leak(statements(function));
+    read.push((function.to_owned(), known));
+    known
+}
+
+/// What a request touches, in the words of [`Use::what`].
+fn kinds(context: &Context) -> BTreeSet<String> {
+    if !context.encryption.is_empty() {
+        let names: BTreeSet<&str> = context
+            .encryption
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        return [names.into_iter().collect::<Vec<_>>().join(" ")].into();
+    }
+    if context.leading_keys.is_empty() {
+        return [String::new()].into();
+    }
+    let kind = |key: &String| match key.split_once('#') {
+        Some((kind, _)) if kind.len() == 1 => format!("{kind}#*"),
+        _ => "??????#?".to_owned(),
+    };
+    context.leading_keys.iter().map(kind).collect()
+}
+
+/// What a function's policy grants of the table and of the keys, in the same words: one line for each operation on each kind.
+#[must_use]
+pub fn granted(function: &str) -> BTreeSet<Use> {
+    let mut granted = BTreeSet::new();
+    for statement in statements(function) {
+        let whats = match statement
+            .conditions
+            .iter()
+            .find(|(operator, ..)| operator != "Null")
+        {
+            Some((_, key, values)) if key == "kms:EncryptionContextKeys" => {
+                let names: BTreeSet<&str> = values.iter().map(String::as_str).collect();
+                vec![names.into_iter().collect::<Vec<_>>().join(" ")]
+            }
+            Some((_, _, values)) => values.clone(),
+            None => vec![String::new()],
+        };
+        for action in &statement.actions {
+            for resource in &statement.resources {
+                granted.extend(whats.iter().map(|what| Use {
+                    function: function.to_owned(),
+                    action: action.clone(),
+                    resource: resource.clone(),
+                    what: what.clone(),
+                }));
+            }
+        }
+    }
+    granted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_keys(keys: &[&str]) -> Context {
+        Context {
+            leading_keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            ..Context::default()
+        }
+    }
+
+    fn of_context(names: &[&str]) -> Context {
+        Context {
+            encryption: names
+                .iter()
+                .map(|name| ((*name).to_owned(), "x".to_owned()))
+                .collect(),
+            ..Context::default()
+        }
+    }
+
+    #[test]
+    fn patterns_are_iams() {
+        for (pattern, text, like) in [
+            ("M#*", "M#mer_1", true),
+            ("M#*", "M#", true),
+            ("M#*", "A#M#", false),
+            ("*", "", true),
+            ("??????#?", "202611#3", true),
+            ("??????#?", "202611#33", false),
+            ("a*c?", "abbcd", true),
+            ("a*c?", "abbc", false),
+        ] {
+            assert_eq!(is_like(pattern, text), like, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_granted_is_refused() {
+        let asked = Asked::default();
+        let may = |function: &str, action: &str, resource: &str, context: &Context| {
+            asked.for_leave(function, action, resource, context).is_ok()
+        };
+        let (table, index) = ("Table.Arn", "${Table.Arn}/index/due");
+        assert!(may("login", "dynamodb:PutItem", table, &of_keys(&["A#x"])));
+        assert!(!may("login", "dynamodb:PutItem", table, &of_keys(&["M#x"])));
+        // One key of many that is not allowed is enough.
+        assert!(!may(
+            "login",
+            "dynamodb:BatchGetItem",
+            table,
+            &of_keys(&["A#x", "M#x"])
+        ));
+        assert!(!may(
+            "login",
+            "dynamodb:DeleteItem",
+            table,
+            &of_keys(&["A#x"])
+        ));
+        assert!(!may("login", "dynamodb:Scan", table, &of_keys(&[])));
+        assert!(may(
+            "cooldown-cleanup",
+            "dynamodb:Query",
+            index,
+            &of_keys(&["202611#0"])
+        ));
+        assert!(!may(
+            "cooldown-cleanup",
+            "dynamodb:Query",
+            index,
+            &of_keys(&["M#x"])
+        ));
+        assert!(!may(
+            "cooldown-cleanup",
+            "dynamodb:Query",
+            table,
+            &of_keys(&["202611#0"])
+        ));
+        let both = of_context(&["merchant_id", "card_id"]);
+        assert!(may("verification", "kms:Decrypt", "CardKey.Arn", &both));
+        assert!(!may(
+            "verification",
+            "kms:Decrypt",
+            "CardKey.Arn",
+            &of_context(&["merchant_id"])
+        ));
+        assert!(!may(
+            "verification",
+            "kms:Decrypt",
+            "CardKey.Arn",
+            &of_context(&[])
+        ));
+        assert!(!may(
+            "verification",
+            "kms:Decrypt",
+            "IdentityKey.Arn",
+            &both
+        ));
+        assert!(!may("cards", "kms:Decrypt", "CardKey.Arn", &both));
+    }
+}
