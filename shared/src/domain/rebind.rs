@@ -62,7 +62,7 @@ impl Reason {
 }
 
 /// A keyed hash, 64 hex digits or 43 base64url characters; tells nothing without the key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mac(pub String);
 

@@ -161,7 +161,7 @@ pub struct Notice {
 }
 
 /// Whom a notice reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
     /// The phone on file. Only this one is told the freeze code.
     OnFile,

@@ -209,7 +209,11 @@ pub(super) fn event_item(event: &Event, policy: &Policy) -> Result<Item, PortErr
     Ok(item)
 }
 
-pub(super) fn event_from(item: &Item) -> Result<Event, PortError> {
+/// The event of an item.
+///
+/// # Errors
+/// `Permanent`, for an item that this code did not write.
+pub fn event_from(item: &Item) -> Result<Event, PortError> {
     let kind = get_s(item, "kind")?;
     let seq = get_s(item, "sk")?
         .strip_prefix("E#")
