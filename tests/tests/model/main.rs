@@ -1,0 +1,143 @@
+//! Every order of everything that may happen, in small worlds: requests of two devices, repeated ones, functions that end
+//! between any two calls to the table, reads that see half of a transaction, the stream, the clean-up, the clock.
+//!
+//! What decides and what is written is the product's own code: `decide`, the transition, the store's writes with their
+//! conditions, its way of putting a merchant together. Around them the model has the functions' order of calls, a table that
+//! evaluates those conditions (held against a real DynamoDB API by [`same_table`]), and people. Each world begins with what
+//! the real functions have left in a real table.
+//!
+//! `MODEL=deep` explores further.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod beginnings;
+mod bugs;
+mod expression;
+mod facts;
+mod invariants;
+mod requests;
+mod rows;
+mod same_table;
+mod scenarios;
+mod state;
+mod steps;
+mod world;
+
+use bugs::Bug;
+use scenarios::Which;
+use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+use tests::figures::figure;
+use world::World;
+
+/// States of one world that are explored in every order from its beginning, and steps that are walked at random from there,
+/// which go deeper.
+fn bounds() -> (usize, usize) {
+    match std::env::var("MODEL").as_deref() {
+        Ok("deep") => (300_000, 100_000),
+        _ => (40_000, 10_000),
+    }
+}
+
+#[test]
+fn every_order_keeps_every_promise() {
+    let (mut total, mut walked) = (0, 0);
+    let mut seen = BTreeSet::new();
+    for which in Which::ALL {
+        let started = Instant::now();
+        let world = which.world(Bug::None);
+        let met = Arc::clone(&world.met);
+        let (states, depth, all) = explored(world.clone());
+        let (steps, deepest) = walked_at_random(world);
+        println!(
+            "{:<58} {states:>9} states, {} to depth {depth:>2}; {steps:>7} random steps, to depth {deepest:>2}; {:.1} s",
+            which.name(),
+            if all { "all" } else { "the nearest" },
+            started.elapsed().as_secs_f32()
+        );
+        total += states;
+        walked += steps;
+        seen.extend(met.lock().unwrap().iter().copied());
+    }
+    for what in [
+        "a card was activated",
+        "a standby card is ready",
+        "an account was frozen",
+        "a reply was repeated",
+        "a try was taken over",
+        "a write came too late",
+        "half a transaction was recognised",
+        "a notice was armed again",
+        "somebody was told",
+        "the clean-up did something",
+    ] {
+        assert!(seen.contains(what), "never: {what}");
+    }
+    figure("model: states explored; broken invariants", total, 0);
+    figure(
+        "model: steps walked at random; broken invariants",
+        walked,
+        0,
+    );
+}
+
+/// States, depth, and whether there are no others. Panics at the first broken invariant.
+fn explored(world: World) -> (usize, usize, bool) {
+    let (max, _) = bounds();
+    let checker = world.checker().threads(2).target_state_count(max);
+    let checker = checker.spawn_bfs().join();
+    checker.assert_properties();
+    let all = checker.state_count() < max;
+    (checker.unique_state_count(), checker.max_depth(), all)
+}
+
+/// Steps, and the depth of the longest walk. Panics as above.
+fn walked_at_random(world: World) -> (usize, usize) {
+    let (_, max) = bounds();
+    let checker = world.checker().threads(2).target_state_count(max);
+    let checker = checker.spawn_simulation(1, UniformChooser).join();
+    checker.assert_properties();
+    (checker.state_count(), checker.max_depth())
+}
+
+/// A checker that finds nothing in a world with a mistake would be none.
+#[test]
+fn every_mistake_is_found() {
+    let mut found = 0;
+    for (bug, which, broken) in scenarios::MISTAKES {
+        let world = which.world(*bug);
+        let checker = world
+            .checker()
+            .threads(2)
+            .target_state_count(400_000)
+            .finish_when(HasDiscoveries::AnyOf(BTreeSet::from([*broken])))
+            .spawn_bfs()
+            .join();
+        let path = checker.discovery(broken);
+        let path = path.unwrap_or_else(|| {
+            let others: Vec<_> = checker.discoveries().into_keys().collect();
+            panic!(
+                "{bug:?} does not break «{broken}» in {} states, but {others:?}",
+                checker.unique_state_count()
+            )
+        });
+        let steps = path.into_actions().len();
+        println!(
+            "{bug:?} breaks «{broken}» in {steps} steps, after {} states",
+            checker.unique_state_count()
+        );
+        found += 1;
+    }
+    let invariants: BTreeSet<_> = scenarios::MISTAKES
+        .iter()
+        .map(|(_, _, broken)| *broken)
+        .collect();
+    assert_eq!(
+        invariants,
+        invariants::ALL.into(),
+        "an invariant without a mistake"
+    );
+    figure("model: seeded mistakes, not found", found, 0);
+}

@@ -1,0 +1,399 @@
+//! The worlds: where each begins, and what may happen in it.
+
+use crate::beginnings::{Stands, begin};
+use crate::bugs::Bug;
+use crate::invariants as must;
+use crate::requests::Answer;
+use crate::state::Left;
+use crate::world::{Extra, Scenario, World};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use shared::domain::policy::Policy;
+use shared::store::Store;
+use std::sync::Arc;
+
+/// Which world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    FirstSteps,
+    Codes,
+    LastTry,
+    Signing,
+    Bank,
+    Confirming,
+    Depositing,
+    TwoMerchants,
+    Telling,
+    Freezing,
+    SecondRebind,
+    ForLater,
+    Switching,
+    TimePasses,
+}
+
+const NOTHING: Left = Left {
+    requests: 0,
+    repeats: 0,
+    crashes: 0,
+    torn: 0,
+    jumps: 0,
+    again: 0,
+};
+
+const MINUTE_S: i64 = 60;
+const HOUR_S: i64 = 3_600;
+const DAY_S: i64 = 24 * HOUR_S;
+
+impl Which {
+    pub const ALL: [Self; 14] = [
+        Self::FirstSteps,
+        Self::Codes,
+        Self::LastTry,
+        Self::Signing,
+        Self::Bank,
+        Self::Confirming,
+        Self::Depositing,
+        Self::TwoMerchants,
+        Self::Telling,
+        Self::Freezing,
+        Self::SecondRebind,
+        Self::ForLater,
+        Self::Switching,
+        Self::TimePasses,
+    ];
+
+    pub fn name(self) -> &'static str {
+        self.scenario().1.name
+    }
+
+    /// The world, with a mistake in it or none.
+    pub fn world(self, bug: Bug) -> World {
+        let (stands, scenario, names, devices) = self.scenario();
+        let (start, merchants) = begin(stands, names, devices, scenario.left);
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .build();
+        World {
+            scenario,
+            bug,
+            merchants,
+            start,
+            // It writes things down and sends nothing.
+            store: Store::new(Client::from_conf(config), "model"),
+            policy: &Policy::CURRENT,
+            tape: None,
+            met: Arc::default(),
+            looks: Arc::default(),
+        }
+    }
+
+    #[allow(clippy::too_many_lines)] // a table
+    fn scenario(self) -> (Stands, Scenario, &'static [&'static str], usize) {
+        use Extra::{Create, Freeze, Offered, Pay, Unbind, WrongCodes};
+        const ONE: &[&str] = &["plain_1"];
+        const TWO: &[&str] = &["plain_1", "plain_2"];
+        let base = Scenario {
+            name: "",
+            extras: &[Offered],
+            answers: &[Some(Answer::Match)],
+            jumps_s: &[],
+            stream: false,
+            clean_up: false,
+            at_once: 2,
+            left: NOTHING,
+        };
+        match self {
+            Self::FirstSteps => (
+                Stands::Idle,
+                Scenario {
+                    name: "two devices ask for a card at once",
+                    extras: &[Create { standby: false }, Offered],
+                    left: Left {
+                        requests: 4,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
+            Self::Codes => (
+                Stands::IdentityCode,
+                Scenario {
+                    name: "codes: right, wrong, sent again, given up",
+                    extras: &[Offered, WrongCodes],
+                    jumps_s: &[61, 6 * MINUTE_S],
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
+            Self::LastTry => (
+                Stands::FourWrong,
+                Scenario {
+                    name: "the fifth try, by three at once",
+                    extras: &[Offered, WrongCodes],
+                    jumps_s: &[11],
+                    at_once: 3,
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::Signing => (
+                Stands::Agreement,
+                Scenario {
+                    name: "the agreement, signed twice, given up, overdue",
+                    jumps_s: &[DAY_S + 1],
+                    clean_up: true,
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
+            Self::Bank => (
+                Stands::CardPending,
+                Scenario {
+                    name: "the bank: match, mismatch, no answer, a deposit",
+                    answers: &[
+                        Some(Answer::Match),
+                        Some(Answer::Mismatch),
+                        Some(Answer::Deposit),
+                        None,
+                    ],
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
+            Self::Confirming => (
+                Stands::CardCode,
+                Scenario {
+                    name: "the activation: confirmed, given up, old proofs",
+                    extras: &[Offered, WrongCodes, Pay],
+                    jumps_s: &[16 * MINUTE_S],
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
+            Self::Depositing => (
+                Stands::Deposit,
+                Scenario {
+                    name: "a deposit: confirmed, wrong, run out",
+                    extras: &[Offered, WrongCodes],
+                    jumps_s: &[10 * MINUTE_S, 8 * DAY_S],
+                    clean_up: true,
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                2,
+            ),
+            Self::TwoMerchants => (
+                Stands::CardCode,
+                Scenario {
+                    name: "one card, two merchants",
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        ..NOTHING
+                    },
+                    stream: true,
+                    ..base
+                },
+                TWO,
+                1,
+            ),
+            Self::Telling => (
+                Stands::CardCode,
+                Scenario {
+                    name: "the notice: late, twice, refused, armed again",
+                    jumps_s: &[11 * MINUTE_S],
+                    stream: true,
+                    clean_up: true,
+                    left: Left {
+                        requests: 1,
+                        crashes: 1,
+                        jumps: 2,
+                        again: 2,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::Freezing => (
+                Stands::Hold,
+                Scenario {
+                    name: "a freeze, in the hold and after it",
+                    extras: &[Freeze, Pay, Create { standby: false }],
+                    jumps_s: &[25 * HOUR_S],
+                    clean_up: true,
+                    left: Left {
+                        requests: 4,
+                        repeats: 1,
+                        torn: 1,
+                        crashes: 1,
+                        jumps: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::SecondRebind => (
+                Stands::Cooled,
+                Scenario {
+                    name: "the next rebind, when the cooldown is over",
+                    extras: &[
+                        Create { standby: false },
+                        Create { standby: true },
+                        Offered,
+                        Unbind,
+                    ],
+                    clean_up: true,
+                    left: Left {
+                        requests: 4,
+                        repeats: 1,
+                        crashes: 1,
+                        torn: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::ForLater => (
+                Stands::StandbyCode,
+                Scenario {
+                    name: "a card for later: confirmed, told, frozen out",
+                    extras: &[Offered, WrongCodes, Freeze],
+                    stream: true,
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::Switching => (
+                Stands::SwitchCode,
+                Scenario {
+                    name: "the switch: against unbinding, freezing, asking anew",
+                    extras: &[
+                        Offered,
+                        WrongCodes,
+                        Unbind,
+                        Freeze,
+                        Create { standby: false },
+                        Pay,
+                    ],
+                    stream: true,
+                    left: Left {
+                        requests: 3,
+                        repeats: 1,
+                        crashes: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+            Self::TimePasses => (
+                Stands::Hold,
+                Scenario {
+                    name: "a month: completed, cooled, removed, frozen late",
+                    extras: &[Freeze, Pay],
+                    jumps_s: &[25 * HOUR_S, 8 * DAY_S, 30 * DAY_S],
+                    stream: true,
+                    clean_up: true,
+                    left: Left {
+                        requests: 2,
+                        crashes: 1,
+                        jumps: 3,
+                        again: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
+        }
+    }
+}
+
+/// Each mistake, the world in which it shows, and what it breaks.
+pub const MISTAKES: &[(Bug, Which, &str)] = &[
+    (Bug::PointerStays, Which::Confirming, must::POINTER),
+    (Bug::OldProofsAreGood, Which::Confirming, must::PROOFS),
+    (Bug::OpensTwice, Which::FirstSteps, must::OPEN),
+    (Bug::NoCooldown, Which::Confirming, must::COOLDOWN),
+    (Bug::SignsInSilence, Which::Signing, must::CHAIN),
+    (Bug::ForgetsTheChain, Which::Signing, must::CHAIN),
+    (Bug::WritesBlindly, Which::Signing, must::CHAIN),
+    (Bug::TellsNobody, Which::Confirming, must::TOLD),
+    (Bug::ForgetsWhoWasTold, Which::Telling, must::TOLD),
+    (Bug::ForgetsReplies, Which::Codes, must::REPLAY),
+    (Bug::FreezesHalf, Which::Freezing, must::FREEZE),
+    (Bug::CountsTriesBlindly, Which::LastTry, must::TRIES),
+    (Bug::PaysThePointer, Which::Freezing, must::PAYOUT),
+];
