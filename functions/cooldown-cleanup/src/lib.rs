@@ -69,7 +69,7 @@ const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
 /// How far the schedule's clock may be ahead of ours.
 const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
 /// What one entry may take at most, and so when to stop before the deadline.
-const RESERVE: Duration = Duration::from_secs(10);
+pub const RESERVE: Duration = Duration::from_secs(10);
 
 /// What the clean-up asks of a bank: what became of a serial, and never anything new.
 pub trait Bank: RecallCheck + RecallTransfer {}

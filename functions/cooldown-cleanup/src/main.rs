@@ -14,6 +14,7 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::connect().await;
     let cleanup = &CooldownCleanup::new(aws.store()?, aws.bank().await?, stage.is_sandbox());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
+        #[expect(clippy::disallowed_methods, reason = "Lambda's own clock")]
         let left = event
             .context
             .deadline()

@@ -436,6 +436,7 @@ fn as_word(value: impl Serialize) -> Result<String> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a bank's clock is real")]
 fn since_epoch() -> Result<std::time::Duration> {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

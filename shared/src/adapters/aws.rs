@@ -1,4 +1,9 @@
 //! The AWS clients, each with its limits spelled out: the SDK has none of its own.
+//!
+//! Root certificates: the SDK's HTTP client and the bank's read the machine's own store once, when the first of them is made.
+//! Left to itself that is a bundle and every file of one or two directories; where `SSL_CERT_FILE` names a bundle, as the
+//! template does, it is that file and nothing else. Roots that are compiled in would save the one file too; they would be
+//! as old as the last deployment, and a bank with a certificate of its own could not be added.
 
 use crate::adapters::bank::{BankClient, BankKey};
 use crate::adapters::kms::Kms;
@@ -9,17 +14,20 @@ use crate::ports::{DataKey, PortError};
 use crate::store::Store;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use std::time::Duration;
 
 /// One attempt at a call. DynamoDB answers in single milliseconds; a connection that froze with its environment never does.
-const ATTEMPT_TIMEOUT_MS: u64 = 1_500;
-/// A call with its repeats: below the shortest function timeout, so that there is time left to answer.
-const OPERATION_TIMEOUT_MS: u64 = 4_000;
+pub const ATTEMPT_TIMEOUT_MS: u64 = 1_500;
+/// A call with its repeats: a read and a write that both take as long leave the shortest function time to answer.
+pub const OPERATION_TIMEOUT_MS: u64 = 4_000;
+/// How often a call is tried. Two attempts that hang, with the pause between them, fit into the operation's time; a third is
+/// for what fails at once.
+pub const ATTEMPTS_MAX: u32 = 3;
 /// A publish: it is not repeated, so it may take as long as the function has left.
-const PUBLISH_TIMEOUT_MS: u64 = 6_000;
+pub const PUBLISH_TIMEOUT_MS: u64 = 6_000;
 /// A connection, TLS included.
-const CONNECT_TIMEOUT_MS: u64 = 1_000;
+pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
 
 /// The region's services with this function's role.
 pub struct Aws(SdkConfig);
@@ -27,18 +35,18 @@ pub struct Aws(SdkConfig);
 impl Aws {
     /// From the function's environment.
     pub async fn connect() -> Self {
+        Self::limited(aws_config::defaults(BehaviorVersion::latest())).await
+    }
+
+    async fn limited(loader: ConfigLoader) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
             .operation_attempt_timeout(Duration::from_millis(ATTEMPT_TIMEOUT_MS))
             .operation_timeout(Duration::from_millis(OPERATION_TIMEOUT_MS))
             .build();
-        Self(
-            aws_config::defaults(BehaviorVersion::latest())
-                .timeout_config(timeouts)
-                .retry_config(RetryConfig::standard())
-                .load()
-                .await,
-        )
+        let retries = RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX);
+        let loader = loader.timeout_config(timeouts).retry_config(retries);
+        Self(loader.load().await)
     }
 
     /// The table named by `TABLE`.
@@ -61,7 +69,7 @@ impl Aws {
         ];
         let data_keys = data_keys
             .into_iter()
-            .filter_map(|(key, name)| Some((key, std::env::var(name).ok()?)));
+            .filter_map(|(key, name)| Some((key, env(name).ok()?)));
         Ok(Keys::new(Kms::new(
             aws_sdk_kms::Client::new(&self.0),
             env("HMAC_KEY_ID")?,
@@ -78,7 +86,7 @@ impl Aws {
     /// Pushes through SNS, for those platforms that `APNS_APPLICATION_ARN` and `FCM_APPLICATION_ARN` name an application of.
     #[must_use]
     pub fn push(&self) -> Push {
-        let given = |name| std::env::var(name).ok();
+        let given = |name| env(name).ok();
         Push::new(
             publishing_client(&self.0),
             given("APNS_APPLICATION_ARN"),
@@ -135,7 +143,50 @@ fn bank_settings(error: &dyn std::fmt::Display) -> PortError {
 ///
 /// # Errors
 /// `Permanent` with its name.
+#[expect(clippy::disallowed_methods, reason = "this is where it is asked")]
 pub fn env(name: &'static str) -> Result<String, PortError> {
     std::env::var(name)
         .map_err(|_| PortError::Permanent("the environment", format!("{name} is not set")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_config::Region;
+
+    /// Of every client that a function makes: connection, attempt, operation, attempts.
+    #[tokio::test]
+    async fn no_client_waits_without_an_end() {
+        let loader = aws_config::defaults(BehaviorVersion::latest());
+        let aws = Aws::limited(loader.region(Region::new("us-east-1")).no_credentials()).await;
+        let limits = |timeouts: Option<&TimeoutConfig>, retries: Option<&RetryConfig>| {
+            let (timeouts, retries) = (timeouts.unwrap(), retries.unwrap());
+            let ms = |limit: Option<Duration>| limit.map(|limit| limit.as_millis());
+            (
+                ms(timeouts.connect_timeout()),
+                ms(timeouts.operation_attempt_timeout()),
+                ms(timeouts.operation_timeout()),
+                retries.max_attempts(),
+            )
+        };
+        macro_rules! limits_of {
+            ($client:expr) => {{
+                let client = $client;
+                limits(
+                    client.config().timeout_config(),
+                    client.config().retry_config(),
+                )
+            }};
+        }
+        let usual = (Some(1_000), Some(1_500), Some(4_000), 3);
+        assert_eq!(limits_of!(aws.dynamodb()), usual);
+        assert_eq!(limits_of!(aws_sdk_kms::Client::new(&aws.0)), usual);
+        assert_eq!(
+            limits_of!(aws_sdk_secretsmanager::Client::new(&aws.0)),
+            usual
+        );
+        // Its one attempt is its operation.
+        let once = (Some(1_000), None, Some(6_000), 1);
+        assert_eq!(limits_of!(publishing_client(&aws.0)), once);
+    }
 }

@@ -54,6 +54,7 @@ impl Stage {
 
 /// The clock that hangs on the wall: for leases and signatures, never for a rule of the contract.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is where it is asked")]
 pub fn wall_clock() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -24,12 +24,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 /// Time for a connection, TLS included: a bank that takes longer is down.
-const CONNECT_TIMEOUT_MS: u64 = 1_000;
+pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
 /// Time for a check or a transfer, from connecting to the last byte of the reply. A slow bank takes 1.5 s; a
 /// merchant is waiting; and one query must fit behind it before the gateway gives up at 30 s.
-const ASK_TIMEOUT_MS: u64 = 4_000;
+pub const ASK_TIMEOUT_MS: u64 = 4_000;
 /// Time for a query by serial: the bank only looks it up.
-const QUERY_TIMEOUT_MS: u64 = 2_000;
+pub const QUERY_TIMEOUT_MS: u64 = 2_000;
 /// The longest reply is a serial of 64 characters and two words.
 const MAX_REPLY_BYTES: usize = 4 * 1024;
 
@@ -238,6 +238,7 @@ impl BankClient {
         None
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the bank's own clock is real")]
     async fn exchange<A: Answer>(
         &self,
         path: &str,
@@ -246,7 +247,7 @@ impl BankClient {
     ) -> Result<A, Fault> {
         let unsendable = |error: &dyn std::fmt::Display| Fault::Unsendable(error.to_string());
         let body = serde_json::to_vec(request).map_err(|error| unsendable(&error))?;
-        // The real clock, whatever the sandbox's clock says: the bank's own clock is real.
+        // Whatever the sandbox's clock says.
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_err(|error| unsendable(&error))?

@@ -1,0 +1,286 @@
+//! What is deployed is built of, and how it is set: one TLS stack, no credentials that a function does not have, no wait
+//! without an end, an unwinding panic. Read from what cargo would build and from `infra/template.yaml`.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use serde_json::Value;
+use shared::adapters::aws::{
+    ATTEMPT_TIMEOUT_MS, ATTEMPTS_MAX, CONNECT_TIMEOUT_MS, OPERATION_TIMEOUT_MS, PUBLISH_TIMEOUT_MS,
+};
+use shared::adapters::bank::client;
+use shared::store::history::CLAIM_S;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use tests::figures::figure;
+use tests::policy::{logical_name, template};
+
+const FUNCTIONS: [&str; 9] = [
+    "login",
+    "cards",
+    "rebind-request",
+    "verification",
+    "agreement",
+    "settlement",
+    "confirmation-notice",
+    "cooldown-cleanup",
+    "sandbox-bank",
+];
+/// What Lambda runs on.
+const TARGETS: [&str; 2] = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"];
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// Crates that a function must not be built of, and why.
+const UNWANTED: [(&str, &str); 19] = [
+    ("ring", "a second implementation of what aws-lc does"),
+    ("openssl", "a second TLS stack"),
+    ("openssl-sys", "a second TLS stack"),
+    ("native-tls", "a second TLS stack"),
+    ("s2n-tls", "a second TLS stack"),
+    ("boring", "a second TLS stack"),
+    ("webpki-roots", "roots as old as the last deployment"),
+    ("aws-sdk-sso", "a function has the credentials of its role"),
+    (
+        "aws-sdk-ssooidc",
+        "a function has the credentials of its role",
+    ),
+    (
+        "aws-sdk-signin",
+        "a function has the credentials of its role",
+    ),
+    ("lambda_http", "a caller can end it"),
+    ("reqwest", "a second HTTP client"),
+    ("sqlx", "another store"),
+    ("dynoxide-rs", "of the tests"),
+    ("jsonschema", "of the tests"),
+    ("proptest", "of the tests"),
+    ("stateright", "of the tests"),
+    ("insta", "of the tests"),
+    ("serde-saphyr", "of the tests"),
+];
+/// Crates of which there must be one version.
+const ONCE: [&str; 7] = [
+    "rustls",
+    "aws-lc-rs",
+    "hyper-rustls",
+    "hyper",
+    "h2",
+    "tokio",
+    "http",
+];
+
+/// What the functions are built of: name, version, features.
+type Graph = BTreeSet<(String, String, BTreeSet<String>)>;
+
+/// The crates that go into the functions' binaries on a target: no tools, nothing of the tests.
+fn graph(target: &str) -> Graph {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut tree = Command::new(cargo);
+    tree.current_dir(ROOT)
+        .args(["tree", "--offline", "--locked", "--edges", "normal"])
+        .args([
+            "--prefix", "none", "--format", "{p}|{f}", "--target", target,
+        ]);
+    for function in FUNCTIONS {
+        tree.args(["--package", function]);
+    }
+    let built = tree.output().unwrap();
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    parsed(&String::from_utf8(built.stdout).unwrap())
+}
+
+/// `hyper v1.12.0|client,http1`, or with ` (*)` where it was shown before.
+fn parsed(tree: &str) -> Graph {
+    let lines = tree.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let (package, features) = line.split_once('|').unwrap();
+            let mut words = package.split(' ');
+            let name = words.next().unwrap().to_owned();
+            let version = words.next().unwrap().trim_start_matches('v').to_owned();
+            let features = features.trim_end_matches(" (*)").split(',');
+            let features = features.filter(|name| !name.is_empty());
+            (name, version, features.map(str::to_owned).collect())
+        })
+        .collect()
+}
+
+/// What is wrong with what they are built of.
+fn wrong(graph: &Graph) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, version, features) in graph {
+        versions.entry(name).or_default().insert(version);
+        if let Some((_, why)) = UNWANTED.iter().find(|(unwanted, _)| unwanted == name) {
+            wrong.push(format!("{name}: {why}"));
+        }
+        let expected: Option<&[&str]> = match name.as_str() {
+            "aws-config" => Some(&["default-https-client", "rt-tokio"]),
+            name if name.starts_with("aws-sdk-") && name != "aws-sdk-sts" => {
+                Some(&["default-https-client", "rt-tokio"])
+            }
+            _ => None,
+        };
+        let features: BTreeSet<&str> = features.iter().map(String::as_str).collect();
+        if expected.is_some_and(|expected| features != expected.iter().copied().collect()) {
+            wrong.push(format!("{name} with {features:?}"));
+        }
+        if name == "rustls" && (features.contains("ring") || !features.contains("aws_lc_rs")) {
+            wrong.push(format!("rustls not on aws-lc alone: {features:?}"));
+        }
+    }
+    for name in ONCE {
+        match versions.get(name).map_or(0, BTreeSet::len) {
+            1 => {}
+            count => wrong.push(format!("{count} versions of {name}")),
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_functions_are_built_of_one_tls_stack_and_nothing_they_do_not_need() {
+    let mut crates = BTreeSet::new();
+    for target in TARGETS {
+        let graph = graph(target);
+        for function in FUNCTIONS {
+            assert!(
+                graph.iter().any(|(name, ..)| name == function),
+                "{function}"
+            );
+        }
+        assert_eq!(wrong(&graph), Vec::<String>::new(), "{target}");
+        crates.extend(graph.into_iter().map(|(name, version, _)| (name, version)));
+    }
+    figure(
+        "supply chain: crates in the nine functions, on both processors, with a second TLS stack or other people's credentials",
+        crates.len(),
+        0,
+    );
+}
+
+#[test]
+fn what_is_not_wanted_is_found() {
+    let fine = "rustls v0.23.46|aws_lc_rs,std\naws-lc-rs v1.19.0|\nhyper-rustls v0.27.10|http1\nhyper v1.12.0|client\n\
+                h2 v0.4.20|\ntokio v1.54.1|rt (*)\nhttp v1.5.0|\naws-config v1.13.0|default-https-client,rt-tokio\n";
+    assert_eq!(wrong(&parsed(fine)), Vec::<String>::new());
+    for (more, found) in [
+        ("ring v0.17.0|", "ring"),
+        ("openssl-sys v0.9.0|", "openssl-sys"),
+        ("rustls v0.21.0|aws_lc_rs", "2 versions of rustls"),
+        (
+            "rustls v0.23.46|aws_lc_rs,ring",
+            "rustls not on aws-lc alone",
+        ),
+        ("hyper v0.14.0|client", "2 versions of hyper"),
+        (
+            "aws-config v1.13.0|default-https-client,rt-tokio,sso",
+            "aws-config with",
+        ),
+        (
+            "aws-sdk-sso v1.0.0|default-https-client,rt-tokio",
+            "aws-sdk-sso",
+        ),
+        (
+            "aws-sdk-kms v1.0.0|default-https-client,rt-tokio,test-util",
+            "aws-sdk-kms with",
+        ),
+        ("dynoxide-rs v3.2.0|", "dynoxide-rs"),
+    ] {
+        let wrong = wrong(&parsed(&format!("{fine}{more}\n")));
+        assert!(
+            wrong.iter().any(|wrong| wrong.starts_with(found)),
+            "{more}: {wrong:?}"
+        );
+    }
+    assert_eq!(wrong(&parsed("")).len(), ONCE.len());
+}
+
+/// Nobody but the template sets a function's variables, and it gives each one file of root certificates.
+#[test]
+fn no_function_searches_directories_for_root_certificates() {
+    let globals = &template()["Globals"]["Function"]["Environment"]["Variables"];
+    assert_eq!(globals["SSL_CERT_FILE"], "RootCertificates");
+    let file = template()["Parameters"]["RootCertificates"]["Default"]
+        .as_str()
+        .unwrap();
+    assert!(file.starts_with('/') && !file.ends_with('/'), "{file}");
+    for function in FUNCTIONS {
+        let variables = &properties(function)["Environment"]["Variables"];
+        for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            assert!(variables[name].is_null(), "{function} sets {name}");
+        }
+    }
+    assert!(globals["SSL_CERT_DIR"].is_null());
+}
+
+fn properties(function: &str) -> &'static Value {
+    &template()["Resources"][logical_name(function) + "Function"]["Properties"]
+}
+
+/// What the template lets a function run.
+fn limit_ms(function: &str) -> u64 {
+    let own = properties(function)["Timeout"].as_u64();
+    let common = template()["Globals"]["Function"]["Timeout"].as_u64();
+    own.or(common).unwrap() * 1_000
+}
+
+/// No call outlasts the function that waits for it; and where the calls of a step that follow one another all hang for as long as
+/// they may, the function still answers.
+#[test]
+fn every_wait_ends_before_its_function_does() {
+    // A pause before a repetition is at most a second, then two (the SDK's).
+    const PAUSE_MS: u64 = 1_000;
+    assert!(CONNECT_TIMEOUT_MS < ATTEMPT_TIMEOUT_MS && ATTEMPTS_MAX >= 2);
+    assert!(2 * ATTEMPT_TIMEOUT_MS + PAUSE_MS <= OPERATION_TIMEOUT_MS);
+    assert!(client::CONNECT_TIMEOUT_MS < client::QUERY_TIMEOUT_MS);
+    let (read, write) = (OPERATION_TIMEOUT_MS, OPERATION_TIMEOUT_MS);
+    for (function, longest_ms) in [
+        ("login", read + write),
+        ("cards", read + write),
+        ("rebind-request", read + write),
+        ("agreement", read + write),
+        ("settlement", read + write),
+        // Intent, question, answer.
+        (
+            "verification",
+            read + write + client::ASK_TIMEOUT_MS + write,
+        ),
+        // Claimed, sent, marked.
+        ("confirmation-notice", write + PUBLISH_TIMEOUT_MS + write),
+        // One entry, for which it keeps the time.
+        ("cooldown-cleanup", read + client::QUERY_TIMEOUT_MS + write),
+        ("sandbox-bank", read + write),
+    ] {
+        assert!(
+            longest_ms < limit_ms(function),
+            "{function}: {longest_ms} ms"
+        );
+    }
+    let entry_ms = read + client::QUERY_TIMEOUT_MS + write;
+    assert!(u128::from(entry_ms) <= cooldown_cleanup::RESERVE.as_millis());
+    // The gateway gives up after 30 s; a claim outlives whoever made it.
+    assert!(limit_ms("verification") < 30_000);
+    assert!(limit_ms("confirmation-notice") < u64::try_from(CLAIM_S).unwrap() * 1_000);
+}
+
+/// A panic must end a request, not the environment with it.
+#[test]
+fn a_panic_unwinds() {
+    let read = |path: &str| std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap_or_default();
+    let manifest = read("Cargo.toml");
+    let (_, release) = manifest.split_once("[profile.release]\n").unwrap();
+    let release = release.split("\n[").next().unwrap();
+    assert!(
+        release
+            .lines()
+            .any(|line| line.starts_with("panic = \"unwind\"")),
+        "{release}"
+    );
+    for path in ["Cargo.toml", ".cargo/config.toml"] {
+        assert!(!read(path).contains("abort"), "{path}");
+    }
+}

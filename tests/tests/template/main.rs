@@ -1,0 +1,270 @@
+//! `infra/template.yaml` held against what the functions do. One walk through every step of every flow, in one process: what
+//! each function asks of the table and of the keys is what its role allows, no less (the walk would stop) and no more; and
+//! nothing secret of it is logged or pushed. All other tests of the handlers run under the same roles.
+//!
+//! What a policy grants beyond the table and the keys is listed, with where it is shown to be needed.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod walk;
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use tests::figures::figure;
+use tests::policy::{Use, granted, logical_name, template};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use walk::Walk;
+
+const FUNCTIONS: [&str; 8] = [
+    "login",
+    "cards",
+    "rebind-request",
+    "verification",
+    "agreement",
+    "settlement",
+    "confirmation-notice",
+    "cooldown-cleanup",
+];
+
+/// One test: the walk's log is the process's.
+#[tokio::test]
+async fn what_is_asked_for_is_what_is_granted_and_nothing_secret_is_logged() {
+    let log = Log::capture();
+    let walk = Walk::through_everything().await;
+    each_role_is_no_wider_than_the_walk(&walk.world.asked.all());
+    walk.nothing_secret_is_said(&log.text());
+}
+
+fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {
+    let (mut pairs, mut wide) = (0, Vec::new());
+    for function in FUNCTIONS {
+        let (in_reach, elsewhere): (BTreeSet<Use>, BTreeSet<Use>) =
+            granted(function).into_iter().partition(is_in_reach);
+        pairs += in_reach.len();
+        wide.extend(in_reach.difference(asked).cloned());
+        let elsewhere: BTreeSet<String> = elsewhere
+            .iter()
+            .map(|granted| format!("{} {}", granted.action, granted.resource))
+            .collect();
+        assert_eq!(elsewhere, granted_elsewhere(function), "{function}");
+    }
+    assert!(wide.is_empty(), "granted and never asked for: {wide:#?}");
+    // The walk stops at what is missing, so that nothing it asked for can be.
+    assert_eq!(asked.len(), pairs);
+    figure(
+        "IAM, in process: operation on kind of item or key, each granted and each used",
+        pairs,
+        wide.len(),
+    );
+}
+
+/// The table with its index, and the keys.
+fn is_in_reach(granted: &Use) -> bool {
+    granted.action.starts_with("kms:")
+        || ["Table.Arn", "${Table.Arn}/index/due"].contains(&granted.resource.as_str())
+}
+
+/// What a policy grants besides: action and resource.
+fn granted_elsewhere(function: &str) -> BTreeSet<String> {
+    // A phone number has no ARN.
+    const PHONES: &str = "sns:Publish not arn:${AWS::Partition}:sns:*:*:*";
+    const SECRET: &str = "secretsmanager:GetSecretValue BankSecret.Id";
+    let mut granted: Vec<String> = Vec::new();
+    let mut and = |lines: &[&str]| granted.extend(lines.iter().map(|line| (*line).to_owned()));
+    match function {
+        // Needed: taken away on the running system (`tests/e2e/needed.rs`).
+        "verification" => and(&[SECRET, PHONES]),
+        // Needed as well. Sets aside what failed for good, which Lambda does with the function's role; the local cloud does it
+        // as itself.
+        "cooldown-cleanup" => and(&[SECRET, "sqs:SendMessage CleanupFailures.Arn"]),
+        "confirmation-notice" => {
+            and(&[PHONES, "sqs:SendMessage NoticeFailures.Arn"]);
+            // The four that AWS asks for of a role whose function reads a stream; the local cloud reads it as itself.
+            for action in [
+                "DescribeStream",
+                "GetShardIterator",
+                "GetRecords",
+                "ListStreams",
+            ] {
+                and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
+            }
+            // No stack here has push applications; the calls are those of `shared/src/adapters/push.rs`, tried there.
+            for application in ["ApnsApplicationArn", "FcmApplicationArn"] {
+                let endpoints = json!(["${Endpoints}/*", {"Endpoints": [":endpoint/", [":app/", application]]}]);
+                for action in [
+                    "CreatePlatformEndpoint",
+                    "Publish",
+                    "SetEndpointAttributes",
+                    "DeleteEndpoint",
+                ] {
+                    and(&[
+                        &format!("sns:{action} {application}"),
+                        &format!("sns:{action} {endpoints}"),
+                    ]);
+                }
+            }
+        }
+        _ => {}
+    }
+    granted.into_iter().collect()
+}
+
+#[test]
+fn no_role_has_more_than_its_policy_and_its_log() {
+    let resources = template()["Resources"].as_object().unwrap();
+    let of_kind = |kind: &str| -> BTreeSet<&str> {
+        let found = resources
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == kind);
+        found.map(|(name, _)| name.as_str()).collect()
+    };
+    let policies: BTreeSet<String> = FUNCTIONS
+        .iter()
+        .map(|function| logical_name(function) + "Policy")
+        .collect();
+    assert_eq!(
+        of_kind("AWS::IAM::Policy"),
+        policies.iter().map(String::as_str).collect()
+    );
+    for kind in [
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::RolePolicy",
+        "AWS::IAM::User",
+        "AWS::KMS::Grant",
+    ] {
+        assert!(of_kind(kind).is_empty(), "{kind}");
+    }
+
+    // The eight roles of the loop: trusted by Lambda only, and each may write to the log that is its own.
+    let roles = &template()["Resources"]["Fn::ForEach::Roles"];
+    let names: BTreeSet<String> = FUNCTIONS
+        .iter()
+        .map(|function| logical_name(function))
+        .collect();
+    let looped = roles[1]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().to_owned());
+    assert_eq!(looped.collect::<BTreeSet<_>>(), names);
+    let role = &roles[2]["${Function}Role"];
+    let document = |statement: Value| json!({"Version": "2012-10-17", "Statement": [statement]});
+    assert_eq!(
+        role["Properties"],
+        json!({
+            "AssumeRolePolicyDocument": document(json!({
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            })),
+            "Policies": [{"PolicyName": "logs", "PolicyDocument": document(json!({
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": ["${Function}Logs", "Arn"],
+            }))}],
+        })
+    );
+    // Two more roles stand alone: the sandbox bank's and the schedule's.
+    assert_eq!(
+        of_kind("AWS::IAM::Role"),
+        ["CleanupScheduleRole", "SandboxBankRole"].into()
+    );
+    for function in FUNCTIONS {
+        let properties = &resources[&(logical_name(function) + "Function")]["Properties"];
+        assert_eq!(properties["Role"], logical_name(function) + "Role.Arn");
+        assert!(properties["Policies"].is_null(), "{function}");
+    }
+}
+
+/// A statement without a condition on what is in the table, or sealed under a key, would be wider than it reads.
+#[test]
+fn the_table_and_what_is_sealed_are_never_granted_whole() {
+    for function in FUNCTIONS {
+        for granted in granted(function)
+            .iter()
+            .filter(|granted| is_in_reach(granted))
+        {
+            let is_hash = granted.action == "kms:GenerateMac"; // an HMAC key knows no context
+            assert_eq!(granted.what.is_empty(), is_hash, "{granted:?}");
+            assert!(!granted.action.contains('*'), "{granted:?}");
+        }
+    }
+}
+
+/// The local gateway writes no access log, so it is looked at here: numbers, names of routes, an address; nothing that was typed.
+#[test]
+fn the_access_log_says_nothing_that_was_typed() {
+    let format = &template()["Resources"]["ApiStage"]["Properties"]["AccessLogSettings"]["Format"];
+    let format: Value = serde_json::from_str(format.as_str().unwrap()).unwrap();
+    let logged: BTreeSet<&str> = format
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|value| value.as_str().unwrap())
+        .collect();
+    let harmless = [
+        "$context.requestId",
+        "$context.requestTime",
+        "$context.routeKey",
+        "$context.status",
+        "$context.identity.sourceIp",
+        "$context.protocol",
+        "$context.responseLength",
+        "$context.responseLatency",
+        "$context.integration.latency",
+        "$context.error.responseType",
+        "$context.integration.error",
+    ];
+    assert_eq!(logged, harmless.into());
+}
+
+/// Everything that the functions say at any level, and everything else at the levels that a deployment can choose.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn capture() -> Self {
+        let levels = template()["Parameters"]["LogLevel"]["AllowedValues"].clone();
+        assert_eq!(
+            levels,
+            json!(["error", "warn", "info"]),
+            "no level shows what the SDK sends"
+        );
+        let crates = FUNCTIONS
+            .map(|function| function.replace('-', "_") + "=trace")
+            .join(",");
+        let log = Self::default();
+        tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter(EnvFilter::new(format!("info,shared=trace,{crates}")))
+            .with_writer(log.clone())
+            .init();
+        log
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

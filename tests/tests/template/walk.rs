@@ -1,0 +1,427 @@
+//! The walk through every step of every flow.
+
+use serde_json::{Value, json};
+use shared::domain::decide::BankAnswer;
+use shared::domain::policy::{DAY_S, Policy};
+use shared::domain::transfer::TransferAnswer;
+use tests::figures::figure;
+use tests::secrets::{Kind, Secrets};
+use tests::world::{
+    Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, code_in, freeze_code_in, merchant,
+};
+
+const POLICY: &Policy = &Policy::CURRENT;
+const THIRD_CARD: &str = "6228480000009001744";
+
+/// A world, its merchants, and every secret that they have used.
+pub struct Walk {
+    /// Where.
+    pub world: World,
+    secrets: Secrets,
+}
+
+impl Walk {
+    /// From login to what is undone a day after.
+    pub async fn through_everything() -> Self {
+        let walk = Self {
+            world: World::start().await,
+            secrets: Secrets::default(),
+        };
+        walk.sessions().await;
+        walk.a_card_is_changed().await;
+        walk.codes_that_do_not_arrive().await;
+        walk.standby_cards().await;
+        walk.money().await;
+        walk.a_freeze().await;
+        walk.what_time_brings().await;
+        walk.what_is_undone_late().await;
+        walk
+    }
+
+    async fn app(&self, name: &str) -> App<'_> {
+        // One phone gets the codes for all their cards, and not two within a minute.
+        self.world.pass_s(POLICY.code_gap_s);
+        let app = self
+            .world
+            .app_on(&merchant(name), "a device's secret")
+            .await;
+        self.secrets.add(Kind::DeviceId, "a device's secret");
+        self.secrets.add(Kind::Password, &app.merchant.password);
+        self.secrets
+            .add(Kind::IdNumber, &app.merchant.document_number);
+        self.secrets.add(Kind::Token, &app.token);
+        app
+    }
+
+    /// A card number as it is typed.
+    fn card<'n>(&self, number: &'n str) -> &'n str {
+        self.secrets.add(Kind::CardNumber, number);
+        number
+    }
+
+    /// Who logs in, who does not, who leaves.
+    async fn sessions(&self) {
+        let merchant = merchant("plain_1");
+        let mut typed =
+            json!({"account": merchant.account, "password": "something else", "device_id": "new"});
+        self.secrets.add(Kind::Password, "something else");
+        let event = self.world.event("POST", "/v1/sessions", &[], &typed);
+        is(&self.world.send(event).await, 401);
+        typed["account"] = json!("nobody");
+        let event = self.world.event("POST", "/v1/sessions", &[], &typed);
+        is(&self.world.send(event).await, 401);
+        let app = self.app("plain_1").await;
+        let again = self.app("plain_1").await; // the device is known now
+        is(
+            &again
+                .call("DELETE", "/v1/sessions/current", Value::Null)
+                .await,
+            204,
+        );
+        is(&app.call("GET", "/v1/cards", Value::Null).await, 200);
+    }
+
+    /// A whole change, each step under a key and repeated under it; and what is asked of a rebind that is not the latest.
+    async fn a_card_is_changed(&self) {
+        let app = self.app("plain_1").await;
+        let first = app.request(self.card(GOOD_CARD)).await;
+        is(
+            &app.keyed("c", "POST", &format!("{first}/cancel"), Value::Null)
+                .await,
+            200,
+        );
+        is(
+            &app.keyed("c", "POST", &format!("{first}/cancel"), Value::Null)
+                .await,
+            200,
+        );
+
+        let body = app.request_body(GOOD_CARD);
+        let created = app.keyed("k", "POST", "/v1/rebinds", body.clone()).await;
+        is(&created, 201);
+        is(&app.keyed("k", "POST", "/v1/rebinds", body).await, 201);
+        let rebind = format!(
+            "/v1/rebinds/{}",
+            created.body["rebind_id"].as_str().unwrap()
+        );
+        for (method, path) in [
+            ("POST", format!("{first}/cancel")),
+            ("POST", format!("{first}/identity")),
+            ("GET", format!("{first}/agreement")),
+        ] {
+            is(
+                &app.call(
+                    method,
+                    &path,
+                    if method == "GET" {
+                        Value::Null
+                    } else {
+                        body_of(&path, &app)
+                    },
+                )
+                .await,
+                409,
+            );
+        }
+        for path in [rebind.clone(), "/v1/rebinds".to_owned()] {
+            is(&app.call("GET", &path, Value::Null).await, 200);
+        }
+
+        is(
+            &app.keyed("i", "POST", &format!("{rebind}/identity"), app.document())
+                .await,
+            200,
+        );
+        let code = json!({"code": self.world.sms.code(&app.merchant.phone)});
+        let confirm = format!("{rebind}/identity/confirm");
+        is(&app.keyed("o", "POST", &confirm, code.clone()).await, 200);
+        is(&app.keyed("o", "POST", &confirm, code).await, 200);
+        let signature = app.signature(&rebind).await;
+        self.secrets.add(
+            Kind::ReadingToken,
+            signature["reading_token"].as_str().unwrap(),
+        );
+        let sign = format!("{rebind}/agreement");
+        is(&app.keyed("s", "POST", &sign, signature.clone()).await, 200);
+        is(&app.keyed("s", "POST", &sign, signature).await, 200);
+        is(
+            &app.keyed("b", "POST", &format!("{rebind}/card-check"), Value::Null)
+                .await,
+            200,
+        );
+        let code = json!({"code": self.world.sms.code(RESERVED_PHONE)});
+        let confirm = format!("{rebind}/card-check/confirm");
+        let done = app.keyed("a", "POST", &confirm, code).await;
+        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        is(
+            &app.keyed(
+                "t",
+                "POST",
+                &format!("{rebind}/test-transaction"),
+                Value::Null,
+            )
+            .await,
+            200,
+        );
+    }
+
+    /// A code that cannot be handed over is taken back; a deposit's code is read at the bank.
+    async fn codes_that_do_not_arrive(&self) {
+        let app = self.app("plain_2").await;
+        let rebind = app.request(self.card(SECOND_CARD)).await;
+        let identity = format!("{rebind}/identity");
+        self.world.sms.set_down(true);
+        is(
+            &app.keyed("k", "POST", &identity, app.document()).await,
+            503,
+        );
+        self.world.sms.set_down(false);
+        app.identify(&rebind).await;
+        app.sign(&rebind).await;
+        self.world.bank.script([Some(BankAnswer::NotEnabled)]);
+        is(
+            &app.call("POST", &format!("{rebind}/card-check"), Value::Null)
+                .await,
+            200,
+        );
+        let code = self.world.bank.deposit_code();
+        self.secrets.add(Kind::DepositCode, &code);
+        is(&app.confirm_card(&rebind, "AAAAAA").await, 422);
+        let done = app.confirm_card(&rebind, &code).await;
+        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        // It comes back: the activation is undone, and the card is nobody's.
+        self.world
+            .bank
+            .script_transfers([Some(TransferAnswer::Returned)]);
+        let tried = app
+            .call("POST", &format!("{rebind}/test-transaction"), Value::Null)
+            .await;
+        assert_eq!(tried.body["status"], "failed", "{:?}", tried.body);
+    }
+
+    async fn standby_cards(&self) {
+        let app = self.app("plain_3").await;
+        let card = app.standby(self.card(THIRD_CARD)).await;
+        let unbind = format!("{card}/unbind");
+        is(&app.keyed("u", "POST", &unbind, Value::Null).await, 204);
+        is(&app.keyed("u", "POST", &unbind, Value::Null).await, 204);
+        let app = self.app("plain_4").await;
+        let card = app.standby(self.card("6222020000009001017")).await;
+        self.world.pass_s(POLICY.standby_wait_s);
+        let app = self.app("plain_4").await;
+        app.switch(&card).await;
+    }
+
+    /// Payouts, settings, devices, the history.
+    async fn money(&self) {
+        let app = self.app("plain_5").await;
+        for (payout, owner) in [("pay_1", Some("mer_plain_5")), ("pay_2", None)] {
+            let mut sent = json!({"operation": "payout_sent", "payout_id": payout});
+            let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_5", "payout_id": payout, "amount_fen": 5});
+            self.world.core(create).await.unwrap();
+            if let Some(owner) = owner {
+                sent["merchant_id"] = json!(owner);
+            }
+            self.world.core(sent).await.unwrap();
+        }
+        is(&app.call("GET", "/v1/payouts", Value::Null).await, 200);
+        is(&app.call("GET", "/v1/history", Value::Null).await, 200);
+        let token = "a-token-that-the-platform-gave-out";
+        self.secrets.add(Kind::PushToken, token);
+        for (id, platform) in [("phone", "apns"), ("tablet", "fcm")] {
+            let target = json!({"platform": platform, "token": token});
+            is(
+                &app.call("PUT", &format!("/v1/push-targets/{id}"), target)
+                    .await,
+                204,
+            );
+        }
+        is(
+            &app.call("DELETE", "/v1/push-targets/tablet", Value::Null)
+                .await,
+            204,
+        );
+        let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+        settings["payout_time"] = json!("07:30");
+        is(
+            &app.keyed("s", "PUT", "/v1/settlement", settings.clone())
+                .await,
+            200,
+        );
+        settings["payout_time"] = json!("25:00");
+        is(
+            &app.keyed("f", "PUT", "/v1/settlement", settings).await,
+            400,
+        );
+        assert_eq!(
+            self.world.deliver_notices().await,
+            json!({"batchItemFailures": []})
+        );
+        assert!(!self.world.push.all().is_empty());
+    }
+
+    /// A freeze in the hold, and one by an older code while another rebind is open.
+    async fn a_freeze(&self) {
+        let app = self.app("minority_name").await;
+        app.activate(self.card("6222020000009001025")).await;
+        let code = app.freeze_code().await;
+        is(
+            &self
+                .world
+                .freeze(&app.merchant.account, "AAAAAAAA", "198.51.100.1")
+                .await,
+            202,
+        );
+        is(
+            &self
+                .world
+                .freeze(&app.merchant.account, &code, "198.51.100.2")
+                .await,
+            202,
+        );
+        let app = self.app("sole_trader").await;
+        app.standby(self.card("6222020000009001033")).await;
+        let code = app.freeze_code().await;
+        app.request(self.card("6222020000009001041")).await;
+        is(
+            &self
+                .world
+                .freeze(&app.merchant.account, &code, "198.51.100.3")
+                .await,
+            202,
+        );
+        for name in ["minority_name", "sole_trader"] {
+            assert!(
+                self.world.stored(name).await.head.frozen.is_some(),
+                "{name}"
+            );
+        }
+    }
+
+    /// The clean-up finds: an overdue rebind, an unsent notice, held payouts, a hold and a cooldown that are over, cards that
+    /// can go, and a rebind that is not the latest.
+    async fn what_time_brings(&self) {
+        let app = self.app("no_card").await;
+        let create = json!({"operation": "create_payout", "merchant_id": "mer_no_card", "payout_id": "pay_3", "amount_fen": 5});
+        self.world.core(create).await.unwrap();
+        app.activate(self.card("6222020000009001058")).await;
+        let lost = self.app("young").await;
+        lost.activate_with(self.card("6222020000009001066"), json!({"reason": "lost"}))
+            .await;
+        self.app("id_expiring")
+            .await
+            .request(self.card("6222020000009001074"))
+            .await;
+        self.world.pass_s(POLICY.cooldown_lost_s + DAY_S);
+        let again = self
+            .app("young")
+            .await
+            .request(self.card("6222020000009001082"))
+            .await;
+        assert!(again.ends_with(char::is_alphanumeric));
+        let summary = self.world.clean_up().await;
+        assert_eq!(summary.failed, 0, "{summary:?}");
+        let done = [
+            summary.expired,
+            summary.completed,
+            summary.cards_removed,
+            summary.payouts_assigned,
+        ];
+        assert!(done.iter().all(|count| *count > 0), "{summary:?}");
+        assert!(
+            summary.notices_rearmed > 0 && summary.cooldowns_ended > 0,
+            "{summary:?}"
+        );
+        self.world.deliver_notices().await;
+    }
+
+    /// A test transfer that was pending comes back, and the clean-up hears of it.
+    async fn what_is_undone_late(&self) {
+        let app = self.app("plain_5").await;
+        let rebind = app.activate(self.card("6222020000009001090")).await;
+        self.world
+            .bank
+            .script_transfers([Some(TransferAnswer::Pending)]);
+        let tried = app
+            .call("POST", &format!("{rebind}/test-transaction"), Value::Null)
+            .await;
+        assert_eq!(tried.body["status"], "pending", "{:?}", tried.body);
+        let serial = self.world.bank.transfers().pop().unwrap().serial;
+        self.world.bank.settle(&serial, TransferAnswer::Returned);
+        self.world.pass_s(DAY_S);
+        assert!(self.world.clean_up().await.bank_answers > 0);
+        self.world.deliver_notices().await;
+    }
+
+    /// Neither logged nor pushed.
+    pub fn nothing_secret_is_said(&self, log: &str) {
+        for name in [
+            "plain_1",
+            "plain_2",
+            "plain_3",
+            "plain_4",
+            "plain_5",
+            "minority_name",
+            "sole_trader",
+            "no_card",
+            "young",
+            "id_expiring",
+        ] {
+            for text in self.world.sms.to(&merchant(name).phone) {
+                self.of_an_sms(&text);
+            }
+        }
+        for text in self.world.sms.to(RESERVED_PHONE) {
+            self.of_an_sms(&text);
+        }
+        let lines: Vec<&str> = log.lines().collect();
+        assert!(lines.len() > 150, "{} lines", lines.len());
+        let found = |text: &str| self.secrets.found_in(text, &[]);
+        for line in &lines {
+            assert!(found(&without_clock(line)).is_empty(), "{line}");
+        }
+        for (_, _, text) in self.world.push.all() {
+            assert!(found(&text).is_empty(), "a push: {text}");
+        }
+        for kind in Kind::ALL {
+            assert!(
+                self.secrets.count(kind) > 0,
+                "{kind:?}: nothing to search for"
+            );
+        }
+        figure(
+            "secrets, in process: bytes logged at any level and searched",
+            log.len(),
+            0,
+        );
+    }
+
+    fn of_an_sms(&self, text: &str) {
+        if let Some(code) = code_in(text).filter(|_| text.starts_with("验证码")) {
+            self.secrets.add(Kind::Code, &code);
+        }
+        if let Some(code) = freeze_code_in(text) {
+            self.secrets.add(Kind::FreezeCode, &code);
+        }
+    }
+}
+
+fn is(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{:?}", answer.body);
+}
+
+/// What is typed at the step of a path.
+fn body_of(path: &str, app: &App<'_>) -> Value {
+    if path.ends_with("/identity") {
+        app.document()
+    } else {
+        Value::Null
+    }
+}
+
+/// A line without its time: a part of a second has six digits, like a code.
+fn without_clock(line: &str) -> String {
+    let mut line: Value = serde_json::from_str(line).unwrap();
+    line.as_object_mut().unwrap().remove("timestamp");
+    line.to_string()
+}
