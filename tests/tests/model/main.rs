@@ -15,6 +15,8 @@ mod bugs;
 mod expression;
 mod facts;
 mod invariants;
+mod notices;
+mod reads;
 mod requests;
 mod rows;
 mod same_table;
@@ -22,6 +24,7 @@ mod scenarios;
 mod state;
 mod steps;
 mod world;
+mod writes;
 
 use bugs::Bug;
 use scenarios::Which;
