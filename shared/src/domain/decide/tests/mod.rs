@@ -12,6 +12,7 @@ mod deposits;
 mod fixture;
 mod freeze;
 mod identity;
+mod kept;
 mod merchant;
 mod model;
 mod payout_properties;
