@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod boundary;
+pub mod defences;
 pub mod figures;
 pub mod openapi;
 pub mod payloads;

@@ -1,0 +1,261 @@
+//! Codes: guessed, taken from elsewhere, relayed to another phone, used up.
+
+use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused, wrong};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tests::boundary::Fault;
+use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
+
+/// Asks for a card and shows the document; returns the rebind, and the code that the phone on file got.
+async fn identity_code(app: &App<'_>, card: &str) -> (String, String) {
+    let rebind = app.request(card).await;
+    let path = format!("{rebind}/identity");
+    let answer = app.call("POST", &path, app.document()).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    (rebind, app.world.sms.code(&app.merchant.phone))
+}
+
+/// Tries a code of the phone on file.
+async fn confirm(app: &App<'_>, rebind: &str, code: &str) -> tests::world::Answer {
+    let path = format!("{rebind}/identity/confirm");
+    app.call("POST", &path, json!({"code": code})).await
+}
+
+/// Where a code is kept: the first object in the rebind's state that is one.
+fn kept_code(state: &mut Value) -> Option<&mut Value> {
+    let is_code = state.get("m").is_some() && state.get("by").is_some();
+    if is_code {
+        return Some(state);
+    }
+    let fields = state.as_object_mut()?;
+    fields.values_mut().find_map(kept_code)
+}
+
+/// Somebody who can write to the table puts one rebind's code in the place of another's.
+async fn move_code(world: &World, from: &Item, to: &str) {
+    let mut state: Value = serde_json::from_str(from["state"].as_s().unwrap()).unwrap();
+    let code = kept_code(&mut state).unwrap().clone();
+    let mut item = item_of(world, NAME, to).await;
+    change_json(&mut item, "state", |state| {
+        *kept_code(state).unwrap() = code;
+    });
+    put_item(world, item).await;
+}
+
+#[tokio::test]
+async fn a_code_guessed_in_parallel() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let (rebind, right) = identity_code(&app, GOOD_CARD).await;
+    let path = format!("{rebind}/identity/confirm");
+    let mut codes: BTreeSet<String> = (0..31).map(|guess| format!("{guess:06}")).collect();
+    codes.remove(&right);
+    let guesses = codes.iter().enumerate().map(|(number, code)| {
+        let (app, path) = (&app, path.as_str());
+        async move {
+            let body = json!({"code": code});
+            // Some with keys of their own, some with one that is used again, most without.
+            match number % 3 {
+                0 => app.keyed(&format!("k{number}"), "POST", path, body).await,
+                1 => app.keyed("k", "POST", path, body).await,
+                _ => app.call("POST", path, body).await,
+            }
+        }
+    });
+    let answers = futures::future::join_all(guesses).await;
+    let told = answers
+        .iter()
+        .filter(|answer| ["OTP_WRONG", "OTP_TOO_MANY"].contains(&answer.code()));
+    assert!(told.count() <= usize::from(POLICY.code_tries));
+    world.pass_s(POLICY.code_deciding_s);
+    let late = confirm(&app, &rebind, &right).await;
+    assert_ne!(late.status, 200, "{:?}", late.body);
+    let shown = app.call("GET", &rebind, Value::Null).await;
+    assert_eq!(shown.state(), "rejected", "{:?}", shown.body);
+}
+
+#[tokio::test]
+async fn guesses_that_die_before_they_are_answered() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let (rebind, right) = identity_code(&app, GOOD_CARD).await;
+    for _ in 0..POLICY.code_tries {
+        // Read, counted, compared; and gone before it is written what was found.
+        world.boundary.fail(3, Fault::RequestLost);
+        let lost = confirm(&app, &rebind, wrong(&right)).await;
+        assert_eq!(lost.status, 500, "{:?}", lost.body);
+    }
+    world.pass_s(POLICY.code_deciding_s);
+    let late = confirm(&app, &rebind, &right).await;
+    refused(&late, 422, "OTP_TOO_MANY");
+    let shown = app.call("GET", &rebind, Value::Null).await;
+    assert_eq!(shown.state(), "rejected");
+}
+
+#[tokio::test]
+async fn codes_guessed_over_resends() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let (rebind, mut right) = identity_code(&app, GOOD_CARD).await;
+    for guess in 1..POLICY.code_tries {
+        let left = i64::from(POLICY.code_tries - guess);
+        let answer = confirm(&app, &rebind, wrong(&right)).await;
+        refused(&answer, 422, "OTP_WRONG");
+        assert_eq!(answer.body["attempts_left"], left);
+        world.pass_s(POLICY.code_gap_s);
+        let again = app
+            .call("POST", &format!("{rebind}/identity/code"), Value::Null)
+            .await;
+        assert_eq!(again.status, 200, "{:?}", again.body);
+        assert_eq!(again.body["challenge"]["attempts_left"], left);
+        right = world.sms.code(&app.merchant.phone);
+    }
+    let last = confirm(&app, &rebind, wrong(&right)).await;
+    refused(&last, 422, "OTP_TOO_MANY");
+    let late = confirm(&app, &rebind, &right).await;
+    refused(&late, 409, "STEP_OUT_OF_ORDER");
+}
+
+#[tokio::test]
+async fn a_document_guessed() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    // Numbers that could be: each is somebody's. Ten at once to each rebind.
+    let others = ["plain_2", "plain_3", "plain_4", "plain_5", "young"];
+    let guesses = others.map(|name| merchant(name).document_number);
+    let mut told = 0;
+    for _ in 0..3 {
+        let rebind = app.request(GOOD_CARD).await;
+        let path = format!("{rebind}/identity");
+        let tries = guesses.iter().chain(&guesses).map(|number| {
+            let body = json!({"document_number": number, "document_expires_on": "long_term"});
+            app.call("POST", &path, body)
+        });
+        let answers = futures::future::join_all(tries).await;
+        let counted = |answer: &&tests::world::Answer| answer.body["counts_toward_limit"] == true;
+        told += answers.iter().filter(counted).count();
+        // Those that came too late say so, or that others came first.
+        while app.call("GET", &rebind, Value::Null).await.state() == "identity_pending" {
+            let body = json!({"document_number": guesses[0], "document_expires_on": "long_term"});
+            let answer = app.call("POST", &path, body).await;
+            refused(&answer, 422, "ID_MISMATCH");
+            told += usize::from(answer.body["counts_toward_limit"] == true);
+        }
+        world.pass_s(POLICY.code_gap_s);
+    }
+    assert_eq!(told, POLICY.id_mismatches_per_day);
+    // On such a day not even the right one is compared.
+    let rebind = app.request(GOOD_CARD).await;
+    let right = app
+        .call("POST", &format!("{rebind}/identity"), app.document())
+        .await;
+    refused(&right, 422, "ID_MISMATCH");
+    assert!(world.sms.to(&app.merchant.phone).is_empty());
+}
+
+#[tokio::test]
+async fn a_code_of_another_rebind() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let (first, known) = identity_code(&app, GOOD_CARD).await;
+    let kept = item_of(&world, NAME, "R#000001").await;
+    app.call("POST", &format!("{first}/cancel"), Value::Null)
+        .await;
+    world.pass_s(POLICY.code_gap_s);
+    let (second, right) = identity_code(&app, SECOND_CARD).await;
+    assert_ne!(known, right, "one chance in a million");
+    refused(&confirm(&app, &second, &known).await, 422, "OTP_WRONG");
+    // Not even with the first one's hash in its place: it is bound to its rebind.
+    move_code(&world, &kept, "R#000002").await;
+    refused(&confirm(&app, &second, &known).await, 422, "OTP_WRONG");
+}
+
+#[tokio::test]
+async fn a_code_of_another_purpose() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    // One phone for both, so that nothing but the purpose differs.
+    let phone = app.merchant.phone.clone();
+    let facts = json!({"reserved_phone": phone});
+    let rebind = app.request_with(GOOD_CARD, facts).await;
+    app.identify(&rebind).await;
+    let identity = world.sms.code(&phone);
+    app.sign(&rebind).await;
+    app.call("POST", &format!("{rebind}/card-check"), Value::Null)
+        .await;
+    let card = world.sms.code(&phone);
+    let kept = item_of(&world, NAME, "R#000001").await;
+    // The code that has proven who asks does not prove the card.
+    let answer = app.confirm_card(&rebind, &identity).await;
+    refused(&answer, 422, "OTP_WRONG");
+    // Nor the card's code who asks, when that has to be proven again; also with its hash in the place of the other.
+    world.pass_s(POLICY.code_gap_s);
+    app.call("POST", &format!("{rebind}/identity/code"), Value::Null)
+        .await;
+    refused(&confirm(&app, &rebind, &card).await, 422, "OTP_WRONG");
+    let mut state: Value = serde_json::from_str(kept["state"].as_s().unwrap()).unwrap();
+    let of_card = kept_code(&mut state).unwrap().clone();
+    let mut item = item_of(&world, NAME, "R#000001").await;
+    change_json(&mut item, "state", |state| {
+        let pending = &mut state["st"]["card_pending"];
+        assert!(pending["otp"]["m"].is_string() && pending["otp"] != of_card);
+        pending["otp"] = of_card;
+    });
+    put_item(&world, item).await;
+    refused(&confirm(&app, &rebind, &card).await, 422, "OTP_WRONG");
+}
+
+#[tokio::test]
+async fn a_code_relayed_when_the_phone_was_changed() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let (rebind, known) = identity_code(&app, GOOD_CARD).await;
+    let mut profile = item_of(&world, NAME, "Z").await;
+    change_json(&mut profile, "state", |state| {
+        assert_eq!(state["tel"], json!(app.merchant.phone));
+        state["tel"] = json!("+8613812345678");
+    });
+    put_item(&world, profile).await;
+    // Whoever had the phone before reads out what was sent to it.
+    refused(&confirm(&app, &rebind, &known).await, 422, "OTP_WRONG");
+    let shown = app.call("GET", &rebind, Value::Null).await;
+    assert_eq!(shown.state(), "identity_pending");
+}
+
+#[tokio::test]
+async fn a_change_right_after_the_phone_was_changed() {
+    let world = World::start().await;
+    // Three hours ago somebody talked the acquirer into another phone on file.
+    let app = world.app(&merchant("phone_changed")).await;
+    let mut standby = app.request_body(GOOD_CARD);
+    standby["activate"] = json!(false);
+    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+    settings["payout_time"] = json!("09:00");
+    for (method, path, body) in [
+        ("POST", "/v1/rebinds", app.request_body(GOOD_CARD)),
+        ("POST", "/v1/rebinds", standby),
+        ("PUT", "/v1/settlement", settings),
+    ] {
+        let answer = app.keyed("k", method, path, body).await;
+        refused(&answer, 409, "QUIET_PERIOD");
+    }
+    assert!(world.sms.to(&app.merchant.phone).is_empty());
+}
+
+#[tokio::test]
+async fn the_tries_of_a_code_used_up_from_another_session() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let thief = world.app_on(&merchant(NAME), "a thief's phone").await;
+    let (rebind, right) = identity_code(&app, GOOD_CARD).await;
+    for _ in 0..2 * POLICY.code_tries {
+        let answer = confirm(&thief, &rebind, wrong(&right)).await;
+        refused(&answer, 403, "STEP_UP_REQUIRED");
+    }
+    // What cannot be the code takes none either, whoever types it.
+    for typed in ["", "12345", "1234567", "12345a", "１２３４５６", "12 345"] {
+        refused(&confirm(&app, &rebind, typed).await, 422, "OTP_WRONG");
+    }
+    let done = confirm(&app, &rebind, &right).await;
+    assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
+}

@@ -1,0 +1,299 @@
+//! Those who sit inside: between us and the bank, at the table without its keys, at the stream function.
+
+use crate::{Item, NAME, OTHER, ask, item_of, kept_of, put_item, refused};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use shared::adapters::bank::signature::{SIGNATURE_HEADER, sign_reply};
+use shared::adapters::bank::{BankClient, BankKey};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use verification::Verification;
+
+/// What somebody between us and the bank makes of its reply.
+#[derive(Clone, Copy, Debug)]
+enum Forgery {
+    Unsigned,
+    OtherKey,
+    OfAnotherRequest,
+    OverAnotherBody,
+    TheRequestsOwn,
+    OtherStatus,
+    OtherSerial,
+    Garbled,
+    TooLong,
+    Nested,
+    /// The bank's own: what it says is believed.
+    None,
+}
+
+/// A bank behind somebody who forges its replies.
+struct Forger {
+    url: String,
+    forgery: Arc<Mutex<Forgery>>,
+}
+
+impl Forger {
+    fn start(key: BankKey) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let forgery = Arc::new(Mutex::new(Forgery::Unsigned));
+        let now = Arc::clone(&forgery);
+        // Ends with the test's process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let forgery = *now.lock().unwrap();
+                // Who has had enough of a forgery hangs up; that is the client's business.
+                let _ = reply(stream.unwrap(), &key, forgery);
+            }
+        });
+        Self { url, forgery }
+    }
+}
+
+fn reply(mut stream: TcpStream, key: &BankKey, forgery: Forgery) -> std::io::Result<()> {
+    let (head, request) = read_request(&mut stream)?;
+    let header = |name: &str| {
+        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(header, _)| header.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_owned()).unwrap_or_default()
+    };
+    let asked = header(SIGNATURE_HEADER);
+    let serial = match forgery {
+        Forgery::OtherSerial => "rbd_000001bbbbbbbbbbbbbbbb-1",
+        _ => request["serial"].as_str().unwrap(),
+    };
+    let body = match forgery {
+        Forgery::Garbled => "{\"serial\":".to_owned(),
+        Forgery::TooLong => format!(
+            "{}{}",
+            json!({"serial": serial, "outcome": "match"}),
+            " ".repeat(8_192)
+        ),
+        Forgery::Nested => "[".repeat(4_000),
+        _ => json!({"serial": serial, "outcome": "match"}).to_string(),
+    };
+    let sign = |request: &str, body: &str| sign_reply(key, request, 200, body.as_bytes());
+    let other = BankKey::from_secret_text(&"o".repeat(64)).unwrap();
+    let signature = match forgery {
+        Forgery::Unsigned => String::new(),
+        Forgery::OtherKey => sign_reply(&other, &asked, 200, body.as_bytes()),
+        Forgery::OfAnotherRequest => sign(&"0".repeat(64), &body),
+        Forgery::OverAnotherBody => sign(
+            &asked,
+            &json!({"serial": serial, "outcome": "mismatch"}).to_string(),
+        ),
+        Forgery::TheRequestsOwn => asked.clone(),
+        _ => sign(&asked, &body),
+    };
+    let status = match forgery {
+        Forgery::OtherStatus => "201 Created",
+        _ => "200 OK",
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{SIGNATURE_HEADER}: {signature}\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, Value)> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 4_096];
+    loop {
+        let read = stream.read(&mut chunk)?;
+        bytes.extend_from_slice(&chunk[..read]);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && let Ok(body) = serde_json::from_str(body)
+        {
+            return Ok((head.to_owned(), body));
+        }
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+#[tokio::test]
+async fn forged_bank_replies() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let key = BankKey::from_secret_text(&"k".repeat(64)).unwrap();
+    let forger = Forger::start(key.clone());
+    let client = BankClient::new(&forger.url, key).unwrap();
+    let function = Verification::new(world.store(), world.keys(), world.sms.clone(), client);
+    let rebind = app.to_card_pending(GOOD_CARD).await;
+    let path = format!("{rebind}/card-check");
+    for forgery in [
+        Forgery::Unsigned,
+        Forgery::OtherKey,
+        Forgery::OfAnotherRequest,
+        Forgery::OverAnotherBody,
+        Forgery::TheRequestsOwn,
+        Forgery::OtherStatus,
+        Forgery::OtherSerial,
+        Forgery::Garbled,
+        Forgery::TooLong,
+        Forgery::Nested,
+    ] {
+        *forger.forgery.lock().unwrap() = forgery;
+        let answer = ask(&function, &app, &path, Value::Null).await;
+        let got = (answer.status, answer.code());
+        assert_eq!(
+            got,
+            (502, "UPSTREAM_UNKNOWN"),
+            "{forgery:?}: {:?}",
+            answer.body
+        );
+        assert!(world.sms.to(RESERVED_PHONE).is_empty(), "{forgery:?}");
+        assert!(
+            world.stored(NAME).await.head.bank_calls.is_empty(),
+            "{forgery:?}"
+        );
+    }
+    *forger.forgery.lock().unwrap() = Forgery::None;
+    let answer = ask(&function, &app, &path, Value::Null).await;
+    assert_eq!(
+        answer.body["challenge"]["method"], "bank_code",
+        "{:?}",
+        answer.body
+    );
+    // Nor is it asked anything where anybody could listen.
+    for url in [
+        "http://bank.example",
+        "http://203.0.113.1/check",
+        "ftp://127.0.0.1",
+        "https://bank.example/?a=b",
+    ] {
+        let key = BankKey::from_secret_text(&"k".repeat(64)).unwrap();
+        assert!(BankClient::new(url, key).is_err(), "{url}");
+    }
+}
+
+/// Puts what is sealed in one item in the place of what is in another.
+fn with_sealed(mut item: Item, name: &str, sealed: &AttributeValue) -> Item {
+    item.insert(name.to_owned(), sealed.clone());
+    item
+}
+
+#[tokio::test]
+async fn a_ciphertext_swapped_between_merchants() {
+    const FIRST: &str = "R#000001";
+    let world = World::start().await;
+    let victim = world.app(&merchant(NAME)).await;
+    let thief = world.app(&merchant(OTHER)).await;
+    let rebind = victim.to_card_pending(GOOD_CARD).await;
+    thief.to_card_pending(SECOND_CARD).await;
+    let own = item_of(&world, NAME, FIRST).await;
+    let of_thief = item_of(&world, OTHER, FIRST).await["number"].clone();
+    let check = async |app: &App<'_>| {
+        app.call("POST", &format!("{rebind}/card-check"), Value::Null)
+            .await
+    };
+    // The thief's card in the victim's rebind, so that the victim's agreement and codes would activate it; or one of the
+    // victim's own cards in the place of another.
+    let cards = kept_of(&world, NAME).await;
+    let is_card = |item: &&Item| item["sk"].as_s().unwrap().starts_with("C#");
+    let active = cards.iter().find(is_card).unwrap()["number"].clone();
+    for sealed in [of_thief, active, AttributeValue::B(vec![1; 64].into())] {
+        put_item(&world, with_sealed(own.clone(), "number", &sealed)).await;
+        refused(&check(&victim).await, 500, "INTERNAL");
+    }
+    put_item(&world, own).await;
+    // The thief's papers in the victim's profile.
+    let profile = item_of(&world, NAME, "Z").await;
+    let papers = item_of(&world, OTHER, "Z").await["id_sealed"].clone();
+    put_item(&world, with_sealed(profile.clone(), "id_sealed", &papers)).await;
+    refused(&check(&victim).await, 500, "INTERNAL");
+    put_item(&world, profile).await;
+    assert!(world.bank.serials().is_empty(), "the bank is asked nothing");
+    assert!(
+        world.stored(NAME).await.head.bank_calls.is_empty(),
+        "nor is it counted"
+    );
+    assert_eq!(check(&victim).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_event_injected_into_the_stream_function() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    app.activate(GOOD_CARD).await;
+    world.deliver_notices().await;
+    let texts = world.sms.to(&app.merchant.phone);
+    let other = world.app(&merchant(OTHER)).await;
+    other.request(SECOND_CARD).await;
+    let keys = |pk: &str, sk: &str| json!({"pk": {"S": pk}, "sk": {"S": sk}});
+    let record = |keys: Value| {
+        // All that a record could say of a notice, and all of it made up.
+        let image = json!({
+            "pk": keys["pk"], "sk": keys["sk"], "kind": {"S": "activated"}, "notice": {"S": "due"},
+            "to_on_file": {"S": "+8613812345678"}, "to_reserved": {"S": "+8613812345678"}, "to_push": {"S": ""},
+            "data": {"S": "{\"bank_code\":\"ICBC\",\"last4\":\"6666\",\"effective_at\":\"2030-01-01T00:00:00Z\",\"rebind_id\":\"rbd_000001bbbbbbbbbbbbbbbb\"}"},
+        });
+        json!({"eventID": "made up", "eventName": "INSERT", "eventSource": "thief", "dynamodb": {
+            "SequenceNumber": "1", "Keys": keys, "NewImage": image,
+        }})
+    };
+    let sent = world.history(NAME).await.len();
+    let injected = [
+        // Sent already; not there; nobody's; nothing to tell; no event at all.
+        record(keys("M#mer_plain_1", &format!("E#{sent:010}"))),
+        record(keys("M#mer_plain_1", "E#0000009999")),
+        record(keys("M#mer_plain_1", "E#+1")),
+        record(keys("M#mer_plain_1", "E#1")),
+        record(keys("M#mer_plain_1", "E#18446744073709551615")),
+        record(keys("M#mer_nobody", "E#0000000001")),
+        record(keys("M#mer_plain_2", "E#0000000001")),
+        record(keys("M#mer_plain_1", "Y")),
+        record(keys("M#mer_plain_1", "R#000001")),
+        record(keys("A#mer_plain_1", "E#0000000001")),
+        record(keys("M#mer_a#b", "E#0000000001")),
+        record(json!({"pk": {"N": "1"}, "sk": {"S": "E#0000000001"}})),
+        record(json!(["M#mer_plain_1", "E#0000000001"])),
+        record(Value::Null),
+        json!({"eventName": "REMOVE", "userIdentity": {"type": "Service"}, "dynamodb": {"Keys": keys("M#mer_plain_1", "E#0000000001")}}),
+        json!({"body": record(keys("M#mer_plain_1", "E#0000000001")).to_string(), "eventSource": "aws:sqs"}),
+        json!({"Sns": {"Message": "{}"}}),
+        json!([[[]]]),
+        json!("record"),
+        Value::Null,
+    ];
+    let before = world.items().await;
+    for one in &injected {
+        let told = world.deliver(json!({"Records": [one]}), world.now()).await;
+        assert_eq!(told, json!({"batchItemFailures": []}), "{one}");
+    }
+    let same = |mut items: Vec<Item>| {
+        items.sort_by_key(|item| {
+            (
+                item["pk"].as_s().cloned().ok(),
+                item["sk"].as_s().cloned().ok(),
+            )
+        });
+        items
+    };
+    assert!(
+        same(world.items().await) == same(before),
+        "nothing is written for it"
+    );
+    assert_eq!(
+        world.sms.to(&app.merchant.phone),
+        texts,
+        "nobody is told again"
+    );
+    assert!(world.sms.to("+8613812345678").is_empty());
+    // Among all that, what is due is told: once, to whom it was due.
+    let mut batch = injected.to_vec();
+    let settings = other.call("GET", "/v1/settlement", Value::Null).await;
+    let mut settings = settings.body;
+    settings["payout_time"] = json!("09:00");
+    let changed = other.call("PUT", "/v1/settlement", settings).await;
+    assert_eq!(changed.status, 200, "{:?}", changed.body);
+    let due = world.due_notices().await["Records"][0].clone();
+    batch.insert(10, due);
+    world.deliver(json!({"Records": batch}), world.now()).await;
+    assert_eq!(world.sms.to(&other.merchant.phone).len(), 1);
+}

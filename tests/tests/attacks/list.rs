@@ -1,0 +1,83 @@
+//! The list of defences: complete, and true of the product as it is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use tests::defences;
+use tests::figures::figure;
+
+const MODULES: [(&str, &str); 9] = [
+    ("codes", include_str!("codes.rs")),
+    ("freezes", include_str!("freezes.rs")),
+    ("insiders", include_str!("insiders.rs")),
+    ("logins", include_str!("logins.rs")),
+    ("money", include_str!("money.rs")),
+    ("sessions", include_str!("sessions.rs")),
+    ("sms", include_str!("sms.rs")),
+    ("steps", include_str!("steps.rs")),
+    ("wire", include_str!("wire.rs")),
+];
+
+/// The names of the tests of this suite.
+fn attacks() -> BTreeSet<String> {
+    let mut attacks = BTreeSet::new();
+    for (module, text) in MODULES {
+        for test in text.split("#[tokio::test]\nasync fn ").skip(1) {
+            let (name, _) = test.split_once('(').unwrap();
+            attacks.insert(format!("{module}::{name}"));
+        }
+        assert_eq!(
+            text.matches("#[tokio::test").count(),
+            text.matches("#[tokio::test]\nasync fn ").count(),
+            "{module}: each attack is a test"
+        );
+    }
+    attacks
+}
+
+#[test]
+fn each_attack_has_a_defence_whose_place_in_the_product_is_known() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let attacks = attacks();
+    let mut met = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    let mut places = BTreeSet::new();
+    for defence in defences::all() {
+        let name = &defence.name;
+        assert!(names.insert(name.clone()), "{name} is listed twice");
+        assert!(
+            !defence.attacks.is_empty() && !defence.edits.is_empty(),
+            "{name}"
+        );
+        assert!(!defence.why.is_empty(), "{name}");
+        for attack in defence.attacks {
+            assert!(attacks.contains(&attack), "{name}: there is no {attack}");
+            met.insert(attack);
+        }
+        for edit in defence.edits {
+            let product = ["shared/src/", "functions/"];
+            assert!(
+                product.iter().any(|place| edit.file.starts_with(place)),
+                "{name}"
+            );
+            assert!(edit.is_a_switch(), "{name}: nothing is taken out");
+            assert_eq!(
+                edit.found(&root),
+                1,
+                "{name}: {} in {}",
+                edit.find,
+                edit.file
+            );
+            assert!(
+                places.insert((edit.file, edit.find)),
+                "{name}: taken out elsewhere too"
+            );
+        }
+    }
+    let without: Vec<&String> = attacks.difference(&met).collect();
+    figure(
+        "attacks, each with a defence that can be taken out",
+        attacks.len(),
+        without.len(),
+    );
+    assert!(without.is_empty(), "no defence is named for {without:?}");
+}

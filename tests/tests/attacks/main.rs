@@ -1,0 +1,173 @@
+//! The attacks: each is a test with the name of what a thief would try. The functions run in one process over a real DynamoDB
+//! API, which is exact and quick; what is said here of a reply, a row or an SMS is what the running system does.
+//!
+//! `tests/defences/defences.yaml` names for each attack the defence that it fails at, as a small edit of the product that takes
+//! it out. `cargo run -p tests --bin defences` shows that each attack then succeeds; [`list`] keeps that file true.
+//!
+//! Variants of an attack that are tested elsewhere, with the whole walk that they need:
+//!
+//! | attack | more of it |
+//! |---|---|
+//! | codes guessed in parallel | `deposits.rs` (three tries), `standby.rs` (the switch), `e2e::identity`, `e2e::deposit` |
+//! | steps skipped, out of order | `e2e::card_check::steps_out_of_order`, `e2e::order`, the table of states and commands in the core |
+//! | replays | `e2e::replays` (every step twice, keys of another body, after a day) |
+//! | user enumeration | `freeze.rs` (a freeze of a match, a mismatch, an unknown account takes the same time) |
+//! | a card of someone else | `deposits.rs`, `e2e::card_check::a_card_of_someone_else` |
+//! | a device silenced before the change | `push.rs` |
+//! | forged bank requests and replies | `shared::adapters::bank` (each fault by itself), `functions/sandbox-bank` |
+//! | ciphertext under another context, with AWS's own conditions | `e2e::roles::what_is_sealed_is_bound_to_its_merchant` |
+//! | requests that end a process | `e2e::edges`, `tests/fuzz` |
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod codes;
+mod freezes;
+mod insiders;
+mod list;
+mod logins;
+mod money;
+mod sessions;
+mod sms;
+mod steps;
+mod wire;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use shared::domain::policy::Policy;
+use shared::edge::event::HttpEvent;
+use shared::edge::serve::{Handler, Stage, respond};
+use std::collections::HashMap;
+use tests::world::{Answer, App, SECOND_CARD, World};
+
+const POLICY: &Policy = &Policy::CURRENT;
+/// The merchant that is attacked.
+const NAME: &str = "plain_1";
+/// Another one; now and then the thief's own.
+const OTHER: &str = "plain_2";
+
+/// An item of the table.
+type Item = HashMap<String, AttributeValue>;
+
+/// Refused so.
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) {
+    let got = (answer.status, answer.code());
+    assert_eq!(got, (status, code), "{:?}", answer.body);
+}
+
+/// A code that is not this one.
+fn wrong(right: &str) -> &'static str {
+    if right == "000000" {
+        "000001"
+    } else {
+        "000000"
+    }
+}
+
+/// Every request that wants a session: what is asked of this rebind, of this card, and of neither. Logging out comes last.
+fn doors(rebind: &str, card: &str) -> Vec<(&'static str, String, Value)> {
+    let of = |step: &str| format!("{rebind}/{step}");
+    let code = json!({"code": "123456"});
+    let new = json!({"card_number": SECOND_CARD, "holder_name": "测试商户一", "reserved_phone": "13900000001", "reason": "replace"});
+    let document =
+        json!({"document_number": "110105196302111073", "document_expires_on": "long_term"});
+    let signature = json!({"version": "1", "sha256": "0", "reading_token": "AAAA", "signed_name": "测试商户一", "consents": []});
+    let settings =
+        json!({"cycle": "D1", "payout_time": "09:00", "retained_fen": 1, "daily_limit_fen": 1});
+    let mut doors: Vec<(&'static str, String, Value)> = [
+        "/v1/cards",
+        "/v1/rebinds",
+        "/v1/payouts",
+        "/v1/settlement",
+        "/v1/history",
+    ]
+    .map(|path| ("GET", path.to_owned(), Value::Null))
+    .into();
+    doors.extend([
+        ("GET", rebind.to_owned(), Value::Null),
+        ("GET", of("agreement"), Value::Null),
+        ("POST", "/v1/rebinds".to_owned(), new),
+        ("POST", of("identity"), document),
+        ("POST", of("identity/code"), Value::Null),
+        ("POST", of("identity/confirm"), code.clone()),
+        ("POST", of("agreement"), signature),
+        ("POST", of("card-check"), Value::Null),
+        ("POST", of("card-check/code"), Value::Null),
+        ("POST", of("card-check/confirm"), code.clone()),
+        ("POST", of("test-transaction"), Value::Null),
+        ("POST", of("cancel"), Value::Null),
+        ("POST", format!("{card}/activate"), Value::Null),
+        ("POST", format!("{card}/activate"), code),
+        ("POST", format!("{card}/unbind"), Value::Null),
+        ("PUT", "/v1/settlement".to_owned(), settings),
+        (
+            "PUT",
+            "/v1/push-targets/new".to_owned(),
+            json!({"platform": "fcm", "token": "t"}),
+        ),
+        ("DELETE", "/v1/push-targets/phone".to_owned(), Value::Null),
+        ("DELETE", "/v1/sessions/current".to_owned(), Value::Null),
+    ]);
+    doors
+}
+
+/// The app with another token.
+fn with_token<'w>(app: &App<'w>, token: &str) -> App<'w> {
+    App {
+        world: app.world,
+        token: token.to_owned(),
+        login: app.login.clone(),
+        merchant: app.merchant.clone(),
+    }
+}
+
+/// The path of the card in use.
+async fn active_card(world: &World, name: &str) -> String {
+    let card = world.stored(name).await.head.active.unwrap().card;
+    format!("/v1/cards/{}", card.card_id)
+}
+
+/// Everything that is kept of a merchant, in order.
+async fn kept_of(world: &World, name: &str) -> Vec<Item> {
+    let pk = AttributeValue::S(format!("M#mer_{name}"));
+    let mut items = world.items().await;
+    items.retain(|item| item["pk"] == pk);
+    items.sort_by_key(|item| item["sk"].as_s().unwrap().clone());
+    items
+}
+
+/// One item of a merchant, as somebody with the table's keys reads it.
+async fn item_of(world: &World, name: &str, sk: &str) -> Item {
+    let items = kept_of(world, name).await;
+    let is_it = |item: &&Item| item["sk"].as_s().unwrap() == sk;
+    items.iter().find(is_it).unwrap().clone()
+}
+
+/// … and puts it back, changed.
+async fn put_item(world: &World, item: Item) {
+    let put = world.client.put_item().table_name(&world.table);
+    put.set_item(Some(item)).send().await.unwrap();
+    let _ = world.boundary.take();
+}
+
+/// An attribute that holds JSON, changed.
+fn change_json(item: &mut Item, name: &str, change: impl FnOnce(&mut Value)) {
+    let mut value = serde_json::from_str(item[name].as_s().unwrap()).unwrap();
+    change(&mut value);
+    item.insert(name.to_owned(), AttributeValue::S(value.to_string()));
+}
+
+/// A request of this app to a function that is not the world's own: one with another bank.
+async fn ask<H: Handler>(function: &H, app: &App<'_>, path: &str, body: Value) -> Answer {
+    let bearer = format!("Bearer {}", app.token);
+    let headers = [("authorization", bearer.as_str())];
+    let event = app.world.event("POST", path, &headers, &body);
+    let event: HttpEvent = serde_json::from_value(event).unwrap();
+    let reply = respond(function, &Stage::new("sandbox"), event).await;
+    Answer {
+        status: reply.status_code,
+        headers: HashMap::new(),
+        body: serde_json::from_str(&reply.body).unwrap_or_default(),
+        calls: app.world.boundary.take(),
+    }
+}

@@ -1,0 +1,141 @@
+//! SMS at the merchant's cost, and quotas at the merchant's expense.
+
+use crate::{NAME, OTHER, POLICY, active_card, doors, kept_of, refused, with_token};
+use serde_json::{Value, json};
+use shared::domain::policy::HOUR_S;
+use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant, merchant_id};
+
+/// Asks for a card and for the code; gives it up at once. Whether a code was sent.
+async fn pump(app: &App<'_>, card: &str) -> bool {
+    let rebind = app.request(card).await;
+    let path = format!("{rebind}/identity");
+    let sent = app.call("POST", &path, app.document()).await;
+    if sent.status != 200 {
+        refused(&sent, 429, "OTP_SEND_LIMIT");
+    }
+    let again = app.call("POST", &format!("{path}/code"), Value::Null).await;
+    assert!(
+        ["OTP_SEND_LIMIT", "STEP_OUT_OF_ORDER"].contains(&again.code()),
+        "{:?}",
+        again.body
+    );
+    let gone = app
+        .call("POST", &format!("{rebind}/cancel"), Value::Null)
+        .await;
+    assert_eq!(gone.status, 200, "{:?}", gone.body);
+    sent.status == 200
+}
+
+#[tokio::test]
+async fn sms_pumped_to_one_phone() {
+    let world = World::start().await;
+    let victim = merchant(NAME);
+    let [an_hour, a_day] = [POLICY.codes_per_phone_hour, POLICY.codes_per_phone_day];
+    let mut sent = 0;
+    for hour in 1..=3 {
+        let app = world.app(&victim).await;
+        for _ in 0..an_hour + 2 {
+            world.pass_s(POLICY.code_gap_s);
+            sent += usize::from(pump(&app, GOOD_CARD).await);
+            // Another rebind in the same minute is no way to another code.
+            assert!(!pump(&app, SECOND_CARD).await);
+        }
+        assert_eq!(sent, a_day.min(hour * an_hour));
+        world.pass_s(HOUR_S);
+    }
+    assert_eq!(world.sms.to(&victim.phone).len(), a_day);
+    // Nor is another merchant, for whom it is the phone of a card, however it is written.
+    let app = world.app(&merchant(OTHER)).await;
+    for reserved in ["139-0000 0001", "＋８６ 13900000001"] {
+        let rebind = app
+            .request_with(SECOND_CARD, json!({"reserved_phone": reserved}))
+            .await;
+        app.identify(&rebind).await;
+        app.sign(&rebind).await;
+        let check = app
+            .call("POST", &format!("{rebind}/card-check"), Value::Null)
+            .await;
+        refused(&check, 429, "OTP_SEND_LIMIT");
+        app.call("POST", &format!("{rebind}/cancel"), Value::Null)
+            .await;
+        world.pass_s(POLICY.code_gap_s);
+    }
+    assert_eq!(world.sms.to(&victim.phone).len(), a_day);
+}
+
+#[tokio::test]
+async fn sms_pumped_to_many_phones() {
+    let world = World::start().await;
+    let cards = [GOOD_CARD, SECOND_CARD, "6228480000009001744"];
+    let phones: Vec<String> = (0..8).map(|n| format!("+86135123456{n:02}")).collect();
+    for (phone, card) in phones.iter().zip(cards.iter().cycle()) {
+        // Each is given up once the phone that was named for the card has its code.
+        let app = world.app(&merchant(NAME)).await;
+        let mut body = app.request_body(card);
+        body["reserved_phone"] = json!(phone);
+        let created = app.keyed(phone, "POST", "/v1/rebinds", body).await;
+        if created.status == 201 {
+            let id = created.body["rebind_id"].as_str().unwrap();
+            let rebind = format!("/v1/rebinds/{id}");
+            app.identify(&rebind).await;
+            app.sign(&rebind).await;
+            for step in ["card-check", "cancel"] {
+                app.call("POST", &format!("{rebind}/{step}"), Value::Null)
+                    .await;
+            }
+        } else {
+            refused(&created, 429, "DAILY_REQUEST_LIMIT");
+        }
+        world.pass_s(POLICY.fresh_login_s);
+    }
+    let reached = phones
+        .iter()
+        .filter(|phone| !world.sms.to(phone).is_empty());
+    assert_eq!(reached.count(), POLICY.bank_calls_per_day);
+}
+
+#[tokio::test]
+async fn quotas_used_up_by_a_stranger() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let rebind = app.request(GOOD_CARD).await;
+    app.call("POST", &format!("{rebind}/identity"), app.document())
+        .await;
+    let card = active_card(&world, NAME).await;
+    let account = &app.merchant.account;
+    let (before, told) = (
+        kept_of(&world, NAME).await,
+        world.sms.to(&app.merchant.phone),
+    );
+    // What needs no session …
+    for guess in 0..8 {
+        let body =
+            json!({"account": account, "password": "guess", "device_id": format!("{guess}")});
+        world
+            .send(world.event("POST", "/v1/sessions", &[], &body))
+            .await;
+    }
+    let freezes = (0..12).map(|_| world.freeze(account, "AAAAAAAA", "198.51.100.1"));
+    futures::future::join_all(freezes).await;
+    // … and what needs one, of a rebind whose id has become known, with tokens that are none.
+    let victim = merchant_id(NAME);
+    for token in [
+        "",
+        "x",
+        &format!("{victim}.0.AAAA"),
+        &format!("{victim}.0."),
+    ] {
+        let stranger = with_token(&app, token);
+        for (method, path, body) in doors(&rebind, &card) {
+            stranger.keyed("k", method, &path, body).await;
+        }
+    }
+    assert!(kept_of(&world, NAME).await == before, "the merchant's own");
+    assert_eq!(world.sms.to(&app.merchant.phone), told);
+    // The merchant goes on as if nothing had been.
+    let code = json!({"code": world.sms.code(&app.merchant.phone)});
+    let done = app
+        .call("POST", &format!("{rebind}/identity/confirm"), code)
+        .await;
+    assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
+}

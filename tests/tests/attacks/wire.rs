@@ -1,0 +1,279 @@
+//! What comes with a request and is not what it says: bodies, names, headers, clocks.
+
+use crate::{NAME, POLICY, doors, refused};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::edge::body::BODY_MAX_BYTES;
+use shared::edge::serve::{Stage, wall_clock};
+use std::time::Duration;
+use tests::world::{GOOD_CARD, SECOND_CARD, World, merchant};
+
+/// A rebind, and a card, that nobody has.
+const NO_REBIND: &str = "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb";
+const NO_CARD: &str = "/v1/cards/card_000001bbbbbbbbbbbbbbbb";
+
+#[tokio::test]
+async fn oversized_and_deeply_nested_json() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let bearer = format!("Bearer {}", app.token);
+    let nested = |open: &str, close: &str, depth: usize| {
+        format!(
+            "{{\"account\":{}{}}}",
+            open.repeat(depth),
+            close.repeat(depth)
+        )
+    };
+    let (large, deep) = (
+        [
+            format!("{{\"account\":\"{}\"}}", "a".repeat(BODY_MAX_BYTES)),
+            " ".repeat(BODY_MAX_BYTES + 1),
+            nested("[", "]", BODY_MAX_BYTES),
+            format!("{{\"amount\":1{}}}", "0".repeat(BODY_MAX_BYTES)),
+            "{\"account\":\"a\",".repeat(BODY_MAX_BYTES / 14 + 1),
+        ],
+        [
+            nested("[", "]", 8_000),
+            nested("{\"a\":", "}", 2_000),
+            nested("[", "", 8_000),
+            format!("{{{}\"a\":1}}", "\"code\":\"1\",".repeat(1_000)),
+            format!("{{\"retained_fen\":1{}}}", "0".repeat(8_000)),
+            format!("{{\"retained_fen\":1e{}}}", "9".repeat(8_000)),
+            "\"".repeat(8_000),
+            "[".repeat(BODY_MAX_BYTES),
+            "\u{feff}{}".to_owned(),
+            "{\"code\":\"\\ud800\"}".to_owned(),
+        ],
+    );
+    let open = ["/v1/sessions", "/v1/freezes"].map(|path| ("POST", path.to_owned(), Value::Null));
+    let doors = doors(NO_REBIND, NO_CARD).into_iter().chain(open);
+    let before = world.items().await.len();
+    for (method, path, _) in doors.filter(|(method, ..)| *method != "GET") {
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", "k")];
+        for (body, expected) in large
+            .iter()
+            .map(|body| (body, (413, "BODY_TOO_LARGE")))
+            .chain(deep.iter().map(|body| (body, (400, "REQUEST_MALFORMED"))))
+        {
+            let mut event = world.event(method, &path, &headers, &Value::Null);
+            event["body"] = json!(body);
+            let answer = world.send(event).await;
+            let got = (answer.status, answer.code());
+            assert_eq!(
+                got,
+                expected,
+                "{method} {path} {}",
+                &body[..20.min(body.len())]
+            );
+        }
+        // What is announced as base64 and is none, and what is large behind it.
+        let behind = STANDARD.encode(" ".repeat(BODY_MAX_BYTES + 1));
+        for (body, code) in [("%%%", 400), (&"e30=".repeat(8_000), 400), (&behind, 413)] {
+            let mut event = world.event(method, &path, &headers, &Value::Null);
+            event["body"] = json!(body);
+            event["isBase64Encoded"] = json!(true);
+            assert_eq!(world.send(event).await.status, code, "{method} {path}");
+        }
+    }
+    assert_eq!(world.items().await.len(), before, "nothing was kept of it");
+    assert_eq!(app.call("GET", "/v1/cards", Value::Null).await.status, 200);
+}
+
+#[tokio::test]
+async fn unicode_tricks_in_names() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let name = app.merchant.holder_name.clone();
+    let rebind = app.request(GOOD_CARD).await;
+    app.identify(&rebind).await;
+    let mut signature = app.signature(&rebind).await;
+    let invisible = [
+        '\u{200b}',
+        '\u{200d}',
+        '\u{2060}',
+        '\u{feff}',
+        '\u{ad}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{fe00}',
+        '\u{e0100}',
+        '\u{301}',
+        '\u{0}',
+        '\u{7f}',
+    ];
+    let mut tricks: Vec<String> = invisible
+        .iter()
+        .flat_map(|mark| {
+            [
+                format!("{name}{mark}"),
+                format!("{mark}{name}"),
+                name.replace('商', &format!("商{mark}")),
+            ]
+        })
+        .collect();
+    tricks.extend([
+        name.replace('一', "⼀"), // U+2F00, a radical
+        name.replace('一', "ー"), // katakana
+        name.replace('一', "—"),
+        name.replace("户", "戶"),
+        name.replace("户", "戸"),
+        name.replace("商", "商 "),
+        name.chars().rev().collect(),
+        name.repeat(2),
+        name.chars().take(4).collect(),
+        format!("{name}\n{name}"),
+        format!("{name},{name}"),
+        format!("{name}·"),
+        String::new(),
+        " ".to_owned(),
+        "*".to_owned(),
+        "测*".to_owned(),
+        "%".to_owned(),
+        "{{legal_name}}".to_owned(),
+    ]);
+    let mut tried = 0;
+    for trick in &tricks {
+        signature["signed_name"] = json!(trick);
+        let answer = app
+            .call("POST", &format!("{rebind}/agreement"), signature.clone())
+            .await;
+        refused(&answer, 422, "HOLDER_NOT_MERCHANT");
+        // The field is checked before the rebind that is open.
+        let mut body = app.request_body(SECOND_CARD);
+        body["holder_name"] = json!(trick);
+        let key = format!("k{tried}");
+        let answer = app.keyed(&key, "POST", "/v1/rebinds", body).await;
+        refused(&answer, 422, "HOLDER_NOT_MERCHANT");
+        tried += 1;
+    }
+    assert_eq!(tried, tricks.len());
+    // What keyboards do is no trick.
+    signature["signed_name"] = json!(format!("\u{3000}{name} "));
+    let signed = app
+        .call("POST", &format!("{rebind}/agreement"), signature)
+        .await;
+    assert_eq!(signed.state(), "card_pending", "{:?}", signed.body);
+}
+
+#[tokio::test]
+async fn tricks_in_headers() {
+    let world = World::start().await;
+    let app = world.app(&merchant(NAME)).await;
+    let token = app.token.clone();
+    let get = async |headers: &[(&str, &str)]| {
+        world
+            .send(world.event("GET", "/v1/cards", headers, &Value::Null))
+            .await
+    };
+    for value in [
+        token.clone(),
+        format!("Basic {token}"),
+        format!("Bearer {token}, Bearer {token}"),
+        format!("Bearer x, Bearer {token}"),
+        format!("Bearer\t{token}"),
+        format!("Bearer \"{token}\""),
+        format!("Bearer {token}\u{0}"),
+        format!("Bearer {token}\r\nx-sandbox-now: 2030-01-01T00:00:00Z"),
+        format!("Ｂearer {token}"),
+        format!("Bearer {}", token.replace('.', "\u{ff0e}")),
+    ] {
+        let answer = get(&[("authorization", value.as_str())]).await;
+        refused(&answer, 401, "SESSION_EXPIRED");
+    }
+    // In no other place.
+    for (name, value) in [
+        ("x-authorization", format!("Bearer {token}")),
+        ("cookie", format!("token={token}")),
+        ("x-amz-security-token", token.clone()),
+        ("x-merchant-id", "mer_plain_1".to_owned()),
+    ] {
+        refused(
+            &get(&[(name, value.as_str())]).await,
+            401,
+            "SESSION_EXPIRED",
+        );
+    }
+    let query = format!("/v1/cards?access_token={token}&authorization=Bearer%20{token}");
+    let answer = world
+        .send(world.event("GET", &query, &[], &Value::Null))
+        .await;
+    refused(&answer, 401, "SESSION_EXPIRED");
+    // A method is what the gateway says it is.
+    let rebind = app.request(GOOD_CARD).await;
+    let cancel = [("x-http-method-override", "POST"), ("x-method", "POST")];
+    let answer = app
+        .call_with("GET", &format!("{rebind}/cancel"), &cancel, Value::Null)
+        .await;
+    refused(&answer, 404, "NOT_FOUND");
+    // A key that is none makes no new rebind, nor shares one.
+    app.call("POST", &format!("{rebind}/cancel"), Value::Null)
+        .await;
+    let before = world.items().await.len();
+    for key in [
+        "",
+        "\u{0}",
+        "a\nb",
+        "a\u{7f}",
+        "schlüssel",
+        "键",
+        &"k".repeat(256),
+    ] {
+        let answer = app
+            .keyed(key, "POST", "/v1/rebinds", app.request_body(SECOND_CARD))
+            .await;
+        refused(&answer, 400, "REQUEST_MALFORMED");
+    }
+    let answer = app
+        .call("POST", "/v1/rebinds", app.request_body(SECOND_CARD))
+        .await;
+    refused(&answer, 400, "REQUEST_MALFORMED");
+    assert_eq!(world.items().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_forged_clock_outside_the_sandbox() {
+    let world = World::staged("production").await;
+    let app = world.app(&merchant(NAME)).await;
+    let at = |ahead_s: i64| wall_clock().plus_s(ahead_s).to_rfc3339_shanghai();
+    let clocks = [
+        at(0),
+        at(POLICY.cooldown_s),
+        at(-POLICY.quiet_period_s),
+        at(POLICY.code_gap_s),
+        String::new(),
+        "now".to_owned(),
+    ];
+    for clock in &clocks {
+        for name in ["x-sandbox-now", "X-Sandbox-Now", "X-SANDBOX-NOW"] {
+            for (method, path, body) in doors(NO_REBIND, NO_CARD) {
+                let headers = [(name, clock.as_str()), ("idempotency-key", "k")];
+                let answer = app.call_with(method, &path, &headers, body).await;
+                refused(&answer, 400, "REQUEST_MALFORMED");
+            }
+        }
+    }
+    // Nor in what is invoked without the gateway, nor in the schedule's event.
+    let payout = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1, "time": at(POLICY.hold_s)});
+    let refusal = world.core(payout).await.unwrap_err();
+    assert_eq!(refusal.code, Code::RequestMalformed);
+    let early = json!({"time": at(POLICY.hold_s)});
+    assert!(
+        world
+            .scheduled(early, Duration::from_secs(60))
+            .await
+            .is_err()
+    );
+    for name in [
+        "Sandbox",
+        "SANDBOX",
+        " sandbox",
+        "sandbox\n",
+        "sandbox2",
+        "",
+    ] {
+        assert!(!Stage::new(name).is_sandbox(), "{name:?}");
+    }
+    assert_eq!(app.call("GET", "/v1/cards", Value::Null).await.status, 200);
+}
