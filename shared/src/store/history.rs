@@ -109,6 +109,9 @@ impl NoticeStep<'_> {
             Self::Release { claimant } => {
                 // Not "due": that would send the event through the stream again at once, and again, while SNS is down.
                 update.put("notice", Some(s(NOTICE_RELEASED)));
+                // The mark whose answer was lost may have been the last one.
+                update.value("claimed", s("claimed"));
+                update.when("#notice = :claimed");
                 mine(&mut update, claimant);
             }
             Self::Rearm { wall, now } => {
