@@ -2,6 +2,11 @@
 //!
 //! A notice is claimed by a conditional write, handed to SNS, and marked. Two deliveries of the same record meet at the
 //! claim; a function that dies between publish and mark is the one case in which a message is sent twice.
+//!
+//! # A record that fails does not hold up those after it
+//! The stream begins again at the record that is reported, and what comes again is known by its claim. It cuts a batch nowhere
+//! but before that record: were those behind it left for later, they would be set aside with it, armed again behind it, and
+//! given up with it after a day.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +33,26 @@ pub struct ConfirmationNotice<K, M, P> {
     keys: Keys<K>,
     sms: M,
     push: P,
+}
+
+/// For how long of an invocation something new is begun: what was begun, a publish that nobody answers and the note of it, is
+/// to be over before the function's 60 s are. Whoever is being told when it is cut off is told twice.
+pub const BEGIN_FOR_S: i64 = 40;
+
+/// The clock of an invocation.
+struct Shift<'c, C> {
+    clock: &'c C,
+    began: Timestamp,
+}
+
+impl<C: Fn() -> Timestamp> Shift<'_, C> {
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn is_over(&self) -> bool {
+        self.began.age_s_at(self.now()) >= BEGIN_FOR_S
+    }
 }
 
 /// A batch of stream records, as far as it is used; other shapes read as empty.
@@ -63,39 +88,51 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         }
     }
 
-    /// Handles a batch in order and stops at the first record that fails: all after it come again with it.
+    /// Handles a batch in order and reports the first record that failed, or that there was no time for: there the stream
+    /// begins again.
     ///
     /// A record of a shape that is not ours is skipped with a warning; it would be the same the next time. What is not
     /// sent when the stream gives up is armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
+        let shift = Shift {
+            clock: &wall,
+            began: wall(),
+        };
+        let mut first = None;
         for record in &batch.records {
             let Some((merchant, seq)) = event_of(record) else {
                 tracing::warn!("a stream record that is no event was skipped");
                 continue;
             };
-            // A record that comes again is the same claimant: what it died over is its own to finish.
-            let claimant = record.get("eventID").and_then(Value::as_str);
-            let claimant = claimant.unwrap_or("a record without an id");
-            if let Err(error) = self.notify(&merchant, seq, claimant, wall()).await {
-                tracing::error!(
-                    event.seq = seq,
-                    notice.cause = error.to_string(),
-                    "a notice was not sent"
-                );
-                let Some(sequence_number) = record
-                    .pointer("/dynamodb/SequenceNumber")
-                    .and_then(Value::as_str)
-                else {
-                    continue;
-                };
-                return BatchReply {
-                    failures: vec![Failure {
-                        sequence_number: sequence_number.to_owned(),
-                    }],
-                };
+            let is_over = shift.is_over();
+            let handled = if is_over {
+                Err(out_of_time())
+            } else {
+                // A record that comes again is the same claimant: what it died over is its own to finish.
+                let claimant = record.get("eventID").and_then(Value::as_str);
+                let claimant = claimant.unwrap_or("a record without an id");
+                self.notify(&merchant, seq, claimant, &shift).await
+            };
+            let Err(error) = handled else {
+                continue;
+            };
+            tracing::error!(
+                event.seq = seq,
+                notice.cause = error.to_string(),
+                "a notice was not sent"
+            );
+            let number = record.pointer("/dynamodb/SequenceNumber");
+            first = first.or_else(|| number.and_then(Value::as_str));
+            if is_over {
+                break;
             }
         }
-        BatchReply::default()
+        let first = first.map(|number| Failure {
+            sequence_number: number.to_owned(),
+        });
+        BatchReply {
+            failures: first.into_iter().collect(),
+        }
     }
 
     async fn notify(
@@ -103,16 +140,16 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         merchant: &MerchantId,
         seq: u64,
         claimant: &str,
-        wall: Timestamp,
+        shift: &Shift<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let Some(event) = self
             .store
-            .claim_notice(merchant, seq, claimant, wall)
+            .claim_notice(merchant, seq, claimant, shift.now())
             .await?
         else {
             return Ok(());
         };
-        match self.publish(&event, claimant, wall).await {
+        match self.publish(&event, claimant, shift).await {
             Ok(sent) => {
                 tracing::info!(
                     event.kind = event.kind.as_str(),
@@ -133,25 +170,37 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         &self,
         event: &Event,
         claimant: &str,
-        wall: Timestamp,
+        shift: &Shift<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
         let mut failed = None;
-        for (index, Notice { to, phone }) in event.notices.iter().enumerate() {
-            let text = self.text(event, *to).await?;
-            let told = match to {
-                Recipient::Push => self.push_all(event, phone, &text, claimant, wall).await,
-                Recipient::OnFile | Recipient::Reserved => self.sms.send(phone, &text).await,
-            };
-            if let Err(error) = told {
+        for (index, notice) in event.notices.iter().enumerate() {
+            if let Err(error) = self.tell(event, notice, claimant, shift).await {
                 failed = failed.or(Some(error));
                 continue;
             }
             let last = failed.is_none() && index + 1 == event.notices.len();
             self.store
-                .mark_sent(&event.merchant_id, event.seq, *to, last, claimant)
+                .mark_sent(&event.merchant_id, event.seq, notice.to, last, claimant)
                 .await?;
         }
         failed.map_or(Ok(event.notices.len()), Err)
+    }
+
+    async fn tell(
+        &self,
+        event: &Event,
+        Notice { to, phone }: &Notice,
+        claimant: &str,
+        shift: &Shift<'_, impl Fn() -> Timestamp>,
+    ) -> Result<(), PortError> {
+        if shift.is_over() {
+            return Err(out_of_time());
+        }
+        let text = self.text(event, *to).await?;
+        match to {
+            Recipient::Push => self.push_all(event, phone, &text, claimant, shift).await,
+            Recipient::OnFile | Recipient::Reserved => self.sms.send(phone, &text).await,
+        }
     }
 
     /// Every device that is registered, and those that were until lately: who takes over an account would begin by
@@ -162,12 +211,12 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         told: &str,
         text: &str,
         claimant: &str,
-        wall: Timestamp,
+        shift: &Shift<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let merchant = &event.merchant_id;
         let mut told: Vec<String> = told.split_whitespace().map(str::to_owned).collect();
         // Either clock: the event's may be a sandbox's, the wall's goes on while a notice waits.
-        let now = event.at.min(wall);
+        let now = event.at.min(shift.now());
         let told_s = Policy::CURRENT.push_after_removal_s;
         let mut targets = self.store.push_targets(merchant).await?;
         targets.retain(|target| {
@@ -182,6 +231,9 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         })?;
         let mut failed = None;
         for target in targets {
+            if shift.is_over() {
+                return Err(failed.unwrap_or_else(out_of_time));
+            }
             match self.push_one(merchant, &history_key, &target, text).await {
                 Ok(()) => {
                     told.push(target.tag);
@@ -290,6 +342,10 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         };
         Ok(render(&sms, Lang::default()))
     }
+}
+
+fn out_of_time() -> PortError {
+    PortError::Transient("this invocation", "its time is up".to_owned())
 }
 
 /// The event that a stream record is about.
