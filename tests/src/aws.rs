@@ -33,6 +33,12 @@ pub const DYNAMODB: Service = Service(
     "DynamoDB_20120810",
     "application/x-amz-json-1.0",
 );
+/// DynamoDB's streams.
+pub const STREAMS: Service = Service(
+    "dynamodb",
+    "DynamoDBStreams_20120810",
+    "application/x-amz-json-1.0",
+);
 /// KMS.
 pub const KMS: Service = Service("kms", "TrentService", "application/x-amz-json-1.1");
 /// CloudWatch Logs.

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex};
 
 /// Where this file is in the repository.
@@ -316,15 +316,10 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
 
 /// The statements, each policy read once.
 fn statements_of(function: &str) -> &'static [Statement] {
-    static READ: LazyLock<Mutex<Vec<(String, &'static [Statement])>>> =
-        LazyLock::new(Mutex::default);
+    static READ: Mutex<BTreeMap<String, &'static [Statement]>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap();
-    if let Some((_, known)) = read.iter().find(|(name, _)| name == function) {
-        return known;
-    }
-    let known: &'static [Statement] = Vec::leak(statements(function));
-    read.push((function.to_owned(), known));
-    known
+    let known = read.entry(function.to_owned());
+    known.or_insert_with(|| Vec::leak(statements(function)))
 }
 
 /// What a request touches, in the words of [`Use::what`].

@@ -53,6 +53,9 @@ pub struct Live {
     pub secrets: Secrets,
     /// How many replies were held against the description.
     pub replies: AtomicUsize,
+    /// What anybody was told, place and text, to be searched when all secrets are known: every reply with its header, but
+    /// for the one token that it is there to bring.
+    pub told: std::sync::Mutex<Vec<(String, String)>>,
     http: Http,
     contract: Contract,
     number: AtomicU32,
@@ -87,6 +90,7 @@ impl Live {
             table: aws_sdk_dynamodb::Client::new(&system.sdk_config()),
             secrets: Secrets::default(),
             replies: AtomicUsize::new(0),
+            told: std::sync::Mutex::default(),
             http: Http::new(),
             contract: Contract::load().unwrap(),
             // The first phones belong to the merchants of `sandbox.json`.
@@ -96,6 +100,11 @@ impl Live {
             state_dir,
             system,
         })
+    }
+
+    /// Notes what was told somewhere.
+    pub fn note(&self, place: &str, text: String) {
+        self.told.lock().unwrap().push((place.to_owned(), text));
     }
 
     fn next(&self) -> u32 {
@@ -227,7 +236,9 @@ impl Live {
     /// The type and the text of the Lambda error.
     pub async fn core(&self, event: &Value) -> Result<Value, (String, String)> {
         let function = &self.system.endpoints().functions["settlement"];
-        self.root.run(function, event).await
+        let done = self.root.run(function, event).await;
+        self.note("a reply to the core", format!("{done:?}"));
+        done
     }
 
     /// Gives a freeze code over HTTP, as an app that nobody is logged in to.
@@ -255,6 +266,7 @@ impl Live {
             "isBase64Encoded": false,
         });
         let reply = self.system.invoke("settlement", &event).await.unwrap();
+        self.note("a reply", reply.to_string());
         assert_eq!(reply["statusCode"], 202, "a freeze from {source}");
         assert_eq!(reply["body"], "{\"status\":\"received\"}");
     }
@@ -396,10 +408,10 @@ impl Live {
     /// Runs the clean-up with the time that its schedule would give it.
     pub async fn clean_up(&self, at: Timestamp) -> Value {
         let event = json!({"time": at.to_rfc3339_shanghai()});
-        self.system
-            .invoke("cooldown-cleanup", &event)
-            .await
-            .unwrap()
+        let run = self.system.invoke("cooldown-cleanup", &event).await;
+        let run = run.unwrap();
+        self.note("a clean-up's summary", run.to_string());
+        run
     }
 
     /// An item of the table.
@@ -679,6 +691,7 @@ impl Ask<'_> {
             },
             headers: sent.headers,
         };
+        reply.note(live, &text);
         reply.check(&live.contract, &method, &path);
         // A reading token is made anew from what it is about: read twice in a second, it is the same one.
         let found = live.secrets.found_in(&text, &[Kind::ReadingToken]);
@@ -704,6 +717,25 @@ pub struct Reply {
 }
 
 impl Reply {
+    fn note(&self, live: &Live, text: &str) {
+        let mut told = text.to_owned();
+        let own = match (self.what.as_str(), self.status) {
+            ("POST /v1/sessions", 201) => Some("token"),
+            (what, 200) if what.contains("/agreement") => Some("reading_token"),
+            _ => None,
+        };
+        if let Some(own) = own.and_then(|name| self.body[name].as_str()) {
+            told = told.replacen(own, "***", 1);
+        }
+        for (name, value) in &self.headers {
+            told.push_str(&format!(
+                "\n{name}: {}",
+                String::from_utf8_lossy(value.as_bytes())
+            ));
+        }
+        live.note("a reply", told);
+    }
+
     fn check(&self, contract: &Contract, method: &str, path: &str) {
         let header = |name: &str| self.headers.get(name).map(|value| value.to_str().unwrap());
         // The gateway gives every reply a type, that without a body too.

@@ -234,9 +234,11 @@ fn limit_ms(function: &str) -> u64 {
 fn every_wait_ends_before_its_function_does() {
     // A pause before a repetition is at most a second, then two (the SDK's).
     const PAUSE_MS: u64 = 1_000;
-    assert!(CONNECT_TIMEOUT_MS < ATTEMPT_TIMEOUT_MS && ATTEMPTS_MAX >= 2);
-    assert!(2 * ATTEMPT_TIMEOUT_MS + PAUSE_MS <= OPERATION_TIMEOUT_MS);
-    assert!(client::CONNECT_TIMEOUT_MS < client::QUERY_TIMEOUT_MS);
+    const {
+        assert!(CONNECT_TIMEOUT_MS < ATTEMPT_TIMEOUT_MS && ATTEMPTS_MAX >= 2);
+        assert!(2 * ATTEMPT_TIMEOUT_MS + PAUSE_MS <= OPERATION_TIMEOUT_MS);
+        assert!(client::CONNECT_TIMEOUT_MS < client::QUERY_TIMEOUT_MS);
+    }
     let (read, write) = (OPERATION_TIMEOUT_MS, OPERATION_TIMEOUT_MS);
     for (function, longest_ms) in [
         ("login", read + write),

@@ -82,6 +82,7 @@ pub async fn every_notice_was_sent(live: &Live) {
             }
             for message in messages {
                 assert_eq!(message["Body"], "a test of permissions", "{queue}");
+                live.note("a queue", message.to_string());
             }
         }
     }

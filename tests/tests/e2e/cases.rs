@@ -79,9 +79,12 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
     payloads: events_are_as_captured;
 };
 
-/// These look at what all the others have left.
+/// Each has the machine for itself; and then they look at what all the others have left.
 pub const AT_THE_END: &[Case] = cases! {
+    races: one_rebind, five_tries, one_activation, confirm_against_cancel, confirm_against_freeze,
+        clean_up_against_everything;
     aftermath: every_history_is_whole, every_notice_was_sent, the_logs_are_quiet;
     edges: the_environment_survives;
-    leaks: no_secret_is_kept_or_logged;
+    needed: each_permission_is_needed;
+    leaks: no_secret_is_kept_or_told;
 };

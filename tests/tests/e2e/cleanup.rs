@@ -16,7 +16,7 @@ use crate::payouts::{create, report};
 use crate::see::rebind_path;
 
 /// A merchant on the tenth of March of a year, ten in the morning.
-async fn in_year(live: &Live, year: u16) -> Merchant {
+pub async fn in_year(live: &Live, year: u16) -> Merchant {
     let merchant = live.merchant().await;
     let text = format!("{year}-03-10T10:00:00+08:00");
     merchant.set_clock(Timestamp::parse_rfc3339(&text).unwrap());
@@ -559,7 +559,7 @@ async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
 }
 
 /// The sort key of a merchant's only event of a kind.
-async fn event_of(live: &Live, merchant: &Merchant, kind: &str) -> String {
+pub async fn event_of(live: &Live, merchant: &Merchant, kind: &str) -> String {
     let kinds = chain(live, merchant).await;
     let index = kinds.iter().position(|of| of == kind).unwrap();
     format!("E#{:010}", index + 1)

@@ -1,120 +1,372 @@
-//! No secret anywhere: every log line and every item of the whole run is searched for every secret that it has used.
+//! No secret anywhere: whatever the run has made anything say or keep is searched for every secret that it has used.
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
 use serde_json::{Value, json};
 use shared::edge::serve::wall_clock;
-use shared::store::item::Item;
-use std::collections::BTreeSet;
-use std::io::Read;
-use tests::aws::LOGS;
-use tests::secrets::Kind;
+use std::collections::{BTreeMap, BTreeSet};
+use tests::aws::{LOGS, SQS, STREAMS};
+use tests::figures::figure;
+use tests::secrets::{Kind, Searcher};
 use tests::system::Live;
 
 /// Where a secret was found, and of which kind it is.
 type Found = BTreeSet<(String, Kind)>;
 
-/// Nothing is found; what is planted is, by the same search in the same places.
-pub async fn no_secret_is_kept_or_logged(live: &Live) {
-    for kind in [
-        Kind::CardNumber,
-        Kind::IdNumber,
-        Kind::Password,
-        Kind::Token,
-        Kind::Code,
-        Kind::FreezeCode,
-        Kind::DepositCode,
-        Kind::PushToken,
-    ] {
+/// Nothing is found; what is planted is, one secret of each kind, one in each place, by the same search.
+pub async fn no_secret_is_kept_or_told(live: &Live) {
+    let used = every_kind_is_used(live).await;
+    let search = Search::of(live).await;
+    assert_eq!(search.found, Found::new());
+    for (place, (pieces, bytes)) in &search.searched {
+        println!("searched: {pieces} × {place}, {bytes} bytes");
+    }
+    let bytes: usize = search.searched.values().map(|(_, bytes)| bytes).sum();
+    for place in PLACES {
         assert!(
-            live.secrets.count(kind) > 0,
-            "{kind:?}: nothing to search for"
+            search.searched.contains_key(place),
+            "{place}: nothing to search"
         );
     }
-    assert_eq!(search(live).await, Found::new());
 
-    // One secret in an item, one in a reply that is kept compressed, one in a log.
+    let planted = plant(live, &used).await;
+    let found = Search::of(live).await.found;
+    assert_eq!(found, planted);
+    figure(
+        "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
+        bytes,
+        0,
+    );
+    figure(
+        "secrets: planted ones, of every kind and in every place, not found",
+        planted.len(),
+        0,
+    );
+}
+
+/// What is searched, besides the queues, which are empty unless something has failed for good.
+const PLACES: [&str; 10] = [
+    "a log",
+    "a reply",
+    "a reply to the core",
+    "a clean-up's summary",
+    "an item",
+    "the bank's item",
+    "an SMS",
+    "an event",
+    "a metric",
+    "a function's settings",
+];
+
+/// Whatever else has run before: a merchant who has used a secret of each kind; the last of each.
+async fn every_kind_is_used(live: &Live) -> BTreeMap<Kind, String> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    app.show_document(&app.request(&live.card()).await).await;
+    let push = format!("push-token-of-{}", merchant.id);
+    live.secrets.add(Kind::PushToken, &push);
+    let target = json!({"platform": "fcm", "token": push});
+    app.put("/v1/push-targets/till", target).await.ok(204);
+    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let rebind = app.request(&card).await;
+    app.show_document(&rebind).await;
     let code = live.code(&merchant.phone).await;
+    app.confirm_identity(&rebind).await;
+    let signature = app.signature(&rebind).await;
+    let sign = format!("{rebind}/agreement");
+    app.post(&sign, signature.clone()).await.ok(200);
+    app.check_card(&rebind).await.ok(200);
+    let deposit = live.deposit_code(&card).await;
+    let confirm = format!("{rebind}/card-check/confirm");
+    app.post(&confirm, json!({"code": deposit})).await.ok(200);
+    live.notices(&merchant.phone, 1).await;
+    let freeze = live.freeze_code(&merchant.phone).await;
+    let payout = json!({"operation": "create_payout", "merchant_id": merchant.id, "payout_id": format!("pay_{}", merchant.id),
+        "amount_fen": 1, "time": merchant.now().to_rfc3339_shanghai()});
+    live.core(&payout).await.unwrap();
+    live.clean_up(merchant.now()).await;
+    let credentials = live.credentials(&merchant, "first device");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let used: BTreeMap<Kind, String> = [
+        (Kind::CardNumber, card),
+        (Kind::IdNumber, merchant.document_number.clone()),
+        (Kind::Password, merchant.password.clone()),
+        (Kind::Token, app.token.clone()),
+        (Kind::DeviceId, text(&credentials["device_id"])),
+        (Kind::Code, code),
+        (Kind::ReadingToken, text(&signature["reading_token"])),
+        (Kind::FreezeCode, freeze),
+        (Kind::DepositCode, deposit),
+        (Kind::PushToken, push),
+    ]
+    .into();
+    assert_eq!(used.len(), Kind::ALL.len());
+    for (kind, value) in &used {
+        // Also a code that the search leaves out, because it looks like a number that is kept.
+        live.secrets.add(*kind, value);
+    }
+    used
+}
+
+/// Puts secrets where they must not be.
+async fn plant(live: &Live, used: &BTreeMap<Kind, String>) -> Found {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let table = &live.system.endpoints().table;
     put(
         live,
+        table,
         "PLANTED#1",
-        "note",
-        AttributeValue::S(format!("seen: {}", merchant.document_number)),
+        text(&format!("seen: {}", used[&Kind::IdNumber])),
     )
     .await;
-    put(
-        live,
-        "PLANTED#2",
-        "body",
-        AttributeValue::B(deflate(&app.token).into()),
-    )
-    .await;
-    let group = live
-        .log_groups()
-        .await
-        .into_iter()
+    // As a reply is kept.
+    let deflated = AttributeValue::B(Blob::new(deflate(&used[&Kind::Token])));
+    put(live, table, "PLANTED#2", deflated).await;
+    let bank = live.system.resource("SandboxBankTable").unwrap();
+    put(live, bank, "PLANTED#3", text(&used[&Kind::CardNumber])).await;
+    let groups = live.log_groups().await;
+    let group = groups
+        .iter()
         .find(|group| group.ends_with("/LoginLogs"))
         .unwrap();
     log(
         live,
-        &group,
-        &json!({"message": "request", "typed": code}).to_string(),
+        group,
+        &json!({"message": "request", "typed": used[&Kind::Code]}).to_string(),
     )
     .await;
-    log(live, &group, &format!("plain: {}", merchant.password)).await;
-    let planted: Found = [
-        ("item PLANTED#1".to_owned(), Kind::IdNumber),
-        ("item PLANTED#2".to_owned(), Kind::Token),
-        (group.clone(), Kind::Code),
-        (group, Kind::Password),
+    log(live, group, &format!("plain: {}", used[&Kind::Password])).await;
+    // As a byte string is printed by mistake.
+    log(
+        live,
+        group,
+        &format!("{:?}", used[&Kind::ReadingToken].as_bytes()),
+    )
+    .await;
+    let sms = [
+        ("PhoneNumber", "+8613699999998"),
+        ("Message", used[&Kind::DeviceId].as_str()),
+    ];
+    live.root
+        .query("sns", "2010-03-31", "Publish", &sms)
+        .await
+        .unwrap();
+    let queue = live.system.resource("CleanupFailures").unwrap();
+    let message = json!({"QueueUrl": queue, "MessageBody": used[&Kind::PushToken]});
+    live.root.json(&SQS, "SendMessage", &message).await.unwrap();
+    let metric = [
+        ("Namespace", "planted"),
+        (
+            "MetricData.member.1.MetricName",
+            used[&Kind::FreezeCode].as_str(),
+        ),
+        ("MetricData.member.1.Value", "1"),
+    ];
+    live.root
+        .query("monitoring", "2010-08-01", "PutMetricData", &metric)
+        .await
+        .unwrap();
+    live.note(
+        "a reply",
+        format!("HTTP\nx-debug: {}", used[&Kind::DepositCode]),
+    );
+    live.note(
+        "a reply to the core",
+        format!("Ok({})", used[&Kind::CardNumber]),
+    );
+    live.note("a clean-up's summary", used[&Kind::IdNumber].clone());
+    let function = &live.system.endpoints().functions["cards"];
+    let path = format!("/2015-03-31/functions/{function}/configuration");
+    let described = json!({"Description": used[&Kind::Password]});
+    let set = live
+        .root
+        .rest("lambda", &Method::PUT, &path, &described)
+        .await;
+    assert_eq!(set.status, 200);
+    [
+        ("an item", Kind::IdNumber),
+        ("an item", Kind::Token),
+        // What was put into the table came out of its stream.
+        ("an event", Kind::IdNumber),
+        ("an event", Kind::Token),
+        ("the bank's item", Kind::CardNumber),
+        ("a log", Kind::Code),
+        ("a log", Kind::Password),
+        ("a log", Kind::ReadingToken),
+        ("an SMS", Kind::DeviceId),
+        ("a queue", Kind::PushToken),
+        ("a metric", Kind::FreezeCode),
+        ("a reply", Kind::DepositCode),
+        ("a reply to the core", Kind::CardNumber),
+        ("a clean-up's summary", Kind::IdNumber),
+        ("a function's settings", Kind::Password),
     ]
-    .into();
-    assert_eq!(search(live).await, planted);
+    .map(|(place, kind)| (place.to_owned(), kind))
+    .into()
 }
 
-/// Searches everything that is kept.
-async fn search(live: &Live) -> Found {
-    let mut found = Found::new();
-    let mut lines = 0;
-    for group in live.log_groups().await {
-        for line in live.log_of(&group).await {
-            lines += 1;
-            let kinds = live.secrets.found_in(&without_clock(&line), &[]);
-            found.extend(kinds.into_iter().map(|kind| (group.clone(), kind)));
+/// A search through everything.
+struct Search {
+    searcher: Searcher,
+    found: Found,
+    /// Pieces and bytes by place.
+    searched: BTreeMap<String, (usize, usize)>,
+}
+
+impl Search {
+    async fn of(live: &Live) -> Self {
+        let mut this = Self {
+            searcher: live.secrets.searcher(),
+            found: Found::new(),
+            searched: BTreeMap::new(),
+        };
+        for group in live.log_groups().await {
+            for line in live.log_of(&group).await {
+                this.text("a log", &without_clock(&line), &[]);
+            }
+        }
+        this.queues(live).await;
+        for (place, text) in live.told.lock().unwrap().iter() {
+            this.text(place, text, &[]);
+        }
+        for item in live.items().await {
+            this.item("an item", item.iter(), &[]);
+        }
+        for item in live
+            .items_of(live.system.resource("SandboxBankTable").unwrap())
+            .await
+        {
+            // A deposit's code stands where its holder reads it: in the bank's statement.
+            let allowed: &[Kind] = if item.contains_key("descriptor") {
+                &[Kind::DepositCode]
+            } else {
+                &[]
+            };
+            this.item("the bank's item", item.iter(), allowed);
+        }
+        for text in live.all_sms().await {
+            // A code is in its own SMS, and nothing else is in any.
+            this.text("an SMS", &text, &[Kind::Code, Kind::FreezeCode]);
+        }
+        this.events(live).await;
+        let metrics = live
+            .root
+            .query("monitoring", "2010-08-01", "ListMetrics", &[])
+            .await;
+        this.text("a metric", &metrics.unwrap(), &[]);
+        let functions = live
+            .root
+            .rest(
+                "lambda",
+                &Method::GET,
+                "/2015-03-31/functions",
+                &Value::Null,
+            )
+            .await;
+        this.text("a function's settings", &functions.text(), &[]);
+        this
+    }
+
+    /// What lies in the queues; what has been taken from them was noted then.
+    async fn queues(&mut self, live: &Live) {
+        for queue in ["NoticeFailures", "CleanupFailures"] {
+            let url = live.system.resource(queue).unwrap();
+            loop {
+                let body =
+                    json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 600});
+                let reply = live.root.json(&SQS, "ReceiveMessage", &body).await.unwrap();
+                let messages = reply["Messages"].as_array().cloned().unwrap_or_default();
+                if messages.is_empty() {
+                    break;
+                }
+                for message in messages {
+                    live.note("a queue", message.to_string());
+                }
+            }
         }
     }
-    let (items, banks) = (
-        live.items().await,
-        live.items_of(live.system.resource("SandboxBankTable").unwrap())
-            .await,
-    );
-    let sms = live.all_sms().await;
-    let searched = [lines, items.len(), banks.len(), sms.len()];
-    assert!(
-        searched.iter().all(|count| *count > 100),
-        "too little to search: {searched:?}"
-    );
-    let of_the_bank = banks.iter().map(|item| (item, true));
-    for (item, is_banks) in items.iter().map(|item| (item, false)).chain(of_the_bank) {
-        let place = format!("item {}", item["pk"].as_s().unwrap());
-        // A deposit's code stands where its holder reads it: in the bank's statement.
-        let allowed: &[Kind] = match is_banks && item.contains_key("descriptor") {
-            true => &[Kind::DepositCode],
-            false => &[],
+
+    /// Everything that has gone through the table's stream.
+    async fn events(&mut self, live: &Live) {
+        let streams = async |operation: &str, body: Value| {
+            live.root.json(&STREAMS, operation, &body).await.unwrap()
         };
-        let kinds = live.secrets.found_in(&text(item), allowed);
-        found.extend(kinds.into_iter().map(|kind| (place.clone(), kind)));
+        let listed = streams(
+            "ListStreams",
+            json!({"TableName": live.system.endpoints().table}),
+        )
+        .await;
+        let arn = &listed["Streams"][0]["StreamArn"];
+        let described = streams("DescribeStream", json!({"StreamArn": arn})).await;
+        for shard in described["StreamDescription"]["Shards"].as_array().unwrap() {
+            let from = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+            let mut next = streams("GetShardIterator", from).await["ShardIterator"].clone();
+            while next.is_string() {
+                let page = streams("GetRecords", json!({"ShardIterator": next})).await;
+                let records = page["Records"].as_array().unwrap();
+                if records.is_empty() {
+                    break;
+                }
+                for record in records {
+                    let image = record["dynamodb"]["NewImage"].as_object();
+                    let keys = record["dynamodb"]["Keys"].as_object();
+                    for (name, value) in image.into_iter().chain(keys).flatten() {
+                        self.event(name, value);
+                    }
+                }
+                next = page["NextShardIterator"].clone();
+            }
+        }
     }
-    for text in sms {
-        // A code is in its own SMS, and nothing else is in any.
-        let kinds = live
-            .secrets
-            .found_in(&text, &[Kind::Code, Kind::FreezeCode]);
-        found.extend(kinds.into_iter().map(|kind| ("an SMS".to_owned(), kind)));
+
+    fn event(&mut self, name: &str, value: &Value) {
+        match value["B"].as_str() {
+            Some(blob) => self.bytes("an event", &STANDARD.decode(blob).unwrap(), &[]),
+            None => {
+                let text = value["S"].as_str().or(value["N"].as_str());
+                let text = text.map_or_else(|| value.to_string(), str::to_owned);
+                self.text("an event", &format!("{name}\n{text}\n"), &[]);
+            }
+        }
     }
-    found
+
+    fn item<'i>(
+        &mut self,
+        place: &str,
+        attributes: impl Iterator<Item = (&'i String, &'i AttributeValue)>,
+        allowed: &[Kind],
+    ) {
+        for (name, value) in attributes {
+            let text = match value {
+                AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
+                AttributeValue::B(blob) => {
+                    self.bytes(place, blob.as_ref(), allowed);
+                    continue;
+                }
+                other => format!("{other:?}"),
+            };
+            self.text(place, &format!("{name}\n{text}\n"), allowed);
+        }
+    }
+
+    fn text(&mut self, place: &str, text: &str, allowed: &[Kind]) {
+        let found = self.searcher.found_in(text, allowed);
+        self.note(place, text.len(), found);
+    }
+
+    fn bytes(&mut self, place: &str, bytes: &[u8], allowed: &[Kind]) {
+        let found = self.searcher.found_in_bytes(bytes, allowed);
+        self.note(place, bytes.len(), found);
+    }
+
+    fn note(&mut self, place: &str, bytes: usize, found: BTreeSet<Kind>) {
+        let searched = self.searched.entry(place.to_owned()).or_default();
+        *searched = (searched.0 + 1, searched.1 + bytes);
+        self.found
+            .extend(found.into_iter().map(|kind| (place.to_owned(), kind)));
+    }
 }
 
 /// A log line without its time: a part of a second has six digits, like a code.
@@ -128,30 +380,6 @@ fn without_clock(line: &str) -> String {
     }
 }
 
-/// All that an item says: names, texts, numbers, and bytes both as they are and inflated.
-fn text(item: &Item) -> String {
-    let mut text = String::new();
-    for (name, value) in item {
-        let value = match value {
-            AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
-            AttributeValue::B(blob) => {
-                let bytes = blob.as_ref();
-                let mut inflated = Vec::new();
-                let mut decoder = flate2::read::DeflateDecoder::new(bytes);
-                let _ = decoder.read_to_end(&mut inflated); // what is not compressed ends early
-                format!(
-                    "{}\n{}",
-                    String::from_utf8_lossy(bytes),
-                    String::from_utf8_lossy(&inflated)
-                )
-            }
-            other => format!("{other:?}"),
-        };
-        text.push_str(&format!("{name}\n{value}\n"));
-    }
-    text
-}
-
 fn deflate(text: &str) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
@@ -159,15 +387,12 @@ fn deflate(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-async fn put(live: &Live, pk: &str, name: &str, value: AttributeValue) {
-    let put = live
-        .table
-        .put_item()
-        .table_name(&live.system.endpoints().table);
+async fn put(live: &Live, table: &str, pk: &str, value: AttributeValue) {
+    let put = live.table.put_item().table_name(table);
     let put = put
         .item("pk", AttributeValue::S(pk.to_owned()))
         .item("sk", AttributeValue::S("-".to_owned()));
-    put.item(name, value).send().await.unwrap();
+    put.item("note", value).send().await.unwrap();
 }
 
 async fn log(live: &Live, group: &str, line: &str) {

@@ -2,7 +2,7 @@
 //!
 //! One test and one system for all cases: whether it is run by `cargo test` or by `cargo nextest`, there is one process,
 //! which owns the system and ends it when the last case is over; when this process is killed, the system ends itself.
-//! `E2E=<text>` runs the cases whose name contains the text.
+//! `E2E=<text>` runs the cases whose name contains the text, or one of several: `E2E=cards,payouts`.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,10 +25,13 @@ mod happy;
 mod history;
 mod identity;
 mod leaks;
+mod needed;
 mod notices;
 mod order;
 mod payloads;
 mod payouts;
+mod permissions;
+mod races;
 mod replays;
 mod requests;
 mod roles;
@@ -79,9 +82,8 @@ async fn run() {
     println!("up after {:.1} s", started.elapsed().as_secs_f32());
 
     let turns = Arc::new(Semaphore::new(AT_ONCE));
-    let side_by_side = cases::SIDE_BY_SIDE
-        .iter()
-        .filter(|case| case.name.contains(&wanted));
+    let is_wanted = |case: &&cases::Case| wanted.split(',').any(|text| case.name.contains(text));
+    let side_by_side = cases::SIDE_BY_SIDE.iter().filter(is_wanted);
     let running: Vec<_> = side_by_side
         .map(|case| {
             let (live, turns) = (Arc::clone(&live), Arc::clone(&turns));
@@ -95,10 +97,7 @@ async fn run() {
     for case in running {
         all.push(case.await.unwrap());
     }
-    for case in cases::AT_THE_END
-        .iter()
-        .filter(|case| case.name.contains(&wanted))
-    {
+    for case in cases::AT_THE_END.iter().filter(is_wanted) {
         all.push(run_case(case, Arc::clone(&live)).await);
     }
 

@@ -1,0 +1,487 @@
+//! Nothing is granted that is not needed: on the running system each action of each function's role is taken away, on each
+//! resource it is granted for, and what worked with it fails without it. The local cloud looks a role up with every call, so
+//! that a changed one counts at once.
+//!
+//! What the roles grant under conditions is told apart by `tests/template.rs`: the local cloud evaluates none of them.
+
+use crate::cleanup::in_year;
+use crate::permissions::{
+    Probe, REFUSED, Role, asked, asked_until, in_init, invoked, probe, read, step,
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use shared::domain::policy::DAY_S;
+use std::collections::BTreeSet;
+use tests::figures::figure;
+use tests::secrets::Kind;
+use tests::system::Live;
+
+/// What the local cloud does not ask the role for, although AWS does: `tests/template.rs` says why each is granted.
+const NOT_EVALUATED: [&str; 6] = [
+    "dynamodb:DescribeStream stream",
+    "dynamodb:GetShardIterator stream",
+    "dynamodb:GetRecords stream",
+    "dynamodb:ListStreams stream",
+    "sqs:SendMessage notices' queue",
+    "sqs:SendMessage clean-up's queue",
+];
+
+/// Every function; the sandbox's bank last, for it is asked through another.
+pub async fn each_permission_is_needed(live: &Live) {
+    // Everything is prepared while all of it works. Then each function is tried by itself, the eight side by side.
+    let prepared = futures::join!(
+        login(live),
+        cards(live),
+        rebind_request(live),
+        verification(live),
+        agreement(live),
+        settlement(live),
+        confirmation_notice(live),
+        cooldown_cleanup(live),
+    );
+    let bank = sandbox_bank(live).await;
+    let (l, c, r, v, a, s, n, u) = prepared;
+    let functions = [
+        ("login", l),
+        ("cards", c),
+        ("rebind-request", r),
+        ("verification", v),
+        ("agreement", a),
+        ("settlement", s),
+        ("confirmation-notice", n),
+        ("cooldown-cleanup", u),
+    ];
+    let tried = functions.map(|(function, probes)| try_all(live, function, probes));
+    let mut all = join_all(tried).await;
+    all.push(try_all(live, "sandbox-bank", bank).await);
+    let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
+    assert!(surprises.is_empty(), "{surprises:#?}");
+    figure(
+        "IAM, running system: permissions taken away one by one, not missed",
+        all.iter().map(|tried| tried.needed).sum::<usize>(),
+        0,
+    );
+    every_refusal_is_in_the_log(live).await;
+}
+
+/// What came of trying a function.
+struct Tried {
+    needed: usize,
+    surprises: Vec<String>,
+}
+
+async fn try_all(live: &Live, function: &str, probes: Vec<Probe<'_>>) -> Tried {
+    let role = Role::of(live, function).await;
+    let mut needed = BTreeSet::new();
+    let mut surprises = Vec::new();
+    for probe in probes {
+        for taken in &probe.taken {
+            role.put(&role.without(taken)).await;
+            let ended = (probe.attempt)().await;
+            role.put(&role.document).await;
+            if ended != probe.without {
+                surprises.push(format!("{function} without {taken:?}: {ended}"));
+            }
+            // The last one is the one that was tried; the others were needed before.
+            needed.extend(taken.last().map(|one| (*one).to_owned()));
+        }
+        let ended = (probe.attempt)().await;
+        if ended != probe.with {
+            surprises.push(format!(
+                "{function} with all again, after {:?}: {ended}",
+                probe.taken
+            ));
+        }
+    }
+    let granted: BTreeSet<String> = role
+        .granted()
+        .into_iter()
+        .filter(|one| !NOT_EVALUATED.contains(&one.as_str()))
+        .collect();
+    if needed != granted {
+        let differ = needed.symmetric_difference(&granted);
+        surprises.push(format!(
+            "{function} is granted what was not tried, or the other way round: {differ:?}"
+        ));
+    }
+    Tried {
+        needed: needed.len(),
+        surprises,
+    }
+}
+
+/// Every `INTERNAL` of this case has a line that says what was denied.
+async fn every_refusal_is_in_the_log(live: &Live) {
+    let refused: BTreeSet<String> = std::mem::take(&mut *REFUSED.lock().unwrap());
+    assert!(refused.len() > 25, "{} refusals", refused.len());
+    let mut told = BTreeSet::new();
+    for line in live.log_lines().await {
+        let line: Value = serde_json::from_str(&line).unwrap_or_default();
+        let (reference, cause) = (&line["support_ref"], &line["problem.cause"]);
+        if let (Some(reference), Some(cause)) = (reference.as_str(), cause.as_str())
+            && refused.contains(reference)
+        {
+            assert!(cause.contains("AccessDenied"), "{cause}");
+            told.insert(reference.to_owned());
+        }
+    }
+    assert_eq!(told, refused);
+}
+
+const HASH: &[&str] = &["kms:GenerateMac hash key"];
+const SECRET: &[&str] = &["secretsmanager:GetSecretValue bank's secret"];
+const QUERY: &[&str] = &["dynamodb:Query table"];
+const GET: &[&str] = &["dynamodb:GetItem table"];
+const BATCH: &[&str] = &["dynamodb:BatchGetItem table"];
+const PUT: &[&str] = &["dynamodb:PutItem table"];
+const UPDATE: &[&str] = &["dynamodb:UpdateItem table"];
+const DELETE: &[&str] = &["dynamodb:DeleteItem table"];
+const CHECK: &[&str] = &["dynamodb:ConditionCheckItem table"];
+const HISTORY: &[&str] = &["kms:Decrypt history key"];
+const PHONES: &[&str] = &["sns:Publish phones"];
+
+async fn login(live: &Live) -> Vec<Probe<'_>> {
+    let merchant = live.merchant().await;
+    let credentials = live.credentials(&merchant, "first device");
+    live.app(&merchant).await;
+    let log_in = move || {
+        live.ask("POST", "/v1/sessions")
+            .at(merchant.now())
+            .json(&credentials)
+    };
+    vec![
+        asked(&[BATCH, PUT, UPDATE], "201", log_in),
+        in_init(live, "login", &[HASH]),
+    ]
+}
+
+async fn cards(live: &Live) -> Vec<Probe<'_>> {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let standby = app.standby(&live.card()).await;
+    let card_id = standby["new_card"]["card_id"].as_str().unwrap();
+    let unbind = format!("/v1/cards/{card_id}/unbind");
+    vec![
+        asked(&[QUERY], "200", read(&app, "/v1/cards")),
+        asked(
+            &[PUT, UPDATE],
+            "204",
+            step(&app, "unbind", "POST", &unbind, &Value::Null),
+        ),
+        // A refusal, after it was looked whether this is a repetition.
+        asked(
+            &[GET],
+            "404 NOT_FOUND",
+            step(&app, "again", "POST", &unbind, &Value::Null),
+        ),
+        in_init(live, "cards", &[HASH]),
+    ]
+}
+
+async fn rebind_request(live: &Live) -> Vec<Probe<'_>> {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    let cancel = format!("{path}/cancel");
+    let another = app.request_body(&live.card());
+    vec![
+        asked(&[QUERY], "200", read(&app, "/v1/rebinds")),
+        asked(&[BATCH], "200", read(&app, &path)),
+        asked(
+            &[PUT, UPDATE],
+            "200",
+            step(&app, "cancel", "POST", &cancel, &Value::Null),
+        ),
+        asked(
+            &[GET],
+            "409 STEP_OUT_OF_ORDER",
+            step(&app, "again", "POST", &cancel, &Value::Null),
+        ),
+        asked(
+            &[&["kms:GenerateDataKey card key"]],
+            "201",
+            step(&app, "another", "POST", "/v1/rebinds", &another),
+        ),
+        in_init(live, "rebind-request", &[HASH]),
+    ]
+}
+
+async fn verification(live: &Live) -> Vec<Probe<'_>> {
+    let (new, seen, known) = (
+        live.merchant().await,
+        live.merchant().await,
+        live.merchant().await,
+    );
+    let app = live.app(&new).await;
+    let identity = format!("{}/identity", app.request(&live.card()).await);
+    let other = live.app(&seen).await;
+    let path = other.request(&live.card()).await;
+    other.show_document(&path).await;
+    let code = json!({"code": live.code(&seen.phone).await});
+    let confirm = format!("{path}/identity/confirm");
+    let third = live.app(&known).await;
+    let check = format!("{}/card-check", third.to_card_pending(&live.card()).await);
+    let document = app.document();
+    vec![
+        asked(
+            &[QUERY],
+            "200",
+            step(&other, "confirm", "POST", &confirm, &code),
+        ),
+        asked(
+            &[GET],
+            "409 STEP_OUT_OF_ORDER",
+            step(&other, "again", "POST", &confirm, &code),
+        ),
+        asked(
+            &[BATCH],
+            "404 NOT_FOUND",
+            step(
+                &other,
+                "switch",
+                "POST",
+                "/v1/cards/card_0000010000000000000000/activate",
+                &Value::Null,
+            ),
+        ),
+        // The last two: a code that cannot be handed over is taken back, and the key is free again; neither shows alone.
+        asked(
+            &[
+                &["kms:Decrypt card key"],
+                &["kms:Decrypt identity key"],
+                CHECK,
+                PUT,
+                UPDATE,
+                &["sns:Publish phones", "dynamodb:DeleteItem table"],
+            ],
+            "200",
+            step(&third, "check", "POST", &check, &Value::Null),
+        ),
+        asked_until(
+            &[PHONES],
+            "503 OTP_CHANNEL_DOWN",
+            "200",
+            step(&app, "document", "POST", &identity, &document),
+        ),
+        in_init(live, "verification", &[HASH, SECRET]),
+    ]
+}
+
+async fn agreement(live: &Live) -> Vec<Probe<'_>> {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    app.identify(&path).await;
+    let signature = app.signature(&path).await;
+    let sign = format!("{path}/agreement");
+    vec![
+        asked(&[QUERY], "200", read(&app, &sign)),
+        asked(
+            &[HISTORY, PUT, UPDATE],
+            "200",
+            step(&app, "sign", "POST", &sign, &signature),
+        ),
+        asked(
+            &[GET],
+            "409 STEP_OUT_OF_ORDER",
+            step(&app, "again", "POST", &sign, &signature),
+        ),
+        in_init(live, "agreement", &[HASH]),
+    ]
+}
+
+async fn settlement(live: &Live) -> Vec<Probe<'_>> {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let payout = |operation: &str| {
+        let payout_id = format!("pay_needed_{}", merchant.id);
+        let at = merchant.now().to_rfc3339_shanghai();
+        json!({"operation": operation, "merchant_id": merchant.id, "payout_id": payout_id, "time": at})
+    };
+    let mut create = payout("create_payout");
+    create["amount_fen"] = json!(100);
+    let wrong = json!({"cycle": "T9"});
+    let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
+    live.secrets
+        .add(Kind::PushToken, target["token"].as_str().unwrap());
+    let core = |taken: &[&'static [&'static str]], event| {
+        invoked(
+            live,
+            taken,
+            ("INTERNAL", "done"),
+            ("settlement", event, false),
+        )
+    };
+    vec![
+        asked(&[QUERY], "200", read(&app, "/v1/payouts")),
+        asked(
+            &[GET],
+            "400 REQUEST_MALFORMED",
+            step(&app, "wrong", "PUT", "/v1/settlement", &wrong),
+        ),
+        core(&[PUT, UPDATE], create),
+        core(&[BATCH, DELETE], payout("payout_sent")),
+        asked(
+            &[HISTORY],
+            "204",
+            step(&app, "target", "PUT", "/v1/push-targets/phone", &target),
+        ),
+        in_init(live, "settlement", &[HASH]),
+    ]
+}
+
+/// An event whose notice waits to be sent, to a phone and to a device; the record that the stream would bring of it.
+async fn confirmation_notice(live: &Live) -> Vec<Probe<'_>> {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
+    live.secrets
+        .add(Kind::PushToken, target["token"].as_str().unwrap());
+    app.ask("PUT", "/v1/push-targets/phone")
+        .json(&target)
+        .send()
+        .await
+        .ok(204);
+    app.activate(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
+    let sk = crate::cleanup::event_of(live, &merchant, "activated").await;
+    let key = |text: &str| json!({"S": text});
+    let record = json!({"Records": [{
+        "eventID": "a record of the tests",
+        "dynamodb": {"Keys": {"pk": key(&merchant.pk()), "sk": key(&sk)}, "SequenceNumber": "1"},
+    }]});
+    let told = |taken: &[&'static [&'static str]], without, with| {
+        let (record, pk, sk, phone) = (
+            record.clone(),
+            merchant.pk(),
+            sk.clone(),
+            merchant.phone.clone(),
+        );
+        probe(taken, without, with, move || {
+            let (record, pk, sk, phone) = (record.clone(), pk.clone(), sk.clone(), phone.clone());
+            Box::pin(async move {
+                // As if SNS had been down; not as if it had just happened, or the stream would bring it by itself.
+                for (name, value) in [
+                    ("to_on_file", phone.as_str()),
+                    ("to_push", " "),
+                    ("notice", "released"),
+                ] {
+                    live.edit(&pk, &sk, name, AttributeValue::S(value.to_owned()))
+                        .await;
+                }
+                let before = refused_pushes(live).await;
+                let reply = live
+                    .system
+                    .invoke("confirmation-notice", &record)
+                    .await
+                    .unwrap();
+                match reply["batchItemFailures"].as_array().unwrap().len() {
+                    0 if refused_pushes(live).await > before => {
+                        "told, but not the device".to_owned()
+                    }
+                    0 => "told".to_owned(),
+                    _ => "not told".to_owned(),
+                }
+            })
+        })
+    };
+    vec![
+        told(&[UPDATE, QUERY, GET, PHONES], "not told", "told"),
+        // What cannot be opened for good keeps nobody else from being told.
+        told(&[HISTORY], "told, but not the device", "told"),
+        in_init(live, "confirmation-notice", &[HASH]),
+    ]
+}
+
+/// Pushes that were refused for want of a permission.
+async fn refused_pushes(live: &Live) -> usize {
+    let groups = live.log_groups().await;
+    let group = groups
+        .iter()
+        .find(|group| group.ends_with("ConfirmationNoticeLogs"))
+        .unwrap();
+    let lines = live.log_of(group).await;
+    let refused = lines.iter().filter(|line| {
+        line.contains("a push is refused for good") && line.contains("AccessDenied")
+    });
+    refused.count()
+}
+
+/// Two merchants in years of their own, with a hold and a cooldown that are over and a card that can go; one has a younger rebind.
+async fn cooldown_cleanup(live: &Live) -> Vec<Probe<'_>> {
+    let mut events = Vec::new();
+    for (year, more) in [(1980, true), (1983, false)] {
+        let merchant = in_year(live, year).await;
+        let app = live.app(&merchant).await;
+        app.activate(&live.card()).await;
+        merchant.pass_s(31 * DAY_S);
+        if more {
+            live.app(&merchant).await.request(&live.card()).await;
+        }
+        events.push(json!({"time": merchant.now().to_rfc3339_shanghai()}));
+    }
+    let nothing = json!({"time": "1986-03-10T10:00:00+08:00"});
+    let run = |taken: &[&'static [&'static str]], without, event: &Value| {
+        invoked(
+            live,
+            taken,
+            (without, "done"),
+            ("cooldown-cleanup", event.clone(), false),
+        )
+    };
+    vec![
+        run(&[&["dynamodb:Query index"]], "CleanupFailed", &nothing),
+        // The rest of what is due is done while one of these is missing, so the first of them must keep all from being done.
+        run(&[QUERY, PUT, UPDATE, GET], "failed in part", &events[0]),
+        run(&[BATCH, DELETE], "failed in part", &events[1]),
+        in_init(live, "cooldown-cleanup", &[SECRET]),
+    ]
+}
+
+/// Asked through verification, which does not learn what the bank lacks.
+async fn sandbox_bank(live: &Live) -> Vec<Probe<'_>> {
+    const UNKNOWN: &str = "502 UPSTREAM_UNKNOWN";
+    let mut probes = Vec::new();
+    let plain = live.merchant().await;
+    let busy = live.merchant().await;
+    let number = live.card_that("busy_once", &busy.holder_name).await;
+    for (merchant, card, taken, with) in [
+        (
+            plain,
+            live.card(),
+            &[
+                &["dynamodb:GetItem bank's table"][..],
+                &["dynamodb:PutItem bank's table"],
+            ][..],
+            "200",
+        ),
+        (
+            busy,
+            number,
+            &[&["dynamodb:UpdateItem bank's table"][..]][..],
+            "503 UPSTREAM_BUSY",
+        ),
+    ] {
+        let app = live.app(&merchant).await;
+        let check = format!("{}/card-check", app.to_card_pending(&card).await);
+        probes.push(asked_until(
+            taken,
+            UNKNOWN,
+            with,
+            step(&app, "check", "POST", &check, &Value::Null),
+        ));
+    }
+    let card = live.card();
+    let statement = json!({"rawPath": "/statement", "headers": {}, "isBase64Encoded": false,
+        "body": json!({"card_number": card}).to_string(),
+        "requestContext": {"http": {"method": "POST", "path": "/statement"}}});
+    probes.push(invoked(
+        live,
+        &[&["dynamodb:Query bank's table"]],
+        ("refused", "done"),
+        ("sandbox-bank", statement, false),
+    ));
+    probes.push(in_init(live, "sandbox-bank", &[SECRET]));
+    probes
+}

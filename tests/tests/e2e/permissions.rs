@@ -1,0 +1,288 @@
+//! A role's policy on the running system, and what is tried with a part of it taken away.
+
+use futures::future::BoxFuture;
+use http::Method;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use tests::aws::element;
+use tests::policy::logical_name;
+use tests::system::{App, Ask, Live};
+
+/// How an attempt ends: `200`, `500 INTERNAL`, or what a function ends with.
+pub type Attempt<'l> = Box<dyn Fn() -> BoxFuture<'l, String> + Send + Sync + 'l>;
+
+/// Something that works, and what it needs.
+pub struct Probe<'l> {
+    /// Taken away one after the other, or together where one shows only without another.
+    pub taken: Vec<&'static [&'static str]>,
+    pub attempt: Attempt<'l>,
+    /// How it ends without each of them, and with all.
+    pub without: &'static str,
+    pub with: &'static str,
+}
+
+/// What is told of a step that lacks a permission.
+pub const DENIED: &str = "500 INTERNAL";
+/// An environment that did not come to be.
+pub const DENIED_IN_INIT: &str = "denied in init";
+
+/// A function's own policy on the running system.
+pub struct Role<'l> {
+    live: &'l Live,
+    name: String,
+    policy: String,
+    pub document: Value,
+    /// What an ARN is called here.
+    names: BTreeMap<String, &'static str>,
+}
+
+impl<'l> Role<'l> {
+    pub async fn of(live: &'l Live, function: &str) -> Self {
+        let name = live
+            .system
+            .resource(&(logical_name(function) + "Role"))
+            .unwrap()
+            .to_owned();
+        let fields = [("RoleName", name.as_str()), ("PolicyName", function)];
+        let reply = live
+            .root
+            .query("iam", "2010-05-08", "GetRolePolicy", &fields)
+            .await
+            .unwrap();
+        let document = percent_decode_str(element(&reply, "PolicyDocument").unwrap())
+            .decode_utf8()
+            .unwrap();
+        let table = &live.system.endpoints().table;
+        let resource = |name: &str| live.system.resource(name).unwrap().to_owned();
+        let names = [
+            (format!(":table/{table}"), "table"),
+            (format!(":table/{table}/index/due"), "index"),
+            (format!(":table/{table}/stream/*"), "stream"),
+            (
+                format!(":table/{}", resource("SandboxBankTable")),
+                "bank's table",
+            ),
+            (resource("HmacKey"), "hash key"),
+            (resource("CardKey"), "card key"),
+            (resource("IdentityKey"), "identity key"),
+            (resource("HistoryKey"), "history key"),
+            ("sns:*:*:*".to_owned(), "phones"),
+        ];
+        Self {
+            live,
+            name,
+            policy: function.to_owned(),
+            document: serde_json::from_str(&document).unwrap(),
+            names: names.into(),
+        }
+    }
+
+    pub async fn put(&self, document: &Value) {
+        let document = document.to_string();
+        let fields = [
+            ("RoleName", self.name.as_str()),
+            ("PolicyName", &self.policy),
+            ("PolicyDocument", &document),
+        ];
+        self.live
+            .root
+            .query("iam", "2010-05-08", "PutRolePolicy", &fields)
+            .await
+            .unwrap();
+    }
+
+    /// Each action with each resource: `dynamodb:Query table`.
+    pub fn granted(&self) -> BTreeSet<String> {
+        let statements = self.document["Statement"].as_array().unwrap();
+        let pairs = statements
+            .iter()
+            .flat_map(|statement| self.pairs(statement));
+        pairs
+            .map(|(pair, ..)| pair)
+            .filter(|pair| !pair.starts_with("logs:"))
+            .collect()
+    }
+
+    /// A statement's pairs, each as a statement of its own.
+    fn pairs(&self, statement: &Value) -> Vec<(String, Value)> {
+        let list = |value: &Value| match value {
+            Value::Array(values) => values.clone(),
+            Value::Null => Vec::new(),
+            value => vec![value.clone()],
+        };
+        let mut pairs = Vec::new();
+        for action in list(&statement["Action"]) {
+            for kind in ["Resource", "NotResource"] {
+                for resource in list(&statement[kind]) {
+                    let mut one = statement.clone();
+                    one["Action"] = action.clone();
+                    one[kind] = resource.clone();
+                    let pair = format!(
+                        "{} {}",
+                        action.as_str().unwrap(),
+                        self.short(resource.as_str().unwrap())
+                    );
+                    pairs.push((pair, one));
+                }
+            }
+        }
+        pairs
+    }
+
+    fn short<'a>(&'a self, arn: &'a str) -> &'a str {
+        if arn.contains(":secret:") {
+            return "bank's secret";
+        }
+        if arn.contains(":sqs:") {
+            return if arn.contains("Notice") {
+                "notices' queue"
+            } else {
+                "clean-up's queue"
+            };
+        }
+        let known = self
+            .names
+            .iter()
+            .find(|(end, _)| arn.ends_with(end.as_str()));
+        known.map_or(arn, |(_, name)| name)
+    }
+
+    /// The policy without some of its pairs.
+    pub fn without(&self, taken: &[&str]) -> Value {
+        let statements = self.document["Statement"].as_array().unwrap();
+        let pairs = statements
+            .iter()
+            .flat_map(|statement| self.pairs(statement));
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            pairs.partition(|(pair, _)| taken.contains(&pair.as_str()));
+        let gone: BTreeSet<&str> = gone.iter().map(|(pair, _)| pair.as_str()).collect();
+        assert_eq!(
+            gone,
+            taken.iter().copied().collect(),
+            "{} grants none",
+            self.policy
+        );
+        let kept: Vec<Value> = kept.into_iter().map(|(_, statement)| statement).collect();
+        json!({"Version": "2012-10-17", "Statement": kept})
+    }
+}
+
+/// The support references of requests that were refused for want of a permission.
+pub static REFUSED: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
+
+pub fn probe<'l>(
+    taken: &[&'static [&'static str]],
+    without: &'static str,
+    with: &'static str,
+    attempt: impl Fn() -> BoxFuture<'l, String> + Send + Sync + 'l,
+) -> Probe<'l> {
+    Probe {
+        taken: taken.to_vec(),
+        attempt: Box::new(attempt),
+        without,
+        with,
+    }
+}
+
+/// A request over HTTP.
+pub fn asked<'l>(
+    taken: &[&'static [&'static str]],
+    with: &'static str,
+    ask: impl Fn() -> Ask<'l> + Send + Sync + 'l,
+) -> Probe<'l> {
+    asked_until(taken, DENIED, with, ask)
+}
+
+pub fn asked_until<'l>(
+    taken: &[&'static [&'static str]],
+    without: &'static str,
+    with: &'static str,
+    ask: impl Fn() -> Ask<'l> + Send + Sync + 'l,
+) -> Probe<'l> {
+    probe(taken, without, with, move || {
+        let ask = ask();
+        Box::pin(async move {
+            let reply = ask.send().await;
+            let ended = match reply.body["code"].as_str() {
+                Some(code) => format!("{} {code}", reply.status),
+                None => reply.status.to_string(),
+            };
+            if ended == DENIED {
+                let reference = reply.body["support_ref"].as_str().unwrap();
+                REFUSED.lock().unwrap().insert(reference.to_owned());
+            }
+            ended
+        })
+    })
+}
+
+/// A step under a key, so that a repetition is the same request.
+pub fn step<'l>(
+    app: &App<'l>,
+    key: &str,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> impl Fn() -> Ask<'l> + Send + Sync + 'l {
+    let (key, body, ask) = (key.to_owned(), body.clone(), asking(app, method, path));
+    move || ask().key(&key).json(&body)
+}
+
+pub fn read<'l>(app: &App<'l>, path: &str) -> impl Fn() -> Ask<'l> + Send + Sync + 'l {
+    asking(app, "GET", path)
+}
+
+fn asking<'l>(app: &App<'l>, method: &str, path: &str) -> impl Fn() -> Ask<'l> + Send + Sync + 'l {
+    let (live, token, merchant) = (app.live, app.token.clone(), app.merchant.clone());
+    let (method, path) = (method.to_owned(), path.to_owned());
+    move || live.ask(&method, &path).token(&token).at(merchant.now())
+}
+
+/// An invocation, in a new environment where `anew`.
+pub fn invoked<'l>(
+    live: &'l Live,
+    taken: &[&'static [&'static str]],
+    (without, with): (&'static str, &'static str),
+    (function, event, anew): (&'static str, Value, bool),
+) -> Probe<'l> {
+    probe(taken, without, with, move || {
+        let event = event.clone();
+        Box::pin(async move {
+            let name = &live.system.endpoints().functions[function];
+            if anew {
+                // What an environment is made of is set again, to what it is: its processes end.
+                let path = format!("/2015-03-31/functions/{name}/configuration");
+                let same = json!({"Handler": "bootstrap"});
+                let reply = live.root.rest("lambda", &Method::PUT, &path, &same).await;
+                assert_eq!(reply.status, 200, "{function}");
+            }
+            match live.root.run(name, &event).await {
+                Ok(reply) if reply["failed"].as_u64().is_some_and(|failed| failed > 0) => {
+                    "failed in part".to_owned()
+                }
+                Ok(reply) if reply["statusCode"] == 500 => "refused".to_owned(),
+                Ok(_) => "done".to_owned(),
+                Err((_, text)) if text.contains("during init") && text.contains("AccessDenied") => {
+                    DENIED_IN_INIT.to_owned()
+                }
+                Err((kind, _)) => kind,
+            }
+        })
+    })
+}
+
+/// What an environment needs before its first request.
+pub fn in_init<'l>(
+    live: &'l Live,
+    function: &'static str,
+    taken: &[&'static [&'static str]],
+) -> Probe<'l> {
+    let nothing = json!({"requestContext": {"http": {"method": "GET", "path": "/"}}});
+    invoked(
+        live,
+        taken,
+        (DENIED_IN_INIT, "done"),
+        (function, nothing, true),
+    )
+}

@@ -1,0 +1,392 @@
+//! Hundreds of requests for the same step at once, from one device and from two, on the running system: whatever the order they
+//! were served in, there is one in which the replies, the history and what is shown afterwards make sense.
+//!
+//! One case after the other, when all else is over: each fills the machine by itself.
+
+use crate::cleanup::in_year;
+use crate::see::last4;
+use futures::StreamExt as _;
+use futures::future::{BoxFuture, join_all};
+use serde_json::{Value, json};
+use shared::domain::policy::{DAY_S, HOUR_S};
+use std::collections::BTreeSet;
+use tests::figures::figure;
+use tests::system::{App, Live, Merchant, Reply, another};
+
+/// Requests on their way at the same time. Each needs a process of its own; more of them make the local cloud slower, not the
+/// races closer.
+const IN_FLIGHT: usize = 24;
+
+/// All at once, as many as the machine bears; the replies in the order of the requests.
+async fn flood<'l, R: 'l>(requests: Vec<BoxFuture<'l, R>>) -> Vec<R> {
+    futures::stream::iter(requests)
+        .buffered(IN_FLIGHT)
+        .collect()
+        .await
+}
+
+/// A post under a key of its own.
+fn post<'l>(app: &'l App<'l>, path: &str, body: Value) -> BoxFuture<'l, Reply> {
+    let path = path.to_owned();
+    Box::pin(async move { app.post(&path, body).await })
+}
+
+/// A post under a given key.
+fn keyed<'l>(app: &'l App<'l>, key: String, path: &str, body: Value) -> BoxFuture<'l, Reply> {
+    let path = path.to_owned();
+    Box::pin(async move { app.keyed(&key, &path, body).await })
+}
+
+/// Successes that were not told before.
+fn done(replies: &[Reply]) -> Vec<&Reply> {
+    replies
+        .iter()
+        .filter(|reply| reply.status < 300 && !reply.is_replayed())
+        .collect()
+}
+
+/// What the others were told is one of these.
+fn refusals(replies: &[Reply], known: &[&str]) {
+    for reply in replies.iter().filter(|reply| reply.status >= 300) {
+        let code = reply.body["code"].as_str().unwrap();
+        assert!(known.contains(&code), "{}: {code}", reply.what);
+    }
+}
+
+async fn count(app: &App<'_>, kind: &str) -> usize {
+    app.kinds().await.iter().filter(|of| *of == kind).count()
+}
+
+/// Two devices ask for cards, each under twenty keys, three times each: one rebind.
+pub async fn one_rebind(live: &Live) {
+    let merchant = live.merchant().await;
+    let devices = [
+        live.app(&merchant).await,
+        live.app_on(&merchant, "another device").await,
+    ];
+    let mut requests = Vec::new();
+    for _ in 0..3 {
+        for key in 0..20 {
+            for (device, app) in devices.iter().enumerate() {
+                let body = app.request_body(merchant.active_card.as_ref().unwrap());
+                let mut body = body;
+                body["card_number"] =
+                    json!(tests::system::luhn(&format!("62220200009{device}{key:06}")));
+                requests.push(keyed(app, format!("{device}-{key}"), "/v1/rebinds", body));
+            }
+        }
+    }
+    let tried = requests.len();
+    let replies = flood(requests).await;
+    let made = done(&replies);
+    assert_eq!(made.len(), 1);
+    for reply in replies.iter().filter(|reply| reply.status == 201) {
+        assert_eq!(reply.body, made[0].body, "the same request again");
+    }
+    refusals(&replies, &["REQUEST_IN_PROGRESS", "VERSION_CONFLICT"]);
+    assert_eq!(count(&devices[0], "rebind_requested").await, 1);
+    let list = devices[1].get("/v1/rebinds").await.ok(200);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list["items"][0]["rebind_id"], made[0].body["rebind_id"]);
+    figure(
+        "races, running system: rebinds asked for at once by two devices, made more than once",
+        tried,
+        0,
+    );
+}
+
+/// Wrong codes, right ones, and right ones from a device that did not ask for the code: at most five are looked at, and a
+/// right one that is looked at wins.
+pub async fn five_tries(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.request(&live.card()).await;
+    app.show_document(&path).await;
+    let code = live.code(&merchant.phone).await;
+    let stranger = live.app_on(&merchant, "another device").await;
+    let confirm = format!("{path}/identity/confirm");
+    let requests = (0..150).map(|number| match number % 10 {
+        3 => post(&app, &confirm, json!({"code": code})),
+        7 => post(&stranger, &confirm, json!({"code": code})),
+        _ => post(&app, &confirm, json!({"code": another(&code)})),
+    });
+    let requests: Vec<_> = requests.collect();
+    let tried = requests.len();
+    let replies = flood(requests).await;
+    let right = done(&replies);
+    assert!(right.len() <= 1, "{}", right.len());
+    let looked_at = replies
+        .iter()
+        .filter(|reply| reply.body["counts_toward_limit"] == true && !reply.is_replayed());
+    let left: Vec<i64> = looked_at
+        .filter_map(|reply| reply.body["attempts_left"].as_i64())
+        .collect();
+    let each: BTreeSet<i64> = left.iter().copied().collect();
+    assert!(
+        each.len() == left.len() && left.len() + right.len() <= 5,
+        "{left:?}"
+    );
+    for (number, reply) in replies
+        .iter()
+        .enumerate()
+        .filter(|(_, reply)| reply.status == 200)
+    {
+        assert_eq!(number % 10, 3, "{}", reply.what);
+    }
+    // Confirmed by a right one, ended by the fifth wrong one, or still open because others were being looked at.
+    let state = app.get(&path).await.ok(200)["state"].clone();
+    let ends = [
+        count(&app, "identity_confirmed").await,
+        count(&app, "rejected").await,
+    ];
+    let expected = match ends {
+        [1, 0] => "agreement_pending",
+        [0, 1] => "rejected",
+        _ => "identity_pending",
+    };
+    assert_eq!((state, ends[0]), (json!(expected), right.len()));
+    assert_eq!(ends[1], left.iter().filter(|left| **left == 0).count());
+    figure(
+        "races, running system: codes tried at once, wrong and right, looked at more often than five times",
+        tried,
+        0,
+    );
+}
+
+/// The right code a hundred times, half of them the same request: one activation, one event, one notice for each phone.
+pub async fn one_activation(live: &Live) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.to_card_pending(&live.card()).await;
+    app.check_card(&path).await.ok(200);
+    let code = json!({"code": live.code(&merchant.reserved_phone).await});
+    let stranger = live.app_on(&merchant, "another device").await;
+    let confirm = format!("{path}/card-check/confirm");
+    let requests = (0..150).map(|number| match number % 3 {
+        0 => keyed(&app, "the same".to_owned(), &confirm, code.clone()),
+        1 => post(&app, &confirm, code.clone()),
+        _ => post(&stranger, &confirm, code.clone()),
+    });
+    let requests: Vec<_> = requests.collect();
+    let tried = requests.len();
+    let replies = flood(requests).await;
+    let activated = done(&replies);
+    assert_eq!(activated.len(), 1);
+    for reply in replies.iter().filter(|reply| reply.status == 200) {
+        assert_eq!(reply.body, activated[0].body);
+    }
+    assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
+    assert_eq!(count(&app, "activated").await, 1);
+    live.notices(&merchant.phone, 1).await;
+    live.notices(&merchant.reserved_phone, 1).await;
+    figure(
+        "races, running system: right codes at once from two devices, activations more than one",
+        tried,
+        0,
+    );
+}
+
+/// Of a confirmation and a cancellation one happens, whichever it is told.
+pub async fn confirm_against_cancel(live: &Live) {
+    let merchants: Vec<Merchant> = join_all((0..4).map(|_| live.merchant())).await;
+    let scenes = join_all(merchants.iter().map(async |merchant| {
+        let app = live.app(merchant).await;
+        let path = app.to_card_pending(&live.card()).await;
+        app.check_card(&path).await.ok(200);
+        let code = live.code(&merchant.reserved_phone).await;
+        let other = live.app_on(merchant, "another device").await;
+        (app, other, path, json!({"code": code}))
+    }))
+    .await;
+    let mut tried = 0;
+    for (app, other, path, code) in &scenes {
+        let (confirm, cancel) = (
+            format!("{path}/card-check/confirm"),
+            format!("{path}/cancel"),
+        );
+        let requests = (0..40).map(|number| match number % 4 {
+            0 | 1 => post(app, &confirm, code.clone()),
+            2 => post(app, &cancel, Value::Null),
+            _ => post(other, &cancel, Value::Null),
+        });
+        let replies = flood(requests.collect()).await;
+        tried += replies.len();
+        let happened = done(&replies);
+        assert_eq!(happened.len(), 1);
+        let state = app.get(path).await.ok(200)["state"].clone();
+        assert_eq!(happened[0].body["state"], state);
+        let kinds = [count(app, "activated").await, count(app, "cancelled").await];
+        assert_eq!(kinds, if state == "activated" { [1, 0] } else { [0, 1] });
+    }
+    figure(
+        "races, running system: confirmations against cancellations, both done",
+        tried,
+        0,
+    );
+}
+
+/// Whatever a confirmation meets, a freeze before the change takes effect ends with the old card.
+pub async fn confirm_against_freeze(live: &Live) {
+    let merchants: Vec<Merchant> = join_all((0..3).map(|_| live.merchant())).await;
+    let scenes = join_all(merchants.iter().map(async |merchant| {
+        live.app(merchant).await.standby(&live.card()).await;
+        live.notices(&merchant.phone, 1).await;
+        let freeze = live.freeze_code(&merchant.phone).await;
+        merchant.pass_s(HOUR_S);
+        let app = live.app(merchant).await;
+        let path = app.to_card_pending(&live.card()).await;
+        app.check_card(&path).await.ok(200);
+        let code = live.code(&merchant.reserved_phone).await;
+        (app, path, json!({"code": code}), freeze)
+    }))
+    .await;
+    let mut tried = 0;
+    for (number, (app, path, code, freeze)) in scenes.iter().enumerate() {
+        let merchant = &app.merchant;
+        let confirm = format!("{path}/card-check/confirm");
+        // A new address for each: ten tries from one are looked at in a day.
+        let requests = (0..40).map(|step| -> BoxFuture<'_, Option<Reply>> {
+            if step % 4 != 3 {
+                let confirmed = post(app, &confirm, code.clone());
+                return Box::pin(async move { Some(confirmed.await) });
+            }
+            let source = format!("203.0.113.{}", 100 + 20 * number + step / 4);
+            Box::pin(async move {
+                live.freeze_from(&source, merchant.now(), &merchant.account, freeze)
+                    .await;
+                None
+            })
+        });
+        let replies = flood(requests.collect()).await;
+        tried += replies.len();
+        let confirmed = done_of(replies.iter().flatten());
+        assert!(confirmed <= 1, "{confirmed}");
+        let app = live.app(merchant).await;
+        assert_eq!(app.get(path).await.ok(200)["state"], "frozen");
+        let cards = app.get("/v1/cards").await.ok(200);
+        let old = merchant.active_card.as_deref().unwrap();
+        assert_eq!(cards["active"]["last4"], last4(old), "the old card");
+        assert_eq!(
+            (&cards["standby"], &cards["hold"]),
+            (&json!([]), &Value::Null)
+        );
+        let kinds = [count(&app, "activated").await, count(&app, "frozen").await];
+        assert_eq!(kinds, [confirmed, 1]);
+    }
+    figure(
+        "races, running system: confirmations against freezes, ended with the new card",
+        tried,
+        0,
+    );
+}
+
+fn done_of<'r>(replies: impl Iterator<Item = &'r Reply>) -> usize {
+    replies
+        .filter(|reply| reply.status < 300 && !reply.is_replayed())
+        .count()
+}
+
+/// Clean-ups at once, against each other and against what merchants and the acquirer's core do: each thing that is due
+/// happens once, and what was done before it is not undone.
+pub async fn clean_up_against_everything(live: &Live) {
+    const YEAR: u16 = 1977;
+    let merchants: Vec<Merchant> = join_all((0..8).map(|_| in_year(live, YEAR))).await;
+    let apps: Vec<App<'_>> = join_all(merchants.iter().map(|merchant| live.app(merchant))).await;
+    let paths = join_all(apps.iter().map(async |app| app.request(&live.card()).await)).await;
+    let late = merchants[0].now().plus_s(DAY_S);
+    let overdue = json!({"time": late.to_rfc3339_shanghai()});
+    // To the merchants it is a day earlier than to the clean-up: what they do is in time.
+    for merchant in &merchants {
+        merchant.pass_s(60);
+    }
+    let mut requests: Vec<BoxFuture<'_, Happened>> = Vec::new();
+    for round in 0..6 {
+        for (app, path) in apps.iter().zip(&paths) {
+            let merchant = &app.merchant;
+            requests.push(match round % 3 {
+                0 => {
+                    let cancel = post(app, &format!("{path}/cancel"), Value::Null);
+                    Box::pin(async move { Happened::Reply(Box::new(cancel.await)) })
+                }
+                1 => {
+                    let event = json!({
+                        "operation": "create_payout", "merchant_id": merchant.id, "amount_fen": 100,
+                        "payout_id": format!("pay_race_{}_{round}", merchant.id), "time": late.to_rfc3339_shanghai(),
+                    });
+                    Box::pin(async move {
+                        let made = live.core(&event).await;
+                        let payout = made.unwrap_or_else(|(code, _)| json!({"code": code}));
+                        Happened::Payout(payout)
+                    })
+                }
+                _ => {
+                    let shown = app.get(path);
+                    Box::pin(async move { Happened::Reply(Box::new(shown.await)) })
+                }
+            });
+        }
+        for _ in 0..2 {
+            let overdue = overdue.clone();
+            requests.push(Box::pin(async move {
+                let run = live.system.invoke("cooldown-cleanup", &overdue).await;
+                Happened::CleanUp(run.unwrap())
+            }));
+        }
+    }
+    let tried = requests.len();
+    let happened = flood(requests).await;
+    let (mut expired, mut cancelled, mut routed) = (0, 0, 0);
+    for one in &happened {
+        match one {
+            Happened::CleanUp(run) => {
+                assert_eq!(run["failed"], 0, "{run}");
+                expired += run["expired"].as_u64().unwrap();
+            }
+            Happened::Payout(payout) => {
+                // One that met others six times is asked for again by the core.
+                let again = payout["code"] == "VERSION_CONFLICT";
+                assert!(again || payout["card"]["card_id"].is_string(), "{payout}");
+                routed += usize::from(!again);
+            }
+            Happened::Reply(reply) if reply.what.starts_with("POST") => {
+                cancelled += u64::from(reply.status == 200);
+                refusals(
+                    std::slice::from_ref(reply),
+                    &["STEP_OUT_OF_ORDER", "REQUEST_EXPIRED", "VERSION_CONFLICT"],
+                );
+            }
+            Happened::Reply(reply) => assert_eq!(reply.status, 200, "{}", reply.what),
+        }
+    }
+    // Each rebind ended once.
+    let mut ends = 0;
+    for (app, path) in apps.iter().zip(&paths) {
+        let kinds = app.kinds().await;
+        let of = |kind: &str| kinds.iter().filter(|of| *of == kind).count();
+        assert_eq!(of("expired") + of("cancelled"), 1, "{kinds:?}");
+        ends += u64::try_from(of("expired")).unwrap();
+        let state = app.get(path).await.ok(200)["state"].clone();
+        assert_eq!(
+            state,
+            if of("expired") == 1 {
+                "expired"
+            } else {
+                "cancelled"
+            }
+        );
+    }
+    assert_eq!((ends, ends + cancelled), (expired, 8));
+    assert!(routed > 8, "{routed} payouts");
+    figure(
+        "races, running system: clean-ups against each other, merchants and the core, done twice or undone",
+        tried,
+        0,
+    );
+}
+
+/// What came of a request.
+enum Happened {
+    Reply(Box<Reply>),
+    CleanUp(Value),
+    Payout(Value),
+}
