@@ -273,6 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn every_change_of_a_record_moves_its_revision_by_one() {
+        for known in [true, false] {
+            let read = nobody(known);
+            let counted = read.count(&POLICY, t(0)).unwrap();
+            let cleared = counted.clear(t(0));
+            let of = |read: &LoginRead| {
+                let records = [&read.device, &read.others, &read.source];
+                records.map(|record| record.revision)
+            };
+            let moved = if known { [1, 0, 0] } else { [0, 1, 1] };
+            assert_eq!((of(&read), of(&counted)), ([0; 3], moved));
+            assert_eq!(of(&cleared), moved.map(|revision| 2 * revision));
+        }
+    }
+
+    #[test]
     fn strangers_are_counted_together_and_each_known_device_on_its_own() {
         let counted = nobody(false).count(&POLICY, t(0)).unwrap();
         assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (1, 0));

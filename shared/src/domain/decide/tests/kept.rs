@@ -122,6 +122,32 @@ fn what_the_contract_leaves_to_us_is_as_it_is_written_down() {
 }
 
 #[test]
+fn an_answer_decides_when_it_says_something_of_the_card() {
+    use crate::domain::decide::BankAnswer as Bank;
+    let says = [
+        Bank::Match,
+        Bank::Mismatch,
+        Bank::Blocked,
+        Bank::Invalid,
+        Bank::Dormant,
+        Bank::Expired,
+        Bank::Restricted,
+        Bank::ClassTwo,
+        Bank::Deposited { arrived: false },
+        Bank::DepositReturned,
+    ];
+    let says_nothing = [
+        Bank::NotEnabled,
+        Bank::IssuerUnsupported,
+        Bank::Malformed,
+        Bank::Busy,
+        Bank::Quota,
+    ];
+    assert!(says.iter().all(|answer| answer.decides()));
+    assert!(!says_nothing.iter().any(|answer| answer.decides()));
+}
+
+#[test]
 fn every_malformed_field_is_named_and_a_good_one_is_not() {
     let fields = [("a", true), ("b", false), ("c", true)];
     let refusal = Rejection::of_malformed(fields).unwrap_err();
