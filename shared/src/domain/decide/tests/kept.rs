@@ -122,6 +122,18 @@ fn what_the_contract_leaves_to_us_is_as_it_is_written_down() {
 }
 
 #[test]
+fn a_freeze_code_is_forgotten_in_the_second_in_which_it_ends() {
+    let codes = |after_s| {
+        let first = World::new().bound_by(create_lost("first"));
+        let second = first.later(after_s).login().bound_by(create_for("second"));
+        let codes = second.state.head.freeze_codes.into_iter();
+        codes.map(|code| code.number).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(8 * DAY_S - 1), [1, 2]);
+    assert_eq!(codes(8 * DAY_S), [2]);
+}
+
+#[test]
 fn an_answer_decides_when_it_says_something_of_the_card() {
     use crate::domain::decide::BankAnswer as Bank;
     let says = [
