@@ -51,7 +51,10 @@ pub(crate) fn build(template: &str, progress: Progress) -> Result<Packages, Erro
 ///
 /// No `-p`: cargo then resolves features for the whole workspace, as `cargo test --workspace` and the alias do, and
 /// the dependencies are compiled once instead of once for each selection.
-fn cargo_build(names: &[&str]) -> Result<BTreeMap<String, PathBuf>, Error> {
+///
+/// # Errors
+/// When cargo cannot be started or does not build them; it has said why by then.
+pub fn cargo_build(names: &[&str]) -> Result<BTreeMap<String, PathBuf>, Error> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(paths::workspace()).args([

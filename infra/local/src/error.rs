@@ -101,6 +101,9 @@ pub enum Error {
         /// What was expected and what came.
         what: String,
     },
+    /// Something gave way.
+    #[error("it did not hold: {0}. What was printed above says where.")]
+    Tortured(String),
     /// The file system or a process said no.
     #[error("{what}: {cause}")]
     Io {

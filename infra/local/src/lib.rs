@@ -16,7 +16,9 @@ pub mod seed;
 mod stack;
 mod system;
 mod tools;
+pub mod torture;
 
+pub use artifacts::cargo_build as binaries;
 pub use cloud::Cloud;
 pub use error::Error;
 pub use paths::default_state_dir;

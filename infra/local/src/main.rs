@@ -5,18 +5,21 @@
 use std::process::ExitCode;
 
 use local::demo::{self, Story};
+use local::torture::{self, Ordeal};
 use local::{Error, System, UpOptions, default_state_dir, down};
 
 const USAGE: &str = "\
 cargo local demo [--story STORY]...      walk one whole rebind, or other stories, on a system of its own;
                                          STORY is rebind, micro-deposit, freeze or standby
 cargo local up [--detach] [--port PORT]  start a system; its addresses are in target/local/endpoints.json
-cargo local down                         end it";
+cargo local down                         end it
+cargo local torture [ORDEAL]...          try to break it, for hours or only in these ways; the table is in tests/README.md";
 
 enum Command {
     Demo(Vec<Story>),
     Up(UpOptions),
     Down,
+    Torture(Vec<Ordeal>),
 }
 
 #[tokio::main]
@@ -41,6 +44,7 @@ async fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Demo(stories) => demo::run(&stories).await,
         Command::Up(options) => up(options).await,
+        Command::Torture(ordeals) => torture::run(&ordeals),
         Command::Down => {
             let was_up = down(&default_state_dir())?;
             println!(
@@ -81,6 +85,7 @@ async fn up(options: UpOptions) -> Result<(), Error> {
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let command = arguments.next().ok_or("a command is missing")?;
     let mut stories = Vec::new();
+    let mut ordeals = Vec::new();
     let mut options = UpOptions::default();
     while let Some(argument) = arguments.next() {
         let mut value = || {
@@ -96,6 +101,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
                 let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
                 options.port = Some(port);
             }
+            ("torture", ordeal) => ordeals.push(ordeal.parse()?),
             _ => return Err(format!("`{command}` does not take `{argument}`")),
         }
     }
@@ -104,6 +110,8 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         "demo" => Ok(Command::Demo(stories)),
         "up" => Ok(Command::Up(options)),
         "down" => Ok(Command::Down),
+        "torture" if ordeals.is_empty() => Ok(Command::Torture(Ordeal::ALL.to_vec())),
+        "torture" => Ok(Command::Torture(ordeals)),
         _ => Err(format!("there is no command `{command}`")),
     }
 }
@@ -138,6 +146,7 @@ mod tests {
             ("demo --story thaw", "no story `thaw`"),
             ("down --story freeze", "`down` does not take `--story`"),
             ("up --port http", "`http` is no port"),
+            ("torture rack", "no ordeal `rack`"),
         ] {
             let wrong = parsed(line).err().unwrap();
             assert!(wrong.contains(said), "{line}: {wrong}");
