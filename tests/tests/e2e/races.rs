@@ -15,7 +15,7 @@ use tests::system::{App, Live, Merchant, Reply, another};
 
 /// Requests on their way at the same time. Each needs a process of its own; more of them make the local cloud slower, not the
 /// races closer.
-const IN_FLIGHT: usize = 24;
+const IN_FLIGHT: usize = 40;
 
 /// All at once, as many as the machine bears; the replies in the order of the requests.
 async fn flood<'l, R: 'l>(requests: Vec<BoxFuture<'l, R>>) -> Vec<R> {
@@ -57,7 +57,7 @@ async fn count(app: &App<'_>, kind: &str) -> usize {
     app.kinds().await.iter().filter(|of| *of == kind).count()
 }
 
-/// Two devices ask for cards, each under twenty keys, three times each: one rebind.
+/// Two devices ask for cards, each under forty keys, three times each: one rebind.
 pub async fn one_rebind(live: &Live) {
     let merchant = live.merchant().await;
     let devices = [
@@ -66,7 +66,7 @@ pub async fn one_rebind(live: &Live) {
     ];
     let mut requests = Vec::new();
     for _ in 0..3 {
-        for key in 0..20 {
+        for key in 0..40 {
             for (device, app) in devices.iter().enumerate() {
                 let body = app.request_body(merchant.active_card.as_ref().unwrap());
                 let mut body = body;
@@ -105,7 +105,7 @@ pub async fn five_tries(live: &Live) {
     let code = live.code(&merchant.phone).await;
     let stranger = live.app_on(&merchant, "another device").await;
     let confirm = format!("{path}/identity/confirm");
-    let requests = (0..150).map(|number| match number % 10 {
+    let requests = (0..200).map(|number| match number % 10 {
         3 => post(&app, &confirm, json!({"code": code})),
         7 => post(&stranger, &confirm, json!({"code": code})),
         _ => post(&app, &confirm, json!({"code": another(&code)})),
@@ -153,7 +153,7 @@ pub async fn five_tries(live: &Live) {
     );
 }
 
-/// The right code a hundred times, half of them the same request: one activation, one event, one notice for each phone.
+/// The right code again and again, a third of them the same request: one activation, one event, one notice for each phone.
 pub async fn one_activation(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
@@ -162,7 +162,7 @@ pub async fn one_activation(live: &Live) {
     let code = json!({"code": live.code(&merchant.reserved_phone).await});
     let stranger = live.app_on(&merchant, "another device").await;
     let confirm = format!("{path}/card-check/confirm");
-    let requests = (0..150).map(|number| match number % 3 {
+    let requests = (0..210).map(|number| match number % 3 {
         0 => keyed(&app, "the same".to_owned(), &confirm, code.clone()),
         1 => post(&app, &confirm, code.clone()),
         _ => post(&stranger, &confirm, code.clone()),
@@ -204,7 +204,7 @@ pub async fn confirm_against_cancel(live: &Live) {
             format!("{path}/card-check/confirm"),
             format!("{path}/cancel"),
         );
-        let requests = (0..40).map(|number| match number % 4 {
+        let requests = (0..60).map(|number| match number % 4 {
             0 | 1 => post(app, &confirm, code.clone()),
             2 => post(app, &cancel, Value::Null),
             _ => post(other, &cancel, Value::Null),
@@ -245,7 +245,7 @@ pub async fn confirm_against_freeze(live: &Live) {
         let merchant = &app.merchant;
         let confirm = format!("{path}/card-check/confirm");
         // A new address for each: ten tries from one are looked at in a day.
-        let requests = (0..40).map(|step| -> BoxFuture<'_, Option<Reply>> {
+        let requests = (0..60).map(|step| -> BoxFuture<'_, Option<Reply>> {
             if step % 4 != 3 {
                 let confirmed = post(app, &confirm, code.clone());
                 return Box::pin(async move { Some(confirmed.await) });
@@ -300,7 +300,7 @@ pub async fn clean_up_against_everything(live: &Live) {
         merchant.pass_s(60);
     }
     let mut requests: Vec<BoxFuture<'_, Happened>> = Vec::new();
-    for round in 0..6 {
+    for round in 0..12 {
         for (app, path) in apps.iter().zip(&paths) {
             let merchant = &app.merchant;
             requests.push(match round % 3 {

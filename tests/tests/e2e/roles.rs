@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use shared::domain::code::Code;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
+use tests::figures::figure;
 use tests::system::Live;
 
 /// What each role may do of [`CALLS`], by the template's name for it.
@@ -212,6 +213,11 @@ pub async fn each_role_may_do_what_it_must(live: &Live) {
         }
         assert_eq!(may, allowed, "{role}");
     }
+    figure(
+        "IAM, running system: calls of every kind tried with every role, allowed beyond its list or denied on it",
+        MAY.len() * CALLS.len(),
+        0,
+    );
 }
 
 /// A key opens what was sealed under it for this merchant, not for another.

@@ -172,6 +172,17 @@ fn no_role_has_more_than_its_policy_and_its_log() {
         of_kind("AWS::IAM::Role"),
         ["CleanupScheduleRole", "SandboxBankRole"].into()
     );
+    // The schedule may do two things, which it does every five minutes only; what the bank may is taken away from it on the
+    // running system.
+    let schedule = &resources["CleanupScheduleRole"]["Properties"]["Policies"];
+    let may = |action: &str, on: &str| json!({"Effect": "Allow", "Action": action, "Resource": on});
+    assert_eq!(
+        *schedule,
+        json!([{"PolicyName": "cleanup-schedule", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
+            may("lambda:InvokeFunction", "CooldownCleanupFunction.Arn"),
+            may("sqs:SendMessage", "CleanupFailures.Arn"),
+        ]}}])
+    );
     for function in FUNCTIONS {
         let properties = &resources[&(logical_name(function) + "Function")]["Properties"];
         assert_eq!(properties["Role"], logical_name(function) + "Role.Arn");
