@@ -129,6 +129,8 @@ pub(super) fn publishing_client(config: &SdkConfig) -> aws_sdk_sns::Client {
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
                 .operation_timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS))
+                // Said, for what is left unsaid is taken from the clients that repeat.
+                .disable_operation_attempt_timeout()
                 .build(),
         )
         .build();
