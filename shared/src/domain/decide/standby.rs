@@ -20,10 +20,13 @@ impl Context<'_> {
         fresh: &FreshCode,
     ) -> Result<Transition, Rejection> {
         let (rebind, standby) = self.may_switch(card_id)?;
-        // Another session's code is no use to this one: it gets one of its own.
+        // Another session's code is no use to this one: it gets one of its own. And one whose text never came is replaced
+        // like any other, once the challenge says so: nothing else sends a code for a switch.
         let here = self.session_tag();
-        let lives = |code: &SentCode| code.lives(self.policy, self.now) && code.session == here;
-        if standby.code.as_ref().is_some_and(lives) {
+        let is_on_its_way = |code: &SentCode| {
+            code.session == here && code.sent_at.age_s_at(self.now) < self.policy.code_gap_s
+        };
+        if standby.code.as_ref().is_some_and(is_on_its_way) {
             return Ok(Transition::none());
         }
         let tries = self.tries_of_today(standby)?;

@@ -146,8 +146,8 @@ fn the_code_goes_to_the_phone_on_file_and_repeated_is_the_same_challenge() {
     assert_eq!(transition.event.unwrap().data["purpose"], "activate");
     assert_eq!(world.next_actions(), [NextAction::ActivateStandby]);
 
-    let living = world.clone().later(5 * MINUTE_S - 1);
-    let repeated = living.decide(start(&living, 1)).unwrap();
+    let on_its_way = world.clone().later(MINUTE_S - 1);
+    let repeated = on_its_way.decide(start(&on_its_way, 1)).unwrap();
     assert!(repeated.head.is_none() && repeated.code_send.is_none());
     let dead = world.later(5 * MINUTE_S);
     assert_eq!(dead.refused(take(Activate)).code, Code::OtpExpired);
@@ -424,6 +424,21 @@ fn only_in_the_session_that_asked_and_with_the_last_code() {
         .then(Act::StartActivation(world.card(1), code("switch-2")));
     let late = world.refused(settle(Activate, old, true));
     assert_eq!(late.code, Code::OtpExpired);
+}
+
+#[test]
+fn a_code_that_never_came_is_replaced_after_a_minute() {
+    let world = ready().switch_code_for(1).then(take(Activate));
+    let again = || Act::StartActivation(world.card(1), code("switch-2"));
+    let repeated = world.clone().later(MINUTE_S - 1).decide(again()).unwrap();
+    assert!(repeated.head.is_none() && repeated.code_send.is_none());
+    let world = world.clone().later(MINUTE_S).then(again());
+    assert_ne!(
+        world.mac(Activate),
+        ready().switch_code_for(1).mac(Activate)
+    );
+    // The try that was taken stays taken.
+    assert_eq!(stage(&world).tries.taken, 1);
 }
 
 #[test]
