@@ -1,0 +1,369 @@
+//! The bank: what it may answer to our client over a real connection, who it believes, and the sandbox's own.
+
+use super::table::Table;
+use super::text;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_dynamodb::{Client, Config};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sandbox_bank::handler::Bank;
+use sandbox_bank::rule::Book;
+use sandbox_bank::store::Store;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use shared::adapters::bank::protocol::path;
+use shared::adapters::bank::sandbox::person_items;
+use shared::adapters::bank::signature::{
+    MAX_SKEW_S, SIGNATURE_HEADER, TIME_HEADER, sign_reply, sign_request, verify_request,
+};
+use shared::adapters::bank::{
+    BankClient, BankKey, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
+};
+use shared::domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use shared::domain::history::hex;
+use shared::edge::event::Request;
+use shared::edge::serve::wall_clock;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+const KEY: [u8; 64] = [b'k'; 64];
+const SERIAL: &str = "rbd_1-1";
+const NAME: &str = "测试商户一";
+const ID_NUMBER: &str = "110105196302111073";
+/// The longest reply that the client reads.
+const REPLY_MAX_BYTES: usize = 4 * 1024;
+
+fn key() -> BankKey {
+    BankKey::from_secret_text(std::str::from_utf8(&KEY).unwrap()).unwrap()
+}
+
+thread_local! {
+    static CLIENT: Line = Line::new();
+    static SANDBOX: Sandbox = Sandbox::new();
+}
+
+/// Our client, and what the other end of its connection will say.
+struct Line {
+    runtime: Runtime,
+    client: BankClient,
+    next: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Line {
+    fn new() -> Self {
+        // A real clock: on a paused one time would run out while bytes are on their way.
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let next: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let reply = Arc::clone(&next);
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let reply = reply.lock().unwrap().clone();
+                // A client that has heard enough hangs up.
+                let _ = answer(stream, &reply).await;
+            }
+        });
+        Self {
+            runtime,
+            client: BankClient::new(&url, key()).unwrap(),
+            next,
+        }
+    }
+}
+
+/// What a reply is made of: the first byte says how, the rest is the body, or all of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// A 200 that is signed for this very request.
+    Signed,
+    /// A 200 that is signed for another one.
+    SignedForAnother,
+    /// These very bytes.
+    Raw,
+}
+
+impl How {
+    const fn of(byte: u8) -> Self {
+        match byte / 4 % 4 {
+            0 => Self::Raw,
+            1 => Self::SignedForAnother,
+            _ => Self::Signed,
+        }
+    }
+}
+
+async fn answer(mut stream: TcpStream, reply: &[u8]) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    let head_end = loop {
+        if let Some(at) = request.windows(4).position(|end| end == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if stream.read_buf(&mut request).await? == 0 {
+            return Ok(());
+        }
+    };
+    let head = String::from_utf8_lossy(&request[..head_end]).to_ascii_lowercase();
+    let header = |name: &str| {
+        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.to_owned())
+    };
+    let length: usize = header("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(0);
+    while request.len() < head_end + length {
+        if stream.read_buf(&mut request).await? == 0 {
+            return Ok(());
+        }
+    }
+    let (first, body) = reply.split_first().unwrap_or((&0, &[]));
+    let signature = header(SIGNATURE_HEADER).unwrap_or_default();
+    let signature = match How::of(*first) {
+        How::Raw => {
+            stream.write_all(body).await?;
+            return stream.shutdown().await;
+        }
+        How::Signed => sign_reply(&key(), &signature, 200, body),
+        How::SignedForAnother => sign_reply(&key(), "another", 200, body),
+    };
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{SIGNATURE_HEADER}: {signature}\r\n\r\n"
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).await?;
+    stream.shutdown().await
+}
+
+/// What the bank says to our client: an answer only when it is the bank's own, to this very question.
+pub fn bank_reply(data: &[u8]) {
+    let Some((first, body)) = data.split_first() else {
+        return;
+    };
+    let heard = CLIENT.with(|line| {
+        *line.next.lock().unwrap() = data.to_vec();
+        line.runtime.block_on(ask(&line.client, first % 4))
+    });
+    // What stands in a member that nobody reads may be no text at all.
+    let said: Value = serde_json::from_str(&String::from_utf8_lossy(body)).unwrap_or_default();
+    let member = |name: &str, at: usize| {
+        said.get(name)
+            .or_else(|| said.get(at))
+            .and_then(Value::as_str)
+    };
+    let Some(heard) = heard else { return };
+    assert!(How::of(*first) == How::Signed, "a forged reply is believed");
+    assert!(body.len() <= REPLY_MAX_BYTES);
+    assert_eq!(
+        member("serial", 0),
+        Some(SERIAL),
+        "the answer to another question is believed"
+    );
+    let word = member(if first % 4 < 2 { "outcome" } else { "status" }, 1);
+    assert_eq!(word, Some(heard.as_str()));
+}
+
+/// The word that was heard, as it stands on the wire.
+async fn ask(client: &BankClient, operation: u8) -> Option<String> {
+    let card = CardNumber::parse("6222020000009001009").unwrap();
+    let holder = PersonName::new(NAME);
+    match operation {
+        0 => {
+            let id_number = ResidentId::parse(ID_NUMBER).unwrap();
+            let phone = Phone::parse("13900000001").unwrap();
+            let check = CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone);
+            match client.check(&check).await {
+                Reply::Answer(outcome) => Some(word(outcome)),
+                Reply::Unknown => None,
+            }
+        }
+        1 => match client.query_check(SERIAL).await {
+            QueryReply::Answer(outcome) => Some(word(outcome)),
+            QueryReply::NeverSeen => Some("unknown_serial".to_owned()),
+            QueryReply::Unknown => None,
+        },
+        2 => {
+            let transfer = TransferRequest::one_fen(SERIAL, &card, &holder, "BIND ABC234", true);
+            match client.transfer(&transfer).await {
+                Reply::Answer(outcome) => Some(status(outcome)),
+                Reply::Unknown => None,
+            }
+        }
+        _ => match client.query_transfer(SERIAL).await {
+            QueryReply::Answer(outcome) => Some(status(outcome)),
+            QueryReply::NeverSeen => Some("unknown_serial".to_owned()),
+            QueryReply::Unknown => None,
+        },
+    }
+}
+
+fn word(outcome: impl serde::Serialize) -> String {
+    serde_json::to_value(outcome)
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn status(outcome: TransferOutcome) -> String {
+    word(outcome.parts().0)
+}
+
+/// Whether the bank believes a request: `time`, `signature`, `path`, each on its line, then the body. `$good` in the place
+/// of a signature stands for the right one.
+pub fn bank_signature(data: &[u8]) {
+    const NOW_EPOCH_S: i64 = 1_795_000_000;
+    let mut lines = data.splitn(4, |byte| *byte == b'\n');
+    let mut line = || {
+        text(lines.next().unwrap_or_default())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (time, claimed, path) = (line(), line(), line());
+    let body = data
+        .splitn(4, |byte| *byte == b'\n')
+        .nth(3)
+        .unwrap_or_default();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&KEY).unwrap();
+    mac.update(format!("POST\n{path}\n{time}\n{}", hex(&Sha256::digest(body))).as_bytes());
+    let right = hex(&mac.finalize().into_bytes());
+    assert_eq!(sign_request(&key(), &path, &time, body), right);
+    let claimed = if claimed == "$good" {
+        right.clone()
+    } else {
+        claimed
+    };
+    let verified = verify_request(
+        &key(),
+        &path,
+        Some(&time),
+        Some(&claimed),
+        body,
+        NOW_EPOCH_S,
+    );
+    let near = time
+        .parse::<i64>()
+        .is_ok_and(|at| at.abs_diff(NOW_EPOCH_S) <= MAX_SKEW_S);
+    assert_eq!(verified.is_ok(), near && claimed == right);
+}
+
+/// The sandbox's bank.
+struct Sandbox {
+    runtime: Runtime,
+    table: Table,
+    bank: Bank,
+}
+
+impl Sandbox {
+    fn new() -> Self {
+        const TABLE: &str = "bank";
+        let runtime = super::runtime();
+        let table = Table::new();
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests());
+        let client = Client::from_conf(table.reached_by(config).build());
+        runtime.block_on(async {
+            let mut create = client
+                .create_table()
+                .table_name(TABLE)
+                .billing_mode(BillingMode::PayPerRequest);
+            for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
+                let key = KeySchemaElement::builder()
+                    .attribute_name(name)
+                    .key_type(kind);
+                let attribute = AttributeDefinition::builder().attribute_name(name);
+                let attribute = attribute.attribute_type(ScalarAttributeType::S);
+                create = create
+                    .key_schema(key.build().unwrap())
+                    .attribute_definitions(attribute.build().unwrap());
+            }
+            create.send().await.unwrap();
+            for item in person_items(NAME, ID_NUMBER) {
+                client
+                    .put_item()
+                    .table_name(TABLE)
+                    .set_item(Some(item))
+                    .send()
+                    .await
+                    .unwrap();
+            }
+        });
+        table.keep(&[TABLE]);
+        let bank = Bank::new(
+            Book::sandbox().unwrap(),
+            key(),
+            Store::new(client, TABLE.to_owned()),
+        );
+        Self {
+            runtime,
+            table,
+            bank,
+        }
+    }
+}
+
+/// Requests to the sandbox's bank, one after another: the path on a line (after `!`, unsigned), then the body, up to a line
+/// with `%%`.
+pub fn sandbox_bank(data: &[u8]) {
+    let Some(text) = text(data) else { return };
+    SANDBOX.with(|sandbox| {
+        for request in text.split("\n%%\n").take(3) {
+            let (path, body) = request.split_once('\n').unwrap_or((request, ""));
+            sandbox.ask(path, body);
+        }
+        sandbox.table.restore();
+    });
+}
+
+impl Sandbox {
+    fn ask(&self, target: &str, body: &str) {
+        let (target, is_signed) = target
+            .strip_prefix('!')
+            .map_or((target, true), |target| (target, false));
+        let mut request = Request {
+            method: "POST".to_owned(),
+            path: target.to_owned(),
+            body: Some(body.as_bytes().to_vec()),
+            ..Request::default()
+        };
+        let time = wall_clock().epoch_s().to_string();
+        let signature = sign_request(&key(), target, &time, body.as_bytes());
+        if is_signed {
+            request.headers.insert(TIME_HEADER.to_owned(), time);
+            request
+                .headers
+                .insert(SIGNATURE_HEADER.to_owned(), signature.clone());
+        }
+        let Ok(reply) = self.runtime.block_on(self.bank.handle(&request)) else {
+            // A card whose reply is lost on purpose.
+            assert!(is_signed && target.ends_with(path::CHECK));
+            return;
+        };
+        let signed = reply.headers.get(SIGNATURE_HEADER);
+        let statement = target.ends_with(path::STATEMENT);
+        match reply.status_code {
+            200 if statement => assert_eq!(signed, None),
+            200 => {
+                assert!(is_signed, "{target} is answered to a stranger");
+                let right = sign_reply(&key(), &signature, 200, reply.body.as_bytes());
+                assert_eq!(signed, Some(&right));
+            }
+            400 | 401 | 404 | 409 | 413 => {
+                assert_eq!(signed, None);
+                let error: Value = serde_json::from_str(&reply.body).unwrap();
+                assert!(error["error"].is_string());
+            }
+            other => panic!("{target}: {other}"),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! All functions over one table that goes back to how it was after each input: merchants in every state of a change of
+//! cards, and words for what an app would know of them.
+
+use super::table::Table;
+use crate::openapi::{Contract, PROBLEM};
+use crate::system::luhn;
+use crate::world::{Answer, App, SECOND_CARD, World, merchant};
+use serde_json::{Value, json};
+use shared::domain::code::Code;
+use shared::domain::ids::MerchantId;
+use shared::domain::policy::Policy;
+use shared::edge::catalogue;
+use shared::ports::{LoadMerchant as _, Wanted};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// What the mocks and the table keep of each input adds up; after so many everything begins anew.
+const INPUTS_MAX: u32 = 20_000;
+/// How often one kind of reply is held against the description: compiling a schema takes longer than a request.
+const HELD_MAX: u32 = 3;
+/// Methods that a path of the description can have.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
+
+thread_local! {
+    static LAB: RefCell<Option<Lab>> = const { RefCell::new(None) };
+}
+
+/// Runs something in this thread's lab; after a panic there is none, and the next one is new.
+pub fn in_lab<T>(run: impl FnOnce(&mut Lab) -> T) -> T {
+    let kept = LAB.take().filter(|lab| lab.inputs < INPUTS_MAX);
+    let mut lab = kept.unwrap_or_else(Lab::new);
+    lab.inputs += 1;
+    let done = run(&mut lab);
+    lab.settle();
+    LAB.set(Some(lab));
+    done
+}
+
+/// The functions, and who uses them.
+pub struct Lab {
+    runtime: Runtime,
+    /// The functions.
+    pub world: World,
+    table: Table,
+    contract: Contract,
+    /// `$token1` and the like, longest first.
+    words: Vec<(String, String)>,
+    /// What no reply may show.
+    secrets: Vec<String>,
+    held: BTreeMap<(String, u16, String), u32>,
+    inputs: u32,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let runtime = super::runtime();
+        let table = Table::new();
+        let world = World::reached(|config| table.reached_by(config), "sandbox");
+        let world = runtime.block_on(world);
+        let (words, secrets) = runtime.block_on(Cast::of(&world));
+        table.keep(&[world.table.as_str()]);
+        Self {
+            runtime,
+            world,
+            table,
+            contract: Contract::load().unwrap(),
+            words,
+            secrets,
+            held: BTreeMap::new(),
+            inputs: 0,
+        }
+    }
+
+    /// A text with what its words stand for.
+    #[must_use]
+    pub fn filled(&self, text: &str) -> String {
+        if !text.contains('$') {
+            return text.to_owned();
+        }
+        let fill = |text: String, (word, meant): &(String, String)| text.replace(word, meant);
+        self.words.iter().fold(text.to_owned(), fill)
+    }
+
+    /// Sends an event of the gateway, at the lab's clock if it has none, and looks at the reply.
+    pub fn send(&mut self, mut event: Value) {
+        let headers = event.get_mut("headers").and_then(Value::as_object_mut);
+        if let Some(headers) = headers {
+            let named = |name: &String| name.eq_ignore_ascii_case("x-sandbox-now");
+            if !headers.keys().any(named) {
+                let now = self.world.now().to_rfc3339_shanghai();
+                headers.insert("x-sandbox-now".to_owned(), json!(now));
+            }
+        }
+        let text = |pointer: &str| {
+            event
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or("")
+                .to_owned()
+        };
+        let (method, path) = (text("/requestContext/http/method"), text("/rawPath"));
+        let answer = self.runtime.block_on(self.world.send(event));
+        self.check(&method.to_ascii_uppercase(), &path, &answer);
+    }
+
+    fn check(&mut self, method: &str, path: &str, answer: &Answer) {
+        let header = |name: &str| answer.headers.get(name).map_or("", String::as_str);
+        let status = answer.status;
+        // 500 is what a panic becomes, too.
+        let expected = (200..300).contains(&status) || (400..500).contains(&status);
+        assert!(expected, "{method} {path}: {status} {:?}", answer.body);
+        assert_eq!(header("cache-control"), "no-store");
+        let shown = answer.body.to_string();
+        let leaked = self
+            .secrets
+            .iter()
+            .any(|secret| shown.contains(secret.as_str()));
+        assert!(!leaked, "{method} {path} shows a secret");
+        let is_problem = header("content-type") == PROBLEM;
+        assert_eq!(is_problem, status >= 400, "{method} {path}: {status}");
+        if is_problem {
+            let code = Code::parse(answer.code()).unwrap();
+            assert_eq!(catalogue::entry(code).status, status);
+            assert_eq!(answer.body["status"], status);
+            assert!(answer.body["support_ref"].is_string());
+            let wait = &answer.body["retry_after_s"];
+            let wait = if wait.is_null() {
+                String::new()
+            } else {
+                wait.to_string()
+            };
+            assert_eq!(header("retry-after"), wait);
+        } else {
+            assert_eq!(answer.body.is_null(), status == 204);
+        }
+        self.hold_against_the_description(method, path, answer);
+    }
+
+    fn hold_against_the_description(&mut self, method: &str, path: &str, answer: &Answer) {
+        // A clock that is none is refused before anything is looked for. A path with a query in it comes from no gateway.
+        let clock = answer.status == 400;
+        if !METHODS.contains(&method) || path.contains('?') || clock {
+            return;
+        }
+        let shape: Vec<&str> = path
+            .split('/')
+            .enumerate()
+            .map(|(at, part)| if at == 3 { "" } else { part })
+            .collect();
+        let kind = (
+            format!("{method} {}", shape.join("/")),
+            answer.status,
+            answer.code().to_owned(),
+        );
+        // Of paths that are not there, there are as many as there are inputs.
+        let kind = if answer.status == 404 {
+            (String::new(), 404, String::new())
+        } else {
+            kind
+        };
+        let times = self.held.entry(kind).or_default();
+        *times += 1;
+        if *times > HELD_MAX {
+            return;
+        }
+        let content_type = answer
+            .headers
+            .get("content-type")
+            .map_or("", String::as_str);
+        let checked =
+            self.contract
+                .validate(method, path, answer.status, content_type, &answer.body);
+        assert_eq!(checked, Ok(()));
+    }
+
+    /// Delivers a batch of the stream at the lab's clock.
+    pub fn deliver(&self, batch: Value) -> Value {
+        self.runtime
+            .block_on(self.world.deliver(batch, self.world.now()))
+    }
+
+    /// An event of the schedule.
+    pub fn schedule(&self, event: Value) {
+        let run = self.world.scheduled(event, Duration::from_secs(60));
+        if let Ok(summary) = self.runtime.block_on(run) {
+            assert_eq!(summary.failed, 0, "{summary:?}");
+        }
+    }
+
+    /// An operation of the acquirer's core.
+    pub fn core(&self, operation: Value) {
+        match self.runtime.block_on(self.world.core(operation)) {
+            Ok(payout) => {
+                assert!(payout["payout_id"].is_string() && payout["merchant_id"].is_string());
+                assert!(payout["amount_fen"].as_u64().is_some_and(|fen| fen > 0));
+            }
+            // Internal is what a panic becomes, too.
+            Err(refusal) => assert_ne!(refusal.code, Code::Internal, "{}", refusal.message),
+        }
+    }
+
+    /// Whoever was written about can still be read; then everything is as it was.
+    fn settle(&self) {
+        for partition in self.table.touched() {
+            let Some(id) = partition.strip_prefix("M#").and_then(MerchantId::parse) else {
+                continue;
+            };
+            let loaded = self
+                .runtime
+                .block_on(self.world.store().load(&id, Wanted::Latest));
+            assert!(loaded.is_ok(), "{id} cannot be read");
+        }
+        self.table.restore();
+        let _ = self.world.boundary.take();
+    }
+}
+
+/// Brings the merchants where they are to be, and collects the words for it.
+struct Cast {
+    words: BTreeMap<String, String>,
+    secrets: Vec<String>,
+}
+
+impl Cast {
+    async fn of(world: &World) -> (Vec<(String, String)>, Vec<String>) {
+        let mut cast = Self {
+            words: BTreeMap::new(),
+            secrets: vec![SECOND_CARD.to_owned()],
+        };
+        // 5 has a standby card that can be switched to; that takes a day.
+        let standby = world
+            .app(&merchant("plain_5"))
+            .await
+            .standby(SECOND_CARD)
+            .await;
+        world.pass_s(Policy::CURRENT.standby_wait_s);
+        let app = cast.enter(world, 5, "plain_5").await;
+        cast.word("card", 5, standby.rsplit('/').next().unwrap());
+        let code = app.switch_code(&standby).await;
+        cast.word("code", 5, code["code"].as_str().unwrap());
+        // 2 has read the agreement.
+        let app = cast.enter(world, 2, "plain_2").await;
+        let rebind = cast.request(&app, 2).await;
+        app.identify(&rebind).await;
+        let signature = app.signature(&rebind).await;
+        for (word, name) in [
+            ("version", "version"),
+            ("sha", "sha256"),
+            ("reading", "reading_token"),
+        ] {
+            cast.word(word, 2, signature[name].as_str().unwrap());
+        }
+        // 4 is in the hold after an activation, with a payout in it.
+        let app = cast.enter(world, 4, "plain_4").await;
+        let rebind = cast.reach_card_code(&app, 4).await;
+        let code = world.sms.code(&reserved_phone(4));
+        let done = app.confirm_card(&rebind, &code).await;
+        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        let old_card = done.body["old_card"]["card_id"].as_str().unwrap();
+        cast.word("card", 4, old_card);
+        let freeze_code = app.freeze_code().await;
+        cast.word("freeze", 4, &freeze_code);
+        let payout = json!({"operation": "create_payout", "merchant_id": "mer_plain_4", "payout_id": "pay_lab", "amount_fen": 100});
+        world.core(payout).await.unwrap();
+        // 6 waits for a micro-deposit, 3 for the bank's code, 1 for the first code.
+        let app = cast.enter(world, 6, "minority_name").await;
+        let rebind = cast.request(&app, 6).await;
+        app.identify(&rebind).await;
+        app.sign(&rebind).await;
+        world
+            .bank
+            .script([Some(shared::domain::decide::BankAnswer::NotEnabled)]);
+        let checked = app
+            .call("POST", &format!("{rebind}/card-check"), Value::Null)
+            .await;
+        assert_eq!(checked.status, 200, "{:?}", checked.body);
+        cast.word("code", 6, &world.bank.deposit_code());
+        let app = cast.enter(world, 3, "plain_3").await;
+        cast.reach_card_code(&app, 3).await;
+        cast.word("code", 3, &world.sms.code(&reserved_phone(3)));
+        let app = cast.enter(world, 1, "plain_1").await;
+        let rebind = cast.request(&app, 1).await;
+        let sent = app
+            .call("POST", &format!("{rebind}/identity"), app.document())
+            .await;
+        assert_eq!(sent.status, 200, "{:?}", sent.body);
+        cast.word("code", 1, &world.sms.code(&app.merchant.phone));
+        // 7 has begun nothing, but has a device, and a notice that is not sent yet.
+        let app = cast.enter(world, 7, "sole_trader").await;
+        let device = json!({"platform": "fcm", "token": "a-token"});
+        let put = app.call("PUT", "/v1/push-targets/phone-1", device).await;
+        assert_eq!(put.status, 204, "{:?}", put.body);
+        let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+        settings["payout_time"] = json!("07:30");
+        let changed = app.call("PUT", "/v1/settlement", settings).await;
+        assert_eq!(changed.status, 200, "{:?}", changed.body);
+        let due = world.due_notices().await;
+        cast.word(
+            "notice",
+            7,
+            due["Records"][0]["dynamodb"]["Keys"]["sk"]["S"]
+                .as_str()
+                .unwrap(),
+        );
+        cast.enter(world, 8, "company").await;
+        let mut words: Vec<_> = cast.words.into_iter().collect();
+        words.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+        (words, cast.secrets)
+    }
+
+    fn word(&mut self, word: &str, number: u32, meant: &str) {
+        self.words
+            .insert(format!("${word}{number}"), meant.to_owned());
+    }
+
+    /// Logs a merchant in; `$token1`, `$account1` and what is typed.
+    async fn enter<'w>(&mut self, world: &'w World, number: u32, name: &str) -> App<'w> {
+        let merchant = merchant(name);
+        let app = world.app(&merchant).await;
+        let card = luhn(&format!("622202{:012}", 500 + number));
+        let phone = reserved_phone(number);
+        for (word, meant) in [
+            ("token", &app.token),
+            ("account", &merchant.account),
+            ("password", &merchant.password),
+            ("name", &merchant.holder_name),
+            ("document", &merchant.document_number),
+            ("expiry", &merchant.expires_on),
+            ("new", &card),
+            ("phone", &phone),
+        ] {
+            self.word(word, number, meant);
+        }
+        let secrets = [
+            &merchant.password,
+            &merchant.document_number,
+            &card,
+            &app.token,
+        ];
+        self.secrets.extend(secrets.into_iter().cloned());
+        app
+    }
+
+    /// Asks for the merchant's new card; the rebind's path.
+    async fn request(&mut self, app: &App<'_>, number: u32) -> String {
+        let card = self.words[&format!("$new{number}")].clone();
+        let facts = json!({"reserved_phone": reserved_phone(number)});
+        let rebind = app.request_with(&card, facts).await;
+        self.word("rebind", number, rebind.rsplit('/').next().unwrap());
+        rebind
+    }
+
+    /// As far as the code of the card's bank.
+    async fn reach_card_code(&mut self, app: &App<'_>, number: u32) -> String {
+        let rebind = self.request(app, number).await;
+        app.identify(&rebind).await;
+        app.sign(&rebind).await;
+        let checked = app
+            .call("POST", &format!("{rebind}/card-check"), Value::Null)
+            .await;
+        assert_eq!(checked.status, 200, "{:?}", checked.body);
+        rebind
+    }
+}
+
+fn reserved_phone(number: u32) -> String {
+    format!("+86137{number:08}")
+}
