@@ -5,6 +5,7 @@ pub mod aws;
 pub mod boundary;
 pub mod defences;
 pub mod figures;
+pub mod mapping;
 pub mod fuzz;
 pub mod openapi;
 pub mod payloads;

@@ -1,0 +1,128 @@
+//! A function that dies, wherever it is.
+
+use crate::scene::{BOTH, MERCHANTS, Scene};
+use crate::sns::{Moment, Weather};
+use shared::domain::policy::{HOUR_S, MINUTE_S};
+use tests::boundary::Fault;
+use tests::figures::figure;
+use tests::mapping::{Ended, Retries};
+
+/// Of one merchant, so that one batch has all.
+#[tokio::test]
+async fn a_crash_doubles_what_sns_had_and_was_not_marked() {
+    let mut scene = Scene::start(&MERCHANTS[..1]).await;
+    let all = scene.outcome().messages;
+    assert_eq!(
+        all, 7,
+        "two phones and two devices of a new card, a phone and two devices of a setting"
+    );
+    let (mut crashes, mut twice) = (0, 0);
+    for number in 1..=all {
+        for (moment, doubled) in [(Moment::Before, 0), (Moment::After, 1)] {
+            scene.again(BOTH[number % 2], 1, 1).await;
+            scene.sns.set(Weather::Deadly(number, moment));
+            scene.settle(HOUR_S).await;
+            scene.assert_done(doubled).await;
+            assert!(
+                scene.longest_wait_s() <= MINUTE_S,
+                "the stream's own retry does it"
+            );
+            crashes += 1;
+            twice += doubled;
+        }
+    }
+    figure(
+        "crashes before and after each publish of a batch; twice: over those between publish and mark",
+        format!("{crashes}, {twice} twice"),
+        0,
+    );
+}
+
+#[tokio::test]
+async fn crashes_without_end_lose_nothing() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    let mut crashes = 0;
+    for retries in BOTH {
+        for moment in [Moment::Before, Moment::After] {
+            scene.again(retries, 2, 3).await;
+            scene.sns.set(Weather::AlwaysDeadly(moment));
+            scene.settle(3 * HOUR_S).await;
+            let doubled = if moment == Moment::After {
+                scene.outcome().messages
+            } else {
+                0
+            };
+            crashes += scene.assert_done(doubled).await;
+        }
+    }
+    figure("crashes, one at each publish of many notices", crashes, 0);
+}
+
+/// The reply that says all is well never arrives: everything comes again, and has been said.
+#[tokio::test]
+async fn a_reply_that_is_lost_doubles_nothing() {
+    let mut scene = Scene::start(&MERCHANTS[..2]).await;
+    scene.feed().await;
+    for _ in 0..3 {
+        scene.clock.pass_s(30);
+        let delivery = scene.next().unwrap();
+        let _ = scene.handle(&delivery).await;
+        scene
+            .host
+            .finish(delivery, &Ended::Failed, scene.clock.now());
+    }
+    scene.settle(HOUR_S).await;
+    scene.assert_done(0).await;
+}
+
+/// A call to the table that is lost, or whose answer is: a crash as far as the message is concerned that it was to mark.
+#[tokio::test]
+async fn a_table_that_fails_doubles_only_what_could_not_be_marked() {
+    let mut scene = Scene::start(&MERCHANTS[..1]).await;
+    scene.feed().await;
+    let delivery = scene.next().unwrap();
+    let _ = scene.world.boundary.take();
+    let ended = scene.handle(&delivery).await;
+    let calls = scene.world.boundary.take();
+    scene.host.finish(delivery, &ended, scene.clock.now());
+    let (mut faults, mut twice) = (0, 0);
+    for (place, call) in (1..).zip(&calls) {
+        let update = call.body["UpdateExpression"].as_str().unwrap_or("");
+        let is_mark = ["REMOVE #to_on_file", "REMOVE #to_reserved", "SET #to_push"]
+            .iter()
+            .any(|mark| update.contains(mark));
+        for fault in [Fault::RequestLost, Fault::ReplyLost] {
+            scene.again(Retries::UsedUp, 1, 1).await;
+            scene.feed().await;
+            let delivery = scene.next().unwrap();
+            scene.world.boundary.fail(place, fault);
+            scene.invoke(delivery).await;
+            scene.settle(HOUR_S).await;
+            let doubled = usize::from(is_mark && fault == Fault::RequestLost);
+            scene.assert_done(doubled).await;
+            faults += 1;
+            twice += doubled;
+        }
+    }
+    assert_eq!(twice, scene.outcome().messages, "each has one mark");
+    figure(
+        "calls to the table of a batch of notices, each lost, and each answer lost; twice: over a lost mark",
+        format!("{faults}, {twice} twice"),
+        0,
+    );
+}
+
+/// AWS has one batch of a shard under way at a time, as long as nothing of its own breaks. If it did not, a claim could not
+/// tell the two apart, for they are the same record's: all is told, perhaps twice.
+#[tokio::test]
+async fn a_batch_that_is_under_way_twice_at_once_loses_nothing() {
+    let mut scene = Scene::start(&MERCHANTS[..2]).await;
+    scene.feed().await;
+    let delivery = scene.next().unwrap();
+    let (ended, _) = tokio::join!(scene.handle(&delivery), scene.handle(&delivery));
+    scene.host.finish(delivery, &ended, scene.clock.now());
+    scene.settle(HOUR_S).await;
+    let twice = scene.outcome().twice;
+    scene.assert_done(twice).await;
+    assert!(twice <= scene.outcome().messages);
+}

@@ -1,0 +1,207 @@
+//! Notices over a stream that behaves as AWS documents it: poison, duplicates, shards in any order, SNS that is down,
+//! throttles or is slow, a function that dies anywhere. Records are real (a table with a stream), handlers are real, time is
+//! virtual; the clean-up runs every five minutes of it. Whatever happens, nobody who is to be told stays untold, nobody waits
+//! behind a record that cannot be delivered, and nobody is told twice but over a crash between publish and mark.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod crashes;
+mod poison;
+mod scene;
+mod seen;
+mod sns;
+mod stream;
+
+use confirmation_notice::BEGIN_FOR_S;
+use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
+use shared::domain::policy::{HOUR_S, MINUTE_S, Policy};
+use shared::store::history::CLAIM_S;
+use sns::Weather;
+use std::collections::BTreeSet;
+use tests::figures::figure;
+use tests::mapping::{Mapping, Retries};
+
+#[tokio::test]
+async fn everybody_is_told_once_whatever_shard_is_first() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    scene.settle(HOUR_S).await;
+    let mut messages = scene.assert_done(0).await;
+    let mut orders = BTreeSet::new();
+    for retries in BOTH {
+        for seed in 0..4 {
+            scene.again(retries, 1 << seed, seed).await;
+            scene.feed().await;
+            scene.host.split();
+            scene.pass_s(2).await;
+            scene.host.split();
+            scene.settle(HOUR_S).await;
+            messages += scene.assert_done(0).await;
+            assert!(scene.longest_wait_s() < MINUTE_S);
+            let told = scene.sns.told.lock().unwrap();
+            orders.insert(told.iter().map(|(_, to, _)| to.clone()).collect::<Vec<_>>());
+        }
+    }
+    assert!(orders.len() > 1, "one order only");
+    figure("notices over shards in any order", messages, 0);
+}
+
+#[tokio::test]
+async fn what_comes_again_is_told_once() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    let (mut messages, mut invocations) = (0, 0);
+    for retries in BOTH {
+        for every in [1, 2] {
+            scene.again(retries, 2, 1).await;
+            scene.host.repeat_every = Some(every);
+            scene.settle(HOUR_S).await;
+            // The mapping is made anew, from the oldest record that there is.
+            for _ in 0..2 {
+                scene.host.forget();
+                scene.settle(HOUR_S).await;
+            }
+            messages += scene.assert_done(0).await;
+            invocations += scene.host.invocations;
+        }
+    }
+    assert!(invocations > 24, "{invocations}");
+    figure("notices whose records came up to six times", messages, 0);
+}
+
+#[tokio::test]
+async fn sns_down_for_longer_than_retries_and_age_delays_and_loses_nothing() {
+    let mut scene = Scene::start(&MERCHANTS[..3]).await;
+    scene.sns.set(Weather::Down);
+    scene.pass_s(90 * MINUTE_S).await;
+    assert_eq!(scene.outcome().untold, scene.outcome().messages);
+    assert!(!scene.host.given_up.is_empty());
+    scene.sns.set(Weather::Fine);
+    let up = scene.clock.now();
+    scene.settle(HOUR_S).await;
+    let messages = scene.assert_done(0).await;
+    let wait_s = scene.longest_wait_s() - scene.since.age_s_at(up);
+    assert!(wait_s <= REARMED_WITHIN_S, "{wait_s}");
+    figure("notices with SNS down for 90 minutes", messages, 0);
+}
+
+#[tokio::test]
+async fn a_throttled_sns_delays_and_loses_nothing() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    let mut messages = 0;
+    for retries in BOTH {
+        for every in [2, 3, 5, 7] {
+            scene.again(retries, 1, 1).await;
+            scene.sns.set(Weather::Throttled(every));
+            scene.settle(HOUR_S).await;
+            messages += scene.assert_done(0).await;
+            // With every other one refused it takes a try for each half of what is left.
+            assert_eq!(scene.host.given_up.len(), 0, "{retries:?}, every {every}");
+            assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S);
+        }
+    }
+    figure(
+        "notices with SNS throttling every 2nd to 7th publish",
+        messages,
+        0,
+    );
+}
+
+/// One publish that nobody answers, and before and after it all that the table and the key service may take.
+const ONE_MORE_S: i64 = 18;
+
+#[test]
+fn the_function_ends_before_its_time_does_and_its_claims_after() {
+    let timeout_s = Mapping::of(FUNCTION).timeout_s;
+    assert!(BEGIN_FOR_S + ONE_MORE_S <= timeout_s);
+    assert!(timeout_s < CLAIM_S);
+}
+
+#[tokio::test]
+async fn a_slow_sns_is_left_in_time() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    let mut messages = 0;
+    for retries in BOTH {
+        for (slow, then) in [
+            (Weather::Slow(5), Weather::Slow(5)),
+            (Weather::Silent(6), Weather::Fine),
+        ] {
+            scene.again(retries, 1, 1).await;
+            scene.sns.set(slow);
+            scene.pass_s(20 * MINUTE_S).await;
+            scene.sns.set(then);
+            scene.settle(2 * HOUR_S).await;
+            messages += scene.assert_done(0).await;
+        }
+    }
+    figure("notices with SNS slow, or silent", messages, 0);
+}
+
+#[tokio::test]
+async fn records_that_are_too_old_are_armed_again() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    let mut messages = 0;
+    for retries in BOTH {
+        scene.again(retries, 2, 1).await;
+        scene.feed().await;
+        scene.is_stalled = true;
+        scene.pass_s(HOUR_S + 5 * MINUTE_S).await;
+        scene.is_stalled = false;
+        let since = scene.clock.now();
+        scene.settle(HOUR_S).await;
+        messages += scene.assert_done(0).await;
+        assert!(
+            scene.longest_wait_s() - scene.since.age_s_at(since) < MINUTE_S,
+            "the younger ones do it"
+        );
+        let conditions = scene
+            .host
+            .given_up
+            .iter()
+            .map(|message| &message["requestContext"]["condition"]);
+        assert!(
+            conditions.clone().count() > 0
+                && conditions
+                    .clone()
+                    .all(|condition| condition == "RecordAgeExceeded")
+        );
+    }
+    figure("notices whose records were too old", messages, 0);
+}
+
+#[tokio::test]
+async fn a_clean_up_in_the_middle_of_a_delivery_doubles_nothing() {
+    let mut scene = Scene::start(&MERCHANTS[..1]).await;
+    let mut clean_ups = 0;
+    for message in 0..7 {
+        scene.again(Retries::UsedUp, 1, 1).await;
+        scene.feed().await;
+        // Due since long.
+        scene
+            .clock
+            .pass_s(Policy::CURRENT.notice_retry_s + MINUTE_S);
+        scene.sns.set(Weather::Waits);
+        let delivery = scene.next().unwrap();
+        let sns = scene.sns.clone();
+        let others = async {
+            for other in 0..7 {
+                sns.reached.notified().await;
+                if other == message {
+                    let summary = scene.run_clean_up().await;
+                    // What was told by now is off the list; what is being told is let alone.
+                    assert_eq!(
+                        summary.notices_rearmed,
+                        1 - u32::from(message >= 4),
+                        "{message}"
+                    );
+                }
+                sns.go_on.notify_one();
+            }
+        };
+        let (ended, ()) = tokio::join!(scene.handle(&delivery), others);
+        scene.sns.set(Weather::Fine);
+        scene.host.finish(delivery, &ended, scene.clock.now());
+        scene.settle(HOUR_S).await;
+        scene.assert_done(0).await;
+        clean_ups += 1;
+    }
+    figure("clean-ups in the middle of a delivery", clean_ups, 0);
+}

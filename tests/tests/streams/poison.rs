@@ -1,0 +1,167 @@
+//! Records that cannot be delivered, and who is behind them.
+
+use crate::scene::{BOTH, Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+use shared::domain::policy::{MINUTE_S, Policy};
+use tests::figures::figure;
+use tests::mapping::Retries;
+
+#[tokio::test]
+async fn who_is_behind_a_record_that_cannot_be_delivered_is_told_at_once() {
+    let mut scene = Scene::start(&MERCHANTS).await;
+    let mut messages = 0;
+    // Without a text, without a meaning, not even readable; first, in the middle and last of a batch.
+    for (name, value) in [
+        ("kind", "completed"),
+        ("kind", "no kind of ours"),
+        ("data", "{"),
+    ] {
+        for (place, retries) in [
+            (0, Retries::UsedUp),
+            (4, Retries::Anew),
+            (9, Retries::UsedUp),
+        ] {
+            let mut events = scene.events.clone();
+            events[place].insert(name.to_owned(), AttributeValue::S(value.to_owned()));
+            scene.again_with(&events, retries, 1, 1).await;
+            scene.pass_s(MINUTE_S).await;
+            events.remove(place);
+            let outcome = scene.outcome_of(&events);
+            assert_eq!((outcome.untold, outcome.twice), (0, 0), "{name} {place}");
+            assert!(scene.longest_wait_s() <= 5, "{}", scene.longest_wait_s());
+            messages += outcome.messages;
+            // Also who comes with a later batch, while the first one is tried again.
+            let late = events.swap_remove(0);
+            scene.sns.told.lock().unwrap().clear();
+            scene.since = scene.clock.now();
+            scene.put(late.clone()).await;
+            scene.pass_s(RETRIED_WITHIN_S).await;
+            let outcome = scene.outcome_of([&late]);
+            assert_eq!((outcome.untold, outcome.twice), (0, 0), "{name} {place}");
+            assert_eq!(scene.host.given_up.len(), 1);
+        }
+    }
+    figure("notices beside one that cannot be delivered", messages, 0);
+}
+
+/// The freeze code of an activation cannot be made: nobody but who would get it waits for that.
+#[tokio::test]
+async fn a_text_that_cannot_be_made_keeps_nobody_else_from_being_told() {
+    let mut scene = Scene::start(&MERCHANTS[..1]).await;
+    let mut events = scene.events.clone();
+    let activated = events
+        .iter_mut()
+        .find(|event| event["kind"].as_s().unwrap() == "activated");
+    let activated = activated.unwrap();
+    let data = activated["data"].as_s().unwrap().replace("rebind_id", "x");
+    activated.insert("data".to_owned(), AttributeValue::S(data));
+    scene.again_with(&events, Retries::UsedUp, 1, 1).await;
+    scene.pass_s(MINUTE_S).await;
+    let outcome = scene.outcome();
+    assert_eq!((outcome.messages, outcome.untold, outcome.twice), (7, 1, 0));
+    let told = scene.sns.told.lock().unwrap();
+    assert_eq!(
+        told.iter()
+            .filter(|(_, to, _)| to == "+8613900000001")
+            .count(),
+        1
+    );
+}
+
+/// A damaged event is tried for a day, holds nobody up all the while, and then somebody has to look.
+#[tokio::test]
+async fn a_notice_that_cannot_be_sent_is_given_up_in_the_end_and_kept() {
+    let mut scene = Scene::start(&MERCHANTS[..2]).await;
+    let mut events = scene.events.clone();
+    let damaged = AttributeValue::S("{}".to_owned());
+    events[0].insert("data".to_owned(), damaged);
+    let armed = Policy::CURRENT.notice_retries_max - 3;
+    events[0].insert("armed".to_owned(), AttributeValue::N(armed.to_string()));
+    scene.again_with(&events, Retries::UsedUp, 1, 1).await;
+    for round in 0..6 {
+        // Each time the clean-up arms it, somebody else's is behind it.
+        scene.put(events[1].clone()).await;
+        scene.sns.told.lock().unwrap().clear();
+        scene.since = scene.clock.now();
+        scene.pass_s(Policy::CURRENT.notice_retry_s).await;
+        let outcome = scene.outcome_of([&events[1]]);
+        assert_eq!((outcome.untold, outcome.twice), (0, 0), "{round}");
+        assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S, "{round}");
+    }
+    assert_eq!(scene.given_up, 1);
+    // First tries and three more, each with five retries, and no more after that.
+    assert_eq!(scene.host.given_up.len(), 4);
+    let items = scene.notices().await;
+    let kept = items
+        .iter()
+        .find(|item| item["sk"] == events[0]["sk"] && item["pk"] == events[0]["pk"]);
+    let kept = kept.unwrap();
+    assert_eq!(kept["notice"].as_s().unwrap(), "given up");
+    assert!(kept.contains_key("to_on_file") && !kept.contains_key("due_at"));
+}
+
+#[tokio::test]
+async fn records_of_another_shape_hold_nobody_up() {
+    let mut scene = Scene::start(&MERCHANTS[..2]).await;
+    let event = scene.events[0].clone();
+    let s = |text: &str| AttributeValue::S(text.to_owned());
+    let mut messages = 0;
+    let mut strangers = Vec::new();
+    for (pk, sk) in [
+        ("M#mer_plain_1", "E#one"),
+        ("M#mer_plain_1", "E#9999999999"),
+        ("M#mer_plain_1", "Q"),
+        ("M#", "E#0000000001"),
+        ("X#mer_plain_1", "E#0000000001"),
+        ("M#mer_nobody", "E#0000000001"),
+        ("M#mer_plain_1", "E#99999999999999999999999"),
+    ] {
+        // In the stream they look as if they were due; one of them even has the shape of an event.
+        strangers.push(Item::from([
+            ("pk".to_owned(), s(pk)),
+            ("sk".to_owned(), s(sk)),
+            ("notice".to_owned(), s("due")),
+        ]));
+    }
+    for retries in BOTH {
+        scene.again(retries, 1, 1).await;
+        let _ = scene.stream.read(scene.clock.now()).await;
+        for stranger in &strangers {
+            scene.put(stranger.clone()).await;
+            scene.put(event.clone()).await;
+        }
+        for event in scene.events.clone() {
+            scene.put(event).await;
+        }
+        scene.pass_s(MINUTE_S).await;
+        assert_eq!((scene.outcome().untold, scene.outcome().twice), (0, 0));
+        for stranger in &strangers {
+            let delete = scene
+                .world
+                .client
+                .delete_item()
+                .table_name(&scene.world.table);
+            let keys = ["pk", "sk"].map(|name| (name.to_owned(), stranger[name].clone()));
+            delete.set_key(Some(keys.into())).send().await.unwrap();
+        }
+        // Deleted before they are delivered once more, and among things that are no records at all.
+        let given_up = scene.host.given_up.len();
+        scene.host.forget();
+        scene.host.mapping.filters.clear();
+        scene.host.mapping.age_max_s = None;
+        for record in [
+            json!(1),
+            json!(null),
+            json!("x"),
+            json!([]),
+            json!({"dynamodb": {"Keys": 1}}),
+        ] {
+            scene.host.add(record);
+        }
+        scene.pass_s(MINUTE_S).await;
+        assert_eq!(scene.host.given_up.len(), given_up);
+        messages += scene.assert_done(0).await;
+    }
+    figure("notices among records of other shapes", messages, 0);
+}

@@ -1,0 +1,368 @@
+//! Merchants, a stream, its host, and time.
+
+use crate::sns::{Clock, Sns, Weather};
+use crate::stream::{TableStream, reached};
+use aws_sdk_dynamodb::types::{AttributeValue, Select, StreamSpecification, StreamViewType};
+use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
+use serde_json::{Value, json};
+use shared::domain::policy::{MINUTE_S, Policy};
+use shared::domain::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
+use tests::mapping::{Delivery, Ended, Host, Mapping, Retries};
+use tests::world::{MemoryKeys, ScriptedBank, World, merchant};
+
+pub const MERCHANTS: [&str; 5] = ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"];
+/// The function in the template.
+pub const FUNCTION: &str = "ConfirmationNoticeFunction";
+pub const CLEAN_UP_EVERY_S: i64 = 5 * MINUTE_S;
+/// Until what the stream has given up is told: it waits for its time, and then for the clean-up.
+pub const REARMED_WITHIN_S: i64 = Policy::CURRENT.notice_retry_s + CLEAN_UP_EVERY_S + 2 * MINUTE_S;
+/// Until a shard has done with a record that cannot be delivered.
+pub const RETRIED_WITHIN_S: i64 = 2 * MINUTE_S;
+/// What AWS leaves open, both ways.
+pub const BOTH: [Retries; 2] = [Retries::Anew, Retries::UsedUp];
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// Merchants who have each changed a card and a setting, and nobody has been told yet.
+pub struct Scene {
+    pub world: World,
+    pub database: dynoxide::Database,
+    pub stream: TableStream,
+    pub host: Host,
+    pub sns: Sns,
+    notice: ConfirmationNotice<MemoryKeys, Sns, Sns>,
+    cleanup: CooldownCleanup<ScriptedBank>,
+    pub clock: Clock,
+    clean_up_at: Timestamp,
+    pub given_up: u32,
+    /// The function is not invoked.
+    pub is_stalled: bool,
+    /// Since when they wait.
+    pub since: Timestamp,
+    /// The events that somebody is to be told of.
+    pub events: Vec<Item>,
+}
+
+/// How it went.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub messages: usize,
+    pub untold: usize,
+    pub twice: usize,
+}
+
+impl Scene {
+    pub async fn start(merchants: &[&str]) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let database = dynoxide::Database::memory().unwrap();
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        let world = World::reached(|config| reached(config, &url), "sandbox").await;
+        let mapping = Mapping::of(FUNCTION);
+        let arn = enable_stream(&world, &mapping).await;
+        for (number, name) in merchants.iter().enumerate() {
+            change_card_and_setting(&world, name, number).await;
+        }
+        let clock = Clock(Arc::new(AtomicI64::new(world.now().epoch_s())));
+        let sns = Sns::over(&world, &clock);
+        let (store, keys) = (world.store(), world.keys());
+        let mut scene = Self {
+            stream: TableStream::open(&url, &arn).await,
+            host: Host::new(mapping, Retries::UsedUp, 1, 1),
+            notice: ConfirmationNotice::new(store, keys, sns.clone(), sns.clone()),
+            cleanup: CooldownCleanup::new(world.store(), world.bank.clone(), true),
+            sns,
+            clean_up_at: clock.now().plus_s(CLEAN_UP_EVERY_S),
+            since: clock.now(),
+            clock,
+            given_up: 0,
+            is_stalled: false,
+            events: Vec::new(),
+            database,
+            world,
+        };
+        scene.events = scene.notices().await;
+        scene
+    }
+
+    /// The events that somebody is, or was, to be told of.
+    pub async fn notices(&self) -> Vec<Item> {
+        let scan = self.world.client.scan().table_name(&self.world.table);
+        let scan = scan.filter_expression("attribute_exists(notice)");
+        scan.send().await.unwrap().items.unwrap_or_default()
+    }
+
+    /// The same once more: the events are written as they were before anybody was told, which brings them into the stream.
+    pub async fn again(&mut self, retries: Retries, shards: usize, seed: u64) {
+        let events = self.events.clone();
+        self.again_with(&events, retries, shards, seed).await;
+    }
+
+    /// The same with events that differ.
+    pub async fn again_with(
+        &mut self,
+        events: &[Item],
+        retries: Retries,
+        shards: usize,
+        seed: u64,
+    ) {
+        // What the last time has left in the stream is history.
+        let _ = self.stream.read(self.clock.now()).await;
+        let mapping = Mapping::of(FUNCTION);
+        self.host = Host::new(mapping, retries, shards, seed);
+        self.sns.set(Weather::Fine);
+        self.sns.told.lock().unwrap().clear();
+        self.since = self.clock.now();
+        self.clean_up_at = self.since.plus_s(CLEAN_UP_EVERY_S);
+        self.given_up = 0;
+        for event in events {
+            let mut event = event.clone();
+            let due_at = self.since.plus_s(Policy::CURRENT.notice_retry_s);
+            let due_at = AttributeValue::N(due_at.epoch_s().to_string());
+            event.insert("due_at".to_owned(), due_at);
+            self.put(event).await;
+        }
+    }
+
+    pub async fn put(&self, item: Item) {
+        let put = self.world.client.put_item().table_name(&self.world.table);
+        put.set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// What was written reaches the host.
+    pub async fn feed(&mut self) {
+        for record in self.stream.read(self.clock.now()).await {
+            self.host.add(record);
+        }
+    }
+
+    /// Lets time pass: retries, clean-ups and whatever they bring about.
+    pub async fn pass_s(&mut self, seconds: i64) {
+        let until = self.clock.now().plus_s(seconds);
+        loop {
+            self.feed().await;
+            let now = self.clock.now();
+            if now >= self.clean_up_at {
+                // A run that finds nothing asks 52 questions, and there are many of them.
+                if self.is_anything_due().await {
+                    self.clean_up().await;
+                }
+                self.clean_up_at = now.plus_s(CLEAN_UP_EVERY_S);
+            } else if let Some(delivery) = self.next() {
+                self.invoke(delivery).await;
+            } else if now >= until {
+                return;
+            } else {
+                let retry_at = self.host.wakes_at().filter(|_| !self.is_stalled);
+                let next = retry_at.unwrap_or(until).min(until).min(self.clean_up_at);
+                self.clock.wait_until(next);
+            }
+        }
+    }
+
+    /// Lets time pass until nobody is left to tell, at most so long; then until after one more clean-up.
+    pub async fn settle(&mut self, within_s: i64) {
+        let until = self.clock.now().plus_s(within_s);
+        while self.clock.now() < until && self.is_anybody_waiting().await {
+            self.pass_s(CLEAN_UP_EVERY_S).await;
+        }
+        self.pass_s(CLEAN_UP_EVERY_S).await;
+    }
+
+    async fn is_anything_due(&self) -> bool {
+        let scan = self.world.client.scan().table_name(&self.world.table);
+        let now = AttributeValue::N(self.clock.now().epoch_s().to_string());
+        let scan = scan
+            .filter_expression("due_at <= :now")
+            .expression_attribute_values(":now", now);
+        scan.select(Select::Count).send().await.unwrap().count > 0
+    }
+
+    pub fn next(&mut self) -> Option<Delivery> {
+        if self.is_stalled {
+            return None;
+        }
+        self.host.next(self.clock.now())
+    }
+
+    pub async fn invoke(&mut self, delivery: Delivery) {
+        let ended = self.handle(&delivery).await;
+        self.host.finish(delivery, &ended, self.clock.now());
+    }
+
+    pub async fn handle(&self, delivery: &Delivery) -> Ended {
+        let deadline = self.clock.now().plus_s(self.host.mapping.timeout_s);
+        *self.sns.deadline.lock().unwrap() = deadline;
+        self.clock.pass_s(1);
+        let event: StreamEvent = serde_json::from_value(delivery.event()).unwrap();
+        tokio::select! {
+            biased;
+            reply = self.notice.handle(event, || self.clock.now()) => {
+                Ended::Replied(serde_json::to_value(reply).unwrap())
+            }
+            () = self.sns.died.notified() => Ended::Failed,
+        }
+    }
+
+    async fn clean_up(&mut self) {
+        self.given_up += self.run_clean_up().await.notices_given_up;
+    }
+
+    pub async fn run_clean_up(&self) -> Summary {
+        let now = self.clock.now();
+        let event = json!({"time": now.to_rfc3339_shanghai()});
+        let event: ScheduleEvent = serde_json::from_value(event).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let summary = self.cleanup.run(&event, now, deadline).await.unwrap();
+        assert_eq!((summary.failed, summary.stopped_early), (0, false));
+        summary
+    }
+
+    /// Who is to be told of these events, and by how many messages.
+    fn to_be_told<'e>(
+        &self,
+        events: impl IntoIterator<Item = &'e Item>,
+    ) -> BTreeMap<String, usize> {
+        let mut expected = BTreeMap::new();
+        for event in events {
+            for name in ["to_on_file", "to_reserved"] {
+                if let Some(phone) = event.get(name) {
+                    *expected.entry(phone.as_s().unwrap().clone()).or_default() += 1;
+                }
+            }
+            if event.contains_key("to_push") {
+                for token in tokens(event["pk"].as_s().unwrap().strip_prefix("M#mer_").unwrap()) {
+                    *expected.entry(token).or_default() += 1;
+                }
+            }
+        }
+        expected
+    }
+
+    /// Whether everybody knows of these events.
+    pub fn outcome_of<'e>(&self, events: impl IntoIterator<Item = &'e Item>) -> Outcome {
+        let expected = self.to_be_told(events);
+        let told = self.sns.told.lock().unwrap();
+        let mut outcome = Outcome {
+            messages: expected.values().sum(),
+            untold: 0,
+            twice: 0,
+        };
+        for (whom, wanted) in expected {
+            let texts = told.iter().filter(|(_, to, _)| *to == whom);
+            let texts: Vec<&String> = texts.map(|(_, _, text)| text).collect();
+            let different: BTreeSet<&&String> = texts.iter().collect();
+            assert!(different.len() <= wanted, "{whom} was told {different:?}");
+            outcome.untold += wanted - different.len();
+            outcome.twice += texts.len() - different.len();
+        }
+        outcome
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        self.outcome_of(&self.events)
+    }
+
+    /// How long the last of them waited.
+    pub fn longest_wait_s(&self) -> i64 {
+        let told = self.sns.told.lock().unwrap();
+        let waits = told.iter().map(|(at, _, _)| self.since.age_s_at(*at));
+        waits.max().unwrap_or(0)
+    }
+
+    async fn is_anybody_waiting(&self) -> bool {
+        let notices = self.notices().await;
+        let mut states = notices.iter().map(|item| item["notice"].as_s().unwrap());
+        states.any(|state| !["sent", "given up"].contains(&state.as_str()))
+    }
+
+    /// Everybody was told, and nothing is left to do.
+    pub async fn assert_done(&self, twice: usize) -> usize {
+        let outcome = self.outcome();
+        let told = Outcome {
+            untold: 0,
+            twice,
+            ..outcome
+        };
+        assert_eq!(outcome, told);
+        for notice in self.notices().await {
+            assert_eq!(notice["notice"].as_s().unwrap(), "sent");
+            for name in [
+                "due_at",
+                "due_bucket",
+                "to_on_file",
+                "to_reserved",
+                "to_push",
+            ] {
+                assert!(!notice.contains_key(name), "{name} is kept");
+            }
+        }
+        assert_eq!(self.given_up, 0);
+        outcome.messages
+    }
+}
+
+/// The devices of a merchant.
+fn tokens(name: &str) -> Vec<String> {
+    let devices = if name == "plain_1" { 2 } else { 1 };
+    (0..devices)
+        .map(|device| format!("token-{name}-{device}"))
+        .collect()
+}
+
+async fn enable_stream(world: &World, mapping: &Mapping) -> String {
+    let specification = StreamSpecification::builder()
+        .stream_enabled(true)
+        .stream_view_type(StreamViewType::from(mapping.view.as_str()))
+        .build()
+        .unwrap();
+    let table = world.client.update_table().table_name(&world.table);
+    let updated = table.stream_specification(specification).send().await;
+    let description = updated.unwrap().table_description.unwrap();
+    description.latest_stream_arn.unwrap()
+}
+
+/// A card of its own for each, with a check digit.
+fn card_number(number: usize) -> String {
+    let digits = format!("622202000000{:06}", 900_100 + number);
+    let sum: u32 = digits
+        .chars()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| {
+            let digit = digit.to_digit(10).unwrap();
+            let doubled = if place % 2 == 0 { digit * 2 } else { digit };
+            doubled / 10 + doubled % 10
+        })
+        .sum();
+    format!("{digits}{}", (10 - sum % 10) % 10)
+}
+
+async fn change_card_and_setting(world: &World, name: &str, number: usize) {
+    let app = world.app(&merchant(name)).await;
+    for token in tokens(name) {
+        let path = format!("/v1/push-targets/{token}");
+        let put = app.call("PUT", &path, json!({"platform": "apns", "token": token}));
+        assert_eq!(put.await.status, 204);
+    }
+    let reserved = format!("+861370000{number:04}");
+    let rebind = app
+        .request_with(&card_number(number), json!({"reserved_phone": reserved}))
+        .await;
+    app.identify(&rebind).await;
+    app.sign(&rebind).await;
+    let check = format!("{rebind}/card-check");
+    let asked = app.call("POST", &check, Value::Null).await;
+    assert_eq!(asked.status, 200, "{:?}", asked.body);
+    let done = app.confirm_card(&rebind, &world.sms.code(&reserved)).await;
+    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+    settings["payout_time"] = json!(format!("12:{number:02}"));
+    let changed = app.call("PUT", "/v1/settlement", settings).await;
+    assert_eq!(changed.status, 200, "{:?}", changed.body);
+}
