@@ -37,7 +37,7 @@ pub struct ConfirmationNotice<K, M, P> {
 
 /// For how long of an invocation something new is begun: what was begun, a publish that nobody answers and the note of it, is
 /// to be over before the function's 60 s are. Whoever is being told when it is cut off is told twice.
-pub const BEGIN_FOR_S: i64 = 40;
+pub const BEGIN_FOR_S: i64 = 35;
 
 /// The clock of an invocation.
 struct Shift<'c, C> {
