@@ -1,0 +1,250 @@
+//! The running API, held against `infra/openapi.yaml` by schemathesis: requests made from the description, good ones and bad
+//! ones, and steps that follow from one another by its links.
+//!
+//! `SCHEMATHESIS_EXAMPLES=<number>` makes more of them (for each operation and phase), `SCHEMATHESIS_SEED=<number>` others.
+//! What is checked, and what is not, is in `tests/schemathesis/schemathesis.toml`.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+use tests::figures::figure;
+use tests::openapi::Contract;
+use tests::system::Live;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
+/// What an ordinary run makes.
+const SEED: &str = "20261122";
+const EXAMPLES: &str = "4";
+/// Merchants who change their cards: more than one run can use up.
+const MERCHANTS: usize = 40;
+
+/// Path of schemathesis, installed if it was not, or if the pins have changed since.
+fn schemathesis() -> PathBuf {
+    let folder = Path::new(ROOT).join("target/schemathesis");
+    let (venv, installed) = (folder.join("venv"), folder.join("installed"));
+    std::fs::create_dir_all(&folder).unwrap();
+    // Two runs may come here at the same time: the second waits and finds it done.
+    let lock = File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    if std::fs::read_to_string(&installed).is_ok_and(|text| text == REQUIREMENTS) {
+        return venv.join("bin/st");
+    }
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&venv));
+    let requirements = Path::new(ROOT).join("tests/schemathesis/requirements.txt");
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+        "-r",
+    ];
+    run(Command::new(venv.join("bin/python"))
+        .args(pip)
+        .arg(requirements));
+    std::fs::write(installed, REQUIREMENTS).unwrap();
+    venv.join("bin/st")
+}
+
+fn run(command: &mut Command) {
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let said = [done.stdout, done.stderr].concat();
+    assert!(
+        done.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+/// What the hooks know: merchants, and where to log in and read SMS.
+async fn world(live: &Live) -> Value {
+    let mut merchants = Vec::new();
+    for _ in 0..MERCHANTS {
+        let merchant = live.merchant().await;
+        merchants.push(json!({
+            "account": merchant.account,
+            "password": merchant.password,
+            "holder_name": merchant.holder_name,
+            "phone": merchant.phone,
+            "reserved_phone": merchant.reserved_phone,
+            "document_number": merchant.document_number,
+            "expires_on": merchant.expires_on,
+        }));
+    }
+    let endpoints = live.system.endpoints();
+    json!({
+        "api_url": endpoints.api_url,
+        "sms_url": endpoints.sms_url,
+        "merchants": merchants,
+        // Past all that the merchants were seeded with.
+        "first_card": 50_000,
+    })
+}
+
+fn variable(name: &str, usual: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| usual.to_owned())
+}
+
+/// What a run has done, from its report.
+#[derive(Default)]
+struct Done {
+    requests: usize,
+    checks: usize,
+    /// Steps that followed from another by a link.
+    linked: usize,
+    failures: usize,
+    /// The operations that succeeded, as `GET /v1/cards`.
+    succeeded: BTreeSet<String>,
+    /// What it said.
+    said: String,
+}
+
+/// Runs schemathesis with a description.
+fn hold(program: &Path, folder: &Path, description: &Path, url: &str, options: &[&str]) -> Done {
+    let report = folder.join("report.ndjson");
+    let ended = Command::new(program)
+        .current_dir(ROOT)
+        .args([
+            "--config-file",
+            "tests/schemathesis/schemathesis.toml",
+            "run",
+        ])
+        .arg(description)
+        .args([
+            "--no-color",
+            "--url",
+            url,
+            "--report",
+            "ndjson",
+            "--report-ndjson-path",
+        ])
+        .arg(&report)
+        .args(options)
+        .env("SCHEMATHESIS_WORLD", folder.join("world.json"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    let mut done = Done {
+        said: String::from_utf8_lossy(&said).into_owned(),
+        ..Done::default()
+    };
+    for line in std::fs::read_to_string(report).unwrap_or_default().lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        done.note(&event["ScenarioFinished"]["recorder"]);
+    }
+    // Zero and one are what it says of the API; all else is trouble of its own.
+    let code = ended.status.code();
+    assert!(
+        matches!(code, Some(0 | 1)) && done.requests > 0,
+        "{}",
+        done.said
+    );
+    assert_eq!(code == Some(1), done.failures > 0, "{}", done.said);
+    done
+}
+
+impl Done {
+    fn note(&mut self, recorder: &Value) {
+        let members = |name: &str| recorder[name].as_object().into_iter().flatten();
+        for (case, interaction) in members("interactions") {
+            self.requests += 1;
+            let sent = &recorder["cases"][case];
+            self.linked += usize::from(sent["is_transition_applied"] == true);
+            let status = interaction["response"]["status_code"].as_u64();
+            if status.is_some_and(|status| (200..300).contains(&status)) {
+                let text = |name: &str| sent["value"][name].as_str().unwrap_or_default();
+                self.succeeded
+                    .insert(format!("{} {}", text("method"), text("path")));
+            }
+        }
+        for (_, checks) in members("checks") {
+            let checks = checks.as_array().unwrap();
+            self.checks += checks.len();
+            self.failures += checks
+                .iter()
+                .filter(|check| check["status"] == "failure")
+                .count();
+        }
+    }
+}
+
+/// Every operation of the description.
+fn operations() -> BTreeSet<String> {
+    let contract = Contract::load().unwrap();
+    let paths = contract.document()["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, item)| {
+        let methods = item
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|name| *name != "parameters");
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    operations.collect()
+}
+
+#[test]
+fn the_running_api_is_as_described() {
+    let program = schemathesis();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let live = runtime
+        .block_on(Live::up())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let folder = live.state_dir.join("described");
+    std::fs::create_dir_all(&folder).unwrap();
+    let world = runtime.block_on(world(&live));
+    std::fs::write(folder.join("world.json"), world.to_string()).unwrap();
+    let url = &live.system.endpoints().api_url;
+    let description = Path::new(ROOT).join("infra/openapi.yaml");
+
+    let (seed, examples) = (
+        variable("SCHEMATHESIS_SEED", SEED),
+        variable("SCHEMATHESIS_EXAMPLES", EXAMPLES),
+    );
+    println!("SCHEMATHESIS_SEED={seed} SCHEMATHESIS_EXAMPLES={examples}");
+    let started = Instant::now();
+    let done = hold(
+        &program,
+        &folder,
+        &description,
+        url,
+        &["--seed", &seed, "--max-examples", &examples],
+    );
+    println!("{}\n{:.0} s", done.said, started.elapsed().as_secs_f32());
+    figure(
+        "schemathesis: requests / checks",
+        format!("{} / {}", done.requests, done.checks),
+        done.failures,
+    );
+    figure(
+        "schemathesis: steps that followed a link",
+        done.linked,
+        done.failures,
+    );
+    assert_eq!(done.failures, 0);
+    // What was only ever refused was not looked at.
+    assert_eq!(done.succeeded, operations(), "each operation has succeeded");
+
+    // A description that is not true is found out.
+    let text = std::fs::read_to_string(&description).unwrap();
+    let wrong = folder.join("wrong.yaml");
+    std::fs::write(&wrong, text.replace("can_rebind", "may_rebind")).unwrap();
+    let options = ["--phases", "examples", "--include-path", "/v1/cards"];
+    let found = hold(&program, &folder, &wrong, url, &options);
+    assert!(found.failures > 0, "{}", found.said);
+}
