@@ -1,0 +1,250 @@
+//! 64 clients at once over real `bootstrap` processes, several of each function, and a real DynamoDB API. Afterwards the
+//! table is asked: is everything that was acknowledged there, once, and nothing else?
+//!
+//! `LOAD_S` says for how many seconds; without it few, as in CI. The figures of a machine with two processors say how the
+//! work is shared out and that nothing is lost, not what AWS would do: there each function has a processor of its own and
+//! the table is not one thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection), the clients
+//! and the host live in the same process, and all of it is compiled without optimisation.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod client;
+mod marks;
+
+use client::{Client, id, phone, seed};
+use marks::{Marks, cpu_s, memory_kib};
+use serde_json::{Value, json};
+use shared::domain::ids::MerchantId;
+use shared::domain::time::Timestamp;
+use shared::edge::serve::wall_clock;
+use shared::ports::{ListRebinds as _, LoadMerchant as _, Wanted};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+use tests::figures::figure;
+use tests::host::template::BANK_TABLE;
+use tests::host::{Host, Outcome};
+use tests::world::freeze_code_in;
+
+const CLIENTS: u32 = 64;
+/// Without `LOAD_S`.
+const SECONDS: u64 = 10;
+/// What a process may have more at the end than once it was warm. What the allocator keeps of the largest request so far
+/// stays below it; a leak of a few hundred bytes a request does not, in two minutes.
+const GROWTH_MAX_KIB: u64 = 2 * 1024;
+/// What the clean-up writes into a history.
+const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];
+
+/// How many processes a function has at most.
+fn processes(function: &str) -> usize {
+    match function {
+        "verification" => 4,
+        "cooldown-cleanup" => 1,
+        _ => 2,
+    }
+}
+
+/// What the clean-up says that it did.
+#[derive(Default)]
+struct CleanedUp {
+    runs: u32,
+    transitions: u64,
+    wrong: Vec<String>,
+}
+
+/// Runs the clean-up by the slowest merchant's clock until the clients are done: nothing is cut short for anybody.
+async fn clean_up(host: Arc<Host>, clocks: Vec<Arc<AtomicI64>>, deadline: Instant) -> CleanedUp {
+    let mut done = CleanedUp::default();
+    while Instant::now() < deadline {
+        let slowest = clocks
+            .iter()
+            .map(|clock| clock.load(Ordering::Relaxed))
+            .min();
+        let now = Timestamp::from_epoch_s(slowest.unwrap());
+        let run = json!({"time": now.to_rfc3339_shanghai()});
+        match host.invoke("cooldown-cleanup", &run).await {
+            Outcome::Answered(summary) if summary["failed"] == 0 => {
+                let count = |name: &str| summary[name].as_u64().unwrap();
+                done.transitions +=
+                    count("completed") + count("cards_removed") + count("cooldowns_ended");
+            }
+            other => done.wrong.push(format!("the clean-up: {other:?}")),
+        }
+        done.runs += 1;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    done
+}
+
+/// Memory of each process, in KiB.
+fn memory(host: &Host) -> BTreeMap<String, u64> {
+    let running = host.running().into_iter();
+    running.map(|(name, pid)| (name, memory_kib(pid))).collect()
+}
+
+/// What is wrong with a merchant's history, cards or notices, given what the client was told.
+async fn lost(host: &Host, client: &Client, number: u32) -> Result<u64, String> {
+    let merchant = MerchantId::parse(&id(number)).unwrap();
+    let events = host.cloud.history(&merchant).await?;
+    let kinds = events.iter().map(|event| event.kind.as_str());
+    let (cleaned, kinds): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| CLEAN_UP.contains(kind));
+    if kinds != client.acknowledged {
+        let acknowledged = &client.acknowledged;
+        return Err(format!(
+            "{merchant}: acknowledged {acknowledged:?}, written {kinds:?}"
+        ));
+    }
+    let count = |wanted: &str| kinds.iter().filter(|kind| **kind == wanted).count();
+    let store = host.cloud.store();
+    let head = store
+        .load(&merchant, Wanted::Latest)
+        .await
+        .unwrap()
+        .unwrap()
+        .head;
+    let rebinds = store.list(&merchant, None, 255).await.unwrap();
+    let in_use = rebinds.iter().filter(|rebind| {
+        let card = &rebind.new_card.card_id;
+        head.active
+            .as_ref()
+            .is_some_and(|active| active.card.card_id == *card)
+    });
+    if in_use.count() != usize::from(count("activated") > 0) {
+        return Err(format!("{merchant}: not one card in use"));
+    }
+    // Who was stopped between an activation and its notice has one to tell still.
+    let announced = count("activated") + count("standby_ready");
+    let told = host.cloud.texts.to(&phone(number));
+    let told = told
+        .iter()
+        .filter(|text| freeze_code_in(text).is_some())
+        .count();
+    if told > announced || told + 1 < announced {
+        return Err(format!(
+            "{merchant}: {announced} to announce, {told} announced"
+        ));
+    }
+    Ok(cleaned.len() as u64)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_clients_lose_nothing() {
+    let given = std::env::var("LOAD_S").ok();
+    let time = Duration::from_secs(given.map_or(SECONDS, |text| text.parse().unwrap()));
+    let host = Arc::new(Host::with_processes(processes, true).await);
+    let begins = wall_clock();
+    let seeds: Vec<_> = (1..=CLIENTS).map(seed).collect();
+    for seed in &seeds {
+        host.cloud.seed(seed, begins).await;
+    }
+    let marks = Arc::new(Marks::default());
+    let started = Instant::now();
+    let deadline = started + time;
+    let mut clocks = Vec::new();
+    let mut clients = Vec::new();
+    for number in 1..=CLIENTS {
+        let clock = Arc::new(AtomicI64::new(begins.epoch_s()));
+        clocks.push(Arc::clone(&clock));
+        let (host, marks) = (Arc::clone(&host), Arc::clone(&marks));
+        let mut client = Client::new(host, marks, number, clock, begins, deadline);
+        clients.push(tokio::spawn(async move {
+            let result = client.run().await;
+            (client, result)
+        }));
+    }
+    let cleaner = tokio::spawn(clean_up(Arc::clone(&host), clocks, deadline));
+    // Every process has served what it serves by then.
+    tokio::time::sleep(time / 3).await;
+    let warm = memory(&host);
+    let clients = futures::future::join_all(clients).await;
+    let cleaned = cleaner.await.unwrap();
+    let took = started.elapsed();
+    let end = memory(&host);
+
+    let mut wrong = cleaned.wrong;
+    let (mut transitions, mut by_clean_up, mut tested) = (0, 0, 0);
+    for (number, ended) in (1..).zip(clients) {
+        let (client, result) = ended.unwrap();
+        wrong.extend(result.err());
+        transitions += client.acknowledged.len() as u64;
+        let tests = client.acknowledged.iter();
+        tested += tests
+            .filter(|kind| **kind == "test_transfer_succeeded")
+            .count();
+        match lost(&host, &client, number).await {
+            Ok(cleaned) => by_clean_up += cleaned,
+            Err(what) => wrong.push(what),
+        }
+    }
+    if by_clean_up != cleaned.transitions {
+        let said = cleaned.transitions;
+        wrong.push(format!(
+            "the clean-up said {said} transitions and wrote {by_clean_up}"
+        ));
+    }
+    let transfers = transfers(&host);
+    if transfers != tested {
+        wrong.push(format!("{tested} test transfers, {transfers} at the bank"));
+    }
+    print_run(&host, &marks, took, cleaned.runs);
+    let growth = warm.iter().map(|(name, warm)| {
+        let grown = end
+            .get(name)
+            .map_or(u64::MAX, |end| end.saturating_sub(*warm));
+        (name.as_str(), grown)
+    });
+    let growth: BTreeMap<&str, u64> = growth.collect();
+    let (most, most_kib) = growth.iter().max_by_key(|(_, grown)| **grown).unwrap();
+    println!(
+        "memory: {} processes, {most} has grown most since they were warm: {most_kib} KiB",
+        growth.len()
+    );
+    let seconds = took.as_secs();
+    figure(
+        &format!("load: {CLIENTS} clients for {seconds} s, requests"),
+        marks.all().count(),
+        wrong.len(),
+    );
+    figure(
+        "load: transitions acknowledged, and in the table once",
+        transitions + cleaned.transitions,
+        wrong.len(),
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        growth.values().all(|grown| *grown <= GROWTH_MAX_KIB),
+        "{growth:?}"
+    );
+}
+
+/// Transfers in the bank's own table.
+fn transfers(host: &Host) -> usize {
+    let is_transfer = |item: &&Value| {
+        let sk = item["sk"]["S"].as_str();
+        sk.is_some_and(|sk| sk.starts_with("TRANSFER#"))
+    };
+    host.cloud
+        .items(BANK_TABLE)
+        .iter()
+        .filter(is_transfer)
+        .count()
+}
+
+fn print_run(host: &Host, marks: &Marks, took: Duration, clean_ups: u32) {
+    let all = marks.all();
+    let a_second = all.count() as f64 / took.as_secs_f64();
+    println!(
+        "\nload: {} requests in {:.1} s, {a_second:.0} a second, {all}; {clean_ups} clean-ups",
+        all.count(),
+        took.as_secs_f64()
+    );
+    for (route, latencies) in marks.by_route() {
+        println!("  {route}: {} times, {latencies}", latencies.count());
+    }
+    let functions: f64 = host.running().values().map(|pid| cpu_s(*pid)).sum();
+    let own = cpu_s(std::process::id());
+    println!(
+        "processor time: the functions {functions:.1} s; clients, host and dynoxide, in one process, {own:.1} s"
+    );
+}
