@@ -26,11 +26,6 @@ use shared::domain::transition::{Notice, Recipient};
 use shared::ports::{KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms};
 use shared::store::Store;
 use shared::store::history::notice_of_keys;
-use std::time::Duration;
-
-/// How often it is tried to mark a message that went out, and how long apart: [`BEGIN_FOR_S`] leaves time for two.
-const MARKS_MAX: u32 = 2;
-const MARK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Tells people.
 pub struct ConfirmationNotice<K, M, P> {
@@ -42,7 +37,7 @@ pub struct ConfirmationNotice<K, M, P> {
 
 /// For how long of an invocation something new is begun: what was begun, a publish that nobody answers and the note of it, is
 /// to be over before the function's 60 s are. Whoever is being told when it is cut off is told twice.
-pub const BEGIN_FOR_S: i64 = 40;
+pub const BEGIN_FOR_S: i64 = 35;
 
 /// The clock of an invocation.
 struct Shift<'c, C> {
@@ -184,13 +179,9 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
                 continue;
             }
             let last = failed.is_none() && index + 1 == event.notices.len();
-            let (merchant, seq) = (&event.merchant_id, event.seq);
-            insist(async || {
-                self.store
-                    .mark_sent(merchant, seq, notice.to, last, claimant)
-                    .await
-            })
-            .await?;
+            self.store
+                .mark_sent(&event.merchant_id, event.seq, notice.to, last, claimant)
+                .await?;
         }
         failed.map_or(Ok(event.notices.len()), Err)
     }
@@ -247,12 +238,9 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
                 Ok(()) => {
                     told.push(target.tag);
                     let tags = told.join(" ");
-                    insist(async || {
-                        self.store
-                            .mark_pushed(merchant, event.seq, &tags, claimant)
-                            .await
-                    })
-                    .await?;
+                    self.store
+                        .mark_pushed(merchant, event.seq, &tags, claimant)
+                        .await?;
                 }
                 Err(error @ PortError::Permanent(..)) => {
                     tracing::error!(push.cause = error.to_string(), "a push is refused for good");
@@ -358,20 +346,6 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
 
 fn out_of_time() -> PortError {
     PortError::Transient("this invocation", "its time is up".to_owned())
-}
-
-/// What is out and not marked goes out again: a mark is worth some tries.
-async fn insist(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), PortError> {
-    let mut rounds = 1;
-    loop {
-        match mark().await {
-            Err(PortError::Conflict | PortError::Transient(..)) if rounds < MARKS_MAX => {
-                tokio::time::sleep(MARK_AGAIN_AFTER).await;
-                rounds += 1;
-            }
-            marked => return marked,
-        }
-    }
 }
 
 /// The event that a stream record is about.
