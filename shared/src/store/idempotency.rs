@@ -91,11 +91,7 @@ fn idempotency_key(wanted: &IdempotencyKey) -> Item {
 ///
 /// # Errors
 /// `Permanent`, for a row that this code did not write.
-pub fn found_in(
-    row: &Item,
-    wanted: &IdempotencyKey,
-    now: Timestamp,
-) -> Result<Found, PortError> {
+pub fn found_in(row: &Item, wanted: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError> {
     if opt_time(row, "until").is_none_or(|until| until <= now) {
         return Ok(Found::Nothing);
     }

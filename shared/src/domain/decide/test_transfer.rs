@@ -14,10 +14,7 @@ use serde_json::Value;
 impl Context<'_> {
     /// The intent is written before the transfer is sent; a repetition asks for the answer to the same one.
     pub(super) fn start_test_transfer(&self) -> Result<Transition, Rejection> {
-        if let Some(Stage::Ended {
-            how: End::Reverted, ..
-        }) = self.state.rebind.as_ref().map(|rebind| &rebind.stage)
-        {
+        if self.is_reverted() {
             // It came back; a repetition says so again.
             return self.not_frozen().map(|()| Transition::none());
         }
@@ -58,6 +55,10 @@ impl Context<'_> {
             // The operator decides first; the bank is asked again later.
             return self.asked_again();
         }
+        if self.by.is_some() && self.is_reverted() {
+            // Another request has heard the same, and was faster.
+            return self.not_frozen().map(|()| Transition::none());
+        }
         let (rebind, in_use) = self.in_use()?;
         match (&in_use.test, answer) {
             (TestTransfer::Sent { .. }, Some(TransferAnswer::Succeeded)) => Ok(self.advance(
@@ -73,6 +74,19 @@ impl Context<'_> {
             _ if self.by.is_none() => self.asked_again(),
             _ => Ok(Transition::none()),
         }
+    }
+
+    fn is_reverted(&self) -> bool {
+        let reverted = |rebind: &Rebind| {
+            matches!(
+                rebind.stage,
+                Stage::Ended {
+                    how: End::Reverted,
+                    ..
+                }
+            )
+        };
+        self.state.rebind.as_ref().is_some_and(reverted)
     }
 
     /// The clean-up has asked and heard nothing new: it is not to ask again at once.
