@@ -65,12 +65,6 @@ pub struct Rows {
     hash: u64,
 }
 
-impl Hash for Rows {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.hash.hash(state);
-    }
-}
-
 impl Rows {
     pub fn of(items: impl IntoIterator<Item = Item>) -> Self {
         let mut rows = Self::default();

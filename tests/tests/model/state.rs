@@ -75,7 +75,7 @@ pub const fn code_for(purpose: CodePurpose) -> CodeFor {
 }
 
 /// The rows, told apart by their hash.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub struct Table(pub Rows);
 
 impl PartialEq for Table {
@@ -85,3 +85,9 @@ impl PartialEq for Table {
 }
 
 impl Eq for Table {}
+
+impl std::hash::Hash for Table {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.fingerprint().hash(state);
+    }
+}
