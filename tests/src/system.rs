@@ -465,22 +465,18 @@ impl Live {
 
     /// The log groups of everything that runs.
     pub async fn log_groups(&self) -> Vec<String> {
-        let groups = self
-            .root
-            .json(&LOGS, "DescribeLogGroups", &json!({"limit": 50}))
-            .await
-            .unwrap();
+        let groups = self.logs("DescribeLogGroups", &json!({"limit": 50})).await;
         assert!(groups["nextToken"].is_null(), "more than one page");
         let groups = groups["logGroups"].as_array().unwrap();
         let names = groups.iter().map(|group| group["logGroupName"].as_str());
         names.map(|name| name.unwrap().to_owned()).collect()
     }
 
-    /// A page of a log. The local cloud fails now and then while functions are writing to the same log.
-    async fn log_page(&self, body: &Value) -> Value {
+    /// Reads logs. The local cloud fails now and then while functions are writing to them.
+    async fn logs(&self, operation: &str, body: &Value) -> Value {
         let mut failed = String::new();
         for _ in 0..10 {
-            match self.root.json(&LOGS, "FilterLogEvents", body).await {
+            match self.root.json(&LOGS, operation, body).await {
                 Ok(page) => return page,
                 Err(error) if error == "InternalError" => failed = error,
                 Err(error) => panic!("{error}"),
@@ -498,7 +494,7 @@ impl Live {
             if !token.is_null() {
                 body["nextToken"] = token;
             }
-            let page = self.log_page(&body).await;
+            let page = self.logs("FilterLogEvents", &body).await;
             let events = page["events"].as_array().unwrap();
             let texts = events.iter().map(|event| event["message"].as_str());
             lines.extend(texts.map(|text| text.unwrap().to_owned()));
