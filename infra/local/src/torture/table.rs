@@ -141,8 +141,8 @@ mod tests {
         let text = format!("Above.\n\n{}\n{}\n\nBelow.\n", MARKS.0, MARKS.1);
         let mut table = Table::of(&text).unwrap();
         table.replace(
-            Ordeal::Load,
-            vec![Figure::new("clients", 64, 0, "cargo load")],
+            Ordeal::Attacks,
+            vec![Figure::new("attacks", 45, 0, "cargo attacks")],
         );
         table.replace(
             Ordeal::Model,
@@ -162,7 +162,7 @@ mod tests {
             Ordeal::Model,
             vec![Figure::new("states", 8, 0, "cargo model")],
         );
-        assert_eq!(again.rows[&Ordeal::Load], table.rows[&Ordeal::Load]);
+        assert_eq!(again.rows[&Ordeal::Attacks], table.rows[&Ordeal::Attacks]);
         assert_eq!((again.before, again.after), (table.before, table.after));
         assert!(Table::of("no marks").is_none());
     }
