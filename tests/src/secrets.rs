@@ -61,6 +61,13 @@ pub struct Secrets(Mutex<BTreeSet<(Kind, String)>>);
 impl Secrets {
     /// One more.
     pub fn add(&self, kind: Kind, value: &str) {
+        // Six digits by which items are found all the same (a month, a rebind's number): two codes in a thousand are such.
+        let names_an_item = ["0000", "202", "203"]
+            .iter()
+            .any(|start| value.starts_with(start));
+        if kind == Kind::Code && names_an_item {
+            return;
+        }
         self.0.lock().unwrap().insert((kind, value.to_owned()));
     }
 
