@@ -4,6 +4,8 @@ Requests that are meant to be good are made by a merchant who has come as far as
 that steps are really taken; those that are meant to be bad, and those without a session, are left as they are.
 """
 
+import ast
+import gc
 import itertools
 import json
 import os
@@ -55,8 +57,25 @@ NEEDS = {
     "unbindCard": STANDBY,
 }
 LOCK = threading.RLock()
+PARSING = threading.RLock()
 CARDS = itertools.count(WORLD["first_card"])
 TURN = itertools.count()
+
+
+def parse_alone(*args, _parse=ast.parse, **kwargs):
+    """Python 3.11 counts the depth of all threads' parsing in one number, and fails when a collection lets another one in
+    (SystemError: AST constructor recursion depth mismatch)."""
+    with PARSING:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return _parse(*args, **kwargs)
+        finally:
+            if collects:
+                gc.enable()
+
+
+ast.parse = parse_alone
 
 
 def luhn(digits):

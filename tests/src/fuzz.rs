@@ -4,7 +4,6 @@
 mod bank;
 mod events;
 mod lab;
-mod table;
 mod texts;
 
 use std::cell::RefCell;

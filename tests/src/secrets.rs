@@ -61,11 +61,8 @@ pub struct Secrets(Mutex<BTreeSet<(Kind, String)>>);
 impl Secrets {
     /// One more.
     pub fn add(&self, kind: Kind, value: &str) {
-        // Six digits by which items are found all the same (a month, a rebind's number): two codes in a thousand are such.
-        let names_an_item = ["0000", "202", "203"]
-            .iter()
-            .any(|start| value.starts_with(start));
-        if kind == Kind::Code && names_an_item {
+        // Such a code cannot be told from the number of a rebind, which a cursor is.
+        if kind == Kind::Code && value.starts_with("0000") {
             return;
         }
         self.0.lock().unwrap().insert((kind, value.to_owned()));
@@ -181,7 +178,9 @@ fn stands_alone(text: &str, kind: Kind, start: usize, end: usize) -> bool {
     // A record's own numbers (seconds between two events) have six digits now and then; a code is always text.
     let is_number =
         matches!(before, Some(',' | '[' | ':' | '-')) && matches!(after, Some(',' | ']' | '}'));
-    !kind.is_short() || !(touches(before) || touches(after) || is_number)
+    // What an item is found by: the month in `202611#0`, the number in `R#000001`.
+    let is_of_a_key = before == Some('#') || after == Some('#');
+    !kind.is_short() || !(touches(before) || touches(after) || is_number || is_of_a_key)
 }
 
 #[cfg(test)]
@@ -268,6 +267,8 @@ mod tests {
             "at 1234567",
             "9123456",
             "a123456f",
+            "123456#0",
+            "R#123456",
             "[1763800000,123456]",
             "{\"s\":[1,-123456,7]}",
             "622202000000900100",

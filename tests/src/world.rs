@@ -1,8 +1,10 @@
-//! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide over HTTP). What is not AWS's table
+//! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). What is not AWS's table
 //! is stood in for by something that can be asked questions: keys in memory, a box of SMS, a bank that answers on demand.
 
 use crate::boundary::{Boundary, Call};
+use crate::outside::{Lost, Outside};
 use crate::policy::{Asked, Context, Role};
+use crate::table::Table;
 use agreement::Agreement;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
@@ -48,6 +50,7 @@ pub struct MemoryKeys {
     wrapped: Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>,
     /// Whose calls these are, where it is a function's.
     role: Option<(&'static str, Asked)>,
+    outside: Outside,
 }
 
 /// Of which kind, for which context, the key.
@@ -59,6 +62,14 @@ impl MemoryKeys {
         Self {
             role: Some((function, asked.clone())),
             ..self.clone()
+        }
+    }
+
+    /// What is lost of a question to the key service does not matter: it changes nothing.
+    fn reach(&self) -> Result<(), PortError> {
+        match self.outside.call("keys") {
+            None => Ok(()),
+            Some(_) => Err(PortError::Transient("the key service", "lost".to_owned())),
         }
     }
 
@@ -93,6 +104,7 @@ impl KeyService for MemoryKeys {
         context: &[(&str, &str)],
     ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
         self.leave("kms:GenerateDataKey", &format!("{key:?}"), context);
+        self.reach()?;
         let mut plain = vec![0; 32];
         // As long as a wrapped key of AWS's key service: the budgets count these bytes.
         let mut wrapped = vec![0; 184];
@@ -112,6 +124,7 @@ impl KeyService for MemoryKeys {
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, PortError> {
         self.leave("kms:Decrypt", &format!("{key:?}"), context);
+        self.reach()?;
         let known = self.wrapped.lock().unwrap().get(wrapped).cloned();
         let fits =
             known.filter(|(kind, bound, _)| *kind == key && *bound == format!("{context:?}"));
@@ -127,6 +140,7 @@ pub struct SmsBox {
     sent: Arc<Mutex<Vec<(String, String)>>>,
     down: Arc<Mutex<bool>>,
     refused: Arc<Mutex<Option<String>>>,
+    outside: Outside,
 }
 
 impl SmsBox {
@@ -178,11 +192,15 @@ impl SendSms for SmsBox {
         if refused || *self.down.lock().unwrap() {
             return Err(PortError::Transient("SMS", "down".to_owned()));
         }
-        self.sent
-            .lock()
-            .unwrap()
-            .push((phone.to_owned(), text.to_owned()));
-        Ok(())
+        let lost = self.outside.call("sms");
+        if lost != Some(Lost::Request) {
+            let message = (phone.to_owned(), text.to_owned());
+            self.sent.lock().unwrap().push(message);
+        }
+        match lost {
+            None => Ok(()),
+            Some(_) => Err(PortError::Transient("SMS", "lost".to_owned())),
+        }
     }
 }
 
@@ -209,6 +227,7 @@ pub struct ScriptedBank {
     settled: Arc<Mutex<HashMap<String, TransferAnswer>>>,
     pause: Arc<Mutex<Duration>>,
     silent: Arc<Mutex<bool>>,
+    outside: Outside,
 }
 
 impl ScriptedBank {
@@ -223,7 +242,8 @@ impl ScriptedBank {
     }
 
     fn recalled<A: Copy>(&self, known: &Mutex<HashMap<String, A>>, serial: &str) -> Recalled<A> {
-        if *self.silent.lock().unwrap() {
+        let lost = self.outside.call("bank").is_some();
+        if lost || *self.silent.lock().unwrap() {
             return Recalled::Unknown;
         }
         let known = known.lock().unwrap().get(serial).copied();
@@ -286,10 +306,14 @@ impl ScriptedBank {
 
 impl CheckCard for ScriptedBank {
     async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
+        let lost = self.outside.call("bank");
+        if lost == Some(Lost::Request) {
+            return None;
+        }
         self.serials.lock().unwrap().push(question.serial.clone());
         self.pause().await;
         if let Some(known) = self.decided.lock().unwrap().get(&question.serial) {
-            return Some(*known);
+            return Some(*known).filter(|_| lost.is_none());
         }
         let answer = self
             .answers
@@ -301,7 +325,7 @@ impl CheckCard for ScriptedBank {
         if let Some(answer) = answer.filter(|answer| !decides_nothing.contains(answer)) {
             self.decide(&question.serial, answer);
         }
-        answer
+        answer.filter(|_| lost.is_none())
     }
 }
 
@@ -313,6 +337,10 @@ impl RecallCheck for ScriptedBank {
 
 impl SendTransfer for ScriptedBank {
     async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer> {
+        let lost = self.outside.call("bank");
+        if lost == Some(Lost::Request) {
+            return None;
+        }
         self.transfers.lock().unwrap().push(SentTransfer {
             serial: transfer.serial.clone(),
             descriptor: transfer.descriptor.expose().clone(),
@@ -320,7 +348,7 @@ impl SendTransfer for ScriptedBank {
         });
         self.pause().await;
         if let Some(known) = self.settled.lock().unwrap().get(&transfer.serial) {
-            return Some(*known);
+            return Some(*known).filter(|_| lost.is_none());
         }
         let answer = self
             .transfer_answers
@@ -331,7 +359,7 @@ impl SendTransfer for ScriptedBank {
         if let Some(answer) = answer {
             self.settle(&transfer.serial, answer);
         }
-        answer
+        answer.filter(|_| lost.is_none())
     }
 }
 
@@ -346,6 +374,7 @@ impl RecallTransfer for ScriptedBank {
 pub struct PushBox {
     sent: Arc<Mutex<Vec<(PushPlatform, String, String)>>>,
     results: Arc<Mutex<VecDeque<Result<Pushed, PortError>>>>,
+    outside: Outside,
 }
 
 impl PushBox {
@@ -375,13 +404,18 @@ impl SendPush for PushBox {
         token: &Secret<String>,
         text: &str,
     ) -> Result<Pushed, PortError> {
+        let lost = self.outside.call("push");
+        let failed = || Err(PortError::Transient("push", "lost".to_owned()));
+        if lost == Some(Lost::Request) {
+            return failed();
+        }
         let result = self.results.lock().unwrap().pop_front();
         let result = result.unwrap_or(Ok(Pushed::Sent));
         if matches!(result, Ok(Pushed::Sent)) {
             let sent = (platform, token.expose().clone(), text.to_owned());
             self.sent.lock().unwrap().push(sent);
         }
-        result
+        if lost.is_some() { failed() } else { result }
     }
 }
 
@@ -412,6 +446,24 @@ impl Answer {
     }
 }
 
+/// What a world has besides its table: the clock, what was sent, what the bank knows and is still to say.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    now: Timestamp,
+    /// Every SMS: phone and text.
+    pub sms: Vec<(String, String)>,
+    /// Every push: platform, token, text.
+    pub push: Vec<(PushPlatform, String, String)>,
+    /// The serials that the bank was asked under.
+    pub serials: Vec<String>,
+    /// The transfers that the bank got.
+    pub transfers: Vec<SentTransfer>,
+    answers: VecDeque<Option<BankAnswer>>,
+    transfer_answers: VecDeque<Option<TransferAnswer>>,
+    decided: HashMap<String, BankAnswer>,
+    settled: HashMap<String, TransferAnswer>,
+}
+
 /// The functions over one table.
 pub struct World {
     /// The table's client, for looking.
@@ -420,6 +472,8 @@ pub struct World {
     pub table: String,
     /// What went to the table.
     pub boundary: Boundary,
+    /// What went elsewhere.
+    pub outside: Outside,
     /// The SMS sent.
     pub sms: SmsBox,
     /// The pushes sent.
@@ -443,7 +497,7 @@ pub struct World {
 }
 
 /// The table's name.
-const TABLE: &str = "rebind";
+pub const TABLE: &str = "rebind";
 
 impl World {
     /// An empty table with the sandbox's merchants in it.
@@ -453,24 +507,18 @@ impl World {
 
     /// The same, deployed as another stage.
     pub async fn staged(stage: &str) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(dynoxide::server::serve_on(
-            listener,
-            dynoxide::Database::memory().unwrap(),
-        ));
-        Self::reached(|config| config.endpoint_url(url), stage).await
+        let table = Table::new(TABLE);
+        Self::reached(|config| table.reached_by(config), stage).await
     }
 
-    /// The same over any table: `how` says how the SDK reaches it.
+    /// The same over any table: `how` says how the SDK reaches it, by an HTTP client.
     pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Self {
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::for_tests())
-            .interceptor(boundary.clone());
-        let client = Client::from_conf(how(config).build());
+            .credentials_provider(Credentials::for_tests());
+        let client = boundary.client(how(config));
         create_table(&client).await;
         let world = Self::over(client, boundary, Stage::new(stage));
         let seeds = SeedWorld::sandbox().unwrap();
@@ -484,12 +532,23 @@ impl World {
     }
 
     fn over(client: Client, boundary: Boundary, stage: Stage) -> Self {
-        let (keys, sms, push, bank) = (
-            MemoryKeys::default(),
-            SmsBox::default(),
-            PushBox::default(),
-            ScriptedBank::default(),
-        );
+        let outside = Outside::default();
+        let keys = MemoryKeys {
+            outside: outside.clone(),
+            ..MemoryKeys::default()
+        };
+        let sms = SmsBox {
+            outside: outside.clone(),
+            ..SmsBox::default()
+        };
+        let push = PushBox {
+            outside: outside.clone(),
+            ..PushBox::default()
+        };
+        let bank = ScriptedBank {
+            outside: outside.clone(),
+            ..ScriptedBank::default()
+        };
         let asked = Asked::default();
         let store = |function| {
             let config = client.config().to_builder();
@@ -539,12 +598,45 @@ impl World {
             now: Mutex::new(wall_clock()),
             client,
             boundary,
+            outside,
             sms,
             push,
             bank,
             keys,
             stage,
         }
+    }
+
+    /// What is not in the table, as it is now.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        let bank = &self.bank;
+        Kept {
+            now: self.now(),
+            sms: self.sms.sent.lock().unwrap().clone(),
+            push: self.push.sent.lock().unwrap().clone(),
+            answers: bank.answers.lock().unwrap().clone(),
+            transfer_answers: bank.transfer_answers.lock().unwrap().clone(),
+            serials: bank.serials(),
+            transfers: bank.transfers(),
+            decided: bank.decided.lock().unwrap().clone(),
+            settled: bank.settled.lock().unwrap().clone(),
+        }
+    }
+
+    /// As it was then.
+    pub fn put_back(&self, kept: &Kept) {
+        let kept = kept.clone();
+        let bank = &self.bank;
+        *self.now.lock().unwrap() = kept.now;
+        *self.sms.sent.lock().unwrap() = kept.sms;
+        *self.push.sent.lock().unwrap() = kept.push;
+        *bank.answers.lock().unwrap() = kept.answers;
+        *bank.transfer_answers.lock().unwrap() = kept.transfer_answers;
+        *bank.serials.lock().unwrap() = kept.serials;
+        *bank.transfers.lock().unwrap() = kept.transfers;
+        *bank.decided.lock().unwrap() = kept.decided;
+        *bank.settled.lock().unwrap() = kept.settled;
     }
 
     /// The store, for looking.

@@ -132,6 +132,7 @@ fn hold(program: &Path, folder: &Path, description: &Path, url: &str, options: &
         .args(options)
         .env("SCHEMATHESIS_WORLD", folder.join("world.json"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("HYPOTHESIS_STORAGE_DIRECTORY", folder.join("hypothesis"))
         .stdin(Stdio::null())
         .output()
         .unwrap();

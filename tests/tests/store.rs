@@ -383,7 +383,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
     );
     assert!(
         store
-            .rearm_notice(&merchant, seq, wall, wall)
+            .rearm_notice(&merchant, seq, wall, wall.plus_s(601))
             .await
             .unwrap()
             == Rearmed::NotNeeded,
@@ -436,7 +436,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
     );
     assert!(
         store
-            .rearm_notice(&merchant, seq, later.plus_s(600), later)
+            .rearm_notice(&merchant, seq, later.plus_s(600), later.plus_s(601))
             .await
             .unwrap()
             == Rearmed::NotNeeded

@@ -26,6 +26,11 @@ use shared::domain::transition::{Notice, Recipient};
 use shared::ports::{KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms};
 use shared::store::Store;
 use shared::store::history::notice_of_keys;
+use std::time::Duration;
+
+/// How often it is tried to mark a message that went out, and how long apart: [`BEGIN_FOR_S`] leaves time for two.
+const MARKS_MAX: u32 = 2;
+const MARK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Tells people.
 pub struct ConfirmationNotice<K, M, P> {
@@ -179,9 +184,13 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
                 continue;
             }
             let last = failed.is_none() && index + 1 == event.notices.len();
-            self.store
-                .mark_sent(&event.merchant_id, event.seq, notice.to, last, claimant)
-                .await?;
+            let (merchant, seq) = (&event.merchant_id, event.seq);
+            insist(async || {
+                self.store
+                    .mark_sent(merchant, seq, notice.to, last, claimant)
+                    .await
+            })
+            .await?;
         }
         failed.map_or(Ok(event.notices.len()), Err)
     }
@@ -238,9 +247,12 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
                 Ok(()) => {
                     told.push(target.tag);
                     let tags = told.join(" ");
-                    self.store
-                        .mark_pushed(merchant, event.seq, &tags, claimant)
-                        .await?;
+                    insist(async || {
+                        self.store
+                            .mark_pushed(merchant, event.seq, &tags, claimant)
+                            .await
+                    })
+                    .await?;
                 }
                 Err(error @ PortError::Permanent(..)) => {
                     tracing::error!(push.cause = error.to_string(), "a push is refused for good");
@@ -346,6 +358,20 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
 
 fn out_of_time() -> PortError {
     PortError::Transient("this invocation", "its time is up".to_owned())
+}
+
+/// What is out and not marked goes out again: a mark is worth some tries.
+async fn insist(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), PortError> {
+    let mut rounds = 1;
+    loop {
+        match mark().await {
+            Err(PortError::Conflict | PortError::Transient(..)) if rounds < MARKS_MAX => {
+                tokio::time::sleep(MARK_AGAIN_AFTER).await;
+                rounds += 1;
+            }
+            marked => return marked,
+        }
+    }
 }
 
 /// The event that a stream record is about.

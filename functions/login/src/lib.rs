@@ -195,7 +195,14 @@ impl<K: KeyService> Login<K> {
                         Err(stop) => return Err(stop),
                     };
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // The password was right: what was counted is no failure, whatever has become of the session. If it was
+                    // opened after all, this finds a newer record and writes nothing; if it fails, one too many stays counted.
+                    if let Some(cleared) = &cleared {
+                        let _ = self.store.count_login(keys, cleared, now).await;
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }

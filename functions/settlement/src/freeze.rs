@@ -17,7 +17,7 @@ use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::Stop;
 use shared::ports::{
-    FreezeKeys, FreezeTries, KeyService, LoadMerchant, PortError, Wanted, commit_alone,
+    FreezeKeys, FreezeTries, FreezeTry, KeyService, LoadMerchant, PortError, Wanted, commit_alone,
 };
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,8 @@ impl<K: KeyService> Settlement<K> {
         Ok(Reply::json(202, json!({"status": "received"})))
     }
 
-    /// Counted first, then looked at, unless there were too many; a right one is no wrong try and is taken back.
+    /// Counted first, then looked at, unless there were too many. A right code is no wrong try, and one that could not be
+    /// looked at is none either: both are taken back.
     async fn try_code(
         &self,
         keys: &FreezeKeys,
@@ -63,23 +64,48 @@ impl<K: KeyService> Settlement<K> {
         now: Timestamp,
     ) -> Result<(), Stop> {
         let tried = self.store.count_freeze_try(keys, POLICY, now).await?;
+        let is_counted = tried.allowed;
+        let frozen = self.freeze_with(tried, typed, now).await;
+        if is_counted
+            && !matches!(frozen, Ok(false))
+            // What was asked for is done, or has failed; a try too many in the count is no reason to say otherwise.
+            && let Err(error) = self.store.uncount_freeze_try(keys, now).await
+        {
+            tracing::warn!(
+                store.cause = error.to_string(),
+                "a code that was not wrong stays counted"
+            );
+        }
+        frozen.map(|_| ())
+    }
+
+    /// Whether the code was right; then the account is frozen.
+    async fn freeze_with(
+        &self,
+        tried: FreezeTry,
+        typed: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<bool, Stop> {
         let known = tried.merchant_id.is_some();
         let merchant_id = tried.merchant_id.or_else(|| MerchantId::parse(NOBODY));
         let typed = typed_code(typed.expose(), CODE_CHARS);
         let (Some(merchant_id), Some(typed)) = (merchant_id, typed) else {
-            return Ok(());
+            return Ok(false);
         };
         let give_up = Instant::now() + GIVE_UP_AFTER;
         loop {
             let read = self.store.load(&merchant_id, Wanted::Latest).await?;
             let Some(merchant) = read.filter(|_| known && tried.allowed) else {
-                return Ok(());
+                return Ok(false);
             };
             let Some(number) = self.number_of(&merchant, &typed, now).await? else {
-                return Ok(());
+                return Ok(false);
             };
             match self.freeze_once(merchant, number, now).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    tracing::info!(merchant.id = merchant_id.as_str(), "frozen");
+                    return Ok(true);
+                }
                 // Whoever keeps the account busy must not be able to keep it from being frozen.
                 Err(PortError::Conflict) if Instant::now() < give_up => {
                     let [chance] = random::<1>()?;
@@ -92,15 +118,6 @@ impl<K: KeyService> Settlement<K> {
                 Err(error) => return Err(error.into()),
             }
         }
-        tracing::info!(merchant.id = merchant_id.as_str(), "frozen");
-        // What was asked for is done; a try too many in the count is no reason to say otherwise.
-        if let Err(error) = self.store.uncount_freeze_try(keys, now).await {
-            tracing::warn!(
-                store.cause = error.to_string(),
-                "a right code stays counted"
-            );
-        }
-        Ok(())
     }
 
     /// The rebind whose code this is. Every code that works is compared, whichever is the right one.

@@ -73,8 +73,12 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         let mut rounds = Rounds::new();
         let mut claim = Keep::Claim("");
         let mut bound_elsewhere = false;
+        let mut unsure = None;
         loop {
             let mut loaded = step.load(which).await?;
+            if let Some(reply) = self.send_unsure(step, which, &loaded, &unsure).await? {
+                return Ok(Err(reply));
+            }
             let code = self.fresh_code(&loaded, CodePurpose::Card).await?;
             let act = Act::StartCardCheck {
                 bound_elsewhere,
@@ -115,6 +119,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 // This request was begun before and never answered: it goes on under its claim.
                 Ok(Outcomes::Claimed(_)) => claim = Keep::Nothing,
                 Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(Stop::Failed(error @ PortError::Transient(..))) if send.is_some() => {
+                    rounds.again(error).await?;
+                    unsure = send.map(|send| (code, send));
+                }
                 Err(stop) => return Err(stop),
             }
         }
@@ -235,7 +243,11 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     ) -> Result<Reply, Stop> {
         let mut rounds = Rounds::new();
         let mut limited = None;
+        let mut unsure = None;
         loop {
+            if let Some(reply) = self.send_unsure(step, which, &loaded, &unsure).await? {
+                return Ok(reply);
+            }
             let code = self.fresh_code(&loaded, CodePurpose::Card).await?;
             let act = Act::SettleCardCheck(answer.clone(), limited.is_none().then(|| code.clone()));
             let transition = match step.decide(&loaded.merchant, act) {
@@ -265,6 +277,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                     rounds.again(PortError::Conflict).await?
                 }
                 Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(Stop::Failed(error @ PortError::Transient(..))) if send.is_some() => {
+                    rounds.again(error).await?;
+                    unsure = send.map(|send| (code, send));
+                }
                 Err(stop) => return Err(stop),
             }
             loaded = step.load(which).await?;

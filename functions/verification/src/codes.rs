@@ -46,16 +46,11 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         act: impl Fn(FreshCode) -> Act,
     ) -> Result<Reply, Stop> {
         let mut rounds = Rounds::new();
-        let mut unsure: Option<(FreshCode, CodeSend)> = None;
+        let mut unsure = None;
         loop {
             let loaded = step.load(which).await?;
-            if let Some((code, send)) = &unsure
-                && holds(&loaded, purpose, code)
-            {
-                // The write whose answer was lost was done: its code is still to be sent.
-                self.deliver(step, which, &loaded.merchant, send, code)
-                    .await?;
-                return Ok(step.reply(&loaded.merchant, &Transition::none()));
+            if let Some(reply) = self.send_unsure(step, which, &loaded, &unsure).await? {
+                return Ok(reply);
             }
             let code = self.fresh_code(&loaded, purpose).await?;
             let transition = match step.decide(&loaded.merchant, act(code.clone())) {
@@ -88,6 +83,27 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         }
     }
 
+    /// A write whose answer was lost was done: its code is still to be sent. `None`: it was not done.
+    pub(crate) async fn send_unsure(
+        &self,
+        step: &Step<'_, Store, K>,
+        which: Which<'_>,
+        loaded: &Loaded,
+        unsure: &Option<(FreshCode, CodeSend)>,
+    ) -> Result<Option<Reply>, Stop> {
+        let Some((code, send)) = unsure else {
+            return Ok(None);
+        };
+        let rebind = loaded.merchant.rebind.as_ref();
+        let kept = rebind.and_then(|rebind| code_of(&rebind.stage, send.purpose));
+        if kept.is_none_or(|(kept, _)| kept.mac != code.mac) {
+            return Ok(None);
+        }
+        self.deliver(step, which, &loaded.merchant, send, code)
+            .await?;
+        Ok(Some(step.reply(&loaded.merchant, &Transition::none())))
+    }
+
     /// Hands a code over. If that fails, nobody has it: it is taken off the rebind and off the phone's count, and the key
     /// is free again.
     pub(crate) async fn deliver(
@@ -115,9 +131,15 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         let cause = error.to_string();
         tracing::warn!(sms.cause = cause, "a code could not be handed over");
         let phone = self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?;
-        self.store
-            .uncount_code(&phone.0, send.purpose, step.now)
-            .await?;
+        let uncounted = self.store.uncount_code(&phone.0, send.purpose, step.now);
+        if let Err(error) = uncounted.await {
+            // Taking the code back matters more: a key that is not free again would say that it was sent.
+            let cause = error.to_string();
+            tracing::warn!(
+                store.cause = cause,
+                "a code that was not sent stays counted"
+            );
+        }
         let mut state = after.clone();
         let mut rounds = Rounds::new();
         loop {
@@ -369,11 +391,4 @@ fn kept_of(stage: &Stage, purpose: CodePurpose) -> Option<(Kept, u8, u8)> {
         _ => code_of(stage, purpose)
             .map(|(code, tries)| (Kept::Sms(code.mac.clone()), tries.taken, max)),
     }
-}
-
-/// Whether the rebind holds exactly this code.
-fn holds(loaded: &Loaded, purpose: CodePurpose, code: &FreshCode) -> bool {
-    let rebind = loaded.merchant.rebind.as_ref();
-    let kept = rebind.and_then(|rebind| code_of(&rebind.stage, purpose));
-    kept.is_some_and(|(kept, _)| kept.mac == code.mac)
 }

@@ -1,14 +1,17 @@
 //! Tries of freeze codes, counted by the hour: an addition needs no condition, so that tries never stand in each other's
 //! way, and the sum over a day's hours is at most an hour short of the last 24.
 
-use super::item::{Item, Update, get_s, n, opt_n, time};
+use super::item::{Item, Update, b, get_s, n, opt_n, time};
 use super::record::key;
 use super::{GARBAGE_AFTER_S, Store, port_error};
 use crate::domain::ids::MerchantId;
 use crate::domain::policy::{DAY_S, HOUR_S, Policy};
 use crate::domain::time::Timestamp;
 use crate::ports::{FreezeKeys, FreezeTries, FreezeTry, PortError};
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
+};
 
 /// The sort key of the counts of an account and of an address.
 const TRIES: &str = "Q";
@@ -61,26 +64,19 @@ impl FreezeTries for Store {
             self.add_try(source_tries(keys), 1, now),
             self.batch_get(account),
         );
-        let merchant_id = account?
-            .first()
-            .and_then(|item| MerchantId::parse(get_s(item, "merchant_id").ok()?));
-        let refused = FreezeTry {
-            merchant_id: merchant_id.clone(),
-            allowed: false,
+        let of_source = of_source?;
+        let counted = match account {
+            Ok(account) => {
+                self.count_for_account(keys, &of_source, &account, policy, now)
+                    .await
+            }
+            Err(error) => Err(error),
         };
-        if of_last_day(&of_source?, now) > policy.freeze_tries_per_source_day {
-            self.add_try(source_tries(keys), -1, now).await?;
-            return Ok(refused);
+        if counted.is_err() {
+            // No code is looked at, so that the address has not tried any. If this fails too, one too many stays counted.
+            let _ = self.add_try(source_tries(keys), -1, now).await;
         }
-        let of_account = self.add_try(account_tries(keys), 1, now).await?;
-        if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
-            self.add_try(account_tries(keys), -1, now).await?;
-            return Ok(refused);
-        }
-        Ok(FreezeTry {
-            merchant_id,
-            allowed: true,
-        })
+        counted
     }
 
     async fn uncount_freeze_try(&self, keys: &FreezeKeys, now: Timestamp) -> Result<(), PortError> {
@@ -93,7 +89,40 @@ impl FreezeTries for Store {
 }
 
 impl Store {
-    /// Adds to this hour's count, and returns the item as it is then.
+    /// The address is counted; the account follows, unless the address has had too many.
+    async fn count_for_account(
+        &self,
+        keys: &FreezeKeys,
+        of_source: &Item,
+        account: &[Item],
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<FreezeTry, PortError> {
+        let merchant_id = account
+            .first()
+            .and_then(|item| MerchantId::parse(get_s(item, "merchant_id").ok()?));
+        let refused = FreezeTry {
+            merchant_id: merchant_id.clone(),
+            allowed: false,
+        };
+        if of_last_day(of_source, now) > policy.freeze_tries_per_source_day {
+            // Not looked at, and counted nowhere; if this fails, it stays counted.
+            let _ = self.add_try(source_tries(keys), -1, now).await;
+            return Ok(refused);
+        }
+        let of_account = self.add_try(account_tries(keys), 1, now).await?;
+        if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
+            let _ = self.add_try(account_tries(keys), -1, now).await;
+            return Ok(refused);
+        }
+        Ok(FreezeTry {
+            merchant_id,
+            allowed: true,
+        })
+    }
+
+    /// Adds to this hour's count, and returns the item as it is then. An addition has no condition but that it is not the
+    /// last one: whose answer is lost is sent again, and is not done again.
     async fn add_try(&self, tries: Item, more: i64, now: Timestamp) -> Result<Item, PortError> {
         self.meter.call(1);
         let hour = hour_of(now);
@@ -101,6 +130,8 @@ impl Store {
         update.put("ttl", Some(time(now.plus_s(DAY_S + GARBAGE_AFTER_S))));
         update.value("more", n(more));
         update.name(&hour_name(hour));
+        update.put("once", Some(b(&crate::crypto::random::<6>()?)));
+        update.when("(attribute_not_exists(#once) OR #once <> :once)");
         let expression = format!("{} ADD #{} :more", update.expression(), hour_name(hour));
         let answer = self
             .client
@@ -108,15 +139,25 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(tries.clone()))
             .update_expression(expression)
+            .set_condition_expression(update.condition())
             .set_expression_attribute_names(Some(update.names))
             .set_expression_attribute_values(Some(update.values))
             .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.written(answer.consumed_capacity.as_slice());
-        let item = answer.attributes.unwrap_or_default();
+            .await;
+        let item = match answer {
+            Ok(answer) => {
+                self.meter.written(answer.consumed_capacity.as_slice());
+                answer.attributes
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(done)) => done.item.clone(),
+                _ => return Err(port_error(error)),
+            },
+        };
+        let item = item.unwrap_or_default();
         self.forget_old_hours(tries, &item, hour).await;
         Ok(item)
     }

@@ -67,7 +67,10 @@ pub enum NoticeStep<'a> {
         now: Timestamp,
     },
     /// Armed [`Policy::notice_retries_max`] times: its row keeps whom to tell, the index forgets it.
-    GiveUp,
+    GiveUp {
+        /// The clock of the rules.
+        now: Timestamp,
+    },
 }
 
 impl NoticeStep<'_> {
@@ -77,6 +80,11 @@ impl NoticeStep<'_> {
             update.name("claimed_by");
             update.value("me", s(claimant));
             update.when("#claimed_by = :me");
+        };
+        // Somebody who has just armed it, this very step before its answer was lost, has put that off.
+        let is_due = |update: &mut Update, now: Timestamp| {
+            update.value("now", time(now));
+            update.when("due_at <= :now");
         };
         match *self {
             Self::Claim { claimant, wall } => {
@@ -103,7 +111,10 @@ impl NoticeStep<'_> {
                 mine(&mut update, claimant);
             }
             Self::Pushed { tags, claimant } => {
-                update.put(recipient_name(Recipient::Push), Some(s(tags)));
+                let to = recipient_name(Recipient::Push);
+                update.put(to, Some(s(tags)));
+                // One that comes late, after the mark that all are told, would say that some are not.
+                update.when(format!("attribute_exists(#{to})"));
                 mine(&mut update, claimant);
             }
             Self::Release { claimant } => {
@@ -126,19 +137,20 @@ impl NoticeStep<'_> {
                 update.value("claimed", s("claimed"));
                 update.value("stale", time(wall.plus_s(-CLAIM_S)));
                 update.name("claimed_at");
-                update.when("attribute_exists(#notice)");
                 update.when("#notice <> :sent");
                 update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
+                is_due(&mut update, now);
                 update.value("max", n(Policy::CURRENT.notice_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
-            Self::GiveUp => {
+            Self::GiveUp { now } => {
                 update.put("notice", Some(s("given up")));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
                 update.value("sent", s("sent"));
                 update.value("max", n(Policy::CURRENT.notice_retries_max));
                 update.when("armed >= :max AND #notice <> :sent");
+                is_due(&mut update, now);
             }
         }
         update
@@ -251,7 +263,7 @@ impl Store {
     ) -> Result<Rearmed, PortError> {
         for (step, done) in [
             (NoticeStep::Rearm { wall, now }, Rearmed::Armed),
-            (NoticeStep::GiveUp, Rearmed::GivenUp),
+            (NoticeStep::GiveUp { now }, Rearmed::GivenUp),
         ] {
             match self
                 .update_event(merchant, seq, step, ReturnValue::None)

@@ -102,10 +102,9 @@ impl Store {
 }
 
 /// Sorts an SDK error into the port's three kinds.
-fn port_error<E, R>(error: SdkError<E, R>) -> PortError
+fn port_error<E>(error: SdkError<E>) -> PortError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
 {
     let code = error.code().unwrap_or("").to_owned();
     // The service's message can repeat a key or a value of the request; the code says enough.
@@ -115,10 +114,12 @@ where
         code.clone()
     };
     match code.as_str() {
-        "ConditionalCheckFailedException"
-        | "TransactionConflictException"
-        | "TransactionInProgressException" => PortError::Conflict,
-        "ProvisionedThroughputExceededException"
+        "ConditionalCheckFailedException" => PortError::Conflict,
+        // Neither says that a condition failed: a single write met a transaction, and was not done; a transaction is still
+        // being done. Whoever takes that for a condition that failed would say that a session is dead which is not.
+        "TransactionConflictException"
+        | "TransactionInProgressException"
+        | "ProvisionedThroughputExceededException"
         | "ThrottlingException"
         | "RequestLimitExceeded"
         | "InternalServerError"
@@ -128,6 +129,12 @@ where
             SdkError::TimeoutError(_)
             | SdkError::DispatchFailure(_)
             | SdkError::ResponseError(_) => PortError::Transient("the table", said),
+            // Not DynamoDB's words: an answer that cannot be read, or a proxy's. Whether it was done is unknown.
+            SdkError::ServiceError(answer)
+                if code.is_empty() && !answer.raw().status().is_client_error() =>
+            {
+                PortError::Transient("the table", said)
+            }
             _ => PortError::Permanent("the table", said),
         },
     }

@@ -1,7 +1,7 @@
 //! The bank: what it may answer to our client over a real connection, who it believes, and the sandbox's own.
 
-use super::table::Table;
 use super::text;
+use crate::table::{Items, Table};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -259,6 +259,7 @@ pub fn bank_signature(data: &[u8]) {
 struct Sandbox {
     runtime: Runtime,
     table: Table,
+    begin: Arc<Items>,
     bank: Bank,
 }
 
@@ -266,7 +267,7 @@ impl Sandbox {
     fn new() -> Self {
         const TABLE: &str = "bank";
         let runtime = super::runtime();
-        let table = Table::new();
+        let table = Table::new(TABLE);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -298,7 +299,6 @@ impl Sandbox {
                     .unwrap();
             }
         });
-        table.keep(&[TABLE]);
         let bank = Bank::new(
             Book::sandbox().unwrap(),
             key(),
@@ -306,6 +306,7 @@ impl Sandbox {
         );
         Self {
             runtime,
+            begin: table.items(),
             table,
             bank,
         }
@@ -321,7 +322,7 @@ pub fn sandbox_bank(data: &[u8]) {
             let (path, body) = request.split_once('\n').unwrap_or((request, ""));
             sandbox.ask(path, body);
         }
-        sandbox.table.restore();
+        sandbox.table.put_back(&sandbox.begin);
     });
 }
 

@@ -1,10 +1,10 @@
 //! All functions over one table that goes back to how it was after each input: merchants in every state of a change of
 //! cards, and words for what an app would know of them.
 
-use super::table::Table;
 use crate::openapi::{Contract, PROBLEM};
 use crate::system::luhn;
-use crate::world::{Answer, App, SECOND_CARD, World, merchant};
+use crate::table::{Items, Table};
+use crate::world::{Answer, App, SECOND_CARD, TABLE, World, merchant};
 use serde_json::{Value, json};
 use shared::domain::code::Code;
 use shared::domain::ids::MerchantId;
@@ -13,6 +13,7 @@ use shared::edge::catalogue;
 use shared::ports::{LoadMerchant as _, Wanted};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -44,6 +45,7 @@ pub struct Lab {
     /// The functions.
     pub world: World,
     table: Table,
+    begin: Arc<Items>,
     contract: Contract,
     /// `$token1` and the like, longest first.
     words: Vec<(String, String)>,
@@ -56,14 +58,14 @@ pub struct Lab {
 impl Lab {
     fn new() -> Self {
         let runtime = super::runtime();
-        let table = Table::new();
+        let table = Table::new(TABLE);
         let world = World::reached(|config| table.reached_by(config), "sandbox");
         let world = runtime.block_on(world);
         let (words, secrets) = runtime.block_on(Cast::of(&world));
-        table.keep(&[world.table.as_str()]);
         Self {
             runtime,
             world,
+            begin: table.items(),
             table,
             contract: Contract::load().unwrap(),
             words,
@@ -212,7 +214,7 @@ impl Lab {
                 .block_on(self.world.store().load(&id, Wanted::Latest));
             assert!(loaded.is_ok(), "{id} cannot be read");
         }
-        self.table.restore();
+        self.table.put_back(&self.begin);
         let _ = self.world.boundary.take();
     }
 }

@@ -1,0 +1,485 @@
+//! What must be true of a table whatever has happened: read from the items alone, so that any run can be looked at afterwards.
+
+use crate::table::Items;
+use serde_json::{Map, Value};
+use shared::domain::card::Card;
+use shared::domain::event_kind::EventKind;
+use shared::domain::history::{self, Event, GENESIS};
+use shared::domain::ids::{CardId, MerchantId};
+use shared::domain::merchant::{BoundCard, Head, Profile, Replaced};
+use shared::domain::payout::{Payout, PayoutState};
+use shared::domain::rebind::{End, Rebind, Sealed, Stage};
+use shared::domain::time::Timestamp;
+use shared::store::due::buckets;
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+/// Everything of one merchant.
+struct Whole {
+    id: String,
+    head: Head,
+    profile: Profile,
+    rebinds: BTreeMap<u32, Rebind>,
+    events: Vec<Event>,
+    /// Cards that came with the merchant.
+    cards: BTreeSet<String>,
+    /// Registered devices, and those that were, by id and tag.
+    devices: BTreeMap<(String, String), bool>,
+    unsent: Vec<Payout>,
+}
+
+/// What is wrong with a table at `now`: nothing, or a sentence each.
+#[must_use]
+pub fn violations(items: &Items, now: Timestamp) -> Vec<String> {
+    let mut wrong = Wrong::default();
+    let names: BTreeSet<&str> = items
+        .keys()
+        .filter_map(|(pk, _)| pk.strip_prefix("M#"))
+        .collect();
+    let merchants: BTreeMap<&str, Whole> = names
+        .iter()
+        .filter_map(|id| Some((*id, whole(items, id, &mut wrong)?)))
+        .collect();
+    for merchant in merchants.values() {
+        wrong.of.clone_from(&merchant.id);
+        history_is_whole(merchant, &mut wrong);
+        rebinds_agree(merchant, now, &mut wrong);
+        cards_agree(merchant, &mut wrong);
+        events_agree(merchant, &mut wrong);
+        payouts_agree(merchant, items, &mut wrong);
+        devices_agree(merchant, &mut wrong);
+    }
+    wrong.of = "the table".to_owned();
+    due_can_be_found(items, &mut wrong);
+    fingerprints_agree(items, &merchants, &mut wrong);
+    nothing_is_left_over(items, &merchants, &mut wrong);
+    wrong.said
+}
+
+#[derive(Default)]
+struct Wrong {
+    of: String,
+    said: Vec<String>,
+}
+
+impl Wrong {
+    fn unless(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.said.push(format!("{}: {}", self.of, what()));
+        }
+    }
+}
+
+fn text<'i>(item: &'i Value, name: &str) -> Option<&'i str> {
+    item[name]["S"].as_str()
+}
+
+fn number<T: std::str::FromStr>(item: &Value, name: &str) -> Option<T> {
+    item[name]["N"].as_str()?.parse().ok()
+}
+
+fn bytes(item: &Value, name: &str) -> Option<Vec<u8>> {
+    BASE64.decode(item[name]["B"].as_str()?).ok()
+}
+
+fn state<T: serde::de::DeserializeOwned>(item: &Value) -> T {
+    serde_json::from_str(text(item, "state").expect("a state")).expect("a readable state")
+}
+
+fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
+    let pk = format!("M#{id}");
+    let get = |sk: &str| items.get(&(pk.clone(), sk.to_owned()));
+    let (Some(head), Some(profile)) = (get("Y"), get("Z")) else {
+        wrong.unless(false, || format!("{id} has no head or no profile"));
+        return None;
+    };
+    let mut merchant = Whole {
+        id: id.to_owned(),
+        head: Head {
+            version: number(head, "version")?,
+            cooldown_until: number(head, "cooldown_until").map(Timestamp::from_epoch_s),
+            ..state(head)
+        },
+        profile: state(profile),
+        rebinds: BTreeMap::new(),
+        events: Vec::new(),
+        cards: BTreeSet::new(),
+        devices: BTreeMap::new(),
+        unsent: Vec::new(),
+    };
+    for ((of, sk), item) in items {
+        if *of != pk {
+            continue;
+        }
+        match sk.split_once('#') {
+            Some(("R", number)) => {
+                let rebind = Rebind {
+                    sealed_number: bytes(item, "number").map(Sealed),
+                    ..state(item)
+                };
+                let number = u32::from_str_radix(number, 16).ok()?;
+                merchant.rebinds.insert(number, rebind);
+            }
+            Some(("E", seq)) => merchant.events.push(event(id, seq, item)?),
+            Some(("C", card)) => {
+                merchant.cards.insert(card.to_owned());
+            }
+            Some(("N", device)) => {
+                let (device, tag) = device.rsplit_once('#')?;
+                let key = (device.to_owned(), tag.to_owned());
+                let is_registered = item["removed_at"].is_null();
+                merchant.devices.insert(key, is_registered);
+            }
+            Some(("P", _)) => merchant.unsent.push(state(item)),
+            _ => wrong.unless(sk == "Y" || sk == "Z", || {
+                format!("{sk} is no item of a merchant")
+            }),
+        }
+    }
+    Some(merchant)
+}
+
+fn event(id: &str, seq: &str, item: &Value) -> Option<Event> {
+    Some(Event {
+        merchant_id: MerchantId::parse(id)?,
+        seq: seq.parse().ok()?,
+        at: Timestamp::from_epoch_s(number(item, "at")?),
+        kind: EventKind::parse(text(item, "kind")?)?,
+        policy: number(item, "policy")?,
+        data: serde_json::from_str::<Map<String, Value>>(text(item, "data")?).ok()?,
+        personal: bytes(item, "personal").map(Sealed),
+        prev_hash: text(item, "prev_hash")?.to_owned(),
+        hash: text(item, "hash")?.to_owned(),
+        notices: Vec::new(),
+    })
+}
+
+/// The chain has no gap and no fork, and ends in the head.
+fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
+    let mut prev = GENESIS;
+    for (seq, event) in (1..).zip(&merchant.events) {
+        wrong.unless(event.seq == seq, || format!("event {seq} is missing"));
+        let links = event.prev_hash == prev && history::hash(event) == event.hash;
+        wrong.unless(links, || format!("the chain is broken at {}", event.seq));
+        prev = &event.hash;
+    }
+    let last = merchant.events.last().map_or(0, |event| event.seq);
+    let head = &merchant.head;
+    let ends = head.last_seq == last && head.last_hash == prev;
+    wrong.unless(ends, || {
+        format!("the head ends at {}, the chain at {last}", head.last_seq)
+    });
+}
+
+/// At most one open rebind, which is the head's.
+fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
+    let head = &merchant.head;
+    let numbers: Vec<u32> = merchant.rebinds.keys().copied().collect();
+    wrong.unless(numbers.iter().copied().eq(1..=head.rebinds), || {
+        format!("rebinds {numbers:?}, and the head knows {}", head.rebinds)
+    });
+    if let Some(latest) = merchant.rebinds.get(&head.rebinds) {
+        wrong.unless(latest.version == head.rebind_version, || {
+            let version = latest.version;
+            format!(
+                "version {version} of the latest rebind, and the head knows {}",
+                head.rebind_version
+            )
+        });
+    }
+    for (number, rebind) in &merchant.rebinds {
+        let is_heads = head.open == Some(*number);
+        let is_open = rebind.stage.is_open();
+        // One that was overdue when a later one began stays as it was until the clean-up comes by.
+        wrong.unless(!is_open || is_heads || rebind.is_overdue(now), || {
+            format!("rebind {number} is open beside {:?}", head.open)
+        });
+        wrong.unless(is_open || !is_heads, || {
+            format!("the head's open rebind {number} is not")
+        });
+        let keeps = rebind.sealed_number.is_some();
+        let is_bound = head.bound(&rebind.new_card.card_id).is_some();
+        // A card that a freeze took out waits to be removed without its number.
+        let ended = matches!(rebind.stage, Stage::Ended { .. });
+        let fits = if keeps {
+            is_open || is_bound
+        } else {
+            !is_open && (!is_bound || ended)
+        };
+        wrong.unless(fits, || {
+            format!("rebind {number} keeps a card number: {keeps}")
+        });
+    }
+    wrong.unless(
+        head.open
+            .is_none_or(|open| merchant.rebinds.contains_key(&open)),
+        || "the head's open rebind is not there".to_owned(),
+    );
+}
+
+fn bound_cards(head: &Head) -> impl Iterator<Item = &BoundCard> {
+    let standby = head.standby.iter().map(|standby| &standby.bound);
+    let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
+    head.active.iter().chain(standby).chain(replaced)
+}
+
+/// Each card once, with the rebind it came with; the pointer where the last activation left it.
+fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
+    let head = &merchant.head;
+    let mut seen = BTreeSet::new();
+    for bound in bound_cards(head) {
+        let id = &bound.card.card_id;
+        wrong.unless(seen.insert(id.as_str()), || format!("{id:?} is twice"));
+        if id.number() == 0 {
+            wrong.unless(merchant.cards.contains(id.as_str()), || {
+                "the first card's number is gone".to_owned()
+            });
+            continue;
+        }
+        let rebind = merchant.rebinds.get(&id.number());
+        let fits = rebind.is_some_and(|rebind| {
+            rebind.new_card.card_id == *id && rebind.fingerprint == bound.fingerprint
+        });
+        wrong.unless(fits, || format!("{id:?} came with no rebind"));
+    }
+    for card in &merchant.cards {
+        let is_bound = seen.contains(card.as_str());
+        wrong.unless(is_bound, || "a removed card's number is kept".to_owned());
+    }
+    let stage = |card: &CardId| {
+        let rebind = merchant.rebinds.get(&card.number());
+        rebind.map(|rebind| &rebind.stage)
+    };
+    if let Some(active) = &head.active {
+        let stage = stage(&active.card.card_id);
+        let in_use =
+            stage.is_none_or(|stage| matches!(stage, Stage::Activated(_) | Stage::Completed(_)));
+        wrong.unless(in_use, || "the active card was not activated".to_owned());
+    }
+    for standby in &head.standby {
+        let waits = matches!(stage(&standby.bound.card.card_id), Some(Stage::Standby(_)));
+        wrong.unless(waits, || "a standby card does not wait".to_owned());
+    }
+    if let Some(last) = &head.last_activation {
+        let pointed = head
+            .active
+            .as_ref()
+            .map(|active| active.card.card_id.number());
+        wrong.unless(pointed == Some(last.number), || {
+            format!(
+                "activated {}, and the pointer is on {pointed:?}",
+                last.number
+            )
+        });
+    }
+    if let Some(until) = head.cooldown_until {
+        let of_last = head
+            .last_activation
+            .as_ref()
+            .is_some_and(|last| last.times.cooldown_until == until);
+        wrong.unless(of_last, || "a cooldown of no activation".to_owned());
+    }
+    wrong.unless(
+        !head.cooldown_end_untold || head.cooldown_until.is_some(),
+        || "the end of no cooldown is to be told".to_owned(),
+    );
+}
+
+/// What the history says of a rebind and of a payout is what they are.
+fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
+    let of = |id: &str, kind: EventKind, fact: &str| {
+        let mut count = 0;
+        for event in &merchant.events {
+            let same = event.data.get(fact).and_then(Value::as_str) == Some(id);
+            count += usize::from(same && event.kind == kind);
+        }
+        count
+    };
+    for (number, rebind) in &merchant.rebinds {
+        let id = rebind.rebind_id.as_str();
+        let count = |kind| of(id, kind, "rebind_id");
+        wrong.unless(count(EventKind::RebindRequested) == 1, || {
+            format!("rebind {number} was not requested once")
+        });
+        let activated = count(EventKind::Activated);
+        let in_use = rebind.in_use().is_some();
+        wrong.unless(activated <= 1 && (activated == 1 || !in_use), || {
+            format!("rebind {number} was activated {activated} times")
+        });
+        let ended = [
+            (End::Cancelled, count(EventKind::Cancelled)),
+            (End::Expired, count(EventKind::Expired)),
+            (End::Reverted, count(EventKind::Reverted)),
+            (
+                End::Rejected,
+                count(EventKind::Rejected) + count(EventKind::MicroDepositReturned),
+            ),
+        ];
+        for (how, times) in ended {
+            let is_how = matches!(rebind.stage, Stage::Ended { how: found, .. } if found == how);
+            // A freeze ends an overdue rebind without an event of its own.
+            let most = usize::from(is_how);
+            wrong.unless(times <= most, || {
+                format!("rebind {number} ended {times} times as {how:?}")
+            });
+        }
+    }
+    for kind in [
+        EventKind::PayoutCreated,
+        EventKind::PayoutAssigned,
+        EventKind::PayoutSent,
+        EventKind::PayoutReturned,
+    ] {
+        let mut told = BTreeSet::new();
+        for event in merchant.events.iter().filter(|event| event.kind == kind) {
+            let payout = event.data.get("payout_id").and_then(Value::as_str);
+            wrong.unless(told.insert(payout), || format!("{payout:?}: {kind} twice"));
+        }
+    }
+}
+
+/// What is on its way is counted where it is on its way to.
+fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
+    let head = &merchant.head;
+    for payout in &merchant.unsent {
+        let id = payout.payout_id.as_str();
+        let record = items.get(&(format!("O#{id}"), "O".to_owned()));
+        let same = record.is_some_and(|record| state::<Payout>(record) == *payout);
+        wrong.unless(same && payout.state == PayoutState::Unsent, || {
+            format!("{id} is listed otherwise than it is recorded")
+        });
+    }
+    let to = |card: Option<&CardId>| {
+        let mut count = 0_u32;
+        for payout in &merchant.unsent {
+            let goes_to = payout.card.as_ref().map(|card: &Card| &card.card_id);
+            count += u32::from(goes_to == card);
+        }
+        count
+    };
+    wrong.unless(to(None) == head.held_payouts, || {
+        format!(
+            "{} payouts are held, and {} are counted",
+            to(None),
+            head.held_payouts
+        )
+    });
+    let mut counted = head.held_payouts;
+    for bound in bound_cards(head) {
+        let found = to(Some(&bound.card.card_id));
+        counted += bound.unsent;
+        wrong.unless(found == bound.unsent, || {
+            let last4 = &bound.card.last4;
+            format!(
+                "{found} payouts go to {last4}, and {} are counted",
+                bound.unsent
+            )
+        });
+    }
+    wrong.unless(
+        usize::try_from(counted).ok() == Some(merchant.unsent.len()),
+        || format!("{counted} payouts are counted of {}", merchant.unsent.len()),
+    );
+}
+
+/// Exactly the registered devices are the head's.
+fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
+    let heads: BTreeSet<(String, String)> = merchant
+        .head
+        .push_targets
+        .iter()
+        .map(|target| (target.id.clone(), target.token_tag.clone()))
+        .collect();
+    let registered = merchant
+        .devices
+        .iter()
+        .filter(|(_, registered)| **registered);
+    let registered: BTreeSet<(String, String)> = registered.map(|(key, _)| key.clone()).collect();
+    wrong.unless(heads == registered, || {
+        format!("devices {registered:?}, and the head knows {heads:?}")
+    });
+}
+
+/// What is due lies in the bucket of its month: elsewhere the clean-up would not look for it.
+fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
+    for ((pk, sk), item) in items {
+        let at = number(item, "due_at").map(Timestamp::from_epoch_s);
+        let bucket = text(item, "due_bucket");
+        let fits = match (at, bucket) {
+            (None, None) => true,
+            (Some(at), Some(bucket)) => {
+                let month = bucket.split('#').next();
+                month == Some(at.yyyymm_utc().as_str())
+                    && buckets(at).iter().any(|one| one == bucket)
+            }
+            _ => false,
+        };
+        wrong.unless(fits, || format!("{pk} {sk} is due where nobody looks"));
+    }
+}
+
+/// A card number is claimed by exactly the cards that are bound, each by the one person it belongs to.
+fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
+    let mut claims = BTreeSet::new();
+    for ((pk, _), item) in items {
+        let Some(fingerprint) = pk.strip_prefix("F#") else {
+            continue;
+        };
+        for holder in item["holders"]["SS"].as_array().into_iter().flatten() {
+            let holder = holder.as_str().unwrap_or_default();
+            let (id, card) = holder.split_once('#').unwrap_or_default();
+            let merchant = merchants.get(id);
+            let bound = merchant.and_then(|merchant| {
+                let mut all = bound_cards(&merchant.head);
+                all.find(|bound| bound.card.card_id.as_str() == card)
+            });
+            let fits = bound.is_some_and(|bound| bound.fingerprint.0 == fingerprint);
+            wrong.unless(fits, || format!("{holder} holds a number without a card"));
+            let person = merchant.map(|merchant| merchant.profile.id_number_mac.0.as_str());
+            wrong.unless(person == text(item, "person"), || {
+                format!("{holder} holds another person's number")
+            });
+            claims.insert(holder.to_owned());
+        }
+    }
+    for merchant in merchants.values() {
+        let head = &merchant.head;
+        for bound in bound_cards(head) {
+            let id = &bound.card.card_id;
+            // One that was undone is no verified card any more, although it still waits to be removed.
+            let is_out = head
+                .replaced(id)
+                .is_some_and(|replaced| replaced.state == Replaced::Out);
+            let holder = format!("{}#{}", merchant.id, id.as_str());
+            wrong.unless(is_out || claims.contains(&holder), || {
+                format!("{holder} is bound and does not hold its number")
+            });
+        }
+    }
+}
+
+/// Every item belongs to something.
+fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
+    for ((pk, sk), item) in items {
+        let is_known = match (pk.split_once('#'), sk.as_str()) {
+            (Some(("M", id)), _) => merchants.contains_key(id),
+            (Some(("O", id)), "O") => {
+                let payout: Payout = state(item);
+                let owner = text(item, "merchant").and_then(|owner| merchants.get(owner));
+                let mut unsent = owner.into_iter().flat_map(|owner| &owner.unsent);
+                let is_listed = unsent.any(|listed| listed.payout_id.as_str() == id);
+                owner.is_some() && is_listed == (payout.state == PayoutState::Unsent)
+            }
+            (Some(("A", _)), "A") => {
+                text(item, "merchant_id").is_some_and(|id| merchants.contains_key(id))
+            }
+            (Some(("A", _)), sk) => sk == "Q" || sk.starts_with("D#"),
+            (Some(("S", _)), sk) => sk == "S" || sk == "Q",
+            (Some(("P", _)), "P") | (Some(("F", _)), "F") | (Some(("I", _)), "I") => true,
+            _ => false,
+        };
+        wrong.unless(is_known, || format!("{pk} {sk} belongs to nothing"));
+    }
+}

@@ -1,0 +1,229 @@
+//! DynamoDB as a call: the real SDK over dynoxide without a socket between them, so that a test whose clock jumps over
+//! every wait waits for nothing; and a way back to how it was.
+
+use aws_sdk_dynamodb::config::Builder;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use dynoxide::{Database, DynoxideError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+/// An item's keys.
+pub type Key = (String, String);
+
+/// A table's content, as the wire has it.
+pub type Items = BTreeMap<Key, Value>;
+
+/// One table in memory.
+#[derive(Clone)]
+pub struct Table {
+    db: Database,
+    name: &'static str,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What it held when it was last looked at or put back.
+    base: Arc<Items>,
+    /// What may have been written to since then.
+    touched: BTreeSet<Key>,
+    forgetful: bool,
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Table")
+    }
+}
+
+impl Table {
+    /// One of this name, yet to be created.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            db: Database::memory().unwrap(),
+            name,
+            state: Arc::default(),
+        }
+    }
+
+    /// Lets the SDK reach this one.
+    #[must_use]
+    pub fn reached_by(&self, config: Builder) -> Builder {
+        let connector = SharedHttpConnector::new(self.clone());
+        config
+            .endpoint_url("http://localhost")
+            .http_client(http_client_fn(move |_, _| connector.clone()))
+    }
+
+    /// Everything in it.
+    #[must_use]
+    pub fn items(&self) -> Arc<Items> {
+        let mut state = self.state.lock().unwrap();
+        let touched = std::mem::take(&mut state.touched);
+        if !touched.is_empty() {
+            let mut items = (*state.base).clone();
+            for key in touched {
+                match self.item(&key) {
+                    Some(item) => items.insert(key, item),
+                    None => items.remove(&key),
+                };
+            }
+            state.base = Arc::new(items);
+        }
+        state.base.clone()
+    }
+
+    /// The partitions that may have been written to since it was last looked at or put back.
+    #[must_use]
+    pub fn touched(&self) -> BTreeSet<String> {
+        let state = self.state.lock().unwrap();
+        state.touched.iter().map(|(pk, _)| pk.clone()).collect()
+    }
+
+    /// Makes it hold these items and no others.
+    pub fn put_back(&self, wanted: &Arc<Items>) {
+        let mut state = self.state.lock().unwrap();
+        let mut keys = std::mem::take(&mut state.touched);
+        if !Arc::ptr_eq(&state.base, wanted) {
+            let of_either = state.base.keys().chain(wanted.keys());
+            let differing = of_either.filter(|key| state.base.get(*key) != wanted.get(*key));
+            keys.extend(differing.cloned());
+        }
+        for key in keys {
+            match wanted.get(&key) {
+                Some(item) => self.ask("PutItem", json!({"Item": item})),
+                None => self.ask("DeleteItem", json!({"Key": key_value(&key)})),
+            };
+        }
+        state.base = wanted.clone();
+    }
+
+    /// From now on transactions are done whatever their conditions say: for tests of what must notice that.
+    pub fn forget_conditions(&self) {
+        self.state.lock().unwrap().forgetful = true;
+    }
+
+    fn item(&self, key: &Key) -> Option<Value> {
+        let mut answer = self.ask("GetItem", json!({"Key": key_value(key)}));
+        Some(answer["Item"].take()).filter(|item| !item.is_null())
+    }
+
+    /// Past the SDK, and so past everything that records or disturbs.
+    fn ask(&self, operation: &str, mut request: Value) -> Value {
+        request["TableName"] = json!(self.name);
+        let answer = self.run(operation, request.to_string().as_bytes()).unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    fn run(&self, operation: &str, body: &[u8]) -> Result<String, DynoxideError> {
+        let db = &self.db;
+        match operation {
+            "CreateTable" => call(body, |request| db.create_table(request)),
+            "Query" => call(body, |request| db.query(request)),
+            "Scan" => call(body, |request| db.scan(request)),
+            "GetItem" => call(body, |request| db.get_item(request)),
+            "BatchGetItem" => call(body, |request| db.batch_get_item(request)),
+            "PutItem" => call(body, |request| db.put_item(request)),
+            "UpdateItem" => call(body, |request| db.update_item(request)),
+            "DeleteItem" => call(body, |request| db.delete_item(request)),
+            "TransactWriteItems" => call(body, |request| db.transact_write_items(request)),
+            other => panic!("the functions do not ask for {other}"),
+        }
+    }
+
+    /// Notes what a request may write to.
+    fn note(&self, body: &[u8]) {
+        let request: Value = serde_json::from_slice(body).unwrap();
+        let mut state = self.state.lock().unwrap();
+        let one = std::slice::from_ref(&request);
+        let writes = request["TransactItems"]
+            .as_array()
+            .map_or(one, Vec::as_slice);
+        for write in writes {
+            // A transaction names what it does to each item; other requests are one such thing.
+            let kinds = ["Put", "Update", "Delete", "ConditionCheck"];
+            let mut named = kinds.iter().filter_map(|kind| write.get(kind));
+            let write = named.next().unwrap_or(write);
+            let at = write.get("Item").or_else(|| write.get("Key"));
+            state.touched.insert(key_of(at.unwrap()));
+        }
+    }
+}
+
+impl HttpConnector for Table {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let body = request.body().bytes().unwrap();
+        if ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation) {
+            self.note(body);
+        }
+        let is_forgetful = self.state.lock().unwrap().forgetful;
+        let answer = match operation {
+            "TransactWriteItems" if is_forgetful => self.run(operation, &unconditional(body)),
+            _ => self.run(operation, body),
+        };
+        let (status, text) = match answer {
+            Ok(text) => (200, text),
+            Err(error) => (error.status_code(), error.to_json()),
+        };
+        HttpConnectorFuture::ready(Ok(response(status, text)))
+    }
+}
+
+/// The same transaction without its conditions. Names and values that nothing uses any more would be an error.
+fn unconditional(body: &[u8]) -> Vec<u8> {
+    let mut request: Value = serde_json::from_slice(body).unwrap();
+    let writes = request["TransactItems"].as_array_mut().unwrap();
+    writes.retain(|write| write.get("ConditionCheck").is_none());
+    let of_kinds = writes.iter_mut().filter_map(Value::as_object_mut);
+    for write in of_kinds.flat_map(|write| write.values_mut()) {
+        let write = write.as_object_mut().unwrap();
+        write.remove("ConditionExpression");
+        let update = write.get("UpdateExpression").and_then(Value::as_str);
+        let update = update.unwrap_or_default().to_owned();
+        let is_name = |c: char| c.is_alphanumeric() || "_#:".contains(c);
+        let used: Vec<&str> = update.split(|c| !is_name(c)).collect();
+        for names in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
+            if let Some(Value::Object(mut all)) = write.remove(names) {
+                all.retain(|name, _| used.contains(&name.as_str()));
+                if !all.is_empty() {
+                    write.insert(names.to_owned(), Value::Object(all));
+                }
+            }
+        }
+    }
+    request.to_string().into_bytes()
+}
+
+/// An answer on the wire.
+#[must_use]
+pub fn response(status: u16, text: String) -> HttpResponse {
+    HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text))
+}
+
+fn call<Request: DeserializeOwned, Answer: Serialize>(
+    body: &[u8],
+    operation: impl FnOnce(Request) -> Result<Answer, DynoxideError>,
+) -> Result<String, DynoxideError> {
+    let request = serde_json::from_slice(body).unwrap();
+    Ok(serde_json::to_string(&operation(request)?).unwrap())
+}
+
+fn key_of(item: &Value) -> Key {
+    let text = |name: &str| item[name]["S"].as_str().unwrap().to_owned();
+    (text("pk"), text("sk"))
+}
+
+fn key_value((pk, sk): &Key) -> Value {
+    json!({"pk": {"S": pk}, "sk": {"S": sk}})
+}

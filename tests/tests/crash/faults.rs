@@ -1,0 +1,155 @@
+//! Each fault is what it says: how often a write is done that meets it, and what its caller hears.
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use tests::boundary::{Fault, impatient};
+use tests::table::Table;
+use tests::world::{TABLE, World};
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn one() -> AttributeValue {
+    AttributeValue::N("1".to_owned())
+}
+
+/// Adds one; whether its caller heard that it was done. `None`: it died.
+async fn add(world: &World, as_transaction: bool) -> Option<bool> {
+    let added = async {
+        if as_transaction {
+            let update = Update::builder()
+                .table_name(&world.table)
+                .key("pk", text("X#1"))
+                .key("sk", text("X"))
+                .update_expression("ADD done :one")
+                .expression_attribute_values(":one", one())
+                .build()
+                .unwrap();
+            let item = TransactWriteItem::builder().update(update).build();
+            let write = world.client.transact_write_items().transact_items(item);
+            write.send().await.is_ok()
+        } else {
+            let update = world.client.update_item().table_name(&world.table);
+            let update = update.key("pk", text("X#1")).key("sk", text("X"));
+            let update = update.update_expression("ADD done :one");
+            let update = update.expression_attribute_values(":one", one());
+            update.send().await.is_ok()
+        }
+    };
+    world.boundary.survive(added).await
+}
+
+/// How often it was done since it was last asked.
+async fn done(world: &World) -> u32 {
+    world.boundary.settle().await;
+    let key = [("pk", "X#1"), ("sk", "X")];
+    let key = key.map(|(name, value)| (name.to_owned(), text(value)));
+    let delete = world.client.delete_item().table_name(&world.table);
+    let delete = delete.set_key(Some(key.into()));
+    let old = delete.return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld);
+    let old = old.send().await.unwrap().attributes.unwrap_or_default();
+    old.get("done")
+        .map_or(0, |done| done.as_n().unwrap().parse().unwrap())
+}
+
+/// What a single write, and a transaction, come to: how often it is done when the first attempt meets the fault, and when
+/// each does; and whether the caller hears that it was done. The SDK sends a transaction again under the same token, by which
+/// the table knows it.
+#[tokio::test(start_paused = true)]
+async fn each_fault_is_what_it_says() {
+    let table = Table::new(TABLE);
+    let reached = World::reached(|config| impatient(table.reached_by(config)), "sandbox");
+    let world = reached.await;
+    let heard = Some(true);
+    let failed = Some(false);
+    for (fault, single, transaction) in [
+        (
+            Fault::RequestLost,
+            [(1, heard), (0, failed)],
+            [(1, heard), (0, failed)],
+        ),
+        (
+            Fault::ReplyLost,
+            [(2, heard), (3, failed)],
+            [(1, heard), (1, failed)],
+        ),
+        (
+            Fault::ReplyCut,
+            [(1, failed), (1, failed)],
+            [(1, failed), (1, failed)],
+        ),
+        (
+            Fault::Silence,
+            [(1, heard), (0, failed)],
+            [(1, heard), (0, failed)],
+        ),
+        (
+            Fault::Late,
+            [(2, heard), (3, failed)],
+            [(1, heard), (1, failed)],
+        ),
+        (
+            Fault::TooLate,
+            [(2, heard), (3, failed)],
+            [(1, heard), (1, failed)],
+        ),
+        (
+            Fault::Throughput,
+            [(1, heard), (0, failed)],
+            [(1, heard), (0, failed)],
+        ),
+        (
+            Fault::Throttled,
+            [(1, heard), (0, failed)],
+            [(1, heard), (0, failed)],
+        ),
+        (
+            Fault::CancelledForThroughput,
+            [(0, None); 2],
+            [(0, failed), (0, failed)],
+        ),
+        (
+            Fault::Conflict,
+            [(0, failed), (0, failed)],
+            [(0, failed), (0, failed)],
+        ),
+        (Fault::InProgress, [(0, None); 2], [(1, heard), (0, failed)]),
+        (
+            Fault::Failed,
+            [(1, heard), (0, failed)],
+            [(1, heard), (0, failed)],
+        ),
+        (
+            Fault::FailedAndDone,
+            [(2, heard), (3, failed)],
+            [(1, heard), (1, failed)],
+        ),
+        (
+            Fault::Unavailable,
+            [(1, heard), (0, failed)],
+            [(1, heard), (0, failed)],
+        ),
+        (Fault::DiesBefore, [(0, None); 2], [(0, None); 2]),
+        (Fault::DiesAfter, [(1, None); 2], [(1, None); 2]),
+    ] {
+        for (operation, wanted) in [("UpdateItem", single), ("TransactWriteItems", transaction)] {
+            for (lasts, wanted) in [false, true].into_iter().zip(wanted) {
+                if !fault.fits(operation) {
+                    continue;
+                }
+                if lasts {
+                    world.boundary.fail(1, fault);
+                } else {
+                    world.boundary.fail_once(1, fault);
+                }
+                let heard = add(&world, operation == "TransactWriteItems").await;
+                assert!(world.boundary.calm() > 0);
+                assert_eq!(
+                    (done(&world).await, heard),
+                    wanted,
+                    "{fault:?} {operation} {lasts}"
+                );
+            }
+        }
+    }
+}

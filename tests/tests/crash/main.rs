@@ -1,0 +1,53 @@
+//! Every call of every step meets every fault. After each the client does what it is told to, the notices are brought and
+//! the clean-up comes by; then the merchant is where a run without a fault has brought it, and nothing was used up.
+
+#![recursion_limit = "256"] // futures of futures
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
+
+mod faults;
+mod picture;
+mod reasons;
+mod seeded;
+mod stories;
+mod story;
+
+use story::Tally;
+use tests::figures::figure;
+
+#[test]
+fn every_call_of_every_step_meets_every_fault() {
+    let only = std::env::var("STORY")
+        .ok()
+        .map(|n| n.parse::<usize>().unwrap());
+    let stories: &[fn() -> Tally] = only.map_or(stories::ALL, |n| &stories::ALL[n..=n]);
+    let mut tally = Tally::default();
+    std::thread::scope(|scope| {
+        let running: Vec<_> = stories.iter().map(|story| scope.spawn(story)).collect();
+        for story in running {
+            tally.add(story.join().unwrap());
+        }
+    });
+    for (step, points) in &tally.steps {
+        println!("{step}: {points}");
+    }
+    for (place, reason) in reasons::REASONS.iter().enumerate() {
+        let times = tally.reasons.get(&place).copied().unwrap_or_default();
+        println!("{times} differences: {}", reason.why);
+        assert!(
+            only.is_some() || times > 0,
+            "nothing is explained by: {}",
+            reason.why
+        );
+    }
+    for (kind, (points, lost)) in &tally.points {
+        figure(&format!("crash anywhere, {kind}"), points, lost);
+    }
+    let lost = tally.wrong.len();
+    assert!(lost == 0, "{lost} points:\n{}", tally.wrong.join("\n"));
+}

@@ -1,0 +1,286 @@
+//! Where a merchant is, without what differs from run to run: random parts, keyed hashes of them, times. Two runs that end
+//! in the same place have the same picture.
+
+use crate::story::NAME;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
+use shared::domain::time::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+use tests::table::Items;
+use tests::world::Kept;
+
+/// Every value by its place, both as text.
+pub type Picture = BTreeMap<String, String>;
+
+/// One value that is not the same in two pictures.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Difference {
+    /// Where.
+    pub place: String,
+    /// What a run without a fault has there; nothing for `-`.
+    pub wanted: String,
+    /// What this one has.
+    pub found: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} -> {}", self.place, self.wanted, self.found)
+    }
+}
+
+/// What differs.
+#[must_use]
+pub fn differences(wanted: &Picture, found: &Picture) -> Vec<Difference> {
+    let places: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    let at = |picture: &Picture, place: &String| {
+        picture
+            .get(place)
+            .map_or_else(|| "-".to_owned(), Clone::clone)
+    };
+    places
+        .into_iter()
+        .filter(|place| wanted.get(*place) != found.get(*place))
+        .map(|place| Difference {
+            place: place.clone(),
+            wanted: at(wanted, place),
+            found: at(found, place),
+        })
+        .collect()
+}
+
+/// The table, and everything that has left the system.
+#[must_use]
+pub fn picture(items: &Items, kept: &Kept) -> Picture {
+    let mut picture = Picture::new();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for ((pk, sk), item) in items {
+        let mut name = name_of(pk, sk);
+        if let Some(kind) = item["kind"]["S"].as_str() {
+            // By what it says, not by its number: one event more is one difference.
+            let times = kinds.entry(format!("{kind}{}", about(item))).or_default();
+            *times += 1;
+            name = format!("event {kind}{}/{times}", about(item));
+        }
+        let mut tries = 0;
+        for (attribute, value) in item.as_object().unwrap() {
+            if attribute == "pk" || attribute == "sk" {
+                continue;
+            }
+            // An hour's count of tries is named by the hour.
+            if let Some(hour) = attribute.strip_prefix('h')
+                && hour.parse::<i64>().is_ok()
+            {
+                tries += value["N"].as_str().unwrap().parse::<i64>().unwrap();
+                continue;
+            }
+            let place = format!("{name}.{attribute}");
+            attribute_of(&mut picture, &place, attribute, value);
+        }
+        if sk == "Q" {
+            picture.insert(format!("{name}.tries"), tries.to_string());
+        }
+    }
+    for (phone, message) in &kept.sms {
+        count(&mut picture, format!("sms {phone}: {}", said(message)));
+    }
+    for (platform, token, message) in &kept.push {
+        let to = platform.as_str();
+        count(
+            &mut picture,
+            format!("push {to} {token}: {}", said(message)),
+        );
+    }
+    // How often the bank hears of one serial does not matter: it does everything once for each.
+    for serial in &kept.serials {
+        picture.insert(format!("bank asked {}", folded(serial)), "yes".to_owned());
+    }
+    for sent in &kept.transfers {
+        let named = format!("bank transfer {}", folded(&sent.serial));
+        picture.insert(named, format!("name checked: {}", sent.check_name));
+    }
+    picture
+}
+
+/// What an answer says, as far as two runs can agree on it.
+#[must_use]
+pub fn answer(status: u16, body: &Value) -> Picture {
+    let mut picture = Picture::from([("answer status".to_owned(), status.to_string())]);
+    let mut body = body.clone();
+    if let Some(members) = body.as_object_mut() {
+        // Counted from the clock, which has gone on; proved by what is asked with it.
+        for name in ["retry_after_s", "reading_token", "token"] {
+            members.remove(name);
+        }
+        if let Some(challenge) = members.get_mut("challenge").and_then(Value::as_object_mut) {
+            challenge.remove("resend_after_s");
+        }
+    }
+    value_of(&mut picture, "answer", "", &body);
+    picture
+}
+
+fn count(picture: &mut Picture, what: String) {
+    let times = picture.get(&what).map_or(0, |times| times.parse().unwrap());
+    picture.insert(what, (times + 1).to_string());
+}
+
+fn name_of(pk: &str, sk: &str) -> String {
+    let (kind, id) = pk.split_once('#').unwrap();
+    let other = if kind == "M" && !id.ends_with(NAME) {
+        "another's "
+    } else {
+        ""
+    };
+    let id: String = id.chars().take(6).collect();
+    let name = match (kind, sk.split_once('#')) {
+        ("M", None) if sk == "Y" => "head".to_owned(),
+        ("M", None) => "profile".to_owned(),
+        ("M", Some(("R", number))) => format!("rebind {}", number.trim_start_matches('0')),
+        ("M", Some(("P", place))) => format!("unsent {}", place.rsplit('#').next().unwrap()),
+        ("M", Some(("N", device))) => format!("device {device}"),
+        ("M", Some((_, card))) => format!("card {}", folded(card)),
+        ("O", _) => format!("payout {}", pk.trim_start_matches("O#")),
+        ("A", None) if sk == "A" => format!("account {id}"),
+        ("I", _) => format!("reply {id}"),
+        ("F", _) => format!("number {id}"),
+        ("A", Some(("D", "*"))) => format!("failures of strangers {id}"),
+        ("A", Some(_)) => format!("failures of a device {id}"),
+        ("A", None) => format!("freezes of an account {id}"),
+        ("S", _) if sk == "S" => "failures from an address".to_owned(),
+        ("S", _) => "freezes from an address".to_owned(),
+        ("P", _) => format!("phone {id}"),
+        _ => format!("{kind} {id} {sk}"),
+    };
+    format!("{other}{name}")
+}
+
+/// The rebind, the payout or the card that an event is about.
+fn about(event: &Value) -> String {
+    let data = event["data"]["S"].as_str().unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    let names = ["rebind_id", "payout_id", "card_id"];
+    let mut ids = names.iter().filter_map(|name| data[*name].as_str());
+    let id = ids.next();
+    id.map_or_else(String::new, |id| format!(" of {}", folded(id)))
+}
+
+fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
+    let mut put = |text: String| {
+        picture.insert(place.to_owned(), text);
+    };
+    match (name, &value["S"], &value["N"], &value["B"]) {
+        ("hash" | "prev_hash", ..) => put("a hash".to_owned()),
+        // The hash of the code that a try was begun for.
+        ("context", ..) => put("a context".to_owned()),
+        // The record of the stream that brought it.
+        ("claimed_by", ..) => put("a claimant".to_owned()),
+        ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),
+        ("state" | "data" | "settlement" | "devices", Value::String(text), ..) => {
+            let value = serde_json::from_str(text).unwrap();
+            value_of(picture, place, "", &value);
+        }
+        (_, Value::String(text), ..) => put(folded(text)),
+        (_, _, Value::String(number), _) => put(number_of(number)),
+        ("body", _, _, Value::String(text)) => {
+            let body = inflated(&BASE64.decode(text).unwrap());
+            let body = serde_json::from_str(&body).unwrap_or(Value::Null);
+            for (name, value) in answer(0, &body) {
+                picture.insert(format!("{place}.{name}"), value);
+            }
+        }
+        // Failed logins: four bytes each.
+        ("at", _, _, Value::String(text)) => {
+            put(format!("{} times", BASE64.decode(text).unwrap().len() / 4));
+        }
+        (_, _, _, Value::String(_)) => put("bytes".to_owned()),
+        _ => put(folded(&value["SS"].to_string())),
+    }
+}
+
+fn inflated(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    let mut decoder = flate2::read::DeflateDecoder::new(bytes);
+    decoder.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn value_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                value_of(picture, &format!("{place}.{name}"), name, member);
+            }
+        }
+        // Windows: the first time, and then the seconds to the next.
+        Value::Array(times) if ["req", "mis", "setn"].contains(&name) => {
+            picture.insert(place.to_owned(), format!("{} times", times.len()));
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                value_of(picture, &format!("{place}.{index}"), "", element);
+            }
+        }
+        Value::String(text) => {
+            let text = match name {
+                "m" => "a mac".to_owned(),
+                "by" => "a session".to_owned(),
+                "hash" | "prev_hash" => "a hash".to_owned(),
+                _ => folded(text),
+            };
+            picture.insert(place.to_owned(), text);
+        }
+        Value::Number(number) => {
+            picture.insert(place.to_owned(), number_of(&number.to_string()));
+        }
+        other => {
+            picture.insert(place.to_owned(), other.to_string());
+        }
+    }
+}
+
+/// A time is a time.
+fn number_of(text: &str) -> String {
+    let is_time = text
+        .parse::<i64>()
+        .is_ok_and(|number| number > 1_000_000_000);
+    if is_time { "a time" } else { text }.to_owned()
+}
+
+/// A text without the random parts of ids; a time is a time.
+fn folded(text: &str) -> String {
+    if Timestamp::parse_rfc3339(text).is_some() {
+        return "a time".to_owned();
+    }
+    let mut folded = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let id = ["rbd_", "card_"].into_iter().find(|id| {
+            let random = rest.strip_prefix(id).and_then(|rest| rest.get(..22));
+            random.is_some_and(|random| random.bytes().all(|b| b.is_ascii_alphanumeric()))
+        });
+        let kept = id.map_or(c.len_utf8(), |id| id.len() + 6);
+        folded.push_str(&rest[..kept]);
+        rest = &rest[kept + if id.is_some() { 16 } else { 0 }..];
+    }
+    folded
+}
+
+/// A message without its code, times and dates: six digits, one or two.
+fn said(text: &str) -> String {
+    let mut said = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (run, behind) = rest.split_at(digits.max(c.len_utf8()));
+        said.push_str(if matches!(digits, 1 | 2 | 6) {
+            "#"
+        } else {
+            run
+        });
+        rest = behind;
+    }
+    said
+}

@@ -1,0 +1,247 @@
+//! The checks can fail: what is seeded here is found.
+
+use crate::stories;
+use crate::story::{Manners, Story};
+use serde_json::{Value, json};
+use shared::domain::policy::Policy;
+use tests::invariants::violations;
+use tests::table::{Items, Key};
+use tests::world::{GOOD_CARD, SECOND_CARD};
+
+const POLICY: &Policy = &Policy::CURRENT;
+
+/// An app that asks again with another key is answered otherwise, and its merchant ends elsewhere.
+#[test]
+fn a_client_that_does_not_reuse_its_key_is_found() {
+    let tally = stories::run("careless", async |story| {
+        story.manners = Manners::Careless;
+        story.only = vec!["POST rebinds", "POST identity/confirm, wrong"];
+        stories::proofs(story).await;
+    });
+    let found = |step: &str| tally.wrong.iter().any(|wrong| wrong.contains(step));
+    assert!(found("POST rebinds"), "a second request for a card");
+    assert!(found("POST identity/confirm, wrong"), "a second try");
+}
+
+/// A table that forgets the conditions of a transaction does what is late over what was done since.
+#[test]
+fn a_table_that_forgets_conditions_is_found() {
+    let tally = stories::run("forgetful", async |story| {
+        story.only = vec!["POST card-check/confirm"];
+        story.table.forget_conditions();
+        stories::proofs(story).await;
+    });
+    let late = tally.wrong.iter().filter(|wrong| wrong.contains("TooLate"));
+    assert!(late.count() > 0, "a write that is late is done over others");
+}
+
+/// A merchant that has one of everything: a card in use and one that was replaced, with payouts on their way to it, a standby
+/// card, a device, an open rebind.
+async fn one_of_everything(story: &mut Story) {
+    story.skim();
+    story.log_in("POST sessions", "device-1").await;
+    let target = json!({"platform": "apns", "token": "a-token"});
+    story
+        .app("PUT push-target", "/v1/push-targets/phone", target)
+        .await;
+    story.whole(SECOND_CARD, json!({"activate": false})).await;
+    story.pass_s(POLICY.code_gap_s + 1);
+    story.whole(GOOD_CARD, json!({})).await;
+    for id in ["pay_1", "pay_2"] {
+        story.payout("create_payout", "create_payout", id).await;
+    }
+    story.payout("payout_sent", "payout_sent", "pay_2").await;
+    story.pass_s(POLICY.cooldown_s);
+    story.log_in("POST sessions", "device-1").await;
+    story.create("6222020000009002007", json!({})).await;
+}
+
+type Spoil = fn(&mut Items);
+
+fn at(pk: &str, sk: &str) -> Key {
+    (pk.to_owned(), sk.to_owned())
+}
+
+fn of_merchant(sk: &str) -> Key {
+    at("M#mer_plain_1", sk)
+}
+
+/// The key that begins so.
+fn first(items: &Items, pk: &str, sk: &str) -> Key {
+    let mut keys = items.keys();
+    let found = keys.find(|key| key.0.starts_with(pk) && key.1.starts_with(sk));
+    found.unwrap_or_else(|| panic!("no {pk} {sk}")).clone()
+}
+
+/// Changes what is written as JSON in an attribute.
+fn change(items: &mut Items, key: &Key, attribute: &str, change: impl FnOnce(&mut Value)) {
+    let text = &mut items.get_mut(key).unwrap()[attribute]["S"];
+    let mut value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    change(&mut value);
+    *text = json!(value.to_string());
+}
+
+fn head(items: &mut Items, change_head: impl FnOnce(&mut Value)) {
+    change(items, &of_merchant("Y"), "state", change_head);
+}
+
+fn rebind(items: &mut Items, number: u32, change_rebind: impl FnOnce(&mut Value)) {
+    let key = of_merchant(&format!("R#{number:06x}"));
+    change(items, &key, "state", change_rebind);
+}
+
+/// Each of these is against one of the rules.
+const SPOILS: &[(&str, Spoil)] = &[
+    ("an event is missing", |items| {
+        items.remove(&of_merchant("E#0000000003"));
+    }),
+    ("an event says something else", |items| {
+        change(items, &of_merchant("E#0000000003"), "data", |data| {
+            data["more"] = json!(1);
+        });
+    }),
+    ("an event was added behind the head's end", |items| {
+        let last = items[&of_merchant("E#0000000003")].clone();
+        items.insert(of_merchant("E#0000000099"), last);
+    }),
+    ("the head ends elsewhere", |items| {
+        head(items, |head| head["seq"] = json!(3));
+    }),
+    ("a rebind is missing", |items| {
+        items.remove(&of_merchant("R#000002"));
+    }),
+    ("half of a write", |items| {
+        rebind(items, 3, |rebind| rebind["v"] = json!(9));
+    }),
+    ("two rebinds are open", |items| {
+        let stage = items[&of_merchant("R#000003")]["state"]["S"]
+            .as_str()
+            .unwrap();
+        let stage: Value = serde_json::from_str(stage).unwrap();
+        rebind(items, 2, |rebind| {
+            for name in ["st", "exp"] {
+                rebind[name] = stage[name].clone();
+            }
+        });
+    }),
+    ("the head's open rebind is another", |items| {
+        head(items, |head| head["open"] = json!(2));
+    }),
+    ("the head's open rebind is not there", |items| {
+        head(items, |head| head["open"] = json!(7));
+    }),
+    ("the active card's number is gone", |items| {
+        let item = items.get_mut(&of_merchant("R#000002")).unwrap();
+        item.as_object_mut().unwrap().remove("number");
+    }),
+    ("a card is bound twice", |items| {
+        head(items, |head| {
+            let active = head["act"].clone();
+            head["stby"][0]["c"] = active["c"].clone();
+        });
+    }),
+    ("a card came with no rebind", |items| {
+        head(items, |head| {
+            head["act"]["fp"] = json!("another");
+        });
+    }),
+    ("the first card's number is gone", |items| {
+        let key = first(items, "M#mer_plain_1", "C#");
+        items.remove(&key);
+    }),
+    ("the number of a card that nobody has", |items| {
+        let key = first(items, "M#mer_plain_1", "C#");
+        let item = items[&key].clone();
+        items.insert(of_merchant("C#card_0000000000000000000000"), item);
+    }),
+    ("the pointer is on a card that waits", |items| {
+        head(items, |head| {
+            let mut standby = head["stby"][0].clone();
+            standby.as_object_mut().unwrap().remove("use");
+            head["act"] = standby;
+            head["stby"] = json!([]);
+        });
+    }),
+    ("a standby card that was activated", |items| {
+        head(items, |head| {
+            let mut active = head["act"].clone();
+            active["use"] = json!(1_700_000_000);
+            head["stby"] = json!([active]);
+            head.as_object_mut().unwrap().remove("act");
+        });
+    }),
+    ("a cooldown of another activation", |items| {
+        let head = items.get_mut(&of_merchant("Y")).unwrap();
+        head["cooldown_until"]["N"] = json!("1900000000");
+    }),
+    ("an activation that the history does not know", |items| {
+        rebind(items, 2, |rebind| {
+            rebind["id"] = json!("rbd_0000020000000000000000");
+        });
+    }),
+    ("a payout more is counted than is on its way", |items| {
+        head(items, |head| head["repl"][0]["out"] = json!(2));
+    }),
+    ("a held payout is counted", |items| {
+        head(items, |head| head["held"] = json!(1));
+    }),
+    ("a payout is not listed", |items| {
+        let key = first(items, "M#mer_plain_1", "P#");
+        items.remove(&key);
+    }),
+    ("a payout is not recorded", |items| {
+        items.remove(&at("O#pay_1", "O"));
+    }),
+    ("a payout that is over is listed", |items| {
+        change(items, &at("O#pay_1", "O"), "state", |payout| {
+            payout["st"] = json!("sent");
+        });
+    }),
+    ("a bound card does not hold its number", |items| {
+        let key = first(items, "F#", "F");
+        items.remove(&key);
+    }),
+    ("a number is held by a card that is not there", |items| {
+        let key = first(items, "F#", "F");
+        let holders = items.get_mut(&key).unwrap()["holders"]["SS"].as_array_mut();
+        holders
+            .unwrap()
+            .push(json!("mer_plain_1#card_00000a0000000000000000"));
+    }),
+    ("a number is another person's", |items| {
+        let key = first(items, "F#", "F");
+        items.get_mut(&key).unwrap()["person"]["S"] = json!("another");
+    }),
+    ("a device is not known to the head", |items| {
+        head(items, |head| head["push"] = json!([]));
+    }),
+    ("a device is known to the head alone", |items| {
+        let key = first(items, "M#mer_plain_1", "N#");
+        items.remove(&key);
+    }),
+    ("something is due where nobody looks", |items| {
+        let head = items.get_mut(&of_merchant("Y")).unwrap();
+        head["due_bucket"]["S"] = json!("200001#0");
+    }),
+    ("an item of nobody", |items| {
+        items.insert(at("M#mer_nobody", "E#0000000001"), json!({}));
+    }),
+    ("an item of no kind", |items| {
+        items.insert(at("X#1", "X"), json!({}));
+    }),
+];
+
+#[test]
+fn every_rule_is_violated_by_something() {
+    stories::run("spoiled", async |story| {
+        one_of_everything(story).await;
+        let (whole, now) = (story.table.items(), story.world.now());
+        assert_eq!(violations(&whole, now), Vec::<String>::new());
+        for (what, spoil) in SPOILS {
+            let mut items = (*whole).clone();
+            spoil(&mut items);
+            let found = violations(&items, now);
+            assert!(!found.is_empty(), "{what}");
+        }
+    });
+}

@@ -1,0 +1,649 @@
+//! One way through the system, each of its steps taken again and again from the same state, each time with another fault.
+
+use crate::picture::{self, Picture, differences};
+use crate::reasons;
+use serde_json::{Value, json};
+use shared::crypto::HashPurpose;
+use shared::domain::policy::Policy;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tests::boundary::{Call, Fault, impatient};
+use tests::invariants::violations;
+use tests::outside::Lost;
+use tests::table::{Items, Table};
+use tests::world::{Kept, SandboxMerchant, TABLE, World, merchant};
+
+/// Whose story it is.
+pub const NAME: &str = "plain_1";
+/// Who has a card that is not to be had.
+const OTHER: &str = "plain_2";
+/// When the clean-up comes by: what the bank has not answered, and what nobody was told, is due by then.
+const CLEAN_UP_AFTER_S: i64 = Policy::CURRENT.notice_retry_s + 1;
+/// What a question for what is due can meet when nothing is: it does nothing, so that it is the same whether the table heard
+/// it. It is answered after all, or not, or unreadably, or its process ends.
+const FINDS_NOTHING: [Fault; 3] = [Fault::RequestLost, Fault::ReplyCut, Fault::DiesBefore];
+/// How often a client asks before it is said to get nowhere.
+const ROUNDS_MAX: usize = 12;
+
+/// What is done in a step.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A request of the app.
+    Request {
+        /// Its method.
+        method: &'static str,
+        /// Its path.
+        path: String,
+        /// Its body.
+        body: Value,
+        /// Of which session.
+        token: Option<String>,
+    },
+    /// An operation of the acquirer's core.
+    Core(Value),
+    /// A run of the clean-up.
+    CleanUp {
+        /// Whether the questions that find nothing are to meet faults too: there are as many as months and shards, and to
+        /// each it is the same ([`FINDS_NOTHING`]).
+        thorough: bool,
+    },
+    /// The stream brings these records.
+    Deliver(Value),
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The HTTP status, or one that means the same.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+    calls: Vec<Call>,
+}
+
+impl Told {
+    /// The problem's code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or("")
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        (self.status, self.code()) == (other.status, other.code())
+    }
+
+    /// How what was asked for stands, in a reply that can say that it is not over.
+    fn status(&self) -> Option<&str> {
+        self.body["status"].as_str()
+    }
+
+    /// Whether the same is to be asked again, and after how many seconds.
+    fn again_after_s(&self) -> Option<i64> {
+        let again = self.status >= 500 || self.status == 429 || self.code() == "VERSION_CONFLICT";
+        again.then(|| self.body["retry_after_s"].as_i64().unwrap_or(2))
+    }
+}
+
+/// A place where something can go wrong, and what does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The `n`-th operation on the table.
+    Table {
+        /// Which.
+        n: usize,
+        /// `Query`, …
+        operation: String,
+        /// What it meets.
+        fault: Fault,
+        /// In every attempt, or in the first.
+        lasts: bool,
+    },
+    /// The `n`-th call to something else.
+    Outside {
+        /// Which.
+        n: usize,
+        /// To whom.
+        whom: &'static str,
+        /// What is lost.
+        lost: Lost,
+    },
+}
+
+impl Point {
+    /// The kind of fault, for the figures.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Table { fault, lasts, .. } if fault.can_last() => {
+                let times = if *lasts { "every attempt" } else { "once" };
+                format!("{}, {times}", fault.kind())
+            }
+            Self::Table { fault, .. } => fault.kind().to_owned(),
+            Self::Outside { whom, lost, .. } => format!("{whom}: {lost:?} lost").to_lowercase(),
+        }
+    }
+}
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manners {
+    /// It repeats a request with its key.
+    Keyed,
+    /// A new key for each repetition: what a careless app does.
+    Careless,
+}
+
+/// What all stories have found.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Points by kind, and how many of them were lost.
+    pub points: BTreeMap<String, (usize, usize)>,
+    /// Points by step.
+    pub steps: BTreeMap<String, usize>,
+    /// What differs for a reason, by the reason's place.
+    pub reasons: BTreeMap<usize, usize>,
+    /// What differs for none.
+    pub wrong: Vec<String>,
+}
+
+impl Tally {
+    /// Both together.
+    pub fn add(&mut self, other: Self) {
+        for (kind, (points, lost)) in other.points {
+            let all = self.points.entry(kind).or_default();
+            *all = (all.0 + points, all.1 + lost);
+        }
+        for (step, points) in other.steps {
+            *self.steps.entry(step).or_default() += points;
+        }
+        for (reason, times) in other.reasons {
+            *self.reasons.entry(reason).or_default() += times;
+        }
+        self.wrong.extend(other.wrong);
+    }
+}
+
+/// The state before a step.
+#[derive(Clone)]
+struct Moment {
+    items: Arc<Items>,
+    kept: Kept,
+}
+
+/// Where a step ends without a fault.
+struct Wanted {
+    picture: Picture,
+    told: Told,
+    /// How many SMS there are when it is answered.
+    codes: usize,
+}
+
+/// A story in progress.
+pub struct Story {
+    /// The functions.
+    pub world: World,
+    /// Whose.
+    pub merchant: SandboxMerchant,
+    /// The session, once there is one.
+    pub token: Option<String>,
+    /// How its client behaves.
+    pub manners: Manners,
+    /// Only these steps are taken with faults; all when it is empty.
+    pub only: Vec<&'static str>,
+    /// Its table.
+    pub table: Table,
+    tally: Tally,
+    keys: usize,
+    skims: bool,
+    title: &'static str,
+}
+
+impl Story {
+    /// A merchant of whom nothing has been asked yet.
+    pub async fn begin(title: &'static str) -> Self {
+        let table = Table::new(TABLE);
+        let world = World::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
+        let mut items = (*table.items()).clone();
+        // Most are only in the way.
+        let mut names = Vec::new();
+        for name in [NAME, OTHER] {
+            let account = merchant(name).account;
+            let mac = world.keys().mac(HashPurpose::Account, &[&account]).await;
+            names.extend([format!("mer_{name}"), mac.unwrap().0]);
+        }
+        items.retain(|(pk, _), item| {
+            let of = format!("{pk} {} {}", item["holders"]["SS"], item["merchant"]["S"]);
+            names.iter().any(|name| of.contains(name))
+        });
+        table.put_back(&Arc::new(items));
+        Self {
+            world,
+            merchant: merchant(NAME),
+            token: None,
+            manners: Manners::Keyed,
+            only: Vec::new(),
+            table,
+            tally: Tally::default(),
+            keys: 0,
+            skims: false,
+            title,
+        }
+    }
+
+    /// What it has found.
+    #[must_use]
+    pub fn end(self) -> Tally {
+        self.tally
+    }
+
+    /// Time goes by.
+    pub fn pass_s(&self, seconds: i64) {
+        self.world.pass_s(seconds);
+    }
+
+    /// From now on steps are taken without faults: they were taken with them in another story, or before.
+    pub const fn skim(&mut self) {
+        self.skims = true;
+    }
+
+    /// From now on every step counts.
+    pub const fn attend(&mut self) {
+        self.skims = false;
+    }
+
+    /// A request of the logged-in app, as a step: `step` begins with the method.
+    pub async fn app(&mut self, step: &'static str, path: &str, body: Value) -> Told {
+        let work = Work::Request {
+            method: step.split(' ').next().unwrap(),
+            path: path.to_owned(),
+            body,
+            token: self.token.clone(),
+        };
+        self.step(step, work).await
+    }
+
+    /// A request that needs no login, as a step.
+    pub async fn stranger(&mut self, step: &'static str, path: &str, body: Value) -> Told {
+        let work = Work::Request {
+            method: "POST",
+            path: path.to_owned(),
+            body,
+            token: None,
+        };
+        self.step(step, work).await
+    }
+
+    /// Logs in, as a step.
+    pub async fn log_in(&mut self, step: &'static str, device: &str) {
+        let (account, password) = (&self.merchant.account, &self.merchant.password);
+        let body = json!({"account": account, "password": password, "device_id": device});
+        let told = self.stranger(step, "/v1/sessions", body).await;
+        self.token = Some(told.body["token"].as_str().unwrap().to_owned());
+    }
+
+    /// Takes a step with every fault at every call, then without any; returns what that one was told.
+    pub async fn step(&mut self, step: &'static str, work: Work) -> Told {
+        self.keys += 1;
+        let before = self.moment();
+        if !self.skims && (self.only.is_empty() || self.only.contains(&step)) {
+            let (wanted, points) = self.reference(&before, &work).await;
+            for point in points {
+                self.try_point(step, &before, &work, &point, &wanted).await;
+            }
+            self.put_back(&before);
+        }
+        self.attempt(&work, &self.key(0)).await
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            items: self.table.items(),
+            kept: self.world.kept(),
+        }
+    }
+
+    fn put_back(&self, moment: &Moment) {
+        self.table.put_back(&moment.items);
+        self.world.put_back(&moment.kept);
+    }
+
+    fn key(&self, round: usize) -> String {
+        match self.manners {
+            Manners::Keyed => format!("key-{}", self.keys),
+            Manners::Careless => format!("key-{}-{round}", self.keys),
+        }
+    }
+
+    /// The step without a fault: what is told, where it ends, and where a fault could be.
+    async fn reference(&self, before: &Moment, work: &Work) -> (Wanted, Vec<Point>) {
+        let _ = self.world.outside.take();
+        let told = self.attempt(work, &self.key(0)).await;
+        let outside = self.world.outside.take();
+        let mut points = Vec::new();
+        let due = (before.items.values()).filter_map(|item| item["due_bucket"]["S"].as_str());
+        let due: BTreeSet<&str> = due.collect();
+        for (n, call) in (1..).zip(&told.calls) {
+            let bucket = call.body["ExpressionAttributeValues"][":bucket"]["S"].as_str();
+            let faults = match (bucket, work) {
+                (Some(bucket), Work::CleanUp { thorough }) if !due.contains(bucket) => {
+                    Some(if *thorough { &FINDS_NOTHING[..] } else { &[] })
+                }
+                _ => Some(&Fault::ALL[..]),
+            };
+            let faults = faults.unwrap_or_default().iter();
+            for fault in faults.filter(|fault| fault.fits(&call.operation)) {
+                for lasts in [false, true] {
+                    if !lasts || fault.can_last() {
+                        points.push(Point::Table {
+                            n,
+                            operation: call.operation.clone(),
+                            fault: *fault,
+                            lasts,
+                        });
+                    }
+                }
+            }
+        }
+        for (n, whom) in (1..).zip(outside) {
+            points.push(Point::Outside {
+                n,
+                whom,
+                lost: Lost::Request,
+            });
+            if whom != "keys" {
+                points.push(Point::Outside {
+                    n,
+                    whom,
+                    lost: Lost::Reply,
+                });
+            }
+        }
+        let codes = self.world.kept().sms.len();
+        let ended = self.ended(work, &told).await;
+        let title = self.title;
+        let picture = ended.unwrap_or_else(|wrong| panic!("{title}, without a fault: {wrong:?}"));
+        self.put_back(before);
+        let wanted = Wanted {
+            picture,
+            told,
+            codes,
+        };
+        (wanted, points)
+    }
+
+    async fn try_point(
+        &mut self,
+        step: &'static str,
+        before: &Moment,
+        work: &Work,
+        point: &Point,
+        wanted: &Wanted,
+    ) {
+        self.put_back(before);
+        let (boundary, outside) = (&self.world.boundary, &self.world.outside);
+        match point {
+            Point::Table {
+                n, fault, lasts, ..
+            } if *lasts => boundary.fail(*n, *fault),
+            Point::Table { n, fault, .. } => boundary.fail_once(*n, *fault),
+            Point::Outside { n, lost, .. } => outside.fail(*n, *lost),
+        }
+        let mut wrong = Vec::new();
+        if let Some(told) = self.pursue(work, point, wanted, &mut wrong).await {
+            self.ask_for_code(work, &told, before, wanted).await;
+            match self.ended(work, &told).await {
+                Err(violations) => wrong.extend(violations),
+                Ok(found) => {
+                    for difference in differences(&wanted.picture, &found) {
+                        match reasons::of(step, point, &difference) {
+                            Some(reason) => *self.tally.reasons.entry(reason).or_default() += 1,
+                            None => wrong.push(difference.to_string()),
+                        }
+                    }
+                }
+            }
+        }
+        let points = self.tally.points.entry(point.kind()).or_default();
+        points.0 += 1;
+        points.1 += usize::from(!wrong.is_empty());
+        *self.tally.steps.entry(step.to_owned()).or_default() += 1;
+        if !wrong.is_empty() {
+            let (title, wrong) = (self.title, wrong.join("\n    "));
+            let wrong = format!("{title}, {step}, {point:?}:\n    {wrong}");
+            self.tally.wrong.push(wrong);
+        }
+    }
+
+    /// What a client does whose step met a fault: it repeats the step with the same key for as long as it is told to. At
+    /// last it repeats it once more, as if the last reply had been lost: that changes nothing.
+    async fn pursue(
+        &self,
+        work: &Work,
+        point: &Point,
+        wanted: &Wanted,
+        wrong: &mut Vec<String>,
+    ) -> Option<Told> {
+        let mut looks = 0;
+        for round in 0..ROUNDS_MAX {
+            let key = self.key(round) + ["", " again"][looks];
+            let attempt = self.attempt(work, &key);
+            let told = self.world.boundary.survive(attempt).await;
+            if round == 0 {
+                let (of_table, outside) = (self.world.boundary.calm(), self.world.outside.take());
+                let met = match point {
+                    Point::Table { .. } => of_table > 0,
+                    Point::Outside { n, .. } => outside.len() >= *n,
+                };
+                if !met {
+                    wrong.push("the fault was met by nothing".to_owned());
+                }
+            }
+            let wait_s = match &told {
+                None => Some(2),
+                Some(told) if told.is_like(&wanted.told) => None,
+                Some(told) => told.again_after_s(),
+            };
+            // Who is told that it is on its way looks again later, which is a request of its own.
+            let is_pending = |told: &Told| told.status() == Some("pending");
+            if told.as_ref().is_some_and(is_pending) && !is_pending(&wanted.told) && looks == 0 {
+                looks = 1;
+                self.world.pass_s(Policy::CURRENT.bank_retry_s);
+                continue;
+            }
+            match (wait_s, told) {
+                (None, Some(told)) => {
+                    self.repeat(work, &key, &told, wrong).await;
+                    return Some(told);
+                }
+                (wait_s, _) => self.world.pass_s(wait_s.unwrap_or(2)),
+            }
+        }
+        wrong.push("the client gets nowhere".to_owned());
+        None
+    }
+
+    /// The reply to a request was lost on its way to the app: the same is answered again, and nothing changes.
+    async fn repeat(&self, work: &Work, key: &str, told: &Told, wrong: &mut Vec<String>) {
+        let Work::Request {
+            method,
+            path,
+            token: Some(_),
+            ..
+        } = work
+        else {
+            return;
+        };
+        // A key is ignored on sessions.
+        let keyed = *method != "GET" && path != "/v1/sessions/current";
+        if !keyed || told.status >= 300 || self.manners == Manners::Careless {
+            return;
+        }
+        let before = self.table.items();
+        let again = self.attempt(work, key).await;
+        if (again.status, &again.body) != (told.status, &told.body) {
+            wrong.push(format!(
+                "repeated, it is answered {} {}",
+                again.status, again.body
+            ));
+        }
+        if before != self.table.items() {
+            wrong.push("repeated, it changes something".to_owned());
+        }
+    }
+
+    /// A code that was promised has not come: the user asks for another, as the reply says how and when.
+    async fn ask_for_code(&self, work: &Work, told: &Told, before: &Moment, wanted: &Wanted) {
+        let codes = |kept: &Kept| kept.sms.len();
+        let is_missing =
+            wanted.codes > codes(&before.kept) && codes(&self.world.kept()) == codes(&before.kept);
+        let Work::Request { path, token, .. } = work else {
+            return;
+        };
+        if !is_missing || told.status != 200 {
+            return;
+        }
+        let challenge = &told.body["challenge"];
+        let (wait_s, life_s) = (&challenge["resend_after_s"], Policy::CURRENT.code_life_s);
+        let rebind = path.split('/').take(4).collect::<Vec<_>>().join("/");
+        let path = match challenge["purpose"].as_str().unwrap() {
+            "identity" => format!("{rebind}/identity/code"),
+            "card" => format!("{rebind}/card-check/code"),
+            _ => path.clone(),
+        };
+        // A switch has no other way than to be begun again, once its code is dead.
+        let is_switch = path.ends_with("/activate");
+        self.pass_s(if is_switch {
+            life_s
+        } else {
+            wait_s.as_i64().unwrap()
+        });
+        let again = Work::Request {
+            method: "POST",
+            path,
+            body: Value::Null,
+            token: token.clone(),
+        };
+        let sent = self.attempt(&again, "another code").await;
+        assert_eq!(sent.status, 200, "{:?}", sent.body);
+        assert_eq!(codes(&self.world.kept()), codes(&before.kept) + 1);
+    }
+
+    async fn attempt(&self, work: &Work, key: &str) -> Told {
+        let world = &self.world;
+        let told = |status, body| Told {
+            status,
+            body,
+            calls: world.boundary.take(),
+        };
+        let _ = world.boundary.take();
+        match work {
+            Work::Request {
+                method,
+                path,
+                body,
+                token,
+            } => {
+                let bearer = token.as_ref().map(|token| format!("Bearer {token}"));
+                let mut headers = vec![("idempotency-key", key)];
+                headers.extend(
+                    bearer
+                        .as_ref()
+                        .map(|bearer| ("authorization", bearer.as_str())),
+                );
+                let event = world.event(method, path, &headers, body);
+                let answer = world.send(event).await;
+                Told {
+                    status: answer.status,
+                    body: answer.body,
+                    calls: answer.calls,
+                }
+            }
+            Work::Core(operation) => match world.core(operation.clone()).await {
+                Ok(payout) => told(200, payout),
+                Err(refusal) => {
+                    let retryable = ["INTERNAL", "VERSION_CONFLICT"];
+                    let code = refusal.code.as_str();
+                    let status = if retryable.contains(&code) { 500 } else { 400 };
+                    told(status, json!({"code": code}))
+                }
+            },
+            Work::CleanUp { .. } => {
+                let event = json!({"time": world.now().to_rfc3339_shanghai()});
+                match world.scheduled(event, Duration::from_secs(60)).await {
+                    Ok(run) if run.failed + run.skipped == 0 => told(200, json!(run)),
+                    Ok(run) => told(500, json!(run)),
+                    Err(_) => told(500, Value::Null),
+                }
+            }
+            Work::Deliver(batch) => {
+                let reply = world.deliver(batch.clone(), world.now()).await;
+                let failed = reply["batchItemFailures"].as_array().unwrap().len();
+                told(if failed == 0 { 200 } else { 500 }, reply)
+            }
+        }
+    }
+
+    /// What the stream has to bring: a record for every notice that is due.
+    #[must_use]
+    pub fn due_notices(&self) -> Value {
+        let items = self.table.items();
+        let due = items
+            .iter()
+            .filter(|(_, item)| item["notice"]["S"] == "due");
+        let records: Vec<Value> = due
+            .map(|((pk, sk), item)| {
+                // A notice that was armed again comes by another record.
+                let armed = item["armed"]["N"].as_str().unwrap_or("0");
+                json!({"eventID": format!("{sk}-{armed}"), "eventName": "INSERT", "dynamodb": {
+                    "SequenceNumber": sk, "Keys": {"pk": {"S": pk}, "sk": {"S": sk}},
+                }})
+            })
+            .collect();
+        json!({"Records": records})
+    }
+
+    /// The stream brings what is due, and again what failed.
+    async fn bring(&self) {
+        let batch = self.due_notices();
+        for _ in 0..3 {
+            let reply = self.world.deliver(batch.clone(), self.world.now()).await;
+            if reply["batchItemFailures"] == json!([]) {
+                return;
+            }
+        }
+    }
+
+    /// Whether the clean-up would find anything: without that a run only reads, and nothing comes of it.
+    fn is_due(&self) -> bool {
+        let now = self.world.now();
+        let items = self.table.items();
+        items.values().any(|item| {
+            let due_at = item["due_at"]["N"].as_str();
+            due_at.is_some_and(|at| at.parse::<i64>().unwrap() <= now.epoch_s())
+        })
+    }
+
+    /// Everything that would happen anyway happens: what is late arrives, the stream brings what is due, the clean-up
+    /// comes by. Then: where it has ended, or what must not be.
+    async fn ended(&self, work: &Work, told: &Told) -> Result<Picture, Vec<String>> {
+        let world = &self.world;
+        world.boundary.settle().await;
+        self.bring().await;
+        world.pass_s(CLEAN_UP_AFTER_S);
+        if self.is_due() {
+            world.clean_up().await;
+            self.bring().await;
+        }
+        let Moment { items, kept } = self.moment();
+        let wrong = violations(&items, world.now());
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        let mut found = picture::picture(&items, &kept);
+        if matches!(work, Work::Request { .. } | Work::Core(_)) {
+            found.extend(picture::answer(told.status, &told.body));
+        }
+        Ok(found)
+    }
+}

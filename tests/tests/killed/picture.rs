@@ -1,0 +1,165 @@
+//! Where a merchant has come to, without what may differ between two walks that went equally well: ids, codes, moments.
+
+use crate::walk::{Step, Walk};
+use serde_json::{Value, json};
+use shared::domain::time::Timestamp;
+use shared::ports::{LoadMerchant as _, Wanted};
+use std::collections::BTreeMap;
+use tests::host::template::{BANK_TABLE, TABLE};
+use tests::host::{Host, Reply};
+
+/// What the clean-up writes into a history.
+const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];
+
+/// The end of a walk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// What the merchant sees, what is counted, what the bank has done: the same however often a process was killed.
+    pub same: Value,
+    /// The notices to each phone, sorted.
+    pub told: BTreeMap<String, Vec<String>>,
+    /// Codes sent over and above the first ones.
+    pub codes_again: usize,
+}
+
+/// What matters of the reply to a step.
+#[must_use]
+pub fn of_reply(step: Step, reply: &Reply) -> Value {
+    let body = &reply.body;
+    match step {
+        Step::Tell => return body.clone(),
+        Step::PayOut => return payout(body),
+        _ => {}
+    }
+    json!({
+        "status": reply.status,
+        "code": body["code"],
+        "state": body["state"],
+        "transfer": body["status"],
+        "attempts_left": body["attempts_left"],
+        "challenge": [body["challenge"]["method"], body["challenge"]["attempts_left"]],
+    })
+}
+
+impl Picture {
+    /// The clean-up runs, the merchant logs in once more: everything is looked at.
+    ///
+    /// # Errors
+    /// When the history is not whole.
+    pub async fn of(host: &Host, walk: &mut Walk) -> Result<Self, String> {
+        let key = "to look";
+        walk.clean_up(host).await?;
+        let (reply, _) = walk.once(host, Step::LogIn, key, None).await;
+        walk.take(host, Step::LogIn, key, &reply.unwrap()).await?;
+        let rebind = walk.get(host, "{rebind}").await;
+        let cards = walk.get(host, "/v1/cards").await;
+        let payouts = walk.get(host, "/v1/payouts").await;
+        let events = host.cloud.history(&Walk::id()).await?;
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        let store = host.cloud.store();
+        let stored = store.load(&Walk::id(), Wanted::Latest).await.unwrap();
+        let head = stored.unwrap().head;
+        let claims = host.cloud.items(TABLE);
+        let claims = claims
+            .iter()
+            .filter(|item| item["sk"]["S"] == "I" && item.get("status").is_none());
+        let (again, kinds): (Vec<&str>, Vec<&str>) =
+            kinds.into_iter().partition(|kind| *kind == "code_sent");
+        // When the clean-up has run is not the merchant's doing.
+        let (mut cleaned, kinds): (Vec<&str>, Vec<&str>) =
+            kinds.into_iter().partition(|kind| CLEAN_UP.contains(kind));
+        cleaned.sort_unstable();
+        let mut told = walk.told(host);
+        told.values_mut().for_each(|texts| texts.sort());
+        let same = json!({
+            "rebind": {
+                "state": rebind["state"],
+                "purpose": rebind["purpose"],
+                "ended_reason": rebind["ended_reason"],
+                "next_actions": rebind["next_actions"],
+                "cards": [shown(&rebind["new_card"]), shown(&rebind["old_card"])],
+                "hold_s": between(&rebind, "activated_at", "effective_at"),
+                "cooldown_s": between(&rebind, "activated_at", "cooldown_until"),
+                "tested": rebind.get("test_succeeded_at").is_some(),
+            },
+            "cards": {
+                "active": shown(&cards["active"]),
+                "standby": cards["standby"].as_array().unwrap().iter().map(shown).collect::<Vec<_>>(),
+                "open": cards["open_rebind"]["state"],
+                "hold": !cards["hold"].is_null(),
+                "blocked_by": cards["blocked_by"],
+            },
+            "payouts": payouts["items"].as_array().unwrap().iter().map(payout).collect::<Vec<_>>(),
+            "history": kinds,
+            "cleaned up": cleaned,
+            "counted": {
+                "rebinds": head.requests.times().count(),
+                "documents": head.id_mismatches.times().count(),
+                "bank_calls": head.bank_calls.len(),
+                "payouts_out": head.active.as_ref().map(|active| active.unsent),
+                "frozen": head.frozen.is_some(),
+                "freeze_codes": head.freeze_codes.len(),
+            },
+            "bank": {
+                "serials": host.cloud.items(BANK_TABLE).iter().filter(is_serial).count(),
+                "transfers": host.statement(walk.card()).await.iter().map(|one| one["status"].clone()).collect::<Vec<_>>(),
+            },
+            "keys_without_an_answer": claims.count(),
+        });
+        Ok(Self {
+            same,
+            told,
+            codes_again: again.len(),
+        })
+    }
+
+    /// What is worse here than in a walk where nothing was killed. `repeated`: a process was killed between a notice's
+    /// publish and its mark, so that one text may have gone out twice.
+    #[must_use]
+    pub fn lost_against(&self, wanted: &Self, repeated: bool) -> Option<String> {
+        for (name, wanted) in wanted.same.as_object().unwrap() {
+            if self.same[name] != *wanted {
+                return Some(format!("{name} is {} instead of {wanted}", self.same[name]));
+            }
+        }
+        if self.codes_again > wanted.codes_again + 1 {
+            return Some(format!(
+                "{} codes more",
+                self.codes_again - wanted.codes_again
+            ));
+        }
+        let mut twice = 0;
+        for (phone, wanted) in &wanted.told {
+            let mut told = self.told[phone].clone();
+            for text in wanted {
+                match told.iter().position(|other| other == text) {
+                    Some(place) => drop(told.remove(place)),
+                    None => return Some(format!("{phone} was not told: {text}")),
+                }
+            }
+            if let Some(foreign) = told.iter().find(|text| !wanted.contains(text)) {
+                return Some(format!("{phone} was told: {foreign}"));
+            }
+            twice += told.len();
+        }
+        (twice > usize::from(repeated)).then(|| format!("{twice} notices too many"))
+    }
+}
+
+fn shown(card: &Value) -> Value {
+    json!([card["last4"], card["status"]])
+}
+
+fn payout(payout: &Value) -> Value {
+    json!([payout["payout_id"], payout["held"], payout["card"]["last4"]])
+}
+
+fn is_serial(item: &&Value) -> bool {
+    let pk = item["pk"]["S"].as_str();
+    pk.is_some_and(|pk| pk.starts_with("SERIAL#"))
+}
+
+fn between(rebind: &Value, from: &str, to: &str) -> Option<i64> {
+    let time = |name: &str| Timestamp::parse_rfc3339(rebind[name].as_str()?);
+    Some(time(to)?.epoch_s() - time(from)?.epoch_s())
+}

@@ -1,0 +1,458 @@
+//! A merchant's way through the real functions, step by step, such that any step can be cut off and done again as a real
+//! app would: the same request under the same key, and another code asked for when none came.
+
+use serde_json::{Value, json};
+use shared::adapters::bank::sandbox::SANDBOX_JSON;
+use shared::domain::ids::MerchantId;
+use shared::edge::serve::wall_clock;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tests::host::template::TABLE;
+use tests::host::{Host, Outcome, Reply, Sender};
+use tests::stand_in::Kill;
+use tests::system::another;
+use tests::world::{
+    GOOD_CARD, RESERVED_PHONE, SandboxMerchant, code_in, freeze_code_in, merchant, merchant_id,
+};
+
+/// The merchant that everything happens to.
+const NAME: &str = "plain_1";
+
+/// What is done next. All but `Pass` are one invocation each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Time goes by: seconds.
+    Pass(i64),
+    LogIn,
+    Create,
+    CreateStandby,
+    /// The document of somebody else.
+    WrongDocument,
+    Identity,
+    WrongIdentityCode,
+    ConfirmIdentity,
+    Read,
+    Sign,
+    CheckCard,
+    WrongCardCode,
+    ConfirmCard,
+    /// The stream's records of every notice that is due.
+    Tell,
+    TestTransfer,
+    /// The schedule's run.
+    CleanUp,
+    /// The code that authorises the switch to a standby card.
+    AskSwitch,
+    Switch,
+    /// The acquirer's core makes a payout.
+    PayOut,
+    Freeze,
+}
+
+impl Step {
+    fn sends_code(self) -> bool {
+        matches!(self, Self::Identity | Self::CheckCard | Self::AskSwitch)
+    }
+}
+
+/// How far a merchant has come.
+#[derive(Clone)]
+pub struct Walk {
+    sender: Sender,
+    merchant: SandboxMerchant,
+    card: String,
+    rebind: String,
+    standby: String,
+    /// The last code that came.
+    code: String,
+    signature: Value,
+    freeze_code: String,
+    batch: Value,
+    /// How many texts each phone had when it was last looked at.
+    seen: BTreeMap<String, usize>,
+}
+
+/// Where a walk can be taken up again: the tables and the merchant's side of it.
+pub struct Checkpoint {
+    tables: PathBuf,
+    texts: Vec<(String, Vec<String>)>,
+    walk: Walk,
+}
+
+impl Checkpoint {
+    /// The state of everything, now.
+    #[must_use]
+    pub fn take(host: &Host, walk: &Walk, number: usize) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let name = format!("killed-{}-{:p}-{number}.db", std::process::id(), host);
+        let tables = folder.join(name);
+        let _ = std::fs::remove_file(&tables);
+        let path = tables.to_str().unwrap();
+        host.cloud.database.vacuum_into(path).unwrap();
+        let texts = walk
+            .phones()
+            .map(|phone| (phone.clone(), host.cloud.texts.to(phone)));
+        Self {
+            tables,
+            texts: texts.collect(),
+            walk: walk.clone(),
+        }
+    }
+
+    /// Puts everything back.
+    pub fn put_back(&self, host: &Host) -> Walk {
+        let path = self.tables.to_str().unwrap();
+        host.cloud.database.restore_from(path).unwrap();
+        for (phone, texts) in &self.texts {
+            host.cloud.texts.put_back(phone, texts.clone());
+        }
+        self.walk.clone()
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.tables);
+    }
+}
+
+impl Walk {
+    /// A merchant of the sandbox, seeded anew, who wants the card that the bank treats so.
+    pub async fn begin(host: &Host, outcome: &str) -> Self {
+        let now = wall_clock();
+        let seeds = shared::store::seed::World::sandbox().unwrap().merchants;
+        for seed in seeds
+            .iter()
+            .filter(|seed| seed.merchant_id == Self::id().as_str())
+        {
+            host.cloud.seed(seed, now).await;
+        }
+        let sender = Sender {
+            source: "203.0.113.7".to_owned(),
+            token: None,
+            now,
+        };
+        let merchant = merchant(NAME);
+        let phones = [merchant.phone.clone(), RESERVED_PHONE.to_owned()];
+        Self {
+            sender,
+            merchant,
+            card: card_that(outcome),
+            rebind: String::new(),
+            standby: String::new(),
+            code: String::new(),
+            signature: Value::Null,
+            freeze_code: String::new(),
+            batch: Value::Null,
+            seen: phones.map(|phone| (phone, 0)).into(),
+        }
+    }
+
+    /// The merchant's id.
+    #[must_use]
+    pub fn id() -> MerchantId {
+        merchant_id(NAME)
+    }
+
+    /// The number of the new card.
+    #[must_use]
+    pub fn card(&self) -> &str {
+        &self.card
+    }
+
+    fn phones(&self) -> impl Iterator<Item = &String> {
+        self.seen.keys()
+    }
+
+    /// The notices to each phone, without what differs from walk to walk: times and codes.
+    #[must_use]
+    pub fn told(&self, host: &Host) -> BTreeMap<String, Vec<String>> {
+        let plain = |text: &String| -> String {
+            let letters = text.chars().filter(|c| !c.is_ascii());
+            letters.collect()
+        };
+        let notices = |phone: &String| {
+            let texts = host.cloud.texts.to(phone);
+            let notices = texts.iter().filter(|text| !text.starts_with("验证码"));
+            notices.map(plain).collect()
+        };
+        self.phones()
+            .map(|phone| (phone.clone(), notices(phone)))
+            .collect()
+    }
+
+    /// Lets time go by.
+    pub fn pass_s(&mut self, seconds: i64) {
+        self.sender.now = self.sender.now.plus_s(seconds);
+    }
+
+    /// What has to be ready before a step, and stays the same when the step is done again.
+    pub async fn prepare(&mut self, host: &Host, step: Step) {
+        match step {
+            Step::Pass(seconds) => self.pass_s(seconds),
+            Step::Sign => self.pass_s(11),
+            Step::Tell => self.batch = due_notices(host),
+            Step::ConfirmCard | Step::WrongCardCode if self.code.is_empty() => {
+                let transfers = host.statement(&self.card).await;
+                let descriptor = transfers[0]["descriptor"].as_str().unwrap();
+                self.code = descriptor.split(' ').next_back().unwrap().to_owned();
+            }
+            _ => {}
+        }
+    }
+
+    /// The schedule's run, where anything is due; where nothing is, it would read the index and find it empty.
+    pub async fn clean_up(&self, host: &Host) -> Result<(), String> {
+        let now = self.sender.now.epoch_s();
+        let is_due = |item: &Value| {
+            let at = item["due_at"]["N"].as_str();
+            at.is_some_and(|at| at.parse::<i64>().unwrap() <= now)
+        };
+        if !host.cloud.items(TABLE).iter().any(is_due) {
+            return Ok(());
+        }
+        let (reply, _) = self.once(host, Step::CleanUp, "", None).await;
+        match reply {
+            Some(reply) if reply.status == 200 && reply.body["failed"] == 0 => Ok(()),
+            other => Err(format!("the clean-up: {other:?}")),
+        }
+    }
+
+    /// One invocation; `None` when its process died. And the calls that it made.
+    pub async fn once(
+        &self,
+        host: &Host,
+        step: Step,
+        key: &str,
+        kill: Option<Kill>,
+    ) -> (Option<Reply>, Vec<String>) {
+        let event = match step {
+            Step::Tell => self.batch.clone(),
+            Step::CleanUp => json!({"time": self.sender.now.to_rfc3339_shanghai()}),
+            Step::PayOut => self.payout(),
+            _ => return host.send_killed(&self.event(step, key), kill).await,
+        };
+        let function = self.function(host, step);
+        let (outcome, calls) = host.invoke_killed(function, &event, kill).await;
+        let reply = |status, body| Reply {
+            status,
+            body,
+            replayed: false,
+        };
+        let reply = match outcome {
+            Outcome::Answered(body) => Some(reply(200, body)),
+            Outcome::Failed(error) => Some(reply(500, error)),
+            Outcome::Died(_) => None,
+        };
+        (reply, calls)
+    }
+
+    /// The function that a step is an invocation of.
+    #[must_use]
+    pub fn function<'h>(&self, host: &'h Host, step: Step) -> &'h str {
+        match step {
+            Step::Tell => "confirmation-notice",
+            Step::CleanUp => "cooldown-cleanup",
+            Step::PayOut => "settlement",
+            _ => host.function_of(&self.event(step, "")),
+        }
+    }
+
+    fn event(&self, step: Step, key: &str) -> Value {
+        let (method, path, body) = self.request(step);
+        self.sender.event(method, &path, Some(key), &body)
+    }
+
+    fn request(&self, step: Step) -> (&'static str, String, Value) {
+        let of = |rest: &str| format!("{}/{rest}", self.rebind);
+        let code = || json!({"code": self.code});
+        let wrong = || {
+            let digits = self.code.bytes().all(|byte| byte.is_ascii_digit());
+            json!({"code": if digits { another(&self.code) } else { "AAAAAA".to_owned() }})
+        };
+        match step {
+            Step::LogIn => {
+                let body = json!({
+                    "account": self.merchant.account,
+                    "password": self.merchant.password,
+                    "device_id": "a phone: 9c1f4d7e02a8b653",
+                });
+                ("POST", "/v1/sessions".to_owned(), body)
+            }
+            Step::Create => ("POST", "/v1/rebinds".to_owned(), self.wish(true)),
+            Step::CreateStandby => ("POST", "/v1/rebinds".to_owned(), self.wish(false)),
+            Step::WrongDocument => {
+                let number = merchant("plain_2").document_number;
+                ("POST", of("identity"), self.document(&number))
+            }
+            Step::Identity => {
+                let document = self.document(&self.merchant.document_number);
+                ("POST", of("identity"), document)
+            }
+            Step::WrongIdentityCode => ("POST", of("identity/confirm"), wrong()),
+            Step::ConfirmIdentity => ("POST", of("identity/confirm"), code()),
+            Step::Read => ("GET", of("agreement?lang=zh-CN"), Value::Null),
+            Step::Sign => ("POST", of("agreement"), self.signature.clone()),
+            Step::CheckCard => ("POST", of("card-check"), Value::Null),
+            Step::WrongCardCode => ("POST", of("card-check/confirm"), wrong()),
+            Step::ConfirmCard => ("POST", of("card-check/confirm"), code()),
+            Step::TestTransfer => ("POST", of("test-transaction"), Value::Null),
+            Step::AskSwitch => ("POST", format!("{}/activate", self.standby), Value::Null),
+            Step::Switch => ("POST", format!("{}/activate", self.standby), code()),
+            Step::Freeze => {
+                let body =
+                    json!({"account": self.merchant.account, "freeze_code": self.freeze_code});
+                ("POST", "/v1/freezes".to_owned(), body)
+            }
+            Step::Pass(_) | Step::Tell | Step::CleanUp | Step::PayOut => {
+                unreachable!("{step:?} is no request")
+            }
+        }
+    }
+
+    fn wish(&self, activate: bool) -> Value {
+        json!({
+            "card_number": self.card,
+            "holder_name": self.merchant.holder_name,
+            "reserved_phone": RESERVED_PHONE,
+            "reason": "replace",
+            "activate": activate,
+        })
+    }
+
+    fn document(&self, number: &str) -> Value {
+        json!({"document_number": number, "document_expires_on": self.merchant.expires_on})
+    }
+
+    fn payout(&self) -> Value {
+        let time = self.sender.now.to_rfc3339_shanghai();
+        json!({"operation": "create_payout", "merchant_id": Self::id().as_str(), "payout_id": "pay_1", "amount_fen": 1, "time": time})
+    }
+
+    /// What the app remembers of a reply, and of the text that came with it; one that waits for a code in vain asks for
+    /// another.
+    pub async fn take(
+        &mut self,
+        host: &Host,
+        step: Step,
+        key: &str,
+        reply: &Reply,
+    ) -> Result<(), String> {
+        let text = |pointer: &str| {
+            let text = reply.body.pointer(pointer).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        match step {
+            Step::LogIn => self.sender.token = Some(text("/token")),
+            Step::Create | Step::CreateStandby => {
+                self.rebind = format!("/v1/rebinds/{}", text("/rebind_id"));
+            }
+            Step::Read => self.signature = self.signed(&reply.body),
+            Step::ConfirmCard => self.standby = format!("/v1/cards/{}", text("/new_card/card_id")),
+            Step::Tell => {
+                let texts = host.cloud.texts.to(&self.merchant.phone);
+                let code = texts.iter().rev().find_map(|text| freeze_code_in(text));
+                self.freeze_code = code.unwrap_or_default();
+            }
+            _ => {}
+        }
+        if step.sends_code() {
+            self.code = String::new();
+            if text("/challenge/method") != "micro_deposit" {
+                self.code = self.code_that_came(host, step, key, reply).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn code_that_came(
+        &mut self,
+        host: &Host,
+        step: Step,
+        key: &str,
+        reply: &Reply,
+    ) -> Result<String, String> {
+        let phone = match step {
+            Step::CheckCard => RESERVED_PHONE.to_owned(),
+            _ => self.merchant.phone.clone(),
+        };
+        for round in 0..2 {
+            let news = host.cloud.texts.to(&phone).split_off(self.seen[&phone]);
+            let code = news.iter().rev().filter(|text| text.starts_with("验证码"));
+            if let Some(code) = code.filter_map(|text| code_in(text)).next() {
+                return Ok(code);
+            }
+            if round == 1 {
+                break;
+            }
+            let path = match step {
+                Step::Identity => format!("{}/identity/code", self.rebind),
+                Step::CheckCard => format!("{}/card-check/code", self.rebind),
+                _ => format!("{}/activate", self.standby),
+            };
+            // As long as the challenge says, and no longer.
+            let wait_s = reply.body["challenge"]["resend_after_s"].as_i64();
+            self.pass_s(wait_s.unwrap());
+            let key = format!("{key}-once-more");
+            let event = self.sender.event("POST", &path, Some(&key), &Value::Null);
+            let reply = host.send(&event).await.unwrap();
+            if reply.status != 200 {
+                return Err(format!("no other code: {} {}", reply.status, reply.code()));
+            }
+        }
+        Err("no code came".to_owned())
+    }
+
+    /// The phones are looked at: what comes from now on is new.
+    pub fn look(&mut self, host: &Host) {
+        for (phone, seen) in &mut self.seen {
+            *seen = host.cloud.texts.to(phone).len();
+        }
+    }
+
+    fn signed(&self, text: &Value) -> Value {
+        let consents = text["consents"].as_array().unwrap();
+        let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
+        json!({
+            "version": text["version"],
+            "sha256": text["sha256"],
+            "reading_token": text["reading_token"],
+            "signed_name": self.merchant.holder_name,
+            "consents": consents,
+        })
+    }
+
+    /// Reads something in this session.
+    pub async fn get(&self, host: &Host, path: &str) -> Value {
+        let path = path.replace("{rebind}", &self.rebind);
+        let event = self.sender.event("GET", &path, None, &Value::Null);
+        let reply = host.send(&event).await.unwrap();
+        assert_eq!(reply.status, 200, "{path}: {:?}", reply.body);
+        reply.body
+    }
+}
+
+/// A card of the sandbox that its bank treats so.
+fn card_that(outcome: &str) -> String {
+    let world: Value = serde_json::from_str(SANDBOX_JSON).unwrap();
+    let cards = world["cards"].as_array().unwrap();
+    let card = cards.iter().find(|card| card["outcome"] == outcome);
+    let number = card.unwrap()["card_number"].as_str().unwrap().to_owned();
+    assert!(outcome != "match" || number == GOOD_CARD);
+    number
+}
+
+/// The stream's records of every notice that is due.
+fn due_notices(host: &Host) -> Value {
+    let items = host.cloud.items(TABLE);
+    let due = items.iter().filter(|item| item["notice"]["S"] == "due");
+    let records: Vec<Value> = due
+        .map(|item| {
+            json!({"eventID": item["sk"]["S"], "eventName": "INSERT", "dynamodb": {
+                "SequenceNumber": item["sk"]["S"],
+                "Keys": {"pk": item["pk"], "sk": item["sk"]},
+            }})
+        })
+        .collect();
+    json!({"Records": records})
+}

@@ -1,0 +1,256 @@
+//! Steps against each other, and against what comes by without being asked.
+
+use super::{Ask, CONFLICT, CONFLICTS_PERCENT, NAME, Race, count, each, only, post, tally};
+use serde_json::{Value, json};
+use shared::domain::policy::Policy;
+use shared::domain::transfer::TransferAnswer;
+use tests::invariants::violations;
+use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+
+const POLICY: &Policy = &Policy::CURRENT;
+
+/// A merchant with a standby card that can be switched to, as first device of those given; with the card's path.
+async fn with_standby<'r>(race: &'r Race, devices: usize) -> (Vec<App<'r>>, String) {
+    let apps = race.devices(1).await;
+    let card = apps[0].standby(GOOD_CARD).await;
+    race.world.pass_s(POLICY.standby_wait_s);
+    (race.devices(devices).await, card)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_leaves_the_old_card_whatever_was_confirmed() {
+    each("confirm against freeze", async |race, seed, devices| {
+        let apps = race.devices(1).await;
+        let old = race
+            .world
+            .stored(NAME)
+            .await
+            .head
+            .active
+            .unwrap()
+            .card
+            .card_id;
+        apps[0].standby(GOOD_CARD).await;
+        let freeze_code = apps[0].freeze_code().await;
+        race.world.pass_s(POLICY.code_gap_s + 1);
+        let apps = race.devices(devices).await;
+        let path = apps[0].to_card_pending(SECOND_CARD).await;
+        apps[0]
+            .call("POST", &format!("{path}/card-check"), Value::Null)
+            .await;
+        let code = race.world.sms.code(RESERVED_PHONE);
+        let confirm = post(format!("{path}/card-check/confirm"), json!({"code": code}));
+        let freeze = post(
+            "/v1/freezes",
+            json!({"account": apps[0].merchant.account, "freeze_code": freeze_code}),
+        );
+        // Few know the freeze code.
+        let mut asks = vec![confirm; 12];
+        asks.push(freeze);
+        let made = race.run(seed, &apps, &asks).await;
+        let known = [
+            "200",
+            "202",
+            "STEP_OUT_OF_ORDER",
+            "STEP_UP_REQUIRED",
+            "SESSION_EXPIRED",
+            "ACCOUNT_FROZEN",
+            CONFLICT,
+        ];
+        only(&made, &known);
+        let history = race.is_one_order(&made, &path).await;
+        assert_eq!(count(&history, "frozen"), 1);
+        let activated = history
+            .iter()
+            .position(|event| event.kind.as_str() == "activated");
+        let frozen = history
+            .iter()
+            .position(|event| event.kind.as_str() == "frozen");
+        assert!(
+            activated.is_none() || activated < frozen,
+            "activated while frozen"
+        );
+        let seen = made
+            .iter()
+            .filter(|one| one.answer.state() == "activated")
+            .count();
+        assert!(
+            seen <= usize::from(activated.is_some()),
+            "{:?}",
+            tally(&made)
+        );
+        let head = race.world.stored(NAME).await.head;
+        assert_eq!(head.active.unwrap().card.card_id, old, "the old card");
+        assert!(head.standby.is_empty() && head.open.is_none());
+        made.len()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_card_is_switched_to_or_taken_off_never_both() {
+    each("activate against unbind", async |race, seed, devices| {
+        let (apps, card) = with_standby(race, devices).await;
+        let code = apps[0].switch_code(&card).await;
+        let asks = [
+            post(format!("{card}/activate"), code),
+            post(format!("{card}/unbind"), Value::Null),
+        ];
+        let made = race.run(seed, &apps, &asks).await;
+        let known = [
+            "200",
+            "204",
+            "STEP_OUT_OF_ORDER",
+            "STEP_UP_REQUIRED",
+            "NOT_FOUND",
+            "LAST_CARD_CANNOT_UNBIND",
+            CONFLICT,
+        ];
+        only(&made, &known);
+        let rebind = race.world.stored(NAME).await.rebind.unwrap().rebind_id;
+        let path = format!("/v1/rebinds/{}", rebind.as_str());
+        let history = race.is_one_order(&made, &path).await;
+        let ends = [
+            count(&history, "activated"),
+            count(&history, "card_unbound"),
+        ];
+        assert!(ends == [1, 0] || ends == [0, 1], "{ends:?}");
+        assert_eq!(made.iter().filter(|one| one.is_done()).count(), 1);
+        made.len()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clean_up_meets_every_step_and_another_clean_up() {
+    each("clean-up against everything", async |race, seed, devices| {
+        let apps = race.devices(1).await;
+        let body = json!({"reason": "lost"});
+        let path = apps[0].activate_with(GOOD_CARD, body).await;
+        let payout = |operation: &str, id: usize| {
+            let mut asked = json!({"operation": operation, "merchant_id": "mer_plain_1", "payout_id": format!("pay_{id}")});
+            if operation == "create_payout" {
+                asked["amount_fen"] = json!(100);
+            }
+            asked
+        };
+        for id in 0..10 {
+            race.world.core(payout("create_payout", id)).await.unwrap();
+        }
+        race.world.bank.script_transfers([Some(TransferAnswer::Pending)]);
+        apps[0].call("POST", &format!("{path}/test-transaction"), Value::Null).await;
+        let serial = race.world.bank.transfers()[0].serial.clone();
+        race.world.bank.settle(&serial, TransferAnswer::Succeeded);
+        race.world.pass_s(POLICY.cooldown_s);
+        let apps = race.devices(devices).await;
+        let settings = apps[0].call("GET", "/v1/settlement", Value::Null).await.body;
+        let put = |minute: u64| {
+            let mut body = settings.clone();
+            body["payout_time"] = json!(format!("10:{minute:02}"));
+            Ask { method: "PUT", path: "/v1/settlement".to_owned(), body, key: None }
+        };
+        let get = |path: &str| Ask { method: "GET", path: path.to_owned(), body: Value::Null, key: None };
+        let mut asks = vec![
+            post(format!("{path}/test-transaction"), Value::Null),
+            put(1),
+            put(2),
+            get("/v1/cards"),
+            get("/v1/payouts"),
+            get(&path),
+        ];
+        asks.push(post("/v1/rebinds", apps[0].request_body(SECOND_CARD)));
+        let clean_ups = futures::future::join_all((0..12).map(|_| race.world.clean_up()));
+        let core = futures::future::join_all((0..20).map(|id| {
+            let operation = if id < 10 { "payout_returned" } else { "create_payout" };
+            race.world.core(payout(operation, id))
+        }));
+        let (made, runs, core) = futures::join!(race.run(seed, &apps, &asks), clean_ups, core);
+        let known = ["200", "201", "REQUEST_IN_PROGRESS", "DAILY_REQUEST_LIMIT", CONFLICT];
+        only(&made, &known);
+        let busy = |refusal: &settlement::Refusal| refusal.code.as_str() == CONFLICT;
+        assert!(core.iter().all(|done| done.as_ref().err().is_none_or(busy)), "{core:?}");
+        // What they left to each other is done by the next one.
+        race.world.clean_up().await;
+        let history = race.is_one_order(&made, &path).await;
+        for kind in ["completed", "cooldown_ended", "card_removed", "test_transfer_succeeded"] {
+            assert_eq!(count(&history, kind), 1, "{kind}");
+        }
+        let failed: u32 = runs.iter().map(|run| run.failed).sum();
+        assert_eq!(failed, 0);
+        assert_eq!(race.world.stored(NAME).await.head.held_payouts, 0);
+        assert!(race.world.stored(NAME).await.head.setting_changes.times().count() <= POLICY.setting_changes_per_day);
+        made.len() + runs.len() + core.len()
+    })
+    .await;
+}
+
+/// Each time by a record of its own, as the clean-up arms a notice again. One record is never brought twice at once: a shard
+/// of the stream waits for its batch.
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_is_brought_many_times_at_once_is_sent_once() {
+    const TIMES: usize = 200;
+    each(
+        "a notice brought many times at once",
+        async |race, seed, _| {
+            let world = &race.world;
+            let apps = race.devices(1).await;
+            let target = json!({"platform": "apns", "token": "t"});
+            apps[0].call("PUT", "/v1/push-targets/phone", target).await;
+            apps[0].activate(GOOD_CARD).await;
+            let phones = [apps[0].merchant.phone.as_str(), RESERVED_PHONE];
+            let told = phones.map(|phone| world.sms.to(phone).len());
+            let batch = world.due_notices().await;
+            // A mark that meets three in a row is a table that is down, and then a message goes out again.
+            world.boundary.disturb(seed, CONFLICTS_PERCENT / 3);
+            let brought = (0..TIMES).map(|number| {
+                let mut batch = batch.clone();
+                batch["Records"][0]["eventID"] = json!(format!("record-{number}"));
+                world.deliver(batch, world.now())
+            });
+            futures::future::join_all(brought).await;
+            world.boundary.disturb(seed, 0);
+            // Should all of them have met a conflict, it is armed again.
+            world.pass_s(POLICY.notice_retry_s + 1);
+            world.clean_up().await;
+            world.deliver_notices().await;
+            let now = phones.map(|phone| world.sms.to(phone).len());
+            assert_eq!(now, told.map(|told| told + 1));
+            assert_eq!(world.push.all().len(), 1);
+            assert!(violations(&race.table.items(), world.now()).is_empty());
+            TIMES
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_logins_open_five_sessions_and_count_as_no_failure() {
+    each("login", async |race, seed, devices| {
+        race.devices(devices).await;
+        race.world.boundary.disturb(seed, CONFLICTS_PERCENT);
+        let merchant = merchant(NAME);
+        let logins = (0..25).map(|login| {
+            let device = format!("device-{}", login % devices);
+            let body = json!({"account": merchant.account, "password": merchant.password, "device_id": device});
+            race.world.send(race.world.event("POST", "/v1/sessions", &[], &body))
+        });
+        let answers = futures::future::join_all(logins).await;
+        race.world.boundary.disturb(seed, 0);
+        let opened: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 201).collect();
+        assert!(!opened.is_empty());
+        for answer in &answers {
+            let known = answer.status == 201 || ["AUTH_THROTTLED", CONFLICT].contains(&answer.code());
+            assert!(known, "{:?}", answer.body);
+        }
+        let mut alive = 0;
+        for answer in &opened {
+            let bearer = format!("Bearer {}", answer.body["token"].as_str().unwrap());
+            let event = race.world.event("GET", "/v1/cards", &[("authorization", &bearer)], &Value::Null);
+            alive += usize::from(race.world.send(event).await.status == 200);
+        }
+        assert_eq!(alive, opened.len().min(usize::from(POLICY.sessions_max)));
+        assert!(violations(&race.table.items(), race.world.now()).is_empty());
+        answers.len()
+    })
+    .await;
+}

@@ -1,0 +1,230 @@
+//! Many requests for the same step.
+
+use super::{Ask, CONFLICT, Made, NAME, Race, count, each, only, post, tally};
+use serde_json::{Value, json};
+use shared::domain::policy::Policy;
+use std::time::Duration;
+use tests::world::{App, GOOD_CARD, RESERVED_PHONE};
+
+const POLICY: &Policy = &Policy::CURRENT;
+
+#[tokio::test(start_paused = true)]
+async fn one_of_many_requests_for_a_card_is_granted() {
+    each("create", async |race, seed, devices| {
+        let apps = race.devices(devices).await;
+        let mut asks = vec![post("/v1/rebinds", apps[0].request_body(GOOD_CARD))];
+        // One in two carries the same key as many others.
+        asks.push(Ask {
+            key: Some("the same".to_owned()),
+            ..asks[0].clone()
+        });
+        let made = race.run(seed, &apps, &asks).await;
+        only(&made, &["201", "200", "REQUEST_IN_PROGRESS", CONFLICT]);
+        let ids: Vec<&Value> = made
+            .iter()
+            .filter(|one| one.is_done())
+            .map(|one| &one.answer.body["rebind_id"])
+            .collect();
+        assert!(!ids.is_empty(), "{:?}", tally(&made));
+        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        let replayed = |one: &&Made| one.answer.headers.contains_key("idempotent-replayed");
+        let granted = made.iter().filter(|one| one.is_done());
+        assert_eq!(granted.filter(|one| !replayed(one)).count(), 1);
+        let path = format!("/v1/rebinds/{}", ids[0].as_str().unwrap());
+        let history = race.is_one_order(&made, &path).await;
+        assert_eq!(count(&history, "rebind_requested"), 1);
+        assert_eq!(
+            race.world.stored(NAME).await.head.requests.times().count(),
+            1
+        );
+        made.len()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_requests_for_one_code_send_one() {
+    each("identity", async |race, seed, devices| {
+        let apps = race.devices(devices).await;
+        let path = apps[0].request(GOOD_CARD).await;
+        let asks = [post(format!("{path}/identity"), apps[0].document())];
+        let made = race.run(seed, &apps, &asks).await;
+        only(&made, &["200", CONFLICT]);
+        let history = race.is_one_order(&made, &path).await;
+        assert_eq!(count(&history, "identity_matched"), 1);
+        assert_eq!(race.world.sms.to(&apps[0].merchant.phone).len(), 1);
+        made.len()
+    })
+    .await;
+}
+
+/// A code that is not this one.
+fn wrong(right: &str) -> &'static str {
+    if right == "000000" {
+        "000001"
+    } else {
+        "000000"
+    }
+}
+
+/// Replies that have used up a try.
+fn counted(made: &[Made]) -> usize {
+    let counted = made
+        .iter()
+        .filter(|one| one.answer.body["counts_toward_limit"] == true);
+    counted.count()
+}
+
+/// Codes are tried by many at once, one in `dilution` of them the right one. At most five tries are taken by wrong ones; a
+/// right one that got a try has won, and then nobody is told that all were used up.
+async fn guesses(race: &Race, seed: u64, apps: &[App<'_>], path: &str, right: &str) -> Vec<Made> {
+    let dilution = [2, 6, 40][usize::try_from(seed % 3).unwrap()];
+    let mut asks = vec![post(path, json!({"code": wrong(right)})); dilution - 1];
+    asks.push(post(path, json!({"code": right})));
+    let made = race.run(seed, apps, &asks).await;
+    // A replay repeats a reply that was counted before: each client has keys of its own, so there is none here.
+    assert!(
+        counted(&made) <= usize::from(POLICY.code_tries),
+        "{:?}",
+        tally(&made)
+    );
+    made
+}
+
+#[tokio::test(start_paused = true)]
+async fn parallel_tries_of_an_identity_code_are_five_and_a_right_one_wins() {
+    each(
+        "identity/confirm, right and wrong codes",
+        async |race, seed, devices| {
+            let apps = race.devices(devices).await;
+            let path = apps[0].request(GOOD_CARD).await;
+            apps[0]
+                .call("POST", &format!("{path}/identity"), apps[0].document())
+                .await;
+            let right = race.world.sms.code(&apps[0].merchant.phone);
+            let confirm = format!("{path}/identity/confirm");
+            let made = guesses(race, seed, &apps, &confirm, &right).await;
+            // The other device's code would be another one.
+            let known = [
+                "200",
+                "OTP_WRONG",
+                "OTP_TOO_MANY",
+                "STEP_OUT_OF_ORDER",
+                "STEP_UP_REQUIRED",
+                CONFLICT,
+            ];
+            only(&made, &known);
+            let history = race.is_one_order(&made, &path).await;
+            let won = made.iter().any(Made::is_done);
+            assert_eq!(count(&history, "identity_confirmed"), usize::from(won));
+            assert!(!won || count(&history, "rejected") == 0);
+            made.len()
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_signatures_are_one() {
+    each("sign", async |race, seed, devices| {
+        let apps = race.devices(devices).await;
+        let path = apps[0].request(GOOD_CARD).await;
+        apps[0].identify(&path).await;
+        let signature = apps[0].signature(&path).await;
+        let asks = [post(format!("{path}/agreement"), signature)];
+        let made = race.run(seed, &apps, &asks).await;
+        only(&made, &["200", "STEP_OUT_OF_ORDER", CONFLICT]);
+        let history = race.is_one_order(&made, &path).await;
+        assert_eq!(count(&history, "agreement_signed"), 1);
+        assert_eq!(made.iter().filter(|one| one.is_done()).count(), 1);
+        made.len()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_checks_of_a_card_are_one_question_and_one_code() {
+    each("card-check", async |race, seed, devices| {
+        let apps = race.devices(devices).await;
+        let path = apps[0].to_card_pending(GOOD_CARD).await;
+        race.world.bank.think(Duration::from_millis(seed * 20));
+        let asks = [post(format!("{path}/card-check"), Value::Null)];
+        let made = race.run(seed, &apps, &asks).await;
+        only(&made, &["200", CONFLICT]);
+        let history = race.is_one_order(&made, &path).await;
+        assert_eq!(count(&history, "card_check_answered"), 1);
+        let mut serials = race.world.bank.serials();
+        serials.dedup();
+        assert_eq!(serials.len(), 1, "{serials:?}");
+        assert_eq!(race.world.stored(NAME).await.head.bank_calls.len(), 1);
+        assert_eq!(race.world.sms.to(RESERVED_PHONE).len(), 1);
+        made.len()
+    })
+    .await;
+}
+
+/// Devices of which the first has come to where the card's code is asked for; with the path and the code.
+async fn to_code<'r>(race: &'r Race, devices: usize) -> (Vec<App<'r>>, String, String) {
+    let apps = race.devices(devices).await;
+    let path = apps[0].to_card_pending(GOOD_CARD).await;
+    let check = apps[0]
+        .call("POST", &format!("{path}/card-check"), Value::Null)
+        .await;
+    assert_eq!(check.status, 200, "{:?}", check.body);
+    let code = race.world.sms.code(RESERVED_PHONE);
+    (apps, path, code)
+}
+
+#[tokio::test(start_paused = true)]
+async fn parallel_tries_of_a_cards_code_activate_once() {
+    each(
+        "card-check/confirm, right and wrong codes",
+        async |race, seed, devices| {
+            let (apps, path, right) = to_code(race, devices).await;
+            let confirm = format!("{path}/card-check/confirm");
+            let made = guesses(race, seed, &apps, &confirm, &right).await;
+            let known = [
+                "200",
+                "OTP_WRONG",
+                "OTP_TOO_MANY",
+                "STEP_OUT_OF_ORDER",
+                "STEP_UP_REQUIRED",
+                CONFLICT,
+            ];
+            only(&made, &known);
+            let history = race.is_one_order(&made, &path).await;
+            let won = made.iter().any(Made::is_done);
+            assert_eq!(count(&history, "activated"), usize::from(won));
+            assert!(!won || count(&history, "rejected") == 0);
+            made.len()
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebind_is_activated_or_cancelled_never_both() {
+    each("confirm against cancel", async |race, seed, devices| {
+        let (apps, path, right) = to_code(race, devices).await;
+        let asks = [
+            post(format!("{path}/card-check/confirm"), json!({"code": right})),
+            post(format!("{path}/cancel"), Value::Null),
+        ];
+        let made = race.run(seed, &apps, &asks).await;
+        only(
+            &made,
+            &["200", "STEP_OUT_OF_ORDER", "STEP_UP_REQUIRED", CONFLICT],
+        );
+        let history = race.is_one_order(&made, &path).await;
+        let ends = [count(&history, "activated"), count(&history, "cancelled")];
+        assert!(ends == [1, 0] || ends == [0, 1], "{ends:?}");
+        let done: Vec<&str> = made
+            .iter()
+            .filter(|one| one.is_done())
+            .map(|one| one.answer.state())
+            .collect();
+        assert_eq!(done, [["activated", "cancelled"][ends[1]]]);
+        made.len()
+    })
+    .await;
+}
