@@ -1,7 +1,8 @@
 //! `cargo local torture`: everything that is tried to break the system, at length, and the table of what came of it.
 //!
 //! Each run is a command that anyone can run alone. What it prints as `figure | what | tried | lost` becomes a row of the
-//! table in `tests/README.md`; rows of runs that were not asked for stay as they are.
+//! table in `tests/README.md`, and each ordeal one of the table in `README.md`; rows of runs that were not asked for stay as
+//! they are.
 
 mod mutants;
 mod table;
@@ -20,6 +21,12 @@ use table::{Figure, Table};
 pub enum Ordeal {
     /// Every order of everything that may happen in small worlds.
     Model,
+    /// A fault at every call of every step, in process.
+    Crash,
+    /// A process killed at every call of every step.
+    Killed,
+    /// Hundreds of requests at once, in process.
+    Races,
     /// The stream at its worst.
     Streams,
     /// What thieves try.
@@ -34,14 +41,19 @@ pub enum Ordeal {
     EndToEnd,
     /// Settings, roles and dependencies as they are written down.
     Settings,
+    /// Many clients for two minutes.
+    Load,
     /// Mistakes in the core.
     Mutants,
 }
 
 impl Ordeal {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Model,
+        Self::Crash,
+        Self::Killed,
+        Self::Races,
         Self::Streams,
         Self::Attacks,
         Self::Defences,
@@ -49,6 +61,7 @@ impl Ordeal {
         Self::Described,
         Self::EndToEnd,
         Self::Settings,
+        Self::Load,
         Self::Mutants,
     ];
 
@@ -57,6 +70,9 @@ impl Ordeal {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Crash => "crash",
+            Self::Killed => "killed",
+            Self::Races => "races",
             Self::Streams => "streams",
             Self::Attacks => "attacks",
             Self::Defences => "defences",
@@ -64,7 +80,39 @@ impl Ordeal {
             Self::Described => "described",
             Self::EndToEnd => "end-to-end",
             Self::Settings => "settings",
+            Self::Load => "load",
             Self::Mutants => "mutants",
+        }
+    }
+
+    /// What is tried, in a row of the table in `README.md`.
+    pub(self) const fn what(self) -> &'static str {
+        match self {
+            Self::Model => {
+                "every order of requests of two devices, repetitions, crashes, torn reads, deliveries, clean-ups and clocks in small worlds"
+            }
+            Self::Crash => {
+                "every call of every step lost, answered by nobody, late, throttled, in conflict, or the last of its process"
+            }
+            Self::Killed => {
+                "real processes killed before and after every call of every step; events of strange shapes to each function"
+            }
+            Self::Races => "hundreds of requests at once for the same step, and against each other",
+            Self::Streams => {
+                "the stream with poisoned records, repeated, out of order, SNS down, throttling or silent, crashes"
+            }
+            Self::Attacks => "what thieves try",
+            Self::Defences => "each defence against them taken out of the source, and not missed",
+            Self::Fuzz => "bytes to the parsers and to whole functions",
+            Self::Described => "requests made from the API's description, and checks of each reply",
+            Self::EndToEnd => {
+                "the running system: permissions taken away, calls that a role must not make, races"
+            }
+            Self::Settings => {
+                "grants that nothing uses, secrets in what is logged, crates that must not be linked"
+            }
+            Self::Load => "requests of 64 clients at once over two minutes",
+            Self::Mutants => "mistakes put into the core, and not noticed by its tests",
         }
     }
 
@@ -84,6 +132,9 @@ impl Ordeal {
         };
         match self {
             Self::Model => vec![test("model").with("MODEL", "deep")],
+            Self::Crash => vec![test("crash")],
+            Self::Killed => vec![test("killed")],
+            Self::Races => vec![test("races")],
             Self::Streams => vec![test("streams")],
             Self::Attacks => vec![test("attacks")],
             Self::Defences => vec![Run::cargo(&[
@@ -93,6 +144,7 @@ impl Ordeal {
             Self::Described => vec![test("described").with("SCHEMATHESIS_EXAMPLES", "20")],
             Self::EndToEnd => vec![test("e2e")],
             Self::Settings => vec![test("template"), test("supply")],
+            Self::Load => vec![test("load").with("LOAD_S", "120")],
             Self::Mutants => Vec::new(),
         }
     }
@@ -181,8 +233,7 @@ fn printed(command: &mut Command, text: &str) -> Result<(bool, Vec<Figure>), Err
 /// # Errors
 /// When something failed or was lost; when a command cannot be started, or the table cannot be written.
 pub fn run(ordeals: &[Ordeal]) -> Result<(), Error> {
-    let path = paths::workspace().join("tests/README.md");
-    let mut table = Table::read(&path)?;
+    let mut table = Table::read(&paths::workspace())?;
     let mut failed = Vec::new();
     for ordeal in ordeals {
         println!("\n== {}", ordeal.name());
@@ -206,7 +257,7 @@ pub fn run(ordeals: &[Ordeal]) -> Result<(), Error> {
             failed.push(ordeal.name());
         }
         table.replace(*ordeal, figures);
-        table.write(&path)?;
+        table.write()?;
         println!(
             "== {} took {:.0} s",
             ordeal.name(),
@@ -235,7 +286,7 @@ mod tests {
             "rack"
                 .parse::<Ordeal>()
                 .unwrap_err()
-                .contains("model, streams")
+                .contains("model, crash")
         );
     }
 

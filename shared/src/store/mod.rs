@@ -69,7 +69,10 @@ pub mod seed;
 use crate::domain::policy::DAY_S;
 use crate::ports::PortError;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
+use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use meter::Meter;
 
 /// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
@@ -87,8 +90,9 @@ impl Store {
     /// `table`: its name.
     #[must_use]
     pub fn new(client: Client, table: impl Into<String>) -> Self {
+        let config = client.config().to_builder();
         Self {
-            client,
+            client: Client::from_conf(config.retry_classifier(MeetsTransaction).build()),
             table: table.into(),
             meter: Meter::default(),
         }
@@ -98,6 +102,28 @@ impl Store {
     #[must_use]
     pub const fn meter(&self) -> &Meter {
         &self.meter
+    }
+}
+
+/// A single write that met a transaction was not done, and can be a moment later. The SDK repeats the other way round only:
+/// a transaction that is still being done.
+#[derive(Debug)]
+struct MeetsTransaction;
+
+impl ClassifyRetry for MeetsTransaction {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err);
+        let error = error.and_then(|error| error.as_operation_error());
+        match error.and_then(|error| error.downcast_ref::<UpdateItemError>()) {
+            Some(UpdateItemError::TransactionConflictException(_)) => {
+                RetryAction::transient_error()
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "a write that met a transaction"
     }
 }
 

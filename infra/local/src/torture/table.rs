@@ -1,7 +1,7 @@
-//! The table in `tests/README.md`: one row for each figure, kept between two marks.
+//! The tables between two marks: one row for each figure in `tests/README.md`, one for each ordeal in `README.md`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Ordeal;
 use crate::error::Error;
@@ -49,50 +49,39 @@ impl Figure {
     }
 }
 
-/// The rows by what was run, and the text around them.
+/// The rows by what was run, and where they are kept.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: BTreeMap<Ordeal, Vec<Figure>>,
-    before: String,
-    after: String,
+    folder: PathBuf,
 }
 
 impl Table {
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(Error::io(format!("reading {}", path.display())))?;
-        Self::of(&text).ok_or_else(|| Error::Reply {
-            what: format!("a table between {} and {}", MARKS.0, MARKS.1),
-            reply: path.display().to_string(),
-        })
-    }
-
-    fn of(text: &str) -> Option<Self> {
-        let (before, rest) = text.split_once(MARKS.0)?;
-        let (rows, after) = rest.split_once(MARKS.1)?;
-        let mut table = Self {
-            rows: BTreeMap::new(),
-            before: before.to_owned(),
-            after: after.to_owned(),
-        };
-        for row in rows.lines() {
+    /// What `tests/README.md` of this folder has.
+    pub(super) fn read(folder: &Path) -> Result<Self, Error> {
+        let page = Page::read(folder.join("tests/README.md"))?;
+        let mut rows: BTreeMap<Ordeal, Vec<Figure>> = BTreeMap::new();
+        for row in page.table.lines() {
             let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
             let [ordeal, what, tried, lost, command] = cells.as_slice() else {
                 continue;
             };
             if let Ok(ordeal) = ordeal.parse::<Ordeal>() {
-                let command = command.trim_matches('`');
-                let figure = Figure::new(what, tried, lost, command);
-                table.rows.entry(ordeal).or_default().push(figure);
+                let figure = Figure::new(what, tried, lost, command.trim_matches('`'));
+                rows.entry(ordeal).or_default().push(figure);
             }
         }
-        Some(table)
+        Ok(Self {
+            rows,
+            folder: folder.to_owned(),
+        })
     }
 
     pub(super) fn replace(&mut self, ordeal: Ordeal, figures: Vec<Figure>) {
         self.rows.insert(ordeal, figures);
     }
 
+    /// One row for each figure.
     pub(super) fn text(&self) -> String {
         let mut text =
             "| ordeal | what was tried | how often | lost | command |\n|---|---|---|---|---|\n"
@@ -114,10 +103,74 @@ impl Table {
         text
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<(), Error> {
-        let Self { before, after, .. } = self;
-        let text = format!("{before}{}\n{}{}{after}", MARKS.0, self.text(), MARKS.1);
-        std::fs::write(path, text).map_err(Error::io(format!("writing {}", path.display())))
+    /// One row for each ordeal: its figures added up.
+    fn sums(&self) -> String {
+        let mut text =
+            "| what was tried | how often | lost | command |\n|---|---|---|---|\n".to_owned();
+        for (ordeal, figures) in &self.rows {
+            let tried: u64 = figures.iter().map(|figure| number(&figure.tried)).sum();
+            let lost: u64 = figures.iter().map(|figure| number(&figure.lost)).sum();
+            let (what, name) = (ordeal.what(), ordeal.name());
+            text.push_str(&format!(
+                "| {what} | {tried} | {lost} | `cargo local torture {name}` |\n"
+            ));
+        }
+        text
+    }
+
+    pub(super) fn write(&self) -> Result<(), Error> {
+        Page::read(self.folder.join("tests/README.md"))?.write(&self.text())?;
+        Page::read(self.folder.join("README.md"))?.write(&self.sums())
+    }
+}
+
+/// The number that a cell begins with: `14, 7 twice` is 14.
+fn number(cell: &str) -> u64 {
+    let digits = cell.split(|c: char| !c.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or_default()
+}
+
+/// A text with a table in it.
+#[derive(Debug)]
+struct Page {
+    path: PathBuf,
+    before: String,
+    table: String,
+    after: String,
+}
+
+impl Page {
+    fn read(path: PathBuf) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(&path)
+            .map_err(Error::io(format!("reading {}", path.display())))?;
+        let parts = text
+            .split_once(MARKS.0)
+            .and_then(|(before, rest)| Some((before, rest.split_once(MARKS.1)?)));
+        let Some((before, (table, after))) = parts else {
+            return Err(Error::Reply {
+                what: format!("a table between {} and {}", MARKS.0, MARKS.1),
+                reply: path.display().to_string(),
+            });
+        };
+        Ok(Self {
+            before: before.to_owned(),
+            table: table.to_owned(),
+            after: after.to_owned(),
+            path,
+        })
+    }
+
+    fn write(self, table: &str) -> Result<(), Error> {
+        let Self {
+            path,
+            before,
+            after,
+            ..
+        } = self;
+        let text = format!("{before}{}\n{table}{}{after}", MARKS.0, MARKS.1);
+        std::fs::write(&path, text).map_err(Error::io(format!("writing {}", path.display())))
     }
 }
 
@@ -137,33 +190,40 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_other_runs_stay() {
-        let text = format!("Above.\n\n{}\n{}\n\nBelow.\n", MARKS.0, MARKS.1);
-        let mut table = Table::of(&text).unwrap();
+    fn rows_of_other_runs_stay_and_are_added_up() {
+        let folder = std::env::temp_dir().join(format!("torture-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("tests")).unwrap();
+        for name in ["README.md", "tests/README.md"] {
+            let text = format!("Above {name}.\n\n{}\n{}\n\nBelow.\n", MARKS.0, MARKS.1);
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let mut table = Table::read(&folder).unwrap();
         table.replace(
             Ordeal::Attacks,
             vec![Figure::new("attacks", 45, 0, "cargo attacks")],
         );
+        table.write().unwrap();
+        let mut table = Table::read(&folder).unwrap();
         table.replace(
-            Ordeal::Model,
-            vec![Figure::new("states", 7, 0, "cargo model")],
+            Ordeal::Streams,
+            vec![
+                Figure::new("crashes", "14, 7 twice", 0, "cargo streams"),
+                Figure::new("notices", 20, 1, "cargo streams"),
+            ],
         );
-        let written = format!(
-            "{}{}\n{}{}{}",
-            table.before,
-            MARKS.0,
-            table.text(),
-            MARKS.1,
-            table.after
+        table.write().unwrap();
+        assert_eq!(Table::read(&folder).unwrap().rows, table.rows);
+        assert_eq!(table.rows.len(), 2);
+        let text = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let sums = text("README.md");
+        assert!(sums.starts_with("Above README.md.") && sums.ends_with("Below.\n"));
+        assert!(sums.contains(" | 34 | 1 | `cargo local torture streams` |"));
+        assert!(sums.contains(" | 45 | 0 | `cargo local torture attacks` |"));
+        assert!(
+            text("tests/README.md").contains("| streams | notices | 20 | 1 | `cargo streams` |")
         );
-        let mut again = Table::of(&written).unwrap();
-        assert_eq!(again.rows, table.rows);
-        again.replace(
-            Ordeal::Model,
-            vec![Figure::new("states", 8, 0, "cargo model")],
-        );
-        assert_eq!(again.rows[&Ordeal::Attacks], table.rows[&Ordeal::Attacks]);
-        assert_eq!((again.before, again.after), (table.before, table.after));
-        assert!(Table::of("no marks").is_none());
+        std::fs::write(folder.join("README.md"), "no marks").unwrap();
+        assert!(table.write().is_err());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -451,3 +451,14 @@ fn frozen_before_effective_at_with_a_deposit_a_push_and_a_test_transfer_on_their
     let late = world.refused(Act::SettleTestTransfer(Some(TransferAnswer::Returned)));
     assert_eq!(late.code, Code::StepOutOfOrder);
 }
+
+/// The deposit's hold of three days, and seven more: in that second it is the merchant's card.
+#[test]
+fn the_code_of_another_card_holds_the_payouts_up_to_the_last_second_of_the_activations_own() {
+    let world = World::new().bound_by_deposit(create_lost("b"));
+    let world = world.at(7 * DAY_S).standby("c");
+    for (at, holds) in [(10 * DAY_S - 1, true), (10 * DAY_S, false)] {
+        let frozen = world.clone().at(at).freeze(2).state.head.frozen;
+        assert_eq!(frozen.unwrap().holds_payouts, holds, "{at}");
+    }
+}
