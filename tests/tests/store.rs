@@ -634,3 +634,47 @@ async fn what_is_due_comes_page_by_page_and_each_once() {
     assert_eq!(found.len(), 120);
     assert!(found.is_sorted(), "oldest first");
 }
+
+async fn activated(world: &World) -> (MerchantId, u64) {
+    let app = world.app(&merchant("plain_1")).await;
+    app.activate(GOOD_CARD).await;
+    (id("plain_1"), 6)
+}
+
+#[tokio::test]
+async fn a_single_write_that_meets_a_transaction_is_repeated_and_is_no_claim_of_somebody_else() {
+    let world = World::start().await;
+    let (merchant, seq) = activated(&world).await;
+    let (store, wall) = (world.store(), world.now());
+    world.boundary.fail(1, Fault::Conflict);
+    let claimed = store.claim_notice(&merchant, seq, "one", wall).await;
+    assert!(
+        matches!(claimed, Err(PortError::Transient(..))),
+        "{claimed:?}"
+    );
+    assert!(world.boundary.calm() > 1, "it was tried again");
+    world.boundary.fail_once(1, Fault::Conflict);
+    let claimed = store.claim_notice(&merchant, seq, "one", wall).await;
+    assert!(claimed.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_last_arming_is_tried_too_when_its_answer_is_lost() {
+    let world = World::start().await;
+    let (merchant, seq) = activated(&world).await;
+    let (store, mut rearmed) = (world.store(), Vec::new());
+    for time in 1..=POLICY.notice_retries_max {
+        world.pass_s(POLICY.notice_retry_s + 1);
+        if time == POLICY.notice_retries_max {
+            world.boundary.fail_once(1, Fault::ReplyLost);
+        }
+        let now = world.now();
+        rearmed.push(store.rearm_notice(&merchant, seq, now, now).await.unwrap());
+    }
+    assert_eq!(world.boundary.calm(), 1);
+    // The first attempt has done it; the second finds it done.
+    assert_eq!(rearmed.pop(), Some(Rearmed::NotNeeded));
+    assert!(rearmed.iter().all(|one| *one == Rearmed::Armed));
+    let claimed = store.claim_notice(&merchant, seq, "one", world.now()).await;
+    assert!(claimed.unwrap().is_some());
+}
