@@ -1,7 +1,8 @@
-//! Mistakes in the core, one at a time: `cargo mutants` changes a line of `shared/src/domain`, and some test has to notice.
+//! Mistakes in the product, one at a time: `cargo mutants` changes a line, and some test has to notice.
 //!
-//! Two rounds. In the first the slow tests are left out; what no other test has noticed is tried again with all of them,
-//! so that a thousand builds do not each wait for a thousand random histories.
+//! The core is tried whole, in two rounds. In the first the slow tests are left out; what no other test has noticed is tried
+//! again with all of them, so that a thousand builds do not each wait for a thousand random histories. Around the core each
+//! mistake is a build of everything that runs in one process, so that one in [`SHARDS`] places is tried.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +14,77 @@ use crate::error::Error;
 use crate::paths;
 
 const VERSION: &str = "27.1.0";
-/// What this run is typed as.
-const COMMAND: &str = "cargo local torture mutants";
-/// Tests that take seconds each.
-const SLOW: [&str; 4] = ["--skip", "properties", "--skip", "format::bins"];
+/// See above.
+const SHARDS: &str = "0/16";
+
+/// Where mistakes are put, and what has to notice them.
+pub(super) struct Field {
+    /// For the figure.
+    what: &'static str,
+    /// What this run is typed as.
+    command: &'static str,
+    /// The arguments that say where.
+    place: &'static [&'static str],
+    /// The tests of each round: what one has not noticed is tried again in the next.
+    rounds: &'static [&'static [&'static str]],
+}
+
+/// The rules.
+pub(super) const CORE: Field = Field {
+    what: "mistakes put into shared/src/domain; unnoticed",
+    command: "cargo local torture mutants",
+    place: &[
+        "--package=shared",
+        "--no-default-features",
+        "--cargo-arg=--lib",
+        "--file=shared/src/domain/**",
+    ],
+    rounds: &[
+        &[
+            "--",
+            "domain::",
+            "--skip",
+            "properties",
+            "--skip",
+            "format::bins",
+        ],
+        &["--"],
+    ],
+};
+
+/// What reads and writes for them, and what asks them.
+pub(super) const AROUND: Field = Field {
+    what: "mistakes put into the store, the HTTP edge and the functions, one place in sixteen; unnoticed",
+    command: "cargo local torture mutants-around",
+    place: &[
+        "--workspace",
+        "--test-package=tests",
+        "--shard",
+        SHARDS,
+        "--sharding=round-robin",
+        "--file=shared/src/store/**",
+        "--file=shared/src/edge/**",
+        "--file=functions/*/src/**",
+        // Started by the running system only.
+        "--exclude=**/main.rs",
+        "--exclude=functions/sandbox-bank/**",
+    ],
+    rounds: &[&[
+        "--test=store",
+        "--test=handlers",
+        "--test=deposits",
+        "--test=standby",
+        "--test=freeze",
+        "--test=payouts",
+        "--test=push",
+        "--test=payloads",
+        "--test=streams",
+        "--test=attacks",
+    ]],
+};
 
 /// Whether no mistake went unnoticed, and the figure.
-pub(super) fn run() -> Result<(bool, Vec<Figure>), Error> {
+pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
     let tools = paths::default_state_dir().with_file_name("tools");
     let program = tools.join("bin/cargo-mutants");
     if !program.exists() {
@@ -42,30 +107,38 @@ pub(super) fn run() -> Result<(bool, Vec<Figure>), Error> {
     }
     let output = paths::default_state_dir().with_file_name("mutants");
     let _ = std::fs::remove_dir_all(&output); // a round of an older source would be gone on with
-    let first = [&["--"][..], &["domain::"], &SLOW].concat();
-    round(&program, &output, &[], &first)?;
-    let mut totals = Totals::of(&output)?;
-    if totals.unnoticed > 0 {
-        round(&program, &output, &["--iterate"], &["--"])?;
-        let again = Totals::of(&output)?;
-        totals.unnoticed = again.unnoticed;
+    let mut totals: Option<Totals> = None;
+    for tests in field.rounds {
+        let again = match &totals {
+            Some(totals) if totals.unnoticed == 0 => break,
+            Some(_) => &["--iterate"][..],
+            None => &[],
+        };
+        round(&program, &output, field.place, again, tests)?;
+        let found = Totals::of(&output)?;
+        // A later round has tried only what the first has missed.
+        totals = Some(Totals {
+            tried: totals.map_or(found.tried, |first| first.tried),
+            ..found
+        });
     }
-    let Totals { tried, unnoticed } = totals;
-    let figure = Figure::new(
-        "mistakes put into shared/src/domain; unnoticed",
-        tried,
-        unnoticed,
-        COMMAND,
-    );
+    let Totals { tried, unnoticed } = totals.unwrap_or_default();
+    let figure = Figure::new(field.what, tried, unnoticed, field.command);
     Ok((unnoticed == 0, vec![figure]))
 }
 
-fn round(program: &Path, output: &Path, more: &[&str], tests: &[&str]) -> Result<(), Error> {
+fn round(
+    program: &Path,
+    output: &Path,
+    place: &[&str],
+    again: &[&str],
+    tests: &[&str],
+) -> Result<(), Error> {
     let mut command = Command::new(program);
     command
         .current_dir(paths::workspace())
-        .args(["mutants", "-p", "shared", "--no-default-features"])
-        .args(["-f", "shared/src/domain/**", "--cargo-arg=--lib"])
+        .arg("mutants")
+        .args(place)
         .args([
             "--baseline",
             "skip",
@@ -81,7 +154,7 @@ fn round(program: &Path, output: &Path, more: &[&str], tests: &[&str]) -> Result
         ])
         .arg("--output")
         .arg(output)
-        .args(more)
+        .args(again)
         .arg("--")
         .args(tests)
         .env("CARGO_PROFILE_DEV_DEBUG", "0");
@@ -90,6 +163,7 @@ fn round(program: &Path, output: &Path, more: &[&str], tests: &[&str]) -> Result
 }
 
 /// What `cargo mutants` has noted.
+#[derive(Clone, Copy, Default)]
 struct Totals {
     tried: u64,
     /// Missed, or running for ever.
