@@ -296,7 +296,7 @@ mod tests {
     fn each_has_a_name_and_something_to_run() {
         for ordeal in Ordeal::ALL {
             assert_eq!(ordeal.name().parse(), Ok(ordeal));
-            assert!(ordeal.mutated().is_some() != !ordeal.commands().is_empty());
+            assert_eq!(ordeal.mutated().is_some(), ordeal.commands().is_empty());
         }
         assert!(
             "rack"
