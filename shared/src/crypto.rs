@@ -304,14 +304,19 @@ impl<K: KeyService> Keys<K> {
         Ok(Sealed([nonce.as_slice(), &ciphertext].concat()))
     }
 
-    /// A fresh six-digit code for this rebind, purpose, phone and session.
+    /// These digits as the code for this rebind, purpose, phone and session.
     ///
     /// # Errors
-    /// When there is no randomness or no key.
-    pub async fn fresh_code(&self, scope: &CodeScope<'_>) -> Result<FreshCode, PortError> {
-        let digits = Secret::new(format!("{:06}", random_below_million()?));
-        let mac = self.code_mac(scope, digits.expose()).await?;
-        Ok(FreshCode { digits, mac })
+    /// When there is no key.
+    pub async fn code_of(
+        &self,
+        scope: &CodeScope<'_>,
+        digits: &Secret<String>,
+    ) -> Result<FreshCode, PortError> {
+        Ok(FreshCode {
+            digits: digits.clone(),
+            mac: self.code_mac(scope, digits.expose()).await?,
+        })
     }
 
     /// Whether `typed` is the code whose hash is `kept`; takes the same time either way.
@@ -464,6 +469,14 @@ pub fn random<const N: usize>() -> Result<[u8; N], PortError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| PortError::Permanent("random source", error.to_string()))?;
     Ok(bytes)
+}
+
+/// Six digits, each number as likely as any other.
+///
+/// # Errors
+/// When the OS has no randomness.
+pub fn six_digits() -> Result<Secret<String>, PortError> {
+    Ok(Secret::new(format!("{:06}", random_below_million()?)))
 }
 
 /// Uniform below a million: the few values at the top that would favour small codes are drawn again.

@@ -538,21 +538,24 @@ async fn a_freeze_ends_an_open_rebind_and_every_session() {
 }
 
 #[tokio::test]
-async fn a_freeze_whose_write_is_lost_may_be_repeated() {
-    let world = World::start().await;
-    let (app, _, code) = announced(&world).await;
-    let account = &app.merchant.account;
+async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_looked_at_may_be_repeated()
+ {
     // Two counts, the account and the merchant are read; the fifth call is the freeze.
-    world.boundary.fail(5, Fault::RequestLost);
-    let lost = world.freeze(account, &code, &source(1)).await;
-    assert_eq!(lost.status, 500, "not done, and not said to be");
-    assert!(!frozen(&world).await);
-    world.boundary.fail(5, Fault::ReplyLost);
-    let lost = world.freeze(account, &code, &source(1)).await;
-    assert_eq!(lost.status, 500);
-    assert!(frozen(&world).await);
-    received(&world.freeze(account, &code, &source(1)).await);
-    assert_eq!(world.count(NAME, "frozen").await, 1);
+    for fault in [Fault::RequestLost, Fault::ReplyLost] {
+        let world = World::start().await;
+        let (app, _, code) = announced(&world).await;
+        let account = &app.merchant.account;
+        world.boundary.fail(3, Fault::Failed);
+        let lost = world.freeze(account, &code, &source(1)).await;
+        assert_eq!(lost.status, 500, "not done, and not said to be");
+        assert!(!frozen(&world).await);
+        world.boundary.fail(5, fault);
+        received(&world.freeze(account, &code, &source(1)).await);
+        assert!(frozen(&world).await);
+        assert!(world.boundary.calm() > 0);
+        received(&world.freeze(account, &code, &source(1)).await);
+        assert_eq!(world.count(NAME, "frozen").await, 1);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Fed by the table's stream: whoever a history event concerns is told.
 //!
 //! A notice is claimed by a conditional write, handed to SNS, and marked. Two deliveries of the same record meet at the
-//! claim; a function that dies between publish and mark is the one case in which a message is sent twice.
+//! claim; a message is sent twice only where its mark is missing: the function has died between the two, or the table could
+//! not be written.
 //!
 //! # A record that fails does not hold up those after it
 //! The stream begins again at the record that is reported, and what comes again is known by its claim. It cuts a batch nowhere
@@ -42,7 +43,7 @@ pub struct ConfirmationNotice<K, M, P> {
 
 /// For how long of an invocation something new is begun: what was begun, a publish that nobody answers and the note of it, is
 /// to be over before the function's 60 s are. Whoever is being told when it is cut off is told twice.
-pub const BEGIN_FOR_S: i64 = 35;
+pub const BEGIN_FOR_S: i64 = 30;
 
 /// The clock of an invocation.
 struct Shift<'c, C> {
@@ -365,7 +366,7 @@ async fn insist(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), Por
     let mut rounds = 1;
     loop {
         match mark().await {
-            Err(PortError::Conflict | PortError::Transient(..)) if rounds < MARKS_MAX => {
+            Err(PortError::Transient(..)) if rounds < MARKS_MAX => {
                 tokio::time::sleep(MARK_AGAIN_AFTER).await;
                 rounds += 1;
             }

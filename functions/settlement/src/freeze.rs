@@ -92,22 +92,33 @@ impl<K: KeyService> Settlement<K> {
         let (Some(merchant_id), Some(typed)) = (merchant_id, typed) else {
             return Ok(false);
         };
+        let is_looked_at = known && tried.allowed;
         let give_up = Instant::now() + GIVE_UP_AFTER;
+        let mut was_right = false;
         loop {
-            let read = self.store.load(&merchant_id, Wanted::Latest).await?;
-            let Some(merchant) = read.filter(|_| known && tried.allowed) else {
-                return Ok(false);
+            let read = self.store.load(&merchant_id, Wanted::Latest).await;
+            let frozen = match read.map(|read| read.filter(|_| is_looked_at)) {
+                Ok(Some(merchant)) => match self.number_of(&merchant, &typed, now).await? {
+                    Some(number) => {
+                        was_right = true;
+                        self.freeze_once(merchant, number, now).await
+                    }
+                    // One that was right has been used: by the same code sent twice, or by a write that was not answered.
+                    None => return Ok(was_right),
+                },
+                Ok(None) => return Ok(false),
+                Err(error) => Err(error),
             };
-            let Some(number) = self.number_of(&merchant, &typed, now).await? else {
-                return Ok(false);
-            };
-            match self.freeze_once(merchant, number, now).await {
+            match frozen {
                 Ok(()) => {
                     tracing::info!(merchant.id = merchant_id.as_str(), "frozen");
                     return Ok(true);
                 }
                 // Whoever keeps the account busy must not be able to keep it from being frozen.
-                Err(PortError::Conflict) if Instant::now() < give_up => {
+                Err(error @ (PortError::Conflict | PortError::Transient(..)))
+                    if (was_right || matches!(error, PortError::Conflict))
+                        && Instant::now() < give_up =>
+                {
                     let [chance] = random::<1>()?;
                     tokio::time::sleep(Duration::from_millis(u64::from(chance / 8) + 2)).await;
                 }

@@ -1,5 +1,6 @@
 //! `POST /v1/rebinds/{id}/card-check`: intent written, bank asked, answer written.
 
+use super::sending::Sending;
 use super::{Bank, Verification};
 use shared::domain::decide::{Act, BankAnswer, BankReply};
 use shared::domain::format::{CardNumber, PersonName, Phone, ResidentId};
@@ -13,7 +14,7 @@ use shared::edge::body::{self, Nothing};
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which, code_limit};
+use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Step, Which, code_limit};
 use shared::ports::{CardQuestion, DataKey, KeyService, PortError, Recalled, SendSms, Transfer};
 use shared::store::Store;
 
@@ -70,16 +71,15 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         step: &Step<'_, Store, K>,
         which: Which<'_>,
     ) -> Result<Result<(Loaded, Question), Reply>, Stop> {
-        let mut rounds = Rounds::new();
+        let mut sending = Sending::new()?;
         let mut claim = Keep::Claim("");
         let mut bound_elsewhere = false;
-        let mut unsure = None;
         loop {
-            let mut loaded = step.load(which).await?;
-            if let Some(reply) = self.send_unsure(step, which, &loaded, &unsure).await? {
-                return Ok(Err(reply));
-            }
-            let code = self.fresh_code(&loaded, CodePurpose::Card).await?;
+            let round = self.round(step, which, CodePurpose::Card, &mut sending);
+            let (mut loaded, code) = match round.await? {
+                Ok(round) => round,
+                Err(reply) => return Ok(Err(reply)),
+            };
             let act = Act::StartCardCheck {
                 bound_elsewhere,
                 code: code.clone(),
@@ -113,17 +113,16 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                     }
                     return Ok(Err(reply));
                 }
-                Ok(Outcomes::Replayed(reply)) => return Ok(Err(reply)),
+                Ok(Outcomes::Replayed(reply)) => {
+                    if let Some(reply) = sending.replayed(reply).await? {
+                        return Ok(Err(reply));
+                    }
+                }
                 Ok(Outcomes::CodeLimit(wait_s)) => return Err(code_limit(wait_s).into()),
                 Ok(Outcomes::BoundElsewhere) => bound_elsewhere = true,
                 // This request was begun before and never answered: it goes on under its claim.
                 Ok(Outcomes::Claimed(_)) => claim = Keep::Nothing,
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
-                Err(Stop::Failed(error @ PortError::Transient(..))) if send.is_some() => {
-                    rounds.again(error).await?;
-                    unsure = send.map(|send| (code, send));
-                }
-                Err(stop) => return Err(stop),
+                Err(stop) => sending.again(stop, send).await?,
             }
         }
     }
@@ -241,14 +240,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         mut loaded: Loaded,
         answer: &BankReply,
     ) -> Result<Reply, Stop> {
-        let mut rounds = Rounds::new();
+        let mut sending = Sending::new()?;
         let mut limited = None;
-        let mut unsure = None;
+        let mut code = self.code_for(&loaded, CodePurpose::Card, &sending).await?;
         loop {
-            if let Some(reply) = self.send_unsure(step, which, &loaded, &unsure).await? {
-                return Ok(reply);
-            }
-            let code = self.fresh_code(&loaded, CodePurpose::Card).await?;
             let act = Act::SettleCardCheck(answer.clone(), limited.is_none().then(|| code.clone()));
             let transition = match step.decide(&loaded.merchant, act) {
                 Ok(transition) => transition,
@@ -271,19 +266,22 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                     }
                     return Ok(reply);
                 }
-                Ok(Outcomes::Replayed(reply)) => return Ok(reply),
+                Ok(Outcomes::Replayed(reply)) => {
+                    if let Some(reply) = sending.replayed(reply).await? {
+                        return Ok(reply);
+                    }
+                }
                 Ok(Outcomes::CodeLimit(wait_s)) => limited = Some(wait_s),
                 Ok(Outcomes::BoundElsewhere | Outcomes::Claimed(_)) => {
-                    rounds.again(PortError::Conflict).await?
+                    sending.again(PortError::Conflict.into(), None).await?;
                 }
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
-                Err(Stop::Failed(error @ PortError::Transient(..))) if send.is_some() => {
-                    rounds.again(error).await?;
-                    unsure = send.map(|send| (code, send));
-                }
-                Err(stop) => return Err(stop),
+                Err(stop) => sending.again(stop, send).await?,
             }
-            loaded = step.load(which).await?;
+            let round = self.round(step, which, CodePurpose::Card, &mut sending);
+            (loaded, code) = match round.await? {
+                Ok(round) => round,
+                Err(reply) => return Ok(reply),
+            };
         }
     }
 }

@@ -1,26 +1,23 @@
-//! Sending codes, and trying them.
+//! Trying codes.
 
 use super::card_check::Heard;
-use super::{Bank, Verification, channel_down, scope};
+use super::{Bank, Verification, scope};
 use serde::Deserialize;
-use shared::crypto::{HashPurpose, same_code, typed_code};
+use shared::crypto::{same_code, typed_code};
 use shared::domain::code::Code;
 use shared::domain::decide::{Act, code_of, deposit_of, tries_max};
-use shared::domain::lang::Lang;
-use shared::domain::merchant::Merchant;
 use shared::domain::policy::Policy;
-use shared::domain::rebind::{CodePurpose, FreshCode, Mac, Purpose, Serial, Stage};
+use shared::domain::rebind::{CodePurpose, Mac, Serial, Stage};
 use shared::domain::rejection::Rejection;
 use shared::domain::secret::Secret;
-use shared::domain::sms::{CardLabel, Sms, render};
 use shared::domain::time::Timestamp;
-use shared::domain::transition::{CodeSend, Outcome, Transition};
+use shared::domain::transition::Outcome;
 use shared::edge::body;
 use shared::edge::event::Request;
 use shared::edge::reply::Reply;
 use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which, code_limit};
-use shared::ports::{CommitTransition, KeyService, PortError, SendSms};
+use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use shared::ports::{KeyService, PortError, SendSms};
 use shared::store::Store;
 
 #[derive(Deserialize)]
@@ -37,123 +34,6 @@ struct Taken {
 }
 
 impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
-    /// A step whose one write may send a code: written first, sent after. An SMS that could not be handed over is undone.
-    pub(crate) async fn sending_step(
-        &self,
-        step: &Step<'_, Store, K>,
-        which: Which<'_>,
-        purpose: CodePurpose,
-        act: impl Fn(FreshCode) -> Act,
-    ) -> Result<Reply, Stop> {
-        let mut rounds = Rounds::new();
-        let mut unsure = None;
-        loop {
-            let loaded = step.load(which).await?;
-            if let Some(reply) = self.send_unsure(step, which, &loaded, &unsure).await? {
-                return Ok(reply);
-            }
-            let code = self.fresh_code(&loaded, purpose).await?;
-            let transition = match step.decide(&loaded.merchant, act(code.clone())) {
-                Ok(transition) => transition,
-                Err(refusal) => return step.refuse(refusal).await,
-            };
-            let send = transition.code_send.clone();
-            match step
-                .write(&loaded.merchant, transition, None, Keep::Reply)
-                .await
-            {
-                Ok(Outcomes::Written(after, reply)) => {
-                    if let Some(send) = send {
-                        self.deliver(step, which, &after, &send, &code).await?;
-                    }
-                    return Ok(reply);
-                }
-                Ok(Outcomes::Replayed(reply)) => return Ok(reply),
-                Ok(Outcomes::CodeLimit(wait_s)) => return Err(code_limit(wait_s).into()),
-                Ok(Outcomes::BoundElsewhere | Outcomes::Claimed(_)) => {
-                    rounds.again(PortError::Conflict).await?
-                }
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
-                Err(Stop::Failed(error @ PortError::Transient(..))) => {
-                    rounds.again(error).await?;
-                    unsure = send.map(|send| (code, send));
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-    }
-
-    /// A write whose answer was lost was done: its code is still to be sent. `None`: it was not done.
-    pub(crate) async fn send_unsure(
-        &self,
-        step: &Step<'_, Store, K>,
-        which: Which<'_>,
-        loaded: &Loaded,
-        unsure: &Option<(FreshCode, CodeSend)>,
-    ) -> Result<Option<Reply>, Stop> {
-        let Some((code, send)) = unsure else {
-            return Ok(None);
-        };
-        let rebind = loaded.merchant.rebind.as_ref();
-        let kept = rebind.and_then(|rebind| code_of(&rebind.stage, send.purpose));
-        if kept.is_none_or(|(kept, _)| kept.mac != code.mac) {
-            return Ok(None);
-        }
-        self.deliver(step, which, &loaded.merchant, send, code)
-            .await?;
-        Ok(Some(step.reply(&loaded.merchant, &Transition::none())))
-    }
-
-    /// Hands a code over. If that fails, nobody has it: it is taken off the rebind and off the phone's count, and the key
-    /// is free again.
-    pub(crate) async fn deliver(
-        &self,
-        step: &Step<'_, Store, K>,
-        which: Which<'_>,
-        after: &Merchant,
-        send: &CodeSend,
-        code: &FreshCode,
-    ) -> Result<(), Stop> {
-        let card = CardLabel::from(&send.card);
-        let digits = &code.digits;
-        let text = match (send.purpose, send.of) {
-            (CodePurpose::Identity, Purpose::Activate) => Sms::OtpIdentity { card, code: digits },
-            (CodePurpose::Identity, Purpose::Standby) => {
-                Sms::OtpIdentityStandby { card, code: digits }
-            }
-            (CodePurpose::Activate, _) => Sms::OtpActivateStandby { card, code: digits },
-            (CodePurpose::Card, _) => Sms::OtpCard { card, code: digits },
-        };
-        let text = render(&text, Lang::default());
-        let Err(error) = self.sms.send(&send.phone, &text).await else {
-            return Ok(());
-        };
-        let cause = error.to_string();
-        tracing::warn!(sms.cause = cause, "a code could not be handed over");
-        let phone = self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?;
-        let uncounted = self.store.uncount_code(&phone.0, send.purpose, step.now);
-        if let Err(error) = uncounted.await {
-            // Taking the code back matters more: a key that is not free again would say that it was sent.
-            let cause = error.to_string();
-            tracing::warn!(
-                store.cause = cause,
-                "a code that was not sent stays counted"
-            );
-        }
-        let mut state = after.clone();
-        let mut rounds = Rounds::new();
-        loop {
-            let undo = Act::CodeNotSent(send.purpose, code.mac.clone());
-            let undo = step.decide(&state, undo)?;
-            match step.write(&state, undo, None, Keep::Forget).await {
-                Ok(_) => return Err(channel_down()),
-                Err(Stop::Failed(error)) => rounds.again(error).await?,
-                Err(stop) => return Err(stop),
-            }
-            state = step.load(which).await?.merchant;
-        }
-    }
-
     /// Takes a try by a write, compares, writes what was found: three calls.
     pub(crate) async fn confirm(
         &self,

@@ -3,6 +3,7 @@
 
 mod card_check;
 mod codes;
+mod sending;
 mod standby;
 mod test_transfer;
 
@@ -12,7 +13,7 @@ use shared::domain::code::Code;
 use shared::domain::decide::{Act, Document};
 use shared::domain::format::document_expiry::DocumentExpiry;
 use shared::domain::format::resident_id::ResidentId;
-use shared::domain::rebind::{CodePurpose, FreshCode};
+use shared::domain::rebind::CodePurpose;
 use shared::domain::secret::Secret;
 use shared::domain::time::Timestamp;
 use shared::domain::usage::Usage;
@@ -151,10 +152,6 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             CodePurpose::Identity | CodePurpose::Activate => Act::ResendIdentityCode(code),
         })
         .await
-    }
-
-    async fn fresh_code(&self, loaded: &Loaded, purpose: CodePurpose) -> Result<FreshCode, Stop> {
-        Ok(self.keys.fresh_code(&scope(loaded, purpose)).await?)
     }
 }
 

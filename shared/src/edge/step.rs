@@ -24,9 +24,12 @@ use crate::ports::{
     PortError, Remember, StoredReply, Wanted,
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a step begins again after a concurrent write; then the caller is told to.
 const ROUNDS_MAX: u32 = 6;
+/// … and for how long: after a call that hung there is time for another round, and then for the answer.
+const ROUNDS_FOR: Duration = Duration::from_secs(6);
 
 /// The longest idempotency key.
 const KEY_MAX_CHARS: usize = 255;
@@ -435,14 +438,20 @@ pub async fn nothing_to_seal(_: &Loaded, _: &mut Transition) -> Result<Option<Se
 }
 
 /// Begins a step again, a bounded number of times, with a growing random pause.
-pub struct Rounds(u32);
+pub struct Rounds {
+    round: u32,
+    began: Instant,
+}
 
 impl Rounds {
     /// The first round.
     #[must_use]
     #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(1)
+    pub fn new() -> Self {
+        Self {
+            round: 1,
+            began: Instant::now(),
+        }
     }
 
     /// Waits for the next round.
@@ -450,12 +459,12 @@ impl Rounds {
     /// # Errors
     /// `error`, when there is none.
     pub async fn again(&mut self, error: PortError) -> Result<(), Stop> {
-        if self.0 >= ROUNDS_MAX {
+        if self.round >= ROUNDS_MAX || self.began.elapsed() > ROUNDS_FOR {
             return Err(error.into());
         }
         let [chance] = crate::crypto::random::<1>()?;
-        let pause_ms = (u64::from(chance) % 16 + 4) << self.0;
-        self.0 += 1;
+        let pause_ms = (u64::from(chance) % 16 + 4) << self.round;
+        self.round += 1;
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
         Ok(())
     }

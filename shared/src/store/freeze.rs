@@ -1,5 +1,5 @@
-//! Tries of freeze codes, counted by the hour: an addition needs no condition, so that tries never stand in each other's
-//! way, and the sum over a day's hours is at most an hour short of the last 24.
+//! Tries of freeze codes, counted by the hour: an addition does not ask what it adds to, so that tries never stand in each
+//! other's way, and the sum over a day's hours is at most an hour short of the last 24.
 
 use super::item::{Item, Update, b, get_s, n, opt_n, time};
 use super::record::key;
@@ -112,7 +112,7 @@ impl Store {
         }
         let of_account = self.add_try(account_tries(keys), 1, now).await?;
         if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
-            let _ = self.add_try(account_tries(keys), -1, now).await;
+            let _ = self.uncount_freeze_try(keys, now).await;
             return Ok(refused);
         }
         Ok(FreezeTry {
@@ -121,8 +121,8 @@ impl Store {
         })
     }
 
-    /// Adds to this hour's count, and returns the item as it is then. An addition has no condition but that it is not the
-    /// last one: whose answer is lost is sent again, and is not done again.
+    /// Adds to this hour's count, and returns the item as it is then. An attempt whose answer was lost is repeated,
+    /// and is not done again, unless another addition came between the two.
     async fn add_try(&self, tries: Item, more: i64, now: Timestamp) -> Result<Item, PortError> {
         self.meter.call(1);
         let hour = hour_of(now);
@@ -157,7 +157,8 @@ impl Store {
                 _ => return Err(port_error(error)),
             },
         };
-        let item = item.unwrap_or_default();
+        // Both ask for it: without it nobody knows how many there were.
+        let item = item.ok_or_else(|| PortError::Transient("the table", "no count".to_owned()))?;
         self.forget_old_hours(tries, &item, hour).await;
         Ok(item)
     }

@@ -68,6 +68,8 @@ pub enum NoticeStep<'a> {
     },
     /// Armed [`Policy::notice_retries_max`] times: its row keeps whom to tell, the index forgets it.
     GiveUp {
+        /// The store's own clock.
+        wall: Timestamp,
         /// The clock of the rules.
         now: Timestamp,
     },
@@ -81,9 +83,15 @@ impl NoticeStep<'_> {
             update.value("me", s(claimant));
             update.when("#claimed_by = :me");
         };
-        // Somebody who has just armed it, this very step before its answer was lost, has put that off.
-        let is_due = |update: &mut Update, now: Timestamp| {
+        // Nobody is at it. Somebody who has just armed it, this very step before its answer was lost, has put that off.
+        let is_unsent_and_due = |update: &mut Update, wall: Timestamp, now: Timestamp| {
+            update.value("sent", s("sent"));
+            update.value("claimed", s("claimed"));
+            update.value("stale", time(wall.plus_s(-CLAIM_S)));
             update.value("now", time(now));
+            update.name("claimed_at");
+            update.when("#notice <> :sent");
+            update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
             update.when("due_at <= :now");
         };
         match *self {
@@ -133,24 +141,17 @@ impl NoticeStep<'_> {
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
-                update.value("sent", s("sent"));
-                update.value("claimed", s("claimed"));
-                update.value("stale", time(wall.plus_s(-CLAIM_S)));
-                update.name("claimed_at");
-                update.when("#notice <> :sent");
-                update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
-                is_due(&mut update, now);
+                is_unsent_and_due(&mut update, wall, now);
                 update.value("max", n(Policy::CURRENT.notice_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
-            Self::GiveUp { now } => {
+            Self::GiveUp { wall, now } => {
                 update.put("notice", Some(s("given up")));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
-                update.value("sent", s("sent"));
                 update.value("max", n(Policy::CURRENT.notice_retries_max));
-                update.when("armed >= :max AND #notice <> :sent");
-                is_due(&mut update, now);
+                update.when("armed >= :max");
+                is_unsent_and_due(&mut update, wall, now);
             }
         }
         update
@@ -263,7 +264,7 @@ impl Store {
     ) -> Result<Rearmed, PortError> {
         for (step, done) in [
             (NoticeStep::Rearm { wall, now }, Rearmed::Armed),
-            (NoticeStep::GiveUp { now }, Rearmed::GivenUp),
+            (NoticeStep::GiveUp { wall, now }, Rearmed::GivenUp),
         ] {
             match self
                 .update_event(merchant, seq, step, ReturnValue::None)
