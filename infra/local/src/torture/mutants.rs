@@ -3,6 +3,8 @@
 //! The core is tried whole, in two rounds. In the first the slow tests are left out; what no other test has noticed is tried
 //! again with all of them, so that a thousand builds do not each wait for a thousand random histories. Around the core each
 //! mistake is a build of everything that runs in one process, so that one in [`SHARDS`] places is tried.
+//!
+//! With [`GO_ON`] set, a run that was stopped is gone on with: what was noticed before is not tried again.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,6 +16,8 @@ use crate::error::Error;
 use crate::paths;
 
 const VERSION: &str = "27.1.0";
+/// The variable that says so.
+const GO_ON: &str = "MUTANTS_GO_ON";
 /// See above.
 const SHARDS: &str = "0/16";
 
@@ -31,7 +35,7 @@ pub(super) struct Field {
 
 /// The rules.
 pub(super) const CORE: Field = Field {
-    what: "mistakes put into shared/src/domain; unnoticed",
+    what: "mistakes put into shared/src/domain, those that do not compile included; unnoticed",
     command: "cargo local torture mutants",
     place: &[
         "--package=shared",
@@ -54,7 +58,7 @@ pub(super) const CORE: Field = Field {
 
 /// What reads and writes for them, and what asks them.
 pub(super) const AROUND: Field = Field {
-    what: "mistakes put into the store, the HTTP edge and the functions, one place in sixteen; unnoticed",
+    what: "mistakes put into the store, the HTTP edge and the functions, one place in sixteen, those that do not compile included; unnoticed",
     command: "cargo local torture mutants-around",
     place: &[
         "--workspace",
@@ -105,24 +109,26 @@ pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
             return Err(Error::Build);
         }
     }
-    let output = paths::default_state_dir().with_file_name("mutants");
-    let _ = std::fs::remove_dir_all(&output); // a round of an older source would be gone on with
-    let mut totals: Option<Totals> = None;
-    for tests in field.rounds {
-        let again = match &totals {
-            Some(totals) if totals.unnoticed == 0 => break,
-            Some(_) => &["--iterate"][..],
-            None => &[],
+    let name = field.command.rsplit(' ').next().unwrap_or_default();
+    let output = paths::default_state_dir().with_file_name(name);
+    let goes_on = std::env::var_os(GO_ON).is_some();
+    if !goes_on {
+        let _ = std::fs::remove_dir_all(&output); // a round of an older source would be gone on with
+    }
+    let mut totals = Totals::default();
+    for (number, tests) in field.rounds.iter().enumerate() {
+        if number > 0 && totals.unnoticed == 0 {
+            break;
+        }
+        let again = if number > 0 || goes_on {
+            &["--iterate"][..]
+        } else {
+            &[]
         };
         round(&program, &output, field.place, again, tests)?;
-        let found = Totals::of(&output)?;
-        // A later round has tried only what the first has missed.
-        totals = Some(Totals {
-            tried: totals.map_or(found.tried, |first| first.tried),
-            ..found
-        });
+        totals = Totals::of(&output)?;
     }
-    let Totals { tried, unnoticed } = totals.unwrap_or_default();
+    let Totals { tried, unnoticed } = totals;
     let figure = Figure::new(field.what, tried, unnoticed, field.command);
     Ok((unnoticed == 0, vec![figure]))
 }
@@ -143,10 +149,10 @@ fn round(
             "--baseline",
             "skip",
             "--timeout",
-            "300",
+            "200",
             // A loop of a const function that never ends runs in the compiler.
             "--build-timeout",
-            "300",
+            "200",
             "--jobs",
             "2",
             "--colors",
@@ -165,8 +171,9 @@ fn round(
 /// What `cargo mutants` has noted.
 #[derive(Clone, Copy, Default)]
 struct Totals {
+    /// In all rounds, those that do not compile included.
     tried: u64,
-    /// Missed, or running for ever.
+    /// Missed; one that runs for ever was noticed.
     unnoticed: u64,
 }
 
@@ -182,9 +189,10 @@ impl Totals {
                 reply: path.display().to_string(),
             })
         };
-        // One that does not compile was no mistake anyone could make. One that runs for ever was noticed.
+        let before = std::fs::read_to_string(output.join("mutants.out/previously_caught.txt"));
+        let before = before.unwrap_or_default().lines().count() as u64;
         Ok(Self {
-            tried: count("total_mutants")? - count("unviable")?,
+            tried: before + count("total_mutants")?,
             unnoticed: count("missed")?,
         })
     }
