@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +25,8 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 /// Between two attempts: in a test whose clock is real nobody waits for a second.
 const BACKOFF: Duration = Duration::from_millis(1);
+/// How many transactions one operation meets that are drawn at random: fewer than it has attempts.
+const CONFLICTS_MAX: u32 = 2;
 /// How far behind its time a request arrives that is late.
 const LATE_BY: Duration = Duration::from_millis(100);
 
@@ -224,6 +227,8 @@ struct Armed {
 struct Weather {
     chance: Chance,
     conflicts_percent: u64,
+    /// How often each operation has met one.
+    met: HashMap<String, u32>,
 }
 
 #[derive(Debug, Default)]
@@ -282,6 +287,7 @@ impl Boundary {
         self.state.lock().unwrap().weather = Weather {
             chance: Chance::new(seed),
             conflicts_percent,
+            met: HashMap::new(),
         };
     }
 
@@ -370,9 +376,12 @@ impl Boundary {
             None => {
                 let is_write = Fault::Conflict.fits(&call.operation);
                 let weather = &mut state.weather;
+                let met = weather.met.entry(id.to_owned()).or_default();
+                // A transaction is over in milliseconds: whoever meets one at every attempt has a table that is down.
                 let strikes = is_write
-                    && weather.conflicts_percent > 0
+                    && *met < CONFLICTS_MAX
                     && weather.chance.below(100) < weather.conflicts_percent;
+                *met += u32::from(strikes);
                 strikes.then_some(Fault::Conflict)
             }
         };

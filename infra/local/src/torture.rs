@@ -112,9 +112,7 @@ impl Ordeal {
             Self::EndToEnd => {
                 "the running system: permissions taken away, calls that a role must not make, races"
             }
-            Self::Settings => {
-                "grants that nothing uses, secrets in what is logged, crates that must not be linked"
-            }
+            Self::Settings => "grants that nothing uses, crates that must not be linked",
             Self::Load => "requests of 64 clients at once over two minutes",
             Self::Mutants => "mistakes put into the core, and not noticed by its tests",
             Self::MutantsAround => {

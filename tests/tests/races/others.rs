@@ -200,8 +200,7 @@ async fn a_notice_that_is_brought_many_times_at_once_is_sent_once() {
             let phones = [apps[0].merchant.phone.as_str(), RESERVED_PHONE];
             let told = phones.map(|phone| world.sms.to(phone).len());
             let batch = world.due_notices().await;
-            // A mark that meets three in a row is a table that is down, and then a message goes out again.
-            world.boundary.disturb(seed, CONFLICTS_PERCENT / 3);
+            world.boundary.disturb(seed, CONFLICTS_PERCENT);
             let brought = (0..TIMES).map(|number| {
                 let mut batch = batch.clone();
                 batch["Records"][0]["eventID"] = json!(format!("record-{number}"));

@@ -9,6 +9,9 @@ use crate::error::Error;
 /// Where the table begins and ends.
 const MARKS: (&str, &str) = ("<!-- figures -->", "<!-- end of figures -->");
 
+/// In the name of a figure that counts them.
+const BYTES: &str = ": bytes ";
+
 /// A row: what was tried, how often, what was lost, and what repeats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Figure {
@@ -103,17 +106,28 @@ impl Table {
         text
     }
 
-    /// One row for each ordeal: its figures added up.
+    /// One row for each ordeal: its figures added up, but for bytes, which nothing else is added to.
     fn sums(&self) -> String {
         let mut text =
             "| what was tried | how often | lost | command |\n|---|---|---|---|\n".to_owned();
         for (ordeal, figures) in &self.rows {
-            let tried: u64 = figures.iter().map(|figure| number(&figure.tried)).sum();
-            let lost: u64 = figures.iter().map(|figure| number(&figure.lost)).sum();
-            let (what, name) = (ordeal.what(), ordeal.name());
-            text.push_str(&format!(
-                "| {what} | {tried} | {lost} | `cargo local torture {name}` |\n"
-            ));
+            let (bytes, others): (Vec<&Figure>, Vec<&Figure>) = figures
+                .iter()
+                .partition(|figure| figure.what.contains(BYTES));
+            let sum = |cell: fn(&Figure) -> &str| -> u64 {
+                others.iter().map(|figure| number(cell(figure))).sum()
+            };
+            let (tried, lost) = (sum(|figure| &figure.tried), sum(|figure| &figure.lost));
+            let mut row = |what: &str, tried: u64, lost: u64| {
+                let name = ordeal.name();
+                text.push_str(&format!(
+                    "| {what} | {tried} | {lost} | `cargo local torture {name}` |\n"
+                ));
+            };
+            row(ordeal.what(), tried, lost);
+            for figure in bytes {
+                row(&figure.what, number(&figure.tried), number(&figure.lost));
+            }
         }
         text
     }
@@ -209,6 +223,7 @@ mod tests {
             vec![
                 Figure::new("crashes", "14, 7 twice", 0, "cargo streams"),
                 Figure::new("notices", 20, 1, "cargo streams"),
+                Figure::new("messages: bytes searched", 5_000, 0, "cargo streams"),
             ],
         );
         table.write().unwrap();
@@ -218,6 +233,7 @@ mod tests {
         let sums = text("README.md");
         assert!(sums.starts_with("Above README.md.") && sums.ends_with("Below.\n"));
         assert!(sums.contains(" | 34 | 1 | `cargo local torture streams` |"));
+        assert!(sums.contains("| messages: bytes searched | 5000 | 0 | "));
         assert!(sums.contains(" | 45 | 0 | `cargo local torture attacks` |"));
         assert!(
             text("tests/README.md").contains("| streams | notices | 20 | 1 | `cargo streams` |")
