@@ -19,7 +19,7 @@ const VERSION: &str = "27.1.0";
 /// The variable that says so.
 const GO_ON: &str = "MUTANTS_GO_ON";
 /// See above.
-const SHARDS: &str = "0/16";
+const SHARDS: &str = "0/32";
 
 /// Where mistakes are put, and what has to notice them.
 pub(super) struct Field {
@@ -29,8 +29,16 @@ pub(super) struct Field {
     command: &'static str,
     /// The arguments that say where.
     place: &'static [&'static str],
-    /// The tests of each round: what one has not noticed is tried again in the next.
-    rounds: &'static [&'static [&'static str]],
+    /// Seconds that a build may take. A loop of a const function that never ends runs in the compiler.
+    build_s: &'static str,
+    /// What one has not noticed is tried again in the next.
+    rounds: &'static [Round],
+}
+
+/// Some tests, and the seconds that they may take.
+struct Round {
+    tests_s: &'static str,
+    tests: &'static [&'static str],
 }
 
 /// The rules.
@@ -43,22 +51,29 @@ pub(super) const CORE: Field = Field {
         "--cargo-arg=--lib",
         "--file=shared/src/domain/**",
     ],
+    build_s: "60",
     rounds: &[
-        &[
-            "--",
-            "domain::",
-            "--skip",
-            "properties",
-            "--skip",
-            "format::bins",
-        ],
-        &["--"],
+        Round {
+            tests_s: "60",
+            tests: &[
+                "--",
+                "domain::",
+                "--skip",
+                "properties",
+                "--skip",
+                "format::bins",
+            ],
+        },
+        Round {
+            tests_s: "200",
+            tests: &["--"],
+        },
     ],
 };
 
 /// What reads and writes for them, and what asks them.
 pub(super) const AROUND: Field = Field {
-    what: "mistakes put into the store, the HTTP edge and the functions, one place in sixteen, those that do not compile included; unnoticed",
+    what: "mistakes put into the store, the HTTP edge and the functions, one place in thirty-two, those that do not compile included; unnoticed",
     command: "cargo local torture mutants-around",
     place: &[
         "--workspace",
@@ -73,18 +88,22 @@ pub(super) const AROUND: Field = Field {
         "--exclude=**/main.rs",
         "--exclude=functions/sandbox-bank/**",
     ],
-    rounds: &[&[
-        "--test=store",
-        "--test=handlers",
-        "--test=deposits",
-        "--test=standby",
-        "--test=freeze",
-        "--test=payouts",
-        "--test=push",
-        "--test=payloads",
-        "--test=streams",
-        "--test=attacks",
-    ]],
+    build_s: "400",
+    rounds: &[Round {
+        tests_s: "200",
+        tests: &[
+            "--test=store",
+            "--test=handlers",
+            "--test=deposits",
+            "--test=standby",
+            "--test=freeze",
+            "--test=payouts",
+            "--test=push",
+            "--test=payloads",
+            "--test=streams",
+            "--test=attacks",
+        ],
+    }],
 };
 
 /// Whether no mistake went unnoticed, and the figure.
@@ -116,7 +135,7 @@ pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
         let _ = std::fs::remove_dir_all(&output); // a round of an older source would be gone on with
     }
     let mut totals = Totals::default();
-    for (number, tests) in field.rounds.iter().enumerate() {
+    for (number, of) in field.rounds.iter().enumerate() {
         if number > 0 && totals.unnoticed == 0 {
             break;
         }
@@ -125,7 +144,7 @@ pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
         } else {
             &[]
         };
-        round(&program, &output, field.place, again, tests)?;
+        round(&program, &output, field, again, of)?;
         totals = Totals::of(&output)?;
     }
     let Totals { tried, unnoticed } = totals;
@@ -136,23 +155,22 @@ pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
 fn round(
     program: &Path,
     output: &Path,
-    place: &[&str],
+    field: &Field,
     again: &[&str],
-    tests: &[&str],
+    of: &Round,
 ) -> Result<(), Error> {
     let mut command = Command::new(program);
     command
         .current_dir(paths::workspace())
         .arg("mutants")
-        .args(place)
+        .args(field.place)
         .args([
             "--baseline",
             "skip",
             "--timeout",
-            "200",
-            // A loop of a const function that never ends runs in the compiler.
+            of.tests_s,
             "--build-timeout",
-            "200",
+            field.build_s,
             "--jobs",
             "2",
             "--colors",
@@ -162,7 +180,7 @@ fn round(
         .arg(output)
         .args(again)
         .arg("--")
-        .args(tests)
+        .args(of.tests)
         .env("CARGO_PROFILE_DEV_DEBUG", "0");
     // Its own exit code says that some were missed; the totals say how many.
     printed(&mut command, "cargo mutants").map(|_| ())
