@@ -145,7 +145,7 @@ impl Ordeal {
             ])
         };
         match self {
-            Self::Model => vec![test("model").with("MODEL", "deep")],
+            Self::Model => vec![test("model")],
             Self::Crash => vec![test("crash")],
             Self::Killed => vec![test("killed")],
             Self::Races => vec![test("races")],
@@ -307,10 +307,10 @@ mod tests {
 
     #[test]
     fn a_command_is_told_as_it_is_typed() {
-        let run = Ordeal::Model.commands().remove(0);
+        let run = Ordeal::Load.commands().remove(0);
         assert_eq!(
             run.text(),
-            "MODEL=deep cargo test -p tests --test model -- --nocapture"
+            "LOAD_S=120 cargo test -p tests --test load -- --nocapture"
         );
     }
 }
