@@ -113,7 +113,9 @@ impl Ordeal {
                 "the running system: permissions taken away, calls that a role must not make, races"
             }
             Self::Settings => "grants that nothing uses, crates that must not be linked",
-            Self::Load => "requests of 64 clients at once over two minutes",
+            Self::Load => {
+                "requests of 64 clients at once over two minutes, the transitions that they were told of, the memory of each process"
+            }
             Self::Mutants => "mistakes put into the core, and not noticed by its tests",
             Self::MutantsAround => {
                 "mistakes put into store, HTTP edge and functions, one place in thirty-two, and not noticed by the tests in process"
