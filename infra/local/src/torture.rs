@@ -45,13 +45,11 @@ pub enum Ordeal {
     Load,
     /// Mistakes in the core.
     Mutants,
-    /// Mistakes around it.
-    MutantsAround,
 }
 
 impl Ordeal {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Model,
         Self::Crash,
         Self::Killed,
@@ -65,7 +63,6 @@ impl Ordeal {
         Self::Settings,
         Self::Load,
         Self::Mutants,
-        Self::MutantsAround,
     ];
 
     /// Its name on the command line.
@@ -85,7 +82,6 @@ impl Ordeal {
             Self::Settings => "settings",
             Self::Load => "load",
             Self::Mutants => "mutants",
-            Self::MutantsAround => "mutants-around",
         }
     }
 
@@ -117,18 +113,6 @@ impl Ordeal {
                 "requests of 64 clients at once over two minutes, the transitions that they were told of, the memory of each process"
             }
             Self::Mutants => "mistakes put into the core, and not noticed by its tests",
-            Self::MutantsAround => {
-                "mistakes put into store, HTTP edge and functions, one place in thirty-two, and not noticed by the tests in process"
-            }
-        }
-    }
-
-    /// Where mistakes are put.
-    const fn mutated(self) -> Option<&'static mutants::Field> {
-        match self {
-            Self::Mutants => Some(&mutants::CORE),
-            Self::MutantsAround => Some(&mutants::AROUND),
-            _ => None,
         }
     }
 
@@ -161,7 +145,7 @@ impl Ordeal {
             Self::EndToEnd => vec![test("e2e")],
             Self::Settings => vec![test("template"), test("supply")],
             Self::Load => vec![test("load").with("LOAD_S", "120")],
-            Self::Mutants | Self::MutantsAround => Vec::new(),
+            Self::Mutants => Vec::new(),
         }
     }
 }
@@ -254,8 +238,8 @@ pub fn run(ordeals: &[Ordeal]) -> Result<(), Error> {
         println!("\n== {}", ordeal.name());
         let started = Instant::now();
         let mut figures = Vec::new();
-        if let Some(field) = ordeal.mutated() {
-            let (whole, found) = mutants::run(field)?;
+        if *ordeal == Ordeal::Mutants {
+            let (whole, found) = mutants::run()?;
             figures.extend(found);
             if !whole {
                 failed.push(ordeal.name());
@@ -297,7 +281,7 @@ mod tests {
     fn each_has_a_name_and_something_to_run() {
         for ordeal in Ordeal::ALL {
             assert_eq!(ordeal.name().parse(), Ok(ordeal));
-            assert_eq!(ordeal.mutated().is_some(), ordeal.commands().is_empty());
+            assert_eq!(ordeal == Ordeal::Mutants, ordeal.commands().is_empty());
         }
         assert!(
             "rack"

@@ -1,8 +1,7 @@
-//! Mistakes in the product, one at a time: `cargo mutants` changes a line, and some test has to notice.
+//! Mistakes in the core, one at a time: `cargo mutants` changes a line of `shared/src/domain`, and some test has to notice.
 //!
-//! The core is tried whole, in two rounds. In the first the slow tests are left out; what no other test has noticed is tried
-//! again with all of them, so that a thousand builds do not each wait for a thousand random histories. Around the core each
-//! mistake is a build of everything that runs in one process, so that one in [`SHARDS`] places is tried.
+//! Two rounds. In the first the slow tests are left out; what no other test has noticed is tried again with all of them,
+//! so that a thousand builds do not each wait for a thousand random histories.
 //!
 //! With [`GO_ON`] set, a run that was stopped is gone on with: what was noticed before is not tried again.
 
@@ -18,23 +17,11 @@ use crate::paths;
 const VERSION: &str = "27.1.0";
 /// The variable that says so.
 const GO_ON: &str = "MUTANTS_GO_ON";
-/// See above.
-const SHARDS: &str = "0/32";
-
-/// Where mistakes are put, and what has to notice them.
-pub(super) struct Field {
-    /// For the figure.
-    what: &'static str,
-    /// What this run is typed as.
-    command: &'static str,
-    /// The arguments that say where.
-    place: &'static [&'static str],
-    /// Seconds that a build may take, the first one of each copy too. A loop of a const function that never ends runs in the
-    /// compiler.
-    build_s: &'static str,
-    /// What one has not noticed is tried again in the next.
-    rounds: &'static [Round],
-}
+/// What this run is typed as.
+const COMMAND: &str = "cargo local torture mutants";
+/// Seconds that a build may take, the first one of each copy too. A loop of a const function that never ends runs in the
+/// compiler.
+const BUILD_S: &str = "100";
 
 /// Some tests, and the seconds that they may take.
 struct Round {
@@ -42,73 +29,27 @@ struct Round {
     tests: &'static [&'static str],
 }
 
-/// The rules.
-pub(super) const CORE: Field = Field {
-    what: "mistakes put into shared/src/domain, those that do not compile included; unnoticed",
-    command: "cargo local torture mutants",
-    place: &[
-        "--package=shared",
-        "--no-default-features",
-        "--cargo-arg=--lib",
-        "--file=shared/src/domain/**",
-    ],
-    build_s: "100",
-    rounds: &[
-        Round {
-            tests_s: "60",
-            tests: &[
-                "--",
-                "domain::",
-                "--skip",
-                "properties",
-                "--skip",
-                "with_a_scan",
-            ],
-        },
-        Round {
-            tests_s: "200",
-            tests: &["--"],
-        },
-    ],
-};
-
-/// What reads and writes for them, and what asks them.
-pub(super) const AROUND: Field = Field {
-    what: "mistakes put into the store, the HTTP edge and the functions, one place in thirty-two, those that do not compile included; unnoticed",
-    command: "cargo local torture mutants-around",
-    place: &[
-        "--workspace",
-        "--test-package=tests",
-        "--shard",
-        SHARDS,
-        "--sharding=round-robin",
-        "--file=shared/src/store/**",
-        "--file=shared/src/edge/**",
-        "--file=functions/*/src/**",
-        // Started by the running system only.
-        "--exclude=**/main.rs",
-        "--exclude=functions/sandbox-bank/**",
-    ],
-    build_s: "400",
-    rounds: &[Round {
-        tests_s: "200",
+/// What one has not noticed is tried again in the next.
+const ROUNDS: &[Round] = &[
+    Round {
+        tests_s: "60",
         tests: &[
-            "--test=store",
-            "--test=handlers",
-            "--test=deposits",
-            "--test=standby",
-            "--test=freeze",
-            "--test=payouts",
-            "--test=push",
-            "--test=payloads",
-            "--test=streams",
-            "--test=attacks",
+            "--",
+            "domain::",
+            "--skip",
+            "properties",
+            "--skip",
+            "with_a_scan",
         ],
-    }],
-};
+    },
+    Round {
+        tests_s: "200",
+        tests: &["--"],
+    },
+];
 
 /// Whether no mistake went unnoticed, and the figure.
-pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
+pub(super) fn run() -> Result<(bool, Vec<Figure>), Error> {
     let tools = paths::default_state_dir().with_file_name("tools");
     let program = tools.join("bin/cargo-mutants");
     if !program.exists() {
@@ -129,14 +70,13 @@ pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
             return Err(Error::Build);
         }
     }
-    let name = field.command.rsplit(' ').next().unwrap_or_default();
-    let output = paths::default_state_dir().with_file_name(name);
+    let output = paths::default_state_dir().with_file_name("mutants");
     let goes_on = std::env::var_os(GO_ON).is_some();
     if !goes_on {
         let _ = std::fs::remove_dir_all(&output); // a round of an older source would be gone on with
     }
     let mut totals = Totals::default();
-    for (number, of) in field.rounds.iter().enumerate() {
+    for (number, of) in ROUNDS.iter().enumerate() {
         if number > 0 && totals.unnoticed == 0 {
             break;
         }
@@ -145,33 +85,33 @@ pub(super) fn run(field: &Field) -> Result<(bool, Vec<Figure>), Error> {
         } else {
             &[]
         };
-        round(&program, &output, field, again, of)?;
+        round(&program, &output, again, of)?;
         totals = Totals::of(&output)?;
     }
     let Totals { tried, unnoticed } = totals;
-    let figure = Figure::new(field.what, tried, unnoticed, field.command);
+    let figure = Figure::new(
+        "mistakes put into shared/src/domain, those that do not compile included; unnoticed",
+        tried,
+        unnoticed,
+        COMMAND,
+    );
     Ok((unnoticed == 0, vec![figure]))
 }
 
-fn round(
-    program: &Path,
-    output: &Path,
-    field: &Field,
-    again: &[&str],
-    of: &Round,
-) -> Result<(), Error> {
+fn round(program: &Path, output: &Path, again: &[&str], of: &Round) -> Result<(), Error> {
     let mut command = Command::new(program);
     command
         .current_dir(paths::workspace())
         .arg("mutants")
-        .args(field.place)
+        .args(["--package", "shared", "--no-default-features"])
+        .args(["--cargo-arg=--lib", "--file", "shared/src/domain/**"])
         .args([
             "--baseline",
             "skip",
             "--timeout",
             of.tests_s,
             "--build-timeout",
-            field.build_s,
+            BUILD_S,
             "--jobs",
             "2",
             "--colors",
