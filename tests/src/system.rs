@@ -926,15 +926,7 @@ impl<'l> App<'l> {
     /// The body that signs an agreement that was read.
     #[must_use]
     pub fn signature_of(&self, text: &Value) -> Value {
-        let consents = text["consents"].as_array().unwrap();
-        let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
-        json!({
-            "version": text["version"],
-            "sha256": text["sha256"],
-            "reading_token": text["reading_token"],
-            "signed_name": self.merchant.holder_name,
-            "consents": consents,
-        })
+        crate::world::signature_of(text, &self.merchant.holder_name)
     }
 
     /// Reads and signs.

@@ -1090,19 +1090,7 @@ impl<'w> App<'w> {
             .await;
         assert_eq!(text.status, 200, "{:?}", text.body);
         self.world.pass_s(11);
-        let consents: Vec<&Value> = text.body["consents"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| &one["id"])
-            .collect();
-        json!({
-            "version": text.body["version"],
-            "sha256": text.body["sha256"],
-            "reading_token": text.body["reading_token"],
-            "signed_name": self.merchant.holder_name,
-            "consents": consents,
-        })
+        signature_of(&text.body, &self.merchant.holder_name)
     }
 
     /// Reads and signs.
@@ -1221,4 +1209,18 @@ impl<'w> App<'w> {
         let mut codes = texts.iter().rev().filter_map(|text| freeze_code_in(text));
         codes.next().expect("a freeze code")
     }
+}
+
+/// The body that signs an agreement, given the reply that showed it.
+#[must_use]
+pub fn signature_of(text: &Value, signed_name: &str) -> Value {
+    let consents = text["consents"].as_array().unwrap();
+    let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
+    json!({
+        "version": text["version"],
+        "sha256": text["sha256"],
+        "reading_token": text["reading_token"],
+        "signed_name": signed_name,
+        "consents": consents,
+    })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::domain::decide::BankAnswer;
 use shared::domain::policy::{DAY_S, MINUTE_S, Policy};
 use shared::domain::transfer::TransferAnswer;
-use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, freeze_code_in};
+use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, freeze_code_in, signature_of};
 
 const POLICY: &Policy = &Policy::CURRENT;
 /// The card in use of another merchant.
@@ -98,15 +98,7 @@ impl Story {
         let path = format!("{rebind}/agreement");
         let text = self.app("GET agreement", &path, Value::Null).await.body;
         self.pass_s(POLICY.agreement_min_read_s + 1);
-        let consents = text["consents"].as_array().unwrap();
-        let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
-        let signature = json!({
-            "version": text["version"],
-            "sha256": text["sha256"],
-            "reading_token": text["reading_token"],
-            "signed_name": self.merchant.holder_name,
-            "consents": consents,
-        });
+        let signature = signature_of(&text, &self.merchant.holder_name);
         self.app("POST agreement", &path, signature).await;
     }
 

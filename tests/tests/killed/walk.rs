@@ -13,6 +13,7 @@ use tests::stand_in::Kill;
 use tests::system::another;
 use tests::world::{
     GOOD_CARD, RESERVED_PHONE, SandboxMerchant, code_in, freeze_code_in, merchant, merchant_id,
+    signature_of,
 };
 
 /// The merchant that everything happens to.
@@ -347,7 +348,7 @@ impl Walk {
             Step::Create | Step::CreateStandby => {
                 self.rebind = format!("/v1/rebinds/{}", text("/rebind_id"));
             }
-            Step::Read => self.signature = self.signed(&reply.body),
+            Step::Read => self.signature = signature_of(&reply.body, &self.merchant.holder_name),
             Step::ConfirmCard => self.standby = format!("/v1/cards/{}", text("/new_card/card_id")),
             Step::Tell => {
                 let texts = host.cloud.texts.to(&self.merchant.phone);
@@ -408,18 +409,6 @@ impl Walk {
         for (phone, seen) in &mut self.seen {
             *seen = host.cloud.texts.to(phone).len();
         }
-    }
-
-    fn signed(&self, text: &Value) -> Value {
-        let consents = text["consents"].as_array().unwrap();
-        let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
-        json!({
-            "version": text["version"],
-            "sha256": text["sha256"],
-            "reading_token": text["reading_token"],
-            "signed_name": self.merchant.holder_name,
-            "consents": consents,
-        })
     }
 
     /// Reads something in this session.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use tests::host::{Host, Outcome, Reply, Sender};
 use tests::system::{another, luhn, resident_id};
-use tests::world::code_in;
+use tests::world::{code_in, signature_of};
 
 /// How often a request is sent while others write at the same time.
 const TRIES: usize = 10;
@@ -247,15 +247,7 @@ impl Client {
         let path = self.of("agreement?lang=zh-CN");
         let text = self.get(&path).await?;
         self.pass_s(11);
-        let consents = text["consents"].as_array().unwrap();
-        let consents: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
-        let signature = json!({
-            "version": text["version"],
-            "sha256": text["sha256"],
-            "reading_token": text["reading_token"],
-            "signed_name": NAME,
-            "consents": consents,
-        });
+        let signature = signature_of(&text, NAME);
         let path = self.of("agreement");
         self.post(&path, signature, 200, &["agreement_signed"])
             .await?;
