@@ -4,13 +4,10 @@ Requests that are meant to be good are made by a merchant who has come as far as
 that steps are really taken; those that are meant to be bad, and those without a session, are left as they are.
 """
 
-import ast
-import gc
 import itertools
 import json
 import os
 import re
-import threading
 from datetime import datetime, timedelta, timezone
 
 import requests
@@ -56,26 +53,8 @@ NEEDS = {
     "activateCard": STANDBY,
     "unbindCard": STANDBY,
 }
-LOCK = threading.RLock()
-PARSING = threading.RLock()
 CARDS = itertools.count(WORLD["first_card"])
 TURN = itertools.count()
-
-
-def parse_alone(*args, _parse=ast.parse, **kwargs):
-    """Python 3.11 counts the depth of all threads' parsing in one number, and fails when a collection lets another one in
-    (SystemError: AST constructor recursion depth mismatch)."""
-    with PARSING:
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            return _parse(*args, **kwargs)
-        finally:
-            if collects:
-                gc.enable()
-
-
-ast.parse = parse_alone
 
 
 def luhn(digits):
@@ -107,7 +86,7 @@ class Merchant:
         return STANDBY if waits else (self.rebind["state"], self.rebind["challenge"] is not None)
 
     def is_free(self):
-        return not self.rebind or self.rebind["state"] == "cancelled"
+        return not self.rebind or self.rebind["state"] in ("cancelled", "expired")
 
     def log_in(self, device="first"):
         body = {"account": self.account, "password": self.password, "device_id": f"{device} of {self.account}"}
@@ -162,6 +141,13 @@ class Merchant:
             }
         return None
 
+    def learns(self, reply):
+        """Keeps what a step's reply shows. One that was refused says to look again."""
+        if "rebind_id" not in reply and self.rebind:
+            reply = self.call("GET", f"/v1/rebinds/{self.rebind['rebind_id']}")
+        if "rebind_id" in reply:
+            self.shows(reply)
+
     def shows(self, rebind):
         """Keeps what a reply has shown of the latest change of cards."""
         OWNERS[rebind["rebind_id"]] = OWNERS[rebind["new_card"]["card_id"]] = self
@@ -181,14 +167,12 @@ class Merchant:
             body = self.types(operation)
             if operation == "createRebind":
                 body["activate"] = until != STANDBY
-                shown = self.call("POST", "/v1/rebinds", body)
+                reply = self.call("POST", "/v1/rebinds", body)
             else:
-                shown = self.call("POST", f"/v1/rebinds/{self.rebind['rebind_id']}{path}", body)
+                reply = self.call("POST", f"/v1/rebinds/{self.rebind['rebind_id']}{path}", body)
+            self.learns(reply)
             # Somebody who has begun before may have met a limit of the day.
-            if "rebind_id" not in shown:
-                return
-            self.shows(shown)
-            if self.stands() == until:
+            if "rebind_id" not in reply or self.stands() == until:
                 return
 
 
@@ -203,8 +187,7 @@ class Session:
     """The session of HOME."""
 
     def get(self, case, context):
-        with LOCK:
-            return HOME.bearer()
+        return HOME.bearer()
 
     def set(self, case, data, context):
         case.headers["Authorization"] = data
@@ -229,7 +212,7 @@ def who_is_free():
     free = next((merchant for merchant in OTHERS if merchant.is_free()), None)
     begun = next((merchant for merchant in OTHERS if merchant.stands() == NEEDS["cancelRebind"]), None)
     if free is None and begun is not None:
-        begun.shows(begun.call("POST", f"/v1/rebinds/{begun.rebind['rebind_id']}/cancel"))
+        begun.learns(begun.call("POST", f"/v1/rebinds/{begun.rebind['rebind_id']}/cancel"))
     return free or begun
 
 
@@ -249,24 +232,23 @@ def who_can(operation):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     operation = operation_id(case)
-    with LOCK:
-        # Only what has HOME's session: a request without one, or with a made-up one, is to be refused for it.
-        if not case.headers or case.headers.get("Authorization") != HOME.token:
-            return
-        if operation == "deleteSession":
-            case.headers["Authorization"] = GUEST.log_in(f"device {next(TURN) % 5}")
-            return
-        merchant = OWNERS.get(object_of(case), HOME)
-        if is_good(case):
-            if (operation in NEEDS or operation == "createRebind") and next(TURN) % 4:
-                merchant = put_in_place(case, operation, merchant)
-            if operation in CODE_SENDERS:
-                merchant.offset_s += CODE_GAP_S
-            if "Idempotency-Key" in case.headers and next(TURN) % 4:
-                case.headers["Idempotency-Key"] = f"case-{next(TURN)}"
-            # Almost any clock that is made up is one at which the session is dead.
-            case.headers["X-Sandbox-Now"] = merchant.clock()
-        case.headers["Authorization"] = merchant.bearer()
+    # Only what has HOME's session: a request without one, or with a made-up one, is to be refused for it.
+    if not case.headers or case.headers.get("Authorization") != HOME.token:
+        return
+    if operation == "deleteSession":
+        case.headers["Authorization"] = GUEST.log_in(f"device {next(TURN) % 5}")
+        return
+    merchant = OWNERS.get(object_of(case), HOME)
+    if is_good(case):
+        if (operation in NEEDS or operation == "createRebind") and next(TURN) % 4:
+            merchant = put_in_place(case, operation, merchant)
+        if operation in CODE_SENDERS:
+            merchant.offset_s += CODE_GAP_S
+        if "Idempotency-Key" in case.headers and next(TURN) % 4:
+            case.headers["Idempotency-Key"] = f"case-{next(TURN)}"
+        # Almost any clock that is made up is one at which the session is dead.
+        case.headers["X-Sandbox-Now"] = merchant.clock()
+    case.headers["Authorization"] = merchant.bearer()
 
 
 def put_in_place(case, operation, merchant):
@@ -290,13 +272,12 @@ def after_call(context, case, response):
         return
     body = response.json() if response.content else {}
     rebind = body if "rebind_id" in body else body.get("rebind")
-    with LOCK:
-        sender = response.request.headers.get("Authorization")
-        merchant = next((known for known in MERCHANTS if known.token == sender), None)
-        if rebind and merchant:
-            merchant.shows(rebind)
-        if operation_id(case) == "unbindCard" and merchant and merchant.stands() == STANDBY:
-            merchant.rebind["new_card"]["status"] = "removed"
+    sender = response.request.headers.get("Authorization")
+    merchant = next((known for known in MERCHANTS if known.token == sender), None)
+    if rebind and merchant:
+        merchant.shows(rebind)
+    if operation_id(case) == "unbindCard" and merchant and merchant.stands() == STANDBY:
+        merchant.rebind["new_card"]["status"] = "removed"
 
 
 ASKED = set()
@@ -306,17 +287,16 @@ ASKED = set()
 def is_not_anothers(ctx, response, case):
     """What one merchant sees or changes is not there for another one."""
     about = object_of(case)
-    with LOCK:
-        owner = OWNERS.get(about)
-        asked = (operation_id(case), about)
-        if owner is None or not 200 <= response.status_code < 300 or asked in ASKED:
-            return
-        ASKED.add(asked)
-        stranger = GUEST if owner is HOME else HOME
-        request = response.request
-        headers = {**request.headers, "Authorization": stranger.bearer(), "X-Sandbox-Now": stranger.clock()}
-        headers.pop("Idempotency-Key", None)
-        reply = requests.request(request.method, request.url, headers=headers, data=request.body, timeout=TIMEOUT_S)
+    owner = OWNERS.get(about)
+    asked = (operation_id(case), about)
+    if owner is None or not 200 <= response.status_code < 300 or asked in ASKED:
+        return
+    ASKED.add(asked)
+    stranger = GUEST if owner is HOME else HOME
+    request = response.request
+    headers = {**request.headers, "Authorization": stranger.bearer(), "X-Sandbox-Now": stranger.clock()}
+    headers.pop("Idempotency-Key", None)
+    reply = requests.request(request.method, request.url, headers=headers, data=request.body, timeout=TIMEOUT_S)
     assert reply.status_code == 404, f"another merchant gets {reply.status_code} for {about}"
 
 
