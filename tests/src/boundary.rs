@@ -33,6 +33,8 @@ const LATE_BY: Duration = Duration::from_millis(100);
 /// One call to the table: one attempt of an operation.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// The same for all attempts of an operation.
+    pub id: String,
     /// `Query`, `TransactWriteItems`, …
     pub operation: String,
     /// The request's body.
@@ -210,14 +212,24 @@ fn cancelled(call: &Call, reason: &str) -> HttpResponse {
     response(400, body.to_string())
 }
 
+/// What meets a fault.
+#[derive(Clone, Copy, Debug)]
+enum Reach {
+    /// The operation's first attempt.
+    Attempt,
+    /// All of its attempts.
+    Operation,
+    /// Those, and every operation after it.
+    Onwards,
+}
+
 /// A fault that waits for its operation.
 #[derive(Debug)]
 struct Armed {
     /// The operation's place among those of the request, from 1.
     place: usize,
     fault: Fault,
-    /// Whether every attempt meets it, or the first one.
-    lasts: bool,
+    reach: Reach,
     /// The operation, once it has met it.
     operation: Option<String>,
 }
@@ -254,27 +266,32 @@ pub struct Boundary {
 impl Boundary {
     /// The `n`-th operation of the next request (from 1) meets this fault in every attempt; no other does.
     pub fn fail(&self, n: usize, fault: Fault) {
-        self.arm(n, fault, true);
+        self.arm(n, fault, Reach::Operation);
     }
 
     /// The same in its first attempt only: the SDK's next one finds a healthy table.
     pub fn fail_once(&self, n: usize, fault: Fault) {
-        self.arm(n, fault, false);
+        self.arm(n, fault, Reach::Attempt);
     }
 
-    fn arm(&self, place: usize, fault: Fault, lasts: bool) {
+    /// The same from this operation on, until [`Boundary::calm`].
+    pub fn fail_from(&self, n: usize, fault: Fault) {
+        self.arm(n, fault, Reach::Onwards);
+    }
+
+    fn arm(&self, place: usize, fault: Fault, reach: Reach) {
         let _ = self.take();
         let mut state = self.state.lock().unwrap();
         state.met = 0;
         state.armed = Some(Armed {
             place,
             fault,
-            lasts,
+            reach,
             operation: None,
         });
     }
 
-    /// Nothing fails any more. Returns how many attempts have met what [`Boundary::fail`] or [`Boundary::fail_once`] said.
+    /// Nothing fails any more. Returns how many attempts have met what was to be met.
     pub fn calm(&self) -> usize {
         let mut state = self.state.lock().unwrap();
         state.armed = None;
@@ -350,6 +367,7 @@ impl Boundary {
         let id = headers.get("amz-sdk-invocation-id").unwrap_or_default();
         let body = request.body().bytes();
         let call = Call {
+            id: id.to_owned(),
             body: body.map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap()),
             operation,
             units: 0.0,
@@ -365,7 +383,11 @@ impl Boundary {
         let fault = match &mut state.armed {
             Some(armed) => {
                 let here = is_first && state.operations.len() == armed.place;
-                let again = armed.lasts && armed.operation.as_deref() == Some(id);
+                let again = match armed.reach {
+                    Reach::Attempt => false,
+                    Reach::Operation => armed.operation.as_deref() == Some(id),
+                    Reach::Onwards => armed.operation.is_some(),
+                };
                 let meets = (here && armed.operation.is_none()) || again;
                 if meets {
                     armed.operation = Some(id.to_owned());

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::domain::decide::{Act, Command, decide};
 use shared::domain::ids::MerchantId;
-use shared::domain::policy::Policy;
+use shared::domain::policy::{DAY_S, Policy};
 use shared::domain::rebind::Stage;
 use shared::ports::{
     Commit, CommitTransition, Committed, Found, IdempotencyKey, LoadMerchant, PortError, Remember,
@@ -14,7 +14,7 @@ use shared::ports::{
 };
 use shared::store::due::{What, buckets};
 use shared::store::history::Rearmed;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tests::boundary::Fault;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 
@@ -330,6 +330,70 @@ async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
         (eleventh.code(), eleventh.body["retry_after_s"].as_i64()),
         ("OTP_SEND_LIMIT", Some(wait_s))
     );
+}
+
+#[tokio::test]
+async fn what_counts_is_kept_for_two_days_after_it_was_counted() {
+    let world = World::start().await;
+    let merchant = merchant("plain_1");
+    let login = |device: &str| json!({"account": merchant.account, "password": "wrong", "device_id": device});
+    for device in ["a phone", "another"] {
+        let event = world.event("POST", "/v1/sessions", &[], &login(device));
+        assert_eq!(world.send(event).await.status, 401);
+    }
+    let app = world.app_on(&merchant, "a phone").await;
+    let target = json!({"platform": "apns", "token": "t"});
+    app.call("PUT", "/v1/push-targets/phone", target).await;
+    app.call("DELETE", "/v1/push-targets/phone", Value::Null)
+        .await;
+    let body = app.request_body(GOOD_CARD);
+    let created = app.keyed("a key", "POST", "/v1/rebinds", body).await;
+    assert_eq!(created.status, 201);
+    let rebind = format!(
+        "/v1/rebinds/{}",
+        created.body["rebind_id"].as_str().unwrap()
+    );
+    app.identify(&rebind).await;
+    world
+        .freeze(&merchant.account, "AAAAAAAA", "198.51.100.1")
+        .await;
+
+    // The kind of each item that may be collected, and for how long it stays.
+    let mut kept_s = BTreeMap::new();
+    for item in world.items().await {
+        let begins = |name: &str| {
+            item[name]
+                .as_s()
+                .unwrap()
+                .split('#')
+                .next()
+                .unwrap()
+                .to_owned()
+        };
+        if let Some(Ok(ttl)) = item.get("ttl").map(AttributeValue::as_n) {
+            let left_s = ttl.parse::<i64>().unwrap() - world.now().epoch_s();
+            let least = kept_s.entry((begins("pk"), begins("sk"))).or_insert(left_s);
+            *least = left_s.min(*least);
+        }
+    }
+    let kinds: Vec<(&str, &str)> = kept_s
+        .keys()
+        .map(|(pk, sk)| (pk.as_str(), sk.as_str()))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ("A", "D"), // failures of a device, and of all others
+            ("A", "Q"), // freezes tried for an account
+            ("I", "I"), // replies by their keys
+            ("M", "N"), // push targets that were removed
+            ("P", "P"), // codes to a phone
+            ("S", "Q"), // freezes tried from an address
+            ("S", "S"), // failures of an address
+        ]
+    );
+    let shortest = kept_s.values().min();
+    assert!(shortest >= Some(&(2 * DAY_S)), "{kept_s:?}");
 }
 
 #[tokio::test]

@@ -45,11 +45,15 @@ pub enum Ordeal {
     Load,
     /// Mistakes in the core.
     Mutants,
+    /// Mistakes in what reads and writes the table.
+    StoreMutants,
+    /// Mistakes in the functions.
+    FunctionMutants,
 }
 
 impl Ordeal {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Model,
         Self::Crash,
         Self::Killed,
@@ -63,6 +67,8 @@ impl Ordeal {
         Self::Settings,
         Self::Load,
         Self::Mutants,
+        Self::StoreMutants,
+        Self::FunctionMutants,
     ];
 
     /// Its name on the command line.
@@ -81,7 +87,9 @@ impl Ordeal {
             Self::EndToEnd => "end-to-end",
             Self::Settings => "settings",
             Self::Load => "load",
-            Self::Mutants => "mutants",
+            Self::Mutants => mutants::CORE.name,
+            Self::StoreMutants => mutants::STORE.name,
+            Self::FunctionMutants => mutants::FUNCTIONS.name,
         }
     }
 
@@ -113,6 +121,10 @@ impl Ordeal {
                 "requests of 64 clients at once over two minutes, the transitions that they were told of, the memory of each process"
             }
             Self::Mutants => "mistakes put into the core, and not noticed by its tests",
+            Self::StoreMutants => {
+                "mistakes put into what reads and writes the table, and not noticed"
+            }
+            Self::FunctionMutants => "mistakes put into the functions, and not noticed",
         }
     }
 
@@ -145,7 +157,17 @@ impl Ordeal {
             Self::EndToEnd => vec![test("e2e")],
             Self::Settings => vec![test("template"), test("supply")],
             Self::Load => vec![test("load").with("LOAD_S", "120")],
-            Self::Mutants => Vec::new(),
+            Self::Mutants | Self::StoreMutants | Self::FunctionMutants => Vec::new(),
+        }
+    }
+
+    /// Where mistakes are put into the source, for those that do.
+    const fn mistakes(self) -> Option<&'static mutants::Place> {
+        match self {
+            Self::Mutants => Some(&mutants::CORE),
+            Self::StoreMutants => Some(&mutants::STORE),
+            Self::FunctionMutants => Some(&mutants::FUNCTIONS),
+            _ => None,
         }
     }
 }
@@ -238,8 +260,8 @@ pub fn run(ordeals: &[Ordeal]) -> Result<(), Error> {
         println!("\n== {}", ordeal.name());
         let started = Instant::now();
         let mut figures = Vec::new();
-        if *ordeal == Ordeal::Mutants {
-            let (whole, found) = mutants::run()?;
+        if let Some(place) = ordeal.mistakes() {
+            let (whole, found) = mutants::run(place)?;
             figures.extend(found);
             if !whole {
                 failed.push(ordeal.name());
@@ -281,7 +303,7 @@ mod tests {
     fn each_has_a_name_and_something_to_run() {
         for ordeal in Ordeal::ALL {
             assert_eq!(ordeal.name().parse(), Ok(ordeal));
-            assert_eq!(ordeal == Ordeal::Mutants, ordeal.commands().is_empty());
+            assert_eq!(ordeal.mistakes().is_some(), ordeal.commands().is_empty());
         }
         assert!(
             "rack"
