@@ -274,7 +274,7 @@ impl Boundary {
         self.arm(n, fault, Reach::Attempt);
     }
 
-    /// The same from this operation on, until [`Boundary::calm`].
+    /// The same from this operation on, those that it fits, until [`Boundary::calm`].
     pub fn fail_from(&self, n: usize, fault: Fault) {
         self.arm(n, fault, Reach::Onwards);
     }
@@ -382,13 +382,16 @@ impl Boundary {
         }
         let fault = match &mut state.armed {
             Some(armed) => {
-                let here = is_first && state.operations.len() == armed.place;
-                let again = match armed.reach {
-                    Reach::Attempt => false,
-                    Reach::Operation => armed.operation.as_deref() == Some(id),
-                    Reach::Onwards => armed.operation.is_some(),
+                let begun = armed.operation.is_some();
+                let here = is_first && state.operations.len() == armed.place && !begun;
+                let meets = match armed.reach {
+                    Reach::Attempt => here,
+                    Reach::Operation => here || armed.operation.as_deref() == Some(id),
+                    Reach::Onwards => {
+                        (begun || state.operations.len() >= armed.place)
+                            && armed.fault.fits(&call.operation)
+                    }
                 };
-                let meets = (here && armed.operation.is_none()) || again;
                 if meets {
                     armed.operation = Some(id.to_owned());
                     state.met += 1;

@@ -271,6 +271,20 @@ async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
 }
 
 #[tokio::test]
+async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    app.request(GOOD_CARD).await;
+    world.pass_s(POLICY.rebind_life_s);
+    world.boundary.fail_from(1, Fault::Conflict);
+    let met = world.clean_up().await;
+    assert_eq!((met.expired, met.skipped, met.failed), (0, 1, 0));
+    assert!(world.boundary.calm() > 0);
+    let next = world.clean_up().await;
+    assert_eq!((next.expired, next.skipped, next.failed), (1, 0, 0));
+}
+
+#[tokio::test]
 async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
     let world = World::start().await;
     world.clean_up().await;

@@ -80,6 +80,7 @@ const QUICK: Round = Round {
     targets: &[
         "--test=deposits",
         "--test=handlers",
+        "--test=payloads",
         "--test=payouts",
         "--test=push",
         "--test=standby",
