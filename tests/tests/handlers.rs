@@ -271,6 +271,51 @@ async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
 }
 
 #[tokio::test]
+async fn a_list_comes_page_by_page() {
+    const PAGE: usize = 20;
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let page = async |cursor: &str| {
+        let event = world.event(
+            "GET",
+            &format!("/v1/rebinds{cursor}"),
+            &[("authorization", &format!("Bearer {}", app.token))],
+            &Value::Null,
+        );
+        world.send(event).await
+    };
+    let mut ids = Vec::new();
+    for number in 0..=PAGE {
+        // A full page says nothing of another one.
+        let last = page("").await.body["next_cursor"].clone();
+        assert_eq!(last, Value::Null, "{} rebinds", ids.len());
+        let body = app.request_body(GOOD_CARD);
+        let key = format!("key {number}");
+        let made = app.keyed(&key, "POST", "/v1/rebinds", body).await;
+        let id = made.body["rebind_id"].as_str().unwrap().to_owned();
+        let path = format!("/v1/rebinds/{id}/cancel");
+        app.call("POST", &path, Value::Null).await;
+        ids.insert(0, id);
+    }
+    let shown = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap().iter();
+        items
+            .map(|item| item["rebind_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let first = page("").await.body;
+    assert_eq!(shown(&first), ids[..PAGE]);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = page(&format!("?cursor={cursor}")).await.body;
+    assert_eq!(shown(&second), ids[PAGE..]);
+    assert_eq!(second["next_cursor"], Value::Null);
+    for wrong in ["0", "x", "-1", "1000000"] {
+        let refused = page(&format!("?cursor={wrong}")).await;
+        assert_eq!(refused.code(), "REQUEST_MALFORMED", "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
     let world = World::start().await;
     let app = world.app(&merchant("plain_1")).await;

@@ -14,6 +14,8 @@ use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 
 const POLICY: &Policy = &Policy::CURRENT;
+/// The largest amount: 2^53 - 1, which every JSON reader can hold exactly.
+const MOST_FEN: u64 = 9_007_199_254_740_991;
 
 fn create(merchant: &str, payout: &str, amount_fen: u64) -> Value {
     json!({
@@ -152,6 +154,8 @@ async fn sent_and_returned_at_once_end_as_returned() {
     counts_fit(&app, "plain_1").await;
     let late = world.core(sent("pay_1")).await.unwrap_err();
     assert_eq!(late.code, Code::StepOutOfOrder);
+    // Whoever reads it learns where to look.
+    assert!(late.message.contains("GET /v1/payouts"), "{}", late.message);
 }
 
 #[tokio::test]
@@ -168,6 +172,10 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
             Code::RequestMalformed,
         ),
         (create("plain_1", "pay_1", 0), Code::RequestMalformed),
+        (
+            create("plain_1", "pay_1", MOST_FEN + 1),
+            Code::RequestMalformed,
+        ),
         (create("plain_1", "1", 1), Code::RequestMalformed),
         (
             create("plain_1", &format!("pay_{}", "x".repeat(41)), 1),
@@ -199,6 +207,8 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
         assert!(!refused.message.is_empty());
     }
     assert_eq!(world.items().await.len(), items);
+    let most = world.core(create("plain_1", "pay_most", MOST_FEN)).await;
+    assert_eq!(most.unwrap()["amount_fen"], MOST_FEN);
     let production = World::staged("production").await;
     let mut timed = create("plain_1", "pay_1", 1);
     timed["time"] = json!(production.now().to_rfc3339_shanghai());
