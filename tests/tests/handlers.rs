@@ -270,6 +270,33 @@ async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
     assert_eq!((again.expired, again.skipped, again.failed), (0, 0, 0));
 }
 
+/// The second finds a device that is known by then, and takes its failure back where it was counted.
+#[tokio::test]
+async fn two_first_logins_of_a_device_at_once_leave_no_failure_behind() {
+    let merchant = merchant("plain_1");
+    let body =
+        json!({"account": merchant.account, "password": merchant.password, "device_id": "new"});
+    for seed in 0..3 {
+        let world = World::start().await;
+        world.boundary.disturb(seed, 0);
+        let login = || world.send(world.event("POST", "/v1/sessions", &[], &body));
+        let (one, two) = futures::join!(login(), login());
+        assert_eq!((one.status, two.status), (201, 201), "{seed}");
+        let items = world.items().await;
+        let counters: Vec<_> = items
+            .iter()
+            .filter(|item| item.contains_key("row"))
+            .collect();
+        assert!(counters.len() >= 2, "of the account and of the address");
+        for item in counters {
+            // Nobody reads an address's row: it may serve thousands.
+            let row = item["row"].as_n().unwrap();
+            assert!(row == "0" || item["pk"].as_s().unwrap().starts_with('S'));
+            assert!(!item.contains_key("at"), "{seed} {item:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_list_comes_page_by_page() {
     const PAGE: usize = 20;
