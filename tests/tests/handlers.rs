@@ -302,19 +302,16 @@ async fn a_list_comes_page_by_page() {
     const PAGE: usize = 20;
     let world = World::start().await;
     let app = world.app(&merchant("plain_1")).await;
-    let page = async |cursor: &str| {
-        let event = world.event(
-            "GET",
-            &format!("/v1/rebinds{cursor}"),
-            &[("authorization", &format!("Bearer {}", app.token))],
-            &Value::Null,
-        );
+    let read = async |path: &str| {
+        let bearer = format!("Bearer {}", app.token);
+        let headers = [("authorization", bearer.as_str())];
+        let event = world.event("GET", path, &headers, &Value::Null);
         world.send(event).await
     };
     let mut ids = Vec::new();
     for number in 0..=PAGE {
         // A full page says nothing of another one.
-        let last = page("").await.body["next_cursor"].clone();
+        let last = read("/v1/rebinds").await.body["next_cursor"].clone();
         assert_eq!(last, Value::Null, "{} rebinds", ids.len());
         let body = app.request_body(GOOD_CARD);
         let key = format!("key {number}");
@@ -330,16 +327,20 @@ async fn a_list_comes_page_by_page() {
             .map(|item| item["rebind_id"].as_str().unwrap().to_owned())
             .collect()
     };
-    let first = page("").await.body;
+    let first = read("/v1/rebinds").await.body;
     assert_eq!(shown(&first), ids[..PAGE]);
     let cursor = first["next_cursor"].as_str().unwrap();
-    let second = page(&format!("?cursor={cursor}")).await.body;
+    let second = read(&format!("/v1/rebinds?cursor={cursor}")).await.body;
     assert_eq!(shown(&second), ids[PAGE..]);
     assert_eq!(second["next_cursor"], Value::Null);
-    for wrong in ["0", "x", "-1", "1000000"] {
-        let refused = page(&format!("?cursor={wrong}")).await;
-        assert_eq!(refused.code(), "REQUEST_MALFORMED", "{wrong}");
+    for path in ["/v1/rebinds", "/v1/history", "/v1/payouts"] {
+        for wrong in ["0", "x", "-1"] {
+            let refused = read(&format!("{path}?cursor={wrong}")).await;
+            assert_eq!(refused.code(), "REQUEST_MALFORMED", "{path} {wrong}");
+        }
     }
+    let beyond = read("/v1/rebinds?cursor=1000000").await;
+    assert_eq!(beyond.code(), "REQUEST_MALFORMED");
 }
 
 #[tokio::test]
