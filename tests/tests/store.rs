@@ -339,7 +339,9 @@ async fn what_counts_is_kept_for_two_days_after_it_was_counted() {
     let login = |device: &str| json!({"account": merchant.account, "password": "wrong", "device_id": device});
     for device in ["a phone", "another"] {
         let event = world.event("POST", "/v1/sessions", &[], &login(device));
-        assert_eq!(world.send(event).await.status, 401);
+        let refused = world.send(event).await;
+        assert_eq!(refused.code(), "AUTH_BAD_CREDENTIALS");
+        assert_eq!(refused.body["counts_toward_limit"], true);
     }
     let app = world.app_on(&merchant, "a phone").await;
     let target = json!({"platform": "apns", "token": "t"});

@@ -164,13 +164,9 @@ impl<K: KeyService> Settlement<K> {
             by: None,
             act: Act::Freeze(number),
         };
-        let transition = match decide(&merchant, &command, POLICY, now) {
-            Ok(transition) => transition,
-            // Used by another request meanwhile: what was asked for has happened.
-            Err(refusal) if refusal.code == Code::NotFound => return Ok(()),
-            // Something else was written since it was read.
-            Err(_) => return Err(PortError::Conflict),
-        };
+        // Something was written since it was read; read again, a code that was used meanwhile is no longer there.
+        let transition =
+            decide(&merchant, &command, POLICY, now).map_err(|_| PortError::Conflict)?;
         commit_alone(&self.store, &merchant, transition, POLICY, now).await?;
         Ok(())
     }
