@@ -650,6 +650,35 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
     );
 }
 
+/// The try that was taken was one at the code of then: no other is compared for it.
+#[tokio::test]
+async fn a_confirmation_that_died_after_its_try_is_not_about_a_newer_code() {
+    let world = World::start().await;
+    let app = world.app(&merchant("plain_1")).await;
+    let path = app.request(GOOD_CARD).await;
+    app.call("POST", &format!("{path}/identity"), app.document())
+        .await;
+    let first = world.sms.code(&app.merchant.phone);
+    let confirm = format!("{path}/identity/confirm");
+    let resend = format!("{path}/identity/code");
+    world.boundary.fail(3, Fault::RequestLost);
+    let typed = json!({ "code": first });
+    let died = app.keyed("k", "POST", &confirm, typed.clone()).await;
+    assert_eq!(died.status, 500);
+    world.pass_s(POLICY.code_gap_s);
+    let sent = app.keyed("r", "POST", &resend, Value::Null).await;
+    assert_eq!(sent.status, 200);
+    let again = app.keyed("k", "POST", &confirm, typed).await;
+    assert_eq!(
+        (again.code(), &again.body["counts_toward_limit"]),
+        ("OTP_EXPIRED", &json!(false))
+    );
+    // The newer code is as good as before.
+    let newer = json!({"code": world.sms.code(&app.merchant.phone)});
+    let right = app.keyed("n", "POST", &confirm, newer).await;
+    assert_eq!(right.state(), "agreement_pending", "{:?}", right.body);
+}
+
 #[tokio::test]
 async fn a_code_whose_write_was_done_but_not_answered_is_sent() {
     let world = World::start().await;
