@@ -558,6 +558,31 @@ async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_look
     }
 }
 
+/// Before the function's own time is over, and so that whoever asked may ask again.
+#[tokio::test]
+async fn a_freeze_that_cannot_be_written_is_given_up_in_time() {
+    let world = World::start().await;
+    let (app, _, code) = announced(&world).await;
+    world.boundary.fail_from(1, Fault::CancelledForThroughput);
+    let from = source(1);
+    let asked = world.freeze(&app.merchant.account, &code, &from);
+    let answer = tokio::time::timeout(Duration::from_secs(10), asked).await;
+    let answer = answer.unwrap();
+    assert_eq!(
+        (answer.status, &answer.body["retryable"]),
+        (500, &json!(true))
+    );
+    assert!(world.boundary.calm() > 2, "it was tried again and again");
+    assert!(!frozen(&world).await);
+    assert_eq!(
+        counted(&world, HashPurpose::Source, &from).await,
+        0,
+        "the code was right"
+    );
+    received(&world.freeze(&app.merchant.account, &code, &from).await);
+    assert!(frozen(&world).await);
+}
+
 #[tokio::test]
 async fn a_freeze_and_a_step_at_the_same_time_leave_one_whole_state() {
     let world = World::start().await;
