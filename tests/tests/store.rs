@@ -16,7 +16,7 @@ use shared::store::due::{What, buckets};
 use shared::store::history::Rearmed;
 use std::collections::{BTreeMap, HashMap};
 use tests::boundary::Fault;
-use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -33,6 +33,15 @@ async fn with_open_rebind() -> (World, String) {
         .request(GOOD_CARD)
         .await;
     (world, path)
+}
+
+/// An open rebind of `mer_plain_1`, whose identity code was sent.
+async fn with_identity_code(world: &World) -> (App<'_>, String) {
+    let app = world.app(&merchant("plain_1")).await;
+    let path = app.request(GOOD_CARD).await;
+    app.call("POST", &format!("{path}/identity"), app.document())
+        .await;
+    (app, path)
 }
 
 async fn cancel(world: &World, remember: Remember<'_>) -> Result<Committed, PortError> {
@@ -617,10 +626,7 @@ async fn a_lost_reply_is_found_again_by_the_key() {
 #[tokio::test]
 async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
     let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
-    let path = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{path}/identity"), app.document())
-        .await;
+    let (app, path) = with_identity_code(&world).await;
     let right = json!({"code": world.sms.code(&app.merchant.phone)});
     let wrong = json!({"code": if right["code"] == "000000" { "000001" } else { "000000" }});
     let confirm = format!("{path}/identity/confirm");
@@ -654,10 +660,7 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
 #[tokio::test]
 async fn a_confirmation_that_died_after_its_try_is_not_about_a_newer_code() {
     let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
-    let path = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{path}/identity"), app.document())
-        .await;
+    let (app, path) = with_identity_code(&world).await;
     let first = world.sms.code(&app.merchant.phone);
     let confirm = format!("{path}/identity/confirm");
     let resend = format!("{path}/identity/code");
