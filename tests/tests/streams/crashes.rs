@@ -76,7 +76,7 @@ async fn a_reply_that_is_lost_doubles_nothing() {
     scene.assert_done(0).await;
 }
 
-/// The places of the calls that a batch makes, and whether each marks somebody as told.
+/// For each call that a batch makes, whether it marks somebody as told.
 async fn calls_of_a_batch(scene: &mut Scene) -> Vec<bool> {
     let delivery = scene.next().unwrap();
     let _ = scene.world.boundary.take();
