@@ -2,15 +2,15 @@
 
 use crate::table::Items;
 use serde_json::{Map, Value};
-use shared::domain::card::Card;
-use shared::domain::event_kind::EventKind;
-use shared::domain::history::{self, Event, GENESIS};
-use shared::domain::ids::{CardId, MerchantId};
-use shared::domain::merchant::{BoundCard, Head, Profile, Replaced};
-use shared::domain::payout::{Payout, PayoutState};
-use shared::domain::rebind::{End, Rebind, Sealed, Stage};
-use shared::domain::time::Timestamp;
-use shared::store::due::buckets;
+use domain::card::Card;
+use domain::event_kind::EventKind;
+use domain::history::{self, Event, GENESIS};
+use domain::ids::{CardId, MerchantId};
+use domain::merchant::{BoundCard, Head, Profile, Replaced};
+use domain::payout::{Payout, PayoutState};
+use domain::rebind::{End, Rebind, Sealed, Stage};
+use domain::time::Timestamp;
+use store::due::buckets;
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;

@@ -21,7 +21,7 @@
 use crate::policy::template;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::domain::time::Timestamp;
+use domain::time::Timestamp;
 use std::collections::VecDeque;
 
 /// The longest pause before a retry.

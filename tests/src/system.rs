@@ -11,14 +11,14 @@ use http::{HeaderMap, Request};
 use local::http::Http;
 use local::{System, UpOptions, default_state_dir, seed};
 use serde_json::{Value, json};
-use shared::adapters::bank::BankKey;
-use shared::adapters::bank::sandbox::card_item;
-use shared::domain::code::Code;
-use shared::domain::time::Timestamp;
-use shared::edge::catalogue;
-use shared::edge::serve::wall_clock;
-use shared::store::item::Item;
-use shared::store::seed::SeedMerchant;
+use bank::BankKey;
+use bank::sandbox::card_item;
+use domain::code::Code;
+use domain::time::Timestamp;
+use api::catalogue;
+use application::serve::wall_clock;
+use store::item::Item;
+use store::seed::SeedMerchant;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -167,7 +167,7 @@ impl Live {
     #[must_use]
     pub fn sandbox_merchant(&self, id: &str) -> Merchant {
         let world: Value =
-            serde_json::from_str(shared::adapters::bank::sandbox::SANDBOX_JSON).unwrap();
+            serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
         let all = world["merchants"].as_array().unwrap();
         let seed = all.iter().find(|seed| seed["merchant_id"] == id);
         let seed = seed.unwrap_or_else(|| panic!("there is no {id}"));
@@ -291,7 +291,7 @@ impl Live {
     /// A card of `sandbox.json`, by what its bank answers.
     pub fn magic_card(&self, outcome: &str) -> String {
         let world: Value =
-            serde_json::from_str(shared::adapters::bank::sandbox::SANDBOX_JSON).unwrap();
+            serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
         let cards = world["cards"].as_array().unwrap();
         let card = cards.iter().find(|card| card["outcome"] == outcome);
         let card = card.unwrap_or_else(|| panic!("no card answers {outcome}"));
@@ -1071,7 +1071,7 @@ pub fn resident_id(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::domain::format::{CardNumber, ResidentId};
+    use domain::format::{CardNumber, ResidentId};
 
     #[test]
     fn made_up_numbers_are_well_formed() {

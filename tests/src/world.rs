@@ -21,24 +21,24 @@ use rebind_request::RebindRequest;
 use serde_json::{Value, json};
 use settlement::Settlement;
 use sha2::Sha256;
-use shared::crypto::Keys;
-use shared::domain::decide::BankAnswer;
-use shared::domain::history::{self, Event, GENESIS};
-use shared::domain::ids::MerchantId;
-use shared::domain::merchant::Merchant;
-use shared::domain::push::PushPlatform;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::transfer::TransferAnswer;
-use shared::edge::event::{HttpEvent, Request};
-use shared::edge::serve::{Handler, Stage, respond, wall_clock};
-use shared::ports::{
+use application::crypto::Keys;
+use domain::decide::BankAnswer;
+use domain::history::{self, Event, GENESIS};
+use domain::ids::MerchantId;
+use domain::merchant::Merchant;
+use domain::push::PushPlatform;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use api::event::{HttpEvent, Request};
+use application::serve::{Handler, Stage, respond, wall_clock};
+use application::ports::{
     CardQuestion, CheckCard, DataKey, KeyService, LoadMerchant, PortError, Pushed, RecallCheck,
     RecallTransfer, Recalled, SendPush, SendSms, SendTransfer, Transfer, Wanted,
 };
-use shared::store::Store;
-use shared::store::due::INDEX;
-use shared::store::seed::World as SeedWorld;
+use store::Store;
+use store::due::INDEX;
+use store::seed::World as SeedWorld;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -951,7 +951,7 @@ pub fn merchant_id(name: &str) -> MerchantId {
 /// A merchant of `sandbox.json` by the part of its id after `mer_`.
 #[must_use]
 pub fn merchant(name: &str) -> SandboxMerchant {
-    let world: Value = serde_json::from_str(shared::adapters::bank::sandbox::SANDBOX_JSON).unwrap();
+    let world: Value = serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
     let id = format!("mer_{name}");
     let found = world["merchants"]
         .as_array()

@@ -5,12 +5,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::ids::CardId;
-use shared::domain::merchant::{BankCall, BoundCard, FreezeCode, Head, PushTarget};
-use shared::domain::merchant::{ReplacedCard, StandbyCard};
-use shared::domain::policy::{DAY_S, Policy};
-use shared::domain::rebind::Mac;
+use domain::decide::BankAnswer;
+use domain::ids::CardId;
+use domain::merchant::{BankCall, BoundCard, FreezeCode, Head, PushTarget};
+use domain::merchant::{ReplacedCard, StandbyCard};
+use domain::policy::{DAY_S, Policy};
+use domain::rebind::Mac;
 use std::fmt::Write as _;
 use tests::boundary::Call;
 use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, merchant};
@@ -202,7 +202,7 @@ async fn core(table: &mut Table, world: &World, of: &str, operation: Value) -> V
 async fn small(world: &World, before: Vec<(usize, String)>) -> Vec<(usize, String)> {
     let mut sizes = before;
     for item in world.items().await {
-        let bytes = shared::store::record::size_bytes(&item);
+        let bytes = store::record::size_bytes(&item);
         sizes.push((bytes, item["sk"].as_s().unwrap().clone()));
     }
     sizes.sort();
@@ -420,7 +420,7 @@ async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
 
 /// What a head holds at most at once: five logins, two standby and two replaced cards, five push targets, a day's bank
 /// calls, requests and wrong documents, and whatever else it has a place for.
-fn fullest(before: &Head, now: shared::domain::time::Timestamp) -> Head {
+fn fullest(before: &Head, now: domain::time::Timestamp) -> Head {
     let mut head = before.clone();
     let bound = |number: u32, unsent: u32| {
         let mut bound: BoundCard = before.active.clone().unwrap();
@@ -440,7 +440,7 @@ fn fullest(before: &Head, now: shared::domain::time::Timestamp) -> Head {
         .map(|number| ReplacedCard {
             bound: bound(number, 120),
             removable_at: now.plus_s(DAY_S),
-            state: shared::domain::merchant::Replaced::Usable,
+            state: domain::merchant::Replaced::Usable,
         })
         .to_vec();
     head.freeze_codes = [0xa0, 0xa1, 0xa2]
@@ -518,7 +518,7 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
     let stored = items.iter().find(|item| {
         item["pk"].as_s().unwrap() == "M#mer_minority_name" && item["sk"].as_s().unwrap() == "Y"
     });
-    let bytes = shared::store::record::size_bytes(stored.unwrap());
+    let bytes = store::record::size_bytes(stored.unwrap());
     assert!(bytes < FULLEST_HEAD_MAX_BYTES, "{bytes}");
 
     let mut table = Table::default();

@@ -4,11 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::event::{HttpEvent, Request};
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stage, Stop, not_found, respond};
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::event::{HttpEvent, Request};
+use api::reply::Reply;
+use application::serve::{Handler, Stage, Stop, not_found, respond};
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use tests::figures::figure;

@@ -4,9 +4,9 @@
 
 use cooldown_cleanup::Summary;
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::policy::{DAY_S, HOUR_S, Policy};
-use shared::domain::transfer::TransferAnswer;
+use domain::decide::BankAnswer;
+use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::transfer::TransferAnswer;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tests::boundary::Fault;

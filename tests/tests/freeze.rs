@@ -4,9 +4,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::crypto::HashPurpose;
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, Policy};
+use application::crypto::HashPurpose;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, Policy};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tests::boundary::Fault;

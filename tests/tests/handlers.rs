@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::ids::MerchantId;
-use shared::domain::policy::Policy;
-use shared::edge::serve::wall_clock;
-use shared::store::history::Rearmed;
+use domain::decide::BankAnswer;
+use domain::ids::MerchantId;
+use domain::policy::Policy;
+use application::serve::wall_clock;
+use store::history::Rearmed;
 use std::time::Duration;
 use tests::boundary::Fault;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};

@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use shared::domain::agreement::ConsentId;
-use shared::domain::code::Code;
-use shared::domain::event_kind::EventKind;
-use shared::domain::history;
-use shared::domain::lang::Lang;
-use shared::domain::next_action::NextAction;
-use shared::domain::notice_code::NoticeCode;
-use shared::domain::time::Timestamp;
-use shared::edge::catalogue;
+use domain::agreement::ConsentId;
+use domain::code::Code;
+use domain::event_kind::EventKind;
+use domain::history;
+use domain::lang::Lang;
+use domain::next_action::NextAction;
+use domain::notice_code::NoticeCode;
+use domain::time::Timestamp;
+use api::catalogue;
 use tests::openapi::{Contract, PROBLEM};
 
 /// The operations of section 2 of the contract, all of them.

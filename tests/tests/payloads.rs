@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use serde_json::{Value, json};
-use shared::domain::policy::Policy;
+use domain::policy::Policy;
 use std::collections::BTreeSet;
 use tests::openapi::Contract;
 use tests::payloads::{FOLDER, file_name, filled, read};

@@ -5,9 +5,9 @@
 use serde_json::{Map, Value, json};
 use settlement::Refusal;
 use sha2::{Digest, Sha256};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, Policy};
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::policy::{DAY_S, Policy};
+use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tests::boundary::Fault;

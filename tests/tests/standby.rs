@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use serde_json::{Value, json};
-use shared::domain::policy::{DAY_S, Policy};
+use domain::policy::{DAY_S, Policy};
 use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, freeze_code_in, merchant};
 

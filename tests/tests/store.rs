@@ -4,16 +4,16 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::domain::decide::{Act, Command, decide};
-use shared::domain::ids::MerchantId;
-use shared::domain::policy::{DAY_S, Policy};
-use shared::domain::rebind::Stage;
-use shared::ports::{
+use domain::decide::{Act, Command, decide};
+use domain::ids::MerchantId;
+use domain::policy::{DAY_S, Policy};
+use domain::rebind::Stage;
+use application::ports::{
     Commit, CommitTransition, Committed, Found, IdempotencyKey, LoadMerchant, PortError, Remember,
     StoredReply, Wanted,
 };
-use shared::store::due::{What, buckets};
-use shared::store::history::Rearmed;
+use store::due::{What, buckets};
+use store::history::Rearmed;
 use std::collections::{BTreeMap, HashMap};
 use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
@@ -52,7 +52,7 @@ async fn cancel(world: &World, remember: Remember<'_>) -> Result<Committed, Port
 
 async fn commit_cancel(
     world: &World,
-    before: &shared::domain::merchant::Merchant,
+    before: &domain::merchant::Merchant,
     remember: Remember<'_>,
 ) -> Result<Committed, PortError> {
     let command = Command {
@@ -152,7 +152,7 @@ async fn a_session_that_ended_in_between_cannot_write() {
         .unwrap()
         .unwrap();
     let hash = before.head.sessions[0].as_ref().unwrap().token_hash;
-    use shared::ports::Logins;
+    use application::ports::Logins;
     assert!(
         world
             .store()

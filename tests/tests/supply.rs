@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use serde_json::Value;
-use shared::adapters::aws::{
+use aws::settings::{
     ATTEMPT_TIMEOUT_MS, ATTEMPTS_MAX, CONNECT_TIMEOUT_MS, OPERATION_TIMEOUT_MS, PUBLISH_TIMEOUT_MS,
 };
-use shared::adapters::bank::client;
-use shared::store::history::CLAIM_S;
+use bank::client;
+use store::history::CLAIM_S;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use tests::figures::figure;

@@ -2,22 +2,22 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::crypto::Keys;
-use shared::domain::agreement::{self, AgreementText, ConsentId};
-use shared::domain::code::Code;
-use shared::domain::decide::{Act, SignedAgreement};
-use shared::domain::lang::Lang;
-use shared::domain::rebind::{Rebind, Sealed};
-use shared::domain::rejection::Rejection;
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::body;
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Loaded, Step, Which};
-use shared::ports::{KeyService, PortError};
-use shared::store::Store;
+use application::crypto::Keys;
+use domain::agreement::{self, AgreementText, ConsentId};
+use domain::code::Code;
+use domain::decide::{Act, SignedAgreement};
+use domain::lang::Lang;
+use domain::rebind::{Rebind, Sealed};
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::{Handler, Stop, not_found};
+use application::step::{KeyRule, Loaded, Step, Which};
+use application::ports::{KeyService, PortError};
+use store::Store;
 use std::collections::BTreeSet;
 
 /// Shows the agreement and takes the signature.

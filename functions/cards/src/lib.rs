@@ -2,21 +2,21 @@
 //! ends here, in a function that can decrypt nothing and send nothing.
 
 use serde_json::{Value, json};
-use shared::crypto::Keys;
-use shared::domain::card::Card;
-use shared::domain::decide::{Act, blocked_by};
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
-use shared::edge::{token, view};
-use shared::ports::{KeyService, LoadMerchant, Wanted};
-use shared::store::Store;
+use application::crypto::Keys;
+use domain::card::Card;
+use domain::decide::{Act, blocked_by};
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::{Handler, Stop, not_found};
+use application::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
+use api::{token, view};
+use application::ports::{KeyService, LoadMerchant, Wanted};
+use store::Store;
 
 /// Shows a merchant's cards, and takes them off.
 pub struct Cards<K> {

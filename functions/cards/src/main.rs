@@ -2,11 +2,12 @@
 
 use cards::Cards;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use shared::adapters::aws::{Aws, env};
-use shared::adapters::logging;
-use shared::crypto::HashPurpose;
-use shared::edge::event::HttpEvent;
-use shared::edge::serve::{Stage, respond};
+use aws::settings::{Aws, env};
+use aws::logging;
+use store::Store;
+use application::crypto::HashPurpose;
+use api::event::HttpEvent;
+use application::serve::{Stage, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -15,7 +16,7 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Idempotency]).await?;
-    let handler = &Cards::new(aws.store()?, keys);
+    let handler = &Cards::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

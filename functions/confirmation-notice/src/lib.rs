@@ -11,22 +11,22 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::crypto::Keys;
-use shared::domain::card::UNKNOWN_BANK;
-use shared::domain::event_kind::EventKind;
-use shared::domain::format::bins;
-use shared::domain::history::Event;
-use shared::domain::ids::{MerchantId, RebindId};
-use shared::domain::lang::Lang;
-use shared::domain::policy::Policy;
-use shared::domain::rebind::Sealed;
-use shared::domain::secret::Secret;
-use shared::domain::sms::{CardLabel, Sms, render};
-use shared::domain::time::Timestamp;
-use shared::domain::transition::{Notice, Recipient};
-use shared::ports::{KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms};
-use shared::store::Store;
-use shared::store::history::notice_of_keys;
+use application::crypto::Keys;
+use domain::card::UNKNOWN_BANK;
+use domain::event_kind::EventKind;
+use domain::format::bins;
+use domain::history::Event;
+use domain::ids::{MerchantId, RebindId};
+use domain::lang::Lang;
+use domain::policy::Policy;
+use domain::rebind::Sealed;
+use domain::secret::Secret;
+use domain::sms::{CardLabel, Sms, render};
+use domain::time::Timestamp;
+use domain::transition::{Notice, Recipient};
+use application::ports::{KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms};
+use store::Store;
+use store::history::notice_of_keys;
 use std::time::Duration;
 
 /// How often it is tried to mark a message that went out, and how long apart: [`BEGIN_FOR_S`] leaves time for two.

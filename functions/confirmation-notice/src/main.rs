@@ -2,10 +2,11 @@
 
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use shared::adapters::aws::Aws;
-use shared::adapters::logging;
-use shared::crypto::HashPurpose;
-use shared::edge::serve::wall_clock;
+use aws::settings::{Aws, env};
+use aws::logging;
+use store::Store;
+use application::crypto::HashPurpose;
+use application::serve::wall_clock;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -13,7 +14,7 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Freeze]).await?;
-    let notice = &ConfirmationNotice::new(aws.store()?, keys, aws.sms(), aws.push());
+    let notice = &ConfirmationNotice::new(Store::new(aws.dynamodb(), env("TABLE")?), keys, aws.sms(), aws.push());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let handled = notice.handle(event.payload, wall_clock);
         Ok::<_, Error>(Box::pin(handled).await)

@@ -5,21 +5,21 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::domain::decide::{Act, BankAnswer, BankReply, Command, decide};
-use shared::domain::ids::MerchantId;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::{MINUTE_S, Policy};
-use shared::domain::rebind::{CardCheck, Serial, Stage, TestTransfer};
-use shared::domain::time::Timestamp;
-use shared::domain::transfer::TransferAnswer;
-use shared::ports::{
+use domain::decide::{Act, BankAnswer, BankReply, Command, decide};
+use domain::ids::MerchantId;
+use domain::merchant::Merchant;
+use domain::policy::{MINUTE_S, Policy};
+use domain::rebind::{CardCheck, Serial, Stage, TestTransfer};
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use application::ports::{
     Alone, LoadMerchant, PortError, ReadPayouts, RecallCheck, RecallTransfer, Recalled, Wanted,
     commit_alone,
 };
-use shared::store::Store;
-use shared::store::due::{Due, What, buckets};
-use shared::store::history::Rearmed;
-use shared::store::payout::place;
+use store::Store;
+use store::due::{Due, What, buckets};
+use store::history::Rearmed;
+use store::payout::place;
 use std::time::{Duration, Instant};
 
 /// Writes down what is due.

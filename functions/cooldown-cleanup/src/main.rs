@@ -2,9 +2,10 @@
 
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use shared::adapters::aws::{Aws, env};
-use shared::adapters::logging;
-use shared::edge::serve::{Stage, wall_clock};
+use aws::settings::{Aws, env};
+use aws::logging;
+use store::Store;
+use application::serve::{Stage, wall_clock};
 use std::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,7 +13,7 @@ async fn main() -> Result<(), Error> {
     logging::init();
     let stage = Stage::new(env("STAGE")?);
     let aws = Aws::connect().await;
-    let cleanup = &CooldownCleanup::new(aws.store()?, aws.bank().await?, stage.is_sandbox());
+    let cleanup = &CooldownCleanup::new(Store::new(aws.dynamodb(), env("TABLE")?), bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?, stage.is_sandbox());
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
         #[expect(clippy::disallowed_methods, reason = "Lambda's own clock")]
         let left = event

@@ -2,24 +2,24 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::crypto::{self, HashPurpose, Keys, password};
-use shared::domain::code::Code;
-use shared::domain::login::{LoginRead, OpenedSession};
-use shared::domain::notices::{Notice, notices};
-use shared::domain::policy::Policy;
-use shared::domain::rejection::Rejection;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::Rounds;
-use shared::edge::token::{self, token_text};
-use shared::edge::view;
-use shared::ports::{KeyService, LoginKeys, Logins, PortError};
-use shared::store::Store;
+use application::crypto::{self, HashPurpose, Keys, password};
+use domain::code::Code;
+use domain::login::{LoginRead, OpenedSession};
+use domain::notices::{Notice, notices};
+use domain::policy::Policy;
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::{Handler, Stop, not_found};
+use application::step::Rounds;
+use api::token::{self, token_text};
+use api::view;
+use application::ports::{KeyService, LoginKeys, Logins, PortError};
+use store::Store;
 
 /// Opens and ends sessions.
 pub struct Login<K> {
@@ -145,7 +145,7 @@ impl<K: KeyService> Login<K> {
             let opened = OpenedSession::plan(
                 &account,
                 &keys.device,
-                crypto::token_hash(&token),
+                token::token_hash(&token),
                 POLICY,
                 now,
             );
@@ -272,7 +272,7 @@ fn bad_credentials() -> Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::domain::format::DocumentExpiry;
+    use domain::format::DocumentExpiry;
 
     fn shown(now: &str) -> Vec<Value> {
         let expiry = DocumentExpiry::parse("2026-11-22").unwrap();

@@ -2,29 +2,29 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::crypto::{self, HashPurpose, Keys};
-use shared::domain::card::CardType;
-use shared::domain::code::Code;
-use shared::domain::decide::{Act, CardFacts, Create};
-use shared::domain::format::card_number::CardNumber;
-use shared::domain::format::phone::Phone;
-use shared::domain::format::{bins, name};
-use shared::domain::ids::RebindId;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::rebind::{Purpose, Reason};
-use shared::domain::rejection::Rejection;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Step, Which, nothing_to_seal};
-use shared::edge::view;
-use shared::ports::{DataKey, KeyService, ListRebinds};
-use shared::store::Store;
+use application::crypto::{self, HashPurpose, Keys};
+use domain::card::CardType;
+use domain::code::Code;
+use domain::decide::{Act, CardFacts, Create};
+use domain::format::card_number::CardNumber;
+use domain::format::phone::Phone;
+use domain::format::{bins, name};
+use domain::ids::RebindId;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rebind::{Purpose, Reason};
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::{Handler, Stop, not_found};
+use application::step::{KeyRule, Step, Which, nothing_to_seal};
+use api::view;
+use application::ports::{DataKey, KeyService, ListRebinds};
+use store::Store;
 
 /// Begins, shows and cancels rebinds.
 pub struct RebindRequest<K> {

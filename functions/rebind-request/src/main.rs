@@ -2,11 +2,12 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use rebind_request::RebindRequest;
-use shared::adapters::aws::{Aws, env};
-use shared::adapters::logging;
-use shared::crypto::HashPurpose;
-use shared::edge::event::HttpEvent;
-use shared::edge::serve::{Stage, respond};
+use aws::settings::{Aws, env};
+use aws::logging;
+use store::Store;
+use application::crypto::HashPurpose;
+use api::event::HttpEvent;
+use application::serve::{Stage, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -16,7 +17,7 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Card, HashPurpose::Idempotency])
         .await?;
-    let handler = &RebindRequest::new(aws.store()?, keys);
+    let handler = &RebindRequest::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

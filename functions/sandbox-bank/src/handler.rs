@@ -8,19 +8,19 @@ use crate::store::{
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::adapters::bank::protocol::{
+use bank::protocol::{
     CheckAnswer, CheckQueryAnswer, Known, NeverSeen, SerialQuery, Statement, StatementRequest,
     TransferAnswer, TransferQueryAnswer, is_serial, path,
 };
-use shared::adapters::bank::sandbox::{card_key, holder_key, keyed_hash, person_key};
-use shared::adapters::bank::signature::{
+use bank::sandbox::{card_key, holder_key, keyed_hash, person_key};
+use bank::signature::{
     SIGNATURE_HEADER, TIME_HEADER, sign_reply, verify_request,
 };
-use shared::adapters::bank::{
+use bank::{
     BankKey, CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest,
 };
-use shared::domain::format::{CardNumber, Phone};
-use shared::edge::event::Request;
+use domain::format::{CardNumber, Phone};
+use api::event::Request;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 

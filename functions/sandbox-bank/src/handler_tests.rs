@@ -7,10 +7,10 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_dynamodb::{Client, Config};
 use serde_json::{Value, json};
-use shared::adapters::bank::sandbox::{SANDBOX_JSON, card_item, person_items};
-use shared::adapters::bank::signature::{is_reply, sign_request};
-use shared::adapters::bank::{BankClient, QueryReply, Reply};
-use shared::domain::format::{PersonName, ResidentId};
+use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
+use bank::signature::{is_reply, sign_request};
+use bank::{BankClient, QueryReply, Reply};
+use domain::format::{PersonName, ResidentId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -74,7 +74,7 @@ impl Sandbox {
         sandbox
     }
 
-    async fn put(&self, item: shared::adapters::bank::sandbox::Item) {
+    async fn put(&self, item: bank::sandbox::Item) {
         let put = self.client.put_item().table_name(TABLE);
         put.set_item(Some(item)).send().await.unwrap();
     }

@@ -4,9 +4,10 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sandbox_bank::handler::Bank;
 use sandbox_bank::rule::Book;
 use sandbox_bank::store::Store;
-use shared::adapters::aws::{Aws, env};
-use shared::adapters::logging;
-use shared::edge::event::HttpEvent;
+use aws::settings::{Aws, env};
+use aws::logging;
+use bank::BankKey;
+use api::event::HttpEvent;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -17,7 +18,7 @@ async fn main() -> Result<(), Error> {
     }
     let aws = Aws::connect().await;
     let store = Store::new(aws.dynamodb(), env("BANK_TABLE")?);
-    let bank = &Bank::new(Book::sandbox()?, aws.bank_key().await?, store);
+    let bank = &Bank::new(Book::sandbox()?, BankKey::load(&aws.secrets(), &env("BANK_SECRET_ID")?).await?, store);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         bank.handle(&event.payload.into()).await
     }))

@@ -1,8 +1,8 @@
 //! How each card behaves: `shared/data/sandbox.json` and nothing else.
 
 use serde::Deserialize;
-use shared::adapters::bank::sandbox::SANDBOX_JSON;
-use shared::adapters::bank::{CheckOutcome, ReturnReason, TransferOutcome};
+use bank::sandbox::SANDBOX_JSON;
+use bank::{CheckOutcome, ReturnReason, TransferOutcome};
 use std::collections::HashMap;
 use std::time::Duration;
 

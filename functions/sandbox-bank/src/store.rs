@@ -7,7 +7,7 @@
 //! | `CARD#<keyed hash>` | `TRANSFER#<time>#<serial>` | a transfer | `serial`, `amount_fen`, `descriptor`, `status`, `reason`, `queries`, `ttl` |
 //! | `CARD#<keyed hash>` | `CALLS#<rebind>` | calls for a card in a rebind | `calls`, `ttl` |
 //!
-//! and what seeding writes: see `shared::adapters::bank::sandbox`. `fingerprint` is a keyed hash of the request.
+//! and what seeding writes: see `bank::sandbox`. `fingerprint` is a keyed hash of the request.
 
 use crate::rule::Behaviour;
 use aws_sdk_dynamodb::Client;
@@ -15,9 +15,9 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use shared::adapters::bank::protocol::{StatementLine, TransferStatus};
-use shared::adapters::bank::sandbox::{ALONE, Item};
-use shared::adapters::bank::{CheckOutcome, ReturnReason, TransferOutcome};
+use bank::protocol::{StatementLine, TransferStatus};
+use bank::sandbox::{ALONE, Item};
+use bank::{CheckOutcome, ReturnReason, TransferOutcome};
 use std::error::Error;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -8,16 +8,16 @@ use super::{POLICY, Settlement};
 use futures::FutureExt as _;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::domain::code::Code;
-use shared::domain::decide::{Act, Command, decide};
-use shared::domain::ids::{MerchantId, PayoutId};
-use shared::domain::merchant::Merchant;
-use shared::domain::payout::Payout;
-use shared::domain::time::Timestamp;
-use shared::edge::serve::{Stage, Stop, wall_clock};
-use shared::edge::step::Rounds;
-use shared::edge::view;
-use shared::ports::{
+use domain::code::Code;
+use domain::decide::{Act, Command, decide};
+use domain::ids::{MerchantId, PayoutId};
+use domain::merchant::Merchant;
+use domain::payout::Payout;
+use domain::time::Timestamp;
+use application::serve::{Stage, Stop, wall_clock};
+use application::step::Rounds;
+use api::view;
+use application::ports::{
     Alone, KeyService, KnownPayout, LoadMerchant, PortError, ReadPayouts, Wanted, commit_alone,
 };
 use std::panic::AssertUnwindSafe;
@@ -276,7 +276,7 @@ fn decided(
     before: &Merchant,
     act: Act,
     now: Timestamp,
-) -> Result<shared::domain::transition::Transition, Refusal> {
+) -> Result<domain::transition::Transition, Refusal> {
     let command = Command { by: None, act };
     decide(before, &command, POLICY, now).map_err(|refusal| Stop::from(refusal).into())
 }

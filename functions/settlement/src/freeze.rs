@@ -4,19 +4,19 @@
 use super::{POLICY, Settlement};
 use serde::Deserialize;
 use serde_json::json;
-use shared::crypto::{HashPurpose, random, same_code, typed_code};
-use shared::domain::code::Code;
-use shared::domain::decide::{Act, Command, decide};
-use shared::domain::ids::MerchantId;
-use shared::domain::merchant::Merchant;
-use shared::domain::rejection::Rejection;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::edge::body;
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::ports::{
+use application::crypto::{HashPurpose, random, same_code, typed_code};
+use domain::code::Code;
+use domain::decide::{Act, Command, decide};
+use domain::ids::MerchantId;
+use domain::merchant::Merchant;
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::ports::{
     FreezeKeys, FreezeTries, FreezeTry, KeyService, LoadMerchant, PortError, Wanted, commit_alone,
 };
 use std::time::{Duration, Instant};

@@ -2,16 +2,16 @@
 
 use super::{PAGE, Settlement};
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::history::Event;
-use shared::domain::rejection::Rejection;
-use shared::domain::time::Timestamp;
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{KeyRule, Step, Which};
-use shared::edge::view;
-use shared::ports::{KeyService, ListEvents};
+use domain::code::Code;
+use domain::history::Event;
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{KeyRule, Step, Which};
+use api::view;
+use application::ports::{KeyService, ListEvents};
 
 impl<K: KeyService> Settlement<K> {
     pub(crate) async fn list_history(

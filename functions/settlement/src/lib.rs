@@ -10,21 +10,21 @@ mod push;
 pub use direct::Refusal;
 
 use serde::Deserialize;
-use shared::crypto::Keys;
-use shared::domain::decide::Act;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::settlement::SettlementChange;
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::body;
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Step, Which, nothing_to_seal};
-use shared::edge::view;
-use shared::ports::KeyService;
-use shared::store::Store;
+use application::crypto::Keys;
+use domain::decide::Act;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::settlement::SettlementChange;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::{Handler, Stop, not_found};
+use application::step::{KeyRule, Step, Which, nothing_to_seal};
+use api::view;
+use application::ports::KeyService;
+use store::Store;
 
 /// What has to do with being paid.
 pub struct Settlement<K> {

@@ -3,10 +3,11 @@
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use settlement::Settlement;
-use shared::adapters::aws::{Aws, env};
-use shared::adapters::logging;
-use shared::crypto::HashPurpose;
-use shared::edge::serve::{Stage, respond};
+use aws::settings::{Aws, env};
+use aws::logging;
+use store::Store;
+use application::crypto::HashPurpose;
+use application::serve::{Stage, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Idempotency,
     ])
     .await?;
-    let settlement = &Settlement::new(aws.store()?, keys);
+    let settlement = &Settlement::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let event = event.payload;
         if is_direct(&event) {

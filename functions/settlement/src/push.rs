@@ -2,22 +2,22 @@
 
 use super::Settlement;
 use serde::Deserialize;
-use shared::crypto::HashPurpose;
-use shared::domain::code::Code;
-use shared::domain::decide::Act;
-use shared::domain::merchant::PushTarget;
-use shared::domain::push::PushPlatform;
-use shared::domain::rebind::Sealed;
-use shared::domain::rejection::Rejection;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::transition::NewPushTarget;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{KeyRule, Loaded, Step, Which, nothing, nothing_to_seal};
-use shared::ports::{KeyService, PortError};
+use application::crypto::HashPurpose;
+use domain::code::Code;
+use domain::decide::Act;
+use domain::merchant::PushTarget;
+use domain::push::PushPlatform;
+use domain::rebind::Sealed;
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transition::NewPushTarget;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{KeyRule, Loaded, Step, Which, nothing, nothing_to_seal};
+use application::ports::{KeyService, PortError};
 
 /// The longest id; each lies in the head, which must stay small.
 const ID_MAX_CHARS: usize = 36;

@@ -2,21 +2,21 @@
 
 use super::sending::Sending;
 use super::{Bank, Verification};
-use shared::domain::decide::{Act, BankAnswer, BankReply};
-use shared::domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use shared::domain::merchant::Merchant;
-use shared::domain::rebind::{CardCheck, CodePurpose, Serial, Stage};
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::transfer::TransferAnswer;
-use shared::domain::transition::Outcome;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Step, Which, code_limit};
-use shared::ports::{CardQuestion, DataKey, KeyService, PortError, Recalled, SendSms, Transfer};
-use shared::store::Store;
+use domain::decide::{Act, BankAnswer, BankReply};
+use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::merchant::Merchant;
+use domain::rebind::{CardCheck, CodePurpose, Serial, Stage};
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use domain::transition::Outcome;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{Keep, KeyRule, Loaded, Outcomes, Step, Which, code_limit};
+use application::ports::{CardQuestion, DataKey, KeyService, PortError, Recalled, SendSms, Transfer};
+use store::Store;
 
 /// What was heard of a deposit.
 pub(crate) enum Heard {

@@ -3,22 +3,22 @@
 use super::card_check::Heard;
 use super::{Bank, Verification, scope};
 use serde::Deserialize;
-use shared::crypto::{same_code, typed_code};
-use shared::domain::code::Code;
-use shared::domain::decide::{Act, code_of, deposit_of, tries_max};
-use shared::domain::policy::Policy;
-use shared::domain::rebind::{CodePurpose, Mac, Serial, Stage};
-use shared::domain::rejection::Rejection;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::transition::Outcome;
-use shared::edge::body;
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
-use shared::ports::{KeyService, PortError, SendSms};
-use shared::store::Store;
+use application::crypto::{same_code, typed_code};
+use domain::code::Code;
+use domain::decide::{Act, code_of, deposit_of, tries_max};
+use domain::policy::Policy;
+use domain::rebind::{CodePurpose, Mac, Serial, Stage};
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transition::Outcome;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use application::ports::{KeyService, PortError, SendSms};
+use store::Store;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,22 +8,22 @@ mod standby;
 mod test_transfer;
 
 use serde::Deserialize;
-use shared::crypto::{CodeScope, HashPurpose, Keys};
-use shared::domain::code::Code;
-use shared::domain::decide::{Act, Document};
-use shared::domain::format::document_expiry::DocumentExpiry;
-use shared::domain::format::resident_id::ResidentId;
-use shared::domain::rebind::CodePurpose;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::usage::Usage;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::{Handler, Stop, not_found};
-use shared::edge::step::{KeyRule, Loaded, Step, Which};
-use shared::ports::{CheckCard, KeyService, RecallTransfer, SendSms, SendTransfer};
-use shared::store::Store;
+use application::crypto::{CodeScope, HashPurpose, Keys};
+use domain::code::Code;
+use domain::decide::{Act, Document};
+use domain::format::document_expiry::DocumentExpiry;
+use domain::format::resident_id::ResidentId;
+use domain::rebind::CodePurpose;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::{Handler, Stop, not_found};
+use application::step::{KeyRule, Loaded, Step, Which};
+use application::ports::{CheckCard, KeyService, RecallTransfer, SendSms, SendTransfer};
+use store::Store;
 
 /// What this function asks of a bank.
 pub trait Bank: CheckCard + SendTransfer + RecallTransfer {}
@@ -172,7 +172,7 @@ fn scope(loaded: &Loaded, purpose: CodePurpose) -> CodeScope<'_> {
 
 /// `OTP_CHANNEL_DOWN`: nothing was counted, the same request may be sent again.
 fn channel_down() -> Stop {
-    shared::domain::rejection::Rejection::new(Code::OtpChannelDown)
+    domain::rejection::Rejection::new(Code::OtpChannelDown)
         .not_counted()
         .retry_after(5)
         .into()

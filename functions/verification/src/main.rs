@@ -1,11 +1,12 @@
 //! The `verification` function: wiring. What it does is in [`verification`].
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use shared::adapters::aws::{Aws, env};
-use shared::adapters::logging;
-use shared::crypto::HashPurpose;
-use shared::edge::event::HttpEvent;
-use shared::edge::serve::{Stage, respond};
+use aws::settings::{Aws, env};
+use aws::logging;
+use store::Store;
+use application::crypto::HashPurpose;
+use api::event::HttpEvent;
+use application::serve::{Stage, respond};
 use verification::Verification;
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,7 +22,7 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Idempotency,
     ])
     .await?;
-    let handler = &Verification::new(aws.store()?, keys, aws.sms(), aws.bank().await?);
+    let handler = &Verification::new(Store::new(aws.dynamodb(), env("TABLE")?), keys, aws.sms(), bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

@@ -1,19 +1,19 @@
 //! Sending codes: written first, handed over after.
 
 use super::{Bank, Verification, channel_down, scope};
-use shared::crypto::{HashPurpose, six_digits};
-use shared::domain::decide::{Act, code_of};
-use shared::domain::lang::Lang;
-use shared::domain::merchant::Merchant;
-use shared::domain::rebind::{CodePurpose, FreshCode, Purpose};
-use shared::domain::secret::Secret;
-use shared::domain::sms::{CardLabel, Sms, render};
-use shared::domain::transition::{CodeSend, Transition};
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, Loaded, Outcomes, Rounds, Step, Which, code_limit};
-use shared::ports::{CommitTransition, KeyService, PortError, SendSms};
-use shared::store::Store;
+use application::crypto::{HashPurpose, six_digits};
+use domain::decide::{Act, code_of};
+use domain::lang::Lang;
+use domain::merchant::Merchant;
+use domain::rebind::{CodePurpose, FreshCode, Purpose};
+use domain::secret::Secret;
+use domain::sms::{CardLabel, Sms, render};
+use domain::transition::{CodeSend, Transition};
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{Keep, Loaded, Outcomes, Rounds, Step, Which, code_limit};
+use application::ports::{CommitTransition, KeyService, PortError, SendSms};
+use store::Store;
 
 /// The code that a request may send, and its rounds. The digits are the same in all of them: whichever of its writes was
 /// done, the record holds this code and no other.

@@ -3,19 +3,19 @@
 use super::{Bank, Verification};
 use serde::Deserialize;
 use serde_json::json;
-use shared::domain::decide::Act;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::rebind::CodePurpose;
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::edge::body;
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{KeyRule, Step, Which};
-use shared::edge::view;
-use shared::ports::{KeyService, SendSms};
+use domain::decide::Act;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rebind::CodePurpose;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{KeyRule, Step, Which};
+use api::view;
+use application::ports::{KeyService, SendSms};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,23 +2,23 @@
 
 use super::{Bank, Verification};
 use serde_json::{Value, json};
-use shared::domain::decide::Act;
-use shared::domain::format::PersonName;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::rebind::{Rebind, Serial, Stage, TestTransfer};
-use shared::domain::secret::Secret;
-use shared::domain::time::Timestamp;
-use shared::domain::transfer::TransferAnswer;
-use shared::domain::transition::Outcome;
-use shared::edge::body::{self, Nothing};
-use shared::edge::event::Request;
-use shared::edge::reply::Reply;
-use shared::edge::serve::Stop;
-use shared::edge::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
-use shared::edge::view;
-use shared::ports::{KeyService, PortError, Recalled, SendSms, Transfer};
-use shared::store::Store;
+use domain::decide::Act;
+use domain::format::PersonName;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rebind::{Rebind, Serial, Stage, TestTransfer};
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use domain::transition::Outcome;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use application::serve::Stop;
+use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use api::view;
+use application::ports::{KeyService, PortError, Recalled, SendSms, Transfer};
+use store::Store;
 
 /// What the payee's statement shows.
 const TEST_TEXT: &str = "结算卡测试";

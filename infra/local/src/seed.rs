@@ -2,14 +2,14 @@
 
 use crate::error::Error;
 use crate::system::System;
-use shared::adapters::bank::sandbox::person_items;
-use shared::adapters::kms::Kms;
-use shared::crypto::Keys;
-use shared::domain::format::name;
-use shared::edge::serve::wall_clock;
-use shared::ports::DataKey;
-use shared::store::Store;
-use shared::store::seed::{SeedMerchant, World};
+use bank::sandbox::person_items;
+use aws::kms::Kms;
+use application::crypto::Keys;
+use domain::format::name;
+use application::serve::wall_clock;
+use application::ports::DataKey;
+use store::Store;
+use store::seed::{SeedMerchant, World};
 
 /// Loads every merchant of `sandbox.json`, and tells the simulated bank who they are.
 pub(crate) async fn load(system: &System) -> Result<(), Error> {

@@ -13,18 +13,18 @@ use sandbox_bank::rule::Book;
 use sandbox_bank::store::Store;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use shared::adapters::bank::protocol::path;
-use shared::adapters::bank::sandbox::person_items;
-use shared::adapters::bank::signature::{
+use bank::protocol::path;
+use bank::sandbox::person_items;
+use bank::signature::{
     MAX_SKEW_S, SIGNATURE_HEADER, TIME_HEADER, sign_reply, sign_request, verify_request,
 };
-use shared::adapters::bank::{
+use bank::{
     BankClient, BankKey, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
 };
-use shared::domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use shared::domain::history::hex;
-use shared::edge::event::Request;
-use shared::edge::serve::wall_clock;
+use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::history::hex;
+use api::event::Request;
+use application::serve::wall_clock;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

@@ -6,11 +6,11 @@ use crate::system::luhn;
 use crate::table::{Items, Table};
 use crate::world::{Answer, App, SECOND_CARD, TABLE, World, merchant};
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::ids::MerchantId;
-use shared::domain::policy::Policy;
-use shared::edge::catalogue;
-use shared::ports::{LoadMerchant as _, Wanted};
+use domain::code::Code;
+use domain::ids::MerchantId;
+use domain::policy::Policy;
+use api::catalogue;
+use application::ports::{LoadMerchant as _, Wanted};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -273,7 +273,7 @@ impl Cast {
         app.sign(&rebind).await;
         world
             .bank
-            .script([Some(shared::domain::decide::BankAnswer::NotEnabled)]);
+            .script([Some(domain::decide::BankAnswer::NotEnabled)]);
         let checked = app
             .call("POST", &format!("{rebind}/card-check"), Value::Null)
             .await;

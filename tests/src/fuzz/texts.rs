@@ -3,17 +3,17 @@
 use super::text;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use shared::domain::code::Code;
-use shared::domain::format::name::{fold, same_name};
-use shared::domain::format::{
+use domain::code::Code;
+use domain::format::name::{fold, same_name};
+use domain::format::{
     CardNumber, CreditCode, DocumentExpiry, PersonName, Phone, ResidentId, bins,
 };
-use shared::domain::ids::{CardId, MerchantId, PayoutId, RebindId};
-use shared::domain::mask;
-use shared::domain::time::{Date, Timestamp};
-use shared::edge::body;
-use shared::edge::event::{HttpEvent, Request};
-use shared::edge::token;
+use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
+use domain::mask;
+use domain::time::{Date, Timestamp};
+use api::body;
+use api::event::{HttpEvent, Request};
+use api::token;
 
 /// Full-width forms lie at one distance from what they stand for.
 fn narrow(text: &str) -> String {

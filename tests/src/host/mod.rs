@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response};
 use process::{Log, Process};
 use serde_json::{Value, json};
 use server::{Answer, Server, serve};
-use shared::domain::time::Timestamp;
+use domain::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::ExitStatus;

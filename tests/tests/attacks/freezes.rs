@@ -2,8 +2,8 @@
 
 use crate::{NAME, OTHER, POLICY};
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::crypto::HashPurpose;
-use shared::domain::policy::HOUR_S;
+use application::crypto::HashPurpose;
+use domain::policy::HOUR_S;
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
 
 const WRONG: &str = "AAAAAAAA";

@@ -2,7 +2,7 @@
 
 use crate::{NAME, OTHER, POLICY, refused};
 use serde_json::json;
-use shared::domain::policy::{DAY_S, HOUR_S};
+use domain::policy::{DAY_S, HOUR_S};
 use std::time::Instant;
 use tests::world::{Answer, World, merchant};
 

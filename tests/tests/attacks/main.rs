@@ -14,7 +14,7 @@
 //! | user enumeration | `freeze.rs` (a freeze of a match, a mismatch, an unknown account takes the same time) |
 //! | a card of someone else | `deposits.rs`, `e2e::card_check::a_card_of_someone_else` |
 //! | a device silenced before the change | `push.rs` |
-//! | forged bank requests and replies | `shared::adapters::bank` (each fault by itself), `functions/sandbox-bank` |
+//! | forged bank requests and replies | `bank` (each fault by itself), `functions/sandbox-bank` |
 //! | ciphertext under another context, with AWS's own conditions | `e2e::roles::what_is_sealed_is_bound_to_its_merchant` |
 //! | requests that end a process | `e2e::edges`, `tests/fuzz` |
 
@@ -33,9 +33,9 @@ mod wire;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::domain::policy::Policy;
-use shared::edge::event::HttpEvent;
-use shared::edge::serve::{Handler, Stage, respond};
+use domain::policy::Policy;
+use api::event::HttpEvent;
+use application::serve::{Handler, Stage, respond};
 use std::collections::HashMap;
 use tests::world::{Answer, App, SECOND_CARD, World};
 

@@ -2,9 +2,9 @@
 
 use crate::{NAME, POLICY, active_card, ask, refused};
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::transfer::TransferAnswer;
-use shared::ports::{CardQuestion, CheckCard, RecallTransfer, Recalled, SendTransfer, Transfer};
+use domain::decide::BankAnswer;
+use domain::transfer::TransferAnswer;
+use application::ports::{CardQuestion, CheckCard, RecallTransfer, Recalled, SendTransfer, Transfer};
 use std::sync::{Arc, Mutex};
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 use verification::Verification;

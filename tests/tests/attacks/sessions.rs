@@ -2,9 +2,9 @@
 
 use crate::{NAME, OTHER, POLICY, active_card, ask, doors, refused, with_token, wrong};
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::transfer::TransferAnswer;
-use shared::ports::{CardQuestion, CheckCard, RecallTransfer, Recalled, SendTransfer, Transfer};
+use domain::decide::BankAnswer;
+use domain::transfer::TransferAnswer;
+use application::ports::{CardQuestion, CheckCard, RecallTransfer, Recalled, SendTransfer, Transfer};
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant, merchant_id};
 use verification::Verification;
 

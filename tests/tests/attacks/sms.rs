@@ -2,7 +2,7 @@
 
 use crate::{NAME, OTHER, POLICY, active_card, doors, kept_of, refused, with_token};
 use serde_json::{Value, json};
-use shared::domain::policy::HOUR_S;
+use domain::policy::HOUR_S;
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant, merchant_id};
 
 /// Asks for a card and for the code; gives it up at once. Whether a code was sent.

@@ -4,9 +4,9 @@ use crate::{NAME, POLICY, doors, refused};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::edge::body::BODY_MAX_BYTES;
-use shared::edge::serve::{Stage, wall_clock};
+use domain::code::Code;
+use api::body::BODY_MAX_BYTES;
+use application::serve::{Stage, wall_clock};
 use std::time::Duration;
 use tests::world::{GOOD_CARD, SECOND_CARD, World, merchant};
 

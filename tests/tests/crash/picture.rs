@@ -5,7 +5,7 @@ use crate::story::NAME;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
-use shared::domain::time::Timestamp;
+use domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use tests::table::Items;

@@ -3,7 +3,7 @@
 use crate::stories;
 use crate::story::{Manners, Story};
 use serde_json::{Value, json};
-use shared::domain::policy::Policy;
+use domain::policy::Policy;
 use tests::invariants::violations;
 use tests::table::{Items, Key};
 use tests::world::{GOOD_CARD, SECOND_CARD};

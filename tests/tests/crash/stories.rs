@@ -2,9 +2,9 @@
 
 use crate::story::{Story, Tally, Told, Work};
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::policy::{DAY_S, MINUTE_S, Policy};
-use shared::domain::transfer::TransferAnswer;
+use domain::decide::BankAnswer;
+use domain::policy::{DAY_S, MINUTE_S, Policy};
+use domain::transfer::TransferAnswer;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, freeze_code_in, signature_of};
 
 const POLICY: &Policy = &Policy::CURRENT;

@@ -3,8 +3,8 @@
 use crate::picture::{self, Picture, differences};
 use crate::reasons;
 use serde_json::{Value, json};
-use shared::crypto::HashPurpose;
-use shared::domain::policy::Policy;
+use application::crypto::HashPurpose;
+use domain::policy::Policy;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

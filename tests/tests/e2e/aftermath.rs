@@ -1,9 +1,9 @@
 //! What all the cases together have left behind.
 
 use serde_json::{Value, json};
-use shared::domain::history;
-use shared::domain::ids::MerchantId;
-use shared::store::Store;
+use domain::history;
+use domain::ids::MerchantId;
+use store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::SQS;
 use tests::system::Live;

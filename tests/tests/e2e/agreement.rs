@@ -1,8 +1,8 @@
 //! The agreement: shown, read, signed.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::MINUTE_S;
+use domain::code::Code;
+use domain::policy::MINUTE_S;
 use tests::system::{App, Live, Reply};
 
 use crate::see::last4;

@@ -1,8 +1,8 @@
 //! What the bank says, the code to the card's phone, and the activation.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, MINUTE_S};
 use tests::system::{App, Live, another};
 
 use crate::see::without;

@@ -6,10 +6,10 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
-use shared::domain::time::Timestamp;
-use shared::edge::serve::wall_clock;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::time::Timestamp;
+use application::serve::wall_clock;
 use tests::system::{Live, Merchant};
 
 use crate::payouts::{create, report};
@@ -543,7 +543,7 @@ async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
         .collect();
     events.sort_by_key(|item| item["sk"].as_s().unwrap().clone());
     let text = |index: usize, name: &str| {
-        let item: &shared::store::item::Item = &events[index];
+        let item: &store::item::Item = &events[index];
         item[name].as_s().unwrap().clone()
     };
     for index in 0..events.len() {

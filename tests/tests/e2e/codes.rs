@@ -1,6 +1,6 @@
 //! Every code of the contract has a case that meets it on the wire.
 
-use shared::domain::code::Code;
+use domain::code::Code;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which case is there for which code.

@@ -2,9 +2,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::time::Timestamp;
 use tests::system::{App, Live, Reply};
 
 use crate::see::{last4, rebind_path};
@@ -381,7 +381,7 @@ pub async fn the_bank_says(live: &Live, path: &str, status: &str) {
     let serial = format!("{}-d1", path.rsplit('/').next().unwrap());
     let bank = live.system.resource("SandboxBankTable").unwrap();
     let items = live.items_of(bank).await;
-    let is_it = |item: &&shared::store::item::Item| {
+    let is_it = |item: &&store::item::Item| {
         item.get("serial")
             .is_some_and(|of| of.as_s() == Ok(&serial))
     };

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::time::Timestamp;
 use tests::system::Live;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,8 +1,8 @@
 //! The freeze: what the old contact can do with the code from a notice, and what nobody can.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S};
 use std::time::{Duration, Instant};
 use tests::system::{App, Live, Merchant, Reply};
 

@@ -1,8 +1,8 @@
 //! A frozen account: login and reads work, nothing else; whatever was open has ended.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::DAY_S;
+use domain::code::Code;
+use domain::policy::DAY_S;
 use tests::system::Live;
 
 use crate::freezes::nothing_moves;

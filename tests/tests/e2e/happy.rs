@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use tests::system::{Live, another};
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};

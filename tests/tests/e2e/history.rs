@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S};
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S};
+use domain::time::Timestamp;
 use tests::system::Live;
 
 use crate::see::without;

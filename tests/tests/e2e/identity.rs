@@ -1,8 +1,8 @@
 //! The document and the code to the phone on file.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use tests::system::{App, Live, Reply, another};
 
 use crate::see::{last4, without};
@@ -110,7 +110,7 @@ pub async fn an_expired_document(live: &Live) {
     assert_eq!(live.codes_sent(&merchant.phone).await, 0);
     // To the day: it is good on its last one.
     let last_day =
-        shared::domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
+        domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
     merchant.set_clock(last_day);
     shows(&app, &path, json!({})).await.ok(200);
 }

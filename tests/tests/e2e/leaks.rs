@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
-use shared::edge::serve::wall_clock;
+use application::serve::wall_clock;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
 use tests::figures::figure;

@@ -11,7 +11,7 @@ use crate::permissions::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::domain::policy::DAY_S;
+use domain::policy::DAY_S;
 use std::collections::BTreeSet;
 use tests::figures::figure;
 use tests::secrets::Kind;

@@ -1,9 +1,9 @@
 //! What is told with a login, and merchants that `sandbox.json` has one of.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::DAY_S;
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::policy::DAY_S;
+use domain::time::Timestamp;
 use tests::system::Live;
 
 /// A document that is about to expire: told in other words as the day comes near, and when it is over.

@@ -1,8 +1,8 @@
 //! The order of checks: of several things that are wrong, the first one is told.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, MINUTE_S};
 use tests::system::Live;
 
 use crate::see::rebind_path;

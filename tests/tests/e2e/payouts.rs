@@ -1,9 +1,9 @@
 //! Payouts, as the acquirer's core makes them by invoking the function, and as the merchant sees them.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::time::Timestamp;
 use tests::system::{App, Live, Merchant};
 
 use crate::see::{last4, without};

@@ -8,7 +8,7 @@ use crate::see::last4;
 use futures::StreamExt as _;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
-use shared::domain::policy::{DAY_S, HOUR_S};
+use domain::policy::{DAY_S, HOUR_S};
 use std::collections::BTreeSet;
 use tests::figures::figure;
 use tests::system::{App, Live, Merchant, Reply, another};

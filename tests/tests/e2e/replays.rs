@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: the same request again is the same reply and no other deed.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::DAY_S;
+use domain::code::Code;
+use domain::policy::DAY_S;
 use tests::system::{Live, another};
 
 use crate::see::rebind_path;

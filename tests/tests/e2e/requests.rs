@@ -1,8 +1,8 @@
 //! Asking for a rebind: what is refused, and in which order; lists; giving up; other merchants' rebinds.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use tests::system::{App, Live, luhn};
 
 use crate::see::{last4, rebind_path};

@@ -5,7 +5,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use shared::domain::code::Code;
+use domain::code::Code;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
 use tests::figures::figure;

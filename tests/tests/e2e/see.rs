@@ -1,7 +1,7 @@
 //! How things look to a merchant.
 
 use serde_json::Value;
-use shared::domain::time::Timestamp;
+use domain::time::Timestamp;
 
 /// The last four digits.
 pub fn last4(card: &str) -> &str {

@@ -2,9 +2,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
-use shared::store::item::Item;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use store::item::Item;
 use tests::secrets::Kind;
 use tests::system::{App, Live, Merchant};
 

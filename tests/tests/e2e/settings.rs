@@ -1,8 +1,8 @@
 //! How payouts are made, and which devices are told.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, MINUTE_S};
 use tests::secrets::Kind;
 use tests::system::{App, Live};
 
@@ -85,7 +85,7 @@ pub async fn settings_are_changed(live: &Live) {
     );
     // From then on a payout is expected by the new rule.
     let midnight =
-        shared::domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
+        domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
     let payout = crate::payouts::create(live, &merchant, "p", midnight).await;
     assert_eq!(payout["expected_at"], "2031-03-10T18:30:00+08:00");
     live.notices(&merchant.phone, 2).await;

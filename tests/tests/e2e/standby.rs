@@ -1,8 +1,8 @@
 //! A standby card: verified today, switched to later.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, MINUTE_S};
 use tests::system::{App, Live, Reply, another};
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
@@ -429,7 +429,7 @@ pub async fn proofs_that_are_too_old(live: &Live) {
         .merchant_with(json!({"id_document": id_document}))
         .await;
     let start = "2031-03-01T10:00:00+08:00";
-    merchant.set_clock(shared::domain::time::Timestamp::parse_rfc3339(start).unwrap());
+    merchant.set_clock(domain::time::Timestamp::parse_rfc3339(start).unwrap());
     let ready = live.app(&merchant).await.standby(&live.card()).await;
     let ready_at = merchant.now();
     let path = switch_path(&ready);

@@ -1,9 +1,9 @@
 //! The test transfer: ¥0.01 that shows whether the new card can be paid to, and undoes the change if it cannot.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S};
-use shared::domain::time::Timestamp;
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S};
+use domain::time::Timestamp;
 use tests::system::{App, Live, Reply};
 
 use crate::see::{last4, rebind_path};

@@ -1,8 +1,8 @@
 //! Cards that leave: by the merchant's wish, and what is in the way.
 
 use serde_json::{Value, json};
-use shared::domain::code::Code;
-use shared::domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::code::Code;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use tests::system::{App, Live, Reply};
 
 /// Takes a card off.

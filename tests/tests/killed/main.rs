@@ -11,7 +11,7 @@ mod walk;
 
 use picture::{Picture, of_reply};
 use serde_json::Value;
-use shared::domain::policy::{DAY_S, MINUTE_S};
+use domain::policy::{DAY_S, MINUTE_S};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;

@@ -2,8 +2,8 @@
 
 use crate::walk::{Step, Walk};
 use serde_json::{Value, json};
-use shared::domain::time::Timestamp;
-use shared::ports::{LoadMerchant as _, Wanted};
+use domain::time::Timestamp;
+use application::ports::{LoadMerchant as _, Wanted};
 use std::collections::BTreeMap;
 use tests::host::template::{BANK_TABLE, TABLE};
 use tests::host::{Host, Reply};

@@ -3,9 +3,9 @@
 
 use crate::walk::Walk;
 use serde_json::{Value, json};
-use shared::domain::policy::DAY_S;
-use shared::edge::serve::wall_clock;
-use shared::store::seed::World;
+use domain::policy::DAY_S;
+use application::serve::wall_clock;
+use store::seed::World;
 use std::collections::HashMap;
 use tests::figures::figure;
 use tests::host::template::{TABLE, Template};

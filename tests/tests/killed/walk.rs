@@ -2,9 +2,9 @@
 //! app would: the same request under the same key, and another code asked for when none came.
 
 use serde_json::{Value, json};
-use shared::adapters::bank::sandbox::SANDBOX_JSON;
-use shared::domain::ids::MerchantId;
-use shared::edge::serve::wall_clock;
+use bank::sandbox::SANDBOX_JSON;
+use domain::ids::MerchantId;
+use application::serve::wall_clock;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tests::host::template::TABLE;
@@ -121,7 +121,7 @@ impl Walk {
     /// A merchant of the sandbox, seeded anew, who wants the card that the bank treats so.
     pub async fn begin(host: &Host, outcome: &str) -> Self {
         let now = wall_clock();
-        let seeds = shared::store::seed::World::sandbox().unwrap().merchants;
+        let seeds = store::seed::World::sandbox().unwrap().merchants;
         for seed in seeds
             .iter()
             .filter(|seed| seed.merchant_id == Self::id().as_str())

@@ -2,9 +2,9 @@
 
 use crate::marks::Marks;
 use serde_json::{Value, json};
-use shared::domain::policy::{DAY_S, HOUR_S};
-use shared::domain::time::Timestamp;
-use shared::store::seed::SeedMerchant;
+use domain::policy::{DAY_S, HOUR_S};
+use domain::time::Timestamp;
+use store::seed::SeedMerchant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};

@@ -5,12 +5,12 @@ use crate::rows::Rows;
 use crate::state::{Left, Proofs, State, Table, code_for};
 use crate::world::Known;
 use serde_json::{Value, json};
-use shared::domain::decide::{code_of, deposit_of};
-use shared::domain::ids::MerchantId;
-use shared::domain::rebind::{CardCheck, CodePurpose, Stage};
-use shared::domain::time::Timestamp;
-use shared::ports::Wanted;
-use shared::store::read::load_with;
+use domain::decide::{code_of, deposit_of};
+use domain::ids::MerchantId;
+use domain::rebind::{CardCheck, CodePurpose, Stage};
+use domain::time::Timestamp;
+use application::ports::Wanted;
+use store::read::load_with;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
 
@@ -189,7 +189,7 @@ async fn read(
         let sessions = (0..5).zip(&read.head.sessions);
         let lives = sessions.filter(|(_, session)| {
             let session = session.as_ref();
-            session.is_some_and(|one| one.lives(&shared::domain::policy::Policy::CURRENT, now))
+            session.is_some_and(|one| one.lives(&domain::policy::Policy::CURRENT, now))
         });
         let slots: Vec<u8> = lives.map(|(slot, _)| slot).collect();
         assert!(slots.len() >= devices, "{slots:?}");

@@ -1,10 +1,10 @@
 //! Mistakes that a change of the product could bring, one for each invariant: the checker has to find every one of them.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use shared::domain::event_kind::EventKind;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::transition::{PayoutChange, Transition};
+use domain::event_kind::EventKind;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::transition::{PayoutChange, Transition};
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

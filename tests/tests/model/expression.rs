@@ -2,7 +2,7 @@
 //! real DynamoDB API is what [`crate::same_table`] is for.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::store::item::Item;
+use store::item::Item;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 

@@ -1,9 +1,9 @@
 //! What must be true of a merchant, computed from its history alone, as a reader of the contract would.
 
 use crate::rows::Rows;
-use shared::domain::event_kind::EventKind;
-use shared::domain::history::{Event, GENESIS};
-use shared::domain::time::Timestamp;
+use domain::event_kind::EventKind;
+use domain::history::{Event, GENESIS};
+use domain::time::Timestamp;
 
 /// One move of the pointer.
 #[derive(Clone, Debug)]

@@ -4,11 +4,11 @@ use crate::facts::Facts;
 use crate::rows::Rows;
 use crate::state::State;
 use crate::world::{Known, World};
-use shared::domain::ids::MerchantId;
-use shared::domain::merchant::Merchant;
-use shared::domain::rebind::Rebind;
-use shared::ports::Wanted;
-use shared::store::read::{load_with, merchant_of_items};
+use domain::ids::MerchantId;
+use domain::merchant::Merchant;
+use domain::rebind::Rebind;
+use application::ports::Wanted;
+use store::read::{load_with, merchant_of_items};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

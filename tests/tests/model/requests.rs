@@ -1,10 +1,10 @@
 //! What is on its way in a function: where it stands between two calls to the table.
 
-use shared::domain::decide::BankAnswer;
-use shared::domain::ids::CardId;
-use shared::domain::merchant::Merchant;
-use shared::domain::rebind::{CodePurpose, FreshCode, Mac};
-use shared::domain::transition::Recipient;
+use domain::decide::BankAnswer;
+use domain::ids::CardId;
+use domain::merchant::Merchant;
+use domain::rebind::{CodePurpose, FreshCode, Mac};
+use domain::transition::Recipient;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -186,7 +186,7 @@ impl Process {
 /// what a state leads to is always the same.
 pub fn fresh_code(request: usize, round: u8) -> FreshCode {
     FreshCode {
-        digits: shared::domain::secret::Secret::new("000000".to_owned()),
+        digits: domain::secret::Secret::new("000000".to_owned()),
         mac: Mac(format!("code-{request}-{round}")),
     }
 }

@@ -4,9 +4,9 @@ use crate::expression::{Placeholders, holds, updated};
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use shared::domain::history::{self, Event};
-use shared::store::item::Item;
-use shared::store::record::event_from;
+use domain::history::{self, Event};
+use store::item::Item;
+use store::record::event_from;
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

@@ -5,7 +5,7 @@ use crate::rows::{Rows, key_of};
 use crate::scenarios::Which;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
-use shared::store::item::Item;
+use store::item::Item;
 use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -8,8 +8,8 @@ use crate::state::Left;
 use crate::world::{Extra, Scenario, World};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
-use shared::domain::policy::Policy;
-use shared::store::Store;
+use domain::policy::Policy;
+use store::Store;
 use std::sync::Arc;
 
 /// Which world.

@@ -2,9 +2,9 @@
 
 use crate::requests::{Process, Request, Typed, Who};
 use crate::rows::Rows;
-use shared::domain::rebind::CodePurpose;
-use shared::domain::time::Timestamp;
-use shared::domain::transition::Recipient;
+use domain::rebind::CodePurpose;
+use domain::time::Timestamp;
+use domain::transition::Recipient;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much of each may still happen: what bounds the number of worlds.

@@ -6,19 +6,19 @@ use crate::requests::{
 use crate::state::{State, code_for};
 use crate::world::World;
 use crate::writes::{Keep, Wrote};
-use shared::domain::agreement::VERSION;
-use shared::domain::card::CardType;
-use shared::domain::decide::{
+use domain::agreement::VERSION;
+use domain::card::CardType;
+use domain::decide::{
     Act, BankReply, CardFacts, Create, Document, SignedAgreement, code_of, deposit_of, tries_max,
 };
-use shared::domain::ids::PayoutId;
-use shared::domain::merchant::Merchant;
-use shared::domain::policy::Policy;
-use shared::domain::rebind::{
+use domain::ids::PayoutId;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rebind::{
     CardCheck, CodePurpose, FreshCode, Mac, Purpose, Reason, Rebind, Sealed, Stage,
 };
-use shared::domain::transition::{CodeSend, Outcome};
-use shared::store::history::NoticeStep;
+use domain::transition::{CodeSend, Outcome};
+use store::history::NoticeStep;
 
 /// How often a step begins again before its caller is told of the conflict. The functions do so six times; what a third
 /// round could show, the second does.

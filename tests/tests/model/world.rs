@@ -7,13 +7,13 @@ use crate::rows::{Row, Rows};
 use crate::state::{Left, State};
 use crate::steps::{Chance, Read};
 use aws_sdk_dynamodb::types::TransactWriteItem;
-use shared::domain::decide::next_actions;
-use shared::domain::ids::{CardId, MerchantId};
-use shared::domain::merchant::Merchant;
-use shared::domain::next_action::NextAction;
-use shared::domain::policy::Policy;
-use shared::domain::rebind::CodePurpose;
-use shared::store::Store;
+use domain::decide::next_actions;
+use domain::ids::{CardId, MerchantId};
+use domain::merchant::Merchant;
+use domain::next_action::NextAction;
+use domain::policy::Policy;
+use domain::rebind::CodePurpose;
+use store::Store;
 use stateright::{Model, Property};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
@@ -278,7 +278,7 @@ fn wrong_codes(merchant: &Merchant) -> Vec<Asks> {
         CodePurpose::Activate,
     ];
     let waits = |purpose: &CodePurpose| {
-        shared::domain::decide::code_of(&rebind.stage, *purpose).is_some()
+        domain::decide::code_of(&rebind.stage, *purpose).is_some()
             || (*purpose == CodePurpose::Card && rebind.has_deposit())
     };
     purposes

@@ -15,7 +15,7 @@ mod others;
 mod steps;
 
 use serde_json::Value;
-use shared::domain::history::Event;
+use domain::history::Event;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,8 +2,8 @@
 
 use super::{Ask, CONFLICT, CONFLICTS_PERCENT, NAME, Race, count, each, only, post, tally};
 use serde_json::{Value, json};
-use shared::domain::policy::Policy;
-use shared::domain::transfer::TransferAnswer;
+use domain::policy::Policy;
+use domain::transfer::TransferAnswer;
 use tests::invariants::violations;
 use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 

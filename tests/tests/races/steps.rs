@@ -2,7 +2,7 @@
 
 use super::{Ask, CONFLICT, Made, NAME, Race, count, each, only, post, tally};
 use serde_json::{Value, json};
-use shared::domain::policy::Policy;
+use domain::policy::Policy;
 use std::time::Duration;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE};
 

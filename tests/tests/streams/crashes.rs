@@ -2,7 +2,7 @@
 
 use crate::scene::{BOTH, MERCHANTS, Scene};
 use crate::sns::{Moment, Weather};
-use shared::domain::policy::{HOUR_S, MINUTE_S};
+use domain::policy::{HOUR_S, MINUTE_S};
 use std::collections::HashSet;
 use tests::boundary::{Call, Fault};
 use tests::figures::figure;

@@ -14,8 +14,8 @@ mod stream;
 
 use confirmation_notice::BEGIN_FOR_S;
 use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
-use shared::domain::policy::{HOUR_S, MINUTE_S, Policy};
-use shared::store::history::CLAIM_S;
+use domain::policy::{HOUR_S, MINUTE_S, Policy};
+use store::history::CLAIM_S;
 use sns::Weather;
 use std::collections::BTreeSet;
 use tests::figures::figure;

@@ -3,7 +3,7 @@
 use crate::scene::{BOTH, Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
-use shared::domain::policy::{MINUTE_S, Policy};
+use domain::policy::{MINUTE_S, Policy};
 use tests::figures::figure;
 use tests::mapping::Retries;
 

@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select, StreamSpecification, Strea
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use serde_json::{Value, json};
-use shared::domain::policy::{MINUTE_S, Policy};
-use shared::domain::time::Timestamp;
+use domain::policy::{MINUTE_S, Policy};
+use domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;

@@ -4,7 +4,7 @@ use crate::scene::{Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use crate::sns::Weather;
 use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
 use serde_json::{Value, json};
-use shared::domain::policy::{HOUR_S, MINUTE_S};
+use domain::policy::{HOUR_S, MINUTE_S};
 use std::collections::BTreeSet;
 use tests::figures::figure;
 use tests::mapping::Retries;

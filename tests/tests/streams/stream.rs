@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Request;
 use local::http::Http;
 use serde_json::{Value, json};
-use shared::domain::time::Timestamp;
+use domain::time::Timestamp;
 
 /// An HTTP client of the SDK's kind, for what is recorded and disturbed around one.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! The walk through every step of every flow.
 
 use serde_json::{Value, json};
-use shared::domain::decide::BankAnswer;
-use shared::domain::policy::{DAY_S, Policy};
-use shared::domain::transfer::TransferAnswer;
+use domain::decide::BankAnswer;
+use domain::policy::{DAY_S, Policy};
+use domain::transfer::TransferAnswer;
 use tests::figures::figure;
 use tests::secrets::{Kind, Secrets};
 use tests::world::{

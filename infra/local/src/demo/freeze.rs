@@ -2,7 +2,7 @@
 //! undoes it.
 
 use serde_json::{Value, json};
-use shared::domain::history::canonical;
+use domain::history::canonical;
 use time::Duration as Span;
 
 use super::steps::{sha256_hex, typed};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use shared::adapters::bank::sandbox::SANDBOX_JSON;
+use bank::sandbox::SANDBOX_JSON;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration as Span, OffsetDateTime};
 

@@ -1,0 +1,121 @@
+//! Bodies: size, JSON, shape. What is inside the fields is for the domain.
+
+use super::event::Request;
+use domain::code::Code;
+use domain::history::canonical;
+use domain::rejection::Rejection;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The largest body that is read.
+pub const BODY_MAX_BYTES: usize = 16 * 1024;
+
+/// A body in its shape, with the one spelling of its content that an idempotency key is compared by. It may hold a card
+/// number or a password: no `Debug`.
+#[derive(Clone)]
+pub struct Body<T> {
+    /// The fields.
+    pub fields: T,
+    /// Keys sorted, no white space.
+    pub canonical: String,
+}
+
+/// Reads the body; an empty one is `{}`.
+///
+/// # Errors
+/// `BODY_TOO_LARGE`; `REQUEST_MALFORMED` for anything that is not a JSON object of known fields with the right types.
+pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection> {
+    let malformed = || Rejection::new(Code::RequestMalformed);
+    let bytes = request.body.as_deref().ok_or_else(malformed)?;
+    if bytes.len() > BODY_MAX_BYTES {
+        return Err(Rejection::new(Code::BodyTooLarge));
+    }
+    let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
+        b"{}"
+    } else {
+        bytes
+    };
+    // Straight into the fields first: that reader refuses a name given twice, which a map would swallow.
+    let fields: T = serde_json::from_slice(bytes).map_err(|_| malformed())?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|_| malformed())?;
+    if !value.is_object() {
+        return Err(malformed());
+    }
+    Ok(Body {
+        fields,
+        canonical: canonical(&value),
+    })
+}
+
+/// The body of a request that takes none.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Code6 {
+        code: Option<String>,
+    }
+
+    fn with(body: &[u8]) -> Request {
+        Request {
+            body: Some(body.to_vec()),
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn empty_is_an_empty_object() {
+        assert!(read::<Code6>(&with(b"")).unwrap().fields.code.is_none());
+        assert!(read::<Nothing>(&with(b" \n")).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_of_the_shape_is_malformed() {
+        let deep = [vec![b'['; 8_000], vec![b']'; 8_000]].concat();
+        let bodies: [&[u8]; 9] = [
+            b"{",
+            b"[]",
+            b"null",
+            b"\"x\"",
+            b"{\"code\":1}",
+            b"{\"other\":1}",
+            b"{\"code\":\"1\",\"code\":\"2\"}",
+            b"\xff",
+            &deep,
+        ];
+        for body in bodies {
+            assert_eq!(
+                read::<Code6>(&with(body)).err().unwrap().code,
+                Code::RequestMalformed
+            );
+        }
+    }
+
+    #[test]
+    fn seventeen_kibibytes_are_too_many() {
+        let body = format!("{{\"code\":\"{}\"}}", "1".repeat(BODY_MAX_BYTES));
+        assert_eq!(
+            read::<Code6>(&with(body.as_bytes())).err().unwrap().code,
+            Code::BodyTooLarge
+        );
+    }
+
+    #[test]
+    fn spelling_does_not_matter_to_the_fingerprint() {
+        let one = read::<Code6>(&with(b"{\"code\": \"1\"}"))
+            .unwrap()
+            .canonical;
+        assert_eq!(
+            one,
+            read::<Code6>(&with(b"{ \"code\":\"1\"}"))
+                .unwrap()
+                .canonical
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! What goes back: JSON, or a problem document (RFC 9457).
+
+use super::catalogue;
+use domain::code::Code;
+use domain::rejection::Rejection;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// A reply before it is an API Gateway response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; `None` for 204.
+    pub body: Option<Value>,
+    /// Repeated from an earlier request with the same key.
+    pub replayed: bool,
+    /// Why it was refused, for the log.
+    pub code: Option<Code>,
+    retry_after_s: Option<i64>,
+}
+
+impl Reply {
+    /// A success with a body.
+    #[must_use]
+    pub const fn json(status: u16, body: Value) -> Self {
+        Self {
+            status,
+            body: Some(body),
+            replayed: false,
+            code: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// A success without one.
+    #[must_use]
+    pub const fn no_content() -> Self {
+        Self {
+            status: 204,
+            body: None,
+            replayed: false,
+            code: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// A problem document.
+    #[must_use]
+    pub fn problem(refusal: &Rejection, support_ref: &str) -> Self {
+        let entry = catalogue::entry(refusal.code);
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Value| {
+            if !value.is_null() {
+                body.insert(name.to_owned(), value);
+            }
+        };
+        put("type", Value::from(catalogue::type_uri(refusal.code)));
+        put("title", Value::from(entry.title));
+        put("status", Value::from(entry.status));
+        put("code", Value::from(refusal.code.as_str()));
+        put("detail_zh", Value::from(entry.detail_zh));
+        put("detail_en", Value::from(entry.detail_en));
+        put("retryable", Value::from(entry.retryable));
+        put("retry_after_s", Value::from(refusal.retry_after_s));
+        put(
+            "counts_toward_limit",
+            Value::from(refusal.counts_toward_limit),
+        );
+        put("attempts_left", Value::from(refusal.attempts_left));
+        if !refusal.next_actions.is_empty() {
+            put(
+                "next_actions",
+                refusal
+                    .next_actions
+                    .iter()
+                    .map(|action| Value::from(action.as_str()))
+                    .collect(),
+            );
+        }
+        put(
+            "cooldown_until",
+            refusal
+                .cooldown_until
+                .map_or(Value::Null, |at| Value::from(at.to_rfc3339_shanghai())),
+        );
+        if !refusal.errors.is_empty() {
+            let errors = refusal.errors.iter();
+            put(
+                "errors",
+                errors
+                    .map(|error| json!({"field": error.field, "code": error.code.as_str()}))
+                    .collect(),
+            );
+        }
+        put("support_ref", Value::from(support_ref));
+        Self {
+            status: entry.status,
+            body: Some(Value::Object(body)),
+            replayed: false,
+            code: Some(refusal.code),
+            retry_after_s: refusal.retry_after_s,
+        }
+    }
+
+    /// A reply that was kept, as it was.
+    #[must_use]
+    pub fn replay(status: u16, body: &str) -> Self {
+        let body: Option<Value> = serde_json::from_str(body).ok();
+        let code = body
+            .as_ref()
+            .and_then(|body| Code::parse(body.get("code")?.as_str()?));
+        let retry_after_s = body
+            .as_ref()
+            .and_then(|body| body.get("retry_after_s")?.as_i64());
+        Self {
+            status,
+            body,
+            replayed: true,
+            code,
+            retry_after_s,
+        }
+    }
+
+    /// The body as text; empty for none.
+    #[must_use]
+    pub fn body_text(&self) -> String {
+        self.body.as_ref().map(Value::to_string).unwrap_or_default()
+    }
+
+    /// Whether a repeated request with the same key gets this again: successes, and refusals that were counted. Never a
+    /// conflict, a limit or a failure: those may be different the next time.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        match self.code {
+            None => true,
+            Some(Code::VersionConflict) => false,
+            Some(_) => self.status < 500 && self.status != 429,
+        }
+    }
+}
+
+/// An HTTP API's Lambda response. A missing body is the empty string: a null one is an error to some gateways.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpResponse {
+    /// The HTTP status.
+    pub status_code: u16,
+    /// The headers.
+    pub headers: Map<String, Value>,
+    /// The body.
+    pub body: String,
+    is_base64_encoded: bool,
+}
+
+impl From<Reply> for HttpResponse {
+    fn from(reply: Reply) -> Self {
+        let mut headers = Map::new();
+        let mut put =
+            |name: &str, value: String| headers.insert(name.to_owned(), Value::from(value));
+        put("cache-control", "no-store".to_owned());
+        if reply.body.is_some() {
+            let kind = if reply.code.is_some() {
+                "application/problem+json"
+            } else {
+                "application/json"
+            };
+            put("content-type", kind.to_owned());
+        }
+        if let Some(seconds) = reply.retry_after_s {
+            put("retry-after", seconds.to_string());
+        }
+        if reply.replayed {
+            put("idempotent-replayed", "true".to_owned());
+        }
+        Self {
+            status_code: reply.status,
+            headers,
+            body: reply.body_text(),
+            is_base64_encoded: false,
+        }
+    }
+}

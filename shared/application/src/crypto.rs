@@ -1,0 +1,569 @@
+//! Keyed hashes, sealed data, codes, tokens, passwords. What each key is for, in one place.
+//!
+//! **Keyed hashes.** For each purpose a function derives one HMAC-SHA256 key, once per environment, by asking KMS for the
+//! MAC of the purpose's name under the stack's HMAC key; the hashes themselves are computed in the function. One KMS call
+//! per hash would cost some milliseconds and a place in a shared quota in every step; what is given up is that the derived
+//! key lives in the function's memory, where the data it protects passes anyway. The HMAC key itself never leaves KMS.
+//!
+//! **Sealed data.** AES-256-GCM under a data key of its own, wrapped by the KMS key of its kind; merchant and record are the
+//! associated data and the KMS encryption context, so that a ciphertext moved to another record cannot be opened.
+
+use domain::rebind::{CodePurpose, FreshCode, Mac, Sealed};
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use crate::ports::{DataKey, KeyService, PortError};
+use aes_gcm::aead::{Aead, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use tokio::sync::OnceCell;
+
+/// What a keyed hash is made for. Two purposes never share a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HashPurpose {
+    /// Account names at login.
+    Account,
+    /// Device ids at login.
+    Device,
+    /// Source addresses at login.
+    Source,
+    /// Phones, to count codes.
+    Phone,
+    /// Card numbers, to find duplicates.
+    Card,
+    /// ID numbers, to compare.
+    IdNumber,
+    /// Codes.
+    Code,
+    /// Idempotency keys and bodies.
+    Idempotency,
+    /// Reading tokens.
+    Reading,
+    /// Freeze codes.
+    Freeze,
+    /// Codes of micro-deposits.
+    Deposit,
+    /// Push tokens, to tell them apart.
+    Push,
+}
+
+impl HashPurpose {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Account,
+        Self::Device,
+        Self::Source,
+        Self::Phone,
+        Self::Card,
+        Self::IdNumber,
+        Self::Code,
+        Self::Idempotency,
+        Self::Reading,
+        Self::Freeze,
+        Self::Deposit,
+        Self::Push,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account/v1",
+            Self::Device => "device/v1",
+            Self::Source => "source/v1",
+            Self::Phone => "phone/v1",
+            Self::Card => "card/v1",
+            Self::IdNumber => "id-number/v1",
+            Self::Code => "code/v1",
+            Self::Idempotency => "idempotency/v1",
+            Self::Reading => "reading/v1",
+            Self::Freeze => "freeze/v1",
+            Self::Deposit => "deposit/v1",
+            Self::Push => "push/v1",
+        }
+    }
+}
+
+/// A key service with the derived keys of this environment.
+pub struct Keys<K> {
+    service: K,
+    derived: [OnceCell<Secret<Vec<u8>>>; HashPurpose::ALL.len()],
+}
+
+/// Of codes that people read and type: nothing that looks like something else.
+const CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// A code as it was typed, in the one spelling that it is compared in: case and spaces do not matter. `None` when it
+/// cannot be a code of so many characters.
+#[must_use]
+pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
+    let code: String = typed
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .map(|c| c.to_ascii_uppercase())
+        .collect();
+    let fits = code.len() == characters && code.bytes().all(|b| CODE_ALPHABET.contains(&b));
+    fits.then(|| Secret::new(code))
+}
+
+/// Whether two codes are the same; takes the same time either way.
+#[must_use]
+pub fn same_code(typed: &Secret<String>, kept: &Secret<String>) -> bool {
+    typed
+        .expose()
+        .as_bytes()
+        .ct_eq(kept.expose().as_bytes())
+        .into()
+}
+
+const SEALED_VERSION: u8 = 1;
+const NONCE_BYTES: usize = 12;
+
+impl<K: KeyService> Keys<K> {
+    /// Derives nothing yet: each key on its first use.
+    pub fn new(service: K) -> Self {
+        Self {
+            service,
+            derived: std::array::from_fn(|_| OnceCell::new()),
+        }
+    }
+
+    /// The keyed hash of `parts`, each with its length, so that no two lists of parts are alike.
+    ///
+    /// # Errors
+    /// When the key cannot be derived.
+    pub async fn mac(&self, purpose: HashPurpose, parts: &[&str]) -> Result<Mac, PortError> {
+        Ok(Mac(
+            URL_SAFE_NO_PAD.encode(self.mac_bytes(purpose, parts).await?)
+        ))
+    }
+
+    async fn mac_bytes(&self, purpose: HashPurpose, parts: &[&str]) -> Result<[u8; 32], PortError> {
+        let cell = HashPurpose::ALL
+            .iter()
+            .position(|p| *p == purpose)
+            .and_then(|index| self.derived.get(index));
+        let Some(cell) = cell else {
+            return Err(PortError::Permanent(
+                "keys",
+                format!("no key for {purpose:?}"),
+            ));
+        };
+        let key = cell
+            .get_or_try_init(|| self.service.hash_key(purpose.name()))
+            .await?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.expose()).map_err(|_| {
+            PortError::Permanent("keys", "the derived key has no usable length".to_owned())
+        })?;
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        Ok(mac.finalize().into_bytes().into())
+    }
+
+    /// Derives the keys that are needed later, in a function's init.
+    ///
+    /// # Errors
+    /// When one cannot be derived.
+    pub async fn warm(&self, purposes: &[HashPurpose]) -> Result<(), PortError> {
+        for purpose in purposes {
+            self.mac_bytes(*purpose, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Encrypts under a data key of its own.
+    ///
+    /// # Errors
+    /// When the key service fails.
+    pub async fn seal(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+        plain: &str,
+    ) -> Result<Sealed, PortError> {
+        let (data_key, wrapped) = self.service.new_data_key(key, context).await?;
+        let cipher = cipher(&data_key)?;
+        let nonce: [u8; NONCE_BYTES] = random()?;
+        let payload = Payload {
+            msg: plain.as_bytes(),
+            aad: &associated_data(context),
+        };
+        let ciphertext = cipher
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| PortError::Permanent("seal", "encryption failed".to_owned()))?;
+        let wrapped_len = u16::try_from(wrapped.len())
+            .map_err(|_| PortError::Permanent("seal", "the wrapped key is too long".to_owned()))?;
+        let mut sealed = Vec::with_capacity(3 + wrapped.len() + NONCE_BYTES + ciphertext.len());
+        sealed.push(SEALED_VERSION);
+        sealed.extend_from_slice(&wrapped_len.to_be_bytes());
+        sealed.extend_from_slice(&wrapped);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&ciphertext);
+        Ok(Sealed(sealed))
+    }
+
+    /// Opens what [`Keys::seal`] made for the same context.
+    ///
+    /// # Errors
+    /// `Permanent` for another context, another key or a damaged record.
+    pub async fn open(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+        sealed: &Sealed,
+    ) -> Result<Secret<String>, PortError> {
+        let broken = || PortError::Permanent("open", "the record cannot be opened".to_owned());
+        let (version, rest) = sealed.0.split_first().ok_or_else(broken)?;
+        let (len, rest) = rest.split_first_chunk::<2>().ok_or_else(broken)?;
+        let (wrapped, rest) = rest
+            .split_at_checked(usize::from(u16::from_be_bytes(*len)))
+            .ok_or_else(broken)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
+        if *version != SEALED_VERSION {
+            return Err(broken());
+        }
+        let data_key = self.service.data_key(key, context, wrapped).await?;
+        let payload = Payload {
+            msg: ciphertext,
+            aad: &associated_data(context),
+        };
+        let plain = cipher(&data_key)?
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| broken())?;
+        Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
+    }
+
+    /// Wraps a new history key for a merchant: the key under which that merchant's personal data in events is sealed.
+    ///
+    /// # Errors
+    /// When the key service fails.
+    pub async fn new_history_key(&self, merchant: &str) -> Result<Sealed, PortError> {
+        let (_, wrapped) = self
+            .service
+            .new_data_key(DataKey::History, &[("merchant_id", merchant)])
+            .await?;
+        Ok(Sealed(wrapped))
+    }
+
+    /// Opens what [`Keys::seal_personal`] made for the same merchant.
+    ///
+    /// # Errors
+    /// `Permanent` for another merchant, another key or a damaged record.
+    pub async fn open_personal(
+        &self,
+        merchant: &str,
+        history_key: &Sealed,
+        sealed: &Sealed,
+    ) -> Result<Secret<String>, PortError> {
+        let broken = || PortError::Permanent("open", "the record cannot be opened".to_owned());
+        let context = [("merchant_id", merchant)];
+        let key = self
+            .service
+            .data_key(DataKey::History, &context, &history_key.0)
+            .await?;
+        let (nonce, ciphertext) = sealed
+            .0
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or_else(broken)?;
+        let payload = Payload {
+            msg: ciphertext,
+            aad: &associated_data(&context),
+        };
+        let plain = cipher(&key)?
+            .decrypt(&Nonce::from(*nonce), payload)
+            .map_err(|_| broken())?;
+        Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
+    }
+
+    /// Encrypts a merchant's personal data under the merchant's history key: without that key, nobody reads it again.
+    ///
+    /// # Errors
+    /// When the key service fails.
+    pub async fn seal_personal(
+        &self,
+        merchant: &str,
+        history_key: &Sealed,
+        plain: &str,
+    ) -> Result<Sealed, PortError> {
+        let context = [("merchant_id", merchant)];
+        let key = self
+            .service
+            .data_key(DataKey::History, &context, &history_key.0)
+            .await?;
+        let nonce: [u8; NONCE_BYTES] = random()?;
+        let payload = Payload {
+            msg: plain.as_bytes(),
+            aad: &associated_data(&context),
+        };
+        let ciphertext = cipher(&key)?
+            .encrypt(&Nonce::from(nonce), payload)
+            .map_err(|_| PortError::Permanent("seal", "encryption failed".to_owned()))?;
+        Ok(Sealed([nonce.as_slice(), &ciphertext].concat()))
+    }
+
+    /// These digits as the code for this rebind, purpose, phone and session.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn code_of(
+        &self,
+        scope: &CodeScope<'_>,
+        digits: &Secret<String>,
+    ) -> Result<FreshCode, PortError> {
+        Ok(FreshCode {
+            digits: digits.clone(),
+            mac: self.code_mac(scope, digits.expose()).await?,
+        })
+    }
+
+    /// Whether `typed` is the code whose hash is `kept`; takes the same time either way.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn code_is_right(
+        &self,
+        scope: &CodeScope<'_>,
+        typed: &str,
+        kept: &Mac,
+    ) -> Result<bool, PortError> {
+        let mac = self.code_mac(scope, typed).await?;
+        Ok(mac.0.as_bytes().ct_eq(kept.0.as_bytes()).into())
+    }
+
+    async fn code_mac(&self, scope: &CodeScope<'_>, code: &str) -> Result<Mac, PortError> {
+        let parts = [
+            scope.merchant,
+            scope.rebind,
+            scope.purpose.as_str(),
+            scope.phone,
+            scope.session,
+            code,
+        ];
+        self.mac(HashPurpose::Code, &parts).await
+    }
+
+    /// The freeze code of a merchant's rebind: eight characters, the same each time, kept nowhere.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn freeze_code(
+        &self,
+        merchant: &str,
+        number: u32,
+    ) -> Result<Secret<String>, PortError> {
+        let parts = [merchant, &number.to_string()];
+        self.derived_code(HashPurpose::Freeze, &parts, 8).await
+    }
+
+    /// The code of a micro-deposit: six characters. The same for the same serial, so that a transfer whose answer was lost
+    /// is repeated with the same words; unforeseeable, because the serial holds 80 random bits and the key is secret.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn deposit_code(
+        &self,
+        merchant: &str,
+        serial: &str,
+    ) -> Result<Secret<String>, PortError> {
+        self.derived_code(HashPurpose::Deposit, &[merchant, serial], 6)
+            .await
+    }
+
+    async fn derived_code(
+        &self,
+        purpose: HashPurpose,
+        parts: &[&str],
+        characters: usize,
+    ) -> Result<Secret<String>, PortError> {
+        let bytes = self.mac_bytes(purpose, parts).await?;
+        let code = bytes
+            .iter()
+            .take(characters)
+            .map(|byte| char::from(CODE_ALPHABET[usize::from(byte & 31)]))
+            .collect();
+        Ok(Secret::new(code))
+    }
+
+    /// A token that says when this agreement was shown for this rebind.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn reading_token(
+        &self,
+        about: &[&str],
+        issued_at: Timestamp,
+    ) -> Result<String, PortError> {
+        let mac = self.reading_mac(about, issued_at).await?;
+        Ok(URL_SAFE_NO_PAD.encode([issued_at.epoch_s().to_be_bytes().as_slice(), &mac].concat()))
+    }
+
+    /// When the token was issued for `about`; `None` for a token that is none of ours or about something else.
+    ///
+    /// # Errors
+    /// When there is no key.
+    pub async fn read_at(
+        &self,
+        about: &[&str],
+        token: &str,
+    ) -> Result<Option<Timestamp>, PortError> {
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
+            return Ok(None);
+        };
+        let Some((at, mac)) = bytes.split_first_chunk::<8>() else {
+            return Ok(None);
+        };
+        let issued_at = Timestamp::from_epoch_s(i64::from_be_bytes(*at));
+        let expected = self.reading_mac(about, issued_at).await?;
+        Ok(bool::from(expected.as_slice().ct_eq(mac)).then_some(issued_at))
+    }
+
+    async fn reading_mac(
+        &self,
+        about: &[&str],
+        issued_at: Timestamp,
+    ) -> Result<[u8; 32], PortError> {
+        let at = issued_at.epoch_s().to_string();
+        let parts: Vec<&str> = about.iter().copied().chain([at.as_str()]).collect();
+        self.mac_bytes(HashPurpose::Reading, &parts).await
+    }
+}
+
+/// What a code is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeScope<'a> {
+    /// The merchant.
+    pub merchant: &'a str,
+    /// The rebind.
+    pub rebind: &'a str,
+    /// Which of the two codes.
+    pub purpose: CodePurpose,
+    /// The phone it goes to.
+    pub phone: &'a str,
+    /// The session that asked.
+    pub session: &'a str,
+}
+
+fn cipher(key: &Secret<Vec<u8>>) -> Result<Aes256Gcm, PortError> {
+    Aes256Gcm::new_from_slice(key.expose())
+        .map_err(|_| PortError::Permanent("keys", "the data key is not 256 bits long".to_owned()))
+}
+
+fn associated_data(context: &[(&str, &str)]) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in context.iter().flat_map(|(name, value)| [name, value]) {
+        data.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        data.extend_from_slice(part.as_bytes());
+    }
+    data
+}
+
+/// Bytes of the OS random source.
+///
+/// # Errors
+/// When the OS has none.
+pub fn random<const N: usize>() -> Result<[u8; N], PortError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| PortError::Permanent("random source", error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Six digits, each number as likely as any other.
+///
+/// # Errors
+/// When the OS has no randomness.
+pub fn six_digits() -> Result<Secret<String>, PortError> {
+    Ok(Secret::new(format!("{:06}", random_below_million()?)))
+}
+
+/// Uniform below a million: the few values at the top that would favour small codes are drawn again.
+fn random_below_million() -> Result<u32, PortError> {
+    const FAIR: u32 = u32::MAX - u32::MAX % 1_000_000;
+    loop {
+        let drawn = u32::from_be_bytes(random()?);
+        if drawn < FAIR {
+            return Ok(drawn % 1_000_000);
+        }
+    }
+}
+
+/// A new session token's random part: 256 bits.
+///
+/// # Errors
+/// When the OS has no randomness.
+pub fn token_secret() -> Result<Secret<String>, PortError> {
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<32>()?)))
+}
+
+/// Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's floor).
+pub mod password {
+    use domain::secret::Secret;
+    use crate::ports::PortError;
+    use argon2::password_hash::phc::PasswordHash;
+    use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+    use std::sync::OnceLock;
+
+    const MEMORY_KIB: u32 = 19 * 1024;
+    const PASSES: u32 = 2;
+    const LANES: u32 = 1;
+
+    fn argon2id() -> Result<Argon2<'static>, PortError> {
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+            .map_err(|error| PortError::Permanent("argon2", error.to_string()))?;
+        Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+    }
+
+    /// The PHC string of a password under a fresh salt.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn hash(password: &Secret<String>) -> Result<String, PortError> {
+        let salt: [u8; 16] = super::random()?;
+        hash_with_salt(password.expose().as_bytes(), &salt)
+    }
+
+    fn hash_with_salt(password: &[u8], salt: &[u8]) -> Result<String, PortError> {
+        let hash: PasswordHash = argon2id()?
+            .hash_password_with_salt(password, salt)
+            .map_err(|error| PortError::Permanent("argon2", error.to_string()))?;
+        Ok(hash.to_string())
+    }
+
+    /// Whether the password is the one of `kept`. Without a kept hash (an unknown account) it does the same work and says
+    /// no: the two cannot be told apart by time.
+    ///
+    /// # Errors
+    /// When the kept hash is damaged.
+    pub fn is_right(password: &Secret<String>, kept: Option<&str>) -> Result<bool, PortError> {
+        static NOBODY: OnceLock<String> = OnceLock::new();
+        let nobody;
+        let (kept, known) = match kept {
+            Some(kept) => (kept, true),
+            None => {
+                if NOBODY.get().is_none() {
+                    let _ = NOBODY.set(hash_with_salt(b"nobody", &[7; 16])?);
+                }
+                nobody = NOBODY.get().cloned().unwrap_or_default();
+                (nobody.as_str(), false)
+            }
+        };
+        let parsed = PasswordHash::new(kept).map_err(|error| {
+            PortError::Permanent("argon2", format!("a kept hash is damaged: {error}"))
+        })?;
+        let right = argon2id()?
+            .verify_password(password.expose().as_bytes(), &parsed)
+            .is_ok();
+        Ok(right && known)
+    }
+
+    /// Makes the hash that unknown accounts are compared with, in init: so that the first one costs no more than others.
+    ///
+    /// # Errors
+    /// When argon2 cannot run.
+    pub fn warm() -> Result<(), PortError> {
+        is_right(&Secret::new(String::new()), None).map(|_| ())
+    }
+}

@@ -1,0 +1,274 @@
+//! One request, from the gateway's event to its reply: the clock, the panic net, the log line.
+
+use api::event::{HttpEvent, Request};
+use api::reply::{HttpResponse, Reply};
+use crate::crypto;
+use domain::code::Code;
+use domain::history::hex;
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use crate::ports::PortError;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Why a request has no success to show.
+#[derive(Debug)]
+pub enum Stop {
+    /// Refused; the caller is told why.
+    Rejected(Box<Rejection>),
+    /// Something of ours failed; the caller is told no more than that.
+    Failed(PortError),
+}
+
+impl From<Rejection> for Stop {
+    fn from(refusal: Rejection) -> Self {
+        Self::Rejected(Box::new(refusal))
+    }
+}
+
+impl From<PortError> for Stop {
+    fn from(error: PortError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The stage of the deployment, as its parameter says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage(String);
+
+impl Stage {
+    /// From the template's parameter.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// Whether callers may set the clock.
+    #[must_use]
+    pub fn is_sandbox(&self) -> bool {
+        self.0 == "sandbox"
+    }
+}
+
+/// The clock that hangs on the wall: for leases and signatures, never for a rule of the contract.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is where it is asked")]
+pub fn wall_clock() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_epoch_s(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The clock of this request's rules.
+fn rule_clock(request: &Request, stage: &Stage) -> Result<Timestamp, Rejection> {
+    match request.header("x-sandbox-now") {
+        None => Ok(wall_clock()),
+        Some(text) if stage.is_sandbox() => {
+            Timestamp::parse_rfc3339(text).ok_or_else(|| Rejection::new(Code::RequestMalformed))
+        }
+        // Elsewhere a caller who tries to set the clock is told so; ignoring it would hide the mistake.
+        Some(_) => Err(Rejection::new(Code::RequestMalformed)),
+    }
+}
+
+/// What a function does with its requests.
+#[allow(async_fn_in_trait)]
+pub trait Handler {
+    /// The route a request matches, for the log: a template, so that nothing typed into a path is logged.
+    fn route(&self, request: &Request) -> &'static str;
+    /// Answers one request.
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop>;
+    /// What the request cost at the table.
+    fn usage(&self) -> domain::usage::Usage;
+}
+
+/// Answers one event. Never fails: whatever happens inside becomes a reply.
+///
+/// Boxed, so that the runtime's own layers are not compiled around every state of a handler.
+pub fn respond<'a, H: Handler>(
+    handler: &'a H,
+    stage: &'a Stage,
+    event: HttpEvent,
+) -> Pin<Box<dyn Future<Output = HttpResponse> + 'a>> {
+    Box::pin(answer(handler, stage, event))
+}
+
+async fn answer<H: Handler>(handler: &H, stage: &Stage, event: HttpEvent) -> HttpResponse {
+    let started = Instant::now();
+    let mut request = Request::from(event);
+    let route = handler.route(&request);
+    let support_ref = support_ref(&request);
+    // Every problem document of this request carries the same one, wherever it is made.
+    request.request_id.clone_from(&support_ref);
+    let answer = AssertUnwindSafe(async {
+        let now = rule_clock(&request, stage)?;
+        handler.handle(&request, now).await
+    });
+    let mut cause = None;
+    let reply = match answer.catch_unwind().await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(Stop::Rejected(refusal))) => Reply::problem(&refusal, &support_ref),
+        Ok(Err(Stop::Failed(PortError::Conflict))) => Reply::problem(
+            &Rejection::new(Code::VersionConflict).retry_after(1),
+            &support_ref,
+        ),
+        Ok(Err(Stop::Failed(error))) => {
+            cause = Some(error.to_string());
+            let refusal = Rejection::new(Code::Internal);
+            let refusal = if matches!(error, PortError::Transient(..)) {
+                refusal.retry_after(1)
+            } else {
+                refusal
+            };
+            Reply::problem(&refusal, &support_ref)
+        }
+        Err(_) => {
+            // The panic's text may hold anything; the hook has not printed it either.
+            cause = Some("panic".to_owned());
+            Reply::problem(&Rejection::new(Code::Internal), &support_ref)
+        }
+    };
+    let usage = handler.usage();
+    let code = reply.code.map(Code::as_str);
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                http.route = route,
+                http.status = reply.status,
+                problem.code = code,
+                problem.cause = cause,
+                support_ref,
+                replayed = reply.replayed,
+                store.calls = usage.calls,
+                store.items_max = usage.items_max,
+                store.rru = usage.rru,
+                store.wru = usage.wru,
+                duration_ms,
+                "request"
+            )
+        };
+    }
+    if reply.status >= 500 {
+        line!(error);
+    } else {
+        line!(info);
+    }
+    reply.into()
+}
+
+fn support_ref(request: &Request) -> String {
+    let given = &request.request_id;
+    if !given.is_empty()
+        && given.len() <= 64
+        && given
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b))
+    {
+        return given.clone();
+    }
+    crypto::random::<8>().map_or_else(|_| "unknown".to_owned(), |bytes| hex(&bytes))
+}
+
+/// The answer to a path or a method that is not there.
+///
+/// # Errors
+/// Always `NOT_FOUND`.
+pub fn not_found() -> Result<Reply, Stop> {
+    Err(Rejection::new(Code::NotFound).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::usage::Usage;
+    use serde_json::{Value, json};
+
+    /// Does what its path says.
+    struct Probe;
+
+    impl Handler for Probe {
+        fn route(&self, _: &Request) -> &'static str {
+            "probe"
+        }
+
+        async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, Stop> {
+            match request.path.as_str() {
+                "/panic" => panic!("6222020000008000010"),
+                "/conflict" => Err(PortError::Conflict.into()),
+                "/down" => Err(PortError::Transient("the table", "timeout".to_owned()).into()),
+                "/broken" => {
+                    Err(PortError::Permanent("the table", "AccessDenied".to_owned()).into())
+                }
+                _ => Ok(Reply::json(200, json!({}))),
+            }
+        }
+
+        fn usage(&self) -> Usage {
+            Usage::default()
+        }
+    }
+
+    async fn get(path: &str, headers: Value) -> (u16, Value) {
+        let event =
+            json!({"rawPath": path, "headers": headers, "requestContext": {"requestId": "gw-1"}});
+        let event = serde_json::from_value(event).unwrap();
+        let response = respond(&Probe, &Stage::new("production"), event).await;
+        assert_eq!(response.headers["cache-control"], "no-store");
+        (
+            response.status_code,
+            serde_json::from_str(&response.body).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn whatever_fails_inside_becomes_a_reply_that_tells_nothing() {
+        for (path, status, code) in [
+            ("/panic", 500, "INTERNAL"),
+            ("/conflict", 409, "VERSION_CONFLICT"),
+            ("/down", 500, "INTERNAL"),
+            ("/broken", 500, "INTERNAL"),
+        ] {
+            let (got, body) = get(path, json!({})).await;
+            assert_eq!(
+                (got, body["code"].as_str().unwrap()),
+                (status, code),
+                "{path}"
+            );
+            assert_eq!(body["support_ref"], "gw-1");
+            let text = body.to_string();
+            assert!(
+                !text.contains("6222020000008000010") && !text.contains("AccessDenied"),
+                "{text}"
+            );
+            // The same handler answers the next request.
+            assert_eq!(get("/", json!({})).await.0, 200);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_in_the_header_is_refused_outside_the_sandbox() {
+        let (status, body) = get("/", json!({"X-Sandbox-Now": "2026-11-22T10:00:00+08:00"})).await;
+        assert_eq!(
+            (status, body["code"].as_str().unwrap()),
+            (400, "REQUEST_MALFORMED")
+        );
+    }
+
+    #[test]
+    fn a_support_ref_is_the_gateways_id_or_random_never_a_callers_text() {
+        let of = |id: &str| {
+            support_ref(&Request {
+                request_id: id.to_owned(),
+                ..Request::default()
+            })
+        };
+        assert_eq!(of("JKJaXmPLvHcESHA="), "JKJaXmPLvHcESHA=");
+        for strange in ["", "a b", &"x".repeat(65)] {
+            assert_eq!(of(strange).len(), 16);
+        }
+    }
+}

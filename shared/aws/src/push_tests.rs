@@ -1,0 +1,373 @@
+//! What goes to SNS, and what comes of its answers: scripted at the SDK's HTTP boundary.
+
+use super::*;
+use crate::settings::publishing_client;
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_sns::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use percent_encoding::percent_decode_str;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+const APNS: &str = "arn:aws:sns:us-east-1:123456789012:app/APNS/till";
+const FCM: &str = "arn:aws:sns:us-east-1:123456789012:app/GCM/till";
+const ENDPOINT: &str = "arn:aws:sns:us-east-1:123456789012:endpoint/GCM/till/0000-1";
+const ANOTHER: &str = "arn:aws:sns:us-east-1:123456789012:endpoint/GCM/till/0000-2";
+const TOKEN: &str = "dev1ceT0ken/with+signs:APA91b";
+const TEXT: &str = "结算卡已更换，尾号 8010。";
+
+/// SNS's next answer.
+#[derive(Clone, Debug)]
+enum Answer {
+    /// To CreatePlatformEndpoint.
+    Made(&'static str),
+    /// To anything else.
+    Done,
+    /// Status, code, message.
+    Refused(u16, &'static str, String),
+    /// The connection breaks.
+    Lost,
+}
+
+fn refused(code: &'static str, message: &str) -> Answer {
+    Answer::Refused(400, code, message.to_owned())
+}
+
+fn disabled() -> Answer {
+    refused("EndpointDisabled", "Endpoint is disabled")
+}
+
+/// Gives its answers one after the other, and keeps what it was asked.
+#[derive(Clone, Debug)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    heard: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
+}
+
+impl HttpConnector for Script {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let form = std::str::from_utf8(request.body().bytes().unwrap()).unwrap();
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().unwrap().into_owned();
+        let fields: BTreeMap<String, String> = form
+            .split('&')
+            .filter_map(|field| field.split_once('='))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        let action = fields["Action"].clone();
+        self.heard.lock().unwrap().push(fields);
+        let answer = self.answers.lock().unwrap().pop_front();
+        let answer = answer.unwrap_or_else(|| panic!("{action} was not expected"));
+        let is_create = action == "CreatePlatformEndpoint";
+        let (status, xml) = match answer {
+            Answer::Made(endpoint) if is_create => (
+                200,
+                format!(
+                    "<{action}Response><{action}Result><EndpointArn>{endpoint}</EndpointArn>\
+                     </{action}Result></{action}Response>"
+                ),
+            ),
+            Answer::Done if !is_create => (
+                200,
+                format!("<{action}Response><{action}Result/></{action}Response>"),
+            ),
+            Answer::Refused(status, code, message) => (
+                status,
+                format!(
+                    "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\
+                     <RequestId>1</RequestId></ErrorResponse>"
+                ),
+            ),
+            Answer::Lost => {
+                let error = aws_smithy_runtime_api::client::result::ConnectorError::io(
+                    "connection reset".into(),
+                );
+                return HttpConnectorFuture::ready(Err(error));
+            }
+            strange => panic!("{strange:?} to {action}"),
+        };
+        let status = status.try_into().unwrap();
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(xml))))
+    }
+}
+
+/// What one push came to.
+struct Run {
+    result: Result<Pushed, PortError>,
+    heard: Vec<BTreeMap<String, String>>,
+    log: String,
+}
+
+impl Run {
+    /// The actions, in order.
+    fn actions(&self) -> Vec<&str> {
+        self.heard.iter().map(|it| it["Action"].as_str()).collect()
+    }
+
+    fn pushed(&self) -> Pushed {
+        *self.result.as_ref().unwrap()
+    }
+}
+
+async fn push(platform: PushPlatform, answers: impl IntoIterator<Item = Answer>) -> Run {
+    push_with(platform, Some(APNS), Some(FCM), answers).await
+}
+
+async fn push_with(
+    platform: PushPlatform,
+    apns: Option<&str>,
+    fcm: Option<&str>,
+    answers: impl IntoIterator<Item = Answer>,
+) -> Run {
+    let script = Script {
+        answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+        heard: Arc::default(),
+    };
+    let connector = SharedHttpConnector::new(script.clone());
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "AKID", "SECRET", None, None, "tests",
+        )))
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        // As every other client has it: what is asked here is that this one has not.
+        .retry_config(RetryConfig::standard())
+        .build();
+    let owned = |arn: Option<&str>| arn.map(str::to_owned);
+    let push = Push::new(publishing_client(&config), owned(apns), owned(fcm));
+
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&log);
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO) // the least severe that the template allows
+        .with_writer(move || Lines(Arc::clone(&writer)))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let result = push
+        .push(platform, &Secret::new(TOKEN.to_owned()), TEXT)
+        .await;
+    drop(guard);
+
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let told = format!("{log}{result:?}{push:?}");
+    for secret in [TOKEN, TEXT, "APA91b", "8010"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    if let Err(error) = &result {
+        let text = error.to_string();
+        assert!(!text.contains("APA91b") && !text.contains("arn:"), "{text}");
+    }
+    assert!(
+        script.answers.lock().unwrap().is_empty(),
+        "answers are left over"
+    );
+    let heard = script.heard.lock().unwrap().clone();
+    Run { result, heard, log }
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn document(run: &Run, at: usize, platform: &str) -> Value {
+    let message: Value = serde_json::from_str(&run.heard[at]["Message"]).unwrap();
+    assert_eq!(message["default"], TEXT);
+    serde_json::from_str(message[platform].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn each_platform_gets_its_own_document_in_two_calls() {
+    let run = push(PushPlatform::Fcm, [Answer::Made(ENDPOINT), Answer::Done]).await;
+    assert_eq!(run.pushed(), Pushed::Sent);
+    assert_eq!(run.actions(), ["CreatePlatformEndpoint", "Publish"]);
+    assert_eq!(run.heard[0]["PlatformApplicationArn"], FCM);
+    assert_eq!(run.heard[0]["Token"], TOKEN);
+    assert_eq!(run.heard[1]["TargetArn"], ENDPOINT);
+    assert_eq!(run.heard[1]["MessageStructure"], "json");
+    assert!(!run.heard[1].contains_key("PhoneNumber"));
+    assert_eq!(
+        document(&run, 1, "GCM"),
+        json!({"fcmV1Message": {"message": {
+            "notification": {"body": TEXT}, "android": {"priority": "high"},
+        }}})
+    );
+
+    let run = push(PushPlatform::Apns, [Answer::Made(ENDPOINT), Answer::Done]).await;
+    assert_eq!(run.pushed(), Pushed::Sent);
+    assert_eq!(run.heard[0]["PlatformApplicationArn"], APNS);
+    for name in ["APNS", "APNS_SANDBOX"] {
+        assert_eq!(
+            document(&run, 1, name),
+            json!({"aps": {"alert": TEXT, "sound": "default"}})
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_an_application_nothing_is_called() {
+    for (platform, apns, fcm) in [
+        (PushPlatform::Apns, None, Some(FCM)),
+        (PushPlatform::Apns, Some(""), Some(FCM)),
+        (PushPlatform::Fcm, Some(APNS), None),
+        (PushPlatform::Fcm, Some(APNS), Some("")),
+    ] {
+        let run = push_with(platform, apns, fcm, []).await;
+        assert_eq!(run.pushed(), Pushed::NotConfigured);
+        assert_eq!(run.actions(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_disabled_endpoint_is_enabled() {
+    let answers = [
+        Answer::Made(ENDPOINT),
+        disabled(),
+        Answer::Done,
+        Answer::Done,
+    ];
+    let run = push(PushPlatform::Fcm, answers).await;
+    assert_eq!(run.pushed(), Pushed::Sent);
+    assert_eq!(
+        run.actions(),
+        [
+            "CreatePlatformEndpoint",
+            "Publish",
+            "SetEndpointAttributes",
+            "Publish"
+        ]
+    );
+    let enabled = &run.heard[2];
+    assert_eq!(enabled["EndpointArn"], ENDPOINT);
+    let mut attributes: Vec<_> = (1..=2)
+        .map(|n| {
+            let part = |part: &str| enabled[&format!("Attributes.entry.{n}.{part}")].as_str();
+            (part("key"), part("value"))
+        })
+        .collect();
+    attributes.sort_unstable();
+    assert_eq!(attributes, [("Enabled", "true"), ("Token", TOKEN)]);
+    // The very same message.
+    assert_eq!(run.heard[1], run.heard[3]);
+}
+
+#[tokio::test]
+async fn one_that_stays_unusable_is_made_anew_once_and_then_given_up() {
+    let missing = || refused("NotFound", "Endpoint does not exist");
+    let unknown = || {
+        refused(
+            "InvalidParameter",
+            "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified",
+        )
+    };
+    let anew = ["DeleteEndpoint", "CreatePlatformEndpoint", "Publish"];
+    let enabling = ["SetEndpointAttributes", "Publish"];
+    // How it comes to that, and which calls that takes.
+    let ways: [(&str, Vec<Answer>, Vec<&str>); 4] = [
+        (
+            "disabled twice",
+            vec![disabled(), Answer::Done, disabled()],
+            enabling.to_vec(),
+        ),
+        (
+            "deleted meanwhile",
+            vec![disabled(), missing()],
+            vec!["SetEndpointAttributes"],
+        ),
+        ("missing", vec![missing()], vec![]),
+        ("missing, in other words", vec![unknown()], vec![]),
+    ];
+    for (name, way, calls) in ways {
+        for (last, pushed) in [
+            (Answer::Done, Pushed::Sent),
+            (disabled(), Pushed::Gone),
+            (missing(), Pushed::Gone),
+        ] {
+            let mut answers = vec![Answer::Made(ENDPOINT)];
+            answers.extend(way.clone());
+            answers.extend([Answer::Done, Answer::Made(ANOTHER), last]);
+            let run = push(PushPlatform::Fcm, answers).await;
+            assert_eq!(run.pushed(), pushed, "{name}");
+            let mut expected = vec!["CreatePlatformEndpoint", "Publish"];
+            expected.extend(&calls);
+            expected.extend(anew);
+            assert_eq!(run.actions(), expected, "{name}");
+            let deleted = run.heard.len() - 3;
+            assert_eq!(run.heard[deleted]["EndpointArn"], ENDPOINT);
+            assert_eq!(run.heard[deleted + 2]["TargetArn"], ANOTHER);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_of_the_same_token_with_other_attributes_is_taken_over() {
+    let exists = format!(
+        "Invalid parameter: Token Reason: Endpoint {ANOTHER} already exists with the same Token, \
+         but different attributes."
+    );
+    let answers = [
+        refused("InvalidParameter", &exists),
+        Answer::Done,
+        Answer::Done,
+    ];
+    let run = push(PushPlatform::Fcm, answers).await;
+    assert_eq!(run.pushed(), Pushed::Sent);
+    assert_eq!(
+        run.actions(),
+        ["CreatePlatformEndpoint", "SetEndpointAttributes", "Publish"]
+    );
+    assert_eq!(run.heard[1]["EndpointArn"], ANOTHER);
+    assert_eq!(run.heard[2]["TargetArn"], ANOTHER);
+}
+
+#[tokio::test]
+async fn a_token_that_is_none_is_gone() {
+    let message = format!("Invalid parameter: Token Reason: {TOKEN} is no device token");
+    let run = push(PushPlatform::Apns, [refused("InvalidParameter", &message)]).await;
+    assert_eq!(run.pushed(), Pushed::Gone);
+}
+
+#[tokio::test]
+async fn what_fails_is_told_apart_and_a_publish_is_never_repeated() {
+    let echo = format!("about {TOKEN} and {TEXT}");
+    let server = |code| Answer::Refused(500, code, echo.clone());
+    let client = |code| refused(code, &echo);
+    for (answer, is_transient, code) in [
+        (Answer::Lost, true, "no answer"),
+        (server("InternalError"), true, "InternalError"),
+        (client("Throttling"), true, "Throttling"),
+        (client("AuthorizationError"), false, "AuthorizationError"),
+        (
+            client("PlatformApplicationDisabled"),
+            false,
+            "PlatformApplicationDisabled",
+        ),
+        (client("InvalidParameter"), false, "InvalidParameter"),
+    ] {
+        for made in [vec![], vec![Answer::Made(ENDPOINT)]] {
+            let calls = made.len() + 1;
+            let answers = made.into_iter().chain([answer.clone()]);
+            let run = push(PushPlatform::Fcm, answers).await;
+            let error = run.result.unwrap_err();
+            assert_eq!(run.heard.len(), calls, "{code}: {}", run.log);
+            assert_eq!(
+                matches!(error, PortError::Transient(..)),
+                is_transient,
+                "{code}"
+            );
+            assert!(error.to_string().ends_with(code), "{error}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The secret that we share with the bank.
+
+use domain::history::hex;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use thiserror::Error;
+
+/// Below this a key can be guessed from one signed request; HMAC-SHA256 has no use for a shorter one.
+const MIN_KEY_BYTES: usize = 32;
+
+/// The key of every signature between us and the bank. Prints as `***`.
+///
+/// Kept as a keyed HMAC that each use clones: what can fail about a key has failed before there is one.
+#[derive(Clone)]
+pub struct BankKey(Hmac<Sha256>);
+
+impl fmt::Debug for BankKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BankKey(***)")
+    }
+}
+
+/// Why there is no key. Says nothing about the key itself.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The secret's text is too short to be a key.
+    #[error("the bank's secret has fewer than {MIN_KEY_BYTES} bytes")]
+    Short,
+    /// The secret could not be read, or it is binary.
+    #[error("the bank's secret could not be read: {0}")]
+    Unreadable(String),
+}
+
+impl BankKey {
+    /// From the secret's text: the whole text is the key, as bytes, without the white space around it.
+    ///
+    /// # Errors
+    /// [`KeyError::Short`] when fewer than 32 bytes remain.
+    pub fn from_secret_text(text: &str) -> Result<Self, KeyError> {
+        let text = text.trim();
+        if text.len() < MIN_KEY_BYTES {
+            return Err(KeyError::Short);
+        }
+        Hmac::new_from_slice(text.as_bytes())
+            .map(Self)
+            .map_err(|_| KeyError::Short)
+    }
+
+    /// Reads the secret once; the caller keeps the key for the life of its environment.
+    ///
+    /// # Errors
+    /// [`KeyError::Unreadable`] when Secrets Manager refuses or does not answer, or the value is not text.
+    pub async fn load(
+        secrets: &aws_sdk_secretsmanager::Client,
+        secret_id: &str,
+    ) -> Result<Self, KeyError> {
+        use aws_sdk_secretsmanager::error::DisplayErrorContext;
+        let value = secrets
+            .get_secret_value()
+            .secret_id(secret_id)
+            .send()
+            .await
+            .map_err(|error| KeyError::Unreadable(DisplayErrorContext(error).to_string()))?;
+        let text = value
+            .secret_string()
+            .ok_or_else(|| KeyError::Unreadable("the value is not text".to_owned()))?;
+        Self::from_secret_text(text)
+    }
+
+    /// HMAC-SHA256 of `message`, in lower-case hex.
+    pub(super) fn mac_hex(&self, message: &[u8]) -> String {
+        let mut mac = self.0.clone();
+        mac.update(message);
+        hex(&mac.finalize().into_bytes())
+    }
+}
+
+/// SHA-256 of `message`, in lower-case hex.
+pub(super) fn sha256_hex(message: &[u8]) -> String {
+    hex(&Sha256::digest(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_text_of_32_bytes_at_least() {
+        assert!(BankKey::from_secret_text(&"k".repeat(32)).is_ok());
+        assert!(BankKey::from_secret_text(&format!("{}\n ", "k".repeat(31))).is_err());
+        let key = BankKey::from_secret_text(&"k".repeat(32)).unwrap();
+        assert_eq!(format!("{key:?}"), "BankKey(***)");
+    }
+
+    /// RFC 4231 needs shorter keys than we accept, so this vector is from `openssl dgst -sha256 -hmac`.
+    #[test]
+    fn mac_is_hmac_sha256() {
+        let key = BankKey::from_secret_text("0123456789abcdef0123456789abcdef").unwrap();
+        assert_eq!(
+            key.mac_hex(b"message"),
+            "ceb822ce5aae1ff09b7cf2085037ab77b4dc84502b3c4aa6266a665f7753b09a"
+        );
+        assert_eq!(
+            sha256_hex(b""),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+}

@@ -1,0 +1,224 @@
+//! The pointer: how it comes to a new card, and how it goes back.
+
+use super::{Context, card_facts, time_value, with};
+use crate::event_kind::EventKind;
+use crate::merchant::{
+    BoundCard, FreezeCode, Head, LastActivation, Replaced, ReplacedCard, StandbyCard,
+};
+use crate::rebind::{
+    Activation, InUse, Purpose, Reason, Rebind, Stage, Standby, TestTransfer, Tries,
+};
+use crate::transition::{FingerprintRule, Transition};
+use serde_json::Value;
+
+impl Context<'_> {
+    /// The card's proof is complete: a card to change to is activated, one for later waits.
+    pub(super) fn bind(&self, rebind: &Rebind) -> Transition {
+        let mut rebind = rebind.clone();
+        rebind.new_card.bound_at = self.now;
+        let mut transition = match rebind.purpose {
+            Purpose::Activate => {
+                let hold_s = self.hold_s(&rebind);
+                self.activate(&rebind, hold_s)
+            }
+            Purpose::Standby => self.keep_standby(&rebind),
+        };
+        transition.fingerprint = Some(FingerprintRule::Claim {
+            fingerprint: rebind.fingerprint.clone(),
+            person: self.state.profile.id_number_mac.clone(),
+        });
+        transition
+    }
+
+    /// A card whose bank could not be asked is waited for longer.
+    const fn hold_s(&self, rebind: &Rebind) -> i64 {
+        if rebind.has_deposit() {
+            self.policy.hold_deposit_s
+        } else {
+            self.policy.hold_s
+        }
+    }
+
+    /// The one atomic write: the pointer moves, the old card becomes retiring, the cooldown starts, history and notice
+    /// are recorded.
+    pub(super) fn activate(&self, rebind: &Rebind, hold_s: i64) -> Transition {
+        let before = &self.state.head;
+        let old = before.active.clone();
+        // Without a card there is none to lose.
+        let lost = rebind.reason == Reason::Lost && old.is_some();
+        let short = lost
+            && before
+                .lost_at
+                .is_none_or(|at| at.age_s_at(self.now) >= self.policy.lost_every_s);
+        let cooldown_s = if short {
+            self.policy.cooldown_lost_s
+        } else {
+            self.policy.cooldown_s
+        };
+        let times = Activation {
+            activated_at: self.now,
+            effective_at: self.now.plus_s(hold_s),
+            cooldown_until: self.now.plus_s(cooldown_s),
+        };
+        let mut rebind = rebind.clone();
+        rebind.old_card = old.as_ref().map(|old| old.card.clone());
+        let old_id = rebind.old_card.as_ref().map(|old| old.card_id.clone());
+
+        let data = with(
+            card_facts(&rebind.new_card),
+            [
+                (
+                    "old_card_id",
+                    old_id
+                        .as_ref()
+                        .map_or(Value::Null, |id| Value::from(id.as_str())),
+                ),
+                ("reason", Value::from(rebind.reason.as_str())),
+                ("effective_at", time_value(times.effective_at)),
+                ("cooldown_until", time_value(times.cooldown_until)),
+            ],
+        );
+        let stage = Stage::Activated(InUse {
+            times: times.clone(),
+            test: TestTransfer::NotSent,
+        });
+        let mut transition = self.advance(&rebind, stage, EventKind::Activated, data);
+        if let Some(head) = &mut transition.head {
+            head.standby
+                .retain(|standby| standby.bound.card.card_id != rebind.new_card.card_id);
+            head.replaced.extend(old.map(|bound| {
+                ReplacedCard {
+                    bound,
+                    removable_at: times
+                        .effective_at
+                        .plus_s(self.policy.retire_after_effective_s),
+                    // A lost card cannot be paid to: payouts of the hold wait instead.
+                    state: if lost {
+                        Replaced::Lost
+                    } else {
+                        Replaced::Usable
+                    },
+                }
+            }));
+            head.active = Some(bound(&rebind));
+            head.cooldown_until = Some(times.cooldown_until);
+            head.cooldown_end_untold = true;
+            if short {
+                head.lost_at = Some(self.now);
+            }
+            let good_until = times
+                .effective_at
+                .plus_s(self.policy.freeze_after_effective_s);
+            self.announce(head, &rebind, good_until, true);
+            head.last_activation = Some(LastActivation {
+                number: rebind.rebind_id.number(),
+                rebind_id: rebind.rebind_id.clone(),
+                times,
+                old_card: old_id,
+            });
+        }
+        if let Some(event) = &mut transition.event {
+            self.tell(event, Some(&rebind.reserved_phone));
+        }
+        transition
+    }
+
+    /// A standby card is announced like an activation, and waits as long as an activation would have been held: it is
+    /// no way around the hold.
+    fn keep_standby(&self, rebind: &Rebind) -> Transition {
+        let wait_s = self.policy.standby_wait_s.max(self.hold_s(rebind));
+        let usable_at = self.now.plus_s(wait_s);
+        let stage = Stage::Standby(Standby {
+            ready_at: self.now,
+            usable_at,
+            code: None,
+            tries: Tries::default(),
+        });
+        let data = with(
+            card_facts(&rebind.new_card),
+            [("usable_at", time_value(usable_at))],
+        );
+        let mut transition = self.advance(rebind, stage, EventKind::StandbyReady, data);
+        if let Some(head) = &mut transition.head {
+            head.standby.push(StandbyCard {
+                bound: bound(rebind),
+                usable_at,
+            });
+            let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
+            self.announce(head, rebind, good_until, false);
+        }
+        if let Some(event) = &mut transition.event {
+            self.tell(event, Some(&rebind.reserved_phone));
+        }
+        transition
+    }
+
+    /// The rebind's freeze code works from now on; codes whose time is over are forgotten.
+    fn announce(
+        &self,
+        head: &mut Head,
+        rebind: &Rebind,
+        good_until: crate::time::Timestamp,
+        activation: bool,
+    ) {
+        let number = rebind.rebind_id.number();
+        head.freeze_codes
+            .retain(|code| code.number != number && self.now < code.good_until);
+        head.freeze_codes.push(FreezeCode {
+            number,
+            good_until,
+            activation,
+        });
+    }
+
+    /// The last activation is undone: the pointer goes back to the old card, if there is one and it may be paid to, or if
+    /// `whatever_was_said` of it came from the one who is frozen out.
+    pub(super) fn point_back(
+        &self,
+        head: &mut Head,
+        last: &LastActivation,
+        whatever_was_said: bool,
+    ) {
+        self.put_aside(head.active.take(), head);
+        let old = last.old_card.as_ref().and_then(|id| {
+            head.replaced
+                .iter()
+                .position(|replaced| replaced.bound.card.card_id == *id)
+        });
+        if let Some(index) = old
+            && (whatever_was_said || head.replaced[index].state == Replaced::Usable)
+        {
+            head.active = Some(head.replaced.remove(index).bound);
+        }
+        if !last.times.is_effective(self.now) {
+            // No payout has gone to its card: there is nothing that its code could hold.
+            for code in &mut head.freeze_codes {
+                code.activation &= code.number != last.number;
+            }
+        }
+        if head.lost_at == Some(last.times.activated_at) {
+            head.lost_at = None;
+        }
+        head.last_activation = None;
+        head.cooldown_until = None;
+        head.cooldown_end_untold = false;
+    }
+
+    /// A card that is not to be used any more; the clean-up takes it off the record once its last payout is out.
+    pub(super) fn put_aside(&self, bound: Option<BoundCard>, head: &mut Head) {
+        head.replaced.extend(bound.map(|bound| ReplacedCard {
+            bound,
+            removable_at: self.now,
+            state: Replaced::Out,
+        }));
+    }
+}
+
+/// The rebind's card, verified.
+fn bound(rebind: &Rebind) -> BoundCard {
+    BoundCard {
+        card: rebind.new_card.clone(),
+        fingerprint: rebind.fingerprint.clone(),
+        unsent: 0,
+    }
+}

@@ -1,0 +1,120 @@
+//! The agreement: shown, read for a while, signed by name, with each consent given on its own (PIPL 28–29).
+
+use super::{Context, object};
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::format::name;
+use crate::rebind::{CardCheck, Signature, Stage, Tries};
+use crate::rejection::{FieldError, Rejection};
+use crate::time::Timestamp;
+use crate::transition::Transition;
+use serde_json::Value;
+
+/// What was signed, compared outside with what was shown.
+#[derive(Clone, Debug)]
+pub struct SignedAgreement {
+    /// The version in force.
+    pub version: String,
+    /// The language that was shown.
+    pub lang: &'static str,
+    /// SHA-256 of the text shown, hex.
+    pub sha256: String,
+    /// Version and hash sent are those of the text in force.
+    pub is_current: bool,
+    /// When the reading token was issued; `None` when the token is none of ours, or of another rebind.
+    pub issued_at: Option<Timestamp>,
+    /// As typed.
+    pub signed_name: String,
+    /// The consents sent.
+    pub consents: Vec<String>,
+    /// Whether every required consent is among them, and no other.
+    pub consents_complete: bool,
+}
+
+impl Context<'_> {
+    pub(super) fn read_agreement(&self) -> Result<Transition, Rejection> {
+        // Reading is allowed while frozen, like every read; the step order holds.
+        self.rebind_in(|stage| matches!(stage, Stage::AgreementPending { .. }))
+            .map(|_| Transition::none())
+    }
+
+    pub(super) fn sign_agreement(&self, signed: &SignedAgreement) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| matches!(stage, Stage::AgreementPending { .. }))?;
+        let Stage::AgreementPending { identity, tries } = &rebind.stage else {
+            return Err(self.out_of_order(rebind));
+        };
+        let issued_at = self.agreement_fields(signed)?;
+        let stage = Stage::CardPending {
+            identity: identity.clone(),
+            refresh: None,
+            identity_tries: tries.clone(),
+            signature: Signature {
+                signed_at: self.now,
+                version: signed.version.clone(),
+            },
+            check: CardCheck::NotAsked { next: 1 },
+            card_tries: Tries::default(),
+        };
+        let data = object([
+            ("version", Value::from(signed.version.as_str())),
+            ("lang", Value::from(signed.lang)),
+            ("sha256", Value::from(signed.sha256.as_str())),
+            ("shown_at", Value::from(issued_at.to_rfc3339_shanghai())),
+            ("consents", Value::from(signed.consents.clone())),
+        ]);
+        Ok(self.advance(rebind, stage, EventKind::AgreementSigned, data))
+    }
+
+    /// Every bad field at once.
+    fn agreement_fields(&self, signed: &SignedAgreement) -> Result<Timestamp, Rejection> {
+        let mut errors = Vec::new();
+        let mut wait_s = None;
+        if !signed.is_current {
+            errors.push(FieldError {
+                field: "sha256",
+                code: Code::AgreementStale,
+            });
+        }
+        let age_s = signed.issued_at.map(|at| at.age_s_at(self.now));
+        match age_s {
+            None => errors.push(FieldError {
+                field: "reading_token",
+                code: Code::AgreementNotRead,
+            }),
+            Some(age_s) if age_s < self.policy.agreement_min_read_s => {
+                wait_s = Some(self.policy.agreement_min_read_s - age_s);
+                errors.push(FieldError {
+                    field: "reading_token",
+                    code: Code::AgreementNotRead,
+                });
+            }
+            Some(age_s) if age_s > self.policy.agreement_read_within_s => {
+                errors.push(FieldError {
+                    field: "reading_token",
+                    code: Code::AgreementStale,
+                });
+            }
+            Some(_) => {}
+        }
+        if !name::same_name(&signed.signed_name, self.state.profile.holder_name()) {
+            errors.push(FieldError {
+                field: "signed_name",
+                code: Code::HolderNotMerchant,
+            });
+        }
+        if !signed.consents_complete {
+            errors.push(FieldError {
+                field: "consents",
+                code: Code::ConsentMissing,
+            });
+        }
+        match (signed.issued_at, Rejection::of_fields(errors)) {
+            (Some(issued_at), Ok(())) => Ok(issued_at),
+            (_, Err(refusal)) => Err(Rejection {
+                retry_after_s: wait_s,
+                ..refusal
+            }),
+            (None, Ok(())) => Err(Rejection::new(Code::AgreementNotRead)),
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! The bank's check of the new card, or the deposit where the bank cannot check it.
+//!
+//! The intent, with its serial and its place in the day's count, is written before the bank is asked; the answer after.
+//! No answer is not a "no": the same question is asked again under the same serial, and counts for nothing meanwhile.
+
+use super::{Context, card_facts, deposit_of, object, with};
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::merchant::{BankCall, Head};
+use crate::next_action::NextAction;
+use crate::policy::{DAY_S, MINUTE_S};
+use crate::rebind::{CardCheck, CodePurpose, FreshCode, Rebind, Serial, Stage, Tries};
+use crate::rejection::Rejection;
+use crate::time::Timestamp;
+use crate::transfer::TransferAnswer;
+use crate::transition::{CodeSend, FingerprintRule, Outcome, Transition};
+use serde_json::Value;
+
+/// What a bank can say of name, ID, card and phone together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BankAnswer {
+    /// They belong together.
+    Match,
+    /// They do not. Which one does not is never told.
+    Mismatch,
+    /// The card was not opened for such checks.
+    NotEnabled,
+    /// The issuer does not answer such checks.
+    IssuerUnsupported,
+    /// Confiscated, reported lost.
+    Blocked,
+    /// No such card.
+    Invalid,
+    /// Not initialised, or dormant.
+    Dormant,
+    /// Past its date.
+    Expired,
+    /// Restricted.
+    Restricted,
+    /// A Class II account: it cannot receive settlement.
+    ClassTwo,
+    /// The bank did not understand the question: a bug of ours.
+    Malformed,
+    /// Try again soon.
+    Busy,
+    /// Try again tomorrow.
+    Quota,
+    /// The bank cannot check the card; a deposit with a code is on its way to it, or has arrived.
+    Deposited {
+        /// The bank has said so.
+        arrived: bool,
+    },
+    /// The bank cannot check the card, and the deposit came back.
+    DepositReturned,
+}
+
+impl BankAnswer {
+    /// Whether it says something of the card; else the bank cannot say, or cannot say now.
+    #[must_use]
+    pub const fn decides(self) -> bool {
+        !matches!(
+            self,
+            Self::NotEnabled | Self::IssuerUnsupported | Self::Malformed | Self::Busy | Self::Quota
+        )
+    }
+
+    /// The name in the history.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Mismatch => "mismatch",
+            Self::NotEnabled => "not_enabled",
+            Self::IssuerUnsupported => "issuer_unsupported",
+            Self::Blocked => "blocked",
+            Self::Invalid => "invalid",
+            Self::Dormant => "dormant",
+            Self::Expired => "expired",
+            Self::Restricted => "restricted",
+            Self::ClassTwo => "class_ii",
+            Self::Malformed => "malformed",
+            Self::Busy => "busy",
+            Self::Quota => "quota",
+            Self::Deposited { .. } => "deposited",
+            Self::DepositReturned => "deposit_returned",
+        }
+    }
+}
+
+/// What came back for one serial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BankReply {
+    /// The number of the serial that was asked.
+    pub number: u16,
+    /// The answer; `None` when it was lost, late or garbled.
+    pub answer: Option<BankAnswer>,
+}
+
+/// What an answer means for the rebind.
+enum Meaning {
+    /// A code goes to the reserved phone.
+    Matched,
+    /// A code went to the card itself.
+    Deposited {
+        /// And is there.
+        arrived: bool,
+    },
+    /// This card will not do: the rebind ends.
+    Refused(Code),
+    /// Nothing is decided: the same serial is asked again.
+    AskAgain(Code, Option<i64>),
+}
+
+impl Context<'_> {
+    pub(super) fn start_card_check(
+        &self,
+        bound_elsewhere: bool,
+        fresh: &FreshCode,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| matches!(stage, Stage::CardPending { .. }))?;
+        let Stage::CardPending {
+            check, card_tries, ..
+        } = &rebind.stage
+        else {
+            return Err(self.out_of_order(rebind));
+        };
+        let number = match check {
+            CardCheck::Asking { .. } => {
+                return Ok(Transition {
+                    outcome: Outcome::Proceed,
+                    ..Transition::none()
+                });
+            }
+            CardCheck::Matched {
+                matched_at, code, ..
+            } if self.is_fresh(*matched_at) => {
+                if code
+                    .as_ref()
+                    .is_some_and(|code| code.lives(self.policy, self.now))
+                {
+                    return Ok(Transition::none());
+                }
+                if card_tries.taken >= self.policy.code_tries {
+                    return self.all_tries_taken(rebind, CodePurpose::Card, card_tries);
+                }
+                return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
+            }
+            // The deposit is the challenge, for as long as the rebind lives.
+            CardCheck::Deposit { .. } => return Ok(Transition::none()),
+            CardCheck::Matched { number, .. } => number.saturating_add(1),
+            CardCheck::NotAsked { next } => *next,
+        };
+        self.bank_limits(rebind)?;
+
+        let asking = CardCheck::Asking {
+            number,
+            counted_at: Some(self.now),
+            since: self.now,
+            asked_at: self.now,
+            bound_elsewhere,
+        };
+        let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
+        if let Some(head) = &mut transition.head {
+            self.count_bank_call(head, rebind);
+        }
+        if !bound_elsewhere {
+            transition.fingerprint = Some(FingerprintRule::Free {
+                fingerprint: rebind.fingerprint.clone(),
+                person: self.state.profile.id_number_mac.clone(),
+            });
+        }
+        transition.outcome = Outcome::Proceed;
+        Ok(transition)
+    }
+
+    pub(super) fn settle_card_check(
+        &self,
+        reply: &BankReply,
+        fresh: Option<&FreshCode>,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| matches!(stage, Stage::CardPending { .. }))?;
+        let Stage::CardPending { check, .. } = &rebind.stage else {
+            return Err(self.out_of_order(rebind));
+        };
+        let CardCheck::Asking {
+            number,
+            counted_at,
+            since,
+            bound_elsewhere,
+            ..
+        } = check
+        else {
+            // Another request has settled the same answer already.
+            return Ok(Transition::none());
+        };
+        if *number != reply.number {
+            return Err(Rejection::new(Code::VersionConflict).retry_after(1));
+        }
+        let meaning = match reply.answer {
+            // After a deposit it is said once the code has proven the card, and not to whoever has typed its number.
+            Some(BankAnswer::Match) if *bound_elsewhere => {
+                Meaning::Refused(Code::CardBoundElsewhere)
+            }
+            Some(answer) => meaning(answer, self.now),
+            None => Meaning::AskAgain(Code::UpstreamUnknown, Some(5)),
+        };
+        let mut transition = match meaning {
+            Meaning::AskAgain(code, wait_s) => {
+                // Nobody waits for the clean-up's question: it comes by again, and what counts goes on counting.
+                let is_asked_for = self.by.is_some();
+                let asking = CardCheck::Asking {
+                    number: *number,
+                    counted_at: counted_at.filter(|_| !is_asked_for),
+                    since: *since,
+                    asked_at: self.now,
+                    bound_elsewhere: *bound_elsewhere,
+                };
+                let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
+                if is_asked_for {
+                    let refusal = Rejection {
+                        retry_after_s: wait_s,
+                        ..Rejection::new(code).not_counted()
+                    };
+                    let next = [NextAction::CardCheck, NextAction::Cancel];
+                    transition.outcome = Outcome::Refused(Box::new(refusal.next(&next)));
+                    if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
+                        take_back_bank_call(head, *at);
+                    }
+                }
+                return Ok(transition);
+            }
+            Meaning::Refused(code) => {
+                let mut transition = self.reject(
+                    rebind,
+                    Rejection {
+                        counts_toward_limit: Some(true),
+                        ..Rejection::new(code)
+                    },
+                );
+                if let Some(event) = &mut transition.event {
+                    let serial = Value::from(rebind.serial(Serial::Check(*number)));
+                    event.data.insert("serial".to_owned(), serial);
+                }
+                transition
+            }
+            Meaning::Deposited { arrived } => self.deposited(rebind, *number, arrived),
+            Meaning::Matched => {
+                let matched = CardCheck::Matched {
+                    number: *number,
+                    matched_at: self.now,
+                    code: None,
+                };
+                self.send_card_code(rebind, &matched, fresh, EventKind::CardCheckAnswered)
+            }
+        };
+        if let (Some(head), None) = (&mut transition.head, counted_at) {
+            // The answer that was lost before has come after all: now it counts.
+            self.count_bank_call(head, rebind);
+        }
+        Ok(transition)
+    }
+
+    /// The card is proven by a code that only its holder can read: the rebind lives as long as that code.
+    fn deposited(&self, rebind: &Rebind, number: u16, arrived: bool) -> Transition {
+        let mut stage = with_check(
+            &rebind.stage,
+            CardCheck::Deposit {
+                number,
+                sent_at: self.now,
+                arrived,
+                checked_at: self.now,
+            },
+        );
+        if let Stage::CardPending { card_tries, .. } = &mut stage {
+            // The deposit's code has tries of its own.
+            *card_tries = Tries::default();
+        }
+        let longer = Rebind {
+            expires_at: self.now.plus_s(self.policy.deposit_life_s),
+            ..rebind.clone()
+        };
+        let serial = Value::from(rebind.serial(Serial::Deposit(number)));
+        let data = with(card_facts(&rebind.new_card), [("serial", serial)]);
+        self.advance(&longer, stage, EventKind::MicroDepositSent, data)
+    }
+
+    pub(super) fn settle_deposit(
+        &self,
+        answer: Option<TransferAnswer>,
+    ) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| deposit_of(stage).is_some())?;
+        let Some((number, arrived)) = deposit_of(&rebind.stage) else {
+            return Err(self.out_of_order(rebind));
+        };
+        match answer {
+            Some(TransferAnswer::Returned) => {
+                let refusal = Rejection {
+                    counts_toward_limit: Some(false),
+                    ..Rejection::new(Code::MicroDepositReturned)
+                };
+                let mut transition = self.reject(rebind, refusal);
+                if let Some(event) = &mut transition.event {
+                    let serial = Value::from(rebind.serial(Serial::Deposit(number)));
+                    event.data.insert("serial".to_owned(), serial);
+                }
+                Ok(transition)
+            }
+            // For the first time; the clean-up also notes that it has asked.
+            answer
+                if self.by.is_none() || (answer == Some(TransferAnswer::Succeeded) && !arrived) =>
+            {
+                let mut stage = rebind.stage.clone();
+                if let Stage::CardPending {
+                    check:
+                        CardCheck::Deposit {
+                            arrived,
+                            checked_at,
+                            ..
+                        },
+                    ..
+                } = &mut stage
+                {
+                    *arrived |= answer == Some(TransferAnswer::Succeeded);
+                    *checked_at = self.now;
+                }
+                Ok(self.bookkeeping(rebind, stage))
+            }
+            Some(TransferAnswer::Succeeded | TransferAnswer::Pending) | None => {
+                Ok(Transition::none())
+            }
+        }
+    }
+
+    pub(super) fn resend_card_code(&self, fresh: &FreshCode) -> Result<Transition, Rejection> {
+        let rebind = self.open_rebind(|stage| {
+            matches!(stage, Stage::CardPending { check: CardCheck::Matched { matched_at, .. }, .. } if self.is_fresh(*matched_at))
+        })?;
+        let Stage::CardPending {
+            check, card_tries, ..
+        } = &rebind.stage
+        else {
+            return Err(self.out_of_order(rebind));
+        };
+        if card_tries.taken >= self.policy.code_tries {
+            return self.all_tries_taken(rebind, CodePurpose::Card, card_tries);
+        }
+        Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
+    }
+
+    fn is_fresh(&self, matched_at: Timestamp) -> bool {
+        matched_at.age_s_at(self.now) <= self.policy.bank_proof_s
+    }
+
+    fn send_card_code(
+        &self,
+        rebind: &Rebind,
+        check: &CardCheck,
+        fresh: Option<&FreshCode>,
+        kind: EventKind,
+    ) -> Transition {
+        let check = match check {
+            CardCheck::Matched {
+                number, matched_at, ..
+            } => CardCheck::Matched {
+                number: *number,
+                matched_at: *matched_at,
+                code: fresh.map(|fresh| self.sent(fresh)),
+            },
+            other => other.clone(),
+        };
+        let mut data = object([("purpose", Value::from(CodePurpose::Card.as_str()))]);
+        if let CardCheck::Matched { number, .. } = &check {
+            let serial = rebind.serial(Serial::Check(*number));
+            data.insert("serial".to_owned(), Value::from(serial));
+        }
+        if kind == EventKind::CardCheckAnswered {
+            data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
+        }
+        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
+        transition.code_send = fresh.map(|_| CodeSend {
+            phone: rebind.reserved_phone.clone(),
+            purpose: CodePurpose::Card,
+            card: rebind.new_card.clone(),
+            of: rebind.purpose,
+        });
+        transition
+    }
+
+    fn bank_limits(&self, rebind: &Rebind) -> Result<(), Rejection> {
+        let tag = card_tag(rebind);
+        let ages = |of_card: Option<&str>| {
+            let mut ages: Vec<i64> = self
+                .state
+                .head
+                .bank_calls
+                .iter()
+                .filter(|call| of_card.is_none_or(|tag| call.card_tag == tag))
+                .map(|call| call.at.age_s_at(self.now))
+                .filter(|age_s| *age_s < DAY_S)
+                .collect();
+            ages.sort_unstable();
+            ages
+        };
+        let wait_s = |ages: Vec<i64>, limit: usize| {
+            (ages.len() >= limit)
+                .then(|| DAY_S - ages.get(limit.saturating_sub(1)).copied().unwrap_or(0))
+        };
+        let waits = [
+            wait_s(ages(Some(&tag)), self.policy.bank_calls_per_card_day),
+            wait_s(ages(None), self.policy.bank_calls_per_day),
+        ];
+        match waits.into_iter().flatten().max() {
+            None => Ok(()),
+            Some(wait_s) => Err(Rejection::new(Code::CardCheckLimit)
+                .not_counted()
+                .retry_after(wait_s.max(1))
+                .next(&[NextAction::Wait, NextAction::Cancel])),
+        }
+    }
+
+    fn count_bank_call(&self, head: &mut Head, rebind: &Rebind) {
+        head.bank_calls
+            .retain(|call| call.at.age_s_at(self.now) < DAY_S);
+        head.bank_calls.push(BankCall {
+            at: self.now,
+            card_tag: card_tag(rebind),
+        });
+    }
+}
+
+/// Enough to tell the few cards apart that one merchant can have checked in a day.
+const CARD_TAG_CHARS: usize = 8;
+
+fn card_tag(rebind: &Rebind) -> String {
+    rebind.fingerprint.0.chars().take(CARD_TAG_CHARS).collect()
+}
+
+fn take_back_bank_call(head: &mut Head, at: Timestamp) {
+    if let Some(index) = head.bank_calls.iter().rposition(|call| call.at == at) {
+        head.bank_calls.remove(index);
+    }
+}
+
+fn with_check(stage: &Stage, check: CardCheck) -> Stage {
+    let mut next = stage.clone();
+    if let Stage::CardPending { check: slot, .. } = &mut next {
+        *slot = check;
+    }
+    next
+}
+
+/// The table of background material: a bank's answer and what it is to us.
+fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
+    match answer {
+        BankAnswer::Match => Meaning::Matched,
+        BankAnswer::Mismatch => Meaning::Refused(Code::ElementsMismatch),
+        BankAnswer::Blocked => Meaning::Refused(Code::CardBlocked),
+        BankAnswer::Invalid => Meaning::Refused(Code::CardInvalid),
+        BankAnswer::Dormant => Meaning::Refused(Code::CardDormant),
+        BankAnswer::Expired => Meaning::Refused(Code::CardExpired),
+        BankAnswer::Restricted => Meaning::Refused(Code::CardRestricted),
+        // A card whose bank cannot be asked is proven by a deposit: whoever asked sends it, and says what came of it.
+        BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
+            Meaning::AskAgain(Code::UpstreamUnknown, Some(5))
+        }
+        BankAnswer::Deposited { arrived } => Meaning::Deposited { arrived },
+        BankAnswer::DepositReturned => Meaning::Refused(Code::MicroDepositReturned),
+        BankAnswer::ClassTwo => Meaning::Refused(Code::CardClassIi),
+        BankAnswer::Malformed => Meaning::AskAgain(Code::Internal, None),
+        BankAnswer::Busy => Meaning::AskAgain(Code::UpstreamBusy, Some(MINUTE_S)),
+        BankAnswer::Quota => Meaning::AskAgain(Code::UpstreamQuota, Some(until_tomorrow_s(now))),
+    }
+}
+
+/// Until the bank's next day, which begins at midnight in Shanghai.
+const fn until_tomorrow_s(now: Timestamp) -> i64 {
+    const SHANGHAI_S: i64 = 8 * 60 * MINUTE_S;
+    DAY_S - (now.epoch_s() + SHANGHAI_S).rem_euclid(DAY_S)
+}

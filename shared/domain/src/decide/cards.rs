@@ -1,0 +1,126 @@
+//! Cards leave: by the merchant's wish, or because their time on record is over.
+
+use super::{Context, card_facts, create, moved, nothing_due, seconds_until};
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::ids::CardId;
+use crate::merchant::{Head, Replaced};
+use crate::next_action::NextAction;
+use crate::rebind::Rebind;
+use crate::rejection::Rejection;
+use crate::transition::{FingerprintRule, Transition};
+
+impl Context<'_> {
+    /// Whether a card is this merchant's: verified and on record, or asked for by the open rebind.
+    pub(super) fn is_known(&self, card_id: &CardId) -> Result<(), Rejection> {
+        let head = &self.state.head;
+        // One whose time on record is over can still be taken off by hand, before the clean-up comes by.
+        let gone = head
+            .replaced(card_id)
+            .is_some_and(|replaced| replaced.state == Replaced::Out && replaced.is_gone(self.now));
+        let is_pending = self.pending_card(card_id).is_some();
+        if (head.bound(card_id).is_some() && !gone) || is_pending {
+            Ok(())
+        } else {
+            Err(Rejection::new(Code::NotFound))
+        }
+    }
+
+    fn pending_card(&self, card_id: &CardId) -> Option<&Rebind> {
+        let open = self.state.open_rebind(self.now)?;
+        (open.new_card.card_id == *card_id).then_some(open)
+    }
+
+    pub(super) fn unbind(&self, card_id: &CardId) -> Result<Transition, Rejection> {
+        self.is_known(card_id)?;
+        self.not_frozen()?;
+        self.fresh_login()?;
+        if let Some(open) = self.pending_card(card_id) {
+            return Err(self.out_of_order(open));
+        }
+        create::quiet(self.state, self.policy, self.now)?;
+        let head = &self.state.head;
+        if let Some(replaced) = head.replaced(card_id) {
+            let in_flight = Rejection::new(Code::PayoutInFlight).next(&[NextAction::Wait]);
+            if self.now < replaced.removable_at {
+                return Err(in_flight.retry_after(seconds_until(replaced.removable_at, self.now)));
+            }
+            if replaced.bound.unsent > 0 {
+                return Err(in_flight);
+            }
+        } else {
+            let is_active = head.standby(card_id).is_none();
+            // A standby card without an active one is the only card that could be paid to, unless its proof is too old.
+            let usable = head.standby.iter().filter(|standby| {
+                standby.usable_at.age_s_at(self.now) <= self.policy.standby_proof_s
+            });
+            let is_last = head.active.is_none()
+                && usable
+                    .map(|standby| &standby.bound.card.card_id)
+                    .eq([card_id]);
+            if is_active || is_last {
+                return Err(
+                    Rejection::new(Code::LastCardCannotUnbind).next(&[NextAction::NewRebind])
+                );
+            }
+        }
+        let mut after = self.changed_head();
+        let Some(bound) = taken_out(&mut after, card_id) else {
+            return Err(Rejection::new(Code::NotFound));
+        };
+        let event = self.event(EventKind::CardUnbound, card_facts(&bound.card));
+        self.put_aside(Some(bound), &mut after);
+        Ok(Transition {
+            head: Some(after),
+            event: Some(event),
+            ..Transition::none()
+        })
+    }
+
+    /// The last trace that finds the card goes: its encrypted number, and its claim on that number.
+    pub(super) fn remove_card(&self, card_id: &CardId) -> Result<Transition, Rejection> {
+        let replaced = self.state.head.replaced(card_id).ok_or_else(nothing_due)?;
+        if self.now < replaced.removable_at || !self.state.head.may_remove(replaced) {
+            return Err(nothing_due());
+        }
+        let mut head = self.changed_head();
+        let Some(bound) = taken_out(&mut head, card_id) else {
+            return Err(nothing_due());
+        };
+        let kept =
+            self.state.rebind.as_ref().filter(|rebind| {
+                rebind.new_card.card_id == *card_id && rebind.sealed_number.is_some()
+            });
+        let emptied = kept.map(|rebind| Rebind {
+            sealed_number: None,
+            ..moved(&mut head, rebind, rebind.stage.clone())
+        });
+        Ok(Transition {
+            head: Some(head),
+            rebind: emptied,
+            event: Some(self.event(EventKind::CardRemoved, card_facts(&bound.card))),
+            fingerprint: Some(FingerprintRule::Release {
+                fingerprint: bound.fingerprint,
+                card_id: card_id.clone(),
+            }),
+            forgotten_card: (card_id.number() == 0).then(|| card_id.clone()),
+            ..Transition::none()
+        })
+    }
+}
+
+/// Takes a standby or a replaced card out of the head.
+fn taken_out(head: &mut Head, card_id: &CardId) -> Option<crate::merchant::BoundCard> {
+    let standby = head
+        .standby
+        .iter()
+        .position(|standby| standby.bound.card.card_id == *card_id);
+    if let Some(index) = standby {
+        return Some(head.standby.remove(index).bound);
+    }
+    let replaced = head
+        .replaced
+        .iter()
+        .position(|replaced| replaced.bound.card.card_id == *card_id)?;
+    Some(head.replaced.remove(replaced).bound)
+}

@@ -1,0 +1,57 @@
+//! What time alone brings about. The clean-up writes it down and announces it; whoever reads in between computes the same
+//! from the times, so a late clean-up changes nothing for anybody.
+
+use super::{Context, nothing_due, object};
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::rebind::{End, Rebind, Stage};
+use crate::rejection::Rejection;
+use crate::transition::Transition;
+
+impl Context<'_> {
+    pub(super) fn expire(&self) -> Result<Transition, Rejection> {
+        let rebind = self.rebind()?;
+        if !rebind.is_overdue(self.now) {
+            return Err(nothing_due());
+        }
+        let stage = self.expired(rebind);
+        Ok(self.advance(rebind, stage, EventKind::Expired, object([])))
+    }
+
+    /// How an overdue rebind ends: with a deposit, because its code ran out.
+    pub(super) fn expired(&self, rebind: &Rebind) -> Stage {
+        Stage::Ended {
+            how: End::Expired,
+            at: self.now,
+            reason: rebind.has_deposit().then_some(Code::MicroDepositExpired),
+        }
+    }
+
+    pub(super) fn complete(&self) -> Result<Transition, Rejection> {
+        let rebind = self.rebind()?;
+        match &rebind.stage {
+            Stage::Activated(in_use) if in_use.times.is_over(self.now) => {
+                let stage = Stage::Completed(in_use.clone());
+                Ok(self.advance(rebind, stage, EventKind::Completed, object([])))
+            }
+            _ => Err(nothing_due()),
+        }
+    }
+
+    pub(super) fn end_cooldown(&self) -> Result<Transition, Rejection> {
+        let head = &self.state.head;
+        let over = head.cooldown_until.is_some_and(|until| self.now >= until);
+        if !(over && head.cooldown_end_untold) {
+            return Err(nothing_due());
+        }
+        let mut after = self.changed_head();
+        after.cooldown_end_untold = false;
+        let mut event = self.event(EventKind::CooldownEnded, object([]));
+        self.tell(&mut event, None);
+        Ok(Transition {
+            head: Some(after),
+            event: Some(event),
+            ..Transition::none()
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Which card a payout goes to. It is chosen in the write that creates the payout, and never changed.
+
+use super::{Context, nothing_due, object};
+use crate::card::Card;
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::ids::PayoutId;
+use crate::merchant::Head;
+use crate::next_action::NextAction;
+use crate::payout::{Payout, PayoutState};
+use crate::rejection::Rejection;
+use crate::transition::{PayoutChange, Transition};
+use serde_json::Value;
+
+impl Context<'_> {
+    /// Never refused: a payout without a card is held.
+    pub(super) fn create_payout(&self, payout_id: &PayoutId, amount_fen: u64) -> Transition {
+        let payout = Payout {
+            payout_id: payout_id.clone(),
+            amount_fen,
+            created_at: self.now,
+            card: self.state.head.paying_card(self.now).cloned(),
+            state: PayoutState::Unsent,
+        };
+        let mut head = self.changed_head();
+        match &payout.card {
+            Some(card) => on_its_way(&mut head, card),
+            None => head.held_payouts += 1,
+        }
+        self.payout_event(
+            head,
+            EventKind::PayoutCreated,
+            PayoutChange::Created(payout),
+        )
+    }
+
+    pub(super) fn payout_sent(&self, payout: &Payout) -> Result<Transition, Rejection> {
+        match (payout.state, &payout.card) {
+            (PayoutState::Sent, _) => return Ok(Transition::none()),
+            (PayoutState::Unsent, Some(_)) => {}
+            // Over, or held without a card.
+            _ => return Err(Rejection::new(Code::StepOutOfOrder)),
+        }
+        if self.state.head.holds_payouts() {
+            return Err(Rejection::new(Code::AccountFrozen).next(&[NextAction::ContactSupport]));
+        }
+        Ok(self.end_payout(payout, PayoutState::Sent, EventKind::PayoutSent))
+    }
+
+    /// It ends, sent or not; the acquirer's core creates another, which is routed then.
+    pub(super) fn payout_returned(&self, payout: &Payout) -> Result<Transition, Rejection> {
+        if payout.state == PayoutState::Returned {
+            return Ok(Transition::none());
+        }
+        Ok(self.end_payout(payout, PayoutState::Returned, EventKind::PayoutReturned))
+    }
+
+    pub(super) fn assign_payout(&self, payout: &Payout) -> Result<Transition, Rejection> {
+        let head = &self.state.head;
+        let waits = payout.state == PayoutState::Unsent && payout.card.is_none();
+        let Some(card) = head.paying_card(self.now).filter(|_| waits) else {
+            return Err(nothing_due());
+        };
+        let assigned = Payout {
+            card: Some(card.clone()),
+            ..payout.clone()
+        };
+        let mut after = self.changed_head();
+        after.held_payouts = after.held_payouts.saturating_sub(1);
+        on_its_way(&mut after, card);
+        Ok(self.payout_event(
+            after,
+            EventKind::PayoutAssigned,
+            PayoutChange::Changed {
+                was: payout.clone(),
+                is: assigned,
+            },
+        ))
+    }
+
+    fn end_payout(&self, payout: &Payout, state: PayoutState, kind: EventKind) -> Transition {
+        let mut head = self.changed_head();
+        if payout.state == PayoutState::Unsent {
+            match &payout.card {
+                None => head.held_payouts = head.held_payouts.saturating_sub(1),
+                Some(card) => {
+                    if let Some(bound) = head.bound_mut(&card.card_id) {
+                        bound.unsent = bound.unsent.saturating_sub(1);
+                    }
+                }
+            }
+        }
+        let ended = Payout {
+            state,
+            ..payout.clone()
+        };
+        let change = PayoutChange::Changed {
+            was: payout.clone(),
+            is: ended,
+        };
+        self.payout_event(head, kind, change)
+    }
+
+    fn payout_event(&self, head: Head, kind: EventKind, change: PayoutChange) -> Transition {
+        let payout = change.payout();
+        let card = payout.card.as_ref();
+        let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
+        let data = object([
+            ("payout_id", Value::from(payout.payout_id.as_str())),
+            ("amount_fen", Value::from(payout.amount_fen)),
+            ("card_id", text(card.map(|card| card.card_id.as_str()))),
+            ("last4", text(card.map(|card| card.last4.as_str()))),
+        ]);
+        Transition {
+            head: Some(head),
+            event: Some(self.event(kind, data)),
+            payout: Some(change),
+            ..Transition::none()
+        }
+    }
+}
+
+fn on_its_way(head: &mut Head, card: &Card) {
+    if let Some(bound) = head.bound_mut(&card.card_id) {
+        bound.unsent += 1;
+    }
+}

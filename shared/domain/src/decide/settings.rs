@@ -1,0 +1,123 @@
+//! How payouts are made, and which devices are told.
+
+use super::{Context, create, object};
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::merchant::{Head, PushTarget};
+use crate::next_action::NextAction;
+use crate::policy::DAY_S;
+use crate::rejection::Rejection;
+use crate::settlement::{self, SettlementChange};
+use crate::transition::{NewPushTarget, PushChange, Transition};
+use serde_json::{Value, json};
+
+impl Context<'_> {
+    pub(super) fn change_settlement(
+        &self,
+        change: &SettlementChange,
+    ) -> Result<Transition, Rejection> {
+        self.not_frozen()?;
+        self.fresh_login()?;
+        let profile = &self.state.profile;
+        let next = settlement::check(
+            change,
+            profile.daily_limit_max_fen,
+            profile.fee_rate_bp,
+            profile.opened_at,
+            self.now,
+            self.policy,
+        )?;
+        create::quiet(self.state, self.policy, self.now)?;
+        if next == profile.settlement {
+            return Ok(Transition::none());
+        }
+        let data = object([
+            ("before", json!(profile.settlement)),
+            ("after", json!(next)),
+        ]);
+        let mut event = self.event(EventKind::SettlementChanged, data);
+        self.tell(&mut event, None);
+        Ok(Transition {
+            head: Some(self.counted_change()?),
+            event: Some(event),
+            settlement: Some(next),
+            ..Transition::none()
+        })
+    }
+
+    /// The head after one more change of a setting, if the day has room for it.
+    fn counted_change(&self) -> Result<Head, Rejection> {
+        let limit = self.policy.setting_changes_per_day;
+        let changes = &self.state.head.setting_changes;
+        if let Some(wait_s) = changes.wait_s(limit, DAY_S, self.now) {
+            return Err(Rejection::new(Code::DailyRequestLimit)
+                .not_counted()
+                .retry_after(wait_s)
+                .next(&[NextAction::Wait]));
+        }
+        let mut after = self.changed_head();
+        after.setting_changes.add(DAY_S, self.now);
+        Ok(after)
+    }
+
+    pub(super) fn put_push_target(&self, new: &NewPushTarget) -> Result<Transition, Rejection> {
+        self.not_frozen()?;
+        let head = &self.state.head;
+        let known = head
+            .push_targets
+            .iter()
+            .find(|target| target.id == new.target.id);
+        if known == Some(&new.target) {
+            return Ok(Transition::none());
+        }
+        if known.is_some() {
+            // Another device in its place: the one that was is removed.
+            self.fresh_login()?;
+        } else if head.push_targets.len() >= self.policy.push_targets_max {
+            return Err(Rejection::new(Code::StepOutOfOrder));
+        }
+        let mut after = self.counted_change()?;
+        after
+            .push_targets
+            .retain(|target| target.id != new.target.id);
+        after.push_targets.push(new.target.clone());
+        if known.is_some() {
+            after.push_removed_at = Some(self.now);
+        }
+        let data = object([
+            ("push_target_id", Value::from(new.target.id.as_str())),
+            ("platform", Value::from(new.platform.as_str())),
+        ]);
+        Ok(Transition {
+            head: Some(after),
+            event: Some(self.event(EventKind::PushTargetChanged, data)),
+            push: Some(PushChange {
+                removed: known.cloned(),
+                added: Some(new.clone()),
+            }),
+            ..Transition::none()
+        })
+    }
+
+    /// It is told for some days more: who takes over an account would begin by silencing it.
+    pub(super) fn remove_push_target(&self, id: &str) -> Result<Transition, Rejection> {
+        let head = &self.state.head;
+        let known = head.push_targets.iter().find(|target| target.id == id);
+        let known: &PushTarget = known.ok_or_else(|| Rejection::new(Code::NotFound))?;
+        self.not_frozen()?;
+        self.fresh_login()?;
+        let mut after = self.changed_head();
+        after.push_targets.retain(|target| target.id != id);
+        after.push_removed_at = Some(self.now);
+        let data = object([("push_target_id", Value::from(id))]);
+        Ok(Transition {
+            head: Some(after),
+            event: Some(self.event(EventKind::PushTargetRemoved, data)),
+            push: Some(PushChange {
+                removed: Some(known.clone()),
+                added: None,
+            }),
+            ..Transition::none()
+        })
+    }
+}

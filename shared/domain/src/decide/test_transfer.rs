@@ -1,0 +1,164 @@
+//! `POST /v1/rebinds/{id}/test-transaction`: ¥0.01 to the new card. One that comes back undoes the change; one that arrives
+//! shortens nothing.
+
+use super::{Context, card_facts, nothing_due, object, released, with};
+use crate::code::Code;
+use crate::event_kind::EventKind;
+use crate::rebind::{End, InUse, Rebind, Serial, Stage, TestTransfer};
+use crate::rejection::Rejection;
+use crate::time::Timestamp;
+use crate::transfer::TransferAnswer;
+use crate::transition::{Outcome, Transition};
+use serde_json::Value;
+
+impl Context<'_> {
+    /// The intent is written before the transfer is sent; a repetition asks for the answer to the same one.
+    pub(super) fn start_test_transfer(&self) -> Result<Transition, Rejection> {
+        if self.is_reverted() {
+            // It came back; a repetition says so again.
+            return self.not_frozen().map(|()| Transition::none());
+        }
+        let (rebind, in_use) = self.in_use()?;
+        let active = self.state.head.active.as_ref();
+        let is_active = active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
+        match &in_use.test {
+            TestTransfer::NotSent if is_active && in_use.can_be_reverted(self.policy, self.now) => {
+                let serial = Value::from(rebind.serial(Serial::Test));
+                let test = TestTransfer::Sent {
+                    sent_at: self.now,
+                    checked_at: self.now,
+                };
+                Ok(Transition {
+                    outcome: Outcome::Proceed,
+                    ..self.advance(
+                        rebind,
+                        with_test(&rebind.stage, test),
+                        EventKind::TestTransferStarted,
+                        object([("serial", serial)]),
+                    )
+                })
+            }
+            TestTransfer::NotSent => Err(self.out_of_order(rebind)),
+            TestTransfer::Sent { .. } => Ok(Transition {
+                outcome: Outcome::Proceed,
+                ..Transition::none()
+            }),
+            TestTransfer::Arrived { .. } | TestTransfer::CameBack => Ok(Transition::none()),
+        }
+    }
+
+    pub(super) fn settle_test_transfer(
+        &self,
+        answer: Option<TransferAnswer>,
+    ) -> Result<Transition, Rejection> {
+        if self.by.is_none() && self.state.head.frozen.is_some() {
+            // The operator decides first; the bank is asked again later.
+            return self.asked_again();
+        }
+        if self.by.is_some() && self.is_reverted() {
+            // Another request has heard the same, and was faster.
+            return self.not_frozen().map(|()| Transition::none());
+        }
+        let (rebind, in_use) = self.in_use()?;
+        match (&in_use.test, answer) {
+            (TestTransfer::Sent { .. }, Some(TransferAnswer::Succeeded)) => Ok(self.advance(
+                rebind,
+                with_test(&rebind.stage, self.arrived(self.now)),
+                EventKind::TestTransferSucceeded,
+                object([]),
+            )),
+            (
+                TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
+                Some(TransferAnswer::Returned),
+            ) => Ok(self.came_back(rebind, in_use)),
+            _ if self.by.is_none() => self.asked_again(),
+            _ => Ok(Transition::none()),
+        }
+    }
+
+    fn is_reverted(&self) -> bool {
+        let reverted = |rebind: &Rebind| {
+            matches!(
+                rebind.stage,
+                Stage::Ended {
+                    how: End::Reverted,
+                    ..
+                }
+            )
+        };
+        self.state.rebind.as_ref().is_some_and(reverted)
+    }
+
+    /// The clean-up has asked and heard nothing new: it is not to ask again at once.
+    fn asked_again(&self) -> Result<Transition, Rejection> {
+        let rebind = self.rebind()?;
+        let test = match rebind.in_use().map(|in_use| &in_use.test) {
+            Some(TestTransfer::Sent { sent_at, .. }) => TestTransfer::Sent {
+                sent_at: *sent_at,
+                checked_at: self.now,
+            },
+            Some(TestTransfer::Arrived { at, .. }) => self.arrived(*at),
+            _ => return Err(nothing_due()),
+        };
+        Ok(self.bookkeeping(rebind, with_test(&rebind.stage, test)))
+    }
+
+    const fn arrived(&self, at: Timestamp) -> TestTransfer {
+        TestTransfer::Arrived {
+            at,
+            checked_at: self.now,
+        }
+    }
+
+    /// Frozen → expired → step order.
+    fn in_use(&self) -> Result<(&Rebind, &InUse), Rejection> {
+        let fits = |stage: &Stage| matches!(stage, Stage::Activated(_) | Stage::Completed(_));
+        let rebind = self.open_rebind(fits)?;
+        let in_use = rebind.in_use().ok_or_else(nothing_due)?;
+        Ok((rebind, in_use))
+    }
+
+    /// The card cannot be paid to: the change is undone, if it still can be.
+    fn came_back(&self, rebind: &Rebind, in_use: &InUse) -> Transition {
+        let last = self.state.head.last_activation.as_ref();
+        let last = last.filter(|last| last.number == rebind.rebind_id.number());
+        let Some(last) = last.filter(|_| in_use.can_be_reverted(self.policy, self.now)) else {
+            return self.advance(
+                rebind,
+                with_test(&rebind.stage, TestTransfer::CameBack),
+                EventKind::TestTransferFailed,
+                object([]),
+            );
+        };
+        let stage = Stage::Ended {
+            how: End::Reverted,
+            at: self.now,
+            reason: Some(Code::TestTxnFailed),
+        };
+        let reason = Value::from(Code::TestTxnFailed.as_str());
+        let data = with(card_facts(&rebind.new_card), [("reason", reason)]);
+        let mut transition = self.advance(rebind, stage, EventKind::Reverted, data);
+        if let Some(head) = &mut transition.head {
+            self.point_back(head, last, false);
+        }
+        transition.fingerprint = Some(released(rebind));
+        if let Some(event) = &mut transition.event {
+            self.tell(event, Some(&rebind.reserved_phone));
+        }
+        transition
+    }
+}
+
+fn with_test(stage: &Stage, test: TestTransfer) -> Stage {
+    match stage {
+        Stage::Activated(in_use) => Stage::Activated(InUse {
+            times: in_use.times.clone(),
+            test,
+        }),
+        Stage::Completed(in_use) => Stage::Completed(InUse {
+            times: in_use.times.clone(),
+            test,
+        }),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,223 @@
+//! Activation is one atomic write: the pointer, the old card, the hold, the cooldown, history and notice.
+
+use super::fixture::*;
+use crate::card::CardStatus;
+use crate::decide::Act;
+use crate::event_kind::EventKind;
+use crate::merchant::{LastActivation, Replaced};
+use crate::rebind::CodePurpose::Card;
+use crate::rebind::{Activation, InUse, Mac, Reason, Stage, TestTransfer};
+use crate::transition::{FingerprintRule, Recipient, Transition};
+
+/// Everything proven at `at_s`, up to the right card code.
+fn about_to_activate(world: World, at_s: i64, request: Act) -> World {
+    let world = world.at(at_s).login().then(request).then(document(true));
+    world
+        .confirmed(crate::rebind::CodePurpose::Identity)
+        .then(sign(t(at_s - 10)))
+        .then(card_check())
+        .then(bank(Some(crate::decide::BankAnswer::Match)))
+}
+
+fn activate(mut world: World) -> (World, Transition) {
+    let transition = world.confirm(Card, true);
+    (world, transition)
+}
+
+fn lost(card: &str) -> Act {
+    let card = fingerprint(card);
+    create_with(|request| {
+        request.reason = Some(Reason::Lost);
+        request.card.as_mut().unwrap().fingerprint = card;
+    })
+}
+
+fn cooldown_days(world: &World) -> i64 {
+    let activation = &world.rebind().in_use().unwrap().times;
+    let until = world.state.head.cooldown_until.unwrap();
+    assert_eq!(activation.cooldown_until, until);
+    (until.epoch_s() - activation.activated_at.epoch_s()) / DAY_S
+}
+
+#[test]
+fn the_pointer_moves_and_the_old_card_is_retiring_until_7_days_after_the_hold() {
+    let before = World::new().matched().at(60);
+    let old = before.state.head.active.clone().unwrap().card;
+    let (world, _) = activate(before);
+    let new = &world.rebind().new_card;
+    let active = world.state.head.active.as_ref().unwrap();
+    assert_eq!(
+        (&active.card, &active.fingerprint),
+        (new, &fingerprint("new"))
+    );
+    assert_eq!(new.bound_at, t(60));
+    assert_eq!(world.rebind().old_card.as_ref(), Some(&old));
+    assert_eq!(world.state.head.open, None);
+
+    let status =
+        |of: &crate::card::Card, at_s| world.state.card_status(&of.card_id, t(at_s));
+    assert_eq!(status(new, 60), CardStatus::Active);
+    assert_eq!(status(&old, 60), CardStatus::Retiring);
+    let gone = 60 + DAY_S + 7 * DAY_S;
+    assert_eq!(status(&old, gone - 1), CardStatus::Retiring);
+    assert_eq!(status(&old, gone), CardStatus::Removed);
+}
+
+#[test]
+fn hold_is_24_h_and_cooldown_30_days_from_activation() {
+    let (world, _) = activate(World::new().matched().at(60));
+    let times = Activation {
+        activated_at: t(60),
+        effective_at: t(60 + DAY_S),
+        cooldown_until: t(60 + 30 * DAY_S),
+    };
+    let in_use = InUse {
+        times: times.clone(),
+        test: TestTransfer::NotSent,
+    };
+    assert_eq!(world.stage(), &Stage::Activated(in_use));
+    assert_eq!(world.state.head.cooldown_until, Some(times.cooldown_until));
+    assert!(world.state.head.cooldown_end_untold);
+    assert_eq!(
+        world.state.head.last_activation,
+        Some(LastActivation {
+            number: 1,
+            rebind_id: world.rebind().rebind_id.clone(),
+            times,
+            old_card: world.rebind().old_card.clone().map(|old| old.card_id),
+        })
+    );
+}
+
+#[test]
+fn the_card_becomes_this_persons_in_the_same_write() {
+    let (_, transition) = activate(World::new().matched());
+    assert_eq!(
+        transition.fingerprint,
+        Some(FingerprintRule::Claim {
+            fingerprint: fingerprint("new"),
+            person: Mac("person".to_owned())
+        })
+    );
+    assert!(transition.head.is_some() && transition.rebind.is_some());
+}
+
+#[test]
+fn the_history_says_what_was_activated() {
+    let (world, transition) = activate(World::new().matched());
+    let event = transition.event.unwrap();
+    assert_eq!((event.kind, event.at), (EventKind::Activated, t(0)));
+    let new = &world.rebind().new_card;
+    let old = world.rebind().old_card.as_ref().unwrap();
+    let mut expected = serde_json::json!({
+        "rebind_id": world.rebind().rebind_id.as_str(),
+        "card_id": new.card_id.as_str(),
+        "bank_code": "CMB",
+        "last4": "0020",
+        "old_card_id": old.card_id.as_str(),
+        "reason": "replace",
+        "effective_at": "2026-11-23T10:00:00+08:00",
+        "cooldown_until": "2026-12-22T10:00:00+08:00",
+    });
+    assert_eq!(serde_json::Value::from(event.data), expected);
+
+    let mut first_card = World::new();
+    first_card.state.head.active = None;
+    let (first_card, transition) = activate(first_card.matched());
+    assert_eq!(first_card.rebind().old_card, None);
+    expected["old_card_id"] = serde_json::Value::Null;
+    assert_eq!(
+        serde_json::Value::from(transition.event.unwrap().data),
+        expected
+    );
+}
+
+#[test]
+fn the_phone_on_file_and_the_reserved_phone_are_told_once_if_they_are_equal() {
+    let told = |world: World| -> Vec<_> {
+        let notices = activate(world).1.event.unwrap().notices;
+        notices
+            .into_iter()
+            .map(|notice| (notice.to, notice.phone))
+            .collect()
+    };
+    let on_file = (Recipient::OnFile, PHONE_ON_FILE.to_owned());
+    let reserved = (Recipient::Reserved, RESERVED_PHONE.to_owned());
+    assert_eq!(told(World::new().matched()), [on_file.clone(), reserved]);
+
+    let same = create_with(|request| request.reserved_phone = Ok(PHONE_ON_FILE.to_owned()));
+    assert_eq!(told(about_to_activate(World::new(), 0, same)), [on_file]);
+}
+
+#[test]
+fn lost_has_a_cooldown_of_7_days_once_in_365_days() {
+    let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
+    assert_eq!(
+        (cooldown_days(&world), world.state.head.lost_at),
+        (7, Some(t(0)))
+    );
+
+    // A second one a day too early has the long cooldown, and does not begin the year anew.
+    let early = 365 * DAY_S - 1;
+    let (second, _) = activate(about_to_activate(world.clone(), early, lost("b")));
+    assert_eq!(
+        (cooldown_days(&second), second.state.head.lost_at),
+        (30, Some(t(0)))
+    );
+
+    let (second, _) = activate(about_to_activate(world, early + 1, lost("b")));
+    assert_eq!(
+        (cooldown_days(&second), second.state.head.lost_at),
+        (7, Some(t(early + 1)))
+    );
+}
+
+#[test]
+fn replace_never_uses_the_short_cooldown_up() {
+    let (world, _) = activate(about_to_activate(World::new(), 0, create()));
+    assert_eq!(
+        (cooldown_days(&world), world.state.head.lost_at),
+        (30, None)
+    );
+    let (world, _) = activate(about_to_activate(world, 31 * DAY_S, lost("third")));
+    assert_eq!(cooldown_days(&world), 7);
+}
+
+#[test]
+fn without_a_card_there_is_none_to_lose() {
+    let mut first_card = World::new();
+    first_card.state.head.active = None;
+    let (world, _) = activate(about_to_activate(first_card, 0, lost("a")));
+    assert_eq!(
+        (cooldown_days(&world), world.state.head.lost_at),
+        (30, None)
+    );
+    assert!(world.state.head.replaced.is_empty());
+}
+
+#[test]
+fn lost_marks_the_old_card_unusable_and_keeps_the_hold() {
+    let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
+    let last = world.state.head.last_activation.as_ref().unwrap();
+    let old = last.old_card.as_ref().unwrap();
+    let replaced = world.state.head.replaced(old).unwrap();
+    assert_eq!(replaced.state, Replaced::Lost);
+    assert_eq!(world.state.head.paying_card(world.now), None);
+    assert_eq!(last.times.effective_at, t(DAY_S));
+    // What was created before the change still reaches it.
+    let old = world.rebind().old_card.as_ref().unwrap();
+    assert_eq!(
+        world.state.card_status(&old.card_id, world.now),
+        CardStatus::Retiring
+    );
+}
+
+#[test]
+fn the_old_card_is_the_one_in_use_at_activation() {
+    let mut world = World::new().matched();
+    let mut moved = world.state.head.active.clone().unwrap();
+    moved.card.last4 = "9999".to_owned();
+    world.state.head.active = Some(moved.clone());
+    let (world, _) = activate(world);
+    assert_eq!(world.rebind().old_card, Some(moved.card));
+}

@@ -1,0 +1,191 @@
+//! The agreement: read for a while, then signed whole.
+
+use super::fixture::*;
+use crate::code::Code;
+use crate::decide::{Act, SignedAgreement};
+use crate::event_kind::EventKind;
+use crate::rebind::CodePurpose::Identity;
+use crate::rebind::{CardCheck, Signature, Stage, Tries};
+use serde_json::json;
+
+fn pending() -> World {
+    World::new().agreement_pending()
+}
+
+fn signed(change: impl FnOnce(&mut SignedAgreement)) -> Act {
+    let mut signed = signature(t(0));
+    change(&mut signed);
+    Act::SignAgreement(signed)
+}
+
+#[test]
+fn ten_seconds_between_issue_and_signature() {
+    let early = pending().at(9);
+    let refusal = early.refused(sign(t(0)));
+    assert_eq!(refusal.code, Code::AgreementNotRead);
+    assert_eq!(refusal.retry_after_s, Some(1));
+    assert_eq!(
+        bad_fields(&refusal),
+        [("reading_token", Code::AgreementNotRead)]
+    );
+    // A refused signature may be repeated with the same token.
+    assert!(early.later(1).decide(sign(t(0))).is_ok());
+}
+
+#[test]
+fn the_token_is_good_for_30_min() {
+    let world = pending();
+    assert!(world.clone().at(30 * MINUTE_S).decide(sign(t(0))).is_ok());
+    let refusal = world.at(30 * MINUTE_S + 1).refused(sign(t(0)));
+    assert_eq!(refusal.code, Code::AgreementStale);
+    assert_eq!(
+        bad_fields(&refusal),
+        [("reading_token", Code::AgreementStale)]
+    );
+    assert_eq!(refusal.retry_after_s, None);
+}
+
+#[test]
+fn the_token_is_good_for_one_accepted_signature() {
+    let world = pending().at(10).then(sign(t(0)));
+    assert_eq!(world.refused(sign(t(0))).code, Code::StepOutOfOrder);
+}
+
+#[test]
+fn all_bad_fields_at_once() {
+    let refusal = pending().at(10).refused(signed(|signed| {
+        signed.is_current = false;
+        signed.issued_at = None;
+        signed.signed_name = "别人".to_owned();
+        signed.consents_complete = false;
+    }));
+    assert_eq!(refusal.code, Code::AgreementStale);
+    assert_eq!(
+        bad_fields(&refusal),
+        [
+            ("sha256", Code::AgreementStale),
+            ("reading_token", Code::AgreementNotRead),
+            ("signed_name", Code::HolderNotMerchant),
+            ("consents", Code::ConsentMissing),
+        ]
+    );
+}
+
+#[test]
+fn each_bad_field_alone() {
+    let cases: [(Code, &str, Act); 4] = [
+        (
+            Code::AgreementStale,
+            "sha256",
+            signed(|signed| signed.is_current = false),
+        ),
+        (
+            Code::AgreementNotRead,
+            "reading_token",
+            signed(|signed| signed.issued_at = None),
+        ),
+        (
+            Code::HolderNotMerchant,
+            "signed_name",
+            signed(|signed| signed.signed_name = String::new()),
+        ),
+        (
+            Code::ConsentMissing,
+            "consents",
+            signed(|signed| signed.consents_complete = false),
+        ),
+    ];
+    for (code, field, act) in cases {
+        let refusal = pending().at(10).refused(act);
+        assert_eq!(
+            (refusal.code, bad_fields(&refusal)),
+            (code, vec![(field, code)])
+        );
+    }
+}
+
+#[test]
+fn the_signed_name_is_the_holders_after_folding() {
+    let mut world = pending().at(10);
+    world.state.profile.settlement_name = Some("阿依古丽·测试".to_owned());
+    let named = |name: &str| signed(|signed| signed.signed_name = name.to_owned());
+    assert!(world.decide(named("阿依古丽•测试")).is_ok());
+    assert_eq!(world.refused(named(HOLDER)).code, Code::HolderNotMerchant);
+}
+
+#[test]
+fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
+    let mut world = World::new().identity_sent();
+    world.wrong(Identity);
+    let mut world = world.confirmed(Identity).at(25);
+    let transition = world.done(sign(t(15)));
+    let Stage::CardPending {
+        identity,
+        refresh: None,
+        identity_tries,
+        signature,
+        check,
+        card_tries,
+    } = world.stage()
+    else {
+        panic!("{:?}", world.stage())
+    };
+    assert_eq!(identity.confirmed_at, t(0));
+    assert_eq!((identity_tries.taken, identity_tries.wrong), (1, 1));
+    assert_eq!(
+        signature,
+        &Signature {
+            signed_at: t(25),
+            version: "2026-11-22".to_owned()
+        }
+    );
+    assert_eq!(check, &CardCheck::NotAsked { next: 1 });
+    assert_eq!(card_tries, &Tries::default());
+
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind, EventKind::AgreementSigned);
+    assert_eq!(
+        serde_json::Value::from(event.data),
+        json!({
+            "rebind_id": world.rebind().rebind_id.as_str(),
+            "version": "2026-11-22",
+            "lang": "zh-CN",
+            "sha256": "5ha",
+            "shown_at": "2026-11-22T10:00:15+08:00",
+            "consents": ["settlement_change"],
+        })
+    );
+}
+
+#[test]
+fn the_text_is_shown_in_agreement_pending_only() {
+    let shown = pending().decide(Act::ReadAgreement).unwrap();
+    assert!(shown.head.is_none() && shown.rebind.is_none() && shown.event.is_none());
+    for world in [
+        World::new().created(),
+        World::new().card_pending(),
+        World::new().activated(),
+    ] {
+        let refusal = world.refused(Act::ReadAgreement);
+        assert_eq!(refusal.code, Code::StepOutOfOrder);
+        assert_eq!(refusal.next_actions, world.next_actions());
+        let refusal = world.refused(sign(t(0)));
+        assert_eq!(refusal.code, Code::StepOutOfOrder);
+    }
+}
+
+#[test]
+fn while_frozen_reading_works_and_signing_does_not() {
+    let mut world = pending().at(10);
+    world.state.head.frozen = frozen(t(5));
+    assert!(world.decide(Act::ReadAgreement).is_ok());
+    assert_eq!(world.refused(sign(t(0))).code, Code::AccountFrozen);
+    // A read that is not possible now says why, not that the account is frozen.
+    let mut world = World::new().card_pending();
+    world.state.head.frozen = frozen(t(0));
+    assert_eq!(world.refused(Act::ReadAgreement).code, Code::StepOutOfOrder);
+    assert_eq!(
+        world.at(DAY_S).refused(Act::ReadAgreement).code,
+        Code::RequestExpired
+    );
+}

@@ -1,0 +1,328 @@
+//! The bank's check: intent first, then the answer; no answer decides nothing.
+
+use super::fixture::*;
+use super::states::lost_answer;
+use crate::code::Code;
+use crate::decide::{Act, BankAnswer, BankReply};
+use crate::event_kind::EventKind;
+use crate::next_action::NextAction;
+use crate::rebind::CodePurpose::{Card, Identity};
+use crate::rebind::{CardCheck, Mac, Serial, Stage};
+use crate::transition::{FingerprintRule, Outcome};
+
+fn check(world: &World) -> &CardCheck {
+    match world.stage() {
+        Stage::CardPending { check, .. } => check,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bound_elsewhere() -> Act {
+    Act::StartCardCheck {
+        bound_elsewhere: true,
+        code: code("card-1"),
+    }
+}
+
+#[test]
+fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
+    let mut world = World::new().card_pending();
+    let before = world.state.clone();
+    let intent = world.write(card_check());
+    assert_eq!(intent.outcome, Outcome::Proceed);
+    assert_eq!(
+        check(&world),
+        &CardCheck::Asking {
+            number: 1,
+            counted_at: Some(t(0)),
+            since: t(0),
+            asked_at: t(0),
+            bound_elsewhere: false
+        }
+    );
+    assert_eq!(world.state.head.bank_calls.len(), 1);
+    // Bookkeeping: versions move, nothing is said in the history.
+    assert!(intent.event.is_none() && intent.code_send.is_none());
+    assert_eq!(world.state.head.version, before.head.version + 1);
+    assert_eq!(world.rebind().version, before.rebind.unwrap().version + 1);
+    assert_eq!(world.state.head.rebind_version, world.rebind().version);
+    assert_eq!(
+        intent.fingerprint,
+        Some(FingerprintRule::Free {
+            fingerprint: fingerprint("new"),
+            person: Mac("person".to_owned())
+        })
+    );
+    assert_eq!(
+        world.rebind().serial(Serial::Check(1)),
+        format!("{}-1", world.rebind().rebind_id)
+    );
+}
+
+#[test]
+fn repeated_while_the_bank_is_asked_the_same_serial_and_not_counted_again() {
+    let mut world = World::new().asking().later(60);
+    let repeated = world.write(card_check());
+    assert_eq!(repeated.outcome, Outcome::Proceed);
+    assert!(repeated.head.is_none() && repeated.rebind.is_none());
+    assert_eq!(world.state.head.bank_calls.len(), 1);
+}
+
+#[test]
+fn a_match_sends_a_code_to_the_reserved_phone() {
+    let mut world = World::new().asking().later(3);
+    let answered = world.done(bank(Some(BankAnswer::Match)));
+    assert!(matches!(
+        check(&world),
+        CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
+    ));
+    let send = answered.code_send.unwrap();
+    assert_eq!((send.phone.as_str(), send.purpose), (RESERVED_PHONE, Card));
+    assert_eq!(send.card, world.rebind().new_card);
+    let event = answered.event.unwrap();
+    assert_eq!(event.kind, EventKind::CardCheckAnswered);
+    assert_eq!(event.data["answer"], "match");
+    assert_eq!(
+        event.data["serial"],
+        world.rebind().serial(Serial::Check(1))
+    );
+    assert_eq!(world.state.head.bank_calls.len(), 1);
+}
+
+#[test]
+fn repeated_after_a_match_the_same_challenge_while_it_lives_then_a_new_code_without_the_bank() {
+    let mut world = World::new().matched().at(5 * MINUTE_S - 1);
+    let repeated = world.write(card_check());
+    assert!(repeated.head.is_none() && repeated.rebind.is_none());
+    assert_eq!(
+        (repeated.outcome, repeated.code_send),
+        (Outcome::Done, None)
+    );
+
+    let mut dead = world.at(5 * MINUTE_S);
+    let renewed = dead.done(card_check());
+    assert!(renewed.code_send.is_some());
+    assert_eq!(renewed.event.unwrap().kind, EventKind::CodeSent);
+    assert_eq!(dead.state.head.bank_calls.len(), 1);
+}
+
+#[test]
+fn a_match_is_kept_even_if_its_code_cannot_be_sent_now() {
+    let reply = BankReply {
+        number: 1,
+        answer: Some(BankAnswer::Match),
+    };
+    let mut world = World::new().asking();
+    let answered = world.done(Act::SettleCardCheck(reply, None));
+    assert!(answered.code_send.is_none());
+    assert!(matches!(
+        check(&world),
+        CardCheck::Matched { code: None, .. }
+    ));
+    assert_eq!(
+        world.next_actions(),
+        [NextAction::CardCheckCode, NextAction::Cancel]
+    );
+    assert!(world.done(resend(Card)).code_send.is_some());
+}
+
+#[test]
+fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
+    for (answer, code) in [
+        (BankAnswer::Mismatch, Code::ElementsMismatch),
+        (BankAnswer::Blocked, Code::CardBlocked),
+        (BankAnswer::Invalid, Code::CardInvalid),
+        (BankAnswer::Dormant, Code::CardDormant),
+        (BankAnswer::Expired, Code::CardExpired),
+        (BankAnswer::Restricted, Code::CardRestricted),
+        (BankAnswer::ClassTwo, Code::CardClassIi),
+    ] {
+        for (mut world, calls) in [
+            (World::new().asking(), 1),
+            (lost_answer(World::new().asking()), 1),
+        ] {
+            let transition = world.write(bank(Some(answer)));
+            let Outcome::Refused(refusal) = transition.outcome else {
+                panic!("{answer:?}")
+            };
+            assert_eq!(refusal.code, code);
+            assert_eq!(refusal.counts_toward_limit, Some(true));
+            assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+            assert_eq!(world.shown(), "rejected");
+            assert!(matches!(
+                world.stage(),
+                Stage::Ended { reason: Some(reason), .. } if *reason == code
+            ));
+            assert_eq!(world.rebind().sealed_number, None);
+            assert_eq!(world.state.head.bank_calls.len(), calls, "{answer:?}");
+            let event = transition.event.unwrap();
+            assert_eq!(
+                event.data["serial"],
+                world.rebind().serial(Serial::Check(1))
+            );
+            assert!(event.notices.is_empty());
+        }
+    }
+}
+
+#[test]
+fn busy_quota_unknown_and_a_bug_of_ours_leave_it_card_pending_and_count_for_nothing() {
+    for (answer, code, after_s) in [
+        (Some(BankAnswer::Busy), Code::UpstreamBusy, Some(60)),
+        // Until midnight in Shanghai; it is 10 o'clock.
+        (
+            Some(BankAnswer::Quota),
+            Code::UpstreamQuota,
+            Some(14 * HOUR_S),
+        ),
+        (Some(BankAnswer::Malformed), Code::Internal, None),
+        (None, Code::UpstreamUnknown, Some(5)),
+    ] {
+        let mut world = World::new().asking();
+        let transition = world.write(bank(answer));
+        let Outcome::Refused(refusal) = transition.outcome else {
+            panic!("{answer:?}")
+        };
+        assert_eq!((refusal.code, refusal.retry_after_s), (code, after_s));
+        assert_eq!(refusal.counts_toward_limit, Some(false));
+        assert_eq!(
+            refusal.next_actions,
+            [NextAction::CardCheck, NextAction::Cancel]
+        );
+        assert_eq!(world.shown(), "card_pending");
+        assert!(transition.event.is_none());
+        assert!(world.state.head.bank_calls.is_empty());
+    }
+}
+
+#[test]
+fn the_banks_next_day_begins_at_midnight_in_shanghai() {
+    let wait_s = |at_s: i64| {
+        let mut world = World::new().at(at_s).login().asking();
+        world
+            .refused_in_writing(bank(Some(BankAnswer::Quota)))
+            .retry_after_s
+    };
+    assert_eq!(wait_s(14 * HOUR_S - 1), Some(1));
+    assert_eq!(wait_s(14 * HOUR_S), Some(DAY_S));
+    assert_eq!(wait_s(14 * HOUR_S + 1), Some(DAY_S - 1));
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_under_the_same_serial_never_a_new_one() {
+    let mut world = lost_answer(World::new().asking());
+    for at_s in [60, 120] {
+        world = world.at(at_s);
+        let again = world.write(card_check());
+        assert_eq!(again.outcome, Outcome::Proceed);
+        assert!(matches!(
+            check(&world),
+            CardCheck::Asking {
+                number: 1,
+                counted_at: None,
+                ..
+            }
+        ));
+        world = lost_answer(world);
+        assert!(world.state.head.bank_calls.is_empty());
+    }
+    // It comes after all: now it counts, and at the time it came.
+    world.done(bank(Some(BankAnswer::Match)));
+    let counted: Vec<_> = world
+        .state
+        .head
+        .bank_calls
+        .iter()
+        .map(|call| call.at)
+        .collect();
+    assert_eq!(counted, [t(120)]);
+}
+
+#[test]
+fn an_answer_to_another_serial_decides_nothing() {
+    let world = World::new().asking();
+    let refusal = world.refused(bank_to(2, Some(BankAnswer::Match)));
+    assert_eq!(refusal.code, Code::VersionConflict);
+    assert_eq!(refusal.retry_after_s, Some(1));
+}
+
+#[test]
+fn an_answer_that_another_request_has_written_already_changes_nothing() {
+    for world in [World::new().matched(), World::new().card_pending()] {
+        let late = world.decide(bank(Some(BankAnswer::Mismatch))).unwrap();
+        assert!(late.head.is_none() && late.rebind.is_none() && late.event.is_none());
+        assert_eq!(late.outcome, Outcome::Done);
+    }
+}
+
+#[test]
+fn an_answer_to_a_rebind_that_is_over_is_dropped() {
+    let asking = World::new().asking();
+    let cancelled = asking.clone().then(Act::Cancel);
+    let late = bank(Some(BankAnswer::Match));
+    assert_eq!(cancelled.refused(late.clone()).code, Code::StepOutOfOrder);
+    assert_eq!(asking.at(DAY_S).refused(late).code, Code::RequestExpired);
+}
+
+#[test]
+fn card_bound_elsewhere_is_only_told_after_the_bank_has_matched() {
+    let mut world = World::new().card_pending();
+    // The write that asks found the card to be another person's: it is asked all the same, without that condition.
+    let intent = world.write(bound_elsewhere());
+    assert_eq!(
+        (intent.outcome, intent.fingerprint),
+        (Outcome::Proceed, None)
+    );
+    assert_eq!(world.state.head.bank_calls.len(), 1);
+
+    let mut mismatched = world.clone();
+    let refusal = mismatched.refused_in_writing(bank(Some(BankAnswer::Mismatch)));
+    assert_eq!(refusal.code, Code::ElementsMismatch);
+
+    // Not even a lost answer makes it forgotten.
+    let mut matched = lost_answer(world);
+    let refusal = matched.refused_in_writing(bank(Some(BankAnswer::Match)));
+    assert_eq!(refusal.code, Code::CardBoundElsewhere);
+    assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+    assert_eq!(matched.shown(), "rejected");
+}
+
+#[test]
+fn card_bound_elsewhere_in_between_is_found_by_the_activation_itself() {
+    let mut world = World::new().matched().then(take(Card));
+    let refusal = world.refused_in_writing(Act::SettleTry {
+        purpose: Card,
+        compared: world.mac(Card),
+        right: true,
+        bound_elsewhere: true,
+    });
+    assert_eq!(refusal.code, Code::CardBoundElsewhere);
+    assert_eq!(refusal.counts_toward_limit, Some(true));
+    assert_eq!(world.shown(), "rejected");
+    let active = world.state.head.active.unwrap();
+    assert_eq!(active.fingerprint, fingerprint("old"));
+
+    // It is the card's matter, not the identity's.
+    let mut world = World::new().identity_sent().then(take(Identity));
+    world.done(Act::SettleTry {
+        purpose: Identity,
+        compared: world.mac(Identity),
+        right: true,
+        bound_elsewhere: true,
+    });
+    assert_eq!(world.shown(), "agreement_pending");
+}
+
+#[test]
+fn card_check_needs_the_signed_agreement() {
+    for world in [
+        World::new().created(),
+        World::new().identity_sent(),
+        World::new().agreement_pending(),
+        World::new().activated(),
+    ] {
+        assert_eq!(world.refused(card_check()).code, Code::StepOutOfOrder);
+        let answer = bank(Some(BankAnswer::Match));
+        assert_eq!(world.refused(answer).code, Code::StepOutOfOrder);
+    }
+}

@@ -1,0 +1,112 @@
+//! The clock may go back and forth: a negative age counts as 0, a last use never moves back.
+
+use super::fixture::*;
+use super::states::all_taken;
+use crate::code::Code;
+use crate::decide::Act;
+use crate::merchant::Merchant;
+use crate::rebind::CodePurpose::{Card, Identity};
+
+/// An hour before the world began.
+const BEFORE: i64 = -HOUR_S;
+
+#[test]
+fn a_login_a_code_and_a_proof_of_the_future_are_as_fresh_as_can_be() {
+    assert!(World::new().at(BEFORE).decide(create()).is_ok());
+    assert!(
+        World::new()
+            .identity_sent()
+            .at(BEFORE)
+            .decide(take(Identity))
+            .is_ok()
+    );
+    let mut world = World::new().matched().at(BEFORE);
+    world.confirm(Card, true);
+    assert_eq!(world.shown(), "activated");
+}
+
+#[test]
+fn limits_count_what_lies_ahead() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        world = world.login().agreement_pending().then(Act::Cancel);
+    }
+    let refusal = world.at(BEFORE).refused(create());
+    assert_eq!(refusal.code, Code::DailyRequestLimit);
+    assert_eq!(refusal.retry_after_s, Some(DAY_S));
+
+    let mut world = World::new().card_pending();
+    let call = || crate::merchant::BankCall {
+        at: t(0),
+        card_tag: "-----new".to_owned(),
+    };
+    world.state.head.bank_calls = vec![call(), call(), call()];
+    let refusal = world.at(BEFORE).refused(card_check());
+    assert_eq!(refusal.code, Code::CardCheckLimit);
+    assert_eq!(refusal.retry_after_s, Some(DAY_S));
+}
+
+#[test]
+fn waits_are_never_longer_than_what_they_wait_for() {
+    let mut quiet = World::new();
+    quiet.state.head.security_changed_at = Some(t(0));
+    assert_eq!(quiet.at(BEFORE).refused(create()).code, Code::QuietPeriod);
+
+    let taken = all_taken(World::new().identity_sent(), Identity);
+    let refusal = taken.at(BEFORE).refused(take(Identity));
+    assert_eq!(refusal.code, Code::VersionConflict);
+    assert_eq!(refusal.retry_after_s, Some(POLICY.code_deciding_s));
+
+    let refusal = World::new()
+        .agreement_pending()
+        .at(BEFORE)
+        .refused(sign(t(0)));
+    assert_eq!(refusal.code, Code::AgreementNotRead);
+    assert_eq!(refusal.retry_after_s, Some(POLICY.agreement_min_read_s));
+}
+
+#[test]
+fn a_cooldown_holds_by_a_clock_that_went_back() {
+    let world = World::new().activated().at(BEFORE);
+    assert_eq!(
+        world.refused(create_for("third")).code,
+        Code::RebindCooldown
+    );
+}
+
+#[test]
+fn a_sessions_last_change_never_moves_back_and_only_its_own_moves() {
+    let last_changes = |state: &Merchant| {
+        let sessions = &state.head.sessions;
+        [0, 1].map(|slot: usize| sessions[slot].as_ref().unwrap().last_change_at)
+    };
+    let mut world = World::new().at(60);
+    world.done(create());
+    assert_eq!(last_changes(&world.state), [t(60), t(0)]);
+    world = world.at(30);
+    world.done(document(true));
+    assert_eq!(last_changes(&world.state), [t(60), t(0)]);
+    world = world.by(1).at(90);
+    world.done(resend(Identity));
+    assert_eq!(last_changes(&world.state), [t(60), t(90)]);
+    // A refusal that is written is a change as well.
+    world = world.at(120).not_sent(Identity);
+    world.refused_in_writing(document(false));
+    assert_eq!(last_changes(&world.state), [t(60), t(120)]);
+}
+
+#[test]
+fn the_clean_up_moves_no_session() {
+    let mut world = World::new().created().at(DAY_S);
+    let before = world.state.head.sessions.clone();
+    world.by = None;
+    let world = world.then(Act::Expire);
+    assert_eq!(world.state.head.sessions, before);
+}
+
+#[test]
+fn the_event_carries_the_clock_of_its_request() {
+    let mut world = World::new().at(60).created().at(30);
+    let event = world.done(document(true)).event.unwrap();
+    assert_eq!(event.at, t(30));
+}

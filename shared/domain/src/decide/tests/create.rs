@@ -1,0 +1,315 @@
+//! `POST /v1/rebinds`: whether, and in which order it is refused.
+
+use super::fixture::*;
+use crate::card::CardType;
+use crate::code::Code;
+use crate::decide::{Act, blocked_by};
+use crate::ids::RebindId;
+use crate::merchant::EntityType;
+use crate::next_action::NextAction;
+use crate::rebind::{Purpose, Reason, Stage, Tries};
+use crate::window::Window;
+
+/// A merchant and a request with everything wrong that can be wrong at once.
+fn everything_wrong() -> World {
+    let mut world = World::new().created();
+    let head = &mut world.state.head;
+    head.frozen = frozen(t(0));
+    head.security_changed_at = Some(t(0));
+    head.cooldown_until = Some(t(DAY_S));
+    head.requests = Window::from_iter([t(0); 5]);
+    for session in head.sessions.iter_mut().flatten() {
+        session.login_at = t(-HOUR_S);
+    }
+    world.state.profile.entity_type = EntityType::Company;
+    world
+}
+
+fn wrong_request() -> Act {
+    create_with(|request| {
+        request.card = Err(Code::CardLuhn);
+        request.holder_name = "别人".to_owned();
+        request.reserved_phone = Err(Code::PhoneFormat);
+        request.reason = None;
+    })
+}
+
+fn credit_card() -> Act {
+    create_with(|request| request.card.as_mut().unwrap().card_type = CardType::Credit)
+}
+
+#[test]
+fn order_of_checks_frozen_login_fields_company_quiet_open_cooldown_card_limits() {
+    let mut world = everything_wrong();
+    let refused = |world: &World, act: Act| world.refused(act).code;
+
+    assert_eq!(refused(&world, wrong_request()), Code::AccountFrozen);
+    world.state.head.frozen = None;
+    assert_eq!(refused(&world, wrong_request()), Code::StepUpRequired);
+    world = world.login();
+    assert_eq!(refused(&world, wrong_request()), Code::CardLuhn);
+    assert_eq!(refused(&world, credit_card()), Code::EntityNeedsSupport);
+    world.state.profile.entity_type = EntityType::NaturalPerson;
+    assert_eq!(refused(&world, credit_card()), Code::QuietPeriod);
+    world.state.head.security_changed_at = None;
+    assert_eq!(refused(&world, credit_card()), Code::RequestInProgress);
+    world.state.head.open = None;
+    assert_eq!(refused(&world, credit_card()), Code::RebindCooldown);
+    world.state.head.cooldown_until = None;
+    assert_eq!(refused(&world, credit_card()), Code::CardTypeCredit);
+    assert_eq!(refused(&world, create()), Code::DailyRequestLimit);
+    world.state.head.requests = Window::default();
+    assert!(world.decide(create()).is_ok());
+}
+
+#[test]
+fn blocked_by_is_the_first_code_in_that_order() {
+    let mut world = everything_wrong();
+    let blocked = |world: &World| blocked_by(&world.state, 0, &POLICY, world.now);
+
+    assert_eq!(blocked(&world), Some(Code::AccountFrozen));
+    world.state.head.frozen = None;
+    assert_eq!(blocked(&world), Some(Code::StepUpRequired));
+    world = world.login();
+    assert_eq!(blocked(&world), Some(Code::EntityNeedsSupport));
+    world.state.profile.entity_type = EntityType::NaturalPerson;
+    assert_eq!(blocked(&world), Some(Code::QuietPeriod));
+    world.state.head.security_changed_at = None;
+    assert_eq!(blocked(&world), Some(Code::RequestInProgress));
+    world.state.head.open = None;
+    assert_eq!(blocked(&world), Some(Code::RebindCooldown));
+    world.state.head.cooldown_until = None;
+    assert_eq!(blocked(&world), Some(Code::DailyRequestLimit));
+    world.state.head.requests = Window::default();
+    assert_eq!(blocked(&world), None);
+}
+
+#[test]
+fn all_bad_fields_at_once_the_holders_name_included_and_the_code_is_the_first_ones() {
+    let refusal = World::new().refused(wrong_request());
+    assert_eq!(refusal.code, Code::CardLuhn);
+    assert_eq!(
+        bad_fields(&refusal),
+        [
+            ("card_number", Code::CardLuhn),
+            ("holder_name", Code::HolderNotMerchant),
+            ("reserved_phone", Code::PhoneFormat),
+            ("reason", Code::RequestMalformed),
+        ]
+    );
+}
+
+#[test]
+fn each_bad_field_alone() {
+    let cases: [(&str, Code, Act); 4] = [
+        (
+            "card_number",
+            Code::CardFormat,
+            create_with(|request| request.card = Err(Code::CardFormat)),
+        ),
+        (
+            "holder_name",
+            Code::HolderNotMerchant,
+            create_with(|request| request.holder_name = "测试商户二".to_owned()),
+        ),
+        (
+            "reserved_phone",
+            Code::PhoneFormat,
+            create_with(|request| request.reserved_phone = Err(Code::PhoneFormat)),
+        ),
+        (
+            "reason",
+            Code::RequestMalformed,
+            create_with(|request| request.reason = None),
+        ),
+    ];
+    for (field, code, act) in cases {
+        let refusal = World::new().refused(act);
+        assert_eq!(
+            (refusal.code, bad_fields(&refusal)),
+            (code, vec![(field, code)])
+        );
+    }
+}
+
+#[test]
+fn holder_is_the_settlement_name_or_the_legal_name_where_there_is_none_after_folding() {
+    let named = |name: &str| {
+        let name = name.to_owned();
+        create_with(|request| request.holder_name = name)
+    };
+    let mut world = World::new();
+    world.state.profile.legal_name = "阿依古丽·测试".to_owned();
+    assert!(world.decide(named("阿依古丽•测试")).is_ok());
+    assert!(world.decide(named("阿依古丽・测试")).is_ok());
+    world.state.profile.settlement_name = Some("测试 SHOP".to_owned());
+    assert!(world.decide(named("测试　ＳＨＯＰ")).is_ok());
+    assert_eq!(
+        world.refused(named("阿依古丽·测试")).code,
+        Code::HolderNotMerchant
+    );
+}
+
+#[test]
+fn a_login_younger_than_15_min_or_step_up_required() {
+    let world = World::new();
+    assert!(world.clone().at(15 * MINUTE_S - 1).decide(create()).is_ok());
+    let late = world.clone().at(15 * MINUTE_S);
+    let refusal = late.refused(create());
+    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(refusal.next_actions, [NextAction::Login]);
+
+    // The login of the session that asks, not another one's; and nobody has none.
+    let mut other = late;
+    other.state.head.sessions[1].as_mut().unwrap().login_at = other.now;
+    assert_eq!(other.refused(create()).code, Code::StepUpRequired);
+    assert!(other.clone().by(1).decide(create()).is_ok());
+    other.by = None;
+    assert_eq!(other.refused(create()).code, Code::StepUpRequired);
+    assert_eq!(world.by(4).refused(create()).code, Code::StepUpRequired);
+}
+
+#[test]
+fn companies_need_support_other_merchants_do_not() {
+    for (kind, allowed) in [
+        (EntityType::NaturalPerson, true),
+        (EntityType::SoleTrader, true),
+        (EntityType::Company, false),
+    ] {
+        let mut world = World::new();
+        world.state.profile.entity_type = kind;
+        assert_eq!(world.decide(create()).is_ok(), allowed);
+        if !allowed {
+            let refusal = world.refused(create());
+            assert_eq!(refusal.code, Code::EntityNeedsSupport);
+            assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
+        }
+    }
+}
+
+#[test]
+fn quiet_period_is_24_h_after_a_change_of_phone_password_or_name() {
+    let mut world = World::new();
+    world.state.head.security_changed_at = Some(t(0));
+    let world = world.at(DAY_S - 60).login();
+    let refusal = world.refused(create());
+    assert_eq!(
+        (refusal.code, refusal.retry_after_s),
+        (Code::QuietPeriod, Some(60))
+    );
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    assert!(world.later(60).decide(create()).is_ok());
+}
+
+#[test]
+fn one_open_per_merchant_and_an_overdue_one_is_not_open() {
+    for open in [
+        World::new().created(),
+        World::new().agreement_pending(),
+        World::new().card_pending(),
+    ] {
+        let refusal = open.refused(create());
+        assert_eq!(refusal.code, Code::RequestInProgress);
+        assert_eq!(refusal.next_actions, open.next_actions());
+
+        let almost = open.at(DAY_S - 1).login();
+        assert_eq!(almost.refused(create()).code, Code::RequestInProgress);
+        let overdue = almost.later(1).created();
+        assert_eq!(overdue.state.head.open, Some(2));
+    }
+}
+
+#[test]
+fn cooldown_blocks_until_its_end_and_tells_when_that_is() {
+    let until = 30 * DAY_S;
+    let world = World::new().activated().at(until - 60).login();
+    let refusal = world.refused(create_for("third"));
+    assert_eq!(refusal.code, Code::RebindCooldown);
+    assert_eq!(refusal.cooldown_until, Some(t(until)));
+    assert_eq!(refusal.retry_after_s, Some(60));
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    assert!(world.later(60).decide(create_for("third")).is_ok());
+}
+
+#[test]
+fn credit_quasi_credit_and_prepaid_are_refused_by_prefix_and_an_unknown_prefix_is_not() {
+    for (card_type, refused) in [
+        (CardType::Credit, Some(Code::CardTypeCredit)),
+        (CardType::QuasiCredit, Some(Code::CardTypeCredit)),
+        (CardType::Prepaid, Some(Code::CardTypePrepaid)),
+        (CardType::Debit, None),
+        (CardType::Unknown, None),
+    ] {
+        let act = create_with(|request| request.card.as_mut().unwrap().card_type = card_type);
+        let decided = World::new().decide(act);
+        assert_eq!(decided.as_ref().err().map(|refusal| refusal.code), refused);
+        if let Err(refusal) = decided {
+            assert_eq!(bad_fields(&refusal), [("card_number", refusal.code)]);
+        }
+    }
+}
+
+#[test]
+fn the_card_in_use_is_the_same_as_current() {
+    let refusal = World::new().refused(create_for("old"));
+    assert_eq!(refusal.code, Code::CardSameAsCurrent);
+    assert_eq!(
+        bad_fields(&refusal),
+        [("card_number", Code::CardSameAsCurrent)]
+    );
+    let mut first_card = World::new();
+    first_card.state.head.active = None;
+    assert!(first_card.decide(create_for("old")).is_ok());
+}
+
+#[test]
+fn a_rebind_begins_identity_pending_and_lives_24_h() {
+    let mut world = World::new().at(7);
+    let transition = world.done(create_with(|request| {
+        request.reason = Some(Reason::Lost);
+        request.purpose = Purpose::Standby;
+    }));
+    let rebind = world.rebind();
+    assert_eq!(rebind.rebind_id, RebindId::new(1, &[2; 16]));
+    assert_eq!((rebind.version, rebind.revision), (1, 1));
+    assert_eq!(
+        (rebind.reason, rebind.purpose),
+        (Reason::Lost, Purpose::Standby)
+    );
+    assert_eq!((rebind.created_at, rebind.expires_at), (t(7), t(7 + DAY_S)));
+    assert_eq!(rebind.new_card.bound_at, t(7));
+    assert_eq!(rebind.new_card.last4, "0020");
+    assert_eq!(rebind.reserved_phone, RESERVED_PHONE);
+    assert_eq!(rebind.fingerprint, fingerprint("new"));
+    let active = world.state.head.active.as_ref().unwrap();
+    assert_eq!(rebind.old_card.as_ref(), Some(&active.card));
+    assert_eq!(
+        rebind.stage,
+        Stage::IdentityPending {
+            mismatches: 0,
+            matched: false,
+            code: None,
+            tries: Tries::default()
+        }
+    );
+    assert_eq!(
+        (world.state.head.rebinds, world.state.head.open),
+        (1, Some(1))
+    );
+    // What the history shows of a name is its first character.
+    let event = serde_json::to_string(&transition.event.unwrap().data).unwrap();
+    assert!(event.contains("测*") && !event.contains(HOLDER), "{event}");
+}
+
+#[test]
+fn the_last_number_of_a_rebind_is_not_passed() {
+    let mut world = World::new();
+    world.state.head.rebinds = RebindId::NUMBER_MAX - 1;
+    let mut world = world.created();
+    assert_eq!(world.rebind().rebind_id.number(), RebindId::NUMBER_MAX);
+    world.done(Act::Cancel);
+    assert_eq!(
+        world.refused(create()).next_actions,
+        [NextAction::ContactSupport]
+    );
+}

@@ -1,0 +1,209 @@
+//! The document step: what is compared, how often, and where the code goes.
+
+use super::fixture::*;
+use super::states::{all_taken, wrong_documents};
+use crate::code::Code;
+use crate::decide::{Act, code_of};
+use crate::event_kind::EventKind;
+use crate::format::DocumentExpiry;
+use crate::next_action::NextAction;
+use crate::rebind::CodePurpose::Identity;
+use crate::rebind::Mac;
+use crate::window::Window;
+
+fn typed(number: &str, expires_on: &str) -> Act {
+    typed_document(
+        Ok(Mac(number.to_owned())),
+        DocumentExpiry::parse(expires_on),
+    )
+}
+
+#[test]
+fn the_code_goes_to_the_phone_on_file_and_belongs_to_the_session_that_asked() {
+    let mut world = World::new().created().by(1);
+    let transition = world.done(document(true));
+    let send = transition.code_send.unwrap();
+    assert_eq!(
+        (send.phone.as_str(), send.purpose),
+        (PHONE_ON_FILE, Identity)
+    );
+    assert_eq!(send.card, world.rebind().new_card);
+    assert_eq!(transition.event.unwrap().kind, EventKind::IdentityMatched);
+    let (code, tries) = code_of(world.stage(), Identity).unwrap();
+    let session = world.state.head.sessions[1].as_ref().unwrap();
+    assert_eq!((&code.session, code.sent_at), (&session.tag(), t(0)));
+    assert_eq!(code.expires_at(&POLICY), t(5 * MINUTE_S));
+    assert_eq!(tries.taken, 0);
+}
+
+#[test]
+fn repeated_while_the_code_lives_nothing_is_sent_and_nothing_changes() {
+    let mut world = World::new().identity_sent().at(5 * MINUTE_S - 1);
+    let repeated = world.done(document(true));
+    assert!(repeated.head.is_none() && repeated.rebind.is_none());
+    assert!(repeated.event.is_none() && repeated.code_send.is_none());
+    // Once it is dead, a new one is sent.
+    let renewed = world.at(5 * MINUTE_S).done(document(true));
+    assert!(renewed.code_send.is_some());
+}
+
+#[test]
+fn malformed_fields_are_named_all_at_once_and_use_no_try() {
+    let world = World::new().created();
+    let number = || Ok(Mac("person".to_owned()));
+    let expires_on = || DocumentExpiry::parse("long_term");
+    let bad_expiry = DocumentExpiry::parse("tomorrow");
+    let refusal = world.refused(typed_document(Err(Code::IdChecksum), bad_expiry));
+    assert_eq!(refusal.code, Code::IdChecksum);
+    assert_eq!(
+        bad_fields(&refusal),
+        [
+            ("document_number", Code::IdChecksum),
+            ("document_expires_on", Code::IdFormat)
+        ]
+    );
+    let refusal = world.refused(typed_document(number(), bad_expiry));
+    assert_eq!(
+        bad_fields(&refusal),
+        [("document_expires_on", Code::IdFormat)]
+    );
+    assert_eq!(refusal.code, Code::IdFormat);
+    let refusal = world.refused(typed_document(Err(Code::IdFormat), expires_on()));
+    assert_eq!(bad_fields(&refusal), [("document_number", Code::IdFormat)]);
+}
+
+#[test]
+fn number_and_expiry_mismatch_are_not_told_apart() {
+    let world = World::new().created();
+    let mut answers = [
+        typed("somebody else", "2035-01-31"),
+        typed("person", "2035-02-01"),
+        typed("person", "long_term"),
+        typed("somebody else", "long_term"),
+    ]
+    .map(|act| format!("{:?}", world.decide(act).unwrap()))
+    .to_vec();
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+}
+
+#[test]
+fn id_expired_only_when_both_match_and_it_counts_for_nothing() {
+    let mut world = World::new().created();
+    world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-21").unwrap();
+    let refusal = world.refused(typed("person", "2026-11-21"));
+    assert_eq!(refusal.code, Code::IdExpired);
+    assert_eq!(refusal.counts_toward_limit, Some(false));
+    assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
+    for wrong in [
+        typed("somebody else", "2026-11-21"),
+        typed("person", "2035-01-31"),
+    ] {
+        let refusal = world.clone().refused_in_writing(wrong);
+        assert_eq!(refusal.code, Code::IdMismatch);
+    }
+    // Good until the end of its last day.
+    world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
+    assert!(world.decide(typed("person", "2026-11-22")).is_ok());
+}
+
+#[test]
+fn a_long_term_document_matches_long_term_only() {
+    let mut world = World::new().created();
+    world.state.profile.id_expires_on = DocumentExpiry::LongTerm;
+    let refusal = world.clone().refused_in_writing(document(true));
+    assert_eq!(refusal.code, Code::IdMismatch);
+    world.done(typed("person", "long_term"));
+}
+
+#[test]
+fn five_id_mismatches_reject_the_rebind() {
+    let mut world = World::new().created();
+    for left in [4, 3, 2, 1] {
+        let refusal = world.refused_in_writing(document(false));
+        assert_eq!(refusal.code, Code::IdMismatch);
+        assert_eq!(refusal.attempts_left, Some(left));
+        assert_eq!(refusal.counts_toward_limit, Some(true));
+        assert_eq!(
+            refusal.next_actions,
+            [NextAction::Identity, NextAction::Cancel]
+        );
+        assert_eq!(world.shown(), "identity_pending");
+    }
+    let last = world.refused_in_writing(document(false));
+    assert_eq!((last.code, last.attempts_left), (Code::IdMismatch, Some(0)));
+    assert_eq!(last.next_actions, [NextAction::NewRebind]);
+    assert_eq!(world.shown(), "rejected");
+    assert_eq!(world.state.head.open, None);
+}
+
+#[test]
+fn ten_id_mismatches_a_day_then_a_rebind_is_rejected_without_comparing() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        world = wrong_documents(world.created(), 4)
+            .then(Act::Cancel)
+            .later(60);
+    }
+    let mut world = wrong_documents(world.created(), 1);
+    let tenth = world.refused_in_writing(document(false));
+    assert_eq!(
+        (tenth.code, tenth.attempts_left),
+        (Code::IdMismatch, Some(0))
+    );
+    assert_eq!(world.shown(), "rejected");
+    assert_eq!(world.state.head.id_mismatches.count(DAY_S, world.now), 10);
+
+    let mut next = world.created();
+    let refusal = next.refused_in_writing(document(true));
+    assert_eq!(refusal.code, Code::IdMismatch);
+    assert_eq!(refusal.attempts_left, Some(0));
+    assert_eq!(refusal.counts_toward_limit, Some(false));
+    assert_eq!(next.shown(), "rejected");
+    assert_eq!(next.state.head.id_mismatches.count(DAY_S, next.now), 10);
+    // Another rebind would not help: it is told when the first of them leaves the day.
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    assert_eq!(refusal.retry_after_s, Some(DAY_S - 120));
+
+    // A day after the first ones there is room again.
+    next.at(DAY_S).login().created().done(document(true));
+}
+
+#[test]
+fn what_is_left_is_the_smaller_of_the_rebinds_and_the_days() {
+    let mut world = World::new().created();
+    world.state.head.id_mismatches = Window::from_iter([t(0); 7]);
+    assert_eq!(
+        world.refused_in_writing(document(false)).attempts_left,
+        Some(2)
+    );
+    assert_eq!(
+        world.refused_in_writing(document(false)).attempts_left,
+        Some(1)
+    );
+    assert_eq!(
+        world.refused_in_writing(document(false)).attempts_left,
+        Some(0)
+    );
+    assert_eq!(world.shown(), "rejected");
+}
+
+#[test]
+fn a_mismatch_leaves_the_code_that_was_sent_and_its_tries() {
+    let mut world = World::new()
+        .identity_sent()
+        .then(super::fixture::take(Identity));
+    let before = world.mac(Identity);
+    world.refused_in_writing(document(false));
+    assert_eq!(world.mac(Identity), before);
+    assert_eq!(world.tries(Identity), (1, 0));
+}
+
+#[test]
+fn no_new_code_for_the_document_once_all_tries_are_taken() {
+    let dead = all_taken(World::new().identity_sent(), Identity).at(5 * MINUTE_S);
+    assert_eq!(
+        dead.clone().refused_in_writing(document(true)).code,
+        Code::OtpTooMany
+    );
+}

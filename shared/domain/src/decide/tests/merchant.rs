@@ -1,0 +1,130 @@
+//! What is read off a merchant at a moment.
+
+use super::fixture::*;
+use crate::card::CardStatus;
+use crate::decide::Act;
+use crate::format::DocumentExpiry;
+use crate::merchant::{Head, Profile, Session};
+
+fn session() -> Session {
+    World::new().state.head.sessions[0].clone().unwrap()
+}
+
+#[test]
+fn a_session_is_idle_for_15_min_from_its_last_change_at_most() {
+    let mut session = session();
+    assert!(session.lives(&POLICY, t(15 * MINUTE_S - 1)));
+    assert!(!session.lives(&POLICY, t(15 * MINUTE_S)));
+    session.last_change_at = t(60);
+    assert!(session.lives(&POLICY, t(15 * MINUTE_S + 59)));
+    assert!(!session.lives(&POLICY, t(15 * MINUTE_S + 60)));
+    assert!(session.lives(&POLICY, t(-DAY_S)));
+}
+
+#[test]
+fn a_session_lives_12_h_at_most() {
+    let mut session = session();
+    session.last_change_at = t(12 * HOUR_S - 1);
+    assert!(session.lives(&POLICY, t(12 * HOUR_S - 1)));
+    assert!(!session.lives(&POLICY, t(12 * HOUR_S)));
+}
+
+#[test]
+fn a_sessions_tag_tells_sessions_apart_without_the_token() {
+    let world = World::new();
+    let tag = |slot: usize| world.state.head.sessions[slot].as_ref().unwrap().tag().0;
+    assert_eq!(tag(0), "0101010101010101");
+    assert_ne!(tag(0), tag(1));
+}
+
+#[test]
+fn cards_are_active_pending_retiring_or_removed() {
+    let world = World::new().created();
+    let status = |world: &World| {
+        let new = &world.rebind().new_card;
+        world.state.card_status(&new.card_id, world.now)
+    };
+    assert_eq!(status(&world), CardStatus::Pending);
+    assert_eq!(status(&world.clone().at(DAY_S)), CardStatus::Removed);
+    assert_eq!(
+        status(&world.clone().then(Act::Cancel)),
+        CardStatus::Removed
+    );
+    assert_eq!(status(&World::new().activated()), CardStatus::Active);
+    // Another card is none of these, with a rebind that is open or without any.
+    let mut other = world.rebind().new_card.clone();
+    other.card_id = crate::ids::CardId::new(9, &[9; 16]);
+    for state in [&world.state, &World::new().state] {
+        let status = state.card_status(&other.card_id, t(0));
+        assert_eq!(status, CardStatus::Removed);
+    }
+}
+
+#[test]
+fn the_open_rebind_is_the_one_the_head_names_and_in_time() {
+    let world = World::new().created();
+    assert_eq!(
+        world.state.open_rebind(t(DAY_S - 1)),
+        world.state.rebind.as_ref()
+    );
+    assert_eq!(world.state.open_rebind(t(DAY_S)), None);
+    let mut replaced = world.state.clone();
+    replaced.head.open = Some(2);
+    assert_eq!(replaced.open_rebind(t(0)), None);
+    assert_eq!(World::new().activated().state.open_rebind(t(0)), None);
+    assert_eq!(World::new().state.open_rebind(t(0)), None);
+}
+
+#[test]
+fn cooldown_and_quiet_period_end_at_their_second() {
+    let mut state = World::new().state;
+    assert_eq!(
+        (state.cooldown(t(0)), state.quiet_until(&POLICY, t(0))),
+        (None, None)
+    );
+    state.head.cooldown_until = Some(t(100));
+    assert_eq!(state.cooldown(t(99)), Some(t(100)));
+    assert_eq!(state.cooldown(t(100)), None);
+    state.head.security_changed_at = Some(t(0));
+    assert_eq!(state.quiet_until(&POLICY, t(DAY_S - 1)), Some(t(DAY_S)));
+    assert_eq!(state.quiet_until(&POLICY, t(DAY_S)), None);
+}
+
+#[test]
+fn head_and_profile_survive_their_record() {
+    let mut head = World::new().activated().state.head;
+    head.lost_at = Some(t(1));
+    head.frozen = frozen(t(2));
+    head.security_changed_at = Some(t(3));
+    head.id_mismatches.add(DAY_S, t(4));
+    let json = serde_json::to_string(&head).unwrap();
+    let mut read: Head = serde_json::from_str(&json).unwrap();
+    // These are attributes of their own in the store.
+    read.version = head.version;
+    read.cooldown_until = head.cooldown_until;
+    read.sessions.clone_from(&head.sessions);
+    assert_eq!(read, head);
+
+    for expiry in ["long_term", "2035-01-31"] {
+        let mut profile = World::new().state.profile;
+        profile.id_expires_on = DocumentExpiry::parse(expiry).unwrap();
+        let json = serde_json::to_string(&profile).unwrap();
+        assert!(json.contains(expiry));
+        assert_eq!(serde_json::from_str::<Profile>(&json).unwrap(), profile);
+    }
+    let json = serde_json::to_string(&World::new().state.profile).unwrap();
+    let broken = json.replace("2035-01-31", "2035-02-31");
+    assert!(serde_json::from_str::<Profile>(&broken).is_err());
+}
+
+#[test]
+fn kinds_of_merchants_have_the_words_of_their_record() {
+    use crate::merchant::EntityType;
+    for kind in [
+        EntityType::NaturalPerson,
+        EntityType::SoleTrader,
+        EntityType::Company,
+    ] {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    }
+}

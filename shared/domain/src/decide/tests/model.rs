@@ -1,0 +1,384 @@
+//! What a merchant's cards and payouts have to be, computed from what has happened and nothing else: activations, freezes,
+//! reverts and payouts, as a reader of the contract would note them down. Every write is compared with it.
+
+use super::fixture::POLICY;
+use crate::decide::{Act, deposit_of};
+use crate::event_kind::EventKind;
+use crate::ids::{CardId, PayoutId};
+use crate::merchant::Merchant;
+use crate::payout::{Payout, PayoutState};
+use crate::policy::DAY_S;
+use crate::rebind::{Reason, Stage};
+use crate::time::Timestamp;
+use crate::transition::{PayoutChange, Transition};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One move of the pointer.
+#[derive(Clone, Debug)]
+struct Activated {
+    number: u32,
+    card: CardId,
+    old: Option<CardId>,
+    old_is_lost: bool,
+    is_short: bool,
+    at: Timestamp,
+    effective_at: Timestamp,
+    /// `None` once it was cancelled.
+    cooldown_until: Option<Timestamp>,
+    /// Frozen in its hold, or reverted.
+    undone: bool,
+    /// … before it took effect.
+    in_time: bool,
+}
+
+/// The notes.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pointer: Option<CardId>,
+    activations: Vec<Activated>,
+    /// While frozen: whether payouts are held.
+    frozen: Option<bool>,
+    /// From when each standby card can be used.
+    standby: BTreeMap<CardId, Timestamp>,
+    /// Cards that nothing may be assigned to: lost, frozen out, sent back, unbound.
+    bad: BTreeSet<CardId>,
+    /// Cards that are off the record.
+    removed: BTreeSet<CardId>,
+    /// Until when the freeze code of which rebind works.
+    codes: BTreeMap<u32, Timestamp>,
+    payouts: BTreeMap<PayoutId, Payout>,
+    /// Of everything that was ever created, fen.
+    total_fen: u64,
+    /// Once the clock has gone back, what held before holds again, and "valid at" says nothing certain.
+    went_back: bool,
+}
+
+impl Model {
+    pub(super) fn new(merchant: &Merchant) -> Self {
+        let active = merchant.head.active.as_ref();
+        Self {
+            pointer: active.map(|active| active.card.card_id.clone()),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn payouts(&self) -> impl Iterator<Item = &Payout> {
+        self.payouts.values()
+    }
+
+    /// Whether the freeze code of this rebind works.
+    pub(super) fn code_works(&self, number: u32, now: Timestamp) -> bool {
+        self.codes.get(&number).is_some_and(|until| now < *until)
+    }
+
+    fn last(&self) -> Option<&Activated> {
+        self.activations.iter().rev().find(|one| !one.undone)
+    }
+
+    /// Where a payout goes that is created at `now`.
+    fn valid_card(&self, now: Timestamp) -> Option<&CardId> {
+        if self.frozen == Some(true) {
+            return None;
+        }
+        match self.last().filter(|last| now < last.effective_at) {
+            Some(last) if last.old_is_lost => None,
+            Some(last) => last.old.as_ref(),
+            None => self.pointer.as_ref(),
+        }
+    }
+
+    /// Notes what a transition has done, and compares.
+    pub(super) fn after(
+        &mut self,
+        before: &Merchant,
+        act: &Act,
+        transition: &Transition,
+        after: &Merchant,
+        now: Timestamp,
+        went_back: bool,
+    ) {
+        self.went_back = went_back;
+        if let Some(change) = &transition.payout {
+            self.note_payout(change, now);
+        }
+        let kind = transition.event.as_ref().map(|event| event.kind);
+        let was_frozen = self.frozen.is_some();
+        match kind {
+            Some(EventKind::Activated) => self.note_activation(before, now),
+            Some(EventKind::StandbyReady) => self.note_standby(before, now),
+            Some(EventKind::Reverted) => self.note_revert(before, now),
+            Some(EventKind::Frozen) => {
+                let holds = after.head.frozen.is_some_and(|frozen| frozen.holds_payouts);
+                self.note_freeze(act, holds, now);
+            }
+            Some(EventKind::Unfrozen) => self.frozen = None,
+            Some(EventKind::CardUnbound | EventKind::CardRemoved) => {
+                if let Act::Unbind(card) | Act::RemoveCard(card) = act {
+                    assert_ne!(self.pointer.as_ref(), Some(card));
+                    self.standby.remove(card);
+                    self.bad.insert(card.clone());
+                }
+                if let Act::RemoveCard(card) = act {
+                    self.removed.insert(card.clone());
+                }
+            }
+            _ => {}
+        }
+        if was_frozen {
+            // Nothing but the operator's word ends a freeze, and nothing but time and payouts goes on in it.
+            use EventKind as Kind;
+            let goes_on = matches!(
+                kind,
+                None | Some(
+                    Kind::Frozen
+                        | Kind::Unfrozen
+                        | Kind::PayoutCreated
+                        | Kind::PayoutSent
+                        | Kind::PayoutReturned
+                        | Kind::Completed
+                        | Kind::Expired
+                        | Kind::CooldownEnded
+                        // One that is out for good; never the card that the operator could want back.
+                        | Kind::CardRemoved
+                )
+            ) || (kind == Some(Kind::PayoutAssigned)
+                && !after.head.frozen.is_some_and(|frozen| frozen.holds_payouts));
+            assert!(goes_on, "{kind:?} in a frozen account");
+            let ended = after.head.frozen.is_none();
+            assert_eq!(ended, kind == Some(EventKind::Unfrozen));
+        }
+        self.compare(after, now);
+    }
+
+    fn note_payout(&mut self, change: &PayoutChange, now: Timestamp) {
+        let payout = change.payout();
+        let id = &payout.payout_id;
+        let card = payout.card.as_ref().map(|card| &card.card_id);
+        if let PayoutChange::Created(payout) = change {
+            assert!(!self.payouts.contains_key(id), "created twice");
+            assert_eq!(
+                (payout.created_at, payout.state),
+                (now, PayoutState::Unsent)
+            );
+            self.is_paid_rightly(card, now);
+            self.total_fen += payout.amount_fen;
+        } else {
+            let old = &self.payouts[id];
+            assert_eq!(old.amount_fen, payout.amount_fen);
+            assert_eq!(old.created_at, payout.created_at);
+            match (&old.card, card) {
+                // Chosen once, never changed.
+                (Some(old), card) => assert_eq!(card, Some(&old.card_id)),
+                (None, None) => assert_eq!(payout.state, PayoutState::Returned),
+                (None, card) => {
+                    assert_ne!(self.frozen, Some(true), "assigned while payouts are held");
+                    assert_eq!(payout.state, PayoutState::Unsent);
+                    self.is_paid_rightly(card, now);
+                }
+            }
+            if payout.state == PayoutState::Sent {
+                assert!(
+                    card.is_some() && self.frozen != Some(true),
+                    "sent while held"
+                );
+            }
+            let follows = matches!(
+                (old.state, payout.state),
+                (PayoutState::Unsent, _) | (PayoutState::Sent, PayoutState::Returned)
+            );
+            assert!(follows, "{:?} -> {:?}", old.state, payout.state);
+        }
+        self.payouts.insert(id.clone(), payout.clone());
+    }
+
+    fn is_paid_rightly(&self, card: Option<&CardId>, now: Timestamp) {
+        if let Some(card) = card {
+            assert!(!self.bad.contains(card), "paid to {card}");
+            assert!(!self.standby.contains_key(card), "paid to a standby card");
+        }
+        if !self.went_back {
+            assert_eq!(card, self.valid_card(now));
+        }
+    }
+
+    fn note_activation(&mut self, before: &Merchant, now: Timestamp) {
+        let rebind = before.rebind.as_ref().unwrap();
+        let card = rebind.new_card.card_id.clone();
+        assert!(
+            self.went_back || !self.cools(now),
+            "activated in a cooldown"
+        );
+        assert_eq!(self.frozen, None);
+        let hold_s = match &rebind.stage {
+            Stage::Standby(_) => {
+                let usable_at = self.standby.remove(&card).expect("a standby card");
+                assert!(now >= usable_at);
+                0
+            }
+            stage if deposit_of(stage).is_some() => 3 * DAY_S,
+            _ => DAY_S,
+        };
+        // Said of the card that was in use when this one was added; a switch is later.
+        let is_switch = matches!(rebind.stage, Stage::Standby(_));
+        let lost = rebind.reason == Reason::Lost && self.pointer.is_some() && !is_switch;
+        let year = 365 * DAY_S;
+        // A short cooldown that was not undone, in the last year.
+        let used = self
+            .activations
+            .iter()
+            .any(|one| one.is_short && !one.undone && one.at.age_s_at(now) < year);
+        let is_short = lost && !used;
+        let days = if is_short { 7 } else { 30 };
+        let old = self.pointer.replace(card.clone());
+        if lost {
+            self.bad.extend(old.clone());
+        }
+        let number = rebind.rebind_id.number();
+        let effective_at = now.plus_s(hold_s);
+        self.codes.insert(number, effective_at.plus_s(7 * DAY_S));
+        self.activations.push(Activated {
+            number,
+            card,
+            old,
+            old_is_lost: lost,
+            is_short,
+            at: now,
+            effective_at,
+            cooldown_until: Some(now.plus_s(days * DAY_S)),
+            undone: false,
+            in_time: false,
+        });
+    }
+
+    fn note_standby(&mut self, before: &Merchant, now: Timestamp) {
+        let rebind = before.rebind.as_ref().unwrap();
+        let deposit = deposit_of(&rebind.stage).is_some();
+        let usable_at = now.plus_s(if deposit { 3 * DAY_S } else { DAY_S });
+        let card = rebind.new_card.card_id.clone();
+        self.standby.insert(card, usable_at);
+        let number = rebind.rebind_id.number();
+        self.codes.insert(number, usable_at.plus_s(7 * DAY_S));
+    }
+
+    fn note_revert(&mut self, before: &Merchant, now: Timestamp) {
+        let number = before.rebind.as_ref().unwrap().rebind_id.number();
+        let last = self.activations.iter_mut().rev().find(|one| !one.undone);
+        let last = last.unwrap();
+        assert_eq!(last.number, number, "a later activation was undone");
+        assert!(now < last.effective_at.plus_s(7 * DAY_S));
+        last.undone = true;
+        last.in_time = now < last.effective_at;
+        self.bad.insert(last.card.clone());
+        let may_be_paid = |old: &CardId| !last.old_is_lost && !self.bad.contains(old);
+        self.pointer = last.old.clone().filter(may_be_paid);
+        assert!(self.went_back || self.pointer.is_some() || last.old.is_none() || last.old_is_lost);
+    }
+
+    fn note_freeze(&mut self, act: &Act, head_holds: bool, now: Timestamp) {
+        let Act::Freeze(number) = act else {
+            panic!("{act:?} freezes")
+        };
+        assert!(self.code_works(*number, now), "the code does not work");
+        // Of an activation before one that was undone nothing is left to undo, also by a clock that has gone back.
+        let last = self.activations.last_mut().filter(|one| !one.undone);
+        if let Some(last) = last {
+            if now < last.effective_at {
+                // In the hold it always ends with the old card, whatever was said of that, and whichever code it was.
+                last.undone = true;
+                last.in_time = true;
+                self.bad.insert(last.card.clone());
+                self.pointer.clone_from(&last.old);
+                let off_record = |old: &CardId| self.removed.contains(old);
+                if self.went_back && self.pointer.as_ref().is_some_and(off_record) {
+                    // By a clock that has gone back behind the removal.
+                    self.pointer = None;
+                }
+                if let Some(old) = &self.pointer {
+                    self.bad.remove(old);
+                }
+            } else if last.number == *number {
+                last.cooldown_until = None;
+            }
+        }
+        // An activation that took effect and can still be frozen; one that came back later too, for payouts may have gone to it.
+        let can_be_frozen = |one: &Activated| !one.in_time && self.code_works(one.number, now);
+        let mut holds = self.activations.iter().any(can_be_frozen);
+        if self.went_back {
+            // By a clock that has gone back a code that was forgotten stays so.
+            holds = head_holds;
+        }
+        self.frozen = Some(holds || self.frozen == Some(true));
+        self.codes.remove(number);
+        self.bad
+            .extend(std::mem::take(&mut self.standby).into_keys());
+    }
+
+    /// Whether an activation that was neither frozen nor reverted is younger than its cooldown.
+    fn cools(&self, now: Timestamp) -> bool {
+        self.activations.iter().any(|one| {
+            let until = one.cooldown_until.filter(|_| !one.undone);
+            until.is_some_and(|until| now < until)
+        })
+    }
+
+    fn compare(&self, merchant: &Merchant, now: Timestamp) {
+        let head = &merchant.head;
+        let active = head.active.as_ref().map(|active| &active.card.card_id);
+        assert_eq!(active, self.pointer.as_ref());
+        let holds = head.frozen.map(|frozen| frozen.holds_payouts);
+        assert_eq!(holds, self.frozen);
+        let standby: BTreeMap<_, _> = head
+            .standby
+            .iter()
+            .map(|standby| (standby.bound.card.card_id.clone(), standby.usable_at))
+            .collect();
+        assert_eq!(standby, self.standby);
+        assert!(head.standby.len() <= POLICY.standby_max);
+
+        // Every card once, and all of the merchant's unsent payouts counted where their card stands.
+        let mut cards = BTreeSet::new();
+        let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
+        let waiting = head.standby.iter().map(|standby| &standby.bound);
+        for bound in head.active.iter().chain(waiting).chain(replaced) {
+            assert!(
+                cards.insert(bound.card.card_id.clone()),
+                "a card stands twice"
+            );
+        }
+        let unsent = |card: Option<&CardId>| {
+            let all = self.payouts.values();
+            let unsent = all.filter(|payout| payout.state == PayoutState::Unsent);
+            unsent
+                .filter(|payout| payout.card.as_ref().map(|card| &card.card_id) == card)
+                .count()
+        };
+        for card in &cards {
+            assert_eq!(
+                head.bound(card).unwrap().unsent as usize,
+                unsent(Some(card))
+            );
+        }
+        assert_eq!(head.held_payouts as usize, unsent(None));
+        for payout in self.payouts.values() {
+            if let (PayoutState::Unsent, Some(card)) = (payout.state, &payout.card) {
+                assert!(cards.contains(&card.card_id), "its card is off the record");
+            }
+        }
+        let sum: u64 = self.payouts.values().map(|payout| payout.amount_fen).sum();
+        assert_eq!(sum, self.total_fen);
+
+        if self.went_back {
+            return;
+        }
+        let paying = head.paying_card(now).map(|card| &card.card_id);
+        assert_eq!(paying, self.valid_card(now));
+        assert_eq!(merchant.cooldown(now).is_some(), self.cools(now));
+        let works = |number: &u32| self.code_works(*number, now);
+        let codes = head.freeze_codes.iter();
+        let codes: BTreeSet<_> = codes
+            .filter(|code| now < code.good_until)
+            .map(|code| code.number)
+            .collect();
+        assert_eq!(codes, self.codes.keys().copied().filter(works).collect());
+    }
+}

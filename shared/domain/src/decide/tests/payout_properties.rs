@@ -1,0 +1,534 @@
+//! Whole lives of one merchant, in big steps: changes of every kind and their undoing, payouts in between, the clean-up in
+//! time, late or never. After every write the store's and the model's checks hold; what is due is decided by the clean-up,
+//! and nothing else is.
+
+use super::fixture::*;
+use super::world::{Store, TIGHT};
+use crate::code::Code;
+use crate::decide::{Act, BankAnswer, BankReply, code_of, deposit_of};
+use crate::event_kind::EventKind;
+use crate::ids::CardId;
+use crate::payout::{Payout, PayoutState};
+use crate::rebind::CodePurpose::{Activate, Card, Identity};
+use crate::rebind::{CardCheck, CodePurpose, Purpose, Reason, Stage};
+use crate::transfer::TransferAnswer;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Histories of each property.
+const CASES: u32 = 1_024;
+
+/// One step of a life.
+#[derive(Clone, Debug)]
+enum Step {
+    Jump(i64),
+    /// A rebind from its request as far as this.
+    Rebind {
+        card: u8,
+        lost: bool,
+        standby: bool,
+        deposit: bool,
+        far: Far,
+    },
+    /// The open rebind is taken up again.
+    Onward,
+    Cancel,
+    /// To a standby card, with codes that are wrong first.
+    Switch {
+        which: u8,
+        wrong: u8,
+    },
+    Unbind(u8),
+    Test(u8),
+    TestSays(u8, TransferAnswer),
+    Freeze(u8),
+    Unfreeze,
+    Pay(u16),
+    Sent(u8),
+    Returned(u8),
+    CleanUp(Option<TransferAnswer>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Far {
+    Requested,
+    Asked,
+    Answered,
+    Bound,
+}
+
+fn transfer() -> impl Strategy<Value = TransferAnswer> {
+    prop_oneof![
+        3 => Just(TransferAnswer::Succeeded),
+        1 => Just(TransferAnswer::Pending),
+        2 => Just(TransferAnswer::Returned),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let jump = prop_oneof![
+        3 => 0..HOUR_S,
+        3 => HOUR_S..25 * HOUR_S,
+        // The edges of what is compared.
+        3 => prop::sample::select(vec![DAY_S - 1, DAY_S, 3 * DAY_S, 7 * DAY_S - 1, 7 * DAY_S]),
+        2 => DAY_S..9 * DAY_S,
+        2 => 9 * DAY_S..40 * DAY_S,
+        1 => 40 * DAY_S..400 * DAY_S,
+    ];
+    let far = prop_oneof![
+        1 => Just(Far::Requested),
+        1 => Just(Far::Asked),
+        1 => Just(Far::Answered),
+        8 => Just(Far::Bound),
+    ];
+    let flags = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.3));
+    prop_oneof![
+        8 => jump.prop_map(Step::Jump),
+        6 => (0_u8..4, flags, far).prop_map(|(card, (lost, standby, deposit), far)| Step::Rebind {
+            card, lost, standby, deposit, far,
+        }),
+        1 => Just(Step::Onward),
+        1 => Just(Step::Cancel),
+        4 => (any::<u8>(), prop_oneof![8 => Just(0_u8), 1 => 1_u8..5, 1 => Just(5)])
+            .prop_map(|(which, wrong)| Step::Switch { which, wrong }),
+        2 => any::<u8>().prop_map(Step::Unbind),
+        2 => any::<u8>().prop_map(Step::Test),
+        2 => (any::<u8>(), transfer()).prop_map(|(which, answer)| Step::TestSays(which, answer)),
+        2 => any::<u8>().prop_map(Step::Freeze),
+        3 => Just(Step::Unfreeze),
+        9 => (1_u16..1_000).prop_map(Step::Pay),
+        3 => any::<u8>().prop_map(Step::Sent),
+        2 => any::<u8>().prop_map(Step::Returned),
+        5 => prop::option::weighted(0.7, transfer()).prop_map(Step::CleanUp),
+    ]
+}
+
+/// How often each kind of event was written.
+type Seen = BTreeMap<EventKind, u32>;
+
+struct Life<'s> {
+    store: Store,
+    seen: &'s RefCell<Seen>,
+}
+
+impl<'s> Life<'s> {
+    fn new(seen: &'s RefCell<Seen>) -> Self {
+        Self {
+            store: Store::new(),
+            seen,
+        }
+    }
+
+    fn command(&mut self, number: u32, by: Option<u8>, act: &Act) -> Result<(), Code> {
+        let kind = self.store.command(number, by, act)?;
+        if let Some(kind) = kind {
+            *self.seen.borrow_mut().entry(kind).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// By the merchant, who logs in for it.
+    fn ask(&mut self, number: u32, act: &Act) -> Result<(), Code> {
+        self.store.login();
+        self.command(number, Some(0), act)
+    }
+
+    fn latest(&self) -> u32 {
+        self.store.merchant.head.rebinds
+    }
+
+    fn number(&self, which: u8) -> u32 {
+        u32::from(which) % (self.latest() + 1)
+    }
+
+    /// The rebind of the card in use, most of the time.
+    fn in_use(&self, which: u8) -> u32 {
+        match &self.store.merchant.head.active {
+            Some(active) if which < 220 => active.card.card_id.number(),
+            _ => self.number(which),
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Jump(by_s) => self.store.jump(*by_s),
+            Step::Rebind {
+                card,
+                lost,
+                standby,
+                deposit,
+                far,
+            } => {
+                let requested = self.request(*card, *lost, *standby);
+                if requested.is_ok() {
+                    self.walk(*deposit, *far);
+                }
+            }
+            Step::Onward => self.walk(false, Far::Bound),
+            Step::Cancel => {
+                let _ = self.ask(self.latest(), &Act::Cancel);
+            }
+            Step::Switch { which, wrong } => self.switch(*which, *wrong),
+            Step::Unbind(which) => {
+                let number = self.number(*which);
+                let _ = self.ask(number, &Act::Unbind(self.card(number)));
+            }
+            Step::Test(which) => {
+                let _ = self.ask(self.in_use(*which), &Act::StartTestTransfer);
+            }
+            Step::TestSays(which, answer) => {
+                let says = Act::SettleTestTransfer(Some(*answer));
+                let _ = self.ask(self.in_use(*which), &says);
+            }
+            Step::Freeze(which) => self.freeze(self.number(*which)),
+            Step::Unfreeze => {
+                let was = self.store.merchant.head.frozen.is_some();
+                let done = self.command(self.latest(), None, &Act::Unfreeze("asked".to_owned()));
+                assert_eq!(done.is_ok(), was);
+            }
+            Step::Pay(amount_fen) => {
+                let id = payout_id(&self.store.history.len().to_string());
+                let create = Act::CreatePayout(id, u64::from(*amount_fen));
+                self.command(self.latest(), None, &create).unwrap();
+            }
+            Step::Sent(which) => self.about_payout(*which, Act::PayoutSent),
+            Step::Returned(which) => self.about_payout(*which, Act::PayoutReturned),
+            Step::CleanUp(answer) => self.clean_up(*answer),
+        }
+    }
+
+    fn card(&self, number: u32) -> CardId {
+        let rebind = self.store.rebinds.get(&number);
+        rebind.map_or(CardId::new(0, &[1; 16]), |rebind| {
+            rebind.new_card.card_id.clone()
+        })
+    }
+
+    fn request(&mut self, card: u8, lost: bool, standby: bool) -> Result<(), Code> {
+        let name = ["a", "b", "c", "d"][usize::from(card) % 4];
+        let act = create_with(|request| {
+            request.card.as_mut().unwrap().fingerprint = fingerprint(name);
+            if lost {
+                request.reason = Some(Reason::Lost);
+            }
+            if standby {
+                request.purpose = Purpose::Standby;
+            }
+        });
+        self.ask(self.latest(), &act)
+    }
+
+    /// The open rebind's next steps, each of which may be refused: then it stays where it is.
+    fn walk(&mut self, deposit: bool, far: Far) {
+        let number = self.latest();
+        for _ in 0..12 {
+            let Some(rebind) = self.store.rebinds.get(&number) else {
+                return;
+            };
+            let now = self.store.now;
+            let act = match rebind.stage.clone() {
+                Stage::IdentityPending { .. } if far == Far::Requested => return,
+                Stage::IdentityPending { code: None, .. } => document(true),
+                Stage::IdentityPending { .. } => {
+                    let code = self.store.code();
+                    let _ = self.ask(number, &Act::ResendIdentityCode(code));
+                    if self.confirm(number, Identity, true).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Stage::AgreementPending { .. } => sign(now.plus_s(-10)),
+                Stage::CardPending { identity, .. }
+                    if identity.confirmed_at.age_s_at(now) > TIGHT.identity_proof_s =>
+                {
+                    let code = self.store.code();
+                    let _ = self.ask(number, &Act::ResendIdentityCode(code));
+                    if self.confirm(number, Identity, true).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                Stage::CardPending { check, .. } => match check {
+                    CardCheck::Asking { .. } if far == Far::Asked => return,
+                    CardCheck::Asking { number: serial, .. } => {
+                        let answer = match deposit {
+                            true => BankAnswer::Deposited { arrived: false },
+                            false => BankAnswer::Match,
+                        };
+                        let reply = BankReply {
+                            number: serial,
+                            answer: Some(answer),
+                        };
+                        Act::SettleCardCheck(reply, Some(self.store.code()))
+                    }
+                    CardCheck::Deposit { .. } | CardCheck::Matched { .. } if far < Far::Bound => {
+                        return;
+                    }
+                    CardCheck::Deposit { arrived: false, .. } => {
+                        Act::SettleDeposit(Some(TransferAnswer::Succeeded))
+                    }
+                    CardCheck::Matched { matched_at, .. }
+                        if matched_at.age_s_at(now) <= TIGHT.bank_proof_s =>
+                    {
+                        let code = self.store.code();
+                        let _ = self.ask(number, &Act::ResendCardCode(code));
+                        let _ = self.confirm(number, Card, true);
+                        return;
+                    }
+                    CardCheck::Deposit { .. } => {
+                        let _ = self.confirm(number, Card, true);
+                        return;
+                    }
+                    CardCheck::NotAsked { .. } | CardCheck::Matched { .. } => Act::StartCardCheck {
+                        bound_elsewhere: false,
+                        code: self.store.code(),
+                    },
+                },
+                _ => return,
+            };
+            if self.ask(number, &act).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A try and its result.
+    fn confirm(&mut self, number: u32, purpose: CodePurpose, right: bool) -> Result<(), Code> {
+        let take = Act::TakeTry {
+            purpose,
+            well_formed: true,
+        };
+        self.ask(number, &take)?;
+        let Some(one) = self.store.compared.pop() else {
+            return Err(Code::OtpTooMany);
+        };
+        let stage = &self.store.rebinds[&number].stage;
+        let compared = code_of(stage, purpose).map_or(one.mac, |(code, _)| code.mac.clone());
+        self.ask(number, &settle(purpose, compared, right))
+    }
+
+    fn switch(&mut self, which: u8, wrong: u8) {
+        let standby = &self.store.merchant.head.standby;
+        let Some(standby) = standby.get(usize::from(which) % standby.len().max(1)) else {
+            return;
+        };
+        let card_id = standby.bound.card.card_id.clone();
+        let number = card_id.number();
+        let code = self.store.code();
+        if self
+            .ask(number, &Act::StartActivation(card_id, code))
+            .is_err()
+        {
+            return;
+        }
+        for _ in 0..wrong {
+            let _ = self.confirm(number, Activate, false);
+        }
+        let _ = self.confirm(number, Activate, true);
+    }
+
+    /// The code of any rebind: it freezes exactly when it was announced, is in time, and was not used. By a clock that went
+    /// back, one that has been forgotten stays so.
+    fn freeze(&mut self, number: u32) {
+        let works = self.store.model.code_works(number, self.store.now);
+        let done = self.command(number, None, &Act::Freeze(number));
+        assert!(works || done.is_err());
+        assert!(done.is_ok() || !works || self.store.went_back, "{done:?}");
+    }
+
+    fn about_payout(&mut self, which: u8, act: fn(Payout) -> Act) {
+        let payouts: Vec<_> = self.store.model.payouts().cloned().collect();
+        if let Some(payout) = payouts.get(usize::from(which) % payouts.len().max(1)) {
+            let _ = self.command(self.latest(), None, &act(payout.clone()));
+        }
+    }
+
+    // The clean-up.
+
+    /// Everything that is due, and nothing else, with the bank saying this to every question. Then nothing is due any more.
+    fn clean_up(&mut self, answer: Option<TransferAnswer>) {
+        self.what_is_not_due_is_not_decided();
+        let now = self.store.now;
+        for number in 1..=self.latest() {
+            let is_due = |life: &Self| {
+                let due_at = life.store.rebinds[&number].due_at(&TIGHT);
+                due_at.is_some_and(|at| at <= now) && !life.is_replaced(number)
+            };
+            if !is_due(self) {
+                continue;
+            }
+            // The bank is asked before what its answer may change is over.
+            for act in self.questions(number, answer) {
+                let _ = self.command(number, None, &act);
+            }
+            for act in [Act::Expire, Act::Complete] {
+                let _ = self.command(number, None, &act);
+            }
+            assert!(
+                !is_due(self),
+                "due for ever: {:?}",
+                self.store.rebinds[&number]
+            );
+        }
+        self.clean_head();
+        self.clean_head();
+        let head = &self.store.merchant.head;
+        let due_at = head.due_at(now);
+        assert!(due_at.is_none_or(|at| at > now), "due for ever: {head:?}");
+        self.what_is_not_due_is_not_decided();
+    }
+
+    fn clean_head(&mut self) {
+        let head = &self.store.merchant.head;
+        if head
+            .due_at(self.store.now)
+            .is_none_or(|at| at > self.store.now)
+        {
+            return;
+        }
+        for (number, act) in self.acts_of_the_head() {
+            let _ = self.command(number, None, &act);
+        }
+    }
+
+    fn acts_of_the_head(&self) -> Vec<(u32, Act)> {
+        let mut acts = vec![(self.latest(), Act::EndCooldown)];
+        for replaced in &self.store.merchant.head.replaced {
+            let card_id = replaced.bound.card.card_id.clone();
+            acts.push((card_id.number(), Act::RemoveCard(card_id)));
+        }
+        for payout in self.store.model.payouts() {
+            if payout.state == PayoutState::Unsent && payout.card.is_none() {
+                acts.push((self.latest(), Act::AssignPayout(payout.clone())));
+            }
+        }
+        acts
+    }
+
+    /// Overdue when a later one began, and by a clock that has gone back in time again: it can only expire, once that clock
+    /// has caught up.
+    fn is_replaced(&self, number: u32) -> bool {
+        let rebind = &self.store.rebinds[&number];
+        let replaced =
+            rebind.is_open(self.store.now) && self.store.merchant.head.open != Some(number);
+        assert!(!replaced || self.store.went_back);
+        replaced
+    }
+
+    /// What the bank is asked about this rebind.
+    fn questions(&mut self, number: u32, answer: Option<TransferAnswer>) -> Vec<Act> {
+        let rebind = &self.store.rebinds[&number];
+        match &rebind.stage {
+            Stage::CardPending {
+                check: CardCheck::Asking { number, .. },
+                ..
+            } => {
+                let answer = answer.map(|answer| match answer {
+                    TransferAnswer::Succeeded => BankAnswer::Match,
+                    TransferAnswer::Pending => BankAnswer::Busy,
+                    TransferAnswer::Returned => BankAnswer::DepositReturned,
+                });
+                let number = *number;
+                vec![Act::SettleCardCheck(BankReply { number, answer }, None)]
+            }
+            stage if deposit_of(stage).is_some() => vec![Act::SettleDeposit(answer)],
+            Stage::Activated(_) | Stage::Completed(_) => vec![Act::SettleTestTransfer(answer)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// A clean-up that only looks at what is due misses nothing.
+    fn what_is_not_due_is_not_decided(&self) {
+        let now = self.store.now;
+        let due = |at: Option<crate::time::Timestamp>| at.is_some_and(|at| at <= now);
+        for (number, rebind) in &self.store.rebinds {
+            if !due(rebind.due_at(&TIGHT)) {
+                for act in [Act::Expire, Act::Complete] {
+                    assert!(!self.store.would(*number, &act), "{act:?} is not due");
+                }
+            }
+        }
+        let head = &self.store.merchant.head;
+        if due(head.due_at(now)) {
+            return;
+        }
+        for (number, act) in self.acts_of_the_head() {
+            assert!(!self.store.would(number, &act), "{act:?} is not due");
+        }
+    }
+}
+
+fn live(name: &str, goes_back: bool, enough: &[(EventKind, u32)]) {
+    let seen = RefCell::new(Seen::new());
+    let config = Config {
+        cases: CASES,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let jump_back = prop::option::weighted(0.1, 0..3 * DAY_S);
+    let lives = prop::collection::vec((step(), jump_back), 1..90);
+    let result = TestRunner::new(config).run(&lives, |steps| {
+        let mut life = Life::new(&seen);
+        for (step, back_s) in &steps {
+            life.step(step);
+            if let (true, Some(back_s)) = (goes_back, back_s) {
+                life.store.jump(-back_s);
+            }
+        }
+        life.store.check_history();
+        Ok(())
+    });
+    if let Err(failed) = result {
+        panic!("{failed}");
+    }
+    let seen = seen.into_inner();
+    let events: u32 = seen.values().sum();
+    eprintln!("{name}: {CASES} cases, {events} events: {seen:?}");
+    // Lives in which nothing happens would prove nothing.
+    for (kind, times) in enough {
+        let seen = seen.get(kind).copied().unwrap_or(0);
+        assert!(seen >= *times, "{kind} only {seen} times");
+    }
+}
+
+#[test]
+fn every_payout_goes_to_the_card_that_was_valid_when_it_was_created() {
+    live(
+        "a clock that only goes on",
+        false,
+        &[
+            (EventKind::Activated, 500),
+            (EventKind::StandbyReady, 500),
+            (EventKind::MicroDepositSent, 300),
+            (EventKind::CodeWrong, 3),
+            (EventKind::TestTransferSucceeded, 50),
+            (EventKind::Reverted, 30),
+            (EventKind::Frozen, 150),
+            (EventKind::Unfrozen, 100),
+            (EventKind::PayoutCreated, 2_000),
+            (EventKind::PayoutAssigned, 100),
+            (EventKind::PayoutSent, 500),
+            (EventKind::PayoutReturned, 500),
+            (EventKind::CardUnbound, 50),
+            (EventKind::CardRemoved, 200),
+            (EventKind::Completed, 500),
+            (EventKind::Expired, 100),
+            (EventKind::CooldownEnded, 200),
+        ],
+    );
+}
+
+#[test]
+fn no_payout_is_lost_or_counted_twice_by_a_clock_that_goes_back() {
+    live(
+        "a clock that goes back and forth",
+        true,
+        &[
+            (EventKind::Activated, 500),
+            (EventKind::Frozen, 100),
+            (EventKind::PayoutAssigned, 50),
+        ],
+    );
+}

@@ -1,0 +1,225 @@
+//! A payout gets its card in the write that creates it, and keeps it.
+
+use super::fixture::*;
+use crate::code::Code;
+use crate::decide::Act;
+use crate::event_kind::EventKind;
+use crate::payout::{Payout, PayoutState};
+use crate::transfer::TransferAnswer;
+use crate::transition::{PayoutChange, Transition};
+
+fn due(world: &World) -> Option<crate::time::Timestamp> {
+    world.state.head.due_at(world.now)
+}
+
+fn created(transition: &Transition) -> &Payout {
+    match transition.payout.as_ref().unwrap() {
+        PayoutChange::Created(payout) => payout,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn to_the_old_card_before_effective_at_to_the_new_one_from_then_on() {
+    for (world, hold_s) in [
+        (World::new().activated(), DAY_S),
+        (World::new().bound_by_deposit(create()), 3 * DAY_S),
+    ] {
+        let world = world
+            .pay("first")
+            .at(hold_s - 1)
+            .pay("last")
+            .at(hold_s)
+            .pay("next");
+        let paid_to = ["first", "last", "next"].map(|name| world.paid_to(name));
+        assert_eq!(paid_to, [Some(0), Some(0), Some(1)]);
+        assert_eq!((world.unsent(0), world.unsent(1)), (2, 1));
+        // By the time of creation, whether the clean-up has come by or not.
+        let world = world.then(Act::Complete).pay("after");
+        assert_eq!(world.paid_to("after"), Some(1));
+    }
+}
+
+#[test]
+fn its_card_is_written_with_it_in_one_write_conditioned_on_the_merchants_version() {
+    let mut world = World::new().at(7);
+    world.by = None;
+    let before = world.state.head.version;
+    let transition = world.done(Act::CreatePayout(payout_id("a"), 12_345));
+    let payout = created(&transition);
+    assert_eq!(
+        (payout.amount_fen, payout.created_at, payout.state),
+        (12_345, t(7), PayoutState::Unsent)
+    );
+    assert_eq!(payout.card.as_ref().unwrap().card_id, world.card(0));
+    assert_eq!(world.state.head.version, before + 1);
+    assert!(transition.rebind.is_none() && !transition.ends_sessions);
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind, EventKind::PayoutCreated);
+    assert_eq!(event.data["amount_fen"], 12_345);
+    assert_eq!(event.data["card_id"], world.card(0).as_str());
+}
+
+#[test]
+fn an_open_rebind_changes_nothing_for_payouts() {
+    for world in [World::new().created(), World::new().matched()] {
+        assert_eq!(world.pay("a").paid_to("a"), Some(0));
+    }
+    assert_eq!(World::new().standby("b").pay("a").paid_to("a"), Some(0));
+}
+
+#[test]
+fn it_is_never_moved() {
+    let world = World::new()
+        .pay("a")
+        .activated()
+        .pay("b")
+        .at(DAY_S)
+        .pay("c");
+    let cards = |world: &World| ["a", "b", "c"].map(|name| world.payout(name).card);
+    let before = cards(&world);
+    for later in [
+        world.clone().then(Act::Complete),
+        world.clone().freeze(1),
+        world.clone().freeze(1).unfreeze(),
+        world
+            .clone()
+            .test_sent()
+            .test_says(TransferAnswer::Returned),
+        world.clone().at(40 * DAY_S).bound_by(create_for("d")),
+    ] {
+        assert_eq!(cards(&later), before);
+        for name in ["a", "b", "c"] {
+            let refusal = later.refused(Act::AssignPayout(later.payout(name)));
+            assert_eq!(refusal.code, Code::StepOutOfOrder);
+        }
+    }
+}
+
+#[test]
+fn without_an_old_card_or_with_a_lost_one_it_is_held_and_assigned_at_effective_at() {
+    let mut first = World::new();
+    first.state.head.active = None;
+    for world in [first.activated(), World::new().bound_by(create_lost("b"))] {
+        let world = world.pay("held").at(DAY_S - 1).pay("too");
+        assert_eq!(world.paid_to("held"), None);
+        assert_eq!(world.state.head.held_payouts, 2);
+        assert!(world.state.holds(&world.payout("held")));
+        assert_eq!(due(&world), Some(t(DAY_S)));
+        let assign = |world: &World| Act::AssignPayout(world.payout("held"));
+        assert_eq!(world.refused(assign(&world)).code, Code::StepOutOfOrder);
+        let sent = world.refused(Act::PayoutSent(world.payout("held")));
+        assert_eq!(sent.code, Code::StepOutOfOrder);
+
+        let mut world = world.at(DAY_S);
+        world.by = None;
+        let transition = world.done(assign(&world));
+        assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
+        assert_eq!(world.state.head.held_payouts, 1);
+        assert_eq!(transition.event.unwrap().kind, EventKind::PayoutAssigned);
+        assert_eq!(world.payout("held").created_at, t(0));
+        // Twice changes nothing.
+        assert_eq!(world.refused(assign(&world)).code, Code::StepOutOfOrder);
+        let world = world.system_with("too", Act::AssignPayout);
+        assert_eq!(world.state.head.held_payouts, 0);
+        let world = world.system_with("held", Act::PayoutSent);
+        assert_eq!(world.unsent(1), 1);
+    }
+}
+
+#[test]
+fn without_any_card_it_is_held_until_there_is_one() {
+    let mut world = World::new();
+    world.state.head.active = None;
+    let world = world.pay("held");
+    assert_eq!((world.paid_to("held"), due(&world)), (None, None));
+    let refusal = world.refused(Act::AssignPayout(world.payout("held")));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    let world = world.activated();
+    assert_eq!(due(&world), Some(t(DAY_S)));
+}
+
+#[test]
+fn sent_and_returned_twice_change_nothing_more() {
+    let world = World::new().pay("a").system_with("a", Act::PayoutSent);
+    assert_eq!(world.unsent(0), 0);
+    let again = world.decide(Act::PayoutSent(world.payout("a"))).unwrap();
+    assert!(again.head.is_none() && again.event.is_none() && again.payout.is_none());
+    let world = world.system_with("a", Act::PayoutReturned);
+    assert_eq!(
+        (world.unsent(0), world.payout("a").state),
+        (0, PayoutState::Returned)
+    );
+    let again = world
+        .decide(Act::PayoutReturned(world.payout("a")))
+        .unwrap();
+    assert!(again.head.is_none() && again.event.is_none());
+    // It is over: it cannot be sent, or assigned.
+    for act in [
+        Act::PayoutSent(world.payout("a")),
+        Act::AssignPayout(world.payout("a")),
+    ] {
+        assert_eq!(world.refused(act).code, Code::StepOutOfOrder);
+    }
+}
+
+#[test]
+fn one_that_comes_back_ends_and_another_is_routed_anew() {
+    let world = World::new().pay("a").activated().at(DAY_S);
+    let world = world.system_with("a", Act::PayoutReturned).pay("again");
+    assert_eq!(
+        (world.paid_to("a"), world.paid_to("again")),
+        (Some(0), Some(1))
+    );
+    assert_eq!((world.unsent(0), world.unsent(1)), (0, 1));
+    // One that is held and not to go out.
+    let held = World::new().bound_by(create_lost("b")).pay("held");
+    let held = held.system_with("held", Act::PayoutReturned);
+    assert_eq!(held.state.head.held_payouts, 0);
+    assert_eq!(held.paid_to("held"), None);
+}
+
+#[test]
+fn counted_where_its_card_stands_through_activation_switch_revert_and_freeze() {
+    let world = World::new().pay("a").pay("b");
+    assert_eq!(world.unsent(0), 2);
+    let world = world.activated();
+    assert_eq!((world.unsent(0), world.unsent(1)), (2, 0));
+    let world = world.at(DAY_S).pay("c").system_with("a", Act::PayoutSent);
+    assert_eq!((world.unsent(0), world.unsent(1)), (1, 1));
+    let reverted = world
+        .clone()
+        .test_sent()
+        .test_says(TransferAnswer::Returned);
+    assert_eq!(reverted.active(), Some(0));
+    assert_eq!((reverted.unsent(0), reverted.unsent(1)), (1, 1));
+    let reverted = reverted.system_with("c", Act::PayoutSent);
+    assert_eq!((reverted.unsent(0), reverted.unsent(1)), (1, 0));
+    let frozen = world.freeze(1).system_with("b", Act::PayoutReturned);
+    assert_eq!((frozen.unsent(0), frozen.unsent(1)), (0, 1));
+}
+
+#[test]
+fn a_revert_in_the_hold_leaves_its_payouts_where_they_are() {
+    let world = World::new().activated().pay("a").test_sent();
+    let world = world
+        .test_says(TransferAnswer::Returned)
+        .pay("b")
+        .at(DAY_S)
+        .pay("c");
+    let paid_to = ["a", "b", "c"].map(|name| world.paid_to(name));
+    assert_eq!(paid_to, [Some(0); 3]);
+    assert_eq!(world.unsent(0), 3);
+}
+
+#[test]
+fn what_can_be_assigned_now_is_due_now() {
+    let world = World::new().activated().at(DAY_S).freeze(1).pay("held");
+    let world = world.unfreeze().bound_by(create_for("c"));
+    assert!(
+        world
+            .decide(Act::AssignPayout(world.payout("held")))
+            .is_ok()
+    );
+    assert_eq!(due(&world), Some(world.now));
+}

@@ -1,0 +1,450 @@
+//! States, refusals and changes as text.
+
+use crate::card::Card;
+use crate::merchant::{
+    BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard,
+};
+use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
+use crate::rebind::{CardCheck, Rebind, SentCode, Stage, TestTransfer, Tries};
+use crate::rejection::Rejection;
+use crate::time::Timestamp;
+use crate::transition::{FingerprintRule, Outcome, PayoutChange, Recipient, Transition};
+
+/// One line on what a refusal tells the caller.
+pub(super) fn refusal(refusal: &Rejection) -> String {
+    let mut text = refusal.code.as_str().to_owned();
+    match refusal.counts_toward_limit {
+        Some(true) => text += ", counted",
+        Some(false) => text += ", not counted",
+        None => {}
+    }
+    if let Some(left) = refusal.attempts_left {
+        text += &format!(", {left} left");
+    }
+    if let Some(after_s) = refusal.retry_after_s {
+        text += &format!(", retry after {}", span(after_s));
+    }
+    if !refusal.errors.is_empty() {
+        let errors = refusal.errors.iter();
+        let errors: Vec<_> = errors
+            .map(|error| format!("{} {}", error.field, error.code))
+            .collect();
+        text += &format!(", fields [{}]", errors.join(", "));
+    }
+    if !refusal.next_actions.is_empty() {
+        let next: Vec<_> = refusal
+            .next_actions
+            .iter()
+            .map(|next| next.as_str())
+            .collect();
+        text += &format!(", next [{}]", next.join(", "));
+    }
+    text
+}
+
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::Proceed => "go on".to_owned(),
+        Outcome::Refused(refused) => format!("refused {}", refusal(refused)),
+    }
+}
+
+/// Everything that a transition of `before` writes and causes.
+pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp) -> String {
+    let mut parts = Vec::new();
+    if let Some(event) = &transition.event {
+        parts.push(format!("event {}", event.kind));
+        for notice in &event.notices {
+            let to = match notice.to {
+                Recipient::OnFile => "phone on file",
+                Recipient::Reserved => "reserved phone",
+                Recipient::Push => "by push",
+            };
+            parts.push(format!("tell {to}"));
+        }
+    }
+    if let Some(send) = &transition.code_send {
+        let rebind = transition.rebind.as_ref().or(before.rebind.as_ref());
+        let reserved = rebind.is_some_and(|rebind| rebind.reserved_phone == send.phone);
+        let to = if reserved {
+            "reserved phone"
+        } else {
+            "phone on file"
+        };
+        parts.push(format!("send {} code to {to}", send.purpose.as_str()));
+    }
+    match &transition.fingerprint {
+        Some(FingerprintRule::Free { .. }) => parts.push("unless the card is another's".to_owned()),
+        Some(FingerprintRule::Claim { .. }) => {
+            parts.push("unless the card is another's; from now on it is this person's".to_owned());
+        }
+        Some(FingerprintRule::Release { .. }) => {
+            parts.push("the card's number is free again".to_owned());
+        }
+        None => {}
+    }
+    if let Some(payout) = transition.payout.as_ref().map(PayoutChange::payout) {
+        let card = option(payout.card.as_ref(), |card| card.last4.clone());
+        let state = payout.state.as_str();
+        parts.push(format!("payout to {card}, {state}"));
+    }
+    if let Some(ended) = &transition.also {
+        parts.push(format!(
+            "#{} {}",
+            ended.rebind_id.number(),
+            ended.state_at(now)
+        ));
+    }
+    if transition.ends_sessions {
+        parts.push("all logins end".to_owned());
+    }
+    if let Some(card_id) = &transition.forgotten_card {
+        parts.push(format!("the number of #{} is forgotten", card_id.number()));
+    }
+    let after = transition.applied_to(before);
+    let same_stage = stage_of(before) == stage_of(&after);
+    let facts_before = facts(before, now);
+    for (old, new) in facts_before.into_iter().zip(facts(&after, now)) {
+        match (old, new) {
+            (old, new) if old.value == new.value => {}
+            // What a stage has comes and goes with it: only what has come is worth a word.
+            (old, new) if old.of_stage && !same_stage => {
+                if new.value != "-" {
+                    parts.push(format!("{} {}", new.name, new.value));
+                }
+            }
+            (old, new) => parts.push(format!("{} {} -> {}", new.name, old.value, new.value)),
+        }
+    }
+    if parts.is_empty() {
+        parts.push("the rebind's revision".to_owned());
+    }
+    parts.join("; ")
+}
+
+/// Something that can be told of a merchant.
+struct Fact {
+    name: &'static str,
+    value: String,
+    /// Whether it belongs to the stage that the rebind is in.
+    of_stage: bool,
+}
+
+fn stage_of(merchant: &Merchant) -> Option<(&str, std::mem::Discriminant<Stage>)> {
+    let rebind = merchant.rebind.as_ref()?;
+    let stage = std::mem::discriminant(&rebind.stage);
+    Some((rebind.rebind_id.as_str(), stage))
+}
+
+/// What can be told of a merchant, always the same list of names.
+fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
+    let head = &merchant.head;
+    let rebind = merchant.rebind.as_ref();
+    let of_stage = stage_facts(rebind, now).map(|(name, value)| Fact {
+        name,
+        value,
+        of_stage: true,
+    });
+    let others = [
+        (
+            "number",
+            option(rebind, |rebind| match &rebind.sealed_number {
+                Some(_) => "kept".to_owned(),
+                None => "dropped".to_owned(),
+            }),
+        ),
+        ("open", option(head.open, |number| format!("#{number}"))),
+        ("pointer", option(head.active.as_ref(), bound)),
+        (
+            "standby",
+            list(&head.standby, |standby: &StandbyCard| {
+                format!(
+                    "{} from {}",
+                    bound(&standby.bound),
+                    moment(standby.usable_at, now)
+                )
+            }),
+        ),
+        (
+            "replaced",
+            list(&head.replaced, |replaced| gone(replaced, now)),
+        ),
+        ("held payouts", head.held_payouts.to_string()),
+        (
+            "freeze codes",
+            list(&head.freeze_codes, |code: &FreezeCode| {
+                let of = if code.activation {
+                    ""
+                } else {
+                    ", holds no payouts"
+                };
+                format!(
+                    "#{} until {}{of}",
+                    code.number,
+                    moment(code.good_until, now)
+                )
+            }),
+        ),
+        (
+            "frozen",
+            option(head.frozen, |frozen| {
+                let payouts = if frozen.holds_payouts {
+                    "held"
+                } else {
+                    "go on"
+                };
+                format!("{}, payouts {payouts}", moment(frozen.at, now))
+            }),
+        ),
+        (
+            "push targets",
+            list(&head.push_targets, |target| {
+                format!("{} {}", target.id, target.token_tag)
+            }),
+        ),
+        (
+            "push target gone",
+            option(head.push_removed_at, |at| moment(at, now)),
+        ),
+        (
+            "settlement",
+            option(Some(&merchant.profile.settlement), |settlement| {
+                let retained = settlement.retained_fen;
+                format!(
+                    "{:?} {:?}, {retained} of {} fen kept back",
+                    settlement.cycle, settlement.payout_time, settlement.daily_limit_fen
+                )
+            }),
+        ),
+        (
+            "hold",
+            option(head.last_activation.as_ref(), |last| {
+                let old = last.old_card.as_ref().and_then(|old| head.replaced(old));
+                let paying = option(old.filter(|old| old.state == Replaced::Usable), |old| {
+                    last4(&old.bound)
+                });
+                let effective = moment(last.times.effective_at, now);
+                format!("of #{}, {paying} is paid to, over {effective}", last.number)
+            }),
+        ),
+        (
+            "cooldown over",
+            option(head.cooldown_until, |until| moment(until, now)),
+        ),
+        ("its end to be told", head.cooldown_end_untold.to_string()),
+        (
+            "short cooldown used",
+            option(head.lost_at, |at| moment(at, now)),
+        ),
+        ("requests", head.requests.count(DAY_S, now).to_string()),
+        (
+            "mismatches today",
+            head.id_mismatches.count(DAY_S, now).to_string(),
+        ),
+        ("bank calls", head.bank_calls.len().to_string()),
+    ];
+    let others = others.map(|(name, value)| Fact {
+        name,
+        value,
+        of_stage: false,
+    });
+    of_stage.into_iter().chain(others).collect()
+}
+
+/// What belongs to the stage that a rebind is in; `-` for what another stage has.
+fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, String); 14] {
+    let mut facts = [
+        "mismatches",
+        "document",
+        "identity",
+        "identity code",
+        "identity tries",
+        "signed",
+        "check",
+        "card code",
+        "card tries",
+        "usable",
+        "switch code",
+        "switch tries",
+        "test transfer",
+        "reason",
+    ]
+    .map(|name| (name, "-".to_owned()));
+    let mut put = |name: &str, value: String| {
+        let fact = facts.iter_mut().find(|(known, _)| *known == name);
+        fact.unwrap().1 = value;
+    };
+    match rebind.map(|rebind| &rebind.stage) {
+        Some(Stage::IdentityPending {
+            mismatches,
+            matched,
+            code,
+            tries,
+        }) => {
+            put(
+                "document",
+                if *matched { "matched" } else { "-" }.to_owned(),
+            );
+            put("mismatches", mismatches.to_string());
+            put("identity code", sent(code.as_ref(), now));
+            put("identity tries", counted(tries));
+        }
+        Some(Stage::AgreementPending { identity, tries }) => {
+            put("identity", moment(identity.confirmed_at, now));
+            put("identity tries", counted(tries));
+        }
+        Some(Stage::CardPending {
+            identity,
+            refresh,
+            identity_tries,
+            signature,
+            check,
+            card_tries,
+        }) => {
+            put("identity", moment(identity.confirmed_at, now));
+            put("identity code", sent(refresh.as_ref(), now));
+            put("identity tries", counted(identity_tries));
+            put("signed", moment(signature.signed_at, now));
+            put("check", checked(check, now));
+            put("card tries", counted(card_tries));
+            if let CardCheck::Matched { code, .. } = check {
+                put("card code", sent(code.as_ref(), now));
+            }
+        }
+        Some(Stage::Ended { reason, .. }) => {
+            put("reason", option(*reason, |code| code.to_string()));
+        }
+        Some(Stage::Standby(standby)) => {
+            put("usable", moment(standby.usable_at, now));
+            put("switch code", sent(standby.code.as_ref(), now));
+            put("switch tries", counted(&standby.tries));
+        }
+        Some(Stage::Activated(in_use) | Stage::Completed(in_use)) => {
+            let text = match &in_use.test {
+                TestTransfer::NotSent => "-".to_owned(),
+                TestTransfer::Sent { checked_at, .. } => {
+                    format!("sent, last asked about {}", moment(*checked_at, now))
+                }
+                TestTransfer::Arrived { at, checked_at } => format!(
+                    "arrived {}, last asked about {}",
+                    moment(*at, now),
+                    moment(*checked_at, now)
+                ),
+                TestTransfer::CameBack => "came back too late".to_owned(),
+            };
+            put("test transfer", text);
+        }
+        None => {}
+    }
+    facts
+}
+
+fn checked(check: &CardCheck, now: Timestamp) -> String {
+    match check {
+        CardCheck::NotAsked { next } => format!("#{next} not asked"),
+        CardCheck::Asking {
+            number,
+            counted_at,
+            bound_elsewhere,
+            ..
+        } => {
+            let counted = if counted_at.is_some() {
+                "counted"
+            } else {
+                "not counted"
+            };
+            let bound = if *bound_elsewhere {
+                ", another's card"
+            } else {
+                ""
+            };
+            format!("#{number} asking, {counted}{bound}")
+        }
+        CardCheck::Matched {
+            number, matched_at, ..
+        } => format!("#{number} matched {}", moment(*matched_at, now)),
+        CardCheck::Deposit {
+            number,
+            sent_at,
+            arrived,
+            checked_at,
+        } => {
+            let sent = moment(*sent_at, now);
+            let arrived = if *arrived { "arrived" } else { "not yet there" };
+            let heard = moment(*checked_at, now);
+            format!("#{number} deposit sent {sent}, {arrived}, last heard of {heard}")
+        }
+    }
+}
+
+fn sent(code: Option<&SentCode>, now: Timestamp) -> String {
+    option(code, |code| {
+        format!("\"{}\" sent {}", code.mac.0, moment(code.sent_at, now))
+    })
+}
+
+fn counted(tries: &Tries) -> String {
+    format!("{} taken {} wrong", tries.taken, tries.wrong)
+}
+
+fn option<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| "-".to_owned(), text)
+}
+
+fn list<T>(all: &[T], text: impl Fn(&T) -> String) -> String {
+    if all.is_empty() {
+        return "-".to_owned();
+    }
+    all.iter().map(text).collect::<Vec<_>>().join(" and ")
+}
+
+fn last4(bound: &BoundCard) -> String {
+    let Card { last4, .. } = &bound.card;
+    last4.clone()
+}
+
+/// A card, with the payouts on their way to it.
+fn bound(bound: &BoundCard) -> String {
+    match bound.unsent {
+        0 => last4(bound),
+        unsent => format!("{} ({unsent} unsent)", last4(bound)),
+    }
+}
+
+fn gone(replaced: &ReplacedCard, now: Timestamp) -> String {
+    let usable = match replaced.state {
+        Replaced::Usable => "",
+        Replaced::Lost => ", lost",
+        Replaced::Out => ", not to be paid",
+    };
+    let until = moment(replaced.removable_at, now);
+    format!("{} until {until}{usable}", bound(&replaced.bound))
+}
+
+/// A moment as seen from `now`.
+fn moment(at: Timestamp, now: Timestamp) -> String {
+    match at.epoch_s() - now.epoch_s() {
+        0 => "now".to_owned(),
+        ahead @ 1.. => format!("in {}", span(ahead)),
+        ago => format!("{} ago", span(-ago)),
+    }
+}
+
+/// `1d 2h 3m 4s`, without what is 0.
+fn span(span_s: i64) -> String {
+    let units = [(DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "m"), (1, "s")];
+    let mut left_s = span_s;
+    let mut parts = Vec::new();
+    for (unit_s, name) in units {
+        if left_s >= unit_s {
+            parts.push(format!("{}{name}", left_s / unit_s));
+            left_s %= unit_s;
+        }
+    }
+    if parts.is_empty() {
+        "0s".to_owned()
+    } else {
+        parts.join(" ")
+    }
+}

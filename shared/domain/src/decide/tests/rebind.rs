@@ -1,0 +1,95 @@
+//! What a rebind is shown as, and that its record loses nothing.
+
+use super::fixture::*;
+use super::states::states;
+use crate::card::{Card, CardType};
+use crate::ids::CardId;
+use crate::rebind::{CodePurpose, Purpose, Reason, Rebind, Sealed};
+
+#[test]
+fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
+    let world = World::new().created();
+    let rebind = world.rebind();
+    assert!(!rebind.is_overdue(t(DAY_S - 1)) && rebind.is_open(t(DAY_S - 1)));
+    assert!(rebind.is_overdue(t(DAY_S)) && !rebind.is_open(t(DAY_S)));
+    let activated = World::new().activated();
+    assert!(!activated.rebind().is_overdue(t(DAY_S)));
+    assert!(!activated.rebind().is_open(t(0)));
+}
+
+#[test]
+fn an_activation_is_there_from_activated_on() {
+    assert_eq!(World::new().matched().rebind().in_use(), None);
+    let activated = World::new().activated();
+    let activation = activated.rebind().in_use().unwrap().clone();
+    let completed = activated
+        .at(DAY_S)
+        .then(crate::decide::Act::Complete);
+    assert_eq!(completed.rebind().in_use(), Some(&activation));
+}
+
+#[test]
+fn every_state_survives_its_record() {
+    for (name, world) in states() {
+        let Some(rebind) = world.state.rebind else {
+            continue;
+        };
+        let json = serde_json::to_string(&rebind).unwrap();
+        let mut read: Rebind = serde_json::from_str(&json).unwrap();
+        // These are attributes of their own in the store.
+        read.revision = rebind.revision;
+        read.sealed_number.clone_from(&rebind.sealed_number);
+        assert_eq!(read, rebind, "{name}");
+    }
+}
+
+#[test]
+fn words_of_the_record_are_the_words_of_the_wire() {
+    for purpose in [Purpose::Activate, Purpose::Standby] {
+        assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.as_str());
+    }
+    for reason in [Reason::Replace, Reason::Lost] {
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        assert_eq!(Reason::parse(reason.as_str()), Some(reason));
+    }
+    assert_eq!(Reason::parse("stolen"), None);
+    for purpose in [
+        CodePurpose::Identity,
+        CodePurpose::Card,
+        CodePurpose::Activate,
+    ] {
+        assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.as_str());
+    }
+    for card_type in [
+        CardType::Debit,
+        CardType::Credit,
+        CardType::QuasiCredit,
+        CardType::Prepaid,
+        CardType::Unknown,
+    ] {
+        assert_eq!(serde_json::to_value(card_type).unwrap(), card_type.as_str());
+    }
+}
+
+#[test]
+fn a_card_of_no_known_bank_is_unknown() {
+    let card = |bank_code: Option<&str>| Card {
+        card_id: CardId::new(0, &[1; 16]),
+        bank_code: bank_code.map(str::to_owned),
+        card_type: CardType::Unknown,
+        last4: "0010".to_owned(),
+        bound_at: t(0),
+    };
+    let shown = |card: Card| (card.bank_code().to_owned(), card.bank_name());
+    assert_eq!(shown(card(None)), ("UNKNOWN".to_owned(), "其他银行"));
+    assert_eq!(
+        shown(card(Some("ICBC"))),
+        ("ICBC".to_owned(), "中国工商银行")
+    );
+    assert_eq!(shown(card(Some("NONE"))), ("NONE".to_owned(), "其他银行"));
+}
+
+#[test]
+fn what_is_sealed_is_not_printed() {
+    assert_eq!(format!("{:?}", Sealed(vec![1, 2, 3])), "Sealed(3 bytes)");
+}

@@ -1,0 +1,251 @@
+//! Settlement settings and push targets: who may change them when, and who is told.
+
+use super::fixture::*;
+use crate::code::Code;
+use crate::decide::Act;
+use crate::event_kind::EventKind;
+use crate::merchant::PushTarget;
+use crate::next_action::NextAction;
+use crate::settlement::{Cycle, SettlementChange};
+use crate::transition::Recipient;
+
+fn bad() -> Act {
+    Act::ChangeSettlement(SettlementChange::read(
+        Some("T2"),
+        Some("25:00"),
+        Some(-1),
+        Some(0),
+        Some(61),
+    ))
+}
+
+#[test]
+fn all_settings_are_replaced_and_the_phone_on_file_is_told() {
+    let mut world = World::new().at(60);
+    let before = world.state.clone();
+    let transition = world.done(settlement("D1", 3_000_000));
+    let settings = &world.state.profile.settlement;
+    assert_eq!(
+        (
+            settings.cycle,
+            settings.daily_limit_fen,
+            settings.retained_fen
+        ),
+        (Cycle::D1, 3_000_000, 100)
+    );
+    assert_eq!(world.state.head.version, before.head.version + 1);
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind, EventKind::SettlementChanged);
+    assert_eq!(event.data["before"]["cycle"], "T1");
+    assert_eq!(event.data["after"]["cycle"], "D1");
+    let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(told, [Recipient::OnFile]);
+    // The same again changes nothing and tells nobody.
+    let again = world.decide(settlement("D1", 3_000_000)).unwrap();
+    assert!(again.head.is_none() && again.event.is_none() && again.settlement.is_none());
+}
+
+#[test]
+fn frozen_then_fresh_login_then_fields_then_quiet_period() {
+    let mut world = World::new().at(15 * MINUTE_S);
+    world.state.head.frozen = frozen(t(0));
+    world.state.head.security_changed_at = Some(t(0));
+    assert_eq!(world.refused(bad()).code, Code::AccountFrozen);
+    world.state.head.frozen = None;
+    assert_eq!(world.refused(bad()).code, Code::StepUpRequired);
+    world = world.login();
+    let refusal = world.refused(bad());
+    assert_eq!(bad_fields(&refusal).len(), 5);
+    assert_eq!(
+        world.refused(settlement("D1", 1_000)).code,
+        Code::QuietPeriod
+    );
+    let almost = world.clone().at(DAY_S - 1).login();
+    let refusal = almost.refused(settlement("D1", 1_000));
+    assert_eq!(
+        (refusal.code, refusal.retry_after_s),
+        (Code::QuietPeriod, Some(1))
+    );
+    let over = world.at(DAY_S).login();
+    assert!(over.decide(settlement("D1", 1_000)).is_ok());
+}
+
+#[test]
+fn neither_a_cooldown_nor_an_open_rebind_stands_in_the_way() {
+    for world in [World::new().created(), World::new().activated()] {
+        let mut world = world;
+        world.done(settlement("D1", 3_000_000));
+        assert!(world.state.rebind.is_some());
+    }
+}
+
+#[test]
+fn t0_is_for_merchants_of_90_days() {
+    let opened = |age_s: i64| {
+        let mut world = World::new();
+        world.state.profile.opened_at = t(-age_s);
+        world
+    };
+    let young = opened(90 * DAY_S - 1);
+    let refusal = young.refused(settlement("T0", 1_000));
+    assert_eq!(refusal.code, Code::T0NotAllowed);
+    assert_eq!(bad_fields(&refusal), [("cycle", Code::T0NotAllowed)]);
+    assert!(young.decide(settlement("D1", 1_000)).is_ok());
+    assert!(opened(90 * DAY_S).decide(settlement("T0", 1_000)).is_ok());
+}
+
+#[test]
+fn the_daily_limit_is_at_most_the_tiers() {
+    let world = World::new();
+    assert!(world.decide(settlement("T1", 5_000_000)).is_ok());
+    let refusal = world.refused(settlement("T1", 5_000_001));
+    assert_eq!(refusal.code, Code::LimitAboveTier);
+    assert_eq!(
+        bad_fields(&refusal),
+        [("daily_limit_fen", Code::LimitAboveTier)]
+    );
+}
+
+#[test]
+fn a_device_is_told_from_now_on_and_for_7_days_after_its_removal() {
+    let told = |world: &World| world.state.head.pushes(&POLICY, world.now);
+    let world = World::new();
+    assert!(!told(&world));
+    let mut world = world.at(60);
+    let transition = world.done(push("phone-1", "token"));
+    assert!(told(&world));
+    let change = transition.push.unwrap();
+    assert_eq!(change.removed, None);
+    assert_eq!(change.added.unwrap().target.id, "phone-1");
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind, EventKind::PushTargetChanged);
+    assert_eq!(event.data["platform"], "apns");
+    // A token is nobody's business.
+    assert_eq!(event.data.get("token"), None);
+    assert!(event.notices.is_empty());
+    let settings = world.clone().then(settlement("D1", 1_000));
+    let notices = &settings.history.last().unwrap().notices;
+    assert_eq!(notices[1].to, Recipient::Push);
+    assert_eq!(notices[1].phone, "");
+
+    let transition = world.done(Act::RemovePushTarget("phone-1".to_owned()));
+    let change = transition.push.unwrap();
+    assert_eq!(change.removed.unwrap().id, "phone-1");
+    assert_eq!(change.added, None);
+    assert!(world.state.head.push_targets.is_empty());
+    assert!(told(&world.clone().at(60 + 7 * DAY_S - 1)));
+    assert!(!told(&world.at(60 + 7 * DAY_S)));
+}
+
+#[test]
+fn a_removal_needs_a_fresh_login_and_a_known_id_and_no_freeze() {
+    let remove = || Act::RemovePushTarget("phone-1".to_owned());
+    let world = World::new().then(push("phone-1", "token"));
+    assert_eq!(
+        world
+            .refused(Act::RemovePushTarget("other".to_owned()))
+            .code,
+        Code::NotFound
+    );
+    let late = world.clone().at(15 * MINUTE_S);
+    assert_eq!(late.refused(remove()).code, Code::StepUpRequired);
+    assert!(world.clone().at(15 * MINUTE_S - 1).decide(remove()).is_ok());
+    let mut frozen_world = world.clone();
+    frozen_world.state.head.frozen = frozen(t(0));
+    assert_eq!(frozen_world.refused(remove()).code, Code::AccountFrozen);
+    assert_eq!(
+        frozen_world.refused(push("phone-2", "token")).code,
+        Code::AccountFrozen
+    );
+    // Registering one does not.
+    assert!(late.decide(push("phone-2", "token")).is_ok());
+    // Removed twice: unknown.
+    assert_eq!(world.then(remove()).refused(remove()).code, Code::NotFound);
+}
+
+#[test]
+fn a_replaced_token_is_told_for_7_days_as_well_and_the_same_one_changes_nothing() {
+    let world = World::new().then(push("phone-1", "token"));
+    let same = world.decide(push("phone-1", "token")).unwrap();
+    assert!(same.head.is_none() && same.push.is_none());
+    let mut world = world.at(60);
+    let transition = world.done(push("phone-1", "other"));
+    let change = transition.push.unwrap();
+    assert_eq!(
+        change.removed,
+        Some(PushTarget {
+            id: "phone-1".to_owned(),
+            token_tag: "token".to_owned()
+        })
+    );
+    assert_eq!(change.added.unwrap().target.token_tag, "other");
+    assert_eq!(world.state.head.push_targets.len(), 1);
+    assert_eq!(world.state.head.push_removed_at, Some(t(60)));
+}
+
+#[test]
+fn a_device_is_replaced_with_a_fresh_login_only_for_that_removes_one() {
+    let world = World::new()
+        .then(push("phone-1", "token"))
+        .at(15 * MINUTE_S);
+    assert_eq!(
+        world.refused(push("phone-1", "other")).code,
+        Code::StepUpRequired
+    );
+    assert!(world.decide(push("phone-2", "token")).is_ok());
+    assert!(world.login().decide(push("phone-1", "other")).is_ok());
+}
+
+#[test]
+fn ten_registrations_a_day() {
+    let mut world = World::new();
+    for n in 0..10 {
+        world = world
+            .later(60)
+            .login()
+            .then(push("phone", &format!("token-{n}")));
+    }
+    let world = world.at(DAY_S + 59).login();
+    let refusal = world.refused(push("phone", "another"));
+    assert_eq!(
+        (refusal.code, refusal.retry_after_s),
+        (Code::DailyRequestLimit, Some(1))
+    );
+    assert_eq!(refusal.counts_toward_limit, Some(false));
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    // The same again is no change, and a removal is never counted.
+    assert!(world.decide(push("phone", "token-9")).is_ok());
+    assert!(
+        world
+            .decide(Act::RemovePushTarget("phone".to_owned()))
+            .is_ok()
+    );
+    assert!(world.later(1).decide(push("phone", "another")).is_ok());
+}
+
+#[test]
+fn at_most_five_devices() {
+    let mut world = World::new();
+    for n in 1..=5 {
+        world = world.then(push(&format!("phone-{n}"), "token"));
+    }
+    let refusal = world.refused(push("phone-6", "token"));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert!(!refusal.next_actions.contains(&NextAction::Cancel));
+    assert!(world.decide(push("phone-5", "other")).is_ok());
+    let world = world.then(Act::RemovePushTarget("phone-1".to_owned()));
+    assert!(world.decide(push("phone-6", "token")).is_ok());
+}
+
+#[test]
+fn who_silences_the_devices_first_is_told_of_all_the_same() {
+    let world = World::new().then(push("phone-1", "token"));
+    let world = world.then(Act::RemovePushTarget("phone-1".to_owned()));
+    let world = world.activated();
+    let notices = &world.history.last().unwrap().notices;
+    let told: Vec<_> = notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(
+        told,
+        [Recipient::OnFile, Recipient::Reserved, Recipient::Push]
+    );
+}

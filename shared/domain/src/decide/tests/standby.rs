@@ -1,0 +1,537 @@
+//! Standby cards: verified, announced, and switched to later without a hold, because they have waited already. A standby
+//! card is no way around the hold, the cooldown, the quiet period or a freeze.
+
+use super::fixture::*;
+use crate::card::CardStatus;
+use crate::code::Code;
+use crate::decide::Act;
+use crate::event_kind::EventKind;
+use crate::format::DocumentExpiry;
+use crate::merchant::{EntityType, Replaced};
+use crate::next_action::NextAction;
+use crate::rebind::CodePurpose::{Activate, Card, Identity};
+use crate::rebind::{Purpose, Reason, Stage, Standby};
+use crate::transfer::TransferAnswer;
+use crate::transition::{FingerprintRule, Outcome, Recipient};
+
+/// A standby card (#1) that was completed at 0 and is ready to be switched to.
+fn ready() -> World {
+    World::new().standby("b").at(DAY_S).login()
+}
+
+fn start(world: &World, number: u32) -> Act {
+    Act::StartActivation(world.card(number), code("switch-1"))
+}
+
+fn stage(world: &World) -> &Standby {
+    match world.stage() {
+        Stage::Standby(standby) => standby,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn its_completion_is_announced_like_an_activation_and_moves_no_pointer() {
+    let mut world = World::new().matched_for(create_standby("b")).at(60);
+    let transition = world.confirm(Card, true);
+    assert_eq!(world.shown(), "completed");
+    assert_eq!(world.rebind().purpose, Purpose::Standby);
+    assert_eq!(world.active(), Some(0));
+    assert_eq!(world.status_of(1), CardStatus::Standby);
+    let head = &world.state.head;
+    assert_eq!((head.open, head.cooldown_until), (None, None));
+    assert!(head.last_activation.is_none() && head.replaced.is_empty());
+    let standby = head.standby(&world.card(1)).unwrap();
+    assert_eq!(standby.usable_at, t(60 + DAY_S));
+    assert_eq!(standby.bound.card.bound_at, t(60));
+    // The freeze code that is announced works from now on.
+    let [code] = head.freeze_codes[..] else {
+        panic!("{:?}", head.freeze_codes)
+    };
+    assert_eq!((code.number, code.activation), (1, false));
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind, EventKind::StandbyReady);
+    let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(told, [Recipient::OnFile, Recipient::Reserved]);
+    // It is this person's card from now on.
+    assert!(matches!(
+        transition.fingerprint,
+        Some(FingerprintRule::Claim { .. })
+    ));
+}
+
+#[test]
+fn it_needs_every_proof_that_an_activation_needs() {
+    let world = World::new().matched_for(create_standby("b"));
+    let stale = world.clone().at(15 * MINUTE_S + 1).refused(take(Card));
+    assert_eq!(stale.code, Code::StepUpRequired);
+    for purpose in [Identity, Card] {
+        let mut world = match purpose {
+            Identity => World::new().then(create_standby("b")).then(document(true)),
+            _ => world.clone(),
+        };
+        for _ in 0..4 {
+            world.wrong(purpose);
+        }
+        assert_eq!(world.wrong(purpose).code, Code::OtpTooMany);
+        assert!(world.state.head.standby.is_empty());
+    }
+}
+
+#[test]
+fn at_most_two_and_the_third_is_told_what_makes_room() {
+    let world = World::new().standby("b").standby("c").later(60).login();
+    assert_eq!(world.state.head.standby.len(), 2);
+    let refusal = world.refused(create_standby("d"));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(
+        refusal.next_actions,
+        [NextAction::ActivateStandby, NextAction::UnbindCard]
+    );
+    // A rebind that changes the card is another matter; and room comes with an unbinding.
+    assert!(world.decide(create_for("d")).is_ok());
+    let card = world.card(1);
+    let world = world.about(1).then(Act::Unbind(card)).latest();
+    assert!(world.decide(create_standby("d")).is_ok());
+}
+
+#[test]
+fn a_rebind_for_a_card_that_waits_already_is_the_same_as_current() {
+    let world = ready();
+    for request in [create_for("b"), create_standby("b")] {
+        let refusal = world.refused(request);
+        assert_eq!(refusal.code, Code::CardSameAsCurrent);
+        assert_eq!(
+            refusal.next_actions,
+            [NextAction::ActivateStandby, NextAction::UnbindCard]
+        );
+        assert_eq!(
+            bad_fields(&refusal),
+            [("card_number", Code::CardSameAsCurrent)]
+        );
+    }
+    let card = world.card(1);
+    let world = world.then(Act::Unbind(card));
+    assert!(world.decide(create_standby("b")).is_ok());
+}
+
+#[test]
+fn before_usable_at_it_is_not_ready() {
+    let world = World::new().standby("b");
+    let early = world.clone().at(DAY_S - 1).login();
+    let refusal = early.refused(start(&early, 1));
+    assert_eq!(
+        (refusal.code, refusal.retry_after_s),
+        (Code::StandbyNotReady, Some(1))
+    );
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    let ready = world.at(DAY_S).login();
+    assert!(ready.decide(start(&ready, 1)).is_ok());
+    // By a clock that has gone back since the code was sent, it is not ready either.
+    let sent = ready.switch_code_for(1).at(DAY_S - 1);
+    assert_eq!(sent.refused(take(Activate)).code, Code::StandbyNotReady);
+}
+
+#[test]
+fn the_code_goes_to_the_phone_on_file_and_repeated_is_the_same_challenge() {
+    let mut world = ready();
+    let transition = world.done(start(&world, 1));
+    let send = transition.code_send.unwrap();
+    assert_eq!(
+        (send.phone.as_str(), send.purpose),
+        (PHONE_ON_FILE, Activate)
+    );
+    assert_eq!(send.card, world.rebind().new_card);
+    assert_eq!(send.of, Purpose::Standby);
+    assert_eq!(transition.event.unwrap().data["purpose"], "activate");
+    assert_eq!(world.next_actions(), [NextAction::ActivateStandby]);
+
+    let on_its_way = world.clone().later(MINUTE_S - 1);
+    let repeated = on_its_way.decide(start(&on_its_way, 1)).unwrap();
+    assert!(repeated.head.is_none() && repeated.code_send.is_none());
+    let dead = world.later(5 * MINUTE_S);
+    assert_eq!(dead.refused(take(Activate)).code, Code::OtpExpired);
+    assert!(dead.decide(start(&dead, 1)).unwrap().code_send.is_some());
+}
+
+#[test]
+fn the_switch_has_no_hold_and_starts_a_cooldown() {
+    let mut world = ready().pay("before").switch_code_for(1).later(60);
+    let transition = world.confirm(Activate, true);
+    let at = DAY_S + 60;
+    assert_eq!(world.shown(), "activated");
+    assert_eq!(
+        (world.active(), world.status_of(0)),
+        (Some(1), CardStatus::Retiring)
+    );
+    let times = &world.rebind().in_use().unwrap().times;
+    assert_eq!((times.activated_at, times.effective_at), (t(at), t(at)));
+    assert_eq!(world.state.head.cooldown_until, Some(t(at + 30 * DAY_S)));
+    assert!(world.state.head.standby.is_empty());
+    // Of the same rebind, with the card that was in use now, not when it was asked for.
+    assert_eq!(world.rebind().rebind_id.number(), 1);
+    assert_eq!(world.rebind().purpose, Purpose::Standby);
+    assert_eq!(
+        world.rebind().old_card.as_ref().unwrap().card_id,
+        world.card(0)
+    );
+    let world_after = world.clone().pay("after");
+    assert_eq!(
+        (world_after.paid_to("before"), world_after.paid_to("after")),
+        (Some(0), Some(1))
+    );
+    // Announced with a freeze code, for 7 days, to both.
+    let [code] = world.state.head.freeze_codes[..] else {
+        panic!("{:?}", world.state.head.freeze_codes)
+    };
+    assert_eq!((code.number, code.activation), (1, true));
+    assert_eq!(code.good_until, t(at + 7 * DAY_S));
+    let event = transition.event.unwrap();
+    assert_eq!(event.kind, EventKind::Activated);
+    assert_eq!(event.notices.len(), 2);
+    // It is complete the second after, so that the app sees `activated` once.
+    assert_eq!(world.clone().later(1).shown(), "completed");
+    assert_eq!(world.rebind().due_at(&POLICY), Some(t(at + 1)));
+    assert_eq!(world.refused(Act::Complete).code, Code::StepOutOfOrder);
+    assert!(world.later(1).decide(Act::Complete).is_ok());
+}
+
+#[test]
+fn a_switch_loses_no_card_whatever_was_said_when_its_card_was_added() {
+    let request = create_with(|request| {
+        request.purpose = Purpose::Standby;
+        request.reason = Some(Reason::Lost);
+    });
+    let world = World::new().bound_by(request).at(DAY_S);
+    let world = world.switched_to(1);
+    let replaced = world.state.head.replaced(&world.card(0)).unwrap();
+    assert_eq!(replaced.state, Replaced::Usable);
+    assert_eq!(world.state.head.cooldown_until, Some(t(31 * DAY_S)));
+    assert_eq!(world.state.head.lost_at, None);
+    assert_eq!(world.clone().pay("next").paid_to("next"), Some(1));
+    let world = world.test_sent().test_says(TransferAnswer::Returned);
+    assert_eq!(world.active(), Some(0));
+}
+
+#[test]
+fn refused_wherever_a_rebind_would_be_quiet_period_cooldown_company_frozen_login() {
+    let base = ready();
+    let refused = |change: fn(&mut World)| {
+        let mut world = base.clone();
+        change(&mut world);
+        // Before the code is sent, before it is compared, and before it takes effect.
+        let code = world.refused(start(&world, 1)).code;
+        let mut sent = base.clone().switch_code_for(1);
+        change(&mut sent);
+        assert_eq!(sent.refused(take(Activate)).code, code);
+        let mut taken = base.clone().switch_code_for(1).then(take(Activate));
+        change(&mut taken);
+        let right = settle(Activate, taken.mac(Activate), true);
+        assert_eq!(taken.refused(right).code, code);
+        code
+    };
+    assert_eq!(
+        refused(|world| world.state.head.frozen = frozen(world.now)),
+        Code::AccountFrozen
+    );
+    assert_eq!(
+        refused(|world| world.now = world.now.plus_s(15 * MINUTE_S)),
+        Code::StepUpRequired
+    );
+    assert_eq!(
+        refused(|world| world.state.profile.entity_type = EntityType::Company),
+        Code::EntityNeedsSupport
+    );
+    assert_eq!(
+        refused(|world| world.state.head.security_changed_at = Some(t(1))),
+        Code::QuietPeriod
+    );
+    assert_eq!(
+        refused(|world| world.state.head.cooldown_until = Some(world.now.plus_s(1))),
+        Code::RebindCooldown
+    );
+    assert_eq!(
+        refused(|world| {
+            world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
+        }),
+        Code::IdExpired
+    );
+}
+
+#[test]
+fn no_way_around_the_hold() {
+    // Made and switched to, it takes as long as an activation's hold would have: nothing is paid to it earlier.
+    for world in [
+        World::new().standby("b"),
+        World::new().bound_by_deposit(create_standby("b")),
+    ] {
+        let hold_s = match &world.rebind().stage {
+            Stage::Standby(standby) => standby.usable_at.epoch_s() - standby.ready_at.epoch_s(),
+            other => panic!("{other:?}"),
+        };
+        assert!(hold_s >= POLICY.hold_s);
+        let early = world.at(hold_s - 1).login();
+        assert_eq!(early.refused(start(&early, 1)).code, Code::StandbyNotReady);
+    }
+}
+
+#[test]
+fn no_way_around_the_cooldown() {
+    // Made before the activation, not switched to after it; nor made in the cooldown.
+    let world = World::new().standby("b").bound_by(create_for("c"));
+    let world = world.at(30 * DAY_S - 1).login().about(1);
+    assert_eq!(world.refused(start(&world, 1)).code, Code::RebindCooldown);
+    let refusal = world.clone().latest().refused(create_standby("d"));
+    assert_eq!(refusal.code, Code::RebindCooldown);
+    let over = world.at(30 * DAY_S).login();
+    assert!(over.decide(start(&over, 1)).is_ok());
+    // Two standby cards are no two switches.
+    let world = World::new().standby("b").standby("c").at(DAY_S);
+    let world = world.switched_to(1).about(2);
+    assert_eq!(world.refused(start(&world, 2)).code, Code::RebindCooldown);
+}
+
+#[test]
+fn no_way_around_the_quiet_period() {
+    let mut world = ready();
+    world.state.head.security_changed_at = Some(world.now);
+    assert_eq!(world.refused(create_standby("c")).code, Code::QuietPeriod);
+    let almost = world.clone().later(DAY_S - 1).login();
+    assert_eq!(almost.refused(start(&almost, 1)).code, Code::QuietPeriod);
+    let over = world.later(DAY_S).login();
+    assert!(over.decide(start(&over, 1)).is_ok());
+}
+
+#[test]
+fn no_way_around_a_freeze() {
+    let world = ready().switch_code_for(1).freeze(1);
+    assert_eq!(world.shown(), "frozen");
+    assert_eq!(world.status_of(1), CardStatus::Removed);
+    let world = world.unfreeze();
+    // What the code was for is gone, also after the freeze.
+    assert_eq!(world.refused(start(&world, 1)).code, Code::NotFound);
+    assert_eq!(world.refused(take(Activate)).code, Code::NotFound);
+}
+
+#[test]
+fn its_proof_may_be_90_days_old() {
+    let world = World::new().standby("b");
+    let good = world.clone().at(90 * DAY_S).login();
+    assert!(good.decide(start(&good, 1)).is_ok());
+    let stale = world.at(90 * DAY_S + 1).login();
+    let refusal = stale.refused(start(&stale, 1));
+    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(
+        refusal.next_actions,
+        [NextAction::UnbindCard, NextAction::NewRebind]
+    );
+    // It went stale while the code was on its way.
+    let sent = good.switch_code_for(1).then(take(Activate)).later(1);
+    let right = settle(Activate, sent.mac(Activate), true);
+    assert_eq!(sent.refused(right).code, Code::StepUpRequired);
+}
+
+#[test]
+fn only_a_standby_card_is_activated() {
+    let world = ready();
+    let refusal = world.refused(start(&world, 0));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(world.refused(start(&world, 7)).code, Code::NotFound);
+    // A pending card is known, and no standby card.
+    let open = World::new().then(create_standby("b"));
+    assert_eq!(open.refused(start(&open, 1)).code, Code::StepOutOfOrder);
+    // An active one that was standby.
+    let active = ready().switched_to(1).later(60);
+    assert_eq!(active.refused(start(&active, 1)).code, Code::StepOutOfOrder);
+    // The one that was left.
+    assert_eq!(active.refused(start(&active, 0)).code, Code::StepOutOfOrder);
+}
+
+#[test]
+fn five_wrong_codes_lock_the_switch_for_24_h_and_keep_the_card() {
+    let mut world = ready().switch_code_for(1);
+    for left in [4, 3, 2, 1] {
+        let refusal = world.wrong(Activate);
+        assert_eq!(
+            (refusal.code, refusal.attempts_left),
+            (Code::OtpWrong, Some(left))
+        );
+        assert_eq!(refusal.next_actions, [NextAction::ActivateStandby]);
+    }
+    let last = world.confirm(Activate, false);
+    let Outcome::Refused(refusal) = last.outcome else {
+        panic!("{:?}", last.outcome)
+    };
+    assert_eq!(
+        (refusal.code, refusal.attempts_left),
+        (Code::OtpTooMany, Some(0))
+    );
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    assert_eq!(world.shown(), "completed");
+    assert_eq!(world.status_of(1), CardStatus::Standby);
+    let event = last.event.unwrap();
+    assert_eq!(event.kind, EventKind::CodeWrong);
+    assert_eq!(event.notices[0].to, Recipient::OnFile);
+
+    let locked = world.clone().later(DAY_S - 1).login();
+    assert_eq!(locked.refused(take(Activate)).code, Code::OtpTooMany);
+    let refusal = locked.refused(start(&locked, 1));
+    assert_eq!(
+        (refusal.code, refusal.retry_after_s, refusal.attempts_left),
+        (Code::OtpTooMany, Some(1), Some(0))
+    );
+    assert_eq!(refusal.counts_toward_limit, Some(false));
+    assert_eq!(refusal.next_actions, [NextAction::Wait]);
+    let open = world.later(DAY_S).switch_code_for(1);
+    assert_eq!(stage(&open).tries, crate::rebind::Tries::default());
+    assert_eq!(open.confirmed(Activate).active(), Some(1));
+}
+
+#[test]
+fn tries_add_up_over_codes_and_a_new_code_while_all_are_taken_is_refused() {
+    let mut world = ready().switch_code_for(1);
+    for _ in 0..3 {
+        world.wrong(Activate);
+    }
+    let mut world = world.later(5 * MINUTE_S).switch_code_for(1);
+    assert_eq!(world.wrong(Activate).attempts_left, Some(1));
+    // Four wrong, the fifth taken and not decided.
+    let taken = world.then(take(Activate));
+    assert_eq!(taken.refused(take(Activate)).code, Code::VersionConflict);
+    let dead = taken.clone().later(5 * MINUTE_S);
+    assert_eq!(dead.refused(start(&dead, 1)).code, Code::OtpTooMany);
+    // As the fifth wrong one, once nobody can be deciding any more.
+    let mut later = taken.clone().later(10);
+    assert_eq!(
+        later.refused_in_writing(take(Activate)).code,
+        Code::OtpTooMany
+    );
+    // And a right one wins whatever its number.
+    let right = settle(Activate, taken.mac(Activate), true);
+    assert_eq!(taken.then(right).active(), Some(1));
+}
+
+#[test]
+fn only_in_the_session_that_asked_and_with_the_last_code() {
+    let world = ready().switch_code_for(1);
+    let other = world.clone().by(1).refused(take(Activate));
+    assert_eq!(other.code, Code::StepUpRequired);
+    assert_eq!(other.next_actions, [NextAction::ActivateStandby]);
+    let old = world.mac(Activate);
+    let world = world.then(take(Activate)).later(5 * MINUTE_S).login();
+    let world = world
+        .clone()
+        .then(Act::StartActivation(world.card(1), code("switch-2")));
+    let late = world.refused(settle(Activate, old, true));
+    assert_eq!(late.code, Code::OtpExpired);
+}
+
+#[test]
+fn a_code_that_never_came_is_replaced_after_a_minute() {
+    let world = ready().switch_code_for(1).then(take(Activate));
+    let again = || Act::StartActivation(world.card(1), code("switch-2"));
+    let repeated = world.clone().later(MINUTE_S - 1).decide(again()).unwrap();
+    assert!(repeated.head.is_none() && repeated.code_send.is_none());
+    let world = world.clone().later(MINUTE_S).then(again());
+    assert_ne!(
+        world.mac(Activate),
+        ready().switch_code_for(1).mac(Activate)
+    );
+    // The try that was taken stays taken.
+    assert_eq!(stage(&world).tries.taken, 1);
+}
+
+#[test]
+fn a_code_that_could_not_be_sent_is_forgotten() {
+    let mut world = ready().switch_code_for(1);
+    let mac = world.mac(Activate);
+    let forgotten = world.done(Act::CodeNotSent(Activate, mac));
+    assert!(forgotten.head.is_none() && forgotten.event.is_none());
+    assert_eq!(world.refused(take(Activate)).code, Code::StepOutOfOrder);
+    assert!(world.decide(start(&world, 1)).unwrap().code_send.is_some());
+}
+
+#[test]
+fn unbound_while_the_code_is_compared_it_is_not_switched_to() {
+    let taken = ready().switch_code_for(1).then(take(Activate));
+    let right = settle(Activate, taken.mac(Activate), true);
+    let card = taken.card(1);
+    let gone = taken.then(Act::Unbind(card));
+    assert_eq!(gone.refused(right).code, Code::NotFound);
+    assert_eq!(gone.active(), Some(0));
+}
+
+#[test]
+fn a_test_transfer_that_comes_back_undoes_a_switch_too() {
+    let world = ready().switched_to(1).test_sent();
+    let world = world
+        .later(7 * DAY_S - 1)
+        .test_says(TransferAnswer::Returned);
+    assert_eq!((world.active(), world.shown()), (Some(0), "reverted"));
+    assert_eq!(world.status_of(1), CardStatus::Removed);
+    assert_eq!(world.state.head.cooldown_until, None);
+}
+
+#[test]
+fn a_first_card_can_be_a_standby_card_and_held_payouts_go_to_it_after_the_switch() {
+    let mut world = World::new();
+    world.state.head.active = None;
+    let world = world.pay("held").standby("b").at(DAY_S).switched_to(1);
+    assert_eq!(world.paid_to("held"), None);
+    assert_eq!(world.state.head.due_at(world.now), Some(t(DAY_S)));
+    let world = world.system_with("held", Act::AssignPayout);
+    assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
+}
+
+#[test]
+fn an_open_rebind_is_in_the_way_of_a_switch() {
+    let world = ready().then(create_for("c")).about(1);
+    assert_eq!(world.state.head.open, Some(2));
+    assert_eq!(
+        world.refused(start(&world, 1)).code,
+        Code::RequestInProgress
+    );
+}
+
+// Whatever is done about the order, two activations are at least a cooldown apart.
+#[test]
+fn an_open_rebind_is_not_activated_in_the_cooldown_of_a_switch() {
+    let world = ready().matched_for(create_for("c"));
+    let mut world = world.about(1).login();
+    for act in [start(&world, 1), take(Activate)] {
+        if let Ok(transition) = world.decide(act) {
+            world.apply(transition);
+        }
+    }
+    if let Some((code, _)) = crate::decide::code_of(world.stage(), Activate) {
+        let right = settle(Activate, code.mac.clone(), true);
+        if let Ok(transition) = world.decide(right) {
+            world.apply(transition);
+        }
+    }
+    let mut world = world.about(2);
+    for act in [take(Card), settle(Card, world.mac(Card), true)] {
+        if let Ok(transition) = world.decide(act) {
+            world.apply(transition);
+        }
+    }
+    let activations = world.history.iter();
+    let activations = activations.filter(|event| event.kind == EventKind::Activated);
+    assert_eq!(activations.count(), 1);
+}
+
+#[test]
+fn another_session_gets_a_code_of_its_own() {
+    let world = ready().switch_code_for(1).later(60).by(1);
+    let refusal = world.refused(take(Activate));
+    assert_eq!(refusal.next_actions, [NextAction::ActivateStandby]);
+    let mut world = world;
+    let transition = world.done(start(&world, 1));
+    assert!(transition.code_send.is_some());
+    assert!(world.decide(take(Activate)).is_ok());
+    // Then the first device has none.
+    assert_eq!(
+        world.by(0).refused(take(Activate)).code,
+        Code::StepUpRequired
+    );
+}

@@ -1,0 +1,486 @@
+//! Every state that can be told apart, for the tables; each is reached by commands.
+
+use super::fixture::*;
+use crate::decide::{Act, BankAnswer};
+use crate::rebind::CodePurpose;
+use crate::rebind::CodePurpose::{Activate, Card, Identity};
+use crate::transfer::TransferAnswer;
+
+pub(super) fn states() -> Vec<(&'static str, World)> {
+    let mut states = vec![("no rebind yet", World::new())];
+    states.extend(identity_pending());
+    states.extend([
+        (
+            "agreement_pending, text shown 10 s ago",
+            World::new().agreement_pending().later(10),
+        ),
+        (
+            "card_pending, bank not asked",
+            World::new().card_pending().later(60),
+        ),
+    ]);
+    states.extend(asking());
+    states.extend(matched());
+    states.extend(deposit());
+    states.extend(standby());
+    states.extend(over());
+    states.extend(beside());
+    states
+}
+
+fn identity_pending() -> Vec<(&'static str, World)> {
+    let sent = || World::new().identity_sent();
+    vec![
+        (
+            "identity_pending, nothing sent",
+            World::new().created().later(60),
+        ),
+        (
+            "identity_pending, four wrong documents",
+            wrong_documents(World::new().created(), 4),
+        ),
+        ("identity_pending, code lives", sent().later(60)),
+        (
+            "identity_pending, code being compared",
+            sent().then(take(Identity)).later(1),
+        ),
+        (
+            "identity_pending, code has expired",
+            sent().later(POLICY.code_life_s),
+        ),
+        (
+            "identity_pending, code could not be sent",
+            sent().not_sent(Identity),
+        ),
+        (
+            "identity_pending, code of another session",
+            sent()
+                .by(1)
+                .later(60)
+                .then(resend(Identity))
+                .by(0)
+                .later(60),
+        ),
+        (
+            "identity_pending, four wrong codes, the fifth being compared",
+            four_wrong_one_taken(sent(), Identity),
+        ),
+        (
+            "identity_pending, all tries taken just now",
+            all_taken(sent(), Identity).later(9),
+        ),
+        (
+            "identity_pending, all tries taken 10 s ago",
+            all_taken(sent(), Identity).later(10),
+        ),
+    ]
+}
+
+fn asking() -> Vec<(&'static str, World)> {
+    let bound_elsewhere = Act::StartCardCheck {
+        bound_elsewhere: true,
+        code: code("card-1"),
+    };
+    vec![
+        ("card_pending, bank being asked", World::new().asking()),
+        (
+            "card_pending, bank's answer was lost",
+            lost_answer(World::new().asking()).later(60),
+        ),
+        (
+            "card_pending, bank being asked about another person's card",
+            World::new().card_pending().then(bound_elsewhere),
+        ),
+        (
+            "card_pending, the day's three calls for the card used up",
+            checks_used_up(),
+        ),
+    ]
+}
+
+fn matched() -> Vec<(&'static str, World)> {
+    let matched = || World::new().matched();
+    let renewed = |at_s: i64| {
+        matched()
+            .at(at_s)
+            .then(resend(Identity))
+            .confirmed(Identity)
+    };
+    vec![
+        ("card_pending, matched, code lives", matched().later(60)),
+        (
+            "card_pending, matched, code being compared",
+            matched().then(take(Card)).later(1),
+        ),
+        (
+            "card_pending, matched, code could not be sent",
+            matched().not_sent(Card),
+        ),
+        (
+            "card_pending, matched, code has expired",
+            matched().later(POLICY.code_life_s),
+        ),
+        (
+            "card_pending, matched, code of another session",
+            matched().later(60).by(1).then(resend(Card)).by(0).later(60),
+        ),
+        (
+            "card_pending, matched, four wrong codes, the fifth being compared",
+            four_wrong_one_taken(matched(), Card),
+        ),
+        (
+            "card_pending, matched, all tries taken just now",
+            all_taken(matched(), Card).later(9),
+        ),
+        (
+            "card_pending, matched, all tries taken 10 s ago",
+            all_taken(matched(), Card).later(10),
+        ),
+        (
+            "card_pending, matched, identity a second too old",
+            matched()
+                .at(14 * MINUTE_S)
+                .then(resend(Card))
+                .at(POLICY.identity_proof_s + 1),
+        ),
+        (
+            "card_pending, matched, identity too old, code to refresh it lives",
+            matched().at(16 * MINUTE_S).then(resend(Identity)).later(60),
+        ),
+        (
+            "card_pending, matched, all identity tries taken 10 s ago",
+            all_taken(matched().at(16 * MINUTE_S).then(resend(Identity)), Identity).later(10),
+        ),
+        (
+            "card_pending, matched, bank's answer a second too old",
+            renewed(20 * MINUTE_S)
+                .at(29 * MINUTE_S)
+                .then(resend(Card))
+                .at(POLICY.bank_proof_s + 1),
+        ),
+    ]
+}
+
+fn deposit() -> Vec<(&'static str, World)> {
+    let arrived = || World::new().deposit_arrived_for(create());
+    let mut two_wrong = arrived();
+    for _ in 0..2 {
+        two_wrong.confirm_deposit(false);
+    }
+    let mut expired = arrived().later(POLICY.deposit_life_s);
+    expired.done(Act::Expire);
+    let mut returned = World::new().deposit_sent_for(create()).later(60);
+    returned.refused_in_writing(Act::SettleDeposit(Some(TransferAnswer::Returned)));
+    vec![
+        (
+            "card_pending, deposit not yet there",
+            World::new().deposit_sent_for(create()).later(60),
+        ),
+        ("card_pending, deposit arrived", arrived().later(60)),
+        (
+            "card_pending, deposit arrived, two wrong codes, the third being compared",
+            two_wrong.then(take(Card)),
+        ),
+        (
+            "card_pending, deposit arrived, identity a second too old",
+            arrived().later(POLICY.identity_proof_s + 1),
+        ),
+        (
+            "overdue: deposit sent 7 days ago",
+            arrived().later(POLICY.deposit_life_s),
+        ),
+        ("expired, deposit", expired.later(60).login()),
+        ("rejected, deposit returned", returned.later(60)),
+    ]
+}
+
+fn standby() -> Vec<(&'static str, World)> {
+    let ready = || World::new().standby("b").later(DAY_S).login();
+    let code_sent = || ready().switch_code_for(1);
+    let mut locked = code_sent();
+    for _ in 0..5 {
+        locked.wrong(Activate);
+    }
+    vec![
+        (
+            "standby, a second too early",
+            World::new().standby("b").later(DAY_S - 1).login(),
+        ),
+        ("standby, ready", ready()),
+        ("standby, switch code lives", code_sent().later(60)),
+        (
+            "standby, four wrong switch codes, the fifth being compared",
+            four_wrong_one_taken(code_sent(), Activate),
+        ),
+        ("standby, locked for a day", locked.later(60)),
+        (
+            "standby, proven 90 days and a second ago",
+            World::new().standby("b").later(90 * DAY_S + 1).login(),
+        ),
+        (
+            "standby, taken off the account",
+            ready().then(Act::Unbind(ready().card(1))).later(60),
+        ),
+        (
+            "activated, standby card switched to just now",
+            code_sent().confirmed(Activate),
+        ),
+    ]
+}
+
+fn over() -> Vec<(&'static str, World)> {
+    let activated = || World::new().activated();
+    let mut rejected = World::new().asking();
+    rejected.refused_in_writing(bank(Some(BankAnswer::Mismatch)));
+    vec![
+        ("activated, in hold", activated().later(60)),
+        (
+            "activated, hold over",
+            activated().later(POLICY.hold_s).login(),
+        ),
+        (
+            "completed, in cooldown",
+            activated().later(POLICY.hold_s).then(Act::Complete).login(),
+        ),
+        (
+            "completed, cooldown over and not yet told",
+            activated()
+                .later(POLICY.hold_s)
+                .then(Act::Complete)
+                .later(30 * DAY_S)
+                .login(),
+        ),
+        ("rejected", rejected.later(60)),
+        (
+            "cancelled",
+            World::new().card_pending().then(Act::Cancel).later(60),
+        ),
+        (
+            "expired",
+            World::new()
+                .matched()
+                .at(POLICY.rebind_life_s)
+                .then(Act::Expire)
+                .later(60)
+                .login(),
+        ),
+        (
+            "activated, test transfer sent",
+            activated().test_sent().later(60),
+        ),
+        (
+            "activated, test transfer arrived",
+            activated()
+                .test_sent()
+                .test_says(TransferAnswer::Succeeded)
+                .later(60),
+        ),
+        (
+            "completed, test transfer sent, a second before it is too late",
+            activated()
+                .test_sent()
+                .later(8 * DAY_S - 1)
+                .then(Act::Complete)
+                .login(),
+        ),
+        (
+            "completed, test transfer sent, too late",
+            activated()
+                .test_sent()
+                .later(8 * DAY_S)
+                .then(Act::Complete)
+                .login(),
+        ),
+        (
+            "reverted",
+            activated()
+                .test_sent()
+                .test_says(TransferAnswer::Returned)
+                .later(60),
+        ),
+        ("frozen, the account too", activated().freeze(1).later(60)),
+        (
+            "frozen, the account not any more",
+            activated().freeze(1).later(60).unfreeze(),
+        ),
+        (
+            "frozen account: completed, frozen after the hold",
+            activated()
+                .later(POLICY.hold_s)
+                .then(Act::Complete)
+                .freeze(1)
+                .later(60),
+        ),
+        (
+            "frozen account: standby card of the code",
+            World::new().standby("b").freeze(1).later(60),
+        ),
+    ]
+}
+
+/// What cuts across the states.
+fn beside() -> Vec<(&'static str, World)> {
+    let mut ice = World::new().matched().later(60);
+    ice.state.head.frozen = frozen(ice.now);
+    vec![
+        (
+            "overdue: card_pending 24 h after it was asked for",
+            World::new().matched().at(POLICY.rebind_life_s).login(),
+        ),
+        (
+            "replaced: overdue, then another was asked for, then the clock went back",
+            {
+                let first = World::new().identity_sent();
+                let overdue = first.state.rebind.clone();
+                let mut world = first.at(POLICY.rebind_life_s).login().created().at(60);
+                world.state.rebind = overdue;
+                world
+            },
+        ),
+        ("frozen merchant: card_pending, matched, code lives", ice),
+    ]
+}
+
+/// Accounts, for what is done with cards, payouts and settings.
+pub(super) fn accounts() -> Vec<(&'static str, World)> {
+    let paid = || World::new().pay("before");
+    let in_hold = || paid().activated().pay("in_hold");
+    let effective = || {
+        in_hold()
+            .later(DAY_S)
+            .then(Act::Complete)
+            .pay("after")
+            .login()
+    };
+    let lost = || paid().bound_by(create_lost("b")).pay("in_hold");
+    let reverted = || {
+        lost()
+            .test_sent()
+            .test_says(TransferAnswer::Returned)
+            .later(60)
+    };
+    let mut quiet = World::new().standby("b").later(DAY_S).login();
+    quiet.state.head.security_changed_at = Some(quiet.now.plus_s(-60));
+    vec![
+        (
+            "one card; a payout unsent, one sent, one returned",
+            paid()
+                .pay("sent")
+                .system_with("sent", Act::PayoutSent)
+                .pay("returned")
+                .system_with("returned", Act::PayoutReturned),
+        ),
+        ("in hold", in_hold().later(60)),
+        ("effective", effective().later(60)),
+        (
+            "a second before the old card's week is over, its payouts sent",
+            effective()
+                .system_with("before", Act::PayoutSent)
+                .system_with("in_hold", Act::PayoutSent)
+                .at(8 * DAY_S - 1)
+                .login(),
+        ),
+        (
+            "the old card's week is over, its payouts sent",
+            effective()
+                .system_with("before", Act::PayoutSent)
+                .system_with("in_hold", Act::PayoutSent)
+                .at(8 * DAY_S)
+                .login(),
+        ),
+        (
+            "the old card's week is over, one payout unsent",
+            effective()
+                .system_with("before", Act::PayoutSent)
+                .at(8 * DAY_S)
+                .login(),
+        ),
+        ("in hold, old card lost", lost().later(60)),
+        (
+            "old card lost, effective",
+            lost().later(DAY_S).then(Act::Complete).login(),
+        ),
+        ("old card lost, reverted: no card", reverted()),
+        ("frozen in hold, old card lost", lost().freeze(1).later(60)),
+        (
+            "frozen after the hold",
+            effective().freeze(1).pay("frozen").later(60),
+        ),
+        (
+            "frozen after the hold, unfrozen",
+            effective().freeze(1).pay("frozen").later(60).unfreeze(),
+        ),
+        (
+            "a standby card that is ready",
+            paid().standby("b").later(DAY_S).login(),
+        ),
+        ("a standby card that is ready, quiet period", quiet),
+        (
+            "a standby card and no other",
+            reverted().standby("c").later(DAY_S).login(),
+        ),
+        (
+            "a standby card, frozen with its code",
+            paid().standby("b").freeze(1).later(60),
+        ),
+        (
+            "a standby card that is ready, and an open rebind",
+            World::new()
+                .standby("b")
+                .later(DAY_S)
+                .matched_for(create_for("c"))
+                .later(60),
+        ),
+        (
+            "a standby card, and another in hold",
+            paid()
+                .standby("b")
+                .bound_by(create_for("c"))
+                .pay("in_hold")
+                .later(60),
+        ),
+        (
+            "two standby cards, and five devices told by push",
+            (1..=5).fold(
+                World::new().standby("b").standby("c").later(DAY_S).login(),
+                |world, n| world.then(push(&format!("phone-{n}"), "token")),
+            ),
+        ),
+    ]
+}
+
+pub(super) fn wrong_documents(mut world: World, count: usize) -> World {
+    for _ in 0..count {
+        world.refused_in_writing(document(false));
+    }
+    world
+}
+
+fn four_wrong_one_taken(mut world: World, purpose: CodePurpose) -> World {
+    for _ in 0..4 {
+        world.wrong(purpose);
+    }
+    world.then(take(purpose))
+}
+
+/// Every try is taken and none was decided: the requests are on their way, or died.
+pub(super) fn all_taken(mut world: World, purpose: CodePurpose) -> World {
+    while world.tries(purpose).0 < POLICY.code_tries {
+        world.done(take(purpose));
+    }
+    world
+}
+
+pub(super) fn lost_answer(mut world: World) -> World {
+    world.refused_in_writing(bank(None));
+    world
+}
+
+/// Three rebinds for the same card were matched and given up; the fourth is about to ask.
+fn checks_used_up() -> World {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world = world.login().matched().then(Act::Cancel).later(60);
+    }
+    world.login().card_pending()
+}

@@ -1,0 +1,399 @@
+//! The whole table, states × commands, as one text that a reader can check against the contract.
+
+use super::fixture::*;
+use super::print;
+use super::states::{accounts, states};
+use crate::code::Code;
+use crate::decide::{Act, BankAnswer, BankReply, code_of};
+use crate::format::DocumentExpiry;
+use crate::ids::CardId;
+use crate::merchant::Merchant;
+use crate::rebind::CodePurpose::{Activate, Card, Identity};
+use crate::rebind::{CodePurpose, Mac, Stage, Tries};
+use crate::transfer::TransferAnswer;
+use crate::transition::Transition;
+use std::fmt::Write as _;
+
+/// A command of the table: the request it belongs to, and what sets it apart from others of that request.
+struct Row {
+    request: &'static str,
+    case: &'static str,
+    act: Act,
+}
+
+fn row(request: &'static str, case: &'static str, act: Act) -> Row {
+    Row { request, case, act }
+}
+
+/// Every [`Act`], in each variant that can make a difference.
+fn rows(world: &World) -> Vec<Row> {
+    let mut rows = vec![
+        row("create", "", create()),
+        row("cancel", "", Act::Cancel),
+        row("identity", "right", document(true)),
+        row("identity", "wrong", document(false)),
+        row(
+            "identity",
+            "malformed",
+            typed_document(Err(Code::IdChecksum), DocumentExpiry::parse("never")),
+        ),
+        row("agreement", "read", Act::ReadAgreement),
+        row("agreement", "sign", sign(world.now.plus_s(-10))),
+        row("agreement", "sign too soon", sign(world.now.plus_s(-9))),
+    ];
+    rows.extend(code_rows(world, Identity));
+    rows.push(row("card-check", "", card_check()));
+    rows.extend(bank_rows());
+    rows.extend(code_rows(world, Card));
+    rows.extend(transfer_rows("deposit", Act::SettleDeposit));
+    rows.push(row("test-transaction", "", Act::StartTestTransfer));
+    rows.extend(transfer_rows("test transfer", Act::SettleTestTransfer));
+    let rebind = world.state.rebind.as_ref();
+    let number = rebind.map_or(1, |rebind| rebind.rebind_id.number());
+    let card_id = rebind.map_or_else(
+        || CardId::new(1, &[3; 16]),
+        |rebind| rebind.new_card.card_id.clone(),
+    );
+    rows.extend(code_rows(world, Activate));
+    rows.push(row("unbind", "", Act::Unbind(card_id.clone())));
+    rows.extend([
+        row("freeze", "", Act::Freeze(number)),
+        row("clean-up", "expire", Act::Expire),
+        row("clean-up", "complete", Act::Complete),
+        row("clean-up", "end cooldown", Act::EndCooldown),
+        row("clean-up", "remove card", Act::RemoveCard(card_id)),
+    ]);
+    rows
+}
+
+fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Act) -> Vec<Row> {
+    vec![
+        row(request, "arrived", act(Some(TransferAnswer::Succeeded))),
+        row(request, "pending", act(Some(TransferAnswer::Pending))),
+        row(request, "came back", act(Some(TransferAnswer::Returned))),
+        row(request, "no answer", act(None)),
+    ]
+}
+
+fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
+    let current = world
+        .state
+        .rebind
+        .as_ref()
+        .and_then(|rebind| code_of(&rebind.stage, purpose))
+        .map_or(Mac("none".to_owned()), |(code, _)| code.mac.clone());
+    let rebind = world.state.rebind.as_ref();
+    let in_flight = rebind
+        .and_then(|rebind| tries(&rebind.stage, purpose))
+        .is_none_or(|tries| tries.taken > tries.wrong);
+    let older = Mac("older".to_owned());
+    let names = match purpose {
+        Identity => [
+            "identity/code",
+            "identity SMS failed",
+            "identity/confirm",
+            "identity/compared",
+        ],
+        Activate => [
+            "activate",
+            "activate SMS failed",
+            "activate/confirm",
+            "activate/compared",
+        ],
+        Card => [
+            "card-check/code",
+            "card-check SMS failed",
+            "card-check/confirm",
+            "card-check/compared",
+        ],
+    };
+    let asks = match (purpose, rebind) {
+        (Activate, Some(rebind)) => {
+            Act::StartActivation(rebind.new_card.card_id.clone(), code("switch-2"))
+        }
+        (Activate, None) => Act::StartActivation(CardId::new(1, &[3; 16]), code("switch-2")),
+        _ => resend(purpose),
+    };
+    let malformed = Act::TakeTry {
+        purpose,
+        well_formed: false,
+    };
+    let mut rows = vec![
+        row(names[0], "", asks),
+        row(
+            names[1],
+            "this code",
+            Act::CodeNotSent(purpose, current.clone()),
+        ),
+        row(
+            names[1],
+            "older code",
+            Act::CodeNotSent(purpose, older.clone()),
+        ),
+        row(names[2], "", take(purpose)),
+        row(names[2], "malformed", malformed),
+    ];
+    if !in_flight {
+        return rows;
+    }
+    rows.extend([
+        row(names[3], "right", settle(purpose, current.clone(), true)),
+        row(names[3], "right, older code", settle(purpose, older, true)),
+        row(names[3], "wrong", settle(purpose, current.clone(), false)),
+    ]);
+    if purpose == Card {
+        let bound_elsewhere = Act::SettleTry {
+            purpose,
+            compared: current,
+            right: true,
+            bound_elsewhere: true,
+        };
+        rows.push(row(names[3], "right, another's card", bound_elsewhere));
+    }
+    rows
+}
+
+/// `None` for a stage that has no such tries: there a result may come late.
+fn tries(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
+    match (stage, purpose) {
+        (Stage::IdentityPending { tries, .. }, Identity) => Some(tries),
+        (Stage::CardPending { identity_tries, .. }, Identity) => Some(identity_tries),
+        (Stage::CardPending { card_tries, .. }, Card) => Some(card_tries),
+        (Stage::Standby(standby), Activate) => Some(&standby.tries),
+        _ => None,
+    }
+}
+
+fn bank_rows() -> Vec<Row> {
+    use BankAnswer as Answer;
+    const ALL: [Answer; 14] = [
+        Answer::Match,
+        Answer::Mismatch,
+        Answer::NotEnabled,
+        Answer::IssuerUnsupported,
+        Answer::Blocked,
+        Answer::Invalid,
+        Answer::Dormant,
+        Answer::Expired,
+        Answer::Restricted,
+        Answer::ClassTwo,
+        Answer::Malformed,
+        Answer::Busy,
+        Answer::Quota,
+        Answer::DepositReturned,
+    ];
+    let answers = ALL.map(|answer| row("bank says", answer.as_str(), bank(Some(answer))));
+    let reply = BankReply {
+        number: 1,
+        answer: Some(Answer::Match),
+    };
+    let mut rows = Vec::from(answers);
+    rows.extend([
+        row(
+            "bank says",
+            "deposited",
+            bank(Some(Answer::Deposited { arrived: false })),
+        ),
+        row(
+            "bank says",
+            "deposited and arrived",
+            bank(Some(Answer::Deposited { arrived: true })),
+        ),
+        row("bank says", "nothing", bank(None)),
+        row(
+            "bank says",
+            "match, of another serial",
+            bank_to(9, Some(Answer::Match)),
+        ),
+        row(
+            "bank says",
+            "match, phone may get no code",
+            Act::SettleCardCheck(reply, None),
+        ),
+    ]);
+    rows
+}
+
+/// The commands that had one and the same effect, in the order of their first.
+struct Group {
+    effect: String,
+    rows: Vec<(&'static str, &'static str)>,
+}
+
+/// What is done with an account's cards, payouts and settings, whatever its latest rebind is.
+fn account_rows(world: &World) -> Vec<Row> {
+    let mut rows = vec![row("payout", "", Act::CreatePayout(payout_id("new"), 100))];
+    for payout in world.payouts() {
+        // A table's names live as long as the test.
+        let name = &*payout.payout_id.as_str()[4..].to_owned().leak();
+        rows.extend([
+            row("payout sent", name, Act::PayoutSent(payout.clone())),
+            row("payout returned", name, Act::PayoutReturned(payout.clone())),
+            row("assign payout", name, Act::AssignPayout(payout.clone())),
+        ]);
+    }
+    let cards = ["first card", "card of #1", "card of #2"];
+    for (name, number) in cards.into_iter().zip(0..) {
+        let card_id = world.card(number);
+        let switch = Act::StartActivation(card_id.clone(), code("switch"));
+        rows.extend([
+            row("activate", name, switch),
+            row("unbind", name, Act::Unbind(card_id.clone())),
+            row("remove card", name, Act::RemoveCard(card_id)),
+        ]);
+    }
+    rows.extend([
+        row("freeze", "#1", Act::Freeze(1)),
+        row("freeze", "#2", Act::Freeze(2)),
+        row("unfreeze", "", Act::Unfreeze("asked".to_owned())),
+    ]);
+    let head = &world.state.head;
+    let is_first = head.rebinds == 0;
+    let told = !head.push_targets.is_empty();
+    if !(is_first || told || head.frozen.is_some() || head.security_changed_at.is_some()) {
+        return rows;
+    }
+    rows.extend([
+        row("settlement", "good", settlement("T0", 3_000_000)),
+        row("settlement", "above the tier", settlement("T1", 5_000_001)),
+        row("push target", "new", push("new", "token")),
+        row("push target", "known", push("phone-1", "token")),
+        row(
+            "push target",
+            "known, other token",
+            push("phone-1", "other"),
+        ),
+        row(
+            "no push target",
+            "",
+            Act::RemovePushTarget("phone-1".to_owned()),
+        ),
+    ]);
+    rows
+}
+
+/// A command about a card is decided with that card's rebind at hand.
+fn at_hand(world: &World, act: &Act) -> World {
+    let world = world.clone();
+    match act {
+        Act::StartActivation(card_id, _) | Act::Unbind(card_id) | Act::RemoveCard(card_id) => {
+            let of_rebind = world.about(card_id.number());
+            if of_rebind.state.rebind.is_some() {
+                of_rebind
+            } else {
+                of_rebind.latest()
+            }
+        }
+        Act::Freeze(number) => world.about(*number),
+        _ => world.latest(),
+    }
+}
+
+fn block(world: &World, mut rows: Vec<Row>, of_account: bool) -> String {
+    let rebind = world.state.rebind.as_ref();
+    if rebind.is_some_and(|rebind| rebind.rebind_id.number() != world.state.head.rebinds) {
+        // A rebind is asked for with the latest one at hand, never with an older one.
+        rows.retain(|row| row.request != "create");
+    }
+    let mut groups: Vec<Group> = Vec::new();
+    for Row { request, case, act } in &rows {
+        let world = if of_account {
+            at_hand(world, act)
+        } else {
+            world.clone()
+        };
+        let effect = match world.decide(act.clone()) {
+            Ok(transition) => written(&world, &transition),
+            Err(refused) => format!("refused {}", print::refusal(&refused)),
+        };
+        match groups.iter_mut().find(|group| group.effect == effect) {
+            Some(group) => group.rows.push((request, case)),
+            None => groups.push(Group {
+                effect,
+                rows: vec![(request, case)],
+            }),
+        }
+    }
+    let mut text = String::new();
+    for group in groups {
+        writeln!(text, "  {}", names(&group.rows, &rows)).unwrap();
+        writeln!(text, "      {}", group.effect).unwrap();
+    }
+    text
+}
+
+fn written(world: &World, transition: &Transition) -> String {
+    let outcome = print::outcome(&transition.outcome);
+    if transition.head.is_none() && transition.rebind.is_none() {
+        return format!("{outcome}, nothing changes");
+    }
+    let shown = |merchant: &Merchant| {
+        let rebind = merchant.rebind.as_ref();
+        rebind.map_or("-", |rebind| merchant.state_of(rebind, world.now))
+    };
+    let state = shown(&transition.applied_to(&world.state));
+    let moved = if state == shown(&world.state) {
+        String::new()
+    } else {
+        format!(" -> {state}")
+    };
+    let writes = print::writes(transition, &world.state, world.now);
+    format!("{outcome}{moved}\n      {writes}")
+}
+
+/// The commands of a group; a request of which every case is there stands without its cases.
+fn names(group: &[(&'static str, &'static str)], all: &[Row]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (request, case) in group {
+        let cases = |of: &str| group.iter().filter(|(request, _)| *request == of).count();
+        let whole = all.iter().filter(|row| row.request == *request).count() == cases(request);
+        let name = match (whole, *case) {
+            (true, _) | (_, "") => (*request).to_owned(),
+            (false, case) => format!("{request} ({case})"),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+#[test]
+fn states_and_commands() {
+    let mut table = String::from(
+        "For each state: commands that have the same effect, then that effect (outcome, new state, what is written).\n\
+         \"go on\" is the first write of a step in two; \"compared\" its second, where a try is in flight. A command without\n\
+         a case in brackets stands for all its cases. Times are as seen from the command's.\n",
+    );
+    for (name, world) in states() {
+        let next = match &world.state.rebind {
+            None => String::new(),
+            Some(_) => {
+                let next = world.next_actions();
+                let next: Vec<_> = next.iter().map(|next| next.as_str()).collect();
+                format!(" | shown as {}, next [{}]", world.shown(), next.join(", "))
+            }
+        };
+        write!(
+            table,
+            "\n{name}{next}\n{}",
+            block(&world, rows(&world), false)
+        )
+        .unwrap();
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn accounts_and_commands() {
+    let mut table = String::from(
+        "What is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
+         named after the time at which they were created. Settlement and push targets are shown where they are not what\n\
+         they are for the first account.\n",
+    );
+    for (name, world) in accounts() {
+        let rows = account_rows(&world);
+        write!(table, "\n{name}\n{}", block(&world, rows, true)).unwrap();
+    }
+    insta::assert_snapshot!(table);
+}

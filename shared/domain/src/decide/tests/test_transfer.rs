@@ -1,0 +1,334 @@
+//! `…/test-transaction`: one transfer of ¥0.01 per rebind. One that comes back until `effective_at` + 7 days undoes the
+//! change; one that arrives shortens nothing.
+
+use super::fixture::*;
+use crate::card::CardStatus;
+use crate::code::Code;
+use crate::decide::Act;
+use crate::event_kind::EventKind;
+use crate::next_action::NextAction;
+use crate::rebind::{End, Serial, Stage, TestTransfer};
+use crate::transfer::TransferAnswer::{Pending, Returned, Succeeded};
+use crate::transition::{Outcome, Recipient};
+
+fn says(answer: crate::transfer::TransferAnswer) -> Act {
+    Act::SettleTestTransfer(Some(answer))
+}
+
+fn test(world: &World) -> &TestTransfer {
+    &world.rebind().in_use().unwrap().test
+}
+
+/// By the clean-up.
+fn unasked(mut world: World) -> World {
+    world.by = None;
+    world
+}
+
+#[test]
+fn the_intent_with_its_serial_is_written_before_anything_is_sent() {
+    let mut world = World::new().activated().at(60);
+    assert_eq!(world.next_actions(), [NextAction::TestTransaction]);
+    let started = world.write(Act::StartTestTransfer);
+    assert_eq!(started.outcome, Outcome::Proceed);
+    assert_eq!(
+        test(&world),
+        &TestTransfer::Sent {
+            sent_at: t(60),
+            checked_at: t(60)
+        }
+    );
+    let event = started.event.unwrap();
+    assert_eq!(event.kind, EventKind::TestTransferStarted);
+    let serial = world.rebind().serial(Serial::Test);
+    assert_eq!(event.data["serial"], serial.as_str());
+    // A repeat asks about the same one.
+    let again = world
+        .clone()
+        .later(60)
+        .decide(Act::StartTestTransfer)
+        .unwrap();
+    assert_eq!(again.outcome, Outcome::Proceed);
+    assert!(again.head.is_none() && again.rebind.is_none());
+    assert_eq!(world.rebind().serial(Serial::Test), serial);
+}
+
+#[test]
+fn activated_or_completed_until_7_days_after_effective_at() {
+    for (world, hold_s) in [
+        (World::new().activated(), DAY_S),
+        (World::new().bound_by_deposit(create()), 3 * DAY_S),
+        (World::new().standby("b").at(DAY_S).switched_to(1), DAY_S),
+    ] {
+        let until = hold_s + 7 * DAY_S;
+        for at_s in [DAY_S, hold_s, until - 1] {
+            assert!(
+                world
+                    .clone()
+                    .at(at_s)
+                    .decide(Act::StartTestTransfer)
+                    .is_ok()
+            );
+        }
+        let late = world.clone().at(until);
+        assert_eq!(
+            late.refused(Act::StartTestTransfer).code,
+            Code::StepOutOfOrder
+        );
+        assert!(late.next_actions().is_empty());
+        let completed = world.at(until - 1).then(Act::Complete);
+        assert!(completed.decide(Act::StartTestTransfer).is_ok());
+        assert_eq!(
+            completed.later(1).refused(Act::StartTestTransfer).code,
+            Code::StepOutOfOrder
+        );
+    }
+}
+
+#[test]
+fn it_is_no_step_of_a_rebind_without_an_activation() {
+    for world in [
+        World::new().created(),
+        World::new().matched(),
+        World::new().standby("b"),
+        World::new().created().then(Act::Cancel),
+    ] {
+        assert_eq!(
+            world.refused(Act::StartTestTransfer).code,
+            Code::StepOutOfOrder
+        );
+        assert_eq!(world.refused(says(Returned)).code, Code::StepOutOfOrder);
+    }
+}
+
+#[test]
+fn a_card_that_the_pointer_has_left_gets_none() {
+    // A lost card with a deposit: its cooldown ends before its test transfer could not be reverted any more.
+    let world = World::new().bound_by_deposit(create_lost("b"));
+    let world = world.at(7 * DAY_S).bound_by(create_for("c")).about(1);
+    assert_eq!(
+        world.refused(Act::StartTestTransfer).code,
+        Code::StepOutOfOrder
+    );
+    assert!(world.next_actions().is_empty());
+}
+
+#[test]
+fn one_that_arrives_shortens_nothing() {
+    let before = World::new().pay("a").activated().test_sent().at(60);
+    let mut world = before.clone();
+    let transition = world.done(says(Succeeded));
+    assert_eq!(
+        test(&world),
+        &TestTransfer::Arrived {
+            at: t(60),
+            checked_at: t(60)
+        }
+    );
+    assert_eq!(
+        transition.event.unwrap().kind,
+        EventKind::TestTransferSucceeded
+    );
+    let (old, new) = (&before.state.head, &world.state.head);
+    assert_eq!(old.last_activation, new.last_activation);
+    assert_eq!(old.cooldown_until, new.cooldown_until);
+    assert_eq!((&old.active, &old.replaced), (&new.active, &new.replaced));
+    assert_eq!(old.freeze_codes, new.freeze_codes);
+    let in_use = |world: &World| world.rebind().in_use().unwrap().times.clone();
+    assert_eq!(in_use(&before), in_use(&world));
+    assert_eq!(world.shown(), "activated");
+    assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
+    assert_eq!(world.clone().freeze(1).active(), Some(0));
+    // A repeat returns its status; it is not offered any more.
+    let again = world.decide(Act::StartTestTransfer).unwrap();
+    assert_eq!(again.outcome, Outcome::Done);
+    assert!(again.head.is_none() && again.rebind.is_none());
+    assert!(world.next_actions().is_empty());
+    // A moment that was told stays, whoever asks again.
+    let later = world.at(120);
+    assert!(later.decide(says(Succeeded)).unwrap().rebind.is_none());
+    let later = unasked(later).then(says(Succeeded));
+    assert!(matches!(
+        test(&later),
+        TestTransfer::Arrived { at, checked_at } if (*at, *checked_at) == (t(60), t(120))
+    ));
+}
+
+#[test]
+fn an_unknown_or_undecided_answer_is_pending_and_changes_nothing() {
+    let world = World::new().activated().test_sent().at(60);
+    for answer in [None, Some(Pending)] {
+        let transition = world.decide(Act::SettleTestTransfer(answer)).unwrap();
+        assert!(transition.head.is_none() && transition.rebind.is_none());
+        assert_eq!(transition.outcome, Outcome::Done);
+    }
+    // Nor does an answer to a transfer that was never sent.
+    for answer in [Succeeded, Returned] {
+        let transition = World::new().activated().decide(says(answer)).unwrap();
+        assert!(transition.head.is_none() && transition.rebind.is_none());
+    }
+}
+
+#[test]
+fn one_that_comes_back_undoes_the_change_and_both_are_told() {
+    for arrived in [false, true] {
+        let world = World::new().pay("a").activated().test_sent();
+        let world = if arrived {
+            world.test_says(Succeeded)
+        } else {
+            world
+        };
+        let mut world = world.at(60);
+        let transition = world.done(says(Returned));
+        assert_eq!((world.active(), world.shown()), (Some(0), "reverted"));
+        assert_eq!(
+            world.stage(),
+            &Stage::Ended {
+                how: End::Reverted,
+                at: t(60),
+                reason: Some(Code::TestTxnFailed)
+            }
+        );
+        assert_eq!(world.status_of(1), CardStatus::Removed);
+        assert_eq!(world.status_of(0), CardStatus::Active);
+        let head = &world.state.head;
+        assert_eq!(
+            (head.cooldown_until, head.cooldown_end_untold),
+            (None, false)
+        );
+        assert_eq!((&head.last_activation, head.frozen), (&None, None));
+        assert_eq!(world.unsent(0), 1);
+        let event = transition.event.unwrap();
+        assert_eq!(event.kind, EventKind::Reverted);
+        assert_eq!(event.data["reason"], "TEST_TXN_FAILED");
+        let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+        assert_eq!(told, [Recipient::OnFile, Recipient::Reserved]);
+        assert!(!transition.ends_sessions);
+        assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
+        // Twice changes nothing, and the next rebind can begin.
+        // Another request that hears the same says so too, and changes nothing.
+        let again = world.decide(says(Returned)).unwrap();
+        assert!(again.head.is_none() && again.rebind.is_none() && again.event.is_none());
+        assert!(world.decide(create_for("c")).is_ok());
+    }
+}
+
+#[test]
+fn it_undoes_until_7_days_after_effective_at_also_when_completed() {
+    for completes in [false, true] {
+        let world = World::new().activated().test_sent();
+        let world = match completes {
+            true => world.at(DAY_S).then(Act::Complete),
+            false => world,
+        };
+        let last = world.clone().at(8 * DAY_S - 1).test_says(Returned);
+        assert_eq!((last.active(), last.shown()), (Some(0), "reverted"));
+        let mut late = world.at(8 * DAY_S);
+        let transition = late.done(says(Returned));
+        assert_eq!((late.active(), late.shown()), (Some(1), "completed"));
+        assert_eq!(test(&late), &TestTransfer::CameBack);
+        let event = transition.event.unwrap();
+        assert_eq!(event.kind, EventKind::TestTransferFailed);
+        assert!(event.notices.is_empty());
+        assert_eq!(late.state.head.cooldown_until, Some(t(30 * DAY_S)));
+        assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);
+        let again = late.decide(Act::StartTestTransfer).unwrap();
+        assert_eq!(again.outcome, Outcome::Done);
+    }
+}
+
+#[test]
+fn with_the_old_card_lost_there_is_none_and_payouts_are_held() {
+    let world = World::new().bound_by(create_lost("b")).pay("in_hold");
+    let world = world.test_sent().at(60).test_says(Returned).pay("after");
+    assert_eq!((world.active(), world.shown()), (None, "reverted"));
+    assert_eq!(world.state.head.held_payouts, 2);
+    assert_eq!(
+        (world.paid_to("in_hold"), world.paid_to("after")),
+        (None, None)
+    );
+    assert_eq!(world.state.head.cooldown_until, None);
+    // The short cooldown was for nothing: it may be had again.
+    assert_eq!(world.state.head.lost_at, None);
+    // Assigned only when the next card is in effect.
+    let world = world.bound_by(create_for("c"));
+    let refusal = world.refused(Act::AssignPayout(world.payout("after")));
+    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    let world = world.at(60 + DAY_S).system_with("after", Act::AssignPayout);
+    assert_eq!(world.paid_to("after"), Some(2));
+}
+
+#[test]
+fn without_an_old_card_there_is_none_again() {
+    let mut world = World::new();
+    world.state.head.active = None;
+    let world = world.activated().at(DAY_S).pay("a").test_sent();
+    let world = world.test_says(Returned);
+    assert_eq!(world.active(), None);
+    // A payout never moves: this one stays where it was, and its card on record as long as that takes.
+    assert_eq!((world.paid_to("a"), world.unsent(1)), (Some(1), 1));
+    assert_eq!(
+        world.refused(Act::RemoveCard(world.card(1))).code,
+        Code::StepOutOfOrder
+    );
+    assert_eq!(world.clone().pay("b").paid_to("b"), None);
+    let world = world.system_with("a", Act::PayoutReturned);
+    assert!(world.decide(Act::RemoveCard(world.card(1))).is_ok());
+}
+
+#[test]
+fn after_a_later_activation_nothing_is_undone() {
+    let world = World::new().bound_by_deposit(create_lost("b")).test_sent();
+    let world = world.at(7 * DAY_S).bound_by(create_for("c"));
+    let before = world.state.head.clone();
+    let world = world.about(1).at(8 * DAY_S).test_says(Returned);
+    assert_eq!(test(&world), &TestTransfer::CameBack);
+    let head = &world.state.head;
+    assert_eq!(world.active(), Some(2));
+    assert_eq!(head.last_activation, before.last_activation);
+    assert_eq!(head.cooldown_until, before.cooldown_until);
+}
+
+#[test]
+fn it_is_refused_while_the_account_is_frozen_and_decided_after() {
+    let world = World::new().activated().test_sent().at(DAY_S).freeze(1);
+    for act in [Act::StartTestTransfer, says(Returned), says(Succeeded)] {
+        assert_eq!(world.refused(act.clone()).code, Code::AccountFrozen);
+    }
+    // The clean-up only notes that it has asked: the operator decides first.
+    for answer in [Returned, Succeeded] {
+        let mut asked = unasked(world.clone());
+        let transition = asked.done(says(answer));
+        assert!(transition.event.is_none());
+        assert_eq!(asked.active(), Some(1));
+        let expected = TestTransfer::Sent {
+            sent_at: t(0),
+            checked_at: t(DAY_S),
+        };
+        assert_eq!(test(&asked), &expected);
+    }
+    let world = world.unfreeze().test_says(Returned);
+    assert_eq!((world.active(), world.shown()), (Some(0), "reverted"));
+}
+
+#[test]
+fn the_clean_up_asks_every_5_min_then_every_day_as_long_as_it_could_be_undone() {
+    let due = |world: &World| world.rebind().due_at(&POLICY);
+    let world = World::new().activated();
+    assert_eq!(due(&world), Some(t(DAY_S)));
+    let world = world.test_sent();
+    assert_eq!(due(&world), Some(t(5 * MINUTE_S)));
+    let arrived = unasked(world.at(5 * MINUTE_S)).then(says(Succeeded));
+    // The hold ends first.
+    assert_eq!(due(&arrived), Some(t(DAY_S)));
+    let completed = arrived.at(DAY_S).then(Act::Complete);
+    assert_eq!(due(&completed), Some(t(300 + DAY_S)));
+    let late = completed.at(7 * DAY_S - 1).then(says(Succeeded));
+    assert_eq!(due(&late), Some(t(8 * DAY_S - 1)));
+    // The last chance is not missed by the day that would end after it.
+    let last = late.at(7 * DAY_S).then(says(Succeeded));
+    assert_eq!(due(&last), Some(t(8 * DAY_S - 1)));
+    let last = last.at(8 * DAY_S - 1);
+    assert_eq!(due(&last.clone().then(says(Succeeded))), None);
+    assert_eq!(last.then(says(Returned)).shown(), "reverted");
+}

@@ -1,0 +1,153 @@
+//! A transition says everything that is to be written.
+
+use super::fixture::*;
+use super::states::{accounts, states};
+use crate::decide::{Act, BankAnswer};
+use crate::history;
+use crate::rebind::CodePurpose::{Card, Identity};
+use crate::rebind::Sealed;
+use crate::transition::{Outcome, Transition, as_it_was, next_revision};
+use std::fmt::Write as _;
+
+#[test]
+fn nothing_is_nothing() {
+    let world = World::new().created();
+    let mut nothing = Transition::none();
+    assert_eq!(nothing.outcome, Outcome::Done);
+    assert_eq!(nothing.applied_to(&world.state), world.state);
+    assert_eq!(nothing.chained(&world.state, None, &POLICY), None);
+}
+
+#[test]
+fn a_rebinds_revision_counts_every_write_and_its_version_only_transitions() {
+    let world = World::new().created();
+    let of = |world: &World| (world.rebind().revision, world.rebind().version);
+    assert_eq!(of(&world), (1, 1));
+    let world = world.then(document(true));
+    assert_eq!(of(&world), (2, 2));
+    let mut world = world.then(take(Identity));
+    assert_eq!(of(&world), (3, 2));
+    world.refused_in_writing(settle(Identity, world.mac(Identity), false));
+    assert_eq!(of(&world), (4, 2));
+    // The next rebind begins anew.
+    assert_eq!(of(&world.then(Act::Cancel).created()), (1, 1));
+}
+
+#[test]
+fn the_rebind_before_is_none_for_one_that_is_created() {
+    let written = |transition: &Transition| transition.rebind.clone().unwrap();
+    let world = World::new().created();
+    let changed = world.decide(document(true)).unwrap();
+    assert_eq!(
+        as_it_was(&world.state, &written(&changed)),
+        world.state.rebind.as_ref()
+    );
+    assert_eq!(next_revision(&world.state, &written(&changed)), 2);
+    let ended = world.then(Act::Cancel);
+    let created = ended.decide(create()).unwrap();
+    assert_eq!(as_it_was(&ended.state, &written(&created)), None);
+    assert_eq!(next_revision(&ended.state, &written(&created)), 1);
+}
+
+#[test]
+fn chaining_takes_the_event_and_moves_the_heads_end() {
+    let world = World::new();
+    let mut transition = world.decide(create()).unwrap();
+    let personal = Some(Sealed(vec![7]));
+    let event = transition
+        .chained(&world.state, personal.clone(), &POLICY)
+        .unwrap();
+    assert_eq!((event.seq, event.prev_hash.as_str()), (1, history::GENESIS));
+    assert_eq!(
+        (event.policy, event.personal.as_ref()),
+        (POLICY.version, personal.as_ref())
+    );
+    assert_eq!(event.merchant_id, world.state.profile.merchant_id);
+    let head = transition.head.as_ref().unwrap();
+    assert_eq!((head.last_seq, &head.last_hash), (1, &event.hash));
+    assert_eq!(event.hash, history::hash(&event));
+    // It is taken: a second time there is none.
+    assert_eq!(transition.chained(&world.state, None, &POLICY), None);
+}
+
+#[test]
+fn every_state_has_a_whole_history() {
+    for (name, world) in states().into_iter().chain(accounts()) {
+        let mut prev_hash = history::GENESIS;
+        for (index, event) in world.history.iter().enumerate() {
+            assert_eq!(event.seq, index as u64 + 1, "{name}");
+            assert_eq!(event.prev_hash, prev_hash, "{name}");
+            assert_eq!(event.hash, history::hash(event), "{name}");
+            prev_hash = &event.hash;
+        }
+        assert_eq!(world.state.head.last_hash, prev_hash, "{name}");
+        assert_eq!(
+            world.state.head.last_seq,
+            world.history.len() as u64,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_event_names_its_rebind_and_no_personal_data() {
+    use crate::event_kind::EventKind as Kind;
+    for (name, world) in states().into_iter().chain(accounts()) {
+        for event in &world.history {
+            let data = serde_json::to_string(&event.data).unwrap();
+            // The account's own: a card's, a payout's, a setting's, the end of a freeze and of a cooldown.
+            let of_account = matches!(
+                event.kind,
+                Kind::CardUnbound
+                    | Kind::CardRemoved
+                    | Kind::PayoutCreated
+                    | Kind::PayoutAssigned
+                    | Kind::PayoutSent
+                    | Kind::PayoutReturned
+                    | Kind::SettlementChanged
+                    | Kind::PushTargetChanged
+                    | Kind::PushTargetRemoved
+                    | Kind::Unfrozen
+                    | Kind::CooldownEnded
+            );
+            let names_rebind = event.data.contains_key("rebind_id");
+            assert_eq!(names_rebind, !of_account, "{name}: {}", event.kind);
+            for personal in [HOLDER, "1390000", "fingerprint", "person"] {
+                assert!(!data.contains(personal), "{name}: {data}");
+            }
+        }
+    }
+}
+
+/// One whole rebind with its detours, as the history tells it.
+#[test]
+fn what_the_history_says() {
+    let mut world = World::new().created().at(5);
+    world.refused_in_writing(document(false));
+    let mut world = world.then(document(true)).at(70).then(resend(Identity));
+    world.wrong(Identity);
+    let world = world.confirmed(Identity).at(90).then(sign(t(75)));
+    let world = world.then(card_check()).then(bank(Some(BankAnswer::Match)));
+    let world = world.at(155).then(resend(Card)).confirmed(Card);
+    let world = world.at(155 + DAY_S).then(Act::Complete);
+    let mut world = world.at(155 + 30 * DAY_S).then(Act::EndCooldown).login();
+    world.done(create_for("third"));
+    world.done(Act::Cancel);
+    let world = world
+        .then(create_for("third"))
+        .later(DAY_S)
+        .then(Act::Expire);
+    let mut world = world.login().then(create_for("third")).then(document(true));
+    for _ in 0..5 {
+        world.wrong(Identity);
+    }
+    let mut text = String::new();
+    for event in &world.history {
+        let data = history::canonical(&event.data.clone().into());
+        writeln!(text, "{} {}\n    {data}", event.at, event.kind).unwrap();
+        for notice in &event.notices {
+            writeln!(text, "    tell {:?} {}", notice.to, notice.phone).unwrap();
+        }
+    }
+    insta::assert_snapshot!(text);
+}

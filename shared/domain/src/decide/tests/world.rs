@@ -1,0 +1,617 @@
+//! A merchant with all its rebinds under random commands, as the store would hold them: results that are compared and
+//! answers that come are in flight until they arrive, late, twice, or never. What every write must keep is checked here.
+
+use super::fixture::{World, code, fingerprint};
+use super::model::Model;
+use crate::code::Code;
+use crate::decide::*;
+use crate::event_kind::EventKind;
+use crate::history::{self, Event, GENESIS};
+use crate::merchant::{Merchant, Session};
+use crate::policy::{DAY_S, HOUR_S};
+use crate::rebind::{
+    CardCheck, CodePurpose, End, FreshCode, InUse, Mac, Rebind, Sealed, Stage, Standby,
+    TestTransfer, Tries,
+};
+use crate::time::Timestamp;
+use crate::transition::{Outcome, Transition};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rules with limits so low that random commands meet them.
+pub(super) const TIGHT: Policy = Policy {
+    rebinds_per_day: 3,
+    id_mismatches_per_rebind: 2,
+    id_mismatches_per_day: 3,
+    bank_calls_per_card_day: 2,
+    bank_calls_per_day: 3,
+    ..Policy::CURRENT
+};
+
+/// A proof that a rebind has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Proof {
+    Identity,
+    Signature,
+    /// A match, or a deposit that went out.
+    Bank,
+    CardCode,
+    SwitchCode,
+}
+
+/// A code that is being compared: for which rebind, and which code.
+#[derive(Clone, Debug)]
+pub(super) struct Compared {
+    pub(super) number: u32,
+    pub(super) purpose: CodePurpose,
+    pub(super) mac: Mac,
+    pub(super) by: Option<u8>,
+    at: Timestamp,
+}
+
+/// A question that the bank was asked: for which rebind, under which serial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) number: u32,
+    pub(super) serial: u16,
+}
+
+pub(super) struct Store {
+    /// Head and profile; `rebind` is the one that the last command was about.
+    pub(super) merchant: Merchant,
+    pub(super) rebinds: BTreeMap<u32, Rebind>,
+    pub(super) now: Timestamp,
+    pub(super) compared: Vec<Compared>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) history: Vec<Event>,
+    /// Whether the clock ever did.
+    pub(super) went_back: bool,
+    codes: u32,
+    proofs: BTreeMap<u32, BTreeSet<Proof>>,
+    pub(super) model: Model,
+}
+
+impl Store {
+    pub(super) fn new() -> Self {
+        let world = World::new();
+        Self {
+            model: Model::new(&world.state),
+            merchant: world.state,
+            rebinds: BTreeMap::new(),
+            now: world.now,
+            compared: Vec::new(),
+            asked: Vec::new(),
+            history: Vec::new(),
+            went_back: false,
+            codes: 0,
+            proofs: BTreeMap::new(),
+        }
+    }
+
+    /// A code unlike any before.
+    pub(super) fn code(&mut self) -> FreshCode {
+        self.codes += 1;
+        code(&format!("code {}", self.codes))
+    }
+
+    pub(super) fn jump(&mut self, by_s: i64) {
+        self.went_back |= by_s < 0;
+        self.now = self.now.plus_s(by_s);
+    }
+
+    pub(super) fn login(&mut self) {
+        for (slot, token) in self.merchant.head.sessions.iter_mut().zip([1, 2]) {
+            let before = slot.as_ref().map(|session| session.last_change_at);
+            *slot = Some(Session {
+                token_hash: [token; 32],
+                login_at: self.now,
+                last_change_at: before.map_or(self.now, |at| at.max(self.now)),
+            });
+        }
+    }
+
+    /// One command about rebind `number`: decided twice, checked, written. The kind of its event, if it has one.
+    ///
+    /// # Errors
+    /// The code of a refusal that wrote nothing.
+    pub(super) fn command(
+        &mut self,
+        number: u32,
+        by: Option<u8>,
+        act: &Act,
+    ) -> Result<Option<EventKind>, Code> {
+        let before = Merchant {
+            rebind: self.rebinds.get(&number).cloned(),
+            latest: self.latest_beside(number),
+            ..self.merchant.clone()
+        };
+        let command = Command {
+            by,
+            act: act.clone(),
+        };
+        let decided = decide(&before, &command, &TIGHT, self.now);
+        let again = decide(&before, &command, &TIGHT, self.now);
+        assert_eq!(
+            decided.as_ref().map(written),
+            again.as_ref().map(written),
+            "one input, two outputs"
+        );
+
+        let mut transition = decided.map_err(|refusal| refusal.code)?;
+        if let Some(created) = &mut transition.rebind
+            && created.version == 1
+        {
+            created.sealed_number = Some(Sealed(vec![1]));
+        }
+        let after = transition.applied_to(&before);
+        check_versions(&before, &transition, &after);
+        check_stages(&before, &after, act);
+        check_code(&before, &transition, &after);
+        check_freeze(&before, &transition, &after);
+        self.note_proof(&before, act, &transition);
+        self.check_pointer(&before, &transition, &after);
+        self.in_flight(&after, by, act, &transition);
+        let (now, back) = (self.now, self.went_back);
+        self.model
+            .after(&before, act, &transition, &after, now, back);
+
+        let told = transition.event.as_ref().map(|event| event.kind);
+        let event = transition.chained(&before, None, &TIGHT);
+        assert_eq!(
+            event.is_some(),
+            told.is_some(),
+            "an event without a head is lost"
+        );
+        self.history.extend(event);
+        self.merchant = transition.applied_to(&before);
+        let ended = self.merchant.latest.take();
+        for rebind in self.merchant.rebind.take().into_iter().chain(ended) {
+            self.rebinds.insert(rebind.rebind_id.number(), rebind);
+        }
+        self.check_head();
+        Ok(told)
+    }
+
+    /// Whether the clean-up would decide this now; nothing is written.
+    pub(super) fn would(&self, number: u32, act: &Act) -> bool {
+        let state = Merchant {
+            rebind: self.rebinds.get(&number).cloned(),
+            latest: self.latest_beside(number),
+            ..self.merchant.clone()
+        };
+        let command = Command {
+            by: None,
+            act: act.clone(),
+        };
+        decide(&state, &command, &TIGHT, self.now).is_ok()
+    }
+
+    /// The latest rebind, where it is another one.
+    fn latest_beside(&self, number: u32) -> Option<Rebind> {
+        let latest = Some(self.merchant.head.rebinds).filter(|latest| *latest != number)?;
+        self.rebinds.get(&latest).cloned()
+    }
+
+    /// Whether a result can still arrive: who compares a code of a switch does so within the hour, and the lock that five
+    /// wrong ones set lasts a day.
+    pub(super) fn arrives(&self, one: &Compared) -> bool {
+        let ago_s = self.now.epoch_s() - one.at.epoch_s();
+        one.purpose != CodePurpose::Activate || ago_s.abs() < HOUR_S
+    }
+
+    fn note_proof(&mut self, before: &Merchant, act: &Act, transition: &Transition) {
+        let done = transition.outcome == Outcome::Done && transition.head.is_some();
+        let (Some(rebind), true) = (&before.rebind, done) else {
+            return;
+        };
+        if let Act::SettleTry {
+            purpose, compared, ..
+        } = act
+        {
+            let deposit = deposit_of(&rebind.stage).is_some() && *purpose == CodePurpose::Card;
+            if !deposit {
+                let (code, _) = code_of(&rebind.stage, *purpose).unwrap();
+                assert_eq!(&code.mac, compared, "a code that was replaced");
+            }
+        }
+        let proof = match act {
+            Act::SettleTry {
+                purpose: CodePurpose::Identity,
+                right: true,
+                ..
+            } => Proof::Identity,
+            Act::SettleTry {
+                purpose: CodePurpose::Card,
+                right: true,
+                ..
+            } => Proof::CardCode,
+            Act::SettleTry {
+                purpose: CodePurpose::Activate,
+                right: true,
+                ..
+            } => Proof::SwitchCode,
+            Act::SignAgreement(_) => Proof::Signature,
+            Act::SettleCardCheck(reply, _)
+                if matches!(
+                    reply.answer,
+                    Some(BankAnswer::Match | BankAnswer::Deposited { .. })
+                ) =>
+            {
+                Proof::Bank
+            }
+            _ => return,
+        };
+        let proofs = self.proofs.entry(rebind.rebind_id.number()).or_default();
+        proofs.insert(proof);
+    }
+
+    /// The pointer only moves by an activation of a rebind that has brought every proof, the fresh ones in time.
+    fn check_pointer(&self, before: &Merchant, transition: &Transition, after: &Merchant) {
+        let kind = transition.event.as_ref().map(|event| event.kind);
+        match kind {
+            Some(EventKind::Activated) => {}
+            // The notes of the model say how.
+            Some(EventKind::Reverted | EventKind::Frozen) => return,
+            _ => {
+                let pointer = |merchant: &Merchant| {
+                    let active = merchant.head.active.as_ref();
+                    active.map(|active| active.card.clone())
+                };
+                assert_eq!(pointer(before), pointer(after));
+                assert_eq!(before.head.last_activation, after.head.last_activation);
+                assert_eq!(before.head.cooldown_until, after.head.cooldown_until);
+                return;
+            }
+        }
+        let (old, new) = (
+            before.rebind.as_ref().unwrap(),
+            after.rebind.as_ref().unwrap(),
+        );
+        let number = new.rebind_id.number();
+        let proofs = self.proofs[&number].len();
+        match &old.stage {
+            Stage::CardPending {
+                identity, check, ..
+            } => {
+                assert_eq!(before.head.open, Some(number));
+                assert_eq!(proofs, 4, "{:?}", self.proofs[&number]);
+                assert!(identity.confirmed_at.age_s_at(self.now) <= TIGHT.identity_proof_s);
+                match check {
+                    CardCheck::Matched { matched_at, .. } => {
+                        assert!(matched_at.age_s_at(self.now) <= TIGHT.bank_proof_s);
+                    }
+                    CardCheck::Deposit {
+                        sent_at, arrived, ..
+                    } => {
+                        assert!(*arrived);
+                        assert!(sent_at.age_s_at(self.now) < TIGHT.deposit_life_s);
+                    }
+                    other => panic!("activated from {other:?}"),
+                }
+            }
+            Stage::Standby(standby) => {
+                assert_eq!(proofs, 5, "{:?}", self.proofs[&number]);
+                assert!(self.now >= standby.usable_at);
+                assert!(standby.ready_at.age_s_at(self.now) <= TIGHT.standby_proof_s);
+                let quiet = before.quiet_until(&TIGHT, self.now);
+                assert!(quiet.is_none() && before.cooldown(self.now).is_none());
+            }
+            other => panic!("activated from {other:?}"),
+        }
+        assert!(before.head.frozen.is_none());
+        let active = after.head.active.as_ref().unwrap();
+        assert_eq!(
+            (&active.card, &active.fingerprint),
+            (&new.new_card, &new.fingerprint)
+        );
+        assert!(after.head.cooldown_until > Some(self.now));
+        assert!(after.head.cooldown_end_untold);
+        assert!(!transition.event.as_ref().unwrap().notices.is_empty());
+    }
+
+    /// What the first write of a step in two sets going.
+    fn in_flight(&mut self, after: &Merchant, by: Option<u8>, act: &Act, transition: &Transition) {
+        if transition.outcome != Outcome::Proceed {
+            return;
+        }
+        let rebind = after.rebind.as_ref().unwrap();
+        let number = rebind.rebind_id.number();
+        match (act, &rebind.stage) {
+            (Act::TakeTry { purpose, .. }, stage)
+                if deposit_of(stage).is_some() && *purpose == CodePurpose::Card =>
+            {
+                assert_eq!(deposit_of(stage).map(|(_, arrived)| arrived), Some(true));
+                self.compared.push(Compared {
+                    number,
+                    purpose: *purpose,
+                    mac: Mac("derived from the serial".to_owned()),
+                    by,
+                    at: self.now,
+                });
+            }
+            (Act::StartTestTransfer, Stage::Activated(in_use) | Stage::Completed(in_use)) => {
+                assert!(matches!(in_use.test, TestTransfer::Sent { .. }));
+            }
+            (Act::TakeTry { purpose, .. }, stage) => {
+                let (code, _) = code_of(stage, *purpose).unwrap();
+                let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
+                assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
+                assert!(code.lives(&TIGHT, self.now));
+                let mac = code.mac.clone();
+                self.compared.push(Compared {
+                    number,
+                    purpose: *purpose,
+                    mac,
+                    by,
+                    at: self.now,
+                });
+            }
+            (
+                Act::StartCardCheck { .. },
+                Stage::CardPending {
+                    check: CardCheck::Asking { number: serial, .. },
+                    ..
+                },
+            ) => self.asked.push(Asked {
+                number,
+                serial: *serial,
+            }),
+            other => panic!("{other:?} goes on"),
+        }
+    }
+
+    fn check_head(&self) {
+        let head = &self.merchant.head;
+        let latest = self.rebinds.get(&head.rebinds);
+        assert_eq!(head.rebinds as usize, self.rebinds.len());
+        assert_eq!(
+            head.rebind_version,
+            latest.map_or(0, |latest| latest.version)
+        );
+        // At most one is open, and it is the latest.
+        match head.open {
+            None => assert!(
+                latest.is_none_or(|latest| !latest.stage.is_open()),
+                "{latest:?}"
+            ),
+            Some(open) => {
+                assert_eq!(open, head.rebinds);
+                assert!(latest.unwrap().stage.is_open());
+            }
+        }
+        if !self.went_back {
+            let open = self
+                .rebinds
+                .values()
+                .filter(|rebind| rebind.is_open(self.now));
+            assert!(open.count() <= 1);
+        }
+        assert!(head.requests.count(DAY_S, self.now) <= TIGHT.rebinds_per_day);
+        assert!(head.id_mismatches.count(DAY_S, self.now) <= TIGHT.id_mismatches_per_day);
+        assert!(head.bank_calls.len() <= TIGHT.bank_calls_per_day);
+        for card in ["a", "b"] {
+            let tag: String = fingerprint(card).0.chars().take(8).collect();
+            let calls = head.bank_calls.iter().filter(|call| call.card_tag == tag);
+            assert!(calls.count() <= TIGHT.bank_calls_per_card_day);
+        }
+    }
+
+    /// The whole history, from its first event to where the head says it ends.
+    pub(super) fn check_history(&self) {
+        let mut prev_hash = GENESIS;
+        for (event, seq) in self.history.iter().zip(1..) {
+            assert_eq!((event.seq, event.prev_hash.as_str()), (seq, prev_hash));
+            assert_eq!(event.hash, history::hash(event));
+            prev_hash = &event.hash;
+        }
+        let head = &self.merchant.head;
+        assert_eq!(head.last_seq as usize, self.history.len());
+        assert_eq!(head.last_hash, prev_hash);
+    }
+}
+
+/// Everything that a transition says, to compare two of them.
+fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
+    let Transition {
+        head,
+        rebind,
+        event,
+        also,
+        payout,
+        settlement,
+        push,
+        forgotten_card,
+        ends_sessions,
+        code_send,
+        fingerprint,
+        outcome,
+    } = transition;
+    let beside = (
+        also,
+        payout,
+        settlement,
+        push,
+        forgotten_card,
+        ends_sessions,
+    );
+    (head, rebind, event, beside, code_send, fingerprint, outcome)
+}
+
+/// A change of the head is one version and one event, but for the bookkeeping around a bank call; a try is neither.
+fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) {
+    let bookkeeping = matches!(
+        after.rebind.as_ref().map(|rebind| &rebind.stage),
+        Some(
+            Stage::CardPending {
+                check: CardCheck::Asking { .. } | CardCheck::Deposit { .. },
+                ..
+            } | Stage::Activated(InUse {
+                test: TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
+                ..
+            }) | Stage::Completed(InUse {
+                test: TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
+                ..
+            })
+        )
+    );
+    match (&transition.head, &transition.event) {
+        (Some(head), Some(_)) => assert_eq!(head.version, before.head.version + 1),
+        (Some(head), None) => {
+            assert_eq!(head.version, before.head.version + 1);
+            assert!(bookkeeping, "a change without an event");
+            // Nothing but the day's count of bank calls and the session's last change.
+            let mut quiet = before.head.clone();
+            quiet.version = head.version;
+            quiet.rebind_version = head.rebind_version;
+            quiet.bank_calls.clone_from(&head.bank_calls);
+            quiet.sessions.clone_from(&head.sessions);
+            assert_eq!(&quiet, head);
+        }
+        (None, Some(event)) => panic!("an event without a head: {event:?}"),
+        (None, None) => {}
+    }
+    let version = |merchant: &Merchant| {
+        let rebind = merchant.rebind.as_ref();
+        rebind.map(|rebind| (rebind.rebind_id.clone(), rebind.version, rebind.revision))
+    };
+    let (old, new) = (version(before), version(after));
+    match (&transition.rebind, old, new) {
+        (None, old, new) => assert_eq!(old, new),
+        (Some(_), Some(old), Some(new)) if old.0 == new.0 => {
+            let moved = u32::from(transition.head.is_some());
+            assert_eq!((new.1, new.2), (old.1 + moved, old.2 + 1));
+        }
+        (Some(_), _, Some(new)) => assert_eq!((new.1, new.2), (1, 1)),
+        (Some(_), _, None) => panic!("a rebind was lost"),
+    }
+    for (old, new) in before.head.sessions.iter().zip(&after.head.sessions) {
+        if let (Some(old), Some(new)) = (old, new) {
+            assert!(new.last_change_at >= old.last_change_at);
+            assert_eq!(
+                (new.login_at, new.token_hash),
+                (old.login_at, old.token_hash)
+            );
+        }
+    }
+}
+
+/// Stages follow each other, what has ended stays as it is, and only the open rebind moves at a merchant's word.
+fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
+    let (Some(old), Some(new)) = (&before.rebind, &after.rebind) else {
+        return;
+    };
+    if old.rebind_id != new.rebind_id || old == new {
+        return;
+    }
+    let number = Some(new.rebind_id.number());
+    let follows = match (&old.stage, &new.stage) {
+        (
+            Stage::Activated(_) | Stage::Completed(_),
+            Stage::Ended {
+                how: End::Frozen | End::Reverted,
+                ..
+            },
+        )
+        | (
+            Stage::Standby(_),
+            Stage::Ended {
+                how: End::Frozen, ..
+            },
+        )
+        | (Stage::CardPending { .. }, Stage::Standby(_))
+        | (Stage::Standby(_), Stage::Standby(_) | Stage::Activated(_)) => true,
+        // A card goes off the record, or a test transfer is on its way.
+        (Stage::Activated(old), Stage::Activated(new))
+        | (Stage::Completed(old), Stage::Completed(new)) => old.times == new.times,
+        (old, new @ Stage::Ended { .. }) => {
+            old.is_open() || (old == new && matches!(act, Act::RemoveCard(_)))
+        }
+        (Stage::IdentityPending { .. }, Stage::IdentityPending { .. })
+        | (Stage::IdentityPending { .. }, Stage::AgreementPending { .. })
+        | (Stage::AgreementPending { .. }, Stage::CardPending { .. })
+        | (Stage::CardPending { .. }, Stage::CardPending { .. })
+        | (Stage::CardPending { .. }, Stage::Activated(_))
+        | (Stage::Activated(_), Stage::Completed { .. }) => true,
+        _ => false,
+    };
+    assert!(follows, "{:?} -> {:?}", old.stage, new.stage);
+    let by_itself = matches!(act, Act::Expire | Act::CodeNotSent(..));
+    if old.stage.is_open() && !by_itself {
+        assert_eq!(before.head.open, number);
+    }
+    assert_eq!(
+        new.sealed_number.is_some(),
+        old.sealed_number.is_some()
+            && !matches!(new.stage, Stage::Ended { .. })
+            && !matches!(act, Act::RemoveCard(_))
+    );
+    for tries in tries_of(&new.stage) {
+        assert!(tries.wrong <= tries.taken && tries.taken <= TIGHT.code_tries);
+        // Five wrong ones end a rebind; a standby card is only locked for a while.
+        assert!(tries.wrong < TIGHT.code_tries || matches!(new.stage, Stage::Standby(_)));
+    }
+    if let Stage::IdentityPending { mismatches, .. } = new.stage {
+        assert!(mismatches < TIGHT.id_mismatches_per_rebind);
+    }
+}
+
+fn tries_of(stage: &Stage) -> Vec<&Tries> {
+    match stage {
+        Stage::IdentityPending { tries, .. } | Stage::AgreementPending { tries, .. } => vec![tries],
+        Stage::CardPending {
+            identity_tries,
+            card_tries,
+            ..
+        } => vec![identity_tries, card_tries],
+        Stage::Standby(Standby { tries, .. }) => vec![tries],
+        _ => Vec::new(),
+    }
+}
+
+/// A code is sent to the phone of its purpose, and the rebind then waits for it; a refusal sends none.
+fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
+    let Some(send) = &transition.code_send else {
+        return;
+    };
+    assert_eq!(transition.outcome, Outcome::Done);
+    let rebind = after.rebind.as_ref().unwrap();
+    let phone = match send.purpose {
+        CodePurpose::Identity | CodePurpose::Activate => &before.profile.phone_on_file,
+        CodePurpose::Card => &rebind.reserved_phone,
+    };
+    assert_eq!(&send.phone, phone);
+    assert_eq!(send.card, rebind.new_card);
+    let (code, _) = code_of(&rebind.stage, send.purpose).unwrap();
+    let at = transition.event.as_ref().unwrap().at;
+    assert_eq!(code.sent_at, at);
+}
+
+/// A freeze ends the logins, the open rebind and what its code was for.
+fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
+    let kind = transition.event.as_ref().map(|event| event.kind);
+    if kind != Some(EventKind::Frozen) {
+        assert!(!transition.ends_sessions && transition.also.is_none());
+        return;
+    }
+    assert!(transition.ends_sessions);
+    assert!(after.head.sessions.iter().all(Option::is_none));
+    assert_eq!(after.head.open, None);
+    let frozen = before.rebind.as_ref().unwrap().rebind_id.number();
+    let hold = before.head.hold(transition.event.as_ref().unwrap().at);
+    let other_hold = hold.is_some_and(|last| last.number != frozen);
+    let others = before.head.open.is_some() || other_hold;
+    assert_eq!(transition.also.is_some(), others);
+    if let Some(ended) = &transition.also {
+        let old = before.numbered(ended.rebind_id.number()).unwrap();
+        assert_eq!(ended.version, old.version + 1);
+        assert!(matches!(
+            ended.stage,
+            Stage::Ended {
+                how: End::Frozen | End::Expired,
+                ..
+            }
+        ));
+        assert_eq!(ended.sealed_number, None);
+    }
+    let told = &transition.event.as_ref().unwrap().notices;
+    assert_eq!(told[0].phone, before.profile.phone_on_file);
+}

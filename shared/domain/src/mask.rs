@@ -1,0 +1,96 @@
+//! What is shown of a card, a phone and a name (contract, section 1). All of it is here.
+
+use super::format::bins;
+
+/// The first character and one star, whatever the length: `阿依古丽·测试` is `阿*`.
+pub fn name(name: &str) -> String {
+    name.chars().take(1).chain(['*']).collect()
+}
+
+/// The first three and the last four of a national mobile number: `139****0001`. Of anything that is not eleven
+/// ASCII characters nothing is shown.
+pub fn phone(national: &str) -> String {
+    const STARS: &str = "****";
+    if national.len() != 11 || !national.is_ascii() {
+        return STARS.to_owned();
+    }
+    [&national[..3], STARS, &national[7..]].concat()
+}
+
+/// Bank and last four digits of a card: `中国工商银行 0010`, or `**** 0010` when the bank is not known. Takes the
+/// digits apart from the number, so that whoever shows a card needs no access to it.
+pub fn card(bank_code: Option<&str>, last4: &str) -> String {
+    let bank = bank_code.and_then(bins::bank_name).unwrap_or("****");
+    format!("{bank} {last4}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::CardNumber;
+    use proptest::prelude::*;
+
+    #[test]
+    fn as_in_the_contract() {
+        assert_eq!(name("张三"), "张*");
+        assert_eq!(name("阿依古丽·测试"), "阿*");
+        assert_eq!(name("𬱖三"), "𬱖*");
+        assert_eq!(name(""), "*");
+        assert_eq!(phone("13900000001"), "139****0001");
+        assert_eq!(card(Some("ICBC"), "0010"), "中国工商银行 0010");
+        assert_eq!(card(Some("NOBODY"), "0010"), "**** 0010");
+        assert_eq!(card(None, "0010"), "**** 0010");
+    }
+
+    #[test]
+    fn a_phone_of_another_form_is_not_shown_at_all() {
+        for text in [
+            "",
+            "1390000000",
+            "139000000011",
+            "+8613900000001",
+            "测试测a1",
+        ] {
+            assert_eq!(phone(text), "****", "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_shows_one_character(text: String) {
+            let masked = name(&text);
+            prop_assert!(masked.ends_with('*'));
+            prop_assert_eq!(masked.chars().count(), 1 + text.chars().take(1).count());
+            prop_assert_eq!(masked.chars().next(), text.chars().chain(['*']).next());
+        }
+
+        /// Two names, phones or cards that agree in what may be shown look the same: nothing else gets out.
+        #[test]
+        fn what_is_shown_depends_on_nothing_hidden(
+            first: char, a: String, b: String,
+            head in "1[3-9][0-9]", tail in "[0-9]{4}", x in "[0-9]{4}", y in "[0-9]{4}",
+        ) {
+            prop_assert_eq!(name(&format!("{first}{a}")), name(&format!("{first}{b}")));
+            let one = phone(&format!("{head}{x}{tail}"));
+            prop_assert_eq!(&one, &phone(&format!("{head}{y}{tail}")));
+            prop_assert_eq!(one.bytes().filter(u8::is_ascii_digit).count(), 7);
+        }
+
+        #[test]
+        fn a_phone_shows_at_most_seven_characters(text: String) {
+            prop_assert!(phone(&text).chars().filter(|c| *c != '*').count() <= 7);
+        }
+
+        #[test]
+        fn a_card_shows_four_digits(payload in "[0-9]{14,18}") {
+            let number = ('0'..='9')
+                .find_map(|check| CardNumber::parse(&format!("{payload}{check}")).ok())
+                .unwrap();
+            let bin = bins::lookup(&number);
+            let shown = card(bin.map(|bin| bin.bank_code), number.last4());
+            let digits: String = shown.chars().filter(char::is_ascii_digit).collect();
+            prop_assert_eq!(digits, number.last4());
+            prop_assert!(number.expose().ends_with(number.last4()));
+        }
+    }
+}

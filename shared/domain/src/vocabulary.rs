@@ -1,0 +1,115 @@
+//! Closed lists of words that other programs rely on.
+
+/// A text that is no word of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a word of this vocabulary")]
+pub struct UnknownWord;
+
+/// Declares a closed vocabulary from one list: the enum, `ALL`, and both directions of the wire name. So a word
+/// cannot be added to one of them and forgotten in another.
+macro_rules! vocabulary {
+    (
+        $(#[$enum_doc:meta])*
+        pub enum $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $wire:literal,)+
+        }
+    ) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every word, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $wire,)+
+                }
+            }
+
+            /// The value with exactly this wire name; `None` if there is none.
+            #[must_use]
+            pub fn parse(wire: &str) -> Option<Self> {
+                match wire {
+                    $($wire => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::vocabulary::UnknownWord;
+
+            fn from_str(wire: &str) -> Result<Self, Self::Err> {
+                Self::parse(wire).ok_or($crate::vocabulary::UnknownWord)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let wire = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                wire.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use vocabulary;
+
+#[cfg(test)]
+mod tests {
+    use super::UnknownWord;
+    use crate::code::Code;
+    use crate::event_kind::EventKind;
+    use crate::lang::Lang;
+    use crate::next_action::NextAction;
+    use crate::notice_code::NoticeCode;
+
+    macro_rules! goes_round {
+        ($type:ty, $is_word:expr) => {
+            let mut seen = std::collections::HashSet::new();
+            for &value in <$type>::ALL {
+                let wire = value.as_str();
+                assert!(seen.insert(wire), "{wire} twice");
+                assert!(wire.bytes().all($is_word), "{wire}");
+                assert_eq!(wire.parse(), Ok(value));
+                assert_eq!(value.to_string(), wire);
+                let json = serde_json::to_string(&value).unwrap();
+                assert_eq!(json, format!("\"{wire}\""));
+                assert_eq!(serde_json::from_str::<$type>(&json).unwrap(), value);
+                assert_eq!(format!("{wire} ").parse::<$type>(), Err(UnknownWord));
+            }
+            assert_eq!(<$type>::parse(""), None);
+            assert!(serde_json::from_str::<$type>("\"nothing\"").is_err());
+            assert!(serde_json::from_str::<$type>("1").is_err());
+        };
+    }
+
+    #[test]
+    fn every_word_goes_to_the_wire_and_back() {
+        let screaming = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        let snake = |b: u8| b.is_ascii_lowercase() || b == b'_';
+        goes_round!(Code, screaming);
+        goes_round!(NoticeCode, screaming);
+        goes_round!(EventKind, snake);
+        goes_round!(NextAction, snake);
+        goes_round!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
+    }
+}

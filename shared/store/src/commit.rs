@@ -1,0 +1,400 @@
+//! One transition, one atomic write.
+
+use super::idempotency::found_in;
+use super::item::{Item, Update, broken, json, n, s, time};
+use super::payout::known_payout;
+use super::phone::code_wait_s;
+use super::record::{
+    self, HEAD, PROFILE, card_sk, key, merchant_pk, session_prefix, session_value, slot_name,
+};
+use super::{Store, port_error};
+use domain::ids::{CardId, MerchantId};
+use domain::merchant::{Head, Merchant};
+use domain::policy::Policy;
+use domain::rebind::{CodePurpose, Rebind};
+use domain::time::Timestamp;
+use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
+use application::ports::{
+    Commit, CommitTransition, Committed, Found, IdempotencyKey, PortError, Remember,
+};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
+};
+
+/// What an item of the transaction is, to understand which condition failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Head,
+    Rebind,
+    Event,
+    Payout,
+    Phone,
+    Fingerprint,
+    Idempotency,
+    /// One without a condition that could fail.
+    Plain,
+}
+
+/// One transition as the table gets it: the items of one transaction, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Writes {
+    kinds: Vec<Part>,
+    /// What is sent.
+    pub items: Vec<TransactWriteItem>,
+}
+
+impl Writes {
+    fn push(&mut self, kind: Part, item: TransactWriteItem) {
+        self.kinds.push(kind);
+        self.items.push(item);
+    }
+
+    /// What a cancelled transaction means: nothing of it is written.
+    ///
+    /// # Errors
+    /// [`PortError::Conflict`] when the state has changed since it was read; what no condition of ours explains.
+    pub fn cancelled(
+        &self,
+        commit: &Commit<'_>,
+        reasons: &[CancellationReason],
+    ) -> Result<Committed, PortError> {
+        failed_condition(commit, &self.kinds, reasons)
+    }
+}
+
+impl CommitTransition for Store {
+    async fn commit(&self, commit: Commit<'_>) -> Result<Committed, PortError> {
+        let writes = self.writes(&commit)?;
+        if writes.items.is_empty() {
+            return Ok(Committed::Written);
+        }
+        self.meter.call(writes.items.len());
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes.items.clone()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await;
+        match sent {
+            Ok(answer) => {
+                self.meter.written(answer.consumed_capacity());
+                Ok(Committed::Written)
+            }
+            Err(error) => match cancellation_reasons(&error) {
+                Some(reasons) => writes.cancelled(&commit, reasons),
+                None => Err(port_error(error)),
+            },
+        }
+    }
+
+    async fn find(&self, wanted: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError> {
+        self.find_row(wanted, now).await
+    }
+
+    async fn uncount_code(
+        &self,
+        phone_key: &str,
+        purpose: CodePurpose,
+        at: Timestamp,
+    ) -> Result<(), PortError> {
+        self.take_code_back(phone_key, purpose, at).await
+    }
+}
+
+impl Store {
+    /// Everything that a commit writes, with the conditions under which it may; nothing is sent.
+    ///
+    /// # Errors
+    /// `Permanent`, when something cannot be written down.
+    pub fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
+        let Commit {
+            before,
+            transition,
+            event,
+            ..
+        } = commit;
+        let merchant = &before.profile.merchant_id;
+        let policy = &Policy::CURRENT;
+        let mut writes = Writes::default();
+        if let Some(head) = &transition.head {
+            writes.push(Part::Head, self.update_head(before, head, commit)?);
+        }
+        for rebind in transition.rebind.iter().chain(&transition.also) {
+            writes.push(Part::Rebind, self.put_rebind(before, rebind)?);
+        }
+        if let Some(event) = event {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .set_item(Some(record::event_item(event, policy)?))
+                .condition_expression("attribute_not_exists(pk)");
+            writes.push(Part::Event, put_item(put)?);
+        }
+        if let Some(change) = &transition.payout {
+            for (part, item) in self.payout_parts(merchant, change)? {
+                writes.push(part, item);
+            }
+        }
+        if let Some(settlement) = &transition.settlement {
+            let mut update = Update::default();
+            update.put("settlement", Some(json(settlement)?));
+            update.when("attribute_exists(pk)");
+            let profile = key(merchant_pk(merchant), PROFILE);
+            writes.push(Part::Plain, self.update_item(profile, update)?);
+        }
+        if let Some(change) = &transition.push {
+            for item in self.push_parts(merchant, change, commit.now)? {
+                writes.push(Part::Plain, item);
+            }
+        }
+        if let Some(card_id) = &transition.forgotten_card {
+            let delete = Delete::builder()
+                .table_name(&self.table)
+                .set_key(Some(key(merchant_pk(merchant), card_sk(card_id))))
+                .build()
+                .map_err(|error| broken(&error.to_string()))?;
+            let delete = TransactWriteItem::builder().delete(delete).build();
+            writes.push(Part::Plain, delete);
+        }
+        if let (Some(send), Some(phone_key)) = (&transition.code_send, commit.phone_key) {
+            writes.push(
+                Part::Phone,
+                self.count_code(phone_key, send.purpose, policy, commit.now)?,
+            );
+        }
+        if let Some(rule) = &transition.fingerprint {
+            writes.push(Part::Fingerprint, self.fingerprint(rule, commit)?);
+        }
+        if let Some(row) = self.idempotency_row(&commit.remember, commit.now)? {
+            writes.push(Part::Idempotency, row);
+        }
+        Ok(writes)
+    }
+
+    fn put_rebind(
+        &self,
+        before: &Merchant,
+        rebind: &Rebind,
+    ) -> Result<TransactWriteItem, PortError> {
+        let mut next = rebind.clone();
+        next.revision = next_revision(before, rebind);
+        let merchant = &before.profile.merchant_id;
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(record::rebind_item(merchant, &next)?));
+        put_item(match as_it_was(before, rebind) {
+            Some(old) => put
+                .condition_expression("rev = :rev")
+                .expression_attribute_values(":rev", n(old.revision)),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+        })
+    }
+
+    fn update_head(
+        &self,
+        before: &Merchant,
+        head: &Head,
+        commit: &Commit<'_>,
+    ) -> Result<TransactWriteItem, PortError> {
+        let merchant = &before.profile.merchant_id;
+        let mut update = Update::default();
+        for (name, value) in record::head_attributes(merchant, head, commit.now)? {
+            update.put(name, value);
+        }
+        if commit.transition.ends_sessions {
+            // Also one that was opened since the read.
+            for slot in (0..).take(head.sessions.len()) {
+                update.put(&slot_name(slot), None);
+            }
+        }
+        update.value("read", n(before.head.version));
+        update.when("#version = :read");
+        if let Some(slot) = commit.session
+            && let Some(Some(session)) = head.sessions.get(usize::from(slot))
+        {
+            let name = slot_name(slot);
+            update.put(&name, Some(session_value(session)));
+            update.value("token", session_prefix(&session.token_hash));
+            update.when(format!("begins_with(#{name}, :token)"));
+        }
+        let begins = head.open != before.head.open && head.open.is_some();
+        let activates =
+            head.last_activation != before.head.last_activation && head.last_activation.is_some();
+        if begins || activates {
+            // Whatever else was read: no cooldown may be running when a rebind begins, or a card is activated.
+            update.value("now", time(commit.now));
+            update.name("cooldown_until");
+            update.when("(attribute_not_exists(#cooldown_until) OR #cooldown_until <= :now)");
+        }
+        self.update_item(key(merchant_pk(merchant), HEAD), update)
+    }
+
+    fn fingerprint(
+        &self,
+        rule: &FingerprintRule,
+        commit: &Commit<'_>,
+    ) -> Result<TransactWriteItem, PortError> {
+        const FREE: &str = "(attribute_not_exists(holders) OR person = :person)";
+        match rule {
+            FingerprintRule::Free {
+                fingerprint,
+                person,
+            } => ConditionCheck::builder()
+                .table_name(&self.table)
+                .set_key(Some(key(format!("F#{}", fingerprint.0), "F")))
+                .condition_expression(FREE)
+                .expression_attribute_values(":person", s(&person.0))
+                .build()
+                .map(|check| TransactWriteItem::builder().condition_check(check).build())
+                .map_err(|error| broken(&error.to_string())),
+            FingerprintRule::Claim {
+                fingerprint,
+                person,
+            } => {
+                let mut update = Update::default();
+                update.put("person", Some(s(&person.0)));
+                update.when(FREE);
+                let rebind = commit.transition.rebind.as_ref();
+                let card_id = rebind.map(|rebind| &rebind.new_card.card_id);
+                let card_id = card_id.ok_or_else(|| broken("a claim without a rebind"))?;
+                let holder = holder(&commit.before.profile.merchant_id, card_id);
+                update.value("holder", AttributeValue::Ss(vec![holder]));
+                let item = key(format!("F#{}", fingerprint.0), "F");
+                let expression = format!("{} ADD holders :holder", update.expression());
+                self.update_with(item, update, expression)
+            }
+            FingerprintRule::Release {
+                fingerprint,
+                card_id,
+            } => {
+                let mut update = Update::default();
+                let holder = holder(&commit.before.profile.merchant_id, card_id);
+                update.value("holder", AttributeValue::Ss(vec![holder]));
+                let item = key(format!("F#{}", fingerprint.0), "F");
+                self.update_with(item, update, "DELETE holders :holder".to_owned())
+            }
+        }
+    }
+
+    pub(super) fn update_item(
+        &self,
+        key: Item,
+        update: Update,
+    ) -> Result<TransactWriteItem, PortError> {
+        let expression = update.expression();
+        self.update_with(key, update, expression)
+    }
+
+    pub(super) fn update_with(
+        &self,
+        key: Item,
+        update: Update,
+        expression: String,
+    ) -> Result<TransactWriteItem, PortError> {
+        let condition = update.condition();
+        UpdateItem::builder()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            .update_expression(expression)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names((!update.names.is_empty()).then_some(update.names))
+            .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map(|update| TransactWriteItem::builder().update(update).build())
+            .map_err(|error| broken(&error.to_string()))
+    }
+}
+
+/// How a card is named among the holders of its number.
+pub(super) fn holder(merchant: &MerchantId, card_id: &CardId) -> String {
+    format!("{merchant}#{card_id}")
+}
+
+pub(super) fn put_item(
+    put: aws_sdk_dynamodb::types::builders::PutBuilder,
+) -> Result<TransactWriteItem, PortError> {
+    put.build()
+        .map(|put| TransactWriteItem::builder().put(put).build())
+        .map_err(|error| broken(&error.to_string()))
+}
+
+pub(super) fn cancellation_reasons<R>(
+    error: &SdkError<TransactWriteItemsError, R>,
+) -> Option<&[CancellationReason]> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            Some(cancelled.cancellation_reasons())
+        }
+        _ => None,
+    }
+}
+
+/// Why the transaction was cancelled, the most telling reason first.
+fn failed_condition(
+    commit: &Commit<'_>,
+    kinds: &[Part],
+    reasons: &[CancellationReason],
+) -> Result<Committed, PortError> {
+    let failed = |part: Part| {
+        kinds
+            .iter()
+            .zip(reasons)
+            .find(|(kind, reason)| {
+                **kind == part && reason.code() == Some("ConditionalCheckFailed")
+            })
+            .map(|(_, reason)| reason)
+    };
+    if let (Some(reason), Remember::Claim(wanted, _) | Remember::Reply(wanted, _)) =
+        (failed(Part::Idempotency), &commit.remember)
+    {
+        // Without the old row the reason is still "used before"; the caller reads again.
+        let row = reason.item().ok_or(PortError::Conflict)?;
+        return found_in(row, wanted, commit.now).map(Committed::Before);
+    }
+    if let Some(reason) = failed(Part::Payout)
+        && let Some(PayoutChange::Created(_)) = &commit.transition.payout
+    {
+        let known = reason.item().ok_or(PortError::Conflict)?;
+        return Ok(Committed::PayoutKnown(Box::new(known_payout(known)?)));
+    }
+    if failed(Part::Head).is_some()
+        || failed(Part::Payout).is_some()
+        || failed(Part::Rebind).is_some()
+        || failed(Part::Event).is_some()
+    {
+        return Err(PortError::Conflict);
+    }
+    if let (Some(reason), Some(send)) = (failed(Part::Phone), &commit.transition.code_send) {
+        let wait_s = reason.item().map_or(Policy::CURRENT.code_gap_s, |item| {
+            code_wait_s(item, send.purpose, &Policy::CURRENT, commit.now)
+        });
+        return Ok(Committed::CodeLimit { wait_s });
+    }
+    if failed(Part::Fingerprint).is_some() {
+        return Ok(Committed::BoundElsewhere);
+    }
+    Err(cancelled(reasons))
+}
+
+/// A cancellation that no condition of ours explains.
+pub(super) fn cancelled(reasons: &[CancellationReason]) -> PortError {
+    let codes: Vec<&str> = reasons
+        .iter()
+        .filter_map(CancellationReason::code)
+        .filter(|code| *code != "None")
+        .collect();
+    match codes.first() {
+        Some(&("TransactionConflict" | "ConditionalCheckFailed")) => PortError::Conflict,
+        Some(&("ProvisionedThroughputExceeded" | "ThrottlingError")) => {
+            PortError::Transient("the table", codes.join(" "))
+        }
+        _ => PortError::Permanent(
+            "the table",
+            format!("transaction cancelled: {}", codes.join(" ")),
+        ),
+    }
+}

@@ -1,0 +1,158 @@
+//! What is due: the sparse index and the clean-up's way through it.
+
+use super::item::{Item, get_s, opt_n, s, time};
+use super::record::{self, merchant_of};
+use super::{Store, port_error};
+use domain::ids::MerchantId;
+use domain::time::Timestamp;
+use application::ports::PortError;
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use sha2::{Digest, Sha256};
+
+/// Parts of a month's index entries. A shard takes 1,000 index writes a second.
+pub const SHARDS: u8 = 4;
+/// How many months back the clean-up looks: one that stood still for longer is looked after by hand.
+pub const LOOK_BACK_MONTHS: u32 = 12;
+/// The index.
+pub const INDEX: &str = "due";
+
+/// The hash key of an entry: month and shard.
+pub(super) fn bucket(merchant: &MerchantId, at: Timestamp) -> String {
+    let shard = Sha256::digest(merchant.as_str().as_bytes())
+        .first()
+        .copied()
+        .unwrap_or(0)
+        % SHARDS;
+    format!("{}#{shard}", at.yyyymm_utc())
+}
+
+/// All hash keys that can hold something due at `now`, the oldest month first.
+#[must_use]
+pub fn buckets(now: Timestamp) -> Vec<String> {
+    let text = now.yyyymm_utc();
+    let (year, month) = text.split_at(text.len().saturating_sub(2));
+    let (year, month): (u32, u32) = (year.parse().unwrap_or(0), month.parse().unwrap_or(1));
+    let last = year * 12 + month.saturating_sub(1);
+    (last.saturating_sub(LOOK_BACK_MONTHS)..=last)
+        .flat_map(|months| {
+            (0..SHARDS)
+                .map(move |shard| format!("{:04}{:02}#{shard}", months / 12, months % 12 + 1))
+        })
+        .collect()
+}
+
+/// Entries read at once.
+const PAGE: i32 = 50;
+
+/// Some of what is due in a bucket.
+#[derive(Clone, Debug)]
+pub struct DuePage {
+    /// Oldest first.
+    pub due: Vec<Due>,
+    next: Option<Item>,
+}
+
+impl DuePage {
+    /// Whether nothing comes after it.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.next.is_none()
+    }
+}
+
+/// Something that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// What.
+    pub what: What,
+    /// Since when.
+    pub due_at: Timestamp,
+}
+
+/// Which kind of item is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A rebind: its time, or its hold, is over, or the bank is to be asked about it.
+    Rebind(u32),
+    /// The head: a cooldown is over and nobody was told, a card can be removed, held payouts can be assigned.
+    Head,
+    /// An event: its notice was not sent.
+    Notice(u64),
+}
+
+impl Store {
+    /// A page of what is due in one bucket at `now`, oldest first; `after` is the page before.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub async fn due_in(
+        &self,
+        bucket: &str,
+        now: Timestamp,
+        after: Option<&DuePage>,
+    ) -> Result<DuePage, PortError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(INDEX)
+            .key_condition_expression("due_bucket = :bucket AND due_at <= :now")
+            .expression_attribute_values(":bucket", s(bucket))
+            .expression_attribute_values(":now", time(now))
+            .limit(PAGE)
+            .set_exclusive_start_key(after.and_then(|page| page.next.clone()))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(page.consumed_capacity.as_slice());
+        let mut due = Vec::with_capacity(page.items().len());
+        for item in page.items() {
+            let sk = get_s(item, "sk")?;
+            let what = match sk.split_once('#') {
+                Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(What::Rebind),
+                Some(("E", seq)) => seq.parse().ok().map(What::Notice),
+                _ if sk == record::HEAD => Some(What::Head),
+                _ => None,
+            };
+            if let (Some(merchant_id), Some(what), Some(at)) =
+                (merchant_of(get_s(item, "pk")?), what, opt_n(item, "due_at"))
+            {
+                due.push(Due {
+                    merchant_id,
+                    what,
+                    due_at: Timestamp::from_epoch_s(at),
+                });
+            }
+        }
+        Ok(DuePage {
+            due,
+            next: page.last_evaluated_key,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buckets_reach_over_the_year() {
+        let now = Timestamp::parse_rfc3339("2026-02-10T00:00:00Z").unwrap();
+        let buckets = buckets(now);
+        assert_eq!(buckets.len(), 13 * usize::from(SHARDS));
+        assert_eq!(buckets.first().unwrap(), "202502#0");
+        assert_eq!(buckets.last().unwrap(), &format!("202602#{}", SHARDS - 1));
+        assert!(buckets.contains(&"202512#1".to_owned()));
+    }
+
+    #[test]
+    fn an_entry_lies_in_one_of_the_buckets() {
+        let now = Timestamp::parse_rfc3339("2026-12-31T23:59:59Z").unwrap();
+        let merchant = MerchantId::parse("mer_plain_1").unwrap();
+        assert!(buckets(now).contains(&bucket(&merchant, now)));
+    }
+}

@@ -1,0 +1,126 @@
+//! Reading and writing attributes, with one error for a record that is not as it should be.
+
+use domain::time::Timestamp;
+use application::ports::PortError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+
+/// An item as the SDK has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+pub(super) fn s(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(super) fn n(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(super) fn time(value: Timestamp) -> AttributeValue {
+    n(value.epoch_s())
+}
+
+pub(super) fn b(value: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+pub(super) fn json<T: Serialize>(value: &T) -> Result<AttributeValue, PortError> {
+    serde_json::to_string(value)
+        .map(AttributeValue::S)
+        .map_err(|error| broken(&error.to_string()))
+}
+
+pub(super) fn get_s<'a>(item: &'a Item, name: &str) -> Result<&'a str, PortError> {
+    opt_s(item, name).ok_or_else(|| broken(name))
+}
+
+pub(super) fn opt_s<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+pub(super) fn get_n<T: std::str::FromStr>(item: &Item, name: &str) -> Result<T, PortError> {
+    opt_n(item, name).ok_or_else(|| broken(name))
+}
+
+pub(super) fn opt_n<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+pub(super) fn opt_time(item: &Item, name: &str) -> Option<Timestamp> {
+    opt_n(item, name).map(Timestamp::from_epoch_s)
+}
+
+pub(super) fn opt_b(item: &Item, name: &str) -> Option<Vec<u8>> {
+    item.get(name)?
+        .as_b()
+        .ok()
+        .map(|blob| blob.as_ref().to_vec())
+}
+
+pub(super) fn get_json<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T, PortError> {
+    serde_json::from_str(get_s(item, name)?)
+        .map_err(|error| broken(&format!("{name}, at byte {}", error.column())))
+}
+
+/// A record that this code did not write, or a bug. The text names attributes, never values.
+pub(super) fn broken(what: &str) -> PortError {
+    PortError::Permanent("the table", format!("a record cannot be read: {what}"))
+}
+
+/// An update: each clause once, names and values collected.
+#[derive(Debug, Default)]
+pub(super) struct Update {
+    set: Vec<String>,
+    remove: Vec<String>,
+    conditions: Vec<String>,
+    pub(super) names: HashMap<String, String>,
+    pub(super) values: HashMap<String, AttributeValue>,
+}
+
+impl Update {
+    /// `#name = :name`, or its removal for `None`.
+    pub(super) fn put(&mut self, name: &str, value: Option<AttributeValue>) {
+        self.names.insert(format!("#{name}"), name.to_owned());
+        match value {
+            Some(value) => {
+                self.set.push(format!("#{name} = :{name}"));
+                self.values.insert(format!(":{name}"), value);
+            }
+            None => self.remove.push(format!("#{name}")),
+        }
+    }
+
+    pub(super) fn set_raw(&mut self, clause: impl Into<String>) {
+        self.set.push(clause.into());
+    }
+
+    pub(super) fn when(&mut self, condition: impl Into<String>) {
+        self.conditions.push(condition.into());
+    }
+
+    pub(super) fn name(&mut self, name: &str) {
+        self.names.insert(format!("#{name}"), name.to_owned());
+    }
+
+    pub(super) fn value(&mut self, name: &str, value: AttributeValue) {
+        self.values.insert(format!(":{name}"), value);
+    }
+
+    pub(super) fn expression(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.set.is_empty() {
+            parts.push(format!("SET {}", self.set.join(", ")));
+        }
+        if !self.remove.is_empty() {
+            parts.push(format!("REMOVE {}", self.remove.join(", ")));
+        }
+        parts.join(" ")
+    }
+
+    pub(super) fn condition(&self) -> Option<String> {
+        (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "))
+    }
+}

@@ -1,0 +1,177 @@
+//! The store: one DynamoDB table.
+//!
+//! # Items
+//! | key (`pk`, `sk`) | what | written |
+//! |---|---|---|
+//! | `M#<merchant>`, `E#<seq>` | a history event; until everybody was told it is also the outbox of its notices (`notice`) | once; its notice part until sent |
+//! | `M#<merchant>`, `R#<number>` | a rebind, with the encrypted number of its card until it ends | each step |
+//! | `M#<merchant>`, `Y` | the head: version, pointer, cooldown, counters, sessions (`s0`–`s4`) | each step |
+//! | `M#<merchant>`, `Z` | the profile, as the acquirer gave it; settlement settings that the merchant has changed | by the acquirer; `settlement` by the merchant |
+//! | `M#<merchant>`, `N#<id>#<tag>` | a device that is told by push, with its encrypted token | by the merchant |
+//! | `M#<merchant>`, `P#<time>#<payout>` | a payout that is not sent yet | created, assigned; gone once it is over |
+//! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
+//! | `M#<merchant>`, `C#<card>` | the encrypted number of a card that came with the merchant | by the acquirer |
+//! | `A#<mac of account>`, `A` | account: merchant, password hash, known devices | login |
+//! | `A#<mac of account>`, `D#<device>` or `D#*` | failed logins of a known device, or of all others together | login |
+//! | `S#<mac of address>`, `S` | failed logins from a source address | login |
+//! | `A#<mac of account>`, `Q` and `S#<mac of address>`, `Q` | tries of freeze codes, by the hour | freeze |
+//! | `P#<mac of phone>`, `P` | the last ten codes to a phone, newest in `t0` | each code |
+//! | `F#<mac of card number>`, `F` | for whom a card number is verified, and as which cards | activation, a card's removal |
+//! | `I#<mac of merchant, method, path, key>`, `I` | a reply kept for a repeated request | each step with a key |
+//!
+//! Within a merchant's partition the kinds sort `C# < E# < N# < P# < R# < Y < Z`: one query backwards from the end, limited to three,
+//! is profile, head and the latest rebind. That is the read of nearly every request: under 4 KB, one read unit.
+//!
+//! # Access patterns and what each costs (calls; RRU and WRU at items under 1 KiB; a transaction doubles)
+//! | pattern | calls | cost |
+//! |---|---|---|
+//! | merchant with latest rebind | 1 query | 1 RRU |
+//! | merchant with a given rebind, to show it | 1 batch get | 3 RRU |
+//! | a merchant's rebinds | 2 queries | 1 RRU each 4 KB |
+//! | commit: head, rebind, event, a code's phone or a card's fingerprint, idempotency row | 1 transaction | 2 WRU an item, at most 5 items |
+//! | a try of a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
+//! | login: account, device, all others, address | 1 batch get | 4 RRU |
+//! | payout created: head, record, entry, event | 1 query, 1 transaction | 1 RRU, 8 WRU |
+//! | payout sent or returned, merchant given | 1 batch get, 1 transaction | 3 RRU, 8 WRU |
+//! | unsent payouts, history | 2 queries | 1 RRU each 4 KB |
+//! | a step about a card: head, profile, its rebind | 1 batch get, 1 transaction | 3 RRU |
+//! | freeze: two counts, account, merchant, transaction, the counts taken back | 7 calls | 2 RRU, 16 WRU |
+//! | what is due | 1 query a bucket and shard | 0.5 RRU and 0.5 a 4 KB of keys |
+//!
+//! # The index `due`
+//! Sparse, keys only: rebinds while something will happen to them, heads while something of theirs is to come (a cooldown's end to
+//! tell, a card to remove, a held payout to assign), events while a notice is unsent. Its hash key is the month of the due time and one of [`due::SHARDS`] shards of the merchant, so no key
+//! is shared by more than a fraction of the merchants that have something due in one month; its range key is the time.
+//!
+//! # Rules
+//! - Who decides something writes under the condition that the head's `version` is the one it read.
+//! - A try of a code does not touch the head: it is conditioned on the rebind's `rev`, which every write of it moves.
+//! - A login does not touch the version: sessions are attributes of their own, so a login and a step never wait for
+//!   each other. A step's write asks that its own session is still there.
+//! - A transaction may be seen half by a query. The head keeps the latest rebind's version; a difference is read again.
+//! - `ttl` collects garbage. Nothing is decided by whether an item is still there.
+
+pub mod commit;
+pub mod due;
+mod freeze;
+pub mod history;
+pub mod idempotency;
+pub mod item;
+pub mod login;
+pub mod meter;
+pub mod payout;
+mod phone;
+mod push;
+pub mod read;
+pub mod record;
+pub mod seed;
+
+use domain::policy::DAY_S;
+use application::ports::PortError;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
+use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use meter::Meter;
+
+/// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
+const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
+
+/// The table, with a count of what a request costs.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+    meter: Meter,
+}
+
+impl Store {
+    /// `table`: its name.
+    #[must_use]
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        let config = client.config().to_builder();
+        Self {
+            client: Client::from_conf(config.retry_classifier(MeetsTransaction).build()),
+            table: table.into(),
+            meter: Meter::default(),
+        }
+    }
+
+    /// What was used since it was last asked for.
+    #[must_use]
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+/// A single write that met a transaction was not done, and can be a moment later. The SDK repeats the other way round only:
+/// a transaction that is still being done.
+#[derive(Debug)]
+struct MeetsTransaction;
+
+impl ClassifyRetry for MeetsTransaction {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err);
+        let error = error.and_then(|error| error.as_operation_error());
+        match error.and_then(|error| error.downcast_ref::<UpdateItemError>()) {
+            Some(UpdateItemError::TransactionConflictException(_)) => {
+                RetryAction::transient_error()
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "a write that met a transaction"
+    }
+}
+
+/// Sorts an SDK error into the port's three kinds.
+fn port_error<E>(error: SdkError<E>) -> PortError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let code = error.code().unwrap_or("").to_owned();
+    // The service's message can repeat a key or a value of the request; the code says enough.
+    let said = if code.is_empty() {
+        kind(&error).to_owned()
+    } else {
+        code.clone()
+    };
+    match code.as_str() {
+        "ConditionalCheckFailedException" => PortError::Conflict,
+        // Neither says that a condition failed: a single write met a transaction, and was not done; a transaction is still
+        // being done. Whoever takes that for a condition that failed would say that a session is dead which is not.
+        "TransactionConflictException"
+        | "TransactionInProgressException"
+        | "ProvisionedThroughputExceededException"
+        | "ThrottlingException"
+        | "RequestLimitExceeded"
+        | "InternalServerError"
+        | "InternalFailure"
+        | "ServiceUnavailable" => PortError::Transient("the table", said),
+        _ => match error {
+            SdkError::TimeoutError(_)
+            | SdkError::DispatchFailure(_)
+            | SdkError::ResponseError(_) => PortError::Transient("the table", said),
+            // Not DynamoDB's words: an answer that cannot be read, or a proxy's. Whether it was done is unknown.
+            SdkError::ServiceError(answer)
+                if code.is_empty() && !answer.raw().status().is_client_error() =>
+            {
+                PortError::Transient("the table", said)
+            }
+            _ => PortError::Permanent("the table", said),
+        },
+    }
+}
+
+const fn kind<E, R>(error: &SdkError<E, R>) -> &'static str {
+    match error {
+        SdkError::ConstructionFailure(_) => "construction failure",
+        SdkError::TimeoutError(_) => "timeout",
+        SdkError::DispatchFailure(_) => "dispatch failure",
+        SdkError::ResponseError(_) => "unreadable response",
+        _ => "service error",
+    }
+}

@@ -1,0 +1,276 @@
+//! Reading a merchant.
+
+use super::item::{Item, s};
+use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
+use super::{Store, item, port_error};
+use domain::ids::{MerchantId, RebindId};
+use domain::merchant::Merchant;
+use domain::rebind::Rebind;
+use application::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
+use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+
+/// How often a read is repeated that saw half of a transaction.
+const READS_MAX: u32 = 4;
+
+/// The reads that a merchant is put together from; each sees a transaction whole or in part.
+#[allow(async_fn_in_trait)]
+pub trait Reads {
+    /// Profile, head and latest rebind: the last three items of the partition, last first.
+    async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError>;
+    /// Head, profile and the rebind of this number.
+    async fn head_profile_and(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Vec<Item>, PortError>;
+    /// The rebind of this number.
+    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError>;
+}
+
+/// The merchant with what is wanted of it. A read that saw half of a transaction is done again.
+///
+/// # Errors
+/// [`PortError::Conflict`], when every read was one; what the reads fail with.
+pub async fn load_with<R: Reads>(
+    reads: &R,
+    merchant: &MerchantId,
+    wanted: Wanted<'_>,
+) -> Result<Option<Merchant>, PortError> {
+    let rebind = async |number| -> Result<Option<Rebind>, PortError> {
+        let item = reads.rebind(merchant, number).await?;
+        item.as_ref().map(record::rebind_from).transpose()
+    };
+    for _ in 0..READS_MAX {
+        let items = match wanted {
+            Wanted::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Wanted::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+                reads.tail(merchant).await?
+            }
+        };
+        let Some(mut read) = Pieces::of(&items)?.merchant() else {
+            return Ok(None);
+        };
+        if is_torn(&read, wanted) {
+            continue;
+        }
+        let older = match wanted {
+            Wanted::Step(id) => Some(id.number()),
+            Wanted::Number(number) | Wanted::Announced(number) => Some(number),
+            Wanted::Latest | Wanted::Shown(_) | Wanted::Card(_) => None,
+        };
+        if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
+            let latest = read.rebind.take();
+            read.latest = latest.filter(|_| matches!(wanted, Wanted::Announced(_)));
+            read.rebind = rebind(number).await?;
+        }
+        if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
+            read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
+        }
+        if let Wanted::Card(id) = wanted {
+            read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
+            let other = read.head.open.filter(|open| *open != id.number());
+            if let Some(number) = other {
+                // An open rebind stands in the way of what is asked of a card.
+                read.latest = rebind(number).await?;
+            }
+        }
+        return Ok(Some(read));
+    }
+    Err(PortError::Conflict)
+}
+
+impl LoadMerchant for Store {
+    async fn load(
+        &self,
+        merchant: &MerchantId,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Merchant>, PortError> {
+        load_with(self, merchant, wanted).await
+    }
+}
+
+impl ListRebinds for Store {
+    async fn list(
+        &self,
+        merchant: &MerchantId,
+        before: Option<u32>,
+        limit: u8,
+    ) -> Result<Vec<Rebind>, PortError> {
+        let last = before.map_or(RebindId::NUMBER_MAX, |before| before.saturating_sub(1));
+        let range = (rebind_sk(1), rebind_sk(last));
+        let page = self.newest(merchant, range, i32::from(limit)).await?;
+        page.iter().map(record::rebind_from).collect()
+    }
+}
+
+impl Reads for Store {
+    async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
+        self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
+            .await
+    }
+
+    async fn head_profile_and(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Vec<Item>, PortError> {
+        let pk = merchant_pk(merchant);
+        let keys =
+            [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
+        self.batch_get(keys.to_vec()).await
+    }
+
+    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .set_key(Some(key(merchant_pk(merchant), rebind_sk(number))))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(answer.consumed_capacity.as_slice());
+        Ok(answer.item)
+    }
+}
+
+impl Store {
+    /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.
+    pub(super) async fn newest(
+        &self,
+        merchant: &MerchantId,
+        range: (String, String),
+        limit: i32,
+    ) -> Result<Vec<Item>, PortError> {
+        let page = self.page(merchant, range, false, Some(limit), None).await?;
+        Ok(page.items.unwrap_or_default())
+    }
+
+    /// One page of a merchant's items in a range of sort keys, both ends included.
+    pub(super) async fn page(
+        &self,
+        merchant: &MerchantId,
+        (first, last): (String, String),
+        forward: bool,
+        limit: Option<i32>,
+        start: Option<Item>,
+    ) -> Result<QueryOutput, PortError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
+            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
+            .expression_attribute_values(":first", s(first))
+            .expression_attribute_values(":last", s(last))
+            .scan_index_forward(forward)
+            .set_limit(limit)
+            .set_exclusive_start_key(start)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(page.consumed_capacity.as_slice());
+        Ok(page)
+    }
+
+    /// A consistent batch get; what is throttled is asked for again by the next request, not here.
+    pub(super) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
+        let wanted = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .build()
+            .map_err(|error| item::broken(&error.to_string()))?;
+        let answer = self
+            .client
+            .batch_get_item()
+            .request_items(&self.table, wanted)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(port_error)?;
+        self.meter.call(0);
+        self.meter.read(answer.consumed_capacity());
+        if answer
+            .unprocessed_keys()
+            .is_some_and(|keys| !keys.is_empty())
+        {
+            return Err(PortError::Transient(
+                "the table",
+                "unprocessed keys".to_owned(),
+            ));
+        }
+        Ok(answer
+            .responses
+            .unwrap_or_default()
+            .remove(&self.table)
+            .unwrap_or_default())
+    }
+}
+
+/// The merchant of a head and a profile, with the rebind among the items; `None` when one of the two is missing.
+///
+/// # Errors
+/// `Permanent`, for an item that this code did not write.
+pub fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
+    Ok(Pieces::of(items)?.merchant())
+}
+
+/// What one read returned.
+struct Pieces {
+    head: Option<domain::merchant::Head>,
+    profile: Option<domain::merchant::Profile>,
+    rebind: Option<Rebind>,
+}
+
+impl Pieces {
+    fn of(items: &[Item]) -> Result<Self, PortError> {
+        let mut pieces = Self {
+            head: None,
+            profile: None,
+            rebind: None,
+        };
+        for one in items {
+            match item::get_s(one, "sk")? {
+                HEAD => pieces.head = Some(record::head_from(one)?),
+                PROFILE => pieces.profile = Some(record::profile_from(one)?),
+                _ => pieces.rebind = Some(record::rebind_from(one)?),
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn merchant(self) -> Option<Merchant> {
+        Some(Merchant {
+            head: self.head?,
+            profile: self.profile?,
+            rebind: self.rebind,
+            latest: None,
+        })
+    }
+}
+
+/// Whether head and latest rebind are of different commits: the read fell between the halves of a transaction.
+#[must_use]
+pub fn is_torn(read: &Merchant, wanted: Wanted<'_>) -> bool {
+    match &read.rebind {
+        Some(rebind) if rebind.rebind_id.number() == read.head.rebinds => {
+            rebind.version != read.head.rebind_version
+        }
+        Some(rebind) => rebind.rebind_id.number() > read.head.rebinds,
+        None => match wanted {
+            Wanted::Shown(id) => id.number() == read.head.rebinds,
+            Wanted::Card(id) => id.number() > 0 && id.number() == read.head.rebinds,
+            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+                read.head.rebinds > 0
+            }
+        },
+    }
+}

@@ -1,0 +1,311 @@
+//! Putting merchants into the table: what an acquirer's onboarding does, and what the local system and the tests do with
+//! the fixed test world.
+
+use super::item::b;
+use super::record::{self, HEAD, card_sk, key, merchant_pk};
+use super::{Store, login, port_error};
+use application::crypto::{HashPurpose, Keys, password};
+use domain::card::{Card, CardType};
+use domain::code::Code;
+use domain::format::{CardNumber, DocumentExpiry, Phone, ResidentId, bins, name};
+use domain::history::GENESIS;
+use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
+use domain::login::Account;
+use domain::mask;
+use domain::merchant::{BoundCard, EntityType, Head, LastActivation, Profile, Settlement};
+use domain::payout::{Payout, PayoutState};
+use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::rebind::Activation;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::window::Window;
+use application::ports::{DataKey, KeyService, PortError};
+use serde::Deserialize;
+
+/// The test world: `shared/data/sandbox.json`.
+#[derive(Debug, Deserialize)]
+pub struct World {
+    /// Its merchants.
+    pub merchants: Vec<SeedMerchant>,
+}
+
+impl World {
+    /// The world that ships with this crate.
+    ///
+    /// # Errors
+    /// When the file does not have the expected shape.
+    pub fn sandbox() -> Result<Self, serde_json::Error> {
+        serde_json::from_str(include_str!("../../data/sandbox.json"))
+    }
+}
+
+/// A merchant as the test world describes it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedMerchant {
+    /// The id.
+    pub merchant_id: String,
+    /// The name to log in with.
+    pub account: String,
+    /// The password.
+    pub password: Secret<String>,
+    /// Kind of merchant.
+    pub entity_type: EntityType,
+    /// The registered name.
+    pub legal_name: String,
+    /// The name on settlement cards, where it differs.
+    pub settlement_name: Option<String>,
+    /// The ID document.
+    pub id_document: SeedDocument,
+    /// E.164.
+    pub phone_on_file: String,
+    /// Days before the seeding.
+    pub opened_days_ago: i64,
+    /// The card in use.
+    pub active_card: Option<SeedCard>,
+    /// Days before the seeding; a cooldown may follow from it.
+    pub last_rebind_days_ago: Option<i64>,
+    /// Hours before the seeding; a quiet period may follow from it.
+    pub security_changed_hours_ago: Option<i64>,
+    /// Payouts on their way to the card in use.
+    #[serde(default)]
+    pub unsent_payouts: Vec<SeedPayout>,
+    /// Limits.
+    pub tier: SeedTier,
+    /// How payouts are made.
+    pub settlement: Settlement,
+}
+
+/// An ID document of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedDocument {
+    /// A resident ID.
+    pub number: Secret<String>,
+    /// A date or `long_term`.
+    pub expires_on: Option<String>,
+    /// Instead of it: days after the seeding.
+    pub expires_in_days: Option<i64>,
+}
+
+/// A card of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedCard {
+    /// Its number.
+    pub card_number: Secret<String>,
+}
+
+/// An unsent payout of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedPayout {
+    /// Its id.
+    pub payout_id: String,
+    /// Fen.
+    pub amount_fen: u64,
+    /// Hours before the seeding.
+    pub created_hours_ago: i64,
+}
+
+/// A tier of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedTier {
+    /// Fen.
+    pub daily_limit_max_fen: u64,
+    /// Basis points.
+    pub fee_rate_bp: u32,
+}
+
+impl SeedMerchant {
+    fn expiry(&self, now: Timestamp) -> Result<DocumentExpiry, PortError> {
+        match (
+            &self.id_document.expires_on,
+            self.id_document.expires_in_days,
+        ) {
+            (Some(text), None) => {
+                DocumentExpiry::parse(text).map_err(|code| bad("expires_on", code))
+            }
+            (None, Some(days)) => Ok(DocumentExpiry::On(now.plus_s(days * DAY_S).date_shanghai())),
+            _ => Err(PortError::Permanent(
+                "the test world",
+                "a document has one kind of expiry".to_owned(),
+            )),
+        }
+    }
+}
+
+impl Store {
+    /// Puts one merchant with account and card; what is there already is replaced.
+    ///
+    /// # Errors
+    /// When the description is not sound, or the table or the keys fail.
+    pub async fn seed<K: KeyService>(
+        &self,
+        keys: &Keys<K>,
+        seed: &SeedMerchant,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
+        let policy = &Policy::CURRENT;
+        let merchant_id = MerchantId::parse(&seed.merchant_id).ok_or_else(|| {
+            PortError::Permanent("the test world", "a merchant id is none".to_owned())
+        })?;
+        let id = merchant_id.as_str();
+        let number = ResidentId::parse(seed.id_document.number.expose())
+            .map_err(|code| bad("number", code))?;
+        let phone = Phone::parse(&seed.phone_on_file).map_err(|code| bad("phone_on_file", code))?;
+
+        let profile = Profile {
+            merchant_id: merchant_id.clone(),
+            entity_type: seed.entity_type,
+            legal_name: name::fold(&seed.legal_name),
+            settlement_name: seed.settlement_name.as_deref().map(name::fold),
+            id_number_mac: keys.mac(HashPurpose::IdNumber, &[number.expose()]).await?,
+            id_expires_on: seed.expiry(now)?,
+            phone_on_file: phone.e164().to_owned(),
+            opened_at: now.plus_s(-seed.opened_days_ago * DAY_S),
+            daily_limit_max_fen: seed.tier.daily_limit_max_fen,
+            fee_rate_bp: seed.tier.fee_rate_bp,
+            settlement: seed.settlement.clone(),
+            sealed_id_number: Some(
+                keys.seal(DataKey::Identity, &[("merchant_id", id)], number.expose())
+                    .await?,
+            ),
+            history_key: Some(keys.new_history_key(id).await?),
+        };
+        let mut head = Head {
+            version: 1,
+            last_seq: 0,
+            last_hash: GENESIS.to_owned(),
+            rebinds: 0,
+            rebind_version: 0,
+            open: None,
+            active: None,
+            standby: Vec::new(),
+            replaced: Vec::new(),
+            held_payouts: 0,
+            freeze_codes: Vec::new(),
+            push_targets: Vec::new(),
+            push_removed_at: None,
+            setting_changes: Window::default(),
+            last_activation: None,
+            cooldown_until: None,
+            cooldown_end_untold: false,
+            security_changed_at: seed
+                .security_changed_hours_ago
+                .map(|hours| now.plus_s(-hours * HOUR_S)),
+            frozen: None,
+            lost_at: None,
+            requests: Window::default(),
+            id_mismatches: Window::default(),
+            bank_calls: Vec::new(),
+            sessions: Default::default(),
+        };
+        let mut items = vec![record::profile_item(&profile)?];
+        if let Some(card) = &seed.active_card {
+            let number = CardNumber::parse(card.card_number.expose())
+                .map_err(|code| bad("card_number", code))?;
+            let bin = bins::lookup(&number);
+            let card = Card {
+                card_id: CardId::new(0, &application::crypto::random()?),
+                bank_code: bin.map(|bin| bin.bank_code.to_owned()),
+                card_type: bin.map_or(CardType::Unknown, |bin| bin.kind.into()),
+                last4: number.last4().to_owned(),
+                bound_at: profile.opened_at,
+            };
+            let context = [("merchant_id", id), ("card_id", card.card_id.as_str())];
+            let sealed = keys.seal(DataKey::Card, &context, number.expose()).await?;
+            let mut item = key(merchant_pk(&merchant_id), card_sk(&card.card_id));
+            item.insert("number".to_owned(), b(&sealed.0));
+            items.push(item);
+            let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
+            let mut verified = key(format!("F#{}", fingerprint.0), "F");
+            verified.insert(
+                "person".to_owned(),
+                super::item::s(&profile.id_number_mac.0),
+            );
+            let holder = super::commit::holder(&merchant_id, &card.card_id);
+            verified.insert(
+                "holders".to_owned(),
+                aws_sdk_dynamodb::types::AttributeValue::Ss(vec![holder]),
+            );
+            items.push(verified);
+            head.active = Some(BoundCard {
+                card,
+                fingerprint,
+                unsent: 0,
+            });
+        }
+        for unsent in &seed.unsent_payouts {
+            let payout_id = PayoutId::parse(&unsent.payout_id)
+                .ok_or_else(|| bad("payout_id", Code::RequestMalformed))?;
+            let created_at = now.plus_s(-unsent.created_hours_ago * HOUR_S);
+            let payout = Payout {
+                payout_id,
+                amount_fen: unsent.amount_fen,
+                created_at,
+                card: head.paying_card(created_at).cloned(),
+                state: PayoutState::Unsent,
+            };
+            match &mut head.active {
+                Some(active) => active.unsent += 1,
+                None => head.held_payouts += 1,
+            }
+            items.push(super::payout::record(&merchant_id, &payout)?);
+            items.push(super::payout::entry(&merchant_id, &payout)?);
+        }
+        if let Some(days) = seed.last_rebind_days_ago {
+            let activated_at = now.plus_s(-days * DAY_S);
+            let times = Activation {
+                activated_at,
+                effective_at: activated_at.plus_s(policy.hold_s),
+                cooldown_until: activated_at.plus_s(policy.cooldown_s),
+            };
+            head.cooldown_until = Some(times.cooldown_until);
+            head.cooldown_end_untold = true;
+            head.last_activation = Some(LastActivation {
+                number: 0,
+                rebind_id: RebindId::new(0, &[0; 16]),
+                times,
+                old_card: None,
+            });
+        }
+        items.push(head_item(&merchant_id, &head, now)?);
+        let account = Account {
+            merchant_id,
+            password_hash: password::hash(&seed.password)?,
+            version: 1,
+            next_slot: 0,
+            legal_name_masked: mask::name(&profile.legal_name),
+            entity_type: seed.entity_type.as_str().to_owned(),
+            known_devices: Vec::new(),
+            id_expires_on: profile.id_expires_on,
+        };
+        let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
+        items.push(login::account_item(&account_mac.0, &account)?);
+        for item in items {
+            self.client
+                .put_item()
+                .table_name(&self.table)
+                .set_item(Some(item))
+                .send()
+                .await
+                .map_err(port_error)?;
+        }
+        Ok(())
+    }
+}
+
+fn head_item(
+    merchant: &MerchantId,
+    head: &Head,
+    now: Timestamp,
+) -> Result<super::item::Item, PortError> {
+    let mut item = key(merchant_pk(merchant), HEAD);
+    for (name, value) in record::head_attributes(merchant, head, now)? {
+        if let Some(value) = value {
+            item.insert(name.to_owned(), value);
+        }
+    }
+    Ok(item)
+}
+
+fn bad(field: &str, code: Code) -> PortError {
+    PortError::Permanent("the test world", format!("{field}: {code}"))
+}
