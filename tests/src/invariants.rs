@@ -1,17 +1,17 @@
 //! What must be true of a table whatever has happened: read from the items alone, so that any run can be looked at afterwards.
 
 use crate::table::Items;
-use serde_json::{Map, Value};
 use domain::card::Card;
 use domain::event_kind::EventKind;
 use domain::history::{self, Event, GENESIS};
 use domain::ids::{CardId, MerchantId};
-use domain::merchant::{BoundCard, Head, Profile, Replaced};
+use domain::merchant::{BoundCard, MerchantState, Profile, Replaced};
 use domain::payout::{Payout, PayoutState};
-use domain::rebind::{End, Rebind, Sealed, Stage};
+use domain::rebind::{End, Rebind, RebindState, Sealed};
 use domain::time::Timestamp;
-use store::due::buckets;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
+use store::due::buckets;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 /// Everything of one merchant.
 struct Whole {
     id: String,
-    head: Head,
+    head: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
     events: Vec<Event>,
@@ -97,7 +97,7 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     };
     let mut merchant = Whole {
         id: id.to_owned(),
-        head: Head {
+        head: MerchantState {
             version: number(head, "version")?,
             cooldown_until: number(head, "cooldown_until").map(Timestamp::from_epoch_s),
             ..state(head)
@@ -202,7 +202,7 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
         let keeps = rebind.sealed_number.is_some();
         let is_bound = head.bound(&rebind.new_card.card_id).is_some();
         // A card that a freeze took out waits to be removed without its number.
-        let ended = matches!(rebind.stage, Stage::Ended { .. });
+        let ended = matches!(rebind.stage, RebindState::Ended { .. });
         let fits = if keeps {
             is_open || is_bound
         } else {
@@ -219,7 +219,7 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
     );
 }
 
-fn bound_cards(head: &Head) -> impl Iterator<Item = &BoundCard> {
+fn bound_cards(head: &MerchantState) -> impl Iterator<Item = &BoundCard> {
     let standby = head.standby.iter().map(|standby| &standby.bound);
     let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
     head.active.iter().chain(standby).chain(replaced)
@@ -254,12 +254,18 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
     };
     if let Some(active) = &head.active {
         let stage = stage(&active.card.card_id);
-        let in_use =
-            stage.is_none_or(|stage| matches!(stage, Stage::Activated(_) | Stage::Completed(_)));
-        wrong.unless(in_use, || "the active card was not activated".to_owned());
+        let activated_card = stage.is_none_or(|stage| {
+            matches!(stage, RebindState::Activated(_) | RebindState::Completed(_))
+        });
+        wrong.unless(activated_card, || {
+            "the active card was not activated".to_owned()
+        });
     }
     for standby in &head.standby {
-        let waits = matches!(stage(&standby.bound.card.card_id), Some(Stage::Standby(_)));
+        let waits = matches!(
+            stage(&standby.bound.card.card_id),
+            Some(RebindState::Standby(_))
+        );
         wrong.unless(waits, || "a standby card does not wait".to_owned());
     }
     if let Some(last) = &head.last_activation {
@@ -304,10 +310,11 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
             format!("rebind {number} was not requested once")
         });
         let activated = count(EventKind::Activated);
-        let in_use = rebind.in_use().is_some();
-        wrong.unless(activated <= 1 && (activated == 1 || !in_use), || {
-            format!("rebind {number} was activated {activated} times")
-        });
+        let activated_card = rebind.activated_card().is_some();
+        wrong.unless(
+            activated <= 1 && (activated == 1 || !activated_card),
+            || format!("rebind {number} was activated {activated} times"),
+        );
         let ended = [
             (End::Cancelled, count(EventKind::Cancelled)),
             (End::Expired, count(EventKind::Expired)),
@@ -318,7 +325,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
             ),
         ];
         for (how, times) in ended {
-            let is_how = matches!(rebind.stage, Stage::Ended { how: found, .. } if found == how);
+            let is_how =
+                matches!(rebind.stage, RebindState::Ended { how: found, .. } if found == how);
             // A freeze ends an overdue rebind without an event of its own.
             let most = usize::from(is_how);
             wrong.unless(times <= most, || {

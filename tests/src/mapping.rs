@@ -19,9 +19,9 @@
 //! function must do well with either. How long a retry waits is not said: here one second, then twice as long each time.
 
 use crate::policy::template;
+use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use domain::time::Timestamp;
 use std::collections::VecDeque;
 
 /// The longest pause before a retry.

@@ -22,7 +22,7 @@ pub enum Kind {
     /// What an app is recognised by.
     DeviceId,
     /// Six digits.
-    Code,
+    ErrorCode,
     /// What proves that an agreement was read.
     ReadingToken,
     /// What freezes an account.
@@ -41,7 +41,7 @@ impl Kind {
         Self::Password,
         Self::Token,
         Self::DeviceId,
-        Self::Code,
+        Self::ErrorCode,
         Self::ReadingToken,
         Self::FreezeCode,
         Self::DepositCode,
@@ -50,7 +50,7 @@ impl Kind {
 
     /// Six digits and six or eight letters can stand inside a longer number or a hash by chance.
     const fn is_short(self) -> bool {
-        matches!(self, Self::Code | Self::FreezeCode | Self::DepositCode)
+        matches!(self, Self::ErrorCode | Self::FreezeCode | Self::DepositCode)
     }
 }
 
@@ -62,7 +62,7 @@ impl Secrets {
     /// One more.
     pub fn add(&self, kind: Kind, value: &str) {
         // Such a code cannot be told from the number of a rebind, which a cursor is.
-        if kind == Kind::Code && value.starts_with("0000") {
+        if kind == Kind::ErrorCode && value.starts_with("0000") {
             return;
         }
         self.0.lock().unwrap().insert((kind, value.to_owned()));
@@ -194,7 +194,7 @@ mod tests {
         (Kind::Password, "correct horse battery"),
         (Kind::Token, "mer_plain_1.0.V8lDnPzUQ3w4mC1e"),
         (Kind::DeviceId, "9c1f4d7e02a8b653"),
-        (Kind::Code, "123456"),
+        (Kind::ErrorCode, "123456"),
         (Kind::ReadingToken, "1763800000.kA9x-wQ"),
         (Kind::FreezeCode, "ABCD2345"),
         (Kind::DepositCode, "KLM678"),

@@ -8,11 +8,19 @@
 
 use crate::host::server::{Answer, Server, serve};
 use crate::host::template::{BANK_TABLE, TABLE, Template};
+use application::crypto::Keys;
+use application::ports::{DataKey, KeyService, LoadMerchant as _, PortError, Wanted};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use bank::sandbox::person_items;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use domain::format::name;
+use domain::history::{self, Event, GENESIS};
+use domain::ids::MerchantId;
+use domain::secret::Secret;
+use domain::time::Timestamp;
 use dynoxide::Database;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Request, Response};
@@ -21,18 +29,10 @@ use percent_encoding::percent_decode_str;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use bank::sandbox::person_items;
-use application::crypto::Keys;
-use domain::format::name;
-use domain::history::{self, Event, GENESIS};
-use domain::ids::MerchantId;
-use domain::secret::Secret;
-use domain::time::Timestamp;
-use application::ports::{DataKey, KeyService, LoadMerchant as _, PortError, Wanted};
-use store::Store;
-use store::seed::SeedMerchant;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
+use store::Store;
+use store::seed::SeedMerchant;
 
 /// The region of everything.
 pub const REGION: &str = "us-east-1";

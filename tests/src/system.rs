@@ -5,26 +5,26 @@
 use crate::aws::{Caller, LOGS, SECRETS};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
+use api::catalogue;
+use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
+use bank::BankKey;
+use bank::sandbox::card_item;
 use bytes::Bytes;
+use domain::error_code::ErrorCode;
+use domain::time::Timestamp;
 use http::{HeaderMap, Request};
 use local::http::Http;
 use local::{System, UpOptions, default_state_dir, seed};
 use serde_json::{Value, json};
-use bank::BankKey;
-use bank::sandbox::card_item;
-use domain::code::Code;
-use domain::time::Timestamp;
-use api::catalogue;
-use application::serve::wall_clock;
-use store::item::Item;
-use store::seed::SeedMerchant;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use store::item::Item;
+use store::seed::SeedMerchant;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Test runs at the same time in one checkout.
@@ -166,8 +166,7 @@ impl Live {
     /// A merchant of `sandbox.json`, as the system was loaded with it.
     #[must_use]
     pub fn sandbox_merchant(&self, id: &str) -> Merchant {
-        let world: Value =
-            serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
+        let world: Value = serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
         let all = world["merchants"].as_array().unwrap();
         let seed = all.iter().find(|seed| seed["merchant_id"] == id);
         let seed = seed.unwrap_or_else(|| panic!("there is no {id}"));
@@ -290,8 +289,7 @@ impl Live {
 
     /// A card of `sandbox.json`, by what its bank answers.
     pub fn magic_card(&self, outcome: &str) -> String {
-        let world: Value =
-            serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
+        let world: Value = serde_json::from_str(bank::sandbox::SANDBOX_JSON).unwrap();
         let cards = world["cards"].as_array().unwrap();
         let card = cards.iter().find(|card| card["outcome"] == outcome);
         let card = card.unwrap_or_else(|| panic!("no card answers {outcome}"));
@@ -366,7 +364,7 @@ impl Live {
         let code = crate::world::code_in(last).expect("a code of six digits");
         // Such a one cannot be told from the number of a rebind, in a key (`R#000002`) or in a cursor.
         if !code.starts_with("0000") {
-            self.secrets.add(Kind::Code, &code);
+            self.secrets.add(Kind::ErrorCode, &code);
         }
         code
     }
@@ -782,7 +780,7 @@ impl Reply {
     }
 
     /// The problem, which must be this one.
-    pub fn refused(self, code: Code) -> Value {
+    pub fn refused(self, code: ErrorCode) -> Value {
         let found = self.body["code"].as_str().unwrap_or("no problem");
         let status = catalogue::entry(code).status;
         assert_eq!(

@@ -6,6 +6,13 @@ use crate::outside::{Lost, Outside};
 use crate::policy::{Asked, Context, Role};
 use crate::table::Table;
 use agreement::Agreement;
+use api::event::{HttpEvent, Request};
+use application::crypto::Keys;
+use application::ports::{
+    CardQuestion, CheckCard, DataKey, KeyService, LoadMerchant, PortError, Pushed, QueryCheck,
+    QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, Transfer, Wanted,
+};
+use application::serve::{DeploymentStage, Handler, respond, wall_clock};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::types::{
@@ -15,13 +22,6 @@ use aws_sdk_dynamodb::types::{
 use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use login::Login;
-use rebind_request::RebindRequest;
-use serde_json::{Value, json};
-use settlement::Settlement;
-use sha2::Sha256;
-use application::crypto::Keys;
 use domain::decide::BankAnswer;
 use domain::history::{self, Event, GENESIS};
 use domain::ids::MerchantId;
@@ -30,18 +30,18 @@ use domain::push::PushPlatform;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
-use api::event::{HttpEvent, Request};
-use application::serve::{Handler, Stage, respond, wall_clock};
-use application::ports::{
-    CardQuestion, CheckCard, DataKey, KeyService, LoadMerchant, PortError, Pushed, RecallCheck,
-    RecallTransfer, Recalled, SendPush, SendSms, SendTransfer, Transfer, Wanted,
-};
-use store::Store;
-use store::due::INDEX;
-use store::seed::World as SeedWorld;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use login::Login;
+use rebind_request::RebindRequest;
+use serde_json::{Value, json};
+use settlement::Settlement;
+use sha2::Sha256;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use store::Store;
+use store::due::INDEX;
+use store::seed::World as SeedWorld;
 use verification::Verification;
 
 /// Keys in memory, wrapped with their context so that another context does not open them.
@@ -241,13 +241,17 @@ impl ScriptedBank {
         *self.silent.lock().unwrap() = silent;
     }
 
-    fn recalled<A: Copy>(&self, known: &Mutex<HashMap<String, A>>, serial: &str) -> Recalled<A> {
+    fn recalled<A: Copy>(
+        &self,
+        known: &Mutex<HashMap<String, A>>,
+        serial: &str,
+    ) -> QueryOutcome<A> {
         let lost = self.outside.call("bank").is_some();
         if lost || *self.silent.lock().unwrap() {
-            return Recalled::Unknown;
+            return QueryOutcome::Unknown;
         }
         let known = known.lock().unwrap().get(serial).copied();
-        known.map_or(Recalled::NeverSeen, Recalled::Answer)
+        known.map_or(QueryOutcome::NeverSeen, QueryOutcome::Answer)
     }
 
     async fn pause(&self) {
@@ -329,8 +333,8 @@ impl CheckCard for ScriptedBank {
     }
 }
 
-impl RecallCheck for ScriptedBank {
-    async fn recall_check(&self, serial: &str) -> Recalled<BankAnswer> {
+impl QueryCheck for ScriptedBank {
+    async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer> {
         self.recalled(&self.decided, serial)
     }
 }
@@ -363,8 +367,8 @@ impl SendTransfer for ScriptedBank {
     }
 }
 
-impl RecallTransfer for ScriptedBank {
-    async fn recall_transfer(&self, serial: &str) -> Recalled<TransferAnswer> {
+impl QueryTransfer for ScriptedBank {
+    async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer> {
         self.recalled(&self.settled, serial)
     }
 }
@@ -485,7 +489,7 @@ pub struct World {
     /// What the functions have asked of the table and of the keys, under their roles.
     pub asked: Asked,
     keys: MemoryKeys,
-    stage: Stage,
+    stage: DeploymentStage,
     login: Login<MemoryKeys>,
     cards: Cards<MemoryKeys>,
     rebind_request: RebindRequest<MemoryKeys>,
@@ -520,7 +524,7 @@ impl World {
             .credentials_provider(Credentials::for_tests());
         let client = boundary.client(how(config));
         create_table(&client).await;
-        let world = Self::over(client, boundary, Stage::new(stage));
+        let world = Self::over(client, boundary, DeploymentStage::new(stage));
         let seeds = SeedWorld::sandbox().unwrap();
         let keys = Keys::new(world.keys.clone());
         let store = world.store();
@@ -531,7 +535,7 @@ impl World {
         world
     }
 
-    fn over(client: Client, boundary: Boundary, stage: Stage) -> Self {
+    fn over(client: Client, boundary: Boundary, stage: DeploymentStage) -> Self {
         let outside = Outside::default();
         let keys = MemoryKeys {
             outside: outside.clone(),

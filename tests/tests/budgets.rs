@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
 use domain::decide::BankAnswer;
 use domain::ids::CardId;
-use domain::merchant::{BankCall, BoundCard, FreezeCode, Head, PushTarget};
+use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{ReplacedCard, StandbyCard};
 use domain::policy::{DAY_S, Policy};
 use domain::rebind::Mac;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use tests::boundary::Call;
 use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, merchant};
@@ -420,7 +420,7 @@ async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
 
 /// What a head holds at most at once: five logins, two standby and two replaced cards, five push targets, a day's bank
 /// calls, requests and wrong documents, and whatever else it has a place for.
-fn fullest(before: &Head, now: domain::time::Timestamp) -> Head {
+fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantState {
     let mut head = before.clone();
     let bound = |number: u32, unsent: u32| {
         let mut bound: BoundCard = before.active.clone().unwrap();

@@ -4,11 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
-use domain::time::Timestamp;
-use domain::usage::Usage;
 use api::event::{HttpEvent, Request};
 use api::reply::Reply;
-use application::serve::{Handler, Stage, Stop, not_found, respond};
+use application::serve::{DeploymentStage, Handler, HandlerError, not_found, respond};
+use domain::time::Timestamp;
+use domain::usage::Usage;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 use tests::figures::figure;
@@ -193,7 +193,7 @@ impl Handler for Planted {
         "planted"
     }
 
-    async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, HandlerError> {
         assert!(!request.path.ends_with("/cards"), "planted");
         not_found()
     }
@@ -207,7 +207,7 @@ fn planted(input: &[u8]) {
     let path = String::from_utf8_lossy(input);
     let event = serde_json::json!({"rawPath": path, "requestContext": {}});
     let event: HttpEvent = serde_json::from_value(event).unwrap();
-    let stage = Stage::new("sandbox");
+    let stage = DeploymentStage::new("sandbox");
     let answer = respond(&Planted, &stage, event);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

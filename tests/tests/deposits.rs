@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use cooldown_cleanup::Summary;
-use serde_json::{Value, json};
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::transfer::TransferAnswer;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tests::boundary::Fault;

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
 use application::crypto::HashPurpose;
-use domain::code::Code;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, Policy};
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tests::boundary::Fault;
@@ -159,7 +159,7 @@ async fn a_freeze_after_effective_at_holds_every_payout() {
     for id in ["pay_1", "pay_2"] {
         let sent = json!({"operation": "payout_sent", "payout_id": id});
         let refused = world.core(sent).await.unwrap_err();
-        let expected = [Code::AccountFrozen, Code::StepOutOfOrder];
+        let expected = [ErrorCode::AccountFrozen, ErrorCode::StepOutOfOrder];
         assert!(expected.contains(&refused.code), "{refused:?}");
     }
     let app = app.again().await;

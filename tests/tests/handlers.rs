@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use serde_json::{Value, json};
+use application::serve::wall_clock;
 use domain::decide::BankAnswer;
 use domain::ids::MerchantId;
 use domain::policy::Policy;
-use application::serve::wall_clock;
-use store::history::Rearmed;
+use serde_json::{Value, json};
 use std::time::Duration;
+use store::history::Rearmed;
 use tests::boundary::Fault;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 

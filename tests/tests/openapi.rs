@@ -9,17 +9,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use api::catalogue;
 use domain::agreement::ConsentId;
-use domain::code::Code;
+use domain::banner_code::BannerCode;
+use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history;
 use domain::lang::Lang;
 use domain::next_action::NextAction;
-use domain::notice_code::NoticeCode;
 use domain::time::Timestamp;
-use api::catalogue;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tests::openapi::{Contract, PROBLEM};
 
 /// The operations of section 2 of the contract, all of them.
@@ -162,18 +162,18 @@ fn operations(contract: &Contract) -> Vec<Operation<'_>> {
     operations
 }
 
-fn code_of(problem: &Value) -> Code {
+fn otp_of(problem: &Value) -> ErrorCode {
     problem["code"].as_str().unwrap().parse().unwrap()
 }
 
 /// Whether a key is the code, or the code and what is special about this example of it.
-fn is_named_after(key: &str, code: Code) -> bool {
+fn is_named_after(key: &str, code: ErrorCode) -> bool {
     key.strip_prefix(code.as_str())
         .is_some_and(|special| special.is_empty() || special.starts_with('_'))
 }
 
 /// The codes that a response can carry, by its schema.
-fn codes_of(response: &Value) -> Vec<Code> {
+fn codes_of(response: &Value) -> Vec<ErrorCode> {
     let narrowed =
         &response["content"][PROBLEM]["schema"]["allOf"][1]["properties"]["code"]["enum"];
     strings(narrowed)
@@ -275,13 +275,13 @@ fn nothing_can_be_said_that_is_not_described() {
 fn the_vocabularies_are_the_codes() {
     let contract = contract();
     let words = |name| schema_words(&contract, name);
-    let replies: Vec<_> = Code::ALL
+    let replies: Vec<_> = ErrorCode::ALL
         .iter()
-        .filter(|&&code| code != Code::TestTxnFailed)
+        .filter(|&&code| code != ErrorCode::TestTxnFailed)
         .map(|code| code.as_str())
         .collect();
     assert_eq!(words("Code"), replies);
-    let ended: Vec<_> = Code::ENDED_REASONS
+    let ended: Vec<_> = ErrorCode::ENDED_REASONS
         .iter()
         .map(|code| code.as_str())
         .collect();
@@ -294,12 +294,12 @@ fn the_vocabularies_are_the_codes() {
         };
     }
     is_the_enum!(NextAction);
-    is_the_enum!(NoticeCode);
+    is_the_enum!(BannerCode);
     is_the_enum!(EventKind);
     is_the_enum!(ConsentId);
     is_the_enum!(Lang);
     for word in words("BlockedBy") {
-        assert!(Code::parse(word).is_some(), "{word}");
+        assert!(ErrorCode::parse(word).is_some(), "{word}");
     }
 }
 
@@ -312,8 +312,8 @@ fn every_problem_says_what_the_catalogue_says() {
     for (name, example) in examples {
         let problem = &example["value"];
         // What has a type is a problem: an example of the code that it is named after.
-        let Some(code) = problem.get("type").map(|_| code_of(problem)) else {
-            assert!(Code::parse(name).is_none(), "{name}");
+        let Some(code) = problem.get("type").map(|_| otp_of(problem)) else {
+            assert!(ErrorCode::parse(name).is_none(), "{name}");
             continue;
         };
         assert!(is_named_after(name, code), "{name}");
@@ -356,7 +356,7 @@ fn every_error_is_a_problem_with_the_codes_of_its_status() {
             let media = &response["content"][PROBLEM];
             let mut shown = BTreeSet::new();
             for (key, example) in media["examples"].as_object().unwrap() {
-                let code = code_of(&contract.resolve(example).unwrap()["value"]);
+                let code = otp_of(&contract.resolve(example).unwrap()["value"]);
                 assert!(is_named_after(key, code), "{name} {status} {key}");
                 shown.insert(code);
             }
@@ -378,8 +378,8 @@ fn every_error_is_a_problem_with_the_codes_of_its_status() {
             }
         }
     }
-    for &code in Code::ALL {
-        let is_reply = code != Code::TestTxnFailed;
+    for &code in ErrorCode::ALL {
+        let is_reply = code != ErrorCode::TestTxnFailed;
         assert_eq!(seen.contains(&code), is_reply, "{code}");
     }
 }
@@ -657,11 +657,11 @@ fn every_operation_keeps_the_conventions() {
         );
         let can_mismatch = responses
             .get("422")
-            .is_some_and(|response| codes_of(response).contains(&Code::IdempotencyMismatch));
+            .is_some_and(|response| codes_of(response).contains(&ErrorCode::IdempotencyMismatch));
         assert_eq!(can_mismatch, takes_key, "{name}");
         let can_conflict = responses
             .get("409")
-            .is_some_and(|response| codes_of(response).contains(&Code::VersionConflict));
+            .is_some_and(|response| codes_of(response).contains(&ErrorCode::VersionConflict));
         assert_eq!(can_conflict, method != "get" && !is_freeze, "{name}");
 
         for (status, response) in responses {

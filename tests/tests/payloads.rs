@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use serde_json::{Value, json};
 use domain::policy::Policy;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::openapi::Contract;
 use tests::payloads::{FOLDER, file_name, filled, read};

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use domain::error_code::ErrorCode;
+use domain::policy::{DAY_S, Policy};
+use domain::time::Timestamp;
 use serde_json::{Map, Value, json};
 use settlement::Refusal;
 use sha2::{Digest, Sha256};
-use domain::code::Code;
-use domain::policy::{DAY_S, Policy};
-use domain::time::Timestamp;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tests::boundary::Fault;
@@ -38,7 +38,7 @@ fn returned(payout: &str) -> Value {
 async fn again_on_conflict(world: &World, operation: Value) -> Result<Value, Refusal> {
     for _ in 0..20 {
         match world.core(operation.clone()).await {
-            Err(refusal) if refusal.code == Code::VersionConflict => {}
+            Err(refusal) if refusal.code == ErrorCode::VersionConflict => {}
             done => return done,
         }
     }
@@ -107,7 +107,7 @@ async fn ten_parallel_creations_of_one_id_are_one_payout() {
         create("plain_2", "pay_1", 500),
     ] {
         let refused = world.core(other).await.unwrap_err();
-        assert_eq!(refused.code, Code::IdempotencyMismatch);
+        assert_eq!(refused.code, ErrorCode::IdempotencyMismatch);
     }
     assert_eq!(world.count("plain_2", "payout_created").await, 0);
 }
@@ -146,14 +146,14 @@ async fn sent_and_returned_at_once_end_as_returned() {
     let done = futures::future::join_all(both).await;
     // A payout that came back cannot be sent; one that was sent can come back.
     for refused in done.iter().filter_map(|done| done.as_ref().err()) {
-        assert_eq!(refused.code, Code::StepOutOfOrder);
+        assert_eq!(refused.code, ErrorCode::StepOutOfOrder);
     }
     assert!(done[1].is_ok() && done[3].is_ok());
     assert_eq!(world.count("plain_1", "payout_returned").await, 1);
     assert!(world.count("plain_1", "payout_sent").await <= 1);
     counts_fit(&app, "plain_1").await;
     let late = world.core(sent("pay_1")).await.unwrap_err();
-    assert_eq!(late.code, Code::StepOutOfOrder);
+    assert_eq!(late.code, ErrorCode::StepOutOfOrder);
     // Whoever reads it learns where to look.
     assert!(late.message.contains("GET /v1/payouts"), "{}", late.message);
 }
@@ -165,41 +165,41 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
     for (operation, code) in [
         (
             json!({"operation": "create_payout"}),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
         (
             json!({"operation": "pay", "payout_id": "pay_1"}),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
-        (create("plain_1", "pay_1", 0), Code::RequestMalformed),
+        (create("plain_1", "pay_1", 0), ErrorCode::RequestMalformed),
         (
             create("plain_1", "pay_1", MOST_FEN + 1),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
-        (create("plain_1", "1", 1), Code::RequestMalformed),
+        (create("plain_1", "1", 1), ErrorCode::RequestMalformed),
         (
             create("plain_1", &format!("pay_{}", "x".repeat(41)), 1),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
-        (create("nobody", "pay_1", 1), Code::NotFound),
-        (sent("pay_unknown"), Code::NotFound),
-        (returned("pay_unknown"), Code::NotFound),
+        (create("nobody", "pay_1", 1), ErrorCode::NotFound),
+        (sent("pay_unknown"), ErrorCode::NotFound),
+        (returned("pay_unknown"), ErrorCode::NotFound),
         (
             json!({"operation": "payout_sent", "payout_id": "pay_1", "amount_fen": 1}),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
         (
             json!({"operation": "payout_sent", "payout_id": "pay_1", "x": 1}),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
         (
             json!({"operation": "payout_sent", "payout_id": "pay_1", "time": "now"}),
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
         ),
         // A payout of another merchant than the core says.
         (
             json!({"operation": "payout_sent", "payout_id": "pay_sandbox_1", "merchant_id": "mer_plain_1"}),
-            Code::NotFound,
+            ErrorCode::NotFound,
         ),
     ] {
         let refused = world.core(operation.clone()).await.unwrap_err();
@@ -214,7 +214,7 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
     timed["time"] = json!(production.now().to_rfc3339_shanghai());
     assert_eq!(
         production.core(timed).await.unwrap_err().code,
-        Code::RequestMalformed
+        ErrorCode::RequestMalformed
     );
 }
 
@@ -337,7 +337,7 @@ async fn held(app: &App<'_>, count: usize) {
             0 => Some(app.world.core(sent("pay_0")).await.unwrap_err().code),
             _ => None,
         };
-        assert!(refused.is_none_or(|code| code == Code::StepOutOfOrder));
+        assert!(refused.is_none_or(|code| code == ErrorCode::StepOutOfOrder));
     }
 }
 
@@ -446,7 +446,7 @@ async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
         for (fault, events) in [(Fault::RequestLost, 0), (Fault::ReplyLost, 1)] {
             world.boundary.fail(calls, fault);
             let lost = world.core(operation.clone()).await.unwrap_err();
-            assert_eq!(lost.code, Code::Internal, "{kind} {fault:?}");
+            assert_eq!(lost.code, ErrorCode::Internal, "{kind} {fault:?}");
             assert_eq!(
                 world.count("plain_1", kind).await,
                 events,

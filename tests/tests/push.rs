@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use serde_json::{Value, json};
-use domain::policy::{DAY_S, Policy};
 use application::ports::{PortError, Pushed};
+use domain::policy::{DAY_S, Policy};
+use serde_json::{Value, json};
 use tests::boundary::Fault;
 use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, freeze_code_in, merchant};
 

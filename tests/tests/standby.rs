@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use serde_json::{Value, json};
 use domain::policy::{DAY_S, Policy};
+use serde_json::{Value, json};
 use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, freeze_code_in, merchant};
 

@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use application::ports::{
+    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, LoadMerchant,
+    PortError, Remember, StoredReply, Wanted,
+};
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
-use domain::decide::{Act, Command, decide};
+use domain::decide::{Command, CommandContext, decide};
 use domain::ids::MerchantId;
 use domain::policy::{DAY_S, Policy};
-use domain::rebind::Stage;
-use application::ports::{
-    Commit, CommitTransition, Committed, Found, IdempotencyKey, LoadMerchant, PortError, Remember,
-    StoredReply, Wanted,
-};
-use store::due::{What, buckets};
-use store::history::Rearmed;
+use domain::rebind::RebindState;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use store::due::{DueItem, buckets};
+use store::history::Rearmed;
 use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 
@@ -44,7 +44,7 @@ async fn with_identity_code(world: &World) -> (App<'_>, String) {
     (app, path)
 }
 
-async fn cancel(world: &World, remember: Remember<'_>) -> Result<Committed, PortError> {
+async fn cancel(world: &World, remember: Remember<'_>) -> Result<CommitOutcome, PortError> {
     let store = world.store();
     let before = store.load(&id("plain_1"), Wanted::Latest).await?.unwrap();
     commit_cancel(world, &before, remember).await
@@ -54,10 +54,10 @@ async fn commit_cancel(
     world: &World,
     before: &domain::merchant::Merchant,
     remember: Remember<'_>,
-) -> Result<Committed, PortError> {
-    let command = Command {
+) -> Result<CommitOutcome, PortError> {
+    let command = CommandContext {
         by: Some(0),
-        act: Act::Cancel,
+        act: Command::Cancel,
     };
     let mut transition = decide(before, &command, POLICY, world.now()).unwrap();
     let event = transition.chained(before, None, POLICY);
@@ -99,7 +99,7 @@ async fn what_is_written_is_what_is_read() {
     assert!(path.ends_with(rebind.rebind_id.as_str()));
     assert!(matches!(
         rebind.stage,
-        Stage::IdentityPending {
+        RebindState::IdentityPending {
             mismatches: 0,
             code: None,
             ..
@@ -132,7 +132,7 @@ async fn of_two_writes_on_one_state_the_second_conflicts_and_writes_nothing() {
         commit_cancel(&world, &before, Remember::Nothing)
             .await
             .unwrap(),
-        Committed::Written
+        CommitOutcome::Written
     );
     let items = world.items().await.len();
     assert!(matches!(
@@ -187,29 +187,32 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
         ..key.clone()
     };
     let store = world.store();
-    assert_eq!(store.find(&key, world.now()).await.unwrap(), Found::Nothing);
+    assert_eq!(
+        store.find(&key, world.now()).await.unwrap(),
+        IdempotencyLookup::Nothing
+    );
     let reply = StoredReply {
         status: 200,
         body: json!({"state": "cancelled"}).to_string(),
     };
     assert_eq!(
         cancel(&world, Remember::Reply(&key, &reply)).await.unwrap(),
-        Committed::Written
+        CommitOutcome::Written
     );
     assert_eq!(
         store.find(&key, world.now()).await.unwrap(),
-        Found::Reply(reply.clone())
+        IdempotencyLookup::Reply(reply.clone())
     );
     assert_eq!(
         store.find(&other, world.now()).await.unwrap(),
-        Found::OtherBody
+        IdempotencyLookup::OtherBody
     );
     assert_eq!(
         store
             .find(&key, world.now().plus_s(POLICY.idempotency_s))
             .await
             .unwrap(),
-        Found::Nothing
+        IdempotencyLookup::Nothing
     );
 
     // The next rebind's write meets the row: nothing is written, the reply is there.
@@ -226,7 +229,10 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
     let claimed = commit_cancel(&world, &before, Remember::Claim(&key, "context"))
         .await
         .unwrap();
-    assert_eq!(claimed, Committed::Before(Found::Reply(reply)));
+    assert_eq!(
+        claimed,
+        CommitOutcome::Before(IdempotencyLookup::Reply(reply))
+    );
     assert_eq!(
         store
             .load(&id("plain_1"), Wanted::Latest)
@@ -239,9 +245,12 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
         commit_cancel(&world, &before, Remember::Forget(&key))
             .await
             .unwrap(),
-        Committed::Written
+        CommitOutcome::Written
     );
-    assert_eq!(store.find(&key, world.now()).await.unwrap(), Found::Nothing);
+    assert_eq!(
+        store.find(&key, world.now()).await.unwrap(),
+        IdempotencyLookup::Nothing
+    );
 }
 
 #[tokio::test]
@@ -273,7 +282,7 @@ async fn a_read_that_saw_half_of_a_write_is_done_again() {
         commit_cancel(&world, &before, Remember::Nothing)
             .await
             .unwrap(),
-        Committed::Written
+        CommitOutcome::Written
     );
     world
         .client
@@ -422,7 +431,7 @@ async fn what_is_due_is_found_in_the_index_and_only_that() {
     let expired = due(world.now().plus_s(POLICY.rebind_life_s)).await;
     assert_eq!(
         expired.iter().map(|due| due.what).collect::<Vec<_>>(),
-        [What::Rebind(1)]
+        [DueItem::Rebind(1)]
     );
     cancel(&world, Remember::Nothing).await.unwrap();
     assert!(

@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use serde_json::Value;
 use aws::settings::{
     ATTEMPT_TIMEOUT_MS, ATTEMPTS_MAX, CONNECT_TIMEOUT_MS, OPERATION_TIMEOUT_MS, PUBLISH_TIMEOUT_MS,
 };
 use bank::client;
-use store::history::CLAIM_S;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use store::history::CLAIM_S;
 use tests::figures::figure;
 use tests::policy::{logical_name, template};
 

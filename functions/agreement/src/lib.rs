@@ -1,24 +1,24 @@
 //! `GET` and `POST /v1/rebinds/{id}/agreement`.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
 use application::crypto::Keys;
+use application::ports::{KeyService, PortError};
+use application::serve::{Handler, HandlerError, not_found};
+use application::step::{KeyRule, Loaded, Step, Which};
 use domain::agreement::{self, AgreementText, ConsentId};
-use domain::code::Code;
-use domain::decide::{Act, SignedAgreement};
+use domain::decide::{Command, SignedAgreement};
+use domain::error_code::ErrorCode;
 use domain::lang::Lang;
 use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use api::body;
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::{Handler, Stop, not_found};
-use application::step::{KeyRule, Loaded, Step, Which};
-use application::ports::{KeyService, PortError};
-use store::Store;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use store::Store;
 
 /// Shows the agreement and takes the signature.
 pub struct Agreement<K> {
@@ -35,7 +35,7 @@ impl<K: KeyService> Handler for Agreement<K> {
         }
     }
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         match self.route(request) {
             "GET /v1/rebinds/{id}/agreement" => self.show(request, now).await,
             "POST /v1/rebinds/{id}/agreement" => self.sign(request, now).await,
@@ -64,16 +64,16 @@ impl<K: KeyService> Agreement<K> {
         Self { store, keys }
     }
 
-    async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let lang = match request.query.get("lang") {
             None => Lang::default(),
             Some(text) => Lang::parse(text)
-                .ok_or_else(|| Rejection::new(Code::RequestMalformed).field("lang"))?,
+                .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed).field("lang"))?,
         };
         let key = KeyRule::Ignored;
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let loaded = step.load(Which::Step(&id)).await?;
-        step.decide(&loaded.merchant, Act::ReadAgreement)?;
+        step.decide(&loaded.merchant, Command::ReadAgreement)?;
         let rebind = loaded.rebind()?;
         let text = text(lang, rebind);
         let reading_token = self
@@ -100,7 +100,7 @@ impl<K: KeyService> Agreement<K> {
         ))
     }
 
-    async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Signature>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
@@ -108,7 +108,11 @@ impl<K: KeyService> Agreement<K> {
         let written = step
             .one_write(
                 Which::Step(&id),
-                async |loaded| Ok(Act::SignAgreement(self.signed(loaded, signature).await?)),
+                async |loaded| {
+                    Ok(Command::SignAgreement(
+                        self.signed(loaded, signature).await?,
+                    ))
+                },
                 async |loaded, _| Ok(Some(self.evidence(loaded, request, signature).await?)),
             )
             .await?;
@@ -120,7 +124,7 @@ impl<K: KeyService> Agreement<K> {
         &self,
         loaded: &Loaded,
         signature: &Signature,
-    ) -> Result<SignedAgreement, Stop> {
+    ) -> Result<SignedAgreement, HandlerError> {
         let rebind = loaded.rebind()?;
         let sha256 = signature.sha256.as_deref().unwrap_or_default();
         let shown = Lang::ALL
@@ -158,7 +162,7 @@ impl<K: KeyService> Agreement<K> {
         loaded: &Loaded,
         request: &Request,
         signature: &Signature,
-    ) -> Result<Sealed, Stop> {
+    ) -> Result<Sealed, HandlerError> {
         /// Longer ones say nothing more.
         const USER_AGENT_MAX_CHARS: usize = 200;
         let profile = &loaded.merchant.profile;

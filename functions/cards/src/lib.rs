@@ -1,21 +1,21 @@
 //! `GET /v1/cards`, `POST /v1/cards/{card_id}/unbind`. Also the gateway's `$default`: every path and method that is not there
 //! ends here, in a function that can decrypt nothing and send nothing.
 
-use serde_json::{Value, json};
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use api::{token, view};
 use application::crypto::Keys;
+use application::ports::{KeyService, LoadMerchant, Wanted};
+use application::serve::{Handler, HandlerError, not_found};
+use application::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
 use domain::card::Card;
-use domain::decide::{Act, blocked_by};
+use domain::decide::{Command, blocked_by};
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use api::body::{self, Nothing};
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::{Handler, Stop, not_found};
-use application::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
-use api::{token, view};
-use application::ports::{KeyService, LoadMerchant, Wanted};
+use serde_json::{Value, json};
 use store::Store;
 
 /// Shows a merchant's cards, and takes them off.
@@ -35,7 +35,7 @@ impl<K: KeyService> Handler for Cards<K> {
         }
     }
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         match self.route(request) {
             "GET /v1/cards" => self.list(request, now).await,
             "POST /v1/cards/{card_id}/unbind" => self.unbind(request, now).await,
@@ -54,7 +54,7 @@ impl<K: KeyService> Cards<K> {
         Self { store, keys }
     }
 
-    async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let presented = token::presented(request)?;
         let merchant = self
             .store
@@ -65,14 +65,14 @@ impl<K: KeyService> Cards<K> {
         Ok(Reply::json(200, cards(&merchant, presented.slot, now)))
     }
 
-    async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
         step.showing(nothing)
             .one_write(
                 Which::Latest,
-                async |_| Ok(Act::Unbind(id.clone())),
+                async |_| Ok(Command::Unbind(id.clone())),
                 nothing_to_seal,
             )
             .await

@@ -9,9 +9,10 @@
 //! but before that record: were those behind it left for later, they would be set aside with it, armed again behind it, and
 //! given up with it after a day.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use application::crypto::Keys;
+use application::ports::{
+    KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms,
+};
 use domain::card::UNKNOWN_BANK;
 use domain::event_kind::EventKind;
 use domain::format::bins;
@@ -23,11 +24,12 @@ use domain::rebind::Sealed;
 use domain::secret::Secret;
 use domain::sms::{CardLabel, Sms, render};
 use domain::time::Timestamp;
-use domain::transition::{Notice, Recipient};
-use application::ports::{KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms};
+use domain::transition::{Notification, Recipient};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
 use store::Store;
 use store::history::notice_of_keys;
-use std::time::Duration;
 
 /// How often it is tried to mark a message that went out, and how long apart: [`BEGIN_FOR_S`] leaves time for two.
 const MARKS_MAX: u32 = 2;
@@ -46,12 +48,12 @@ pub struct ConfirmationNotice<K, M, P> {
 pub const BEGIN_FOR_S: i64 = 30;
 
 /// The clock of an invocation.
-struct Shift<'c, C> {
+struct InvocationBudget<'c, C> {
     clock: &'c C,
     began: Timestamp,
 }
 
-impl<C: Fn() -> Timestamp> Shift<'_, C> {
+impl<C: Fn() -> Timestamp> InvocationBudget<'_, C> {
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
@@ -100,7 +102,7 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
     /// A record of a shape that is not ours is skipped with a warning; it would be the same the next time. What is not
     /// sent when the stream gives up is armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
-        let shift = Shift {
+        let shift = InvocationBudget {
             clock: &wall,
             began: wall(),
         };
@@ -146,7 +148,7 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         merchant: &MerchantId,
         seq: u64,
         claimant: &str,
-        shift: &Shift<'_, impl Fn() -> Timestamp>,
+        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let Some(event) = self
             .store
@@ -176,7 +178,7 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         &self,
         event: &Event,
         claimant: &str,
-        shift: &Shift<'_, impl Fn() -> Timestamp>,
+        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
         let mut failed = None;
         for (index, notice) in event.notices.iter().enumerate() {
@@ -199,9 +201,9 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
     async fn tell(
         &self,
         event: &Event,
-        Notice { to, phone }: &Notice,
+        Notification { to, phone }: &Notification,
         claimant: &str,
-        shift: &Shift<'_, impl Fn() -> Timestamp>,
+        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         if shift.is_over() {
             return Err(out_of_time());
@@ -221,7 +223,7 @@ impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
         told: &str,
         text: &str,
         claimant: &str,
-        shift: &Shift<'_, impl Fn() -> Timestamp>,
+        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let merchant = &event.merchant_id;
         let mut told: Vec<String> = told.split_whitespace().map(str::to_owned).collect();

@@ -1,12 +1,12 @@
 //! The `confirmation-notice` function: wiring. What it does is in [`confirmation_notice`].
 
-use confirmation_notice::{ConfirmationNotice, StreamEvent};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use aws::settings::{Aws, env};
-use aws::logging;
-use store::Store;
 use application::crypto::HashPurpose;
 use application::serve::wall_clock;
+use aws::logging;
+use aws::settings::{Aws, env};
+use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,7 +14,12 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Freeze]).await?;
-    let notice = &ConfirmationNotice::new(Store::new(aws.dynamodb(), env("TABLE")?), keys, aws.sms(), aws.push());
+    let notice = &ConfirmationNotice::new(
+        Store::new(aws.dynamodb(), env("TABLE")?),
+        keys,
+        aws.sms(),
+        aws.push(),
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {
         let handled = notice.handle(event.payload, wall_clock);
         Ok::<_, Error>(Box::pin(handled).await)

@@ -3,24 +3,24 @@
 //! Nothing waits for it: whoever reads computes the same from the times. It is idempotent, costs what is due, and stops in
 //! time; the next run carries on.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use domain::decide::{Act, BankAnswer, BankReply, Command, decide};
+use application::ports::{
+    LoadMerchant, PortError, QueryCheck, QueryOutcome, QueryTransfer, ReadPayouts, SystemCommit,
+    Wanted, commit_as_system,
+};
+use domain::decide::{BankAnswer, BankReply, Command, CommandContext, decide};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::policy::{MINUTE_S, Policy};
-use domain::rebind::{CardCheck, Serial, Stage, TestTransfer};
+use domain::rebind::{BankReference, CardCheck, RebindState, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
-use application::ports::{
-    Alone, LoadMerchant, PortError, ReadPayouts, RecallCheck, RecallTransfer, Recalled, Wanted,
-    commit_alone,
-};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::{Duration, Instant};
 use store::Store;
-use store::due::{Due, What, buckets};
+use store::due::{Due, DueItem, buckets};
 use store::history::Rearmed;
 use store::payout::place;
-use std::time::{Duration, Instant};
 
 /// Writes down what is due.
 pub struct CooldownCleanup<B> {
@@ -72,9 +72,9 @@ const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
 pub const RESERVE: Duration = Duration::from_secs(10);
 
 /// What the clean-up asks of a bank: what became of a serial, and never anything new.
-pub trait Bank: RecallCheck + RecallTransfer {}
+pub trait Bank: QueryCheck + QueryTransfer {}
 
-impl<B: RecallCheck + RecallTransfer> Bank for B {}
+impl<B: QueryCheck + QueryTransfer> Bank for B {}
 
 impl<B: Bank> CooldownCleanup<B> {
     /// With this function's store and bank. In the sandbox the event's clock is taken as it is.
@@ -157,9 +157,9 @@ impl<B: Bank> CooldownCleanup<B> {
 
     async fn handle(&self, due: &Due, run: &mut Run) {
         let done = match due.what {
-            What::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
-            What::Head => self.head(&due.merchant_id, run).await,
-            What::Notice(seq) => self.notice(&due.merchant_id, seq, run).await,
+            DueItem::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
+            DueItem::MerchantState => self.head(&due.merchant_id, run).await,
+            DueItem::Notice(seq) => self.notice(&due.merchant_id, seq, run).await,
         };
         match done {
             Ok(()) => {}
@@ -231,12 +231,18 @@ impl<B: Bank> CooldownCleanup<B> {
         };
         let summary = &mut run.summary;
         match &rebind.stage {
-            Stage::Activated(in_use) if in_use.times.is_over(run.now) => {
-                let done = self.write(&state, Act::Complete, run.now).await?.is_some();
+            RebindState::Activated(activated_card) if activated_card.times.is_over(run.now) => {
+                let done = self
+                    .write(&state, Command::Complete, run.now)
+                    .await?
+                    .is_some();
                 count(done, &mut summary.completed, &mut summary.skipped);
             }
             _ if rebind.is_overdue(run.now) => {
-                let done = self.write(&state, Act::Expire, run.now).await?.is_some();
+                let done = self
+                    .write(&state, Command::Expire, run.now)
+                    .await?
+                    .is_some();
                 count(done, &mut summary.expired, &mut summary.skipped);
             }
             _ => {}
@@ -252,27 +258,29 @@ impl<B: Bank> CooldownCleanup<B> {
             return None;
         }
         let heard = match &rebind.stage {
-            Stage::CardPending {
+            RebindState::CardPending {
                 check: CardCheck::Asking { number, .. },
                 ..
             } => {
-                let serial = rebind.serial(Serial::Check(*number));
-                Heard::Check(*number, self.bank.recall_check(&serial).await)
+                let serial = rebind.serial(BankReference::Check(*number));
+                Heard::Check(*number, self.bank.check_outcome(&serial).await)
             }
-            Stage::CardPending {
+            RebindState::CardPending {
                 check: CardCheck::Deposit { number, .. },
                 ..
             } => {
-                let serial = rebind.serial(Serial::Deposit(*number));
-                Heard::Deposit(self.bank.recall_transfer(&serial).await)
+                let serial = rebind.serial(BankReference::Deposit(*number));
+                Heard::Deposit(self.bank.transfer_outcome(&serial).await)
             }
-            Stage::Activated(in_use) | Stage::Completed(in_use) => match in_use.test {
-                TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
-                    let serial = rebind.serial(Serial::Test);
-                    Heard::Test(self.bank.recall_transfer(&serial).await)
+            RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
+                match activated_card.test {
+                    TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
+                        let serial = rebind.serial(BankReference::Test);
+                        Heard::Test(self.bank.transfer_outcome(&serial).await)
+                    }
+                    TestTransfer::NotSent | TestTransfer::CameBack => return None,
                 }
-                TestTransfer::NotSent | TestTransfer::CameBack => return None,
-            },
+            }
             _ => return None,
         };
         if heard.is_silence() {
@@ -287,7 +295,7 @@ impl<B: Bank> CooldownCleanup<B> {
             return Ok(());
         };
         if self
-            .write(&state, Act::EndCooldown, run.now)
+            .write(&state, Command::EndCooldown, run.now)
             .await?
             .is_some()
         {
@@ -302,7 +310,7 @@ impl<B: Bank> CooldownCleanup<B> {
             let Some(state) = self.store.load(merchant, Wanted::Card(card_id)).await? else {
                 continue;
             };
-            let act = Act::RemoveCard(card_id.clone());
+            let act = Command::RemoveCard(card_id.clone());
             let removed = self.write(&state, act, run.now).await?;
             run.summary.cards_removed += u32::from(removed.is_some());
         }
@@ -327,7 +335,7 @@ impl<B: Bank> CooldownCleanup<B> {
                 let Some(state) = self.store.load(merchant, Wanted::Latest).await? else {
                     return Ok(());
                 };
-                let act = Act::AssignPayout(payout.clone());
+                let act = Command::AssignPayout(payout.clone());
                 if self.write(&state, act, run.now).await?.is_none() {
                     // Not yet, or not while the account is frozen: true of all of them.
                     return Ok(());
@@ -346,19 +354,19 @@ impl<B: Bank> CooldownCleanup<B> {
     async fn write(
         &self,
         before: &Merchant,
-        act: Act,
+        act: Command,
         now: Timestamp,
     ) -> Result<Option<Merchant>, PortError> {
         let policy = &Policy::CURRENT;
-        let Ok(transition) = decide(before, &Command { by: None, act }, policy, now) else {
+        let Ok(transition) = decide(before, &CommandContext { by: None, act }, policy, now) else {
             return Ok(None);
         };
         if transition.head.is_none() {
             return Ok(None);
         }
-        match commit_alone(&self.store, before, transition, policy, now).await? {
-            Alone::Written(after) => Ok(Some(*after)),
-            Alone::PayoutKnown(_) => Err(PortError::Conflict),
+        match commit_as_system(&self.store, before, transition, policy, now).await? {
+            SystemCommit::Written(after) => Ok(Some(*after)),
+            SystemCommit::PayoutExists(_) => Err(PortError::Conflict),
         }
     }
 }
@@ -385,41 +393,43 @@ impl Run {
 
 /// What came of asking the bank about a serial.
 enum Heard {
-    Check(u16, Recalled<BankAnswer>),
-    Deposit(Recalled<TransferAnswer>),
-    Test(Recalled<TransferAnswer>),
+    Check(u16, QueryOutcome<BankAnswer>),
+    Deposit(QueryOutcome<TransferAnswer>),
+    Test(QueryOutcome<TransferAnswer>),
 }
 
 impl Heard {
     const fn is_silence(&self) -> bool {
         match self {
-            Self::Check(_, recalled) => matches!(recalled, Recalled::Unknown),
-            Self::Deposit(recalled) | Self::Test(recalled) => matches!(recalled, Recalled::Unknown),
+            Self::Check(_, recalled) => matches!(recalled, QueryOutcome::Unknown),
+            Self::Deposit(recalled) | Self::Test(recalled) => {
+                matches!(recalled, QueryOutcome::Unknown)
+            }
         }
     }
 
     /// Whether the bank said something that decides.
     const fn is_news(&self) -> bool {
         match self {
-            Self::Check(_, Recalled::Answer(answer)) => answer.decides(),
+            Self::Check(_, QueryOutcome::Answer(answer)) => answer.decides(),
             Self::Check(..) => false,
             Self::Deposit(recalled) | Self::Test(recalled) => matches!(
                 recalled,
-                Recalled::Answer(TransferAnswer::Succeeded | TransferAnswer::Returned)
+                QueryOutcome::Answer(TransferAnswer::Succeeded | TransferAnswer::Returned)
             ),
         }
     }
 
     /// What is decided about. A serial that the bank has never seen is sent again by the merchant's own request only, which
     /// knows the card; a match's code is asked for by the merchant too, for nobody waits for one here.
-    fn act(self) -> Act {
+    fn act(self) -> Command {
         match self {
             Self::Check(number, recalled) => {
                 let answer = recalled.answer();
-                Act::SettleCardCheck(BankReply { number, answer }, None)
+                Command::SettleCardCheck(BankReply { number, answer }, None)
             }
-            Self::Deposit(recalled) => Act::SettleDeposit(recalled.answer()),
-            Self::Test(recalled) => Act::SettleTestTransfer(recalled.answer()),
+            Self::Deposit(recalled) => Command::SettleDeposit(recalled.answer()),
+            Self::Test(recalled) => Command::SettleTestTransfer(recalled.answer()),
         }
     }
 }

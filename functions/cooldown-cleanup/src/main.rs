@@ -1,19 +1,23 @@
 //! The `cooldown-cleanup` function: wiring. What it does is in [`cooldown_cleanup`].
 
+use application::serve::{DeploymentStage, wall_clock};
+use aws::logging;
+use aws::settings::{Aws, env};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use aws::settings::{Aws, env};
-use aws::logging;
-use store::Store;
-use application::serve::{Stage, wall_clock};
 use std::time::Instant;
+use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = Stage::new(env("STAGE")?);
+    let stage = DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
-    let cleanup = &CooldownCleanup::new(Store::new(aws.dynamodb(), env("TABLE")?), bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?, stage.is_sandbox());
+    let cleanup = &CooldownCleanup::new(
+        Store::new(aws.dynamodb(), env("TABLE")?),
+        bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
+        stage.is_sandbox(),
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<ScheduleEvent>| {
         #[expect(clippy::disallowed_methods, reason = "Lambda's own clock")]
         let left = event

@@ -1,24 +1,24 @@
 //! `POST /v1/sessions` and `DELETE /v1/sessions/current`.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use api::token::{self, token_text};
+use api::view;
 use application::crypto::{self, HashPurpose, Keys, password};
-use domain::code::Code;
+use application::ports::{KeyService, LoginKeys, Logins, PortError};
+use application::serve::{Handler, HandlerError, not_found};
+use application::step::Rounds;
+use domain::banner::{Banner, notices};
+use domain::error_code::ErrorCode;
 use domain::login::{LoginRead, OpenedSession};
-use domain::notices::{Notice, notices};
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use api::body::{self, Nothing};
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::{Handler, Stop, not_found};
-use application::step::Rounds;
-use api::token::{self, token_text};
-use api::view;
-use application::ports::{KeyService, LoginKeys, Logins, PortError};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use store::Store;
 
 /// Opens and ends sessions.
@@ -40,7 +40,7 @@ impl<K: KeyService> Handler for Login<K> {
         }
     }
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         match self.route(request) {
             "POST /v1/sessions" => self.open(request, now).await,
             "DELETE /v1/sessions/current" => self.close(request, now).await,
@@ -68,7 +68,7 @@ impl<K: KeyService> Login<K> {
     }
 
     /// Read, count the try as a failure, compare, then open the session and take the failure back: three calls.
-    async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let Credentials {
             account,
             password,
@@ -108,7 +108,7 @@ impl<K: KeyService> Login<K> {
         })
     }
 
-    async fn count(&self, keys: &LoginKeys, now: Timestamp) -> Result<LoginRead, Stop> {
+    async fn count(&self, keys: &LoginKeys, now: Timestamp) -> Result<LoginRead, HandlerError> {
         let mut rounds = Rounds::new();
         loop {
             let counted = self.store.read_login(keys).await?.count(POLICY, now)?;
@@ -118,7 +118,7 @@ impl<K: KeyService> Login<K> {
                     Ok(()) => {}
                     // So many tries at once that none can be counted: none may be compared either.
                     Err(_) => {
-                        return Err(Rejection::new(Code::AuthThrottled)
+                        return Err(Rejection::new(ErrorCode::AuthThrottled)
                             .not_counted()
                             .retry_after(1)
                             .into());
@@ -134,7 +134,7 @@ impl<K: KeyService> Login<K> {
         keys: &LoginKeys,
         counted: &LoginRead,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let mut rounds = Rounds::new();
         let mut cleared = Some(counted.clear(now));
         let mut account = counted.account.clone().ok_or_else(bad_credentials)?;
@@ -207,7 +207,7 @@ impl<K: KeyService> Login<K> {
         }
     }
 
-    async fn close(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn close(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         body::read::<Nothing>(request)?;
         let presented = token::presented(request)?;
         let closed = self
@@ -243,10 +243,10 @@ fn all_given(
         ("password", given.1.is_none()),
         ("device_id", given.2.is_none()),
     ])?;
-    Err(Rejection::new(Code::RequestMalformed))
+    Err(Rejection::new(ErrorCode::RequestMalformed))
 }
 
-fn notice(notice: &Notice) -> Value {
+fn notice(notice: &Banner) -> Value {
     let mut shown = json!({
         "code": notice.code.as_str(),
         "detail_zh": notice.detail_zh,
@@ -261,10 +261,10 @@ fn notice(notice: &Notice) -> Value {
     shown
 }
 
-fn bad_credentials() -> Stop {
+fn bad_credentials() -> HandlerError {
     let refusal = Rejection {
         counts_toward_limit: Some(true),
-        ..Rejection::new(Code::AuthBadCredentials)
+        ..Rejection::new(ErrorCode::AuthBadCredentials)
     };
     refusal.into()
 }

@@ -1,18 +1,18 @@
 //! The `login` function: wiring. What it does is in [`login`].
 
+use api::event::HttpEvent;
+use application::crypto::{HashPurpose, password};
+use application::serve::{DeploymentStage, respond};
+use aws::logging;
+use aws::settings::{Aws, env};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use login::Login;
-use aws::settings::{Aws, env};
-use aws::logging;
 use store::Store;
-use application::crypto::{HashPurpose, password};
-use api::event::HttpEvent;
-use application::serve::{Stage, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &Stage::new(env("STAGE")?);
+    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     password::warm()?;

@@ -1,11 +1,16 @@
 //! `POST /v1/rebinds`, `GET /v1/rebinds`, `GET /v1/rebinds/{id}`, `POST /v1/rebinds/{id}/cancel`.
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
+use api::view;
 use application::crypto::{self, HashPurpose, Keys};
+use application::ports::{DataKey, KeyService, ListRebinds};
+use application::serve::{Handler, HandlerError, not_found};
+use application::step::{KeyRule, Step, Which, nothing_to_seal};
 use domain::card::CardType;
-use domain::code::Code;
-use domain::decide::{Act, CardFacts, Create};
+use domain::decide::{CardFacts, Command, Create};
+use domain::error_code::ErrorCode;
 use domain::format::card_number::CardNumber;
 use domain::format::phone::Phone;
 use domain::format::{bins, name};
@@ -17,13 +22,8 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use api::body::{self, Nothing};
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::{Handler, Stop, not_found};
-use application::step::{KeyRule, Step, Which, nothing_to_seal};
-use api::view;
-use application::ports::{DataKey, KeyService, ListRebinds};
+use serde::Deserialize;
+use serde_json::{Value, json};
 use store::Store;
 
 /// Begins, shows and cancels rebinds.
@@ -46,7 +46,7 @@ impl<K: KeyService> Handler for RebindRequest<K> {
         }
     }
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         match self.route(request) {
             "POST /v1/rebinds" => self.create(request, now).await,
             "GET /v1/rebinds" => self.list(request, now).await,
@@ -77,7 +77,7 @@ impl<K: KeyService> RebindRequest<K> {
         Self { store, keys }
     }
 
-    async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<NewRebind>(request)?;
         let step = Step::begin(
             &self.store,
@@ -115,7 +115,7 @@ impl<K: KeyService> RebindRequest<K> {
         let written = step
             .one_write(
                 Which::Latest,
-                async |_| Ok(Act::Create(Box::new(create.clone()))),
+                async |_| Ok(Command::Create(Box::new(create.clone()))),
                 async |loaded, transition| {
                     // Only a rebind that is allowed costs a call to the key service.
                     if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
@@ -137,7 +137,7 @@ impl<K: KeyService> RebindRequest<K> {
         Ok(written)
     }
 
-    async fn facts(&self, number: &CardNumber) -> Result<CardFacts, Stop> {
+    async fn facts(&self, number: &CardNumber) -> Result<CardFacts, HandlerError> {
         let bin = bins::lookup(number);
         Ok(CardFacts {
             bank_code: bin.map(|bin| bin.bank_code.to_owned()),
@@ -147,7 +147,7 @@ impl<K: KeyService> RebindRequest<K> {
         })
     }
 
-    async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
         let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
         let loaded = step.load(Which::Latest).await?;
@@ -173,7 +173,7 @@ impl<K: KeyService> RebindRequest<K> {
         ))
     }
 
-    async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let key = KeyRule::Ignored;
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let loaded = step.load(Which::Shown(&id)).await?;
@@ -182,12 +182,16 @@ impl<K: KeyService> RebindRequest<K> {
         shown.map_or_else(not_found, |shown| Ok(Reply::json(200, shown)))
     }
 
-    async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         let written = step
-            .one_write(Which::Step(&id), async |_| Ok(Act::Cancel), nothing_to_seal)
+            .one_write(
+                Which::Step(&id),
+                async |_| Ok(Command::Cancel),
+                nothing_to_seal,
+            )
             .await?;
         Ok(written)
     }
@@ -206,7 +210,7 @@ fn cursor(request: &Request) -> Result<Option<u32>, Rejection> {
         None => Ok(None),
         Some(text) => match u32::from_str_radix(text, 16) {
             Ok(number) if (1..=RebindId::NUMBER_MAX).contains(&number) => Ok(Some(number)),
-            _ => Err(Rejection::new(Code::RequestMalformed).field("cursor")),
+            _ => Err(Rejection::new(ErrorCode::RequestMalformed).field("cursor")),
         },
     }
 }

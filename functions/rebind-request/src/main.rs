@@ -1,18 +1,18 @@
 //! The `rebind-request` function: wiring. What it does is in [`rebind_request`].
 
+use api::event::HttpEvent;
+use application::crypto::HashPurpose;
+use application::serve::{DeploymentStage, respond};
+use aws::logging;
+use aws::settings::{Aws, env};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use rebind_request::RebindRequest;
-use aws::settings::{Aws, env};
-use aws::logging;
 use store::Store;
-use application::crypto::HashPurpose;
-use api::event::HttpEvent;
-use application::serve::{Stage, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &Stage::new(env("STAGE")?);
+    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Card, HashPurpose::Idempotency])

@@ -5,22 +5,18 @@ use crate::store::{
     CheckRecord, NewTransfer, Seen, SeenWhat, Store, StoreError, TransferAt, TransferRecord,
     Written,
 };
-use lambda_runtime::Diagnostic;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use api::event::Request;
 use bank::protocol::{
     CheckAnswer, CheckQueryAnswer, Known, NeverSeen, SerialQuery, Statement, StatementRequest,
     TransferAnswer, TransferQueryAnswer, is_serial, path,
 };
 use bank::sandbox::{card_key, holder_key, keyed_hash, person_key};
-use bank::signature::{
-    SIGNATURE_HEADER, TIME_HEADER, sign_reply, verify_request,
-};
-use bank::{
-    BankKey, CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest,
-};
+use bank::signature::{SIGNATURE_HEADER, TIME_HEADER, sign_reply, verify_request};
+use bank::{BankKey, CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest};
 use domain::format::{CardNumber, Phone};
-use api::event::Request;
+use lambda_runtime::Diagnostic;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_dynamodb::{Client, Config};
-use serde_json::{Value, json};
 use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use bank::signature::{is_reply, sign_request};
 use bank::{BankClient, QueryReply, Reply};
 use domain::format::{PersonName, ResidentId};
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,13 +1,13 @@
 //! The `sandbox-bank` function: wiring.
 
+use api::event::HttpEvent;
+use aws::logging;
+use aws::settings::{Aws, env};
+use bank::BankKey;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sandbox_bank::handler::Bank;
 use sandbox_bank::rule::Book;
 use sandbox_bank::store::Store;
-use aws::settings::{Aws, env};
-use aws::logging;
-use bank::BankKey;
-use api::event::HttpEvent;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -18,7 +18,11 @@ async fn main() -> Result<(), Error> {
     }
     let aws = Aws::connect().await;
     let store = Store::new(aws.dynamodb(), env("BANK_TABLE")?);
-    let bank = &Bank::new(Book::sandbox()?, BankKey::load(&aws.secrets(), &env("BANK_SECRET_ID")?).await?, store);
+    let bank = &Bank::new(
+        Book::sandbox()?,
+        BankKey::load(&aws.secrets(), &env("BANK_SECRET_ID")?).await?,
+        store,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         bank.handle(&event.payload.into()).await
     }))

@@ -1,8 +1,8 @@
 //! How each card behaves: `shared/data/sandbox.json` and nothing else.
 
-use serde::Deserialize;
 use bank::sandbox::SANDBOX_JSON;
 use bank::{CheckOutcome, ReturnReason, TransferOutcome};
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
 

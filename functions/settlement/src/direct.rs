@@ -5,21 +5,22 @@
 //! is the payout; a refusal is a Lambda error whose type is the code.
 
 use super::{POLICY, Settlement};
-use futures::FutureExt as _;
-use serde::Deserialize;
-use serde_json::Value;
-use domain::code::Code;
-use domain::decide::{Act, Command, decide};
+use api::view;
+use application::ports::{
+    KeyService, LoadMerchant, OwnedPayout, PortError, ReadPayouts, SystemCommit, Wanted,
+    commit_as_system,
+};
+use application::serve::{DeploymentStage, HandlerError, wall_clock};
+use application::step::Rounds;
+use domain::decide::{Command, CommandContext, decide};
+use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
 use domain::payout::Payout;
 use domain::time::Timestamp;
-use application::serve::{Stage, Stop, wall_clock};
-use application::step::Rounds;
-use api::view;
-use application::ports::{
-    Alone, KeyService, KnownPayout, LoadMerchant, PortError, ReadPayouts, Wanted, commit_alone,
-};
+use futures::FutureExt as _;
+use serde::Deserialize;
+use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 
 /// The largest amount: what every JSON reader can hold exactly.
@@ -29,13 +30,13 @@ const AMOUNT_MAX_FEN: u64 = (1 << 53) - 1;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The code; the type of the Lambda error.
-    pub code: Code,
+    pub code: ErrorCode,
     /// What to do about it.
     pub message: String,
 }
 
 impl Refusal {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -52,16 +53,17 @@ impl From<Refusal> for lambda_runtime::Diagnostic {
     }
 }
 
-impl From<Stop> for Refusal {
-    fn from(stop: Stop) -> Self {
+impl From<HandlerError> for Refusal {
+    fn from(stop: HandlerError) -> Self {
         match stop {
-            Stop::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
-            Stop::Failed(PortError::Conflict) => {
-                Self::new(Code::VersionConflict, advice(Code::VersionConflict))
-            }
-            Stop::Failed(error) => {
+            HandlerError::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
+            HandlerError::Failed(PortError::Conflict) => Self::new(
+                ErrorCode::VersionConflict,
+                advice(ErrorCode::VersionConflict),
+            ),
+            HandlerError::Failed(error) => {
                 tracing::error!(problem.cause = error.to_string(), "an operation failed");
-                Self::new(Code::Internal, advice(Code::Internal))
+                Self::new(ErrorCode::Internal, advice(ErrorCode::Internal))
             }
         }
     }
@@ -69,19 +71,19 @@ impl From<Stop> for Refusal {
 
 impl From<PortError> for Refusal {
     fn from(error: PortError) -> Self {
-        Stop::from(error).into()
+        HandlerError::from(error).into()
     }
 }
 
-const fn advice(code: Code) -> &'static str {
+const fn advice(code: ErrorCode) -> &'static str {
     match code {
-        Code::AccountFrozen => {
+        ErrorCode::AccountFrozen => {
             "the account is frozen and its payouts are held: an operator has to unfreeze it first"
         }
-        Code::StepOutOfOrder => {
+        ErrorCode::StepOutOfOrder => {
             "the payout is held without a card, or it is over: look at GET /v1/payouts"
         }
-        Code::VersionConflict => "others wrote at the same time: repeat the same operation",
+        ErrorCode::VersionConflict => "others wrote at the same time: repeat the same operation",
         _ => "repeat the same operation; if it fails again, look at the log",
     }
 }
@@ -109,11 +111,14 @@ impl<K: KeyService> Settlement<K> {
     ///
     /// # Errors
     /// A [`Refusal`]; nothing is changed then.
-    pub async fn direct(&self, event: Value, stage: &Stage) -> Result<Value, Refusal> {
+    pub async fn direct(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
         let done = AssertUnwindSafe(self.operate(event, stage));
         let done = done.catch_unwind().await.unwrap_or_else(|_| {
             // The panic's text may hold anything; the hook has not printed it either.
-            Err(Refusal::new(Code::Internal, advice(Code::Internal)))
+            Err(Refusal::new(
+                ErrorCode::Internal,
+                advice(ErrorCode::Internal),
+            ))
         });
         let usage = self.store.meter().take();
         tracing::info!(
@@ -125,8 +130,8 @@ impl<K: KeyService> Settlement<K> {
         done
     }
 
-    async fn operate(&self, event: Value, stage: &Stage) -> Result<Value, Refusal> {
-        let malformed = |message: &str| Refusal::new(Code::RequestMalformed, message);
+    async fn operate(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+        let malformed = |message: &str| Refusal::new(ErrorCode::RequestMalformed, message);
         let asked: Asked = serde_json::from_value(event).map_err(|_| {
             malformed(
                 "expected operation (create_payout, payout_sent or payout_returned), payout_id, merchant_id, and amount_fen \
@@ -179,20 +184,20 @@ impl<K: KeyService> Settlement<K> {
         loop {
             let before = self.store.load(merchant_id, Wanted::Latest).await?;
             let before = before.ok_or_else(no_merchant)?;
-            let act = Act::CreatePayout(payout_id.clone(), amount_fen);
+            let act = Command::CreatePayout(payout_id.clone(), amount_fen);
             let transition = decided(&before, act, now)?;
             let created = transition
                 .payout
                 .as_ref()
                 .map(|change| change.payout().clone());
-            match commit_alone(&self.store, &before, transition, POLICY, now).await {
-                Ok(Alone::Written(after)) => return shown(&after, created.as_ref(), now),
-                Ok(Alone::PayoutKnown(known)) => {
+            match commit_as_system(&self.store, &before, transition, POLICY, now).await {
+                Ok(SystemCommit::Written(after)) => return shown(&after, created.as_ref(), now),
+                Ok(SystemCommit::PayoutExists(known)) => {
                     let same =
                         known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
                     if !same {
                         return Err(Refusal::new(
-                            Code::IdempotencyMismatch,
+                            ErrorCode::IdempotencyMismatch,
                             "this payout_id was used with another merchant or amount: choose a new one",
                         ));
                     }
@@ -215,19 +220,21 @@ impl<K: KeyService> Settlement<K> {
         loop {
             let (before, payout) = self.known(payout_id, merchant_id).await?;
             let act = match operation {
-                Operation::PayoutReturned => Act::PayoutReturned(payout.clone()),
-                Operation::PayoutSent | Operation::CreatePayout => Act::PayoutSent(payout.clone()),
+                Operation::PayoutReturned => Command::PayoutReturned(payout.clone()),
+                Operation::PayoutSent | Operation::CreatePayout => {
+                    Command::PayoutSent(payout.clone())
+                }
             };
             let transition = decided(&before, act, now)?;
             let changed = transition
                 .payout
                 .as_ref()
                 .map(|change| change.payout().clone());
-            match commit_alone(&self.store, &before, transition, POLICY, now).await {
-                Ok(Alone::Written(after)) => {
+            match commit_as_system(&self.store, &before, transition, POLICY, now).await {
+                Ok(SystemCommit::Written(after)) => {
                     return shown(&after, changed.as_ref().or(Some(&payout)), now);
                 }
-                Ok(Alone::PayoutKnown(_)) => rounds.again(PortError::Conflict).await?,
+                Ok(SystemCommit::PayoutExists(_)) => rounds.again(PortError::Conflict).await?,
                 Err(error @ PortError::Conflict) => rounds.again(error).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -242,12 +249,12 @@ impl<K: KeyService> Settlement<K> {
     ) -> Result<(Merchant, Payout), Refusal> {
         let unknown = || {
             Refusal::new(
-                Code::NotFound,
+                ErrorCode::NotFound,
                 "there is no such payout of this merchant: check payout_id and merchant_id",
             )
         };
         let (known, merchant) = self.store.payout(payout_id, merchant_id).await?;
-        let KnownPayout {
+        let OwnedPayout {
             merchant_id: owner,
             payout,
         } = known
@@ -267,22 +274,23 @@ impl<K: KeyService> Settlement<K> {
 
 fn no_merchant() -> Refusal {
     Refusal::new(
-        Code::NotFound,
+        ErrorCode::NotFound,
         "there is no such merchant: check merchant_id",
     )
 }
 
 fn decided(
     before: &Merchant,
-    act: Act,
+    act: Command,
     now: Timestamp,
 ) -> Result<domain::transition::Transition, Refusal> {
-    let command = Command { by: None, act };
-    decide(before, &command, POLICY, now).map_err(|refusal| Stop::from(refusal).into())
+    let command = CommandContext { by: None, act };
+    decide(before, &command, POLICY, now).map_err(|refusal| HandlerError::from(refusal).into())
 }
 
 fn shown(merchant: &Merchant, payout: Option<&Payout>, now: Timestamp) -> Result<Value, Refusal> {
-    let payout = payout.ok_or_else(|| Refusal::new(Code::Internal, advice(Code::Internal)))?;
+    let payout =
+        payout.ok_or_else(|| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))?;
     let mut view = view::payout(merchant, payout, now);
     let id = merchant.profile.merchant_id.as_str();
     view.insert("merchant_id".to_owned(), Value::from(id));

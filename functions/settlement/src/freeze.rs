@@ -2,23 +2,24 @@
 //! the same whether or not anything was frozen.
 
 use super::{POLICY, Settlement};
-use serde::Deserialize;
-use serde_json::json;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
 use application::crypto::{HashPurpose, random, same_code, typed_code};
-use domain::code::Code;
-use domain::decide::{Act, Command, decide};
+use application::ports::{
+    FreezeAttempt, FreezeAttempts, FreezeKeys, KeyService, LoadMerchant, PortError, Wanted,
+    commit_as_system,
+};
+use application::serve::HandlerError;
+use domain::decide::{Command, CommandContext, decide};
+use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use api::body;
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::Stop;
-use application::ports::{
-    FreezeKeys, FreezeTries, FreezeTry, KeyService, LoadMerchant, PortError, Wanted, commit_alone,
-};
+use serde::Deserialize;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Every answer takes this long: more than a match needs, so that the time tells nothing.
@@ -38,7 +39,11 @@ struct TypedFreeze {
 }
 
 impl<K: KeyService> Settlement<K> {
-    pub(crate) async fn freeze(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    pub(crate) async fn freeze(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
         let started = Instant::now();
         let (account, code) = read(body::read::<TypedFreeze>(request)?.fields)?;
         let keys = FreezeKeys {
@@ -62,14 +67,14 @@ impl<K: KeyService> Settlement<K> {
         keys: &FreezeKeys,
         typed: &Secret<String>,
         now: Timestamp,
-    ) -> Result<(), Stop> {
-        let tried = self.store.count_freeze_try(keys, POLICY, now).await?;
+    ) -> Result<(), HandlerError> {
+        let tried = self.store.count_freeze_attempt(keys, POLICY, now).await?;
         let is_counted = tried.allowed;
         let frozen = self.freeze_with(tried, typed, now).await;
         if is_counted
             && !matches!(frozen, Ok(false))
             // What was asked for is done, or has failed; a try too many in the count is no reason to say otherwise.
-            && let Err(error) = self.store.uncount_freeze_try(keys, now).await
+            && let Err(error) = self.store.refund_freeze_attempt(keys, now).await
         {
             tracing::warn!(
                 store.cause = error.to_string(),
@@ -82,10 +87,10 @@ impl<K: KeyService> Settlement<K> {
     /// Whether the code was right; then the account is frozen.
     async fn freeze_with(
         &self,
-        tried: FreezeTry,
+        tried: FreezeAttempt,
         typed: &Secret<String>,
         now: Timestamp,
-    ) -> Result<bool, Stop> {
+    ) -> Result<bool, HandlerError> {
         let known = tried.merchant_id.is_some();
         let merchant_id = tried.merchant_id.or_else(|| MerchantId::parse(NOBODY));
         let typed = typed_code(typed.expose(), CODE_CHARS);
@@ -137,7 +142,7 @@ impl<K: KeyService> Settlement<K> {
         merchant: &Merchant,
         typed: &Secret<String>,
         now: Timestamp,
-    ) -> Result<Option<u32>, Stop> {
+    ) -> Result<Option<u32>, HandlerError> {
         let mut found = None;
         for code in &merchant.head.freeze_codes {
             let merchant_id = merchant.profile.merchant_id.as_str();
@@ -160,14 +165,14 @@ impl<K: KeyService> Settlement<K> {
             let read = self.store.load(&merchant.profile.merchant_id, wanted);
             merchant = read.await?.ok_or(PortError::Conflict)?;
         }
-        let command = Command {
+        let command = CommandContext {
             by: None,
-            act: Act::Freeze(number),
+            act: Command::Freeze(number),
         };
         // Something was written since it was read; read again, a code that was used meanwhile is no longer there.
         let transition =
             decide(&merchant, &command, POLICY, now).map_err(|_| PortError::Conflict)?;
-        commit_alone(&self.store, &merchant, transition, POLICY, now).await?;
+        commit_as_system(&self.store, &merchant, transition, POLICY, now).await?;
         Ok(())
     }
 }
@@ -180,5 +185,5 @@ fn read(typed: TypedFreeze) -> Result<(String, Secret<String>), Rejection> {
     typed
         .account
         .zip(typed.freeze_code)
-        .ok_or_else(|| Rejection::new(Code::RequestMalformed))
+        .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))
 }

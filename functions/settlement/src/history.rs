@@ -1,24 +1,24 @@
 //! `GET /v1/history`: the merchant's own events, with everything that their hashes are made of.
 
 use super::{PAGE, Settlement};
-use serde_json::{Value, json};
-use domain::code::Code;
+use api::event::Request;
+use api::reply::Reply;
+use api::view;
+use application::ports::{KeyService, ListEvents};
+use application::serve::HandlerError;
+use application::step::{KeyRule, Step, Which};
+use domain::error_code::ErrorCode;
 use domain::history::Event;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{KeyRule, Step, Which};
-use api::view;
-use application::ports::{KeyService, ListEvents};
+use serde_json::{Value, json};
 
 impl<K: KeyService> Settlement<K> {
     pub(crate) async fn list_history(
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
         let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
         let loaded = step.load(Which::Latest).await?;
@@ -58,7 +58,7 @@ fn cursor(request: &Request) -> Result<Option<u64>, Rejection> {
         None => Ok(None),
         Some(text) => match text.parse() {
             Ok(sequence) if sequence > 0 => Ok(Some(sequence)),
-            _ => Err(Rejection::new(Code::RequestMalformed).field("cursor")),
+            _ => Err(Rejection::new(ErrorCode::RequestMalformed).field("cursor")),
         },
     }
 }

@@ -9,21 +9,21 @@ mod push;
 
 pub use direct::Refusal;
 
-use serde::Deserialize;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use api::view;
 use application::crypto::Keys;
-use domain::decide::Act;
+use application::ports::KeyService;
+use application::serve::{Handler, HandlerError, not_found};
+use application::step::{KeyRule, Step, Which, nothing_to_seal};
+use domain::decide::Command;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::settlement::SettlementChange;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use api::body;
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::{Handler, Stop, not_found};
-use application::step::{KeyRule, Step, Which, nothing_to_seal};
-use api::view;
-use application::ports::KeyService;
+use serde::Deserialize;
 use store::Store;
 
 /// What has to do with being paid.
@@ -50,7 +50,7 @@ impl<K: KeyService> Handler for Settlement<K> {
         }
     }
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         match self.route(request) {
             "GET /v1/payouts" => self.list_payouts(request, now).await,
             "GET /v1/settlement" => self.show_settings(request, now).await,
@@ -84,13 +84,21 @@ impl<K: KeyService> Settlement<K> {
         Self { store, keys }
     }
 
-    async fn show_settings(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn show_settings(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
         let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
         let loaded = step.load(Which::Latest).await?;
         Ok(settings(&loaded.merchant, POLICY, now))
     }
 
-    async fn change_settings(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn change_settings(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<TypedSettings>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
@@ -105,7 +113,7 @@ impl<K: KeyService> Settlement<K> {
         step.showing(settings)
             .one_write(
                 Which::Latest,
-                async |_| Ok(Act::ChangeSettlement(change.clone())),
+                async |_| Ok(Command::ChangeSettlement(change.clone())),
                 nothing_to_seal,
             )
             .await

@@ -1,18 +1,18 @@
 //! The `settlement` function: wiring. What it does is in [`settlement`].
 
+use application::crypto::HashPurpose;
+use application::serve::{DeploymentStage, respond};
+use aws::logging;
+use aws::settings::{Aws, env};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use settlement::Settlement;
-use aws::settings::{Aws, env};
-use aws::logging;
 use store::Store;
-use application::crypto::HashPurpose;
-use application::serve::{Stage, respond};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &Stage::new(env("STAGE")?);
+    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[

@@ -1,18 +1,18 @@
 //! `GET /v1/payouts`: what is on its way, each with the card that it will reach.
 
 use super::{PAGE, Settlement};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
-use domain::code::Code;
-use domain::rejection::Rejection;
-use domain::time::Timestamp;
 use api::event::Request;
 use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{KeyRule, Step, Which};
 use api::view;
 use application::ports::{KeyService, ReadPayouts};
+use application::serve::HandlerError;
+use application::step::{KeyRule, Step, Which};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::error_code::ErrorCode;
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use serde_json::{Value, json};
 use store::payout::place;
 
 impl<K: KeyService> Settlement<K> {
@@ -20,7 +20,7 @@ impl<K: KeyService> Settlement<K> {
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
         let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
         let loaded = step.load(Which::Latest).await?;
@@ -58,5 +58,5 @@ fn cursor(request: &Request) -> Result<Option<String>, Rejection> {
             place.len() <= PLACE_MAX_CHARS && place.starts_with(|c: char| c.is_ascii_digit())
         })
         .map(Some)
-        .ok_or_else(|| Rejection::new(Code::RequestMalformed).field("cursor"))
+        .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed).field("cursor"))
 }

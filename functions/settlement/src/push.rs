@@ -1,10 +1,15 @@
 //! `PUT` and `DELETE /v1/push-targets/{id}`: the devices that are told, besides the phone on file.
 
 use super::Settlement;
-use serde::Deserialize;
+use api::body::{self, Nothing};
+use api::event::Request;
+use api::reply::Reply;
 use application::crypto::HashPurpose;
-use domain::code::Code;
-use domain::decide::Act;
+use application::ports::{KeyService, PortError};
+use application::serve::HandlerError;
+use application::step::{KeyRule, Loaded, Step, Which, nothing, nothing_to_seal};
+use domain::decide::Command;
+use domain::error_code::ErrorCode;
 use domain::merchant::PushTarget;
 use domain::push::PushPlatform;
 use domain::rebind::Sealed;
@@ -12,12 +17,7 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
-use api::body::{self, Nothing};
-use api::event::Request;
-use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{KeyRule, Loaded, Step, Which, nothing, nothing_to_seal};
-use application::ports::{KeyService, PortError};
+use serde::Deserialize;
 
 /// The longest id; each lies in the head, which must stay small.
 const ID_MAX_CHARS: usize = 36;
@@ -38,7 +38,7 @@ impl<K: KeyService> Settlement<K> {
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<TypedTarget>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
@@ -59,7 +59,7 @@ impl<K: KeyService> Settlement<K> {
                 Which::Latest,
                 async |loaded| {
                     let known = loaded.merchant.head.push_targets.contains(&target);
-                    Ok(Act::PutPushTarget(Box::new(NewPushTarget {
+                    Ok(Command::PutPushTarget(Box::new(NewPushTarget {
                         target: target.clone(),
                         platform,
                         // What changes nothing is not worth a call to the key service.
@@ -74,7 +74,11 @@ impl<K: KeyService> Settlement<K> {
             .await
     }
 
-    async fn sealed(&self, loaded: &Loaded, token: &Secret<String>) -> Result<Sealed, Stop> {
+    async fn sealed(
+        &self,
+        loaded: &Loaded,
+        token: &Secret<String>,
+    ) -> Result<Sealed, HandlerError> {
         let profile = &loaded.merchant.profile;
         let history_key = profile.history_key.as_ref().ok_or_else(|| {
             PortError::Permanent("the profile", "the merchant has no history key".to_owned())
@@ -90,7 +94,7 @@ impl<K: KeyService> Settlement<K> {
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
@@ -98,7 +102,7 @@ impl<K: KeyService> Settlement<K> {
         step.showing(nothing)
             .one_write(
                 Which::Latest,
-                async |_| Ok(Act::RemovePushTarget(id.clone())),
+                async |_| Ok(Command::RemovePushTarget(id.clone())),
                 nothing_to_seal,
             )
             .await
@@ -131,6 +135,6 @@ fn read(
     ])?;
     match (platform, token) {
         (Some(platform), Some(token)) => Ok((id.to_owned(), platform, token)),
-        _ => Err(Rejection::new(Code::RequestMalformed)),
+        _ => Err(Rejection::new(ErrorCode::RequestMalformed)),
     }
 }

@@ -2,20 +2,22 @@
 
 use super::sending::Sending;
 use super::{Bank, Verification};
-use domain::decide::{Act, BankAnswer, BankReply};
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use domain::merchant::Merchant;
-use domain::rebind::{CardCheck, CodePurpose, Serial, Stage};
-use domain::secret::Secret;
-use domain::time::Timestamp;
-use domain::transfer::TransferAnswer;
-use domain::transition::Outcome;
 use api::body::{self, Nothing};
 use api::event::Request;
 use api::reply::Reply;
-use application::serve::Stop;
+use application::ports::{
+    CardQuestion, DataKey, KeyService, PortError, QueryOutcome, SendSms, Transfer,
+};
+use application::serve::HandlerError;
 use application::step::{Keep, KeyRule, Loaded, Outcomes, Step, Which, code_limit};
-use application::ports::{CardQuestion, DataKey, KeyService, PortError, Recalled, SendSms, Transfer};
+use domain::decide::{BankAnswer, BankReply, Command};
+use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::merchant::Merchant;
+use domain::rebind::{BankReference, CardCheck, OtpPurpose, RebindState};
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use domain::transition::Decision;
 use store::Store;
 
 /// What was heard of a deposit.
@@ -43,7 +45,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
@@ -70,17 +72,17 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         step: &Step<'_, Store, K>,
         which: Which<'_>,
-    ) -> Result<Result<(Loaded, Question), Reply>, Stop> {
+    ) -> Result<Result<(Loaded, Question), Reply>, HandlerError> {
         let mut sending = Sending::new()?;
         let mut claim = Keep::Claim("");
         let mut bound_elsewhere = false;
         loop {
-            let round = self.round(step, which, CodePurpose::Card, &mut sending);
+            let round = self.round(step, which, OtpPurpose::Card, &mut sending);
             let (mut loaded, code) = match round.await? {
                 Ok(round) => round,
                 Err(reply) => return Ok(Err(reply)),
             };
-            let act = Act::StartCardCheck {
+            let act = Command::StartCardCheck {
                 bound_elsewhere,
                 code: code.clone(),
             };
@@ -88,7 +90,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await.map(Err),
             };
-            let asks = transition.outcome == Outcome::Proceed;
+            let asks = transition.outcome == Decision::Proceed;
             let question = match asks {
                 true => Some(
                     self.question(&transition.applied_to(&loaded.merchant))
@@ -100,7 +102,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 // The question is out already, under its serial: it is repeated, not asked anew.
                 return Ok(Ok((loaded, question.clone())));
             }
-            let send = transition.code_send.clone();
+            let send = transition.otp_delivery.clone();
             let keep = if asks { claim } else { Keep::Reply };
             match step.write(&loaded.merchant, transition, None, keep).await {
                 Ok(Outcomes::Written(after, reply)) => {
@@ -134,9 +136,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         merchant: &Merchant,
         question: &Question,
-    ) -> Result<Option<BankAnswer>, Stop> {
+    ) -> Result<Option<BankAnswer>, HandlerError> {
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
-        let serial = rebind.serial(Serial::Deposit(question.number));
+        let serial = rebind.serial(BankReference::Deposit(question.number));
         let merchant_id = merchant.profile.merchant_id.as_str();
         let code = self.keys.deposit_code(merchant_id, &serial).await?;
         let transfer = Transfer {
@@ -164,16 +166,16 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         step: &Step<'_, Store, K>,
         loaded: &Loaded,
         number: u16,
-    ) -> Result<Heard, Stop> {
-        let serial = loaded.rebind()?.serial(Serial::Deposit(number));
-        let Recalled::Answer(answer) = self.bank.recall_transfer(&serial).await else {
+    ) -> Result<Heard, HandlerError> {
+        let serial = loaded.rebind()?.serial(BankReference::Deposit(number));
+        let QueryOutcome::Answer(answer) = self.bank.transfer_outcome(&serial).await else {
             return Ok(Heard::Nothing);
         };
-        let transition = step.decide(&loaded.merchant, Act::SettleDeposit(Some(answer)))?;
+        let transition = step.decide(&loaded.merchant, Command::SettleDeposit(Some(answer)))?;
         if transition.rebind.is_none() {
             return Ok(Heard::Nothing);
         }
-        let returned = matches!(transition.outcome, Outcome::Refused(_));
+        let returned = matches!(transition.outcome, Decision::Refused(_));
         let keep = if returned { Keep::Reply } else { Keep::Nothing };
         match step.write(&loaded.merchant, transition, None, keep).await? {
             Outcomes::Written(_, reply) if returned => Ok(Heard::Returned(reply)),
@@ -184,10 +186,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     }
 
     /// The question that a rebind holds, with what the bank has to know.
-    async fn question(&self, merchant: &Merchant) -> Result<Question, Stop> {
+    async fn question(&self, merchant: &Merchant) -> Result<Question, HandlerError> {
         let profile = &merchant.profile;
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
-        let Stage::CardPending {
+        let RebindState::CardPending {
             check: CardCheck::Asking { number, .. },
             ..
         } = &rebind.stage
@@ -205,7 +207,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             .open(DataKey::Identity, &identity, sealed_id)
             .await?;
         let asked = CardQuestion {
-            serial: rebind.serial(Serial::Check(*number)),
+            serial: rebind.serial(BankReference::Check(*number)),
             card_number: self.card_number(merchant).await?,
             holder_name: PersonName::new(profile.holder_name()),
             id_number: ResidentId::parse(id_opened.expose())
@@ -220,7 +222,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     }
 
     /// The number of the rebind's card, opened.
-    pub(crate) async fn card_number(&self, merchant: &Merchant) -> Result<CardNumber, Stop> {
+    pub(crate) async fn card_number(
+        &self,
+        merchant: &Merchant,
+    ) -> Result<CardNumber, HandlerError> {
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
         let sealed = rebind.sealed_number.as_ref();
         let sealed = sealed.ok_or_else(|| missing("the card number"))?;
@@ -239,17 +244,18 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         which: Which<'_>,
         mut loaded: Loaded,
         answer: &BankReply,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let mut sending = Sending::new()?;
         let mut limited = None;
-        let mut code = self.code_for(&loaded, CodePurpose::Card, &sending).await?;
+        let mut code = self.code_for(&loaded, OtpPurpose::Card, &sending).await?;
         loop {
-            let act = Act::SettleCardCheck(answer.clone(), limited.is_none().then(|| code.clone()));
+            let act =
+                Command::SettleCardCheck(answer.clone(), limited.is_none().then(|| code.clone()));
             let transition = match step.decide(&loaded.merchant, act) {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await,
             };
-            let send = transition.code_send.clone();
+            let send = transition.otp_delivery.clone();
             let keep = if limited.is_some() {
                 Keep::Forget
             } else {
@@ -277,7 +283,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 }
                 Err(stop) => sending.again(stop, send).await?,
             }
-            let round = self.round(step, which, CodePurpose::Card, &mut sending);
+            let round = self.round(step, which, OtpPurpose::Card, &mut sending);
             (loaded, code) = match round.await? {
                 Ok(round) => round,
                 Err(reply) => return Ok(reply),

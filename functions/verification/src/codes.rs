@@ -2,22 +2,22 @@
 
 use super::card_check::Heard;
 use super::{Bank, Verification, scope};
-use serde::Deserialize;
-use application::crypto::{same_code, typed_code};
-use domain::code::Code;
-use domain::decide::{Act, code_of, deposit_of, tries_max};
-use domain::policy::Policy;
-use domain::rebind::{CodePurpose, Mac, Serial, Stage};
-use domain::rejection::Rejection;
-use domain::secret::Secret;
-use domain::time::Timestamp;
-use domain::transition::Outcome;
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use application::crypto::{same_code, typed_code};
 use application::ports::{KeyService, PortError, SendSms};
+use application::serve::HandlerError;
+use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use domain::decide::{Command, attempts_max, deposit_of, otp_of};
+use domain::error_code::ErrorCode;
+use domain::policy::Policy;
+use domain::rebind::{BankReference, Mac, OtpPurpose, RebindState};
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transition::Decision;
+use serde::Deserialize;
 use store::Store;
 
 #[derive(Deserialize)]
@@ -38,9 +38,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     pub(crate) async fn confirm(
         &self,
         request: &Request,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<TypedCode>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
@@ -56,23 +56,23 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         step: &Step<'_, Store, K>,
         which: Which<'_>,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         typed: &Secret<String>,
-    ) -> Result<Reply, Stop> {
-        match self.take_try(step, which, purpose, typed).await? {
-            Ok(taken) => self.settle_try(step, which, purpose, taken).await,
+    ) -> Result<Reply, HandlerError> {
+        match self.reserve_attempt(step, which, purpose, typed).await? {
+            Ok(taken) => self.settle_attempt(step, which, purpose, taken).await,
             Err(reply) => Ok(reply),
         }
     }
 
     /// The first write. `Err`: the request is answered already.
-    async fn take_try(
+    async fn reserve_attempt(
         &self,
         step: &Step<'_, Store, K>,
         which: Which<'_>,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         typed: &Secret<String>,
-    ) -> Result<Result<Taken, Reply>, Stop> {
+    ) -> Result<Result<Taken, Reply>, HandlerError> {
         let mut rounds = Rounds::new();
         let mut heard = false;
         loop {
@@ -92,7 +92,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 return self.compare(loaded, purpose, typed, kept).await.map(Ok);
             }
             let compared = sent.map(|(kept, ..)| kept);
-            let act = Act::TakeTry {
+            let act = Command::ReserveAttempt {
                 purpose,
                 well_formed,
             };
@@ -102,7 +102,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 && decided
                     .as_ref()
                     .err()
-                    .is_none_or(|refusal| refusal.code == Code::UpstreamBusy)
+                    .is_none_or(|refusal| refusal.code == ErrorCode::UpstreamBusy)
             {
                 // Before the try is taken, and only when it would be: is the deposit still there?
                 heard = true;
@@ -110,7 +110,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                     Ok(Heard::Nothing) => {}
                     Ok(Heard::Arrived) => continue,
                     Ok(Heard::Returned(reply)) => return Ok(Err(reply)),
-                    Err(Stop::Failed(error @ PortError::Conflict)) => {
+                    Err(HandlerError::Failed(error @ PortError::Conflict)) => {
                         rounds.again(error).await?;
                         continue;
                     }
@@ -121,8 +121,8 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await.map(Err),
             };
-            let compared = compared.ok_or_else(|| Rejection::new(Code::StepOutOfOrder))?;
-            let ends_here = transition.outcome != Outcome::Proceed;
+            let compared = compared.ok_or_else(|| Rejection::new(ErrorCode::StepOutOfOrder))?;
+            let ends_here = transition.outcome != Decision::Proceed;
             let keep = if ends_here {
                 Keep::Reply
             } else {
@@ -135,13 +135,13 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 // This very request took its try before and died: it goes on without another, for the same code only.
                 Ok(Outcomes::Claimed(context)) if context == compared.context() => {}
                 Ok(Outcomes::Claimed(_)) => {
-                    return Err(Rejection::new(Code::OtpExpired).not_counted().into());
+                    return Err(Rejection::new(ErrorCode::OtpExpired).not_counted().into());
                 }
                 Ok(Outcomes::CodeLimit(_) | Outcomes::BoundElsewhere) => {
                     rounds.again(PortError::Conflict).await?;
                     continue;
                 }
-                Err(Stop::Failed(error @ PortError::Conflict)) => {
+                Err(HandlerError::Failed(error @ PortError::Conflict)) => {
                     rounds.again(error).await?;
                     continue;
                 }
@@ -154,10 +154,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     async fn compare(
         &self,
         loaded: Loaded,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         typed: &Secret<String>,
         kept: Kept,
-    ) -> Result<Taken, Stop> {
+    ) -> Result<Taken, HandlerError> {
         let (right, compared) = match kept {
             Kept::Sms(mac) => {
                 let scope = scope(&loaded, purpose);
@@ -166,7 +166,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             }
             Kept::Deposit(number) => {
                 let merchant = loaded.merchant.profile.merchant_id.as_str();
-                let serial = loaded.rebind()?.serial(Serial::Deposit(number));
+                let serial = loaded.rebind()?.serial(BankReference::Deposit(number));
                 let code = self.keys.deposit_code(merchant, &serial).await?;
                 let typed = typed_code(typed.expose(), DEPOSIT_CODE_CHARS);
                 let right = typed.is_some_and(|typed| same_code(&typed, &code));
@@ -181,13 +181,13 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     }
 
     /// The second write.
-    async fn settle_try(
+    async fn settle_attempt(
         &self,
         step: &Step<'_, Store, K>,
         which: Which<'_>,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         taken: Taken,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let Taken {
             mut loaded,
             compared,
@@ -196,7 +196,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         let mut bound_elsewhere = false;
         let mut rounds = Rounds::new();
         loop {
-            let act = Act::SettleTry {
+            let act = Command::SettleAttempt {
                 purpose,
                 compared: compared.clone(),
                 right,
@@ -215,7 +215,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 Ok(Outcomes::CodeLimit(_) | Outcomes::Claimed(_)) => {
                     rounds.again(PortError::Conflict).await?
                 }
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(HandlerError::Failed(error @ PortError::Conflict)) => {
+                    rounds.again(error).await?
+                }
                 Err(stop) => return Err(stop),
             }
             loaded = step.load(which).await?;
@@ -260,15 +262,15 @@ fn is_sms_code(typed: &str) -> bool {
 }
 
 /// What is compared, the tries taken, and how many there are.
-fn kept_of(stage: &Stage, purpose: CodePurpose) -> Option<(Kept, u8, u8)> {
-    let max = tries_max(stage, purpose, &Policy::CURRENT);
+fn kept_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(Kept, u8, u8)> {
+    let max = attempts_max(stage, purpose, &Policy::CURRENT);
     match (stage, deposit_of(stage)) {
-        (Stage::CardPending { card_tries, .. }, Some((number, _)))
-            if purpose == CodePurpose::Card =>
+        (RebindState::CardPending { card_attempts, .. }, Some((number, _)))
+            if purpose == OtpPurpose::Card =>
         {
-            Some((Kept::Deposit(number), card_tries.taken, max))
+            Some((Kept::Deposit(number), card_attempts.taken, max))
         }
-        _ => code_of(stage, purpose)
+        _ => otp_of(stage, purpose)
             .map(|(code, tries)| (Kept::Sms(code.mac.clone()), tries.taken, max)),
     }
 }

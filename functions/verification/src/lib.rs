@@ -7,28 +7,28 @@ mod sending;
 mod standby;
 mod test_transfer;
 
-use serde::Deserialize;
-use application::crypto::{CodeScope, HashPurpose, Keys};
-use domain::code::Code;
-use domain::decide::{Act, Document};
-use domain::format::document_expiry::DocumentExpiry;
-use domain::format::resident_id::ResidentId;
-use domain::rebind::CodePurpose;
-use domain::secret::Secret;
-use domain::time::Timestamp;
-use domain::usage::Usage;
 use api::body::{self, Nothing};
 use api::event::Request;
 use api::reply::Reply;
-use application::serve::{Handler, Stop, not_found};
+use application::crypto::{CodeScope, HashPurpose, Keys};
+use application::ports::{CheckCard, KeyService, QueryTransfer, SendSms, SendTransfer};
+use application::serve::{Handler, HandlerError, not_found};
 use application::step::{KeyRule, Loaded, Step, Which};
-use application::ports::{CheckCard, KeyService, RecallTransfer, SendSms, SendTransfer};
+use domain::decide::{Command, Document};
+use domain::error_code::ErrorCode;
+use domain::format::document_expiry::DocumentExpiry;
+use domain::format::resident_id::ResidentId;
+use domain::rebind::OtpPurpose;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::usage::Usage;
+use serde::Deserialize;
 use store::Store;
 
 /// What this function asks of a bank.
-pub trait Bank: CheckCard + SendTransfer + RecallTransfer {}
+pub trait Bank: CheckCard + SendTransfer + QueryTransfer {}
 
-impl<B: CheckCard + SendTransfer + RecallTransfer> Bank for B {}
+impl<B: CheckCard + SendTransfer + QueryTransfer> Bank for B {}
 
 /// Proves who asks, and whose the card is.
 pub struct Verification<K, M, B> {
@@ -63,21 +63,21 @@ impl<K: KeyService, M: SendSms, B: Bank> Handler for Verification<K, M, B> {
         }
     }
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         match self.route(request) {
             "POST /v1/rebinds/{id}/identity" => self.identity(request, now).await,
             "POST /v1/rebinds/{id}/identity/code" => {
-                self.resend(request, CodePurpose::Identity, now).await
+                self.resend(request, OtpPurpose::Identity, now).await
             }
             "POST /v1/rebinds/{id}/identity/confirm" => {
-                self.confirm(request, CodePurpose::Identity, now).await
+                self.confirm(request, OtpPurpose::Identity, now).await
             }
             "POST /v1/rebinds/{id}/card-check" => self.card_check(request, now).await,
             "POST /v1/rebinds/{id}/card-check/code" => {
-                self.resend(request, CodePurpose::Card, now).await
+                self.resend(request, OtpPurpose::Card, now).await
             }
             "POST /v1/rebinds/{id}/card-check/confirm" => {
-                self.confirm(request, CodePurpose::Card, now).await
+                self.confirm(request, OtpPurpose::Card, now).await
             }
             "POST /v1/rebinds/{id}/test-transaction" => self.test_transfer(request, now).await,
             "POST /v1/cards/{card_id}/activate" => self.activate(request, now).await,
@@ -108,7 +108,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         }
     }
 
-    async fn identity(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    async fn identity(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<IdentityDocument>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
@@ -132,8 +132,8 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                     .unwrap_or_default(),
             ),
         };
-        self.sending_step(&step, Which::Step(&id), CodePurpose::Identity, |code| {
-            Act::CheckDocument(document.clone(), code)
+        self.sending_step(&step, Which::Step(&id), OtpPurpose::Identity, |code| {
+            Command::CheckDocument(document.clone(), code)
         })
         .await
     }
@@ -141,38 +141,38 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     async fn resend(
         &self,
         request: &Request,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
         self.sending_step(&step, Which::Step(&id), purpose, |code| match purpose {
-            CodePurpose::Card => Act::ResendCardCode(code),
-            CodePurpose::Identity | CodePurpose::Activate => Act::ResendIdentityCode(code),
+            OtpPurpose::Card => Command::ResendCardOtp(code),
+            OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(code),
         })
         .await
     }
 }
 
 /// What a code of this request is bound to. A card without a rebind of its own gets no code: `decide` says so.
-fn scope(loaded: &Loaded, purpose: CodePurpose) -> CodeScope<'_> {
+fn scope(loaded: &Loaded, purpose: OtpPurpose) -> CodeScope<'_> {
     let rebind = loaded.merchant.rebind.as_ref();
     CodeScope {
         merchant: loaded.merchant.profile.merchant_id.as_str(),
         rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
         purpose,
         phone: match purpose {
-            CodePurpose::Identity | CodePurpose::Activate => &loaded.merchant.profile.phone_on_file,
-            CodePurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
+            OtpPurpose::Identity | OtpPurpose::Activate => &loaded.merchant.profile.phone_on_file,
+            OtpPurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
         },
         session: &loaded.session.0,
     }
 }
 
 /// `OTP_CHANNEL_DOWN`: nothing was counted, the same request may be sent again.
-fn channel_down() -> Stop {
-    domain::rejection::Rejection::new(Code::OtpChannelDown)
+fn channel_down() -> HandlerError {
+    domain::rejection::Rejection::new(ErrorCode::OtpChannelDown)
         .not_counted()
         .retry_after(5)
         .into()

@@ -1,18 +1,18 @@
 //! The `verification` function: wiring. What it does is in [`verification`].
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
-use aws::settings::{Aws, env};
-use aws::logging;
-use store::Store;
-use application::crypto::HashPurpose;
 use api::event::HttpEvent;
-use application::serve::{Stage, respond};
+use application::crypto::HashPurpose;
+use application::serve::{DeploymentStage, respond};
+use aws::logging;
+use aws::settings::{Aws, env};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use store::Store;
 use verification::Verification;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &Stage::new(env("STAGE")?);
+    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[
@@ -22,7 +22,12 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Idempotency,
     ])
     .await?;
-    let handler = &Verification::new(Store::new(aws.dynamodb(), env("TABLE")?), keys, aws.sms(), bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?);
+    let handler = &Verification::new(
+        Store::new(aws.dynamodb(), env("TABLE")?),
+        keys,
+        aws.sms(),
+        bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

@@ -1,18 +1,18 @@
 //! Sending codes: written first, handed over after.
 
 use super::{Bank, Verification, channel_down, scope};
+use api::reply::Reply;
 use application::crypto::{HashPurpose, six_digits};
-use domain::decide::{Act, code_of};
+use application::ports::{CommitTransition, KeyService, PortError, SendSms};
+use application::serve::HandlerError;
+use application::step::{Keep, Loaded, Outcomes, Rounds, Step, Which, code_limit};
+use domain::decide::{Command, otp_of};
 use domain::lang::Lang;
 use domain::merchant::Merchant;
-use domain::rebind::{CodePurpose, FreshCode, Purpose};
+use domain::rebind::{Otp, OtpPurpose, Purpose};
 use domain::secret::Secret;
 use domain::sms::{CardLabel, Sms, render};
-use domain::transition::{CodeSend, Transition};
-use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{Keep, Loaded, Outcomes, Rounds, Step, Which, code_limit};
-use application::ports::{CommitTransition, KeyService, PortError, SendSms};
+use domain::transition::{OtpDelivery, Transition};
 use store::Store;
 
 /// The code that a request may send, and its rounds. The digits are the same in all of them: whichever of its writes was
@@ -21,13 +21,13 @@ pub(crate) struct Sending {
     digits: Secret<String>,
     rounds: Rounds,
     /// What a write that was not answered was to send: it may have been done, or be done yet.
-    unsure: Option<CodeSend>,
+    unsure: Option<OtpDelivery>,
     /// What the request's key was found to keep after such a write.
     kept: Option<Reply>,
 }
 
 impl Sending {
-    pub(crate) fn new() -> Result<Self, Stop> {
+    pub(crate) fn new() -> Result<Self, HandlerError> {
         Ok(Self {
             digits: six_digits()?,
             rounds: Rounds::new(),
@@ -38,10 +38,14 @@ impl Sending {
 
     /// Waits for the next round after a write that was to send this and has failed. One that had nothing to send is not
     /// repeated when it is not known whether it was done: it may have counted something.
-    pub(crate) async fn again(&mut self, stop: Stop, send: Option<CodeSend>) -> Result<(), Stop> {
+    pub(crate) async fn again(
+        &mut self,
+        stop: HandlerError,
+        send: Option<OtpDelivery>,
+    ) -> Result<(), HandlerError> {
         match stop {
-            Stop::Failed(error @ PortError::Conflict) => self.rounds.again(error).await,
-            Stop::Failed(error @ PortError::Transient(..))
+            HandlerError::Failed(error @ PortError::Conflict) => self.rounds.again(error).await,
+            HandlerError::Failed(error @ PortError::Transient(..))
                 if self.unsure.is_some() || send.is_some() =>
             {
                 self.rounds.again(error).await?;
@@ -53,7 +57,7 @@ impl Sending {
     }
 
     /// The key keeps a reply: the answer, unless it is that of a write of this very request, whose code is still to be sent.
-    pub(crate) async fn replayed(&mut self, reply: Reply) -> Result<Option<Reply>, Stop> {
+    pub(crate) async fn replayed(&mut self, reply: Reply) -> Result<Option<Reply>, HandlerError> {
         if self.unsure.is_none() {
             return Ok(Some(reply));
         }
@@ -69,9 +73,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         step: &Step<'_, Store, K>,
         which: Which<'_>,
-        purpose: CodePurpose,
-        act: impl Fn(FreshCode) -> Act,
-    ) -> Result<Reply, Stop> {
+        purpose: OtpPurpose,
+        act: impl Fn(Otp) -> Command,
+    ) -> Result<Reply, HandlerError> {
         let mut sending = Sending::new()?;
         loop {
             let (loaded, code) = match self.round(step, which, purpose, &mut sending).await? {
@@ -82,7 +86,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await,
             };
-            let send = transition.code_send.clone();
+            let send = transition.otp_delivery.clone();
             match step
                 .write(&loaded.merchant, transition, None, Keep::Reply)
                 .await
@@ -113,14 +117,14 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         step: &Step<'_, Store, K>,
         which: Which<'_>,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         sending: &mut Sending,
-    ) -> Result<Result<(Loaded, FreshCode), Reply>, Stop> {
+    ) -> Result<Result<(Loaded, Otp), Reply>, HandlerError> {
         let loaded = loop {
             match step.load(which).await {
-                Err(Stop::Failed(error @ (PortError::Conflict | PortError::Transient(..))))
-                    if sending.unsure.is_some() =>
-                {
+                Err(HandlerError::Failed(
+                    error @ (PortError::Conflict | PortError::Transient(..)),
+                )) if sending.unsure.is_some() => {
                     sending.rounds.again(error).await?;
                 }
                 loaded => break loaded?,
@@ -131,7 +135,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             return Ok(Ok((loaded, code)));
         };
         let rebind = loaded.merchant.rebind.as_ref();
-        let kept = rebind.and_then(|rebind| code_of(&rebind.stage, send.purpose));
+        let kept = rebind.and_then(|rebind| otp_of(&rebind.stage, send.purpose));
         if kept.is_some_and(|(kept, _)| kept.mac == code.mac) {
             self.deliver(step, which, &loaded.merchant, send, &code)
                 .await?;
@@ -147,11 +151,11 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     pub(crate) async fn code_for(
         &self,
         loaded: &Loaded,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         sending: &Sending,
-    ) -> Result<FreshCode, Stop> {
+    ) -> Result<Otp, HandlerError> {
         let scope = scope(loaded, purpose);
-        Ok(self.keys.code_of(&scope, &sending.digits).await?)
+        Ok(self.keys.otp_of(&scope, &sending.digits).await?)
     }
 
     /// Hands a code over. If that fails, nobody has it: it is taken off the rebind and off the phone's count, and the key
@@ -161,18 +165,18 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         step: &Step<'_, Store, K>,
         which: Which<'_>,
         after: &Merchant,
-        send: &CodeSend,
-        code: &FreshCode,
-    ) -> Result<(), Stop> {
+        send: &OtpDelivery,
+        code: &Otp,
+    ) -> Result<(), HandlerError> {
         let card = CardLabel::from(&send.card);
         let digits = &code.digits;
         let text = match (send.purpose, send.of) {
-            (CodePurpose::Identity, Purpose::Activate) => Sms::OtpIdentity { card, code: digits },
-            (CodePurpose::Identity, Purpose::Standby) => {
+            (OtpPurpose::Identity, Purpose::Activate) => Sms::OtpIdentity { card, code: digits },
+            (OtpPurpose::Identity, Purpose::Standby) => {
                 Sms::OtpIdentityStandby { card, code: digits }
             }
-            (CodePurpose::Activate, _) => Sms::OtpActivateStandby { card, code: digits },
-            (CodePurpose::Card, _) => Sms::OtpCard { card, code: digits },
+            (OtpPurpose::Activate, _) => Sms::OtpActivateStandby { card, code: digits },
+            (OtpPurpose::Card, _) => Sms::OtpCard { card, code: digits },
         };
         let text = render(&text, Lang::default());
         let Err(error) = self.sms.send(&send.phone, &text).await else {
@@ -183,11 +187,11 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         let mut state = after.clone();
         let mut rounds = Rounds::new();
         loop {
-            let undo = Act::CodeNotSent(send.purpose, code.mac.clone());
+            let undo = Command::OtpNotSent(send.purpose, code.mac.clone());
             let undo = step.decide(&state, undo)?;
             match step.write(&state, undo, None, Keep::Forget).await {
                 Ok(_) => break,
-                Err(Stop::Failed(error)) => rounds.again(error).await?,
+                Err(HandlerError::Failed(error)) => rounds.again(error).await?,
                 Err(stop) => return Err(stop),
             }
             state = step.load(which).await?.merchant;
@@ -202,10 +206,14 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         Err(channel_down())
     }
 
-    async fn uncount(&self, step: &Step<'_, Store, K>, send: &CodeSend) -> Result<(), PortError> {
+    async fn uncount(
+        &self,
+        step: &Step<'_, Store, K>,
+        send: &OtpDelivery,
+    ) -> Result<(), PortError> {
         let phone = self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?;
         self.store
-            .uncount_code(&phone.0, send.purpose, step.now)
+            .refund_otp(&phone.0, send.purpose, step.now)
             .await
     }
 }

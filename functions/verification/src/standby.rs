@@ -1,21 +1,21 @@
 //! `POST /v1/cards/{card_id}/activate`: without a code one is sent, with one the pointer moves.
 
 use super::{Bank, Verification};
-use serde::Deserialize;
-use serde_json::json;
-use domain::decide::Act;
-use domain::merchant::Merchant;
-use domain::policy::Policy;
-use domain::rebind::CodePurpose;
-use domain::secret::Secret;
-use domain::time::Timestamp;
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{KeyRule, Step, Which};
 use api::view;
 use application::ports::{KeyService, SendSms};
+use application::serve::HandlerError;
+use application::step::{KeyRule, Step, Which};
+use domain::decide::Command;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rebind::OtpPurpose;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,20 +24,24 @@ struct Activation {
 }
 
 impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
-    pub(crate) async fn activate(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop> {
+    pub(crate) async fn activate(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<Activation>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
         let which = Which::Card(&id);
         match body.fields.code {
             Some(code) => {
-                self.try_code(&step, which, CodePurpose::Activate, &code)
+                self.try_code(&step, which, OtpPurpose::Activate, &code)
                     .await
             }
             None => {
                 let step = step.showing(the_challenge);
-                self.sending_step(&step, which, CodePurpose::Activate, |code| {
-                    Act::StartActivation(id.clone(), code)
+                self.sending_step(&step, which, OtpPurpose::Activate, |code| {
+                    Command::StartActivation(id.clone(), code)
                 })
                 .await
             }

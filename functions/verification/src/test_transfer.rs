@@ -1,23 +1,23 @@
 //! `POST /v1/rebinds/{id}/test-transaction`: intent written, ¥0.01 sent, answer written.
 
 use super::{Bank, Verification};
-use serde_json::{Value, json};
-use domain::decide::Act;
-use domain::format::PersonName;
-use domain::merchant::Merchant;
-use domain::policy::Policy;
-use domain::rebind::{Rebind, Serial, Stage, TestTransfer};
-use domain::secret::Secret;
-use domain::time::Timestamp;
-use domain::transfer::TransferAnswer;
-use domain::transition::Outcome;
 use api::body::{self, Nothing};
 use api::event::Request;
 use api::reply::Reply;
-use application::serve::Stop;
-use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
 use api::view;
-use application::ports::{KeyService, PortError, Recalled, SendSms, Transfer};
+use application::ports::{KeyService, PortError, QueryOutcome, SendSms, Transfer};
+use application::serve::HandlerError;
+use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use domain::decide::Command;
+use domain::format::PersonName;
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rebind::{BankReference, Rebind, RebindState, TestTransfer};
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use domain::transition::Decision;
+use serde_json::{Value, json};
 use store::Store;
 
 /// What the payee's statement shows.
@@ -28,7 +28,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         let body = body::read::<Nothing>(request)?;
         let key = KeyRule::Optional(&body.canonical);
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
@@ -38,11 +38,11 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         let mut claim = Keep::Claim("");
         loop {
             let mut loaded = step.load(which).await?;
-            let transition = match step.decide(&loaded.merchant, Act::StartTestTransfer) {
+            let transition = match step.decide(&loaded.merchant, Command::StartTestTransfer) {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await,
             };
-            let sends = transition.outcome == Outcome::Proceed;
+            let sends = transition.outcome == Decision::Proceed;
             if sends && transition.rebind.is_none() {
                 let answer = self.ask_again(&step, &loaded.merchant).await?;
                 return self.settle_test(&step, which, loaded, answer).await;
@@ -68,16 +68,18 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                 Ok(Outcomes::CodeLimit(_) | Outcomes::BoundElsewhere) => {
                     rounds.again(PortError::Conflict).await?;
                 }
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(HandlerError::Failed(error @ PortError::Conflict)) => {
+                    rounds.again(error).await?
+                }
                 Err(stop) => return Err(stop),
             }
         }
     }
 
-    async fn transfer_of(&self, merchant: &Merchant) -> Result<Transfer, Stop> {
+    async fn transfer_of(&self, merchant: &Merchant) -> Result<Transfer, HandlerError> {
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
         Ok(Transfer {
-            serial: rebind.serial(Serial::Test),
+            serial: rebind.serial(BankReference::Test),
             card_number: self.card_number(merchant).await?,
             holder_name: PersonName::new(merchant.profile.holder_name()),
             descriptor: Secret::new(TEST_TEXT.to_owned()),
@@ -91,20 +93,20 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         step: &Step<'_, Store, K>,
         merchant: &Merchant,
-    ) -> Result<Option<TransferAnswer>, Stop> {
+    ) -> Result<Option<TransferAnswer>, HandlerError> {
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
-        let in_use = rebind.in_use().ok_or(PortError::Conflict)?;
+        let activated_card = rebind.activated_card().ok_or(PortError::Conflict)?;
         match self
             .bank
-            .recall_transfer(&rebind.serial(Serial::Test))
+            .transfer_outcome(&rebind.serial(BankReference::Test))
             .await
         {
-            Recalled::Answer(answer) => Ok(Some(answer)),
-            Recalled::NeverSeen if in_use.can_be_reverted(step.policy, step.now) => {
+            QueryOutcome::Answer(answer) => Ok(Some(answer)),
+            QueryOutcome::NeverSeen if activated_card.can_be_reverted(step.policy, step.now) => {
                 let transfer = self.transfer_of(merchant).await?;
                 Ok(self.bank.transfer(&transfer).await)
             }
-            Recalled::NeverSeen | Recalled::Unknown => Ok(None),
+            QueryOutcome::NeverSeen | QueryOutcome::Unknown => Ok(None),
         }
     }
 
@@ -116,14 +118,14 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         which: Which<'_>,
         mut loaded: Loaded,
         answer: Option<TransferAnswer>,
-    ) -> Result<Reply, Stop> {
+    ) -> Result<Reply, HandlerError> {
         tracing::info!(
             bank.answer = answer.map(TransferAnswer::as_str),
             "test transfer"
         );
         let mut rounds = Rounds::new();
         loop {
-            let act = Act::SettleTestTransfer(answer);
+            let act = Command::SettleTestTransfer(answer);
             let transition = match step.decide(&loaded.merchant, act) {
                 Ok(transition) => transition,
                 Err(refusal) => return step.refuse(refusal).await,
@@ -134,7 +136,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             {
                 Ok(Outcomes::Written(_, reply) | Outcomes::Replayed(reply)) => return Ok(reply),
                 Ok(_) => rounds.again(PortError::Conflict).await?,
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(HandlerError::Failed(error @ PortError::Conflict)) => {
+                    rounds.again(error).await?
+                }
                 Err(stop) => return Err(stop),
             }
             loaded = step.load(which).await?;
@@ -157,12 +161,14 @@ fn the_status(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
 }
 
 const fn status(rebind: &Rebind) -> &'static str {
-    let in_use = match &rebind.stage {
-        Stage::Activated(in_use) | Stage::Completed(in_use) => in_use,
+    let activated_card = match &rebind.stage {
+        RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
+            activated_card
+        }
         // Undone, because it came back.
         _ => return "failed",
     };
-    match &in_use.test {
+    match &activated_card.test {
         TestTransfer::Arrived { .. } => "succeeded",
         TestTransfer::CameBack => "failed",
         TestTransfer::NotSent | TestTransfer::Sent { .. } => "pending",

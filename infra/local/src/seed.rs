@@ -2,12 +2,12 @@
 
 use crate::error::Error;
 use crate::system::System;
-use bank::sandbox::person_items;
-use aws::kms::Kms;
 use application::crypto::Keys;
-use domain::format::name;
-use application::serve::wall_clock;
 use application::ports::DataKey;
+use application::serve::wall_clock;
+use aws::kms::Kms;
+use bank::sandbox::person_items;
+use domain::format::name;
 use store::Store;
 use store::seed::{SeedMerchant, World};
 

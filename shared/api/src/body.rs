@@ -1,7 +1,7 @@
 //! Bodies: size, JSON, shape. What is inside the fields is for the domain.
 
 use super::event::Request;
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::history::canonical;
 use domain::rejection::Rejection;
 use serde::de::DeserializeOwned;
@@ -25,10 +25,10 @@ pub struct Body<T> {
 /// # Errors
 /// `BODY_TOO_LARGE`; `REQUEST_MALFORMED` for anything that is not a JSON object of known fields with the right types.
 pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection> {
-    let malformed = || Rejection::new(Code::RequestMalformed);
+    let malformed = || Rejection::new(ErrorCode::RequestMalformed);
     let bytes = request.body.as_deref().ok_or_else(malformed)?;
     if bytes.len() > BODY_MAX_BYTES {
-        return Err(Rejection::new(Code::BodyTooLarge));
+        return Err(Rejection::new(ErrorCode::BodyTooLarge));
     }
     let bytes = if bytes.iter().all(u8::is_ascii_whitespace) {
         b"{}"
@@ -92,7 +92,7 @@ mod tests {
         for body in bodies {
             assert_eq!(
                 read::<Code6>(&with(body)).err().unwrap().code,
-                Code::RequestMalformed
+                ErrorCode::RequestMalformed
             );
         }
     }
@@ -102,7 +102,7 @@ mod tests {
         let body = format!("{{\"code\":\"{}\"}}", "1".repeat(BODY_MAX_BYTES));
         assert_eq!(
             read::<Code6>(&with(body.as_bytes())).err().unwrap().code,
-            Code::BodyTooLarge
+            ErrorCode::BodyTooLarge
         );
     }
 

@@ -1,7 +1,7 @@
 //! What goes back: JSON, or a problem document (RFC 9457).
 
 use super::catalogue;
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ pub struct Reply {
     /// Repeated from an earlier request with the same key.
     pub replayed: bool,
     /// Why it was refused, for the log.
-    pub code: Option<Code>,
+    pub code: Option<ErrorCode>,
     retry_after_s: Option<i64>,
 }
 
@@ -109,7 +109,7 @@ impl Reply {
         let body: Option<Value> = serde_json::from_str(body).ok();
         let code = body
             .as_ref()
-            .and_then(|body| Code::parse(body.get("code")?.as_str()?));
+            .and_then(|body| ErrorCode::parse(body.get("code")?.as_str()?));
         let retry_after_s = body
             .as_ref()
             .and_then(|body| body.get("retry_after_s")?.as_i64());
@@ -134,7 +134,7 @@ impl Reply {
     pub fn is_kept(&self) -> bool {
         match self.code {
             None => true,
-            Some(Code::VersionConflict) => false,
+            Some(ErrorCode::VersionConflict) => false,
             Some(_) => self.status < 500 && self.status != 429,
         }
     }

@@ -2,7 +2,7 @@
 //! costs no call of its own; the last makes it unguessable. Only the hash of the whole is kept.
 
 use super::event::Request;
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
 use domain::merchant::{Merchant, Session, Slot};
 use domain::next_action::NextAction;
@@ -84,7 +84,7 @@ impl Presented {
 /// The one answer to every token that is not good.
 #[must_use]
 pub fn dead() -> Rejection {
-    Rejection::new(Code::SessionExpired).next(&[NextAction::Login])
+    Rejection::new(ErrorCode::SessionExpired).next(&[NextAction::Login])
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
         ] {
             assert_eq!(
                 presented(&with(header)).unwrap_err().code,
-                Code::SessionExpired,
+                ErrorCode::SessionExpired,
                 "{header}"
             );
         }

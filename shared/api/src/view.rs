@@ -1,13 +1,13 @@
 //! How rebinds and cards look on the wire.
 
 use domain::card::{Card, CardStatus};
-use domain::code::Code;
-use domain::decide::{next_actions, tries_max, waiting_code};
+use domain::decide::{attempts_max, next_actions, pending_otp};
+use domain::error_code::ErrorCode;
 use domain::mask;
 use domain::merchant::Merchant;
 use domain::payout::Payout;
 use domain::policy::Policy;
-use domain::rebind::{CardCheck, CodePurpose, Rebind, Stage, TestTransfer};
+use domain::rebind::{CardCheck, OtpPurpose, Rebind, RebindState, TestTransfer};
 use domain::settlement;
 use domain::time::Timestamp;
 use serde_json::{Map, Value, json};
@@ -72,11 +72,11 @@ pub fn rebind(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Timest
             .map(|action| Value::from(action.as_str()))
             .collect(),
     );
-    if let Some(in_use) = rebind.in_use() {
-        put("activated_at", time(in_use.times.activated_at));
-        put("effective_at", time(in_use.times.effective_at));
-        put("cooldown_until", time(in_use.times.cooldown_until));
-        if let TestTransfer::Arrived { at, .. } = &in_use.test {
+    if let Some(activated_card) = rebind.activated_card() {
+        put("activated_at", time(activated_card.times.activated_at));
+        put("effective_at", time(activated_card.times.effective_at));
+        put("cooldown_until", time(activated_card.times.cooldown_until));
+        if let TestTransfer::Arrived { at, .. } = &activated_card.test {
             put("test_succeeded_at", time(*at));
         }
     }
@@ -87,10 +87,10 @@ pub fn rebind(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Timest
 }
 
 /// Why it ended; an overdue one with a deposit ended with the deposit's code, whether or not the clean-up has come by.
-fn ended_reason(rebind: &Rebind, now: Timestamp) -> Option<Code> {
+fn ended_reason(rebind: &Rebind, now: Timestamp) -> Option<ErrorCode> {
     match &rebind.stage {
-        Stage::Ended { reason, .. } => *reason,
-        _ if rebind.is_overdue(now) && rebind.has_deposit() => Some(Code::MicroDepositExpired),
+        RebindState::Ended { reason, .. } => *reason,
+        _ if rebind.is_overdue(now) && rebind.has_deposit() => Some(ErrorCode::MicroDepositExpired),
         _ => None,
     }
 }
@@ -102,16 +102,16 @@ pub fn challenge(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Tim
     if !merchant.is_open(rebind, now) && !is_standby {
         return Value::Null;
     }
-    let sms = waiting_code(&rebind.stage, policy, now);
+    let sms = pending_otp(&rebind.stage, policy, now);
     let sms = sms.filter(|(_, code, _)| code.lives(policy, now) || !rebind.has_deposit());
     let Some((purpose, code, tries)) = sms else {
         return deposit(rebind, policy);
     };
     let (phone, method) = match purpose {
-        CodePurpose::Identity | CodePurpose::Activate => {
+        OtpPurpose::Identity | OtpPurpose::Activate => {
             (&merchant.profile.phone_on_file, "sms_code")
         }
-        CodePurpose::Card => (&rebind.reserved_phone, "bank_code"),
+        OtpPurpose::Card => (&rebind.reserved_phone, "bank_code"),
     };
     json!({
         "purpose": purpose.as_str(),
@@ -119,15 +119,15 @@ pub fn challenge(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Tim
         "sent_to": masked_phone(phone),
         "expires_at": time(code.expires_at(policy)),
         "resend_after_s": (policy.code_gap_s - code.sent_at.age_s_at(now)).max(0),
-        "attempts_left": tries.left(tries_max(&rebind.stage, purpose, policy)),
+        "attempts_left": tries.left(attempts_max(&rebind.stage, purpose, policy)),
     })
 }
 
 /// The deposit whose code is waited for. There is no second one.
 fn deposit(rebind: &Rebind, policy: &Policy) -> Value {
-    let Stage::CardPending {
+    let RebindState::CardPending {
         check: CardCheck::Deposit { .. },
-        card_tries,
+        card_attempts,
         ..
     } = &rebind.stage
     else {
@@ -135,12 +135,12 @@ fn deposit(rebind: &Rebind, policy: &Policy) -> Value {
     };
     let card = &rebind.new_card;
     json!({
-        "purpose": CodePurpose::Card.as_str(),
+        "purpose": OtpPurpose::Card.as_str(),
         "method": "micro_deposit",
         "sent_to": format!("{} ···{}", card.bank_name(), card.last4),
         "expires_at": time(rebind.expires_at),
         "resend_after_s": Value::Null,
-        "attempts_left": card_tries.left(policy.deposit_tries),
+        "attempts_left": card_attempts.left(policy.deposit_tries),
     })
 }
 

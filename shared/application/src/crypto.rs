@@ -8,14 +8,14 @@
 //! **Sealed data.** AES-256-GCM under a data key of its own, wrapped by the KMS key of its kind; merchant and record are the
 //! associated data and the KMS encryption context, so that a ciphertext moved to another record cannot be opened.
 
-use domain::rebind::{CodePurpose, FreshCode, Mac, Sealed};
-use domain::secret::Secret;
-use domain::time::Timestamp;
 use crate::ports::{DataKey, KeyService, PortError};
 use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
+use domain::secret::Secret;
+use domain::time::Timestamp;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -308,12 +308,12 @@ impl<K: KeyService> Keys<K> {
     ///
     /// # Errors
     /// When there is no key.
-    pub async fn code_of(
+    pub async fn otp_of(
         &self,
         scope: &CodeScope<'_>,
         digits: &Secret<String>,
-    ) -> Result<FreshCode, PortError> {
-        Ok(FreshCode {
+    ) -> Result<Otp, PortError> {
+        Ok(Otp {
             digits: digits.clone(),
             mac: self.code_mac(scope, digits.expose()).await?,
         })
@@ -439,7 +439,7 @@ pub struct CodeScope<'a> {
     /// The rebind.
     pub rebind: &'a str,
     /// Which of the two codes.
-    pub purpose: CodePurpose,
+    pub purpose: OtpPurpose,
     /// The phone it goes to.
     pub phone: &'a str,
     /// The session that asked.
@@ -500,10 +500,10 @@ pub fn token_secret() -> Result<Secret<String>, PortError> {
 
 /// Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's floor).
 pub mod password {
-    use domain::secret::Secret;
     use crate::ports::PortError;
     use argon2::password_hash::phc::PasswordHash;
     use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+    use domain::secret::Secret;
     use std::sync::OnceLock;
 
     const MEMORY_KIB: u32 = 19 * 1024;

@@ -9,7 +9,7 @@ use domain::merchant::{Merchant, Session};
 use domain::payout::Payout;
 use domain::policy::Policy;
 use domain::push::PushPlatform;
-use domain::rebind::{CodePurpose, Rebind, Sealed};
+use domain::rebind::{OtpPurpose, Rebind, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -96,7 +96,7 @@ pub trait ReadPayouts {
         &self,
         payout_id: &PayoutId,
         merchant: Option<&MerchantId>,
-    ) -> Result<(Option<KnownPayout>, Option<Merchant>), PortError>;
+    ) -> Result<(Option<OwnedPayout>, Option<Merchant>), PortError>;
 }
 
 /// A device that is told by push, as it is kept.
@@ -132,7 +132,7 @@ pub struct FreezeKeys {
 
 /// What is known before a freeze code is looked at.
 #[derive(Clone, Debug)]
-pub struct FreezeTry {
+pub struct FreezeAttempt {
     /// Whose account it is; `None` for a name that nobody has, whose tries are counted all the same.
     pub merchant_id: Option<MerchantId>,
     /// Whether the code is looked at, and this try is counted: neither the address nor the account has had too many.
@@ -141,18 +141,22 @@ pub struct FreezeTry {
 
 /// Counts tries of freeze codes.
 #[allow(async_fn_in_trait)]
-pub trait FreezeTries {
+pub trait FreezeAttempts {
     /// Counts one, before the code is looked at. Never in conflict with another: whoever tries wrong codes cannot keep
     /// the right one from being counted. A try that the address may not make is counted nowhere: one address cannot use
     /// up the account's.
-    async fn count_freeze_try(
+    async fn count_freeze_attempt(
         &self,
         keys: &FreezeKeys,
         policy: &Policy,
         now: Timestamp,
-    ) -> Result<FreezeTry, PortError>;
+    ) -> Result<FreezeAttempt, PortError>;
     /// It was no wrong one.
-    async fn uncount_freeze_try(&self, keys: &FreezeKeys, now: Timestamp) -> Result<(), PortError>;
+    async fn refund_freeze_attempt(
+        &self,
+        keys: &FreezeKeys,
+        now: Timestamp,
+    ) -> Result<(), PortError>;
 }
 
 /// A request's idempotency key, hashed, with the keyed fingerprint of its body.
@@ -189,7 +193,7 @@ pub enum Remember<'a> {
 
 /// What is found under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum IdempotencyLookup {
     /// Nothing that still counts.
     Nothing,
     /// The same request, answered.
@@ -221,11 +225,11 @@ pub struct Commit<'a> {
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Committed {
+pub enum CommitOutcome {
     /// It is written.
     Written,
     /// Nothing is written: the idempotency key was used before.
-    Before(Found),
+    Before(IdempotencyLookup),
     /// Nothing is written: no code may go to this phone for so many seconds.
     CodeLimit {
         /// Until one may.
@@ -234,12 +238,12 @@ pub enum Committed {
     /// Nothing is written: the card is verified for another person.
     BoundElsewhere,
     /// Nothing is written: there is a payout of this id.
-    PayoutKnown(Box<KnownPayout>),
+    PayoutExists(Box<OwnedPayout>),
 }
 
 /// A payout, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownPayout {
+pub struct OwnedPayout {
     /// Whose.
     pub merchant_id: MerchantId,
     /// The payout.
@@ -250,14 +254,18 @@ pub struct KnownPayout {
 #[allow(async_fn_in_trait)]
 pub trait CommitTransition {
     /// [`PortError::Conflict`] when the state has changed since it was read.
-    async fn commit(&self, commit: Commit<'_>) -> Result<Committed, PortError>;
+    async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError>;
     /// What is kept under an idempotency key.
-    async fn find(&self, key: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError>;
+    async fn find(
+        &self,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<IdempotencyLookup, PortError>;
     /// A code that could not be handed over does not count.
-    async fn uncount_code(
+    async fn refund_otp(
         &self,
         phone_key: &str,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError>;
 }
@@ -266,13 +274,13 @@ pub trait CommitTransition {
 ///
 /// # Errors
 /// [`PortError::Conflict`] when the state has changed since it was read.
-pub async fn commit_alone<S: CommitTransition>(
+pub async fn commit_as_system<S: CommitTransition>(
     store: &S,
     before: &Merchant,
     mut transition: Transition,
     policy: &Policy,
     now: Timestamp,
-) -> Result<Alone, PortError> {
+) -> Result<SystemCommit, PortError> {
     let event = transition.chained(before, None, policy);
     let committed = store
         .commit(Commit {
@@ -286,21 +294,23 @@ pub async fn commit_alone<S: CommitTransition>(
         })
         .await?;
     match committed {
-        Committed::Written => Ok(Alone::Written(Box::new(transition.applied_to(before)))),
-        Committed::PayoutKnown(known) => Ok(Alone::PayoutKnown(known)),
-        Committed::Before(_) | Committed::CodeLimit { .. } | Committed::BoundElsewhere => {
-            Err(PortError::Conflict)
-        }
+        CommitOutcome::Written => Ok(SystemCommit::Written(Box::new(
+            transition.applied_to(before),
+        ))),
+        CommitOutcome::PayoutExists(known) => Ok(SystemCommit::PayoutExists(known)),
+        CommitOutcome::Before(_)
+        | CommitOutcome::CodeLimit { .. }
+        | CommitOutcome::BoundElsewhere => Err(PortError::Conflict),
     }
 }
 
 /// What became of such a write.
 #[derive(Debug)]
-pub enum Alone {
+pub enum SystemCommit {
     /// It is written: the merchant after it.
     Written(Box<Merchant>),
     /// Nothing is written: there is a payout of this id.
-    PayoutKnown(Box<KnownPayout>),
+    PayoutExists(Box<OwnedPayout>),
 }
 
 /// Hands a text to the operator. Whether the phone got it is not known.
@@ -429,7 +439,7 @@ pub trait SendTransfer {
 
 /// What the bank says about a serial that it was sent before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recalled<A> {
+pub enum QueryOutcome<A> {
     /// As it stands now.
     Answer(A),
     /// The bank has not seen the serial so far. The request may still be on its way: it may only be sent again under the
@@ -439,7 +449,7 @@ pub enum Recalled<A> {
     Unknown,
 }
 
-impl<A> Recalled<A> {
+impl<A> QueryOutcome<A> {
     /// The answer, if there is one.
     pub fn answer(self) -> Option<A> {
         match self {
@@ -451,16 +461,16 @@ impl<A> Recalled<A> {
 
 /// Asks again about a card check whose answer was lost, without knowing the card.
 #[allow(async_fn_in_trait)]
-pub trait RecallCheck {
+pub trait QueryCheck {
     /// Decides nothing at the bank.
-    async fn recall_check(&self, serial: &str) -> Recalled<BankAnswer>;
+    async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer>;
 }
 
 /// Asks what became of a transfer, without knowing the card.
 #[allow(async_fn_in_trait)]
-pub trait RecallTransfer {
+pub trait QueryTransfer {
     /// Sends nothing.
-    async fn recall_transfer(&self, serial: &str) -> Recalled<TransferAnswer>;
+    async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer>;
 }
 
 /// What became of a push.

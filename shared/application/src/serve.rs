@@ -1,13 +1,13 @@
 //! One request, from the gateway's event to its reply: the clock, the panic net, the log line.
 
+use crate::crypto;
+use crate::ports::PortError;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
-use crate::crypto;
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::history::hex;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use crate::ports::PortError;
 use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -15,20 +15,20 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Why a request has no success to show.
 #[derive(Debug)]
-pub enum Stop {
+pub enum HandlerError {
     /// Refused; the caller is told why.
     Rejected(Box<Rejection>),
     /// Something of ours failed; the caller is told no more than that.
     Failed(PortError),
 }
 
-impl From<Rejection> for Stop {
+impl From<Rejection> for HandlerError {
     fn from(refusal: Rejection) -> Self {
         Self::Rejected(Box::new(refusal))
     }
 }
 
-impl From<PortError> for Stop {
+impl From<PortError> for HandlerError {
     fn from(error: PortError) -> Self {
         Self::Failed(error)
     }
@@ -36,9 +36,9 @@ impl From<PortError> for Stop {
 
 /// The stage of the deployment, as its parameter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stage(String);
+pub struct DeploymentStage(String);
 
-impl Stage {
+impl DeploymentStage {
     /// From the template's parameter.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
@@ -63,14 +63,13 @@ pub fn wall_clock() -> Timestamp {
 }
 
 /// The clock of this request's rules.
-fn rule_clock(request: &Request, stage: &Stage) -> Result<Timestamp, Rejection> {
+fn rule_clock(request: &Request, stage: &DeploymentStage) -> Result<Timestamp, Rejection> {
     match request.header("x-sandbox-now") {
         None => Ok(wall_clock()),
-        Some(text) if stage.is_sandbox() => {
-            Timestamp::parse_rfc3339(text).ok_or_else(|| Rejection::new(Code::RequestMalformed))
-        }
+        Some(text) if stage.is_sandbox() => Timestamp::parse_rfc3339(text)
+            .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed)),
         // Elsewhere a caller who tries to set the clock is told so; ignoring it would hide the mistake.
-        Some(_) => Err(Rejection::new(Code::RequestMalformed)),
+        Some(_) => Err(Rejection::new(ErrorCode::RequestMalformed)),
     }
 }
 
@@ -80,7 +79,7 @@ pub trait Handler {
     /// The route a request matches, for the log: a template, so that nothing typed into a path is logged.
     fn route(&self, request: &Request) -> &'static str;
     /// Answers one request.
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, Stop>;
+    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError>;
     /// What the request cost at the table.
     fn usage(&self) -> domain::usage::Usage;
 }
@@ -90,13 +89,17 @@ pub trait Handler {
 /// Boxed, so that the runtime's own layers are not compiled around every state of a handler.
 pub fn respond<'a, H: Handler>(
     handler: &'a H,
-    stage: &'a Stage,
+    stage: &'a DeploymentStage,
     event: HttpEvent,
 ) -> Pin<Box<dyn Future<Output = HttpResponse> + 'a>> {
     Box::pin(answer(handler, stage, event))
 }
 
-async fn answer<H: Handler>(handler: &H, stage: &Stage, event: HttpEvent) -> HttpResponse {
+async fn answer<H: Handler>(
+    handler: &H,
+    stage: &DeploymentStage,
+    event: HttpEvent,
+) -> HttpResponse {
     let started = Instant::now();
     let mut request = Request::from(event);
     let route = handler.route(&request);
@@ -110,14 +113,14 @@ async fn answer<H: Handler>(handler: &H, stage: &Stage, event: HttpEvent) -> Htt
     let mut cause = None;
     let reply = match answer.catch_unwind().await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(Stop::Rejected(refusal))) => Reply::problem(&refusal, &support_ref),
-        Ok(Err(Stop::Failed(PortError::Conflict))) => Reply::problem(
-            &Rejection::new(Code::VersionConflict).retry_after(1),
+        Ok(Err(HandlerError::Rejected(refusal))) => Reply::problem(&refusal, &support_ref),
+        Ok(Err(HandlerError::Failed(PortError::Conflict))) => Reply::problem(
+            &Rejection::new(ErrorCode::VersionConflict).retry_after(1),
             &support_ref,
         ),
-        Ok(Err(Stop::Failed(error))) => {
+        Ok(Err(HandlerError::Failed(error))) => {
             cause = Some(error.to_string());
-            let refusal = Rejection::new(Code::Internal);
+            let refusal = Rejection::new(ErrorCode::Internal);
             let refusal = if matches!(error, PortError::Transient(..)) {
                 refusal.retry_after(1)
             } else {
@@ -128,11 +131,11 @@ async fn answer<H: Handler>(handler: &H, stage: &Stage, event: HttpEvent) -> Htt
         Err(_) => {
             // The panic's text may hold anything; the hook has not printed it either.
             cause = Some("panic".to_owned());
-            Reply::problem(&Rejection::new(Code::Internal), &support_ref)
+            Reply::problem(&Rejection::new(ErrorCode::Internal), &support_ref)
         }
     };
     let usage = handler.usage();
-    let code = reply.code.map(Code::as_str);
+    let code = reply.code.map(ErrorCode::as_str);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     macro_rules! line {
         ($level:ident) => {
@@ -177,8 +180,8 @@ fn support_ref(request: &Request) -> String {
 ///
 /// # Errors
 /// Always `NOT_FOUND`.
-pub fn not_found() -> Result<Reply, Stop> {
-    Err(Rejection::new(Code::NotFound).into())
+pub fn not_found() -> Result<Reply, HandlerError> {
+    Err(Rejection::new(ErrorCode::NotFound).into())
 }
 
 #[cfg(test)]
@@ -195,7 +198,7 @@ mod tests {
             "probe"
         }
 
-        async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, Stop> {
+        async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, HandlerError> {
             match request.path.as_str() {
                 "/panic" => panic!("6222020000008000010"),
                 "/conflict" => Err(PortError::Conflict.into()),
@@ -216,7 +219,7 @@ mod tests {
         let event =
             json!({"rawPath": path, "headers": headers, "requestContext": {"requestId": "gw-1"}});
         let event = serde_json::from_value(event).unwrap();
-        let response = respond(&Probe, &Stage::new("production"), event).await;
+        let response = respond(&Probe, &DeploymentStage::new("production"), event).await;
         assert_eq!(response.headers["cache-control"], "no-store");
         (
             response.status_code,

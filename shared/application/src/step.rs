@@ -4,25 +4,25 @@
 //! repeated request is recognised in two places: its write fails on the row that the first one left, or, when the first
 //! one has moved the rebind on, `decide` refuses it and the row is looked up before the refusal is told.
 
+use super::serve::HandlerError;
+use crate::crypto::{HashPurpose, Keys};
+use crate::ports::{
+    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, KeyService,
+    LoadMerchant, PortError, Remember, StoredReply, Wanted,
+};
 use api::event::Request;
 use api::reply::Reply;
-use super::serve::Stop;
 use api::token::{self, Presented};
 use api::view;
-use crate::crypto::{HashPurpose, Keys};
-use domain::code::Code;
-use domain::decide::{Act, Command, decide};
+use domain::decide::{Command, CommandContext, decide};
+use domain::error_code::ErrorCode;
 use domain::ids::{CardId, RebindId};
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::rebind::{Rebind, Sealed, SessionTag};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use domain::transition::{Outcome, Transition};
-use crate::ports::{
-    Commit, CommitTransition, Committed, Found, IdempotencyKey, KeyService, LoadMerchant,
-    PortError, Remember, StoredReply, Wanted,
-};
+use domain::transition::{Decision, Transition};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -122,11 +122,11 @@ impl Loaded {
     ///
     /// # Errors
     /// `NOT_FOUND`.
-    pub fn rebind(&self) -> Result<&Rebind, Stop> {
+    pub fn rebind(&self) -> Result<&Rebind, HandlerError> {
         self.merchant
             .rebind
             .as_ref()
-            .ok_or_else(|| Rejection::new(Code::NotFound).into())
+            .ok_or_else(|| Rejection::new(ErrorCode::NotFound).into())
     }
 }
 
@@ -154,14 +154,14 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         request: &Request,
         now: Timestamp,
         key: KeyRule<'_>,
-    ) -> Result<Self, Stop> {
+    ) -> Result<Self, HandlerError> {
         let (key, canonical_body) = match key {
             KeyRule::Ignored => (None, ""),
             KeyRule::Optional(body) => (idempotency_header(request)?, body),
             KeyRule::Required(body) => {
                 let key = idempotency_header(request)?;
                 (
-                    Some(key.ok_or_else(|| Rejection::new(Code::RequestMalformed))?),
+                    Some(key.ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))?),
                     body,
                 )
             }
@@ -211,7 +211,7 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         request: &Request,
         now: Timestamp,
         key: KeyRule<'_>,
-    ) -> Result<(Self, CardId), Stop> {
+    ) -> Result<(Self, CardId), HandlerError> {
         let step = Self::begin(store, keys, request, now, key).await?;
         let id = step.id_in(request, CardId::parse).await?;
         Ok((step, id))
@@ -227,19 +227,23 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         request: &Request,
         now: Timestamp,
         key: KeyRule<'_>,
-    ) -> Result<(Self, RebindId), Stop> {
+    ) -> Result<(Self, RebindId), HandlerError> {
         let step = Self::begin(store, keys, request, now, key).await?;
         let id = step.id_in(request, RebindId::parse).await?;
         Ok((step, id))
     }
 
     /// The id in the path. A text that is no id is answered like an id that is not there, after the token is proven.
-    async fn id_in<I>(&self, request: &Request, parse: fn(&str) -> Option<I>) -> Result<I, Stop> {
+    async fn id_in<I>(
+        &self,
+        request: &Request,
+        parse: fn(&str) -> Option<I>,
+    ) -> Result<I, HandlerError> {
         if let Some(id) = request.segments().get(2).and_then(|text| parse(text)) {
             return Ok(id);
         }
         self.load(Which::Latest).await?;
-        Err(Rejection::new(Code::NotFound).into())
+        Err(Rejection::new(ErrorCode::NotFound).into())
     }
 
     /// Reads the merchant and proves the session. What is asked for must be this merchant's; a card's rebind is
@@ -247,7 +251,7 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     ///
     /// # Errors
     /// `SESSION_EXPIRED`, `NOT_FOUND`.
-    pub async fn load(&self, which: Which<'_>) -> Result<Loaded, Stop> {
+    pub async fn load(&self, which: Which<'_>) -> Result<Loaded, HandlerError> {
         let wanted = match which {
             Which::Latest => Wanted::Latest,
             Which::Step(id) => Wanted::Step(id),
@@ -270,7 +274,7 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
             Which::Card(id) => merchant.rebind.is_some() || merchant.head.bound(id).is_some(),
         };
         if !is_there {
-            return Err(Rejection::new(Code::NotFound).into());
+            return Err(Rejection::new(ErrorCode::NotFound).into());
         }
         Ok(Loaded { merchant, session })
     }
@@ -279,10 +283,10 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     ///
     /// # Errors
     /// What `decide` refuses.
-    pub fn decide(&self, state: &Merchant, act: Act) -> Result<Transition, Rejection> {
+    pub fn decide(&self, state: &Merchant, act: Command) -> Result<Transition, Rejection> {
         decide(
             state,
-            &Command {
+            &CommandContext {
                 by: Some(self.presented.slot),
                 act,
             },
@@ -295,14 +299,16 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     ///
     /// # Errors
     /// The refusal itself, or `IDEMPOTENCY_MISMATCH`.
-    pub async fn refuse(&self, refusal: Rejection) -> Result<Reply, Stop> {
+    pub async fn refuse(&self, refusal: Rejection) -> Result<Reply, HandlerError> {
         let Some(key) = &self.idempotency else {
             return Err(refusal.into());
         };
         match self.store.find(key, self.now).await? {
-            Found::Reply(kept) => Ok(Reply::replay(kept.status, &kept.body)),
-            Found::OtherBody => Err(Rejection::new(Code::IdempotencyMismatch).into()),
-            Found::Claimed(_) | Found::Nothing => Err(refusal.into()),
+            IdempotencyLookup::Reply(kept) => Ok(Reply::replay(kept.status, &kept.body)),
+            IdempotencyLookup::OtherBody => {
+                Err(Rejection::new(ErrorCode::IdempotencyMismatch).into())
+            }
+            IdempotencyLookup::Claimed(_) | IdempotencyLookup::Nothing => Err(refusal.into()),
         }
     }
 
@@ -310,20 +316,20 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn was_begun(&self, context: &str) -> Result<bool, Stop> {
+    pub async fn was_begun(&self, context: &str) -> Result<bool, HandlerError> {
         let Some(key) = &self.idempotency else {
             return Ok(false);
         };
         let found = self.store.find(key, self.now).await?;
-        Ok(matches!(found, Found::Claimed(kept) if kept == context))
+        Ok(matches!(found, IdempotencyLookup::Claimed(kept) if kept == context))
     }
 
     /// The reply to a transition: what the step shows after it, or the refusal that it carries.
     #[must_use]
     pub fn reply(&self, after: &Merchant, transition: &Transition) -> Reply {
         match &transition.outcome {
-            Outcome::Refused(refusal) => Reply::problem(refusal, &self.support_ref),
-            Outcome::Done | Outcome::Proceed => (self.show)(after, self.policy, self.now),
+            Decision::Refused(refusal) => Reply::problem(refusal, &self.support_ref),
+            Decision::Done | Decision::Proceed => (self.show)(after, self.policy, self.now),
         }
     }
 
@@ -337,11 +343,11 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         mut transition: Transition,
         personal: Option<Sealed>,
         keep: Keep<'_>,
-    ) -> Result<Outcomes, Stop> {
+    ) -> Result<Outcomes, HandlerError> {
         let event = transition.chained(before, personal, self.policy);
         let after = transition.applied_to(before);
         let reply = self.reply(&after, &transition);
-        let phone_key = match &transition.code_send {
+        let phone_key = match &transition.otp_delivery {
             Some(send) => Some(self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?.0),
             None => None,
         };
@@ -368,20 +374,22 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
             })
             .await?;
         match committed {
-            Committed::Written => Ok(Outcomes::Written(Box::new(after), reply)),
-            Committed::Before(Found::Reply(kept)) => {
+            CommitOutcome::Written => Ok(Outcomes::Written(Box::new(after), reply)),
+            CommitOutcome::Before(IdempotencyLookup::Reply(kept)) => {
                 Ok(Outcomes::Replayed(Reply::replay(kept.status, &kept.body)))
             }
-            Committed::Before(Found::OtherBody) => {
-                Err(Rejection::new(Code::IdempotencyMismatch).into())
+            CommitOutcome::Before(IdempotencyLookup::OtherBody) => {
+                Err(Rejection::new(ErrorCode::IdempotencyMismatch).into())
             }
-            Committed::Before(Found::Claimed(context)) => Ok(Outcomes::Claimed(context)),
+            CommitOutcome::Before(IdempotencyLookup::Claimed(context)) => {
+                Ok(Outcomes::Claimed(context))
+            }
             // The row went between the write and its failure: begin again.
-            Committed::Before(Found::Nothing) => Err(PortError::Conflict.into()),
-            Committed::CodeLimit { wait_s } => Ok(Outcomes::CodeLimit(wait_s)),
-            Committed::BoundElsewhere => Ok(Outcomes::BoundElsewhere),
+            CommitOutcome::Before(IdempotencyLookup::Nothing) => Err(PortError::Conflict.into()),
+            CommitOutcome::CodeLimit { wait_s } => Ok(Outcomes::CodeLimit(wait_s)),
+            CommitOutcome::BoundElsewhere => Ok(Outcomes::BoundElsewhere),
             // No caller of a step names a payout.
-            Committed::PayoutKnown(_) => Err(PortError::Conflict.into()),
+            CommitOutcome::PayoutExists(_) => Err(PortError::Conflict.into()),
         }
     }
 
@@ -393,9 +401,9 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
     pub async fn one_write(
         &self,
         which: Which<'_>,
-        act: impl AsyncFn(&Loaded) -> Result<Act, Stop>,
-        seal: impl AsyncFn(&Loaded, &mut Transition) -> Result<Option<Sealed>, Stop>,
-    ) -> Result<Reply, Stop> {
+        act: impl AsyncFn(&Loaded) -> Result<Command, HandlerError>,
+        seal: impl AsyncFn(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
+    ) -> Result<Reply, HandlerError> {
         let mut rounds = Rounds::new();
         loop {
             let loaded = self.load(which).await?;
@@ -413,7 +421,9 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
                 Ok(Outcomes::BoundElsewhere | Outcomes::Claimed(_)) => {
                     rounds.again(PortError::Conflict).await?
                 }
-                Err(Stop::Failed(error @ PortError::Conflict)) => rounds.again(error).await?,
+                Err(HandlerError::Failed(error @ PortError::Conflict)) => {
+                    rounds.again(error).await?
+                }
                 Err(stop) => return Err(stop),
             }
         }
@@ -423,7 +433,7 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
 /// `OTP_SEND_LIMIT` with the time until the phone may get another code.
 #[must_use]
 pub fn code_limit(wait_s: i64) -> Rejection {
-    Rejection::new(Code::OtpSendLimit)
+    Rejection::new(ErrorCode::OtpSendLimit)
         .not_counted()
         .retry_after(wait_s)
 }
@@ -433,7 +443,10 @@ pub fn code_limit(wait_s: i64) -> Rejection {
 /// # Errors
 /// Never.
 #[allow(clippy::unused_async)]
-pub async fn nothing_to_seal(_: &Loaded, _: &mut Transition) -> Result<Option<Sealed>, Stop> {
+pub async fn nothing_to_seal(
+    _: &Loaded,
+    _: &mut Transition,
+) -> Result<Option<Sealed>, HandlerError> {
     Ok(None)
 }
 
@@ -458,7 +471,7 @@ impl Rounds {
     ///
     /// # Errors
     /// `error`, when there is none.
-    pub async fn again(&mut self, error: PortError) -> Result<(), Stop> {
+    pub async fn again(&mut self, error: PortError) -> Result<(), HandlerError> {
         if self.round >= ROUNDS_MAX || self.began.elapsed() > ROUNDS_FOR {
             return Err(error.into());
         }
@@ -479,7 +492,7 @@ fn idempotency_header(request: &Request) -> Result<Option<&str>, Rejection> {
             if fits {
                 Ok(Some(key))
             } else {
-                Err(Rejection::new(Code::RequestMalformed))
+                Err(Rejection::new(ErrorCode::RequestMalformed))
             }
         }
     }

@@ -1,11 +1,11 @@
 //! The key service: AWS KMS.
 
-use domain::secret::Secret;
 use application::ports::{DataKey, KeyService, PortError};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, MacAlgorithmSpec};
+use domain::secret::Secret;
 use std::collections::HashMap;
 
 /// KMS with the keys that this function was given.

@@ -3,12 +3,12 @@
 //! SNS disables an endpoint when the platform refuses its token once, also for a passing reason; the app, which alone could
 //! tell, does not talk to SNS. So an endpoint that cannot be published to is mended, then made anew, and only then given up.
 
-use domain::push::PushPlatform;
-use domain::secret::Secret;
 use application::ports::{PortError, Pushed, SendPush};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::config::http::HttpResponse;
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use domain::push::PushPlatform;
+use domain::secret::Secret;
 use serde_json::{Value, json};
 
 /// SNS with the applications of this deployment.

@@ -155,10 +155,7 @@ mod tests {
         let usual = (Some(1_000), Some(1_500), Some(4_000), 3);
         assert_eq!(limits_of!(aws.dynamodb()), usual);
         assert_eq!(limits_of!(aws_sdk_kms::Client::new(&aws.0)), usual);
-        assert_eq!(
-            limits_of!(aws.secrets()),
-            usual
-        );
+        assert_eq!(limits_of!(aws.secrets()), usual);
         // Its one attempt is its operation.
         let once = (Some(1_000), None, Some(6_000), 1);
         assert_eq!(limits_of!(publishing_client(&aws.0)), once);

@@ -26,8 +26,9 @@ pub async fn connect(
     secret_id: &str,
     url: &str,
 ) -> Result<BankClient, PortError> {
-    let failed =
-        |error: &dyn std::fmt::Display| PortError::Permanent("the bank's settings", error.to_string());
+    let failed = |error: &dyn std::fmt::Display| {
+        PortError::Permanent("the bank's settings", error.to_string())
+    };
     let key = BankKey::load(secrets, secret_id)
         .await
         .map_err(|error| failed(&error))?;

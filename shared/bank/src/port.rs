@@ -3,11 +3,11 @@
 use super::{
     BankClient, CheckOutcome, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
 };
+use application::ports::{
+    CardQuestion, CheckCard, QueryCheck, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
+};
 use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
-use application::ports::{
-    CardQuestion, CheckCard, RecallCheck, RecallTransfer, Recalled, SendTransfer, Transfer,
-};
 
 impl CheckCard for BankClient {
     /// Asks; when the answer is lost, asks once more by the serial. A bank that never saw the serial may be asked again
@@ -22,7 +22,7 @@ impl CheckCard for BankClient {
         );
         match Self::check(self, &request).await {
             Reply::Answer(outcome) => Some(outcome.into()),
-            Reply::Unknown => answer(self.recall_check(&question.serial).await),
+            Reply::Unknown => answer(self.check_outcome(&question.serial).await),
         }
     }
 }
@@ -39,31 +39,31 @@ impl SendTransfer for BankClient {
         );
         match Self::transfer(self, &request).await {
             Reply::Answer(outcome) => Some(outcome.into()),
-            Reply::Unknown => answer(self.recall_transfer(&transfer.serial).await),
+            Reply::Unknown => answer(self.transfer_outcome(&transfer.serial).await),
         }
     }
 }
 
-impl RecallCheck for BankClient {
-    async fn recall_check(&self, serial: &str) -> Recalled<BankAnswer> {
+impl QueryCheck for BankClient {
+    async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer> {
         self.query_check(serial).await.into()
     }
 }
 
-impl RecallTransfer for BankClient {
-    async fn recall_transfer(&self, serial: &str) -> Recalled<TransferAnswer> {
+impl QueryTransfer for BankClient {
+    async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer> {
         self.query_transfer(serial).await.into()
     }
 }
 
-fn answer<A>(recalled: Recalled<A>) -> Option<A> {
+fn answer<A>(recalled: QueryOutcome<A>) -> Option<A> {
     match recalled {
-        Recalled::Answer(answer) => Some(answer),
-        Recalled::NeverSeen | Recalled::Unknown => None,
+        QueryOutcome::Answer(answer) => Some(answer),
+        QueryOutcome::NeverSeen | QueryOutcome::Unknown => None,
     }
 }
 
-impl<O, A: From<O>> From<QueryReply<O>> for Recalled<A> {
+impl<O, A: From<O>> From<QueryReply<O>> for QueryOutcome<A> {
     fn from(reply: QueryReply<O>) -> Self {
         match reply {
             QueryReply::Answer(outcome) => Self::Answer(outcome.into()),

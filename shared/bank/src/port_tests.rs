@@ -1,12 +1,12 @@
 //! The ports over the client: what one lost answer leads to, and what it never leads to.
 
 use super::*;
+use application::ports::{
+    CardQuestion, CheckCard, QueryCheck, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
+};
 use domain::decide::BankAnswer;
 use domain::secret::Secret;
 use domain::transfer::TransferAnswer;
-use application::ports::{
-    CardQuestion, CheckCard, RecallCheck, RecallTransfer, Recalled, SendTransfer, Transfer,
-};
 
 fn deposit() -> Transfer {
     let (card_number, holder_name) = payee();
@@ -143,37 +143,37 @@ async fn a_check_whose_answer_is_lost_is_asked_about_once_by_its_serial() {
 #[tokio::test]
 async fn recalling_asks_and_never_sends() {
     for (name, expected) in [
-        ("succeeded", Recalled::Answer(TransferAnswer::Succeeded)),
-        ("pending", Recalled::Answer(TransferAnswer::Pending)),
-        ("returned", Recalled::Answer(TransferAnswer::Returned)),
-        ("unknown_serial", Recalled::NeverSeen),
-        ("lost", Recalled::Unknown),
+        ("succeeded", QueryOutcome::Answer(TransferAnswer::Succeeded)),
+        ("pending", QueryOutcome::Answer(TransferAnswer::Pending)),
+        ("returned", QueryOutcome::Answer(TransferAnswer::Returned)),
+        ("unknown_serial", QueryOutcome::NeverSeen),
+        ("lost", QueryOutcome::Unknown),
     ] {
         let bank = FakeBank::start(status(name)).await;
-        assert_eq!(bank.client().recall_transfer(SERIAL).await, expected);
+        assert_eq!(bank.client().transfer_outcome(SERIAL).await, expected);
         assert_eq!(paths(&bank), ["/stage/transfer/query"]);
     }
     for (name, expected) in [
-        ("match", Recalled::Answer(BankAnswer::Match)),
-        ("class_ii", Recalled::Answer(BankAnswer::ClassTwo)),
-        ("quota", Recalled::Answer(BankAnswer::Quota)),
-        ("unknown_serial", Recalled::NeverSeen),
-        ("approved", Recalled::Unknown),
+        ("match", QueryOutcome::Answer(BankAnswer::Match)),
+        ("class_ii", QueryOutcome::Answer(BankAnswer::ClassTwo)),
+        ("quota", QueryOutcome::Answer(BankAnswer::Quota)),
+        ("unknown_serial", QueryOutcome::NeverSeen),
+        ("approved", QueryOutcome::Unknown),
     ] {
         let bank = FakeBank::start(Act::Signed(200, outcome(name))).await;
-        assert_eq!(bank.client().recall_check(SERIAL).await, expected);
+        assert_eq!(bank.client().check_outcome(SERIAL).await, expected);
         assert_eq!(paths(&bank), ["/stage/check/query"]);
     }
     for (name, act) in lost(&outcome("match")) {
         let bank = FakeBank::start(act).await;
         assert_eq!(
-            bank.client().recall_check(SERIAL).await,
-            Recalled::Unknown,
+            bank.client().check_outcome(SERIAL).await,
+            QueryOutcome::Unknown,
             "{name}"
         );
         assert_eq!(
-            bank.client().recall_transfer(SERIAL).await,
-            Recalled::Unknown,
+            bank.client().transfer_outcome(SERIAL).await,
+            QueryOutcome::Unknown,
             "{name}"
         );
         assert_eq!(bank.requests(), 2, "{name}: sent more than once");

@@ -10,8 +10,8 @@
 //! as anywhere.
 
 use super::key::{BankKey, sha256_hex};
-use domain::format::name::fold;
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::format::name::fold;
 use std::collections::HashMap;
 
 /// The sandbox's merchants and cards, as text.

@@ -8,11 +8,11 @@
 
 use super::event_kind::EventKind;
 use super::ids::MerchantId;
-use super::merchant::Head;
+use super::merchant::MerchantState;
 use super::policy::Policy;
 use super::rebind::Sealed;
 use super::time::Timestamp;
-use super::transition::{NewEvent, Notice};
+use super::transition::{NewEvent, Notification};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -41,7 +41,7 @@ pub struct Event {
     /// The hash of this one.
     pub hash: String,
     /// Who is told; not part of the chain, and gone once everybody was.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<Notification>,
 }
 
 impl Event {
@@ -57,7 +57,7 @@ impl Event {
 #[must_use]
 pub fn chain(
     merchant_id: &MerchantId,
-    head: &mut Head,
+    head: &mut MerchantState,
     event: NewEvent,
     personal: Option<Sealed>,
     policy: &Policy,

@@ -92,7 +92,7 @@ fn a_change_of_anything_in_the_chain_changes_the_hash() {
 fn notices_and_the_hash_itself_are_not_part_of_the_chain() {
     let mut sent = event();
     sent.hash = "something".to_owned();
-    sent.notices.push(Notice {
+    sent.notices.push(Notification {
         to: crate::transition::Recipient::OnFile,
         phone: "+8613900000001".to_owned(),
     });

@@ -1,9 +1,11 @@
 //! The pure core.
 
 pub mod agreement;
+pub mod banner;
+pub mod banner_code;
 pub mod card;
-pub mod code;
 pub mod decide;
+pub mod error_code;
 pub mod event_kind;
 pub mod format;
 pub mod history;
@@ -13,8 +15,6 @@ pub mod login;
 pub mod mask;
 pub mod merchant;
 pub mod next_action;
-pub mod notice_code;
-pub mod notices;
 pub mod payout;
 pub mod policy;
 pub mod push;

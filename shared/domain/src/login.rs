@@ -2,7 +2,7 @@
 //! in before is counted on its own, all others together; a source address is held back only for devices that never did,
 //! because carriers share addresses.
 
-use super::code::Code;
+use super::error_code::ErrorCode;
 use super::format::document_expiry::DocumentExpiry;
 use super::ids::MerchantId;
 use super::merchant::Session;
@@ -114,7 +114,7 @@ impl LoginRead {
             self.others.wait_s(policy, now).max(by_source)
         };
         if let Some(wait_s) = wait_s {
-            return Err(Rejection::new(Code::AuthThrottled)
+            return Err(Rejection::new(ErrorCode::AuthThrottled)
                 .not_counted()
                 .retry_after(wait_s.max(1)));
         }
@@ -317,7 +317,7 @@ mod tests {
             read = read.count(&POLICY, t(0)).unwrap();
         }
         let refusal = read.count(&POLICY, t(1)).unwrap_err();
-        assert_eq!(refusal.code, Code::AuthThrottled);
+        assert_eq!(refusal.code, ErrorCode::AuthThrottled);
         assert_eq!(refusal.counts_toward_limit, Some(false));
         assert_eq!(refusal.retry_after_s, Some(1));
         assert!(read.count(&POLICY, t(2)).is_ok());

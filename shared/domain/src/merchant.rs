@@ -80,7 +80,7 @@ pub struct LastActivation {
     /// Its times.
     #[serde(flatten)]
     pub times: Activation,
-    /// The card it replaced; among [`Head::replaced`].
+    /// The card it replaced; among [`MerchantState::replaced`].
     #[serde(rename = "old", skip_serializing_if = "Option::is_none", default)]
     pub old_card: Option<CardId>,
 }
@@ -196,7 +196,7 @@ impl From<PushTarget> for (String, String) {
 
 /// Everything of a merchant that changes, in one item: the one place where two writers meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct MerchantState {
     /// Counts changes; every write that decides something is conditioned on it. Its own attribute in the store.
     #[serde(skip)]
     pub version: u64,
@@ -290,7 +290,7 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-impl Head {
+impl MerchantState {
     /// The verified card of this id, wherever it stands.
     #[must_use]
     pub fn bound(&self, card_id: &CardId) -> Option<&BoundCard> {
@@ -466,7 +466,7 @@ impl Profile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merchant {
     /// What changes.
-    pub head: Head,
+    pub head: MerchantState,
     /// What the acquirer says.
     pub profile: Profile,
     /// The rebind that the request is about, or the latest one.

@@ -2,7 +2,7 @@
 //! without an identity, or an activation without a signature, cannot be written down.
 
 use super::card::Card;
-use super::code::Code;
+use super::error_code::ErrorCode;
 use super::ids::RebindId;
 use super::policy::Policy;
 use super::secret::Secret;
@@ -73,7 +73,7 @@ pub struct SessionTag(pub String);
 
 /// A code that was sent, without the code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentCode {
+pub struct SentOtp {
     /// Keyed hash over merchant, rebind, purpose, phone, session and code.
     #[serde(rename = "m")]
     pub mac: Mac,
@@ -85,7 +85,7 @@ pub struct SentCode {
     pub session: SessionTag,
 }
 
-impl SentCode {
+impl SentOtp {
     /// When it dies.
     #[must_use]
     pub fn expires_at(&self, policy: &Policy) -> Timestamp {
@@ -101,7 +101,7 @@ impl SentCode {
 
 /// The tries of one purpose, over all codes sent for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tries {
+pub struct Attempts {
     /// Counted, by a write, before anything was compared.
     #[serde(rename = "n")]
     pub taken: u8,
@@ -113,7 +113,7 @@ pub struct Tries {
     pub last_at: Option<Timestamp>,
 }
 
-impl Tries {
+impl Attempts {
     /// What a caller has left of `max`.
     #[must_use]
     pub const fn left(&self, max: u8) -> u8 {
@@ -124,7 +124,7 @@ impl Tries {
 /// Which of the codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum CodePurpose {
+pub enum OtpPurpose {
     /// To the phone on file: authorises the change.
     Identity,
     /// To the phone that the bank has for the new card, or to the card itself with a deposit: proves the card.
@@ -133,7 +133,7 @@ pub enum CodePurpose {
     Activate,
 }
 
-impl CodePurpose {
+impl OtpPurpose {
     /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -202,7 +202,7 @@ pub enum CardCheck {
         matched_at: Timestamp,
         /// The code to the reserved phone; `None` when it could not be sent.
         #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
-        code: Option<SentCode>,
+        code: Option<SentOtp>,
     },
     /// The bank cannot check this card; ¥0.01 with a code went to it. The code is derived from the serial and kept
     /// nowhere.
@@ -224,7 +224,7 @@ pub enum CardCheck {
 
 /// What is sent to a bank under a serial of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Serial {
+pub enum BankReference {
     /// The four-element check of this number.
     Check(u16),
     /// The deposit that follows it where the bank cannot check.
@@ -313,7 +313,7 @@ impl TestTransfer {
 
 /// An activation and the test transfer to its card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InUse {
+pub struct ActivatedCard {
     /// Its times.
     #[serde(flatten)]
     pub times: Activation,
@@ -322,7 +322,7 @@ pub struct InUse {
     pub test: TestTransfer,
 }
 
-impl InUse {
+impl ActivatedCard {
     /// Whether a transfer that comes back at `now` still undoes the activation.
     #[must_use]
     pub fn can_be_reverted(&self, policy: &Policy, now: Timestamp) -> bool {
@@ -363,10 +363,10 @@ pub struct Standby {
     pub usable_at: Timestamp,
     /// The code that authorises the switch.
     #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
-    pub code: Option<SentCode>,
+    pub code: Option<SentOtp>,
     /// Tries of such codes.
     #[serde(rename = "try", default)]
-    pub tries: Tries,
+    pub tries: Attempts,
 }
 
 impl Standby {
@@ -382,7 +382,7 @@ impl Standby {
 /// Where a rebind is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum RebindState {
     /// Waiting for the document and the code to the phone on file.
     IdentityPending {
         /// Wrong documents so far.
@@ -393,10 +393,10 @@ pub enum Stage {
         matched: bool,
         /// The code that was sent; `None` before the document matched, and when an SMS could not be handed over.
         #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
-        code: Option<SentCode>,
+        code: Option<SentOtp>,
         /// Tries of identity codes.
         #[serde(rename = "try", default)]
-        tries: Tries,
+        tries: Attempts,
     },
     /// Waiting for the signature.
     AgreementPending {
@@ -405,7 +405,7 @@ pub enum Stage {
         identity: IdentityProof,
         /// Tries of identity codes.
         #[serde(rename = "try", default)]
-        tries: Tries,
+        tries: Attempts,
     },
     /// Waiting for the bank and the code to the reserved phone.
     CardPending {
@@ -414,10 +414,10 @@ pub enum Stage {
         identity: IdentityProof,
         /// A code on its way to refresh the identity.
         #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
-        refresh: Option<SentCode>,
+        refresh: Option<SentOtp>,
         /// Tries of identity codes.
         #[serde(rename = "try", default)]
-        identity_tries: Tries,
+        identity_attempts: Attempts,
         /// The merchant agreed.
         #[serde(rename = "sig")]
         signature: Signature,
@@ -426,14 +426,14 @@ pub enum Stage {
         check: CardCheck,
         /// Tries of card codes.
         #[serde(rename = "ctry", default)]
-        card_tries: Tries,
+        card_attempts: Attempts,
     },
     /// The card is verified and waits; on the wire `completed`.
     Standby(Standby),
     /// The pointer is on the new card.
-    Activated(InUse),
+    Activated(ActivatedCard),
     /// The hold is over.
-    Completed(InUse),
+    Completed(ActivatedCard),
     /// Over, without the card.
     Ended {
         /// How.
@@ -442,11 +442,11 @@ pub enum Stage {
         at: Timestamp,
         /// The code that says why: for `rejected` and `reverted`, and for `expired` with a deposit.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        reason: Option<Code>,
+        reason: Option<ErrorCode>,
     },
 }
 
-impl Stage {
+impl RebindState {
     /// Whether it is one of the three pending stages.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -495,7 +495,7 @@ pub struct Rebind {
     pub expires_at: Timestamp,
     /// Where it is.
     #[serde(rename = "st")]
-    pub stage: Stage,
+    pub stage: RebindState,
     /// The encrypted card number; its own attribute in the store, dropped when the rebind ends without the card.
     #[serde(skip)]
     pub sealed_number: Option<Sealed>,
@@ -529,12 +529,16 @@ impl Rebind {
     pub fn state_at(&self, now: Timestamp) -> &'static str {
         match &self.stage {
             _ if self.is_overdue(now) => "expired",
-            Stage::IdentityPending { .. } => "identity_pending",
-            Stage::AgreementPending { .. } => "agreement_pending",
-            Stage::CardPending { .. } => "card_pending",
-            Stage::Activated(in_use) if !in_use.times.is_over(now) => "activated",
-            Stage::Activated(_) | Stage::Completed(_) | Stage::Standby(_) => "completed",
-            Stage::Ended { how, .. } => match how {
+            RebindState::IdentityPending { .. } => "identity_pending",
+            RebindState::AgreementPending { .. } => "agreement_pending",
+            RebindState::CardPending { .. } => "card_pending",
+            RebindState::Activated(activated_card) if !activated_card.times.is_over(now) => {
+                "activated"
+            }
+            RebindState::Activated(_) | RebindState::Completed(_) | RebindState::Standby(_) => {
+                "completed"
+            }
+            RebindState::Ended { how, .. } => match how {
                 End::Rejected => "rejected",
                 End::Expired => "expired",
                 End::Cancelled => "cancelled",
@@ -546,9 +550,11 @@ impl Rebind {
 
     /// The activation with its test transfer, of a rebind that has one.
     #[must_use]
-    pub const fn in_use(&self) -> Option<&InUse> {
+    pub const fn activated_card(&self) -> Option<&ActivatedCard> {
         match &self.stage {
-            Stage::Activated(in_use) | Stage::Completed(in_use) => Some(in_use),
+            RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
+                Some(activated_card)
+            }
             _ => None,
         }
     }
@@ -558,7 +564,7 @@ impl Rebind {
     pub const fn has_deposit(&self) -> bool {
         matches!(
             self.stage,
-            Stage::CardPending {
+            RebindState::CardPending {
                 check: CardCheck::Deposit { .. },
                 ..
             }
@@ -567,11 +573,11 @@ impl Rebind {
 
     /// The serial under which the bank is asked: the same question always carries the same serial.
     #[must_use]
-    pub fn serial(&self, serial: Serial) -> String {
+    pub fn serial(&self, serial: BankReference) -> String {
         match serial {
-            Serial::Check(number) => format!("{}-{number}", self.rebind_id),
-            Serial::Deposit(number) => format!("{}-d{number}", self.rebind_id),
-            Serial::Test => format!("{}-t1", self.rebind_id),
+            BankReference::Check(number) => format!("{}-{number}", self.rebind_id),
+            BankReference::Deposit(number) => format!("{}-d{number}", self.rebind_id),
+            BankReference::Test => format!("{}-t1", self.rebind_id),
         }
     }
 
@@ -579,7 +585,7 @@ impl Rebind {
     #[must_use]
     pub fn due_at(&self, policy: &Policy) -> Option<Timestamp> {
         match &self.stage {
-            Stage::CardPending { check, .. } => {
+            RebindState::CardPending { check, .. } => {
                 let asks_at = match check {
                     CardCheck::Asking {
                         since, asked_at, ..
@@ -595,15 +601,15 @@ impl Rebind {
                 Some(asks_at.map_or(self.expires_at, |at| at.min(self.expires_at)))
             }
             stage if stage.is_open() => Some(self.expires_at),
-            Stage::Activated(in_use) => {
-                let over_at = in_use
+            RebindState::Activated(activated_card) => {
+                let over_at = activated_card
                     .times
                     .effective_at
-                    .max(in_use.times.activated_at.plus_s(1));
-                let asks_at = in_use.asks_at(policy);
+                    .max(activated_card.times.activated_at.plus_s(1));
+                let asks_at = activated_card.asks_at(policy);
                 Some(asks_at.map_or(over_at, |at| at.min(over_at)))
             }
-            Stage::Completed(in_use) => in_use.asks_at(policy),
+            RebindState::Completed(activated_card) => activated_card.asks_at(policy),
             _ => None,
         }
     }
@@ -611,7 +617,7 @@ impl Rebind {
 
 /// A fresh six-digit code with its keyed hash: made outside the core, where the randomness is.
 #[derive(Clone, Debug)]
-pub struct FreshCode {
+pub struct Otp {
     /// Six digits; goes into the SMS and nowhere else.
     pub digits: Secret<String>,
     /// What is kept.

@@ -1,6 +1,6 @@
 //! Why a request is refused, in the domain's terms. The edge turns it into a problem document.
 
-use super::code::Code;
+use super::error_code::ErrorCode;
 use super::next_action::NextAction;
 use super::time::Timestamp;
 
@@ -10,14 +10,14 @@ pub struct FieldError {
     /// Its name in the body.
     pub field: &'static str,
     /// What is wrong with it.
-    pub code: Code,
+    pub code: ErrorCode,
 }
 
 /// A refusal. Nothing was changed, unless it came inside a [`super::transition::Transition`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// Why.
-    pub code: Code,
+    pub code: ErrorCode,
     /// When it is worth another try, seconds.
     pub retry_after_s: Option<i64>,
     /// Whether it was counted toward a limit; `None` where nothing is counted.
@@ -35,7 +35,7 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal with nothing but its code.
     #[must_use]
-    pub const fn new(code: Code) -> Self {
+    pub const fn new(code: ErrorCode) -> Self {
         Self {
             code,
             retry_after_s: None,
@@ -69,7 +69,7 @@ impl Rejection {
         let bad = fields.into_iter().filter(|(_, bad)| *bad);
         let errors = bad.map(|(field, _)| FieldError {
             field,
-            code: Code::RequestMalformed,
+            code: ErrorCode::RequestMalformed,
         });
         Self::of_fields(errors.collect())
     }

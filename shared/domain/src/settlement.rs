@@ -1,6 +1,6 @@
 //! How a merchant is paid out: the settings, what may be changed in them, and when a payout is expected.
 
-use super::code::Code;
+use super::error_code::ErrorCode;
 use super::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
 use super::rejection::{FieldError, Rejection};
 use super::time::Timestamp;
@@ -91,13 +91,13 @@ pub struct Settlement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettlementChange {
     /// On which day.
-    pub cycle: Result<Cycle, Code>,
+    pub cycle: Result<Cycle, ErrorCode>,
     /// At what time of it.
-    pub payout_time: Result<PayoutTime, Code>,
+    pub payout_time: Result<PayoutTime, ErrorCode>,
     /// Kept back from each payout, fen.
-    pub retained_fen: Result<u64, Code>,
+    pub retained_fen: Result<u64, ErrorCode>,
     /// Paid out a day at most, fen.
-    pub daily_limit_fen: Result<u64, Code>,
+    pub daily_limit_fen: Result<u64, ErrorCode>,
     /// The fee in basis points, where it was sent along. It can be read only.
     pub fee_rate_bp: Option<i64>,
 }
@@ -114,13 +114,15 @@ impl SettlementChange {
     ) -> Self {
         let fen = |amount: Option<i64>| {
             let amount = amount.and_then(|fen| u64::try_from(fen).ok());
-            amount.ok_or(Code::RequestMalformed)
+            amount.ok_or(ErrorCode::RequestMalformed)
         };
         Self {
-            cycle: cycle.and_then(Cycle::parse).ok_or(Code::RequestMalformed),
+            cycle: cycle
+                .and_then(Cycle::parse)
+                .ok_or(ErrorCode::RequestMalformed),
             payout_time: payout_time
                 .and_then(PayoutTime::parse)
-                .ok_or(Code::RequestMalformed),
+                .ok_or(ErrorCode::RequestMalformed),
             retained_fen: fen(retained_fen),
             daily_limit_fen: fen(daily_limit_fen),
             fee_rate_bp,
@@ -145,23 +147,23 @@ pub fn check(
 ) -> Result<Settlement, Rejection> {
     let is_young = opened_at.age_s_at(now) < policy.t0_from_age_s;
     let cycle = match change.cycle {
-        Ok(Cycle::T0) if is_young => Err(Code::T0NotAllowed),
+        Ok(Cycle::T0) if is_young => Err(ErrorCode::T0NotAllowed),
         cycle => cycle,
     };
     let daily_limit_fen = match change.daily_limit_fen {
-        Ok(0) => Err(Code::RequestMalformed),
-        Ok(limit_fen) if limit_fen > profile_tier_max_fen => Err(Code::LimitAboveTier),
+        Ok(0) => Err(ErrorCode::RequestMalformed),
+        Ok(limit_fen) if limit_fen > profile_tier_max_fen => Err(ErrorCode::LimitAboveTier),
         limit_fen => limit_fen,
     };
     // Against the limit as it was typed: that is what it would have to fit, whatever else is wrong with the limit.
     let retained_fen = match (change.retained_fen, change.daily_limit_fen) {
         (Ok(retained_fen), Ok(limit_fen @ 1..)) if retained_fen > limit_fen => {
-            Err(Code::RequestMalformed)
+            Err(ErrorCode::RequestMalformed)
         }
         (retained_fen, _) => retained_fen,
     };
     let fee = match change.fee_rate_bp {
-        Some(typed) if typed != i64::from(fee_rate_bp) => Err(Code::RequestMalformed),
+        Some(typed) if typed != i64::from(fee_rate_bp) => Err(ErrorCode::RequestMalformed),
         _ => Ok(()),
     };
     match (
@@ -193,7 +195,7 @@ pub fn check(
                 .collect();
             Err(Rejection::of_fields(errors)
                 .err()
-                .unwrap_or_else(|| Rejection::new(Code::RequestMalformed)))
+                .unwrap_or_else(|| Rejection::new(ErrorCode::RequestMalformed)))
         }
     }
 }
@@ -280,7 +282,7 @@ mod tests {
         check(change, TIER_FEN, FEE_BP, now.plus_s(-age_s), now, &POLICY)
     }
 
-    fn refused(change: &SettlementChange) -> Vec<(&'static str, Code)> {
+    fn refused(change: &SettlementChange) -> Vec<(&'static str, ErrorCode)> {
         let refusal = checked(change, DAY_S).unwrap_err();
         assert_eq!(refusal.code, refusal.errors[0].code);
         let errors = refusal.errors.into_iter();
@@ -360,7 +362,7 @@ mod tests {
 
     #[test]
     fn all_bad_fields_are_named_at_once() {
-        let malformed = Code::RequestMalformed;
+        let malformed = ErrorCode::RequestMalformed;
         let nothing = SettlementChange::read(None, None, None, None, None);
         assert_eq!(
             refused(&nothing),
@@ -384,9 +386,9 @@ mod tests {
         assert_eq!(
             refused(&too_much),
             [
-                ("cycle", Code::T0NotAllowed),
+                ("cycle", ErrorCode::T0NotAllowed),
                 ("payout_time", malformed),
-                ("daily_limit_fen", Code::LimitAboveTier),
+                ("daily_limit_fen", ErrorCode::LimitAboveTier),
                 ("fee_rate_bp", malformed),
             ]
         );
@@ -398,19 +400,22 @@ mod tests {
             daily_limit_fen: Ok(daily_limit_fen),
             ..change()
         };
-        let zero = [("daily_limit_fen", Code::RequestMalformed)];
+        let zero = [("daily_limit_fen", ErrorCode::RequestMalformed)];
         assert_eq!(refused(&limit(0)), zero);
-        let above = [("daily_limit_fen", Code::LimitAboveTier)];
+        let above = [("daily_limit_fen", ErrorCode::LimitAboveTier)];
         assert_eq!(refused(&limit(TIER_FEN + 1)), above);
         assert_eq!(refused(&limit(u64::MAX)), above);
-        let more_than_a_day = [("retained_fen", Code::RequestMalformed)];
+        let more_than_a_day = [("retained_fen", ErrorCode::RequestMalformed)];
         assert_eq!(refused(&limit(99)), more_than_a_day);
         for fee in [0, -1, 59, 61, i64::MAX] {
             let change = SettlementChange {
                 fee_rate_bp: Some(fee),
                 ..change()
             };
-            assert_eq!(refused(&change), [("fee_rate_bp", Code::RequestMalformed)]);
+            assert_eq!(
+                refused(&change),
+                [("fee_rate_bp", ErrorCode::RequestMalformed)]
+            );
         }
     }
 
@@ -430,7 +435,7 @@ mod tests {
             let checked = checked(&t0, age_s);
             assert_eq!(checked.is_ok(), allowed, "{age_s}");
             if let Err(refusal) = checked {
-                assert_eq!(refusal.code, Code::T0NotAllowed);
+                assert_eq!(refusal.code, ErrorCode::T0NotAllowed);
                 assert_eq!(refusal.errors[0].field, "cycle");
             }
         }

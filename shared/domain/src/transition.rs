@@ -5,11 +5,11 @@ use super::card::Card;
 use super::event_kind::EventKind;
 use super::history::{self, Event};
 use super::ids::CardId;
-use super::merchant::{Head, Merchant, PushTarget};
+use super::merchant::{Merchant, MerchantState, PushTarget};
 use super::payout::Payout;
 use super::policy::Policy;
 use super::push::PushPlatform;
-use super::rebind::{CodePurpose, Mac, Purpose, Rebind, Sealed};
+use super::rebind::{Mac, OtpPurpose, Purpose, Rebind, Sealed};
 use super::rejection::Rejection;
 use super::settlement::Settlement;
 use super::time::Timestamp;
@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug)]
 pub struct Transition {
     /// The head after it; `None` when only the rebind changes (a try that is counted).
-    pub head: Option<Head>,
+    pub head: Option<MerchantState>,
     /// The rebind after it; `None` when none changes.
     pub rebind: Option<Rebind>,
     /// The history event; every transition that changes the head has one, but for bookkeeping of a bank call.
@@ -37,16 +37,16 @@ pub struct Transition {
     /// All logins end.
     pub ends_sessions: bool,
     /// A code that is sent after the write: its limits are conditions of the write.
-    pub code_send: Option<CodeSend>,
+    pub otp_delivery: Option<OtpDelivery>,
     /// What must hold of the card's number across merchants.
     pub fingerprint: Option<FingerprintRule>,
     /// What the caller is told.
-    pub outcome: Outcome,
+    pub outcome: Decision,
 }
 
 /// What the caller is told once the transition is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Decision {
     /// It is done; the reply shows the new state.
     Done,
     /// The first write of a step in two: compare the code, ask the bank.
@@ -57,11 +57,11 @@ pub enum Outcome {
 
 /// A code on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CodeSend {
+pub struct OtpDelivery {
     /// To which phone, E.164.
     pub phone: String,
     /// For what; the gap between two codes is per phone and purpose.
-    pub purpose: CodePurpose,
+    pub purpose: OtpPurpose,
     /// The new card, which the text names.
     pub card: Card,
     /// What the card is for, which the text says too.
@@ -148,12 +148,12 @@ pub struct NewEvent {
     /// Facts without personal data: ids, masked values, times, limits.
     pub data: Map<String, Value>,
     /// Who is told.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<Notification>,
 }
 
 /// One message that an event causes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Notification {
     /// To the old contact, or to the phone of the new card.
     pub to: Recipient,
     /// The phone, E.164. For a push, whose targets are looked up when it is sent: the tags of those that were told already.
@@ -172,7 +172,7 @@ pub enum Recipient {
 }
 
 impl Transition {
-    /// A transition of `merchant` that changes nothing yet and answers [`Outcome::Done`].
+    /// A transition of `merchant` that changes nothing yet and answers [`Decision::Done`].
     #[must_use]
     pub const fn none() -> Self {
         Self {
@@ -185,9 +185,9 @@ impl Transition {
             push: None,
             forgotten_card: None,
             ends_sessions: false,
-            code_send: None,
+            otp_delivery: None,
             fingerprint: None,
-            outcome: Outcome::Done,
+            outcome: Decision::Done,
         }
     }
 

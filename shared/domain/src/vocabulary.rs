@@ -76,11 +76,11 @@ pub(crate) use vocabulary;
 #[cfg(test)]
 mod tests {
     use super::UnknownWord;
-    use crate::code::Code;
+    use crate::banner_code::BannerCode;
+    use crate::error_code::ErrorCode;
     use crate::event_kind::EventKind;
     use crate::lang::Lang;
     use crate::next_action::NextAction;
-    use crate::notice_code::NoticeCode;
 
     macro_rules! goes_round {
         ($type:ty, $is_word:expr) => {
@@ -106,8 +106,8 @@ mod tests {
     fn every_word_goes_to_the_wire_and_back() {
         let screaming = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         let snake = |b: u8| b.is_ascii_lowercase() || b == b'_';
-        goes_round!(Code, screaming);
-        goes_round!(NoticeCode, screaming);
+        goes_round!(ErrorCode, screaming);
+        goes_round!(BannerCode, screaming);
         goes_round!(EventKind, snake);
         goes_round!(NextAction, snake);
         goes_round!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');

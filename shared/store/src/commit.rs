@@ -8,14 +8,8 @@ use super::record::{
     self, HEAD, PROFILE, card_sk, key, merchant_pk, session_prefix, session_value, slot_name,
 };
 use super::{Store, port_error};
-use domain::ids::{CardId, MerchantId};
-use domain::merchant::{Head, Merchant};
-use domain::policy::Policy;
-use domain::rebind::{CodePurpose, Rebind};
-use domain::time::Timestamp;
-use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
 use application::ports::{
-    Commit, CommitTransition, Committed, Found, IdempotencyKey, PortError, Remember,
+    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, PortError, Remember,
 };
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -23,11 +17,17 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
 };
+use domain::ids::{CardId, MerchantId};
+use domain::merchant::{Merchant, MerchantState};
+use domain::policy::Policy;
+use domain::rebind::{OtpPurpose, Rebind};
+use domain::time::Timestamp;
+use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
 
 /// What an item of the transaction is, to understand which condition failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    Head,
+    MerchantState,
     Rebind,
     Event,
     Payout,
@@ -60,16 +60,16 @@ impl Writes {
         &self,
         commit: &Commit<'_>,
         reasons: &[CancellationReason],
-    ) -> Result<Committed, PortError> {
+    ) -> Result<CommitOutcome, PortError> {
         failed_condition(commit, &self.kinds, reasons)
     }
 }
 
 impl CommitTransition for Store {
-    async fn commit(&self, commit: Commit<'_>) -> Result<Committed, PortError> {
+    async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError> {
         let writes = self.writes(&commit)?;
         if writes.items.is_empty() {
-            return Ok(Committed::Written);
+            return Ok(CommitOutcome::Written);
         }
         self.meter.call(writes.items.len());
         let sent = self
@@ -82,7 +82,7 @@ impl CommitTransition for Store {
         match sent {
             Ok(answer) => {
                 self.meter.written(answer.consumed_capacity());
-                Ok(Committed::Written)
+                Ok(CommitOutcome::Written)
             }
             Err(error) => match cancellation_reasons(&error) {
                 Some(reasons) => writes.cancelled(&commit, reasons),
@@ -91,14 +91,18 @@ impl CommitTransition for Store {
         }
     }
 
-    async fn find(&self, wanted: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError> {
+    async fn find(
+        &self,
+        wanted: &IdempotencyKey,
+        now: Timestamp,
+    ) -> Result<IdempotencyLookup, PortError> {
         self.find_row(wanted, now).await
     }
 
-    async fn uncount_code(
+    async fn refund_otp(
         &self,
         phone_key: &str,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
         self.take_code_back(phone_key, purpose, at).await
@@ -121,7 +125,7 @@ impl Store {
         let policy = &Policy::CURRENT;
         let mut writes = Writes::default();
         if let Some(head) = &transition.head {
-            writes.push(Part::Head, self.update_head(before, head, commit)?);
+            writes.push(Part::MerchantState, self.update_head(before, head, commit)?);
         }
         for rebind in transition.rebind.iter().chain(&transition.also) {
             writes.push(Part::Rebind, self.put_rebind(before, rebind)?);
@@ -159,7 +163,7 @@ impl Store {
             let delete = TransactWriteItem::builder().delete(delete).build();
             writes.push(Part::Plain, delete);
         }
-        if let (Some(send), Some(phone_key)) = (&transition.code_send, commit.phone_key) {
+        if let (Some(send), Some(phone_key)) = (&transition.otp_delivery, commit.phone_key) {
             writes.push(
                 Part::Phone,
                 self.count_code(phone_key, send.purpose, policy, commit.now)?,
@@ -196,7 +200,7 @@ impl Store {
     fn update_head(
         &self,
         before: &Merchant,
-        head: &Head,
+        head: &MerchantState,
         commit: &Commit<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &before.profile.merchant_id;
@@ -338,7 +342,7 @@ fn failed_condition(
     commit: &Commit<'_>,
     kinds: &[Part],
     reasons: &[CancellationReason],
-) -> Result<Committed, PortError> {
+) -> Result<CommitOutcome, PortError> {
     let failed = |part: Part| {
         kinds
             .iter()
@@ -353,29 +357,29 @@ fn failed_condition(
     {
         // Without the old row the reason is still "used before"; the caller reads again.
         let row = reason.item().ok_or(PortError::Conflict)?;
-        return found_in(row, wanted, commit.now).map(Committed::Before);
+        return found_in(row, wanted, commit.now).map(CommitOutcome::Before);
     }
     if let Some(reason) = failed(Part::Payout)
         && let Some(PayoutChange::Created(_)) = &commit.transition.payout
     {
         let known = reason.item().ok_or(PortError::Conflict)?;
-        return Ok(Committed::PayoutKnown(Box::new(known_payout(known)?)));
+        return Ok(CommitOutcome::PayoutExists(Box::new(known_payout(known)?)));
     }
-    if failed(Part::Head).is_some()
+    if failed(Part::MerchantState).is_some()
         || failed(Part::Payout).is_some()
         || failed(Part::Rebind).is_some()
         || failed(Part::Event).is_some()
     {
         return Err(PortError::Conflict);
     }
-    if let (Some(reason), Some(send)) = (failed(Part::Phone), &commit.transition.code_send) {
+    if let (Some(reason), Some(send)) = (failed(Part::Phone), &commit.transition.otp_delivery) {
         let wait_s = reason.item().map_or(Policy::CURRENT.code_gap_s, |item| {
             code_wait_s(item, send.purpose, &Policy::CURRENT, commit.now)
         });
-        return Ok(Committed::CodeLimit { wait_s });
+        return Ok(CommitOutcome::CodeLimit { wait_s });
     }
     if failed(Part::Fingerprint).is_some() {
-        return Ok(Committed::BoundElsewhere);
+        return Ok(CommitOutcome::BoundElsewhere);
     }
     Err(cancelled(reasons))
 }

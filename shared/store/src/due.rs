@@ -3,10 +3,10 @@
 use super::item::{Item, get_s, opt_n, s, time};
 use super::record::{self, merchant_of};
 use super::{Store, port_error};
-use domain::ids::MerchantId;
-use domain::time::Timestamp;
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use domain::ids::MerchantId;
+use domain::time::Timestamp;
 use sha2::{Digest, Sha256};
 
 /// Parts of a month's index entries. A shard takes 1,000 index writes a second.
@@ -66,18 +66,18 @@ pub struct Due {
     /// Whose.
     pub merchant_id: MerchantId,
     /// What.
-    pub what: What,
+    pub what: DueItem,
     /// Since when.
     pub due_at: Timestamp,
 }
 
 /// Which kind of item is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum DueItem {
     /// A rebind: its time, or its hold, is over, or the bank is to be asked about it.
     Rebind(u32),
     /// The head: a cooldown is over and nobody was told, a card can be removed, held payouts can be assigned.
-    Head,
+    MerchantState,
     /// An event: its notice was not sent.
     Notice(u64),
 }
@@ -113,9 +113,9 @@ impl Store {
         for item in page.items() {
             let sk = get_s(item, "sk")?;
             let what = match sk.split_once('#') {
-                Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(What::Rebind),
-                Some(("E", seq)) => seq.parse().ok().map(What::Notice),
-                _ if sk == record::HEAD => Some(What::Head),
+                Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueItem::Rebind),
+                Some(("E", seq)) => seq.parse().ok().map(DueItem::Notice),
+                _ if sk == record::HEAD => Some(DueItem::MerchantState),
                 _ => None,
             };
             if let (Some(merchant_id), Some(what), Some(at)) =

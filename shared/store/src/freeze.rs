@@ -4,14 +4,14 @@
 use super::item::{Item, Update, b, get_s, n, opt_n, time};
 use super::record::key;
 use super::{GARBAGE_AFTER_S, Store, port_error};
-use domain::ids::MerchantId;
-use domain::policy::{DAY_S, HOUR_S, Policy};
-use domain::time::Timestamp;
-use application::ports::{FreezeKeys, FreezeTries, FreezeTry, PortError};
+use application::ports::{FreezeAttempt, FreezeAttempts, FreezeKeys, PortError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
+use domain::ids::MerchantId;
+use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::time::Timestamp;
 
 /// The sort key of the counts of an account and of an address.
 const TRIES: &str = "Q";
@@ -52,13 +52,13 @@ fn of_last_day(item: &Item, now: Timestamp) -> usize {
         .sum()
 }
 
-impl FreezeTries for Store {
-    async fn count_freeze_try(
+impl FreezeAttempts for Store {
+    async fn count_freeze_attempt(
         &self,
         keys: &FreezeKeys,
         policy: &Policy,
         now: Timestamp,
-    ) -> Result<FreezeTry, PortError> {
+    ) -> Result<FreezeAttempt, PortError> {
         let account = vec![key(format!("A#{}", keys.account), "A")];
         let (of_source, account) = futures::join!(
             self.add_try(source_tries(keys), 1, now),
@@ -79,7 +79,11 @@ impl FreezeTries for Store {
         counted
     }
 
-    async fn uncount_freeze_try(&self, keys: &FreezeKeys, now: Timestamp) -> Result<(), PortError> {
+    async fn refund_freeze_attempt(
+        &self,
+        keys: &FreezeKeys,
+        now: Timestamp,
+    ) -> Result<(), PortError> {
         let (account, source) = futures::join!(
             self.add_try(account_tries(keys), -1, now),
             self.add_try(source_tries(keys), -1, now),
@@ -97,11 +101,11 @@ impl Store {
         account: &[Item],
         policy: &Policy,
         now: Timestamp,
-    ) -> Result<FreezeTry, PortError> {
+    ) -> Result<FreezeAttempt, PortError> {
         let merchant_id = account
             .first()
             .and_then(|item| MerchantId::parse(get_s(item, "merchant_id").ok()?));
-        let refused = FreezeTry {
+        let refused = FreezeAttempt {
             merchant_id: merchant_id.clone(),
             allowed: false,
         };
@@ -112,10 +116,10 @@ impl Store {
         }
         let of_account = self.add_try(account_tries(keys), 1, now).await?;
         if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
-            let _ = self.uncount_freeze_try(keys, now).await;
+            let _ = self.refund_freeze_attempt(keys, now).await;
             return Ok(refused);
         }
-        Ok(FreezeTry {
+        Ok(FreezeAttempt {
             merchant_id,
             allowed: true,
         })

@@ -3,13 +3,13 @@
 use super::item::{Update, n, s, time};
 use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
 use super::{Store, due, port_error};
+use application::ports::{ListEvents, PortError};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
 use domain::history::Event;
 use domain::ids::MerchantId;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 use domain::transition::Recipient;
-use application::ports::{ListEvents, PortError};
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
 
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;

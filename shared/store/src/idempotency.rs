@@ -4,12 +4,12 @@ use super::commit::put_item;
 use super::item::{Item, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
 use super::record::key;
 use super::{GARBAGE_AFTER_S, Store, port_error};
-use domain::policy::Policy;
-use domain::time::Timestamp;
-use application::ports::{Found, IdempotencyKey, PortError, Remember, StoredReply};
+use application::ports::{IdempotencyKey, IdempotencyLookup, PortError, Remember, StoredReply};
 use aws_sdk_dynamodb::types::{
     Delete, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
+use domain::policy::Policy;
+use domain::time::Timestamp;
 use std::io::{Read, Write};
 
 impl Store {
@@ -17,7 +17,7 @@ impl Store {
         &self,
         wanted: &IdempotencyKey,
         now: Timestamp,
-    ) -> Result<Found, PortError> {
+    ) -> Result<IdempotencyLookup, PortError> {
         let answer = self
             .client
             .get_item()
@@ -30,9 +30,9 @@ impl Store {
             .map_err(port_error)?;
         self.meter.call(0);
         self.meter.read(answer.consumed_capacity.as_slice());
-        answer
-            .item
-            .map_or(Ok(Found::Nothing), |row| found_in(&row, wanted, now))
+        answer.item.map_or(Ok(IdempotencyLookup::Nothing), |row| {
+            found_in(&row, wanted, now)
+        })
     }
 
     pub(super) fn idempotency_row(
@@ -91,19 +91,23 @@ fn idempotency_key(wanted: &IdempotencyKey) -> Item {
 ///
 /// # Errors
 /// `Permanent`, for a row that this code did not write.
-pub fn found_in(row: &Item, wanted: &IdempotencyKey, now: Timestamp) -> Result<Found, PortError> {
+pub fn found_in(
+    row: &Item,
+    wanted: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<IdempotencyLookup, PortError> {
     if opt_time(row, "until").is_none_or(|until| until <= now) {
-        return Ok(Found::Nothing);
+        return Ok(IdempotencyLookup::Nothing);
     }
     if opt_s(row, "fp") != Some(&wanted.fingerprint) {
-        return Ok(Found::OtherBody);
+        return Ok(IdempotencyLookup::OtherBody);
     }
     match (opt_n(row, "status"), opt_b(row, "body")) {
-        (Some(status), Some(body)) => Ok(Found::Reply(StoredReply {
+        (Some(status), Some(body)) => Ok(IdempotencyLookup::Reply(StoredReply {
             status,
             body: decompress(&body)?,
         })),
-        _ => Ok(Found::Claimed(
+        _ => Ok(IdempotencyLookup::Claimed(
             opt_s(row, "context").unwrap_or_default().to_owned(),
         )),
     }

@@ -1,9 +1,9 @@
 //! Reading and writing attributes, with one error for a record that is not as it should be.
 
-use domain::time::Timestamp;
 use application::ports::PortError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;

@@ -66,13 +66,13 @@ pub mod read;
 pub mod record;
 pub mod seed;
 
-use domain::policy::DAY_S;
 use application::ports::PortError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use domain::policy::DAY_S;
 use meter::Meter;
 
 /// How long garbage stays before `ttl` may collect it: longer than any limit looks back.

@@ -3,15 +3,15 @@
 use super::item::{Item, Update, b, broken, get_n, get_s, json, n, opt_b, opt_n, s, time};
 use super::record::{HEAD, key, merchant_pk, session_of, session_prefix, session_value, slot_name};
 use super::{GARBAGE_AFTER_S, Store, item, port_error};
+use application::ports::{LoginKeys, Logins, PortError};
+use aws_sdk_dynamodb::types::{
+    Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem, Update as UpdateItem,
+};
 use domain::format::DocumentExpiry;
 use domain::ids::MerchantId;
 use domain::login::{Account, Failures, LoginRead, OpenedSession};
 use domain::merchant::Session;
 use domain::time::Timestamp;
-use application::ports::{LoginKeys, Logins, PortError};
-use aws_sdk_dynamodb::types::{
-    Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem, Update as UpdateItem,
-};
 
 /// The sort key of the failures of devices that never logged in.
 const OTHERS: &str = "D#*";

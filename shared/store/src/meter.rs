@@ -1,7 +1,7 @@
 //! What a request costs at the table, for its log line and for the tests of the budgets.
 
-use domain::usage::Usage;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
+use domain::usage::Usage;
 use std::sync::{Arc, Mutex};
 
 /// Counts for one environment, which serves one request at a time.

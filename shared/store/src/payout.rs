@@ -4,14 +4,14 @@ use super::Store;
 use super::commit::{Part, put_item};
 use super::item::{Item, broken, get_json, get_s, json, s};
 use super::record::{HEAD, PROFILE, key, merchant_pk};
+use application::ports::{OwnedPayout, PortError, ReadPayouts};
+use aws_sdk_dynamodb::types::{
+    Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
 use domain::payout::{Payout, PayoutState};
 use domain::transition::PayoutChange;
-use application::ports::{KnownPayout, PortError, ReadPayouts};
-use aws_sdk_dynamodb::types::{
-    Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-};
 
 impl ReadPayouts for Store {
     async fn unsent_payouts(
@@ -37,7 +37,7 @@ impl ReadPayouts for Store {
         &self,
         payout_id: &PayoutId,
         merchant: Option<&MerchantId>,
-    ) -> Result<(Option<KnownPayout>, Option<Merchant>), PortError> {
+    ) -> Result<(Option<OwnedPayout>, Option<Merchant>), PortError> {
         let mut keys = vec![payout_key(payout_id)];
         if let Some(merchant) = merchant {
             let pk = merchant_pk(merchant);
@@ -79,9 +79,9 @@ const fn tag(payout: &Payout) -> &'static str {
     }
 }
 
-pub(super) fn known_payout(item: &Item) -> Result<KnownPayout, PortError> {
+pub(super) fn known_payout(item: &Item) -> Result<OwnedPayout, PortError> {
     let merchant = MerchantId::parse(get_s(item, "merchant")?);
-    Ok(KnownPayout {
+    Ok(OwnedPayout {
         merchant_id: merchant.ok_or_else(|| broken("merchant"))?,
         payout: get_json(item, "state")?,
     })

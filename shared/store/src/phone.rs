@@ -3,11 +3,11 @@
 use super::item::{Item, Update, n, opt_time, time};
 use super::record::key;
 use super::{GARBAGE_AFTER_S, Store, port_error};
-use domain::policy::{DAY_S, HOUR_S, Policy};
-use domain::rebind::CodePurpose;
-use domain::time::Timestamp;
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, TransactWriteItem};
+use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::rebind::OtpPurpose;
+use domain::time::Timestamp;
 
 /// Codes remembered for a phone: as many as the day's limit.
 const CODE_TIMES: usize = 10;
@@ -16,7 +16,7 @@ impl Store {
     pub(super) async fn take_code_back(
         &self,
         phone_key: &str,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
         let mut update = Update::default();
@@ -59,7 +59,7 @@ impl Store {
     pub(super) fn count_code(
         &self,
         phone_key: &str,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         policy: &Policy,
         now: Timestamp,
     ) -> Result<TransactWriteItem, PortError> {
@@ -107,11 +107,11 @@ fn code_limits(policy: &Policy) -> [(String, CodeLimit); 2] {
     ]
 }
 
-const fn gap_name(purpose: CodePurpose) -> &'static str {
+const fn gap_name(purpose: OtpPurpose) -> &'static str {
     match purpose {
-        CodePurpose::Identity => "last_identity",
-        CodePurpose::Card => "last_card",
-        CodePurpose::Activate => "last_activate",
+        OtpPurpose::Identity => "last_identity",
+        OtpPurpose::Card => "last_card",
+        OtpPurpose::Activate => "last_activate",
     }
 }
 
@@ -122,7 +122,7 @@ fn phone_item_key(phone_key: &str) -> Item {
 /// Until the phone may get another code.
 pub(super) fn code_wait_s(
     item: &Item,
-    purpose: CodePurpose,
+    purpose: OtpPurpose,
     policy: &Policy,
     now: Timestamp,
 ) -> i64 {

@@ -4,6 +4,8 @@ use super::commit::put_item;
 use super::item::{Item, Update, b, broken, get_s, opt_b, opt_time, s, time};
 use super::record::{PROFILE, key, merchant_pk};
 use super::{GARBAGE_AFTER_S, Store, port_error};
+use application::ports::{KeptPushTarget, ListPushTargets, PortError};
+use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
 use domain::ids::MerchantId;
 use domain::merchant::PushTarget;
 use domain::policy::Policy;
@@ -11,8 +13,6 @@ use domain::push::PushPlatform;
 use domain::rebind::Sealed;
 use domain::time::Timestamp;
 use domain::transition::PushChange;
-use application::ports::{KeptPushTarget, ListPushTargets, PortError};
-use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
 
 fn target_sk(target: &PushTarget) -> String {
     format!("N#{}#{}", target.id, target.token_tag)

@@ -3,12 +3,12 @@
 use super::item::{Item, s};
 use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
 use super::{Store, item, port_error};
-use domain::ids::{MerchantId, RebindId};
-use domain::merchant::Merchant;
-use domain::rebind::Rebind;
 use application::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+use domain::ids::{MerchantId, RebindId};
+use domain::merchant::Merchant;
+use domain::rebind::Rebind;
 
 /// How often a read is repeated that saw half of a transaction.
 const READS_MAX: u32 = 4;
@@ -49,7 +49,7 @@ pub async fn load_with<R: Reads>(
                 reads.tail(merchant).await?
             }
         };
-        let Some(mut read) = Pieces::of(&items)?.merchant() else {
+        let Some(mut read) = ReadSet::of(&items)?.merchant() else {
             return Ok(None);
         };
         if is_torn(&read, wanted) {
@@ -220,17 +220,17 @@ impl Store {
 /// # Errors
 /// `Permanent`, for an item that this code did not write.
 pub fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
-    Ok(Pieces::of(items)?.merchant())
+    Ok(ReadSet::of(items)?.merchant())
 }
 
 /// What one read returned.
-struct Pieces {
-    head: Option<domain::merchant::Head>,
+struct ReadSet {
+    head: Option<domain::merchant::MerchantState>,
     profile: Option<domain::merchant::Profile>,
     rebind: Option<Rebind>,
 }
 
-impl Pieces {
+impl ReadSet {
     fn of(items: &[Item]) -> Result<Self, PortError> {
         let mut pieces = Self {
             head: None,

@@ -4,16 +4,16 @@ use super::due;
 use super::item::{
     self, Item, b, broken, get_json, get_n, get_s, json, n, opt_b, opt_n, opt_s, opt_time, s, time,
 };
+use application::ports::PortError;
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::event_kind::EventKind;
 use domain::history::Event;
 use domain::ids::{CardId, MerchantId};
-use domain::merchant::{Head, Profile, Session};
+use domain::merchant::{MerchantState, Profile, Session};
 use domain::policy::Policy;
 use domain::rebind::{Rebind, Sealed};
 use domain::time::Timestamp;
-use domain::transition::{Notice, Recipient};
-use application::ports::PortError;
-use aws_sdk_dynamodb::types::AttributeValue;
+use domain::transition::{Notification, Recipient};
 
 /// The key of an item.
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
@@ -103,8 +103,8 @@ pub(super) fn session_of(item: &Item, slot: u8) -> Option<Session> {
     })
 }
 
-pub(super) fn head_from(item: &Item) -> Result<Head, PortError> {
-    let mut head: Head = get_json(item, "state")?;
+pub(super) fn head_from(item: &Item) -> Result<MerchantState, PortError> {
+    let mut head: MerchantState = get_json(item, "state")?;
     head.version = get_n(item, "version")?;
     head.cooldown_until = opt_time(item, "cooldown_until");
     for (slot, session) in (0_u8..).zip(head.sessions.iter_mut()) {
@@ -116,7 +116,7 @@ pub(super) fn head_from(item: &Item) -> Result<Head, PortError> {
 /// Everything of a head but its sessions and its key.
 pub(super) fn head_attributes(
     merchant: &MerchantId,
-    head: &Head,
+    head: &MerchantState,
     now: Timestamp,
 ) -> Result<[(&'static str, Option<AttributeValue>); 5], PortError> {
     let due_at = head.due_at(now);
@@ -221,7 +221,7 @@ pub fn event_from(item: &Item) -> Result<Event, PortError> {
     let notices = [Recipient::OnFile, Recipient::Reserved, Recipient::Push]
         .into_iter()
         .filter_map(|to| {
-            Some(Notice {
+            Some(Notification {
                 to,
                 phone: opt_s(item, recipient_name(to))?.to_owned(),
             })

@@ -5,21 +5,21 @@ use super::item::b;
 use super::record::{self, HEAD, card_sk, key, merchant_pk};
 use super::{Store, login, port_error};
 use application::crypto::{HashPurpose, Keys, password};
+use application::ports::{DataKey, KeyService, PortError};
 use domain::card::{Card, CardType};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::format::{CardNumber, DocumentExpiry, Phone, ResidentId, bins, name};
 use domain::history::GENESIS;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::Account;
 use domain::mask;
-use domain::merchant::{BoundCard, EntityType, Head, LastActivation, Profile, Settlement};
+use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile, Settlement};
 use domain::payout::{Payout, PayoutState};
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::rebind::Activation;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::window::Window;
-use application::ports::{DataKey, KeyService, PortError};
 use serde::Deserialize;
 
 /// The test world: `shared/data/sandbox.json`.
@@ -169,7 +169,7 @@ impl Store {
             ),
             history_key: Some(keys.new_history_key(id).await?),
         };
-        let mut head = Head {
+        let mut head = MerchantState {
             version: 1,
             last_seq: 0,
             last_hash: GENESIS.to_owned(),
@@ -234,7 +234,7 @@ impl Store {
         }
         for unsent in &seed.unsent_payouts {
             let payout_id = PayoutId::parse(&unsent.payout_id)
-                .ok_or_else(|| bad("payout_id", Code::RequestMalformed))?;
+                .ok_or_else(|| bad("payout_id", ErrorCode::RequestMalformed))?;
             let created_at = now.plus_s(-unsent.created_hours_ago * HOUR_S);
             let payout = Payout {
                 payout_id,
@@ -294,7 +294,7 @@ impl Store {
 
 fn head_item(
     merchant: &MerchantId,
-    head: &Head,
+    head: &MerchantState,
     now: Timestamp,
 ) -> Result<super::item::Item, PortError> {
     let mut item = key(merchant_pk(merchant), HEAD);
@@ -306,6 +306,6 @@ fn head_item(
     Ok(item)
 }
 
-fn bad(field: &str, code: Code) -> PortError {
+fn bad(field: &str, code: ErrorCode) -> PortError {
     PortError::Permanent("the test world", format!("{field}: {code}"))
 }

@@ -2,17 +2,13 @@
 
 use super::text;
 use crate::table::{Items, Table};
+use api::event::Request;
+use application::serve::wall_clock;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use aws_sdk_dynamodb::{Client, Config};
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sandbox_bank::handler::Bank;
-use sandbox_bank::rule::Book;
-use sandbox_bank::store::Store;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use bank::protocol::path;
 use bank::sandbox::person_items;
 use bank::signature::{
@@ -23,8 +19,12 @@ use bank::{
 };
 use domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use domain::history::hex;
-use api::event::Request;
-use application::serve::wall_clock;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sandbox_bank::handler::Bank;
+use sandbox_bank::rule::Book;
+use sandbox_bank::store::Store;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

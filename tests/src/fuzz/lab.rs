@@ -5,12 +5,12 @@ use crate::openapi::{Contract, PROBLEM};
 use crate::system::luhn;
 use crate::table::{Items, Table};
 use crate::world::{Answer, App, SECOND_CARD, TABLE, World, merchant};
-use serde_json::{Value, json};
-use domain::code::Code;
-use domain::ids::MerchantId;
-use domain::policy::Policy;
 use api::catalogue;
 use application::ports::{LoadMerchant as _, Wanted};
+use domain::error_code::ErrorCode;
+use domain::ids::MerchantId;
+use domain::policy::Policy;
+use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Lab {
         let is_problem = header("content-type") == PROBLEM;
         assert_eq!(is_problem, status >= 400, "{method} {path}: {status}");
         if is_problem {
-            let code = Code::parse(answer.code()).unwrap();
+            let code = ErrorCode::parse(answer.code()).unwrap();
             assert_eq!(catalogue::entry(code).status, status);
             assert_eq!(answer.body["status"], status);
             assert!(answer.body["support_ref"].is_string());
@@ -199,7 +199,7 @@ impl Lab {
                 assert!(payout["amount_fen"].as_u64().is_some_and(|fen| fen > 0));
             }
             // Internal is what a panic becomes, too.
-            Err(refusal) => assert_ne!(refusal.code, Code::Internal, "{}", refusal.message),
+            Err(refusal) => assert_ne!(refusal.code, ErrorCode::Internal, "{}", refusal.message),
         }
     }
 

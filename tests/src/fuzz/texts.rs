@@ -1,19 +1,17 @@
 //! What a person types, and what a caller sends as text: every parser beside a few lines that say the same in another way.
 
 use super::text;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use domain::code::Code;
-use domain::format::name::{fold, same_name};
-use domain::format::{
-    CardNumber, CreditCode, DocumentExpiry, PersonName, Phone, ResidentId, bins,
-};
-use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
-use domain::mask;
-use domain::time::{Date, Timestamp};
 use api::body;
 use api::event::{HttpEvent, Request};
 use api::token;
+use domain::error_code::ErrorCode;
+use domain::format::name::{fold, same_name};
+use domain::format::{CardNumber, CreditCode, DocumentExpiry, PersonName, Phone, ResidentId, bins};
+use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
+use domain::mask;
+use domain::time::{Date, Timestamp};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// Full-width forms lie at one distance from what they stand for.
 fn narrow(text: &str) -> String {
@@ -44,7 +42,7 @@ pub fn card_number(data: &[u8]) {
     let read = CardNumber::parse(typed);
     let number = narrow(typed).replace(' ', "");
     if !digits(&number) || !(15..=19).contains(&number.len()) {
-        assert_eq!(read.err(), Some(Code::CardFormat));
+        assert_eq!(read.err(), Some(ErrorCode::CardFormat));
         return;
     }
     let doubled = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
@@ -57,7 +55,7 @@ pub fn card_number(data: &[u8]) {
         }
     });
     if !sum.is_multiple_of(10) {
-        assert_eq!(read.err(), Some(Code::CardLuhn));
+        assert_eq!(read.err(), Some(ErrorCode::CardLuhn));
         return;
     }
     let card = read.unwrap();
@@ -100,7 +98,7 @@ pub fn resident_id(data: &[u8]) {
             number[12..14].parse().unwrap(),
         );
     if !well_formed {
-        assert_eq!(read.err(), Some(Code::IdFormat));
+        assert_eq!(read.err(), Some(ErrorCode::IdFormat));
         return;
     }
     // The standard's recursion: double, add, and the remainder by 11 must end as 1.
@@ -110,7 +108,7 @@ pub fn resident_id(data: &[u8]) {
         digit => value(digit),
     });
     if places.fold(0, |rest, place| (rest * 2 + place) % 11) != 1 {
-        assert_eq!(read.err(), Some(Code::IdChecksum));
+        assert_eq!(read.err(), Some(ErrorCode::IdChecksum));
         return;
     }
     let id = read.unwrap();
@@ -156,7 +154,7 @@ pub fn phone(data: &[u8]) {
         && &national[1..2] >= "3";
     assert_eq!(read.is_ok(), fits);
     let Ok(phone) = read else {
-        assert_eq!(read.err(), Some(Code::PhoneFormat));
+        assert_eq!(read.err(), Some(ErrorCode::PhoneFormat));
         return;
     };
     assert_eq!(phone.e164(), format!("+86{national}"));
@@ -209,7 +207,7 @@ pub fn document_expiry(data: &[u8]) {
     assert_eq!(read.is_ok(), is_day || typed == "long_term");
     assert_eq!(Date::parse(typed).is_some(), is_day);
     let Ok(expiry) = read else {
-        assert_eq!(read.err(), Some(Code::IdFormat));
+        assert_eq!(read.err(), Some(ErrorCode::IdFormat));
         return;
     };
     assert_eq!(expiry.to_text(), typed);
@@ -356,7 +354,7 @@ pub fn session_token(data: &[u8]) {
         }
         Err(refusal) => {
             assert!(!fits);
-            assert_eq!(refusal.code, Code::SessionExpired);
+            assert_eq!(refusal.code, ErrorCode::SessionExpired);
         }
     }
 }
@@ -442,10 +440,10 @@ pub fn request_body(data: &[u8]) {
             );
         }
         Err(refusal) if data.len() > body::BODY_MAX_BYTES => {
-            assert_eq!(refusal.code, Code::BodyTooLarge);
+            assert_eq!(refusal.code, ErrorCode::BodyTooLarge);
         }
         Err(refusal) => {
-            assert_eq!(refusal.code, Code::RequestMalformed);
+            assert_eq!(refusal.code, ErrorCode::RequestMalformed);
             let one_field = |value: &Value| {
                 value
                     .as_object()

@@ -10,11 +10,11 @@ pub mod template;
 
 use crate::stand_in::{Cloud, Kill};
 use bytes::Bytes;
+use domain::time::Timestamp;
 use http::{HeaderMap, Request, Response};
 use process::{Log, Process};
 use serde_json::{Value, json};
 use server::{Answer, Server, serve};
-use domain::time::Timestamp;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::process::ExitStatus;

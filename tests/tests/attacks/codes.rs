@@ -7,7 +7,7 @@ use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
 
 /// Asks for a card and shows the document; returns the rebind, and the code that the phone on file got.
-async fn identity_code(app: &App<'_>, card: &str) -> (String, String) {
+async fn identity_otp(app: &App<'_>, card: &str) -> (String, String) {
     let rebind = app.request(card).await;
     let path = format!("{rebind}/identity");
     let answer = app.call("POST", &path, app.document()).await;
@@ -46,7 +46,7 @@ async fn move_code(world: &World, from: &Item, to: &str) {
 async fn a_code_guessed_in_parallel() {
     let world = World::start().await;
     let app = world.app(&merchant(NAME)).await;
-    let (rebind, right) = identity_code(&app, GOOD_CARD).await;
+    let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     let path = format!("{rebind}/identity/confirm");
     let mut codes: BTreeSet<String> = (0..31).map(|guess| format!("{guess:06}")).collect();
     codes.remove(&right);
@@ -78,7 +78,7 @@ async fn a_code_guessed_in_parallel() {
 async fn guesses_that_die_before_they_are_answered() {
     let world = World::start().await;
     let app = world.app(&merchant(NAME)).await;
-    let (rebind, right) = identity_code(&app, GOOD_CARD).await;
+    let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..POLICY.code_tries {
         // Read, counted, compared; and gone before it is written what was found.
         world.boundary.fail(3, Fault::RequestLost);
@@ -96,7 +96,7 @@ async fn guesses_that_die_before_they_are_answered() {
 async fn codes_guessed_over_resends() {
     let world = World::start().await;
     let app = world.app(&merchant(NAME)).await;
-    let (rebind, mut right) = identity_code(&app, GOOD_CARD).await;
+    let (rebind, mut right) = identity_otp(&app, GOOD_CARD).await;
     for guess in 1..POLICY.code_tries {
         let left = i64::from(POLICY.code_tries - guess);
         let answer = confirm(&app, &rebind, wrong(&right)).await;
@@ -157,12 +157,12 @@ async fn a_document_guessed() {
 async fn a_code_of_another_rebind() {
     let world = World::start().await;
     let app = world.app(&merchant(NAME)).await;
-    let (first, known) = identity_code(&app, GOOD_CARD).await;
+    let (first, known) = identity_otp(&app, GOOD_CARD).await;
     let kept = item_of(&world, NAME, "R#000001").await;
     app.call("POST", &format!("{first}/cancel"), Value::Null)
         .await;
     world.pass_s(POLICY.code_gap_s);
-    let (second, right) = identity_code(&app, SECOND_CARD).await;
+    let (second, right) = identity_otp(&app, SECOND_CARD).await;
     assert_ne!(known, right, "one chance in a million");
     refused(&confirm(&app, &second, &known).await, 422, "OTP_WRONG");
     // Not even with the first one's hash in its place: it is bound to its rebind.
@@ -209,7 +209,7 @@ async fn a_code_of_another_purpose() {
 async fn a_code_relayed_when_the_phone_was_changed() {
     let world = World::start().await;
     let app = world.app(&merchant(NAME)).await;
-    let (rebind, known) = identity_code(&app, GOOD_CARD).await;
+    let (rebind, known) = identity_otp(&app, GOOD_CARD).await;
     let mut profile = item_of(&world, NAME, "Z").await;
     change_json(&mut profile, "state", |state| {
         assert_eq!(state["tel"], json!(app.merchant.phone));
@@ -247,7 +247,7 @@ async fn the_tries_of_a_code_used_up_from_another_session() {
     let world = World::start().await;
     let app = world.app(&merchant(NAME)).await;
     let thief = world.app_on(&merchant(NAME), "a thief's phone").await;
-    let (rebind, right) = identity_code(&app, GOOD_CARD).await;
+    let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..2 * POLICY.code_tries {
         let answer = confirm(&thief, &rebind, wrong(&right)).await;
         refused(&answer, 403, "STEP_UP_REQUIRED");

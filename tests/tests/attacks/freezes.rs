@@ -1,8 +1,8 @@
 //! The freeze code: guessed to stop an account, used up to keep its owner from stopping it.
 
 use crate::{NAME, OTHER, POLICY};
-use aws_sdk_dynamodb::types::AttributeValue;
 use application::crypto::HashPurpose;
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::HOUR_S;
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
 

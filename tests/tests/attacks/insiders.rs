@@ -2,9 +2,9 @@
 
 use crate::{Item, NAME, OTHER, ask, item_of, kept_of, put_item, refused};
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
 use bank::signature::{SIGNATURE_HEADER, sign_reply};
 use bank::{BankClient, BankKey};
+use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

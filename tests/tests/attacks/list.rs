@@ -54,7 +54,7 @@ fn each_attack_has_a_defence_whose_place_in_the_product_is_known() {
             met.insert(attack);
         }
         for edit in defence.edits {
-            let product = ["shared/src/", "functions/"];
+            let product = ["shared/", "functions/"];
             assert!(
                 product.iter().any(|place| edit.file.starts_with(place)),
                 "{name}"

@@ -1,8 +1,8 @@
 //! Guessing passwords: over accounts, over devices, to lock somebody out, to learn who is there.
 
 use crate::{NAME, OTHER, POLICY, refused};
-use serde_json::json;
 use domain::policy::{DAY_S, HOUR_S};
+use serde_json::json;
 use std::time::Instant;
 use tests::world::{Answer, World, merchant};
 

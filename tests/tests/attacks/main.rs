@@ -31,11 +31,11 @@ mod sms;
 mod steps;
 mod wire;
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
-use domain::policy::Policy;
 use api::event::HttpEvent;
-use application::serve::{Handler, Stage, respond};
+use application::serve::{DeploymentStage, Handler, respond};
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::policy::Policy;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use tests::world::{Answer, App, SECOND_CARD, World};
 
@@ -163,7 +163,7 @@ async fn ask<H: Handler>(function: &H, app: &App<'_>, path: &str, body: Value) -
     let headers = [("authorization", bearer.as_str())];
     let event = app.world.event("POST", path, &headers, &body);
     let event: HttpEvent = serde_json::from_value(event).unwrap();
-    let reply = respond(function, &Stage::new("sandbox"), event).await;
+    let reply = respond(function, &DeploymentStage::new("sandbox"), event).await;
     Answer {
         status: reply.status_code,
         headers: HashMap::new(),

@@ -1,10 +1,12 @@
 //! Ways around the hold, the notice and the freeze: by a standby card, a mule, a test transaction, the old card.
 
 use crate::{NAME, POLICY, active_card, ask, refused};
-use serde_json::{Value, json};
+use application::ports::{
+    CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
+};
 use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
-use application::ports::{CardQuestion, CheckCard, RecallTransfer, Recalled, SendTransfer, Transfer};
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 use verification::Verification;
@@ -133,11 +135,11 @@ impl SendTransfer for MulesBank {
     }
 }
 
-impl RecallTransfer for MulesBank {
-    async fn recall_transfer(&self, _: &str) -> Recalled<TransferAnswer> {
+impl QueryTransfer for MulesBank {
+    async fn transfer_outcome(&self, _: &str) -> QueryOutcome<TransferAnswer> {
         let sent = self.0.lock().unwrap();
         let sent = sent.as_ref().map(|(_, answer)| *answer);
-        sent.map_or(Recalled::NeverSeen, Recalled::Answer)
+        sent.map_or(QueryOutcome::NeverSeen, QueryOutcome::Answer)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Somebody else's session: stolen, left, frozen out, made up.
 
 use crate::{NAME, OTHER, POLICY, active_card, ask, doors, refused, with_token, wrong};
-use serde_json::{Value, json};
+use application::ports::{
+    CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
+};
 use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
-use application::ports::{CardQuestion, CheckCard, RecallTransfer, Recalled, SendTransfer, Transfer};
+use serde_json::{Value, json};
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant, merchant_id};
 use verification::Verification;
 
@@ -141,9 +143,9 @@ impl SendTransfer for Leaving<'_> {
     }
 }
 
-impl RecallTransfer for Leaving<'_> {
-    async fn recall_transfer(&self, _: &str) -> Recalled<TransferAnswer> {
-        Recalled::Unknown
+impl QueryTransfer for Leaving<'_> {
+    async fn transfer_outcome(&self, _: &str) -> QueryOutcome<TransferAnswer> {
+        QueryOutcome::Unknown
     }
 }
 

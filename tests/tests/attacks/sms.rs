@@ -1,8 +1,8 @@
 //! SMS at the merchant's cost, and quotas at the merchant's expense.
 
 use crate::{NAME, OTHER, POLICY, active_card, doors, kept_of, refused, with_token};
-use serde_json::{Value, json};
 use domain::policy::HOUR_S;
+use serde_json::{Value, json};
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant, merchant_id};
 
 /// Asks for a card and for the code; gives it up at once. Whether a code was sent.

@@ -1,12 +1,12 @@
 //! What comes with a request and is not what it says: bodies, names, headers, clocks.
 
 use crate::{NAME, POLICY, doors, refused};
+use api::body::BODY_MAX_BYTES;
+use application::serve::{DeploymentStage, wall_clock};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
-use domain::code::Code;
-use api::body::BODY_MAX_BYTES;
-use application::serve::{Stage, wall_clock};
 use std::time::Duration;
 use tests::world::{GOOD_CARD, SECOND_CARD, World, merchant};
 
@@ -257,7 +257,7 @@ async fn a_forged_clock_outside_the_sandbox() {
     // Nor in what is invoked without the gateway, nor in the schedule's event.
     let payout = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1, "time": at(POLICY.hold_s)});
     let refusal = world.core(payout).await.unwrap_err();
-    assert_eq!(refusal.code, Code::RequestMalformed);
+    assert_eq!(refusal.code, ErrorCode::RequestMalformed);
     let early = json!({"time": at(POLICY.hold_s)});
     assert!(
         world
@@ -273,7 +273,7 @@ async fn a_forged_clock_outside_the_sandbox() {
         "sandbox2",
         "",
     ] {
-        assert!(!Stage::new(name).is_sandbox(), "{name:?}");
+        assert!(!DeploymentStage::new(name).is_sandbox(), "{name:?}");
     }
     assert_eq!(app.call("GET", "/v1/cards", Value::Null).await.status, 200);
 }

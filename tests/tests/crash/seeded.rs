@@ -2,8 +2,8 @@
 
 use crate::stories;
 use crate::story::{Manners, Story};
-use serde_json::{Value, json};
 use domain::policy::Policy;
+use serde_json::{Value, json};
 use tests::invariants::violations;
 use tests::table::{Items, Key};
 use tests::world::{GOOD_CARD, SECOND_CARD};

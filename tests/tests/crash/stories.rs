@@ -1,10 +1,10 @@
 //! The stories. A step that is taken with faults in one of them is skimmed over in the others.
 
 use crate::story::{Story, Tally, Told, Work};
-use serde_json::{Value, json};
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
+use serde_json::{Value, json};
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, freeze_code_in, signature_of};
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -17,7 +17,7 @@ const GAP_S: i64 = POLICY.code_gap_s + 1;
 pub const ALL: &[fn() -> Tally] = &[
     || run("sessions", sessions),
     || run("proofs", proofs),
-    || run("in use", in_use),
+    || run("in use", activated_card),
     || run("micro-deposit", micro_deposit),
     || run("standby", standby),
     || run("ends", ends),
@@ -253,7 +253,7 @@ pub async fn proofs(story: &mut Story) {
 }
 
 /// What follows an activation: payouts, devices, settings, notices, and the clean-up up to the end of the cooldown.
-async fn in_use(story: &mut Story) {
+async fn activated_card(story: &mut Story) {
     story.skim();
     story.log_in("POST sessions", "device-1").await;
     story.attend();

@@ -2,9 +2,9 @@
 
 use crate::picture::{self, Picture, differences};
 use crate::reasons;
-use serde_json::{Value, json};
 use application::crypto::HashPurpose;
 use domain::policy::Policy;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! What all the cases together have left behind.
 
-use serde_json::{Value, json};
 use domain::history;
 use domain::ids::MerchantId;
-use store::Store;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use store::Store;
 use tests::aws::SQS;
 use tests::system::Live;
 

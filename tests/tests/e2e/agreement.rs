@@ -1,8 +1,8 @@
 //! The agreement: shown, read, signed.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::MINUTE_S;
+use serde_json::{Value, json};
 use tests::system::{App, Live, Reply};
 
 use crate::see::last4;
@@ -55,7 +55,7 @@ pub async fn languages(live: &Live) {
     assert_eq!(ids(&zh), ids(&en));
     app.get(&format!("{path}/agreement?lang=fr"))
         .await
-        .refused(Code::RequestMalformed);
+        .refused(ErrorCode::RequestMalformed);
     merchant.pass_s(10);
     sign(&app, &path, &app.signature_of(&en)).await.ok(200);
 }
@@ -69,7 +69,7 @@ pub async fn too_soon(live: &Live) {
     merchant.pass_s(4);
     let problem = sign(&app, &path, &signature)
         .await
-        .refused(Code::AgreementNotRead);
+        .refused(ErrorCode::AgreementNotRead);
     assert_eq!(
         (&problem["retry_after_s"], &problem["retryable"]),
         (&json!(6), &json!(true))
@@ -79,10 +79,10 @@ pub async fn too_soon(live: &Live) {
     // Accepted once: the token is used up.
     sign(&app, &path, &signature)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     app.get(&format!("{path}/agreement"))
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
 }
 
 /// Another version, another text, a token that is too old, one of another rebind or of nobody.
@@ -104,32 +104,37 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
         body
     };
     for (name, value, field, code) in [
-        ("version", json!("1999-01"), "sha256", Code::AgreementStale),
-        ("version", Value::Null, "sha256", Code::AgreementStale),
+        (
+            "version",
+            json!("1999-01"),
+            "sha256",
+            ErrorCode::AgreementStale,
+        ),
+        ("version", Value::Null, "sha256", ErrorCode::AgreementStale),
         (
             "sha256",
             json!("0".repeat(64)),
             "sha256",
-            Code::AgreementStale,
+            ErrorCode::AgreementStale,
         ),
-        ("sha256", Value::Null, "sha256", Code::AgreementStale),
+        ("sha256", Value::Null, "sha256", ErrorCode::AgreementStale),
         (
             "reading_token",
             elsewhere,
             "reading_token",
-            Code::AgreementNotRead,
+            ErrorCode::AgreementNotRead,
         ),
         (
             "reading_token",
             json!("AAAAAAAA"),
             "reading_token",
-            Code::AgreementNotRead,
+            ErrorCode::AgreementNotRead,
         ),
         (
             "reading_token",
             Value::Null,
             "reading_token",
-            Code::AgreementNotRead,
+            ErrorCode::AgreementNotRead,
         ),
     ] {
         let problem = sign(&app, &path, &with(name, &value)).await.refused(code);
@@ -145,7 +150,7 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
     let app = live.app(&merchant).await;
     let problem = sign(&app, &path, &signature)
         .await
-        .refused(Code::AgreementStale);
+        .refused(ErrorCode::AgreementStale);
     assert_eq!(problem["errors"][0]["field"], "reading_token");
     merchant.pass_s(-1);
     sign(&app, &path, &signature).await.ok(200);
@@ -164,7 +169,7 @@ pub async fn name_and_consents(live: &Live) {
     };
     let problem = sign(&app, &path, &with("signed_name", json!("测试")))
         .await
-        .refused(Code::HolderNotMerchant);
+        .refused(ErrorCode::HolderNotMerchant);
     assert_eq!(
         problem["errors"],
         json!([{"field": "signed_name", "code": "HOLDER_NOT_MERCHANT"}])
@@ -178,7 +183,7 @@ pub async fn name_and_consents(live: &Live) {
     ] {
         let problem = sign(&app, &path, &with("consents", given))
             .await
-            .refused(Code::ConsentMissing);
+            .refused(ErrorCode::ConsentMissing);
         assert_eq!(
             problem["errors"],
             json!([{"field": "consents", "code": "CONSENT_MISSING"}])
@@ -186,7 +191,7 @@ pub async fn name_and_consents(live: &Live) {
     }
     let nothing = sign(&app, &path, &json!({}))
         .await
-        .refused(Code::AgreementStale);
+        .refused(ErrorCode::AgreementStale);
     let fields: Vec<&str> = nothing["errors"]
         .as_array()
         .unwrap()

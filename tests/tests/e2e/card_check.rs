@@ -1,14 +1,14 @@
 //! What the bank says, the code to the card's phone, and the activation.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::system::{App, Live, another};
 
 use crate::see::without;
 
 /// A definite refusal ends the rebind.
-async fn the_bank_refuses(live: &Live, outcome: &str, code: Code) {
+async fn the_bank_refuses(live: &Live, outcome: &str, code: ErrorCode) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card(outcome)).await;
@@ -29,44 +29,46 @@ async fn the_bank_refuses(live: &Live, outcome: &str, code: Code) {
         (&ended["next_actions"], &ended["challenge"]),
         (&json!(["new_rebind"]), &Value::Null)
     );
-    app.check_card(&path).await.refused(Code::StepOutOfOrder);
+    app.check_card(&path)
+        .await
+        .refused(ErrorCode::StepOutOfOrder);
     assert!(live.sms(&merchant.reserved_phone).await.is_empty());
     app.request(&live.card()).await;
 }
 
 /// Name, ID, card and phone do not belong together.
 pub async fn mismatch(live: &Live) {
-    the_bank_refuses(live, "mismatch", Code::ElementsMismatch).await;
+    the_bank_refuses(live, "mismatch", ErrorCode::ElementsMismatch).await;
 }
 
 /// Reported lost.
 pub async fn blocked(live: &Live) {
-    the_bank_refuses(live, "blocked", Code::CardBlocked).await;
+    the_bank_refuses(live, "blocked", ErrorCode::CardBlocked).await;
 }
 
 /// No such card.
 pub async fn invalid(live: &Live) {
-    the_bank_refuses(live, "invalid", Code::CardInvalid).await;
+    the_bank_refuses(live, "invalid", ErrorCode::CardInvalid).await;
 }
 
 /// Not in use.
 pub async fn dormant(live: &Live) {
-    the_bank_refuses(live, "dormant", Code::CardDormant).await;
+    the_bank_refuses(live, "dormant", ErrorCode::CardDormant).await;
 }
 
 /// Past its date.
 pub async fn expired(live: &Live) {
-    the_bank_refuses(live, "expired", Code::CardExpired).await;
+    the_bank_refuses(live, "expired", ErrorCode::CardExpired).await;
 }
 
 /// Restricted by its bank.
 pub async fn restricted(live: &Live) {
-    the_bank_refuses(live, "restricted", Code::CardRestricted).await;
+    the_bank_refuses(live, "restricted", ErrorCode::CardRestricted).await;
 }
 
 /// An account that cannot receive settlement.
 pub async fn class_two(live: &Live) {
-    the_bank_refuses(live, "class_ii", Code::CardClassIi).await;
+    the_bank_refuses(live, "class_ii", ErrorCode::CardClassIi).await;
 }
 
 /// A card that is listed as matching.
@@ -84,7 +86,7 @@ pub async fn busy(live: &Live) {
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("busy")).await;
     for _ in 0..6 {
-        let problem = app.check_card(&path).await.refused(Code::UpstreamBusy);
+        let problem = app.check_card(&path).await.refused(ErrorCode::UpstreamBusy);
         assert_eq!(
             (&problem["retry_after_s"], &problem["counts_toward_limit"]),
             (&json!(60), &json!(false))
@@ -112,7 +114,7 @@ pub async fn busy_once(live: &Live) {
         app.keyed("check", &format!("{path}/card-check"), Value::Null)
             .await
     };
-    check().await.refused(Code::UpstreamBusy);
+    check().await.refused(ErrorCode::UpstreamBusy);
     merchant.pass_s(MINUTE_S);
     let matched = check().await;
     assert!(!matched.is_replayed());
@@ -126,7 +128,10 @@ pub async fn quota(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("quota")).await;
-    let problem = app.check_card(&path).await.refused(Code::UpstreamQuota);
+    let problem = app
+        .check_card(&path)
+        .await
+        .refused(ErrorCode::UpstreamQuota);
     let opens_at = merchant
         .now()
         .plus_s(problem["retry_after_s"].as_i64().unwrap());
@@ -141,7 +146,10 @@ pub async fn garbage(live: &Live) {
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("garbage")).await;
     for _ in 0..5 {
-        let problem = app.check_card(&path).await.refused(Code::UpstreamUnknown);
+        let problem = app
+            .check_card(&path)
+            .await
+            .refused(ErrorCode::UpstreamUnknown);
         assert_eq!(
             (&problem["counts_toward_limit"], &problem["retryable"]),
             (&json!(false), &json!(true))
@@ -199,7 +207,7 @@ pub async fn the_same_challenge(live: &Live) {
             .await
     };
     assert_eq!(
-        resend().await.refused(Code::OtpSendLimit)["retry_after_s"],
+        resend().await.refused(ErrorCode::OtpSendLimit)["retry_after_s"],
         20
     );
     merchant.pass_s(20);
@@ -210,7 +218,7 @@ pub async fn the_same_challenge(live: &Live) {
         let confirm = format!("{path}/card-check/confirm");
         app.post(&confirm, json!({"code": old}))
             .await
-            .refused(Code::OtpWrong);
+            .refused(ErrorCode::OtpWrong);
     }
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
@@ -225,7 +233,7 @@ pub async fn steps_out_of_order(live: &Live) {
             let problem = app
                 .post(&format!("{path}/{step}"), Value::Null)
                 .await
-                .refused(Code::StepOutOfOrder);
+                .refused(ErrorCode::StepOutOfOrder);
             assert_eq!(problem["next_actions"], next, "{step}");
         }
     };
@@ -239,7 +247,7 @@ pub async fn steps_out_of_order(live: &Live) {
     .await;
     app.get(&format!("{path}/agreement"))
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     app.identify(&path).await;
     let next = json!(["read_agreement", "sign_agreement", "cancel"]);
     refused(&card_steps, next.clone()).await;
@@ -274,7 +282,10 @@ pub async fn a_stale_identity_is_refreshed(live: &Live) {
     merchant.set_clock(identified_at.plus_s(14 * MINUTE_S));
     app.check_card(&path).await.ok(200);
     merchant.set_clock(identified_at.plus_s(15 * MINUTE_S + 1));
-    let problem = app.confirm_card(&path).await.refused(Code::StepUpRequired);
+    let problem = app
+        .confirm_card(&path)
+        .await
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(
         (&problem["next_actions"], &problem["counts_toward_limit"]),
         (&json!(["identity_code"]), &json!(false))
@@ -293,12 +304,12 @@ pub async fn a_stale_identity_is_refreshed(live: &Live) {
         (&json!("card_pending"), &json!("identity"))
     );
     // A code for the card is none for the identity.
-    let card_code = live.code(&merchant.reserved_phone).await;
-    if card_code != live.code(&merchant.phone).await {
+    let card_otp = live.code(&merchant.reserved_phone).await;
+    if card_otp != live.code(&merchant.phone).await {
         let confirm = format!("{path}/identity/confirm");
-        app.post(&confirm, json!({"code": card_code}))
+        app.post(&confirm, json!({"code": card_otp}))
             .await
-            .refused(Code::OtpWrong);
+            .refused(ErrorCode::OtpWrong);
     }
     let refreshed = app.confirm_identity(&path).await;
     assert_eq!(
@@ -334,18 +345,21 @@ pub async fn a_stale_answer_is_asked_for_again(live: &Live) {
         app.get(&path).await.ok(200)["next_actions"],
         json!(["card_check", "cancel"])
     );
-    let problem = app.confirm_card(&path).await.refused(Code::StepUpRequired);
+    let problem = app
+        .confirm_card(&path)
+        .await
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(
         problem["next_actions"],
         json!(["card_check", "identity_code"])
     );
     app.post(&format!("{path}/card-check/code"), Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     ask().await.ok(200);
     // Three calls for this card today.
     merchant.pass_s(30 * MINUTE_S + 1);
-    let problem = ask().await.refused(Code::CardCheckLimit);
+    let problem = ask().await.refused(ErrorCode::CardCheckLimit);
     assert_eq!(problem["retry_after_s"], DAY_S - 3 * (30 * MINUTE_S + 1));
     assert_eq!(
         (&problem["next_actions"], &problem["counts_toward_limit"]),
@@ -367,7 +381,7 @@ pub async fn checks_of_a_day(live: &Live) {
             let reply = app.check_card(&path).await;
             answers.push(reply.status);
             if reply.status != 200 {
-                reply.refused(Code::CardCheckLimit);
+                reply.refused(ErrorCode::CardCheckLimit);
                 app.post(&format!("{path}/cancel"), Value::Null)
                     .await
                     .ok(200);
@@ -395,20 +409,22 @@ pub async fn wrong_codes(live: &Live) {
     };
     // What was sent for the identity is no code for the card, even where the digits are right.
     for left in [4, 3, 2, 1] {
-        let problem = confirm(&another(&code)).await.refused(Code::OtpWrong);
+        let problem = confirm(&another(&code)).await.refused(ErrorCode::OtpWrong);
         assert_eq!(problem["attempts_left"], left);
         assert_eq!(
             problem["next_actions"],
             json!(["card_check_confirm", "card_check_code", "cancel"])
         );
     }
-    confirm(&another(&code)).await.refused(Code::OtpTooMany);
+    confirm(&another(&code))
+        .await
+        .refused(ErrorCode::OtpTooMany);
     let ended = app.get(&path).await.ok(200);
     assert_eq!(
         (&ended["state"], &ended["ended_reason"]),
         (&json!("rejected"), &json!("OTP_TOO_MANY"))
     );
-    confirm(&code).await.refused(Code::StepOutOfOrder);
+    confirm(&code).await.refused(ErrorCode::StepOutOfOrder);
     live.notices(&merchant.phone, 1).await;
     assert_eq!(live.sms(&merchant.reserved_phone).await.len(), 1);
 }
@@ -420,7 +436,7 @@ pub async fn an_old_code(live: &Live) {
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     merchant.pass_s(5 * MINUTE_S);
-    let problem = app.confirm_card(&path).await.refused(Code::OtpExpired);
+    let problem = app.confirm_card(&path).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
         (&problem["next_actions"], &problem["attempts_left"]),
         (&json!(["card_check_code"]), &json!(5))
@@ -445,7 +461,7 @@ pub async fn a_card_of_someone_else(live: &Live) {
     let problem = two
         .confirm_card(&theirs)
         .await
-        .refused(Code::CardBoundElsewhere);
+        .refused(ErrorCode::CardBoundElsewhere);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let ended = two.get(&theirs).await.ok(200);
     assert_eq!(
@@ -458,7 +474,7 @@ pub async fn a_card_of_someone_else(live: &Live) {
     let theirs = two.to_card_pending(&card).await;
     two.check_card(&theirs)
         .await
-        .refused(Code::CardBoundElsewhere);
+        .refused(ErrorCode::CardBoundElsewhere);
     assert_eq!(
         two.get(&theirs).await.ok(200)["ended_reason"],
         "CARD_BOUND_ELSEWHERE"
@@ -484,7 +500,7 @@ pub async fn the_same_person_twice(live: &Live) {
         .await;
     app.check_card(&path)
         .await
-        .refused(Code::CardBoundElsewhere);
+        .refused(ErrorCode::CardBoundElsewhere);
 }
 
 /// Three checks at the same moment are one question to the bank and one code.
@@ -519,7 +535,7 @@ pub async fn confirm_against_cancel(live: &Live) {
         (cancelled, confirmed, "cancelled")
     };
     assert_eq!(kept.ok(200)["state"], state);
-    refused.refused(Code::StepOutOfOrder);
+    refused.refused(ErrorCode::StepOutOfOrder);
     assert_eq!(app.get(&path).await.ok(200)["state"], state);
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(cards["hold"].is_null(), state == "cancelled");

@@ -3,13 +3,13 @@
 //! It acts for all merchants at once. So these merchants live in years of their own, more than a year apart: what is due
 //! to them is due to nobody else, and the other cases' merchants are never late.
 
+use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
-use application::serve::wall_clock;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tests::system::{Live, Merchant};
 
 use crate::payouts::{create, report};
@@ -171,7 +171,7 @@ pub async fn overdue_rebinds_expire(live: &Live) {
         );
         app.post(&format!("{path}/cancel"), Value::Null)
             .await
-            .refused(Code::RequestExpired);
+            .refused(ErrorCode::RequestExpired);
         assert_eq!(chain(live, &merchant).await.last().unwrap(), "expired");
         app.request(&live.card()).await;
     }
@@ -372,7 +372,9 @@ pub async fn an_answer_is_found(live: &Live) {
     let card = live.card_that("garbage", &merchant.holder_name).await;
     let path = app.to_card_pending(&card).await;
     let asked_at = merchant.now();
-    app.check_card(&path).await.refused(Code::UpstreamUnknown);
+    app.check_card(&path)
+        .await
+        .refused(ErrorCode::UpstreamUnknown);
     let at = asked_at.plus_s(5 * MINUTE_S);
     let summary = live.clean_up(at).await;
     assert_eq!(
@@ -455,7 +457,7 @@ pub async fn a_deposit_runs_out(live: &Live) {
     let confirm = format!("{}/card-check/confirm", paths[0]);
     app.post(&confirm, json!({"code": "ABCDEF"}))
         .await
-        .refused(Code::MicroDepositExpired);
+        .refused(ErrorCode::MicroDepositExpired);
     app.request(&live.card()).await;
 }
 

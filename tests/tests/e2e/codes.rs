@@ -1,106 +1,124 @@
 //! Every code of the contract has a case that meets it on the wire.
 
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which case is there for which code.
-const CASES: [(Code, &str); 56] = [
-    (Code::RequestMalformed, "edges::bodies_that_are_none"),
+const CASES: [(ErrorCode, &str); 56] = [
+    (ErrorCode::RequestMalformed, "edges::bodies_that_are_none"),
     (
-        Code::AuthBadCredentials,
+        ErrorCode::AuthBadCredentials,
         "sessions::wrong_passwords_and_unknown_accounts_look_alike",
     ),
-    (Code::SessionExpired, "sessions::logout"),
+    (ErrorCode::SessionExpired, "sessions::logout"),
     (
-        Code::StepUpRequired,
+        ErrorCode::StepUpRequired,
         "sessions::a_rebind_needs_a_fresh_login",
     ),
-    (Code::NotFound, "requests::what_is_not_yours_is_not_there"),
-    (Code::StepOutOfOrder, "card_check::steps_out_of_order"),
-    (Code::RequestInProgress, "requests::one_open_rebind"),
-    (Code::RebindCooldown, "requests::the_cooldown"),
-    (Code::QuietPeriod, "requests::the_quiet_period"),
     (
-        Code::CardSameAsCurrent,
+        ErrorCode::NotFound,
+        "requests::what_is_not_yours_is_not_there",
+    ),
+    (ErrorCode::StepOutOfOrder, "card_check::steps_out_of_order"),
+    (ErrorCode::RequestInProgress, "requests::one_open_rebind"),
+    (ErrorCode::RebindCooldown, "requests::the_cooldown"),
+    (ErrorCode::QuietPeriod, "requests::the_quiet_period"),
+    (
+        ErrorCode::CardSameAsCurrent,
         "requests::cards_that_cannot_be_bound",
     ),
     (
-        Code::CardBoundElsewhere,
+        ErrorCode::CardBoundElsewhere,
         "card_check::a_card_of_someone_else",
     ),
     (
-        Code::AgreementStale,
+        ErrorCode::AgreementStale,
         "agreement::what_was_not_shown_cannot_be_signed",
     ),
-    (Code::VersionConflict, "identity::all_tries_taken"),
-    (Code::RequestExpired, "requests::one_open_rebind"),
-    (Code::BodyTooLarge, "edges::sizes"),
-    (Code::CardFormat, "requests::every_bad_field_at_once"),
-    (Code::CardLuhn, "requests::every_bad_field_at_once"),
-    (Code::CardTypeCredit, "requests::cards_that_cannot_be_bound"),
+    (ErrorCode::VersionConflict, "identity::all_tries_taken"),
+    (ErrorCode::RequestExpired, "requests::one_open_rebind"),
+    (ErrorCode::BodyTooLarge, "edges::sizes"),
+    (ErrorCode::CardFormat, "requests::every_bad_field_at_once"),
+    (ErrorCode::CardLuhn, "requests::every_bad_field_at_once"),
     (
-        Code::CardTypePrepaid,
+        ErrorCode::CardTypeCredit,
         "requests::cards_that_cannot_be_bound",
     ),
-    (Code::CardClassIi, "card_check::class_two"),
-    (Code::HolderNotMerchant, "agreement::name_and_consents"),
-    (Code::PhoneFormat, "requests::every_bad_field_at_once"),
-    (Code::EntityNeedsSupport, "requests::a_company"),
-    (Code::IdFormat, "identity::documents_that_are_none"),
-    (Code::IdChecksum, "identity::documents_that_are_none"),
-    (Code::IdMismatch, "requests::limits_of_a_day"),
-    (Code::IdExpired, "identity::an_expired_document"),
-    (Code::OtpWrong, "identity::wrong_codes_add_up"),
-    (Code::OtpExpired, "identity::codes_end"),
-    (Code::OtpTooMany, "identity::wrong_codes_add_up"),
-    (Code::ConsentMissing, "agreement::name_and_consents"),
-    (Code::AgreementNotRead, "agreement::too_soon"),
-    (Code::ElementsMismatch, "card_check::mismatch"),
-    (Code::CardDormant, "card_check::dormant"),
-    (Code::CardBlocked, "card_check::blocked"),
-    (Code::CardInvalid, "card_check::invalid"),
-    (Code::CardExpired, "card_check::expired"),
-    (Code::CardRestricted, "card_check::restricted"),
-    (Code::IdempotencyMismatch, "replays::another_body"),
-    (Code::AccountFrozen, "frozen::only_reads_work"),
-    (Code::AuthThrottled, "sessions::guessing_is_slowed_down"),
-    (Code::DailyRequestLimit, "requests::limits_of_a_day"),
-    (Code::OtpSendLimit, "identity::codes_to_a_phone_are_limited"),
-    (Code::CardCheckLimit, "card_check::checks_of_a_day"),
-    (Code::UpstreamUnknown, "card_check::garbage"),
-    (Code::UpstreamBusy, "card_check::busy"),
-    (Code::UpstreamQuota, "card_check::quota"),
-    (Code::StandbyNotReady, "standby::a_standby_card"),
-    (Code::LastCardCannotUnbind, "unbind::what_may_not_leave"),
-    (Code::PayoutInFlight, "unbind::a_replaced_card"),
-    (Code::MicroDepositWrong, "deposit::three_tries"),
-    (Code::MicroDepositExpired, "deposit::seven_days"),
-    (Code::MicroDepositReturned, "deposit::a_mules_card"),
-    (Code::T0NotAllowed, "settings::a_young_merchant"),
-    (Code::LimitAboveTier, "settings::every_bad_field_at_once"),
     (
-        Code::Internal,
+        ErrorCode::CardTypePrepaid,
+        "requests::cards_that_cannot_be_bound",
+    ),
+    (ErrorCode::CardClassIi, "card_check::class_two"),
+    (ErrorCode::HolderNotMerchant, "agreement::name_and_consents"),
+    (ErrorCode::PhoneFormat, "requests::every_bad_field_at_once"),
+    (ErrorCode::EntityNeedsSupport, "requests::a_company"),
+    (ErrorCode::IdFormat, "identity::documents_that_are_none"),
+    (ErrorCode::IdChecksum, "identity::documents_that_are_none"),
+    (ErrorCode::IdMismatch, "requests::limits_of_a_day"),
+    (ErrorCode::IdExpired, "identity::an_expired_document"),
+    (ErrorCode::OtpWrong, "identity::wrong_codes_add_up"),
+    (ErrorCode::OtpExpired, "identity::codes_end"),
+    (ErrorCode::OtpTooMany, "identity::wrong_codes_add_up"),
+    (ErrorCode::ConsentMissing, "agreement::name_and_consents"),
+    (ErrorCode::AgreementNotRead, "agreement::too_soon"),
+    (ErrorCode::ElementsMismatch, "card_check::mismatch"),
+    (ErrorCode::CardDormant, "card_check::dormant"),
+    (ErrorCode::CardBlocked, "card_check::blocked"),
+    (ErrorCode::CardInvalid, "card_check::invalid"),
+    (ErrorCode::CardExpired, "card_check::expired"),
+    (ErrorCode::CardRestricted, "card_check::restricted"),
+    (ErrorCode::IdempotencyMismatch, "replays::another_body"),
+    (ErrorCode::AccountFrozen, "frozen::only_reads_work"),
+    (
+        ErrorCode::AuthThrottled,
+        "sessions::guessing_is_slowed_down",
+    ),
+    (ErrorCode::DailyRequestLimit, "requests::limits_of_a_day"),
+    (
+        ErrorCode::OtpSendLimit,
+        "identity::codes_to_a_phone_are_limited",
+    ),
+    (ErrorCode::CardCheckLimit, "card_check::checks_of_a_day"),
+    (ErrorCode::UpstreamUnknown, "card_check::garbage"),
+    (ErrorCode::UpstreamBusy, "card_check::busy"),
+    (ErrorCode::UpstreamQuota, "card_check::quota"),
+    (ErrorCode::StandbyNotReady, "standby::a_standby_card"),
+    (
+        ErrorCode::LastCardCannotUnbind,
+        "unbind::what_may_not_leave",
+    ),
+    (ErrorCode::PayoutInFlight, "unbind::a_replaced_card"),
+    (ErrorCode::MicroDepositWrong, "deposit::three_tries"),
+    (ErrorCode::MicroDepositExpired, "deposit::seven_days"),
+    (ErrorCode::MicroDepositReturned, "deposit::a_mules_card"),
+    (ErrorCode::T0NotAllowed, "settings::a_young_merchant"),
+    (
+        ErrorCode::LimitAboveTier,
+        "settings::every_bad_field_at_once",
+    ),
+    (
+        ErrorCode::Internal,
         "roles::what_is_sealed_is_bound_to_its_merchant",
     ),
 ];
 
 /// Codes without a case here, and why.
-const NOT_HERE: [(Code, &str); 2] = [
+const NOT_HERE: [(ErrorCode, &str); 2] = [
     (
-        Code::OtpChannelDown,
+        ErrorCode::OtpChannelDown,
         "the local cloud's SNS never fails; in process, with one that does: tests/tests/handlers.rs",
     ),
     (
-        Code::TestTxnFailed,
+        ErrorCode::TestTxnFailed,
         "never the code of a reply; as an ended_reason: test_transfer::it_comes_back",
     ),
 ];
 
 /// `met`: the codes that each case has asserted.
 pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
-    let here: BTreeMap<Code, &str> = CASES.into();
-    let elsewhere: BTreeMap<Code, &str> = NOT_HERE.into();
-    for code in Code::ALL {
+    let here: BTreeMap<ErrorCode, &str> = CASES.into();
+    let elsewhere: BTreeMap<ErrorCode, &str> = NOT_HERE.into();
+    for code in ErrorCode::ALL {
         match (here.get(code), elsewhere.get(code)) {
             (Some(case), None) => {
                 let codes = met

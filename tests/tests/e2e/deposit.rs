@@ -1,10 +1,10 @@
 //! A card that its bank cannot check: ¥0.01 with a code that only its holder can read.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
+use serde_json::{Value, json};
 use tests::system::{App, Live, Reply};
 
 use crate::see::{last4, rebind_path};
@@ -76,7 +76,7 @@ async fn a_deposit_is_sent(live: &Live, card: &str, bank_name: &str) {
     assert_eq!(live.statement(card).await.len(), 1);
     app.post(&format!("{path}/card-check/code"), Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     // As it is typed from a small screen.
     let spaced: Vec<String> = code.to_lowercase().chars().map(String::from).collect();
     let activated_at = merchant.now();
@@ -133,7 +133,7 @@ pub async fn the_next_day_on_another_device(live: &Live) {
     );
     let problem = confirm(&app, &path, &code)
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(
         (&problem["next_actions"], &problem["counts_toward_limit"]),
         (&json!(["identity_code"]), &json!(false))
@@ -171,7 +171,7 @@ pub async fn three_tries(live: &Live) {
     for nonsense in ["", "ABCDE", "ABCDEFG", "ABCDE0", "ABCDEI", "一二三四五六"] {
         let problem = confirm(&app, &path, nonsense)
             .await
-            .refused(Code::MicroDepositWrong);
+            .refused(ErrorCode::MicroDepositWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(3), &json!(false))
@@ -184,7 +184,7 @@ pub async fn three_tries(live: &Live) {
     for left in [2, 1] {
         let problem = confirm(&app, &path, &wrong(&code))
             .await
-            .refused(Code::MicroDepositWrong);
+            .refused(ErrorCode::MicroDepositWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(left), &json!(true))
@@ -198,7 +198,7 @@ pub async fn three_tries(live: &Live) {
     }
     let problem = confirm(&app, &path, &wrong(&code))
         .await
-        .refused(Code::MicroDepositWrong);
+        .refused(ErrorCode::MicroDepositWrong);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(0), &json!(["new_rebind"]))
@@ -210,7 +210,7 @@ pub async fn three_tries(live: &Live) {
     );
     confirm(&app, &path, &code)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     let told = live.notices(&merchant.phone, 1).await;
     assert!(told[0].contains("验证码多次输错"), "{}", told[0]);
     app.request(&live.card()).await;
@@ -254,7 +254,7 @@ pub async fn seven_days(live: &Live) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "card_pending");
     app.post("/v1/rebinds", app.request_body(&live.card()))
         .await
-        .refused(Code::RequestInProgress);
+        .refused(ErrorCode::RequestInProgress);
     merchant.pass_s(1);
     let shown = app.get(&path).await.ok(200);
     assert_eq!(
@@ -267,7 +267,7 @@ pub async fn seven_days(live: &Live) {
     );
     let problem = confirm(&app, &path, &code)
         .await
-        .refused(Code::MicroDepositExpired);
+        .refused(ErrorCode::MicroDepositExpired);
     assert_eq!(
         (&problem["next_actions"], &problem["counts_toward_limit"]),
         (&json!(["new_rebind"]), &json!(false))
@@ -275,12 +275,12 @@ pub async fn seven_days(live: &Live) {
     for step in ["cancel", "identity/code", "card-check", "card-check/code"] {
         app.post(&format!("{path}/{step}"), Value::Null)
             .await
-            .refused(Code::RequestExpired);
+            .refused(ErrorCode::RequestExpired);
     }
     app.request(&live.card()).await;
     confirm(&app, &path, &code)
         .await
-        .refused(Code::MicroDepositExpired);
+        .refused(ErrorCode::MicroDepositExpired);
 }
 
 /// It came back: the card is none to be paid to.
@@ -301,7 +301,7 @@ async fn comes_back(app: &App<'_>, card: &str) {
     let path = app.to_card_pending(card).await;
     let check = format!("{path}/card-check");
     let reply = app.keyed("once", &check, Value::Null).await;
-    let problem = reply.refused(Code::MicroDepositReturned);
+    let problem = reply.refused(ErrorCode::MicroDepositReturned);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let again = app.keyed("once", &check, Value::Null).await;
     assert!(again.is_replayed());
@@ -323,7 +323,7 @@ async fn comes_back(app: &App<'_>, card: &str) {
     assert_eq!(app.live.statement(card).await[0]["status"], "returned");
     confirm(app, &path, &code)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     assert_eq!(app.kinds().await.last().unwrap(), "micro_deposit_returned");
     app.request(&app.live.card()).await;
 }
@@ -338,7 +338,7 @@ pub async fn returned_later(live: &Live) {
     the_bank_says(live, &path, "returned").await;
     let problem = confirm(&app, &path, &wrong(&code))
         .await
-        .refused(Code::MicroDepositReturned);
+        .refused(ErrorCode::MicroDepositReturned);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let ended = app.get(&path).await.ok(200);
     assert_eq!(ended["ended_reason"], "MICRO_DEPOSIT_RETURNED");
@@ -362,7 +362,7 @@ pub async fn not_there_yet(live: &Live) {
     .await;
     let problem = confirm(&app, &path, &code)
         .await
-        .refused(Code::UpstreamBusy);
+        .refused(ErrorCode::UpstreamBusy);
     assert_eq!(
         (&problem["retry_after_s"], &problem["counts_toward_limit"]),
         (&json!(60), &json!(false))
@@ -409,10 +409,10 @@ pub async fn a_card_of_someone_else(live: &Live) {
     let code = live.deposit_code(&card).await;
     confirm(&app, &path, &wrong(&code))
         .await
-        .refused(Code::MicroDepositWrong);
+        .refused(ErrorCode::MicroDepositWrong);
     let problem = confirm(&app, &path, &code)
         .await
-        .refused(Code::CardBoundElsewhere);
+        .refused(ErrorCode::CardBoundElsewhere);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let ended = app.get(&path).await.ok(200);
     assert_eq!(
@@ -459,7 +459,7 @@ pub async fn given_up(live: &Live) {
         .ok(200);
     confirm(&app, &path, &first)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     merchant.pass_s(MINUTE_S);
     let path = app.to_deposit(&card).await;
     let second = live.deposit_code(&card).await;
@@ -467,7 +467,7 @@ pub async fn given_up(live: &Live) {
     assert_eq!(live.statement(&card).await.len(), 2);
     let problem = confirm(&app, &path, &first)
         .await
-        .refused(Code::MicroDepositWrong);
+        .refused(ErrorCode::MicroDepositWrong);
     assert_eq!(problem["attempts_left"], 2);
     confirm(&app, &path, &second).await.ok(200);
 }

@@ -1,9 +1,9 @@
 //! What no app sends.
 
 use base64::Engine as _;
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::time::Timestamp;
+use serde_json::{Value, json};
 use tests::system::Live;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -78,8 +78,14 @@ pub async fn what_is_not_there(live: &Live) {
         ("GET", "/V1/CARDS"),
         ("GET", "/favicon.ico"),
     ] {
-        live.ask(method, path).send().await.refused(Code::NotFound);
-        app.ask(method, path).send().await.refused(Code::NotFound);
+        live.ask(method, path)
+            .send()
+            .await
+            .refused(ErrorCode::NotFound);
+        app.ask(method, path)
+            .send()
+            .await
+            .refused(ErrorCode::NotFound);
     }
 }
 
@@ -98,14 +104,14 @@ pub async fn sizes(live: &Live) {
             .body(of_size(field, 16 * 1024 + 1))
             .send()
             .await;
-        too_large.refused(Code::BodyTooLarge);
+        too_large.refused(ErrorCode::BodyTooLarge);
         let huge = app
             .ask(method_of(path), path)
             .key("k")
             .body(of_size(field, 300 * 1024))
             .send()
             .await;
-        huge.refused(Code::BodyTooLarge);
+        huge.refused(ErrorCode::BodyTooLarge);
         let fits = app
             .ask(method_of(path), path)
             .key("k")
@@ -146,7 +152,7 @@ pub async fn bodies_that_are_none(live: &Live) {
                 .body(body.clone())
                 .send()
                 .await;
-            reply.refused(Code::RequestMalformed);
+            reply.refused(ErrorCode::RequestMalformed);
         }
         let no_text = app
             .ask(method_of(&route), &route)
@@ -154,7 +160,7 @@ pub async fn bodies_that_are_none(live: &Live) {
             .body(vec![b'{', 0xff, 0xfe, b'}'])
             .send()
             .await;
-        no_text.refused(Code::RequestMalformed);
+        no_text.refused(ErrorCode::RequestMalformed);
     }
     assert_eq!(app.get(&path).await.ok(200), before, "nothing was written");
 }
@@ -379,7 +385,7 @@ pub async fn a_problem_can_be_found_in_the_log(live: &Live) {
         .ask("GET", "/v1/cards")
         .send()
         .await
-        .refused(Code::SessionExpired);
+        .refused(ErrorCode::SessionExpired);
     let support_ref = problem["support_ref"].as_str().unwrap();
     let lines: Vec<String> = live.log_lines().await;
     let found: Vec<&String> = lines

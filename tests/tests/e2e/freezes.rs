@@ -1,8 +1,8 @@
 //! The freeze: what the old contact can do with the code from a notice, and what nobody can.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::system::{App, Live, Merchant, Reply};
 
@@ -55,7 +55,7 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
         let problem = app
             .post(&path, Value::Null)
             .await
-            .refused(Code::AccountFrozen);
+            .refused(ErrorCode::AccountFrozen);
         assert_eq!(
             problem["next_actions"],
             json!(["contact_support"]),
@@ -65,22 +65,22 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
     let switch = format!("/v1/cards/{card_id}/activate");
     app.post(&switch, json!({"code": "123456"}))
         .await
-        .refused(Code::AccountFrozen);
+        .refused(ErrorCode::AccountFrozen);
     for activate in [true, false] {
         let mut body = app.request_body(&app.live.card());
         body["activate"] = json!(activate);
         app.post("/v1/rebinds", body)
             .await
-            .refused(Code::AccountFrozen);
+            .refused(ErrorCode::AccountFrozen);
     }
     let settings = app.get("/v1/settlement").await.ok(200);
     app.put("/v1/settlement", settings)
         .await
-        .refused(Code::AccountFrozen);
+        .refused(ErrorCode::AccountFrozen);
     let target = json!({"platform": "fcm", "token": "t"});
     app.put("/v1/push-targets/new", target)
         .await
-        .refused(Code::AccountFrozen);
+        .refused(ErrorCode::AccountFrozen);
 }
 
 /// Before the change takes effect it is undone.
@@ -104,10 +104,12 @@ pub async fn before_it_takes_effect(live: &Live) {
     let typed = format!(" {} {} ", code[..4].to_lowercase(), &code[4..]);
     received(live.freeze(merchant.now(), &merchant.account, &typed).await);
     for app in [&first, &second] {
-        app.get("/v1/cards").await.refused(Code::SessionExpired);
+        app.get("/v1/cards")
+            .await
+            .refused(ErrorCode::SessionExpired);
         app.post("/v1/rebinds", app.request_body(&live.card()))
             .await
-            .refused(Code::SessionExpired);
+            .refused(ErrorCode::SessionExpired);
     }
     let told = live.notices(&merchant.phone, 2).await;
     assert_eq!(
@@ -151,7 +153,7 @@ pub async fn before_it_takes_effect(live: &Live) {
     nothing_moves(&app, &path, &old).await;
     app.delete("/v1/push-targets/phone")
         .await
-        .refused(Code::AccountFrozen);
+        .refused(ErrorCode::AccountFrozen);
 
     // It is known which card is right: payouts go on to it.
     let payout = create(live, &merchant, "p", merchant.now()).await;
@@ -187,7 +189,7 @@ pub async fn after_it_took_effect(live: &Live) {
         live.freeze(merchant.now(), &merchant.account, &code.to_lowercase())
             .await,
     );
-    before.get(&path).await.refused(Code::SessionExpired);
+    before.get(&path).await.refused(ErrorCode::SessionExpired);
     let app = live.app(&merchant).await;
     let rebind = app.get(&path).await.ok(200);
     assert_eq!(
@@ -288,7 +290,7 @@ pub async fn nothing_is_told(live: &Live) {
         (json!({"account": merchant.account}), json!(["freeze_code"])),
     ] {
         let reply = live.ask("POST", "/v1/freezes").at(at).json(&body);
-        let problem = reply.send().await.refused(Code::RequestMalformed);
+        let problem = reply.send().await.refused(ErrorCode::RequestMalformed);
         let errors = problem["errors"].as_array().unwrap();
         let seen: Vec<&Value> = errors.iter().map(|error| &error["field"]).collect();
         assert_eq!(json!(seen), fields);
@@ -299,7 +301,7 @@ pub async fn nothing_is_told(live: &Live) {
         json!({"account": merchant.account, "freeze_code": null, "x": 1}),
     ] {
         let reply = live.ask("POST", "/v1/freezes").at(at).json(&body);
-        reply.send().await.refused(Code::RequestMalformed);
+        reply.send().await.refused(ErrorCode::RequestMalformed);
     }
     live.notices(&other.phone, 2).await;
 }
@@ -404,7 +406,7 @@ pub async fn a_standby_card_is_taken_away(live: &Live) {
     );
     app.post(&crate::standby::switch_path(&ready), Value::Null)
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
     let payout = create(live, &merchant, "p", merchant.now().plus_s(HOUR_S)).await;
     assert_eq!(
         (&payout["card"]["card_id"], &payout["held"]),

@@ -1,8 +1,8 @@
 //! A frozen account: login and reads work, nothing else; whatever was open has ended.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
+use serde_json::{Value, json};
 use tests::system::Live;
 
 use crate::freezes::nothing_moves;
@@ -34,7 +34,7 @@ pub async fn only_reads_work(live: &Live) {
         live.freeze_from(&source, merchant.now(), &merchant.account, &freeze_code)
             .await;
 
-        app.get(&path).await.refused(Code::SessionExpired);
+        app.get(&path).await.refused(ErrorCode::SessionExpired);
         let app = live.app(&merchant).await;
         let ended = app.get(&path).await.ok(200);
         assert_eq!(
@@ -66,6 +66,6 @@ pub async fn only_reads_work(live: &Live) {
         other["reason"] = json!("lost");
         app.keyed("r", "/v1/rebinds", other)
             .await
-            .refused(Code::IdempotencyMismatch);
+            .refused(ErrorCode::IdempotencyMismatch);
     }
 }

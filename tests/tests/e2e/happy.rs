@@ -1,9 +1,9 @@
 //! A card is changed: each step with what the app shows and what the phones get.
 
+use domain::error_code::ErrorCode;
+use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use domain::code::Code;
-use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use tests::system::{Live, another};
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
@@ -236,7 +236,7 @@ pub async fn a_card_is_changed(live: &Live) {
     let problem = app
         .post("/v1/rebinds", app.request_body(&live.card()))
         .await
-        .refused(Code::RebindCooldown);
+        .refused(ErrorCode::RebindCooldown);
     assert_eq!(problem["cooldown_until"], activated["cooldown_until"]);
     assert_eq!(
         problem["retry_after_s"],
@@ -269,7 +269,7 @@ pub async fn a_card_is_changed(live: &Live) {
     let app = live.app(&merchant).await;
     app.post("/v1/rebinds", app.request_body(&live.card()))
         .await
-        .refused(Code::RebindCooldown);
+        .refused(ErrorCode::RebindCooldown);
     merchant.pass_s(1);
     // Back to the first card: verified for this very person.
     let path = app.activate(merchant.active_card.as_ref().unwrap()).await;
@@ -318,7 +318,7 @@ pub async fn a_card_is_changed_by_the_wall_clock(live: &Live) {
         .ok(200);
     let signature = app.signature_of(&text);
     let early = ask("POST", &agreement, signature.clone()).send().await;
-    let wait_s = early.refused(Code::AgreementNotRead)["retry_after_s"]
+    let wait_s = early.refused(ErrorCode::AgreementNotRead)["retry_after_s"]
         .as_u64()
         .unwrap();
     assert!((1..=10).contains(&wait_s));
@@ -396,7 +396,7 @@ pub async fn names_as_they_are_typed(live: &Live) {
     body["holder_name"] = json!("测试经营部");
     app.post("/v1/rebinds", body)
         .await
-        .refused(Code::HolderNotMerchant);
+        .refused(ErrorCode::HolderNotMerchant);
     app.activate(&live.card()).await;
 
     let merchant = live
@@ -489,7 +489,7 @@ pub async fn another_device_carries_on(live: &Live) {
         let problem = second
             .post(&confirm, json!({"code": typed}))
             .await
-            .refused(Code::StepUpRequired);
+            .refused(ErrorCode::StepUpRequired);
         assert_eq!(problem["next_actions"], json!(["identity_code"]));
     }
     merchant.pass_s(MINUTE_S);
@@ -502,7 +502,7 @@ pub async fn another_device_carries_on(live: &Live) {
     first
         .post(&confirm, json!({"code": code}))
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     second.confirm_identity(&path).await;
     second.sign(&path).await;
     second.check_card(&path).await.ok(200);
@@ -511,7 +511,7 @@ pub async fn another_device_carries_on(live: &Live) {
     let problem = first
         .post(&confirm, json!({"code": code}))
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["card_check_code"]));
     assert_eq!(
         second.confirm_card(&path).await.ok(200)["state"],
@@ -540,14 +540,19 @@ pub async fn the_clock_goes_back_and_forth(live: &Live) {
     let early = app
         .post(&format!("{path}/agreement"), app.signature_of(&text))
         .await;
-    assert_eq!(early.refused(Code::AgreementNotRead)["retry_after_s"], 10);
+    assert_eq!(
+        early.refused(ErrorCode::AgreementNotRead)["retry_after_s"],
+        10
+    );
     merchant.set_clock(noon.plus_s(10));
     app.post(&format!("{path}/agreement"), app.signature_of(&text))
         .await
         .ok(200);
     // The identity was confirmed two hours ago by this clock.
     app.check_card(&path).await.ok(200);
-    app.confirm_card(&path).await.refused(Code::StepUpRequired);
+    app.confirm_card(&path)
+        .await
+        .refused(ErrorCode::StepUpRequired);
     merchant.set_clock(noon.plus_s(-2 * HOUR_S));
     let activated = app.confirm_card(&path).await.ok(200);
     assert_eq!(
@@ -558,5 +563,7 @@ pub async fn the_clock_goes_back_and_forth(live: &Live) {
     merchant.set_clock(noon.plus_s(10 + 15 * MINUTE_S - 1));
     app.get("/v1/cards").await.ok(200);
     merchant.pass_s(1);
-    app.get("/v1/cards").await.refused(Code::SessionExpired);
+    app.get("/v1/cards")
+        .await
+        .refused(ErrorCode::SessionExpired);
 }

@@ -1,10 +1,10 @@
 //! The history, as a merchant's auditor reads it: page by page, and checked with nothing else in hand.
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tests::system::Live;
 
 use crate::see::without;
@@ -138,7 +138,7 @@ pub async fn a_chain_that_can_be_checked(live: &Live) {
     for nonsense in ["", "0", "-1", "x", "1.5", "99999999999999999999999"] {
         app.get(&format!("/v1/history?cursor={nonsense}"))
             .await
-            .refused(Code::RequestMalformed);
+            .refused(ErrorCode::RequestMalformed);
     }
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
@@ -147,5 +147,7 @@ pub async fn a_chain_that_can_be_checked(live: &Live) {
         json!([])
     );
     merchant.pass_s(DAY_S);
-    app.get("/v1/history").await.refused(Code::SessionExpired);
+    app.get("/v1/history")
+        .await
+        .refused(ErrorCode::SessionExpired);
 }

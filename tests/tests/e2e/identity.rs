@@ -1,8 +1,8 @@
 //! The document and the code to the phone on file.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::system::{App, Live, Reply, another};
 
 use crate::see::{last4, without};
@@ -29,32 +29,32 @@ pub async fn documents_that_are_none(live: &Live) {
     for (changes, code, bad) in [
         (
             json!({"document_number": "110105"}),
-            Code::IdFormat,
+            ErrorCode::IdFormat,
             json!([["document_number", "ID_FORMAT"]]),
         ),
         (
             json!({"document_number": "110105199902300021"}),
-            Code::IdFormat,
+            ErrorCode::IdFormat,
             json!([["document_number", "ID_FORMAT"]]),
         ),
         (
             json!({"document_number": wrong_check}),
-            Code::IdChecksum,
+            ErrorCode::IdChecksum,
             json!([["document_number", "ID_CHECKSUM"]]),
         ),
         (
             json!({"document_expires_on": "2030-02-30"}),
-            Code::IdFormat,
+            ErrorCode::IdFormat,
             json!([["document_expires_on", "ID_FORMAT"]]),
         ),
         (
             json!({"document_expires_on": "forever"}),
-            Code::IdFormat,
+            ErrorCode::IdFormat,
             json!([["document_expires_on", "ID_FORMAT"]]),
         ),
         (
             json!({"document_number": wrong_check, "document_expires_on": ""}),
-            Code::IdChecksum,
+            ErrorCode::IdChecksum,
             json!([
                 ["document_number", "ID_CHECKSUM"],
                 ["document_expires_on", "ID_FORMAT"]
@@ -76,7 +76,7 @@ pub async fn documents_that_are_none(live: &Live) {
     )
     .await;
     assert_eq!(
-        mismatch.refused(Code::IdMismatch)["attempts_left"],
+        mismatch.refused(ErrorCode::IdMismatch)["attempts_left"],
         4,
         "none of those was a try"
     );
@@ -100,17 +100,18 @@ pub async fn an_expired_document(live: &Live) {
     let wrong_expiry = shows(&app, &path, json!({"document_expires_on": "long_term"})).await;
     let seen = |reply: Reply| {
         without(
-            &reply.refused(Code::IdMismatch),
+            &reply.refused(ErrorCode::IdMismatch),
             &["support_ref", "attempts_left"],
         )
     };
     assert_eq!(seen(wrong_number), seen(wrong_expiry));
-    let problem = shows(&app, &path, json!({})).await.refused(Code::IdExpired);
+    let problem = shows(&app, &path, json!({}))
+        .await
+        .refused(ErrorCode::IdExpired);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     assert_eq!(live.codes_sent(&merchant.phone).await, 0);
     // To the day: it is good on its last one.
-    let last_day =
-        domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
+    let last_day = domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
     merchant.set_clock(last_day);
     shows(&app, &path, json!({})).await.ok(200);
 }
@@ -159,7 +160,7 @@ pub async fn documents_at_once(live: &Live) {
         replies.into_iter().partition(|reply| reply.status == 200);
     assert_eq!(sent.len(), 1);
     for reply in early {
-        reply.refused(Code::OtpSendLimit);
+        reply.refused(ErrorCode::OtpSendLimit);
     }
     assert_eq!(live.codes_sent(&merchant.phone).await, 2);
     app.confirm_identity(&path).await;
@@ -177,7 +178,7 @@ pub async fn codes_end(live: &Live) {
             .await
     };
     merchant.pass_s(5 * MINUTE_S);
-    let problem = confirm(&first).await.refused(Code::OtpExpired);
+    let problem = confirm(&first).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(5), &json!(["identity_code"]))
@@ -187,7 +188,7 @@ pub async fn codes_end(live: &Live) {
         .ok(200);
     let second = live.code(&merchant.phone).await;
     if first != second {
-        let problem = confirm(&first).await.refused(Code::OtpWrong);
+        let problem = confirm(&first).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(4), &json!(true))
@@ -208,7 +209,7 @@ pub async fn wrong_codes_add_up(live: &Live) {
             .await
     };
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６"] {
-        let problem = guess(typed).await.refused(Code::OtpWrong);
+        let problem = guess(typed).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             problem["errors"],
             json!([{"field": "code", "code": "OTP_WRONG"}])
@@ -220,7 +221,7 @@ pub async fn wrong_codes_add_up(live: &Live) {
     }
     let code = live.code(&merchant.phone).await;
     for left in [4, 3] {
-        let problem = guess(&another(&code)).await.refused(Code::OtpWrong);
+        let problem = guess(&another(&code)).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(left), &json!(true))
@@ -239,11 +240,11 @@ pub async fn wrong_codes_add_up(live: &Live) {
     let code = live.code(&merchant.phone).await;
     for left in [2, 1] {
         assert_eq!(
-            guess(&another(&code)).await.refused(Code::OtpWrong)["attempts_left"],
+            guess(&another(&code)).await.refused(ErrorCode::OtpWrong)["attempts_left"],
             left
         );
     }
-    let problem = guess(&another(&code)).await.refused(Code::OtpTooMany);
+    let problem = guess(&another(&code)).await.refused(ErrorCode::OtpTooMany);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(0), &json!(["new_rebind"]))
@@ -253,7 +254,7 @@ pub async fn wrong_codes_add_up(live: &Live) {
         (&ended["state"], &ended["ended_reason"]),
         (&json!("rejected"), &json!("OTP_TOO_MANY"))
     );
-    guess(&code).await.refused(Code::StepOutOfOrder);
+    guess(&code).await.refused(ErrorCode::StepOutOfOrder);
     assert_eq!(
         live.notices(&merchant.phone, 1).await,
         [format!(
@@ -347,17 +348,20 @@ pub async fn all_tries_taken(live: &Live) {
     };
     merchant.pass_s(3);
     assert_eq!(
-        confirm().await.refused(Code::VersionConflict)["retry_after_s"],
+        confirm().await.refused(ErrorCode::VersionConflict)["retry_after_s"],
         7
     );
     merchant.pass_s(6);
     let again = confirm().await;
     assert!(!again.is_replayed(), "a conflict is not kept");
-    assert_eq!(again.refused(Code::VersionConflict)["retry_after_s"], 1);
+    assert_eq!(
+        again.refused(ErrorCode::VersionConflict)["retry_after_s"],
+        1
+    );
     assert_eq!(app.get(&path).await.ok(200)["state"], "identity_pending");
     merchant.pass_s(1);
     assert_eq!(
-        confirm().await.refused(Code::OtpTooMany)["attempts_left"],
+        confirm().await.refused(ErrorCode::OtpTooMany)["attempts_left"],
         0
     );
     assert_eq!(app.get(&path).await.ok(200)["state"], "rejected");
@@ -372,10 +376,10 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
         app.post(&format!("{path}/identity/code"), Value::Null)
             .await
     };
-    resend(&app).await.refused(Code::StepOutOfOrder);
+    resend(&app).await.refused(ErrorCode::StepOutOfOrder);
     app.show_document(&path).await;
     merchant.pass_s(18);
-    let problem = resend(&app).await.refused(Code::OtpSendLimit);
+    let problem = resend(&app).await.refused(ErrorCode::OtpSendLimit);
     assert_eq!(
         (&problem["retry_after_s"], &problem["counts_toward_limit"]),
         (&json!(42), &json!(false))
@@ -387,7 +391,7 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
     }
     // Five in the last five minutes.
     assert_eq!(
-        resend(&app).await.refused(Code::OtpSendLimit)["retry_after_s"],
+        resend(&app).await.refused(ErrorCode::OtpSendLimit)["retry_after_s"],
         HOUR_S - 5 * MINUTE_S
     );
     // Nor by way of a new rebind.
@@ -397,7 +401,7 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
     let path = app.request(&live.card()).await;
     shows(&app, &path, json!({}))
         .await
-        .refused(Code::OtpSendLimit);
+        .refused(ErrorCode::OtpSendLimit);
     assert_eq!(app.get(&path).await.ok(200)["challenge"], Value::Null);
 
     merchant.pass_s(HOUR_S - 5 * MINUTE_S);
@@ -414,7 +418,7 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
     // Ten in the last 64 minutes; the oldest of them was an hour and four minutes ago.
     merchant.pass_s(HOUR_S);
     let app = live.app(&merchant).await;
-    let problem = resend(&app).await.refused(Code::OtpSendLimit);
+    let problem = resend(&app).await.refused(ErrorCode::OtpSendLimit);
     assert_eq!(problem["retry_after_s"], DAY_S - 2 * HOUR_S - 4 * MINUTE_S);
     assert_eq!(live.codes_sent(&merchant.phone).await, 10);
 }

@@ -1,12 +1,12 @@
 //! No secret anywhere: whatever the run has made anything say or keep is searched for every secret that it has used.
 
+use application::serve::wall_clock;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
-use application::serve::wall_clock;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
 use tests::figures::figure;
@@ -96,7 +96,7 @@ async fn every_kind_is_used(live: &Live) -> BTreeMap<Kind, String> {
         (Kind::Token, app.token.clone()),
         (Kind::DeviceId, text(&credentials["device_id"])),
         // Made up: one in some thousands that are sent is not searched for, because it looks like something else.
-        (Kind::Code, "917364".to_owned()),
+        (Kind::ErrorCode, "917364".to_owned()),
         (Kind::ReadingToken, text(&signature["reading_token"])),
         (Kind::FreezeCode, freeze),
         (Kind::DepositCode, deposit),
@@ -134,7 +134,7 @@ async fn plant(live: &Live, used: &BTreeMap<Kind, String>) -> Found {
     log(
         live,
         group,
-        &json!({"message": "request", "typed": used[&Kind::Code]}).to_string(),
+        &json!({"message": "request", "typed": used[&Kind::ErrorCode]}).to_string(),
     )
     .await;
     log(live, group, &format!("plain: {}", used[&Kind::Password])).await;
@@ -192,7 +192,7 @@ async fn plant(live: &Live, used: &BTreeMap<Kind, String>) -> Found {
         ("an event", Kind::IdNumber),
         ("an event", Kind::Token),
         ("the bank's item", Kind::CardNumber),
-        ("a log", Kind::Code),
+        ("a log", Kind::ErrorCode),
         ("a log", Kind::Password),
         ("a log", Kind::ReadingToken),
         ("an SMS", Kind::DeviceId),
@@ -248,7 +248,7 @@ impl Search {
         }
         for text in live.all_sms().await {
             // A code is in its own SMS, and nothing else is in any.
-            this.text("an SMS", &text, &[Kind::Code, Kind::FreezeCode]);
+            this.text("an SMS", &text, &[Kind::ErrorCode, Kind::FreezeCode]);
         }
         this.events(live).await;
         let metrics = live

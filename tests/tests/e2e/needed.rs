@@ -9,9 +9,9 @@ use crate::permissions::{
     Probe, REFUSED, Role, asked, asked_until, in_init, invoked, probe, read, step,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::policy::DAY_S;
 use futures::future::join_all;
 use serde_json::{Value, json};
-use domain::policy::DAY_S;
 use std::collections::BTreeSet;
 use tests::figures::figure;
 use tests::secrets::Kind;

@@ -1,9 +1,9 @@
 //! What is told with a login, and merchants that `sandbox.json` has one of.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
 use domain::time::Timestamp;
+use serde_json::{Value, json};
 use tests::system::Live;
 
 /// A document that is about to expire: told in other words as the day comes near, and when it is over.
@@ -63,7 +63,7 @@ pub async fn a_document_that_has_expired(live: &Live) {
     let path = app.request(&live.card()).await;
     app.post(&format!("{path}/identity"), app.document())
         .await
-        .refused(Code::IdExpired);
+        .refused(ErrorCode::IdExpired);
     assert_eq!(
         app.get("/v1/payouts").await.ok(200)["items"],
         json!([]),

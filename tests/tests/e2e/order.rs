@@ -1,8 +1,8 @@
 //! The order of checks: of several things that are wrong, the first one is told.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::system::Live;
 
 use crate::see::rebind_path;
@@ -21,9 +21,11 @@ pub async fn from_the_body_to_the_object(live: &Live) {
                 .body(body.to_owned())
                 .send()
         };
-        post(&large).await.refused(Code::BodyTooLarge);
-        post("{").await.refused(Code::RequestMalformed);
-        post("{\"colour\":1}").await.refused(Code::RequestMalformed);
+        post(&large).await.refused(ErrorCode::BodyTooLarge);
+        post("{").await.refused(ErrorCode::RequestMalformed);
+        post("{\"colour\":1}")
+            .await
+            .refused(ErrorCode::RequestMalformed);
     }
     let nowhere = "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb/identity";
     let dead = live
@@ -31,7 +33,7 @@ pub async fn from_the_body_to_the_object(live: &Live) {
         .token("mer_x.0.x")
         .key("k")
         .json(&app.document());
-    dead.send().await.refused(Code::SessionExpired);
+    dead.send().await.refused(ErrorCode::SessionExpired);
     // Whose object comes before the key: a key that was used with another body changes nothing.
     app.keyed("k", &identity, app.document()).await.ok(200);
     let stranger = live.merchant().await;
@@ -39,7 +41,7 @@ pub async fn from_the_body_to_the_object(live: &Live) {
     other
         .keyed("k", &identity, Value::Null)
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
 }
 
 /// From the frozen account to the limits: ten obstacles, taken away one by one.
@@ -75,7 +77,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
         json!({"card_number": "12", "holder_name": "别人", "reserved_phone": "1", "reason": "?"});
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::AccountFrozen);
+        .refused(ErrorCode::AccountFrozen);
     assert_eq!(blocked_by(&app).await, "ACCOUNT_FROZEN");
     live.edit_state(&pk, "Y", |head| {
         drop(head.as_object_mut().unwrap().remove("ice"))
@@ -84,7 +86,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
 
     app.post("/v1/rebinds", body)
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(blocked_by(&app).await, "STEP_UP_REQUIRED");
     let app = live.app(&merchant).await;
 
@@ -92,12 +94,12 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     body["holder_name"] = json!("别人");
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::HolderNotMerchant);
+        .refused(ErrorCode::HolderNotMerchant);
     body["holder_name"] = json!(merchant.holder_name);
 
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::EntityNeedsSupport);
+        .refused(ErrorCode::EntityNeedsSupport);
     assert_eq!(blocked_by(&app).await, "ENTITY_NEEDS_SUPPORT");
     live.edit_state(&pk, "Z", |profile| {
         profile["kind"] = json!("natural_person")
@@ -106,7 +108,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
 
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::QuietPeriod);
+        .refused(ErrorCode::QuietPeriod);
     assert_eq!(blocked_by(&app).await, "QUIET_PERIOD");
     live.edit_state(&pk, "Y", |head| {
         drop(head.as_object_mut().unwrap().remove("sec"))
@@ -115,7 +117,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
 
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::RequestInProgress);
+        .refused(ErrorCode::RequestInProgress);
     assert_eq!(blocked_by(&app).await, "REQUEST_IN_PROGRESS");
     merchant.pass_s(DAY_S);
     live.edit_state(&pk, "Y", |head| {
@@ -127,23 +129,23 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
 
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::RebindCooldown);
+        .refused(ErrorCode::RebindCooldown);
     assert_eq!(blocked_by(&app).await, "REBIND_COOLDOWN");
     let over = aws_sdk_dynamodb::types::AttributeValue::N((now + DAY_S).to_string());
     live.edit(&pk, "Y", "cooldown_until", over).await;
 
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::CardTypeCredit);
+        .refused(ErrorCode::CardTypeCredit);
     body["card_number"] = json!(merchant.active_card);
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::CardSameAsCurrent);
+        .refused(ErrorCode::CardSameAsCurrent);
     body["card_number"] = json!(live.card());
 
     app.post("/v1/rebinds", body.clone())
         .await
-        .refused(Code::DailyRequestLimit);
+        .refused(ErrorCode::DailyRequestLimit);
     assert_eq!(blocked_by(&app).await, "DAILY_REQUEST_LIMIT");
     live.edit_state(&pk, "Y", |head| head["req"] = json!([]))
         .await;
@@ -164,22 +166,22 @@ pub async fn of_a_step(live: &Live) {
     let nonsense = json!({"document_number": "1", "document_expires_on": "?"});
     app.post(&format!("{path}/identity"), nonsense.clone())
         .await
-        .refused(Code::IdFormat);
+        .refused(ErrorCode::IdFormat);
     app.post(&format!("{path}/identity/confirm"), json!({"code": "x"}))
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     app.identify(&path).await;
     app.post(&format!("{path}/identity"), nonsense.clone())
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     app.post(&format!("{path}/identity"), nonsense)
         .await
-        .refused(Code::RequestExpired);
+        .refused(ErrorCode::RequestExpired);
     app.post(&format!("{path}/agreement"), json!({}))
         .await
-        .refused(Code::RequestExpired);
+        .refused(ErrorCode::RequestExpired);
 }
 
 async fn blocked_by(app: &tests::system::App<'_>) -> Value {

@@ -1,9 +1,9 @@
 //! Payouts, as the acquirer's core makes them by invoking the function, and as the merchant sees them.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
+use serde_json::{Value, json};
 use tests::system::{App, Live, Merchant};
 
 use crate::see::{last4, without};
@@ -173,7 +173,7 @@ pub async fn events_that_are_none(live: &Live) {
     assert!(app.history().await.is_empty());
     // Nor by way of the gateway: whatever is typed there is a request's body.
     let reply = app.post("/v1/payouts", good.clone()).await;
-    reply.refused(Code::NotFound);
+    reply.refused(ErrorCode::NotFound);
     live.core(&good).await.unwrap();
 }
 
@@ -312,7 +312,7 @@ pub async fn pages(live: &Live) {
     for nonsense in ["?cursor=", "?cursor=x", "?cursor=%00", "?cursor=Li4v"] {
         app.get(&format!("/v1/payouts{nonsense}"))
             .await
-            .refused(Code::RequestMalformed);
+            .refused(ErrorCode::RequestMalformed);
     }
     // Of one page exactly there is no second.
     for id in &made[..2] {
@@ -354,7 +354,7 @@ pub async fn as_the_sandbox_begins(live: &Live) {
     let off = format!("/v1/cards/{}/unbind", active["card_id"].as_str().unwrap());
     app.post(&off, Value::Null)
         .await
-        .refused(Code::PayoutInFlight);
+        .refused(ErrorCode::PayoutInFlight);
     let now = merchant.now();
     for item in &items {
         report(live, "payout_sent", item, now).await.unwrap();
@@ -391,7 +391,7 @@ pub async fn made_while_the_card_is_switched(live: &Live) {
             if reply.status == 200 {
                 return;
             }
-            reply.refused(Code::VersionConflict);
+            reply.refused(ErrorCode::VersionConflict);
             merchant.pass_s(10);
         }
     };

@@ -5,10 +5,10 @@
 
 use crate::cleanup::in_year;
 use crate::see::last4;
+use domain::policy::{DAY_S, HOUR_S};
 use futures::StreamExt as _;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
-use domain::policy::{DAY_S, HOUR_S};
 use std::collections::BTreeSet;
 use tests::figures::figure;
 use tests::system::{App, Live, Merchant, Reply, another};

@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: the same request again is the same reply and no other deed.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
+use serde_json::{Value, json};
 use tests::system::{Live, another};
 
 use crate::see::rebind_path;
@@ -38,7 +38,7 @@ pub async fn every_step_twice(live: &Live) {
     assert_eq!(done["state"], "activated");
     // However far the rebind has gone, the first reply is the reply.
     let created = app.keyed("/v1/rebinds", "/v1/rebinds", Value::Null).await;
-    created.refused(Code::IdempotencyMismatch);
+    created.refused(ErrorCode::IdempotencyMismatch);
     live.notices(&merchant.phone, 1).await;
 
     let other = live.merchant().await;
@@ -61,11 +61,11 @@ pub async fn another_body(live: &Live) {
     other["reason"] = json!("lost");
     app.keyed("k", "/v1/rebinds", other)
         .await
-        .refused(Code::IdempotencyMismatch);
+        .refused(ErrorCode::IdempotencyMismatch);
     // A body that would be refused for itself is the wrong body first.
     app.keyed("k", "/v1/rebinds", json!({"card_number": "1"}))
         .await
-        .refused(Code::IdempotencyMismatch);
+        .refused(ErrorCode::IdempotencyMismatch);
     let spelled = serde_json::to_string_pretty(&body)
         .unwrap()
         .replace("测", "\\u6d4b");
@@ -84,7 +84,7 @@ pub async fn another_body(live: &Live) {
     let mut wrong = app.document();
     wrong["document_expires_on"] = json!("2030-01-01");
     let mismatch = app.keyed("i", &format!("{path}/identity"), wrong).await;
-    mismatch.refused(Code::IdempotencyMismatch);
+    mismatch.refused(ErrorCode::IdempotencyMismatch);
 }
 
 /// Scope: merchant, method and path.
@@ -122,7 +122,7 @@ pub async fn the_scope_of_a_key(live: &Live) {
     let foreign = format!("{}/identity", rebind_path(&first));
     b.keyed("same", &foreign, a.document())
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
 }
 
 /// A day; then the key is new again.
@@ -150,7 +150,7 @@ pub async fn refusals(live: &Live) {
     body["holder_name"] = json!("别人");
     app.keyed("k", "/v1/rebinds", body)
         .await
-        .refused(Code::HolderNotMerchant);
+        .refused(ErrorCode::HolderNotMerchant);
     let created = app
         .keyed("k", "/v1/rebinds", app.request_body(&live.card()))
         .await;
@@ -164,14 +164,14 @@ pub async fn refusals(live: &Live) {
         let reply = app.keyed("w", &identity, wrong.clone()).await;
         assert_eq!(reply.is_replayed(), replayed);
         assert_eq!(
-            reply.refused(Code::IdMismatch)["attempts_left"],
+            reply.refused(ErrorCode::IdMismatch)["attempts_left"],
             4,
             "counted once"
         );
     }
     app.keyed("w", &identity, app.document())
         .await
-        .refused(Code::IdempotencyMismatch);
+        .refused(ErrorCode::IdempotencyMismatch);
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
     let confirm = format!("{path}/identity/confirm");
@@ -180,13 +180,17 @@ pub async fn refusals(live: &Live) {
             .keyed("g", &confirm, json!({"code": another(&code)}))
             .await;
         assert_eq!(reply.is_replayed(), replayed);
-        assert_eq!(reply.refused(Code::OtpWrong)["attempts_left"], 4, "one try");
+        assert_eq!(
+            reply.refused(ErrorCode::OtpWrong)["attempts_left"],
+            4,
+            "one try"
+        );
     }
     // A limit is not kept: the same request is a request again when the time has come.
     let resend = format!("{path}/identity/code");
     app.keyed("r", &resend, Value::Null)
         .await
-        .refused(Code::OtpSendLimit);
+        .refused(ErrorCode::OtpSendLimit);
     merchant.pass_s(60);
     let reply = app.keyed("r", &resend, Value::Null).await;
     assert!(!reply.is_replayed());
@@ -219,7 +223,7 @@ pub async fn the_same_request_at_once(live: &Live) {
     let confirm = format!("{path}/identity/confirm");
     let wrong = thrice("c", &confirm, json!({"code": another(&code)}))
         .await
-        .refused(Code::OtpWrong);
+        .refused(ErrorCode::OtpWrong);
     assert_eq!(wrong["attempts_left"], 4);
     thrice("d", &confirm, json!({"code": code})).await.ok(200);
     let signature = app.signature(&path).await;
@@ -253,13 +257,13 @@ pub async fn a_rejection_is_repeated(live: &Live) {
     let first = app
         .keyed("k", &check, Value::Null)
         .await
-        .refused(Code::CardInvalid);
+        .refused(ErrorCode::CardInvalid);
     let again = app.keyed("k", &check, Value::Null).await;
     assert!(again.is_replayed());
-    assert_eq!(again.refused(Code::CardInvalid), first);
+    assert_eq!(again.refused(ErrorCode::CardInvalid), first);
     app.keyed("l", &check, Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
 }
 
 /// Where it is needed, and what it may be.
@@ -268,13 +272,13 @@ pub async fn keys_that_are_none(live: &Live) {
     let app = live.app(&merchant).await;
     let body = app.request_body(&live.card());
     let without = app.ask("POST", "/v1/rebinds").json(&body).send().await;
-    without.refused(Code::RequestMalformed);
+    without.refused(ErrorCode::RequestMalformed);
     let longest = "k".repeat(255);
     let too_long = "k".repeat(256);
     for key in ["", too_long.as_str(), "schlüssel"] {
         app.keyed(key, "/v1/rebinds", body.clone())
             .await
-            .refused(Code::RequestMalformed);
+            .refused(ErrorCode::RequestMalformed);
     }
     let path = rebind_path(&app.keyed(&longest, "/v1/rebinds", body).await.ok(201));
     // Optional where nothing new is made; ignored where nothing is changed, and on sessions.

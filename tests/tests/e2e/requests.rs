@@ -1,8 +1,8 @@
 //! Asking for a rebind: what is refused, and in which order; lists; giving up; other merchants' rebinds.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::system::{App, Live, luhn};
 
 use crate::see::{last4, rebind_path};
@@ -39,7 +39,7 @@ pub async fn every_bad_field_at_once(live: &Live) {
         json!({"card_number": "12", "holder_name": "别人", "reserved_phone": "12345678901", "reason": "bored"}),
     );
     assert_eq!(
-        bad_fields(&problem.await.refused(Code::CardFormat)),
+        bad_fields(&problem.await.refused(ErrorCode::CardFormat)),
         [
             ("card_number", "CARD_FORMAT"),
             ("holder_name", "HOLDER_NOT_MERCHANT"),
@@ -50,7 +50,7 @@ pub async fn every_bad_field_at_once(live: &Live) {
     let nothing = app
         .post("/v1/rebinds", json!({}))
         .await
-        .refused(Code::CardFormat);
+        .refused(ErrorCode::CardFormat);
     assert_eq!(bad_fields(&nothing).len(), 4);
 
     let mut one_wrong = live.card().into_bytes();
@@ -61,12 +61,16 @@ pub async fn every_bad_field_at_once(live: &Live) {
     };
     let luhn = String::from_utf8(one_wrong).unwrap();
     for (field, value, code) in [
-        ("card_number", "6222-0200-0000-8000-010", Code::CardFormat),
-        ("card_number", luhn.as_str(), Code::CardLuhn),
-        ("holder_name", "测试", Code::HolderNotMerchant),
-        ("holder_name", "", Code::HolderNotMerchant),
-        ("reserved_phone", "+8521390000000", Code::PhoneFormat),
-        ("reserved_phone", "", Code::PhoneFormat),
+        (
+            "card_number",
+            "6222-0200-0000-8000-010",
+            ErrorCode::CardFormat,
+        ),
+        ("card_number", luhn.as_str(), ErrorCode::CardLuhn),
+        ("holder_name", "测试", ErrorCode::HolderNotMerchant),
+        ("holder_name", "", ErrorCode::HolderNotMerchant),
+        ("reserved_phone", "+8521390000000", ErrorCode::PhoneFormat),
+        ("reserved_phone", "", ErrorCode::PhoneFormat),
     ] {
         let problem = asks_with(&app, json!({field: value})).await.refused(code);
         assert_eq!(bad_fields(&problem), [(field, code.as_str())]);
@@ -80,10 +84,10 @@ pub async fn cards_that_cannot_be_bound(live: &Live) {
     let app = live.app(&merchant).await;
     let active = merchant.active_card.clone().unwrap();
     for (number, code) in [
-        ("6225750009007770", Code::CardTypeCredit),
-        ("6200100000000052", Code::CardTypePrepaid),
-        ("6217730009007781", Code::CardLuhn),
-        (active.as_str(), Code::CardSameAsCurrent),
+        ("6225750009007770", ErrorCode::CardTypeCredit),
+        ("6200100000000052", ErrorCode::CardTypePrepaid),
+        ("6217730009007781", ErrorCode::CardLuhn),
+        (active.as_str(), ErrorCode::CardSameAsCurrent),
     ] {
         let problem = asks_with(&app, json!({"card_number": number}))
             .await
@@ -120,7 +124,7 @@ pub async fn a_company(live: &Live) {
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({}))
         .await
-        .refused(Code::EntityNeedsSupport);
+        .refused(ErrorCode::EntityNeedsSupport);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(
@@ -135,7 +139,9 @@ pub async fn the_quiet_period(live: &Live) {
         .merchant_with(json!({"security_changed_hours_ago": 3}))
         .await;
     let app = live.app(&merchant).await;
-    let problem = asks_with(&app, json!({})).await.refused(Code::QuietPeriod);
+    let problem = asks_with(&app, json!({}))
+        .await
+        .refused(ErrorCode::QuietPeriod);
     let wait_s = problem["retry_after_s"].as_i64().unwrap();
     assert!((20 * HOUR_S..=21 * HOUR_S).contains(&wait_s), "{wait_s}");
     assert_eq!(
@@ -145,7 +151,9 @@ pub async fn the_quiet_period(live: &Live) {
     merchant.pass_s(wait_s - 1);
     let app = live.app(&merchant).await;
     assert_eq!(
-        asks_with(&app, json!({})).await.refused(Code::QuietPeriod)["retry_after_s"],
+        asks_with(&app, json!({}))
+            .await
+            .refused(ErrorCode::QuietPeriod)["retry_after_s"],
         1
     );
     merchant.pass_s(1);
@@ -158,7 +166,7 @@ pub async fn the_cooldown(live: &Live) {
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({}))
         .await
-        .refused(Code::RebindCooldown);
+        .refused(ErrorCode::RebindCooldown);
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(cards["cooldown_until"], problem["cooldown_until"]);
     assert_eq!(cards["hold"], Value::Null);
@@ -178,13 +186,13 @@ pub async fn one_open_rebind(live: &Live) {
     let path = app.request(&live.card()).await;
     let problem = asks_with(&app, json!({}))
         .await
-        .refused(Code::RequestInProgress);
+        .refused(ErrorCode::RequestInProgress);
     assert_eq!(problem["next_actions"], json!(["identity", "cancel"]));
     merchant.pass_s(DAY_S - 1);
     let app = live.app(&merchant).await;
     asks_with(&app, json!({}))
         .await
-        .refused(Code::RequestInProgress);
+        .refused(ErrorCode::RequestInProgress);
     merchant.pass_s(1);
     let shown = app.get(&path).await.ok(200);
     assert_eq!(
@@ -194,7 +202,7 @@ pub async fn one_open_rebind(live: &Live) {
     let step = app
         .post(&format!("{path}/identity"), app.document())
         .await
-        .refused(Code::RequestExpired);
+        .refused(ErrorCode::RequestExpired);
     assert_eq!(step["next_actions"], json!(["new_rebind"]));
     for (method, step) in [
         ("POST", "cancel"),
@@ -205,7 +213,7 @@ pub async fn one_open_rebind(live: &Live) {
         app.ask(method, &format!("{path}/{step}"))
             .send()
             .await
-            .refused(Code::RequestExpired);
+            .refused(ErrorCode::RequestExpired);
     }
     assert_eq!(
         app.get("/v1/cards").await.ok(200)["open_rebind"],
@@ -216,7 +224,7 @@ pub async fn one_open_rebind(live: &Live) {
     merchant.pass_s(-HOUR_S);
     app.post(&format!("{path}/identity"), app.document())
         .await
-        .refused(Code::RequestExpired);
+        .refused(ErrorCode::RequestExpired);
     app.post(&format!("{second}/cancel"), Value::Null)
         .await
         .ok(200);
@@ -275,7 +283,7 @@ pub async fn limits_of_a_day(live: &Live) {
             let problem = app
                 .post(&format!("{path}/identity"), wrong.clone())
                 .await
-                .refused(Code::IdMismatch);
+                .refused(ErrorCode::IdMismatch);
             left.push(problem["attempts_left"].as_u64().unwrap());
             if problem["next_actions"] == json!(["new_rebind"]) {
                 break;
@@ -298,13 +306,13 @@ pub async fn limits_of_a_day(live: &Live) {
         assert_eq!(ended["new_card"]["status"], "removed");
         app.post(&format!("{path}/identity"), app.document())
             .await
-            .refused(Code::StepOutOfOrder);
+            .refused(ErrorCode::StepOutOfOrder);
     }
     // Five for each rebind, ten a day; after those not even the right document is compared.
     assert_eq!(left, [4, 3, 2, 1, 0, 4, 3, 2, 1, 0, 0, 0, 0]);
     let problem = asks_with(&app, json!({}))
         .await
-        .refused(Code::DailyRequestLimit);
+        .refused(ErrorCode::DailyRequestLimit);
     assert_eq!(
         (&problem["retry_after_s"], &problem["counts_toward_limit"]),
         (&json!(DAY_S), &json!(false))
@@ -317,7 +325,7 @@ pub async fn limits_of_a_day(live: &Live) {
     let app = live.app(&merchant).await;
     asks_with(&app, json!({}))
         .await
-        .refused(Code::DailyRequestLimit);
+        .refused(ErrorCode::DailyRequestLimit);
     merchant.pass_s(1);
     let path = app.request(&live.card()).await;
     app.identify(&path).await;
@@ -349,7 +357,7 @@ pub async fn giving_up(live: &Live) {
             (&json!(["new_rebind"]), &json!("removed"))
         );
         assert_eq!(gone.get("ended_reason"), None);
-        let problem = cancel(&path).await.refused(Code::StepOutOfOrder);
+        let problem = cancel(&path).await.refused(ErrorCode::StepOutOfOrder);
         assert_eq!(problem["next_actions"], json!(["new_rebind"]));
         merchant.pass_s(MINUTE_S); // between two codes to one phone
     }
@@ -357,7 +365,7 @@ pub async fn giving_up(live: &Live) {
     let path = app.activate(&live.card()).await;
     app.post(&format!("{path}/cancel"), Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
 }
 
@@ -391,7 +399,7 @@ pub async fn pages(live: &Live) {
         (made[..20].to_vec(), made[20..].to_vec())
     );
     for nonsense in ["?cursor=", "?cursor=x", "?cursor=-1", "?cursor=ffffffffff"] {
-        page(nonsense).await.refused(Code::RequestMalformed);
+        page(nonsense).await.refused(ErrorCode::RequestMalformed);
     }
     // An old one can still be looked at.
     assert_eq!(app.get(&made[20]).await.ok(200)["state"], "cancelled");
@@ -413,7 +421,7 @@ pub async fn what_is_not_yours_is_not_there(live: &Live) {
         "/v1/rebinds/x",
         "/v1/rebinds/rbd_%2F..%2F1",
     ] {
-        other.get(path).await.refused(Code::NotFound);
+        other.get(path).await.refused(ErrorCode::NotFound);
         for step in [
             "cancel",
             "identity",
@@ -428,12 +436,12 @@ pub async fn what_is_not_yours_is_not_there(live: &Live) {
             other
                 .post(&format!("{path}/{step}"), Value::Null)
                 .await
-                .refused(Code::NotFound);
+                .refused(ErrorCode::NotFound);
         }
         other
             .get(&format!("{path}/agreement"))
             .await
-            .refused(Code::NotFound);
+            .refused(ErrorCode::NotFound);
     }
     assert_eq!(mine.get(&path).await.ok(200), before);
 }

@@ -4,8 +4,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
-use domain::code::Code;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
 use tests::figures::figure;
@@ -234,7 +234,7 @@ pub async fn what_is_sealed_is_bound_to_its_merchant(live: &Live) {
     let own = live.item(&merchant.pk(), "R#000001").await["number"].clone();
     live.edit(&merchant.pk(), "R#000001", "number", foreign)
         .await;
-    app.check_card(&path).await.refused(Code::Internal);
+    app.check_card(&path).await.refused(ErrorCode::Internal);
     live.edit(&merchant.pk(), "R#000001", "number", own).await;
     app.check_card(&path).await.ok(200);
 }

@@ -1,7 +1,7 @@
 //! How things look to a merchant.
 
-use serde_json::Value;
 use domain::time::Timestamp;
+use serde_json::Value;
 
 /// The last four digits.
 pub fn last4(card: &str) -> &str {

@@ -1,9 +1,9 @@
 //! Log in, stay logged in, log out.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use serde_json::{Value, json};
 use store::item::Item;
 use tests::secrets::Kind;
 use tests::system::{App, Live, Merchant};
@@ -26,12 +26,12 @@ async fn try_password(
 pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &Live) {
     let merchant = live.merchant().await;
     let wrong = try_password(live, &merchant, "a device", "not this one").await;
-    let wrong = wrong.refused(Code::AuthBadCredentials);
+    let wrong = wrong.refused(ErrorCode::AuthBadCredentials);
     assert_eq!(wrong["counts_toward_limit"], true);
     let mut nobody = merchant.clone();
     nobody.account = "nobody@example.com".to_owned();
     let unknown = try_password(live, &nobody, "a device", "not this one").await;
-    let unknown = unknown.refused(Code::AuthBadCredentials);
+    let unknown = unknown.refused(ErrorCode::AuthBadCredentials);
     assert_eq!(
         without(&wrong, &["support_ref"]),
         without(&unknown, &["support_ref"])
@@ -50,28 +50,28 @@ pub async fn guessing_is_slowed_down(live: &Live) {
             for _ in 0..2 {
                 let early = try_password(live, &merchant, "known", &merchant.password).await;
                 assert_eq!(
-                    early.refused(Code::AuthThrottled)["counts_toward_limit"],
+                    early.refused(ErrorCode::AuthThrottled)["counts_toward_limit"],
                     false
                 );
             }
-            let wait_s = reply.refused(Code::AuthThrottled)["retry_after_s"]
+            let wait_s = reply.refused(ErrorCode::AuthThrottled)["retry_after_s"]
                 .as_i64()
                 .unwrap();
             merchant.pass_s(wait_s - 1);
             let early = try_password(live, &merchant, "known", "wrong").await;
-            assert_eq!(early.refused(Code::AuthThrottled)["retry_after_s"], 1);
+            assert_eq!(early.refused(ErrorCode::AuthThrottled)["retry_after_s"], 1);
             merchant.pass_s(1);
             waits.push(wait_s);
             reply = try_password(live, &merchant, "known", "wrong").await;
         }
-        reply.refused(Code::AuthBadCredentials);
+        reply.refused(ErrorCode::AuthBadCredentials);
     }
     assert_eq!(waits, [2, 4], "after the fourth and the fifth failure");
     merchant.pass_s(8);
     live.app_on(&merchant, "known").await;
     try_password(live, &merchant, "known", "wrong")
         .await
-        .refused(Code::AuthBadCredentials);
+        .refused(ErrorCode::AuthBadCredentials);
     live.app_on(&merchant, "known").await;
 }
 
@@ -83,11 +83,11 @@ pub async fn twenty_failures_a_day(live: &Live) {
         merchant.pass_s(15 * MINUTE_S);
         try_password(live, &merchant, "known", "wrong")
             .await
-            .refused(Code::AuthBadCredentials);
+            .refused(ErrorCode::AuthBadCredentials);
     }
     merchant.pass_s(15 * MINUTE_S);
     let problem = try_password(live, &merchant, "known", &merchant.password).await;
-    let problem = problem.refused(Code::AuthThrottled);
+    let problem = problem.refused(ErrorCode::AuthThrottled);
     assert_eq!(problem["retry_after_s"], DAY_S - 20 * 15 * MINUTE_S);
     merchant.pass_s(DAY_S - 20 * 15 * MINUTE_S);
     live.app_on(&merchant, "known").await;
@@ -101,14 +101,14 @@ pub async fn nobody_is_locked_out(live: &Live) {
         let device = format!("made up {guess}");
         try_password(live, &merchant, &device, "wrong")
             .await
-            .refused(Code::AuthBadCredentials);
+            .refused(ErrorCode::AuthBadCredentials);
     }
     try_password(live, &merchant, "made up", "wrong")
         .await
-        .refused(Code::AuthThrottled);
+        .refused(ErrorCode::AuthThrottled);
     try_password(live, &merchant, "new", &merchant.password)
         .await
-        .refused(Code::AuthThrottled);
+        .refused(ErrorCode::AuthThrottled);
     live.app_on(&merchant, "known").await;
 }
 
@@ -155,7 +155,7 @@ pub async fn logins_that_are_none(live: &Live) {
     let sessions = |body: Value| live.ask("POST", "/v1/sessions").json(&body).send();
     let problem = sessions(json!({"account": "a"}))
         .await
-        .refused(Code::RequestMalformed);
+        .refused(ErrorCode::RequestMalformed);
     let fields: Vec<_> = problem["errors"]
         .as_array()
         .unwrap()
@@ -171,7 +171,7 @@ pub async fn logins_that_are_none(live: &Live) {
         json!({"account": "a", "password": "p", "device_id": "d", "remember_me": true}),
         json!({"account": "", "password": "p", "device_id": "d"}),
     ] {
-        sessions(body).await.refused(Code::RequestMalformed);
+        sessions(body).await.refused(ErrorCode::RequestMalformed);
     }
 }
 
@@ -200,7 +200,7 @@ async fn is_dead(live: &Live, merchant: &Merchant, token: &str) {
             .send()
             .await;
         assert_eq!(
-            refused.refused(Code::SessionExpired)["next_actions"],
+            refused.refused(ErrorCode::SessionExpired)["next_actions"],
             json!(["login"])
         );
     }
@@ -229,11 +229,11 @@ pub async fn tokens_that_are_none(live: &Live) {
         live.ask(method, path)
             .send()
             .await
-            .refused(Code::SessionExpired);
+            .refused(ErrorCode::SessionExpired);
         let basic = live
             .ask(method, path)
             .header("authorization", "Basic bWU6bWU=");
-        basic.send().await.refused(Code::SessionExpired);
+        basic.send().await.refused(ErrorCode::SessionExpired);
     }
     app.get("/v1/cards").await.ok(200);
 }
@@ -249,7 +249,7 @@ pub async fn logout(live: &Live) {
     is_dead(live, &merchant, &app.token).await;
     app.post(&format!("{path}/cancel"), Value::Null)
         .await
-        .refused(Code::SessionExpired);
+        .refused(ErrorCode::SessionExpired);
     assert_eq!(other.get(&path).await.ok(200)["state"], "identity_pending");
 }
 
@@ -306,7 +306,7 @@ pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
     let problem = app
         .post("/v1/rebinds", app.request_body(&live.card()))
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["login"]));
     live.app(&merchant).await.request(&live.card()).await;
 }
@@ -328,7 +328,7 @@ pub async fn clocks_that_are_none(live: &Live) {
                 .ask(method, path)
                 .token(&app.token)
                 .header("x-sandbox-now", clock);
-            ask.send().await.refused(Code::RequestMalformed);
+            ask.send().await.refused(ErrorCode::RequestMalformed);
         }
     }
     app.get("/v1/cards").await.ok(200);

@@ -1,8 +1,8 @@
 //! How payouts are made, and which devices are told.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::secrets::Kind;
 use tests::system::{App, Live};
 
@@ -54,7 +54,7 @@ pub async fn settings_are_changed(live: &Live) {
     assert!(again.is_replayed());
     ask(&with("retained_fen", json!(0)))
         .await
-        .refused(Code::IdempotencyMismatch);
+        .refused(ErrorCode::IdempotencyMismatch);
     want["fee_rate_bp"] = json!(60);
     assert_eq!(changed, want);
     assert_eq!(app.get("/v1/settlement").await.ok(200), want);
@@ -84,8 +84,7 @@ pub async fn settings_are_changed(live: &Live) {
         again
     );
     // From then on a payout is expected by the new rule.
-    let midnight =
-        domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
+    let midnight = domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
     let payout = crate::payouts::create(live, &merchant, "p", midnight).await;
     assert_eq!(payout["expected_at"], "2031-03-10T18:30:00+08:00");
     live.notices(&merchant.phone, 2).await;
@@ -95,7 +94,7 @@ pub async fn settings_are_changed(live: &Live) {
 pub async fn every_bad_field_at_once(live: &Live) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    let refused = async |body: Value, code: Code| {
+    let refused = async |body: Value, code: ErrorCode| {
         let problem = app.put("/v1/settlement", body).await.refused(code);
         bad_fields(&problem)
     };
@@ -114,11 +113,11 @@ pub async fn every_bad_field_at_once(live: &Live) {
         "fee_rate_bp",
     ];
     assert_eq!(
-        refused(all, Code::RequestMalformed).await,
+        refused(all, ErrorCode::RequestMalformed).await,
         malformed(&names)
     );
     assert_eq!(
-        refused(json!({}), Code::RequestMalformed).await,
+        refused(json!({}), ErrorCode::RequestMalformed).await,
         malformed(&names[..4])
     );
     for (name, value) in [
@@ -131,7 +130,7 @@ pub async fn every_bad_field_at_once(live: &Live) {
         ("cycle", Value::Null),
     ] {
         assert_eq!(
-            refused(with(name, value.clone()), Code::RequestMalformed).await,
+            refused(with(name, value.clone()), ErrorCode::RequestMalformed).await,
             malformed(&[name]),
             "{name} {value}"
         );
@@ -145,12 +144,12 @@ pub async fn every_bad_field_at_once(live: &Live) {
     ] {
         app.put("/v1/settlement", with(name, value))
             .await
-            .refused(Code::RequestMalformed);
+            .refused(ErrorCode::RequestMalformed);
     }
     assert_eq!(
         refused(
             with("daily_limit_fen", json!(5_000_001)),
-            Code::LimitAboveTier
+            ErrorCode::LimitAboveTier
         )
         .await,
         json!([["daily_limit_fen", "LIMIT_ABOVE_TIER"]])
@@ -167,13 +166,13 @@ pub async fn a_young_merchant(live: &Live) {
     let problem = app
         .put("/v1/settlement", body.clone())
         .await
-        .refused(Code::T0NotAllowed);
+        .refused(ErrorCode::T0NotAllowed);
     assert_eq!(bad_fields(&problem), json!([["cycle", "T0_NOT_ALLOWED"]]));
     body["daily_limit_fen"] = json!(99_999_999);
     let problem = app
         .put("/v1/settlement", body)
         .await
-        .refused(Code::T0NotAllowed);
+        .refused(ErrorCode::T0NotAllowed);
     assert_eq!(
         bad_fields(&problem),
         json!([
@@ -185,7 +184,7 @@ pub async fn a_young_merchant(live: &Live) {
     let app = live.app(&merchant).await;
     app.put("/v1/settlement", with("cycle", json!("T0")))
         .await
-        .refused(Code::T0NotAllowed);
+        .refused(ErrorCode::T0NotAllowed);
     // The seeding was a few minutes before this clock began.
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
@@ -201,11 +200,11 @@ pub async fn when_settings_may_be_changed(live: &Live) {
     let problem = app
         .put("/v1/settlement", settings())
         .await
-        .refused(Code::QuietPeriod);
+        .refused(ErrorCode::QuietPeriod);
     // The fields come before it.
     app.put("/v1/settlement", json!({}))
         .await
-        .refused(Code::RequestMalformed);
+        .refused(ErrorCode::RequestMalformed);
     app.get("/v1/settlement").await.ok(200);
     merchant.pass_s(problem["retry_after_s"].as_i64().unwrap());
     let app = live.app(&merchant).await;
@@ -216,7 +215,7 @@ pub async fn when_settings_may_be_changed(live: &Live) {
         let problem = app
             .put("/v1/settlement", body)
             .await
-            .refused(Code::StepUpRequired);
+            .refused(ErrorCode::StepUpRequired);
         assert_eq!(problem["next_actions"], json!(["login"]));
     }
     let app = live.app(&merchant).await;
@@ -252,19 +251,19 @@ pub async fn push_targets(live: &Live) {
     register(&app, "phone-1", "fcm", "another").await.ok(204);
     register(&app, "sixth", "fcm", "sixth")
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     let remove = |id: &str| {
         let path = format!("/v1/push-targets/{id}");
         let app = &app;
         async move { app.delete(&path).await }
     };
     assert_eq!(remove("3").await.ok(204), Value::Null);
-    remove("3").await.refused(Code::NotFound);
-    remove("sixth").await.refused(Code::NotFound);
+    remove("3").await.refused(ErrorCode::NotFound);
+    remove("sixth").await.refused(ErrorCode::NotFound);
     register(&app, "sixth", "fcm", "sixth").await.ok(204);
     register(&app, "3", "fcm", "3")
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     let events = app.history().await;
     let seen: Vec<Value> = events
         .iter()
@@ -291,17 +290,17 @@ pub async fn push_targets(live: &Live) {
     other
         .delete("/v1/push-targets/4")
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
     // Silencing a device needs a fresh login, by whichever way; registering one more does not.
     merchant.pass_s(14 * MINUTE_S);
     register(&app, "4", "apns", "renewed").await.ok(204);
     remove("_").await.ok(204);
     merchant.pass_s(MINUTE_S);
-    let problem = remove("4").await.refused(Code::StepUpRequired);
+    let problem = remove("4").await.refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["login"]));
     register(&app, "4", "apns", "another one")
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     register(&app, "4", "apns", "renewed").await.ok(204);
     register(&app, "one-more", "apns", "one more").await.ok(204);
     // Ten a day: each is told for days.
@@ -309,7 +308,7 @@ pub async fn push_targets(live: &Live) {
     register(&app, "4", "apns", "the tenth").await.ok(204);
     let problem = register(&app, "4", "apns", "the eleventh")
         .await
-        .refused(Code::DailyRequestLimit);
+        .refused(ErrorCode::DailyRequestLimit);
     assert_eq!(problem["next_actions"], json!(["wait"]));
     assert_eq!(problem["retry_after_s"], DAY_S - 15 * MINUTE_S);
 }
@@ -354,7 +353,7 @@ pub async fn push_targets_that_are_none(live: &Live) {
         ),
     ] {
         let reply = app.put(&format!("/v1/push-targets/{id}"), body).await;
-        let problem = reply.refused(Code::RequestMalformed);
+        let problem = reply.refused(ErrorCode::RequestMalformed);
         let errors = problem["errors"].as_array().unwrap();
         let seen: Vec<&Value> = errors.iter().map(|error| &error["field"]).collect();
         assert_eq!(json!(seen), fields, "{id}");
@@ -365,7 +364,7 @@ pub async fn push_targets_that_are_none(live: &Live) {
     ] {
         app.put("/v1/push-targets/p", body)
             .await
-            .refused(Code::RequestMalformed);
+            .refused(ErrorCode::RequestMalformed);
     }
     let longest = json!({"platform": "fcm", "token": "t".repeat(4_096)});
     app.put(&format!("/v1/push-targets/{}", "x".repeat(36)), longest)
@@ -374,7 +373,7 @@ pub async fn push_targets_that_are_none(live: &Live) {
     for nothing in ["nobody", &long, "a.b"] {
         app.delete(&format!("/v1/push-targets/{nothing}"))
             .await
-            .refused(Code::NotFound);
+            .refused(ErrorCode::NotFound);
     }
     assert_eq!(app.history().await.len(), 1);
 }

@@ -1,8 +1,8 @@
 //! A standby card: verified today, switched to later.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::system::{App, Live, Reply, another};
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
@@ -112,7 +112,7 @@ pub async fn a_standby_card(live: &Live) {
     let problem = app
         .post(&switch_path, Value::Null)
         .await
-        .refused(Code::StandbyNotReady);
+        .refused(ErrorCode::StandbyNotReady);
     assert_eq!(
         (&problem["retry_after_s"], &problem["next_actions"]),
         (&json!(1), &json!(["wait"]))
@@ -187,7 +187,7 @@ pub async fn a_standby_card(live: &Live) {
     );
     app.post(&switch_path, Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     merchant.pass_s(1);
     assert_eq!(app.get(&path).await.ok(200)["state"], "completed");
     let told = live.notices(&merchant.phone, 2).await;
@@ -214,7 +214,7 @@ pub async fn two_at_most(live: &Live) {
     let app = live.app(&merchant).await;
     let (one, two) = (live.card(), live.card());
     let first = app.standby(&one).await;
-    let problem = ask(&app, &one).await.refused(Code::CardSameAsCurrent);
+    let problem = ask(&app, &one).await.refused(ErrorCode::CardSameAsCurrent);
     assert_eq!(
         (&problem["next_actions"], &problem["errors"]),
         (
@@ -225,13 +225,15 @@ pub async fn two_at_most(live: &Live) {
     // Nor to change to: it is verified already.
     app.post("/v1/rebinds", app.request_body(&one))
         .await
-        .refused(Code::CardSameAsCurrent);
+        .refused(ErrorCode::CardSameAsCurrent);
     ask(&app, merchant.active_card.as_ref().unwrap())
         .await
-        .refused(Code::CardSameAsCurrent);
+        .refused(ErrorCode::CardSameAsCurrent);
     merchant.pass_s(MINUTE_S);
     app.standby(&two).await;
-    let problem = ask(&app, &live.card()).await.refused(Code::StepOutOfOrder);
+    let problem = ask(&app, &live.card())
+        .await
+        .refused(ErrorCode::StepOutOfOrder);
     assert_eq!(
         problem["next_actions"],
         json!(["activate_standby", "unbind_card"])
@@ -274,11 +276,13 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
     let app = live.app(&merchant).await;
     let typed = async |app: &App<'_>, code: &str| app.post(&path, json!({"code": code})).await;
     // Before any code was asked for.
-    typed(&app, "123456").await.refused(Code::StepOutOfOrder);
+    typed(&app, "123456")
+        .await
+        .refused(ErrorCode::StepOutOfOrder);
     app.post(&path, Value::Null).await.ok(200);
     let code = live.code(&merchant.phone).await;
     for nonsense in ["", "12345", "12345a"] {
-        let problem = typed(&app, nonsense).await.refused(Code::OtpWrong);
+        let problem = typed(&app, nonsense).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(5), &json!(false))
@@ -290,10 +294,14 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
     }
     // Only in the session that asked.
     let other = live.app_on(&merchant, "another device").await;
-    let problem = typed(&other, &code).await.refused(Code::StepUpRequired);
+    let problem = typed(&other, &code)
+        .await
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["activate_standby"]));
     for left in [4, 3, 2] {
-        let problem = typed(&app, &another(&code)).await.refused(Code::OtpWrong);
+        let problem = typed(&app, &another(&code))
+            .await
+            .refused(ErrorCode::OtpWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["next_actions"]),
             (&json!(left), &json!(["activate_standby"]))
@@ -301,7 +309,7 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
     }
     // An old one costs no try; the tries go on with the next.
     merchant.pass_s(5 * MINUTE_S);
-    let problem = typed(&app, &code).await.refused(Code::OtpExpired);
+    let problem = typed(&app, &code).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(2), &json!(["activate_standby"]))
@@ -309,9 +317,13 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
     let asked = app.post(&path, Value::Null).await.ok(200);
     assert_eq!(asked["challenge"]["attempts_left"], 2);
     let code = live.code(&merchant.phone).await;
-    let problem = typed(&app, &another(&code)).await.refused(Code::OtpWrong);
+    let problem = typed(&app, &another(&code))
+        .await
+        .refused(ErrorCode::OtpWrong);
     assert_eq!(problem["attempts_left"], 1);
-    let problem = typed(&app, &another(&code)).await.refused(Code::OtpTooMany);
+    let problem = typed(&app, &another(&code))
+        .await
+        .refused(ErrorCode::OtpTooMany);
     assert_eq!(
         (
             &problem["attempts_left"],
@@ -338,17 +350,22 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
         )
     );
     merchant.pass_s(MINUTE_S);
-    let problem = app.post(&path, Value::Null).await.refused(Code::OtpTooMany);
+    let problem = app
+        .post(&path, Value::Null)
+        .await
+        .refused(ErrorCode::OtpTooMany);
     assert_eq!(
         (&problem["attempts_left"], &problem["retry_after_s"]),
         (&json!(0), &json!(DAY_S - MINUTE_S))
     );
     assert_eq!(problem["counts_toward_limit"], false);
     // Not even the right code.
-    typed(&app, &code).await.refused(Code::OtpTooMany);
+    typed(&app, &code).await.refused(ErrorCode::OtpTooMany);
     merchant.pass_s(DAY_S - MINUTE_S - 1);
     let app = live.app(&merchant).await;
-    app.post(&path, Value::Null).await.refused(Code::OtpTooMany);
+    app.post(&path, Value::Null)
+        .await
+        .refused(ErrorCode::OtpTooMany);
     merchant.pass_s(1);
     assert_eq!(switch(&app, &path).await["state"], "activated");
 }
@@ -369,7 +386,7 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let problem = app
         .post(&path, Value::Null)
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["login"]));
     let app = live.app(&merchant).await;
     // The quiet period.
@@ -380,9 +397,11 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let problem = app
         .post(&path, Value::Null)
         .await
-        .refused(Code::QuietPeriod);
+        .refused(ErrorCode::QuietPeriod);
     assert_eq!(problem["retry_after_s"], DAY_S);
-    ask(&app, &live.card()).await.refused(Code::QuietPeriod);
+    ask(&app, &live.card())
+        .await
+        .refused(ErrorCode::QuietPeriod);
     live.edit_state(&pk, "Y", |head| {
         drop(head.as_object_mut().unwrap().remove("sec"))
     })
@@ -391,7 +410,7 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let open = app.request(&live.card()).await;
     app.post(&path, Value::Null)
         .await
-        .refused(Code::RequestInProgress);
+        .refused(ErrorCode::RequestInProgress);
     app.post(&format!("{open}/cancel"), Value::Null)
         .await
         .ok(200);
@@ -401,7 +420,7 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let open = app.request(&live.card()).await;
     app.post(&path, json!({"code": code}))
         .await
-        .refused(Code::RequestInProgress);
+        .refused(ErrorCode::RequestInProgress);
     app.post(&format!("{open}/cancel"), Value::Null)
         .await
         .ok(200);
@@ -413,9 +432,11 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let problem = app
         .post(&path, Value::Null)
         .await
-        .refused(Code::RebindCooldown);
+        .refused(ErrorCode::RebindCooldown);
     assert_eq!(problem["cooldown_until"], cards["cooldown_until"]);
-    ask(&app, &live.card()).await.refused(Code::RebindCooldown);
+    ask(&app, &live.card())
+        .await
+        .refused(ErrorCode::RebindCooldown);
     merchant.pass_s(30 * DAY_S);
     let app = live.app(&merchant).await;
     assert_eq!(switch(&app, &path).await["state"], "activated");
@@ -438,7 +459,7 @@ pub async fn proofs_that_are_too_old(live: &Live) {
     let problem = app
         .post(&path, Value::Null)
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(
         problem["next_actions"],
         json!(["unbind_card", "new_rebind"])
@@ -446,7 +467,10 @@ pub async fn proofs_that_are_too_old(live: &Live) {
     merchant.set_clock(ready_at.plus_s(122 * DAY_S));
     let app = live.app(&merchant).await;
     assert_eq!(app.login["notices"][0]["code"], "ID_EXPIRED");
-    let problem = app.post(&path, Value::Null).await.refused(Code::IdExpired);
+    let problem = app
+        .post(&path, Value::Null)
+        .await
+        .refused(ErrorCode::IdExpired);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     merchant.set_clock(ready_at.plus_s(90 * DAY_S));
     let app = live.app(&merchant).await;
@@ -465,12 +489,12 @@ pub async fn what_can_be_switched_to(live: &Live) {
     let active = format!("/v1/cards/{}/activate", active.as_str().unwrap());
     app.post(&active, Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     let open = app.request(&live.card()).await;
     let pending = switch_path(&app.get(&open).await.ok(200));
     app.post(&pending, Value::Null)
         .await
-        .refused(Code::StepOutOfOrder);
+        .refused(ErrorCode::StepOutOfOrder);
     app.post(&format!("{open}/cancel"), Value::Null)
         .await
         .ok(200);
@@ -479,15 +503,20 @@ pub async fn what_can_be_switched_to(live: &Live) {
         "/v1/cards/x/activate",
         "/v1/cards/card_000009bbbbbbbbbbbbbbbb/activate",
     ] {
-        app.post(nothing, Value::Null).await.refused(Code::NotFound);
+        app.post(nothing, Value::Null)
+            .await
+            .refused(ErrorCode::NotFound);
     }
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
-    other.post(&path, Value::Null).await.refused(Code::NotFound);
+    other
+        .post(&path, Value::Null)
+        .await
+        .refused(ErrorCode::NotFound);
     other
         .post(&path, json!({"code": "123456"}))
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
 
     let twice = async |key: &str, body: Value| {
         let first = app.keyed(key, &path, body.clone()).await;
@@ -501,10 +530,10 @@ pub async fn what_can_be_switched_to(live: &Live) {
     assert_eq!(live.codes_sent(&merchant.phone).await, 2);
     let code = live.code(&merchant.phone).await;
     let wrong = twice("wrong", json!({"code": another(&code)})).await;
-    assert_eq!(wrong.refused(Code::OtpWrong)["attempts_left"], 4);
+    assert_eq!(wrong.refused(ErrorCode::OtpWrong)["attempts_left"], 4);
     app.keyed("ask", &path, json!({"code": code}))
         .await
-        .refused(Code::IdempotencyMismatch);
+        .refused(ErrorCode::IdempotencyMismatch);
     let done = twice("go", json!({"code": code})).await.ok(200);
     assert_eq!(done["state"], "activated");
     live.notices(&merchant.phone, 2).await;
@@ -541,11 +570,11 @@ pub async fn another_device_switches(live: &Live) {
     second
         .post(&path, json!({"code": code}))
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     let problem = second
         .post(&path, Value::Null)
         .await
-        .refused(Code::OtpSendLimit);
+        .refused(ErrorCode::OtpSendLimit);
     assert_eq!(problem["retry_after_s"], MINUTE_S);
     merchant.pass_s(MINUTE_S);
     let asked = second.post(&path, Value::Null).await.ok(200);
@@ -554,7 +583,7 @@ pub async fn another_device_switches(live: &Live) {
     first
         .post(&path, json!({"code": code}))
         .await
-        .refused(Code::StepUpRequired);
+        .refused(ErrorCode::StepUpRequired);
     let code = live.code(&merchant.phone).await;
     let switched = second.post(&path, json!({"code": code})).await.ok(200);
     assert_eq!(switched["state"], "activated");

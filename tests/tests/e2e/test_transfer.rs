@@ -1,9 +1,9 @@
 //! The test transfer: ¥0.01 that shows whether the new card can be paid to, and undoes the change if it cannot.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
+use serde_json::{Value, json};
 use tests::system::{App, Live, Reply};
 
 use crate::see::{last4, rebind_path};
@@ -19,7 +19,7 @@ pub async fn it_arrives(live: &Live) {
     let app = live.app(&merchant).await;
     let card = live.card();
     let path = app.to_card_pending(&card).await;
-    let problem = test(&app, &path).await.refused(Code::StepOutOfOrder);
+    let problem = test(&app, &path).await.refused(ErrorCode::StepOutOfOrder);
     assert_eq!(problem["next_actions"], json!(["card_check", "cancel"]));
     app.check_card(&path).await.ok(200);
     let activated = app.confirm_card(&path).await.ok(200);
@@ -193,7 +193,7 @@ pub async fn after_it_took_effect(live: &Live) {
         assert_eq!(reply.status, status);
         let cards = app.get("/v1/cards").await.ok(200);
         if status == 409 {
-            let problem = reply.refused(Code::StepOutOfOrder);
+            let problem = reply.refused(ErrorCode::StepOutOfOrder);
             assert_eq!(problem["next_actions"], json!(["new_rebind"]));
             assert_eq!(cards["active"]["last4"], last4(&card));
             continue;

@@ -1,8 +1,8 @@
 //! Cards that leave: by the merchant's wish, and what is in the way.
 
-use serde_json::{Value, json};
-use domain::code::Code;
+use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use serde_json::{Value, json};
 use tests::system::{App, Live, Reply};
 
 /// Takes a card off.
@@ -19,30 +19,32 @@ pub async fn what_may_not_leave(live: &Live) {
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     let problem = unbind(&app, &active)
         .await
-        .refused(Code::LastCardCannotUnbind);
+        .refused(ErrorCode::LastCardCannotUnbind);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let standby = app.standby(&live.card()).await["new_card"].clone();
     // Another card to be paid to does not help: the pointer is on this one.
     unbind(&app, &active)
         .await
-        .refused(Code::LastCardCannotUnbind);
+        .refused(ErrorCode::LastCardCannotUnbind);
 
     merchant.pass_s(MINUTE_S);
     let open = app.request(&live.card()).await;
     let pending = app.get(&open).await.ok(200)["new_card"].clone();
-    let problem = unbind(&app, &pending).await.refused(Code::StepOutOfOrder);
+    let problem = unbind(&app, &pending)
+        .await
+        .refused(ErrorCode::StepOutOfOrder);
     assert_eq!(problem["next_actions"], json!(["identity", "cancel"]));
     app.post(&format!("{open}/cancel"), Value::Null)
         .await
         .ok(200);
-    unbind(&app, &pending).await.refused(Code::NotFound);
+    unbind(&app, &pending).await.refused(ErrorCode::NotFound);
 
     let pk = merchant.pk();
     let now = merchant.now().epoch_s();
     live.edit_state(&pk, "Y", |head| head["sec"] = json!(now))
         .await;
     for card in [&active, &standby] {
-        let problem = unbind(&app, card).await.refused(Code::QuietPeriod);
+        let problem = unbind(&app, card).await.refused(ErrorCode::QuietPeriod);
         assert_eq!(problem["retry_after_s"], DAY_S);
     }
     live.edit_state(&pk, "Y", |head| {
@@ -53,16 +55,18 @@ pub async fn what_may_not_leave(live: &Live) {
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
     for card in [&active, &standby, &json!({"card_id": "x"})] {
-        unbind(&other, card).await.refused(Code::NotFound);
+        unbind(&other, card).await.refused(ErrorCode::NotFound);
     }
     unbind(&app, &json!({"card_id": "card_000009bbbbbbbbbbbbbbbb"}))
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
     merchant.pass_s(13 * MINUTE_S);
     let target = json!({"platform": "apns", "token": "keeps_this_session_awake"});
     app.put("/v1/push-targets/p", target).await.ok(204);
     merchant.pass_s(2 * MINUTE_S);
-    let problem = unbind(&app, &standby).await.refused(Code::StepUpRequired);
+    let problem = unbind(&app, &standby)
+        .await
+        .refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["login"]));
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(
@@ -86,7 +90,9 @@ pub async fn a_standby_card_leaves(live: &Live) {
     let again = app.keyed("k", &off, json!({})).await;
     assert!(again.is_replayed());
     assert_eq!(again.ok(204), Value::Null);
-    app.post(&off, Value::Null).await.refused(Code::NotFound);
+    app.post(&off, Value::Null)
+        .await
+        .refused(ErrorCode::NotFound);
     let shown = app.get(&path).await.ok(200);
     assert_eq!(
         (
@@ -100,7 +106,7 @@ pub async fn a_standby_card_leaves(live: &Live) {
     assert_eq!(app.get("/v1/cards").await.ok(200)["standby"], json!([]));
     app.post(&crate::standby::switch_path(&ready), Value::Null)
         .await
-        .refused(Code::NotFound);
+        .refused(ErrorCode::NotFound);
     let events = app.history().await;
     let last = events.last().unwrap();
     assert_eq!(
@@ -117,11 +123,15 @@ pub async fn the_only_usable_card(live: &Live) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
     let one = app.standby(&live.card()).await["new_card"].clone();
-    unbind(&app, &one).await.refused(Code::LastCardCannotUnbind);
+    unbind(&app, &one)
+        .await
+        .refused(ErrorCode::LastCardCannotUnbind);
     merchant.pass_s(MINUTE_S);
     let two = app.standby(&live.card()).await["new_card"].clone();
     unbind(&app, &one).await.ok(204);
-    unbind(&app, &two).await.refused(Code::LastCardCannotUnbind);
+    unbind(&app, &two)
+        .await
+        .refused(ErrorCode::LastCardCannotUnbind);
 }
 
 /// A replaced card waits for its safety period and for its last payout.
@@ -131,7 +141,7 @@ pub async fn a_replaced_card(live: &Live) {
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
     let path = app.activate(&live.card()).await;
     let activated_at = merchant.now();
-    let problem = unbind(&app, &old).await.refused(Code::PayoutInFlight);
+    let problem = unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
     assert_eq!(
         (&problem["retry_after_s"], &problem["next_actions"]),
         (&json!(8 * DAY_S), &json!(["wait"]))
@@ -146,15 +156,15 @@ pub async fn a_replaced_card(live: &Live) {
 
     merchant.set_clock(activated_at.plus_s(8 * DAY_S - 1));
     let app = live.app(&merchant).await;
-    let problem = unbind(&app, &old).await.refused(Code::PayoutInFlight);
+    let problem = unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
     assert_eq!(problem["retry_after_s"], 1);
     merchant.pass_s(1);
     // The period is over, the payout is not.
-    unbind(&app, &old).await.refused(Code::PayoutInFlight);
+    unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
     let sent = json!({"operation": "payout_sent", "payout_id": payout_id});
     assert_eq!(live.core(&sent).await.unwrap()["status"], "sent");
     assert_eq!(unbind(&app, &old).await.ok(204), Value::Null);
-    unbind(&app, &old).await.refused(Code::NotFound);
+    unbind(&app, &old).await.refused(ErrorCode::NotFound);
     let rebind = app.get(&path).await.ok(200);
     assert_eq!(
         (&rebind["old_card"]["status"], &rebind["new_card"]["status"]),

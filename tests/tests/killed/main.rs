@@ -9,9 +9,9 @@ mod picture;
 mod survives;
 mod walk;
 
+use domain::policy::{DAY_S, MINUTE_S};
 use picture::{Picture, of_reply};
 use serde_json::Value;
-use domain::policy::{DAY_S, MINUTE_S};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;

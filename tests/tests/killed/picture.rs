@@ -1,9 +1,9 @@
 //! Where a merchant has come to, without what may differ between two walks that went equally well: ids, codes, moments.
 
 use crate::walk::{Step, Walk};
-use serde_json::{Value, json};
-use domain::time::Timestamp;
 use application::ports::{LoadMerchant as _, Wanted};
+use domain::time::Timestamp;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tests::host::template::{BANK_TABLE, TABLE};
 use tests::host::{Host, Reply};

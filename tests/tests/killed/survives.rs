@@ -2,11 +2,11 @@
 //! that was asked before answers what is asked after.
 
 use crate::walk::Walk;
-use serde_json::{Value, json};
-use domain::policy::DAY_S;
 use application::serve::wall_clock;
-use store::seed::World;
+use domain::policy::DAY_S;
+use serde_json::{Value, json};
 use std::collections::HashMap;
+use store::seed::World;
 use tests::figures::figure;
 use tests::host::template::{TABLE, Template};
 use tests::host::{Host, Outcome, Sender, request};

@@ -1,10 +1,10 @@
 //! A merchant's way through the real functions, step by step, such that any step can be cut off and done again as a real
 //! app would: the same request under the same key, and another code asked for when none came.
 
-use serde_json::{Value, json};
+use application::serve::wall_clock;
 use bank::sandbox::SANDBOX_JSON;
 use domain::ids::MerchantId;
-use application::serve::wall_clock;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tests::host::template::TABLE;

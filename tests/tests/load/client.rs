@@ -1,13 +1,13 @@
 //! One of many: a merchant of its own, who rebinds again and again, a month after the last time by the merchant's own clock.
 
 use crate::marks::Marks;
-use serde_json::{Value, json};
 use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
-use store::seed::SeedMerchant;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
+use store::seed::SeedMerchant;
 use tests::host::{Host, Outcome, Reply, Sender};
 use tests::system::{another, luhn, resident_id};
 use tests::world::{code_in, signature_of};

@@ -12,13 +12,13 @@
 mod client;
 mod marks;
 
+use application::ports::{ListRebinds as _, LoadMerchant as _, Wanted};
+use application::serve::wall_clock;
 use client::{Client, id, phone, seed};
-use marks::{Marks, cpu_s, memory_kib};
-use serde_json::json;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
-use application::serve::wall_clock;
-use application::ports::{ListRebinds as _, LoadMerchant as _, Wanted};
+use marks::{Marks, cpu_s, memory_kib};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -107,13 +107,13 @@ async fn lost_of(host: &Host, client: &Client, number: u32) -> Result<u64, Strin
         .unwrap()
         .head;
     let rebinds = store.list(&merchant, None, 255).await.unwrap();
-    let in_use = rebinds.iter().filter(|rebind| {
+    let activated_card = rebinds.iter().filter(|rebind| {
         let card = &rebind.new_card.card_id;
         head.active
             .as_ref()
             .is_some_and(|active| active.card.card_id == *card)
     });
-    if in_use.count() != usize::from(count("activated") > 0) {
+    if activated_card.count() != usize::from(count("activated") > 0) {
         return Err(format!("{merchant}: not one card in use"));
     }
     // Who was stopped between an activation and its notice has one to tell still.

@@ -4,14 +4,14 @@ use crate::requests::Typed;
 use crate::rows::Rows;
 use crate::state::{Left, Proofs, State, Table, code_for};
 use crate::world::Known;
-use serde_json::{Value, json};
-use domain::decide::{code_of, deposit_of};
-use domain::ids::MerchantId;
-use domain::rebind::{CardCheck, CodePurpose, Stage};
-use domain::time::Timestamp;
 use application::ports::Wanted;
-use store::read::load_with;
+use domain::decide::{deposit_of, otp_of};
+use domain::ids::MerchantId;
+use domain::rebind::{CardCheck, OtpPurpose, RebindState};
+use domain::time::Timestamp;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use store::read::load_with;
 use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
 
 /// How far a merchant is.
@@ -196,19 +196,15 @@ async fn read(
         if let Some(rebind) = &read.rebind {
             let number = rebind.rebind_id.number();
             state.proofs.insert((who, number), proofs(&rebind.stage));
-            for purpose in [
-                CodePurpose::Identity,
-                CodePurpose::Card,
-                CodePurpose::Activate,
-            ] {
-                if let Some((code, tries)) = code_of(&rebind.stage, purpose) {
+            for purpose in [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate] {
+                if let Some((code, tries)) = otp_of(&rebind.stage, purpose) {
                     let of = (who, number, code_for(purpose));
                     state.codes.insert(of, vec![Typed::Sms(code.mac.0.clone())]);
                     state.compared.insert(of, (tries.wrong, BTreeSet::new()));
                 }
             }
             if deposit_of(&rebind.stage).is_some() {
-                let of = (who, number, code_for(CodePurpose::Card));
+                let of = (who, number, code_for(OtpPurpose::Card));
                 state.codes.insert(of, vec![Typed::Deposit]);
             }
         }
@@ -233,13 +229,13 @@ async fn read(
 }
 
 /// What the real functions have taken in proof on the way.
-fn proofs(stage: &Stage) -> Proofs {
+fn proofs(stage: &RebindState) -> Proofs {
     match stage {
-        Stage::AgreementPending { identity, .. } => Proofs {
+        RebindState::AgreementPending { identity, .. } => Proofs {
             identity_at: Some(identity.confirmed_at),
             ..Proofs::default()
         },
-        Stage::CardPending {
+        RebindState::CardPending {
             identity, check, ..
         } => Proofs {
             identity_at: Some(identity.confirmed_at),
@@ -251,9 +247,9 @@ fn proofs(stage: &Stage) -> Proofs {
             deposit: matches!(check, CardCheck::Deposit { .. }),
             ..Proofs::default()
         },
-        Stage::Standby(_) => Proofs {
+        RebindState::Standby(_) => Proofs {
             signed: true,
-            card_code: true,
+            card_otp: true,
             ..Proofs::default()
         },
         _ => Proofs::default(),

@@ -2,9 +2,9 @@
 //! real DynamoDB API is what [`crate::same_table`] is for.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use store::item::Item;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use store::item::Item;
 
 /// The placeholders of one expression.
 #[derive(Clone, Copy)]

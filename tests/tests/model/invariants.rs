@@ -4,13 +4,13 @@ use crate::facts::Facts;
 use crate::rows::Rows;
 use crate::state::State;
 use crate::world::{Known, World};
+use application::ports::Wanted;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
-use application::ports::Wanted;
-use store::read::{load_with, merchant_of_items};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use store::read::{load_with, merchant_of_items};
 
 pub const POINTER: &str = "one active card: where the history says, and nowhere else";
 pub const PROOFS: &str =

@@ -5,15 +5,15 @@ use crate::rows::Rows;
 use crate::state::State;
 use crate::steps::{Chance, Read};
 use crate::world::World;
+use application::ports::{PortError, Wanted};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
-use domain::rebind::CodePurpose;
-use application::ports::{PortError, Wanted};
-use store::item::Item;
-use store::read::{Reads, load_with};
+use domain::rebind::OtpPurpose;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use store::item::Item;
+use store::read::{Reads, load_with};
 
 impl Reads for Rows {
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
@@ -112,7 +112,7 @@ impl World {
                     card = of.clone();
                     Wanted::Card(&card)
                 }
-                Asks::StartSwitch(number) | Asks::Code(number, CodePurpose::Activate, _) => {
+                Asks::StartSwitch(number) | Asks::Code(number, OtpPurpose::Activate, _) => {
                     card = self.card_of(state, who, *number)?;
                     Wanted::Card(&card)
                 }

@@ -3,7 +3,7 @@
 use domain::decide::BankAnswer;
 use domain::ids::CardId;
 use domain::merchant::Merchant;
-use domain::rebind::{CodePurpose, FreshCode, Mac};
+use domain::rebind::{Mac, Otp, OtpPurpose};
 use domain::transition::Recipient;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub enum Asks {
     /// Compare the document, send a code.
     Document(u32),
     /// Another code.
-    Resend(u32, CodePurpose),
+    Resend(u32, OtpPurpose),
     /// Try a code; `None` is a wrong one.
-    Code(u32, CodePurpose, Option<Typed>),
+    Code(u32, OtpPurpose, Option<Typed>),
     /// Sign what was shown 11 s ago.
     Sign(u32),
     /// Have the bank check the card.
@@ -103,7 +103,7 @@ pub enum Phase {
     /// Read; to decide and write.
     Write(Loaded),
     /// A try was taken; to write what came of it.
-    SettleTry {
+    SettleAttempt {
         loaded: Loaded,
         compared: Mac,
         right: bool,
@@ -119,7 +119,7 @@ pub enum Phase {
     /// A code is written; its SMS is to be handed over.
     Sms {
         number: u32,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         code: Mac,
         status: u16,
     },
@@ -184,8 +184,8 @@ impl Process {
 
 /// The code that a request makes in one of its rounds. Where the functions use chance, the model uses who asks and when:
 /// what a state leads to is always the same.
-pub fn fresh_code(request: usize, round: u8) -> FreshCode {
-    FreshCode {
+pub fn fresh_code(request: usize, round: u8) -> Otp {
+    Otp {
         digits: domain::secret::Secret::new("000000".to_owned()),
         mac: Mac(format!("code-{request}-{round}")),
     }

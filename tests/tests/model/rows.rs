@@ -5,12 +5,12 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use domain::history::{self, Event};
-use store::item::Item;
-use store::record::event_from;
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
+use store::item::Item;
+use store::record::event_from;
 
 /// One item, with what is asked of it again and again.
 #[derive(Debug)]

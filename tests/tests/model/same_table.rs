@@ -5,10 +5,10 @@ use crate::rows::{Rows, key_of};
 use crate::scenarios::Which;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
-use store::item::Item;
 use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use store::item::Item;
 use tests::figures::figure;
 use tests::world::World;
 

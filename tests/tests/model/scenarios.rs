@@ -9,8 +9,8 @@ use crate::world::{Extra, Scenario, World};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use domain::policy::Policy;
-use store::Store;
 use std::sync::Arc;
+use store::Store;
 
 /// Which world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

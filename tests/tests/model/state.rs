@@ -2,7 +2,7 @@
 
 use crate::requests::{Process, Request, Typed, Who};
 use crate::rows::Rows;
-use domain::rebind::CodePurpose;
+use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 use domain::transition::Recipient;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub struct Proofs {
     pub signed: bool,
     pub bank_at: Option<Timestamp>,
     pub deposit: bool,
-    pub card_code: bool,
+    pub card_otp: bool,
     pub switch_code: bool,
 }
 
@@ -62,15 +62,15 @@ pub struct State {
     pub broken: BTreeSet<&'static str>,
 }
 
-/// [`CodePurpose`] in order.
+/// [`OtpPurpose`] in order.
 pub type CodeFor = u8;
 
 /// See [`CodeFor`].
-pub const fn code_for(purpose: CodePurpose) -> CodeFor {
+pub const fn code_for(purpose: OtpPurpose) -> CodeFor {
     match purpose {
-        CodePurpose::Identity => 0,
-        CodePurpose::Card => 1,
-        CodePurpose::Activate => 2,
+        OtpPurpose::Identity => 0,
+        OtpPurpose::Card => 1,
+        OtpPurpose::Activate => 2,
     }
 }
 

@@ -9,15 +9,16 @@ use crate::writes::{Keep, Wrote};
 use domain::agreement::VERSION;
 use domain::card::CardType;
 use domain::decide::{
-    Act, BankReply, CardFacts, Create, Document, SignedAgreement, code_of, deposit_of, tries_max,
+    BankReply, CardFacts, Command, Create, Document, SignedAgreement, attempts_max, deposit_of,
+    otp_of,
 };
 use domain::ids::PayoutId;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::rebind::{
-    CardCheck, CodePurpose, FreshCode, Mac, Purpose, Reason, Rebind, Sealed, Stage,
+    CardCheck, Mac, Otp, OtpPurpose, Purpose, Reason, Rebind, RebindState, Sealed,
 };
-use domain::transition::{CodeSend, Outcome};
+use domain::transition::{Decision, OtpDelivery};
 use store::history::NoticeStep;
 
 /// How often a step begins again before its caller is told of the conflict. The functions do so six times; what a third
@@ -78,11 +79,11 @@ impl World {
                 };
                 Next::On
             }
-            Phase::SettleTry {
+            Phase::SettleAttempt {
                 loaded,
                 compared,
                 right,
-            } => self.settle_try(state, process, &loaded, &compared, right),
+            } => self.settle_attempt(state, process, &loaded, &compared, right),
             Phase::SettleCheck {
                 loaded,
                 number,
@@ -171,28 +172,28 @@ impl World {
         index: usize,
         process: &Process,
         merchant: &Merchant,
-    ) -> Option<Act> {
+    ) -> Option<Command> {
         let code = fresh_code(index, process.rounds);
         Some(match &request.asks {
             Asks::Create {
                 card,
                 standby,
                 lost,
-            } => Act::Create(Box::new(create(merchant, *card, *standby, *lost, index))),
-            Asks::Document(_) => Act::CheckDocument(
+            } => Command::Create(Box::new(create(merchant, *card, *standby, *lost, index))),
+            Asks::Document(_) => Command::CheckDocument(
                 Document {
                     number: Ok(merchant.profile.id_number_mac.clone()),
                     expires_on: Ok(merchant.profile.id_expires_on),
                 },
                 code,
             ),
-            Asks::Resend(_, CodePurpose::Card) => Act::ResendCardCode(code),
-            Asks::Resend(..) => Act::ResendIdentityCode(code),
-            Asks::Code(_, purpose, _) => Act::TakeTry {
+            Asks::Resend(_, OtpPurpose::Card) => Command::ResendCardOtp(code),
+            Asks::Resend(..) => Command::ResendIdentityOtp(code),
+            Asks::Code(_, purpose, _) => Command::ReserveAttempt {
                 purpose: *purpose,
                 well_formed: true,
             },
-            Asks::Sign(_) => Act::SignAgreement(SignedAgreement {
+            Asks::Sign(_) => Command::SignAgreement(SignedAgreement {
                 version: VERSION.to_owned(),
                 lang: "zh-CN",
                 sha256: "of the text".to_owned(),
@@ -202,20 +203,20 @@ impl World {
                 consents: Vec::new(),
                 consents_complete: true,
             }),
-            Asks::CardCheck(_) => Act::StartCardCheck {
+            Asks::CardCheck(_) => Command::StartCardCheck {
                 bound_elsewhere: process.bound_elsewhere,
                 code,
             },
-            Asks::Cancel(_) => Act::Cancel,
+            Asks::Cancel(_) => Command::Cancel,
             Asks::StartSwitch(_) => {
                 let rebind = merchant.rebind.as_ref()?;
-                Act::StartActivation(rebind.new_card.card_id.clone(), code)
+                Command::StartActivation(rebind.new_card.card_id.clone(), code)
             }
-            Asks::Unbind(card) => Act::Unbind(card.clone()),
-            Asks::Freeze(number) => Act::Freeze(*number),
+            Asks::Unbind(card) => Command::Unbind(card.clone()),
+            Asks::Freeze(number) => Command::Freeze(*number),
             Asks::Pay(number) => {
                 let id = PayoutId::parse(&format!("pay_model_{number}")).unwrap();
-                Act::CreatePayout(id, 100)
+                Command::CreatePayout(id, 100)
             }
         })
     }
@@ -246,7 +247,7 @@ impl World {
         let Some(mut act) = self.act(&request, index, process, merchant) else {
             return Next::Answered(404);
         };
-        if let Act::SignAgreement(signed) = &mut act {
+        if let Command::SignAgreement(signed) = &mut act {
             // What is signed was shown 11 s ago.
             signed.issued_at = Some(state.now.plus_s(-11));
         }
@@ -257,7 +258,7 @@ impl World {
         if let (Asks::Create { .. }, Some(created)) = (&request.asks, &mut transition.rebind) {
             created.sealed_number = Some(Sealed(vec![1]));
         }
-        let proceeds = transition.outcome == Outcome::Proceed;
+        let proceeds = transition.outcome == Decision::Proceed;
         if proceeds && transition.rebind.is_none() {
             // The question is out already: it is repeated under its serial.
             let number = asking(merchant).unwrap();
@@ -270,9 +271,9 @@ impl World {
             (true, false) => Keep::Claim(context),
             (false, _) => Keep::Reply,
         };
-        let send = transition.code_send.clone();
+        let send = transition.otp_delivery.clone();
         match self.write(state, Some(index), request.slot, loaded, transition, keep) {
-            Wrote::Done(after, Outcome::Proceed, _) => {
+            Wrote::Done(after, Decision::Proceed, _) => {
                 let number = asking(&after);
                 let after = self.written(state, request.who, after);
                 match (kept, number) {
@@ -313,7 +314,7 @@ impl World {
         }
     }
 
-    fn settle_try(
+    fn settle_attempt(
         &self,
         state: &mut State,
         process: &mut Process,
@@ -328,7 +329,7 @@ impl World {
         let Asks::Code(number, purpose, _) = request.asks else {
             unreachable!("only codes are tried")
         };
-        let act = Act::SettleTry {
+        let act = Command::SettleAttempt {
             purpose,
             compared: compared.clone(),
             right,
@@ -339,16 +340,16 @@ impl World {
             Ok(transition) => transition,
             Err(refusal) => return self.refused(state, process, index, &refusal),
         };
-        if right && transition.outcome == Outcome::Done {
+        if right && transition.outcome == Decision::Done {
             let proofs = state.proofs.entry((request.who, number)).or_default();
             match purpose {
-                CodePurpose::Identity => {}
-                CodePurpose::Card => proofs.card_code = true,
-                CodePurpose::Activate => proofs.switch_code = true,
+                OtpPurpose::Identity => {}
+                OtpPurpose::Card => proofs.card_otp = true,
+                OtpPurpose::Activate => proofs.switch_code = true,
             }
         }
         let identity =
-            right && purpose == CodePurpose::Identity && transition.outcome == Outcome::Done;
+            right && purpose == OtpPurpose::Identity && transition.outcome == Decision::Done;
         match self.write(
             state,
             Some(index),
@@ -395,19 +396,19 @@ impl World {
             answer: answer.map(Into::into),
         };
         let limited = process.limited;
-        let act = Act::SettleCardCheck(reply, (!limited).then(|| code.clone()));
+        let act = Command::SettleCardCheck(reply, (!limited).then(|| code.clone()));
         let loaded = self.fresh(state, process, loaded);
         let transition = match self.decided(&loaded.merchant, request.slot, act, state) {
             Ok(transition) => transition,
             Err(refusal) => return self.refused(state, process, index, &refusal),
         };
-        let send = transition.code_send.clone();
+        let send = transition.otp_delivery.clone();
         let keep = if limited { Keep::Forget } else { Keep::Reply };
         match self.write(state, Some(index), request.slot, &loaded, transition, keep) {
             Wrote::Done(after, outcome, status) => {
                 let rebind = after.rebind.as_ref().unwrap();
                 let rebind_number = rebind.rebind_id.number();
-                if matches!(outcome, Outcome::Done) {
+                if matches!(outcome, Decision::Done) {
                     let proofs = state
                         .proofs
                         .entry((request.who, rebind_number))
@@ -416,7 +417,7 @@ impl World {
                         Some(Answer::Match) => proofs.bank_at = Some(state.now),
                         Some(Answer::Deposit) => {
                             proofs.deposit = true;
-                            let shown = (request.who, rebind_number, code_for(CodePurpose::Card));
+                            let shown = (request.who, rebind_number, code_for(OtpPurpose::Card));
                             state.codes.entry(shown).or_default().push(Typed::Deposit);
                         }
                         Some(Answer::Mismatch) | None => {}
@@ -439,11 +440,11 @@ impl World {
     fn clean_up(&self, state: &mut State, loaded: &Loaded, duty: &Duty) -> Next {
         let act = match duty {
             Duty::Rebind(_) => match loaded.merchant.rebind.as_ref().map(|rebind| &rebind.stage) {
-                Some(Stage::Activated(_)) => Act::Complete,
-                _ => Act::Expire,
+                Some(RebindState::Activated(_)) => Command::Complete,
+                _ => Command::Expire,
             },
-            Duty::Cooldown => Act::EndCooldown,
-            Duty::Card(card) => Act::RemoveCard(card.clone()),
+            Duty::Cooldown => Command::EndCooldown,
+            Duty::Card(card) => Command::RemoveCard(card.clone()),
             Duty::Notice(_) => unreachable!("a notice is armed without a read"),
         };
         let Ok(transition) = self.decided(&loaded.merchant, None, act, state) else {
@@ -480,14 +481,14 @@ impl Kept {
     }
 }
 
-fn kept_of(rebind: &Rebind, purpose: CodePurpose) -> Option<(Kept, u8, u8)> {
-    let max = tries_max(&rebind.stage, purpose, &Policy::CURRENT);
-    if let (Stage::CardPending { card_tries, .. }, Some(_), CodePurpose::Card) =
+fn kept_of(rebind: &Rebind, purpose: OtpPurpose) -> Option<(Kept, u8, u8)> {
+    let max = attempts_max(&rebind.stage, purpose, &Policy::CURRENT);
+    if let (RebindState::CardPending { card_attempts, .. }, Some(_), OtpPurpose::Card) =
         (&rebind.stage, deposit_of(&rebind.stage), purpose)
     {
-        return Some((Kept::Deposit, card_tries.taken, max));
+        return Some((Kept::Deposit, card_attempts.taken, max));
     }
-    let (code, tries) = code_of(&rebind.stage, purpose)?;
+    let (code, tries) = otp_of(&rebind.stage, purpose)?;
     Some((Kept::Sms(code.mac.clone()), tries.taken, max))
 }
 
@@ -508,7 +509,7 @@ fn mac_of(kept: &Kept) -> Mac {
 
 fn asking(merchant: &Merchant) -> Option<u16> {
     match &merchant.rebind.as_ref()?.stage {
-        Stage::CardPending {
+        RebindState::CardPending {
             check: CardCheck::Asking { number, .. },
             ..
         } => Some(*number),
@@ -571,7 +572,7 @@ fn compare(
         let of = (request.who, *number, code_for(*purpose));
         state.compared.entry(of).or_default().1.insert(index);
     }
-    process.phase = Phase::SettleTry {
+    process.phase = Phase::SettleAttempt {
         loaded,
         compared: mac_of(kept),
         right,
@@ -582,9 +583,9 @@ fn compare(
 /// The reply, after the SMS where one is to be sent.
 fn answered_with(
     process: &mut Process,
-    send: Option<CodeSend>,
+    send: Option<OtpDelivery>,
     after: &Merchant,
-    code: FreshCode,
+    code: Otp,
     status: u16,
 ) -> Next {
     let (Some(send), Some(rebind)) = (send, &after.rebind) else {

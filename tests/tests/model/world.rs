@@ -12,11 +12,11 @@ use domain::ids::{CardId, MerchantId};
 use domain::merchant::Merchant;
 use domain::next_action::NextAction;
 use domain::policy::Policy;
-use domain::rebind::CodePurpose;
-use store::Store;
+use domain::rebind::OtpPurpose;
 use stateright::{Model, Property};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use store::Store;
 
 /// A merchant of a scenario.
 #[derive(Clone, Debug)]
@@ -208,26 +208,26 @@ impl World {
         for action in next_actions(merchant, rebind, self.policy, state.now) {
             match action {
                 NextAction::Identity => all.push(Asks::Document(number)),
-                NextAction::IdentityCode => all.push(Asks::Resend(number, CodePurpose::Identity)),
-                NextAction::CardCheckCode => all.push(Asks::Resend(number, CodePurpose::Card)),
+                NextAction::IdentityCode => all.push(Asks::Resend(number, OtpPurpose::Identity)),
+                NextAction::CardCheckCode => all.push(Asks::Resend(number, OtpPurpose::Card)),
                 NextAction::SignAgreement => all.push(Asks::Sign(number)),
                 NextAction::CardCheck => all.push(Asks::CardCheck(number)),
                 NextAction::Cancel => all.push(Asks::Cancel(number)),
                 NextAction::IdentityConfirm => {
-                    let codes = known(CodePurpose::Identity).iter().cloned();
+                    let codes = known(OtpPurpose::Identity).iter().cloned();
                     all.extend(
-                        codes.map(|code| Asks::Code(number, CodePurpose::Identity, Some(code))),
+                        codes.map(|code| Asks::Code(number, OtpPurpose::Identity, Some(code))),
                     );
                 }
                 NextAction::CardCheckConfirm => {
-                    let codes = known(CodePurpose::Card).iter().cloned();
-                    all.extend(codes.map(|code| Asks::Code(number, CodePurpose::Card, Some(code))));
+                    let codes = known(OtpPurpose::Card).iter().cloned();
+                    all.extend(codes.map(|code| Asks::Code(number, OtpPurpose::Card, Some(code))));
                 }
                 NextAction::ActivateStandby => {
                     all.push(Asks::StartSwitch(number));
-                    let codes = known(CodePurpose::Activate).iter().cloned();
+                    let codes = known(OtpPurpose::Activate).iter().cloned();
                     all.extend(
-                        codes.map(|code| Asks::Code(number, CodePurpose::Activate, Some(code))),
+                        codes.map(|code| Asks::Code(number, OtpPurpose::Activate, Some(code))),
                     );
                 }
                 _ => {}
@@ -272,14 +272,10 @@ fn wrong_codes(merchant: &Merchant) -> Vec<Asks> {
         return Vec::new();
     };
     let number = rebind.rebind_id.number();
-    let purposes = [
-        CodePurpose::Identity,
-        CodePurpose::Card,
-        CodePurpose::Activate,
-    ];
-    let waits = |purpose: &CodePurpose| {
-        domain::decide::code_of(&rebind.stage, *purpose).is_some()
-            || (*purpose == CodePurpose::Card && rebind.has_deposit())
+    let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
+    let waits = |purpose: &OtpPurpose| {
+        domain::decide::otp_of(&rebind.stage, *purpose).is_some()
+            || (*purpose == OtpPurpose::Card && rebind.has_deposit())
     };
     purposes
         .into_iter()

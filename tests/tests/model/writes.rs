@@ -6,23 +6,25 @@ use crate::requests::{Asks, Loaded, Process, Who};
 use crate::state::State;
 use crate::steps::{Kept, Next, again};
 use crate::world::World;
-use domain::code::Code;
-use domain::decide::{Act, Command, decide};
+use api::reply::Reply;
+use application::ports::{
+    Commit, CommitOutcome, IdempotencyKey, IdempotencyLookup, PortError, Remember, StoredReply,
+};
+use domain::decide::{Command, CommandContext, decide};
+use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::history::Event;
 use domain::merchant::Merchant;
-use domain::rebind::{Rebind, Stage};
+use domain::rebind::{Rebind, RebindState};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use domain::transition::{Outcome, Transition};
-use api::reply::Reply;
-use application::ports::{Commit, Committed, Found, IdempotencyKey, PortError, Remember, StoredReply};
-use store::idempotency::found_in;
+use domain::transition::{Decision, Transition};
 use std::mem::discriminant;
+use store::idempotency::found_in;
 
 /// What a write came to.
 pub enum Wrote {
-    Done(Box<Merchant>, Outcome, u16),
+    Done(Box<Merchant>, Decision, u16),
     Replayed(u16),
     Claimed(String),
     CodeLimit,
@@ -44,11 +46,11 @@ impl World {
         &self,
         merchant: &Merchant,
         by: Option<u8>,
-        act: Act,
+        act: Command,
         state: &State,
     ) -> Result<Transition, Rejection> {
         let (merchant, policy) = self.bug.misread(merchant, self.policy);
-        decide(&merchant, &Command { by, act }, &policy, state.now)
+        decide(&merchant, &CommandContext { by, act }, &policy, state.now)
     }
 
     /// A refusal that changed nothing: unless this request was answered before.
@@ -61,12 +63,12 @@ impl World {
     ) -> Next {
         if matches!(state.requests[index].0.asks, Asks::Freeze(_)) {
             return match refusal.code {
-                Code::NotFound => Next::Answered(202),
+                ErrorCode::NotFound => Next::Answered(202),
                 _ => again(process),
             };
         }
         let status = match self.found(state, index) {
-            Found::Reply(kept) => {
+            IdempotencyLookup::Reply(kept) => {
                 self.meets("a reply was repeated");
                 kept.status
             }
@@ -76,13 +78,13 @@ impl World {
     }
 
     pub fn was_begun(&self, state: &State, index: usize, kept: &Kept) -> bool {
-        matches!(self.found(state, index), Found::Claimed(context) if context == kept.context())
+        matches!(self.found(state, index), IdempotencyLookup::Claimed(context) if context == kept.context())
     }
 
-    pub fn found(&self, state: &State, index: usize) -> Found {
+    pub fn found(&self, state: &State, index: usize) -> IdempotencyLookup {
         let key = key(index);
         let row = state.rows.0.get(&format!("I#{}", key.scope), "I");
-        row.map_or(Found::Nothing, |row| {
+        row.map_or(IdempotencyLookup::Nothing, |row| {
             found_in(&row.item, &key, state.now).unwrap()
         })
     }
@@ -101,14 +103,14 @@ impl World {
         let event = transition.chained(before, None, self.policy);
         let after = transition.applied_to(before);
         let (status, kept) = match &transition.outcome {
-            Outcome::Refused(refusal) => {
+            Decision::Refused(refusal) => {
                 let reply = Reply::problem(refusal, "model");
                 (reply.status, reply.is_kept())
             }
-            Outcome::Done | Outcome::Proceed => (200, true),
+            Decision::Done | Decision::Proceed => (200, true),
         };
         let phone_key = transition
-            .code_send
+            .otp_delivery
             .as_ref()
             .map(|send| format!("of {}", send.phone));
         // What a reply says is not the model's matter.
@@ -157,15 +159,18 @@ impl World {
                 self.record(&state.rows.0, &writes.items, false);
                 self.meets("a write came too late");
                 match writes.cancelled(&commit, &reasons) {
-                    Ok(Committed::Before(Found::Reply(kept))) => Wrote::Replayed(kept.status),
-                    Ok(Committed::Before(Found::Claimed(context))) => Wrote::Claimed(context),
-                    Ok(Committed::CodeLimit { .. }) => Wrote::CodeLimit,
-                    Ok(Committed::BoundElsewhere) => Wrote::BoundElsewhere,
-                    // The core is told that the payout is there.
-                    Ok(Committed::PayoutKnown(_)) => Wrote::Replayed(200),
-                    Ok(Committed::Before(Found::Nothing)) | Err(PortError::Conflict) => {
-                        Wrote::Conflict
+                    Ok(CommitOutcome::Before(IdempotencyLookup::Reply(kept))) => {
+                        Wrote::Replayed(kept.status)
                     }
+                    Ok(CommitOutcome::Before(IdempotencyLookup::Claimed(context))) => {
+                        Wrote::Claimed(context)
+                    }
+                    Ok(CommitOutcome::CodeLimit { .. }) => Wrote::CodeLimit,
+                    Ok(CommitOutcome::BoundElsewhere) => Wrote::BoundElsewhere,
+                    // The core is told that the payout is there.
+                    Ok(CommitOutcome::PayoutExists(_)) => Wrote::Replayed(200),
+                    Ok(CommitOutcome::Before(IdempotencyLookup::Nothing))
+                    | Err(PortError::Conflict) => Wrote::Conflict,
                     other => panic!("{other:?}"),
                 }
             }
@@ -261,14 +266,14 @@ impl World {
         let was_standby = before
             .rebind
             .as_ref()
-            .is_some_and(|rebind| matches!(rebind.stage, Stage::Standby(_)));
+            .is_some_and(|rebind| matches!(rebind.stage, RebindState::Standby(_)));
         if was_standby {
-            return proofs.switch_code && proofs.signed && proofs.card_code;
+            return proofs.switch_code && proofs.signed && proofs.card_otp;
         }
         let fresh =
             |at: Option<Timestamp>, most_s| at.is_some_and(|at| at.age_s_at(state.now) <= most_s);
         let card = proofs.deposit || fresh(proofs.bank_at, 30 * 60);
-        fresh(proofs.identity_at, 15 * 60) && proofs.signed && card && proofs.card_code
+        fresh(proofs.identity_at, 15 * 60) && proofs.signed && card && proofs.card_otp
     }
 }
 

@@ -14,8 +14,8 @@
 mod others;
 mod steps;
 
-use serde_json::Value;
 use domain::history::Event;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

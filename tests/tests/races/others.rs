@@ -1,9 +1,9 @@
 //! Steps against each other, and against what comes by without being asked.
 
 use super::{Ask, CONFLICT, CONFLICTS_PERCENT, NAME, Race, count, each, only, post, tally};
-use serde_json::{Value, json};
 use domain::policy::Policy;
 use domain::transfer::TransferAnswer;
+use serde_json::{Value, json};
 use tests::invariants::violations;
 use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 

@@ -1,8 +1,8 @@
 //! Many requests for the same step.
 
 use super::{Ask, CONFLICT, Made, NAME, Race, count, each, only, post, tally};
-use serde_json::{Value, json};
 use domain::policy::Policy;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE};
 

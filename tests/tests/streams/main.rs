@@ -13,11 +13,11 @@ mod sns;
 mod stream;
 
 use confirmation_notice::BEGIN_FOR_S;
-use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
 use domain::policy::{HOUR_S, MINUTE_S, Policy};
-use store::history::CLAIM_S;
+use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
 use sns::Weather;
 use std::collections::BTreeSet;
+use store::history::CLAIM_S;
 use tests::figures::figure;
 use tests::mapping::{Mapping, Retries};
 

@@ -2,8 +2,8 @@
 
 use crate::scene::{BOTH, Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde_json::json;
 use domain::policy::{MINUTE_S, Policy};
+use serde_json::json;
 use tests::figures::figure;
 use tests::mapping::Retries;
 

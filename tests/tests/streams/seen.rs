@@ -3,8 +3,8 @@
 use crate::scene::{Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use crate::sns::Weather;
 use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
-use serde_json::{Value, json};
 use domain::policy::{HOUR_S, MINUTE_S};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::figures::figure;
 use tests::mapping::Retries;

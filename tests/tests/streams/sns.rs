@@ -1,9 +1,9 @@
 //! SNS with a mood, and the clock that it takes its time from.
 
+use application::ports::{PortError, Pushed, SendPush, SendSms};
 use domain::push::PushPlatform;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use application::ports::{PortError, Pushed, SendPush, SendSms};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

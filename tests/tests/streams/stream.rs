@@ -8,10 +8,10 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use domain::time::Timestamp;
 use http::Request;
 use local::http::Http;
 use serde_json::{Value, json};
-use domain::time::Timestamp;
 
 /// An HTTP client of the SDK's kind, for what is recorded and disturbed around one.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! The walk through every step of every flow.
 
-use serde_json::{Value, json};
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, Policy};
 use domain::transfer::TransferAnswer;
+use serde_json::{Value, json};
 use tests::figures::figure;
 use tests::secrets::{Kind, Secrets};
 use tests::world::{
@@ -398,7 +398,7 @@ impl Walk {
 
     fn of_an_sms(&self, text: &str) {
         if let Some(code) = code_in(text).filter(|_| text.starts_with("验证码")) {
-            self.secrets.add(Kind::Code, &code);
+            self.secrets.add(Kind::ErrorCode, &code);
         }
         if let Some(code) = freeze_code_in(text) {
             self.secrets.add(Kind::FreezeCode, &code);

@@ -1,8 +1,8 @@
 //! A thief knows the password and the ID, and has talked the code out of the merchant. The notice to the old contact
 //! undoes it.
 
-use serde_json::{Value, json};
 use domain::history::canonical;
+use serde_json::{Value, json};
 use time::Duration as Span;
 
 use super::steps::{sha256_hex, typed};

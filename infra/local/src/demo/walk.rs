@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bank::sandbox::SANDBOX_JSON;
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
-use bank::sandbox::SANDBOX_JSON;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration as Span, OffsetDateTime};
 

@@ -3,10 +3,11 @@
 use super::{Context, card_facts, time_value, with};
 use crate::event_kind::EventKind;
 use crate::merchant::{
-    BoundCard, FreezeCode, Head, LastActivation, Replaced, ReplacedCard, StandbyCard,
+    BoundCard, FreezeCode, LastActivation, MerchantState, Replaced, ReplacedCard, StandbyCard,
 };
 use crate::rebind::{
-    Activation, InUse, Purpose, Reason, Rebind, Stage, Standby, TestTransfer, Tries,
+    ActivatedCard, Activation, Attempts, Purpose, Reason, Rebind, RebindState, Standby,
+    TestTransfer,
 };
 use crate::transition::{FingerprintRule, Transition};
 use serde_json::Value;
@@ -78,7 +79,7 @@ impl Context<'_> {
                 ("cooldown_until", time_value(times.cooldown_until)),
             ],
         );
-        let stage = Stage::Activated(InUse {
+        let stage = RebindState::Activated(ActivatedCard {
             times: times.clone(),
             test: TestTransfer::NotSent,
         });
@@ -128,11 +129,11 @@ impl Context<'_> {
     fn keep_standby(&self, rebind: &Rebind) -> Transition {
         let wait_s = self.policy.standby_wait_s.max(self.hold_s(rebind));
         let usable_at = self.now.plus_s(wait_s);
-        let stage = Stage::Standby(Standby {
+        let stage = RebindState::Standby(Standby {
             ready_at: self.now,
             usable_at,
             code: None,
-            tries: Tries::default(),
+            tries: Attempts::default(),
         });
         let data = with(
             card_facts(&rebind.new_card),
@@ -156,7 +157,7 @@ impl Context<'_> {
     /// The rebind's freeze code works from now on; codes whose time is over are forgotten.
     fn announce(
         &self,
-        head: &mut Head,
+        head: &mut MerchantState,
         rebind: &Rebind,
         good_until: crate::time::Timestamp,
         activation: bool,
@@ -175,11 +176,11 @@ impl Context<'_> {
     /// `whatever_was_said` of it came from the one who is frozen out.
     pub(super) fn point_back(
         &self,
-        head: &mut Head,
+        head: &mut MerchantState,
         last: &LastActivation,
         whatever_was_said: bool,
     ) {
-        self.put_aside(head.active.take(), head);
+        self.retire(head.active.take(), head);
         let old = last.old_card.as_ref().and_then(|id| {
             head.replaced
                 .iter()
@@ -205,7 +206,7 @@ impl Context<'_> {
     }
 
     /// A card that is not to be used any more; the clean-up takes it off the record once its last payout is out.
-    pub(super) fn put_aside(&self, bound: Option<BoundCard>, head: &mut Head) {
+    pub(super) fn retire(&self, bound: Option<BoundCard>, head: &mut MerchantState) {
         head.replaced.extend(bound.map(|bound| ReplacedCard {
             bound,
             removable_at: self.now,

@@ -1,10 +1,10 @@
 //! The agreement: shown, read for a while, signed by name, with each consent given on its own (PIPL 28–29).
 
 use super::{Context, object};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::name;
-use crate::rebind::{CardCheck, Signature, Stage, Tries};
+use crate::rebind::{Attempts, CardCheck, RebindState, Signature};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
@@ -34,26 +34,27 @@ pub struct SignedAgreement {
 impl Context<'_> {
     pub(super) fn read_agreement(&self) -> Result<Transition, Rejection> {
         // Reading is allowed while frozen, like every read; the step order holds.
-        self.rebind_in(|stage| matches!(stage, Stage::AgreementPending { .. }))
+        self.rebind_in(|stage| matches!(stage, RebindState::AgreementPending { .. }))
             .map(|_| Transition::none())
     }
 
     pub(super) fn sign_agreement(&self, signed: &SignedAgreement) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(|stage| matches!(stage, Stage::AgreementPending { .. }))?;
-        let Stage::AgreementPending { identity, tries } = &rebind.stage else {
+        let rebind =
+            self.open_rebind(|stage| matches!(stage, RebindState::AgreementPending { .. }))?;
+        let RebindState::AgreementPending { identity, tries } = &rebind.stage else {
             return Err(self.out_of_order(rebind));
         };
         let issued_at = self.agreement_fields(signed)?;
-        let stage = Stage::CardPending {
+        let stage = RebindState::CardPending {
             identity: identity.clone(),
             refresh: None,
-            identity_tries: tries.clone(),
+            identity_attempts: tries.clone(),
             signature: Signature {
                 signed_at: self.now,
                 version: signed.version.clone(),
             },
             check: CardCheck::NotAsked { next: 1 },
-            card_tries: Tries::default(),
+            card_attempts: Attempts::default(),
         };
         let data = object([
             ("version", Value::from(signed.version.as_str())),
@@ -72,26 +73,26 @@ impl Context<'_> {
         if !signed.is_current {
             errors.push(FieldError {
                 field: "sha256",
-                code: Code::AgreementStale,
+                code: ErrorCode::AgreementStale,
             });
         }
         let age_s = signed.issued_at.map(|at| at.age_s_at(self.now));
         match age_s {
             None => errors.push(FieldError {
                 field: "reading_token",
-                code: Code::AgreementNotRead,
+                code: ErrorCode::AgreementNotRead,
             }),
             Some(age_s) if age_s < self.policy.agreement_min_read_s => {
                 wait_s = Some(self.policy.agreement_min_read_s - age_s);
                 errors.push(FieldError {
                     field: "reading_token",
-                    code: Code::AgreementNotRead,
+                    code: ErrorCode::AgreementNotRead,
                 });
             }
             Some(age_s) if age_s > self.policy.agreement_read_within_s => {
                 errors.push(FieldError {
                     field: "reading_token",
-                    code: Code::AgreementStale,
+                    code: ErrorCode::AgreementStale,
                 });
             }
             Some(_) => {}
@@ -99,13 +100,13 @@ impl Context<'_> {
         if !name::same_name(&signed.signed_name, self.state.profile.holder_name()) {
             errors.push(FieldError {
                 field: "signed_name",
-                code: Code::HolderNotMerchant,
+                code: ErrorCode::HolderNotMerchant,
             });
         }
         if !signed.consents_complete {
             errors.push(FieldError {
                 field: "consents",
-                code: Code::ConsentMissing,
+                code: ErrorCode::ConsentMissing,
             });
         }
         match (signed.issued_at, Rejection::of_fields(errors)) {
@@ -114,7 +115,7 @@ impl Context<'_> {
                 retry_after_s: wait_s,
                 ..refusal
             }),
-            (None, Ok(())) => Err(Rejection::new(Code::AgreementNotRead)),
+            (None, Ok(())) => Err(Rejection::new(ErrorCode::AgreementNotRead)),
         }
     }
 }

@@ -2,20 +2,22 @@
 
 use super::{Context, object};
 use crate::event_kind::EventKind;
-use crate::rebind::{End, Stage};
+use crate::rebind::{End, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
 
 impl Context<'_> {
     pub(super) fn cancel(&self) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(Stage::is_open)?;
-        let stage = Stage::Ended {
+        let rebind = self.open_rebind(RebindState::is_open)?;
+        let stage = RebindState::Ended {
             how: End::Cancelled,
             at: self.now,
             reason: None,
         };
         let mut transition = self.advance(rebind, stage, EventKind::Cancelled, object([]));
-        if let (Stage::IdentityPending { .. }, Some(head)) = (&rebind.stage, &mut transition.head) {
+        if let (RebindState::IdentityPending { .. }, Some(head)) =
+            (&rebind.stage, &mut transition.head)
+        {
             // Given up before the code to the phone on file was confirmed: does not count toward the day's limit.
             head.requests.take_back(rebind.created_at);
         }

@@ -4,16 +4,16 @@
 //! No answer is not a "no": the same question is asked again under the same serial, and counts for nothing meanwhile.
 
 use super::{Context, card_facts, deposit_of, object, with};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::merchant::{BankCall, Head};
+use crate::merchant::{BankCall, MerchantState};
 use crate::next_action::NextAction;
 use crate::policy::{DAY_S, MINUTE_S};
-use crate::rebind::{CardCheck, CodePurpose, FreshCode, Rebind, Serial, Stage, Tries};
+use crate::rebind::{Attempts, BankReference, CardCheck, Otp, OtpPurpose, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
-use crate::transition::{CodeSend, FingerprintRule, Outcome, Transition};
+use crate::transition::{Decision, FingerprintRule, OtpDelivery, Transition};
 use serde_json::Value;
 
 /// What a bank can say of name, ID, card and phone together.
@@ -106,20 +106,22 @@ enum Meaning {
         arrived: bool,
     },
     /// This card will not do: the rebind ends.
-    Refused(Code),
+    Refused(ErrorCode),
     /// Nothing is decided: the same serial is asked again.
-    AskAgain(Code, Option<i64>),
+    AskAgain(ErrorCode, Option<i64>),
 }
 
 impl Context<'_> {
     pub(super) fn start_card_check(
         &self,
         bound_elsewhere: bool,
-        fresh: &FreshCode,
+        fresh: &Otp,
     ) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(|stage| matches!(stage, Stage::CardPending { .. }))?;
-        let Stage::CardPending {
-            check, card_tries, ..
+        let rebind = self.open_rebind(|stage| matches!(stage, RebindState::CardPending { .. }))?;
+        let RebindState::CardPending {
+            check,
+            card_attempts,
+            ..
         } = &rebind.stage
         else {
             return Err(self.out_of_order(rebind));
@@ -127,7 +129,7 @@ impl Context<'_> {
         let number = match check {
             CardCheck::Asking { .. } => {
                 return Ok(Transition {
-                    outcome: Outcome::Proceed,
+                    outcome: Decision::Proceed,
                     ..Transition::none()
                 });
             }
@@ -140,8 +142,8 @@ impl Context<'_> {
                 {
                     return Ok(Transition::none());
                 }
-                if card_tries.taken >= self.policy.code_tries {
-                    return self.all_tries_taken(rebind, CodePurpose::Card, card_tries);
+                if card_attempts.taken >= self.policy.code_tries {
+                    return self.all_tries_taken(rebind, OtpPurpose::Card, card_attempts);
                 }
                 return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
             }
@@ -169,17 +171,17 @@ impl Context<'_> {
                 person: self.state.profile.id_number_mac.clone(),
             });
         }
-        transition.outcome = Outcome::Proceed;
+        transition.outcome = Decision::Proceed;
         Ok(transition)
     }
 
     pub(super) fn settle_card_check(
         &self,
         reply: &BankReply,
-        fresh: Option<&FreshCode>,
+        fresh: Option<&Otp>,
     ) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(|stage| matches!(stage, Stage::CardPending { .. }))?;
-        let Stage::CardPending { check, .. } = &rebind.stage else {
+        let rebind = self.open_rebind(|stage| matches!(stage, RebindState::CardPending { .. }))?;
+        let RebindState::CardPending { check, .. } = &rebind.stage else {
             return Err(self.out_of_order(rebind));
         };
         let CardCheck::Asking {
@@ -194,15 +196,15 @@ impl Context<'_> {
             return Ok(Transition::none());
         };
         if *number != reply.number {
-            return Err(Rejection::new(Code::VersionConflict).retry_after(1));
+            return Err(Rejection::new(ErrorCode::VersionConflict).retry_after(1));
         }
         let meaning = match reply.answer {
             // After a deposit it is said once the code has proven the card, and not to whoever has typed its number.
             Some(BankAnswer::Match) if *bound_elsewhere => {
-                Meaning::Refused(Code::CardBoundElsewhere)
+                Meaning::Refused(ErrorCode::CardBoundElsewhere)
             }
             Some(answer) => meaning(answer, self.now),
-            None => Meaning::AskAgain(Code::UpstreamUnknown, Some(5)),
+            None => Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5)),
         };
         let mut transition = match meaning {
             Meaning::AskAgain(code, wait_s) => {
@@ -222,7 +224,7 @@ impl Context<'_> {
                         ..Rejection::new(code).not_counted()
                     };
                     let next = [NextAction::CardCheck, NextAction::Cancel];
-                    transition.outcome = Outcome::Refused(Box::new(refusal.next(&next)));
+                    transition.outcome = Decision::Refused(Box::new(refusal.next(&next)));
                     if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
                         take_back_bank_call(head, *at);
                     }
@@ -238,7 +240,7 @@ impl Context<'_> {
                     },
                 );
                 if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(Serial::Check(*number)));
+                    let serial = Value::from(rebind.serial(BankReference::Check(*number)));
                     event.data.insert("serial".to_owned(), serial);
                 }
                 transition
@@ -271,15 +273,15 @@ impl Context<'_> {
                 checked_at: self.now,
             },
         );
-        if let Stage::CardPending { card_tries, .. } = &mut stage {
+        if let RebindState::CardPending { card_attempts, .. } = &mut stage {
             // The deposit's code has tries of its own.
-            *card_tries = Tries::default();
+            *card_attempts = Attempts::default();
         }
         let longer = Rebind {
             expires_at: self.now.plus_s(self.policy.deposit_life_s),
             ..rebind.clone()
         };
-        let serial = Value::from(rebind.serial(Serial::Deposit(number)));
+        let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
         let data = with(card_facts(&rebind.new_card), [("serial", serial)]);
         self.advance(&longer, stage, EventKind::MicroDepositSent, data)
     }
@@ -296,11 +298,11 @@ impl Context<'_> {
             Some(TransferAnswer::Returned) => {
                 let refusal = Rejection {
                     counts_toward_limit: Some(false),
-                    ..Rejection::new(Code::MicroDepositReturned)
+                    ..Rejection::new(ErrorCode::MicroDepositReturned)
                 };
                 let mut transition = self.reject(rebind, refusal);
                 if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(Serial::Deposit(number)));
+                    let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
                     event.data.insert("serial".to_owned(), serial);
                 }
                 Ok(transition)
@@ -310,7 +312,7 @@ impl Context<'_> {
                 if self.by.is_none() || (answer == Some(TransferAnswer::Succeeded) && !arrived) =>
             {
                 let mut stage = rebind.stage.clone();
-                if let Stage::CardPending {
+                if let RebindState::CardPending {
                     check:
                         CardCheck::Deposit {
                             arrived,
@@ -331,18 +333,20 @@ impl Context<'_> {
         }
     }
 
-    pub(super) fn resend_card_code(&self, fresh: &FreshCode) -> Result<Transition, Rejection> {
+    pub(super) fn resend_card_otp(&self, fresh: &Otp) -> Result<Transition, Rejection> {
         let rebind = self.open_rebind(|stage| {
-            matches!(stage, Stage::CardPending { check: CardCheck::Matched { matched_at, .. }, .. } if self.is_fresh(*matched_at))
+            matches!(stage, RebindState::CardPending { check: CardCheck::Matched { matched_at, .. }, .. } if self.is_fresh(*matched_at))
         })?;
-        let Stage::CardPending {
-            check, card_tries, ..
+        let RebindState::CardPending {
+            check,
+            card_attempts,
+            ..
         } = &rebind.stage
         else {
             return Err(self.out_of_order(rebind));
         };
-        if card_tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, CodePurpose::Card, card_tries);
+        if card_attempts.taken >= self.policy.code_tries {
+            return self.all_tries_taken(rebind, OtpPurpose::Card, card_attempts);
         }
         Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
     }
@@ -355,7 +359,7 @@ impl Context<'_> {
         &self,
         rebind: &Rebind,
         check: &CardCheck,
-        fresh: Option<&FreshCode>,
+        fresh: Option<&Otp>,
         kind: EventKind,
     ) -> Transition {
         let check = match check {
@@ -368,18 +372,18 @@ impl Context<'_> {
             },
             other => other.clone(),
         };
-        let mut data = object([("purpose", Value::from(CodePurpose::Card.as_str()))]);
+        let mut data = object([("purpose", Value::from(OtpPurpose::Card.as_str()))]);
         if let CardCheck::Matched { number, .. } = &check {
-            let serial = rebind.serial(Serial::Check(*number));
+            let serial = rebind.serial(BankReference::Check(*number));
             data.insert("serial".to_owned(), Value::from(serial));
         }
         if kind == EventKind::CardCheckAnswered {
             data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
         }
         let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
-        transition.code_send = fresh.map(|_| CodeSend {
+        transition.otp_delivery = fresh.map(|_| OtpDelivery {
             phone: rebind.reserved_phone.clone(),
-            purpose: CodePurpose::Card,
+            purpose: OtpPurpose::Card,
             card: rebind.new_card.clone(),
             of: rebind.purpose,
         });
@@ -411,14 +415,14 @@ impl Context<'_> {
         ];
         match waits.into_iter().flatten().max() {
             None => Ok(()),
-            Some(wait_s) => Err(Rejection::new(Code::CardCheckLimit)
+            Some(wait_s) => Err(Rejection::new(ErrorCode::CardCheckLimit)
                 .not_counted()
                 .retry_after(wait_s.max(1))
                 .next(&[NextAction::Wait, NextAction::Cancel])),
         }
     }
 
-    fn count_bank_call(&self, head: &mut Head, rebind: &Rebind) {
+    fn count_bank_call(&self, head: &mut MerchantState, rebind: &Rebind) {
         head.bank_calls
             .retain(|call| call.at.age_s_at(self.now) < DAY_S);
         head.bank_calls.push(BankCall {
@@ -435,15 +439,15 @@ fn card_tag(rebind: &Rebind) -> String {
     rebind.fingerprint.0.chars().take(CARD_TAG_CHARS).collect()
 }
 
-fn take_back_bank_call(head: &mut Head, at: Timestamp) {
+fn take_back_bank_call(head: &mut MerchantState, at: Timestamp) {
     if let Some(index) = head.bank_calls.iter().rposition(|call| call.at == at) {
         head.bank_calls.remove(index);
     }
 }
 
-fn with_check(stage: &Stage, check: CardCheck) -> Stage {
+fn with_check(stage: &RebindState, check: CardCheck) -> RebindState {
     let mut next = stage.clone();
-    if let Stage::CardPending { check: slot, .. } = &mut next {
+    if let RebindState::CardPending { check: slot, .. } = &mut next {
         *slot = check;
     }
     next
@@ -453,22 +457,24 @@ fn with_check(stage: &Stage, check: CardCheck) -> Stage {
 fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
     match answer {
         BankAnswer::Match => Meaning::Matched,
-        BankAnswer::Mismatch => Meaning::Refused(Code::ElementsMismatch),
-        BankAnswer::Blocked => Meaning::Refused(Code::CardBlocked),
-        BankAnswer::Invalid => Meaning::Refused(Code::CardInvalid),
-        BankAnswer::Dormant => Meaning::Refused(Code::CardDormant),
-        BankAnswer::Expired => Meaning::Refused(Code::CardExpired),
-        BankAnswer::Restricted => Meaning::Refused(Code::CardRestricted),
+        BankAnswer::Mismatch => Meaning::Refused(ErrorCode::ElementsMismatch),
+        BankAnswer::Blocked => Meaning::Refused(ErrorCode::CardBlocked),
+        BankAnswer::Invalid => Meaning::Refused(ErrorCode::CardInvalid),
+        BankAnswer::Dormant => Meaning::Refused(ErrorCode::CardDormant),
+        BankAnswer::Expired => Meaning::Refused(ErrorCode::CardExpired),
+        BankAnswer::Restricted => Meaning::Refused(ErrorCode::CardRestricted),
         // A card whose bank cannot be asked is proven by a deposit: whoever asked sends it, and says what came of it.
         BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
-            Meaning::AskAgain(Code::UpstreamUnknown, Some(5))
+            Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5))
         }
         BankAnswer::Deposited { arrived } => Meaning::Deposited { arrived },
-        BankAnswer::DepositReturned => Meaning::Refused(Code::MicroDepositReturned),
-        BankAnswer::ClassTwo => Meaning::Refused(Code::CardClassIi),
-        BankAnswer::Malformed => Meaning::AskAgain(Code::Internal, None),
-        BankAnswer::Busy => Meaning::AskAgain(Code::UpstreamBusy, Some(MINUTE_S)),
-        BankAnswer::Quota => Meaning::AskAgain(Code::UpstreamQuota, Some(until_tomorrow_s(now))),
+        BankAnswer::DepositReturned => Meaning::Refused(ErrorCode::MicroDepositReturned),
+        BankAnswer::ClassTwo => Meaning::Refused(ErrorCode::CardClassIi),
+        BankAnswer::Malformed => Meaning::AskAgain(ErrorCode::Internal, None),
+        BankAnswer::Busy => Meaning::AskAgain(ErrorCode::UpstreamBusy, Some(MINUTE_S)),
+        BankAnswer::Quota => {
+            Meaning::AskAgain(ErrorCode::UpstreamQuota, Some(until_tomorrow_s(now)))
+        }
     }
 }
 

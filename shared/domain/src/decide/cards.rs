@@ -1,10 +1,10 @@
 //! Cards leave: by the merchant's wish, or because their time on record is over.
 
 use super::{Context, card_facts, create, moved, nothing_due, seconds_until};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::ids::CardId;
-use crate::merchant::{Head, Replaced};
+use crate::merchant::{MerchantState, Replaced};
 use crate::next_action::NextAction;
 use crate::rebind::Rebind;
 use crate::rejection::Rejection;
@@ -22,7 +22,7 @@ impl Context<'_> {
         if (head.bound(card_id).is_some() && !gone) || is_pending {
             Ok(())
         } else {
-            Err(Rejection::new(Code::NotFound))
+            Err(Rejection::new(ErrorCode::NotFound))
         }
     }
 
@@ -41,7 +41,7 @@ impl Context<'_> {
         create::quiet(self.state, self.policy, self.now)?;
         let head = &self.state.head;
         if let Some(replaced) = head.replaced(card_id) {
-            let in_flight = Rejection::new(Code::PayoutInFlight).next(&[NextAction::Wait]);
+            let in_flight = Rejection::new(ErrorCode::PayoutInFlight).next(&[NextAction::Wait]);
             if self.now < replaced.removable_at {
                 return Err(in_flight.retry_after(seconds_until(replaced.removable_at, self.now)));
             }
@@ -60,16 +60,16 @@ impl Context<'_> {
                     .eq([card_id]);
             if is_active || is_last {
                 return Err(
-                    Rejection::new(Code::LastCardCannotUnbind).next(&[NextAction::NewRebind])
+                    Rejection::new(ErrorCode::LastCardCannotUnbind).next(&[NextAction::NewRebind])
                 );
             }
         }
         let mut after = self.changed_head();
-        let Some(bound) = taken_out(&mut after, card_id) else {
-            return Err(Rejection::new(Code::NotFound));
+        let Some(bound) = detach(&mut after, card_id) else {
+            return Err(Rejection::new(ErrorCode::NotFound));
         };
         let event = self.event(EventKind::CardUnbound, card_facts(&bound.card));
-        self.put_aside(Some(bound), &mut after);
+        self.retire(Some(bound), &mut after);
         Ok(Transition {
             head: Some(after),
             event: Some(event),
@@ -84,7 +84,7 @@ impl Context<'_> {
             return Err(nothing_due());
         }
         let mut head = self.changed_head();
-        let Some(bound) = taken_out(&mut head, card_id) else {
+        let Some(bound) = detach(&mut head, card_id) else {
             return Err(nothing_due());
         };
         let kept =
@@ -110,7 +110,7 @@ impl Context<'_> {
 }
 
 /// Takes a standby or a replaced card out of the head.
-fn taken_out(head: &mut Head, card_id: &CardId) -> Option<crate::merchant::BoundCard> {
+fn detach(head: &mut MerchantState, card_id: &CardId) -> Option<crate::merchant::BoundCard> {
     let standby = head
         .standby
         .iter()

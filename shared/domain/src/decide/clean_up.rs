@@ -2,9 +2,9 @@
 //! from the times, so a late clean-up changes nothing for anybody.
 
 use super::{Context, nothing_due, object};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::rebind::{End, Rebind, Stage};
+use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
 
@@ -19,19 +19,21 @@ impl Context<'_> {
     }
 
     /// How an overdue rebind ends: with a deposit, because its code ran out.
-    pub(super) fn expired(&self, rebind: &Rebind) -> Stage {
-        Stage::Ended {
+    pub(super) fn expired(&self, rebind: &Rebind) -> RebindState {
+        RebindState::Ended {
             how: End::Expired,
             at: self.now,
-            reason: rebind.has_deposit().then_some(Code::MicroDepositExpired),
+            reason: rebind
+                .has_deposit()
+                .then_some(ErrorCode::MicroDepositExpired),
         }
     }
 
     pub(super) fn complete(&self) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
         match &rebind.stage {
-            Stage::Activated(in_use) if in_use.times.is_over(self.now) => {
-                let stage = Stage::Completed(in_use.clone());
+            RebindState::Activated(activated_card) if activated_card.times.is_over(self.now) => {
+                let stage = RebindState::Completed(activated_card.clone());
                 Ok(self.advance(rebind, stage, EventKind::Completed, object([])))
             }
             _ => Err(nothing_due()),

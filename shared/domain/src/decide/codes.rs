@@ -2,31 +2,33 @@
 //! found is written after; the rebind ends when five were found wrong, so a right code wins whatever its number.
 
 use super::{Context, card_facts, create, object, with};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
 use crate::policy::{MINUTE_S, Policy};
 use crate::rebind::{
-    CardCheck, CodePurpose, End, IdentityProof, Mac, Rebind, SentCode, Stage, Standby, Tries,
+    Attempts, CardCheck, End, IdentityProof, Mac, OtpPurpose, Rebind, RebindState, SentOtp, Standby,
 };
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::{Outcome, Transition};
+use crate::transition::{Decision, Transition};
 use serde_json::Value;
 
 impl Context<'_> {
-    pub(super) fn take_try(
+    pub(super) fn reserve_attempt(
         &self,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         well_formed: bool,
     ) -> Result<Transition, Rejection> {
         self.deposit_lives(purpose)?;
-        if purpose == CodePurpose::Activate {
+        if purpose == OtpPurpose::Activate {
             let Some(rebind) = &self.state.rebind else {
                 // A card that came with the merchant, and so with no rebind, is no standby card.
                 self.not_frozen()?;
                 self.fresh_login()?;
-                return Err(Rejection::new(Code::StepOutOfOrder).next(&[NextAction::NewRebind]));
+                return Err(
+                    Rejection::new(ErrorCode::StepOutOfOrder).next(&[NextAction::NewRebind])
+                );
             };
             let (_, standby) = self.may_switch(&rebind.new_card.card_id)?;
             if standby.code.is_none() {
@@ -37,7 +39,7 @@ impl Context<'_> {
         let Some((challenge, tries)) = challenge_of(&rebind.stage, purpose) else {
             return Err(self.out_of_order(rebind));
         };
-        let left = tries.left(tries_max(&rebind.stage, purpose, self.policy));
+        let left = tries.left(attempts_max(&rebind.stage, purpose, self.policy));
         if !well_formed {
             let refusal = Rejection::new(wrong(challenge)).field("code").not_counted();
             return Err(Rejection {
@@ -54,7 +56,7 @@ impl Context<'_> {
             // Whoever can read the card's statement may be on any device.
             Challenge::Deposit { arrived: true } => {}
             Challenge::Deposit { arrived: false } => {
-                return Err(Rejection::new(Code::UpstreamBusy)
+                return Err(Rejection::new(ErrorCode::UpstreamBusy)
                     .not_counted()
                     .retry_after(MINUTE_S)
                     .next(&[NextAction::CardCheckConfirm, NextAction::Cancel]));
@@ -64,27 +66,27 @@ impl Context<'_> {
         taken.taken += 1;
         taken.last_at = Some(self.now);
         Ok(Transition {
-            outcome: Outcome::Proceed,
+            outcome: Decision::Proceed,
             ..self.with_tries(rebind, purpose, taken)
         })
     }
 
     /// The code of an overdue rebind's deposit has run out with it; that says more than that the rebind has.
-    fn deposit_lives(&self, purpose: CodePurpose) -> Result<(), Rejection> {
+    fn deposit_lives(&self, purpose: OtpPurpose) -> Result<(), Rejection> {
         let Some(rebind) = &self.state.rebind else {
             return Ok(());
         };
         let ran_out = matches!(
             rebind.stage,
-            Stage::Ended {
+            RebindState::Ended {
                 how: End::Expired,
-                reason: Some(Code::MicroDepositExpired),
+                reason: Some(ErrorCode::MicroDepositExpired),
                 ..
             }
         ) || (rebind.has_deposit() && rebind.is_overdue(self.now));
-        if ran_out && purpose == CodePurpose::Card {
+        if ran_out && purpose == OtpPurpose::Card {
             self.not_frozen()?;
-            return Err(Rejection::new(Code::MicroDepositExpired)
+            return Err(Rejection::new(ErrorCode::MicroDepositExpired)
                 .not_counted()
                 .next(&[NextAction::NewRebind]));
         }
@@ -94,8 +96,8 @@ impl Context<'_> {
     /// A code that was sent: to this session, and not too long ago.
     fn is_alive_here(
         &self,
-        code: &SentCode,
-        purpose: CodePurpose,
+        code: &SentOtp,
+        purpose: OtpPurpose,
         left: u8,
     ) -> Result<(), Rejection> {
         let again = resend_action(purpose);
@@ -103,14 +105,14 @@ impl Context<'_> {
             .session()
             .is_none_or(|session| session.tag() != code.session)
         {
-            return Err(Rejection::new(Code::StepUpRequired)
+            return Err(Rejection::new(ErrorCode::StepUpRequired)
                 .not_counted()
                 .next(&[again]));
         }
         if code.lives(self.policy, self.now) {
             return Ok(());
         }
-        let refusal = Rejection::new(Code::OtpExpired)
+        let refusal = Rejection::new(ErrorCode::OtpExpired)
             .not_counted()
             .next(&[again]);
         Err(Rejection {
@@ -119,9 +121,9 @@ impl Context<'_> {
         })
     }
 
-    pub(super) fn settle_try(
+    pub(super) fn settle_attempt(
         &self,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         compared: &Mac,
         right: bool,
         bound_elsewhere: bool,
@@ -137,42 +139,42 @@ impl Context<'_> {
             Some((Challenge::Sms(code), _)) if code.mac == *compared => {}
             Some((Challenge::Deposit { .. }, _)) => {}
             // A newer code was sent while this one was being compared.
-            _ => return Err(Rejection::new(Code::OtpExpired).next(&[resend_action(purpose)])),
+            _ => return Err(Rejection::new(ErrorCode::OtpExpired).next(&[resend_action(purpose)])),
         }
         // A right code was no wrong try: it takes none from the codes that refresh the proof later.
-        let given_back = Tries {
+        let given_back = Attempts {
             taken: tries.taken.saturating_sub(1),
             ..tries.clone()
         };
         match (&rebind.stage, purpose) {
-            (Stage::IdentityPending { .. }, CodePurpose::Identity) => {
-                let stage = Stage::AgreementPending {
+            (RebindState::IdentityPending { .. }, OtpPurpose::Identity) => {
+                let stage = RebindState::AgreementPending {
                     identity: self.identity_proof(),
                     tries: given_back,
                 };
                 Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
             }
             (
-                Stage::CardPending {
+                RebindState::CardPending {
                     signature,
                     check,
-                    card_tries,
+                    card_attempts,
                     ..
                 },
-                CodePurpose::Identity,
+                OtpPurpose::Identity,
             ) => {
-                let stage = Stage::CardPending {
+                let stage = RebindState::CardPending {
                     identity: self.identity_proof(),
                     refresh: None,
-                    identity_tries: given_back,
+                    identity_attempts: given_back,
                     signature: signature.clone(),
                     check: check.clone(),
-                    card_tries: card_tries.clone(),
+                    card_attempts: card_attempts.clone(),
                 };
                 Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
             }
-            (Stage::CardPending { .. }, CodePurpose::Card) if bound_elsewhere => {
-                let refusal = Rejection::new(Code::CardBoundElsewhere);
+            (RebindState::CardPending { .. }, OtpPurpose::Card) if bound_elsewhere => {
+                let refusal = Rejection::new(ErrorCode::CardBoundElsewhere);
                 Ok(self.reject(
                     rebind,
                     Rejection {
@@ -181,13 +183,13 @@ impl Context<'_> {
                     },
                 ))
             }
-            (Stage::CardPending { .. }, CodePurpose::Card) => {
+            (RebindState::CardPending { .. }, OtpPurpose::Card) => {
                 self.proofs_are_fresh(&rebind.stage, purpose)?;
                 // A rebind begins outside a cooldown; by a clock that went back it would end in one.
                 create::cooldown(self.state, self.now)?;
                 Ok(self.bind(rebind))
             }
-            (Stage::Standby(_), CodePurpose::Activate) => {
+            (RebindState::Standby(_), OtpPurpose::Activate) => {
                 self.may_switch(&rebind.new_card.card_id)?;
                 Ok(self.switch(rebind))
             }
@@ -201,29 +203,29 @@ impl Context<'_> {
         }
     }
 
-    fn wrong_code(&self, rebind: &Rebind, purpose: CodePurpose, tries: &Tries) -> Transition {
-        let max = tries_max(&rebind.stage, purpose, self.policy);
+    fn wrong_code(&self, rebind: &Rebind, purpose: OtpPurpose, tries: &Attempts) -> Transition {
+        let max = attempts_max(&rebind.stage, purpose, self.policy);
         let mut tries = tries.clone();
         tries.wrong = tries.wrong.saturating_add(1);
         if tries.wrong >= max {
             return self.too_many(rebind, purpose, tries);
         }
-        let (code, next) = if rebind.has_deposit() && purpose == CodePurpose::Card {
+        let (code, next) = if rebind.has_deposit() && purpose == OtpPurpose::Card {
             (
-                Code::MicroDepositWrong,
+                ErrorCode::MicroDepositWrong,
                 vec![NextAction::CardCheckConfirm, NextAction::Cancel],
             )
         } else {
             let mut next = vec![confirm_action(purpose), resend_action(purpose)];
             next.dedup();
-            if purpose != CodePurpose::Activate {
+            if purpose != OtpPurpose::Activate {
                 next.push(NextAction::Cancel);
             }
-            (Code::OtpWrong, next)
+            (ErrorCode::OtpWrong, next)
         };
         let refusal = Rejection::new(code).counted(tries.left(max)).next(&next);
         Transition {
-            outcome: Outcome::Refused(Box::new(refusal)),
+            outcome: Decision::Refused(Box::new(refusal)),
             ..self.with_tries(rebind, purpose, tries)
         }
     }
@@ -233,22 +235,22 @@ impl Context<'_> {
     pub(super) fn all_tries_taken(
         &self,
         rebind: &Rebind,
-        purpose: CodePurpose,
-        tries: &Tries,
+        purpose: OtpPurpose,
+        tries: &Attempts,
     ) -> Result<Transition, Rejection> {
         let age_s = tries.last_at.map_or(i64::MAX, |at| at.age_s_at(self.now));
         if age_s < self.policy.code_deciding_s {
-            return Err(Rejection::new(Code::VersionConflict)
+            return Err(Rejection::new(ErrorCode::VersionConflict)
                 .retry_after(self.policy.code_deciding_s - age_s));
         }
         Ok(self.too_many(rebind, purpose, tries.clone()))
     }
 
     /// The rebind ends; a standby card stays, but cannot be switched to for a day.
-    fn too_many(&self, rebind: &Rebind, purpose: CodePurpose, tries: Tries) -> Transition {
+    fn too_many(&self, rebind: &Rebind, purpose: OtpPurpose, tries: Attempts) -> Transition {
         let mut transition = match &rebind.stage {
-            Stage::Standby(standby) => {
-                let stage = Stage::Standby(Standby {
+            RebindState::Standby(standby) => {
+                let stage = RebindState::Standby(Standby {
                     code: None,
                     tries,
                     ..standby.clone()
@@ -257,19 +259,20 @@ impl Context<'_> {
                     card_facts(&rebind.new_card),
                     [("purpose", Value::from(purpose.as_str()))],
                 );
-                let refusal = Rejection::new(Code::OtpTooMany)
+                let refusal = Rejection::new(ErrorCode::OtpTooMany)
                     .counted(0)
                     .retry_after(self.policy.standby_lock_s)
                     .next(&[NextAction::Wait]);
                 Transition {
-                    outcome: Outcome::Refused(Box::new(refusal)),
+                    outcome: Decision::Refused(Box::new(refusal)),
                     ..self.advance(rebind, stage, EventKind::CodeWrong, facts)
                 }
             }
-            _ if rebind.has_deposit() && purpose == CodePurpose::Card => {
-                self.reject(rebind, Rejection::new(Code::MicroDepositWrong).counted(0))
-            }
-            _ => self.reject(rebind, Rejection::new(Code::OtpTooMany).counted(0)),
+            _ if rebind.has_deposit() && purpose == OtpPurpose::Card => self.reject(
+                rebind,
+                Rejection::new(ErrorCode::MicroDepositWrong).counted(0),
+            ),
+            _ => self.reject(rebind, Rejection::new(ErrorCode::OtpTooMany).counted(0)),
         };
         if let Some(event) = &mut transition.event {
             self.tell(event, None);
@@ -278,34 +281,37 @@ impl Context<'_> {
     }
 
     /// Identity at most 15 min old, the bank's answer at most 30, both for the card's code only.
-    fn proofs_are_fresh(&self, stage: &Stage, purpose: CodePurpose) -> Result<(), Rejection> {
+    fn proofs_are_fresh(&self, stage: &RebindState, purpose: OtpPurpose) -> Result<(), Rejection> {
         match stale_proof(stage, purpose, self.policy, self.now) {
             None => Ok(()),
-            Some(actions) => Err(Rejection::new(Code::StepUpRequired)
+            Some(actions) => Err(Rejection::new(ErrorCode::StepUpRequired)
                 .not_counted()
                 .next(actions)),
         }
     }
 
     /// The rebind with other tries: the head stays, the rebind's revision moves.
-    fn with_tries(&self, rebind: &Rebind, purpose: CodePurpose, changed: Tries) -> Transition {
+    fn with_tries(&self, rebind: &Rebind, purpose: OtpPurpose, changed: Attempts) -> Transition {
         let mut next = rebind.clone();
         match (&mut next.stage, purpose) {
             (
-                Stage::IdentityPending { tries, .. }
-                | Stage::CardPending {
-                    identity_tries: tries,
+                RebindState::IdentityPending { tries, .. }
+                | RebindState::CardPending {
+                    identity_attempts: tries,
                     ..
                 },
-                CodePurpose::Identity,
+                OtpPurpose::Identity,
             )
             | (
-                Stage::CardPending {
-                    card_tries: tries, ..
+                RebindState::CardPending {
+                    card_attempts: tries,
+                    ..
                 },
-                CodePurpose::Card,
+                OtpPurpose::Card,
             )
-            | (Stage::Standby(Standby { tries, .. }), CodePurpose::Activate) => *tries = changed,
+            | (RebindState::Standby(Standby { tries, .. }), OtpPurpose::Activate) => {
+                *tries = changed
+            }
             _ => {}
         }
         Transition {
@@ -314,26 +320,27 @@ impl Context<'_> {
         }
     }
 
-    pub(super) fn code_not_sent(
+    pub(super) fn otp_not_sent(
         &self,
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         mac: &Mac,
     ) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
         let mut next = rebind.clone();
         let kept = match (&mut next.stage, purpose) {
             (
-                Stage::IdentityPending { code, .. } | Stage::CardPending { refresh: code, .. },
-                CodePurpose::Identity,
+                RebindState::IdentityPending { code, .. }
+                | RebindState::CardPending { refresh: code, .. },
+                OtpPurpose::Identity,
             )
             | (
-                Stage::CardPending {
+                RebindState::CardPending {
                     check: CardCheck::Matched { code, .. },
                     ..
                 },
-                CodePurpose::Card,
+                OtpPurpose::Card,
             )
-            | (Stage::Standby(Standby { code, .. }), CodePurpose::Activate) => code,
+            | (RebindState::Standby(Standby { code, .. }), OtpPurpose::Activate) => code,
             // The rebind has gone on; the code that nobody got has no place in it any more.
             _ => return Ok(Transition::none()),
         };
@@ -350,14 +357,14 @@ impl Context<'_> {
 
 /// What a proof that is too old asks for, before the card's code can be tried; `None` when all are fresh.
 pub(super) fn stale_proof(
-    stage: &Stage,
-    purpose: CodePurpose,
+    stage: &RebindState,
+    purpose: OtpPurpose,
     policy: &Policy,
     now: Timestamp,
 ) -> Option<&'static [NextAction]> {
     let (
-        CodePurpose::Card,
-        Stage::CardPending {
+        OtpPurpose::Card,
+        RebindState::CardPending {
             identity, check, ..
         },
     ) = (purpose, stage)
@@ -379,38 +386,34 @@ pub(super) fn stale_proof(
 /// The code that the merchant is waited for: of two, the one that lives; of two that live, the one that can be used with
 /// the proofs as they are; else the one sent later.
 #[must_use]
-pub fn waiting_code<'s>(
-    stage: &'s Stage,
+pub fn pending_otp<'s>(
+    stage: &'s RebindState,
     policy: &Policy,
     now: Timestamp,
-) -> Option<(CodePurpose, &'s SentCode, &'s Tries)> {
-    let of = |purpose| code_of(stage, purpose).map(|(code, tries)| (purpose, code, tries));
+) -> Option<(OtpPurpose, &'s SentOtp, &'s Attempts)> {
+    let of = |purpose| otp_of(stage, purpose).map(|(code, tries)| (purpose, code, tries));
     let usable = |purpose| stale_proof(stage, purpose, policy, now).is_none();
-    let rank = |(purpose, code, _): &(CodePurpose, &SentCode, &Tries)| {
+    let rank = |(purpose, code, _): &(OtpPurpose, &SentOtp, &Attempts)| {
         (code.lives(policy, now), usable(*purpose), code.sent_at)
     };
-    let purposes = [
-        CodePurpose::Identity,
-        CodePurpose::Card,
-        CodePurpose::Activate,
-    ];
+    let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
     purposes.into_iter().filter_map(of).max_by_key(rank)
 }
 
 /// The code of one purpose that was sent, with its tries.
 #[must_use]
-pub fn code_of(stage: &Stage, purpose: CodePurpose) -> Option<(&SentCode, &Tries)> {
+pub fn otp_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(&SentOtp, &Attempts)> {
     let code = match (stage, purpose) {
-        (Stage::IdentityPending { code, .. }, CodePurpose::Identity) => code.as_ref(),
-        (Stage::CardPending { refresh, .. }, CodePurpose::Identity) => refresh.as_ref(),
+        (RebindState::IdentityPending { code, .. }, OtpPurpose::Identity) => code.as_ref(),
+        (RebindState::CardPending { refresh, .. }, OtpPurpose::Identity) => refresh.as_ref(),
         (
-            Stage::CardPending {
+            RebindState::CardPending {
                 check: CardCheck::Matched { code, .. },
                 ..
             },
-            CodePurpose::Card,
+            OtpPurpose::Card,
         )
-        | (Stage::Standby(Standby { code, .. }), CodePurpose::Activate) => code.as_ref(),
+        | (RebindState::Standby(Standby { code, .. }), OtpPurpose::Activate) => code.as_ref(),
         _ => None,
     };
     Some((code?, tries_of(stage, purpose)?))
@@ -418,9 +421,9 @@ pub fn code_of(stage: &Stage, purpose: CodePurpose) -> Option<(&SentCode, &Tries
 
 /// The deposit that waits for its code: the number of its serial, and whether it has arrived.
 #[must_use]
-pub const fn deposit_of(stage: &Stage) -> Option<(u16, bool)> {
+pub const fn deposit_of(stage: &RebindState) -> Option<(u16, bool)> {
     match stage {
-        Stage::CardPending {
+        RebindState::CardPending {
             check: CardCheck::Deposit {
                 number, arrived, ..
             },
@@ -434,69 +437,70 @@ pub const fn deposit_of(stage: &Stage) -> Option<(u16, bool)> {
 #[derive(Clone, Copy)]
 enum Challenge<'s> {
     /// One that was sent by SMS.
-    Sms(&'s SentCode),
+    Sms(&'s SentOtp),
     /// One that stands in a statement.
     Deposit { arrived: bool },
 }
 
-fn challenge_of(stage: &Stage, purpose: CodePurpose) -> Option<(Challenge<'_>, &Tries)> {
+fn challenge_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(Challenge<'_>, &Attempts)> {
     match (deposit_of(stage), purpose) {
-        (Some((_, arrived)), CodePurpose::Card) => {
+        (Some((_, arrived)), OtpPurpose::Card) => {
             Some((Challenge::Deposit { arrived }, tries_of(stage, purpose)?))
         }
-        _ => code_of(stage, purpose).map(|(code, tries)| (Challenge::Sms(code), tries)),
+        _ => otp_of(stage, purpose).map(|(code, tries)| (Challenge::Sms(code), tries)),
     }
 }
 
-const fn wrong(challenge: Challenge<'_>) -> Code {
+const fn wrong(challenge: Challenge<'_>) -> ErrorCode {
     match challenge {
-        Challenge::Sms(_) => Code::OtpWrong,
-        Challenge::Deposit { .. } => Code::MicroDepositWrong,
+        Challenge::Sms(_) => ErrorCode::OtpWrong,
+        Challenge::Deposit { .. } => ErrorCode::MicroDepositWrong,
     }
 }
 
 /// How many tries there are.
 #[must_use]
-pub const fn tries_max(stage: &Stage, purpose: CodePurpose, policy: &Policy) -> u8 {
+pub const fn attempts_max(stage: &RebindState, purpose: OtpPurpose, policy: &Policy) -> u8 {
     match (deposit_of(stage), purpose) {
-        (Some(_), CodePurpose::Card) => policy.deposit_tries,
+        (Some(_), OtpPurpose::Card) => policy.deposit_tries,
         _ => policy.code_tries,
     }
 }
 
-const fn tries_of(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
+const fn tries_of(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
         (
-            Stage::IdentityPending { tries, .. }
-            | Stage::CardPending {
-                identity_tries: tries,
+            RebindState::IdentityPending { tries, .. }
+            | RebindState::CardPending {
+                identity_attempts: tries,
                 ..
             },
-            CodePurpose::Identity,
+            OtpPurpose::Identity,
         )
         | (
-            Stage::CardPending {
-                card_tries: tries, ..
+            RebindState::CardPending {
+                card_attempts: tries,
+                ..
             },
-            CodePurpose::Card,
+            OtpPurpose::Card,
         )
-        | (Stage::Standby(Standby { tries, .. }), CodePurpose::Activate) => Some(tries),
+        | (RebindState::Standby(Standby { tries, .. }), OtpPurpose::Activate) => Some(tries),
         _ => None,
     }
 }
 
-pub(super) const fn confirm_action(purpose: CodePurpose) -> NextAction {
+pub(super) const fn confirm_action(purpose: OtpPurpose) -> NextAction {
     match purpose {
-        CodePurpose::Identity => NextAction::IdentityConfirm,
-        CodePurpose::Card => NextAction::CardCheckConfirm,
-        CodePurpose::Activate => NextAction::ActivateStandby,
+        OtpPurpose::Identity => NextAction::IdentityConfirm,
+        OtpPurpose::Card => NextAction::CardCheckConfirm,
+        OtpPurpose::Activate => NextAction::ActivateStandby,
     }
 }
 
-pub(super) const fn resend_action(purpose: CodePurpose) -> NextAction {
+pub(super) const fn resend_action(purpose: OtpPurpose) -> NextAction {
     match purpose {
-        CodePurpose::Identity => NextAction::IdentityCode,
-        CodePurpose::Card => NextAction::CardCheckCode,
-        CodePurpose::Activate => NextAction::ActivateStandby,
+        OtpPurpose::Identity => NextAction::IdentityCode,
+        OtpPurpose::Card => NextAction::CardCheckCode,
+        OtpPurpose::Activate => NextAction::ActivateStandby,
     }
 }

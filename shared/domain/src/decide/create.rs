@@ -2,14 +2,14 @@
 
 use super::{Context, card_facts, seconds_until, with};
 use crate::card::{Card, CardType};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::name;
 use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant};
 use crate::next_action::NextAction;
 use crate::policy::Policy;
-use crate::rebind::{Mac, Purpose, Reason, Rebind, Stage, Tries};
+use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
@@ -19,11 +19,11 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Create {
     /// The card, or what is wrong with its number.
-    pub card: Result<CardFacts, Code>,
+    pub card: Result<CardFacts, ErrorCode>,
     /// As typed.
     pub holder_name: String,
     /// E.164, or what is wrong with it.
-    pub reserved_phone: Result<String, Code>,
+    pub reserved_phone: Result<String, ErrorCode>,
     /// `None` when it is neither of the two words.
     pub reason: Option<Reason>,
     /// What the card is for.
@@ -60,7 +60,9 @@ impl Context<'_> {
 
         let number = head.rebinds.saturating_add(1);
         if number > RebindId::NUMBER_MAX {
-            return Err(Rejection::new(Code::DailyRequestLimit).next(&[NextAction::ContactSupport]));
+            return Err(
+                Rejection::new(ErrorCode::DailyRequestLimit).next(&[NextAction::ContactSupport])
+            );
         }
         let new_card = Card {
             card_id: CardId::new(number, &create.card_random),
@@ -81,11 +83,11 @@ impl Context<'_> {
             reserved_phone: reserved_phone.to_owned(),
             created_at: self.now,
             expires_at: self.now.plus_s(self.policy.rebind_life_s),
-            stage: Stage::IdentityPending {
+            stage: RebindState::IdentityPending {
                 mismatches: 0,
                 matched: false,
                 code: None,
-                tries: Tries::default(),
+                tries: Attempts::default(),
             },
             sealed_number: None,
         };
@@ -112,7 +114,7 @@ impl Context<'_> {
     /// Standby cards are few: each is a way to be paid that has to be looked after.
     fn room_for(&self, purpose: Purpose) -> Result<(), Rejection> {
         if purpose == Purpose::Standby && self.state.head.standby.len() >= self.policy.standby_max {
-            return Err(Rejection::new(Code::StepOutOfOrder)
+            return Err(Rejection::new(ErrorCode::StepOutOfOrder)
                 .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
         }
         Ok(())
@@ -133,7 +135,7 @@ impl Context<'_> {
         if !name::same_name(&create.holder_name, self.state.profile.holder_name()) {
             errors.push(FieldError {
                 field: "holder_name",
-                code: Code::HolderNotMerchant,
+                code: ErrorCode::HolderNotMerchant,
             });
         }
         if let Err(code) = create.reserved_phone {
@@ -145,14 +147,14 @@ impl Context<'_> {
         if create.reason.is_none() {
             errors.push(FieldError {
                 field: "reason",
-                code: Code::RequestMalformed,
+                code: ErrorCode::RequestMalformed,
             });
         }
         match (&create.card, &create.reserved_phone, create.reason) {
             (Ok(card), Ok(phone), Some(reason)) if errors.is_empty() => Ok((card, phone, reason)),
             _ => Err(Rejection::of_fields(errors)
                 .err()
-                .unwrap_or_else(|| Rejection::new(Code::RequestMalformed))),
+                .unwrap_or_else(|| Rejection::new(ErrorCode::RequestMalformed))),
         }
     }
 }
@@ -164,7 +166,9 @@ pub(super) fn may_rebind(
     now: Timestamp,
 ) -> Result<(), Rejection> {
     if state.profile.entity_type == EntityType::Company {
-        return Err(Rejection::new(Code::EntityNeedsSupport).next(&[NextAction::ContactSupport]));
+        return Err(
+            Rejection::new(ErrorCode::EntityNeedsSupport).next(&[NextAction::ContactSupport])
+        );
     }
     quiet(state, policy, now)?;
     open_rebind(state, policy, now)?;
@@ -178,10 +182,10 @@ fn open_rebind(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), 
         .open
         .is_some_and(|number| state.numbered(number).is_none())
     {
-        return Err(Rejection::new(Code::RequestInProgress));
+        return Err(Rejection::new(ErrorCode::RequestInProgress));
     }
     if let Some(open) = state.open_rebind(now) {
-        return Err(Rejection::new(Code::RequestInProgress)
+        return Err(Rejection::new(ErrorCode::RequestInProgress)
             .next(&super::next_actions(state, open, policy, now)));
     }
     Ok(())
@@ -192,7 +196,7 @@ pub(super) fn cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection
     if let Some(until) = state.cooldown(now) {
         return Err(Rejection {
             cooldown_until: Some(until),
-            ..Rejection::new(Code::RebindCooldown)
+            ..Rejection::new(ErrorCode::RebindCooldown)
                 .retry_after(seconds_until(until, now))
                 .next(&[NextAction::Wait])
         });
@@ -204,7 +208,7 @@ pub(super) fn cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection
 pub(super) fn quiet(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
     match state.quiet_until(policy, now) {
         None => Ok(()),
-        Some(until) => Err(Rejection::new(Code::QuietPeriod)
+        Some(until) => Err(Rejection::new(ErrorCode::QuietPeriod)
             .retry_after(seconds_until(until, now))
             .next(&[NextAction::Wait])),
     }
@@ -213,18 +217,18 @@ pub(super) fn quiet(state: &Merchant, policy: &Policy, now: Timestamp) -> Result
 fn card_rules(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
     let refused = |code| Err(Rejection::new(code).field("card_number"));
     match card.card_type {
-        CardType::Credit | CardType::QuasiCredit => return refused(Code::CardTypeCredit),
-        CardType::Prepaid => return refused(Code::CardTypePrepaid),
+        CardType::Credit | CardType::QuasiCredit => return refused(ErrorCode::CardTypeCredit),
+        CardType::Prepaid => return refused(ErrorCode::CardTypePrepaid),
         CardType::Debit | CardType::Unknown => {}
     }
     let head = &state.head;
     let is_same = |bound: &BoundCard| bound.fingerprint == card.fingerprint;
     if head.active.as_ref().is_some_and(is_same) {
-        return refused(Code::CardSameAsCurrent);
+        return refused(ErrorCode::CardSameAsCurrent);
     }
     if head.standby.iter().any(|standby| is_same(&standby.bound)) {
         // It is the merchant's already, and need not be proven again, unless that was too long ago.
-        return Err(Rejection::new(Code::CardSameAsCurrent)
+        return Err(Rejection::new(ErrorCode::CardSameAsCurrent)
             .field("card_number")
             .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
     }
@@ -239,7 +243,7 @@ pub(super) fn limits(state: &Merchant, policy: &Policy, now: Timestamp) -> Resul
         .wait_s(policy.rebinds_per_day, crate::policy::DAY_S, now)
     {
         None => Ok(()),
-        Some(wait_s) => Err(Rejection::new(Code::DailyRequestLimit)
+        Some(wait_s) => Err(Rejection::new(ErrorCode::DailyRequestLimit)
             .not_counted()
             .retry_after(wait_s)
             .next(&[NextAction::Wait])),

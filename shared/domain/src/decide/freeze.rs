@@ -2,10 +2,10 @@
 
 use super::{Context, moved, nothing_due, object, released, with};
 use crate::card::Card;
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::merchant::{Frozen, Head};
-use crate::rebind::{End, Rebind, Stage};
+use crate::merchant::{Frozen, MerchantState};
+use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
 use serde_json::Value;
@@ -20,7 +20,7 @@ impl Context<'_> {
         let works = codes.any(|code| code.number == number && self.now < code.good_until);
         let rebind = self.rebind()?;
         if !works || rebind.rebind_id.number() != number {
-            return Err(Rejection::new(Code::NotFound));
+            return Err(Rejection::new(ErrorCode::NotFound));
         }
         let undone = before.hold(self.now);
         let is_undone = |number| undone.is_some_and(|last| last.number == number);
@@ -67,7 +67,7 @@ impl Context<'_> {
         });
         head.freeze_codes.retain(|code| code.number != number);
         for standby in std::mem::take(&mut head.standby) {
-            self.put_aside(Some(standby.bound), head);
+            self.retire(Some(standby.bound), head);
         }
         head.sessions = Default::default();
         transition.ends_sessions = true;
@@ -79,7 +79,11 @@ impl Context<'_> {
 
     /// Beside the rebind of the code, one more can be there to end: the open one, or the one whose hold is running. Never
     /// both, for an activation starts a cooldown. It has to be loaded: what is not read cannot be written.
-    fn end_another(&self, head: &mut Head, frozen: &Rebind) -> Result<Option<Rebind>, Rejection> {
+    fn end_another(
+        &self,
+        head: &mut MerchantState,
+        frozen: &Rebind,
+    ) -> Result<Option<Rebind>, Rejection> {
         let of_hold = self.state.head.hold(self.now).map(|last| last.number);
         let mut numbers = [head.open.take(), of_hold].into_iter().flatten();
         let Some(number) = numbers.find(|number| *number != frozen.rebind_id.number()) else {
@@ -87,7 +91,7 @@ impl Context<'_> {
         };
         let another = self.state.numbered(number);
         let another =
-            another.ok_or_else(|| Rejection::new(Code::VersionConflict).retry_after(1))?;
+            another.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
         let stage = if another.is_overdue(self.now) {
             self.expired(another)
         } else {
@@ -99,8 +103,8 @@ impl Context<'_> {
         }))
     }
 
-    const fn frozen_out(&self) -> Stage {
-        Stage::Ended {
+    const fn frozen_out(&self) -> RebindState {
+        RebindState::Ended {
             how: End::Frozen,
             at: self.now,
             reason: None,

@@ -2,33 +2,34 @@
 //! the change; a contact that came with the change cannot.
 
 use super::{Context, object};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::document_expiry::DocumentExpiry;
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
-use crate::rebind::{CodePurpose, FreshCode, Mac, Rebind, SentCode, Stage};
+use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
 use crate::rejection::{FieldError, Rejection};
-use crate::transition::{CodeSend, Outcome, Transition};
+use crate::transition::{Decision, OtpDelivery, Transition};
 use serde_json::Value;
 
 /// The document as typed, each field parsed on its own.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// Keyed hash of the number, or what is wrong with it.
-    pub number: Result<Mac, Code>,
+    pub number: Result<Mac, ErrorCode>,
     /// The expiry, or what is wrong with it.
-    pub expires_on: Result<DocumentExpiry, Code>,
+    pub expires_on: Result<DocumentExpiry, ErrorCode>,
 }
 
 impl Context<'_> {
     pub(super) fn check_document(
         &self,
         document: &Document,
-        fresh: &FreshCode,
+        fresh: &Otp,
     ) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(|stage| matches!(stage, Stage::IdentityPending { .. }))?;
-        let Stage::IdentityPending {
+        let rebind =
+            self.open_rebind(|stage| matches!(stage, RebindState::IdentityPending { .. }))?;
+        let RebindState::IdentityPending {
             mismatches,
             matched,
             code,
@@ -49,15 +50,15 @@ impl Context<'_> {
             // The day's tries are used up: the document is not even compared, and another rebind would not help.
             let refusal = Rejection {
                 counts_toward_limit: Some(false),
-                ..Rejection::new(Code::IdMismatch).counted(0)
+                ..Rejection::new(ErrorCode::IdMismatch).counted(0)
             };
             let mut transition = self.reject(rebind, refusal.clone());
             let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
-            transition.outcome = Outcome::Refused(Box::new(refusal));
+            transition.outcome = Decision::Refused(Box::new(refusal));
             return Ok(transition);
         }
         if *number != profile.id_number_mac || *expires_on != profile.id_expires_on {
-            let stage = Stage::IdentityPending {
+            let stage = RebindState::IdentityPending {
                 mismatches: mismatches.saturating_add(1),
                 matched: *matched,
                 code: code.clone(),
@@ -66,7 +67,7 @@ impl Context<'_> {
             return Ok(self.document_mismatch(rebind, mismatches.saturating_add(1), stage));
         }
         if profile.id_expires_on.is_over_at(self.now) {
-            return Err(Rejection::new(Code::IdExpired)
+            return Err(Rejection::new(ErrorCode::IdExpired)
                 .not_counted()
                 .next(&[NextAction::ContactSupport]));
         }
@@ -78,21 +79,26 @@ impl Context<'_> {
             return Ok(Transition::none());
         }
         if tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, CodePurpose::Identity, tries);
+            return self.all_tries_taken(rebind, OtpPurpose::Identity, tries);
         }
-        let stage = Stage::IdentityPending {
+        let stage = RebindState::IdentityPending {
             mismatches: *mismatches,
             matched: true,
             code: Some(self.sent(fresh)),
             tries: tries.clone(),
         };
         let mut transition = self.advance(rebind, stage, EventKind::IdentityMatched, object([]));
-        transition.code_send = Some(self.send_on_file(rebind));
+        transition.otp_delivery = Some(self.send_on_file(rebind));
         Ok(transition)
     }
 
     /// Counted. Number and expiry are not told apart, nor is a wrong one from a tired day.
-    fn document_mismatch(&self, rebind: &Rebind, mismatches: u8, counted: Stage) -> Transition {
+    fn document_mismatch(
+        &self,
+        rebind: &Rebind,
+        mismatches: u8,
+        counted: RebindState,
+    ) -> Transition {
         let today = self.state.head.id_mismatches.count(DAY_S, self.now) + 1;
         let left_today = self.policy.id_mismatches_per_day.saturating_sub(today);
         let left_here = self
@@ -100,13 +106,13 @@ impl Context<'_> {
             .id_mismatches_per_rebind
             .saturating_sub(mismatches);
         let left = left_here.min(u8::try_from(left_today).unwrap_or(u8::MAX));
-        let refusal = Rejection::new(Code::IdMismatch).counted(left);
+        let refusal = Rejection::new(ErrorCode::IdMismatch).counted(left);
         let mut transition = if left == 0 {
             self.reject(rebind, refusal)
         } else {
             let mut transition =
                 self.advance(rebind, counted, EventKind::IdentityMismatched, object([]));
-            transition.outcome = Outcome::Refused(Box::new(
+            transition.outcome = Decision::Refused(Box::new(
                 refusal.next(&[NextAction::Identity, NextAction::Cancel]),
             ));
             transition
@@ -115,7 +121,7 @@ impl Context<'_> {
             head.id_mismatches.add(DAY_S, self.now);
             let limit = self.policy.id_mismatches_per_day;
             let wait_s = head.id_mismatches.wait_s(limit, DAY_S, self.now);
-            if let (Some(wait_s), Outcome::Refused(refusal)) = (wait_s, &mut transition.outcome) {
+            if let (Some(wait_s), Decision::Refused(refusal)) = (wait_s, &mut transition.outcome) {
                 // The day's last: another rebind would not help.
                 refusal.retry_after_s = Some(wait_s);
                 refusal.next_actions = vec![NextAction::Wait];
@@ -124,66 +130,67 @@ impl Context<'_> {
         transition
     }
 
-    pub(super) fn resend_identity_code(&self, fresh: &FreshCode) -> Result<Transition, Rejection> {
+    pub(super) fn resend_identity_otp(&self, fresh: &Otp) -> Result<Transition, Rejection> {
         let rebind = self.open_rebind(|stage| {
             matches!(
                 stage,
-                Stage::IdentityPending { matched: true, .. } | Stage::CardPending { .. }
+                RebindState::IdentityPending { matched: true, .. }
+                    | RebindState::CardPending { .. }
             )
         })?;
         let stage = match &rebind.stage {
-            Stage::IdentityPending { tries, .. } if tries.taken >= self.policy.code_tries => {
-                return self.all_tries_taken(rebind, CodePurpose::Identity, tries);
+            RebindState::IdentityPending { tries, .. } if tries.taken >= self.policy.code_tries => {
+                return self.all_tries_taken(rebind, OtpPurpose::Identity, tries);
             }
-            Stage::IdentityPending {
+            RebindState::IdentityPending {
                 mismatches, tries, ..
-            } => Stage::IdentityPending {
+            } => RebindState::IdentityPending {
                 mismatches: *mismatches,
                 matched: true,
                 code: Some(self.sent(fresh)),
                 tries: tries.clone(),
             },
-            Stage::CardPending { identity_tries, .. }
-                if identity_tries.taken >= self.policy.code_tries =>
-            {
-                return self.all_tries_taken(rebind, CodePurpose::Identity, identity_tries);
+            RebindState::CardPending {
+                identity_attempts, ..
+            } if identity_attempts.taken >= self.policy.code_tries => {
+                return self.all_tries_taken(rebind, OtpPurpose::Identity, identity_attempts);
             }
-            Stage::CardPending {
+            RebindState::CardPending {
                 identity,
-                identity_tries,
+                identity_attempts,
                 signature,
                 check,
-                card_tries,
+                card_attempts,
                 ..
-            } => Stage::CardPending {
+            } => RebindState::CardPending {
                 identity: identity.clone(),
                 refresh: Some(self.sent(fresh)),
-                identity_tries: identity_tries.clone(),
+                identity_attempts: identity_attempts.clone(),
                 signature: signature.clone(),
                 check: check.clone(),
-                card_tries: card_tries.clone(),
+                card_attempts: card_attempts.clone(),
             },
             _ => return Err(self.out_of_order(rebind)),
         };
-        let purpose = Value::from(CodePurpose::Identity.as_str());
+        let purpose = Value::from(OtpPurpose::Identity.as_str());
         let data = object([("purpose", purpose)]);
         let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
-        transition.code_send = Some(self.send_on_file(rebind));
+        transition.otp_delivery = Some(self.send_on_file(rebind));
         Ok(transition)
     }
 
-    pub(super) fn sent(&self, fresh: &FreshCode) -> SentCode {
-        SentCode {
+    pub(super) fn sent(&self, fresh: &Otp) -> SentOtp {
+        SentOtp {
             mac: fresh.mac.clone(),
             sent_at: self.now,
             session: self.session_tag(),
         }
     }
 
-    fn send_on_file(&self, rebind: &Rebind) -> CodeSend {
-        CodeSend {
+    fn send_on_file(&self, rebind: &Rebind) -> OtpDelivery {
+        OtpDelivery {
             phone: self.state.profile.phone_on_file.clone(),
-            purpose: CodePurpose::Identity,
+            purpose: OtpPurpose::Identity,
             card: rebind.new_card.clone(),
             of: rebind.purpose,
         }
@@ -207,7 +214,9 @@ fn fields(document: &Document) -> Result<(&Mac, &DocumentExpiry), Rejection> {
                     code: *code,
                 });
             }
-            let code = errors.first().map_or(Code::IdFormat, |error| error.code);
+            let code = errors
+                .first()
+                .map_or(ErrorCode::IdFormat, |error| error.code);
             Err(Rejection {
                 errors,
                 ..Rejection::new(code)

@@ -21,60 +21,62 @@ mod test_transfer;
 mod tests;
 
 use super::card::Card;
-use super::code::Code;
+use super::error_code::ErrorCode;
 use super::event_kind::EventKind;
 use super::ids::{CardId, PayoutId};
-use super::merchant::{Head, Merchant, Slot};
+use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
 use super::payout::Payout;
 use super::policy::Policy;
 use super::rebind::{
-    CardCheck, CodePurpose, End, FreshCode, Mac, Rebind, SessionTag, Stage, TestTransfer,
+    CardCheck, End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag, TestTransfer,
 };
 use super::rejection::Rejection;
 use super::settlement::SettlementChange;
 use super::time::Timestamp;
 use super::transfer::TransferAnswer;
-use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Notice, Recipient, Transition};
+use super::transition::{
+    FingerprintRule, NewEvent, NewPushTarget, Notification, Recipient, Transition,
+};
 use serde_json::{Map, Value};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
-pub use codes::{code_of, deposit_of, tries_max, waiting_code};
+pub use codes::{attempts_max, deposit_of, otp_of, pending_otp};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
 
 /// Who asks, and for what.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub struct CommandContext {
     /// The session's slot; `None` for the system itself (clean-up).
     pub by: Option<Slot>,
     /// For what.
-    pub act: Act,
+    pub act: Command,
 }
 
 /// Everything that can be asked of a merchant's rebinds.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub enum Command {
     /// Begin a rebind.
     Create(Box<Create>),
     /// Give it up.
     Cancel,
     /// Compare the ID document and send a code to the phone on file.
-    CheckDocument(Document, FreshCode),
+    CheckDocument(Document, Otp),
     /// Another code to the phone on file.
-    ResendIdentityCode(FreshCode),
+    ResendIdentityOtp(Otp),
     /// Take a try, before the code is compared. `well_formed`: six digits at all.
-    TakeTry {
+    ReserveAttempt {
         /// Which code.
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         /// Whether the code had six digits; one that has not is refused without taking a try.
         well_formed: bool,
     },
     /// The code that a try was taken for is right, or not.
-    SettleTry {
+    SettleAttempt {
         /// Which code.
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         /// The stored hash that the code was compared with.
         compared: Mac,
         /// The comparison's result.
@@ -91,14 +93,14 @@ pub enum Act {
         /// Learned when the write found the card verified for another person.
         bound_elsewhere: bool,
         /// For the case that only the code is missing.
-        code: FreshCode,
+        code: Otp,
     },
     /// The bank's answer, or the lack of one; without a code when the reserved phone may get none now.
-    SettleCardCheck(BankReply, Option<FreshCode>),
+    SettleCardCheck(BankReply, Option<Otp>),
     /// Another code to the reserved phone, or the first one when it could not be sent.
-    ResendCardCode(FreshCode),
+    ResendCardOtp(Otp),
     /// The SMS could not be handed over: forget the code.
-    CodeNotSent(CodePurpose, Mac),
+    OtpNotSent(OtpPurpose, Mac),
     /// What the bank says of a deposit that went out; `None`: nothing new.
     SettleDeposit(Option<TransferAnswer>),
     /// Send the test transfer, or ask for its answer again.
@@ -106,7 +108,7 @@ pub enum Act {
     /// What the bank says of the test transfer; `None`: nothing.
     SettleTestTransfer(Option<TransferAnswer>),
     /// Ask for the code that authorises the switch to a standby card.
-    StartActivation(CardId, FreshCode),
+    StartActivation(CardId, Otp),
     /// Take a card off the account.
     Unbind(CardId),
     /// Change how payouts are made.
@@ -144,7 +146,7 @@ pub enum Act {
 /// whose outcome is `Refused`.
 pub fn decide(
     state: &Merchant,
-    command: &Command,
+    command: &CommandContext,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Transition, Rejection> {
@@ -155,47 +157,49 @@ pub fn decide(
         now,
     };
     match &command.act {
-        Act::Create(create) => ctx.create(create),
-        Act::Cancel => ctx.cancel(),
-        Act::CheckDocument(document, code) => ctx.check_document(document, code),
-        Act::ResendIdentityCode(code) => ctx.resend_identity_code(code),
-        Act::TakeTry {
+        Command::Create(create) => ctx.create(create),
+        Command::Cancel => ctx.cancel(),
+        Command::CheckDocument(document, code) => ctx.check_document(document, code),
+        Command::ResendIdentityOtp(code) => ctx.resend_identity_otp(code),
+        Command::ReserveAttempt {
             purpose,
             well_formed,
-        } => ctx.take_try(*purpose, *well_formed),
-        Act::SettleTry {
+        } => ctx.reserve_attempt(*purpose, *well_formed),
+        Command::SettleAttempt {
             purpose,
             compared,
             right,
             bound_elsewhere,
-        } => ctx.settle_try(*purpose, compared, *right, *bound_elsewhere),
-        Act::ReadAgreement => ctx.read_agreement(),
-        Act::SignAgreement(signed) => ctx.sign_agreement(signed),
-        Act::StartCardCheck {
+        } => ctx.settle_attempt(*purpose, compared, *right, *bound_elsewhere),
+        Command::ReadAgreement => ctx.read_agreement(),
+        Command::SignAgreement(signed) => ctx.sign_agreement(signed),
+        Command::StartCardCheck {
             bound_elsewhere,
             code,
         } => ctx.start_card_check(*bound_elsewhere, code),
-        Act::SettleCardCheck(reply, code) => ctx.settle_card_check(reply, code.as_ref()),
-        Act::ResendCardCode(code) => ctx.resend_card_code(code),
-        Act::CodeNotSent(purpose, mac) => ctx.code_not_sent(*purpose, mac),
-        Act::SettleDeposit(answer) => ctx.settle_deposit(*answer),
-        Act::StartTestTransfer => ctx.start_test_transfer(),
-        Act::SettleTestTransfer(answer) => ctx.settle_test_transfer(*answer),
-        Act::StartActivation(card_id, code) => ctx.start_activation(card_id, code),
-        Act::Unbind(card_id) => ctx.unbind(card_id),
-        Act::ChangeSettlement(change) => ctx.change_settlement(change),
-        Act::PutPushTarget(target) => ctx.put_push_target(target),
-        Act::RemovePushTarget(id) => ctx.remove_push_target(id),
-        Act::Freeze(number) => ctx.freeze(*number),
-        Act::Unfreeze(reason) => ctx.unfreeze(reason),
-        Act::CreatePayout(payout_id, amount_fen) => Ok(ctx.create_payout(payout_id, *amount_fen)),
-        Act::PayoutSent(payout) => ctx.payout_sent(payout),
-        Act::PayoutReturned(payout) => ctx.payout_returned(payout),
-        Act::AssignPayout(payout) => ctx.assign_payout(payout),
-        Act::RemoveCard(card_id) => ctx.remove_card(card_id),
-        Act::Expire => ctx.expire(),
-        Act::Complete => ctx.complete(),
-        Act::EndCooldown => ctx.end_cooldown(),
+        Command::SettleCardCheck(reply, code) => ctx.settle_card_check(reply, code.as_ref()),
+        Command::ResendCardOtp(code) => ctx.resend_card_otp(code),
+        Command::OtpNotSent(purpose, mac) => ctx.otp_not_sent(*purpose, mac),
+        Command::SettleDeposit(answer) => ctx.settle_deposit(*answer),
+        Command::StartTestTransfer => ctx.start_test_transfer(),
+        Command::SettleTestTransfer(answer) => ctx.settle_test_transfer(*answer),
+        Command::StartActivation(card_id, code) => ctx.start_activation(card_id, code),
+        Command::Unbind(card_id) => ctx.unbind(card_id),
+        Command::ChangeSettlement(change) => ctx.change_settlement(change),
+        Command::PutPushTarget(target) => ctx.put_push_target(target),
+        Command::RemovePushTarget(id) => ctx.remove_push_target(id),
+        Command::Freeze(number) => ctx.freeze(*number),
+        Command::Unfreeze(reason) => ctx.unfreeze(reason),
+        Command::CreatePayout(payout_id, amount_fen) => {
+            Ok(ctx.create_payout(payout_id, *amount_fen))
+        }
+        Command::PayoutSent(payout) => ctx.payout_sent(payout),
+        Command::PayoutReturned(payout) => ctx.payout_returned(payout),
+        Command::AssignPayout(payout) => ctx.assign_payout(payout),
+        Command::RemoveCard(card_id) => ctx.remove_card(card_id),
+        Command::Expire => ctx.expire(),
+        Command::Complete => ctx.complete(),
+        Command::EndCooldown => ctx.end_cooldown(),
     }
 }
 
@@ -209,13 +213,13 @@ struct Context<'a> {
 
 impl Context<'_> {
     /// Frozen → expired → step order, for every act that changes a rebind. `fits` says in which stages it is allowed.
-    fn open_rebind(&self, fits: impl Fn(&Stage) -> bool) -> Result<&Rebind, Rejection> {
+    fn open_rebind(&self, fits: impl Fn(&RebindState) -> bool) -> Result<&Rebind, Rejection> {
         self.not_frozen()?;
         self.rebind_in(fits)
     }
 
     /// Expired → step order.
-    fn rebind_in(&self, fits: impl Fn(&Stage) -> bool) -> Result<&Rebind, Rejection> {
+    fn rebind_in(&self, fits: impl Fn(&RebindState) -> bool) -> Result<&Rebind, Rejection> {
         let rebind = self.rebind()?;
         // Replaced by a later one once it was overdue: it stays expired, even by a clock that is behind.
         let replaced =
@@ -224,13 +228,13 @@ impl Context<'_> {
             || rebind.is_overdue(self.now)
             || matches!(
                 rebind.stage,
-                Stage::Ended {
+                RebindState::Ended {
                     how: End::Expired,
                     ..
                 }
             )
         {
-            return Err(Rejection::new(Code::RequestExpired).next(&[NextAction::NewRebind]));
+            return Err(Rejection::new(ErrorCode::RequestExpired).next(&[NextAction::NewRebind]));
         }
         if !fits(&rebind.stage) {
             return Err(self.out_of_order(rebind));
@@ -242,7 +246,7 @@ impl Context<'_> {
         self.state
             .rebind
             .as_ref()
-            .ok_or_else(|| Rejection::new(Code::NotFound))
+            .ok_or_else(|| Rejection::new(ErrorCode::NotFound))
     }
 
     fn out_of_order(&self, rebind: &Rebind) -> Rejection {
@@ -250,12 +254,14 @@ impl Context<'_> {
         if next.is_empty() {
             next.push(NextAction::NewRebind);
         }
-        Rejection::new(Code::StepOutOfOrder).next(&next)
+        Rejection::new(ErrorCode::StepOutOfOrder).next(&next)
     }
 
     fn not_frozen(&self) -> Result<(), Rejection> {
         match self.state.head.frozen {
-            Some(_) => Err(Rejection::new(Code::AccountFrozen).next(&[NextAction::ContactSupport])),
+            Some(_) => {
+                Err(Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport]))
+            }
             None => Ok(()),
         }
     }
@@ -267,7 +273,7 @@ impl Context<'_> {
         if fresh {
             Ok(())
         } else {
-            Err(Rejection::new(Code::StepUpRequired).next(&[NextAction::Login]))
+            Err(Rejection::new(ErrorCode::StepUpRequired).next(&[NextAction::Login]))
         }
     }
 
@@ -282,7 +288,7 @@ impl Context<'_> {
     }
 
     /// The head after this change: one version on, the session's last change moved (never back).
-    fn changed_head(&self) -> Head {
+    fn changed_head(&self) -> MerchantState {
         let mut head = self.state.head.clone();
         head.version += 1;
         if let Some(Some(session)) = self
@@ -298,7 +304,7 @@ impl Context<'_> {
     fn advance(
         &self,
         rebind: &Rebind,
-        stage: Stage,
+        stage: RebindState,
         kind: EventKind,
         data: Map<String, Value>,
     ) -> Transition {
@@ -307,7 +313,7 @@ impl Context<'_> {
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
             head.open = None;
         }
-        if matches!(next.stage, Stage::Ended { .. }) {
+        if matches!(next.stage, RebindState::Ended { .. }) {
             // A number that will never be paid to is not kept.
             next.sealed_number = None;
         }
@@ -326,13 +332,13 @@ impl Context<'_> {
     /// Ends the rebind with a refusal that the caller is told.
     fn reject(&self, rebind: &Rebind, refusal: Rejection) -> Transition {
         let code = refusal.code;
-        let stage = Stage::Ended {
+        let stage = RebindState::Ended {
             how: End::Rejected,
             at: self.now,
             reason: Some(code),
         };
         let kind = match code {
-            Code::MicroDepositReturned => EventKind::MicroDepositReturned,
+            ErrorCode::MicroDepositReturned => EventKind::MicroDepositReturned,
             _ => EventKind::Rejected,
         };
         let mut transition = self.advance(
@@ -345,12 +351,12 @@ impl Context<'_> {
             ),
         );
         let refusal = refusal.next(&[NextAction::NewRebind]);
-        transition.outcome = super::transition::Outcome::Refused(Box::new(refusal));
+        transition.outcome = super::transition::Decision::Refused(Box::new(refusal));
         transition
     }
 
     /// A write that says nothing new to anybody (a bank call and what it left): version and stage move, without an event.
-    fn bookkeeping(&self, rebind: &Rebind, stage: Stage) -> Transition {
+    fn bookkeeping(&self, rebind: &Rebind, stage: RebindState) -> Transition {
         let mut head = self.changed_head();
         let next = moved(&mut head, rebind, stage);
         Transition {
@@ -364,7 +370,7 @@ impl Context<'_> {
     fn tell(&self, event: &mut NewEvent, reserved: Option<&str>) {
         let on_file = &self.state.profile.phone_on_file;
         let mut add = |to, phone: &str| {
-            event.notices.push(Notice {
+            event.notices.push(Notification {
                 to,
                 phone: phone.to_owned(),
             });
@@ -390,7 +396,12 @@ impl Context<'_> {
 
 /// Why no rebind can be asked for now, by this session: the first reason in the contract's order; `None` if one can.
 #[must_use]
-pub fn blocked_by(state: &Merchant, by: Slot, policy: &Policy, now: Timestamp) -> Option<Code> {
+pub fn blocked_by(
+    state: &Merchant,
+    by: Slot,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<ErrorCode> {
     let ctx = Context {
         state,
         by: Some(by),
@@ -434,7 +445,7 @@ fn card_facts(card: &Card) -> Map<String, Value> {
 
 /// The rebind in another stage, one version on; the head keeps the version of the latest one, so that a read of half of a
 /// write is seen.
-fn moved(head: &mut Head, rebind: &Rebind, stage: Stage) -> Rebind {
+fn moved(head: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebind {
     let next = Rebind {
         version: rebind.version + 1,
         stage,
@@ -460,7 +471,7 @@ fn time_value(at: Timestamp) -> Value {
 
 /// Done already, or too early: to the clean-up both mean "leave it".
 const fn nothing_due() -> Rejection {
-    Rejection::new(Code::StepOutOfOrder)
+    Rejection::new(ErrorCode::StepOutOfOrder)
 }
 
 fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
@@ -480,11 +491,11 @@ pub fn next_actions(
         return vec![Next::NewRebind];
     }
     let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
-    if let Some((purpose, code, _)) = waiting_code(&rebind.stage, policy, now)
+    if let Some((purpose, code, _)) = pending_otp(&rebind.stage, policy, now)
         && code.lives(policy, now)
         && (rebind.stage.is_open() || is_standby)
     {
-        if purpose == CodePurpose::Activate {
+        if purpose == OtpPurpose::Activate {
             return vec![Next::ActivateStandby];
         }
         let (confirm, resend) = (
@@ -498,14 +509,16 @@ pub fn next_actions(
         };
     }
     match &rebind.stage {
-        Stage::IdentityPending { matched: true, .. } => vec![Next::IdentityCode, Next::Cancel],
-        Stage::IdentityPending { .. } => vec![Next::Identity, Next::Cancel],
-        Stage::AgreementPending { .. } => {
+        RebindState::IdentityPending { matched: true, .. } => {
+            vec![Next::IdentityCode, Next::Cancel]
+        }
+        RebindState::IdentityPending { .. } => vec![Next::Identity, Next::Cancel],
+        RebindState::AgreementPending { .. } => {
             vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
         }
-        stage @ Stage::CardPending { check, .. } => {
+        stage @ RebindState::CardPending { check, .. } => {
             match (
-                codes::stale_proof(stage, CodePurpose::Card, policy, now),
+                codes::stale_proof(stage, OtpPurpose::Card, policy, now),
                 check,
             ) {
                 (Some([first, ..]), _) => vec![*first, Next::Cancel],
@@ -514,27 +527,27 @@ pub fn next_actions(
                 (_, _) => vec![Next::CardCheck, Next::Cancel],
             }
         }
-        Stage::Standby(standby) if is_standby => {
+        RebindState::Standby(standby) if is_standby => {
             let first = match standby.locked_for_s(policy, now) {
                 Some(_) => Next::Wait,
                 None => Next::ActivateStandby,
             };
             vec![first, Next::UnbindCard]
         }
-        Stage::Activated(in_use) | Stage::Completed(in_use) => {
+        RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
             let is_active = state.head.active.as_ref();
             let is_active =
                 is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
-            match in_use.test {
+            match activated_card.test {
                 TestTransfer::NotSent | TestTransfer::Sent { .. }
-                    if is_active && in_use.can_be_reverted(policy, now) =>
+                    if is_active && activated_card.can_be_reverted(policy, now) =>
                 {
                     vec![Next::TestTransaction]
                 }
                 _ => Vec::new(),
             }
         }
-        Stage::Standby(_) => Vec::new(),
-        Stage::Ended { .. } => vec![Next::NewRebind],
+        RebindState::Standby(_) => Vec::new(),
+        RebindState::Ended { .. } => vec![Next::NewRebind],
     }
 }

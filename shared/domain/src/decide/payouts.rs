@@ -2,10 +2,10 @@
 
 use super::{Context, nothing_due, object};
 use crate::card::Card;
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::ids::PayoutId;
-use crate::merchant::Head;
+use crate::merchant::MerchantState;
 use crate::next_action::NextAction;
 use crate::payout::{Payout, PayoutState};
 use crate::rejection::Rejection;
@@ -39,10 +39,12 @@ impl Context<'_> {
             (PayoutState::Sent, _) => return Ok(Transition::none()),
             (PayoutState::Unsent, Some(_)) => {}
             // Over, or held without a card.
-            _ => return Err(Rejection::new(Code::StepOutOfOrder)),
+            _ => return Err(Rejection::new(ErrorCode::StepOutOfOrder)),
         }
         if self.state.head.holds_payouts() {
-            return Err(Rejection::new(Code::AccountFrozen).next(&[NextAction::ContactSupport]));
+            return Err(
+                Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport])
+            );
         }
         Ok(self.end_payout(payout, PayoutState::Sent, EventKind::PayoutSent))
     }
@@ -101,7 +103,12 @@ impl Context<'_> {
         self.payout_event(head, kind, change)
     }
 
-    fn payout_event(&self, head: Head, kind: EventKind, change: PayoutChange) -> Transition {
+    fn payout_event(
+        &self,
+        head: MerchantState,
+        kind: EventKind,
+        change: PayoutChange,
+    ) -> Transition {
         let payout = change.payout();
         let card = payout.card.as_ref();
         let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
@@ -120,7 +127,7 @@ impl Context<'_> {
     }
 }
 
-fn on_its_way(head: &mut Head, card: &Card) {
+fn on_its_way(head: &mut MerchantState, card: &Card) {
     if let Some(bound) = head.bound_mut(&card.card_id) {
         bound.unsent += 1;
     }

@@ -1,9 +1,9 @@
 //! How payouts are made, and which devices are told.
 
 use super::{Context, create, object};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::merchant::{Head, PushTarget};
+use crate::merchant::{MerchantState, PushTarget};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
@@ -46,11 +46,11 @@ impl Context<'_> {
     }
 
     /// The head after one more change of a setting, if the day has room for it.
-    fn counted_change(&self) -> Result<Head, Rejection> {
+    fn counted_change(&self) -> Result<MerchantState, Rejection> {
         let limit = self.policy.setting_changes_per_day;
         let changes = &self.state.head.setting_changes;
         if let Some(wait_s) = changes.wait_s(limit, DAY_S, self.now) {
-            return Err(Rejection::new(Code::DailyRequestLimit)
+            return Err(Rejection::new(ErrorCode::DailyRequestLimit)
                 .not_counted()
                 .retry_after(wait_s)
                 .next(&[NextAction::Wait]));
@@ -74,7 +74,7 @@ impl Context<'_> {
             // Another device in its place: the one that was is removed.
             self.fresh_login()?;
         } else if head.push_targets.len() >= self.policy.push_targets_max {
-            return Err(Rejection::new(Code::StepOutOfOrder));
+            return Err(Rejection::new(ErrorCode::StepOutOfOrder));
         }
         let mut after = self.counted_change()?;
         after
@@ -103,7 +103,7 @@ impl Context<'_> {
     pub(super) fn remove_push_target(&self, id: &str) -> Result<Transition, Rejection> {
         let head = &self.state.head;
         let known = head.push_targets.iter().find(|target| target.id == id);
-        let known: &PushTarget = known.ok_or_else(|| Rejection::new(Code::NotFound))?;
+        let known: &PushTarget = known.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
         self.not_frozen()?;
         self.fresh_login()?;
         let mut after = self.changed_head();

@@ -2,13 +2,13 @@
 //! shortens nothing.
 
 use super::{Context, card_facts, nothing_due, object, released, with};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::rebind::{End, InUse, Rebind, Serial, Stage, TestTransfer};
+use crate::rebind::{ActivatedCard, BankReference, End, Rebind, RebindState, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
-use crate::transition::{Outcome, Transition};
+use crate::transition::{Decision, Transition};
 use serde_json::Value;
 
 impl Context<'_> {
@@ -18,18 +18,20 @@ impl Context<'_> {
             // It came back; a repetition says so again.
             return self.not_frozen().map(|()| Transition::none());
         }
-        let (rebind, in_use) = self.in_use()?;
+        let (rebind, activated_card) = self.activated_card()?;
         let active = self.state.head.active.as_ref();
         let is_active = active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
-        match &in_use.test {
-            TestTransfer::NotSent if is_active && in_use.can_be_reverted(self.policy, self.now) => {
-                let serial = Value::from(rebind.serial(Serial::Test));
+        match &activated_card.test {
+            TestTransfer::NotSent
+                if is_active && activated_card.can_be_reverted(self.policy, self.now) =>
+            {
+                let serial = Value::from(rebind.serial(BankReference::Test));
                 let test = TestTransfer::Sent {
                     sent_at: self.now,
                     checked_at: self.now,
                 };
                 Ok(Transition {
-                    outcome: Outcome::Proceed,
+                    outcome: Decision::Proceed,
                     ..self.advance(
                         rebind,
                         with_test(&rebind.stage, test),
@@ -40,7 +42,7 @@ impl Context<'_> {
             }
             TestTransfer::NotSent => Err(self.out_of_order(rebind)),
             TestTransfer::Sent { .. } => Ok(Transition {
-                outcome: Outcome::Proceed,
+                outcome: Decision::Proceed,
                 ..Transition::none()
             }),
             TestTransfer::Arrived { .. } | TestTransfer::CameBack => Ok(Transition::none()),
@@ -59,8 +61,8 @@ impl Context<'_> {
             // Another request has heard the same, and was faster.
             return self.not_frozen().map(|()| Transition::none());
         }
-        let (rebind, in_use) = self.in_use()?;
-        match (&in_use.test, answer) {
+        let (rebind, activated_card) = self.activated_card()?;
+        match (&activated_card.test, answer) {
             (TestTransfer::Sent { .. }, Some(TransferAnswer::Succeeded)) => Ok(self.advance(
                 rebind,
                 with_test(&rebind.stage, self.arrived(self.now)),
@@ -70,7 +72,7 @@ impl Context<'_> {
             (
                 TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
                 Some(TransferAnswer::Returned),
-            ) => Ok(self.came_back(rebind, in_use)),
+            ) => Ok(self.came_back(rebind, activated_card)),
             _ if self.by.is_none() => self.asked_again(),
             _ => Ok(Transition::none()),
         }
@@ -80,7 +82,7 @@ impl Context<'_> {
         let reverted = |rebind: &Rebind| {
             matches!(
                 rebind.stage,
-                Stage::Ended {
+                RebindState::Ended {
                     how: End::Reverted,
                     ..
                 }
@@ -92,7 +94,10 @@ impl Context<'_> {
     /// The clean-up has asked and heard nothing new: it is not to ask again at once.
     fn asked_again(&self) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
-        let test = match rebind.in_use().map(|in_use| &in_use.test) {
+        let test = match rebind
+            .activated_card()
+            .map(|activated_card| &activated_card.test)
+        {
             Some(TestTransfer::Sent { sent_at, .. }) => TestTransfer::Sent {
                 sent_at: *sent_at,
                 checked_at: self.now,
@@ -111,18 +116,21 @@ impl Context<'_> {
     }
 
     /// Frozen → expired → step order.
-    fn in_use(&self) -> Result<(&Rebind, &InUse), Rejection> {
-        let fits = |stage: &Stage| matches!(stage, Stage::Activated(_) | Stage::Completed(_));
+    fn activated_card(&self) -> Result<(&Rebind, &ActivatedCard), Rejection> {
+        let fits = |stage: &RebindState| {
+            matches!(stage, RebindState::Activated(_) | RebindState::Completed(_))
+        };
         let rebind = self.open_rebind(fits)?;
-        let in_use = rebind.in_use().ok_or_else(nothing_due)?;
-        Ok((rebind, in_use))
+        let activated_card = rebind.activated_card().ok_or_else(nothing_due)?;
+        Ok((rebind, activated_card))
     }
 
     /// The card cannot be paid to: the change is undone, if it still can be.
-    fn came_back(&self, rebind: &Rebind, in_use: &InUse) -> Transition {
+    fn came_back(&self, rebind: &Rebind, activated_card: &ActivatedCard) -> Transition {
         let last = self.state.head.last_activation.as_ref();
         let last = last.filter(|last| last.number == rebind.rebind_id.number());
-        let Some(last) = last.filter(|_| in_use.can_be_reverted(self.policy, self.now)) else {
+        let Some(last) = last.filter(|_| activated_card.can_be_reverted(self.policy, self.now))
+        else {
             return self.advance(
                 rebind,
                 with_test(&rebind.stage, TestTransfer::CameBack),
@@ -130,12 +138,12 @@ impl Context<'_> {
                 object([]),
             );
         };
-        let stage = Stage::Ended {
+        let stage = RebindState::Ended {
             how: End::Reverted,
             at: self.now,
-            reason: Some(Code::TestTxnFailed),
+            reason: Some(ErrorCode::TestTxnFailed),
         };
-        let reason = Value::from(Code::TestTxnFailed.as_str());
+        let reason = Value::from(ErrorCode::TestTxnFailed.as_str());
         let data = with(card_facts(&rebind.new_card), [("reason", reason)]);
         let mut transition = self.advance(rebind, stage, EventKind::Reverted, data);
         if let Some(head) = &mut transition.head {
@@ -149,14 +157,14 @@ impl Context<'_> {
     }
 }
 
-fn with_test(stage: &Stage, test: TestTransfer) -> Stage {
+fn with_test(stage: &RebindState, test: TestTransfer) -> RebindState {
     match stage {
-        Stage::Activated(in_use) => Stage::Activated(InUse {
-            times: in_use.times.clone(),
+        RebindState::Activated(activated_card) => RebindState::Activated(ActivatedCard {
+            times: activated_card.times.clone(),
             test,
         }),
-        Stage::Completed(in_use) => Stage::Completed(InUse {
-            times: in_use.times.clone(),
+        RebindState::Completed(activated_card) => RebindState::Completed(ActivatedCard {
+            times: activated_card.times.clone(),
             test,
         }),
         other => other.clone(),

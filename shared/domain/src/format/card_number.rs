@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{gather, half_width};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::secret::Secret;
 
 const MIN_DIGITS: usize = 15;
@@ -19,19 +19,19 @@ impl CardNumber {
     /// else is: a hyphen or a letter in a card number is more likely a slip than a habit.
     ///
     /// # Errors
-    /// [`Code::CardFormat`] unless 15 to 19 digits are left; [`Code::CardLuhn`] when the check digit is wrong.
-    pub fn parse(text: &str) -> Result<Self, Code> {
+    /// [`ErrorCode::CardFormat`] unless 15 to 19 digits are left; [`ErrorCode::CardLuhn`] when the check digit is wrong.
+    pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         let digits = text
             .chars()
             .map(half_width)
             .filter(|c| *c != ' ')
             .map(|c| c.is_ascii_digit().then_some(c));
-        let number = Self(gather(MAX_DIGITS, digits).ok_or(Code::CardFormat)?);
+        let number = Self(gather(MAX_DIGITS, digits).ok_or(ErrorCode::CardFormat)?);
         if number.expose().len() < MIN_DIGITS {
-            return Err(Code::CardFormat);
+            return Err(ErrorCode::CardFormat);
         }
         if !luhn(number.expose()) {
-            return Err(Code::CardLuhn);
+            return Err(ErrorCode::CardLuhn);
         }
         Ok(number)
     }
@@ -81,7 +81,7 @@ mod tests {
 
     const GOOD: &str = "6222020000008000010";
 
-    fn parse(text: &str) -> Result<String, Code> {
+    fn parse(text: &str) -> Result<String, ErrorCode> {
         CardNumber::parse(text).map(|card| card.expose().to_owned())
     }
 
@@ -102,7 +102,7 @@ mod tests {
         for good in ["4111111111111111", "378282246310005", "6250941006528599"] {
             assert_eq!(parse(good).as_deref(), Ok(good));
         }
-        assert_eq!(parse("4111111111111112"), Err(Code::CardLuhn));
+        assert_eq!(parse("4111111111111112"), Err(ErrorCode::CardLuhn));
         assert_eq!(CardNumber::parse(GOOD).unwrap().last4(), "0010");
     }
 
@@ -117,7 +117,7 @@ mod tests {
         for card in own.chain(others).chain(refused).filter(|c| !c.is_null()) {
             let number = card["card_number"].as_str().unwrap();
             let wanted = match card["refused_before_bank"].as_str() {
-                Some("CARD_LUHN") => Err(Code::CardLuhn),
+                Some("CARD_LUHN") => Err(ErrorCode::CardLuhn),
                 _ => Ok(number.to_owned()),
             };
             assert_eq!(parse(number), wanted);
@@ -153,7 +153,7 @@ mod tests {
             // Arabic-Indic digits are digits to Unicode, not to a card.
             "٦٢٢٢٠٢٠٠٠٠٠٠٨٠٠٠٠١٠",
         ] {
-            assert_eq!(parse(text), Err(Code::CardFormat), "{text}");
+            assert_eq!(parse(text), Err(ErrorCode::CardFormat), "{text}");
         }
     }
 
@@ -168,8 +168,8 @@ mod tests {
 
     #[test]
     fn form_comes_before_the_check_digit() {
-        assert_eq!(parse("622202000000800001x"), Err(Code::CardFormat));
-        assert_eq!(parse("62220200000080"), Err(Code::CardFormat));
+        assert_eq!(parse("622202000000800001x"), Err(ErrorCode::CardFormat));
+        assert_eq!(parse("62220200000080"), Err(ErrorCode::CardFormat));
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
         fn each_wrong_digit_is_caught(number in valid()) {
             prop_assert_eq!(parse(&number), Ok(number.clone()));
             for wrong in single_errors(&number, "0123456789") {
-                prop_assert_eq!(parse(&wrong), Err(Code::CardLuhn));
+                prop_assert_eq!(parse(&wrong), Err(ErrorCode::CardLuhn));
             }
         }
 

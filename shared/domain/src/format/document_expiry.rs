@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::time::{Date, Timestamp};
 
 const LONG_TERM: &str = "long_term";
@@ -21,12 +21,12 @@ impl DocumentExpiry {
     /// Reads exactly `YYYY-MM-DD` or `long_term`.
     ///
     /// # Errors
-    /// [`Code::IdFormat`] for anything else and for a day that does not exist.
-    pub fn parse(text: &str) -> Result<Self, Code> {
+    /// [`ErrorCode::IdFormat`] for anything else and for a day that does not exist.
+    pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         if text == LONG_TERM {
             return Ok(Self::LongTerm);
         }
-        Date::parse(text).map(Self::On).ok_or(Code::IdFormat)
+        Date::parse(text).map(Self::On).ok_or(ErrorCode::IdFormat)
     }
 
     /// What [`Self::parse`] reads.
@@ -87,7 +87,11 @@ mod tests {
             "20251231",
             "2025.12.31",
         ] {
-            assert_eq!(DocumentExpiry::parse(text), Err(Code::IdFormat), "{text}");
+            assert_eq!(
+                DocumentExpiry::parse(text),
+                Err(ErrorCode::IdFormat),
+                "{text}"
+            );
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{gather, half_width};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::mask;
 use crate::secret::Secret;
 
@@ -19,8 +19,8 @@ impl Phone {
     /// are folded.
     ///
     /// # Errors
-    /// [`Code::PhoneFormat`] for anything else, landlines and other countries included.
-    pub fn parse(text: &str) -> Result<Self, Code> {
+    /// [`ErrorCode::PhoneFormat`] for anything else, landlines and other countries included.
+    pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         let kept = || {
             text.chars()
                 .map(half_width)
@@ -32,10 +32,10 @@ impl Phone {
             .skip(skipped)
             .map(|c| c.is_ascii_digit().then_some(c));
         let e164 = gather(E164_LEN, COUNTRY.chars().map(Some).chain(digits));
-        let phone = Self(e164.ok_or(Code::PhoneFormat)?);
+        let phone = Self(e164.ok_or(ErrorCode::PhoneFormat)?);
         match phone.national().as_bytes() {
             [b'1', b'3'..=b'9', ..] if phone.e164().len() == E164_LEN => Ok(phone),
-            _ => Err(Code::PhoneFormat),
+            _ => Err(ErrorCode::PhoneFormat),
         }
     }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Result<String, Code> {
+    fn parse(text: &str) -> Result<String, ErrorCode> {
         Phone::parse(text).map(|phone| phone.e164().to_owned())
     }
 
@@ -114,7 +114,7 @@ mod tests {
             "\u{202D}13900000001\u{202C}",
             "١٣٩٠٠٠٠٠٠٠١",
         ] {
-            assert_eq!(parse(text), Err(Code::PhoneFormat), "{text}");
+            assert_eq!(parse(text), Err(ErrorCode::PhoneFormat), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{gather, half_width};
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::secret::Secret;
 use crate::time::Date;
 
@@ -25,22 +25,22 @@ impl ResidentId {
     /// White space around it is cut off; full-width forms and a lower-case x are folded.
     ///
     /// # Errors
-    /// [`Code::IdFormat`] unless it is 17 digits and then a digit or X, with a date that exists;
-    /// [`Code::IdChecksum`] when all that is right and the check character is not.
-    pub fn parse(text: &str) -> Result<Self, Code> {
+    /// [`ErrorCode::IdFormat`] unless it is 17 digits and then a digit or X, with a date that exists;
+    /// [`ErrorCode::IdChecksum`] when all that is right and the check character is not.
+    pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         let chars = text.trim().chars().map(half_width).enumerate();
         let chars = chars.map(|(index, c)| match c {
             '0'..='9' => Some(c),
             'x' | 'X' if index == LENGTH - 1 => Some('X'),
             _ => None,
         });
-        let number = Self(gather(LENGTH, chars).ok_or(Code::IdFormat)?);
+        let number = Self(gather(LENGTH, chars).ok_or(ErrorCode::IdFormat)?);
         let date = number.expose().get(6..14).and_then(Date::parse_compact);
         if number.expose().len() != LENGTH || date.is_none() {
-            return Err(Code::IdFormat);
+            return Err(ErrorCode::IdFormat);
         }
         if !is_checked(number.expose()) {
-            return Err(Code::IdChecksum);
+            return Err(ErrorCode::IdChecksum);
         }
         Ok(number)
     }
@@ -75,7 +75,7 @@ mod tests {
 
     const VECTOR: &str = "11010519491231002X";
 
-    fn parse(text: &str) -> Result<String, Code> {
+    fn parse(text: &str) -> Result<String, ErrorCode> {
         ResidentId::parse(text).map(|id| id.expose().to_owned())
     }
 
@@ -136,7 +136,7 @@ mod tests {
             // The 15-digit form ended in 2013.
             "110105491231002",
         ] {
-            assert_eq!(parse(text), Err(Code::IdFormat), "{text}");
+            assert_eq!(parse(text), Err(ErrorCode::IdFormat), "{text}");
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
         ] {
             for check in "0123456789X".chars() {
                 let text = format!("110105{date}002{check}");
-                assert_eq!(parse(&text), Err(Code::IdFormat), "{text}");
+                assert_eq!(parse(&text), Err(ErrorCode::IdFormat), "{text}");
             }
         }
         let leap = |check| parse(&format!("11010520000229002{check}")).is_ok();
@@ -158,7 +158,7 @@ mod tests {
     fn only_a_wrong_check_character_is_a_checksum_error() {
         for check in "0123456789".chars() {
             let text = format!("11010519491231002{check}");
-            assert_eq!(parse(&text), Err(Code::IdChecksum), "{text}");
+            assert_eq!(parse(&text), Err(ErrorCode::IdChecksum), "{text}");
         }
     }
 

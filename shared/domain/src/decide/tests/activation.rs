@@ -2,18 +2,18 @@
 
 use super::fixture::*;
 use crate::card::CardStatus;
-use crate::decide::Act;
+use crate::decide::Command;
 use crate::event_kind::EventKind;
 use crate::merchant::{LastActivation, Replaced};
-use crate::rebind::CodePurpose::Card;
-use crate::rebind::{Activation, InUse, Mac, Reason, Stage, TestTransfer};
+use crate::rebind::OtpPurpose::Card;
+use crate::rebind::{ActivatedCard, Activation, Mac, Reason, RebindState, TestTransfer};
 use crate::transition::{FingerprintRule, Recipient, Transition};
 
 /// Everything proven at `at_s`, up to the right card code.
-fn about_to_activate(world: World, at_s: i64, request: Act) -> World {
+fn about_to_activate(world: World, at_s: i64, request: Command) -> World {
     let world = world.at(at_s).login().then(request).then(document(true));
     world
-        .confirmed(crate::rebind::CodePurpose::Identity)
+        .confirmed(crate::rebind::OtpPurpose::Identity)
         .then(sign(t(at_s - 10)))
         .then(card_check())
         .then(bank(Some(crate::decide::BankAnswer::Match)))
@@ -24,7 +24,7 @@ fn activate(mut world: World) -> (World, Transition) {
     (world, transition)
 }
 
-fn lost(card: &str) -> Act {
+fn lost(card: &str) -> Command {
     let card = fingerprint(card);
     create_with(|request| {
         request.reason = Some(Reason::Lost);
@@ -33,7 +33,7 @@ fn lost(card: &str) -> Act {
 }
 
 fn cooldown_days(world: &World) -> i64 {
-    let activation = &world.rebind().in_use().unwrap().times;
+    let activation = &world.rebind().activated_card().unwrap().times;
     let until = world.state.head.cooldown_until.unwrap();
     assert_eq!(activation.cooldown_until, until);
     (until.epoch_s() - activation.activated_at.epoch_s()) / DAY_S
@@ -54,8 +54,7 @@ fn the_pointer_moves_and_the_old_card_is_retiring_until_7_days_after_the_hold() 
     assert_eq!(world.rebind().old_card.as_ref(), Some(&old));
     assert_eq!(world.state.head.open, None);
 
-    let status =
-        |of: &crate::card::Card, at_s| world.state.card_status(&of.card_id, t(at_s));
+    let status = |of: &crate::card::Card, at_s| world.state.card_status(&of.card_id, t(at_s));
     assert_eq!(status(new, 60), CardStatus::Active);
     assert_eq!(status(&old, 60), CardStatus::Retiring);
     let gone = 60 + DAY_S + 7 * DAY_S;
@@ -71,11 +70,11 @@ fn hold_is_24_h_and_cooldown_30_days_from_activation() {
         effective_at: t(60 + DAY_S),
         cooldown_until: t(60 + 30 * DAY_S),
     };
-    let in_use = InUse {
+    let activated_card = ActivatedCard {
         times: times.clone(),
         test: TestTransfer::NotSent,
     };
-    assert_eq!(world.stage(), &Stage::Activated(in_use));
+    assert_eq!(world.stage(), &RebindState::Activated(activated_card));
     assert_eq!(world.state.head.cooldown_until, Some(times.cooldown_until));
     assert!(world.state.head.cooldown_end_untold);
     assert_eq!(

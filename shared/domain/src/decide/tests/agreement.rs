@@ -1,32 +1,32 @@
 //! The agreement: read for a while, then signed whole.
 
 use super::fixture::*;
-use crate::code::Code;
-use crate::decide::{Act, SignedAgreement};
+use crate::decide::{Command, SignedAgreement};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::rebind::CodePurpose::Identity;
-use crate::rebind::{CardCheck, Signature, Stage, Tries};
+use crate::rebind::OtpPurpose::Identity;
+use crate::rebind::{Attempts, CardCheck, RebindState, Signature};
 use serde_json::json;
 
 fn pending() -> World {
     World::new().agreement_pending()
 }
 
-fn signed(change: impl FnOnce(&mut SignedAgreement)) -> Act {
+fn signed(change: impl FnOnce(&mut SignedAgreement)) -> Command {
     let mut signed = signature(t(0));
     change(&mut signed);
-    Act::SignAgreement(signed)
+    Command::SignAgreement(signed)
 }
 
 #[test]
 fn ten_seconds_between_issue_and_signature() {
     let early = pending().at(9);
     let refusal = early.refused(sign(t(0)));
-    assert_eq!(refusal.code, Code::AgreementNotRead);
+    assert_eq!(refusal.code, ErrorCode::AgreementNotRead);
     assert_eq!(refusal.retry_after_s, Some(1));
     assert_eq!(
         bad_fields(&refusal),
-        [("reading_token", Code::AgreementNotRead)]
+        [("reading_token", ErrorCode::AgreementNotRead)]
     );
     // A refused signature may be repeated with the same token.
     assert!(early.later(1).decide(sign(t(0))).is_ok());
@@ -37,10 +37,10 @@ fn the_token_is_good_for_30_min() {
     let world = pending();
     assert!(world.clone().at(30 * MINUTE_S).decide(sign(t(0))).is_ok());
     let refusal = world.at(30 * MINUTE_S + 1).refused(sign(t(0)));
-    assert_eq!(refusal.code, Code::AgreementStale);
+    assert_eq!(refusal.code, ErrorCode::AgreementStale);
     assert_eq!(
         bad_fields(&refusal),
-        [("reading_token", Code::AgreementStale)]
+        [("reading_token", ErrorCode::AgreementStale)]
     );
     assert_eq!(refusal.retry_after_s, None);
 }
@@ -48,7 +48,7 @@ fn the_token_is_good_for_30_min() {
 #[test]
 fn the_token_is_good_for_one_accepted_signature() {
     let world = pending().at(10).then(sign(t(0)));
-    assert_eq!(world.refused(sign(t(0))).code, Code::StepOutOfOrder);
+    assert_eq!(world.refused(sign(t(0))).code, ErrorCode::StepOutOfOrder);
 }
 
 #[test]
@@ -59,38 +59,38 @@ fn all_bad_fields_at_once() {
         signed.signed_name = "别人".to_owned();
         signed.consents_complete = false;
     }));
-    assert_eq!(refusal.code, Code::AgreementStale);
+    assert_eq!(refusal.code, ErrorCode::AgreementStale);
     assert_eq!(
         bad_fields(&refusal),
         [
-            ("sha256", Code::AgreementStale),
-            ("reading_token", Code::AgreementNotRead),
-            ("signed_name", Code::HolderNotMerchant),
-            ("consents", Code::ConsentMissing),
+            ("sha256", ErrorCode::AgreementStale),
+            ("reading_token", ErrorCode::AgreementNotRead),
+            ("signed_name", ErrorCode::HolderNotMerchant),
+            ("consents", ErrorCode::ConsentMissing),
         ]
     );
 }
 
 #[test]
 fn each_bad_field_alone() {
-    let cases: [(Code, &str, Act); 4] = [
+    let cases: [(ErrorCode, &str, Command); 4] = [
         (
-            Code::AgreementStale,
+            ErrorCode::AgreementStale,
             "sha256",
             signed(|signed| signed.is_current = false),
         ),
         (
-            Code::AgreementNotRead,
+            ErrorCode::AgreementNotRead,
             "reading_token",
             signed(|signed| signed.issued_at = None),
         ),
         (
-            Code::HolderNotMerchant,
+            ErrorCode::HolderNotMerchant,
             "signed_name",
             signed(|signed| signed.signed_name = String::new()),
         ),
         (
-            Code::ConsentMissing,
+            ErrorCode::ConsentMissing,
             "consents",
             signed(|signed| signed.consents_complete = false),
         ),
@@ -110,7 +110,10 @@ fn the_signed_name_is_the_holders_after_folding() {
     world.state.profile.settlement_name = Some("阿依古丽·测试".to_owned());
     let named = |name: &str| signed(|signed| signed.signed_name = name.to_owned());
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
-    assert_eq!(world.refused(named(HOLDER)).code, Code::HolderNotMerchant);
+    assert_eq!(
+        world.refused(named(HOLDER)).code,
+        ErrorCode::HolderNotMerchant
+    );
 }
 
 #[test]
@@ -119,19 +122,19 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
     world.wrong(Identity);
     let mut world = world.confirmed(Identity).at(25);
     let transition = world.done(sign(t(15)));
-    let Stage::CardPending {
+    let RebindState::CardPending {
         identity,
         refresh: None,
-        identity_tries,
+        identity_attempts,
         signature,
         check,
-        card_tries,
+        card_attempts,
     } = world.stage()
     else {
         panic!("{:?}", world.stage())
     };
     assert_eq!(identity.confirmed_at, t(0));
-    assert_eq!((identity_tries.taken, identity_tries.wrong), (1, 1));
+    assert_eq!((identity_attempts.taken, identity_attempts.wrong), (1, 1));
     assert_eq!(
         signature,
         &Signature {
@@ -140,7 +143,7 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
         }
     );
     assert_eq!(check, &CardCheck::NotAsked { next: 1 });
-    assert_eq!(card_tries, &Tries::default());
+    assert_eq!(card_attempts, &Attempts::default());
 
     let event = transition.event.unwrap();
     assert_eq!(event.kind, EventKind::AgreementSigned);
@@ -159,18 +162,18 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
 
 #[test]
 fn the_text_is_shown_in_agreement_pending_only() {
-    let shown = pending().decide(Act::ReadAgreement).unwrap();
+    let shown = pending().decide(Command::ReadAgreement).unwrap();
     assert!(shown.head.is_none() && shown.rebind.is_none() && shown.event.is_none());
     for world in [
         World::new().created(),
         World::new().card_pending(),
         World::new().activated(),
     ] {
-        let refusal = world.refused(Act::ReadAgreement);
-        assert_eq!(refusal.code, Code::StepOutOfOrder);
+        let refusal = world.refused(Command::ReadAgreement);
+        assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
         assert_eq!(refusal.next_actions, world.next_actions());
         let refusal = world.refused(sign(t(0)));
-        assert_eq!(refusal.code, Code::StepOutOfOrder);
+        assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     }
 }
 
@@ -178,14 +181,17 @@ fn the_text_is_shown_in_agreement_pending_only() {
 fn while_frozen_reading_works_and_signing_does_not() {
     let mut world = pending().at(10);
     world.state.head.frozen = frozen(t(5));
-    assert!(world.decide(Act::ReadAgreement).is_ok());
-    assert_eq!(world.refused(sign(t(0))).code, Code::AccountFrozen);
+    assert!(world.decide(Command::ReadAgreement).is_ok());
+    assert_eq!(world.refused(sign(t(0))).code, ErrorCode::AccountFrozen);
     // A read that is not possible now says why, not that the account is frozen.
     let mut world = World::new().card_pending();
     world.state.head.frozen = frozen(t(0));
-    assert_eq!(world.refused(Act::ReadAgreement).code, Code::StepOutOfOrder);
     assert_eq!(
-        world.at(DAY_S).refused(Act::ReadAgreement).code,
-        Code::RequestExpired
+        world.refused(Command::ReadAgreement).code,
+        ErrorCode::StepOutOfOrder
+    );
+    assert_eq!(
+        world.at(DAY_S).refused(Command::ReadAgreement).code,
+        ErrorCode::RequestExpired
     );
 }

@@ -2,23 +2,23 @@
 
 use super::fixture::*;
 use super::states::lost_answer;
-use crate::code::Code;
-use crate::decide::{Act, BankAnswer, BankReply};
+use crate::decide::{BankAnswer, BankReply, Command};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
-use crate::rebind::CodePurpose::{Card, Identity};
-use crate::rebind::{CardCheck, Mac, Serial, Stage};
-use crate::transition::{FingerprintRule, Outcome};
+use crate::rebind::OtpPurpose::{Card, Identity};
+use crate::rebind::{BankReference, CardCheck, Mac, RebindState};
+use crate::transition::{Decision, FingerprintRule};
 
 fn check(world: &World) -> &CardCheck {
     match world.stage() {
-        Stage::CardPending { check, .. } => check,
+        RebindState::CardPending { check, .. } => check,
         other => panic!("{other:?}"),
     }
 }
 
-fn bound_elsewhere() -> Act {
-    Act::StartCardCheck {
+fn bound_elsewhere() -> Command {
+    Command::StartCardCheck {
         bound_elsewhere: true,
         code: code("card-1"),
     }
@@ -29,7 +29,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
     let mut world = World::new().card_pending();
     let before = world.state.clone();
     let intent = world.write(card_check());
-    assert_eq!(intent.outcome, Outcome::Proceed);
+    assert_eq!(intent.outcome, Decision::Proceed);
     assert_eq!(
         check(&world),
         &CardCheck::Asking {
@@ -42,7 +42,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
     );
     assert_eq!(world.state.head.bank_calls.len(), 1);
     // Bookkeeping: versions move, nothing is said in the history.
-    assert!(intent.event.is_none() && intent.code_send.is_none());
+    assert!(intent.event.is_none() && intent.otp_delivery.is_none());
     assert_eq!(world.state.head.version, before.head.version + 1);
     assert_eq!(world.rebind().version, before.rebind.unwrap().version + 1);
     assert_eq!(world.state.head.rebind_version, world.rebind().version);
@@ -54,7 +54,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
         })
     );
     assert_eq!(
-        world.rebind().serial(Serial::Check(1)),
+        world.rebind().serial(BankReference::Check(1)),
         format!("{}-1", world.rebind().rebind_id)
     );
 }
@@ -63,7 +63,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
 fn repeated_while_the_bank_is_asked_the_same_serial_and_not_counted_again() {
     let mut world = World::new().asking().later(60);
     let repeated = world.write(card_check());
-    assert_eq!(repeated.outcome, Outcome::Proceed);
+    assert_eq!(repeated.outcome, Decision::Proceed);
     assert!(repeated.head.is_none() && repeated.rebind.is_none());
     assert_eq!(world.state.head.bank_calls.len(), 1);
 }
@@ -76,7 +76,7 @@ fn a_match_sends_a_code_to_the_reserved_phone() {
         check(&world),
         CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
     ));
-    let send = answered.code_send.unwrap();
+    let send = answered.otp_delivery.unwrap();
     assert_eq!((send.phone.as_str(), send.purpose), (RESERVED_PHONE, Card));
     assert_eq!(send.card, world.rebind().new_card);
     let event = answered.event.unwrap();
@@ -84,7 +84,7 @@ fn a_match_sends_a_code_to_the_reserved_phone() {
     assert_eq!(event.data["answer"], "match");
     assert_eq!(
         event.data["serial"],
-        world.rebind().serial(Serial::Check(1))
+        world.rebind().serial(BankReference::Check(1))
     );
     assert_eq!(world.state.head.bank_calls.len(), 1);
 }
@@ -95,13 +95,13 @@ fn repeated_after_a_match_the_same_challenge_while_it_lives_then_a_new_code_with
     let repeated = world.write(card_check());
     assert!(repeated.head.is_none() && repeated.rebind.is_none());
     assert_eq!(
-        (repeated.outcome, repeated.code_send),
-        (Outcome::Done, None)
+        (repeated.outcome, repeated.otp_delivery),
+        (Decision::Done, None)
     );
 
     let mut dead = world.at(5 * MINUTE_S);
     let renewed = dead.done(card_check());
-    assert!(renewed.code_send.is_some());
+    assert!(renewed.otp_delivery.is_some());
     assert_eq!(renewed.event.unwrap().kind, EventKind::CodeSent);
     assert_eq!(dead.state.head.bank_calls.len(), 1);
 }
@@ -113,8 +113,8 @@ fn a_match_is_kept_even_if_its_code_cannot_be_sent_now() {
         answer: Some(BankAnswer::Match),
     };
     let mut world = World::new().asking();
-    let answered = world.done(Act::SettleCardCheck(reply, None));
-    assert!(answered.code_send.is_none());
+    let answered = world.done(Command::SettleCardCheck(reply, None));
+    assert!(answered.otp_delivery.is_none());
     assert!(matches!(
         check(&world),
         CardCheck::Matched { code: None, .. }
@@ -123,26 +123,26 @@ fn a_match_is_kept_even_if_its_code_cannot_be_sent_now() {
         world.next_actions(),
         [NextAction::CardCheckCode, NextAction::Cancel]
     );
-    assert!(world.done(resend(Card)).code_send.is_some());
+    assert!(world.done(resend(Card)).otp_delivery.is_some());
 }
 
 #[test]
 fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
     for (answer, code) in [
-        (BankAnswer::Mismatch, Code::ElementsMismatch),
-        (BankAnswer::Blocked, Code::CardBlocked),
-        (BankAnswer::Invalid, Code::CardInvalid),
-        (BankAnswer::Dormant, Code::CardDormant),
-        (BankAnswer::Expired, Code::CardExpired),
-        (BankAnswer::Restricted, Code::CardRestricted),
-        (BankAnswer::ClassTwo, Code::CardClassIi),
+        (BankAnswer::Mismatch, ErrorCode::ElementsMismatch),
+        (BankAnswer::Blocked, ErrorCode::CardBlocked),
+        (BankAnswer::Invalid, ErrorCode::CardInvalid),
+        (BankAnswer::Dormant, ErrorCode::CardDormant),
+        (BankAnswer::Expired, ErrorCode::CardExpired),
+        (BankAnswer::Restricted, ErrorCode::CardRestricted),
+        (BankAnswer::ClassTwo, ErrorCode::CardClassIi),
     ] {
         for (mut world, calls) in [
             (World::new().asking(), 1),
             (lost_answer(World::new().asking()), 1),
         ] {
             let transition = world.write(bank(Some(answer)));
-            let Outcome::Refused(refusal) = transition.outcome else {
+            let Decision::Refused(refusal) = transition.outcome else {
                 panic!("{answer:?}")
             };
             assert_eq!(refusal.code, code);
@@ -151,14 +151,14 @@ fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
             assert_eq!(world.shown(), "rejected");
             assert!(matches!(
                 world.stage(),
-                Stage::Ended { reason: Some(reason), .. } if *reason == code
+                RebindState::Ended { reason: Some(reason), .. } if *reason == code
             ));
             assert_eq!(world.rebind().sealed_number, None);
             assert_eq!(world.state.head.bank_calls.len(), calls, "{answer:?}");
             let event = transition.event.unwrap();
             assert_eq!(
                 event.data["serial"],
-                world.rebind().serial(Serial::Check(1))
+                world.rebind().serial(BankReference::Check(1))
             );
             assert!(event.notices.is_empty());
         }
@@ -168,19 +168,19 @@ fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
 #[test]
 fn busy_quota_unknown_and_a_bug_of_ours_leave_it_card_pending_and_count_for_nothing() {
     for (answer, code, after_s) in [
-        (Some(BankAnswer::Busy), Code::UpstreamBusy, Some(60)),
+        (Some(BankAnswer::Busy), ErrorCode::UpstreamBusy, Some(60)),
         // Until midnight in Shanghai; it is 10 o'clock.
         (
             Some(BankAnswer::Quota),
-            Code::UpstreamQuota,
+            ErrorCode::UpstreamQuota,
             Some(14 * HOUR_S),
         ),
-        (Some(BankAnswer::Malformed), Code::Internal, None),
-        (None, Code::UpstreamUnknown, Some(5)),
+        (Some(BankAnswer::Malformed), ErrorCode::Internal, None),
+        (None, ErrorCode::UpstreamUnknown, Some(5)),
     ] {
         let mut world = World::new().asking();
         let transition = world.write(bank(answer));
-        let Outcome::Refused(refusal) = transition.outcome else {
+        let Decision::Refused(refusal) = transition.outcome else {
             panic!("{answer:?}")
         };
         assert_eq!((refusal.code, refusal.retry_after_s), (code, after_s));
@@ -214,7 +214,7 @@ fn a_lost_answer_is_asked_for_again_under_the_same_serial_never_a_new_one() {
     for at_s in [60, 120] {
         world = world.at(at_s);
         let again = world.write(card_check());
-        assert_eq!(again.outcome, Outcome::Proceed);
+        assert_eq!(again.outcome, Decision::Proceed);
         assert!(matches!(
             check(&world),
             CardCheck::Asking {
@@ -242,7 +242,7 @@ fn a_lost_answer_is_asked_for_again_under_the_same_serial_never_a_new_one() {
 fn an_answer_to_another_serial_decides_nothing() {
     let world = World::new().asking();
     let refusal = world.refused(bank_to(2, Some(BankAnswer::Match)));
-    assert_eq!(refusal.code, Code::VersionConflict);
+    assert_eq!(refusal.code, ErrorCode::VersionConflict);
     assert_eq!(refusal.retry_after_s, Some(1));
 }
 
@@ -251,17 +251,23 @@ fn an_answer_that_another_request_has_written_already_changes_nothing() {
     for world in [World::new().matched(), World::new().card_pending()] {
         let late = world.decide(bank(Some(BankAnswer::Mismatch))).unwrap();
         assert!(late.head.is_none() && late.rebind.is_none() && late.event.is_none());
-        assert_eq!(late.outcome, Outcome::Done);
+        assert_eq!(late.outcome, Decision::Done);
     }
 }
 
 #[test]
 fn an_answer_to_a_rebind_that_is_over_is_dropped() {
     let asking = World::new().asking();
-    let cancelled = asking.clone().then(Act::Cancel);
+    let cancelled = asking.clone().then(Command::Cancel);
     let late = bank(Some(BankAnswer::Match));
-    assert_eq!(cancelled.refused(late.clone()).code, Code::StepOutOfOrder);
-    assert_eq!(asking.at(DAY_S).refused(late).code, Code::RequestExpired);
+    assert_eq!(
+        cancelled.refused(late.clone()).code,
+        ErrorCode::StepOutOfOrder
+    );
+    assert_eq!(
+        asking.at(DAY_S).refused(late).code,
+        ErrorCode::RequestExpired
+    );
 }
 
 #[test]
@@ -271,18 +277,18 @@ fn card_bound_elsewhere_is_only_told_after_the_bank_has_matched() {
     let intent = world.write(bound_elsewhere());
     assert_eq!(
         (intent.outcome, intent.fingerprint),
-        (Outcome::Proceed, None)
+        (Decision::Proceed, None)
     );
     assert_eq!(world.state.head.bank_calls.len(), 1);
 
     let mut mismatched = world.clone();
     let refusal = mismatched.refused_in_writing(bank(Some(BankAnswer::Mismatch)));
-    assert_eq!(refusal.code, Code::ElementsMismatch);
+    assert_eq!(refusal.code, ErrorCode::ElementsMismatch);
 
     // Not even a lost answer makes it forgotten.
     let mut matched = lost_answer(world);
     let refusal = matched.refused_in_writing(bank(Some(BankAnswer::Match)));
-    assert_eq!(refusal.code, Code::CardBoundElsewhere);
+    assert_eq!(refusal.code, ErrorCode::CardBoundElsewhere);
     assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
     assert_eq!(matched.shown(), "rejected");
 }
@@ -290,13 +296,13 @@ fn card_bound_elsewhere_is_only_told_after_the_bank_has_matched() {
 #[test]
 fn card_bound_elsewhere_in_between_is_found_by_the_activation_itself() {
     let mut world = World::new().matched().then(take(Card));
-    let refusal = world.refused_in_writing(Act::SettleTry {
+    let refusal = world.refused_in_writing(Command::SettleAttempt {
         purpose: Card,
         compared: world.mac(Card),
         right: true,
         bound_elsewhere: true,
     });
-    assert_eq!(refusal.code, Code::CardBoundElsewhere);
+    assert_eq!(refusal.code, ErrorCode::CardBoundElsewhere);
     assert_eq!(refusal.counts_toward_limit, Some(true));
     assert_eq!(world.shown(), "rejected");
     let active = world.state.head.active.unwrap();
@@ -304,7 +310,7 @@ fn card_bound_elsewhere_in_between_is_found_by_the_activation_itself() {
 
     // It is the card's matter, not the identity's.
     let mut world = World::new().identity_sent().then(take(Identity));
-    world.done(Act::SettleTry {
+    world.done(Command::SettleAttempt {
         purpose: Identity,
         compared: world.mac(Identity),
         right: true,
@@ -321,8 +327,8 @@ fn card_check_needs_the_signed_agreement() {
         World::new().agreement_pending(),
         World::new().activated(),
     ] {
-        assert_eq!(world.refused(card_check()).code, Code::StepOutOfOrder);
+        assert_eq!(world.refused(card_check()).code, ErrorCode::StepOutOfOrder);
         let answer = bank(Some(BankAnswer::Match));
-        assert_eq!(world.refused(answer).code, Code::StepOutOfOrder);
+        assert_eq!(world.refused(answer).code, ErrorCode::StepOutOfOrder);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::fixture::*;
 use super::states::lost_answer;
-use crate::code::Code;
-use crate::decide::{Act, BankAnswer};
+use crate::decide::{BankAnswer, Command};
+use crate::error_code::ErrorCode;
 use crate::next_action::NextAction;
 use crate::rejection::Rejection;
 
@@ -14,7 +14,7 @@ fn about_to_ask(world: World, card: &str) -> World {
     let world = world.then(create_for(card)).then(document(true));
     let shown_at = world.now.plus_s(-10);
     world
-        .confirmed(crate::rebind::CodePurpose::Identity)
+        .confirmed(crate::rebind::OtpPurpose::Identity)
         .then(sign(shown_at))
 }
 
@@ -24,12 +24,12 @@ fn called(world: World, card: &str) -> World {
     about_to_ask(world, card)
         .then(card_check())
         .then(matched)
-        .then(Act::Cancel)
+        .then(Command::Cancel)
 }
 
 fn limited(world: &World) -> Rejection {
     let refusal = world.refused(card_check());
-    assert_eq!(refusal.code, Code::CardCheckLimit);
+    assert_eq!(refusal.code, ErrorCode::CardCheckLimit);
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait, NextAction::Cancel]);
     refusal
@@ -83,7 +83,7 @@ fn busy_and_lost_answers_are_refunded() {
         assert_eq!(asked.state.head.bank_calls.len(), 1);
         asked.refused_in_writing(bank(Some(BankAnswer::Busy)));
         assert!(asked.state.head.bank_calls.is_empty());
-        world = lost_answer(asked).then(Act::Cancel);
+        world = lost_answer(asked).then(Command::Cancel);
     }
     assert!(world.state.head.bank_calls.is_empty());
 }
@@ -123,14 +123,16 @@ fn calls_older_than_a_day_are_forgotten_when_the_next_is_counted() {
 fn a_question_that_was_asked_and_not_answered_stays_counted_when_the_rebind_ends() {
     let asking = World::new().asking();
     assert_eq!(asking.state.head.bank_calls.len(), 1);
-    let cancelled = asking.clone().then(Act::Cancel);
+    let cancelled = asking.clone().then(Command::Cancel);
     assert_eq!(cancelled.state.head.bank_calls.len(), 1);
-    let expired = asking.clone().at(DAY_S).then(Act::Expire);
+    let expired = asking.clone().at(DAY_S).then(Command::Expire);
     assert_eq!(expired.state.head.bank_calls.len(), 1);
     // So does one that was answered.
     let mut answered = asking.clone();
     answered.refused_in_writing(bank(Some(BankAnswer::Blocked)));
     assert_eq!(answered.state.head.bank_calls.len(), 1);
-    let matched = asking.then(bank(Some(BankAnswer::Match))).then(Act::Cancel);
+    let matched = asking
+        .then(bank(Some(BankAnswer::Match)))
+        .then(Command::Cancel);
     assert_eq!(matched.state.head.bank_calls.len(), 1);
 }

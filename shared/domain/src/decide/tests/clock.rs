@@ -2,10 +2,10 @@
 
 use super::fixture::*;
 use super::states::all_taken;
-use crate::code::Code;
-use crate::decide::Act;
+use crate::decide::Command;
+use crate::error_code::ErrorCode;
 use crate::merchant::Merchant;
-use crate::rebind::CodePurpose::{Card, Identity};
+use crate::rebind::OtpPurpose::{Card, Identity};
 
 /// An hour before the world began.
 const BEFORE: i64 = -HOUR_S;
@@ -29,10 +29,10 @@ fn a_login_a_code_and_a_proof_of_the_future_are_as_fresh_as_can_be() {
 fn limits_count_what_lies_ahead() {
     let mut world = World::new();
     for _ in 0..5 {
-        world = world.login().agreement_pending().then(Act::Cancel);
+        world = world.login().agreement_pending().then(Command::Cancel);
     }
     let refusal = world.at(BEFORE).refused(create());
-    assert_eq!(refusal.code, Code::DailyRequestLimit);
+    assert_eq!(refusal.code, ErrorCode::DailyRequestLimit);
     assert_eq!(refusal.retry_after_s, Some(DAY_S));
 
     let mut world = World::new().card_pending();
@@ -42,7 +42,7 @@ fn limits_count_what_lies_ahead() {
     };
     world.state.head.bank_calls = vec![call(), call(), call()];
     let refusal = world.at(BEFORE).refused(card_check());
-    assert_eq!(refusal.code, Code::CardCheckLimit);
+    assert_eq!(refusal.code, ErrorCode::CardCheckLimit);
     assert_eq!(refusal.retry_after_s, Some(DAY_S));
 }
 
@@ -50,18 +50,21 @@ fn limits_count_what_lies_ahead() {
 fn waits_are_never_longer_than_what_they_wait_for() {
     let mut quiet = World::new();
     quiet.state.head.security_changed_at = Some(t(0));
-    assert_eq!(quiet.at(BEFORE).refused(create()).code, Code::QuietPeriod);
+    assert_eq!(
+        quiet.at(BEFORE).refused(create()).code,
+        ErrorCode::QuietPeriod
+    );
 
     let taken = all_taken(World::new().identity_sent(), Identity);
     let refusal = taken.at(BEFORE).refused(take(Identity));
-    assert_eq!(refusal.code, Code::VersionConflict);
+    assert_eq!(refusal.code, ErrorCode::VersionConflict);
     assert_eq!(refusal.retry_after_s, Some(POLICY.code_deciding_s));
 
     let refusal = World::new()
         .agreement_pending()
         .at(BEFORE)
         .refused(sign(t(0)));
-    assert_eq!(refusal.code, Code::AgreementNotRead);
+    assert_eq!(refusal.code, ErrorCode::AgreementNotRead);
     assert_eq!(refusal.retry_after_s, Some(POLICY.agreement_min_read_s));
 }
 
@@ -70,7 +73,7 @@ fn a_cooldown_holds_by_a_clock_that_went_back() {
     let world = World::new().activated().at(BEFORE);
     assert_eq!(
         world.refused(create_for("third")).code,
-        Code::RebindCooldown
+        ErrorCode::RebindCooldown
     );
 }
 
@@ -100,7 +103,7 @@ fn the_clean_up_moves_no_session() {
     let mut world = World::new().created().at(DAY_S);
     let before = world.state.head.sessions.clone();
     world.by = None;
-    let world = world.then(Act::Expire);
+    let world = world.then(Command::Expire);
     assert_eq!(world.state.head.sessions, before);
 }
 

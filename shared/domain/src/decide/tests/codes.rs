@@ -1,15 +1,15 @@
 //! Codes: whose they are, how long they live, what a resend does.
 
 use super::fixture::*;
-use crate::code::Code;
-use crate::decide::{Act, code_of, waiting_code};
+use crate::decide::{Command, otp_of, pending_otp};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
-use crate::rebind::CodePurpose;
-use crate::rebind::CodePurpose::{Card, Identity};
+use crate::rebind::OtpPurpose;
+use crate::rebind::OtpPurpose::{Card, Identity};
 
 /// For each purpose, a code just sent in session 0, and what asks for another.
-fn sent() -> [(CodePurpose, World, NextAction); 2] {
+fn sent() -> [(OtpPurpose, World, NextAction); 2] {
     [
         (
             Identity,
@@ -25,7 +25,7 @@ fn the_code_of_another_session_is_step_up_required_and_uses_no_try() {
     for (purpose, world, again) in sent() {
         let world = world.by(1);
         let refusal = world.refused(take(purpose));
-        assert_eq!(refusal.code, Code::StepUpRequired);
+        assert_eq!(refusal.code, ErrorCode::StepUpRequired);
         assert_eq!(refusal.next_actions, [again]);
         assert_eq!(refusal.counts_toward_limit, Some(false));
         // It asks for one of its own, and then the first device has none.
@@ -33,7 +33,7 @@ fn the_code_of_another_session_is_step_up_required_and_uses_no_try() {
         assert!(world.decide(take(purpose)).is_ok());
         assert_eq!(
             world.by(0).refused(take(purpose)).code,
-            Code::StepUpRequired
+            ErrorCode::StepUpRequired
         );
     }
 }
@@ -49,7 +49,7 @@ fn a_code_lives_5_min_and_an_expired_one_uses_no_try() {
                 .is_ok()
         );
         let refusal = world.later(5 * MINUTE_S).refused(take(purpose));
-        assert_eq!(refusal.code, Code::OtpExpired);
+        assert_eq!(refusal.code, ErrorCode::OtpExpired);
         assert_eq!(refusal.attempts_left, Some(5));
         assert_eq!(refusal.counts_toward_limit, Some(false));
         assert_eq!(refusal.next_actions, [again]);
@@ -61,12 +61,12 @@ fn a_code_that_is_not_six_digits_uses_no_try() {
     for (purpose, world, _) in sent() {
         let mut world = world.then(take(purpose));
         world.wrong(purpose);
-        let refusal = world.refused(Act::TakeTry {
+        let refusal = world.refused(Command::ReserveAttempt {
             purpose,
             well_formed: false,
         });
-        assert_eq!(refusal.code, Code::OtpWrong);
-        assert_eq!(bad_fields(&refusal), [("code", Code::OtpWrong)]);
+        assert_eq!(refusal.code, ErrorCode::OtpWrong);
+        assert_eq!(bad_fields(&refusal), [("code", ErrorCode::OtpWrong)]);
         assert_eq!(refusal.attempts_left, Some(3));
         assert_eq!(refusal.counts_toward_limit, Some(false));
     }
@@ -79,20 +79,20 @@ fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
         let mut world = world.then(take(purpose)).later(60).by(1);
         let transition = world.done(resend(purpose));
         assert_ne!(world.mac(purpose), old);
-        let (code, _) = code_of(world.stage(), purpose).unwrap();
+        let (code, _) = otp_of(world.stage(), purpose).unwrap();
         let session = world.state.head.sessions[1].as_ref().unwrap();
         assert_eq!((&code.session, code.sent_at), (&session.tag(), t(60)));
         assert_eq!(transition.event.unwrap().kind, EventKind::CodeSent);
-        let send = transition.code_send.unwrap();
+        let send = transition.otp_delivery.unwrap();
         let phone = match purpose {
             Identity => PHONE_ON_FILE,
-            Card | CodePurpose::Activate => RESERVED_PHONE,
+            Card | OtpPurpose::Activate => RESERVED_PHONE,
         };
         assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
 
         // The old code was right; it does not count any more, not even for the try that was taken before the resend.
         let refusal = world.refused(settle(purpose, old, true));
-        assert_eq!(refusal.code, Code::OtpExpired);
+        assert_eq!(refusal.code, ErrorCode::OtpExpired);
         assert_eq!(refusal.next_actions, [again]);
         assert_eq!(world.tries(purpose), (1, 0));
     }
@@ -101,11 +101,11 @@ fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
 #[test]
 fn a_resend_needs_a_document_that_matched() {
     let refusal = World::new().created().refused(resend(Identity));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     let refusal = World::new().agreement_pending().refused(resend(Identity));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     let refusal = World::new().asking().refused(resend(Card));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
 }
 
 #[test]
@@ -115,16 +115,21 @@ fn a_code_that_could_not_be_sent_is_forgotten_and_another_may_be_asked_for() {
     for (purpose, mut world, next) in sent().into_iter().chain([refresh]) {
         let before = world.state.clone();
         let mac = world.mac(purpose);
-        let transition = world.done(Act::CodeNotSent(purpose, mac.clone()));
+        let transition = world.done(Command::OtpNotSent(purpose, mac.clone()));
         assert!(transition.head.is_none() && transition.event.is_none());
         assert_eq!(world.rebind().version, before.rebind.unwrap().version);
-        assert!(code_of(world.stage(), purpose).is_none());
+        assert!(otp_of(world.stage(), purpose).is_none());
         let refusal = world.refused(take(purpose));
-        assert_eq!(refusal.code, Code::StepOutOfOrder);
+        assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
         assert_eq!(refusal.next_actions, [next, NextAction::Cancel]);
         // Twice changes nothing; the same request again sends another code.
-        assert!(world.done(Act::CodeNotSent(purpose, mac)).rebind.is_none());
-        assert!(world.done(resend(purpose)).code_send.is_some());
+        assert!(
+            world
+                .done(Command::OtpNotSent(purpose, mac))
+                .rebind
+                .is_none()
+        );
+        assert!(world.done(resend(purpose)).otp_delivery.is_some());
     }
 }
 
@@ -134,12 +139,12 @@ fn a_newer_code_is_not_forgotten_for_an_older_one_that_could_not_be_sent() {
         let older = world.mac(purpose);
         let mut world = world.later(60).then(resend(purpose));
         let newer = world.mac(purpose);
-        let transition = world.done(Act::CodeNotSent(purpose, older.clone()));
+        let transition = world.done(Command::OtpNotSent(purpose, older.clone()));
         assert!(transition.rebind.is_none());
         assert_eq!(world.mac(purpose), newer);
         // Nor does it matter once the rebind has gone on.
-        let ended = world.then(Act::Cancel);
-        let transition = ended.decide(Act::CodeNotSent(purpose, older)).unwrap();
+        let ended = world.then(Command::Cancel);
+        let transition = ended.decide(Command::OtpNotSent(purpose, older)).unwrap();
         assert!(transition.rebind.is_none());
     }
 }
@@ -147,7 +152,7 @@ fn a_newer_code_is_not_forgotten_for_an_older_one_that_could_not_be_sent() {
 #[test]
 fn of_two_codes_the_living_one_is_waited_for_and_of_two_that_live_the_later() {
     let waits_for = |world: &World| {
-        waiting_code(world.stage(), &POLICY, world.now).map(|(purpose, _, _)| purpose)
+        pending_otp(world.stage(), &POLICY, world.now).map(|(purpose, _, _)| purpose)
     };
     assert_eq!(waits_for(&World::new().created()), None);
     assert_eq!(waits_for(&World::new().identity_sent()), Some(Identity));
@@ -185,7 +190,7 @@ fn a_right_code_moves_on_and_a_refresh_stays() {
     let before = world.mac(Card);
     world.confirm(Identity, true);
     assert_eq!(world.shown(), "card_pending");
-    assert!(code_of(world.stage(), Identity).is_none());
+    assert!(otp_of(world.stage(), Identity).is_none());
     assert_eq!(world.mac(Card), before);
 }
 
@@ -194,7 +199,7 @@ fn a_step_out_of_order_names_what_is_in_order() {
     for world in [World::new().created(), World::new().agreement_pending()] {
         for purpose in [Identity, Card] {
             let refusal = world.refused(take(purpose));
-            assert_eq!(refusal.code, Code::StepOutOfOrder);
+            assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
             assert_eq!(refusal.next_actions, world.next_actions());
         }
     }

@@ -2,12 +2,12 @@
 
 use super::fixture::*;
 use crate::card::CardType;
-use crate::code::Code;
-use crate::decide::{Act, blocked_by};
+use crate::decide::{Command, blocked_by};
+use crate::error_code::ErrorCode;
 use crate::ids::RebindId;
 use crate::merchant::EntityType;
 use crate::next_action::NextAction;
-use crate::rebind::{Purpose, Reason, Stage, Tries};
+use crate::rebind::{Attempts, Purpose, Reason, RebindState};
 use crate::window::Window;
 
 /// A merchant and a request with everything wrong that can be wrong at once.
@@ -25,39 +25,42 @@ fn everything_wrong() -> World {
     world
 }
 
-fn wrong_request() -> Act {
+fn wrong_request() -> Command {
     create_with(|request| {
-        request.card = Err(Code::CardLuhn);
+        request.card = Err(ErrorCode::CardLuhn);
         request.holder_name = "别人".to_owned();
-        request.reserved_phone = Err(Code::PhoneFormat);
+        request.reserved_phone = Err(ErrorCode::PhoneFormat);
         request.reason = None;
     })
 }
 
-fn credit_card() -> Act {
+fn credit_card() -> Command {
     create_with(|request| request.card.as_mut().unwrap().card_type = CardType::Credit)
 }
 
 #[test]
 fn order_of_checks_frozen_login_fields_company_quiet_open_cooldown_card_limits() {
     let mut world = everything_wrong();
-    let refused = |world: &World, act: Act| world.refused(act).code;
+    let refused = |world: &World, act: Command| world.refused(act).code;
 
-    assert_eq!(refused(&world, wrong_request()), Code::AccountFrozen);
+    assert_eq!(refused(&world, wrong_request()), ErrorCode::AccountFrozen);
     world.state.head.frozen = None;
-    assert_eq!(refused(&world, wrong_request()), Code::StepUpRequired);
+    assert_eq!(refused(&world, wrong_request()), ErrorCode::StepUpRequired);
     world = world.login();
-    assert_eq!(refused(&world, wrong_request()), Code::CardLuhn);
-    assert_eq!(refused(&world, credit_card()), Code::EntityNeedsSupport);
+    assert_eq!(refused(&world, wrong_request()), ErrorCode::CardLuhn);
+    assert_eq!(
+        refused(&world, credit_card()),
+        ErrorCode::EntityNeedsSupport
+    );
     world.state.profile.entity_type = EntityType::NaturalPerson;
-    assert_eq!(refused(&world, credit_card()), Code::QuietPeriod);
+    assert_eq!(refused(&world, credit_card()), ErrorCode::QuietPeriod);
     world.state.head.security_changed_at = None;
-    assert_eq!(refused(&world, credit_card()), Code::RequestInProgress);
+    assert_eq!(refused(&world, credit_card()), ErrorCode::RequestInProgress);
     world.state.head.open = None;
-    assert_eq!(refused(&world, credit_card()), Code::RebindCooldown);
+    assert_eq!(refused(&world, credit_card()), ErrorCode::RebindCooldown);
     world.state.head.cooldown_until = None;
-    assert_eq!(refused(&world, credit_card()), Code::CardTypeCredit);
-    assert_eq!(refused(&world, create()), Code::DailyRequestLimit);
+    assert_eq!(refused(&world, credit_card()), ErrorCode::CardTypeCredit);
+    assert_eq!(refused(&world, create()), ErrorCode::DailyRequestLimit);
     world.state.head.requests = Window::default();
     assert!(world.decide(create()).is_ok());
 }
@@ -67,19 +70,19 @@ fn blocked_by_is_the_first_code_in_that_order() {
     let mut world = everything_wrong();
     let blocked = |world: &World| blocked_by(&world.state, 0, &POLICY, world.now);
 
-    assert_eq!(blocked(&world), Some(Code::AccountFrozen));
+    assert_eq!(blocked(&world), Some(ErrorCode::AccountFrozen));
     world.state.head.frozen = None;
-    assert_eq!(blocked(&world), Some(Code::StepUpRequired));
+    assert_eq!(blocked(&world), Some(ErrorCode::StepUpRequired));
     world = world.login();
-    assert_eq!(blocked(&world), Some(Code::EntityNeedsSupport));
+    assert_eq!(blocked(&world), Some(ErrorCode::EntityNeedsSupport));
     world.state.profile.entity_type = EntityType::NaturalPerson;
-    assert_eq!(blocked(&world), Some(Code::QuietPeriod));
+    assert_eq!(blocked(&world), Some(ErrorCode::QuietPeriod));
     world.state.head.security_changed_at = None;
-    assert_eq!(blocked(&world), Some(Code::RequestInProgress));
+    assert_eq!(blocked(&world), Some(ErrorCode::RequestInProgress));
     world.state.head.open = None;
-    assert_eq!(blocked(&world), Some(Code::RebindCooldown));
+    assert_eq!(blocked(&world), Some(ErrorCode::RebindCooldown));
     world.state.head.cooldown_until = None;
-    assert_eq!(blocked(&world), Some(Code::DailyRequestLimit));
+    assert_eq!(blocked(&world), Some(ErrorCode::DailyRequestLimit));
     world.state.head.requests = Window::default();
     assert_eq!(blocked(&world), None);
 }
@@ -87,39 +90,39 @@ fn blocked_by_is_the_first_code_in_that_order() {
 #[test]
 fn all_bad_fields_at_once_the_holders_name_included_and_the_code_is_the_first_ones() {
     let refusal = World::new().refused(wrong_request());
-    assert_eq!(refusal.code, Code::CardLuhn);
+    assert_eq!(refusal.code, ErrorCode::CardLuhn);
     assert_eq!(
         bad_fields(&refusal),
         [
-            ("card_number", Code::CardLuhn),
-            ("holder_name", Code::HolderNotMerchant),
-            ("reserved_phone", Code::PhoneFormat),
-            ("reason", Code::RequestMalformed),
+            ("card_number", ErrorCode::CardLuhn),
+            ("holder_name", ErrorCode::HolderNotMerchant),
+            ("reserved_phone", ErrorCode::PhoneFormat),
+            ("reason", ErrorCode::RequestMalformed),
         ]
     );
 }
 
 #[test]
 fn each_bad_field_alone() {
-    let cases: [(&str, Code, Act); 4] = [
+    let cases: [(&str, ErrorCode, Command); 4] = [
         (
             "card_number",
-            Code::CardFormat,
-            create_with(|request| request.card = Err(Code::CardFormat)),
+            ErrorCode::CardFormat,
+            create_with(|request| request.card = Err(ErrorCode::CardFormat)),
         ),
         (
             "holder_name",
-            Code::HolderNotMerchant,
+            ErrorCode::HolderNotMerchant,
             create_with(|request| request.holder_name = "测试商户二".to_owned()),
         ),
         (
             "reserved_phone",
-            Code::PhoneFormat,
-            create_with(|request| request.reserved_phone = Err(Code::PhoneFormat)),
+            ErrorCode::PhoneFormat,
+            create_with(|request| request.reserved_phone = Err(ErrorCode::PhoneFormat)),
         ),
         (
             "reason",
-            Code::RequestMalformed,
+            ErrorCode::RequestMalformed,
             create_with(|request| request.reason = None),
         ),
     ];
@@ -146,7 +149,7 @@ fn holder_is_the_settlement_name_or_the_legal_name_where_there_is_none_after_fol
     assert!(world.decide(named("测试　ＳＨＯＰ")).is_ok());
     assert_eq!(
         world.refused(named("阿依古丽·测试")).code,
-        Code::HolderNotMerchant
+        ErrorCode::HolderNotMerchant
     );
 }
 
@@ -156,17 +159,20 @@ fn a_login_younger_than_15_min_or_step_up_required() {
     assert!(world.clone().at(15 * MINUTE_S - 1).decide(create()).is_ok());
     let late = world.clone().at(15 * MINUTE_S);
     let refusal = late.refused(create());
-    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.next_actions, [NextAction::Login]);
 
     // The login of the session that asks, not another one's; and nobody has none.
     let mut other = late;
     other.state.head.sessions[1].as_mut().unwrap().login_at = other.now;
-    assert_eq!(other.refused(create()).code, Code::StepUpRequired);
+    assert_eq!(other.refused(create()).code, ErrorCode::StepUpRequired);
     assert!(other.clone().by(1).decide(create()).is_ok());
     other.by = None;
-    assert_eq!(other.refused(create()).code, Code::StepUpRequired);
-    assert_eq!(world.by(4).refused(create()).code, Code::StepUpRequired);
+    assert_eq!(other.refused(create()).code, ErrorCode::StepUpRequired);
+    assert_eq!(
+        world.by(4).refused(create()).code,
+        ErrorCode::StepUpRequired
+    );
 }
 
 #[test]
@@ -181,7 +187,7 @@ fn companies_need_support_other_merchants_do_not() {
         assert_eq!(world.decide(create()).is_ok(), allowed);
         if !allowed {
             let refusal = world.refused(create());
-            assert_eq!(refusal.code, Code::EntityNeedsSupport);
+            assert_eq!(refusal.code, ErrorCode::EntityNeedsSupport);
             assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
         }
     }
@@ -195,7 +201,7 @@ fn quiet_period_is_24_h_after_a_change_of_phone_password_or_name() {
     let refusal = world.refused(create());
     assert_eq!(
         (refusal.code, refusal.retry_after_s),
-        (Code::QuietPeriod, Some(60))
+        (ErrorCode::QuietPeriod, Some(60))
     );
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     assert!(world.later(60).decide(create()).is_ok());
@@ -209,11 +215,11 @@ fn one_open_per_merchant_and_an_overdue_one_is_not_open() {
         World::new().card_pending(),
     ] {
         let refusal = open.refused(create());
-        assert_eq!(refusal.code, Code::RequestInProgress);
+        assert_eq!(refusal.code, ErrorCode::RequestInProgress);
         assert_eq!(refusal.next_actions, open.next_actions());
 
         let almost = open.at(DAY_S - 1).login();
-        assert_eq!(almost.refused(create()).code, Code::RequestInProgress);
+        assert_eq!(almost.refused(create()).code, ErrorCode::RequestInProgress);
         let overdue = almost.later(1).created();
         assert_eq!(overdue.state.head.open, Some(2));
     }
@@ -224,7 +230,7 @@ fn cooldown_blocks_until_its_end_and_tells_when_that_is() {
     let until = 30 * DAY_S;
     let world = World::new().activated().at(until - 60).login();
     let refusal = world.refused(create_for("third"));
-    assert_eq!(refusal.code, Code::RebindCooldown);
+    assert_eq!(refusal.code, ErrorCode::RebindCooldown);
     assert_eq!(refusal.cooldown_until, Some(t(until)));
     assert_eq!(refusal.retry_after_s, Some(60));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
@@ -234,9 +240,9 @@ fn cooldown_blocks_until_its_end_and_tells_when_that_is() {
 #[test]
 fn credit_quasi_credit_and_prepaid_are_refused_by_prefix_and_an_unknown_prefix_is_not() {
     for (card_type, refused) in [
-        (CardType::Credit, Some(Code::CardTypeCredit)),
-        (CardType::QuasiCredit, Some(Code::CardTypeCredit)),
-        (CardType::Prepaid, Some(Code::CardTypePrepaid)),
+        (CardType::Credit, Some(ErrorCode::CardTypeCredit)),
+        (CardType::QuasiCredit, Some(ErrorCode::CardTypeCredit)),
+        (CardType::Prepaid, Some(ErrorCode::CardTypePrepaid)),
         (CardType::Debit, None),
         (CardType::Unknown, None),
     ] {
@@ -252,10 +258,10 @@ fn credit_quasi_credit_and_prepaid_are_refused_by_prefix_and_an_unknown_prefix_i
 #[test]
 fn the_card_in_use_is_the_same_as_current() {
     let refusal = World::new().refused(create_for("old"));
-    assert_eq!(refusal.code, Code::CardSameAsCurrent);
+    assert_eq!(refusal.code, ErrorCode::CardSameAsCurrent);
     assert_eq!(
         bad_fields(&refusal),
-        [("card_number", Code::CardSameAsCurrent)]
+        [("card_number", ErrorCode::CardSameAsCurrent)]
     );
     let mut first_card = World::new();
     first_card.state.head.active = None;
@@ -285,11 +291,11 @@ fn a_rebind_begins_identity_pending_and_lives_24_h() {
     assert_eq!(rebind.old_card.as_ref(), Some(&active.card));
     assert_eq!(
         rebind.stage,
-        Stage::IdentityPending {
+        RebindState::IdentityPending {
             mismatches: 0,
             matched: false,
             code: None,
-            tries: Tries::default()
+            tries: Attempts::default()
         }
     );
     assert_eq!(
@@ -307,7 +313,7 @@ fn the_last_number_of_a_rebind_is_not_passed() {
     world.state.head.rebinds = RebindId::NUMBER_MAX - 1;
     let mut world = world.created();
     assert_eq!(world.rebind().rebind_id.number(), RebindId::NUMBER_MAX);
-    world.done(Act::Cancel);
+    world.done(Command::Cancel);
     assert_eq!(
         world.refused(create()).next_actions,
         [NextAction::ContactSupport]

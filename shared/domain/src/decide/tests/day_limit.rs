@@ -2,14 +2,14 @@
 
 use super::fixture::*;
 use super::states::wrong_documents;
-use crate::code::Code;
-use crate::decide::{Act, BankAnswer};
+use crate::decide::{BankAnswer, Command};
+use crate::error_code::ErrorCode;
 use crate::next_action::NextAction;
 
 /// A rebind that was given up after the identity code was confirmed.
 fn counted(world: World) -> World {
     let mut world = world.login().agreement_pending();
-    world.done(Act::Cancel);
+    world.done(Command::Cancel);
     world.later(60)
 }
 
@@ -21,7 +21,7 @@ fn five_a_day_and_the_sixth_is_told_when() {
     }
     let world = world.at(DAY_S - 100).login();
     let refusal = world.refused(create());
-    assert_eq!(refusal.code, Code::DailyRequestLimit);
+    assert_eq!(refusal.code, ErrorCode::DailyRequestLimit);
     assert_eq!(refusal.retry_after_s, Some(100));
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
@@ -34,9 +34,9 @@ fn five_a_day_and_the_sixth_is_told_when() {
 fn cancelled_before_the_identity_code_was_confirmed_is_not_counted() {
     let mut world = World::new();
     for _ in 0..6 {
-        world = world.created().then(Act::Cancel);
-        world = world.identity_sent().then(Act::Cancel);
-        world = wrong_documents(world.created(), 1).then(Act::Cancel);
+        world = world.created().then(Command::Cancel);
+        world = world.identity_sent().then(Command::Cancel);
+        world = wrong_documents(world.created(), 1).then(Command::Cancel);
     }
     assert!(world.state.head.requests.is_empty());
 }
@@ -45,21 +45,24 @@ fn cancelled_before_the_identity_code_was_confirmed_is_not_counted() {
 fn cancelled_after_that_rejected_and_expired_are_counted() {
     let requests = |world: &World| world.state.head.requests.count(DAY_S, world.now);
     assert_eq!(
-        requests(&World::new().agreement_pending().then(Act::Cancel)),
+        requests(&World::new().agreement_pending().then(Command::Cancel)),
         1
     );
-    assert_eq!(requests(&World::new().matched().then(Act::Cancel)), 1);
+    assert_eq!(requests(&World::new().matched().then(Command::Cancel)), 1);
     assert_eq!(requests(&wrong_documents(World::new().created(), 5)), 1);
     let mut refused = World::new().asking();
     refused.refused_in_writing(bank(Some(BankAnswer::Blocked)));
     assert_eq!(requests(&refused), 1);
-    let expired = World::new().created().at(DAY_S).then(Act::Expire);
+    let expired = World::new().created().at(DAY_S).then(Command::Expire);
     assert_eq!(requests(&expired.at(DAY_S - 1)), 1);
 }
 
 #[test]
 fn only_its_own_request_is_taken_back() {
-    let world = counted(World::new()).login().created().then(Act::Cancel);
+    let world = counted(World::new())
+        .login()
+        .created()
+        .then(Command::Cancel);
     assert_eq!(
         world.state.head.requests.times().collect::<Vec<_>>(),
         [t(0)]

@@ -6,15 +6,13 @@ use crate::card::{Card, CardStatus, CardType};
 use crate::format::DocumentExpiry;
 use crate::history::{Event, GENESIS};
 use crate::ids::{CardId, MerchantId};
-use crate::merchant::{
-    BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement,
-};
+use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
 use crate::push::PushPlatform;
 use crate::rebind::{Purpose, Reason, Sealed};
 use crate::secret::Secret;
 use crate::settlement::{Cycle, PayoutTime};
-use crate::transition::Outcome;
+use crate::transition::Decision;
 use crate::window::Window;
 use std::collections::BTreeMap;
 
@@ -81,13 +79,13 @@ impl World {
         self
     }
 
-    pub(super) fn decide(&self, act: Act) -> Result<Transition, Rejection> {
-        let command = Command { by: self.by, act };
+    pub(super) fn decide(&self, act: Command) -> Result<Transition, Rejection> {
+        let command = CommandContext { by: self.by, act };
         decide(&self.state, &command, &POLICY, self.now)
     }
 
     /// Decides and writes; the transition as it was decided.
-    pub(super) fn write(&mut self, act: Act) -> Transition {
+    pub(super) fn write(&mut self, act: Command) -> Transition {
         let transition = self.decide(act).unwrap();
         self.apply(transition.clone());
         transition
@@ -114,10 +112,10 @@ impl World {
     }
 
     /// Decides, which must do what was asked, and writes.
-    pub(super) fn done(&mut self, act: Act) -> Transition {
+    pub(super) fn done(&mut self, act: Command) -> Transition {
         let transition = self.write(act);
         assert!(
-            !matches!(transition.outcome, Outcome::Refused(_)),
+            !matches!(transition.outcome, Decision::Refused(_)),
             "{:?}",
             transition.outcome
         );
@@ -125,20 +123,20 @@ impl World {
     }
 
     /// The same, by value.
-    pub(super) fn then(mut self, act: Act) -> Self {
+    pub(super) fn then(mut self, act: Command) -> Self {
         self.done(act);
         self
     }
 
     /// Decides, which must refuse and write nothing.
-    pub(super) fn refused(&self, act: Act) -> Rejection {
+    pub(super) fn refused(&self, act: Command) -> Rejection {
         self.decide(act).unwrap_err()
     }
 
     /// Decides, which must refuse and write that down.
-    pub(super) fn refused_in_writing(&mut self, act: Act) -> Rejection {
+    pub(super) fn refused_in_writing(&mut self, act: Command) -> Rejection {
         match self.write(act).outcome {
-            Outcome::Refused(refusal) => *refusal,
+            Decision::Refused(refusal) => *refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -147,7 +145,7 @@ impl World {
         self.state.rebind.as_ref().unwrap()
     }
 
-    pub(super) fn stage(&self) -> &Stage {
+    pub(super) fn stage(&self) -> &RebindState {
         &self.rebind().stage
     }
 
@@ -160,35 +158,35 @@ impl World {
     }
 
     /// Taken and wrong, of the code that is waited for.
-    pub(super) fn tries(&self, purpose: CodePurpose) -> (u8, u8) {
-        let (_, tries) = code_of(self.stage(), purpose).unwrap();
+    pub(super) fn tries(&self, purpose: OtpPurpose) -> (u8, u8) {
+        let (_, tries) = otp_of(self.stage(), purpose).unwrap();
         (tries.taken, tries.wrong)
     }
 
     /// The hash of the code that is waited for.
-    pub(super) fn mac(&self, purpose: CodePurpose) -> Mac {
-        code_of(self.stage(), purpose).unwrap().0.mac.clone()
+    pub(super) fn mac(&self, purpose: OtpPurpose) -> Mac {
+        otp_of(self.stage(), purpose).unwrap().0.mac.clone()
     }
 
     /// Takes a try and compares: a whole `…/confirm`.
-    pub(super) fn confirm(&mut self, purpose: CodePurpose, right: bool) -> Transition {
+    pub(super) fn confirm(&mut self, purpose: OtpPurpose, right: bool) -> Transition {
         let compared = self.mac(purpose);
-        assert_eq!(self.write(take(purpose)).outcome, Outcome::Proceed);
+        assert_eq!(self.write(take(purpose)).outcome, Decision::Proceed);
         self.write(settle(purpose, compared, right))
     }
 
     /// A whole `…/confirm` with a wrong code.
-    pub(super) fn wrong(&mut self, purpose: CodePurpose) -> Rejection {
+    pub(super) fn wrong(&mut self, purpose: OtpPurpose) -> Rejection {
         match self.confirm(purpose, false).outcome {
-            Outcome::Refused(refusal) => *refusal,
+            Decision::Refused(refusal) => *refusal,
             other => panic!("{other:?}"),
         }
     }
 
     /// The code that is waited for could not be handed over.
-    pub(super) fn not_sent(self, purpose: CodePurpose) -> Self {
+    pub(super) fn not_sent(self, purpose: OtpPurpose) -> Self {
         let mac = self.mac(purpose);
-        self.then(Act::CodeNotSent(purpose, mac))
+        self.then(Command::OtpNotSent(purpose, mac))
     }
 
     // The way to the new card, each step at the present time.
@@ -202,7 +200,7 @@ impl World {
     }
 
     pub(super) fn agreement_pending(self) -> Self {
-        self.identity_sent().confirmed(CodePurpose::Identity)
+        self.identity_sent().confirmed(OtpPurpose::Identity)
     }
 
     pub(super) fn card_pending(self) -> Self {
@@ -219,61 +217,61 @@ impl World {
     }
 
     pub(super) fn activated(self) -> Self {
-        self.matched().confirmed(CodePurpose::Card)
+        self.matched().confirmed(OtpPurpose::Card)
     }
 
-    pub(super) fn confirmed(mut self, purpose: CodePurpose) -> Self {
-        assert_eq!(self.confirm(purpose, true).outcome, Outcome::Done);
+    pub(super) fn confirmed(mut self, purpose: OtpPurpose) -> Self {
+        assert_eq!(self.confirm(purpose, true).outcome, Decision::Done);
         self
     }
 
     // Any way to a new card.
 
     /// A fresh login, a request, and every step up to the question to the bank.
-    pub(super) fn asking_for(self, request: Act) -> Self {
+    pub(super) fn asking_for(self, request: Command) -> Self {
         let world = self.latest().login().then(request).then(document(true));
         let shown_at = world.now.plus_s(-POLICY.agreement_min_read_s);
-        let world = world.confirmed(CodePurpose::Identity).then(sign(shown_at));
+        let world = world.confirmed(OtpPurpose::Identity).then(sign(shown_at));
         world.then(card_check())
     }
 
     /// … up to the code to the reserved phone.
-    pub(super) fn matched_for(self, request: Act) -> Self {
+    pub(super) fn matched_for(self, request: Command) -> Self {
         self.asking_for(request).then(bank(Some(BankAnswer::Match)))
     }
 
     /// … and that code too: the card is bound.
-    pub(super) fn bound_by(self, request: Act) -> Self {
-        self.matched_for(request).confirmed(CodePurpose::Card)
+    pub(super) fn bound_by(self, request: Command) -> Self {
+        self.matched_for(request).confirmed(OtpPurpose::Card)
     }
 
     /// The bank cannot check the card: a deposit is on its way to it.
-    pub(super) fn deposit_sent_for(self, request: Act) -> Self {
+    pub(super) fn deposit_sent_for(self, request: Command) -> Self {
         let sent = BankAnswer::Deposited { arrived: false };
         self.asking_for(request).then(bank(Some(sent)))
     }
 
     /// … and has arrived.
-    pub(super) fn deposit_arrived_for(self, request: Act) -> Self {
+    pub(super) fn deposit_arrived_for(self, request: Command) -> Self {
         self.deposit_sent_for(request)
-            .then(Act::SettleDeposit(Some(TransferAnswer::Succeeded)))
+            .then(Command::SettleDeposit(Some(TransferAnswer::Succeeded)))
     }
 
     /// … and its code is right, with the identity proven anew where it has to be.
-    pub(super) fn bound_by_deposit(self, request: Act) -> Self {
+    pub(super) fn bound_by_deposit(self, request: Command) -> Self {
         let mut world = self.deposit_arrived_for(request);
-        assert_eq!(world.confirm_deposit(true).outcome, Outcome::Done);
+        assert_eq!(world.confirm_deposit(true).outcome, Decision::Done);
         world
     }
 
     /// A whole `…/card-check/confirm` with a deposit's code.
     pub(super) fn confirm_deposit(&mut self, right: bool) -> Transition {
         assert_eq!(
-            self.write(take(CodePurpose::Card)).outcome,
-            Outcome::Proceed
+            self.write(take(OtpPurpose::Card)).outcome,
+            Decision::Proceed
         );
         let derived = Mac("derived from the serial".to_owned());
-        self.write(settle(CodePurpose::Card, derived, right))
+        self.write(settle(OtpPurpose::Card, derived, right))
     }
 
     /// A standby card, told apart by its name.
@@ -285,23 +283,22 @@ impl World {
     pub(super) fn switch_code_for(self, number: u32) -> Self {
         let world = self.login().about(number);
         let card_id = world.card(number);
-        world.then(Act::StartActivation(card_id, code("switch-1")))
+        world.then(Command::StartActivation(card_id, code("switch-1")))
     }
 
     /// … which is right.
     pub(super) fn switched_to(self, number: u32) -> Self {
-        self.switch_code_for(number)
-            .confirmed(CodePurpose::Activate)
+        self.switch_code_for(number).confirmed(OtpPurpose::Activate)
     }
 
     /// ¥0.01 is on its way to the new card.
     pub(super) fn test_sent(self) -> Self {
-        self.then(Act::StartTestTransfer)
+        self.then(Command::StartTestTransfer)
     }
 
     /// What the bank says of it.
     pub(super) fn test_says(self, answer: TransferAnswer) -> Self {
-        self.then(Act::SettleTestTransfer(Some(answer)))
+        self.then(Command::SettleTestTransfer(Some(answer)))
     }
 
     // Everything that is stored.
@@ -347,7 +344,7 @@ impl World {
     /// The code of this rebind's announcement is given.
     pub(super) fn freeze(mut self, number: u32) -> Self {
         let by = self.by.take();
-        let mut world = self.about(number).then(Act::Freeze(number));
+        let mut world = self.about(number).then(Command::Freeze(number));
         world.by = by;
         world
     }
@@ -355,14 +352,14 @@ impl World {
     /// The operator's word, and a new login.
     pub(super) fn unfreeze(mut self) -> Self {
         let by = self.by.take();
-        let mut world = self.then(Act::Unfreeze("the merchant was asked".to_owned()));
+        let mut world = self.then(Command::Unfreeze("the merchant was asked".to_owned()));
         world.by = by;
         world.state.head.sessions = merchant().head.sessions;
         world.login()
     }
 
     /// By nobody: the clean-up's decision, or the acquirer's core's.
-    pub(super) fn system(mut self, act: Act) -> Self {
+    pub(super) fn system(mut self, act: Command) -> Self {
         let by = self.by.take();
         let mut world = self.then(act);
         world.by = by;
@@ -371,11 +368,11 @@ impl World {
 
     /// A new payout of 100 fen.
     pub(super) fn pay(self, name: &str) -> Self {
-        self.system(Act::CreatePayout(payout_id(name), 100))
+        self.system(Command::CreatePayout(payout_id(name), 100))
     }
 
     /// The same, about a payout.
-    pub(super) fn system_with(self, name: &str, act: impl FnOnce(Payout) -> Act) -> Self {
+    pub(super) fn system_with(self, name: &str, act: impl FnOnce(Payout) -> Command) -> Self {
         let payout = self.payout(name);
         self.system(act(payout))
     }
@@ -403,8 +400,8 @@ impl World {
 }
 
 /// A device is to be told by push.
-pub(super) fn push(id: &str, token: &str) -> Act {
-    Act::PutPushTarget(Box::new(NewPushTarget {
+pub(super) fn push(id: &str, token: &str) -> Command {
+    Command::PutPushTarget(Box::new(NewPushTarget {
         target: PushTarget {
             id: id.to_owned(),
             token_tag: token.to_owned(),
@@ -415,8 +412,8 @@ pub(super) fn push(id: &str, token: &str) -> Act {
 }
 
 /// Settings as they were typed.
-pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Act {
-    Act::ChangeSettlement(SettlementChange::read(
+pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Command {
+    Command::ChangeSettlement(SettlementChange::read(
         Some(cycle),
         Some("18:30"),
         Some(100),
@@ -438,7 +435,7 @@ fn merchant() -> Merchant {
         last_change_at: t(0),
     };
     Merchant {
-        head: Head {
+        head: MerchantState {
             version: 1,
             last_seq: 0,
             last_hash: GENESIS.to_owned(),
@@ -522,24 +519,24 @@ pub(super) fn request() -> Create {
     }
 }
 
-pub(super) fn create() -> Act {
-    Act::Create(Box::new(request()))
+pub(super) fn create() -> Command {
+    Command::Create(Box::new(request()))
 }
 
 /// [`request`] with a change.
-pub(super) fn create_with(change: impl FnOnce(&mut Create)) -> Act {
+pub(super) fn create_with(change: impl FnOnce(&mut Create)) -> Command {
     let mut request = request();
     change(&mut request);
-    Act::Create(Box::new(request))
+    Command::Create(Box::new(request))
 }
 
 /// For another card, told apart by its name.
-pub(super) fn create_for(card: &str) -> Act {
+pub(super) fn create_for(card: &str) -> Command {
     create_with(|request| request.card.as_mut().unwrap().fingerprint = fingerprint(card))
 }
 
 /// A standby card, told apart by its name.
-pub(super) fn create_standby(card: &str) -> Act {
+pub(super) fn create_standby(card: &str) -> Command {
     create_with(|request| {
         request.purpose = Purpose::Standby;
         name_card(request, card);
@@ -547,7 +544,7 @@ pub(super) fn create_standby(card: &str) -> Act {
 }
 
 /// The old card is lost; the new one is told apart by its name.
-pub(super) fn create_lost(card: &str) -> Act {
+pub(super) fn create_lost(card: &str) -> Command {
     create_with(|request| {
         request.reason = Some(Reason::Lost);
         name_card(request, card);
@@ -565,15 +562,15 @@ fn name_card(request: &mut Create, name: &str) {
     .to_owned();
 }
 
-pub(super) fn code(name: &str) -> FreshCode {
-    FreshCode {
+pub(super) fn code(name: &str) -> Otp {
+    Otp {
         digits: Secret::new("123456".to_owned()),
         mac: Mac(name.to_owned()),
     }
 }
 
 /// The right document, or one with another number; the code that follows is named `identity-1`.
-pub(super) fn document(right: bool) -> Act {
+pub(super) fn document(right: bool) -> Command {
     let number = if right { "person" } else { "somebody else" };
     typed_document(
         Ok(Mac(number.to_owned())),
@@ -582,30 +579,30 @@ pub(super) fn document(right: bool) -> Act {
 }
 
 pub(super) fn typed_document(
-    number: Result<Mac, Code>,
-    expires_on: Result<DocumentExpiry, Code>,
-) -> Act {
-    Act::CheckDocument(Document { number, expires_on }, code("identity-1"))
+    number: Result<Mac, ErrorCode>,
+    expires_on: Result<DocumentExpiry, ErrorCode>,
+) -> Command {
+    Command::CheckDocument(Document { number, expires_on }, code("identity-1"))
 }
 
 /// A further code, named `identity-2` or `card-2`.
-pub(super) fn resend(purpose: CodePurpose) -> Act {
+pub(super) fn resend(purpose: OtpPurpose) -> Command {
     match purpose {
-        CodePurpose::Identity => Act::ResendIdentityCode(code("identity-2")),
-        CodePurpose::Card => Act::ResendCardCode(code("card-2")),
-        CodePurpose::Activate => panic!("asked for with the card's id"),
+        OtpPurpose::Identity => Command::ResendIdentityOtp(code("identity-2")),
+        OtpPurpose::Card => Command::ResendCardOtp(code("card-2")),
+        OtpPurpose::Activate => panic!("asked for with the card's id"),
     }
 }
 
-pub(super) fn take(purpose: CodePurpose) -> Act {
-    Act::TakeTry {
+pub(super) fn take(purpose: OtpPurpose) -> Command {
+    Command::ReserveAttempt {
         purpose,
         well_formed: true,
     }
 }
 
-pub(super) fn settle(purpose: CodePurpose, compared: Mac, right: bool) -> Act {
-    Act::SettleTry {
+pub(super) fn settle(purpose: OtpPurpose, compared: Mac, right: bool) -> Command {
+    Command::SettleAttempt {
         purpose,
         compared,
         right,
@@ -627,29 +624,29 @@ pub(super) fn signature(shown_at: Timestamp) -> SignedAgreement {
     }
 }
 
-pub(super) fn sign(shown_at: Timestamp) -> Act {
-    Act::SignAgreement(signature(shown_at))
+pub(super) fn sign(shown_at: Timestamp) -> Command {
+    Command::SignAgreement(signature(shown_at))
 }
 
 /// `…/card-check`; the code that a match leads to is named `card-1`.
-pub(super) fn card_check() -> Act {
-    Act::StartCardCheck {
+pub(super) fn card_check() -> Command {
+    Command::StartCardCheck {
         bound_elsewhere: false,
         code: code("card-1"),
     }
 }
 
 /// What the bank says to the first question.
-pub(super) fn bank(answer: Option<BankAnswer>) -> Act {
+pub(super) fn bank(answer: Option<BankAnswer>) -> Command {
     bank_to(1, answer)
 }
 
-pub(super) fn bank_to(number: u16, answer: Option<BankAnswer>) -> Act {
-    Act::SettleCardCheck(BankReply { number, answer }, Some(code("card-1")))
+pub(super) fn bank_to(number: u16, answer: Option<BankAnswer>) -> Command {
+    Command::SettleCardCheck(BankReply { number, answer }, Some(code("card-1")))
 }
 
 /// The codes of a refusal's bad fields.
-pub(super) fn bad_fields(refusal: &Rejection) -> Vec<(&'static str, Code)> {
+pub(super) fn bad_fields(refusal: &Rejection) -> Vec<(&'static str, ErrorCode)> {
     let errors = refusal.errors.iter();
     errors.map(|error| (error.field, error.code)).collect()
 }

@@ -3,13 +3,13 @@
 
 use super::fixture::*;
 use crate::card::CardStatus;
-use crate::code::Code;
-use crate::decide::{Act, BankAnswer};
+use crate::decide::{BankAnswer, Command};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::Frozen;
 use crate::next_action::NextAction;
-use crate::rebind::CodePurpose::{Activate, Card, Identity};
-use crate::rebind::{End, Stage};
+use crate::rebind::OtpPurpose::{Activate, Card, Identity};
+use crate::rebind::{End, RebindState};
 use crate::transfer::TransferAnswer;
 use crate::transition::Recipient;
 
@@ -22,7 +22,7 @@ fn code_given(world: &World, number: u32) -> World {
 
 fn is_good(world: &World, number: u32) -> bool {
     code_given(world, number)
-        .decide(Act::Freeze(number))
+        .decide(Command::Freeze(number))
         .is_ok()
 }
 
@@ -30,12 +30,12 @@ fn is_good(world: &World, number: u32) -> bool {
 fn before_effective_at_the_pointer_goes_back_and_the_new_card_is_removed() {
     let world = World::new().activated().at(DAY_S - 1).pay("in_hold");
     let mut world = code_given(&world, 1);
-    let transition = world.done(Act::Freeze(1));
+    let transition = world.done(Command::Freeze(1));
     assert_eq!((world.active(), world.shown()), (Some(0), "frozen"));
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert_eq!(
         world.stage(),
-        &Stage::Ended {
+        &RebindState::Ended {
             how: End::Frozen,
             at: world.now,
             reason: None
@@ -66,7 +66,9 @@ fn before_effective_at_the_pointer_goes_back_and_the_new_card_is_removed() {
     assert_eq!(told, [Recipient::OnFile]);
     // Payouts go on, to the card of before.
     assert_eq!(world.paid_to("in_hold"), Some(0));
-    let world = world.pay("next").system_with("in_hold", Act::PayoutSent);
+    let world = world
+        .pay("next")
+        .system_with("in_hold", Command::PayoutSent);
     assert_eq!(world.paid_to("next"), Some(0));
 }
 
@@ -92,17 +94,17 @@ fn from_effective_at_on_every_payout_is_held() {
     assert_eq!(world.paid_to("later"), None);
     for name in ["old", "new", "later"] {
         assert!(world.state.holds(&world.payout(name)), "{name}");
-        let sent = world.refused(Act::PayoutSent(world.payout(name)));
+        let sent = world.refused(Command::PayoutSent(world.payout(name)));
         let expected = match name {
-            "later" => Code::StepOutOfOrder,
-            _ => Code::AccountFrozen,
+            "later" => ErrorCode::StepOutOfOrder,
+            _ => ErrorCode::AccountFrozen,
         };
         assert_eq!(sent.code, expected, "{name}");
-        let assign = world.refused(Act::AssignPayout(world.payout(name)));
-        assert_eq!(assign.code, Code::StepOutOfOrder);
+        let assign = world.refused(Command::AssignPayout(world.payout(name)));
+        assert_eq!(assign.code, ErrorCode::StepOutOfOrder);
     }
     // One that is not to go out is returned by the acquirer's core.
-    let returned = world.system_with("new", Act::PayoutReturned);
+    let returned = world.system_with("new", Command::PayoutReturned);
     assert_eq!(returned.unsent(1), 0);
 }
 
@@ -134,8 +136,8 @@ fn a_code_works_until_7_days_after_effective_at_and_once() {
     assert!(!is_good(&used, 1));
     let used = used.unfreeze();
     assert!(!is_good(&used, 1));
-    let refusal = code_given(&used, 1).refused(Act::Freeze(1));
-    assert_eq!(refusal.code, Code::NotFound);
+    let refusal = code_given(&used, 1).refused(Command::Freeze(1));
+    assert_eq!(refusal.code, ErrorCode::NotFound);
 }
 
 #[test]
@@ -144,7 +146,7 @@ fn a_code_of_a_rebind_that_is_not_at_hand_decides_nothing() {
     let mut other = world.clone().about(1);
     other.by = None;
     other.state.rebind = World::new().standby("b").standby("c").about(2).state.rebind;
-    assert_eq!(other.refused(Act::Freeze(1)).code, Code::NotFound);
+    assert_eq!(other.refused(Command::Freeze(1)).code, ErrorCode::NotFound);
 }
 
 #[test]
@@ -160,7 +162,7 @@ fn with_lost_it_ends_with_the_old_card_whatever_was_said_of_it() {
     assert_eq!(world.paid_to("next"), Some(0));
     // What was held waits for nothing any more.
     assert_eq!(world.state.head.due_at(world.now), Some(world.now));
-    let world = world.system_with("held", Act::AssignPayout);
+    let world = world.system_with("held", Command::AssignPayout);
     assert_eq!(world.paid_to("held"), Some(0));
 }
 
@@ -174,8 +176,8 @@ fn with_a_first_card_there_is_none_afterwards() {
     assert_eq!(world.clone().pay("next").paid_to("next"), None);
     let world = world.unfreeze();
     // Nothing to assign it to: not due, however long it takes.
-    let refusal = world.refused(Act::AssignPayout(world.payout("held")));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    let refusal = world.refused(Command::AssignPayout(world.payout("held")));
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert!(
         world
             .state
@@ -184,7 +186,7 @@ fn with_a_first_card_there_is_none_afterwards() {
             .is_some_and(|at| at <= world.now)
     );
     let card = world.card(1);
-    let world = world.about(1).system(Act::RemoveCard(card));
+    let world = world.about(1).system(Command::RemoveCard(card));
     assert_eq!(world.state.head.due_at(world.now), None);
 }
 
@@ -193,7 +195,7 @@ fn an_open_rebind_ends_with_it() {
     // The code of a standby card, while the next rebind is open.
     let world = World::new().standby("b").matched_for(create_for("c"));
     let mut world = code_given(&world, 1);
-    let transition = world.done(Act::Freeze(1));
+    let transition = world.done(Command::Freeze(1));
     assert!(transition.also.is_some());
     let ended = world.rebind_of(2);
     assert_eq!(ended.state_at(world.now), "frozen");
@@ -202,10 +204,10 @@ fn an_open_rebind_ends_with_it() {
     assert_eq!(world.state.head.rebind_version, ended.version);
     // What was in flight for it finds it ended, after the freeze too.
     let world = world.by(0).about(2).unfreeze();
-    assert_eq!(world.refused(take(Card)).code, Code::StepOutOfOrder);
+    assert_eq!(world.refused(take(Card)).code, ErrorCode::StepOutOfOrder);
     assert_eq!(
         world.refused(bank(Some(BankAnswer::Match))).code,
-        Code::StepOutOfOrder
+        ErrorCode::StepOutOfOrder
     );
     assert_eq!(world.next_actions(), [NextAction::NewRebind]);
 }
@@ -215,7 +217,10 @@ fn an_open_rebind_that_was_not_read_is_not_passed_over() {
     let world = World::new().standby("b").matched_for(create_for("c"));
     let mut world = code_given(&world, 1);
     world.state.latest = None;
-    assert_eq!(world.refused(Act::Freeze(1)).code, Code::VersionConflict);
+    assert_eq!(
+        world.refused(Command::Freeze(1)).code,
+        ErrorCode::VersionConflict
+    );
 }
 
 #[test]
@@ -234,9 +239,9 @@ fn an_open_rebind_whose_deposit_ran_out_says_so_when_a_freeze_ends_it() {
     let world = world.at(7 * DAY_S).freeze(1);
     assert!(matches!(
         world.rebind_of(2).stage,
-        Stage::Ended {
+        RebindState::Ended {
             how: End::Expired,
-            reason: Some(Code::MicroDepositExpired),
+            reason: Some(ErrorCode::MicroDepositExpired),
             ..
         }
     ));
@@ -253,7 +258,7 @@ fn the_code_of_a_standby_card_takes_it_away_and_leaves_the_payouts_alone() {
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert!(!world.state.head.frozen.unwrap().holds_payouts);
     assert_eq!((world.paid_to("a"), world.paid_to("b")), (Some(0), Some(0)));
-    let world = world.system_with("a", Act::PayoutSent);
+    let world = world.system_with("a", Command::PayoutSent);
     assert_eq!(world.unsent(0), 1);
     let event = world
         .history
@@ -368,7 +373,7 @@ fn while_frozen_every_change_is_refused() {
     let card = world.card(0);
     for act in [
         create_for("d"),
-        Act::Cancel,
+        Command::Cancel,
         document(true),
         resend(Identity),
         take(Identity),
@@ -379,16 +384,16 @@ fn while_frozen_every_change_is_refused() {
         card_check(),
         bank(Some(BankAnswer::Match)),
         resend(Card),
-        Act::SettleDeposit(Some(TransferAnswer::Returned)),
-        Act::StartTestTransfer,
-        Act::SettleTestTransfer(Some(TransferAnswer::Returned)),
-        Act::StartActivation(card.clone(), code("x")),
-        Act::Unbind(card),
+        Command::SettleDeposit(Some(TransferAnswer::Returned)),
+        Command::StartTestTransfer,
+        Command::SettleTestTransfer(Some(TransferAnswer::Returned)),
+        Command::StartActivation(card.clone(), code("x")),
+        Command::Unbind(card),
         settlement("D1", 1_000),
         push("phone", "token"),
     ] {
         let refusal = world.refused(act.clone());
-        assert_eq!(refusal.code, Code::AccountFrozen, "{act:?}");
+        assert_eq!(refusal.code, ErrorCode::AccountFrozen, "{act:?}");
         assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
     }
     // A try that was taken before cannot win, and a late try is none.
@@ -396,7 +401,7 @@ fn while_frozen_every_change_is_refused() {
     let taken = taken.then(take(Activate));
     let right = settle(Activate, taken.mac(Activate), true);
     let frozen = taken.freeze(1).by(0);
-    assert_eq!(frozen.refused(right).code, Code::AccountFrozen);
+    assert_eq!(frozen.refused(right).code, ErrorCode::AccountFrozen);
 }
 
 #[test]
@@ -404,21 +409,21 @@ fn only_unfreeze_ends_it_and_says_why() {
     let world = World::new().activated().freeze(1);
     for at_s in [60, 9 * DAY_S, 400 * DAY_S] {
         let late = world.clone().at(at_s);
-        for act in [Act::Expire, Act::Complete, Act::EndCooldown] {
-            assert_eq!(late.refused(act).code, Code::StepOutOfOrder);
+        for act in [Command::Expire, Command::Complete, Command::EndCooldown] {
+            assert_eq!(late.refused(act).code, ErrorCode::StepOutOfOrder);
         }
         assert!(late.state.head.frozen.is_some());
     }
     let mut by_operator = world.clone();
     by_operator.by = None;
-    let transition = by_operator.done(Act::Unfreeze("asked at the shop".to_owned()));
+    let transition = by_operator.done(Command::Unfreeze("asked at the shop".to_owned()));
     let event = transition.event.unwrap();
     assert_eq!(event.kind, EventKind::Unfrozen);
     assert_eq!(event.data["reason"], "asked at the shop");
     assert_eq!(event.data["card_id"], world.card(0).as_str());
     assert_eq!(by_operator.state.head.frozen, None);
-    let again = by_operator.refused(Act::Unfreeze("again".to_owned()));
-    assert_eq!(again.code, Code::StepOutOfOrder);
+    let again = by_operator.refused(Command::Unfreeze("again".to_owned()));
+    assert_eq!(again.code, ErrorCode::StepOutOfOrder);
     // A rebind can be asked for at once: its cooldown was cancelled.
     let world = world.unfreeze().latest();
     assert!(world.decide(create()).is_ok());
@@ -429,10 +434,10 @@ fn after_a_freeze_that_held_the_payouts_go_on_to_the_cards_they_had() {
     let world = World::new().pay("old").activated().at(DAY_S).pay("new");
     let world = world.freeze(1).pay("held").unfreeze();
     assert_eq!(world.state.head.due_at(world.now), Some(world.now));
-    let world = world.system_with("held", Act::AssignPayout);
+    let world = world.system_with("held", Command::AssignPayout);
     assert_eq!(world.paid_to("held"), Some(1));
-    let world = world.system_with("old", Act::PayoutSent);
-    let world = world.system_with("new", Act::PayoutSent);
+    let world = world.system_with("old", Command::PayoutSent);
+    let world = world.system_with("new", Command::PayoutSent);
     assert_eq!((world.unsent(0), world.unsent(1)), (0, 1));
     // The change is not undone by the freeze: its test transfer still can.
     let world = world.test_sent().test_says(TransferAnswer::Returned);
@@ -448,8 +453,8 @@ fn frozen_before_effective_at_with_a_deposit_a_push_and_a_test_transfer_on_their
     assert_eq!(told, [Recipient::OnFile, Recipient::Push]);
     assert_eq!(world.rebind().due_at(&POLICY), None);
     let world = world.unfreeze();
-    let late = world.refused(Act::SettleTestTransfer(Some(TransferAnswer::Returned)));
-    assert_eq!(late.code, Code::StepOutOfOrder);
+    let late = world.refused(Command::SettleTestTransfer(Some(TransferAnswer::Returned)));
+    assert_eq!(late.code, ErrorCode::StepOutOfOrder);
 }
 
 /// The deposit's hold of three days, and seven more: in that second it is the merchant's card.

@@ -2,16 +2,16 @@
 
 use super::fixture::*;
 use super::states::{all_taken, wrong_documents};
-use crate::code::Code;
-use crate::decide::{Act, code_of};
+use crate::decide::{Command, otp_of};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
 use crate::next_action::NextAction;
-use crate::rebind::CodePurpose::Identity;
 use crate::rebind::Mac;
+use crate::rebind::OtpPurpose::Identity;
 use crate::window::Window;
 
-fn typed(number: &str, expires_on: &str) -> Act {
+fn typed(number: &str, expires_on: &str) -> Command {
     typed_document(
         Ok(Mac(number.to_owned())),
         DocumentExpiry::parse(expires_on),
@@ -22,14 +22,14 @@ fn typed(number: &str, expires_on: &str) -> Act {
 fn the_code_goes_to_the_phone_on_file_and_belongs_to_the_session_that_asked() {
     let mut world = World::new().created().by(1);
     let transition = world.done(document(true));
-    let send = transition.code_send.unwrap();
+    let send = transition.otp_delivery.unwrap();
     assert_eq!(
         (send.phone.as_str(), send.purpose),
         (PHONE_ON_FILE, Identity)
     );
     assert_eq!(send.card, world.rebind().new_card);
     assert_eq!(transition.event.unwrap().kind, EventKind::IdentityMatched);
-    let (code, tries) = code_of(world.stage(), Identity).unwrap();
+    let (code, tries) = otp_of(world.stage(), Identity).unwrap();
     let session = world.state.head.sessions[1].as_ref().unwrap();
     assert_eq!((&code.session, code.sent_at), (&session.tag(), t(0)));
     assert_eq!(code.expires_at(&POLICY), t(5 * MINUTE_S));
@@ -41,10 +41,10 @@ fn repeated_while_the_code_lives_nothing_is_sent_and_nothing_changes() {
     let mut world = World::new().identity_sent().at(5 * MINUTE_S - 1);
     let repeated = world.done(document(true));
     assert!(repeated.head.is_none() && repeated.rebind.is_none());
-    assert!(repeated.event.is_none() && repeated.code_send.is_none());
+    assert!(repeated.event.is_none() && repeated.otp_delivery.is_none());
     // Once it is dead, a new one is sent.
     let renewed = world.at(5 * MINUTE_S).done(document(true));
-    assert!(renewed.code_send.is_some());
+    assert!(renewed.otp_delivery.is_some());
 }
 
 #[test]
@@ -53,23 +53,26 @@ fn malformed_fields_are_named_all_at_once_and_use_no_try() {
     let number = || Ok(Mac("person".to_owned()));
     let expires_on = || DocumentExpiry::parse("long_term");
     let bad_expiry = DocumentExpiry::parse("tomorrow");
-    let refusal = world.refused(typed_document(Err(Code::IdChecksum), bad_expiry));
-    assert_eq!(refusal.code, Code::IdChecksum);
+    let refusal = world.refused(typed_document(Err(ErrorCode::IdChecksum), bad_expiry));
+    assert_eq!(refusal.code, ErrorCode::IdChecksum);
     assert_eq!(
         bad_fields(&refusal),
         [
-            ("document_number", Code::IdChecksum),
-            ("document_expires_on", Code::IdFormat)
+            ("document_number", ErrorCode::IdChecksum),
+            ("document_expires_on", ErrorCode::IdFormat)
         ]
     );
     let refusal = world.refused(typed_document(number(), bad_expiry));
     assert_eq!(
         bad_fields(&refusal),
-        [("document_expires_on", Code::IdFormat)]
+        [("document_expires_on", ErrorCode::IdFormat)]
     );
-    assert_eq!(refusal.code, Code::IdFormat);
-    let refusal = world.refused(typed_document(Err(Code::IdFormat), expires_on()));
-    assert_eq!(bad_fields(&refusal), [("document_number", Code::IdFormat)]);
+    assert_eq!(refusal.code, ErrorCode::IdFormat);
+    let refusal = world.refused(typed_document(Err(ErrorCode::IdFormat), expires_on()));
+    assert_eq!(
+        bad_fields(&refusal),
+        [("document_number", ErrorCode::IdFormat)]
+    );
 }
 
 #[test]
@@ -92,7 +95,7 @@ fn id_expired_only_when_both_match_and_it_counts_for_nothing() {
     let mut world = World::new().created();
     world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-21").unwrap();
     let refusal = world.refused(typed("person", "2026-11-21"));
-    assert_eq!(refusal.code, Code::IdExpired);
+    assert_eq!(refusal.code, ErrorCode::IdExpired);
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
     for wrong in [
@@ -100,7 +103,7 @@ fn id_expired_only_when_both_match_and_it_counts_for_nothing() {
         typed("person", "2035-01-31"),
     ] {
         let refusal = world.clone().refused_in_writing(wrong);
-        assert_eq!(refusal.code, Code::IdMismatch);
+        assert_eq!(refusal.code, ErrorCode::IdMismatch);
     }
     // Good until the end of its last day.
     world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
@@ -112,7 +115,7 @@ fn a_long_term_document_matches_long_term_only() {
     let mut world = World::new().created();
     world.state.profile.id_expires_on = DocumentExpiry::LongTerm;
     let refusal = world.clone().refused_in_writing(document(true));
-    assert_eq!(refusal.code, Code::IdMismatch);
+    assert_eq!(refusal.code, ErrorCode::IdMismatch);
     world.done(typed("person", "long_term"));
 }
 
@@ -121,7 +124,7 @@ fn five_id_mismatches_reject_the_rebind() {
     let mut world = World::new().created();
     for left in [4, 3, 2, 1] {
         let refusal = world.refused_in_writing(document(false));
-        assert_eq!(refusal.code, Code::IdMismatch);
+        assert_eq!(refusal.code, ErrorCode::IdMismatch);
         assert_eq!(refusal.attempts_left, Some(left));
         assert_eq!(refusal.counts_toward_limit, Some(true));
         assert_eq!(
@@ -131,7 +134,10 @@ fn five_id_mismatches_reject_the_rebind() {
         assert_eq!(world.shown(), "identity_pending");
     }
     let last = world.refused_in_writing(document(false));
-    assert_eq!((last.code, last.attempts_left), (Code::IdMismatch, Some(0)));
+    assert_eq!(
+        (last.code, last.attempts_left),
+        (ErrorCode::IdMismatch, Some(0))
+    );
     assert_eq!(last.next_actions, [NextAction::NewRebind]);
     assert_eq!(world.shown(), "rejected");
     assert_eq!(world.state.head.open, None);
@@ -142,21 +148,21 @@ fn ten_id_mismatches_a_day_then_a_rebind_is_rejected_without_comparing() {
     let mut world = World::new();
     for _ in 0..2 {
         world = wrong_documents(world.created(), 4)
-            .then(Act::Cancel)
+            .then(Command::Cancel)
             .later(60);
     }
     let mut world = wrong_documents(world.created(), 1);
     let tenth = world.refused_in_writing(document(false));
     assert_eq!(
         (tenth.code, tenth.attempts_left),
-        (Code::IdMismatch, Some(0))
+        (ErrorCode::IdMismatch, Some(0))
     );
     assert_eq!(world.shown(), "rejected");
     assert_eq!(world.state.head.id_mismatches.count(DAY_S, world.now), 10);
 
     let mut next = world.created();
     let refusal = next.refused_in_writing(document(true));
-    assert_eq!(refusal.code, Code::IdMismatch);
+    assert_eq!(refusal.code, ErrorCode::IdMismatch);
     assert_eq!(refusal.attempts_left, Some(0));
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(next.shown(), "rejected");
@@ -204,6 +210,6 @@ fn no_new_code_for_the_document_once_all_tries_are_taken() {
     let dead = all_taken(World::new().identity_sent(), Identity).at(5 * MINUTE_S);
     assert_eq!(
         dead.clone().refused_in_writing(document(true)).code,
-        Code::OtpTooMany
+        ErrorCode::OtpTooMany
     );
 }

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::card::CardStatus;
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::merchant::PushTarget;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
@@ -163,8 +163,11 @@ fn an_answer_decides_when_it_says_something_of_the_card() {
 fn every_malformed_field_is_named_and_a_good_one_is_not() {
     let fields = [("a", true), ("b", false), ("c", true)];
     let refusal = Rejection::of_malformed(fields).unwrap_err();
-    assert_eq!(refusal.code, Code::RequestMalformed);
-    let named = [("a", Code::RequestMalformed), ("c", Code::RequestMalformed)];
+    assert_eq!(refusal.code, ErrorCode::RequestMalformed);
+    let named = [
+        ("a", ErrorCode::RequestMalformed),
+        ("c", ErrorCode::RequestMalformed),
+    ];
     assert_eq!(bad_fields(&refusal), named);
     assert!(Rejection::of_malformed([("b", false)]).is_ok());
 }

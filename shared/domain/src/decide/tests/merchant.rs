@@ -2,9 +2,9 @@
 
 use super::fixture::*;
 use crate::card::CardStatus;
-use crate::decide::Act;
+use crate::decide::Command;
 use crate::format::DocumentExpiry;
-use crate::merchant::{Head, Profile, Session};
+use crate::merchant::{MerchantState, Profile, Session};
 
 fn session() -> Session {
     World::new().state.head.sessions[0].clone().unwrap()
@@ -47,7 +47,7 @@ fn cards_are_active_pending_retiring_or_removed() {
     assert_eq!(status(&world), CardStatus::Pending);
     assert_eq!(status(&world.clone().at(DAY_S)), CardStatus::Removed);
     assert_eq!(
-        status(&world.clone().then(Act::Cancel)),
+        status(&world.clone().then(Command::Cancel)),
         CardStatus::Removed
     );
     assert_eq!(status(&World::new().activated()), CardStatus::Active);
@@ -98,7 +98,7 @@ fn head_and_profile_survive_their_record() {
     head.security_changed_at = Some(t(3));
     head.id_mismatches.add(DAY_S, t(4));
     let json = serde_json::to_string(&head).unwrap();
-    let mut read: Head = serde_json::from_str(&json).unwrap();
+    let mut read: MerchantState = serde_json::from_str(&json).unwrap();
     // These are attributes of their own in the store.
     read.version = head.version;
     read.cooldown_until = head.cooldown_until;

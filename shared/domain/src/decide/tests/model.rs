@@ -2,13 +2,13 @@
 //! reverts and payouts, as a reader of the contract would note them down. Every write is compared with it.
 
 use super::fixture::POLICY;
-use crate::decide::{Act, deposit_of};
+use crate::decide::{Command, deposit_of};
 use crate::event_kind::EventKind;
 use crate::ids::{CardId, PayoutId};
 use crate::merchant::Merchant;
 use crate::payout::{Payout, PayoutState};
 use crate::policy::DAY_S;
-use crate::rebind::{Reason, Stage};
+use crate::rebind::{Reason, RebindState};
 use crate::time::Timestamp;
 use crate::transition::{PayoutChange, Transition};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,7 @@ impl Model {
     pub(super) fn after(
         &mut self,
         before: &Merchant,
-        act: &Act,
+        act: &Command,
         transition: &Transition,
         after: &Merchant,
         now: Timestamp,
@@ -113,12 +113,12 @@ impl Model {
             }
             Some(EventKind::Unfrozen) => self.frozen = None,
             Some(EventKind::CardUnbound | EventKind::CardRemoved) => {
-                if let Act::Unbind(card) | Act::RemoveCard(card) = act {
+                if let Command::Unbind(card) | Command::RemoveCard(card) = act {
                     assert_ne!(self.pointer.as_ref(), Some(card));
                     self.standby.remove(card);
                     self.bad.insert(card.clone());
                 }
-                if let Act::RemoveCard(card) = act {
+                if let Command::RemoveCard(card) = act {
                     self.removed.insert(card.clone());
                 }
             }
@@ -210,7 +210,7 @@ impl Model {
         );
         assert_eq!(self.frozen, None);
         let hold_s = match &rebind.stage {
-            Stage::Standby(_) => {
+            RebindState::Standby(_) => {
                 let usable_at = self.standby.remove(&card).expect("a standby card");
                 assert!(now >= usable_at);
                 0
@@ -219,7 +219,7 @@ impl Model {
             _ => DAY_S,
         };
         // Said of the card that was in use when this one was added; a switch is later.
-        let is_switch = matches!(rebind.stage, Stage::Standby(_));
+        let is_switch = matches!(rebind.stage, RebindState::Standby(_));
         let lost = rebind.reason == Reason::Lost && self.pointer.is_some() && !is_switch;
         let year = 365 * DAY_S;
         // A short cooldown that was not undone, in the last year.
@@ -274,8 +274,8 @@ impl Model {
         assert!(self.went_back || self.pointer.is_some() || last.old.is_none() || last.old_is_lost);
     }
 
-    fn note_freeze(&mut self, act: &Act, head_holds: bool, now: Timestamp) {
-        let Act::Freeze(number) = act else {
+    fn note_freeze(&mut self, act: &Command, head_holds: bool, now: Timestamp) {
+        let Command::Freeze(number) = act else {
             panic!("{act:?} freezes")
         };
         assert!(self.code_works(*number, now), "the code does not work");

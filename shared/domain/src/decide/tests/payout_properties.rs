@@ -4,13 +4,13 @@
 
 use super::fixture::*;
 use super::world::{Store, TIGHT};
-use crate::code::Code;
-use crate::decide::{Act, BankAnswer, BankReply, code_of, deposit_of};
+use crate::decide::{BankAnswer, BankReply, Command, deposit_of, otp_of};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::ids::CardId;
 use crate::payout::{Payout, PayoutState};
-use crate::rebind::CodePurpose::{Activate, Card, Identity};
-use crate::rebind::{CardCheck, CodePurpose, Purpose, Reason, Stage};
+use crate::rebind::OtpPurpose::{Activate, Card, Identity};
+use crate::rebind::{CardCheck, OtpPurpose, Purpose, Reason, RebindState};
 use crate::transfer::TransferAnswer;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -121,7 +121,7 @@ impl<'s> Life<'s> {
         }
     }
 
-    fn command(&mut self, number: u32, by: Option<u8>, act: &Act) -> Result<(), Code> {
+    fn command(&mut self, number: u32, by: Option<u8>, act: &Command) -> Result<(), ErrorCode> {
         let kind = self.store.command(number, by, act)?;
         if let Some(kind) = kind {
             *self.seen.borrow_mut().entry(kind).or_default() += 1;
@@ -130,7 +130,7 @@ impl<'s> Life<'s> {
     }
 
     /// By the merchant, who logs in for it.
-    fn ask(&mut self, number: u32, act: &Act) -> Result<(), Code> {
+    fn ask(&mut self, number: u32, act: &Command) -> Result<(), ErrorCode> {
         self.store.login();
         self.command(number, Some(0), act)
     }
@@ -144,7 +144,7 @@ impl<'s> Life<'s> {
     }
 
     /// The rebind of the card in use, most of the time.
-    fn in_use(&self, which: u8) -> u32 {
+    fn activated_card(&self, which: u8) -> u32 {
         match &self.store.merchant.head.active {
             Some(active) if which < 220 => active.card.card_id.number(),
             _ => self.number(which),
@@ -168,33 +168,34 @@ impl<'s> Life<'s> {
             }
             Step::Onward => self.walk(false, Far::Bound),
             Step::Cancel => {
-                let _ = self.ask(self.latest(), &Act::Cancel);
+                let _ = self.ask(self.latest(), &Command::Cancel);
             }
             Step::Switch { which, wrong } => self.switch(*which, *wrong),
             Step::Unbind(which) => {
                 let number = self.number(*which);
-                let _ = self.ask(number, &Act::Unbind(self.card(number)));
+                let _ = self.ask(number, &Command::Unbind(self.card(number)));
             }
             Step::Test(which) => {
-                let _ = self.ask(self.in_use(*which), &Act::StartTestTransfer);
+                let _ = self.ask(self.activated_card(*which), &Command::StartTestTransfer);
             }
             Step::TestSays(which, answer) => {
-                let says = Act::SettleTestTransfer(Some(*answer));
-                let _ = self.ask(self.in_use(*which), &says);
+                let says = Command::SettleTestTransfer(Some(*answer));
+                let _ = self.ask(self.activated_card(*which), &says);
             }
             Step::Freeze(which) => self.freeze(self.number(*which)),
             Step::Unfreeze => {
                 let was = self.store.merchant.head.frozen.is_some();
-                let done = self.command(self.latest(), None, &Act::Unfreeze("asked".to_owned()));
+                let done =
+                    self.command(self.latest(), None, &Command::Unfreeze("asked".to_owned()));
                 assert_eq!(done.is_ok(), was);
             }
             Step::Pay(amount_fen) => {
                 let id = payout_id(&self.store.history.len().to_string());
-                let create = Act::CreatePayout(id, u64::from(*amount_fen));
+                let create = Command::CreatePayout(id, u64::from(*amount_fen));
                 self.command(self.latest(), None, &create).unwrap();
             }
-            Step::Sent(which) => self.about_payout(*which, Act::PayoutSent),
-            Step::Returned(which) => self.about_payout(*which, Act::PayoutReturned),
+            Step::Sent(which) => self.about_payout(*which, Command::PayoutSent),
+            Step::Returned(which) => self.about_payout(*which, Command::PayoutReturned),
             Step::CleanUp(answer) => self.clean_up(*answer),
         }
     }
@@ -206,7 +207,7 @@ impl<'s> Life<'s> {
         })
     }
 
-    fn request(&mut self, card: u8, lost: bool, standby: bool) -> Result<(), Code> {
+    fn request(&mut self, card: u8, lost: bool, standby: bool) -> Result<(), ErrorCode> {
         let name = ["a", "b", "c", "d"][usize::from(card) % 4];
         let act = create_with(|request| {
             request.card.as_mut().unwrap().fingerprint = fingerprint(name);
@@ -229,28 +230,28 @@ impl<'s> Life<'s> {
             };
             let now = self.store.now;
             let act = match rebind.stage.clone() {
-                Stage::IdentityPending { .. } if far == Far::Requested => return,
-                Stage::IdentityPending { code: None, .. } => document(true),
-                Stage::IdentityPending { .. } => {
+                RebindState::IdentityPending { .. } if far == Far::Requested => return,
+                RebindState::IdentityPending { code: None, .. } => document(true),
+                RebindState::IdentityPending { .. } => {
                     let code = self.store.code();
-                    let _ = self.ask(number, &Act::ResendIdentityCode(code));
+                    let _ = self.ask(number, &Command::ResendIdentityOtp(code));
                     if self.confirm(number, Identity, true).is_err() {
                         return;
                     }
                     continue;
                 }
-                Stage::AgreementPending { .. } => sign(now.plus_s(-10)),
-                Stage::CardPending { identity, .. }
+                RebindState::AgreementPending { .. } => sign(now.plus_s(-10)),
+                RebindState::CardPending { identity, .. }
                     if identity.confirmed_at.age_s_at(now) > TIGHT.identity_proof_s =>
                 {
                     let code = self.store.code();
-                    let _ = self.ask(number, &Act::ResendIdentityCode(code));
+                    let _ = self.ask(number, &Command::ResendIdentityOtp(code));
                     if self.confirm(number, Identity, true).is_err() {
                         return;
                     }
                     continue;
                 }
-                Stage::CardPending { check, .. } => match check {
+                RebindState::CardPending { check, .. } => match check {
                     CardCheck::Asking { .. } if far == Far::Asked => return,
                     CardCheck::Asking { number: serial, .. } => {
                         let answer = match deposit {
@@ -261,19 +262,19 @@ impl<'s> Life<'s> {
                             number: serial,
                             answer: Some(answer),
                         };
-                        Act::SettleCardCheck(reply, Some(self.store.code()))
+                        Command::SettleCardCheck(reply, Some(self.store.code()))
                     }
                     CardCheck::Deposit { .. } | CardCheck::Matched { .. } if far < Far::Bound => {
                         return;
                     }
                     CardCheck::Deposit { arrived: false, .. } => {
-                        Act::SettleDeposit(Some(TransferAnswer::Succeeded))
+                        Command::SettleDeposit(Some(TransferAnswer::Succeeded))
                     }
                     CardCheck::Matched { matched_at, .. }
                         if matched_at.age_s_at(now) <= TIGHT.bank_proof_s =>
                     {
                         let code = self.store.code();
-                        let _ = self.ask(number, &Act::ResendCardCode(code));
+                        let _ = self.ask(number, &Command::ResendCardOtp(code));
                         let _ = self.confirm(number, Card, true);
                         return;
                     }
@@ -281,10 +282,12 @@ impl<'s> Life<'s> {
                         let _ = self.confirm(number, Card, true);
                         return;
                     }
-                    CardCheck::NotAsked { .. } | CardCheck::Matched { .. } => Act::StartCardCheck {
-                        bound_elsewhere: false,
-                        code: self.store.code(),
-                    },
+                    CardCheck::NotAsked { .. } | CardCheck::Matched { .. } => {
+                        Command::StartCardCheck {
+                            bound_elsewhere: false,
+                            code: self.store.code(),
+                        }
+                    }
                 },
                 _ => return,
             };
@@ -295,17 +298,17 @@ impl<'s> Life<'s> {
     }
 
     /// A try and its result.
-    fn confirm(&mut self, number: u32, purpose: CodePurpose, right: bool) -> Result<(), Code> {
-        let take = Act::TakeTry {
+    fn confirm(&mut self, number: u32, purpose: OtpPurpose, right: bool) -> Result<(), ErrorCode> {
+        let take = Command::ReserveAttempt {
             purpose,
             well_formed: true,
         };
         self.ask(number, &take)?;
         let Some(one) = self.store.compared.pop() else {
-            return Err(Code::OtpTooMany);
+            return Err(ErrorCode::OtpTooMany);
         };
         let stage = &self.store.rebinds[&number].stage;
-        let compared = code_of(stage, purpose).map_or(one.mac, |(code, _)| code.mac.clone());
+        let compared = otp_of(stage, purpose).map_or(one.mac, |(code, _)| code.mac.clone());
         self.ask(number, &settle(purpose, compared, right))
     }
 
@@ -318,7 +321,7 @@ impl<'s> Life<'s> {
         let number = card_id.number();
         let code = self.store.code();
         if self
-            .ask(number, &Act::StartActivation(card_id, code))
+            .ask(number, &Command::StartActivation(card_id, code))
             .is_err()
         {
             return;
@@ -333,12 +336,12 @@ impl<'s> Life<'s> {
     /// back, one that has been forgotten stays so.
     fn freeze(&mut self, number: u32) {
         let works = self.store.model.code_works(number, self.store.now);
-        let done = self.command(number, None, &Act::Freeze(number));
+        let done = self.command(number, None, &Command::Freeze(number));
         assert!(works || done.is_err());
         assert!(done.is_ok() || !works || self.store.went_back, "{done:?}");
     }
 
-    fn about_payout(&mut self, which: u8, act: fn(Payout) -> Act) {
+    fn about_payout(&mut self, which: u8, act: fn(Payout) -> Command) {
         let payouts: Vec<_> = self.store.model.payouts().cloned().collect();
         if let Some(payout) = payouts.get(usize::from(which) % payouts.len().max(1)) {
             let _ = self.command(self.latest(), None, &act(payout.clone()));
@@ -363,7 +366,7 @@ impl<'s> Life<'s> {
             for act in self.questions(number, answer) {
                 let _ = self.command(number, None, &act);
             }
-            for act in [Act::Expire, Act::Complete] {
+            for act in [Command::Expire, Command::Complete] {
                 let _ = self.command(number, None, &act);
             }
             assert!(
@@ -393,15 +396,15 @@ impl<'s> Life<'s> {
         }
     }
 
-    fn acts_of_the_head(&self) -> Vec<(u32, Act)> {
-        let mut acts = vec![(self.latest(), Act::EndCooldown)];
+    fn acts_of_the_head(&self) -> Vec<(u32, Command)> {
+        let mut acts = vec![(self.latest(), Command::EndCooldown)];
         for replaced in &self.store.merchant.head.replaced {
             let card_id = replaced.bound.card.card_id.clone();
-            acts.push((card_id.number(), Act::RemoveCard(card_id)));
+            acts.push((card_id.number(), Command::RemoveCard(card_id)));
         }
         for payout in self.store.model.payouts() {
             if payout.state == PayoutState::Unsent && payout.card.is_none() {
-                acts.push((self.latest(), Act::AssignPayout(payout.clone())));
+                acts.push((self.latest(), Command::AssignPayout(payout.clone())));
             }
         }
         acts
@@ -418,10 +421,10 @@ impl<'s> Life<'s> {
     }
 
     /// What the bank is asked about this rebind.
-    fn questions(&mut self, number: u32, answer: Option<TransferAnswer>) -> Vec<Act> {
+    fn questions(&mut self, number: u32, answer: Option<TransferAnswer>) -> Vec<Command> {
         let rebind = &self.store.rebinds[&number];
         match &rebind.stage {
-            Stage::CardPending {
+            RebindState::CardPending {
                 check: CardCheck::Asking { number, .. },
                 ..
             } => {
@@ -431,10 +434,12 @@ impl<'s> Life<'s> {
                     TransferAnswer::Returned => BankAnswer::DepositReturned,
                 });
                 let number = *number;
-                vec![Act::SettleCardCheck(BankReply { number, answer }, None)]
+                vec![Command::SettleCardCheck(BankReply { number, answer }, None)]
             }
-            stage if deposit_of(stage).is_some() => vec![Act::SettleDeposit(answer)],
-            Stage::Activated(_) | Stage::Completed(_) => vec![Act::SettleTestTransfer(answer)],
+            stage if deposit_of(stage).is_some() => vec![Command::SettleDeposit(answer)],
+            RebindState::Activated(_) | RebindState::Completed(_) => {
+                vec![Command::SettleTestTransfer(answer)]
+            }
             _ => Vec::new(),
         }
     }
@@ -445,7 +450,7 @@ impl<'s> Life<'s> {
         let due = |at: Option<crate::time::Timestamp>| at.is_some_and(|at| at <= now);
         for (number, rebind) in &self.store.rebinds {
             if !due(rebind.due_at(&TIGHT)) {
-                for act in [Act::Expire, Act::Complete] {
+                for act in [Command::Expire, Command::Complete] {
                     assert!(!self.store.would(*number, &act), "{act:?} is not due");
                 }
             }

@@ -1,8 +1,8 @@
 //! A payout gets its card in the write that creates it, and keeps it.
 
 use super::fixture::*;
-use crate::code::Code;
-use crate::decide::Act;
+use crate::decide::Command;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::payout::{Payout, PayoutState};
 use crate::transfer::TransferAnswer;
@@ -35,7 +35,7 @@ fn to_the_old_card_before_effective_at_to_the_new_one_from_then_on() {
         assert_eq!(paid_to, [Some(0), Some(0), Some(1)]);
         assert_eq!((world.unsent(0), world.unsent(1)), (2, 1));
         // By the time of creation, whether the clean-up has come by or not.
-        let world = world.then(Act::Complete).pay("after");
+        let world = world.then(Command::Complete).pay("after");
         assert_eq!(world.paid_to("after"), Some(1));
     }
 }
@@ -45,7 +45,7 @@ fn its_card_is_written_with_it_in_one_write_conditioned_on_the_merchants_version
     let mut world = World::new().at(7);
     world.by = None;
     let before = world.state.head.version;
-    let transition = world.done(Act::CreatePayout(payout_id("a"), 12_345));
+    let transition = world.done(Command::CreatePayout(payout_id("a"), 12_345));
     let payout = created(&transition);
     assert_eq!(
         (payout.amount_fen, payout.created_at, payout.state),
@@ -79,7 +79,7 @@ fn it_is_never_moved() {
     let cards = |world: &World| ["a", "b", "c"].map(|name| world.payout(name).card);
     let before = cards(&world);
     for later in [
-        world.clone().then(Act::Complete),
+        world.clone().then(Command::Complete),
         world.clone().freeze(1),
         world.clone().freeze(1).unfreeze(),
         world
@@ -90,8 +90,8 @@ fn it_is_never_moved() {
     ] {
         assert_eq!(cards(&later), before);
         for name in ["a", "b", "c"] {
-            let refusal = later.refused(Act::AssignPayout(later.payout(name)));
-            assert_eq!(refusal.code, Code::StepOutOfOrder);
+            let refusal = later.refused(Command::AssignPayout(later.payout(name)));
+            assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
         }
     }
 }
@@ -106,10 +106,13 @@ fn without_an_old_card_or_with_a_lost_one_it_is_held_and_assigned_at_effective_a
         assert_eq!(world.state.head.held_payouts, 2);
         assert!(world.state.holds(&world.payout("held")));
         assert_eq!(due(&world), Some(t(DAY_S)));
-        let assign = |world: &World| Act::AssignPayout(world.payout("held"));
-        assert_eq!(world.refused(assign(&world)).code, Code::StepOutOfOrder);
-        let sent = world.refused(Act::PayoutSent(world.payout("held")));
-        assert_eq!(sent.code, Code::StepOutOfOrder);
+        let assign = |world: &World| Command::AssignPayout(world.payout("held"));
+        assert_eq!(
+            world.refused(assign(&world)).code,
+            ErrorCode::StepOutOfOrder
+        );
+        let sent = world.refused(Command::PayoutSent(world.payout("held")));
+        assert_eq!(sent.code, ErrorCode::StepOutOfOrder);
 
         let mut world = world.at(DAY_S);
         world.by = None;
@@ -119,10 +122,13 @@ fn without_an_old_card_or_with_a_lost_one_it_is_held_and_assigned_at_effective_a
         assert_eq!(transition.event.unwrap().kind, EventKind::PayoutAssigned);
         assert_eq!(world.payout("held").created_at, t(0));
         // Twice changes nothing.
-        assert_eq!(world.refused(assign(&world)).code, Code::StepOutOfOrder);
-        let world = world.system_with("too", Act::AssignPayout);
+        assert_eq!(
+            world.refused(assign(&world)).code,
+            ErrorCode::StepOutOfOrder
+        );
+        let world = world.system_with("too", Command::AssignPayout);
         assert_eq!(world.state.head.held_payouts, 0);
-        let world = world.system_with("held", Act::PayoutSent);
+        let world = world.system_with("held", Command::PayoutSent);
         assert_eq!(world.unsent(1), 1);
     }
 }
@@ -133,40 +139,42 @@ fn without_any_card_it_is_held_until_there_is_one() {
     world.state.head.active = None;
     let world = world.pay("held");
     assert_eq!((world.paid_to("held"), due(&world)), (None, None));
-    let refusal = world.refused(Act::AssignPayout(world.payout("held")));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    let refusal = world.refused(Command::AssignPayout(world.payout("held")));
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     let world = world.activated();
     assert_eq!(due(&world), Some(t(DAY_S)));
 }
 
 #[test]
 fn sent_and_returned_twice_change_nothing_more() {
-    let world = World::new().pay("a").system_with("a", Act::PayoutSent);
+    let world = World::new().pay("a").system_with("a", Command::PayoutSent);
     assert_eq!(world.unsent(0), 0);
-    let again = world.decide(Act::PayoutSent(world.payout("a"))).unwrap();
+    let again = world
+        .decide(Command::PayoutSent(world.payout("a")))
+        .unwrap();
     assert!(again.head.is_none() && again.event.is_none() && again.payout.is_none());
-    let world = world.system_with("a", Act::PayoutReturned);
+    let world = world.system_with("a", Command::PayoutReturned);
     assert_eq!(
         (world.unsent(0), world.payout("a").state),
         (0, PayoutState::Returned)
     );
     let again = world
-        .decide(Act::PayoutReturned(world.payout("a")))
+        .decide(Command::PayoutReturned(world.payout("a")))
         .unwrap();
     assert!(again.head.is_none() && again.event.is_none());
     // It is over: it cannot be sent, or assigned.
     for act in [
-        Act::PayoutSent(world.payout("a")),
-        Act::AssignPayout(world.payout("a")),
+        Command::PayoutSent(world.payout("a")),
+        Command::AssignPayout(world.payout("a")),
     ] {
-        assert_eq!(world.refused(act).code, Code::StepOutOfOrder);
+        assert_eq!(world.refused(act).code, ErrorCode::StepOutOfOrder);
     }
 }
 
 #[test]
 fn one_that_comes_back_ends_and_another_is_routed_anew() {
     let world = World::new().pay("a").activated().at(DAY_S);
-    let world = world.system_with("a", Act::PayoutReturned).pay("again");
+    let world = world.system_with("a", Command::PayoutReturned).pay("again");
     assert_eq!(
         (world.paid_to("a"), world.paid_to("again")),
         (Some(0), Some(1))
@@ -174,7 +182,7 @@ fn one_that_comes_back_ends_and_another_is_routed_anew() {
     assert_eq!((world.unsent(0), world.unsent(1)), (0, 1));
     // One that is held and not to go out.
     let held = World::new().bound_by(create_lost("b")).pay("held");
-    let held = held.system_with("held", Act::PayoutReturned);
+    let held = held.system_with("held", Command::PayoutReturned);
     assert_eq!(held.state.head.held_payouts, 0);
     assert_eq!(held.paid_to("held"), None);
 }
@@ -185,7 +193,10 @@ fn counted_where_its_card_stands_through_activation_switch_revert_and_freeze() {
     assert_eq!(world.unsent(0), 2);
     let world = world.activated();
     assert_eq!((world.unsent(0), world.unsent(1)), (2, 0));
-    let world = world.at(DAY_S).pay("c").system_with("a", Act::PayoutSent);
+    let world = world
+        .at(DAY_S)
+        .pay("c")
+        .system_with("a", Command::PayoutSent);
     assert_eq!((world.unsent(0), world.unsent(1)), (1, 1));
     let reverted = world
         .clone()
@@ -193,9 +204,9 @@ fn counted_where_its_card_stands_through_activation_switch_revert_and_freeze() {
         .test_says(TransferAnswer::Returned);
     assert_eq!(reverted.active(), Some(0));
     assert_eq!((reverted.unsent(0), reverted.unsent(1)), (1, 1));
-    let reverted = reverted.system_with("c", Act::PayoutSent);
+    let reverted = reverted.system_with("c", Command::PayoutSent);
     assert_eq!((reverted.unsent(0), reverted.unsent(1)), (1, 0));
-    let frozen = world.freeze(1).system_with("b", Act::PayoutReturned);
+    let frozen = world.freeze(1).system_with("b", Command::PayoutReturned);
     assert_eq!((frozen.unsent(0), frozen.unsent(1)), (0, 1));
 }
 
@@ -218,7 +229,7 @@ fn what_can_be_assigned_now_is_due_now() {
     let world = world.unfreeze().bound_by(create_for("c"));
     assert!(
         world
-            .decide(Act::AssignPayout(world.payout("held")))
+            .decide(Command::AssignPayout(world.payout("held")))
             .is_ok()
     );
     assert_eq!(due(&world), Some(world.now));

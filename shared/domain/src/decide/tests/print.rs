@@ -1,14 +1,12 @@
 //! States, refusals and changes as text.
 
 use crate::card::Card;
-use crate::merchant::{
-    BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard,
-};
+use crate::merchant::{BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard};
 use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
-use crate::rebind::{CardCheck, Rebind, SentCode, Stage, TestTransfer, Tries};
+use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::{FingerprintRule, Outcome, PayoutChange, Recipient, Transition};
+use crate::transition::{Decision, FingerprintRule, PayoutChange, Recipient, Transition};
 
 /// One line on what a refusal tells the caller.
 pub(super) fn refusal(refusal: &Rejection) -> String {
@@ -42,11 +40,11 @@ pub(super) fn refusal(refusal: &Rejection) -> String {
     text
 }
 
-pub(super) fn outcome(outcome: &Outcome) -> String {
+pub(super) fn outcome(outcome: &Decision) -> String {
     match outcome {
-        Outcome::Done => "done".to_owned(),
-        Outcome::Proceed => "go on".to_owned(),
-        Outcome::Refused(refused) => format!("refused {}", refusal(refused)),
+        Decision::Done => "done".to_owned(),
+        Decision::Proceed => "go on".to_owned(),
+        Decision::Refused(refused) => format!("refused {}", refusal(refused)),
     }
 }
 
@@ -64,7 +62,7 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
             parts.push(format!("tell {to}"));
         }
     }
-    if let Some(send) = &transition.code_send {
+    if let Some(send) = &transition.otp_delivery {
         let rebind = transition.rebind.as_ref().or(before.rebind.as_ref());
         let reserved = rebind.is_some_and(|rebind| rebind.reserved_phone == send.phone);
         let to = if reserved {
@@ -131,7 +129,7 @@ struct Fact {
     of_stage: bool,
 }
 
-fn stage_of(merchant: &Merchant) -> Option<(&str, std::mem::Discriminant<Stage>)> {
+fn stage_of(merchant: &Merchant) -> Option<(&str, std::mem::Discriminant<RebindState>)> {
     let rebind = merchant.rebind.as_ref()?;
     let stage = std::mem::discriminant(&rebind.stage);
     Some((rebind.rebind_id.as_str(), stage))
@@ -276,7 +274,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         fact.unwrap().1 = value;
     };
     match rebind.map(|rebind| &rebind.stage) {
-        Some(Stage::IdentityPending {
+        Some(RebindState::IdentityPending {
             mismatches,
             matched,
             code,
@@ -290,38 +288,38 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
             put("identity code", sent(code.as_ref(), now));
             put("identity tries", counted(tries));
         }
-        Some(Stage::AgreementPending { identity, tries }) => {
+        Some(RebindState::AgreementPending { identity, tries }) => {
             put("identity", moment(identity.confirmed_at, now));
             put("identity tries", counted(tries));
         }
-        Some(Stage::CardPending {
+        Some(RebindState::CardPending {
             identity,
             refresh,
-            identity_tries,
+            identity_attempts,
             signature,
             check,
-            card_tries,
+            card_attempts,
         }) => {
             put("identity", moment(identity.confirmed_at, now));
             put("identity code", sent(refresh.as_ref(), now));
-            put("identity tries", counted(identity_tries));
+            put("identity tries", counted(identity_attempts));
             put("signed", moment(signature.signed_at, now));
             put("check", checked(check, now));
-            put("card tries", counted(card_tries));
+            put("card tries", counted(card_attempts));
             if let CardCheck::Matched { code, .. } = check {
                 put("card code", sent(code.as_ref(), now));
             }
         }
-        Some(Stage::Ended { reason, .. }) => {
+        Some(RebindState::Ended { reason, .. }) => {
             put("reason", option(*reason, |code| code.to_string()));
         }
-        Some(Stage::Standby(standby)) => {
+        Some(RebindState::Standby(standby)) => {
             put("usable", moment(standby.usable_at, now));
             put("switch code", sent(standby.code.as_ref(), now));
             put("switch tries", counted(&standby.tries));
         }
-        Some(Stage::Activated(in_use) | Stage::Completed(in_use)) => {
-            let text = match &in_use.test {
+        Some(RebindState::Activated(activated_card) | RebindState::Completed(activated_card)) => {
+            let text = match &activated_card.test {
                 TestTransfer::NotSent => "-".to_owned(),
                 TestTransfer::Sent { checked_at, .. } => {
                     format!("sent, last asked about {}", moment(*checked_at, now))
@@ -378,13 +376,13 @@ fn checked(check: &CardCheck, now: Timestamp) -> String {
     }
 }
 
-fn sent(code: Option<&SentCode>, now: Timestamp) -> String {
+fn sent(code: Option<&SentOtp>, now: Timestamp) -> String {
     option(code, |code| {
         format!("\"{}\" sent {}", code.mac.0, moment(code.sent_at, now))
     })
 }
 
-fn counted(tries: &Tries) -> String {
+fn counted(tries: &Attempts) -> String {
     format!("{} taken {} wrong", tries.taken, tries.wrong)
 }
 

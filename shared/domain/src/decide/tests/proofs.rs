@@ -1,12 +1,12 @@
 //! At confirm the identity is at most 15 min old and the bank's answer at most 30.
 
 use super::fixture::*;
-use crate::code::Code;
 use crate::decide::BankAnswer;
+use crate::error_code::ErrorCode;
 use crate::next_action::NextAction;
 use crate::rebind::CardCheck;
-use crate::rebind::CodePurpose::{Card, Identity};
-use crate::rebind::Stage;
+use crate::rebind::OtpPurpose::{Card, Identity};
+use crate::rebind::RebindState;
 
 /// Matched at 0, with a card code that lives at `at_s`.
 fn matched_with_code_at(at_s: i64) -> World {
@@ -48,7 +48,7 @@ fn identity_is_good_up_to_15_min() {
 fn a_stale_identity_is_step_up_required_and_uses_no_try() {
     let stale = matched_with_code_at(15 * MINUTE_S + 1);
     let refusal = stale.refused(take(Card));
-    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.next_actions, [NextAction::IdentityCode]);
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(
@@ -91,7 +91,7 @@ fn an_identity_that_goes_stale_while_the_code_is_compared_does_not_activate() {
         .then(take(Card))
         .later(1);
     let refusal = taken.refused(settle(Card, taken.mac(Card), true));
-    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(refusal.code, ErrorCode::StepUpRequired);
 }
 
 #[test]
@@ -143,13 +143,13 @@ fn the_banks_answer_is_good_up_to_30_min() {
 fn a_stale_answer_is_step_up_required_and_uses_no_try() {
     let stale = refreshed_with_code_at(30 * MINUTE_S + 1);
     let refusal = stale.refused(take(Card));
-    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(
         refusal.next_actions,
         [NextAction::CardCheck, NextAction::IdentityCode]
     );
-    assert_eq!(stale.refused(resend(Card)).code, Code::StepOutOfOrder);
+    assert_eq!(stale.refused(resend(Card)).code, ErrorCode::StepOutOfOrder);
     assert_eq!(
         stale.next_actions(),
         [NextAction::CardCheck, NextAction::Cancel]
@@ -164,7 +164,7 @@ fn a_stale_answer_is_asked_for_again_under_the_next_serial_and_its_tries_go_on()
     assert_eq!(asked.state.head.bank_calls.len(), 2);
     assert!(matches!(
         asked.stage(),
-        Stage::CardPending {
+        RebindState::CardPending {
             check: CardCheck::Asking { number: 2, .. },
             ..
         }

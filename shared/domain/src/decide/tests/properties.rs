@@ -2,17 +2,15 @@
 
 use super::fixture::*;
 use super::world::{Asked, Compared, Store, TIGHT};
-use crate::code::Code;
-use crate::decide::{
-    Act, BankAnswer, BankReply, Document, code_of, deposit_of, next_actions,
-};
+use crate::decide::{BankAnswer, BankReply, Command, Document, deposit_of, next_actions, otp_of};
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
 use crate::ids::CardId;
 use crate::next_action::NextAction;
 use crate::payout::Payout;
-use crate::rebind::CodePurpose::{Activate, Card, Identity};
-use crate::rebind::{CodePurpose, Mac, Purpose, Reason, Stage, TestTransfer};
+use crate::rebind::OtpPurpose::{Activate, Card, Identity};
+use crate::rebind::{Mac, OtpPurpose, Purpose, Reason, RebindState, TestTransfer};
 use crate::transfer::TransferAnswer;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -36,12 +34,12 @@ enum Step {
     Onward,
     /// Some codes in a row, by the first session, whatever the time: wrong ones, but perhaps the last.
     Codes {
-        purpose: CodePurpose,
+        purpose: OtpPurpose,
         wrong: u8,
         right: bool,
     },
     /// Any command about any rebind.
-    Command(Asking, u8, By),
+    CommandContext(Asking, u8, By),
     /// The result of a try that is in flight.
     Compared {
         which: u8,
@@ -75,12 +73,12 @@ enum Asking {
     },
     Cancel,
     Document(Typed),
-    Resend(CodePurpose),
-    Take(CodePurpose, bool),
+    Resend(OtpPurpose),
+    Take(OtpPurpose, bool),
     Read,
     Sign(i64),
     CardCheck(bool),
-    NotSent(CodePurpose),
+    NotSent(OtpPurpose),
     DepositSays(Option<TransferAnswer>),
     TestTransfer,
     TestSays(Option<TransferAnswer>),
@@ -108,7 +106,7 @@ enum Typed {
     Malformed,
 }
 
-fn purpose() -> impl Strategy<Value = CodePurpose> {
+fn purpose() -> impl Strategy<Value = OtpPurpose> {
     prop_oneof![4 => Just(Identity), 4 => Just(Card), 1 => Just(Activate)]
 }
 
@@ -199,7 +197,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => Just(Step::Onward),
         2 => (purpose(), 0_u8..6, any::<bool>())
             .prop_map(|(purpose, wrong, right)| Step::Codes { purpose, wrong, right }),
-        6 => (asking(), any::<u8>(), by).prop_map(|(asking, which, by)| Step::Command(asking, which, by)),
+        6 => (asking(), any::<u8>(), by).prop_map(|(asking, which, by)| Step::CommandContext(asking, which, by)),
         4 => (any::<u8>(), prop::bool::weighted(0.7), prop::bool::weighted(0.05))
             .prop_map(|(which, right, bound)| Step::Compared { which, right, bound }),
         2 => (any::<u8>(), answer(), any::<bool>(), prop::bool::weighted(0.8))
@@ -217,7 +215,7 @@ struct Run<'s> {
 
 impl Run<'_> {
     /// The code of a refusal that wrote nothing.
-    fn command(&mut self, number: u32, by: Option<u8>, act: &Act) -> Option<Code> {
+    fn command(&mut self, number: u32, by: Option<u8>, act: &Command) -> Option<ErrorCode> {
         match self.store.command(number, by, act) {
             Ok(Some(kind)) => *self.seen.borrow_mut().entry(kind).or_default() += 1,
             Ok(None) => {}
@@ -237,18 +235,18 @@ impl Run<'_> {
             }
             Step::CleanUp => {
                 for number in 1..=self.store.merchant.head.rebinds {
-                    self.command(number, None, &Act::Expire);
-                    self.command(number, None, &Act::Complete);
+                    self.command(number, None, &Command::Expire);
+                    self.command(number, None, &Command::Complete);
                 }
                 let latest = self.store.merchant.head.rebinds;
-                self.command(latest, None, &Act::EndCooldown);
+                self.command(latest, None, &Command::EndCooldown);
                 let replaced = &self.store.merchant.head.replaced;
                 let gone: Vec<_> = replaced
                     .iter()
                     .map(|replaced| replaced.bound.card.card_id.clone())
                     .collect();
                 for card_id in gone {
-                    self.command(card_id.number(), None, &Act::RemoveCard(card_id));
+                    self.command(card_id.number(), None, &Command::RemoveCard(card_id));
                 }
             }
             Step::Onward => self.onward(),
@@ -265,7 +263,7 @@ impl Run<'_> {
                     self.confirm(latest, *purpose, true);
                 }
             }
-            Step::Command(asking, which, by) => {
+            Step::CommandContext(asking, which, by) => {
                 // The latest, most of the time.
                 let latest = self.store.merchant.head.rebinds;
                 let number = match which {
@@ -311,7 +309,7 @@ impl Run<'_> {
     }
 
     fn settle(&mut self, one: &Compared, right: bool, bound_elsewhere: bool) {
-        let act = Act::SettleTry {
+        let act = Command::SettleAttempt {
             purpose: one.purpose,
             compared: one.mac.clone(),
             right,
@@ -326,10 +324,10 @@ impl Run<'_> {
             answer,
         };
         let code = phone.then(|| self.store.code());
-        self.command(one.number, Some(0), &Act::SettleCardCheck(reply, code));
+        self.command(one.number, Some(0), &Command::SettleCardCheck(reply, code));
     }
 
-    fn act(&mut self, asking: &Asking, number: u32) -> (u32, Act) {
+    fn act(&mut self, asking: &Asking, number: u32) -> (u32, Command) {
         let code = self.store.code();
         let latest = self.store.merchant.head.rebinds;
         let act = match asking {
@@ -342,54 +340,54 @@ impl Run<'_> {
             } => {
                 return (latest, self.create(*card, *lost, *standby, *good));
             }
-            Asking::Cancel => Act::Cancel,
-            Asking::Document(typed) => Act::CheckDocument(typed_as(*typed), code),
-            Asking::Resend(Identity) => Act::ResendIdentityCode(code),
-            Asking::Resend(Card) => Act::ResendCardCode(code),
+            Asking::Cancel => Command::Cancel,
+            Asking::Document(typed) => Command::CheckDocument(typed_as(*typed), code),
+            Asking::Resend(Identity) => Command::ResendIdentityOtp(code),
+            Asking::Resend(Card) => Command::ResendCardOtp(code),
             Asking::Switch | Asking::Resend(Activate) => {
-                Act::StartActivation(self.card(number), code)
+                Command::StartActivation(self.card(number), code)
             }
-            Asking::DepositSays(answer) => Act::SettleDeposit(*answer),
-            Asking::TestTransfer => Act::StartTestTransfer,
-            Asking::TestSays(answer) => Act::SettleTestTransfer(*answer),
-            Asking::Unbind => Act::Unbind(self.card(number)),
-            Asking::Remove => Act::RemoveCard(self.card(number)),
-            Asking::Freeze => Act::Freeze(number),
-            Asking::Unfreeze => Act::Unfreeze("asked".to_owned()),
+            Asking::DepositSays(answer) => Command::SettleDeposit(*answer),
+            Asking::TestTransfer => Command::StartTestTransfer,
+            Asking::TestSays(answer) => Command::SettleTestTransfer(*answer),
+            Asking::Unbind => Command::Unbind(self.card(number)),
+            Asking::Remove => Command::RemoveCard(self.card(number)),
+            Asking::Freeze => Command::Freeze(number),
+            Asking::Unfreeze => Command::Unfreeze("asked".to_owned()),
             Asking::Pay => {
                 let name = format!("{}", self.store.history.len());
-                Act::CreatePayout(payout_id(&name), 1 + u64::from(number))
+                Command::CreatePayout(payout_id(&name), 1 + u64::from(number))
             }
-            Asking::Sent(which) => self.with_payout(*which, Act::PayoutSent),
-            Asking::Returned(which) => self.with_payout(*which, Act::PayoutReturned),
-            Asking::Assign(which) => self.with_payout(*which, Act::AssignPayout),
+            Asking::Sent(which) => self.with_payout(*which, Command::PayoutSent),
+            Asking::Returned(which) => self.with_payout(*which, Command::PayoutReturned),
+            Asking::Assign(which) => self.with_payout(*which, Command::AssignPayout),
             Asking::Settlement => settlement("D1", 1_000 + i64::from(number)),
             Asking::Push(which) => push(&format!("phone-{which}"), &code.mac.0),
-            Asking::Unpush(which) => Act::RemovePushTarget(format!("phone-{which}")),
-            Asking::Take(purpose, well_formed) => Act::TakeTry {
+            Asking::Unpush(which) => Command::RemovePushTarget(format!("phone-{which}")),
+            Asking::Take(purpose, well_formed) => Command::ReserveAttempt {
                 purpose: *purpose,
                 well_formed: *well_formed,
             },
-            Asking::Read => Act::ReadAgreement,
+            Asking::Read => Command::ReadAgreement,
             Asking::Sign(age_s) => sign(self.store.now.plus_s(-age_s)),
-            Asking::CardCheck(bound_elsewhere) => Act::StartCardCheck {
+            Asking::CardCheck(bound_elsewhere) => Command::StartCardCheck {
                 bound_elsewhere: *bound_elsewhere,
                 code,
             },
             Asking::NotSent(purpose) => {
                 let rebind = self.store.rebinds.get(&number);
-                let sent = rebind.and_then(|rebind| code_of(&rebind.stage, *purpose));
+                let sent = rebind.and_then(|rebind| otp_of(&rebind.stage, *purpose));
                 let mac = sent.map_or(code.mac, |(sent, _)| sent.mac.clone());
-                Act::CodeNotSent(*purpose, mac)
+                Command::OtpNotSent(*purpose, mac)
             }
-            Asking::Expire => Act::Expire,
-            Asking::Complete => Act::Complete,
-            Asking::EndCooldown => Act::EndCooldown,
+            Asking::Expire => Command::Expire,
+            Asking::Complete => Command::Complete,
+            Asking::EndCooldown => Command::EndCooldown,
         };
         (number, act)
     }
 
-    fn create(&self, card: u8, lost: bool, standby: bool, good: bool) -> Act {
+    fn create(&self, card: u8, lost: bool, standby: bool, good: bool) -> Command {
         let card_name = ["a", "b", "c"][usize::from(card) % 3];
         let random = self.store.merchant.head.rebinds.to_le_bytes();
         create_with(|request| {
@@ -400,7 +398,7 @@ impl Run<'_> {
                 request.purpose = Purpose::Standby;
             }
             if !good {
-                request.card = Err(Code::CardLuhn);
+                request.card = Err(ErrorCode::CardLuhn);
             }
         })
     }
@@ -414,11 +412,11 @@ impl Run<'_> {
     }
 
     /// One of the payouts, or nothing to do where there is none.
-    fn with_payout(&self, which: u8, act: impl FnOnce(Payout) -> Act) -> Act {
+    fn with_payout(&self, which: u8, act: impl FnOnce(Payout) -> Command) -> Command {
         let payouts: Vec<_> = self.store.model.payouts().collect();
         match payouts.get(usize::from(which) % payouts.len().max(1)) {
             Some(payout) => act((*payout).clone()),
-            None => Act::EndCooldown,
+            None => Command::EndCooldown,
         }
     }
 
@@ -456,10 +454,10 @@ impl Run<'_> {
             }
             _ if self.store.merchant.head.frozen.is_some() => Asking::Unfreeze,
             Some(NextAction::ActivateStandby) => match rebind.map(|rebind| &rebind.stage) {
-                Some(Stage::Standby(standby)) if now < standby.usable_at => {
+                Some(RebindState::Standby(standby)) if now < standby.usable_at => {
                     return self.store.jump(DAY_S);
                 }
-                Some(Stage::Standby(standby)) if standby.code.is_some() => {
+                Some(RebindState::Standby(standby)) if standby.code.is_some() => {
                     Asking::Take(Activate, true)
                 }
                 _ => {
@@ -468,8 +466,8 @@ impl Run<'_> {
                 }
             },
             Some(NextAction::TestTransaction) => {
-                let test = rebind.and_then(|rebind| rebind.in_use());
-                match test.map(|in_use| &in_use.test) {
+                let test = rebind.and_then(|rebind| rebind.activated_card());
+                match test.map(|activated_card| &activated_card.test) {
                     Some(TestTransfer::NotSent) => Asking::TestTransfer,
                     _ if latest % 4 == 2 => Asking::TestSays(Some(TransferAnswer::Returned)),
                     _ => Asking::TestSays(Some(TransferAnswer::Succeeded)),
@@ -492,8 +490,8 @@ impl Run<'_> {
         };
         let (number, act) = self.act(&asking, latest);
         let refused = self.command(number, Some(0), &act);
-        assert_ne!(refused, Some(Code::StepOutOfOrder), "{asking:?}");
-        if let (Asking::Take(purpose, _), Some(Code::StepUpRequired)) = (&asking, refused) {
+        assert_ne!(refused, Some(ErrorCode::StepOutOfOrder), "{asking:?}");
+        if let (Asking::Take(purpose, _), Some(ErrorCode::StepUpRequired)) = (&asking, refused) {
             // It was the other session's code.
             let (number, act) = self.act(&Asking::Resend(*purpose), latest);
             self.command(number, Some(0), &act);
@@ -505,9 +503,9 @@ impl Run<'_> {
     }
 
     /// A try, and its result at once.
-    fn confirm(&mut self, number: u32, purpose: CodePurpose, right: bool) {
+    fn confirm(&mut self, number: u32, purpose: OtpPurpose, right: bool) {
         let in_flight = self.store.compared.len();
-        let take = Act::TakeTry {
+        let take = Command::ReserveAttempt {
             purpose,
             well_formed: true,
         };
@@ -523,7 +521,7 @@ fn typed_as(typed: Typed) -> Document {
     let number = match typed {
         Typed::Right => Ok(Mac("person".to_owned())),
         Typed::Wrong => Ok(Mac("somebody else".to_owned())),
-        Typed::Malformed => Err(Code::IdFormat),
+        Typed::Malformed => Err(ErrorCode::IdFormat),
     };
     Document {
         number,

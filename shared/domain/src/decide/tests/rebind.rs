@@ -4,7 +4,7 @@ use super::fixture::*;
 use super::states::states;
 use crate::card::{Card, CardType};
 use crate::ids::CardId;
-use crate::rebind::{CodePurpose, Purpose, Reason, Rebind, Sealed};
+use crate::rebind::{OtpPurpose, Purpose, Reason, Rebind, Sealed};
 
 #[test]
 fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
@@ -19,13 +19,11 @@ fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
 
 #[test]
 fn an_activation_is_there_from_activated_on() {
-    assert_eq!(World::new().matched().rebind().in_use(), None);
+    assert_eq!(World::new().matched().rebind().activated_card(), None);
     let activated = World::new().activated();
-    let activation = activated.rebind().in_use().unwrap().clone();
-    let completed = activated
-        .at(DAY_S)
-        .then(crate::decide::Act::Complete);
-    assert_eq!(completed.rebind().in_use(), Some(&activation));
+    let activation = activated.rebind().activated_card().unwrap().clone();
+    let completed = activated.at(DAY_S).then(crate::decide::Command::Complete);
+    assert_eq!(completed.rebind().activated_card(), Some(&activation));
 }
 
 #[test]
@@ -53,11 +51,7 @@ fn words_of_the_record_are_the_words_of_the_wire() {
         assert_eq!(Reason::parse(reason.as_str()), Some(reason));
     }
     assert_eq!(Reason::parse("stolen"), None);
-    for purpose in [
-        CodePurpose::Identity,
-        CodePurpose::Card,
-        CodePurpose::Activate,
-    ] {
+    for purpose in [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate] {
         assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.as_str());
     }
     for card_type in [

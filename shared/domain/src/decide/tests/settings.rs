@@ -1,16 +1,16 @@
 //! Settlement settings and push targets: who may change them when, and who is told.
 
 use super::fixture::*;
-use crate::code::Code;
-use crate::decide::Act;
+use crate::decide::Command;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::PushTarget;
 use crate::next_action::NextAction;
 use crate::settlement::{Cycle, SettlementChange};
 use crate::transition::Recipient;
 
-fn bad() -> Act {
-    Act::ChangeSettlement(SettlementChange::read(
+fn bad() -> Command {
+    Command::ChangeSettlement(SettlementChange::read(
         Some("T2"),
         Some("25:00"),
         Some(-1),
@@ -50,21 +50,21 @@ fn frozen_then_fresh_login_then_fields_then_quiet_period() {
     let mut world = World::new().at(15 * MINUTE_S);
     world.state.head.frozen = frozen(t(0));
     world.state.head.security_changed_at = Some(t(0));
-    assert_eq!(world.refused(bad()).code, Code::AccountFrozen);
+    assert_eq!(world.refused(bad()).code, ErrorCode::AccountFrozen);
     world.state.head.frozen = None;
-    assert_eq!(world.refused(bad()).code, Code::StepUpRequired);
+    assert_eq!(world.refused(bad()).code, ErrorCode::StepUpRequired);
     world = world.login();
     let refusal = world.refused(bad());
     assert_eq!(bad_fields(&refusal).len(), 5);
     assert_eq!(
         world.refused(settlement("D1", 1_000)).code,
-        Code::QuietPeriod
+        ErrorCode::QuietPeriod
     );
     let almost = world.clone().at(DAY_S - 1).login();
     let refusal = almost.refused(settlement("D1", 1_000));
     assert_eq!(
         (refusal.code, refusal.retry_after_s),
-        (Code::QuietPeriod, Some(1))
+        (ErrorCode::QuietPeriod, Some(1))
     );
     let over = world.at(DAY_S).login();
     assert!(over.decide(settlement("D1", 1_000)).is_ok());
@@ -88,8 +88,8 @@ fn t0_is_for_merchants_of_90_days() {
     };
     let young = opened(90 * DAY_S - 1);
     let refusal = young.refused(settlement("T0", 1_000));
-    assert_eq!(refusal.code, Code::T0NotAllowed);
-    assert_eq!(bad_fields(&refusal), [("cycle", Code::T0NotAllowed)]);
+    assert_eq!(refusal.code, ErrorCode::T0NotAllowed);
+    assert_eq!(bad_fields(&refusal), [("cycle", ErrorCode::T0NotAllowed)]);
     assert!(young.decide(settlement("D1", 1_000)).is_ok());
     assert!(opened(90 * DAY_S).decide(settlement("T0", 1_000)).is_ok());
 }
@@ -99,10 +99,10 @@ fn the_daily_limit_is_at_most_the_tiers() {
     let world = World::new();
     assert!(world.decide(settlement("T1", 5_000_000)).is_ok());
     let refusal = world.refused(settlement("T1", 5_000_001));
-    assert_eq!(refusal.code, Code::LimitAboveTier);
+    assert_eq!(refusal.code, ErrorCode::LimitAboveTier);
     assert_eq!(
         bad_fields(&refusal),
-        [("daily_limit_fen", Code::LimitAboveTier)]
+        [("daily_limit_fen", ErrorCode::LimitAboveTier)]
     );
 }
 
@@ -128,7 +128,7 @@ fn a_device_is_told_from_now_on_and_for_7_days_after_its_removal() {
     assert_eq!(notices[1].to, Recipient::Push);
     assert_eq!(notices[1].phone, "");
 
-    let transition = world.done(Act::RemovePushTarget("phone-1".to_owned()));
+    let transition = world.done(Command::RemovePushTarget("phone-1".to_owned()));
     let change = transition.push.unwrap();
     assert_eq!(change.removed.unwrap().id, "phone-1");
     assert_eq!(change.added, None);
@@ -139,28 +139,34 @@ fn a_device_is_told_from_now_on_and_for_7_days_after_its_removal() {
 
 #[test]
 fn a_removal_needs_a_fresh_login_and_a_known_id_and_no_freeze() {
-    let remove = || Act::RemovePushTarget("phone-1".to_owned());
+    let remove = || Command::RemovePushTarget("phone-1".to_owned());
     let world = World::new().then(push("phone-1", "token"));
     assert_eq!(
         world
-            .refused(Act::RemovePushTarget("other".to_owned()))
+            .refused(Command::RemovePushTarget("other".to_owned()))
             .code,
-        Code::NotFound
+        ErrorCode::NotFound
     );
     let late = world.clone().at(15 * MINUTE_S);
-    assert_eq!(late.refused(remove()).code, Code::StepUpRequired);
+    assert_eq!(late.refused(remove()).code, ErrorCode::StepUpRequired);
     assert!(world.clone().at(15 * MINUTE_S - 1).decide(remove()).is_ok());
     let mut frozen_world = world.clone();
     frozen_world.state.head.frozen = frozen(t(0));
-    assert_eq!(frozen_world.refused(remove()).code, Code::AccountFrozen);
+    assert_eq!(
+        frozen_world.refused(remove()).code,
+        ErrorCode::AccountFrozen
+    );
     assert_eq!(
         frozen_world.refused(push("phone-2", "token")).code,
-        Code::AccountFrozen
+        ErrorCode::AccountFrozen
     );
     // Registering one does not.
     assert!(late.decide(push("phone-2", "token")).is_ok());
     // Removed twice: unknown.
-    assert_eq!(world.then(remove()).refused(remove()).code, Code::NotFound);
+    assert_eq!(
+        world.then(remove()).refused(remove()).code,
+        ErrorCode::NotFound
+    );
 }
 
 #[test]
@@ -190,7 +196,7 @@ fn a_device_is_replaced_with_a_fresh_login_only_for_that_removes_one() {
         .at(15 * MINUTE_S);
     assert_eq!(
         world.refused(push("phone-1", "other")).code,
-        Code::StepUpRequired
+        ErrorCode::StepUpRequired
     );
     assert!(world.decide(push("phone-2", "token")).is_ok());
     assert!(world.login().decide(push("phone-1", "other")).is_ok());
@@ -209,7 +215,7 @@ fn ten_registrations_a_day() {
     let refusal = world.refused(push("phone", "another"));
     assert_eq!(
         (refusal.code, refusal.retry_after_s),
-        (Code::DailyRequestLimit, Some(1))
+        (ErrorCode::DailyRequestLimit, Some(1))
     );
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
@@ -217,7 +223,7 @@ fn ten_registrations_a_day() {
     assert!(world.decide(push("phone", "token-9")).is_ok());
     assert!(
         world
-            .decide(Act::RemovePushTarget("phone".to_owned()))
+            .decide(Command::RemovePushTarget("phone".to_owned()))
             .is_ok()
     );
     assert!(world.later(1).decide(push("phone", "another")).is_ok());
@@ -230,17 +236,17 @@ fn at_most_five_devices() {
         world = world.then(push(&format!("phone-{n}"), "token"));
     }
     let refusal = world.refused(push("phone-6", "token"));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert!(!refusal.next_actions.contains(&NextAction::Cancel));
     assert!(world.decide(push("phone-5", "other")).is_ok());
-    let world = world.then(Act::RemovePushTarget("phone-1".to_owned()));
+    let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
     assert!(world.decide(push("phone-6", "token")).is_ok());
 }
 
 #[test]
 fn who_silences_the_devices_first_is_told_of_all_the_same() {
     let world = World::new().then(push("phone-1", "token"));
-    let world = world.then(Act::RemovePushTarget("phone-1".to_owned()));
+    let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
     let world = world.activated();
     let notices = &world.history.last().unwrap().notices;
     let told: Vec<_> = notices.iter().map(|notice| notice.to).collect();

@@ -3,29 +3,29 @@
 
 use super::fixture::*;
 use crate::card::CardStatus;
-use crate::code::Code;
-use crate::decide::Act;
+use crate::decide::Command;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
 use crate::merchant::{EntityType, Replaced};
 use crate::next_action::NextAction;
-use crate::rebind::CodePurpose::{Activate, Card, Identity};
-use crate::rebind::{Purpose, Reason, Stage, Standby};
+use crate::rebind::OtpPurpose::{Activate, Card, Identity};
+use crate::rebind::{Purpose, Reason, RebindState, Standby};
 use crate::transfer::TransferAnswer;
-use crate::transition::{FingerprintRule, Outcome, Recipient};
+use crate::transition::{Decision, FingerprintRule, Recipient};
 
 /// A standby card (#1) that was completed at 0 and is ready to be switched to.
 fn ready() -> World {
     World::new().standby("b").at(DAY_S).login()
 }
 
-fn start(world: &World, number: u32) -> Act {
-    Act::StartActivation(world.card(number), code("switch-1"))
+fn start(world: &World, number: u32) -> Command {
+    Command::StartActivation(world.card(number), code("switch-1"))
 }
 
 fn stage(world: &World) -> &Standby {
     match world.stage() {
-        Stage::Standby(standby) => standby,
+        RebindState::Standby(standby) => standby,
         other => panic!("{other:?}"),
     }
 }
@@ -64,7 +64,7 @@ fn its_completion_is_announced_like_an_activation_and_moves_no_pointer() {
 fn it_needs_every_proof_that_an_activation_needs() {
     let world = World::new().matched_for(create_standby("b"));
     let stale = world.clone().at(15 * MINUTE_S + 1).refused(take(Card));
-    assert_eq!(stale.code, Code::StepUpRequired);
+    assert_eq!(stale.code, ErrorCode::StepUpRequired);
     for purpose in [Identity, Card] {
         let mut world = match purpose {
             Identity => World::new().then(create_standby("b")).then(document(true)),
@@ -73,7 +73,7 @@ fn it_needs_every_proof_that_an_activation_needs() {
         for _ in 0..4 {
             world.wrong(purpose);
         }
-        assert_eq!(world.wrong(purpose).code, Code::OtpTooMany);
+        assert_eq!(world.wrong(purpose).code, ErrorCode::OtpTooMany);
         assert!(world.state.head.standby.is_empty());
     }
 }
@@ -83,7 +83,7 @@ fn at_most_two_and_the_third_is_told_what_makes_room() {
     let world = World::new().standby("b").standby("c").later(60).login();
     assert_eq!(world.state.head.standby.len(), 2);
     let refusal = world.refused(create_standby("d"));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert_eq!(
         refusal.next_actions,
         [NextAction::ActivateStandby, NextAction::UnbindCard]
@@ -91,7 +91,7 @@ fn at_most_two_and_the_third_is_told_what_makes_room() {
     // A rebind that changes the card is another matter; and room comes with an unbinding.
     assert!(world.decide(create_for("d")).is_ok());
     let card = world.card(1);
-    let world = world.about(1).then(Act::Unbind(card)).latest();
+    let world = world.about(1).then(Command::Unbind(card)).latest();
     assert!(world.decide(create_standby("d")).is_ok());
 }
 
@@ -100,18 +100,18 @@ fn a_rebind_for_a_card_that_waits_already_is_the_same_as_current() {
     let world = ready();
     for request in [create_for("b"), create_standby("b")] {
         let refusal = world.refused(request);
-        assert_eq!(refusal.code, Code::CardSameAsCurrent);
+        assert_eq!(refusal.code, ErrorCode::CardSameAsCurrent);
         assert_eq!(
             refusal.next_actions,
             [NextAction::ActivateStandby, NextAction::UnbindCard]
         );
         assert_eq!(
             bad_fields(&refusal),
-            [("card_number", Code::CardSameAsCurrent)]
+            [("card_number", ErrorCode::CardSameAsCurrent)]
         );
     }
     let card = world.card(1);
-    let world = world.then(Act::Unbind(card));
+    let world = world.then(Command::Unbind(card));
     assert!(world.decide(create_standby("b")).is_ok());
 }
 
@@ -122,21 +122,24 @@ fn before_usable_at_it_is_not_ready() {
     let refusal = early.refused(start(&early, 1));
     assert_eq!(
         (refusal.code, refusal.retry_after_s),
-        (Code::StandbyNotReady, Some(1))
+        (ErrorCode::StandbyNotReady, Some(1))
     );
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     let ready = world.at(DAY_S).login();
     assert!(ready.decide(start(&ready, 1)).is_ok());
     // By a clock that has gone back since the code was sent, it is not ready either.
     let sent = ready.switch_code_for(1).at(DAY_S - 1);
-    assert_eq!(sent.refused(take(Activate)).code, Code::StandbyNotReady);
+    assert_eq!(
+        sent.refused(take(Activate)).code,
+        ErrorCode::StandbyNotReady
+    );
 }
 
 #[test]
 fn the_code_goes_to_the_phone_on_file_and_repeated_is_the_same_challenge() {
     let mut world = ready();
     let transition = world.done(start(&world, 1));
-    let send = transition.code_send.unwrap();
+    let send = transition.otp_delivery.unwrap();
     assert_eq!(
         (send.phone.as_str(), send.purpose),
         (PHONE_ON_FILE, Activate)
@@ -148,10 +151,10 @@ fn the_code_goes_to_the_phone_on_file_and_repeated_is_the_same_challenge() {
 
     let on_its_way = world.clone().later(MINUTE_S - 1);
     let repeated = on_its_way.decide(start(&on_its_way, 1)).unwrap();
-    assert!(repeated.head.is_none() && repeated.code_send.is_none());
+    assert!(repeated.head.is_none() && repeated.otp_delivery.is_none());
     let dead = world.later(5 * MINUTE_S);
-    assert_eq!(dead.refused(take(Activate)).code, Code::OtpExpired);
-    assert!(dead.decide(start(&dead, 1)).unwrap().code_send.is_some());
+    assert_eq!(dead.refused(take(Activate)).code, ErrorCode::OtpExpired);
+    assert!(dead.decide(start(&dead, 1)).unwrap().otp_delivery.is_some());
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn the_switch_has_no_hold_and_starts_a_cooldown() {
         (world.active(), world.status_of(0)),
         (Some(1), CardStatus::Retiring)
     );
-    let times = &world.rebind().in_use().unwrap().times;
+    let times = &world.rebind().activated_card().unwrap().times;
     assert_eq!((times.activated_at, times.effective_at), (t(at), t(at)));
     assert_eq!(world.state.head.cooldown_until, Some(t(at + 30 * DAY_S)));
     assert!(world.state.head.standby.is_empty());
@@ -192,8 +195,11 @@ fn the_switch_has_no_hold_and_starts_a_cooldown() {
     // It is complete the second after, so that the app sees `activated` once.
     assert_eq!(world.clone().later(1).shown(), "completed");
     assert_eq!(world.rebind().due_at(&POLICY), Some(t(at + 1)));
-    assert_eq!(world.refused(Act::Complete).code, Code::StepOutOfOrder);
-    assert!(world.later(1).decide(Act::Complete).is_ok());
+    assert_eq!(
+        world.refused(Command::Complete).code,
+        ErrorCode::StepOutOfOrder
+    );
+    assert!(world.later(1).decide(Command::Complete).is_ok());
 }
 
 #[test]
@@ -232,29 +238,29 @@ fn refused_wherever_a_rebind_would_be_quiet_period_cooldown_company_frozen_login
     };
     assert_eq!(
         refused(|world| world.state.head.frozen = frozen(world.now)),
-        Code::AccountFrozen
+        ErrorCode::AccountFrozen
     );
     assert_eq!(
         refused(|world| world.now = world.now.plus_s(15 * MINUTE_S)),
-        Code::StepUpRequired
+        ErrorCode::StepUpRequired
     );
     assert_eq!(
         refused(|world| world.state.profile.entity_type = EntityType::Company),
-        Code::EntityNeedsSupport
+        ErrorCode::EntityNeedsSupport
     );
     assert_eq!(
         refused(|world| world.state.head.security_changed_at = Some(t(1))),
-        Code::QuietPeriod
+        ErrorCode::QuietPeriod
     );
     assert_eq!(
         refused(|world| world.state.head.cooldown_until = Some(world.now.plus_s(1))),
-        Code::RebindCooldown
+        ErrorCode::RebindCooldown
     );
     assert_eq!(
         refused(|world| {
             world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
         }),
-        Code::IdExpired
+        ErrorCode::IdExpired
     );
 }
 
@@ -266,12 +272,17 @@ fn no_way_around_the_hold() {
         World::new().bound_by_deposit(create_standby("b")),
     ] {
         let hold_s = match &world.rebind().stage {
-            Stage::Standby(standby) => standby.usable_at.epoch_s() - standby.ready_at.epoch_s(),
+            RebindState::Standby(standby) => {
+                standby.usable_at.epoch_s() - standby.ready_at.epoch_s()
+            }
             other => panic!("{other:?}"),
         };
         assert!(hold_s >= POLICY.hold_s);
         let early = world.at(hold_s - 1).login();
-        assert_eq!(early.refused(start(&early, 1)).code, Code::StandbyNotReady);
+        assert_eq!(
+            early.refused(start(&early, 1)).code,
+            ErrorCode::StandbyNotReady
+        );
     }
 }
 
@@ -280,24 +291,36 @@ fn no_way_around_the_cooldown() {
     // Made before the activation, not switched to after it; nor made in the cooldown.
     let world = World::new().standby("b").bound_by(create_for("c"));
     let world = world.at(30 * DAY_S - 1).login().about(1);
-    assert_eq!(world.refused(start(&world, 1)).code, Code::RebindCooldown);
+    assert_eq!(
+        world.refused(start(&world, 1)).code,
+        ErrorCode::RebindCooldown
+    );
     let refusal = world.clone().latest().refused(create_standby("d"));
-    assert_eq!(refusal.code, Code::RebindCooldown);
+    assert_eq!(refusal.code, ErrorCode::RebindCooldown);
     let over = world.at(30 * DAY_S).login();
     assert!(over.decide(start(&over, 1)).is_ok());
     // Two standby cards are no two switches.
     let world = World::new().standby("b").standby("c").at(DAY_S);
     let world = world.switched_to(1).about(2);
-    assert_eq!(world.refused(start(&world, 2)).code, Code::RebindCooldown);
+    assert_eq!(
+        world.refused(start(&world, 2)).code,
+        ErrorCode::RebindCooldown
+    );
 }
 
 #[test]
 fn no_way_around_the_quiet_period() {
     let mut world = ready();
     world.state.head.security_changed_at = Some(world.now);
-    assert_eq!(world.refused(create_standby("c")).code, Code::QuietPeriod);
+    assert_eq!(
+        world.refused(create_standby("c")).code,
+        ErrorCode::QuietPeriod
+    );
     let almost = world.clone().later(DAY_S - 1).login();
-    assert_eq!(almost.refused(start(&almost, 1)).code, Code::QuietPeriod);
+    assert_eq!(
+        almost.refused(start(&almost, 1)).code,
+        ErrorCode::QuietPeriod
+    );
     let over = world.later(DAY_S).login();
     assert!(over.decide(start(&over, 1)).is_ok());
 }
@@ -309,8 +332,8 @@ fn no_way_around_a_freeze() {
     assert_eq!(world.status_of(1), CardStatus::Removed);
     let world = world.unfreeze();
     // What the code was for is gone, also after the freeze.
-    assert_eq!(world.refused(start(&world, 1)).code, Code::NotFound);
-    assert_eq!(world.refused(take(Activate)).code, Code::NotFound);
+    assert_eq!(world.refused(start(&world, 1)).code, ErrorCode::NotFound);
+    assert_eq!(world.refused(take(Activate)).code, ErrorCode::NotFound);
 }
 
 #[test]
@@ -320,7 +343,7 @@ fn its_proof_may_be_90_days_old() {
     assert!(good.decide(start(&good, 1)).is_ok());
     let stale = world.at(90 * DAY_S + 1).login();
     let refusal = stale.refused(start(&stale, 1));
-    assert_eq!(refusal.code, Code::StepUpRequired);
+    assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(
         refusal.next_actions,
         [NextAction::UnbindCard, NextAction::NewRebind]
@@ -328,23 +351,32 @@ fn its_proof_may_be_90_days_old() {
     // It went stale while the code was on its way.
     let sent = good.switch_code_for(1).then(take(Activate)).later(1);
     let right = settle(Activate, sent.mac(Activate), true);
-    assert_eq!(sent.refused(right).code, Code::StepUpRequired);
+    assert_eq!(sent.refused(right).code, ErrorCode::StepUpRequired);
 }
 
 #[test]
 fn only_a_standby_card_is_activated() {
     let world = ready();
     let refusal = world.refused(start(&world, 0));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
-    assert_eq!(world.refused(start(&world, 7)).code, Code::NotFound);
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
+    assert_eq!(world.refused(start(&world, 7)).code, ErrorCode::NotFound);
     // A pending card is known, and no standby card.
     let open = World::new().then(create_standby("b"));
-    assert_eq!(open.refused(start(&open, 1)).code, Code::StepOutOfOrder);
+    assert_eq!(
+        open.refused(start(&open, 1)).code,
+        ErrorCode::StepOutOfOrder
+    );
     // An active one that was standby.
     let active = ready().switched_to(1).later(60);
-    assert_eq!(active.refused(start(&active, 1)).code, Code::StepOutOfOrder);
+    assert_eq!(
+        active.refused(start(&active, 1)).code,
+        ErrorCode::StepOutOfOrder
+    );
     // The one that was left.
-    assert_eq!(active.refused(start(&active, 0)).code, Code::StepOutOfOrder);
+    assert_eq!(
+        active.refused(start(&active, 0)).code,
+        ErrorCode::StepOutOfOrder
+    );
 }
 
 #[test]
@@ -354,17 +386,17 @@ fn five_wrong_codes_lock_the_switch_for_24_h_and_keep_the_card() {
         let refusal = world.wrong(Activate);
         assert_eq!(
             (refusal.code, refusal.attempts_left),
-            (Code::OtpWrong, Some(left))
+            (ErrorCode::OtpWrong, Some(left))
         );
         assert_eq!(refusal.next_actions, [NextAction::ActivateStandby]);
     }
     let last = world.confirm(Activate, false);
-    let Outcome::Refused(refusal) = last.outcome else {
+    let Decision::Refused(refusal) = last.outcome else {
         panic!("{:?}", last.outcome)
     };
     assert_eq!(
         (refusal.code, refusal.attempts_left),
-        (Code::OtpTooMany, Some(0))
+        (ErrorCode::OtpTooMany, Some(0))
     );
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     assert_eq!(world.shown(), "completed");
@@ -374,16 +406,16 @@ fn five_wrong_codes_lock_the_switch_for_24_h_and_keep_the_card() {
     assert_eq!(event.notices[0].to, Recipient::OnFile);
 
     let locked = world.clone().later(DAY_S - 1).login();
-    assert_eq!(locked.refused(take(Activate)).code, Code::OtpTooMany);
+    assert_eq!(locked.refused(take(Activate)).code, ErrorCode::OtpTooMany);
     let refusal = locked.refused(start(&locked, 1));
     assert_eq!(
         (refusal.code, refusal.retry_after_s, refusal.attempts_left),
-        (Code::OtpTooMany, Some(1), Some(0))
+        (ErrorCode::OtpTooMany, Some(1), Some(0))
     );
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     let open = world.later(DAY_S).switch_code_for(1);
-    assert_eq!(stage(&open).tries, crate::rebind::Tries::default());
+    assert_eq!(stage(&open).tries, crate::rebind::Attempts::default());
     assert_eq!(open.confirmed(Activate).active(), Some(1));
 }
 
@@ -397,14 +429,17 @@ fn tries_add_up_over_codes_and_a_new_code_while_all_are_taken_is_refused() {
     assert_eq!(world.wrong(Activate).attempts_left, Some(1));
     // Four wrong, the fifth taken and not decided.
     let taken = world.then(take(Activate));
-    assert_eq!(taken.refused(take(Activate)).code, Code::VersionConflict);
+    assert_eq!(
+        taken.refused(take(Activate)).code,
+        ErrorCode::VersionConflict
+    );
     let dead = taken.clone().later(5 * MINUTE_S);
-    assert_eq!(dead.refused(start(&dead, 1)).code, Code::OtpTooMany);
+    assert_eq!(dead.refused(start(&dead, 1)).code, ErrorCode::OtpTooMany);
     // As the fifth wrong one, once nobody can be deciding any more.
     let mut later = taken.clone().later(10);
     assert_eq!(
         later.refused_in_writing(take(Activate)).code,
-        Code::OtpTooMany
+        ErrorCode::OtpTooMany
     );
     // And a right one wins whatever its number.
     let right = settle(Activate, taken.mac(Activate), true);
@@ -415,23 +450,23 @@ fn tries_add_up_over_codes_and_a_new_code_while_all_are_taken_is_refused() {
 fn only_in_the_session_that_asked_and_with_the_last_code() {
     let world = ready().switch_code_for(1);
     let other = world.clone().by(1).refused(take(Activate));
-    assert_eq!(other.code, Code::StepUpRequired);
+    assert_eq!(other.code, ErrorCode::StepUpRequired);
     assert_eq!(other.next_actions, [NextAction::ActivateStandby]);
     let old = world.mac(Activate);
     let world = world.then(take(Activate)).later(5 * MINUTE_S).login();
     let world = world
         .clone()
-        .then(Act::StartActivation(world.card(1), code("switch-2")));
+        .then(Command::StartActivation(world.card(1), code("switch-2")));
     let late = world.refused(settle(Activate, old, true));
-    assert_eq!(late.code, Code::OtpExpired);
+    assert_eq!(late.code, ErrorCode::OtpExpired);
 }
 
 #[test]
 fn a_code_that_never_came_is_replaced_after_a_minute() {
     let world = ready().switch_code_for(1).then(take(Activate));
-    let again = || Act::StartActivation(world.card(1), code("switch-2"));
+    let again = || Command::StartActivation(world.card(1), code("switch-2"));
     let repeated = world.clone().later(MINUTE_S - 1).decide(again()).unwrap();
-    assert!(repeated.head.is_none() && repeated.code_send.is_none());
+    assert!(repeated.head.is_none() && repeated.otp_delivery.is_none());
     let world = world.clone().later(MINUTE_S).then(again());
     assert_ne!(
         world.mac(Activate),
@@ -445,10 +480,19 @@ fn a_code_that_never_came_is_replaced_after_a_minute() {
 fn a_code_that_could_not_be_sent_is_forgotten() {
     let mut world = ready().switch_code_for(1);
     let mac = world.mac(Activate);
-    let forgotten = world.done(Act::CodeNotSent(Activate, mac));
+    let forgotten = world.done(Command::OtpNotSent(Activate, mac));
     assert!(forgotten.head.is_none() && forgotten.event.is_none());
-    assert_eq!(world.refused(take(Activate)).code, Code::StepOutOfOrder);
-    assert!(world.decide(start(&world, 1)).unwrap().code_send.is_some());
+    assert_eq!(
+        world.refused(take(Activate)).code,
+        ErrorCode::StepOutOfOrder
+    );
+    assert!(
+        world
+            .decide(start(&world, 1))
+            .unwrap()
+            .otp_delivery
+            .is_some()
+    );
 }
 
 #[test]
@@ -456,8 +500,8 @@ fn unbound_while_the_code_is_compared_it_is_not_switched_to() {
     let taken = ready().switch_code_for(1).then(take(Activate));
     let right = settle(Activate, taken.mac(Activate), true);
     let card = taken.card(1);
-    let gone = taken.then(Act::Unbind(card));
-    assert_eq!(gone.refused(right).code, Code::NotFound);
+    let gone = taken.then(Command::Unbind(card));
+    assert_eq!(gone.refused(right).code, ErrorCode::NotFound);
     assert_eq!(gone.active(), Some(0));
 }
 
@@ -479,7 +523,7 @@ fn a_first_card_can_be_a_standby_card_and_held_payouts_go_to_it_after_the_switch
     let world = world.pay("held").standby("b").at(DAY_S).switched_to(1);
     assert_eq!(world.paid_to("held"), None);
     assert_eq!(world.state.head.due_at(world.now), Some(t(DAY_S)));
-    let world = world.system_with("held", Act::AssignPayout);
+    let world = world.system_with("held", Command::AssignPayout);
     assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
 }
 
@@ -489,7 +533,7 @@ fn an_open_rebind_is_in_the_way_of_a_switch() {
     assert_eq!(world.state.head.open, Some(2));
     assert_eq!(
         world.refused(start(&world, 1)).code,
-        Code::RequestInProgress
+        ErrorCode::RequestInProgress
     );
 }
 
@@ -503,7 +547,7 @@ fn an_open_rebind_is_not_activated_in_the_cooldown_of_a_switch() {
             world.apply(transition);
         }
     }
-    if let Some((code, _)) = crate::decide::code_of(world.stage(), Activate) {
+    if let Some((code, _)) = crate::decide::otp_of(world.stage(), Activate) {
         let right = settle(Activate, code.mac.clone(), true);
         if let Ok(transition) = world.decide(right) {
             world.apply(transition);
@@ -527,11 +571,11 @@ fn another_session_gets_a_code_of_its_own() {
     assert_eq!(refusal.next_actions, [NextAction::ActivateStandby]);
     let mut world = world;
     let transition = world.done(start(&world, 1));
-    assert!(transition.code_send.is_some());
+    assert!(transition.otp_delivery.is_some());
     assert!(world.decide(take(Activate)).is_ok());
     // Then the first device has none.
     assert_eq!(
         world.by(0).refused(take(Activate)).code,
-        Code::StepUpRequired
+        ErrorCode::StepUpRequired
     );
 }

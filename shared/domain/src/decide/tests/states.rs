@@ -1,9 +1,9 @@
 //! Every state that can be told apart, for the tables; each is reached by commands.
 
 use super::fixture::*;
-use crate::decide::{Act, BankAnswer};
-use crate::rebind::CodePurpose;
-use crate::rebind::CodePurpose::{Activate, Card, Identity};
+use crate::decide::{BankAnswer, Command};
+use crate::rebind::OtpPurpose;
+use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::transfer::TransferAnswer;
 
 pub(super) fn states() -> Vec<(&'static str, World)> {
@@ -77,7 +77,7 @@ fn identity_pending() -> Vec<(&'static str, World)> {
 }
 
 fn asking() -> Vec<(&'static str, World)> {
-    let bound_elsewhere = Act::StartCardCheck {
+    let bound_elsewhere = Command::StartCardCheck {
         bound_elsewhere: true,
         code: code("card-1"),
     };
@@ -168,9 +168,9 @@ fn deposit() -> Vec<(&'static str, World)> {
         two_wrong.confirm_deposit(false);
     }
     let mut expired = arrived().later(POLICY.deposit_life_s);
-    expired.done(Act::Expire);
+    expired.done(Command::Expire);
     let mut returned = World::new().deposit_sent_for(create()).later(60);
-    returned.refused_in_writing(Act::SettleDeposit(Some(TransferAnswer::Returned)));
+    returned.refused_in_writing(Command::SettleDeposit(Some(TransferAnswer::Returned)));
     vec![
         (
             "card_pending, deposit not yet there",
@@ -219,7 +219,7 @@ fn standby() -> Vec<(&'static str, World)> {
         ),
         (
             "standby, taken off the account",
-            ready().then(Act::Unbind(ready().card(1))).later(60),
+            ready().then(Command::Unbind(ready().card(1))).later(60),
         ),
         (
             "activated, standby card switched to just now",
@@ -240,27 +240,30 @@ fn over() -> Vec<(&'static str, World)> {
         ),
         (
             "completed, in cooldown",
-            activated().later(POLICY.hold_s).then(Act::Complete).login(),
+            activated()
+                .later(POLICY.hold_s)
+                .then(Command::Complete)
+                .login(),
         ),
         (
             "completed, cooldown over and not yet told",
             activated()
                 .later(POLICY.hold_s)
-                .then(Act::Complete)
+                .then(Command::Complete)
                 .later(30 * DAY_S)
                 .login(),
         ),
         ("rejected", rejected.later(60)),
         (
             "cancelled",
-            World::new().card_pending().then(Act::Cancel).later(60),
+            World::new().card_pending().then(Command::Cancel).later(60),
         ),
         (
             "expired",
             World::new()
                 .matched()
                 .at(POLICY.rebind_life_s)
-                .then(Act::Expire)
+                .then(Command::Expire)
                 .later(60)
                 .login(),
         ),
@@ -280,7 +283,7 @@ fn over() -> Vec<(&'static str, World)> {
             activated()
                 .test_sent()
                 .later(8 * DAY_S - 1)
-                .then(Act::Complete)
+                .then(Command::Complete)
                 .login(),
         ),
         (
@@ -288,7 +291,7 @@ fn over() -> Vec<(&'static str, World)> {
             activated()
                 .test_sent()
                 .later(8 * DAY_S)
-                .then(Act::Complete)
+                .then(Command::Complete)
                 .login(),
         ),
         (
@@ -307,7 +310,7 @@ fn over() -> Vec<(&'static str, World)> {
             "frozen account: completed, frozen after the hold",
             activated()
                 .later(POLICY.hold_s)
-                .then(Act::Complete)
+                .then(Command::Complete)
                 .freeze(1)
                 .later(60),
         ),
@@ -348,7 +351,7 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
     let effective = || {
         in_hold()
             .later(DAY_S)
-            .then(Act::Complete)
+            .then(Command::Complete)
             .pay("after")
             .login()
     };
@@ -366,39 +369,39 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
             "one card; a payout unsent, one sent, one returned",
             paid()
                 .pay("sent")
-                .system_with("sent", Act::PayoutSent)
+                .system_with("sent", Command::PayoutSent)
                 .pay("returned")
-                .system_with("returned", Act::PayoutReturned),
+                .system_with("returned", Command::PayoutReturned),
         ),
         ("in hold", in_hold().later(60)),
         ("effective", effective().later(60)),
         (
             "a second before the old card's week is over, its payouts sent",
             effective()
-                .system_with("before", Act::PayoutSent)
-                .system_with("in_hold", Act::PayoutSent)
+                .system_with("before", Command::PayoutSent)
+                .system_with("in_hold", Command::PayoutSent)
                 .at(8 * DAY_S - 1)
                 .login(),
         ),
         (
             "the old card's week is over, its payouts sent",
             effective()
-                .system_with("before", Act::PayoutSent)
-                .system_with("in_hold", Act::PayoutSent)
+                .system_with("before", Command::PayoutSent)
+                .system_with("in_hold", Command::PayoutSent)
                 .at(8 * DAY_S)
                 .login(),
         ),
         (
             "the old card's week is over, one payout unsent",
             effective()
-                .system_with("before", Act::PayoutSent)
+                .system_with("before", Command::PayoutSent)
                 .at(8 * DAY_S)
                 .login(),
         ),
         ("in hold, old card lost", lost().later(60)),
         (
             "old card lost, effective",
-            lost().later(DAY_S).then(Act::Complete).login(),
+            lost().later(DAY_S).then(Command::Complete).login(),
         ),
         ("old card lost, reverted: no card", reverted()),
         ("frozen in hold, old card lost", lost().freeze(1).later(60)),
@@ -456,7 +459,7 @@ pub(super) fn wrong_documents(mut world: World, count: usize) -> World {
     world
 }
 
-fn four_wrong_one_taken(mut world: World, purpose: CodePurpose) -> World {
+fn four_wrong_one_taken(mut world: World, purpose: OtpPurpose) -> World {
     for _ in 0..4 {
         world.wrong(purpose);
     }
@@ -464,7 +467,7 @@ fn four_wrong_one_taken(mut world: World, purpose: CodePurpose) -> World {
 }
 
 /// Every try is taken and none was decided: the requests are on their way, or died.
-pub(super) fn all_taken(mut world: World, purpose: CodePurpose) -> World {
+pub(super) fn all_taken(mut world: World, purpose: OtpPurpose) -> World {
     while world.tries(purpose).0 < POLICY.code_tries {
         world.done(take(purpose));
     }
@@ -480,7 +483,7 @@ pub(super) fn lost_answer(mut world: World) -> World {
 fn checks_used_up() -> World {
     let mut world = World::new();
     for _ in 0..3 {
-        world = world.login().matched().then(Act::Cancel).later(60);
+        world = world.login().matched().then(Command::Cancel).later(60);
     }
     world.login().card_pending()
 }

@@ -3,13 +3,13 @@
 use super::fixture::*;
 use super::print;
 use super::states::{accounts, states};
-use crate::code::Code;
-use crate::decide::{Act, BankAnswer, BankReply, code_of};
+use crate::decide::{BankAnswer, BankReply, Command, otp_of};
+use crate::error_code::ErrorCode;
 use crate::format::DocumentExpiry;
 use crate::ids::CardId;
 use crate::merchant::Merchant;
-use crate::rebind::CodePurpose::{Activate, Card, Identity};
-use crate::rebind::{CodePurpose, Mac, Stage, Tries};
+use crate::rebind::OtpPurpose::{Activate, Card, Identity};
+use crate::rebind::{Attempts, Mac, OtpPurpose, RebindState};
 use crate::transfer::TransferAnswer;
 use crate::transition::Transition;
 use std::fmt::Write as _;
@@ -18,26 +18,26 @@ use std::fmt::Write as _;
 struct Row {
     request: &'static str,
     case: &'static str,
-    act: Act,
+    act: Command,
 }
 
-fn row(request: &'static str, case: &'static str, act: Act) -> Row {
+fn row(request: &'static str, case: &'static str, act: Command) -> Row {
     Row { request, case, act }
 }
 
-/// Every [`Act`], in each variant that can make a difference.
+/// Every [`Command`], in each variant that can make a difference.
 fn rows(world: &World) -> Vec<Row> {
     let mut rows = vec![
         row("create", "", create()),
-        row("cancel", "", Act::Cancel),
+        row("cancel", "", Command::Cancel),
         row("identity", "right", document(true)),
         row("identity", "wrong", document(false)),
         row(
             "identity",
             "malformed",
-            typed_document(Err(Code::IdChecksum), DocumentExpiry::parse("never")),
+            typed_document(Err(ErrorCode::IdChecksum), DocumentExpiry::parse("never")),
         ),
-        row("agreement", "read", Act::ReadAgreement),
+        row("agreement", "read", Command::ReadAgreement),
         row("agreement", "sign", sign(world.now.plus_s(-10))),
         row("agreement", "sign too soon", sign(world.now.plus_s(-9))),
     ];
@@ -45,9 +45,9 @@ fn rows(world: &World) -> Vec<Row> {
     rows.push(row("card-check", "", card_check()));
     rows.extend(bank_rows());
     rows.extend(code_rows(world, Card));
-    rows.extend(transfer_rows("deposit", Act::SettleDeposit));
-    rows.push(row("test-transaction", "", Act::StartTestTransfer));
-    rows.extend(transfer_rows("test transfer", Act::SettleTestTransfer));
+    rows.extend(transfer_rows("deposit", Command::SettleDeposit));
+    rows.push(row("test-transaction", "", Command::StartTestTransfer));
+    rows.extend(transfer_rows("test transfer", Command::SettleTestTransfer));
     let rebind = world.state.rebind.as_ref();
     let number = rebind.map_or(1, |rebind| rebind.rebind_id.number());
     let card_id = rebind.map_or_else(
@@ -55,18 +55,18 @@ fn rows(world: &World) -> Vec<Row> {
         |rebind| rebind.new_card.card_id.clone(),
     );
     rows.extend(code_rows(world, Activate));
-    rows.push(row("unbind", "", Act::Unbind(card_id.clone())));
+    rows.push(row("unbind", "", Command::Unbind(card_id.clone())));
     rows.extend([
-        row("freeze", "", Act::Freeze(number)),
-        row("clean-up", "expire", Act::Expire),
-        row("clean-up", "complete", Act::Complete),
-        row("clean-up", "end cooldown", Act::EndCooldown),
-        row("clean-up", "remove card", Act::RemoveCard(card_id)),
+        row("freeze", "", Command::Freeze(number)),
+        row("clean-up", "expire", Command::Expire),
+        row("clean-up", "complete", Command::Complete),
+        row("clean-up", "end cooldown", Command::EndCooldown),
+        row("clean-up", "remove card", Command::RemoveCard(card_id)),
     ]);
     rows
 }
 
-fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Act) -> Vec<Row> {
+fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Command) -> Vec<Row> {
     vec![
         row(request, "arrived", act(Some(TransferAnswer::Succeeded))),
         row(request, "pending", act(Some(TransferAnswer::Pending))),
@@ -75,12 +75,12 @@ fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Act) 
     ]
 }
 
-fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
+fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     let current = world
         .state
         .rebind
         .as_ref()
-        .and_then(|rebind| code_of(&rebind.stage, purpose))
+        .and_then(|rebind| otp_of(&rebind.stage, purpose))
         .map_or(Mac("none".to_owned()), |(code, _)| code.mac.clone());
     let rebind = world.state.rebind.as_ref();
     let in_flight = rebind
@@ -109,12 +109,12 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
     };
     let asks = match (purpose, rebind) {
         (Activate, Some(rebind)) => {
-            Act::StartActivation(rebind.new_card.card_id.clone(), code("switch-2"))
+            Command::StartActivation(rebind.new_card.card_id.clone(), code("switch-2"))
         }
-        (Activate, None) => Act::StartActivation(CardId::new(1, &[3; 16]), code("switch-2")),
+        (Activate, None) => Command::StartActivation(CardId::new(1, &[3; 16]), code("switch-2")),
         _ => resend(purpose),
     };
-    let malformed = Act::TakeTry {
+    let malformed = Command::ReserveAttempt {
         purpose,
         well_formed: false,
     };
@@ -123,12 +123,12 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
         row(
             names[1],
             "this code",
-            Act::CodeNotSent(purpose, current.clone()),
+            Command::OtpNotSent(purpose, current.clone()),
         ),
         row(
             names[1],
             "older code",
-            Act::CodeNotSent(purpose, older.clone()),
+            Command::OtpNotSent(purpose, older.clone()),
         ),
         row(names[2], "", take(purpose)),
         row(names[2], "malformed", malformed),
@@ -142,7 +142,7 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
         row(names[3], "wrong", settle(purpose, current.clone(), false)),
     ]);
     if purpose == Card {
-        let bound_elsewhere = Act::SettleTry {
+        let bound_elsewhere = Command::SettleAttempt {
             purpose,
             compared: current,
             right: true,
@@ -154,12 +154,17 @@ fn code_rows(world: &World, purpose: CodePurpose) -> Vec<Row> {
 }
 
 /// `None` for a stage that has no such tries: there a result may come late.
-fn tries(stage: &Stage, purpose: CodePurpose) -> Option<&Tries> {
+fn tries(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
-        (Stage::IdentityPending { tries, .. }, Identity) => Some(tries),
-        (Stage::CardPending { identity_tries, .. }, Identity) => Some(identity_tries),
-        (Stage::CardPending { card_tries, .. }, Card) => Some(card_tries),
-        (Stage::Standby(standby), Activate) => Some(&standby.tries),
+        (RebindState::IdentityPending { tries, .. }, Identity) => Some(tries),
+        (
+            RebindState::CardPending {
+                identity_attempts, ..
+            },
+            Identity,
+        ) => Some(identity_attempts),
+        (RebindState::CardPending { card_attempts, .. }, Card) => Some(card_attempts),
+        (RebindState::Standby(standby), Activate) => Some(&standby.tries),
         _ => None,
     }
 }
@@ -208,7 +213,7 @@ fn bank_rows() -> Vec<Row> {
         row(
             "bank says",
             "match, phone may get no code",
-            Act::SettleCardCheck(reply, None),
+            Command::SettleCardCheck(reply, None),
         ),
     ]);
     rows
@@ -222,30 +227,38 @@ struct Group {
 
 /// What is done with an account's cards, payouts and settings, whatever its latest rebind is.
 fn account_rows(world: &World) -> Vec<Row> {
-    let mut rows = vec![row("payout", "", Act::CreatePayout(payout_id("new"), 100))];
+    let mut rows = vec![row(
+        "payout",
+        "",
+        Command::CreatePayout(payout_id("new"), 100),
+    )];
     for payout in world.payouts() {
         // A table's names live as long as the test.
         let name = &*payout.payout_id.as_str()[4..].to_owned().leak();
         rows.extend([
-            row("payout sent", name, Act::PayoutSent(payout.clone())),
-            row("payout returned", name, Act::PayoutReturned(payout.clone())),
-            row("assign payout", name, Act::AssignPayout(payout.clone())),
+            row("payout sent", name, Command::PayoutSent(payout.clone())),
+            row(
+                "payout returned",
+                name,
+                Command::PayoutReturned(payout.clone()),
+            ),
+            row("assign payout", name, Command::AssignPayout(payout.clone())),
         ]);
     }
     let cards = ["first card", "card of #1", "card of #2"];
     for (name, number) in cards.into_iter().zip(0..) {
         let card_id = world.card(number);
-        let switch = Act::StartActivation(card_id.clone(), code("switch"));
+        let switch = Command::StartActivation(card_id.clone(), code("switch"));
         rows.extend([
             row("activate", name, switch),
-            row("unbind", name, Act::Unbind(card_id.clone())),
-            row("remove card", name, Act::RemoveCard(card_id)),
+            row("unbind", name, Command::Unbind(card_id.clone())),
+            row("remove card", name, Command::RemoveCard(card_id)),
         ]);
     }
     rows.extend([
-        row("freeze", "#1", Act::Freeze(1)),
-        row("freeze", "#2", Act::Freeze(2)),
-        row("unfreeze", "", Act::Unfreeze("asked".to_owned())),
+        row("freeze", "#1", Command::Freeze(1)),
+        row("freeze", "#2", Command::Freeze(2)),
+        row("unfreeze", "", Command::Unfreeze("asked".to_owned())),
     ]);
     let head = &world.state.head;
     let is_first = head.rebinds == 0;
@@ -266,17 +279,19 @@ fn account_rows(world: &World) -> Vec<Row> {
         row(
             "no push target",
             "",
-            Act::RemovePushTarget("phone-1".to_owned()),
+            Command::RemovePushTarget("phone-1".to_owned()),
         ),
     ]);
     rows
 }
 
 /// A command about a card is decided with that card's rebind at hand.
-fn at_hand(world: &World, act: &Act) -> World {
+fn at_hand(world: &World, act: &Command) -> World {
     let world = world.clone();
     match act {
-        Act::StartActivation(card_id, _) | Act::Unbind(card_id) | Act::RemoveCard(card_id) => {
+        Command::StartActivation(card_id, _)
+        | Command::Unbind(card_id)
+        | Command::RemoveCard(card_id) => {
             let of_rebind = world.about(card_id.number());
             if of_rebind.state.rebind.is_some() {
                 of_rebind
@@ -284,7 +299,7 @@ fn at_hand(world: &World, act: &Act) -> World {
                 of_rebind.latest()
             }
         }
-        Act::Freeze(number) => world.about(*number),
+        Command::Freeze(number) => world.about(*number),
         _ => world.latest(),
     }
 }
@@ -387,7 +402,7 @@ fn states_and_commands() {
 #[test]
 fn accounts_and_commands() {
     let mut table = String::from(
-        "What is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
+        "DueItem is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
          named after the time at which they were created. Settlement and push targets are shown where they are not what\n\
          they are for the first account.\n",
     );

@@ -3,20 +3,20 @@
 
 use super::fixture::*;
 use crate::card::CardStatus;
-use crate::code::Code;
-use crate::decide::Act;
+use crate::decide::Command;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
-use crate::rebind::{End, Serial, Stage, TestTransfer};
+use crate::rebind::{BankReference, End, RebindState, TestTransfer};
 use crate::transfer::TransferAnswer::{Pending, Returned, Succeeded};
-use crate::transition::{Outcome, Recipient};
+use crate::transition::{Decision, Recipient};
 
-fn says(answer: crate::transfer::TransferAnswer) -> Act {
-    Act::SettleTestTransfer(Some(answer))
+fn says(answer: crate::transfer::TransferAnswer) -> Command {
+    Command::SettleTestTransfer(Some(answer))
 }
 
 fn test(world: &World) -> &TestTransfer {
-    &world.rebind().in_use().unwrap().test
+    &world.rebind().activated_card().unwrap().test
 }
 
 /// By the clean-up.
@@ -29,8 +29,8 @@ fn unasked(mut world: World) -> World {
 fn the_intent_with_its_serial_is_written_before_anything_is_sent() {
     let mut world = World::new().activated().at(60);
     assert_eq!(world.next_actions(), [NextAction::TestTransaction]);
-    let started = world.write(Act::StartTestTransfer);
-    assert_eq!(started.outcome, Outcome::Proceed);
+    let started = world.write(Command::StartTestTransfer);
+    assert_eq!(started.outcome, Decision::Proceed);
     assert_eq!(
         test(&world),
         &TestTransfer::Sent {
@@ -40,17 +40,17 @@ fn the_intent_with_its_serial_is_written_before_anything_is_sent() {
     );
     let event = started.event.unwrap();
     assert_eq!(event.kind, EventKind::TestTransferStarted);
-    let serial = world.rebind().serial(Serial::Test);
+    let serial = world.rebind().serial(BankReference::Test);
     assert_eq!(event.data["serial"], serial.as_str());
     // A repeat asks about the same one.
     let again = world
         .clone()
         .later(60)
-        .decide(Act::StartTestTransfer)
+        .decide(Command::StartTestTransfer)
         .unwrap();
-    assert_eq!(again.outcome, Outcome::Proceed);
+    assert_eq!(again.outcome, Decision::Proceed);
     assert!(again.head.is_none() && again.rebind.is_none());
-    assert_eq!(world.rebind().serial(Serial::Test), serial);
+    assert_eq!(world.rebind().serial(BankReference::Test), serial);
 }
 
 #[test]
@@ -66,21 +66,21 @@ fn activated_or_completed_until_7_days_after_effective_at() {
                 world
                     .clone()
                     .at(at_s)
-                    .decide(Act::StartTestTransfer)
+                    .decide(Command::StartTestTransfer)
                     .is_ok()
             );
         }
         let late = world.clone().at(until);
         assert_eq!(
-            late.refused(Act::StartTestTransfer).code,
-            Code::StepOutOfOrder
+            late.refused(Command::StartTestTransfer).code,
+            ErrorCode::StepOutOfOrder
         );
         assert!(late.next_actions().is_empty());
-        let completed = world.at(until - 1).then(Act::Complete);
-        assert!(completed.decide(Act::StartTestTransfer).is_ok());
+        let completed = world.at(until - 1).then(Command::Complete);
+        assert!(completed.decide(Command::StartTestTransfer).is_ok());
         assert_eq!(
-            completed.later(1).refused(Act::StartTestTransfer).code,
-            Code::StepOutOfOrder
+            completed.later(1).refused(Command::StartTestTransfer).code,
+            ErrorCode::StepOutOfOrder
         );
     }
 }
@@ -91,13 +91,16 @@ fn it_is_no_step_of_a_rebind_without_an_activation() {
         World::new().created(),
         World::new().matched(),
         World::new().standby("b"),
-        World::new().created().then(Act::Cancel),
+        World::new().created().then(Command::Cancel),
     ] {
         assert_eq!(
-            world.refused(Act::StartTestTransfer).code,
-            Code::StepOutOfOrder
+            world.refused(Command::StartTestTransfer).code,
+            ErrorCode::StepOutOfOrder
         );
-        assert_eq!(world.refused(says(Returned)).code, Code::StepOutOfOrder);
+        assert_eq!(
+            world.refused(says(Returned)).code,
+            ErrorCode::StepOutOfOrder
+        );
     }
 }
 
@@ -107,8 +110,8 @@ fn a_card_that_the_pointer_has_left_gets_none() {
     let world = World::new().bound_by_deposit(create_lost("b"));
     let world = world.at(7 * DAY_S).bound_by(create_for("c")).about(1);
     assert_eq!(
-        world.refused(Act::StartTestTransfer).code,
-        Code::StepOutOfOrder
+        world.refused(Command::StartTestTransfer).code,
+        ErrorCode::StepOutOfOrder
     );
     assert!(world.next_actions().is_empty());
 }
@@ -134,14 +137,14 @@ fn one_that_arrives_shortens_nothing() {
     assert_eq!(old.cooldown_until, new.cooldown_until);
     assert_eq!((&old.active, &old.replaced), (&new.active, &new.replaced));
     assert_eq!(old.freeze_codes, new.freeze_codes);
-    let in_use = |world: &World| world.rebind().in_use().unwrap().times.clone();
-    assert_eq!(in_use(&before), in_use(&world));
+    let activated_card = |world: &World| world.rebind().activated_card().unwrap().times.clone();
+    assert_eq!(activated_card(&before), activated_card(&world));
     assert_eq!(world.shown(), "activated");
     assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
     assert_eq!(world.clone().freeze(1).active(), Some(0));
     // A repeat returns its status; it is not offered any more.
-    let again = world.decide(Act::StartTestTransfer).unwrap();
-    assert_eq!(again.outcome, Outcome::Done);
+    let again = world.decide(Command::StartTestTransfer).unwrap();
+    assert_eq!(again.outcome, Decision::Done);
     assert!(again.head.is_none() && again.rebind.is_none());
     assert!(world.next_actions().is_empty());
     // A moment that was told stays, whoever asks again.
@@ -158,9 +161,9 @@ fn one_that_arrives_shortens_nothing() {
 fn an_unknown_or_undecided_answer_is_pending_and_changes_nothing() {
     let world = World::new().activated().test_sent().at(60);
     for answer in [None, Some(Pending)] {
-        let transition = world.decide(Act::SettleTestTransfer(answer)).unwrap();
+        let transition = world.decide(Command::SettleTestTransfer(answer)).unwrap();
         assert!(transition.head.is_none() && transition.rebind.is_none());
-        assert_eq!(transition.outcome, Outcome::Done);
+        assert_eq!(transition.outcome, Decision::Done);
     }
     // Nor does an answer to a transfer that was never sent.
     for answer in [Succeeded, Returned] {
@@ -183,10 +186,10 @@ fn one_that_comes_back_undoes_the_change_and_both_are_told() {
         assert_eq!((world.active(), world.shown()), (Some(0), "reverted"));
         assert_eq!(
             world.stage(),
-            &Stage::Ended {
+            &RebindState::Ended {
                 how: End::Reverted,
                 at: t(60),
-                reason: Some(Code::TestTxnFailed)
+                reason: Some(ErrorCode::TestTxnFailed)
             }
         );
         assert_eq!(world.status_of(1), CardStatus::Removed);
@@ -218,7 +221,7 @@ fn it_undoes_until_7_days_after_effective_at_also_when_completed() {
     for completes in [false, true] {
         let world = World::new().activated().test_sent();
         let world = match completes {
-            true => world.at(DAY_S).then(Act::Complete),
+            true => world.at(DAY_S).then(Command::Complete),
             false => world,
         };
         let last = world.clone().at(8 * DAY_S - 1).test_says(Returned);
@@ -232,8 +235,8 @@ fn it_undoes_until_7_days_after_effective_at_also_when_completed() {
         assert!(event.notices.is_empty());
         assert_eq!(late.state.head.cooldown_until, Some(t(30 * DAY_S)));
         assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);
-        let again = late.decide(Act::StartTestTransfer).unwrap();
-        assert_eq!(again.outcome, Outcome::Done);
+        let again = late.decide(Command::StartTestTransfer).unwrap();
+        assert_eq!(again.outcome, Decision::Done);
     }
 }
 
@@ -252,9 +255,11 @@ fn with_the_old_card_lost_there_is_none_and_payouts_are_held() {
     assert_eq!(world.state.head.lost_at, None);
     // Assigned only when the next card is in effect.
     let world = world.bound_by(create_for("c"));
-    let refusal = world.refused(Act::AssignPayout(world.payout("after")));
-    assert_eq!(refusal.code, Code::StepOutOfOrder);
-    let world = world.at(60 + DAY_S).system_with("after", Act::AssignPayout);
+    let refusal = world.refused(Command::AssignPayout(world.payout("after")));
+    assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
+    let world = world
+        .at(60 + DAY_S)
+        .system_with("after", Command::AssignPayout);
     assert_eq!(world.paid_to("after"), Some(2));
 }
 
@@ -268,12 +273,12 @@ fn without_an_old_card_there_is_none_again() {
     // A payout never moves: this one stays where it was, and its card on record as long as that takes.
     assert_eq!((world.paid_to("a"), world.unsent(1)), (Some(1), 1));
     assert_eq!(
-        world.refused(Act::RemoveCard(world.card(1))).code,
-        Code::StepOutOfOrder
+        world.refused(Command::RemoveCard(world.card(1))).code,
+        ErrorCode::StepOutOfOrder
     );
     assert_eq!(world.clone().pay("b").paid_to("b"), None);
-    let world = world.system_with("a", Act::PayoutReturned);
-    assert!(world.decide(Act::RemoveCard(world.card(1))).is_ok());
+    let world = world.system_with("a", Command::PayoutReturned);
+    assert!(world.decide(Command::RemoveCard(world.card(1))).is_ok());
 }
 
 #[test]
@@ -292,8 +297,8 @@ fn after_a_later_activation_nothing_is_undone() {
 #[test]
 fn it_is_refused_while_the_account_is_frozen_and_decided_after() {
     let world = World::new().activated().test_sent().at(DAY_S).freeze(1);
-    for act in [Act::StartTestTransfer, says(Returned), says(Succeeded)] {
-        assert_eq!(world.refused(act.clone()).code, Code::AccountFrozen);
+    for act in [Command::StartTestTransfer, says(Returned), says(Succeeded)] {
+        assert_eq!(world.refused(act.clone()).code, ErrorCode::AccountFrozen);
     }
     // The clean-up only notes that it has asked: the operator decides first.
     for answer in [Returned, Succeeded] {
@@ -321,7 +326,7 @@ fn the_clean_up_asks_every_5_min_then_every_day_as_long_as_it_could_be_undone() 
     let arrived = unasked(world.at(5 * MINUTE_S)).then(says(Succeeded));
     // The hold ends first.
     assert_eq!(due(&arrived), Some(t(DAY_S)));
-    let completed = arrived.at(DAY_S).then(Act::Complete);
+    let completed = arrived.at(DAY_S).then(Command::Complete);
     assert_eq!(due(&completed), Some(t(300 + DAY_S)));
     let late = completed.at(7 * DAY_S - 1).then(says(Succeeded));
     assert_eq!(due(&late), Some(t(8 * DAY_S - 1)));

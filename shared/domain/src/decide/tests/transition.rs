@@ -2,18 +2,18 @@
 
 use super::fixture::*;
 use super::states::{accounts, states};
-use crate::decide::{Act, BankAnswer};
+use crate::decide::{BankAnswer, Command};
 use crate::history;
-use crate::rebind::CodePurpose::{Card, Identity};
+use crate::rebind::OtpPurpose::{Card, Identity};
 use crate::rebind::Sealed;
-use crate::transition::{Outcome, Transition, as_it_was, next_revision};
+use crate::transition::{Decision, Transition, as_it_was, next_revision};
 use std::fmt::Write as _;
 
 #[test]
 fn nothing_is_nothing() {
     let world = World::new().created();
     let mut nothing = Transition::none();
-    assert_eq!(nothing.outcome, Outcome::Done);
+    assert_eq!(nothing.outcome, Decision::Done);
     assert_eq!(nothing.applied_to(&world.state), world.state);
     assert_eq!(nothing.chained(&world.state, None, &POLICY), None);
 }
@@ -30,7 +30,7 @@ fn a_rebinds_revision_counts_every_write_and_its_version_only_transitions() {
     world.refused_in_writing(settle(Identity, world.mac(Identity), false));
     assert_eq!(of(&world), (4, 2));
     // The next rebind begins anew.
-    assert_eq!(of(&world.then(Act::Cancel).created()), (1, 1));
+    assert_eq!(of(&world.then(Command::Cancel).created()), (1, 1));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn the_rebind_before_is_none_for_one_that_is_created() {
         world.state.rebind.as_ref()
     );
     assert_eq!(next_revision(&world.state, &written(&changed)), 2);
-    let ended = world.then(Act::Cancel);
+    let ended = world.then(Command::Cancel);
     let created = ended.decide(create()).unwrap();
     assert_eq!(as_it_was(&ended.state, &written(&created)), None);
     assert_eq!(next_revision(&ended.state, &written(&created)), 1);
@@ -129,14 +129,17 @@ fn what_the_history_says() {
     let world = world.confirmed(Identity).at(90).then(sign(t(75)));
     let world = world.then(card_check()).then(bank(Some(BankAnswer::Match)));
     let world = world.at(155).then(resend(Card)).confirmed(Card);
-    let world = world.at(155 + DAY_S).then(Act::Complete);
-    let mut world = world.at(155 + 30 * DAY_S).then(Act::EndCooldown).login();
+    let world = world.at(155 + DAY_S).then(Command::Complete);
+    let mut world = world
+        .at(155 + 30 * DAY_S)
+        .then(Command::EndCooldown)
+        .login();
     world.done(create_for("third"));
-    world.done(Act::Cancel);
+    world.done(Command::Cancel);
     let world = world
         .then(create_for("third"))
         .later(DAY_S)
-        .then(Act::Expire);
+        .then(Command::Expire);
     let mut world = world.login().then(create_for("third")).then(document(true));
     for _ in 0..5 {
         world.wrong(Identity);

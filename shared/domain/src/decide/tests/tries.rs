@@ -2,19 +2,19 @@
 
 use super::fixture::*;
 use super::states::all_taken;
-use crate::code::Code;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
-use crate::rebind::CodePurpose;
-use crate::rebind::CodePurpose::{Card, Identity};
-use crate::transition::{Outcome, Recipient};
+use crate::rebind::OtpPurpose;
+use crate::rebind::OtpPurpose::{Card, Identity};
+use crate::transition::{Decision, Recipient};
 
-const BOTH: [CodePurpose; 2] = [Identity, Card];
+const BOTH: [OtpPurpose; 2] = [Identity, Card];
 
-fn sent(purpose: CodePurpose) -> World {
+fn sent(purpose: OtpPurpose) -> World {
     match purpose {
         Identity => World::new().identity_sent(),
-        Card | CodePurpose::Activate => World::new().matched(),
+        Card | OtpPurpose::Activate => World::new().matched(),
     }
 }
 
@@ -24,7 +24,7 @@ fn a_try_is_counted_by_a_write_before_the_code_is_compared() {
         let mut world = sent(purpose);
         let before = world.state.clone();
         let taken = world.write(take(purpose));
-        assert_eq!(taken.outcome, Outcome::Proceed);
+        assert_eq!(taken.outcome, Decision::Proceed);
         assert_eq!(world.tries(purpose), (1, 0));
         // Only the rebind is written: its revision is the condition, so parallel tries cannot both be the fifth.
         assert!(taken.head.is_none() && taken.event.is_none());
@@ -40,7 +40,7 @@ fn a_wrong_code_is_counted_and_says_how_many_are_left() {
             let refusal = world.wrong(purpose);
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
-                (Code::OtpWrong, Some(left))
+                (ErrorCode::OtpWrong, Some(left))
             );
             assert_eq!(refusal.counts_toward_limit, Some(true));
         }
@@ -67,12 +67,12 @@ fn the_fifth_wrong_one_rejects_the_rebind_and_the_phone_on_file_is_told() {
             world.wrong(purpose);
         }
         let last = world.confirm(purpose, false);
-        let Outcome::Refused(refusal) = last.outcome else {
+        let Decision::Refused(refusal) = last.outcome else {
             panic!("{:?}", last.outcome)
         };
         assert_eq!(
             (refusal.code, refusal.attempts_left),
-            (Code::OtpTooMany, Some(0))
+            (ErrorCode::OtpTooMany, Some(0))
         );
         assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
         assert_eq!(world.shown(), "rejected");
@@ -98,7 +98,7 @@ fn tries_add_up_over_resends() {
             world.wrong(purpose);
             world = world.later(60).then(resend(purpose));
         }
-        assert_eq!(world.wrong(purpose).code, Code::OtpTooMany);
+        assert_eq!(world.wrong(purpose).code, ErrorCode::OtpTooMany);
     }
     // And over a new document, once the code is dead.
     let mut world = sent(Identity);
@@ -155,7 +155,7 @@ fn a_right_code_wins_whatever_its_number() {
         for _ in 0..4 {
             world.wrong(purpose);
         }
-        assert_eq!(world.confirm(purpose, true).outcome, Outcome::Done);
+        assert_eq!(world.confirm(purpose, true).outcome, Decision::Done);
 
         // As the first of five that are compared at once, decided last but one.
         let mut world = all_taken(sent(purpose), purpose);
@@ -164,12 +164,12 @@ fn a_right_code_wins_whatever_its_number() {
             let refusal = world.refused_in_writing(settle(purpose, compared.clone(), false));
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
-                (Code::OtpWrong, Some(0))
+                (ErrorCode::OtpWrong, Some(0))
             );
         }
         assert_eq!(
             world.write(settle(purpose, compared, true)).outcome,
-            Outcome::Done
+            Decision::Done
         );
     }
 }
@@ -182,7 +182,7 @@ fn five_wrong_ones_at_once_reject_as_one_after_another() {
         for _ in 0..4 {
             world.refused_in_writing(wrong.clone());
         }
-        assert_eq!(world.refused_in_writing(wrong).code, Code::OtpTooMany);
+        assert_eq!(world.refused_in_writing(wrong).code, ErrorCode::OtpTooMany);
         assert_eq!(world.shown(), "rejected");
     }
 }
@@ -194,7 +194,7 @@ fn all_tries_taken_is_a_version_conflict_for_10_s_then_as_the_fifth_wrong_one() 
         for act in [take(purpose), resend(purpose)] {
             for (after_s, left_s) in [(0, 10), (9, 1)] {
                 let refusal = world.clone().later(after_s).refused(act.clone());
-                assert_eq!(refusal.code, Code::VersionConflict);
+                assert_eq!(refusal.code, ErrorCode::VersionConflict);
                 assert_eq!(refusal.retry_after_s, Some(left_s));
                 assert_eq!(refusal.counts_toward_limit, None);
             }
@@ -202,7 +202,7 @@ fn all_tries_taken_is_a_version_conflict_for_10_s_then_as_the_fifth_wrong_one() 
             let refusal = later.refused_in_writing(act);
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
-                (Code::OtpTooMany, Some(0))
+                (ErrorCode::OtpTooMany, Some(0))
             );
             assert_eq!(later.shown(), "rejected");
         }
@@ -213,13 +213,16 @@ fn all_tries_taken_is_a_version_conflict_for_10_s_then_as_the_fifth_wrong_one() 
 fn a_try_whose_request_died_stays_taken() {
     let mut world = sent(Identity).then(take(Identity));
     for _ in 0..4 {
-        assert_eq!(world.wrong(Identity).code, Code::OtpWrong);
+        assert_eq!(world.wrong(Identity).code, ErrorCode::OtpWrong);
     }
     assert_eq!(world.tries(Identity), (5, 4));
-    assert_eq!(world.refused(take(Identity)).code, Code::VersionConflict);
+    assert_eq!(
+        world.refused(take(Identity)).code,
+        ErrorCode::VersionConflict
+    );
     assert_eq!(
         world.later(10).refused_in_writing(take(Identity)).code,
-        Code::OtpTooMany
+        ErrorCode::OtpTooMany
     );
 }
 
@@ -229,7 +232,7 @@ fn card_check_repeated_sends_no_code_once_all_tries_are_taken() {
     let dead = world.later(5 * MINUTE_S);
     assert_eq!(
         dead.clone().refused_in_writing(card_check()).code,
-        Code::OtpTooMany
+        ErrorCode::OtpTooMany
     );
 }
 
@@ -237,10 +240,13 @@ fn card_check_repeated_sends_no_code_once_all_tries_are_taken() {
 fn a_refresh_that_finds_all_identity_tries_taken_ends_the_rebind() {
     let world = World::new().card_pending().then(resend(Identity));
     let world = all_taken(world, Identity);
-    assert_eq!(world.refused(resend(Identity)).code, Code::VersionConflict);
+    assert_eq!(
+        world.refused(resend(Identity)).code,
+        ErrorCode::VersionConflict
+    );
     assert_eq!(
         world.later(10).refused_in_writing(resend(Identity)).code,
-        Code::OtpTooMany
+        ErrorCode::OtpTooMany
     );
 }
 
@@ -250,20 +256,26 @@ fn a_late_result_finds_the_rebind_where_it_is() {
     let mut world = sent(Identity).then(take(Identity)).then(take(Identity));
     let right = settle(Identity, world.mac(Identity), true);
     world.done(right.clone());
-    assert_eq!(world.refused(right).code, Code::StepOutOfOrder);
+    assert_eq!(world.refused(right).code, ErrorCode::StepOutOfOrder);
 
     let mut world = sent(Card).then(take(Card)).then(take(Card));
     let compared = world.mac(Card);
     world.done(settle(Card, compared.clone(), true));
     for result in [true, false] {
         let late = settle(Card, compared.clone(), result);
-        assert_eq!(world.refused(late).code, Code::StepOutOfOrder);
+        assert_eq!(world.refused(late).code, ErrorCode::StepOutOfOrder);
     }
 
     // It was cancelled, or its time was over, while the code was being compared.
     let taken = sent(Card).then(take(Card));
     let right = settle(Card, taken.mac(Card), true);
-    let cancelled = taken.clone().then(crate::decide::Act::Cancel);
-    assert_eq!(cancelled.refused(right.clone()).code, Code::StepOutOfOrder);
-    assert_eq!(taken.at(DAY_S).refused(right).code, Code::RequestExpired);
+    let cancelled = taken.clone().then(crate::decide::Command::Cancel);
+    assert_eq!(
+        cancelled.refused(right.clone()).code,
+        ErrorCode::StepOutOfOrder
+    );
+    assert_eq!(
+        taken.at(DAY_S).refused(right).code,
+        ErrorCode::RequestExpired
+    );
 }

@@ -3,18 +3,18 @@
 
 use super::fixture::{World, code, fingerprint};
 use super::model::Model;
-use crate::code::Code;
 use crate::decide::*;
+use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::history::{self, Event, GENESIS};
 use crate::merchant::{Merchant, Session};
 use crate::policy::{DAY_S, HOUR_S};
 use crate::rebind::{
-    CardCheck, CodePurpose, End, FreshCode, InUse, Mac, Rebind, Sealed, Stage, Standby,
-    TestTransfer, Tries,
+    ActivatedCard, Attempts, CardCheck, End, Mac, Otp, OtpPurpose, Rebind, RebindState, Sealed,
+    Standby, TestTransfer,
 };
 use crate::time::Timestamp;
-use crate::transition::{Outcome, Transition};
+use crate::transition::{Decision, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The rules with limits so low that random commands meet them.
@@ -42,7 +42,7 @@ enum Proof {
 #[derive(Clone, Debug)]
 pub(super) struct Compared {
     pub(super) number: u32,
-    pub(super) purpose: CodePurpose,
+    pub(super) purpose: OtpPurpose,
     pub(super) mac: Mac,
     pub(super) by: Option<u8>,
     at: Timestamp,
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// A code unlike any before.
-    pub(super) fn code(&mut self) -> FreshCode {
+    pub(super) fn code(&mut self) -> Otp {
         self.codes += 1;
         code(&format!("code {}", self.codes))
     }
@@ -117,14 +117,14 @@ impl Store {
         &mut self,
         number: u32,
         by: Option<u8>,
-        act: &Act,
-    ) -> Result<Option<EventKind>, Code> {
+        act: &Command,
+    ) -> Result<Option<EventKind>, ErrorCode> {
         let before = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
             latest: self.latest_beside(number),
             ..self.merchant.clone()
         };
-        let command = Command {
+        let command = CommandContext {
             by,
             act: act.clone(),
         };
@@ -172,13 +172,13 @@ impl Store {
     }
 
     /// Whether the clean-up would decide this now; nothing is written.
-    pub(super) fn would(&self, number: u32, act: &Act) -> bool {
+    pub(super) fn would(&self, number: u32, act: &Command) -> bool {
         let state = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
             latest: self.latest_beside(number),
             ..self.merchant.clone()
         };
-        let command = Command {
+        let command = CommandContext {
             by: None,
             act: act.clone(),
         };
@@ -195,42 +195,42 @@ impl Store {
     /// wrong ones set lasts a day.
     pub(super) fn arrives(&self, one: &Compared) -> bool {
         let ago_s = self.now.epoch_s() - one.at.epoch_s();
-        one.purpose != CodePurpose::Activate || ago_s.abs() < HOUR_S
+        one.purpose != OtpPurpose::Activate || ago_s.abs() < HOUR_S
     }
 
-    fn note_proof(&mut self, before: &Merchant, act: &Act, transition: &Transition) {
-        let done = transition.outcome == Outcome::Done && transition.head.is_some();
+    fn note_proof(&mut self, before: &Merchant, act: &Command, transition: &Transition) {
+        let done = transition.outcome == Decision::Done && transition.head.is_some();
         let (Some(rebind), true) = (&before.rebind, done) else {
             return;
         };
-        if let Act::SettleTry {
+        if let Command::SettleAttempt {
             purpose, compared, ..
         } = act
         {
-            let deposit = deposit_of(&rebind.stage).is_some() && *purpose == CodePurpose::Card;
+            let deposit = deposit_of(&rebind.stage).is_some() && *purpose == OtpPurpose::Card;
             if !deposit {
-                let (code, _) = code_of(&rebind.stage, *purpose).unwrap();
+                let (code, _) = otp_of(&rebind.stage, *purpose).unwrap();
                 assert_eq!(&code.mac, compared, "a code that was replaced");
             }
         }
         let proof = match act {
-            Act::SettleTry {
-                purpose: CodePurpose::Identity,
+            Command::SettleAttempt {
+                purpose: OtpPurpose::Identity,
                 right: true,
                 ..
             } => Proof::Identity,
-            Act::SettleTry {
-                purpose: CodePurpose::Card,
+            Command::SettleAttempt {
+                purpose: OtpPurpose::Card,
                 right: true,
                 ..
             } => Proof::CardCode,
-            Act::SettleTry {
-                purpose: CodePurpose::Activate,
+            Command::SettleAttempt {
+                purpose: OtpPurpose::Activate,
                 right: true,
                 ..
             } => Proof::SwitchCode,
-            Act::SignAgreement(_) => Proof::Signature,
-            Act::SettleCardCheck(reply, _)
+            Command::SignAgreement(_) => Proof::Signature,
+            Command::SettleCardCheck(reply, _)
                 if matches!(
                     reply.answer,
                     Some(BankAnswer::Match | BankAnswer::Deposited { .. })
@@ -269,7 +269,7 @@ impl Store {
         let number = new.rebind_id.number();
         let proofs = self.proofs[&number].len();
         match &old.stage {
-            Stage::CardPending {
+            RebindState::CardPending {
                 identity, check, ..
             } => {
                 assert_eq!(before.head.open, Some(number));
@@ -288,7 +288,7 @@ impl Store {
                     other => panic!("activated from {other:?}"),
                 }
             }
-            Stage::Standby(standby) => {
+            RebindState::Standby(standby) => {
                 assert_eq!(proofs, 5, "{:?}", self.proofs[&number]);
                 assert!(self.now >= standby.usable_at);
                 assert!(standby.ready_at.age_s_at(self.now) <= TIGHT.standby_proof_s);
@@ -309,15 +309,21 @@ impl Store {
     }
 
     /// What the first write of a step in two sets going.
-    fn in_flight(&mut self, after: &Merchant, by: Option<u8>, act: &Act, transition: &Transition) {
-        if transition.outcome != Outcome::Proceed {
+    fn in_flight(
+        &mut self,
+        after: &Merchant,
+        by: Option<u8>,
+        act: &Command,
+        transition: &Transition,
+    ) {
+        if transition.outcome != Decision::Proceed {
             return;
         }
         let rebind = after.rebind.as_ref().unwrap();
         let number = rebind.rebind_id.number();
         match (act, &rebind.stage) {
-            (Act::TakeTry { purpose, .. }, stage)
-                if deposit_of(stage).is_some() && *purpose == CodePurpose::Card =>
+            (Command::ReserveAttempt { purpose, .. }, stage)
+                if deposit_of(stage).is_some() && *purpose == OtpPurpose::Card =>
             {
                 assert_eq!(deposit_of(stage).map(|(_, arrived)| arrived), Some(true));
                 self.compared.push(Compared {
@@ -328,11 +334,14 @@ impl Store {
                     at: self.now,
                 });
             }
-            (Act::StartTestTransfer, Stage::Activated(in_use) | Stage::Completed(in_use)) => {
-                assert!(matches!(in_use.test, TestTransfer::Sent { .. }));
+            (
+                Command::StartTestTransfer,
+                RebindState::Activated(activated_card) | RebindState::Completed(activated_card),
+            ) => {
+                assert!(matches!(activated_card.test, TestTransfer::Sent { .. }));
             }
-            (Act::TakeTry { purpose, .. }, stage) => {
-                let (code, _) = code_of(stage, *purpose).unwrap();
+            (Command::ReserveAttempt { purpose, .. }, stage) => {
+                let (code, _) = otp_of(stage, *purpose).unwrap();
                 let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
                 assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
                 assert!(code.lives(&TIGHT, self.now));
@@ -346,8 +355,8 @@ impl Store {
                 });
             }
             (
-                Act::StartCardCheck { .. },
-                Stage::CardPending {
+                Command::StartCardCheck { .. },
+                RebindState::CardPending {
                     check: CardCheck::Asking { number: serial, .. },
                     ..
                 },
@@ -421,7 +430,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         push,
         forgotten_card,
         ends_sessions,
-        code_send,
+        otp_delivery,
         fingerprint,
         outcome,
     } = transition;
@@ -433,7 +442,15 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         forgotten_card,
         ends_sessions,
     );
-    (head, rebind, event, beside, code_send, fingerprint, outcome)
+    (
+        head,
+        rebind,
+        event,
+        beside,
+        otp_delivery,
+        fingerprint,
+        outcome,
+    )
 }
 
 /// A change of the head is one version and one event, but for the bookkeeping around a bank call; a try is neither.
@@ -441,13 +458,13 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
     let bookkeeping = matches!(
         after.rebind.as_ref().map(|rebind| &rebind.stage),
         Some(
-            Stage::CardPending {
+            RebindState::CardPending {
                 check: CardCheck::Asking { .. } | CardCheck::Deposit { .. },
                 ..
-            } | Stage::Activated(InUse {
+            } | RebindState::Activated(ActivatedCard {
                 test: TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
                 ..
-            }) | Stage::Completed(InUse {
+            }) | RebindState::Completed(ActivatedCard {
                 test: TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
                 ..
             })
@@ -495,7 +512,7 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
 }
 
 /// Stages follow each other, what has ended stays as it is, and only the open rebind moves at a merchant's word.
-fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
+fn check_stages(before: &Merchant, after: &Merchant, act: &Command) {
     let (Some(old), Some(new)) = (&before.rebind, &after.rebind) else {
         return;
     };
@@ -505,82 +522,83 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Act) {
     let number = Some(new.rebind_id.number());
     let follows = match (&old.stage, &new.stage) {
         (
-            Stage::Activated(_) | Stage::Completed(_),
-            Stage::Ended {
+            RebindState::Activated(_) | RebindState::Completed(_),
+            RebindState::Ended {
                 how: End::Frozen | End::Reverted,
                 ..
             },
         )
         | (
-            Stage::Standby(_),
-            Stage::Ended {
+            RebindState::Standby(_),
+            RebindState::Ended {
                 how: End::Frozen, ..
             },
         )
-        | (Stage::CardPending { .. }, Stage::Standby(_))
-        | (Stage::Standby(_), Stage::Standby(_) | Stage::Activated(_)) => true,
+        | (RebindState::CardPending { .. }, RebindState::Standby(_))
+        | (RebindState::Standby(_), RebindState::Standby(_) | RebindState::Activated(_)) => true,
         // A card goes off the record, or a test transfer is on its way.
-        (Stage::Activated(old), Stage::Activated(new))
-        | (Stage::Completed(old), Stage::Completed(new)) => old.times == new.times,
-        (old, new @ Stage::Ended { .. }) => {
-            old.is_open() || (old == new && matches!(act, Act::RemoveCard(_)))
+        (RebindState::Activated(old), RebindState::Activated(new))
+        | (RebindState::Completed(old), RebindState::Completed(new)) => old.times == new.times,
+        (old, new @ RebindState::Ended { .. }) => {
+            old.is_open() || (old == new && matches!(act, Command::RemoveCard(_)))
         }
-        (Stage::IdentityPending { .. }, Stage::IdentityPending { .. })
-        | (Stage::IdentityPending { .. }, Stage::AgreementPending { .. })
-        | (Stage::AgreementPending { .. }, Stage::CardPending { .. })
-        | (Stage::CardPending { .. }, Stage::CardPending { .. })
-        | (Stage::CardPending { .. }, Stage::Activated(_))
-        | (Stage::Activated(_), Stage::Completed { .. }) => true,
+        (RebindState::IdentityPending { .. }, RebindState::IdentityPending { .. })
+        | (RebindState::IdentityPending { .. }, RebindState::AgreementPending { .. })
+        | (RebindState::AgreementPending { .. }, RebindState::CardPending { .. })
+        | (RebindState::CardPending { .. }, RebindState::CardPending { .. })
+        | (RebindState::CardPending { .. }, RebindState::Activated(_))
+        | (RebindState::Activated(_), RebindState::Completed { .. }) => true,
         _ => false,
     };
     assert!(follows, "{:?} -> {:?}", old.stage, new.stage);
-    let by_itself = matches!(act, Act::Expire | Act::CodeNotSent(..));
+    let by_itself = matches!(act, Command::Expire | Command::OtpNotSent(..));
     if old.stage.is_open() && !by_itself {
         assert_eq!(before.head.open, number);
     }
     assert_eq!(
         new.sealed_number.is_some(),
         old.sealed_number.is_some()
-            && !matches!(new.stage, Stage::Ended { .. })
-            && !matches!(act, Act::RemoveCard(_))
+            && !matches!(new.stage, RebindState::Ended { .. })
+            && !matches!(act, Command::RemoveCard(_))
     );
     for tries in tries_of(&new.stage) {
         assert!(tries.wrong <= tries.taken && tries.taken <= TIGHT.code_tries);
         // Five wrong ones end a rebind; a standby card is only locked for a while.
-        assert!(tries.wrong < TIGHT.code_tries || matches!(new.stage, Stage::Standby(_)));
+        assert!(tries.wrong < TIGHT.code_tries || matches!(new.stage, RebindState::Standby(_)));
     }
-    if let Stage::IdentityPending { mismatches, .. } = new.stage {
+    if let RebindState::IdentityPending { mismatches, .. } = new.stage {
         assert!(mismatches < TIGHT.id_mismatches_per_rebind);
     }
 }
 
-fn tries_of(stage: &Stage) -> Vec<&Tries> {
+fn tries_of(stage: &RebindState) -> Vec<&Attempts> {
     match stage {
-        Stage::IdentityPending { tries, .. } | Stage::AgreementPending { tries, .. } => vec![tries],
-        Stage::CardPending {
-            identity_tries,
-            card_tries,
+        RebindState::IdentityPending { tries, .. }
+        | RebindState::AgreementPending { tries, .. } => vec![tries],
+        RebindState::CardPending {
+            identity_attempts,
+            card_attempts,
             ..
-        } => vec![identity_tries, card_tries],
-        Stage::Standby(Standby { tries, .. }) => vec![tries],
+        } => vec![identity_attempts, card_attempts],
+        RebindState::Standby(Standby { tries, .. }) => vec![tries],
         _ => Vec::new(),
     }
 }
 
 /// A code is sent to the phone of its purpose, and the rebind then waits for it; a refusal sends none.
 fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
-    let Some(send) = &transition.code_send else {
+    let Some(send) = &transition.otp_delivery else {
         return;
     };
-    assert_eq!(transition.outcome, Outcome::Done);
+    assert_eq!(transition.outcome, Decision::Done);
     let rebind = after.rebind.as_ref().unwrap();
     let phone = match send.purpose {
-        CodePurpose::Identity | CodePurpose::Activate => &before.profile.phone_on_file,
-        CodePurpose::Card => &rebind.reserved_phone,
+        OtpPurpose::Identity | OtpPurpose::Activate => &before.profile.phone_on_file,
+        OtpPurpose::Card => &rebind.reserved_phone,
     };
     assert_eq!(&send.phone, phone);
     assert_eq!(send.card, rebind.new_card);
-    let (code, _) = code_of(&rebind.stage, send.purpose).unwrap();
+    let (code, _) = otp_of(&rebind.stage, send.purpose).unwrap();
     let at = transition.event.as_ref().unwrap().at;
     assert_eq!(code.sent_at, at);
 }
@@ -605,7 +623,7 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         assert_eq!(ended.version, old.version + 1);
         assert!(matches!(
             ended.stage,
-            Stage::Ended {
+            RebindState::Ended {
                 how: End::Frozen | End::Expired,
                 ..
             }

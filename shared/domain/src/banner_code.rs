@@ -4,7 +4,7 @@ use super::vocabulary::vocabulary;
 
 vocabulary! {
     /// The kind of a notice in the reply to a login. A notice informs; it blocks nothing by itself.
-    pub enum NoticeCode {
+    pub enum BannerCode {
         /// The registered ID document expires within 90 days.
         IdExpiring = "ID_EXPIRING",
         /// The registered ID document has expired: no rebind until it is renewed, payouts go on.

@@ -1,7 +1,7 @@
 //! What a merchant is told with a login.
 
+use super::banner_code::BannerCode;
 use super::format::document_expiry::DocumentExpiry;
-use super::notice_code::NoticeCode;
 use super::time::Timestamp;
 
 /// With this many days left or fewer the renewal of a document is to be planned, …
@@ -13,31 +13,31 @@ pub const URGENT_FROM_DAYS: i64 = 7;
 
 /// One thing to tell. It informs; it blocks nothing by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Banner {
     /// What about.
-    pub code: NoticeCode,
+    pub code: BannerCode,
     /// For the merchant; may be shown as it is.
     pub detail_zh: String,
     /// The same in English.
     pub detail_en: String,
-    /// With [`NoticeCode::IdExpiring`]: whole days to the document's last day, 0 on that day.
+    /// With [`BannerCode::IdExpiring`]: whole days to the document's last day, 0 on that day.
     pub days_left: Option<i64>,
-    /// With [`NoticeCode::IdExpiring`]: the last second of that day in Shanghai.
+    /// With [`BannerCode::IdExpiring`]: the last second of that day in Shanghai.
     pub until: Option<Timestamp>,
 }
 
 /// The notices about the registered ID document, at `now`. A document is good until its last day is over; one without a
 /// last day is never told of.
 #[must_use]
-pub fn notices(expiry: &DocumentExpiry, now: Timestamp) -> Vec<Notice> {
+pub fn notices(expiry: &DocumentExpiry, now: Timestamp) -> Vec<Banner> {
     about_document(expiry, now).into_iter().collect()
 }
 
-fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Notice> {
+fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
     let days_left = expiry.days_left_at(now)?;
     if expiry.is_over_at(now) {
-        return Some(Notice {
-            code: NoticeCode::IdExpired,
+        return Some(Banner {
+            code: BannerCode::IdExpired,
             detail_zh: "您登记的证件已过有效期，更新前不能更换结算卡，结算款照常支付。请换证后联系客服更新。"
                 .to_owned(),
             detail_en: "The registered ID document has expired: the settlement card cannot be changed until support \
@@ -81,8 +81,8 @@ fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Notice> {
             ),
         )
     };
-    Some(Notice {
-        code: NoticeCode::IdExpiring,
+    Some(Banner {
+        code: BannerCode::IdExpiring,
         detail_zh,
         detail_en,
         days_left: Some(days_left),
@@ -111,13 +111,13 @@ mod tests {
         Timestamp::parse_rfc3339("2026-11-22T23:59:59+08:00").unwrap()
     }
 
-    fn only(now: Timestamp) -> Notice {
+    fn only(now: Timestamp) -> Banner {
         let mut notices = notices(&last_day(), now);
         assert_eq!(notices.len(), 1);
         notices.remove(0)
     }
 
-    fn days_before(days: i64) -> Notice {
+    fn days_before(days: i64) -> Banner {
         only(until().plus_s(-days * DAY_S))
     }
 
@@ -126,16 +126,16 @@ mod tests {
         let first = until().plus_s(1 - 91 * DAY_S);
         assert_eq!(notices(&last_day(), first.plus_s(-1)), []);
         let notice = only(first);
-        assert_eq!(notice.code, NoticeCode::IdExpiring);
+        assert_eq!(notice.code, BannerCode::IdExpiring);
         assert_eq!(notice.days_left, Some(90));
         assert_eq!(notice.until, Some(until()));
     }
 
     #[test]
     fn other_words_at_each_threshold() {
-        let plan = |notice: &Notice| notice.detail_en.contains("Plan");
-        let soon = |notice: &Notice| notice.detail_en.contains("soon");
-        let urgent = |notice: &Notice| notice.detail_en.starts_with("Urgent");
+        let plan = |notice: &Banner| notice.detail_en.contains("Plan");
+        let soon = |notice: &Banner| notice.detail_en.contains("soon");
+        let urgent = |notice: &Banner| notice.detail_en.starts_with("Urgent");
         for days in 0..=PLAN_FROM_DAYS {
             let notice = days_before(days);
             assert_eq!(plan(&notice), days > 30, "{days}");
@@ -152,10 +152,10 @@ mod tests {
         let last = only(until());
         assert_eq!(
             (last.code, last.days_left),
-            (NoticeCode::IdExpiring, Some(0))
+            (BannerCode::IdExpiring, Some(0))
         );
         let over = only(until().plus_s(1));
-        assert_eq!(over.code, NoticeCode::IdExpired);
+        assert_eq!(over.code, BannerCode::IdExpired);
         assert_eq!((over.days_left, over.until), (None, None));
         assert_eq!(only(until().plus_s(1_000 * DAY_S)), over);
     }
@@ -194,8 +194,8 @@ mod tests {
                 prop_assert!(notice.detail_en.is_ascii() && notice.detail_en.ends_with('.'));
                 prop_assert!(notice.detail_zh.ends_with('。'));
                 match notice.code {
-                    NoticeCode::IdExpired => prop_assert!(from_last_s > 0),
-                    NoticeCode::IdExpiring => {
+                    BannerCode::IdExpired => prop_assert!(from_last_s > 0),
+                    BannerCode::IdExpiring => {
                         prop_assert_eq!(notice.days_left, Some(-from_last_s / DAY_S));
                         prop_assert_eq!(notice.until, Some(until()));
                     }

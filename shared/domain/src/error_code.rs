@@ -10,7 +10,7 @@ vocabulary! {
     ///
     /// On the wire a code is its `SCREAMING_SNAKE_CASE` name, for example `REQUEST_MALFORMED`. The order is that of the
     /// contract.
-    pub enum Code {
+    pub enum ErrorCode {
         // 400
         /// Not JSON, an unknown field, a wrong type, or a required header is missing.
         RequestMalformed = "REQUEST_MALFORMED",
@@ -144,29 +144,29 @@ vocabulary! {
     }
 }
 
-impl Code {
+impl ErrorCode {
     /// The codes that can stand in a rebind's `ended_reason`.
-    pub const ENDED_REASONS: &'static [Code] = &[
+    pub const ENDED_REASONS: &'static [ErrorCode] = &[
         // the merchant did not prove to be the merchant
-        Code::IdMismatch,
-        Code::OtpTooMany,
+        ErrorCode::IdMismatch,
+        ErrorCode::OtpTooMany,
         // the bank refused the card, or the card is another person's
-        Code::ElementsMismatch,
-        Code::CardClassIi,
-        Code::CardDormant,
-        Code::CardBlocked,
-        Code::CardInvalid,
-        Code::CardExpired,
-        Code::CardRestricted,
-        Code::CardBoundElsewhere,
+        ErrorCode::ElementsMismatch,
+        ErrorCode::CardClassIi,
+        ErrorCode::CardDormant,
+        ErrorCode::CardBlocked,
+        ErrorCode::CardInvalid,
+        ErrorCode::CardExpired,
+        ErrorCode::CardRestricted,
+        ErrorCode::CardBoundElsewhere,
         // the deposit did not prove the card
-        Code::MicroDepositWrong,
-        Code::MicroDepositExpired,
-        Code::MicroDepositReturned,
+        ErrorCode::MicroDepositWrong,
+        ErrorCode::MicroDepositExpired,
+        ErrorCode::MicroDepositReturned,
         // nobody's refusal: time, a freeze, a security change, a transfer that came back
-        Code::RequestExpired,
-        Code::AccountFrozen,
-        Code::QuietPeriod,
-        Code::TestTxnFailed,
+        ErrorCode::RequestExpired,
+        ErrorCode::AccountFrozen,
+        ErrorCode::QuietPeriod,
+        ErrorCode::TestTxnFailed,
     ];
 }
