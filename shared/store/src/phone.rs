@@ -1,10 +1,11 @@
 //! Codes to a phone: the last ten, newest in `t0`, and the last for each purpose.
 
+use super::client::{SingleUpdate, Table, Updated};
 use super::item::{Item, Update, n, opt_time, time};
 use super::record::key;
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::{GARBAGE_AFTER_S, Store};
 use application::ports::PortError;
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
@@ -12,7 +13,7 @@ use domain::time::Timestamp;
 /// Codes remembered for a phone: as many as the day's limit.
 const CODE_TIMES: usize = 10;
 
-impl Store {
+impl<T: Table> Store<T> {
     pub(super) async fn take_code_back(
         &self,
         phone_key: &str,
@@ -29,28 +30,11 @@ impl Store {
         update.put(gap_name(purpose), None);
         update.value("at", time(at));
         update.when("t0 = :at");
-        let undone = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(phone_item_key(phone_key)))
-            .update_expression(update.expression())
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error);
-        self.meter.call(1);
-        match undone {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity.as_slice());
-                Ok(())
-            }
-            // Another code was counted after this one: then this one stays counted, on the safe side.
-            Err(PortError::Conflict) => Ok(()),
-            Err(error) => Err(error),
+        let phone = phone_item_key(phone_key);
+        let update = SingleUpdate::new(phone, update, ReturnValue::None);
+        match self.table.update(update).await? {
+            // The condition fails when another OTP was counted after this one. This one stays counted: the safe side.
+            Updated::Done(_) | Updated::ConditionFailed(_) => Ok(()),
         }
     }
 

@@ -1,11 +1,10 @@
 //! Reading a merchant.
 
+use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
 use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
-use super::{Store, item, port_error};
+use super::{Store, item};
 use application::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
-use aws_sdk_dynamodb::operation::query::QueryOutput;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
@@ -81,7 +80,7 @@ pub async fn load_with<R: Reads>(
     Err(PortError::Conflict)
 }
 
-impl LoadMerchant for Store {
+impl<T: Table> LoadMerchant for Store<T> {
     async fn load(
         &self,
         merchant: &MerchantId,
@@ -91,7 +90,7 @@ impl LoadMerchant for Store {
     }
 }
 
-impl ListRebinds for Store {
+impl<T: Table> ListRebinds for Store<T> {
     async fn list(
         &self,
         merchant: &MerchantId,
@@ -105,7 +104,7 @@ impl ListRebinds for Store {
     }
 }
 
-impl Reads for Store {
+impl<T: Table> Reads for Store<T> {
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
         self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
             .await
@@ -119,27 +118,20 @@ impl Reads for Store {
         let pk = merchant_pk(merchant);
         let keys =
             [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
-        self.batch_get(keys.to_vec()).await
+        self.table.batch_get(keys.to_vec()).await
     }
 
     async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .set_key(Some(key(merchant_pk(merchant), rebind_sk(number))))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity.as_slice());
-        Ok(answer.item)
+        let get = Get {
+            key: key(merchant_pk(merchant), rebind_sk(number)),
+            only: None,
+            consistent: true,
+        };
+        self.table.get(get).await
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.
     pub(super) async fn newest(
         &self,
@@ -148,7 +140,7 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<Item>, PortError> {
         let page = self.page(merchant, range, false, Some(limit), None).await?;
-        Ok(page.items.unwrap_or_default())
+        Ok(page.items)
     }
 
     /// One page of a merchant's items in a range of sort keys, both ends included.
@@ -159,59 +151,24 @@ impl Store {
         forward: bool,
         limit: Option<i32>,
         start: Option<Item>,
-    ) -> Result<QueryOutput, PortError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
-            .expression_attribute_values(":first", s(first))
-            .expression_attribute_values(":last", s(last))
-            .scan_index_forward(forward)
-            .set_limit(limit)
-            .set_exclusive_start_key(start)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(page.consumed_capacity.as_slice());
-        Ok(page)
-    }
-
-    /// A consistent batch get; what is throttled is asked for again by the next request, not here.
-    pub(super) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .consistent_read(true)
-            .build()
-            .map_err(|error| item::broken(&error.to_string()))?;
-        let answer = self
-            .client
-            .batch_get_item()
-            .request_items(&self.table, wanted)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity());
-        if answer
-            .unprocessed_keys()
-            .is_some_and(|keys| !keys.is_empty())
-        {
-            return Err(PortError::Transient(
-                "the table",
-                "unprocessed keys".to_owned(),
-            ));
-        }
-        Ok(answer
-            .responses
-            .unwrap_or_default()
-            .remove(&self.table)
-            .unwrap_or_default())
+    ) -> Result<Page, PortError> {
+        let values = [
+            (":pk", merchant_pk(merchant)),
+            (":first", first),
+            (":last", last),
+        ];
+        let query = Query {
+            index: None,
+            condition: "pk = :pk AND sk BETWEEN :first AND :last",
+            values: values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), s(value)))
+                .collect(),
+            forward,
+            limit,
+            start,
+        };
+        self.table.query(query).await
     }
 }
 
