@@ -7,12 +7,13 @@ use crate::policy::{Asked, Context, Role};
 use crate::table::Table;
 use agreement::Agreement;
 use api::event::{HttpEvent, Request};
+use api::routes::{Function, Route};
 use application::crypto::Keys;
 use application::ports::{
     CardQuestion, CheckCard, DataKey, KeyService, LoadMerchant, PortError, Pushed, QueryCheck,
     QueryOutcome, QueryTransfer, SendPush, SendSms, SendTransfer, Transfer, Wanted,
 };
-use application::serve::{DeploymentStage, Handler, respond, wall_clock};
+use application::serve::{DeploymentStage, respond, wall_clock};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::types::{
@@ -666,19 +667,17 @@ impl World {
         let event: HttpEvent = serde_json::from_value(event).unwrap();
         let request = Request::from(event.clone());
         let _ = self.boundary.take();
-        let has = |handler: &dyn Fn(&Request) -> &'static str| handler(&request) != "none";
-        let response = if has(&|r| self.login.route(r)) {
-            respond(&self.login, &self.stage, event).await
-        } else if has(&|r| self.rebind_request.route(r)) {
-            respond(&self.rebind_request, &self.stage, event).await
-        } else if has(&|r| self.agreement.route(r)) {
-            respond(&self.agreement, &self.stage, event).await
-        } else if has(&|r| self.verification.route(r)) {
-            respond(&self.verification, &self.stage, event).await
-        } else if has(&|r| self.settlement.route(r)) {
-            respond(&self.settlement, &self.stage, event).await
-        } else {
-            respond(&self.cards, &self.stage, event).await
+        let response = match request.route.map(Route::function) {
+            Some(Function::Login) => respond(&self.login, &self.stage, event).await,
+            Some(Function::RebindRequest) => {
+                respond(&self.rebind_request, &self.stage, event).await
+            }
+            Some(Function::Agreement) => respond(&self.agreement, &self.stage, event).await,
+            Some(Function::Verification) => respond(&self.verification, &self.stage, event).await,
+            Some(Function::Settlement | Function::Freezes) => {
+                respond(&self.settlement, &self.stage, event).await
+            }
+            Some(Function::Cards) | None => respond(&self.cards, &self.stage, event).await,
         };
         let headers = response.headers.iter();
         Answer {

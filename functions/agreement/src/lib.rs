@@ -3,10 +3,12 @@
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::SignAgreement;
+use api::routes::AgreementRoute;
 use application::crypto::Keys;
 use application::ports::{KeyService, PortError};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Loaded, Step, Which};
+use application::serve::{Handler, HandlerError};
+use application::step::{Loaded, Step, Which};
 use domain::agreement::{self, AgreementText, ConsentId};
 use domain::decide::{Command, SignedAgreement};
 use domain::error_code::ErrorCode;
@@ -15,7 +17,6 @@ use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use store::Store;
@@ -27,35 +28,23 @@ pub struct Agreement<K> {
 }
 
 impl<K: KeyService> Handler for Agreement<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("GET", ["v1", "rebinds", _, "agreement"]) => "GET /v1/rebinds/{id}/agreement",
-            ("POST", ["v1", "rebinds", _, "agreement"]) => "POST /v1/rebinds/{id}/agreement",
-            _ => "none",
-        }
-    }
+    type Route = AgreementRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "GET /v1/rebinds/{id}/agreement" => self.show(request, now).await,
-            "POST /v1/rebinds/{id}/agreement" => self.sign(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: AgreementRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            AgreementRoute::GetAgreement => self.show(request, now).await,
+            AgreementRoute::SignAgreement => self.sign(request, now).await,
         }
     }
 
     fn usage(&self) -> Usage {
         self.store.meter().take()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signature {
-    version: Option<String>,
-    sha256: Option<String>,
-    reading_token: Option<String>,
-    signed_name: Option<String>,
-    consents: Option<Vec<String>>,
 }
 
 impl<K: KeyService> Agreement<K> {
@@ -70,8 +59,7 @@ impl<K: KeyService> Agreement<K> {
             Some(text) => Lang::parse(text)
                 .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed).field("lang"))?,
         };
-        let key = KeyRule::Ignored;
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Step(&id)).await?;
         step.decide(&loaded.merchant, Command::ReadAgreement)?;
         let rebind = loaded.rebind()?;
@@ -101,9 +89,9 @@ impl<K: KeyService> Agreement<K> {
     }
 
     async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<Signature>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<SignAgreement>(request)?;
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
         let signature = &body.fields;
         let written = step
             .one_write(
@@ -123,7 +111,7 @@ impl<K: KeyService> Agreement<K> {
     async fn signed(
         &self,
         loaded: &Loaded,
-        signature: &Signature,
+        signature: &SignAgreement,
     ) -> Result<SignedAgreement, HandlerError> {
         let rebind = loaded.rebind()?;
         let sha256 = signature.sha256.as_deref().unwrap_or_default();
@@ -150,7 +138,7 @@ impl<K: KeyService> Agreement<K> {
             sha256: shown.sha256,
             is_current,
             issued_at,
-            signed_name: signature.signed_name.clone().unwrap_or_default(),
+            signed_name: signed_name(signature).unwrap_or_default().to_owned(),
             consents_complete: given == required,
             consents: required.into_iter().map(str::to_owned).collect(),
         })
@@ -161,7 +149,7 @@ impl<K: KeyService> Agreement<K> {
         &self,
         loaded: &Loaded,
         request: &Request,
-        signature: &Signature,
+        signature: &SignAgreement,
     ) -> Result<Sealed, HandlerError> {
         /// Longer ones say nothing more.
         const USER_AGENT_MAX_CHARS: usize = 200;
@@ -177,7 +165,7 @@ impl<K: KeyService> Agreement<K> {
             .take(USER_AGENT_MAX_CHARS)
             .collect();
         let evidence = json!({
-            "signed_name": signature.signed_name,
+            "signed_name": signed_name(signature),
             "session": loaded.session.0,
             "address": request.source_ip,
             "user_agent": user_agent,
@@ -191,6 +179,11 @@ impl<K: KeyService> Agreement<K> {
             )
             .await?)
     }
+}
+
+fn signed_name(signature: &SignAgreement) -> Option<&str> {
+    let name = signature.signed_name.as_ref();
+    name.map(|name| name.expose().as_str())
 }
 
 fn text(lang: Lang, rebind: &Rebind) -> AgreementText {

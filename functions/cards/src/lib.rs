@@ -1,14 +1,16 @@
 //! `GET /v1/cards`, `POST /v1/cards/{card_id}/unbind`. Also the gateway's `$default`: every path and method that is not there
 //! ends here, in a function that can decrypt nothing and send nothing.
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::Empty;
+use api::routes::CardsRoute;
 use api::{token, view};
 use application::crypto::Keys;
 use application::ports::{KeyService, LoadMerchant, Wanted};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
+use application::serve::{Handler, HandlerError};
+use application::step::{Step, Which, nothing, nothing_to_seal};
 use domain::card::Card;
 use domain::decide::{Command, blocked_by};
 use domain::merchant::Merchant;
@@ -27,19 +29,17 @@ pub struct Cards<K> {
 const POLICY: &Policy = &Policy::CURRENT;
 
 impl<K: KeyService> Handler for Cards<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("GET", ["v1", "cards"]) => "GET /v1/cards",
-            ("POST", ["v1", "cards", _, "unbind"]) => "POST /v1/cards/{card_id}/unbind",
-            _ => "none",
-        }
-    }
+    type Route = CardsRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "GET /v1/cards" => self.list(request, now).await,
-            "POST /v1/cards/{card_id}/unbind" => self.unbind(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: CardsRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            CardsRoute::GetCards => self.list(request, now).await,
+            CardsRoute::UnbindCard => self.unbind(request, now).await,
         }
     }
 
@@ -66,9 +66,9 @@ impl<K: KeyService> Cards<K> {
     }
 
     async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<Empty>(request)?;
+        let (step, id) =
+            Step::on_card(&self.store, &self.keys, request, now, &body.canonical).await?;
         step.showing(nothing)
             .one_write(
                 Which::Latest,

@@ -1,13 +1,15 @@
 //! `POST /v1/sessions` and `DELETE /v1/sessions/current`.
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::{CreateSession, Empty};
+use api::routes::LoginRoute;
 use api::token::{self, token_text};
 use api::view;
 use application::crypto::{self, HashPurpose, Keys, password};
 use application::ports::{KeyService, LoginKeys, Logins, PortError};
-use application::serve::{Handler, HandlerError, not_found};
+use application::serve::{Handler, HandlerError};
 use application::step::Rounds;
 use domain::banner::{Banner, notices};
 use domain::error_code::ErrorCode;
@@ -17,7 +19,6 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -32,33 +33,23 @@ const POLICY: &Policy = &Policy::CURRENT;
 const DEVICE_CHARS: usize = 22;
 
 impl<K: KeyService> Handler for Login<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("POST", ["v1", "sessions"]) => "POST /v1/sessions",
-            ("DELETE", ["v1", "sessions", "current"]) => "DELETE /v1/sessions/current",
-            _ => "none",
-        }
-    }
+    type Route = LoginRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "POST /v1/sessions" => self.open(request, now).await,
-            "DELETE /v1/sessions/current" => self.close(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: LoginRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            LoginRoute::CreateSession => self.open(request, now).await,
+            LoginRoute::DeleteSession => self.close(request, now).await,
         }
     }
 
     fn usage(&self) -> Usage {
         self.store.meter().take()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Credentials {
-    account: Option<String>,
-    password: Option<Secret<String>>,
-    device_id: Option<String>,
 }
 
 impl<K: KeyService> Login<K> {
@@ -69,14 +60,9 @@ impl<K: KeyService> Login<K> {
 
     /// Read, count the try as a failure, compare, then open the session and take the failure back: three calls.
     async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let Credentials {
-            account,
-            password,
-            device_id,
-        } = body::read(request)?.fields;
-        let (account, password, device_id) = all_given(account, password, device_id)?;
+        let (account, password, device_id) = all_given(body::read(request)?.fields)?;
         let keys = self
-            .login_keys(&account, &device_id, &request.source_ip)
+            .login_keys(&account, device_id.expose(), &request.source_ip)
             .await?;
         let counted = self.count(&keys, now).await?;
         let kept = counted
@@ -208,7 +194,7 @@ impl<K: KeyService> Login<K> {
     }
 
     async fn close(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        body::read::<Nothing>(request)?;
+        body::read::<Empty>(request)?;
         let presented = token::presented(request)?;
         let closed = self
             .store
@@ -225,15 +211,11 @@ impl<K: KeyService> Login<K> {
     }
 }
 
-fn all_given(
-    account: Option<String>,
-    password: Option<Secret<String>>,
-    device_id: Option<String>,
-) -> Result<(String, Secret<String>, String), Rejection> {
+fn all_given(body: CreateSession) -> Result<(String, Secret<String>, Secret<String>), Rejection> {
     let given = (
-        account.filter(|text| !text.is_empty()),
-        password.filter(|text| !text.expose().is_empty()),
-        device_id.filter(|text| !text.is_empty()),
+        body.account.filter(|text| !text.is_empty()),
+        body.password.filter(|text| !text.expose().is_empty()),
+        body.device_id.filter(|text| !text.expose().is_empty()),
     );
     if let (Some(account), Some(password), Some(device_id)) = given {
         return Ok((account, password, device_id));

@@ -1,13 +1,15 @@
 //! `POST /v1/rebinds`, `GET /v1/rebinds`, `GET /v1/rebinds/{id}`, `POST /v1/rebinds/{id}/cancel`.
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::{CreateRebind, Empty};
+use api::routes::RebindRequestRoute;
 use api::view;
 use application::crypto::{self, HashPurpose, Keys};
 use application::ports::{DataKey, KeyService, ListRebinds};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Step, Which, nothing_to_seal};
+use application::serve::{Handler, HandlerError};
+use application::step::{Step, Which, nothing_to_seal};
 use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
@@ -22,7 +24,6 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use store::Store;
 
@@ -36,39 +37,25 @@ pub struct RebindRequest<K> {
 const PAGE: u8 = 20;
 
 impl<K: KeyService> Handler for RebindRequest<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("POST", ["v1", "rebinds"]) => "POST /v1/rebinds",
-            ("GET", ["v1", "rebinds"]) => "GET /v1/rebinds",
-            ("GET", ["v1", "rebinds", _]) => "GET /v1/rebinds/{id}",
-            ("POST", ["v1", "rebinds", _, "cancel"]) => "POST /v1/rebinds/{id}/cancel",
-            _ => "none",
-        }
-    }
+    type Route = RebindRequestRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "POST /v1/rebinds" => self.create(request, now).await,
-            "GET /v1/rebinds" => self.list(request, now).await,
-            "GET /v1/rebinds/{id}" => self.show(request, now).await,
-            "POST /v1/rebinds/{id}/cancel" => self.cancel(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: RebindRequestRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            RebindRequestRoute::CreateRebind => self.create(request, now).await,
+            RebindRequestRoute::ListRebinds => self.list(request, now).await,
+            RebindRequestRoute::GetRebind => self.show(request, now).await,
+            RebindRequestRoute::CancelRebind => self.cancel(request, now).await,
         }
     }
 
     fn usage(&self) -> Usage {
         self.store.meter().take()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewRebind {
-    card_number: Option<Secret<String>>,
-    holder_name: Option<String>,
-    reserved_phone: Option<String>,
-    reason: Option<String>,
-    activate: Option<bool>,
 }
 
 impl<K: KeyService> RebindRequest<K> {
@@ -78,31 +65,25 @@ impl<K: KeyService> RebindRequest<K> {
     }
 
     async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<NewRebind>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Required(&body.canonical),
-        )
-        .await?
-        .showing(created);
-        let NewRebind {
+        let body = body::read::<CreateRebind>(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical)
+            .await?
+            .showing(created);
+        let CreateRebind {
             card_number,
             holder_name,
             reserved_phone,
             reason,
             activate,
         } = body.fields;
-        let number = CardNumber::parse(card_number.as_ref().map_or("", |number| number.expose()));
+        let number = CardNumber::parse(typed(&card_number));
         let create = Create {
             card: match &number {
                 Ok(number) => Ok(self.facts(number).await?),
                 Err(code) => Err(*code),
             },
-            holder_name: name::fold(&holder_name.unwrap_or_default()),
-            reserved_phone: Phone::parse(&reserved_phone.unwrap_or_default())
+            holder_name: name::fold(typed(&holder_name)),
+            reserved_phone: Phone::parse(typed(&reserved_phone))
                 .map(|phone| phone.e164().to_owned()),
             reason: reason.as_deref().and_then(Reason::parse),
             purpose: match activate {
@@ -149,7 +130,7 @@ impl<K: KeyService> RebindRequest<K> {
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Latest).await?;
         let merchant = &loaded.merchant;
         // One more than a page tells whether there is another.
@@ -174,18 +155,16 @@ impl<K: KeyService> RebindRequest<K> {
     }
 
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let key = KeyRule::Ignored;
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Shown(&id)).await?;
-        let shown = loaded.merchant.rebind.as_ref();
-        let shown = shown.map(|rebind| view::rebind(&loaded.merchant, rebind, step.policy, now));
-        shown.map_or_else(not_found, |shown| Ok(Reply::json(200, shown)))
+        let shown = view::rebind(&loaded.merchant, loaded.rebind()?, step.policy, now);
+        Ok(Reply::json(200, shown))
     }
 
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<Empty>(request)?;
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
         let written = step
             .one_write(
                 Which::Step(&id),
@@ -195,6 +174,11 @@ impl<K: KeyService> RebindRequest<K> {
             .await?;
         Ok(written)
     }
+}
+
+/// A missing member is checked as an empty one.
+fn typed(member: &Option<Secret<String>>) -> &str {
+    member.as_ref().map_or("", |text| text.expose())
 }
 
 /// 201 and the rebind.

@@ -5,6 +5,7 @@ use super::{POLICY, Settlement};
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::CreateFreeze;
 use application::crypto::{HashPurpose, random, same_code, typed_code};
 use application::ports::{
     FreezeAttempt, FreezeAttempts, FreezeKeys, KeyService, LoadMerchant, PortError, Wanted,
@@ -18,7 +19,6 @@ use domain::merchant::Merchant;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use serde::Deserialize;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -31,13 +31,6 @@ const CODE_CHARS: usize = 8;
 /// Looked up in the place of a merchant that is not there, so that the same work is done.
 const NOBODY: &str = "mer_nobody";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TypedFreeze {
-    account: Option<String>,
-    freeze_code: Option<Secret<String>>,
-}
-
 impl<K: KeyService> Settlement<K> {
     pub(crate) async fn freeze(
         &self,
@@ -45,7 +38,7 @@ impl<K: KeyService> Settlement<K> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let started = Instant::now();
-        let (account, code) = read(body::read::<TypedFreeze>(request)?.fields)?;
+        let (account, code) = read(body::read::<CreateFreeze>(request)?.fields)?;
         let keys = FreezeKeys {
             account: self.keys.mac(HashPurpose::Account, &[&account]).await?.0,
             source: self
@@ -177,7 +170,7 @@ impl<K: KeyService> Settlement<K> {
     }
 }
 
-fn read(typed: TypedFreeze) -> Result<(String, Secret<String>), Rejection> {
+fn read(typed: CreateFreeze) -> Result<(String, Secret<String>), Rejection> {
     Rejection::of_malformed([
         ("account", typed.account.is_none()),
         ("freeze_code", typed.freeze_code.is_none()),

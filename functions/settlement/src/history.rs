@@ -6,7 +6,7 @@ use api::reply::Reply;
 use api::view;
 use application::ports::{KeyService, ListEvents};
 use application::serve::HandlerError;
-use application::step::{KeyRule, Step, Which};
+use application::step::{Step, Which};
 use domain::error_code::ErrorCode;
 use domain::history::Event;
 use domain::rejection::Rejection;
@@ -20,7 +20,7 @@ impl<K: KeyService> Settlement<K> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Latest).await?;
         let mut events = self
             .store

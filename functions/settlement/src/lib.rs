@@ -12,18 +12,21 @@ pub use direct::Refusal;
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::PutSettlement;
+use api::routes::Route;
 use api::view;
 use application::crypto::Keys;
 use application::ports::KeyService;
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Step, Which, nothing_to_seal};
+use application::serve::{Handler, HandlerError};
+use application::step::{Step, Which, nothing_to_seal};
 use domain::decide::Command;
+use domain::error_code::ErrorCode;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
+use domain::rejection::Rejection;
 use domain::settlement::SettlementChange;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
 use store::Store;
 
 /// What has to do with being paid.
@@ -37,45 +40,29 @@ const POLICY: &Policy = &Policy::CURRENT;
 const PAGE: u8 = 20;
 
 impl<K: KeyService> Handler for Settlement<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("GET", ["v1", "payouts"]) => "GET /v1/payouts",
-            ("GET", ["v1", "settlement"]) => "GET /v1/settlement",
-            ("PUT", ["v1", "settlement"]) => "PUT /v1/settlement",
-            ("PUT", ["v1", "push-targets", _]) => "PUT /v1/push-targets/{id}",
-            ("DELETE", ["v1", "push-targets", _]) => "DELETE /v1/push-targets/{id}",
-            ("GET", ["v1", "history"]) => "GET /v1/history",
-            ("POST", ["v1", "freezes"]) => "POST /v1/freezes",
-            _ => "none",
-        }
-    }
+    type Route = Route;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "GET /v1/payouts" => self.list_payouts(request, now).await,
-            "GET /v1/settlement" => self.show_settings(request, now).await,
-            "PUT /v1/settlement" => self.change_settings(request, now).await,
-            "PUT /v1/push-targets/{id}" => self.put_push_target(request, now).await,
-            "DELETE /v1/push-targets/{id}" => self.remove_push_target(request, now).await,
-            "GET /v1/history" => self.list_history(request, now).await,
-            "POST /v1/freezes" => self.freeze(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: Route,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            Route::ListPayouts => self.list_payouts(request, now).await,
+            Route::GetSettlement => self.show_settings(request, now).await,
+            Route::PutSettlement => self.change_settings(request, now).await,
+            Route::PutPushTarget => self.put_push_target(request, now).await,
+            Route::DeletePushTarget => self.remove_push_target(request, now).await,
+            Route::ListHistory => self.list_history(request, now).await,
+            Route::CreateFreeze => self.freeze(request, now).await,
+            _ => Err(Rejection::new(ErrorCode::NotFound).into()),
         }
     }
 
     fn usage(&self) -> Usage {
         self.store.meter().take()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TypedSettings {
-    cycle: Option<String>,
-    payout_time: Option<String>,
-    retained_fen: Option<i64>,
-    daily_limit_fen: Option<i64>,
-    fee_rate_bp: Option<i64>,
 }
 
 impl<K: KeyService> Settlement<K> {
@@ -89,7 +76,7 @@ impl<K: KeyService> Settlement<K> {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Latest).await?;
         Ok(settings(&loaded.merchant, POLICY, now))
     }
@@ -99,9 +86,8 @@ impl<K: KeyService> Settlement<K> {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<TypedSettings>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<PutSettlement>(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
         let typed = &body.fields;
         let change = SettlementChange::read(
             typed.cycle.as_deref(),

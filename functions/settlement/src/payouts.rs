@@ -6,7 +6,7 @@ use api::reply::Reply;
 use api::view;
 use application::ports::{KeyService, ReadPayouts};
 use application::serve::HandlerError;
-use application::step::{KeyRule, Step, Which};
+use application::step::{Step, Which};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::error_code::ErrorCode;
@@ -22,7 +22,7 @@ impl<K: KeyService> Settlement<K> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
+        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Latest).await?;
         let merchant = &loaded.merchant;
         let mut payouts = self

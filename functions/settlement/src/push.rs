@@ -1,13 +1,14 @@
 //! `PUT` and `DELETE /v1/push-targets/{id}`: the devices that are told, besides the phone on file.
 
 use super::Settlement;
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::{Empty, PutPushTarget};
 use application::crypto::HashPurpose;
 use application::ports::{KeyService, PortError};
 use application::serve::HandlerError;
-use application::step::{KeyRule, Loaded, Step, Which, nothing, nothing_to_seal};
+use application::step::{Loaded, Step, Which, nothing, nothing_to_seal};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::merchant::PushTarget;
@@ -17,7 +18,6 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
-use serde::Deserialize;
 
 /// The longest id; each lies in the head, which must stay small.
 const ID_MAX_CHARS: usize = 36;
@@ -26,22 +26,14 @@ const TOKEN_MAX_CHARS: usize = 4_096;
 /// Characters of a token's keyed hash that tell a merchant's tokens apart.
 const TAG_CHARS: usize = 8;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TypedTarget {
-    platform: Option<String>,
-    token: Option<Secret<String>>,
-}
-
 impl<K: KeyService> Settlement<K> {
     pub(crate) async fn put_push_target(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<TypedTarget>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<PutPushTarget>(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
         let (id, platform, token) = match read(request, body.fields) {
             Ok(read) => read,
             Err(refusal) => {
@@ -95,10 +87,9 @@ impl<K: KeyService> Settlement<K> {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let step = Step::begin(&self.store, &self.keys, request, now, key).await?;
-        let id = target_id(request).to_owned();
+        let body = body::read::<Empty>(request)?;
+        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = &request.path_id;
         step.showing(nothing)
             .one_write(
                 Which::Latest,
@@ -109,16 +100,11 @@ impl<K: KeyService> Settlement<K> {
     }
 }
 
-/// `/v1/push-targets/{id}`
-fn target_id(request: &Request) -> &str {
-    request.segments().get(2).copied().unwrap_or_default()
-}
-
 fn read(
     request: &Request,
-    typed: TypedTarget,
+    typed: PutPushTarget,
 ) -> Result<(String, PushPlatform, Secret<String>), Rejection> {
-    let id = target_id(request);
+    let id = &request.path_id;
     let is_id = (1..=ID_MAX_CHARS).contains(&id.len())
         && id
             .bytes()

@@ -2,14 +2,15 @@
 
 use super::sending::Sending;
 use super::{Bank, Verification};
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::Empty;
 use application::ports::{
     CardQuestion, DataKey, KeyService, PortError, QueryOutcome, SendSms, Transfer,
 };
 use application::serve::HandlerError;
-use application::step::{Keep, KeyRule, Loaded, Outcomes, Step, Which, code_limit};
+use application::step::{Keep, Loaded, Outcomes, Step, Which, code_limit};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use domain::merchant::Merchant;
@@ -46,9 +47,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<Empty>(request)?;
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
         let which = Which::Step(&id);
         match self.intend(&step, which).await? {
             Ok((loaded, question)) => {

@@ -2,13 +2,12 @@
 
 use super::card_check::Heard;
 use super::{Bank, Verification, scope};
-use api::body;
 use api::event::Request;
 use api::reply::Reply;
 use application::crypto::{same_code, typed_code};
 use application::ports::{KeyService, PortError, SendSms};
 use application::serve::HandlerError;
-use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use application::step::{Keep, Loaded, Outcomes, Rounds, Step, Which};
 use domain::decide::{Command, attempts_max, deposit_of, otp_of};
 use domain::error_code::ErrorCode;
 use domain::policy::Policy;
@@ -17,14 +16,7 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transition::Decision;
-use serde::Deserialize;
 use store::Store;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TypedCode {
-    code: Option<Secret<String>>,
-}
 
 /// A try that was taken.
 struct Taken {
@@ -39,15 +31,13 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         &self,
         request: &Request,
         purpose: OtpPurpose,
+        code: Option<Secret<String>>,
+        canonical_body: &str,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<TypedCode>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let typed = body
-            .fields
-            .code
-            .unwrap_or_else(|| Secret::new(String::new()));
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, canonical_body).await?;
+        let typed = code.unwrap_or_else(|| Secret::new(String::new()));
         self.try_code(&step, Which::Step(&id), purpose, &typed)
             .await
     }

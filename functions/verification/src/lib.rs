@@ -7,22 +7,22 @@ mod sending;
 mod standby;
 mod test_transfer;
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::{CheckIdentity, ConfirmCard, ConfirmCode, Empty};
+use api::routes::VerificationRoute;
 use application::crypto::{CodeScope, HashPurpose, Keys};
 use application::ports::{CheckCard, KeyService, QueryTransfer, SendSms, SendTransfer};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Loaded, Step, Which};
+use application::serve::{Handler, HandlerError};
+use application::step::{Loaded, Step, Which};
 use domain::decide::{Command, Document};
 use domain::error_code::ErrorCode;
 use domain::format::document_expiry::DocumentExpiry;
 use domain::format::resident_id::ResidentId;
 use domain::rebind::OtpPurpose;
-use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
 use store::Store;
 
 /// What this function asks of a bank.
@@ -39,62 +39,51 @@ pub struct Verification<K, M, B> {
 }
 
 impl<K: KeyService, M: SendSms, B: Bank> Handler for Verification<K, M, B> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("POST", ["v1", "rebinds", _, "identity"]) => "POST /v1/rebinds/{id}/identity",
-            ("POST", ["v1", "rebinds", _, "identity", "code"]) => {
-                "POST /v1/rebinds/{id}/identity/code"
-            }
-            ("POST", ["v1", "rebinds", _, "identity", "confirm"]) => {
-                "POST /v1/rebinds/{id}/identity/confirm"
-            }
-            ("POST", ["v1", "rebinds", _, "card-check"]) => "POST /v1/rebinds/{id}/card-check",
-            ("POST", ["v1", "rebinds", _, "card-check", "code"]) => {
-                "POST /v1/rebinds/{id}/card-check/code"
-            }
-            ("POST", ["v1", "rebinds", _, "card-check", "confirm"]) => {
-                "POST /v1/rebinds/{id}/card-check/confirm"
-            }
-            ("POST", ["v1", "rebinds", _, "test-transaction"]) => {
-                "POST /v1/rebinds/{id}/test-transaction"
-            }
-            ("POST", ["v1", "cards", _, "activate"]) => "POST /v1/cards/{card_id}/activate",
-            _ => "none",
-        }
-    }
+    type Route = VerificationRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "POST /v1/rebinds/{id}/identity" => self.identity(request, now).await,
-            "POST /v1/rebinds/{id}/identity/code" => {
+    async fn handle(
+        &self,
+        route: VerificationRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            VerificationRoute::CheckIdentity => self.identity(request, now).await,
+            VerificationRoute::ResendIdentityCode => {
                 self.resend(request, OtpPurpose::Identity, now).await
             }
-            "POST /v1/rebinds/{id}/identity/confirm" => {
-                self.confirm(request, OtpPurpose::Identity, now).await
+            VerificationRoute::ConfirmIdentity => {
+                let body = body::read::<ConfirmCode>(request)?;
+                self.confirm(
+                    request,
+                    OtpPurpose::Identity,
+                    body.fields.code,
+                    &body.canonical,
+                    now,
+                )
+                .await
             }
-            "POST /v1/rebinds/{id}/card-check" => self.card_check(request, now).await,
-            "POST /v1/rebinds/{id}/card-check/code" => {
-                self.resend(request, OtpPurpose::Card, now).await
+            VerificationRoute::CheckCard => self.card_check(request, now).await,
+            VerificationRoute::ResendCardCode => self.resend(request, OtpPurpose::Card, now).await,
+            VerificationRoute::ConfirmCard => {
+                let body = body::read::<ConfirmCard>(request)?;
+                self.confirm(
+                    request,
+                    OtpPurpose::Card,
+                    body.fields.code,
+                    &body.canonical,
+                    now,
+                )
+                .await
             }
-            "POST /v1/rebinds/{id}/card-check/confirm" => {
-                self.confirm(request, OtpPurpose::Card, now).await
-            }
-            "POST /v1/rebinds/{id}/test-transaction" => self.test_transfer(request, now).await,
-            "POST /v1/cards/{card_id}/activate" => self.activate(request, now).await,
-            _ => not_found(),
+            VerificationRoute::TestTransaction => self.test_transfer(request, now).await,
+            VerificationRoute::ActivateCard => self.activate(request, now).await,
         }
     }
 
     fn usage(&self) -> Usage {
         self.store.meter().take()
     }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityDocument {
-    document_number: Option<Secret<String>>,
-    document_expires_on: Option<String>,
 }
 
 impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
@@ -109,9 +98,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     }
 
     async fn identity(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<IdentityDocument>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<CheckIdentity>(request)?;
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
         let typed = body
             .fields
             .document_number
@@ -144,9 +133,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         purpose: OtpPurpose,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<Empty>(request)?;
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
         self.sending_step(&step, Which::Step(&id), purpose, |code| match purpose {
             OtpPurpose::Card => Command::ResendCardOtp(code),
             OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(code),

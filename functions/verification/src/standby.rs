@@ -4,24 +4,17 @@ use super::{Bank, Verification};
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::ActivateCard;
 use api::view;
 use application::ports::{KeyService, SendSms};
 use application::serve::HandlerError;
-use application::step::{KeyRule, Step, Which};
+use application::step::{Step, Which};
 use domain::decide::Command;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::rebind::OtpPurpose;
-use domain::secret::Secret;
 use domain::time::Timestamp;
-use serde::Deserialize;
 use serde_json::json;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Activation {
-    code: Option<Secret<String>>,
-}
 
 impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     pub(crate) async fn activate(
@@ -29,9 +22,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Activation>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<ActivateCard>(request)?;
+        let (step, id) =
+            Step::on_card(&self.store, &self.keys, request, now, &body.canonical).await?;
         let which = Which::Card(&id);
         match body.fields.code {
             Some(code) => {

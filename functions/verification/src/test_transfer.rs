@@ -1,13 +1,14 @@
 //! `POST /v1/rebinds/{id}/test-transaction`: intent written, ¥0.01 sent, answer written.
 
 use super::{Bank, Verification};
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::Empty;
 use api::view;
 use application::ports::{KeyService, PortError, QueryOutcome, SendSms, Transfer};
 use application::serve::HandlerError;
-use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
+use application::step::{Keep, Loaded, Outcomes, Rounds, Step, Which};
 use domain::decide::Command;
 use domain::format::PersonName;
 use domain::merchant::Merchant;
@@ -29,9 +30,9 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<Empty>(request)?;
+        let (step, id) =
+            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
         let step = step.showing(the_status);
         let which = Which::Step(&id);
         let mut rounds = Rounds::new();

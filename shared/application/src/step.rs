@@ -12,6 +12,7 @@ use crate::ports::{
 };
 use api::event::Request;
 use api::reply::Reply;
+use api::routes::{KeyRule, Route};
 use api::token::{self, Presented};
 use api::view;
 use domain::decide::{Command, CommandContext, decide};
@@ -69,17 +70,6 @@ pub fn the_rebind(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
 #[must_use]
 pub fn nothing(_: &Merchant, _: &Policy, _: Timestamp) -> Reply {
     Reply::no_content()
-}
-
-/// What a route does with `Idempotency-Key`; with the canonical form of the body that a key is bound to.
-#[derive(Clone, Copy, Debug)]
-pub enum KeyRule<'b> {
-    /// A request that changes nothing.
-    Ignored,
-    /// A request that changes something.
-    Optional(&'b str),
-    /// A request that makes something new.
-    Required(&'b str),
 }
 
 /// Which rebind is loaded with the merchant.
@@ -144,7 +134,7 @@ pub enum Keep<'a> {
 }
 
 impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
-    /// Reads the headers of a request: idempotency key, then token.
+    /// Reads the headers of a request: idempotency key, then token. A key is bound to the canonical form of the body.
     ///
     /// # Errors
     /// `REQUEST_MALFORMED` for a missing or unusable key, `SESSION_EXPIRED` for a token that cannot be one.
@@ -153,17 +143,14 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         keys: &'a Keys<K>,
         request: &Request,
         now: Timestamp,
-        key: KeyRule<'_>,
+        canonical_body: &str,
     ) -> Result<Self, HandlerError> {
-        let (key, canonical_body) = match key {
-            KeyRule::Ignored => (None, ""),
-            KeyRule::Optional(body) => (idempotency_header(request)?, body),
-            KeyRule::Required(body) => {
+        let key = match request.route.map_or(KeyRule::Ignored, Route::key_rule) {
+            KeyRule::Ignored => None,
+            KeyRule::Optional => idempotency_header(request)?,
+            KeyRule::Required => {
                 let key = idempotency_header(request)?;
-                (
-                    Some(key.ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))?),
-                    body,
-                )
+                Some(key.ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))?)
             }
         };
         let presented = token::presented(request)?;
@@ -210,9 +197,9 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         keys: &'a Keys<K>,
         request: &Request,
         now: Timestamp,
-        key: KeyRule<'_>,
+        canonical_body: &str,
     ) -> Result<(Self, CardId), HandlerError> {
-        let step = Self::begin(store, keys, request, now, key).await?;
+        let step = Self::begin(store, keys, request, now, canonical_body).await?;
         let id = step.id_in(request, CardId::parse).await?;
         Ok((step, id))
     }
@@ -226,9 +213,9 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         keys: &'a Keys<K>,
         request: &Request,
         now: Timestamp,
-        key: KeyRule<'_>,
+        canonical_body: &str,
     ) -> Result<(Self, RebindId), HandlerError> {
-        let step = Self::begin(store, keys, request, now, key).await?;
+        let step = Self::begin(store, keys, request, now, canonical_body).await?;
         let id = step.id_in(request, RebindId::parse).await?;
         Ok((step, id))
     }
@@ -239,7 +226,7 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         request: &Request,
         parse: fn(&str) -> Option<I>,
     ) -> Result<I, HandlerError> {
-        if let Some(id) = request.segments().get(2).and_then(|text| parse(text)) {
+        if let Some(id) = parse(&request.path_id) {
             return Ok(id);
         }
         self.load(Which::Latest).await?;
