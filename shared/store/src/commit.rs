@@ -10,7 +10,8 @@ use super::record::{
     self, HEAD, PROFILE, card_sk, key, merchant_pk, session_prefix, session_value, slot_name,
 };
 use application::ports::{
-    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, PortError, Remember,
+    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
+    PortError,
 };
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Delete, Put,
@@ -19,7 +20,7 @@ use aws_sdk_dynamodb::types::{
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
-use domain::rebind::{OtpPurpose, Rebind};
+use domain::rebind::{Mac, OtpPurpose, Rebind};
 use domain::time::Timestamp;
 use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
 
@@ -86,11 +87,11 @@ impl<T: Table> CommitTransition for Store<T> {
 
     async fn refund_otp(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.take_code_back(phone_key, purpose, at).await
+        self.take_code_back(phone_hash, purpose, at).await
     }
 }
 
@@ -148,16 +149,16 @@ impl<T: Table> Store<T> {
             let delete = TransactWriteItem::builder().delete(delete).build();
             writes.push(Part::Plain, delete);
         }
-        if let (Some(send), Some(phone_key)) = (&transition.otp_delivery, commit.phone_key) {
+        if let Some(send) = &transition.otp_delivery {
             writes.push(
                 Part::Phone,
-                self.count_code(phone_key, send.purpose, policy, commit.now)?,
+                self.count_code(&send.phone_hash, send.purpose, policy, commit.now)?,
             );
         }
         if let Some(rule) = &transition.fingerprint {
             writes.push(Part::Fingerprint, self.fingerprint(rule, commit)?);
         }
-        if let Some(row) = self.idempotency_row(&commit.remember, commit.now)? {
+        if let Some(row) = self.idempotency_row(&commit.idempotency, commit.now)? {
             writes.push(Part::Idempotency, row);
         }
         Ok(writes)
@@ -326,8 +327,8 @@ fn failed_condition(
             })
             .map(|(_, reason)| reason)
     };
-    if let (Some(reason), Remember::Claim(wanted, _) | Remember::Reply(wanted, _)) =
-        (failed(Part::Idempotency), &commit.remember)
+    if let (Some(reason), IdempotencyMode::Claim(wanted, _) | IdempotencyMode::Reply(wanted, _)) =
+        (failed(Part::Idempotency), &commit.idempotency)
     {
         // Without the old row the reason is still "used before"; the caller reads again.
         let row = reason.item().ok_or(PortError::Conflict)?;
@@ -350,7 +351,7 @@ fn failed_condition(
         let wait_s = reason.item().map_or(Policy::CURRENT.code_gap_s, |item| {
             code_wait_s(item, send.purpose, &Policy::CURRENT, commit.now)
         });
-        return Ok(CommitOutcome::CodeLimit { wait_s });
+        return Ok(CommitOutcome::OtpLimit { wait_s });
     }
     if failed(Part::Fingerprint).is_some() {
         return Ok(CommitOutcome::BoundElsewhere);

@@ -59,7 +59,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
     ) -> Result<FreezeAttempt, PortError> {
         let account = vec![key(format!("A#{}", keys.account), "A")];
         let (of_source, account) = futures::join!(
-            self.add_try(source_tries(keys), 1, now),
+            self.add_try(source_tries(keys), 1, keys.nonce_for(1), now),
             self.table.batch_get(account),
         );
         let of_source = of_source?;
@@ -72,7 +72,9 @@ impl<T: Table> FreezeAttempts for Store<T> {
         };
         if counted.is_err() {
             // No code is looked at, so that the address has not tried any. If this fails too, one too many stays counted.
-            let _ = self.add_try(source_tries(keys), -1, now).await;
+            let _ = self
+                .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
+                .await;
         }
         counted
     }
@@ -83,8 +85,8 @@ impl<T: Table> FreezeAttempts for Store<T> {
         now: Timestamp,
     ) -> Result<(), PortError> {
         let (account, source) = futures::join!(
-            self.add_try(account_tries(keys), -1, now),
-            self.add_try(source_tries(keys), -1, now),
+            self.add_try(account_tries(keys), -1, keys.nonce_for(-1), now),
+            self.add_try(source_tries(keys), -1, keys.nonce_for(-1), now),
         );
         account.and(source).map(|_| ())
     }
@@ -109,10 +111,14 @@ impl<T: Table> Store<T> {
         };
         if of_last_day(of_source, now) > policy.freeze_tries_per_source_day {
             // Not looked at, and counted nowhere; if this fails, it stays counted.
-            let _ = self.add_try(source_tries(keys), -1, now).await;
+            let _ = self
+                .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
+                .await;
             return Ok(refused);
         }
-        let of_account = self.add_try(account_tries(keys), 1, now).await?;
+        let of_account = self
+            .add_try(account_tries(keys), 1, keys.nonce_for(1), now)
+            .await?;
         if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
             let _ = self.refund_freeze_attempt(keys, now).await;
             return Ok(refused);
@@ -125,13 +131,19 @@ impl<T: Table> Store<T> {
 
     /// Adds to this hour's count, and returns the item as it is then. An attempt whose answer was lost is repeated,
     /// and is not done again, unless another addition came between the two.
-    async fn add_try(&self, tries: Item, more: i64, now: Timestamp) -> Result<Item, PortError> {
+    async fn add_try(
+        &self,
+        tries: Item,
+        more: i64,
+        nonce: [u8; 6],
+        now: Timestamp,
+    ) -> Result<Item, PortError> {
         let hour = hour_of(now);
         let mut update = Update::default();
         update.put("ttl", Some(time(now.plus_s(DAY_S + GARBAGE_AFTER_S))));
         update.value("more", n(more));
         update.name(&hour_name(hour));
-        update.put("once", Some(b(&application::crypto::random::<6>()?)));
+        update.put("once", Some(b(&nonce)));
         update.when("(attribute_not_exists(#once) OR #once <> :once)");
         let add = format!(" ADD #{} :more", hour_name(hour));
         let mut update = SingleUpdate::new(tries.clone(), update, ReturnValue::AllNew);

@@ -5,7 +5,9 @@ use super::commit::put_item;
 use super::item::{Item, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
 use super::record::key;
 use super::{GARBAGE_AFTER_S, Store};
-use application::ports::{IdempotencyKey, IdempotencyLookup, PortError, Remember, StoredReply};
+use application::ports::{
+    IdempotencyKey, IdempotencyLookup, IdempotencyMode, PortError, StoredReply,
+};
 use aws_sdk_dynamodb::types::{
     Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
@@ -32,12 +34,12 @@ impl<T: Table> Store<T> {
 
     pub(super) fn idempotency_row(
         &self,
-        remember: &Remember<'_>,
+        mode: &IdempotencyMode<'_>,
         now: Timestamp,
     ) -> Result<Option<TransactWriteItem>, PortError> {
-        let (wanted, reply) = match remember {
-            Remember::Nothing => return Ok(None),
-            Remember::Forget(key) => {
+        let (wanted, reply) = match mode {
+            IdempotencyMode::None => return Ok(None),
+            IdempotencyMode::Release(key) => {
                 return Delete::builder()
                     .table_name(self.table.name())
                     .set_key(Some(idempotency_key(key)))
@@ -45,8 +47,8 @@ impl<T: Table> Store<T> {
                     .map(|delete| Some(TransactWriteItem::builder().delete(delete).build()))
                     .map_err(|error| broken(&error.to_string()));
             }
-            Remember::Claim(key, context) => (*key, Err(*context)),
-            Remember::Reply(key, reply) => (*key, Ok(*reply)),
+            IdempotencyMode::Claim(key, context) => (*key, Err(*context)),
+            IdempotencyMode::Reply(key, reply) => (*key, Ok(*reply)),
         };
         let until = now.plus_s(Policy::CURRENT.idempotency_s);
         let mut row = idempotency_key(wanted);

@@ -7,7 +7,7 @@ use super::{GARBAGE_AFTER_S, Store};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::policy::{DAY_S, HOUR_S, Policy};
-use domain::rebind::OtpPurpose;
+use domain::rebind::{Mac, OtpPurpose};
 use domain::time::Timestamp;
 
 /// Codes remembered for a phone: as many as the day's limit.
@@ -16,7 +16,7 @@ const CODE_TIMES: usize = 10;
 impl<T: Table> Store<T> {
     pub(super) async fn take_code_back(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
@@ -30,7 +30,7 @@ impl<T: Table> Store<T> {
         update.put(gap_name(purpose), None);
         update.value("at", time(at));
         update.when("t0 = :at");
-        let phone = phone_item_key(phone_key);
+        let phone = phone_item_key(phone_hash);
         let update = SingleUpdate::new(phone, update, ReturnValue::None);
         match self.table.update(update).await? {
             // The condition fails when another OTP was counted after this one. This one stays counted: the safe side.
@@ -42,7 +42,7 @@ impl<T: Table> Store<T> {
     /// read the item as it was before the write, so none overwrites what the next one reads.
     pub(super) fn count_code(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         policy: &Policy,
         now: Timestamp,
@@ -68,7 +68,7 @@ impl<T: Table> Store<T> {
         update.when(format!(
             "(attribute_not_exists(#{gap}) OR #{gap} <= :since_gap)"
         ));
-        self.update_item(phone_item_key(phone_key), update)
+        self.update_item(phone_item_key(phone_hash), update)
     }
 }
 
@@ -99,8 +99,8 @@ const fn gap_name(purpose: OtpPurpose) -> &'static str {
     }
 }
 
-fn phone_item_key(phone_key: &str) -> Item {
-    key(format!("P#{phone_key}"), "P")
+fn phone_item_key(phone_hash: &Mac) -> Item {
+    key(format!("P#{}", phone_hash.0), "P")
 }
 
 /// Until the phone may get another code.

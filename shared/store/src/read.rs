@@ -4,7 +4,7 @@ use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
 use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
 use super::{Store, item};
-use application::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
+use application::ports::{ListRebinds, LoadMerchant, PortError, Selector};
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
@@ -34,40 +34,40 @@ pub trait Reads {
 pub async fn load_with<R: Reads>(
     reads: &R,
     merchant: &MerchantId,
-    wanted: Wanted<'_>,
+    selector: Selector<'_>,
 ) -> Result<Option<Merchant>, PortError> {
     let rebind = async |number| -> Result<Option<Rebind>, PortError> {
         let item = reads.rebind(merchant, number).await?;
         item.as_ref().map(record::rebind_from).transpose()
     };
     for _ in 0..READS_MAX {
-        let items = match wanted {
-            Wanted::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
-            Wanted::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
-            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+        let items = match selector {
+            Selector::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Selector::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
                 reads.tail(merchant).await?
             }
         };
         let Some(mut read) = ReadSet::of(&items)?.merchant() else {
             return Ok(None);
         };
-        if is_torn(&read, wanted) {
+        if is_torn(&read, selector) {
             continue;
         }
-        let older = match wanted {
-            Wanted::Step(id) => Some(id.number()),
-            Wanted::Number(number) | Wanted::Announced(number) => Some(number),
-            Wanted::Latest | Wanted::Shown(_) | Wanted::Card(_) => None,
+        let older = match selector {
+            Selector::Step(id) => Some(id.number()),
+            Selector::Number(number) | Selector::Announced(number) => Some(number),
+            Selector::Latest | Selector::Shown(_) | Selector::Card(_) => None,
         };
         if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
             let latest = read.rebind.take();
-            read.latest = latest.filter(|_| matches!(wanted, Wanted::Announced(_)));
+            read.latest = latest.filter(|_| matches!(selector, Selector::Announced(_)));
             read.rebind = rebind(number).await?;
         }
-        if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
+        if let Selector::Step(id) | Selector::Shown(id) = selector {
             read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
         }
-        if let Wanted::Card(id) = wanted {
+        if let Selector::Card(id) = selector {
             read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
             let other = read.head.open.filter(|open| *open != id.number());
             if let Some(number) = other {
@@ -84,9 +84,9 @@ impl<T: Table> LoadMerchant for Store<T> {
     async fn load(
         &self,
         merchant: &MerchantId,
-        wanted: Wanted<'_>,
+        selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError> {
-        load_with(self, merchant, wanted).await
+        load_with(self, merchant, selector).await
     }
 }
 
@@ -216,16 +216,16 @@ impl ReadSet {
 
 /// Whether head and latest rebind are of different commits: the read fell between the halves of a transaction.
 #[must_use]
-pub fn is_torn(read: &Merchant, wanted: Wanted<'_>) -> bool {
+pub fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
     match &read.rebind {
         Some(rebind) if rebind.rebind_id.number() == read.head.rebinds => {
             rebind.version != read.head.rebind_version
         }
         Some(rebind) => rebind.rebind_id.number() > read.head.rebinds,
-        None => match wanted {
-            Wanted::Shown(id) => id.number() == read.head.rebinds,
-            Wanted::Card(id) => id.number() > 0 && id.number() == read.head.rebinds,
-            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+        None => match selector {
+            Selector::Shown(id) => id.number() == read.head.rebinds,
+            Selector::Card(id) => id.number() > 0 && id.number() == read.head.rebinds,
+            Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
                 read.head.rebinds > 0
             }
         },

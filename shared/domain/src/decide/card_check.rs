@@ -381,8 +381,9 @@ impl Context<'_> {
             data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
         }
         let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
-        transition.otp_delivery = fresh.map(|_| OtpDelivery {
+        transition.otp_delivery = fresh.map(|fresh| OtpDelivery {
             phone: rebind.reserved_phone.clone(),
+            phone_hash: fresh.phone_hash.clone(),
             purpose: OtpPurpose::Card,
             card: rebind.new_card.clone(),
             of: rebind.purpose,

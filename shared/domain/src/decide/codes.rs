@@ -19,6 +19,7 @@ impl Context<'_> {
         &self,
         purpose: OtpPurpose,
         well_formed: bool,
+        deposit_polled: bool,
     ) -> Result<Transition, Rejection> {
         self.deposit_lives(purpose)?;
         if purpose == OtpPurpose::Activate {
@@ -53,7 +54,14 @@ impl Context<'_> {
         self.proofs_are_fresh(&rebind.stage, purpose)?;
         match challenge {
             Challenge::Sms(code) => self.is_alive_here(code, purpose, left)?,
-            // Whoever can read the card's statement may be on any device.
+            // Before an attempt is reserved, and only if it would be: the deposit may have come back.
+            Challenge::Deposit { .. } if !deposit_polled => {
+                return Ok(Transition {
+                    outcome: Decision::PollDeposit,
+                    ..Transition::none()
+                });
+            }
+            // Not bound to a session: the statement may be read on another device.
             Challenge::Deposit { arrived: true } => {}
             Challenge::Deposit { arrived: false } => {
                 return Err(Rejection::new(ErrorCode::UpstreamBusy)

@@ -88,7 +88,7 @@ impl Context<'_> {
             tries: tries.clone(),
         };
         let mut transition = self.advance(rebind, stage, EventKind::IdentityMatched, object([]));
-        transition.otp_delivery = Some(self.send_on_file(rebind));
+        transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
         Ok(transition)
     }
 
@@ -175,7 +175,7 @@ impl Context<'_> {
         let purpose = Value::from(OtpPurpose::Identity.as_str());
         let data = object([("purpose", purpose)]);
         let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
-        transition.otp_delivery = Some(self.send_on_file(rebind));
+        transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
         Ok(transition)
     }
 
@@ -187,9 +187,10 @@ impl Context<'_> {
         }
     }
 
-    fn send_on_file(&self, rebind: &Rebind) -> OtpDelivery {
+    fn send_on_file(&self, rebind: &Rebind, fresh: &Otp) -> OtpDelivery {
         OtpDelivery {
             phone: self.state.profile.phone_on_file.clone(),
+            phone_hash: fresh.phone_hash.clone(),
             purpose: OtpPurpose::Identity,
             card: rebind.new_card.clone(),
             of: rebind.purpose,

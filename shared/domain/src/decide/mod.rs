@@ -72,6 +72,8 @@ pub enum Command {
         purpose: OtpPurpose,
         /// Whether the code had six digits; one that has not is refused without taking a try.
         well_formed: bool,
+        /// Whether the bank was queried for the deposit already.
+        deposit_polled: bool,
     },
     /// The code that a try was taken for is right, or not.
     SettleAttempt {
@@ -164,7 +166,8 @@ pub fn decide(
         Command::ReserveAttempt {
             purpose,
             well_formed,
-        } => ctx.reserve_attempt(*purpose, *well_formed),
+            deposit_polled,
+        } => ctx.reserve_attempt(*purpose, *well_formed, *deposit_polled),
         Command::SettleAttempt {
             purpose,
             compared,

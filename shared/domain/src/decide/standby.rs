@@ -38,6 +38,7 @@ impl Context<'_> {
         let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
         transition.otp_delivery = Some(OtpDelivery {
             phone: self.state.profile.phone_on_file.clone(),
+            phone_hash: fresh.phone_hash.clone(),
             purpose: OtpPurpose::Activate,
             card: rebind.new_card.clone(),
             of: rebind.purpose,

@@ -117,6 +117,7 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     let malformed = Command::ReserveAttempt {
         purpose,
         well_formed: false,
+        deposit_polled: true,
     };
     let mut rows = vec![
         row(names[0], "", asks),
