@@ -2,6 +2,7 @@
 
 use api::body;
 use api::event::Request;
+use api::replies;
 use api::reply::Reply;
 use api::requests::SignAgreement;
 use api::routes::AgreementRoute;
@@ -17,7 +18,7 @@ use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use store::Store;
 
@@ -68,24 +69,8 @@ impl<K: KeyService> Agreement<K> {
             .keys
             .reading_token(&about(&loaded, rebind, &text), now)
             .await?;
-        let consents: Vec<Value> = text
-            .consents
-            .iter()
-            .map(|consent| json!({"id": consent.id.as_str(), "text": consent.text}))
-            .collect();
-        Ok(Reply::json(
-            200,
-            json!({
-                "version": text.version,
-                "lang": text.lang.as_str(),
-                "title": text.title,
-                "body_markdown": text.body_markdown,
-                "sha256": text.sha256,
-                "min_read_s": step.policy.agreement_min_read_s,
-                "consents": consents,
-                "reading_token": reading_token,
-            }),
-        ))
+        let agreement = replies::Agreement::new(text, reading_token, step.policy);
+        Ok(Reply::json(200, &agreement))
     }
 
     async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {

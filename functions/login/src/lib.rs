@@ -2,16 +2,16 @@
 
 use api::body;
 use api::event::Request;
+use api::replies::Session;
 use api::reply::Reply;
 use api::requests::{CreateSession, Empty};
 use api::routes::LoginRoute;
 use api::token::{self, token_text};
-use api::view;
 use application::crypto::{self, HashPurpose, Keys, password};
 use application::ports::{KeyService, LoginKeys, Logins, PortError};
 use application::serve::{Handler, HandlerError};
 use application::step::Rounds;
-use domain::banner::{Banner, notices};
+use domain::banner::notices;
 use domain::error_code::ErrorCode;
 use domain::login::{LoginRead, OpenedSession};
 use domain::policy::Policy;
@@ -19,7 +19,6 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde_json::{Value, json};
 use store::Store;
 
 /// Opens and ends sessions.
@@ -141,22 +140,9 @@ impl<K: KeyService> Login<K> {
                 .await
             {
                 Ok(()) => {
-                    return Ok(Reply::json(
-                        201,
-                        json!({
-                            "token": token,
-                            "expires_at": view::time(now.plus_s(POLICY.session_max_s)),
-                            "merchant": {
-                                "merchant_id": account.merchant_id.as_str(),
-                                "legal_name_masked": account.legal_name_masked,
-                                "entity_type": account.entity_type,
-                            },
-                            "notices": notices(&account.id_expires_on, now)
-                                .iter()
-                                .map(notice)
-                                .collect::<Vec<_>>(),
-                        }),
-                    ));
+                    let banners = notices(&account.id_expires_on, now);
+                    let session = Session::new(token, &account, &banners, POLICY, now);
+                    return Ok(Reply::json(201, &session));
                 }
                 Err(error @ PortError::Conflict) => {
                     // Another login wrote first: to this account, or from this address, which thousands may share.
@@ -228,49 +214,10 @@ fn all_given(body: CreateSession) -> Result<(String, Secret<String>, Secret<Stri
     Err(Rejection::new(ErrorCode::RequestMalformed))
 }
 
-fn notice(notice: &Banner) -> Value {
-    let mut shown = json!({
-        "code": notice.code.as_str(),
-        "detail_zh": notice.detail_zh,
-        "detail_en": notice.detail_en,
-    });
-    if let Some(days_left) = notice.days_left {
-        shown["days_left"] = days_left.into();
-    }
-    if let Some(until) = notice.until {
-        shown["until"] = view::time(until);
-    }
-    shown
-}
-
 fn bad_credentials() -> HandlerError {
     let refusal = Rejection {
         counts_toward_limit: Some(true),
         ..Rejection::new(ErrorCode::AuthBadCredentials)
     };
     refusal.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::format::DocumentExpiry;
-
-    fn shown(now: &str) -> Vec<Value> {
-        let expiry = DocumentExpiry::parse("2026-11-22").unwrap();
-        let now = Timestamp::parse_rfc3339(now).unwrap();
-        notices(&expiry, now).iter().map(notice).collect()
-    }
-
-    #[test]
-    fn a_notice_says_what_it_has_and_no_more() {
-        let expiring = &shown("2026-10-28T10:00:00+08:00")[0];
-        assert_eq!(expiring["code"], "ID_EXPIRING");
-        assert_eq!(expiring["days_left"], 25);
-        assert_eq!(expiring["until"], "2026-11-22T23:59:59+08:00");
-        let expired = &shown("2026-11-23T00:00:00+08:00")[0];
-        assert_eq!(expired["code"], "ID_EXPIRED");
-        assert!(expired["detail_zh"].is_string() && expired["detail_en"].is_string());
-        assert_eq!(expired.as_object().unwrap().len(), 3);
-    }
 }

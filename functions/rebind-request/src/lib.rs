@@ -2,10 +2,10 @@
 
 use api::body;
 use api::event::Request;
+use api::replies::{Page, Rebind};
 use api::reply::Reply;
 use api::requests::{CreateRebind, Empty};
 use api::routes::RebindRequestRoute;
-use api::view;
 use application::crypto::{self, HashPurpose, Keys};
 use application::ports::{DataKey, KeyService, ListRebinds};
 use application::serve::{Handler, HandlerError};
@@ -24,7 +24,6 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde_json::{Value, json};
 use store::Store;
 
 /// Begins, shows and cancels rebinds.
@@ -144,21 +143,20 @@ impl<K: KeyService> RebindRequest<K> {
             .last()
             .filter(|_| more)
             .map(|rebind| format!("{:06x}", rebind.rebind_id.number()));
-        let items: Vec<Value> = rebinds
-            .iter()
-            .map(|rebind| view::rebind(merchant, rebind, step.policy, now))
-            .collect();
-        Ok(Reply::json(
-            200,
-            json!({"items": items, "next_cursor": last}),
-        ))
+        let items = rebinds.iter();
+        let items = items.map(|rebind| Rebind::new(merchant, rebind, step.policy, now));
+        let page = Page {
+            items: items.collect(),
+            next_cursor: last,
+        };
+        Ok(Reply::json(200, &page))
     }
 
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, "").await?;
         let loaded = step.load(Which::Shown(&id)).await?;
-        let shown = view::rebind(&loaded.merchant, loaded.rebind()?, step.policy, now);
-        Ok(Reply::json(200, shown))
+        let shown = Rebind::new(&loaded.merchant, loaded.rebind()?, step.policy, now);
+        Ok(Reply::json(200, &shown))
     }
 
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
@@ -183,9 +181,7 @@ fn typed(member: &Option<Secret<String>>) -> &str {
 
 /// 201 and the rebind.
 fn created(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
-    let rebind = after.rebind.as_ref();
-    let shown = rebind.map(|rebind| view::rebind(after, rebind, policy, now));
-    Reply::json(201, shown.unwrap_or_default())
+    Reply::json(201, &Rebind::loaded(after, policy, now))
 }
 
 /// A cursor is the number of the last rebind shown, in hex.

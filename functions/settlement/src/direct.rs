@@ -5,7 +5,7 @@
 //! is the payout; a refusal is a Lambda error whose type is the code.
 
 use super::{POLICY, Settlement};
-use api::view;
+use api::replies;
 use application::ports::{
     KeyService, LoadMerchant, OwnedPayout, PortError, ReadPayouts, SystemCommit, Wanted,
     commit_as_system,
@@ -19,7 +19,7 @@ use domain::merchant::Merchant;
 use domain::payout::Payout;
 use domain::time::Timestamp;
 use futures::FutureExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 
@@ -104,6 +104,15 @@ struct Asked {
     merchant_id: Option<String>,
     amount_fen: Option<i64>,
     time: Option<String>,
+}
+
+/// A payout as the core system reads it.
+#[derive(Serialize)]
+struct CorePayout<'a> {
+    #[serde(flatten)]
+    payout: replies::Payout,
+    merchant_id: &'a str,
+    status: &'static str,
 }
 
 impl<K: KeyService> Settlement<K> {
@@ -291,9 +300,11 @@ fn decided(
 fn shown(merchant: &Merchant, payout: Option<&Payout>, now: Timestamp) -> Result<Value, Refusal> {
     let payout =
         payout.ok_or_else(|| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))?;
-    let mut view = view::payout(merchant, payout, now);
-    let id = merchant.profile.merchant_id.as_str();
-    view.insert("merchant_id".to_owned(), Value::from(id));
-    view.insert("status".to_owned(), Value::from(payout.state.as_str()));
-    Ok(Value::Object(view))
+    let shown = CorePayout {
+        payout: replies::Payout::new(merchant, payout, now),
+        merchant_id: merchant.profile.merchant_id.as_str(),
+        status: payout.state.as_str(),
+    };
+    serde_json::to_value(shown)
+        .map_err(|_| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))
 }

@@ -4,6 +4,7 @@
 use super::{POLICY, Settlement};
 use api::body;
 use api::event::Request;
+use api::replies::{Freeze, FreezeStatus};
 use api::reply::Reply;
 use api::requests::CreateFreeze;
 use application::crypto::{HashPurpose, random, same_code, typed_code};
@@ -19,7 +20,6 @@ use domain::merchant::Merchant;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Every answer takes this long: more than a match needs, so that the time tells nothing.
@@ -50,7 +50,8 @@ impl<K: KeyService> Settlement<K> {
         let tried = self.try_code(&keys, &code, now).await;
         tokio::time::sleep(ANSWER_AFTER.saturating_sub(started.elapsed())).await;
         tried?;
-        Ok(Reply::json(202, json!({"status": "received"})))
+        let status = FreezeStatus::Received;
+        Ok(Reply::json(202, &Freeze { status }))
     }
 
     /// Counted first, then looked at, unless there were too many. A right code is no wrong try, and one that could not be

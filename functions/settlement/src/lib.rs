@@ -11,10 +11,10 @@ pub use direct::Refusal;
 
 use api::body;
 use api::event::Request;
+use api::replies;
 use api::reply::Reply;
 use api::requests::PutSettlement;
 use api::routes::Route;
-use api::view;
 use application::crypto::Keys;
 use application::ports::KeyService;
 use application::serve::{Handler, HandlerError};
@@ -108,5 +108,5 @@ impl<K: KeyService> Settlement<K> {
 
 /// 200 and the settings.
 fn settings(after: &Merchant, _: &Policy, _: Timestamp) -> Reply {
-    Reply::json(200, view::settlement(after))
+    Reply::json(200, &replies::Settlement::new(after))
 }

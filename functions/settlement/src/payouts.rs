@@ -2,8 +2,8 @@
 
 use super::{PAGE, Settlement};
 use api::event::Request;
+use api::replies::{Page, Payout};
 use api::reply::Reply;
-use api::view;
 use application::ports::{KeyService, ReadPayouts};
 use application::serve::HandlerError;
 use application::step::{Step, Which};
@@ -12,7 +12,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use serde_json::{Value, json};
 use store::payout::place;
 
 impl<K: KeyService> Settlement<K> {
@@ -33,14 +32,13 @@ impl<K: KeyService> Settlement<K> {
         payouts.truncate(usize::from(PAGE));
         let last = payouts.last().filter(|_| more);
         let next_cursor = last.map(|payout| URL_SAFE_NO_PAD.encode(place(payout)));
-        let items: Vec<Value> = payouts
-            .iter()
-            .map(|payout| Value::Object(view::payout(merchant, payout, now)))
-            .collect();
-        Ok(Reply::json(
-            200,
-            json!({"items": items, "next_cursor": next_cursor}),
-        ))
+        let items = payouts.iter();
+        let items = items.map(|payout| Payout::new(merchant, payout, now));
+        let page = Page {
+            items: items.collect(),
+            next_cursor,
+        };
+        Ok(Reply::json(200, &page))
     }
 }
 

@@ -5,16 +5,12 @@ use api::body;
 use api::event::Request;
 use api::reply::Reply;
 use api::requests::ActivateCard;
-use api::view;
 use application::ports::{KeyService, SendSms};
 use application::serve::HandlerError;
 use application::step::{Step, Which};
 use domain::decide::Command;
-use domain::merchant::Merchant;
-use domain::policy::Policy;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
-use serde_json::json;
 
 impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
     pub(crate) async fn activate(
@@ -32,7 +28,6 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
                     .await
             }
             None => {
-                let step = step.showing(the_challenge);
                 self.sending_step(&step, which, OtpPurpose::Activate, |code| {
                     Command::StartActivation(id.clone(), code)
                 })
@@ -40,11 +35,4 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             }
         }
     }
-}
-
-/// 200 and what has to be answered now.
-fn the_challenge(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
-    let rebind = after.rebind.as_ref();
-    let challenge = rebind.map(|rebind| view::challenge(after, rebind, policy, now));
-    Reply::json(200, json!({"challenge": challenge}))
 }

@@ -3,9 +3,9 @@
 use super::{Bank, Verification};
 use api::body;
 use api::event::Request;
+use api::replies::TestTransaction;
 use api::reply::Reply;
 use api::requests::Empty;
-use api::view;
 use application::ports::{KeyService, PortError, QueryOutcome, SendSms, Transfer};
 use application::serve::HandlerError;
 use application::step::{Keep, Loaded, Outcomes, Rounds, Step, Which};
@@ -13,12 +13,11 @@ use domain::decide::Command;
 use domain::format::PersonName;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
-use domain::rebind::{BankReference, Rebind, RebindState, TestTransfer};
+use domain::rebind::BankReference;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use domain::transition::Decision;
-use serde_json::{Value, json};
 use store::Store;
 
 /// What the payee's statement shows.
@@ -150,28 +149,6 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
 /// 200 and how the transfer stands.
 fn the_status(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
     let rebind = after.rebind.as_ref();
-    let shown = rebind.map(|rebind| view::rebind(after, rebind, policy, now));
-    Reply::json(
-        200,
-        json!({
-            "status": rebind.map_or(Value::Null, |rebind| Value::from(status(rebind))),
-            "amount_fen": 1,
-            "rebind": shown,
-        }),
-    )
-}
-
-const fn status(rebind: &Rebind) -> &'static str {
-    let activated_card = match &rebind.stage {
-        RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-            activated_card
-        }
-        // Undone, because it came back.
-        _ => return "failed",
-    };
-    match &activated_card.test {
-        TestTransfer::Arrived { .. } => "succeeded",
-        TestTransfer::CameBack => "failed",
-        TestTransfer::NotSent | TestTransfer::Sent { .. } => "pending",
-    }
+    let shown = rebind.map(|rebind| TestTransaction::new(after, rebind, policy, now));
+    Reply::json(200, &shown)
 }

@@ -11,10 +11,10 @@ use crate::ports::{
     LoadMerchant, PortError, Remember, StoredReply, Wanted,
 };
 use api::event::Request;
+use api::replies;
 use api::reply::Reply;
 use api::routes::{KeyRule, Route};
 use api::token::{self, Presented};
-use api::view;
 use domain::decide::{Command, CommandContext, decide};
 use domain::error_code::ErrorCode;
 use domain::ids::{CardId, RebindId};
@@ -57,13 +57,7 @@ pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
 /// 200 and the rebind: what most steps answer.
 #[must_use]
 pub fn the_rebind(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
-    let rebind = after.rebind.as_ref();
-    Reply::json(
-        200,
-        rebind.map_or(serde_json::Value::Null, |rebind| {
-            view::rebind(after, rebind, policy, now)
-        }),
-    )
+    Reply::json(200, &replies::Rebind::loaded(after, policy, now))
 }
 
 /// 204.
