@@ -5,7 +5,7 @@
 use crate::aws::{Caller, LOGS, SECRETS};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
-use api::catalogue;
+use api::problems;
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bank::BankKey;
@@ -782,7 +782,7 @@ impl Reply {
     /// The problem, which must be this one.
     pub fn refused(self, code: ErrorCode) -> Value {
         let found = self.body["code"].as_str().unwrap_or("no problem");
-        let status = catalogue::entry(code).status;
+        let status = problems::entry(code).status;
         assert_eq!(
             (found, self.status),
             (code.as_str(), status),

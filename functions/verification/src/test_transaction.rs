@@ -3,9 +3,9 @@
 use super::{Bank, Context, Verification};
 use api::body;
 use api::event::Request;
+use api::replies::TestTransaction;
 use api::reply::Reply;
 use api::requests::Empty;
-use api::view;
 use application::error::HandlerError;
 use application::ports::{KeyService, PortError, QueryOutcome, Selector, SendSms, Transfer};
 use application::transact::{Learned, Loaded, nothing_to_seal};
@@ -13,12 +13,11 @@ use domain::decide::Command;
 use domain::format::PersonName;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
-use domain::rebind::{BankReference, Rebind, RebindState, TestTransfer};
+use domain::rebind::BankReference;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use domain::transition::{Decision, Transition};
-use serde_json::{Value, json};
 use store::client::Table;
 
 /// The descriptor on the payee's statement.
@@ -97,26 +96,6 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
 /// 200 and the status of the transfer.
 fn status_reply(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
     let rebind = after.rebind.as_ref();
-    let shown = rebind.map(|rebind| view::rebind(after, rebind, policy, now));
-    Reply::json(
-        200,
-        json!({
-            "status": rebind.map_or(Value::Null, |rebind| Value::from(status(rebind))),
-            "amount_fen": 1,
-            "rebind": shown,
-        }),
-    )
-}
-
-const fn status(rebind: &Rebind) -> &'static str {
-    let activated = match &rebind.stage {
-        RebindState::Activated(activated) | RebindState::Completed(activated) => activated,
-        // Reverted, because the transfer came back.
-        _ => return "failed",
-    };
-    match &activated.test {
-        TestTransfer::Arrived { .. } => "succeeded",
-        TestTransfer::CameBack => "failed",
-        TestTransfer::NotSent | TestTransfer::Sent { .. } => "pending",
-    }
+    let shown = rebind.map(|rebind| TestTransaction::new(after, rebind, policy, now));
+    Reply::json(200, &shown)
 }

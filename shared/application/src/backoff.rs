@@ -16,6 +16,8 @@ pub struct Limits {
     pub first_pause_ms: u64,
     /// The longest pause of all.
     pub pause_max_ms: u64,
+    /// After a concurrent write.
+    pub after_conflict: bool,
     /// Also after a transient failure, when it is unknown whether the write was done.
     pub after_transient: bool,
 }
@@ -27,6 +29,7 @@ impl Limits {
         during: Duration::from_secs(6),
         first_pause_ms: 32,
         pause_max_ms: 512,
+        after_conflict: true,
         after_transient: false,
     };
     /// An OTP that nobody got must not stay: its removal is repeated after any failure.
@@ -40,7 +43,16 @@ impl Limits {
         during: Duration::from_secs(5),
         first_pause_ms: 32,
         pause_max_ms: 32,
+        after_conflict: true,
         after_transient: false,
+    };
+    /// The mark that a message was sent: without it, the message would be sent twice. A conflict means that the claim is lost.
+    pub const MARK: Self = Self {
+        attempts_max: 2,
+        first_pause_ms: 50,
+        after_conflict: false,
+        after_transient: true,
+        ..Self::REQUEST
     };
     /// The clean-up. The next run finds the entry again.
     pub const ONCE: Self = Self {
@@ -99,7 +111,9 @@ pub async fn retry<T>(
     let mut backoff = Backoff::new(limits);
     loop {
         match attempt().await {
-            Err(HandlerError::Failed(error @ PortError::Conflict)) => backoff.pause(error).await?,
+            Err(HandlerError::Failed(error @ PortError::Conflict)) if limits.after_conflict => {
+                backoff.pause(error).await?;
+            }
             Err(HandlerError::Failed(error @ PortError::Transient(..)))
                 if limits.after_transient =>
             {

@@ -17,6 +17,17 @@ pub enum HandlerError {
     Failed(PortError),
 }
 
+impl HandlerError {
+    /// For a caller that is no request: whatever the core refused has changed meanwhile.
+    #[must_use]
+    pub fn into_port_error(self) -> PortError {
+        match self {
+            Self::Failed(error) => error,
+            Self::Answered(_) | Self::Rejected(_) | Self::PayoutExists(_) => PortError::Conflict,
+        }
+    }
+}
+
 impl From<Rejection> for HandlerError {
     fn from(refusal: Rejection) -> Self {
         Self::Rejected(Box::new(refusal))

@@ -5,10 +5,10 @@ use crate::error::HandlerError;
 use crate::ports::{CommitTransition, IdempotencyKey, KeyService, LoadMerchant, Selector};
 use crate::transact::{Show, Transactor};
 use api::event::Request;
+use api::replies;
 use api::reply::Reply;
 use api::routes::{KeyRule, Route};
 use api::token;
-use api::view;
 use domain::error_code::ErrorCode;
 use domain::ids::{CardId, RebindId};
 use domain::merchant::Merchant;
@@ -124,13 +124,7 @@ where
 /// 200 and the rebind: the reply of most steps.
 #[must_use]
 pub fn rebind(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
-    let rebind = after.rebind.as_ref();
-    Reply::json(
-        200,
-        rebind.map_or(serde_json::Value::Null, |rebind| {
-            view::rebind(after, rebind, policy, now)
-        }),
-    )
+    Reply::json(200, &replies::Rebind::loaded(after, policy, now))
 }
 
 /// 204.

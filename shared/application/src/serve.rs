@@ -195,7 +195,7 @@ mod tests {
                 "broken" => {
                     Err(PortError::Permanent("the table", "AccessDenied".to_owned()).into())
                 }
-                _ => Ok(Reply::json(200, json!({}))),
+                _ => Ok(Reply::json(200, &json!({}))),
             }
         }
 

@@ -4,35 +4,22 @@
 use super::format::bins::{self, BinKind};
 use super::ids::CardId;
 use super::time::Timestamp;
+use super::vocabulary::vocabulary;
 use serde::{Deserialize, Serialize};
 
-/// What a card's prefix says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CardType {
-    /// A debit card.
-    Debit,
-    /// A credit card.
-    Credit,
-    /// A semi-credit card (准贷记卡).
-    QuasiCredit,
-    /// A prepaid card.
-    Prepaid,
-    /// The prefix is not in the table: the bank decides.
-    Unknown,
-}
-
-impl CardType {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::QuasiCredit => "quasi_credit",
-            Self::Prepaid => "prepaid",
-            Self::Unknown => "unknown",
-        }
+vocabulary! {
+    /// What a card's prefix says of it.
+    pub enum CardType {
+        /// A debit card.
+        Debit = "debit",
+        /// A credit card.
+        Credit = "credit",
+        /// A semi-credit card (准贷记卡).
+        QuasiCredit = "quasi_credit",
+        /// A prepaid card.
+        Prepaid = "prepaid",
+        /// The prefix is not in the table: the bank decides.
+        Unknown = "unknown",
     }
 }
 
@@ -109,31 +96,18 @@ impl Card {
     }
 }
 
-/// What a card is now, as the wire shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardStatus {
-    /// Asked for, not yet verified.
-    Pending,
-    /// The pointer is on it.
-    Active,
-    /// Verified, waiting to be switched to.
-    Standby,
-    /// Replaced; payouts of before the change still reach it.
-    Retiring,
-    /// No longer on record.
-    Removed,
-}
-
-impl CardStatus {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Standby => "standby",
-            Self::Retiring => "retiring",
-            Self::Removed => "removed",
-        }
+vocabulary! {
+    /// What a card is now, as the wire shows it.
+    pub enum CardStatus {
+        /// Requested, not verified yet.
+        Pending = "pending",
+        /// The pointer is on it.
+        Active = "active",
+        /// Verified, waiting to be activated.
+        Standby = "standby",
+        /// Replaced; may still receive payouts created before the change.
+        Retiring = "retiring",
+        /// No longer bound.
+        Removed = "removed",
     }
 }

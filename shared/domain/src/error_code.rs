@@ -1,7 +1,7 @@
 //! The closed list of codes that a caller can meet (contract, section 5).
 //!
 //! A code is a name and nothing else: its HTTP status and its texts belong to the edge
-//! (`edge::catalogue`), so that the core stays free of HTTP.
+//! (`api::problems`), so that the core stays free of HTTP.
 
 use super::vocabulary::vocabulary;
 

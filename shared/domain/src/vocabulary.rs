@@ -7,6 +7,7 @@ pub struct UnknownWord;
 
 /// Declares a closed vocabulary from one list: the enum, `ALL`, and both directions of the wire name. So a word
 /// cannot be added to one of them and forgotten in another.
+#[macro_export]
 macro_rules! vocabulary {
     (
         $(#[$enum_doc:meta])*
@@ -71,7 +72,7 @@ macro_rules! vocabulary {
     };
 }
 
-pub(crate) use vocabulary;
+pub use vocabulary;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use crate::openapi::{Contract, PROBLEM};
 use crate::system::luhn;
 use crate::table::{Items, Table};
 use crate::world::{Answer, App, SECOND_CARD, TABLE, World, merchant};
-use api::catalogue;
+use api::problems;
 use application::ports::{LoadMerchant as _, Wanted};
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
@@ -124,7 +124,7 @@ impl Lab {
         assert_eq!(is_problem, status >= 400, "{method} {path}: {status}");
         if is_problem {
             let code = ErrorCode::parse(answer.code()).unwrap();
-            assert_eq!(catalogue::entry(code).status, status);
+            assert_eq!(problems::entry(code).status, status);
             assert_eq!(answer.body["status"], status);
             assert!(answer.body["support_ref"].is_string());
             let wait = &answer.body["retry_after_s"];

@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(super) fn shown(&self) -> &'static str {
-        self.state.state_of(self.rebind(), self.now)
+        self.state.state_of(self.rebind(), self.now).as_str()
     }
 
     pub(super) fn next_actions(&self) -> Vec<NextAction> {

@@ -6,9 +6,10 @@ use api::event::Request;
 use api::reply::Reply;
 use api::requests::{Empty, PutPushTarget};
 use application::crypto::HashPurpose;
-use application::ports::{KeyService, PortError};
-use application::serve::HandlerError;
-use application::step::{Loaded, Step, Which, nothing, nothing_to_seal};
+use application::error::HandlerError;
+use application::ports::{KeyService, PortError, Selector};
+use application::request::no_content;
+use application::transact::{Learned, Loaded, nothing_to_seal};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::merchant::PushTarget;
@@ -18,6 +19,7 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
+use store::client::Table;
 
 /// The longest id; each lies in the head, which must stay small.
 const ID_MAX_CHARS: usize = 36;
@@ -26,19 +28,19 @@ const TOKEN_MAX_CHARS: usize = 4_096;
 /// Characters of a token's keyed hash that tell a merchant's tokens apart.
 const TAG_CHARS: usize = 8;
 
-impl<K: KeyService> Settlement<K> {
+impl<T: Table, K: KeyService> Settlement<T, K> {
     pub(crate) async fn put_push_target(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<PutPushTarget>(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let ctx = self.context(request, now, &body.canonical).await?;
         let (id, platform, token) = match read(request, body.fields) {
             Ok(read) => read,
             Err(refusal) => {
-                // Who asks comes before what is wrong with the question.
-                step.load(Which::Latest).await?;
+                // The token is proven before the fields are answered.
+                ctx.load(Selector::Latest).await?;
                 return Err(refusal.into());
             }
         };
@@ -46,24 +48,24 @@ impl<K: KeyService> Settlement<K> {
         let mut tag = self.keys.mac(HashPurpose::Push, &parts).await?.0;
         tag.truncate(TAG_CHARS);
         let target = PushTarget { id, token_tag: tag };
-        step.showing(nothing)
-            .one_write(
-                Which::Latest,
-                async |loaded| {
-                    let known = loaded.merchant.head.push_targets.contains(&target);
-                    Ok(Command::PutPushTarget(Box::new(NewPushTarget {
-                        target: target.clone(),
-                        platform,
-                        // What changes nothing is not worth a call to the key service.
-                        sealed_token: match known {
-                            true => Sealed(Vec::new()),
-                            false => self.sealed(loaded, &token).await?,
-                        },
-                    })))
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            let known = loaded.merchant.head.push_targets.contains(&target);
+            Ok(Command::PutPushTarget(Box::new(NewPushTarget {
+                target: target.clone(),
+                platform,
+                // A refresh changes nothing and costs no call to the key service.
+                sealed_token: match known {
+                    true => Sealed(Vec::new()),
+                    false => self.sealed(loaded, &token).await?,
                 },
-                nothing_to_seal,
-            )
-            .await
+            }))
+            .into())
+        };
+        let ctx = ctx.showing(no_content);
+        let put = ctx
+            .transact(Selector::Latest, plan, nothing_to_seal)
+            .await?;
+        Ok(put.reply)
     }
 
     async fn sealed(
@@ -88,14 +90,10 @@ impl<K: KeyService> Settlement<K> {
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
-        let id = &request.path_id;
-        step.showing(nothing)
-            .one_write(
-                Which::Latest,
-                async |_| Ok(Command::RemovePushTarget(id.clone())),
-                nothing_to_seal,
-            )
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = request.path_id.clone();
+        ctx.showing(no_content)
+            .execute(Selector::Latest, Command::RemovePushTarget(id))
             .await
     }
 }

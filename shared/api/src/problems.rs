@@ -1,4 +1,4 @@
-//! What a caller is told about each [`Code`]: one table from codes to HTTP.
+//! What a problem document states about each [`ErrorCode`]: one table from codes to HTTP.
 //!
 //! `detail_zh` speaks to the merchant and may be shown as it is; `detail_en` speaks to the
 //! developer of the app. Both say what to do next. Neither says which element of a

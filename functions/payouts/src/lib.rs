@@ -1,32 +1,49 @@
-//! What the acquirer's core asks for, by invoking the function itself: nobody else's role may.
+//! Payouts, for the acquirer's core system: it invokes this function itself, and no other role may.
 //!
 //! `{"operation": "create_payout" | "payout_sent" | "payout_returned", "merchant_id", "payout_id", "amount_fen", "time"}`:
-//! the amount only with a new payout, `merchant_id` needed with a new one, `time` (RFC 3339) in the sandbox only. The reply
+//! the amount only with a new payout, `merchant_id` required with a new one, `time` (RFC 3339) in the sandbox only. The reply
 //! is the payout; a refusal is a Lambda error whose type is the code.
 
-use super::{POLICY, Settlement};
-use api::view;
-use application::ports::{
-    KeyService, LoadMerchant, OwnedPayout, PortError, ReadPayouts, SystemCommit, Wanted,
-    commit_as_system,
-};
-use application::serve::{DeploymentStage, HandlerError, wall_clock};
-use application::step::Rounds;
-use domain::decide::{Command, CommandContext, decide};
+use api::replies;
+use application::backoff::{Limits, retry};
+use application::error::HandlerError;
+use application::ports::{LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector};
+use application::serve::{DeploymentStage, wall_clock};
+use application::transact::{Learned, Loaded, Transactor};
+use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
 use domain::payout::Payout;
+use domain::policy::Policy;
+use domain::rebind::SessionTag;
+use domain::rejection::Rejection;
 use domain::time::Timestamp;
+use domain::transition::Transition;
 use futures::FutureExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
+use store::Store;
+use store::client::Table;
 
+const POLICY: &Policy = &Policy::CURRENT;
 /// The largest amount: what every JSON reader can hold exactly.
 const AMOUNT_MAX_FEN: u64 = (1 << 53) - 1;
 
-/// Why an operation was not done.
+/// Creates and ends payouts.
+pub struct Payouts<T> {
+    store: Store<T>,
+}
+
+impl<T> Payouts<T> {
+    /// With this function's store.
+    pub const fn new(store: Store<T>) -> Self {
+        Self { store }
+    }
+}
+
+/// Why an operation was refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The code; the type of the Lambda error.
@@ -57,12 +74,15 @@ impl From<HandlerError> for Refusal {
     fn from(stop: HandlerError) -> Self {
         match stop {
             HandlerError::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
-            HandlerError::Failed(PortError::Conflict) => Self::new(
+            // No operation has an idempotency key, and a known payout is answered by the one that creates.
+            HandlerError::Answered(_)
+            | HandlerError::PayoutExists(_)
+            | HandlerError::Failed(PortError::Conflict) => Self::new(
                 ErrorCode::VersionConflict,
                 advice(ErrorCode::VersionConflict),
             ),
             HandlerError::Failed(error) => {
-                tracing::error!(problem.cause = error.to_string(), "an operation failed");
+                tracing::error!(problem.cause = error.to_string(), "payout.failed");
                 Self::new(ErrorCode::Internal, advice(ErrorCode::Internal))
             }
         }
@@ -81,10 +101,11 @@ const fn advice(code: ErrorCode) -> &'static str {
             "the account is frozen and its payouts are held: an operator has to unfreeze it first"
         }
         ErrorCode::StepOutOfOrder => {
-            "the payout is held without a card, or it is over: look at GET /v1/payouts"
+            "the payout is held without a card, or has ended: see GET /v1/payouts"
         }
-        ErrorCode::VersionConflict => "others wrote at the same time: repeat the same operation",
-        _ => "repeat the same operation; if it fails again, look at the log",
+        ErrorCode::NotFound => "there is no such merchant: check merchant_id",
+        ErrorCode::VersionConflict => "concurrent writes came first: repeat the same operation",
+        _ => "repeat the same operation; if it fails again, see the log",
     }
 }
 
@@ -98,7 +119,7 @@ enum Operation {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct Operate {
     operation: Operation,
     payout_id: String,
     merchant_id: Option<String>,
@@ -106,12 +127,21 @@ struct Asked {
     time: Option<String>,
 }
 
-impl<K: KeyService> Settlement<K> {
+/// A payout as the core system reads it.
+#[derive(Serialize)]
+struct CorePayout<'a> {
+    #[serde(flatten)]
+    payout: replies::Payout,
+    merchant_id: &'a str,
+    status: &'static str,
+}
+
+impl<T: Table> Payouts<T> {
     /// One operation of the acquirer's core.
     ///
     /// # Errors
     /// A [`Refusal`]; nothing is changed then.
-    pub async fn direct(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+    pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
         let done = AssertUnwindSafe(self.operate(event, stage));
         let done = done.catch_unwind().await.unwrap_or_else(|_| {
             // The panic's text may hold anything; the hook has not printed it either.
@@ -125,14 +155,14 @@ impl<K: KeyService> Settlement<K> {
             problem.code = done.as_ref().err().map(|refusal| refusal.code.as_str()),
             store.calls = usage.calls,
             store.wru = usage.wru,
-            "operation"
+            "payout.operation"
         );
         done
     }
 
     async fn operate(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
         let malformed = |message: &str| Refusal::new(ErrorCode::RequestMalformed, message);
-        let asked: Asked = serde_json::from_value(event).map_err(|_| {
+        let asked: Operate = serde_json::from_value(event).map_err(|_| {
             malformed(
                 "expected operation (create_payout, payout_sent or payout_returned), payout_id, merchant_id, and amount_fen \
                  with a new payout; nothing else",
@@ -172,7 +202,7 @@ impl<K: KeyService> Settlement<K> {
         }
     }
 
-    /// The payout gets its card in this write. One that is known is shown as it is.
+    /// The payout gets its card in this write. A known payout is answered as it is.
     async fn create(
         &self,
         merchant_id: &MerchantId,
@@ -180,32 +210,29 @@ impl<K: KeyService> Settlement<K> {
         amount_fen: u64,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
-        let mut rounds = Rounds::new();
-        loop {
-            let before = self.store.load(merchant_id, Wanted::Latest).await?;
-            let before = before.ok_or_else(no_merchant)?;
-            let act = Command::CreatePayout(payout_id.clone(), amount_fen);
-            let transition = decided(&before, act, now)?;
-            let created = transition
-                .payout
-                .as_ref()
-                .map(|change| change.payout().clone());
-            match commit_as_system(&self.store, &before, transition, POLICY, now).await {
-                Ok(SystemCommit::Written(after)) => return shown(&after, created.as_ref(), now),
-                Ok(SystemCommit::PayoutExists(known)) => {
-                    let same =
-                        known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
-                    if !same {
-                        return Err(Refusal::new(
-                            ErrorCode::IdempotencyMismatch,
-                            "this payout_id was used with another merchant or amount: choose a new one",
-                        ));
-                    }
-                    return shown(&before, Some(&known.payout), now);
+        let account = self.account(merchant_id, now);
+        let command = Command::CreatePayout(payout_id.clone(), amount_fen);
+        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+        let (mut read, mut created) = (None, None);
+        let keep = async |loaded: &Loaded, transition: &mut Transition| {
+            read = Some(loaded.merchant.clone());
+            created = changed_payout(transition);
+            Ok(None)
+        };
+        match account.transact(Selector::Latest, plan, keep).await {
+            Ok(written) => shown(&written.after.merchant, created.as_ref(), now),
+            Err(HandlerError::PayoutExists(known)) => {
+                let is_same =
+                    known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
+                match read.filter(|_| is_same) {
+                    Some(merchant) => shown(&merchant, Some(&known.payout), now),
+                    None => Err(Refusal::new(
+                        ErrorCode::IdempotencyMismatch,
+                        "this payout_id was used with another merchant or amount: choose a new one",
+                    )),
                 }
-                Err(error @ PortError::Conflict) => rounds.again(error).await?,
-                Err(error) => return Err(error.into()),
             }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -216,84 +243,89 @@ impl<K: KeyService> Settlement<K> {
         merchant_id: Option<&MerchantId>,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
-        let mut rounds = Rounds::new();
-        loop {
-            let (before, payout) = self.known(payout_id, merchant_id).await?;
-            let act = match operation {
+        // The payout is read with its merchant, so that a concurrent write repeats both reads.
+        let ended = retry(Limits::REQUEST, async || {
+            let Some((loaded, payout)) = self.owned(payout_id, merchant_id).await? else {
+                return Ok(None);
+            };
+            let command = match operation {
                 Operation::PayoutReturned => Command::PayoutReturned(payout.clone()),
                 Operation::PayoutSent | Operation::CreatePayout => {
                     Command::PayoutSent(payout.clone())
                 }
             };
-            let transition = decided(&before, act, now)?;
-            let changed = transition
-                .payout
-                .as_ref()
-                .map(|change| change.payout().clone());
-            match commit_as_system(&self.store, &before, transition, POLICY, now).await {
-                Ok(SystemCommit::Written(after)) => {
-                    return shown(&after, changed.as_ref().or(Some(&payout)), now);
-                }
-                Ok(SystemCommit::PayoutExists(_)) => rounds.again(PortError::Conflict).await?,
-                Err(error @ PortError::Conflict) => rounds.again(error).await?,
-                Err(error) => return Err(error.into()),
-            }
+            let account = self.account(&loaded.merchant.profile.merchant_id, now);
+            let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+            let mut changed = None;
+            let keep = async |_: &Loaded, transition: &mut Transition| {
+                changed = changed_payout(transition);
+                Ok(None)
+            };
+            let start = (Selector::Latest, loaded);
+            let written = account
+                .transact_within(Limits::ONCE, start, plan, keep)
+                .await?;
+            Ok(Some((written.after.merchant, changed.unwrap_or(payout))))
+        });
+        match ended.await? {
+            Some((merchant, payout)) => shown(&merchant, Some(&payout), now),
+            None => Err(Refusal::new(
+                ErrorCode::NotFound,
+                "there is no such payout of this merchant: check payout_id and merchant_id",
+            )),
         }
     }
 
-    /// The payout with its merchant: in one call when the core says whose it is.
-    async fn known(
+    fn account(&self, merchant_id: &MerchantId, now: Timestamp) -> Transactor<'_, Store<T>> {
+        Transactor::system(
+            &self.store,
+            POLICY,
+            merchant_id.clone(),
+            now,
+            Limits::REQUEST,
+        )
+    }
+
+    /// The payout with its merchant: in one call if the core system names the merchant. `None`: there is none of this id.
+    async fn owned(
         &self,
         payout_id: &PayoutId,
         merchant_id: Option<&MerchantId>,
-    ) -> Result<(Merchant, Payout), Refusal> {
-        let unknown = || {
-            Refusal::new(
-                ErrorCode::NotFound,
-                "there is no such payout of this merchant: check payout_id and merchant_id",
-            )
-        };
+    ) -> Result<Option<(Loaded, Payout)>, HandlerError> {
         let (known, merchant) = self.store.payout(payout_id, merchant_id).await?;
-        let OwnedPayout {
+        let Some(OwnedPayout {
             merchant_id: owner,
             payout,
-        } = known
-            .filter(|known| merchant_id.is_none_or(|asked| known.merchant_id == *asked))
-            .ok_or_else(unknown)?;
+        }) = known.filter(|known| merchant_id.is_none_or(|asked| known.merchant_id == *asked))
+        else {
+            return Ok(None);
+        };
         let merchant = match merchant {
             Some(merchant) => merchant,
             None => self
                 .store
-                .load(&owner, Wanted::Latest)
+                .load(&owner, Selector::Latest)
                 .await?
-                .ok_or_else(no_merchant)?,
+                .ok_or_else(|| Rejection::new(ErrorCode::NotFound))?,
         };
-        Ok((merchant, payout))
+        let session = SessionTag(String::new());
+        Ok(Some((Loaded { merchant, session }, payout)))
     }
 }
 
-fn no_merchant() -> Refusal {
-    Refusal::new(
-        ErrorCode::NotFound,
-        "there is no such merchant: check merchant_id",
-    )
-}
-
-fn decided(
-    before: &Merchant,
-    act: Command,
-    now: Timestamp,
-) -> Result<domain::transition::Transition, Refusal> {
-    let command = CommandContext { by: None, act };
-    decide(before, &command, POLICY, now).map_err(|refusal| HandlerError::from(refusal).into())
+fn changed_payout(transition: &Transition) -> Option<Payout> {
+    let change = transition.payout.as_ref()?;
+    Some(change.payout().clone())
 }
 
 fn shown(merchant: &Merchant, payout: Option<&Payout>, now: Timestamp) -> Result<Value, Refusal> {
     let payout =
         payout.ok_or_else(|| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))?;
-    let mut view = view::payout(merchant, payout, now);
-    let id = merchant.profile.merchant_id.as_str();
-    view.insert("merchant_id".to_owned(), Value::from(id));
-    view.insert("status".to_owned(), Value::from(payout.state.as_str()));
-    Ok(Value::Object(view))
+    let shown = CorePayout {
+        payout: replies::Payout::new(merchant, payout, now),
+        merchant_id: merchant.profile.merchant_id.as_str(),
+        status: payout.state.as_str(),
+    };
+    serde_json::to_value(shown)
+        .map_err(|_| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))
 }
