@@ -13,6 +13,7 @@ pub mod openapi;
 pub mod outside;
 pub mod payloads;
 pub mod policy;
+pub mod sample;
 pub mod secrets;
 pub mod stand_in;
 pub mod system;

@@ -17,11 +17,14 @@ use std::fmt;
 use std::ops::Range;
 use tests::figures::figure;
 use tests::host::Host;
+use tests::sample::sample;
 use tests::stand_in::{Kill, Moment};
 use walk::{Checkpoint, Step, Walk};
 
 /// How often one request is sent until it is given up.
 const TRIES: usize = 3;
+/// Of a step's points a sample takes every so many. It shares no factor with the two or four points of a call.
+const STRIDE: usize = 7;
 
 /// Where a process is killed.
 struct Point {
@@ -120,37 +123,43 @@ impl<'s> Trial<'s> {
         }
     }
 
-    /// Every point of these steps.
+    /// The points of these steps: all, or a sample of each step's.
     fn points(&self, places: Range<usize>) -> Vec<Point> {
+        let points = places.flat_map(|place| match self.app {
+            App::Careful => sample(self.points_of(place), STRIDE, place),
+            App::Careless => self.points_of(place),
+        });
+        points.collect()
+    }
+
+    fn points_of(&self, place: usize) -> Vec<Point> {
         let mut points = Vec::new();
-        for place in places {
-            let step = self.script[place];
-            let calls = &self.plain[place].calls;
-            let asks_bank = calls.iter().any(|call| call.starts_with("bank"));
-            // What the bank has said may be heard by the clean-up before the app comes back.
-            let late = match asks_bank && step != Step::CleanUp {
-                true => &[false, true][..],
-                false => &[false],
-            };
-            for (index, call) in calls.iter().enumerate() {
-                for moment in [Moment::Before, Moment::After] {
-                    let published = match moment {
-                        Moment::Before => index > 0 && calls[index - 1] == "Publish",
-                        Moment::After => call == "Publish",
-                    };
-                    for &late in late {
-                        points.push(Point {
-                            place,
-                            step,
-                            kill: Kill {
-                                call: index + 1,
-                                moment,
-                            },
-                            call: call.clone(),
-                            late,
-                            repeated: step == Step::Tell && published,
-                        });
-                    }
+        let step = self.script[place];
+        let calls = &self.plain[place].calls;
+        let asks_bank = calls.iter().any(|call| call.starts_with("bank"));
+        // What the bank has said may be heard by the clean-up before the app comes back.
+        let late = match asks_bank && step != Step::CleanUp {
+            true => &[false, true][..],
+            false => &[false],
+        };
+        for (index, call) in calls.iter().enumerate() {
+            for moment in [Moment::Before, Moment::After] {
+                let published = match moment {
+                    Moment::Before => index > 0 && calls[index - 1] == "Publish",
+                    Moment::After => call == "Publish",
+                };
+                for &late in late {
+                    points.push(Point {
+                        place,
+                        step,
+                        kill: Kill {
+                            call: index + 1,
+                            moment,
+                        },
+                        call: call.clone(),
+                        late,
+                        repeated: step == Step::Tell && published,
+                    });
                 }
             }
         }
