@@ -18,9 +18,9 @@ mod stories;
 mod story;
 
 use story::Tally;
-use tests::boundary::Fault;
 use tests::figures::figure;
 use tests::sample::is_whole;
+use tests::table_faults::Fault;
 
 #[test]
 fn every_call_of_every_step_meets_every_fault() {

@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use tests::figures::figure;
-use tests::host::Host;
+use tests::processes::Processes;
+use tests::processes::cloud::{Kill, Moment};
 use tests::sample::sample;
-use tests::stand_in::{Kill, Moment};
 use walk::{Checkpoint, Step, Walk};
 
 /// How often one request is sent until it is given up.
@@ -74,7 +74,7 @@ struct Found {
 
 /// A script, and the walks through it.
 struct Trial<'s> {
-    host: Host,
+    system: Processes,
     script: &'s [Step],
     app: App,
     plain: Vec<Plain>,
@@ -89,14 +89,14 @@ fn key_of(place: usize) -> String {
 impl<'s> Trial<'s> {
     /// Walks through the script once, and leaves everything alone.
     async fn of(outcome: &str, script: &'s [Step], app: App) -> Self {
-        let host = Host::start().await;
-        let mut walk = Walk::begin(&host, outcome).await;
+        let system = Processes::start().await;
+        let mut walk = Walk::begin(&system, outcome).await;
         let (mut plain, mut checkpoints) = (Vec::new(), Vec::new());
         for (place, &step) in script.iter().enumerate() {
-            checkpoints.push(Checkpoint::take(&host, &walk, place));
+            checkpoints.push(Checkpoint::take(&system, &walk, place));
             let key = key_of(place);
-            walk.look(&host);
-            walk.prepare(&host, step).await;
+            walk.look(&system);
+            walk.prepare(&system, step).await;
             if matches!(step, Step::Pass(_)) {
                 plain.push(Plain {
                     reply: Value::Null,
@@ -104,17 +104,17 @@ impl<'s> Trial<'s> {
                 });
                 continue;
             }
-            host.end(walk.function(&host, step));
-            let (reply, calls) = walk.once(&host, step, &key, None).await;
+            system.end(walk.function(&system, step));
+            let (reply, calls) = walk.once(&system, step, &key, None).await;
             let reply = reply.unwrap();
-            assert!(reply.status < 500, "{step:?}: {reply:?} {:?}", host.log());
-            walk.take(&host, step, &key, &reply).await.unwrap();
+            assert!(reply.status < 500, "{step:?}: {reply:?} {:?}", system.log());
+            walk.take(&system, step, &key, &reply).await.unwrap();
             let reply = of_reply(step, &reply);
             plain.push(Plain { reply, calls });
         }
-        let wanted = Picture::of(&host, &mut walk).await.unwrap();
+        let wanted = Picture::of(&system, &mut walk).await.unwrap();
         Self {
-            host,
+            system,
             script,
             app,
             plain,
@@ -178,35 +178,35 @@ impl<'s> Trial<'s> {
     }
 
     async fn kill_at(&self, point: &Point) -> Result<(), String> {
-        let mut walk = self.checkpoints[point.place].put_back(&self.host);
-        walk.look(&self.host);
-        walk.prepare(&self.host, point.step).await;
+        let mut walk = self.checkpoints[point.place].put_back(&self.system);
+        walk.look(&self.system);
+        walk.prepare(&self.system, point.step).await;
         let key = key_of(point.place);
         let calls = &self.plain[point.place].calls;
         if calls.iter().any(|call| call == "GenerateMac") {
             // One that has served before would not make that call: it keeps the hash keys that it has fetched.
-            self.host.end(walk.function(&self.host, point.step));
+            self.system.end(walk.function(&self.system, point.step));
         }
         let (reply, _) = walk
-            .once(&self.host, point.step, &key, Some(point.kill))
+            .once(&self.system, point.step, &key, Some(point.kill))
             .await;
         if let Some(reply) = reply {
             return Err(format!("the process was to die, but said {reply:?}"));
         }
         if point.late {
             walk.pass_s(6 * MINUTE_S);
-            walk.clean_up(&self.host).await?;
+            walk.clean_up(&self.system).await?;
             // A code that came before that is dead by now.
-            walk.look(&self.host);
+            walk.look(&self.system);
         }
         self.step(&mut walk, point.place, self.app).await?;
-        walk.clean_up(&self.host).await?;
+        walk.clean_up(&self.system).await?;
         for place in point.place + 1..self.script.len() {
-            walk.look(&self.host);
-            walk.prepare(&self.host, self.script[place]).await;
+            walk.look(&self.system);
+            walk.prepare(&self.system, self.script[place]).await;
             self.step(&mut walk, place, App::Careful).await?;
         }
-        let picture = Picture::of(&self.host, &mut walk).await?;
+        let picture = Picture::of(&self.system, &mut walk).await?;
         picture
             .lost_against(&self.wanted, point.repeated)
             .map_or(Ok(()), Err)
@@ -223,7 +223,7 @@ impl<'s> Trial<'s> {
             key = format!("{key}, another one");
         }
         for _ in 0..TRIES {
-            let (reply, _) = walk.once(&self.host, step, &key, None).await;
+            let (reply, _) = walk.once(&self.system, step, &key, None).await;
             let reply = reply.ok_or("a process died that nobody has killed")?;
             let retryable = reply.status >= 500 || reply.code() == "VERSION_CONFLICT";
             if retryable {
@@ -233,7 +233,7 @@ impl<'s> Trial<'s> {
             if step != Step::CleanUp && got != *wanted {
                 return Err(format!("{step:?} said {got} instead of {wanted}"));
             }
-            return walk.take(&self.host, step, &key, &reply).await;
+            return walk.take(&self.system, step, &key, &reply).await;
         }
         Err(format!("{step:?} was never answered for good"))
     }
