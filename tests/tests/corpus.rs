@@ -7,7 +7,8 @@
 use api::event::{HttpEvent, Request};
 use api::reply::Reply;
 use api::routes::Route;
-use application::serve::{DeploymentStage, Handler, HandlerError, respond};
+use application::error::HandlerError;
+use application::serve::{DeploymentStage, Handler, respond};
 use domain::time::Timestamp;
 use domain::usage::Usage;
 use std::collections::BTreeSet;

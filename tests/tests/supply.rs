@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use store::history::CLAIM_S;
 use tests::figures::figure;
-use tests::policy::{logical_name, template};
+use tests::iam_policy::{logical_name, template};
 
 const FUNCTIONS: [&str; 9] = [
     "login",

@@ -1,7 +1,7 @@
 //! The bank: what it may answer to our client over a real connection, who it believes, and the sandbox's own.
 
 use super::text;
-use crate::table::{Items, Table};
+use crate::dynamodb_table::{Items, Table};
 use api::event::Request;
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};

@@ -4,9 +4,9 @@ use crate::scene::{BOTH, MERCHANTS, Scene};
 use crate::sns::{Moment, Weather};
 use domain::policy::{HOUR_S, MINUTE_S};
 use std::collections::HashSet;
-use tests::boundary::{Call, Fault};
 use tests::figures::figure;
-use tests::mapping::{Ended, Retries};
+use tests::stream_host::{Ended, Retries};
+use tests::table_faults::{Call, Fault};
 
 /// Of one merchant, so that one batch has all.
 #[tokio::test]

@@ -19,7 +19,7 @@ use sns::Weather;
 use std::collections::BTreeSet;
 use store::history::CLAIM_S;
 use tests::figures::figure;
-use tests::mapping::{Mapping, Retries};
+use tests::stream_host::{Mapping, Retries};
 
 #[tokio::test]
 async fn everybody_is_told_once_whatever_shard_is_first() {

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::{MINUTE_S, Policy};
 use serde_json::json;
 use tests::figures::figure;
-use tests::mapping::Retries;
+use tests::stream_host::Retries;
 
 #[tokio::test]
 async fn who_is_behind_a_record_that_cannot_be_delivered_is_told_at_once() {

@@ -7,7 +7,7 @@ use domain::policy::{HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::figures::figure;
-use tests::mapping::Retries;
+use tests::stream_host::Retries;
 
 #[tokio::test]
 async fn what_is_filtered_and_what_expires_reaches_nobody() {

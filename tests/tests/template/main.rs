@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tests::figures::figure;
-use tests::policy::{Use, granted, logical_name, template};
+use tests::iam_policy::{Use, granted, logical_name, template};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use walk::Walk;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::table::response;
+use crate::dynamodb_table::response;
 
 /// The limits that the functions have too (`shared/src/adapters/aws.rs`); see [`impatient`].
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);

@@ -4,7 +4,7 @@
 use super::Outcome;
 use super::server::{Answer, Server, serve};
 use super::template::Deployed;
-use crate::stand_in::{REGION, json_reply};
+use crate::processes::cloud::{REGION, json_reply};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};

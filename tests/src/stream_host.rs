@@ -18,7 +18,7 @@
 //! Whether what is left after a checkpoint has all its retries again is not said: [`Retries`] is both answers, and a
 //! function must do well with either. How long a retry waits is not said: here one second, then twice as long each time.
 
-use crate::policy::template;
+use crate::iam_policy::template;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -458,5 +458,5 @@ fn arrival(record: &Value) -> Timestamp {
 }
 
 #[cfg(test)]
-#[path = "mapping_tests.rs"]
+#[path = "stream_host_tests.rs"]
 mod tests;

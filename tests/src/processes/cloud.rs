@@ -6,10 +6,10 @@
 //! place for load, and it cannot be stopped between two calls. What it is good for (roles, routes, the template as
 //! deployed) is asked of it by the end-to-end tests.
 
-use crate::host::server::{Answer, Server, serve};
-use crate::host::template::{BANK_TABLE, TABLE, Template};
+use crate::processes::server::{Answer, Server, serve};
+use crate::processes::template::{BANK_TABLE, TABLE, Template};
 use application::crypto::Keys;
-use application::ports::{DataKey, KeyService, LoadMerchant as _, PortError, Wanted};
+use application::ports::{DataKey, KeyService, LoadMerchant as _, PortError, Selector};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bank::sandbox::person_items;
@@ -269,7 +269,7 @@ impl Cloud {
             }
             prev.clone_from(&event.hash);
         }
-        let stored = store.load(merchant, Wanted::Latest).await.unwrap();
+        let stored = store.load(merchant, Selector::Latest).await.unwrap();
         let head = stored.ok_or_else(|| format!("{merchant} is gone"))?.head;
         let length = u64::try_from(events.len()).unwrap();
         if (head.last_seq, head.last_hash) != (length, prev) {
@@ -452,7 +452,7 @@ fn key_service(operation: &str, asked: &Value) -> Answer {
 impl KeyService for KeyRoom {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
         let message = format!("settlement-rebind/{purpose}");
-        let key_id = crate::host::template::key_arn("HmacKey");
+        let key_id = crate::processes::template::key_arn("HmacKey");
         Ok(Secret::new(Self::mac(&[
             key_id.as_bytes(),
             message.as_bytes(),
@@ -481,7 +481,7 @@ impl KeyService for KeyRoom {
 }
 
 fn data_key_arn(key: DataKey) -> String {
-    crate::host::template::key_arn(match key {
+    crate::processes::template::key_arn(match key {
         DataKey::Card => "CardKey",
         DataKey::Identity => "IdentityKey",
         DataKey::History => "HistoryKey",

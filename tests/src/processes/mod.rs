@@ -2,15 +2,16 @@
 //! invocation at a time each, given what `infra/template.yaml` gives them; in front of them a gateway for requests and a
 //! function URL for the sandbox bank.
 //!
-//! Every process is a child of this one and is killed with it. What a process calls goes to [`crate::stand_in`].
+//! Every process is a child of this one and is killed with it. What a process calls goes to [`cloud`].
 
+pub mod cloud;
 mod process;
 pub mod server;
 pub mod template;
 
-use crate::stand_in::{Cloud, Kill};
+use crate::transport::{HttpCall, Reply, Transport};
 use bytes::Bytes;
-use domain::time::Timestamp;
+pub use cloud::{Cloud, Kill};
 use http::{HeaderMap, Request, Response};
 use process::{Log, Process};
 use serde_json::{Value, json};
@@ -37,33 +38,8 @@ pub enum Outcome {
     Died(ExitStatus),
 }
 
-/// A reply through the gateway.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body; null for none.
-    pub body: Value,
-    /// Whether it was given before.
-    pub replayed: bool,
-}
-
-impl Reply {
-    /// The problem's code.
-    #[must_use]
-    pub fn code(&self) -> &str {
-        self.body["code"].as_str().unwrap_or("")
-    }
-
-    /// The rebind's state.
-    #[must_use]
-    pub fn state(&self) -> &str {
-        self.body["state"].as_str().unwrap_or("")
-    }
-}
-
 /// The host.
-pub struct Host {
+pub struct Processes {
     /// What the functions call.
     pub cloud: Arc<Cloud>,
     inner: Arc<Inner>,
@@ -92,7 +68,7 @@ struct Function {
     idle: Mutex<Vec<Process>>,
 }
 
-impl Host {
+impl Processes {
     /// Builds the functions, and starts what they call. Processes are started when they are needed, one for a function.
     pub async fn start() -> Self {
         Self::with_processes(|_| 1, false).await
@@ -143,7 +119,7 @@ impl Host {
     }
 
     /// One invocation of a function.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Outcome {
+    pub async fn run(&self, function: &str, event: &Value) -> Outcome {
         self.inner.invoke(function, event, None).await.0
     }
 
@@ -195,24 +171,21 @@ impl Host {
             Outcome::Failed(error) => panic!("{function} failed: {error}; {:?}", self.log()),
             Outcome::Died(_) => return (None, calls),
         };
-        let body = reply["body"].as_str().unwrap_or_default();
-        let reply = Reply {
-            status: reply["statusCode"].as_u64().unwrap().try_into().unwrap(),
-            body: serde_json::from_str(body).unwrap_or(Value::Null),
-            replayed: reply["headers"]["idempotent-replayed"] == "true",
-        };
-        (Some(reply), calls)
+        (Some(Reply::of_event(event, &reply)), calls)
     }
 
-    /// What reached a card, newest first, as a tester reads it at the bank.
-    pub async fn statement(&self, card: &str) -> Vec<Value> {
-        let body = json!({"card_number": card}).to_string();
-        let event = request("POST", "/statement", HashMap::new(), "203.0.113.1", &body);
-        let Outcome::Answered(reply) = self.invoke("sandbox-bank", &event).await else {
-            panic!("no statement: {:?}", self.log());
-        };
-        let statement: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
-        statement["transfers"].as_array().unwrap().clone()
+    /// The stream's records of every notice that is due.
+    #[must_use]
+    pub fn due_notices(&self) -> Value {
+        let items = self.cloud.items(template::TABLE);
+        let due = items.iter().filter(|item| item["notice"]["S"] == "due");
+        let records = due.map(|item| {
+            json!({"eventID": item["sk"]["S"], "eventName": "INSERT", "dynamodb": {
+                "SequenceNumber": item["sk"]["S"],
+                "Keys": {"pk": item["pk"], "sk": item["sk"]},
+            }})
+        });
+        json!({"Records": records.collect::<Vec<_>>()})
     }
 
     /// The processes of a function that have nothing to do.
@@ -297,7 +270,9 @@ impl Inner {
         let (caller, path) = path.split_once('/')?;
         let headers = text_of(request.headers());
         let body = std::str::from_utf8(request.body()).ok()?;
-        let event = self::request("POST", &format!("/{path}"), headers, "203.0.113.1", body);
+        let mut event = HttpCall::new("POST", &format!("/{path}")).event();
+        event["headers"] = json!(headers);
+        event["body"] = json!(body);
         let asked = async { self.invoke("sandbox-bank", &event, None).await.0 };
         // Boxed: an invocation of the bank is made within one of its caller.
         let asked: std::pin::Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = Box::pin(asked);
@@ -331,57 +306,47 @@ fn text_of(headers: &HeaderMap) -> HashMap<String, String> {
         .collect()
 }
 
-/// A request as the gateway gives it to a function (payload format 2.0).
-#[must_use]
-pub fn request(
-    method: &str,
-    path: &str,
-    headers: HashMap<String, String>,
-    source: &str,
-    body: &str,
-) -> Value {
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    json!({
-        "version": "2.0",
-        "rawPath": path,
-        "rawQueryString": query,
-        "headers": headers,
-        "requestContext": {"http": {"method": method, "sourceIp": source}, "requestId": "host"},
-        "body": body,
-        "isBase64Encoded": false,
-    })
-}
+impl Transport for Processes {
+    async fn http(&self, request: HttpCall) -> Reply {
+        let reply = self.send(&request.event()).await;
+        reply.unwrap_or_else(|| panic!("{} {}: its process died", request.method, request.path))
+    }
 
-/// Who sends requests: from where, in which session, and by which clock.
-#[derive(Clone, Debug)]
-pub struct Sender {
-    /// The address.
-    pub source: String,
-    /// The session's token.
-    pub token: Option<String>,
-    /// What `X-Sandbox-Now` says.
-    pub now: Timestamp,
-}
+    async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
+        match self.run(function, event).await {
+            Outcome::Answered(reply) => Ok(reply),
+            Outcome::Failed(error) => {
+                let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+                Err((text("errorType"), text("errorMessage")))
+            }
+            Outcome::Died(status) => panic!("{function} died: {status}"),
+        }
+    }
 
-impl Sender {
-    /// One request of this sender, under an idempotency key if there is one.
-    #[must_use]
-    pub fn event(&self, method: &str, path: &str, key: Option<&str>, body: &Value) -> Value {
-        let mut headers = HashMap::from([
-            ("user-agent".to_owned(), "tests".to_owned()),
-            ("x-sandbox-now".to_owned(), self.now.to_rfc3339_shanghai()),
-        ]);
-        if let Some(token) = &self.token {
-            headers.insert("authorization".to_owned(), format!("Bearer {token}"));
-        }
-        if let Some(key) = key {
-            headers.insert("idempotency-key".to_owned(), key.to_owned());
-        }
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
+    async fn sms(&self, phone: &str) -> Vec<String> {
+        self.cloud.texts.to(phone)
+    }
+
+    async fn statement(&self, card: &str) -> Vec<Value> {
+        let body = json!({"card_number": card});
+        let event = HttpCall::new("POST", "/statement").json(&body).event();
+        let Outcome::Answered(reply) = self.run("sandbox-bank", &event).await else {
+            panic!("no statement: {:?}", self.log());
         };
-        request(method, path, headers, &self.source, &body)
+        let statement: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
+        statement["transfers"].as_array().unwrap().clone()
+    }
+
+    async fn deliver_notices(&self) {
+        let batch = self.due_notices();
+        let reply = self.run("confirmation-notice", &batch).await;
+        assert_eq!(reply, Outcome::Answered(json!({"batchItemFailures": []})));
+    }
+
+    fn new_key(&self) -> Option<String> {
+        Some(format!(
+            "key-{}",
+            self.inner.started.fetch_add(1, Ordering::Relaxed)
+        ))
     }
 }

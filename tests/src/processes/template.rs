@@ -49,7 +49,7 @@ pub struct Route {
 pub fn key_arn(resource: &str) -> String {
     format!(
         "arn:aws:kms:{}:000000000000:key/{resource}",
-        crate::stand_in::REGION
+        crate::processes::cloud::REGION
     )
 }
 
