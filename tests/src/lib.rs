@@ -4,11 +4,11 @@
 pub mod aws;
 pub mod boundary;
 pub mod defences;
-pub mod figures;
 pub mod fuzz;
 pub mod host;
 pub mod invariants;
 pub mod mapping;
+pub mod metrics;
 pub mod openapi;
 pub mod outside;
 pub mod payloads;

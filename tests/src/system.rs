@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use local::http::Http;
-use local::{System, UpOptions, default_state_dir, seed};
+use local::{System, UpOptions, default_state_dir};
 use serde_json::{Value, json};
 use shared::adapters::bank::BankKey;
 use shared::adapters::bank::sandbox::card_item;
@@ -157,7 +157,7 @@ impl Live {
         self.secrets.add(Kind::IdNumber, &merchant.document_number);
         self.secrets.add(Kind::Password, &merchant.password);
         let described: SeedMerchant = serde_json::from_value(seed).unwrap();
-        seed::merchants(&self.system, &[described]).await.unwrap();
+        self.system.load(&[described]).await.unwrap();
         // What the seeding says was hours ago is no less than that.
         merchant.set_clock(wall_clock());
         merchant

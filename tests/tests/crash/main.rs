@@ -18,7 +18,7 @@ mod stories;
 mod story;
 
 use story::Tally;
-use tests::figures::figure;
+use tests::metrics::metric;
 
 #[test]
 fn every_call_of_every_step_meets_every_fault() {
@@ -46,7 +46,7 @@ fn every_call_of_every_step_meets_every_fault() {
         );
     }
     for (kind, (points, lost)) in &tally.points {
-        figure(&format!("crash anywhere, {kind}"), points, lost);
+        metric(&format!("crash anywhere, {kind}"), *points, *lost);
     }
     let lost = tally.wrong.len();
     assert!(lost == 0, "{lost} points:\n{}", tally.wrong.join("\n"));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::edge::serve::wall_clock;
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
-use tests::figures::figure;
+use tests::metrics::{metric, metric_in_bytes};
 use tests::secrets::{Kind, Searcher};
 use tests::system::Live;
 
@@ -35,12 +35,12 @@ pub async fn no_secret_is_kept_or_told(live: &Live) {
     let planted = plant(live, &used).await;
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
-    figure(
+    metric_in_bytes(
         "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
         bytes,
         0,
     );
-    figure(
+    metric(
         "secrets: planted ones, of every kind and in every place, not found",
         planted.len(),
         0,

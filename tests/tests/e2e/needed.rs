@@ -13,7 +13,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::domain::policy::DAY_S;
 use std::collections::BTreeSet;
-use tests::figures::figure;
+use tests::metrics::metric;
 use tests::secrets::Kind;
 use tests::system::Live;
 
@@ -57,7 +57,7 @@ pub async fn each_permission_is_needed(live: &Live) {
     all.push(try_all(live, "sandbox-bank", bank).await);
     let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
-    figure(
+    metric(
         "IAM, running system: permissions taken away one by one, not missed",
         all.iter().map(|tried| tried.needed).sum::<usize>(),
         0,

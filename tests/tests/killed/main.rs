@@ -15,8 +15,8 @@ use shared::domain::policy::{DAY_S, MINUTE_S};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use tests::figures::figure;
 use tests::host::Host;
+use tests::metrics::metric;
 use tests::stand_in::{Kill, Moment};
 use walk::{Checkpoint, Step, Walk};
 
@@ -234,7 +234,7 @@ async fn tried(what: &str, outcome: &str, script: &[Step], places: Range<usize>)
     let trial = Trial::of(outcome, script, App::Careful).await;
     let found = trial.kill_at_all(places).await;
     let lost = found.lost.len();
-    figure(&format!("processes killed: {what}"), found.points, lost);
+    metric(&format!("processes killed: {what}"), found.points, lost);
     assert!(found.lost.is_empty(), "{}", found.lost.join("\n"));
 }
 

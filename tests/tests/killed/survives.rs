@@ -7,9 +7,9 @@ use shared::domain::policy::DAY_S;
 use shared::edge::serve::wall_clock;
 use shared::store::seed::World;
 use std::collections::HashMap;
-use tests::figures::figure;
 use tests::host::template::{TABLE, Template};
 use tests::host::{Host, Outcome, Sender, request};
+use tests::metrics::metric;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, merchant};
 
 /// Events that a gateway, a stream or a scheduler would hardly send.
@@ -102,7 +102,7 @@ async fn no_event_ends_a_process() {
             );
         }
     }
-    figure("strange events, to every function", sent, ended);
+    metric("strange events, to every function", sent, ended);
     assert_eq!(ended, 0);
 }
 

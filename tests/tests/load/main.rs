@@ -1,7 +1,7 @@
 //! 64 clients at once over real `bootstrap` processes, several of each function, and a real DynamoDB API. Afterwards the
 //! table is asked: is everything that was acknowledged there, once, and nothing else?
 //!
-//! `LOAD_S` says for how many seconds; without it few, as in CI. The figures of a machine with two processors say how the
+//! `LOAD_S` says for how many seconds; without it few, as in CI. The numbers of a machine with two processors say how the
 //! work is shared out and that nothing is lost, not what AWS would do: there each function has a processor of its own and
 //! the table is not one thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection), the clients
 //! and the host live in the same process, and all of it is compiled without optimisation.
@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-use tests::figures::figure;
 use tests::host::template::{BANK_TABLE, TABLE};
 use tests::host::{Host, Outcome};
+use tests::metrics::metric;
 use tests::world::freeze_code_in;
 
 const CLIENTS: u32 = 64;
@@ -235,18 +235,18 @@ async fn sixty_four_clients_lose_nothing() {
     );
     let row = |what: &str| format!("load, {CLIENTS} clients for {seconds} s: {what}");
     let all = marks.all();
-    figure(
+    metric(
         &row("requests, answered with 5xx or wrongly"),
         all.count(),
         wrong.len(),
     );
     let transitions = transitions + cleaned.transitions;
-    figure(
+    metric(
         &row("transitions acknowledged, not in the table exactly once"),
         transitions,
         lost.len(),
     );
-    figure(
+    metric(
         &row("processes whose memory was watched, grown by more than two MiB"),
         growth.len(),
         too_large.count(),

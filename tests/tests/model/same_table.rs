@@ -9,7 +9,7 @@ use shared::store::item::Item;
 use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use tests::figures::figure;
+use tests::metrics::metric;
 use tests::world::World;
 
 /// Walks through each world, and steps of each.
@@ -53,7 +53,7 @@ fn the_models_table_is_like_a_real_one() {
         compared > 500 && refused > 20,
         "{compared} transactions, {refused} refused"
     );
-    figure(
+    metric(
         "model: transactions tried on a real table too, with another end",
         compared,
         0,

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tests::boundary::{Chance, impatient};
-use tests::figures::figure;
 use tests::invariants::violations;
+use tests::metrics::metric;
 use tests::table::{Items, Table};
 use tests::world::{Answer, App, Kept, TABLE, World, merchant};
 
@@ -271,7 +271,7 @@ async fn each(what: &str, race: impl AsyncFn(&Race, u64, usize) -> usize) {
         arena.begin();
         requests += race(&arena, seed, devices).await;
     }
-    figure(&format!("races in one process, {what}"), requests, 0);
+    metric(&format!("races in one process, {what}"), requests, 0);
 }
 
 /// What every request may be told when others write at the same time.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::domain::decide::BankAnswer;
 use shared::domain::policy::{DAY_S, Policy};
 use shared::domain::transfer::TransferAnswer;
-use tests::figures::figure;
+use tests::metrics::metric_in_bytes;
 use tests::secrets::{Kind, Secrets};
 use tests::world::{
     Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, code_in, freeze_code_in, merchant,
@@ -389,7 +389,7 @@ impl Walk {
                 "{kind:?}: nothing to search for"
             );
         }
-        figure(
+        metric_in_bytes(
             "secrets, in process: bytes logged at any level and searched",
             log.len(),
             0,

@@ -1,54 +1,55 @@
-//! Mistakes in the source, one at a time: `cargo mutants` changes a line, and some test has to notice.
+//! Mutation tests: `cargo mutants` changes one line at a time, and a test must fail.
 //!
-//! In rounds: the first has the tests that are quick and notice most, and what they have not noticed is tried again with the
-//! slower ones, so that a thousand builds do not each wait for a thousand random histories.
+//! The tests run in rounds: first the fast tests, which catch most mutants. Later rounds try only the remaining mutants with
+//! slower tests.
 //!
-//! With [`GO_ON`] set, a run that was stopped is gone on with: what was noticed before is not tried again.
+//! With [`RESUME`] set, an interrupted run continues: mutants that were caught before are not tried again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Figure, printed};
+use super::command::{CommandResult, run_and_show};
+use super::metric::{Metric, Unit};
 use crate::error::Error;
 use crate::paths;
 
 const VERSION: &str = "27.1.0";
-/// The variable that says so.
-const GO_ON: &str = "MUTANTS_GO_ON";
+/// The environment variable that continues an interrupted run.
+const RESUME: &str = "MUTANTS_RESUME";
 
-/// For cargo: dependencies run faster, as a thousand runs of the tests are longer than one build.
+/// Optimise dependencies: a thousand test runs take longer than one build.
 const OPTIMISED: &str = r#"--cargo-arg=--config=profile.dev.package."*".opt-level=1"#;
 
-/// Where mistakes are made, and who has to notice.
+/// A part of the source, and the tests that must catch its mutants.
 #[derive(Debug)]
 pub(super) struct Place {
-    /// The ordeal's name.
-    pub(super) name: &'static str,
-    /// For `cargo mutants`: the files that are changed, and the packages that are tested.
-    chosen: &'static [&'static str],
-    /// What is changed, for the table.
-    what: &'static str,
-    /// Seconds that a build may take, the first one of each copy too.
+    /// The suite's name.
+    name: &'static str,
+    /// Arguments of `cargo mutants`: the files to change and the packages to test.
+    selection: &'static [&'static str],
+    /// The place's name in the report.
+    label: &'static str,
+    /// Time limit of a build in seconds; it includes the first build of each copy.
     build_s: &'static str,
     rounds: &'static [Round],
 }
 
-/// Some tests, and the seconds that they may take. What one round has not noticed is tried again in the next.
+/// Some tests with their time limit. A round tries the mutants that all earlier rounds missed.
 #[derive(Debug)]
 struct Round {
     tests_s: &'static str,
-    /// For cargo: what is built and run.
+    /// Arguments of cargo: the targets to build and run.
     targets: &'static [&'static str],
-    /// For the tests: which of them.
+    /// Arguments of the test program: the tests to run.
     tests: &'static [&'static str],
 }
 
-/// The rules themselves, by the tests beside them.
+/// The core, with its unit tests.
 pub(super) const CORE: Place = Place {
-    name: "mutants",
-    chosen: &[
+    name: "core-mutants",
+    selection: &[
         "--package",
         "shared",
         "--no-default-features",
@@ -57,8 +58,8 @@ pub(super) const CORE: Place = Place {
         "--jobs",
         "2",
     ],
-    what: "shared/src/domain",
-    // A loop of a const function that never ends runs in the compiler.
+    label: "shared/src/domain",
+    // An endless loop in a const function hangs the compiler.
     build_s: "100",
     rounds: &[
         Round {
@@ -74,7 +75,7 @@ pub(super) const CORE: Place = Place {
     ],
 };
 
-/// The whole functions over a real table: nearly every mistake is noticed by these.
+/// Whole functions over a real table: these tests catch nearly every mutant.
 const QUICK: Round = Round {
     tests_s: "100",
     targets: &[
@@ -89,7 +90,7 @@ const QUICK: Round = Round {
     ],
     tests: &[],
 };
-/// The others in one process, but for the faults at every call.
+/// The other suites in one process, except for faults.
 const BROAD: Round = Round {
     tests_s: "400",
     targets: &[
@@ -100,17 +101,17 @@ const BROAD: Round = Round {
     ],
     tests: &[],
 };
-/// What only a fault shows.
+/// Mutants that show only under a fault.
 const FAULTS: Round = Round {
     tests_s: "1200",
     targets: &["--test=crash"],
     tests: &[],
 };
 
-/// The table's writes, conditions and reads.
+/// Writes, conditions and reads of the table.
 pub(super) const STORE: Place = Place {
-    name: "mutants-of-store",
-    chosen: &[
+    name: "store-mutants",
+    selection: &[
         "--workspace",
         "--file",
         "shared/src/store/**",
@@ -118,15 +119,15 @@ pub(super) const STORE: Place = Place {
         "tests",
         OPTIMISED,
     ],
-    what: "shared/src/store",
+    label: "shared/src/store",
     build_s: "1200",
     rounds: &[QUICK, BROAD, FAULTS],
 };
 
-/// The functions but for the sandbox's bank; `main` only puts together what the processes' own tests run.
+/// The functions except `sandbox-bank`. `main.rs` files are left out: only tests with real processes run them.
 pub(super) const FUNCTIONS: Place = Place {
-    name: "mutants-of-functions",
-    chosen: &[
+    name: "function-mutants",
+    selection: &[
         "--workspace",
         "--file",
         "functions/*/src/**",
@@ -138,67 +139,73 @@ pub(super) const FUNCTIONS: Place = Place {
         "tests",
         OPTIMISED,
     ],
-    what: "the functions",
+    label: "the functions",
     build_s: "1200",
     rounds: &[QUICK, BROAD, FAULTS],
 };
 
-/// Whether no mistake went unnoticed, and the figure.
-pub(super) fn run(place: &Place) -> Result<(bool, Vec<Figure>), Error> {
-    let tools = paths::default_state_dir().with_file_name("tools");
-    let program = tools.join("bin/cargo-mutants");
-    if !program.exists() {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut install = Command::new(cargo);
-        install
-            .args([
-                "install",
-                "--locked",
-                "cargo-mutants",
-                "--version",
-                VERSION,
-                "--root",
-            ])
-            .arg(&tools);
-        let (done, _) = printed(&mut install, "cargo install cargo-mutants")?;
-        if !done {
-            return Err(Error::Build);
-        }
-    }
-    let output = paths::default_state_dir().with_file_name(place.name);
-    let goes_on = std::env::var_os(GO_ON).is_some();
-    if !goes_on {
-        let _ = std::fs::remove_dir_all(&output); // a round of an older source would be gone on with
+/// Runs all rounds.
+pub(super) fn run(place: &Place) -> Result<CommandResult, Error> {
+    let program = install()?;
+    let output = paths::target().join(place.name);
+    let resumed = std::env::var_os(RESUME).is_some();
+    if !resumed {
+        let _ = std::fs::remove_dir_all(&output); // results of an older source
     }
     let mut totals = Totals::default();
     for (number, round) in place.rounds.iter().enumerate() {
-        if number > 0 && totals.unnoticed == 0 {
+        if number > 0 && totals.missed == 0 {
             break;
         }
-        round.run(place, &program, &output, number > 0 || goes_on)?;
-        totals = Totals::of(&output)?;
+        round.run(place, &program, &output, number > 0 || resumed)?;
+        totals = Totals::read(&output)?;
     }
-    let Totals { tried, unnoticed } = totals;
-    let figure = Figure::new(
-        &format!(
-            "mistakes put into {}, those that do not compile included; unnoticed",
-            place.what
+    let metric = Metric {
+        name: format!(
+            "mutants of {}, including those that do not compile",
+            place.label
         ),
-        tried,
-        unnoticed,
-        &format!("cargo local torture {}", place.name),
-    );
-    Ok((unnoticed == 0, vec![figure]))
+        attempts: totals.tried,
+        unit: Unit::Attempts,
+        failures: totals.missed,
+    };
+    // Without a single mutant, the selection matches no file.
+    let command = format!("cargo local stress {}", place.name);
+    Ok(CommandResult::new(command, totals.tried > 0, vec![metric]))
+}
+
+/// The path of `cargo-mutants`, installed if it was not.
+fn install() -> Result<PathBuf, Error> {
+    let tools = paths::target().join("tools");
+    let program = tools.join("bin/cargo-mutants");
+    if program.exists() {
+        return Ok(program);
+    }
+    let mut install = Command::new(paths::cargo());
+    install
+        .args(["install", "--locked", "cargo-mutants"])
+        .args(["--version", VERSION, "--root"])
+        .arg(&tools);
+    match run_and_show(&mut install, "cargo install cargo-mutants")? {
+        (true, _) => Ok(program),
+        (false, _) => Err(Error::Build),
+    }
 }
 
 impl Round {
-    /// `again`: what was noticed before is left out.
-    fn run(&self, place: &Place, program: &Path, output: &Path, again: bool) -> Result<(), Error> {
+    /// `iterate`: skip the mutants that were caught before.
+    fn run(
+        &self,
+        place: &Place,
+        program: &Path,
+        output: &Path,
+        iterate: bool,
+    ) -> Result<(), Error> {
         let mut command = Command::new(program);
         command
             .current_dir(paths::workspace())
             .arg("mutants")
-            .args(place.chosen)
+            .args(place.selection)
             .args(
                 self.targets
                     .iter()
@@ -209,26 +216,26 @@ impl Round {
             .args(["--colors", "never"])
             .arg("--output")
             .arg(output)
-            .args(again.then_some("--iterate"))
+            .args(iterate.then_some("--iterate"))
             .args(["--", "--"])
             .args(self.tests)
             .env("CARGO_PROFILE_DEV_DEBUG", "0");
-        // Its own exit code says that some were missed; the totals say how many.
-        printed(&mut command, "cargo mutants").map(|_| ())
+        // The exit code only tells that some were missed; the totals tell how many.
+        run_and_show(&mut command, "cargo mutants").map(|_| ())
     }
 }
 
-/// What `cargo mutants` has noted.
+/// The counts of `cargo mutants` over all rounds.
 #[derive(Clone, Copy, Default)]
 struct Totals {
-    /// In all rounds, those that do not compile included.
+    /// Including mutants that do not compile.
     tried: u64,
-    /// Missed; one that runs for ever was noticed.
-    unnoticed: u64,
+    /// Caught by no test. A mutant that never ends counts as caught.
+    missed: u64,
 }
 
 impl Totals {
-    fn of(output: &Path) -> Result<Self, Error> {
+    fn read(output: &Path) -> Result<Self, Error> {
         let path = output.join("mutants.out/outcomes.json");
         let text = std::fs::read_to_string(&path)
             .map_err(Error::io(format!("reading {}", path.display())))?;
@@ -243,7 +250,7 @@ impl Totals {
         let before = before.unwrap_or_default().lines().count() as u64;
         Ok(Self {
             tried: before + count("total_mutants")?,
-            unnoticed: count("missed")?,
+            missed: count("missed")?,
         })
     }
 }
