@@ -15,7 +15,7 @@ use bytes::Bytes;
 use domain::time::Timestamp;
 use http::Request;
 use local::http::Http;
-use local::{System, UpOptions, default_state_dir, seed};
+use local::{System, UpOptions, default_state_dir};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -115,7 +115,7 @@ impl LocalCloud {
         let (profile, described) = Profile::new("e2e", self.next(), &self.card(), &changes);
         self.secrets.add(Kind::IdNumber, &profile.document_number);
         self.secrets.add(Kind::Password, &profile.password);
-        seed::merchants(&self.system, &[described]).await.unwrap();
+        self.system.load(&[described]).await.unwrap();
         // What the seeding says was hours ago is no less than that.
         profile.set_clock(wall_clock());
         profile

@@ -12,8 +12,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::openapi::Contract;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -248,12 +248,12 @@ fn the_running_api_is_as_described() {
         failures += done.failures;
         succeeded.extend(done.succeeded);
     }
-    figure(
+    metric(
         "schemathesis: requests / checks",
         format!("{requests} / {checks}"),
         failures,
     );
-    figure("schemathesis: steps that followed a link", linked, failures);
+    metric("schemathesis: steps that followed a link", linked, failures);
     assert_eq!(failures, 0);
     // What was only ever refused was not looked at.
     assert_eq!(succeeded, operations(), "each operation has succeeded");

@@ -116,7 +116,7 @@ pub enum Point {
 }
 
 impl Point {
-    /// The kind of fault, for the figures.
+    /// The kind of fault, for the metrics.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {

@@ -9,8 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::secrets::{Kind, Searcher};
 use tests::transport::Transport as _;
 
@@ -36,12 +36,12 @@ pub async fn no_secret_is_kept_or_told(live: &LocalCloud) {
     let planted = plant(live, &used).await;
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
-    figure(
+    metric(
         "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
         bytes,
         0,
     );
-    figure(
+    metric(
         "secrets: planted ones, of every kind and in every place, not found",
         planted.len(),
         0,

@@ -13,8 +13,8 @@ use domain::policy::DAY_S;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::secrets::Kind;
 use tests::transport::Transport as _;
 
@@ -58,7 +58,7 @@ pub async fn each_permission_is_needed(live: &LocalCloud) {
     all.push(try_all(live, "sandbox-bank", bank).await);
     let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
-    figure(
+    metric(
         "IAM, running system: permissions taken away one by one, not missed",
         all.iter().map(|tried| tried.needed).sum::<usize>(),
         0,

@@ -8,8 +8,8 @@ use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 
 /// What each role may do of [`CALLS`], by the template's name for it.
 const MAY: [(&str, &[&str]); 10] = [
@@ -213,7 +213,7 @@ pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
         }
         assert_eq!(may, allowed, "{role}");
     }
-    figure(
+    metric(
         "IAM, running system: calls of every kind tried with every role, allowed beyond its list or denied on it",
         MAY.len() * CALLS.len(),
         0,

@@ -20,8 +20,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tests::figures::figure;
 use tests::merchant::Profile;
+use tests::metrics::metric;
 use tests::processes::Outcome;
 use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
@@ -235,18 +235,18 @@ async fn sixty_four_clients_lose_nothing() {
     );
     let row = |what: &str| format!("load, {CLIENTS} clients for {seconds} s: {what}");
     let all = marks.all();
-    figure(
+    metric(
         &row("requests, answered with 5xx or wrongly"),
         all.count(),
         wrong.len(),
     );
     let transitions = transitions + cleaned.transitions;
-    figure(
+    metric(
         &row("transitions acknowledged, not in the table exactly once"),
         transitions,
         lost.len(),
     );
-    figure(
+    metric(
         &row("processes whose memory was watched, grown by more than two MiB"),
         growth.len(),
         too_large.count(),

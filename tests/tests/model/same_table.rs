@@ -9,8 +9,8 @@ use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use store::item::Item;
-use tests::figures::figure;
 use tests::in_process::InProcess;
+use tests::metrics::metric;
 
 /// Walks through each world, and steps of each.
 const WALKS: u64 = 16;
@@ -53,7 +53,7 @@ fn the_models_table_is_like_a_real_one() {
         compared > 500 && refused > 20,
         "{compared} transactions, {refused} refused"
     );
-    figure(
+    metric(
         "model: transactions tried on a real table too, with another end",
         compared,
         0,

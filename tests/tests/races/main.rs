@@ -20,9 +20,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tests::dynamodb_table::{Items, Table};
-use tests::figures::figure;
 use tests::in_process::{App, InProcess, PeerState, TABLE};
 use tests::invariants::violations;
+use tests::metrics::metric;
 use tests::table_faults::{Chance, impatient};
 use tests::transport::Reply;
 
@@ -273,7 +273,7 @@ async fn each(what: &str, race: impl AsyncFn(&Race, u64, usize) -> usize) {
         arena.begin();
         requests += race(&arena, seed, devices).await;
     }
-    figure(&format!("races in one process, {what}"), requests, 0);
+    metric(&format!("races in one process, {what}"), requests, 0);
 }
 
 /// What every request may be told when others write at the same time.

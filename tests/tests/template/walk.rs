@@ -5,9 +5,9 @@ use domain::policy::{DAY_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tests::figures::figure;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::metrics::metric;
 use tests::secrets::{Kind, Secrets};
 use tests::transport::{Reply, code_in, freeze_code_in};
 
@@ -352,7 +352,7 @@ impl Walk {
                 "{kind:?}: nothing to search for"
             );
         }
-        figure(
+        metric(
             "secrets, in process: bytes logged at any level and searched",
             log.len(),
             0,
