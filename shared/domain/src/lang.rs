@@ -4,12 +4,16 @@ use super::vocabulary::vocabulary;
 
 vocabulary! {
     /// A language, by its BCP 47 tag. A merchant has one; an agreement can be asked for in either.
-    #[derive(Default)]
     pub enum Lang {
         /// Simplified Chinese: what a merchant gets who has chosen nothing.
-        #[default]
         ZhCn = "zh-CN",
         /// English.
         En = "en",
+    }
+}
+
+impl Default for Lang {
+    fn default() -> Self {
+        Self::ZhCn
     }
 }
