@@ -25,12 +25,12 @@ pub struct CreateSession {
     #[cfg_attr(feature = "schema", schemars(required, length(min = 1, max = 64)))]
     pub account: Option<String>,
     /// The account's password.
-    #[cfg_attr(feature = "schema", schemars(required, with = "String", length(min = 1, max = 256), extend("format" = "password")))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", length(min = 1, max = 256), extend("format" = "password")))]
     pub password: Option<Secret<String>>,
     /// A random secret of at least 128 bits that the app keeps for as long as it is installed.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", length(min = 1, max = 128))
+        schemars(with = "String", length(min = 1, max = 128))
     )]
     pub device_id: Option<Secret<String>>,
 }
@@ -43,23 +43,23 @@ pub struct CreateRebind {
     /// 15 to 19 digits with a valid check digit.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", regex(pattern = "^[0-9]{15,19}$"))
+        schemars(with = "String", regex(pattern = "^[0-9]{15,19}$"))
     )]
     pub card_number: Option<Secret<String>>,
     /// The holder's name as registered for settlement.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", length(min = 1, max = 128))
+        schemars(with = "String", length(min = 1, max = 128))
     )]
     pub holder_name: Option<Secret<String>>,
     /// The mobile number that the bank has for this card.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", regex(pattern = "^(\\+86)?1[3-9][0-9]{9}$"))
+        schemars(with = "String", regex(pattern = "^(\\+86)?1[3-9][0-9]{9}$"))
     )]
     pub reserved_phone: Option<Secret<String>>,
     /// Why the card changes. `lost`: nothing may be paid to the old card any more.
-    #[cfg_attr(feature = "schema", schemars(required, with = "Reason"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Reason"))]
     pub reason: Option<String>,
     /// `false`: verify the card and keep it as a standby card.
     #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
@@ -74,7 +74,7 @@ pub struct CheckIdentity {
     /// A resident ID number with a valid check character.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", regex(pattern = "^[0-9]{17}[0-9Xx]$"))
+        schemars(with = "String", regex(pattern = "^[0-9]{17}[0-9Xx]$"))
     )]
     pub document_number: Option<Secret<String>>,
     /// The last day of the document's validity, or `long_term`.
@@ -93,7 +93,7 @@ pub struct ConfirmCode {
     /// Six digits.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", regex(pattern = "^[0-9]{6}$"))
+        schemars(with = "String", regex(pattern = "^[0-9]{6}$"))
     )]
     pub code: Option<Secret<String>>,
 }
@@ -107,7 +107,6 @@ pub struct ConfirmCard {
     #[cfg_attr(
         feature = "schema",
         schemars(
-            required,
             with = "String",
             regex(pattern = "^ *([0-9A-Za-z] *){6}$"),
             length(max = 32)
@@ -138,7 +137,7 @@ pub struct SignAgreement {
     #[cfg_attr(feature = "schema", schemars(required, length(min = 1, max = 64)))]
     pub version: Option<String>,
     /// The hash of the text that was shown.
-    #[cfg_attr(feature = "schema", schemars(required, with = "schema::Sha256"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Sha256"))]
     pub sha256: Option<String>,
     /// The token that came with the text.
     #[cfg_attr(feature = "schema", schemars(required, length(min = 1, max = 1024)))]
@@ -146,13 +145,13 @@ pub struct SignAgreement {
     /// The holder's name, typed by the merchant.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "String", length(min = 1, max = 128))
+        schemars(with = "String", length(min = 1, max = 128))
     )]
     pub signed_name: Option<Secret<String>>,
     /// The id of each consent that was given; all are needed.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "Vec<ConsentId>", length(max = 16))
+        schemars(with = "Vec<ConsentId>", length(max = 16))
     )]
     pub consents: Option<Vec<String>>,
 }
@@ -163,18 +162,18 @@ pub struct SignAgreement {
 #[serde(deny_unknown_fields)]
 pub struct PutSettlement {
     /// When takings are paid out.
-    #[cfg_attr(feature = "schema", schemars(required, with = "Cycle"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Cycle"))]
     pub cycle: Option<String>,
     /// Time of day in Shanghai.
-    #[cfg_attr(feature = "schema", schemars(required, with = "schema::PayoutTime"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::PayoutTime"))]
     pub payout_time: Option<String>,
     /// Kept back from each payout; at most `daily_limit_fen`.
-    #[cfg_attr(feature = "schema", schemars(required, with = "schema::Fen"))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
     pub retained_fen: Option<i64>,
     /// Paid out a day at most; bounded by the merchant's tier.
     #[cfg_attr(
         feature = "schema",
-        schemars(required, with = "schema::Fen", range(min = 1))
+        schemars(with = "schema::Fen", extend("minimum" = 1))
     )]
     pub daily_limit_fen: Option<i64>,
     /// Read-only: the current rate, or absent.
@@ -188,13 +187,12 @@ pub struct PutSettlement {
 #[serde(deny_unknown_fields)]
 pub struct PutPushTarget {
     /// Who carries the push.
-    #[cfg_attr(feature = "schema", schemars(required, with = "PushPlatform"))]
+    #[cfg_attr(feature = "schema", schemars(with = "PushPlatform"))]
     pub platform: Option<String>,
     /// The platform's name for the installation. Never shown again.
     #[cfg_attr(
         feature = "schema",
         schemars(
-            required,
             with = "String",
             length(min = 1, max = 4096),
             regex(pattern = "^[!-~]+$")
@@ -212,6 +210,6 @@ pub struct CreateFreeze {
     #[cfg_attr(feature = "schema", schemars(required))]
     pub account: Option<String>,
     /// The 8 characters from the notification; case and spaces are ignored. Any other text gets the same answer.
-    #[cfg_attr(feature = "schema", schemars(required, with = "String"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub freeze_code: Option<Secret<String>>,
 }

@@ -48,7 +48,7 @@ fn component(mut schema: Schema, description: &str) -> Schema {
 
 components! {
     Time, "Timestamp", "RFC 3339 at +08:00, whole seconds.", {
-        "type": "string", "format": "date-time", "pattern": "\\+08:00$", "examples": ["2026-11-22T10:00:00+08:00"]
+        "type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\+08:00$", "examples": ["2026-11-22T10:00:00+08:00"]
     };
     Text<RebindId>, "RebindId", "A rebind.", {
         "type": "string", "pattern": "^rbd_[0-9a-f]{6}[0-9A-Za-z]{16}$", "maxLength": 26,

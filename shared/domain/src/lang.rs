@@ -3,9 +3,9 @@
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// A language, by its BCP 47 tag. A merchant has one; an agreement can be asked for in either.
+    /// A language, by its BCP 47 tag.
     pub enum Lang {
-        /// Simplified Chinese: what a merchant gets who has chosen nothing.
+        /// Simplified Chinese, the default.
         ZhCn = "zh-CN",
         /// English.
         En = "en",

@@ -22,7 +22,7 @@ pub struct Payout {
     /// The acquirer's id.
     pub payout_id: Text<PayoutId>,
     /// How much, fen.
-    #[cfg_attr(feature = "schema", schemars(with = "schema::Fen", range(min = 1)))]
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Fen", extend("minimum" = 1)))]
     pub amount_fen: u64,
     /// When it was created.
     pub created_at: Time,
