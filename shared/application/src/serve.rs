@@ -5,7 +5,6 @@ use crate::ports::PortError;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
 use domain::error_code::ErrorCode;
-use domain::history::hex;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use futures::FutureExt as _;
@@ -173,7 +172,7 @@ fn support_ref(request: &Request) -> String {
     {
         return given.clone();
     }
-    crypto::random::<8>().map_or_else(|_| "unknown".to_owned(), |bytes| hex(&bytes))
+    crypto::random::<8>().map_or_else(|_| "unknown".to_owned(), hex::encode)
 }
 
 /// The answer to a path or a method that is not there.

@@ -3,7 +3,6 @@
 //! The consents to the use of sensitive personal information stand apart from the agreement and from each other, as
 //! PIPL articles 28 and 29 ask for; each one is needed to change the card.
 
-use super::history::hex;
 use sha2::{Digest, Sha256};
 
 use super::lang::Lang;
@@ -70,7 +69,7 @@ pub fn text(lang: Lang, bank_name: &str, last4: &str) -> AgreementText {
         version: VERSION,
         lang,
         title,
-        sha256: hex(&Sha256::digest(body_markdown.as_bytes())),
+        sha256: hex::encode(Sha256::digest(body_markdown.as_bytes())),
         body_markdown,
         consents: ConsentId::ALL
             .iter()
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_changed_text_has_a_new_version() {
-        let digest = hex(&Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
+        let digest = hex::encode(Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
         assert_eq!(
             (VERSION, digest.as_str()),
             DIGEST_OF_VERSION,
@@ -161,7 +160,7 @@ mod tests {
         let agreement = text(Lang::En, "中国银行", "0001");
         assert_eq!(
             agreement.sha256,
-            hex(&Sha256::digest(agreement.body_markdown.as_bytes()))
+            hex::encode(Sha256::digest(agreement.body_markdown.as_bytes()))
         );
         assert_eq!(agreement.sha256.len(), 64);
         assert_eq!(agreement, text(Lang::En, "中国银行", "0001"));
@@ -173,7 +172,7 @@ mod tests {
             assert_ne!(agreement.sha256, other.sha256);
         }
         assert_eq!(
-            hex(&Sha256::digest(b"abc")),
+            hex::encode(Sha256::digest(b"abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }

@@ -49,7 +49,7 @@ impl Event {
     #[must_use]
     pub fn personal_sha256(&self) -> Option<String> {
         let personal = self.personal.as_ref()?;
-        Some(hex(&Sha256::digest(&personal.0)))
+        Some(hex::encode(Sha256::digest(&personal.0)))
     }
 }
 
@@ -93,7 +93,7 @@ pub fn hash(event: &Event) -> String {
         "prev_hash": event.prev_hash,
         "seq": event.seq,
     });
-    hex(&Sha256::digest(canonical(&event).as_bytes()))
+    hex::encode(Sha256::digest(canonical(&event).as_bytes()))
 }
 
 /// JSON in one spelling: keys sorted at every level, no white space.
@@ -117,19 +117,6 @@ pub fn canonical(value: &Value) -> String {
         ),
         scalar => scalar.to_string(),
     }
-}
-
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Characters of a random id part: no vowels, so that no word appears; 32 of them, 5 bits each.
+/// The 32 characters of a random id part, 5 bits each: digits, consonants and one vowel, which alone spells no word.
 const ALPHABET: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxyzA";
 
 fn random_part(random: &[u8; 16]) -> String {

@@ -50,11 +50,7 @@ impl Session {
     /// Tells a merchant's sessions apart without being able to act as one.
     #[must_use]
     pub fn tag(&self) -> SessionTag {
-        SessionTag(super::history::hex(
-            self.token_hash
-                .first_chunk::<8>()
-                .map_or(&[][..], |first| first),
-        ))
+        SessionTag(hex::encode(&self.token_hash[..8]))
     }
 
     /// Whether it is still good at `now`.
