@@ -16,9 +16,9 @@ use bank::sandbox::person_items;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use domain::format::name;
 use domain::history::{self, Event, GENESIS};
 use domain::ids::MerchantId;
+use domain::pii::person_name;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use dynoxide::Database;
@@ -224,7 +224,7 @@ impl Cloud {
         let keys = Keys::new(KeyRoom);
         store.seed(&keys, merchant, now).await.unwrap();
         let holder = merchant.settlement_name.as_deref();
-        let holder = name::fold(holder.unwrap_or(&merchant.legal_name));
+        let holder = person_name::fold(holder.unwrap_or(&merchant.legal_name));
         for item in person_items(&holder, merchant.id_document.number.expose()) {
             let put = client.put_item().table_name(BANK_TABLE);
             put.set_item(Some(item)).send().await.unwrap();

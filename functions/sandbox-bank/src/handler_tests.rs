@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{Client, Config};
 use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use bank::signature::{is_reply, sign_request};
 use bank::{BankClient, QueryReply, Reply};
-use domain::format::{PersonName, ResidentId};
+use domain::pii::{IdNumber, PersonName};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -765,7 +765,7 @@ async fn the_client_and_the_bank_understand_each_other() {
     });
     let client = BankClient::new(&url, key()).unwrap();
     let holder = PersonName::new(NAME);
-    let id_number = ResidentId::parse(ID).unwrap();
+    let id_number = IdNumber::parse(ID).unwrap();
     let phone = Phone::parse("13900000001").unwrap();
     for (index, (number, word)) in cards().into_iter().enumerate() {
         let card_number = CardNumber::parse(&number).unwrap();

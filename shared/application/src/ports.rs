@@ -1,12 +1,12 @@
 //! What the steps need from outside, one small trait per capability: a function's signature says what it may do.
 
 use domain::decide::BankAnswer;
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use domain::history::Event;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, LoginRead, OpenedSession};
 use domain::merchant::{Merchant, Session};
 use domain::payout::Payout;
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::rebind::{OtpPurpose, Rebind, Sealed};
@@ -24,6 +24,9 @@ pub enum PortError {
     /// It may work in a moment: throttled, timed out, unreachable. Whether it was done is unknown.
     #[error("{0} is unavailable: {1}")]
     Transient(&'static str, String),
+    /// A record has a format that only a later release reads. Nothing was written.
+    #[error("{0} was written by a later release")]
+    TooNew(&'static str),
     /// It will not work: a missing permission, a broken record, a bug.
     #[error("{0} failed: {1}")]
     Permanent(&'static str, String),
@@ -330,7 +333,7 @@ pub struct CardQuestion {
     /// The name on the card.
     pub holder_name: PersonName,
     /// The ID number.
-    pub id_number: ResidentId,
+    pub id_number: IdNumber,
     /// The reserved phone.
     pub phone: Phone,
 }

@@ -4,35 +4,21 @@
 use super::format::bins::{self, BinKind};
 use super::ids::CardId;
 use super::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use super::vocabulary::vocabulary;
 
-/// What a card's prefix says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CardType {
-    /// A debit card.
-    Debit,
-    /// A credit card.
-    Credit,
-    /// A semi-credit card (准贷记卡).
-    QuasiCredit,
-    /// A prepaid card.
-    Prepaid,
-    /// The prefix is not in the table: the bank decides.
-    Unknown,
-}
-
-impl CardType {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::QuasiCredit => "quasi_credit",
-            Self::Prepaid => "prepaid",
-            Self::Unknown => "unknown",
-        }
+vocabulary! {
+    /// What a card's prefix says of it.
+    pub enum CardType {
+        /// A debit card.
+        Debit = "debit",
+        /// A credit card.
+        Credit = "credit",
+        /// A semi-credit card (准贷记卡).
+        QuasiCredit = "quasi_credit",
+        /// A prepaid card.
+        Prepaid = "prepaid",
+        /// The prefix is not in the table: the bank decides.
+        Unknown = "unknown",
     }
 }
 
@@ -47,9 +33,8 @@ impl From<BinKind> for CardType {
     }
 }
 
-/// A card without its number. Kept as a list of its five values: a head can hold five cards, and must stay small.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "CardValues", into = "CardValues")]
+/// A card without its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     /// The id.
     pub card_id: CardId,
@@ -61,32 +46,6 @@ pub struct Card {
     pub last4: String,
     /// When it was added; a pending card's time is its request's.
     pub bound_at: Timestamp,
-}
-
-type CardValues = (CardId, Option<String>, CardType, String, Timestamp);
-
-impl From<CardValues> for Card {
-    fn from((card_id, bank_code, card_type, last4, bound_at): CardValues) -> Self {
-        Self {
-            card_id,
-            bank_code,
-            card_type,
-            last4,
-            bound_at,
-        }
-    }
-}
-
-impl From<Card> for CardValues {
-    fn from(card: Card) -> Self {
-        (
-            card.card_id,
-            card.bank_code,
-            card.card_type,
-            card.last4,
-            card.bound_at,
-        )
-    }
 }
 
 /// The code and the name shown for a card whose prefix is in no table.
@@ -109,31 +68,18 @@ impl Card {
     }
 }
 
-/// What a card is now, as the wire shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardStatus {
-    /// Asked for, not yet verified.
-    Pending,
-    /// The pointer is on it.
-    Active,
-    /// Verified, waiting to be switched to.
-    Standby,
-    /// Replaced; payouts of before the change still reach it.
-    Retiring,
-    /// No longer on record.
-    Removed,
-}
-
-impl CardStatus {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Standby => "standby",
-            Self::Retiring => "retiring",
-            Self::Removed => "removed",
-        }
+vocabulary! {
+    /// What a card is now, as the wire shows it.
+    pub enum CardStatus {
+        /// Asked for, not yet verified.
+        Pending = "pending",
+        /// The pointer is on it.
+        Active = "active",
+        /// Verified, waiting to be switched to.
+        Standby = "standby",
+        /// Replaced; payouts of before the change still reach it.
+        Retiring = "retiring",
+        /// No longer on record.
+        Removed = "removed",
     }
 }

@@ -1,6 +1,5 @@
 //! The ids of the wire: opaque to callers, parsed once at the edge.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The 32 characters of a random id part, 5 bits each: digits, consonants and one vowel, which alone spells no word.
@@ -19,8 +18,7 @@ fn is_id_text(text: &str, max_chars: usize) -> bool {
 }
 
 /// A merchant, as the acquirer names it: `mer_` and up to 40 letters, digits or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MerchantId(String);
 
 impl MerchantId {
@@ -64,8 +62,7 @@ fn number_in(rest: Option<&str>) -> u32 {
 /// with the merchant), 16 random characters (80 bits).
 ///
 /// The number finds the card's rebind, and with it the encrypted card number, in the same read as the merchant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardId(String);
 
 impl CardId {
@@ -97,8 +94,7 @@ impl CardId {
 /// A rebind: `rbd_`, its number within the merchant in six hex digits, 16 random characters.
 ///
 /// The number makes the store's key, the random part makes the id unguessable.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RebindId(String);
 
 impl RebindId {
@@ -131,8 +127,7 @@ impl RebindId {
 }
 
 /// A payout, as the acquirer's core names it: `pay_` and up to 40 letters, digits or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayoutId(String);
 
 impl PayoutId {

@@ -16,6 +16,7 @@ pub mod mask;
 pub mod merchant;
 pub mod next_action;
 pub mod payout;
+pub mod pii;
 pub mod policy;
 pub mod push;
 pub mod rebind;

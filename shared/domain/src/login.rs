@@ -63,7 +63,7 @@ impl Failures {
 }
 
 /// What the login knows of an account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The merchant.
     pub merchant_id: MerchantId,

@@ -7,6 +7,7 @@ use super::history::{self, Event};
 use super::ids::CardId;
 use super::merchant::{Merchant, MerchantState, PushTarget};
 use super::payout::Payout;
+use super::pii::Phone;
 use super::policy::Policy;
 use super::push::PushPlatform;
 use super::rebind::{Mac, OtpPurpose, Purpose, Rebind, Sealed};
@@ -58,8 +59,8 @@ pub enum Decision {
 /// A code on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtpDelivery {
-    /// To which phone, E.164.
-    pub phone: String,
+    /// To which phone.
+    pub phone: Phone,
     /// For what; the gap between two codes is per phone and purpose.
     pub purpose: OtpPurpose,
     /// The new card, which the text names.

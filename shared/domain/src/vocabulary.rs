@@ -77,10 +77,15 @@ pub(crate) use vocabulary;
 mod tests {
     use super::UnknownWord;
     use crate::banner_code::BannerCode;
+    use crate::card::{CardStatus, CardType};
     use crate::error_code::ErrorCode;
     use crate::event_kind::EventKind;
+    use crate::format::BinKind;
     use crate::lang::Lang;
+    use crate::merchant::EntityType;
     use crate::next_action::NextAction;
+    use crate::payout::PayoutState;
+    use crate::rebind::{End, OtpPurpose, Purpose, Reason};
 
     macro_rules! goes_round {
         ($type:ty, $is_word:expr) => {
@@ -110,6 +115,15 @@ mod tests {
         goes_round!(BannerCode, screaming);
         goes_round!(EventKind, snake);
         goes_round!(NextAction, snake);
+        goes_round!(BinKind, snake);
+        goes_round!(CardStatus, snake);
+        goes_round!(CardType, snake);
+        goes_round!(End, snake);
+        goes_round!(EntityType, snake);
+        goes_round!(OtpPurpose, snake);
+        goes_round!(PayoutState, snake);
+        goes_round!(Purpose, snake);
+        goes_round!(Reason, snake);
         goes_round!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
     }
 }

@@ -1,32 +1,10 @@
 //! Limits of the form "at most n in the last s seconds", exact to the second.
 
 use super::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// When something happened, oldest first; only as many as the largest limit on it needs.
-///
-/// Stored as the first one's epoch seconds and then the seconds from each to the next: ten entries are about sixty bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<i64>", into = "Vec<i64>")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window(Vec<Timestamp>);
-
-impl From<Vec<i64>> for Window {
-    fn from(steps: Vec<i64>) -> Self {
-        let times = steps.into_iter().scan(0_i64, |at_s, step_s| {
-            *at_s = at_s.saturating_add(step_s);
-            Some(Timestamp::from_epoch_s(*at_s))
-        });
-        times.collect()
-    }
-}
-
-impl From<Window> for Vec<i64> {
-    fn from(window: Window) -> Self {
-        let mut before_s = 0;
-        let step = |at: Timestamp| at.epoch_s() - std::mem::replace(&mut before_s, at.epoch_s());
-        window.0.into_iter().map(step).collect()
-    }
-}
 
 impl Window {
     /// How many lie in the last `span_s` seconds. A time ahead of `now` has age 0 and counts.
@@ -111,17 +89,6 @@ mod tests {
         window.add(100, t(1_000));
         assert_eq!(window.count(100, t(0)), 1);
         assert_eq!(window.wait_s(1, 100, t(0)), Some(100));
-    }
-
-    #[test]
-    fn a_record_keeps_it_in_steps() {
-        let window: Window = [1_763_800_000, 1_763_800_060, 1_763_790_000]
-            .into_iter()
-            .map(t)
-            .collect();
-        let text = serde_json::to_string(&window).unwrap();
-        assert_eq!(text, "[1763800000,60,-10060]");
-        assert_eq!(serde_json::from_str::<Window>(&text).unwrap(), window);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Events as the outbox of notices: claimed, sent, marked; armed again when that did not happen.
 
-use super::item::{Update, n, s, time};
-use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
-use super::{Store, due, port_error};
+use super::item::{Item, Update, n, s, time, update_item};
+use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
+use super::records::event::{self, NOTICE_DUE, recipient_name};
+use super::{Store, port_error};
 use application::ports::{ListEvents, PortError};
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
 use domain::history::Event;
@@ -136,7 +137,7 @@ impl NoticeStep<'_> {
             Self::Rearm { wall, now } => {
                 let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
                 update.put("notice", Some(s(NOTICE_DUE)));
-                update.put("due_bucket", Some(s(due::bucket(merchant, retry_at))));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
@@ -170,7 +171,7 @@ impl Store {
         step: NoticeStep<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
-        self.update_item(event, step.update(merchant))
+        update_item(&self.table, event, step.update(merchant))
     }
 
     /// Takes an event's notice for this invocation. `None`: another one holds it, or it was sent.
@@ -189,7 +190,7 @@ impl Store {
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
         {
-            Ok(item) => item.as_ref().map(record::event_from).transpose(),
+            Ok(item) => item.as_ref().map(event::read).transpose(),
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
@@ -284,7 +285,7 @@ impl Store {
         seq: u64,
         step: NoticeStep<'_>,
         returned: ReturnValue,
-    ) -> Result<Option<super::item::Item>, PortError> {
+    ) -> Result<Option<Item>, PortError> {
         let update = step.update(merchant);
         self.meter.call(1);
         let answer = self
@@ -318,7 +319,7 @@ impl Store {
         let range = (event_sk(from), "E#~".to_owned());
         let limit = Some(i32::from(limit));
         let page = self.page(merchant, range, true, limit, None).await?;
-        page.items().iter().map(record::event_from).collect()
+        page.items().iter().map(event::read).collect()
     }
 }
 
@@ -335,15 +336,12 @@ impl ListEvents for Store {
         );
         let range = (event_sk(0), last);
         let page = self.newest(merchant, range, i32::from(limit)).await?;
-        page.iter().map(record::event_from).collect()
+        page.iter().map(event::read).collect()
     }
 }
 
 /// The part of a stream record's new image that says which notice it is about: merchant and sequence number.
 #[must_use]
 pub fn notice_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
-    Some((
-        record::merchant_of(pk)?,
-        sk.strip_prefix("E#")?.parse().ok()?,
-    ))
+    Some((merchant_of(pk)?, sk.strip_prefix("E#")?.parse().ok()?))
 }

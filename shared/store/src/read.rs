@@ -1,7 +1,8 @@
 //! Reading a merchant.
 
 use super::item::{Item, s};
-use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
+use super::keys::{HEAD, PROFILE, key, merchant_pk, rebind_sk};
+use super::records::{merchant_state, profile, rebind};
 use super::{Store, item, port_error};
 use application::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
@@ -39,7 +40,7 @@ pub async fn load_with<R: Reads>(
 ) -> Result<Option<Merchant>, PortError> {
     let rebind = async |number| -> Result<Option<Rebind>, PortError> {
         let item = reads.rebind(merchant, number).await?;
-        item.as_ref().map(record::rebind_from).transpose()
+        item.as_ref().map(rebind::read).transpose()
     };
     for _ in 0..READS_MAX {
         let items = match wanted {
@@ -101,7 +102,7 @@ impl ListRebinds for Store {
         let last = before.map_or(RebindId::NUMBER_MAX, |before| before.saturating_sub(1));
         let range = (rebind_sk(1), rebind_sk(last));
         let page = self.newest(merchant, range, i32::from(limit)).await?;
-        page.iter().map(record::rebind_from).collect()
+        page.iter().map(rebind::read).collect()
     }
 }
 
@@ -239,9 +240,9 @@ impl ReadSet {
         };
         for one in items {
             match item::get_s(one, "sk")? {
-                HEAD => pieces.head = Some(record::head_from(one)?),
-                PROFILE => pieces.profile = Some(record::profile_from(one)?),
-                _ => pieces.rebind = Some(record::rebind_from(one)?),
+                HEAD => pieces.head = Some(merchant_state::read(one)?),
+                PROFILE => pieces.profile = Some(profile::read(one)?),
+                _ => pieces.rebind = Some(rebind::read(one)?),
             }
         }
         Ok(pieces)

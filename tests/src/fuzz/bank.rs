@@ -17,7 +17,7 @@ use bank::signature::{
 use bank::{
     BankClient, BankKey, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
 };
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sandbox_bank::handler::Bank;
 use sandbox_bank::rule::Book;
@@ -176,7 +176,7 @@ async fn ask(client: &BankClient, operation: u8) -> Option<String> {
     let holder = PersonName::new(NAME);
     match operation {
         0 => {
-            let id_number = ResidentId::parse(ID_NUMBER).unwrap();
+            let id_number = IdNumber::parse(ID_NUMBER).unwrap();
             let phone = Phone::parse("13900000001").unwrap();
             let check = CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone);
             match client.check(&check).await {

@@ -10,7 +10,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use store::item::Item;
-use store::record::event_from;
+use store::records::event;
 
 /// One item, with what is asked of it again and again.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Row {
 
     /// Of a row that is an event.
     pub fn event(&self) -> &Event {
-        self.event.get_or_init(|| event_from(&self.item).unwrap())
+        self.event.get_or_init(|| event::read(&self.item).unwrap())
     }
 
     /// Whether an event's hash is its own.

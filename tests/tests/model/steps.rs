@@ -14,6 +14,7 @@ use domain::decide::{
 };
 use domain::ids::PayoutId;
 use domain::merchant::Merchant;
+use domain::pii::Phone;
 use domain::policy::Policy;
 use domain::rebind::{
     CardCheck, Mac, Otp, OtpPurpose, Purpose, Reason, Rebind, RebindState, Sealed,
@@ -199,7 +200,7 @@ impl World {
                 sha256: "of the text".to_owned(),
                 is_current: true,
                 issued_at: None,
-                signed_name: merchant.profile.holder_name().to_owned(),
+                signed_name: merchant.profile.holder_name().clone(),
                 consents: Vec::new(),
                 consents_complete: true,
             }),
@@ -542,8 +543,8 @@ fn create(merchant: &Merchant, card: u8, standby: bool, lost: bool, index: usize
             last4: format!("{card:04}"),
             fingerprint: Mac(format!("card {card}")),
         }),
-        holder_name: merchant.profile.holder_name().to_owned(),
-        reserved_phone: Ok("+8613700000009".to_owned()),
+        holder_name: merchant.profile.holder_name().clone(),
+        reserved_phone: Phone::parse("+8613700000009"),
         reason: Some(if lost { Reason::Lost } else { Reason::Replace }),
         purpose: if standby {
             Purpose::Standby

@@ -3,7 +3,7 @@
 use super::{Context, object};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::format::name;
+use crate::pii::PersonName;
 use crate::rebind::{Attempts, CardCheck, RebindState, Signature};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
@@ -24,7 +24,7 @@ pub struct SignedAgreement {
     /// When the reading token was issued; `None` when the token is none of ours, or of another rebind.
     pub issued_at: Option<Timestamp>,
     /// As typed.
-    pub signed_name: String,
+    pub signed_name: PersonName,
     /// The consents sent.
     pub consents: Vec<String>,
     /// Whether every required consent is among them, and no other.
@@ -97,7 +97,7 @@ impl Context<'_> {
             }
             Some(_) => {}
         }
-        if !name::same_name(&signed.signed_name, self.state.profile.holder_name()) {
+        if signed.signed_name != *self.state.profile.holder_name() {
             errors.push(FieldError {
                 field: "signed_name",
                 code: ErrorCode::HolderNotMerchant,

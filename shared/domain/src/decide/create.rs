@@ -4,10 +4,10 @@ use super::{Context, card_facts, seconds_until, with};
 use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::format::name;
 use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant};
 use crate::next_action::NextAction;
+use crate::pii::{PersonName, Phone};
 use crate::policy::Policy;
 use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
 use crate::rejection::{FieldError, Rejection};
@@ -21,9 +21,9 @@ pub struct Create {
     /// The card, or what is wrong with its number.
     pub card: Result<CardFacts, ErrorCode>,
     /// As typed.
-    pub holder_name: String,
-    /// E.164, or what is wrong with it.
-    pub reserved_phone: Result<String, ErrorCode>,
+    pub holder_name: PersonName,
+    /// The phone, or what is wrong with it.
+    pub reserved_phone: Result<Phone, ErrorCode>,
     /// `None` when it is neither of the two words.
     pub reason: Option<Reason>,
     /// What the card is for.
@@ -80,7 +80,7 @@ impl Context<'_> {
             new_card,
             old_card: head.active.as_ref().map(|active| active.card.clone()),
             fingerprint: facts.fingerprint.clone(),
-            reserved_phone: reserved_phone.to_owned(),
+            reserved_phone: reserved_phone.clone(),
             created_at: self.now,
             expires_at: self.now.plus_s(self.policy.rebind_life_s),
             stage: RebindState::IdentityPending {
@@ -91,7 +91,7 @@ impl Context<'_> {
             },
             sealed_number: None,
         };
-        let holder = crate::mask::name(profile.holder_name());
+        let holder = profile.holder_name().masked();
         let data = with(
             card_facts(&rebind.new_card),
             [
@@ -124,7 +124,7 @@ impl Context<'_> {
     fn fields<'c>(
         &self,
         create: &'c Create,
-    ) -> Result<(&'c CardFacts, &'c str, Reason), Rejection> {
+    ) -> Result<(&'c CardFacts, &'c Phone, Reason), Rejection> {
         let mut errors = Vec::new();
         if let Err(code) = create.card {
             errors.push(FieldError {
@@ -132,7 +132,7 @@ impl Context<'_> {
                 code,
             });
         }
-        if !name::same_name(&create.holder_name, self.state.profile.holder_name()) {
+        if create.holder_name != *self.state.profile.holder_name() {
             errors.push(FieldError {
                 field: "holder_name",
                 code: ErrorCode::HolderNotMerchant,

@@ -27,6 +27,7 @@ use super::ids::{CardId, PayoutId};
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
 use super::payout::Payout;
+use super::pii::Phone;
 use super::policy::Policy;
 use super::rebind::{
     CardCheck, End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag, TestTransfer,
@@ -367,7 +368,7 @@ impl Context<'_> {
     }
 
     /// Has the old contact told, the new card's phone where one is given, and every device that is registered for push.
-    fn tell(&self, event: &mut NewEvent, reserved: Option<&str>) {
+    fn tell(&self, event: &mut NewEvent, reserved: Option<&Phone>) {
         let on_file = &self.state.profile.phone_on_file;
         let mut add = |to, phone: &str| {
             event.notices.push(Notification {
@@ -375,9 +376,9 @@ impl Context<'_> {
                 phone: phone.to_owned(),
             });
         };
-        add(Recipient::OnFile, on_file);
-        if let Some(reserved) = reserved.filter(|reserved| reserved != on_file) {
-            add(Recipient::Reserved, reserved);
+        add(Recipient::OnFile, on_file.e164());
+        if let Some(reserved) = reserved.filter(|reserved| *reserved != on_file) {
+            add(Recipient::Reserved, reserved.e164());
         }
         if self.state.head.pushes(self.policy, self.now) {
             add(Recipient::Push, "");

@@ -7,9 +7,18 @@ use crate::merchant::{MerchantState, PushTarget};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
-use crate::settlement::{self, SettlementChange};
+use crate::settlement::{self, Settlement, SettlementChange};
 use crate::transition::{NewPushTarget, PushChange, Transition};
 use serde_json::{Value, json};
+
+fn facts(settlement: &Settlement) -> Value {
+    json!({
+        "cycle": settlement.cycle.as_str(),
+        "payout_time": settlement.payout_time.to_string(),
+        "retained_fen": settlement.retained_fen,
+        "daily_limit_fen": settlement.daily_limit_fen,
+    })
+}
 
 impl Context<'_> {
     pub(super) fn change_settlement(
@@ -32,8 +41,8 @@ impl Context<'_> {
             return Ok(Transition::none());
         }
         let data = object([
-            ("before", json!(profile.settlement)),
-            ("after", json!(next)),
+            ("before", facts(&profile.settlement)),
+            ("after", facts(&next)),
         ]);
         let mut event = self.event(EventKind::SettlementChanged, data);
         self.tell(&mut event, None);

@@ -144,7 +144,7 @@ fn the_phone_on_file_and_the_reserved_phone_are_told_once_if_they_are_equal() {
     let reserved = (Recipient::Reserved, RESERVED_PHONE.to_owned());
     assert_eq!(told(World::new().matched()), [on_file.clone(), reserved]);
 
-    let same = create_with(|request| request.reserved_phone = Ok(PHONE_ON_FILE.to_owned()));
+    let same = create_with(|request| request.reserved_phone = Phone::parse(PHONE_ON_FILE));
     assert_eq!(told(about_to_activate(World::new(), 0, same)), [on_file]);
 }
 

@@ -77,7 +77,7 @@ fn a_match_sends_a_code_to_the_reserved_phone() {
         CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
     ));
     let send = answered.otp_delivery.unwrap();
-    assert_eq!((send.phone.as_str(), send.purpose), (RESERVED_PHONE, Card));
+    assert_eq!((send.phone.e164(), send.purpose), (RESERVED_PHONE, Card));
     assert_eq!(send.card, world.rebind().new_card);
     let event = answered.event.unwrap();
     assert_eq!(event.kind, EventKind::CardCheckAnswered);

@@ -88,7 +88,7 @@ fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
             Identity => PHONE_ON_FILE,
             Card | OtpPurpose::Activate => RESERVED_PHONE,
         };
-        assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
+        assert_eq!((send.phone.e164(), send.purpose), (phone, purpose));
 
         // The old code was right; it does not count any more, not even for the try that was taken before the resend.
         let refusal = world.refused(settle(purpose, old, true));

@@ -140,10 +140,7 @@ fn the_code_goes_to_the_phone_on_file_and_repeated_is_the_same_challenge() {
     let mut world = ready();
     let transition = world.done(start(&world, 1));
     let send = transition.otp_delivery.unwrap();
-    assert_eq!(
-        (send.phone.as_str(), send.purpose),
-        (PHONE_ON_FILE, Activate)
-    );
+    assert_eq!((send.phone.e164(), send.purpose), (PHONE_ON_FILE, Activate));
     assert_eq!(send.card, world.rebind().new_card);
     assert_eq!(send.of, Purpose::Standby);
     assert_eq!(transition.event.unwrap().data["purpose"], "activate");

@@ -631,5 +631,5 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         assert_eq!(ended.sealed_number, None);
     }
     let told = &transition.event.as_ref().unwrap().notices;
-    assert_eq!(told[0].phone, before.profile.phone_on_file);
+    assert_eq!(told[0].phone, before.profile.phone_on_file.e164());
 }
