@@ -3,13 +3,13 @@
 use crate::table::Items;
 use domain::card::Card;
 use domain::event_kind::EventKind;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS, Recorded};
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BoundCard, MerchantState, Profile, Replaced};
 use domain::payout::{Payout, PayoutState};
 use domain::rebind::{End, Rebind, RebindState, Sealed};
 use domain::time::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use store::due::buckets;
 
@@ -22,7 +22,7 @@ struct Whole {
     head: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
-    events: Vec<Event>,
+    events: Vec<ChainedEvent>,
     /// Cards that came with the merchant.
     cards: BTreeSet<String>,
     /// Registered devices, and those that were, by id and tag.
@@ -141,14 +141,15 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     Some(merchant)
 }
 
-fn event(id: &str, seq: &str, item: &Value) -> Option<Event> {
-    Some(Event {
+fn event(id: &str, seq: &str, item: &Value) -> Option<ChainedEvent> {
+    let kind = EventKind::parse(text(item, "kind")?)?;
+    let data = serde_json::from_str(text(item, "data")?).ok()?;
+    Some(ChainedEvent {
         merchant_id: MerchantId::parse(id)?,
         seq: seq.parse().ok()?,
         at: Timestamp::from_epoch_s(number(item, "at")?),
-        kind: EventKind::parse(text(item, "kind")?)?,
         policy: number(item, "policy")?,
-        data: serde_json::from_str::<Map<String, Value>>(text(item, "data")?).ok()?,
+        recorded: Recorded::read(kind, data).ok()?,
         personal: bytes(item, "personal").map(Sealed),
         prev_hash: text(item, "prev_hash")?.to_owned(),
         hash: text(item, "hash")?.to_owned(),
@@ -298,8 +299,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     let of = |id: &str, kind: EventKind, fact: &str| {
         let mut count = 0;
         for event in &merchant.events {
-            let same = event.data.get(fact).and_then(Value::as_str) == Some(id);
-            count += usize::from(same && event.kind == kind);
+            let same = event.data().get(fact).and_then(Value::as_str) == Some(id);
+            count += usize::from(same && event.kind() == kind);
         }
         count
     };
@@ -341,8 +342,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         EventKind::PayoutReturned,
     ] {
         let mut told = BTreeSet::new();
-        for event in merchant.events.iter().filter(|event| event.kind == kind) {
-            let payout = event.data.get("payout_id").and_then(Value::as_str);
+        for event in merchant.events.iter().filter(|event| event.kind() == kind) {
+            let payout = event.data().get("payout_id").and_then(Value::as_str);
             wrong.unless(told.insert(payout), || format!("{payout:?}: {kind} twice"));
         }
     }

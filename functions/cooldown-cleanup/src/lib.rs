@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use store::Store;
 use store::due::{Due, DueItem, buckets};
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use store::payout::place;
 
 /// Writes down what is due.

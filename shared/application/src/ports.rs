@@ -2,7 +2,7 @@
 
 use domain::decide::BankAnswer;
 use domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, LoginRead, OpenedSession};
 use domain::merchant::{Merchant, Session};
@@ -78,7 +78,7 @@ pub trait ListEvents {
         merchant: &MerchantId,
         before: Option<u64>,
         limit: u8,
-    ) -> Result<Vec<Event>, PortError>;
+    ) -> Result<Vec<ChainedEvent>, PortError>;
 }
 
 /// Reads payouts.
@@ -212,7 +212,7 @@ pub struct Commit<'a> {
     /// What changes.
     pub transition: &'a Transition,
     /// The transition's event in its chain; the head in `transition` ends it.
-    pub event: Option<&'a Event>,
+    pub event: Option<&'a ChainedEvent>,
     /// The keyed hash of the phone that a code goes to, where the transition sends one.
     pub phone_key: Option<&'a str>,
     /// The session's slot, whose token must still be there when the write happens.

@@ -20,6 +20,16 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// From the wire.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "activate" => Some(Self::Activate),
+            "standby" => Some(Self::Standby),
+            _ => None,
+        }
+    }
+
     /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -134,6 +144,17 @@ pub enum OtpPurpose {
 }
 
 impl OtpPurpose {
+    /// From the history.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "identity" => Some(Self::Identity),
+            "card" => Some(Self::Card),
+            "activate" => Some(Self::Activate),
+            _ => None,
+        }
+    }
+
     /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

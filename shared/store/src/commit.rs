@@ -39,8 +39,9 @@ pub(super) enum Part {
 }
 
 /// One transition as the table gets it: the items of one transaction, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Writes {
+    policy: &'static Policy,
     kinds: Vec<Part>,
     /// What is sent.
     pub items: Vec<TransactWriteItem>,
@@ -61,7 +62,7 @@ impl Writes {
         commit: &Commit<'_>,
         reasons: &[CancellationReason],
     ) -> Result<CommitOutcome, PortError> {
-        failed_condition(commit, &self.kinds, reasons)
+        failed_condition(commit, &self.kinds, reasons, self.policy)
     }
 }
 
@@ -122,8 +123,12 @@ impl Store {
             ..
         } = commit;
         let merchant = &before.profile.merchant_id;
-        let policy = &Policy::CURRENT;
-        let mut writes = Writes::default();
+        let policy = self.policy;
+        let mut writes = Writes {
+            policy,
+            kinds: Vec::new(),
+            items: Vec::new(),
+        };
         if let Some(head) = &transition.head {
             writes.push(Part::MerchantState, self.update_head(before, head, commit)?);
         }
@@ -188,7 +193,7 @@ impl Store {
         let merchant = &before.profile.merchant_id;
         let put = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(record::rebind_item(merchant, &next)?));
+            .set_item(Some(record::rebind_item(merchant, &next, self.policy)?));
         put_item(match as_it_was(before, rebind) {
             Some(old) => put
                 .condition_expression("rev = :rev")
@@ -342,6 +347,7 @@ fn failed_condition(
     commit: &Commit<'_>,
     kinds: &[Part],
     reasons: &[CancellationReason],
+    policy: &Policy,
 ) -> Result<CommitOutcome, PortError> {
     let failed = |part: Part| {
         kinds
@@ -373,8 +379,8 @@ fn failed_condition(
         return Err(PortError::Conflict);
     }
     if let (Some(reason), Some(send)) = (failed(Part::Phone), &commit.transition.otp_delivery) {
-        let wait_s = reason.item().map_or(Policy::CURRENT.code_gap_s, |item| {
-            code_wait_s(item, send.purpose, &Policy::CURRENT, commit.now)
+        let wait_s = reason.item().map_or(policy.code_gap_s, |item| {
+            code_wait_s(item, send.purpose, policy, commit.now)
         });
         return Ok(CommitOutcome::CodeLimit { wait_s });
     }

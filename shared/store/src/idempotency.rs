@@ -8,7 +8,6 @@ use application::ports::{IdempotencyKey, IdempotencyLookup, PortError, Remember,
 use aws_sdk_dynamodb::types::{
     Delete, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::policy::Policy;
 use domain::time::Timestamp;
 use std::io::{Read, Write};
 
@@ -53,7 +52,7 @@ impl Store {
             Remember::Claim(key, context) => (*key, Err(*context)),
             Remember::Reply(key, reply) => (*key, Ok(*reply)),
         };
-        let until = now.plus_s(Policy::CURRENT.idempotency_s);
+        let until = now.plus_s(self.policy.idempotency_s);
         let mut row = idempotency_key(wanted);
         row.insert("fp".to_owned(), s(&wanted.fingerprint));
         row.insert("until".to_owned(), time(until));

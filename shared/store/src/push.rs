@@ -8,7 +8,6 @@ use application::ports::{KeptPushTarget, ListPushTargets, PortError};
 use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
 use domain::ids::MerchantId;
 use domain::merchant::PushTarget;
-use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::rebind::Sealed;
 use domain::time::Timestamp;
@@ -78,7 +77,7 @@ impl Store {
     ) -> Result<Vec<TransactWriteItem>, PortError> {
         let mut parts = Vec::with_capacity(2);
         if let Some(removed) = &change.removed {
-            let told_until = now.plus_s(Policy::CURRENT.push_after_removal_s);
+            let told_until = now.plus_s(self.policy.push_after_removal_s);
             let mut update = Update::default();
             update.put("removed_at", Some(time(now)));
             update.put("ttl", Some(time(told_until.plus_s(GARBAGE_AFTER_S))));

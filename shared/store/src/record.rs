@@ -7,13 +7,13 @@ use super::item::{
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::event_kind::EventKind;
-use domain::history::Event;
+use domain::history::{ChainedEvent, Recorded};
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{MerchantState, Profile, Session};
+use domain::notification::{Notification, Recipient};
 use domain::policy::Policy;
 use domain::rebind::{Rebind, Sealed};
 use domain::time::Timestamp;
-use domain::transition::{Notification, Recipient};
 
 /// The key of an item.
 pub(super) fn key(pk: impl Into<String>, sk: impl Into<String>) -> Item {
@@ -158,14 +158,18 @@ pub(super) fn rebind_from(item: &Item) -> Result<Rebind, PortError> {
     Ok(rebind)
 }
 
-pub(super) fn rebind_item(merchant: &MerchantId, rebind: &Rebind) -> Result<Item, PortError> {
+pub(super) fn rebind_item(
+    merchant: &MerchantId,
+    rebind: &Rebind,
+    policy: &Policy,
+) -> Result<Item, PortError> {
     let mut item = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
     item.insert("rev".to_owned(), n(rebind.revision));
     item.insert("state".to_owned(), json(rebind)?);
     if let Some(sealed) = &rebind.sealed_number {
         item.insert("number".to_owned(), b(&sealed.0));
     }
-    if let Some(at) = rebind.due_at(&Policy::CURRENT) {
+    if let Some(at) = rebind.due_at(policy) {
         item.insert("due_bucket".to_owned(), s(due::bucket(merchant, at)));
         item.insert("due_at".to_owned(), time(at));
     }
@@ -183,12 +187,21 @@ pub(super) const fn recipient_name(to: Recipient) -> &'static str {
     }
 }
 
-pub(super) fn event_item(event: &Event, policy: &Policy) -> Result<Item, PortError> {
+/// The version of an event's record.
+const EVENT_V: u32 = 1;
+
+/// Tags as the attribute of a push holds them.
+pub(super) fn tags_text(tags: &[String]) -> String {
+    tags.join(" ")
+}
+
+pub(super) fn event_item(event: &ChainedEvent, policy: &Policy) -> Result<Item, PortError> {
     let mut item = key(merchant_pk(&event.merchant_id), event_sk(event.seq));
+    item.insert("v".to_owned(), n(EVENT_V));
     item.insert("at".to_owned(), time(event.at));
-    item.insert("kind".to_owned(), s(event.kind.as_str()));
+    item.insert("kind".to_owned(), s(event.kind().as_str()));
     item.insert("policy".to_owned(), n(event.policy));
-    item.insert("data".to_owned(), json(&event.data)?);
+    item.insert("data".to_owned(), json(event.data())?);
     item.insert("prev_hash".to_owned(), s(&event.prev_hash));
     item.insert("hash".to_owned(), s(&event.hash));
     if let Some(personal) = &event.personal {
@@ -203,7 +216,11 @@ pub(super) fn event_item(event: &Event, policy: &Policy) -> Result<Item, PortErr
         );
         item.insert("due_at".to_owned(), time(retry_at));
         for notice in &event.notices {
-            item.insert(recipient_name(notice.to).to_owned(), s(&notice.phone));
+            let value = match notice {
+                Notification::OnFile(phone) | Notification::Reserved(phone) => s(phone),
+                Notification::Push { delivered } => s(tags_text(delivered)),
+            };
+            item.insert(recipient_name(notice.to()).to_owned(), value);
         }
     }
     Ok(item)
@@ -212,33 +229,38 @@ pub(super) fn event_item(event: &Event, policy: &Policy) -> Result<Item, PortErr
 /// The event of an item.
 ///
 /// # Errors
-/// `Permanent`, for an item that this code did not write.
-pub fn event_from(item: &Item) -> Result<Event, PortError> {
-    let kind = get_s(item, "kind")?;
+/// `Permanent`, for an item that this code did not write, and for one of a later version than this code knows.
+pub fn event_from(item: &Item) -> Result<ChainedEvent, PortError> {
+    if get_n::<u32>(item, "v")? != EVENT_V {
+        return Err(broken("v"));
+    }
+    let kind = EventKind::parse(get_s(item, "kind")?).ok_or_else(|| broken("kind"))?;
     let seq = get_s(item, "sk")?
         .strip_prefix("E#")
         .and_then(|seq| seq.parse().ok());
-    let notices = [Recipient::OnFile, Recipient::Reserved, Recipient::Push]
-        .into_iter()
-        .filter_map(|to| {
-            Some(Notification {
-                to,
-                phone: opt_s(item, recipient_name(to))?.to_owned(),
-            })
-        })
-        .collect();
-    Ok(Event {
+    let recorded = Recorded::read(kind, get_json(item, "data")?);
+    Ok(ChainedEvent {
         merchant_id: merchant_of(get_s(item, "pk")?).ok_or_else(|| broken("pk"))?,
         seq: seq.ok_or_else(|| broken("sk"))?,
         at: opt_time(item, "at").ok_or_else(|| broken("at"))?,
-        kind: EventKind::parse(kind).ok_or_else(|| broken("kind"))?,
         policy: opt_n(item, "policy").ok_or_else(|| broken("policy"))?,
-        data: get_json(item, "data")?,
+        recorded: recorded.map_err(|error| broken(&error.to_string()))?,
         personal: opt_b(item, "personal").map(Sealed),
         prev_hash: get_s(item, "prev_hash")?.to_owned(),
         hash: get_s(item, "hash")?.to_owned(),
-        notices,
+        notices: notices_of(item),
     })
+}
+
+/// The notifications that an event item still has to send.
+fn notices_of(item: &Item) -> Vec<Notification> {
+    let value = |to| opt_s(item, recipient_name(to)).map(str::to_owned);
+    let tags = value(Recipient::Push).map(|tags| Notification::Push {
+        delivered: tags.split_whitespace().map(str::to_owned).collect(),
+    });
+    let on_file = value(Recipient::OnFile).map(Notification::OnFile);
+    let reserved = value(Recipient::Reserved).map(Notification::Reserved);
+    [on_file, reserved, tags].into_iter().flatten().collect()
 }
 
 /// Bytes of an item as DynamoDB counts them, nearly: names and values.

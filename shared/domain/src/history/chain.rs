@@ -1,18 +1,20 @@
-//! The history: one event per transition, each carrying the hash of the one before it.
+//! The chain: one event for each transition, each with the hash of the event before it.
 //!
-//! Canonical form, of which the hash is the SHA-256: the JSON object
-//! `{"at","data","kind","merchant_id","personal_sha256","policy","prev_hash","seq"}` with its keys in this (alphabetic)
-//! order at every level, no white space, strings escaped as `serde_json` does (RFC 8259, nothing but `"`, `\` and control
-//! characters), times as epoch seconds, hashes as lower-case hex. `personal_sha256` is the hash of the *ciphertext* of the
-//! personal data, or null: erasing the key that opens it leaves the chain whole; the ciphertext itself must stay.
+//! A hash is the SHA-256 of the canonical JSON ([`canonical`], RFC 8785) of
+//! `{"at","data","kind","merchant_id","personal_sha256","policy","prev_hash","seq"}`, with times as epoch seconds and hashes
+//! as lower-case hex. `personal_sha256` is the hash of the *ciphertext* of the personal data, or null: erasing the key that
+//! opens it leaves the chain whole; the ciphertext itself must stay.
 
-use super::event_kind::EventKind;
-use super::ids::MerchantId;
-use super::merchant::MerchantState;
-use super::policy::Policy;
-use super::rebind::Sealed;
-use super::time::Timestamp;
-use super::transition::{NewEvent, Notification};
+use super::canonical_json::canonical;
+use super::event::{Event, Recorded};
+use crate::event_kind::EventKind;
+use crate::ids::MerchantId;
+use crate::merchant::MerchantState;
+use crate::notification::Notification;
+use crate::policy::Policy;
+use crate::rebind::Sealed;
+use crate::time::Timestamp;
+use crate::transition::NewEvent;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,30 +23,46 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 
 /// An event in its place in the chain.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Event {
+pub struct ChainedEvent {
     /// Whose.
     pub merchant_id: MerchantId,
     /// From 1, without a gap.
     pub seq: u64,
     /// When.
     pub at: Timestamp,
-    /// What.
-    pub kind: EventKind,
     /// Under which policy.
     pub policy: u32,
-    /// Facts without personal data.
-    pub data: Map<String, Value>,
+    /// What happened: kind and facts, without personal data.
+    pub recorded: Recorded,
     /// Personal data, encrypted under the merchant's history key.
     pub personal: Option<Sealed>,
     /// The hash of the event before.
     pub prev_hash: String,
     /// The hash of this one.
     pub hash: String,
-    /// Who is told; not part of the chain, and gone once everybody was.
+    /// The messages that are not yet sent; not part of the chain.
     pub notices: Vec<Notification>,
 }
 
-impl Event {
+impl ChainedEvent {
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.recorded.event().kind()
+    }
+
+    /// The facts by type.
+    #[must_use]
+    pub const fn event(&self) -> &Event {
+        self.recorded.event()
+    }
+
+    /// The facts as JSON, as they are stored, shown and hashed.
+    #[must_use]
+    pub const fn data(&self) -> &Map<String, Value> {
+        self.recorded.data()
+    }
+
     /// The hash of the ciphertext of its personal data, hex; part of the canonical form.
     #[must_use]
     pub fn personal_sha256(&self) -> Option<String> {
@@ -61,14 +79,13 @@ pub fn chain(
     event: NewEvent,
     personal: Option<Sealed>,
     policy: &Policy,
-) -> Event {
-    let mut chained = Event {
+) -> ChainedEvent {
+    let mut chained = ChainedEvent {
         merchant_id: merchant_id.clone(),
         seq: head.last_seq + 1,
         at: event.at,
-        kind: event.kind,
         policy: policy.version,
-        data: event.data,
+        recorded: Recorded::new(event.event),
         personal,
         prev_hash: head.last_hash.clone(),
         hash: String::new(),
@@ -82,11 +99,11 @@ pub fn chain(
 
 /// The hash of an event's canonical form, hex.
 #[must_use]
-pub fn hash(event: &Event) -> String {
+pub fn hash(event: &ChainedEvent) -> String {
     let event = json!({
         "at": event.at.epoch_s(),
-        "data": event.data,
-        "kind": event.kind.as_str(),
+        "data": event.data(),
+        "kind": event.kind().as_str(),
         "merchant_id": event.merchant_id.as_str(),
         "personal_sha256": event.personal_sha256(),
         "policy": event.policy,
@@ -94,29 +111,6 @@ pub fn hash(event: &Event) -> String {
         "seq": event.seq,
     });
     hex(&Sha256::digest(canonical(&event).as_bytes()))
-}
-
-/// JSON in one spelling: keys sorted at every level, no white space.
-///
-/// Not left to `serde_json`, whose map keeps another order as soon as any crate of the build asks for one.
-#[must_use]
-pub fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(key, _)| *key);
-            let members: Vec<String> = members
-                .into_iter()
-                .map(|(key, member)| format!("{}:{}", Value::from(key.as_str()), canonical(member)))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
-        Value::Array(items) => format!(
-            "[{}]",
-            items.iter().map(canonical).collect::<Vec<_>>().join(",")
-        ),
-        scalar => scalar.to_string(),
-    }
 }
 
 /// Lower-case hex.
@@ -133,5 +127,5 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "history_tests.rs"]
+#[path = "chain_tests.rs"]
 mod tests;
