@@ -53,6 +53,8 @@
 
 pub mod commit;
 pub mod due;
+#[cfg(test)]
+mod event_golden;
 mod freeze;
 pub mod idempotency;
 pub mod item;
