@@ -194,6 +194,9 @@ impl From<PushTarget> for (String, String) {
     }
 }
 
+/// Sessions that the state has room for.
+pub const SESSION_SLOTS: usize = 5;
+
 /// Everything of a merchant that changes, in one item: the one place where two writers meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MerchantState {
@@ -268,7 +271,7 @@ pub struct MerchantState {
     pub bank_calls: Vec<BankCall>,
     /// The logins. Each slot is its own attribute in the store, so that a login and a step do not wait for each other.
     #[serde(skip)]
-    pub sessions: [Option<Session>; 5],
+    pub sessions: [Option<Session>; SESSION_SLOTS],
 }
 
 /// A verified card of the merchant, with what finds its duplicate.

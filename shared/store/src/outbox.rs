@@ -15,6 +15,11 @@ use domain::time::Timestamp;
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;
 
+const _: () = assert!(
+    CLAIM_S < Policy::CURRENT.notice_retry_s,
+    "a notification that somebody holds must not be armed again"
+);
+
 /// What became of a notice that the clean-up found unsent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rearmed {

@@ -12,6 +12,17 @@ use domain::time::Timestamp;
 /// Codes remembered for a phone: as many as the day's limit.
 const CODE_TIMES: usize = 10;
 
+const _: () = {
+    let policy = Policy::CURRENT;
+    assert!(
+        policy.codes_per_phone_hour <= CODE_TIMES && policy.codes_per_phone_day <= CODE_TIMES,
+        "a limit above the times that are kept would not be higher"
+    );
+    assert!(policy.codes_per_phone_hour >= 1);
+    // The limit is read off one of the times kept, so the item must live as long as the longest limit looks back.
+    assert!(GARBAGE_AFTER_S >= DAY_S && GARBAGE_AFTER_S >= policy.code_gap_s);
+};
+
 impl Store {
     pub(super) async fn take_code_back(
         &self,
