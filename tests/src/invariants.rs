@@ -7,7 +7,7 @@ use crate::table::{Items, item_of};
 use application::ports::PortError;
 use domain::card::Card;
 use domain::event_kind::EventKind;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS};
 use domain::ids::CardId;
 use domain::merchant::{BoundCard, MerchantState, Profile, Replaced};
 use domain::payout::{Payout, PayoutState};
@@ -24,7 +24,7 @@ struct Whole {
     head: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
-    events: Vec<Event>,
+    events: Vec<ChainedEvent>,
     /// Cards that came with the merchant.
     cards: BTreeSet<String>,
     /// Registered devices, and those that were, by id and tag.
@@ -287,8 +287,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     let of = |id: &str, kind: EventKind, fact: &str| {
         let mut count = 0;
         for event in &merchant.events {
-            let same = event.data.get(fact).and_then(Value::as_str) == Some(id);
-            count += usize::from(same && event.kind == kind);
+            let same = event.data().get(fact).and_then(Value::as_str) == Some(id);
+            count += usize::from(same && event.kind() == kind);
         }
         count
     };
@@ -330,8 +330,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         EventKind::PayoutReturned,
     ] {
         let mut told = BTreeSet::new();
-        for event in merchant.events.iter().filter(|event| event.kind == kind) {
-            let payout = event.data.get("payout_id").and_then(Value::as_str);
+        for event in merchant.events.iter().filter(|event| event.kind() == kind) {
+            let payout = event.data().get("payout_id").and_then(Value::as_str);
             wrong.unless(told.insert(payout), || format!("{payout:?}: {kind} twice"));
         }
     }

@@ -16,7 +16,7 @@ use bank::sandbox::person_items;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS};
 use domain::ids::MerchantId;
 use domain::pii::person_name;
 use domain::secret::Secret;
@@ -215,7 +215,7 @@ impl Cloud {
     /// The store, for looking.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client(), TABLE)
+        Store::new(self.client(), TABLE, &domain::policy::Policy::CURRENT)
     }
 
     /// Puts a merchant into the table, and makes the person known to the sandbox bank.
@@ -251,9 +251,9 @@ impl Cloud {
     ///
     /// # Errors
     /// Where the chain is broken, or ends elsewhere than the head says.
-    pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<Event>, String> {
+    pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
         let store = self.store();
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<ChainedEvent> = Vec::new();
         loop {
             let from = events.last().map_or(1, |last| last.seq + 1);
             let page = store.events(merchant, from, 200).await.unwrap();

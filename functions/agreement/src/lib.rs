@@ -147,7 +147,7 @@ impl<K: KeyService> Agreement<K> {
         let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();
         Ok(SignedAgreement {
             version: shown.version.to_owned(),
-            lang: shown.lang.as_str(),
+            lang: shown.lang,
             sha256: shown.sha256,
             is_current,
             issued_at,

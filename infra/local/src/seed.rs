@@ -35,7 +35,11 @@ pub async fn merchants(system: &System, merchants: &[SeedMerchant]) -> Result<()
     }
     let hmac_key = system.resource("HmacKey")?.to_owned();
     let keys = Keys::new(Kms::new(aws_sdk_kms::Client::new(&config), hmac_key, ids));
-    let store = Store::new(dynamodb.clone(), &system.endpoints().table);
+    let store = Store::new(
+        dynamodb.clone(),
+        &system.endpoints().table,
+        &domain::policy::Policy::CURRENT,
+    );
     let bank_table = system.resource("SandboxBankTable")?;
     let now = wall_clock();
     for merchant in merchants {

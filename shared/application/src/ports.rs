@@ -1,7 +1,7 @@
 //! What the steps need from outside, one small trait per capability: a function's signature says what it may do.
 
 use domain::decide::BankAnswer;
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, LoginRead, OpenedSession};
 use domain::merchant::{Merchant, Session};
@@ -81,7 +81,7 @@ pub trait ListEvents {
         merchant: &MerchantId,
         before: Option<u64>,
         limit: u8,
-    ) -> Result<Vec<Event>, PortError>;
+    ) -> Result<Vec<ChainedEvent>, PortError>;
 }
 
 /// Reads payouts.
@@ -215,7 +215,7 @@ pub struct Commit<'a> {
     /// What changes.
     pub transition: &'a Transition,
     /// The transition's event in its chain; the head in `transition` ends it.
-    pub event: Option<&'a Event>,
+    pub event: Option<&'a ChainedEvent>,
     /// The keyed hash of the phone that a code goes to, where the transition sends one.
     pub phone_key: Option<&'a str>,
     /// The session's slot, whose token must still be there when the write happens.

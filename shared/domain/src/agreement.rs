@@ -215,37 +215,48 @@ mod tests {
         assert_eq!(bold(Lang::ZhCn), bold(Lang::En));
     }
 
-    /// A number in the text that is no longer the policy's would be a false promise.
+    /// Every period in the text, in order, is a number of the policy: another one would be a false promise.
     #[test]
-    fn the_periods_are_the_policys() {
+    fn periods_are_the_policys() {
         let policy = Policy::CURRENT;
-        let hours = |s: i64| s / HOUR_S;
-        let days = |s: i64| s / DAY_S;
-        let zh = title_and_body(Lang::ZhCn).1;
-        let en = title_and_body(Lang::En).1;
-        for part in [
-            format!("满 {} 小时生效", hours(policy.hold_s)),
-            format!("{} 天内不能再次变更", days(policy.cooldown_s)),
-            format!(
-                "该期限为 {} 天，每 {} 天",
-                days(policy.cooldown_lost_s),
-                days(policy.lost_every_s)
-            ),
-            format!("之后 {} 小时内，不能变更", hours(policy.quiet_period_s)),
-        ] {
-            assert!(zh.contains(&part), "{part}");
+        let hours = |s: i64| {
+            assert_eq!(s % HOUR_S, 0);
+            format!("{} h", s / HOUR_S)
+        };
+        let days = |s: i64| {
+            assert_eq!(s % DAY_S, 0);
+            format!("{} d", s / DAY_S)
+        };
+        let promised = [
+            hours(policy.hold_s),
+            hours(policy.hold_deposit_s),
+            days(policy.cooldown_s),
+            days(policy.cooldown_lost_s),
+            days(policy.lost_every_s),
+            hours(policy.quiet_period_s),
+            days(policy.freeze_after_effective_s),
+            days(policy.revert_after_effective_s),
+        ];
+        for &lang in Lang::ALL {
+            assert_eq!(periods(title_and_body(lang).1), promised, "{lang}");
         }
-        for part in [
-            format!("takes effect {} hours after", hours(policy.hold_s)),
-            format!("again for {} days", days(policy.cooldown_s)),
-            format!(
-                "is {} days; that can be used once in {} days",
-                days(policy.cooldown_lost_s),
-                days(policy.lost_every_s)
-            ),
-            format!("within {} hours of a change", hours(policy.quiet_period_s)),
-        ] {
-            assert!(en.contains(&part), "{part}");
+    }
+
+    /// The numbers of a text that have a unit of time, in order.
+    fn periods(text: &str) -> Vec<String> {
+        const UNITS: [(&str, &str); 4] = [("hour", "h"), ("小时", "h"), ("day", "d"), ("天", "d")];
+        let mut found = Vec::new();
+        let mut rest = text;
+        while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
+            let number = &rest[begin..];
+            let end = number.find(|c: char| !c.is_ascii_digit());
+            let (number, after) = number.split_at(end.unwrap_or(number.len()));
+            rest = after;
+            let unit = UNITS
+                .iter()
+                .find(|(word, _)| after.trim_start().starts_with(word));
+            found.extend(unit.map(|(_, unit)| format!("{number} {unit}")));
         }
+        found
     }
 }

@@ -15,6 +15,7 @@ pub mod login;
 pub mod mask;
 pub mod merchant;
 pub mod next_action;
+pub mod notification;
 pub mod payout;
 pub mod pii;
 pub mod policy;

@@ -135,6 +135,9 @@ pub struct PushTarget {
     pub token_tag: String,
 }
 
+/// Sessions that the state has room for.
+pub const SESSION_SLOTS: usize = 5;
+
 /// Everything of a merchant that changes, in one item: the one place where two writers meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MerchantState {
@@ -185,7 +188,7 @@ pub struct MerchantState {
     /// Bank calls that count.
     pub bank_calls: Vec<BankCall>,
     /// The logins.
-    pub sessions: [Option<Session>; 5],
+    pub sessions: [Option<Session>; SESSION_SLOTS],
 }
 
 /// A verified card of the merchant, with what finds its duplicate.

@@ -36,8 +36,9 @@ pub(super) enum Part {
 }
 
 /// One transition as the table gets it: the items of one transaction, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Writes {
+    policy: &'static Policy,
     kinds: Vec<Part>,
     /// What is sent.
     pub items: Vec<TransactWriteItem>,
@@ -58,7 +59,7 @@ impl Writes {
         commit: &Commit<'_>,
         reasons: &[CancellationReason],
     ) -> Result<CommitOutcome, PortError> {
-        failed_condition(commit, &self.kinds, reasons)
+        failed_condition(commit, &self.kinds, reasons, self.policy)
     }
 }
 
@@ -119,8 +120,12 @@ impl Store {
             ..
         } = commit;
         let merchant = &before.profile.merchant_id;
-        let policy = &Policy::CURRENT;
-        let mut writes = Writes::default();
+        let policy = self.policy;
+        let mut writes = Writes {
+            policy,
+            kinds: Vec::new(),
+            items: Vec::new(),
+        };
         if let Some(head) = &transition.head {
             writes.push(Part::MerchantState, self.update_head(before, head, commit)?);
         }
@@ -181,7 +186,7 @@ impl Store {
         next.revision = next_revision(before, rebind);
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        update.put_all(rebind::attributes(merchant, &next, &Policy::CURRENT)?);
+        update.put_all(rebind::attributes(merchant, &next, self.policy)?);
         match as_it_was(before, rebind) {
             Some(old) => {
                 update.value("read", n(old.revision));
@@ -286,6 +291,7 @@ fn failed_condition(
     commit: &Commit<'_>,
     kinds: &[Part],
     reasons: &[CancellationReason],
+    policy: &Policy,
 ) -> Result<CommitOutcome, PortError> {
     let failed = |part: Part| {
         kinds
@@ -317,7 +323,6 @@ fn failed_condition(
         return Err(PortError::Conflict);
     }
     if let (Some(reason), Some(send)) = (failed(Part::Phone), &commit.transition.otp_delivery) {
-        let policy = &Policy::CURRENT;
         let wait_s = match reason.item() {
             Some(item) => otp_counter::wait_s(item, send.purpose, policy, commit.now)?,
             None => policy.code_gap_s,

@@ -8,7 +8,6 @@ use application::ports::{IdempotencyKey, IdempotencyLookup, PortError, Remember}
 use aws_sdk_dynamodb::types::{
     Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::policy::Policy;
 use domain::time::Timestamp;
 
 impl Store {
@@ -39,7 +38,7 @@ impl Store {
         remember: &Remember<'_>,
         now: Timestamp,
     ) -> Result<Option<TransactWriteItem>, PortError> {
-        let until = now.plus_s(Policy::CURRENT.idempotency_s);
+        let until = now.plus_s(self.policy.idempotency_s);
         let put = Put::builder()
             .table_name(&self.table)
             .expression_attribute_names("#until", idempotency::UNTIL)

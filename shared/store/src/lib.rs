@@ -55,12 +55,12 @@
 pub mod commit;
 pub mod due;
 mod freeze;
-pub mod history;
 mod idempotency;
 pub mod item;
 pub mod keys;
 pub mod login;
 pub mod meter;
+pub mod outbox;
 pub mod payout;
 mod phone;
 mod push;
@@ -74,6 +74,7 @@ use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use domain::policy::Policy;
 use meter::Meter;
 
 /// The table, with a count of what a request costs.
@@ -81,19 +82,27 @@ use meter::Meter;
 pub struct Store {
     client: Client,
     table: String,
+    policy: &'static Policy,
     meter: Meter,
 }
 
 impl Store {
-    /// `table`: its name.
+    /// `table`: its name. `policy`: the limits and periods that the store's conditions and clean-up times follow.
     #[must_use]
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
+    pub fn new(client: Client, table: impl Into<String>, policy: &'static Policy) -> Self {
         let config = client.config().to_builder();
         Self {
             client: Client::from_conf(config.retry_classifier(MeetsTransaction).build()),
             table: table.into(),
+            policy,
             meter: Meter::default(),
         }
+    }
+
+    /// The policy that this store follows.
+    #[must_use]
+    pub const fn policy(&self) -> &'static Policy {
+        self.policy
     }
 
     /// What was used since it was last asked for.

@@ -7,7 +7,6 @@ use super::{Store, port_error};
 use application::ports::{KeptPushTarget, ListPushTargets, PortError};
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, TransactWriteItem};
 use domain::ids::MerchantId;
-use domain::policy::Policy;
 use domain::rebind::Sealed;
 use domain::time::Timestamp;
 use domain::transition::PushChange;
@@ -67,7 +66,7 @@ impl Store {
             Ok(())
         };
         if let Some(removed) = &change.removed {
-            let attributes = push_target::removed(&Policy::CURRENT, now);
+            let attributes = push_target::removed(self.policy, now);
             push(removed, attributes, Some("attribute_exists(pk)"))?;
         }
         if let Some(added) = &change.added {

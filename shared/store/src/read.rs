@@ -1,12 +1,13 @@
-//! Reading a merchant.
+//! Reading a merchant and its history.
 
 use super::item::{Item, s};
-use super::keys::{HEAD, PROFILE, key, merchant_pk, rebind_sk};
-use super::records::{merchant_state, profile, rebind};
+use super::keys::{HEAD, PROFILE, event_sk, key, merchant_pk, rebind_sk};
+use super::records::{event, merchant_state, profile, rebind};
 use super::{Store, item, port_error};
-use application::ports::{ListRebinds, LoadMerchant, PortError, Wanted};
+use application::ports::{ListEvents, ListRebinds, LoadMerchant, PortError, Wanted};
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+use domain::history::ChainedEvent;
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
@@ -103,6 +104,41 @@ impl ListRebinds for Store {
         let range = (rebind_sk(1), rebind_sk(last));
         let page = self.newest(merchant, range, i32::from(limit)).await?;
         page.iter().map(rebind::read).collect()
+    }
+}
+
+impl ListEvents for Store {
+    async fn list_events(
+        &self,
+        merchant: &MerchantId,
+        before: Option<u64>,
+        limit: u8,
+    ) -> Result<Vec<ChainedEvent>, PortError> {
+        let last = before.map_or_else(
+            || "E#~".to_owned(),
+            |before| event_sk(before.saturating_sub(1)),
+        );
+        let range = (event_sk(0), last);
+        let page = self.newest(merchant, range, i32::from(limit)).await?;
+        page.iter().map(event::read).collect()
+    }
+}
+
+impl Store {
+    /// A merchant's events from `from`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn events(
+        &self,
+        merchant: &MerchantId,
+        from: u64,
+        limit: u16,
+    ) -> Result<Vec<ChainedEvent>, PortError> {
+        let range = (event_sk(from), "E#~".to_owned());
+        let limit = Some(i32::from(limit));
+        let page = self.page(merchant, range, true, limit, None).await?;
+        page.items().iter().map(event::read).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use domain::login::Account;
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
 use domain::payout::{Payout, PayoutState};
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
-use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::policy::{DAY_S, HOUR_S};
 use domain::rebind::Activation;
 use domain::secret::Secret;
 use domain::settlement::{Cycle, PayoutTime, Settlement};
@@ -170,7 +170,7 @@ impl Store {
         seed: &SeedMerchant,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        let policy = &Policy::CURRENT;
+        let policy = self.policy;
         let merchant_id = MerchantId::parse(&seed.merchant_id).ok_or_else(|| {
             PortError::Permanent("the test world", "a merchant id is none".to_owned())
         })?;

@@ -4,7 +4,7 @@ use crate::expression::{Placeholders, holds, updated};
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::history::{self, Event};
+use domain::history::{self, ChainedEvent};
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -17,7 +17,7 @@ use store::records::event;
 pub struct Row {
     pub item: Item,
     hash: u64,
-    event: OnceLock<Event>,
+    event: OnceLock<ChainedEvent>,
     hash_fits: OnceLock<bool>,
 }
 
@@ -43,7 +43,7 @@ impl Row {
     }
 
     /// Of a row that is an event.
-    pub fn event(&self) -> &Event {
+    pub fn event(&self) -> &ChainedEvent {
         self.event.get_or_init(|| event::read(&self.item).unwrap())
     }
 

@@ -20,7 +20,7 @@ use domain::rebind::{
     CardCheck, Mac, Otp, OtpPurpose, Purpose, Reason, Rebind, RebindState, Sealed,
 };
 use domain::transition::{Decision, OtpDelivery};
-use store::history::NoticeStep;
+use store::outbox::NoticeStep;
 
 /// How often a step begins again before its caller is told of the conflict. The functions do so six times; what a third
 /// round could show, the second does.
@@ -127,7 +127,12 @@ impl World {
                     return Next::Over;
                 }
                 let row = self.event_row(state, who, *seq);
-                let left = row.event().notices.iter().map(|notice| notice.to).collect();
+                let left = row
+                    .event()
+                    .notices
+                    .iter()
+                    .map(|notice| notice.to())
+                    .collect();
                 process.phase = Phase::Tell(left);
                 return Next::On;
             }
@@ -196,7 +201,7 @@ impl World {
             },
             Asks::Sign(_) => Command::SignAgreement(SignedAgreement {
                 version: VERSION.to_owned(),
-                lang: "zh-CN",
+                lang: domain::lang::Lang::ZhCn,
                 sha256: "of the text".to_owned(),
                 is_current: true,
                 issued_at: None,

@@ -13,7 +13,7 @@ use application::ports::{
 use domain::decide::{Command, CommandContext, decide};
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::merchant::Merchant;
 use domain::pii::Phone;
 use domain::rebind::{Rebind, RebindState};
@@ -187,7 +187,7 @@ impl World {
         before: &Merchant,
         after: &Merchant,
         transition: &Transition,
-        event: &Event,
+        event: &ChainedEvent,
     ) {
         // From here on the stream has it, if somebody is to be told.
         let row = self.event_row(state, who, event.seq);
@@ -195,9 +195,9 @@ impl World {
             state.stream.push((who, event.seq, 0));
         }
         for notice in &event.notices {
-            state.told.insert((who, event.seq, notice.to), 0);
+            state.told.insert((who, event.seq, notice.to()), 0);
         }
-        match event.kind {
+        match event.kind() {
             EventKind::AgreementSigned => {
                 let number = after.rebind.as_ref().unwrap().rebind_id.number();
                 state.proofs.entry((who, number)).or_default().signed = true;
@@ -223,7 +223,7 @@ impl World {
                     event
                         .notices
                         .iter()
-                        .any(|notice| notice.phone == phone.e164())
+                        .any(|notice| notice.phone() == Some(*phone))
                 };
                 if !must.iter().flatten().all(told) {
                     state.broken.insert(TOLD);

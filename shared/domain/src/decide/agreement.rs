@@ -1,14 +1,14 @@
 //! The agreement: shown, read for a while, signed by name, with each consent given on its own (PIPL 28–29).
 
-use super::{Context, object};
+use super::Context;
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event};
+use crate::lang::Lang;
 use crate::pii::PersonName;
 use crate::rebind::{Attempts, CardCheck, RebindState, Signature};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use serde_json::Value;
 
 /// What was signed, compared outside with what was shown.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct SignedAgreement {
     /// The version in force.
     pub version: String,
     /// The language that was shown.
-    pub lang: &'static str,
+    pub lang: Lang,
     /// SHA-256 of the text shown, hex.
     pub sha256: String,
     /// Version and hash sent are those of the text in force.
@@ -56,14 +56,15 @@ impl Context<'_> {
             check: CardCheck::NotAsked { next: 1 },
             card_attempts: Attempts::default(),
         };
-        let data = object([
-            ("version", Value::from(signed.version.as_str())),
-            ("lang", Value::from(signed.lang)),
-            ("sha256", Value::from(signed.sha256.as_str())),
-            ("shown_at", Value::from(issued_at.to_rfc3339_shanghai())),
-            ("consents", Value::from(signed.consents.clone())),
-        ]);
-        Ok(self.advance(rebind, stage, EventKind::AgreementSigned, data))
+        let event = Event::AgreementSigned(event::AgreementSigned {
+            rebind_id: rebind.rebind_id.clone(),
+            version: signed.version.clone(),
+            lang: signed.lang,
+            sha256: signed.sha256.clone(),
+            shown_at: issued_at,
+            consents: signed.consents.clone(),
+        });
+        Ok(self.advance(rebind, stage, event))
     }
 
     /// Every bad field at once.

@@ -3,9 +3,9 @@
 //! The intent, with its serial and its place in the day's count, is written before the bank is asked; the answer after.
 //! No answer is not a "no": the same question is asked again under the same serial, and counts for nothing meanwhile.
 
-use super::{Context, card_facts, deposit_of, object, with};
+use super::{Context, deposit_of};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event, Match};
 use crate::merchant::{BankCall, MerchantState};
 use crate::next_action::NextAction;
 use crate::policy::{DAY_S, MINUTE_S};
@@ -14,7 +14,6 @@ use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
 use crate::transition::{Decision, FingerprintRule, OtpDelivery, Transition};
-use serde_json::Value;
 
 /// What a bank can say of name, ID, card and phone together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +144,7 @@ impl Context<'_> {
                 if card_attempts.taken >= self.policy.code_tries {
                     return self.all_tries_taken(rebind, OtpPurpose::Card, card_attempts);
                 }
-                return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
+                return Ok(self.resend_card_code(rebind, check, fresh));
             }
             // The deposit is the challenge, for as long as the rebind lives.
             CardCheck::Deposit { .. } => return Ok(Transition::none()),
@@ -232,18 +231,12 @@ impl Context<'_> {
                 return Ok(transition);
             }
             Meaning::Refused(code) => {
-                let mut transition = self.reject(
-                    rebind,
-                    Rejection {
-                        counts_toward_limit: Some(true),
-                        ..Rejection::new(code)
-                    },
-                );
-                if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(BankReference::Check(*number)));
-                    event.data.insert("serial".to_owned(), serial);
-                }
-                transition
+                let refusal = Rejection {
+                    counts_toward_limit: Some(true),
+                    ..Rejection::new(code)
+                };
+                let serial = rebind.serial(BankReference::Check(*number));
+                self.reject(rebind, refusal, Some(serial))
             }
             Meaning::Deposited { arrived } => self.deposited(rebind, *number, arrived),
             Meaning::Matched => {
@@ -252,7 +245,13 @@ impl Context<'_> {
                     matched_at: self.now,
                     code: None,
                 };
-                self.send_card_code(rebind, &matched, fresh, EventKind::CardCheckAnswered)
+                let event = Event::CardCheckAnswered(event::CardCheckAnswered {
+                    rebind_id: rebind.rebind_id.clone(),
+                    purpose: OtpPurpose::Card,
+                    serial: rebind.serial(BankReference::Check(*number)),
+                    answer: Match,
+                });
+                self.send_card_code(rebind, &matched, fresh, event)
             }
         };
         if let (Some(head), None) = (&mut transition.head, counted_at) {
@@ -281,9 +280,12 @@ impl Context<'_> {
             expires_at: self.now.plus_s(self.policy.deposit_life_s),
             ..rebind.clone()
         };
-        let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
-        let data = with(card_facts(&rebind.new_card), [("serial", serial)]);
-        self.advance(&longer, stage, EventKind::MicroDepositSent, data)
+        let event = Event::MicroDepositSent(event::MicroDepositSent {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            serial: rebind.serial(BankReference::Deposit(number)),
+        });
+        self.advance(&longer, stage, event)
     }
 
     pub(super) fn settle_deposit(
@@ -300,12 +302,8 @@ impl Context<'_> {
                     counts_toward_limit: Some(false),
                     ..Rejection::new(ErrorCode::MicroDepositReturned)
                 };
-                let mut transition = self.reject(rebind, refusal);
-                if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
-                    event.data.insert("serial".to_owned(), serial);
-                }
-                Ok(transition)
+                let serial = rebind.serial(BankReference::Deposit(number));
+                Ok(self.reject(rebind, refusal, Some(serial)))
             }
             // For the first time; the clean-up also notes that it has asked.
             answer
@@ -348,11 +346,24 @@ impl Context<'_> {
         if card_attempts.taken >= self.policy.code_tries {
             return self.all_tries_taken(rebind, OtpPurpose::Card, card_attempts);
         }
-        Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
+        Ok(self.resend_card_code(rebind, check, fresh))
     }
 
     fn is_fresh(&self, matched_at: Timestamp) -> bool {
         matched_at.age_s_at(self.now) <= self.policy.bank_proof_s
+    }
+
+    fn resend_card_code(&self, rebind: &Rebind, check: &CardCheck, fresh: &Otp) -> Transition {
+        let serial = match check {
+            CardCheck::Matched { number, .. } => Some(BankReference::Check(*number)),
+            _ => None,
+        };
+        let event = Event::CodeSent(event::CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Card,
+            serial: serial.map(|serial| rebind.serial(serial)),
+        });
+        self.send_card_code(rebind, check, Some(fresh), event)
     }
 
     fn send_card_code(
@@ -360,7 +371,7 @@ impl Context<'_> {
         rebind: &Rebind,
         check: &CardCheck,
         fresh: Option<&Otp>,
-        kind: EventKind,
+        event: Event,
     ) -> Transition {
         let check = match check {
             CardCheck::Matched {
@@ -372,15 +383,7 @@ impl Context<'_> {
             },
             other => other.clone(),
         };
-        let mut data = object([("purpose", Value::from(OtpPurpose::Card.as_str()))]);
-        if let CardCheck::Matched { number, .. } = &check {
-            let serial = rebind.serial(BankReference::Check(*number));
-            data.insert("serial".to_owned(), Value::from(serial));
-        }
-        if kind == EventKind::CardCheckAnswered {
-            data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
-        }
-        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
+        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), event);
         transition.otp_delivery = fresh.map(|_| OtpDelivery {
             phone: rebind.reserved_phone.clone(),
             purpose: OtpPurpose::Card,

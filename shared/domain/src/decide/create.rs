@@ -1,9 +1,9 @@
 //! `POST /v1/rebinds`: may this merchant change to this card now?
 
-use super::{Context, card_facts, seconds_until, with};
+use super::{Context, seconds_until};
 use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{Event, RebindRequested};
 use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant};
 use crate::next_action::NextAction;
@@ -13,7 +13,6 @@ use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use serde_json::Value;
 
 /// What the merchant typed, each field parsed on its own, and what chance and the keys gave.
 #[derive(Clone, Debug)]
@@ -91,17 +90,15 @@ impl Context<'_> {
             },
             sealed_number: None,
         };
-        let holder = profile.holder_name().masked();
-        let data = with(
-            card_facts(&rebind.new_card),
-            [
-                ("purpose", Value::from(create.purpose.as_str())),
-                ("reason", Value::from(reason.as_str())),
-                ("holder", Value::from(holder)),
-            ],
-        );
+        let event = Event::RebindRequested(RebindRequested {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            purpose: create.purpose,
+            reason,
+            holder: profile.holder_name().masked(),
+        });
         let stage = rebind.stage.clone();
-        let mut transition = self.advance(&rebind, stage, EventKind::RebindRequested, data);
+        let mut transition = self.advance(&rebind, stage, event);
         if let (Some(after), Some(created)) = (&mut transition.head, &transition.rebind) {
             after.rebinds = number;
             after.rebind_version = created.version;

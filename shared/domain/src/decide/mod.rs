@@ -22,10 +22,11 @@ mod tests;
 
 use super::card::Card;
 use super::error_code::ErrorCode;
-use super::event_kind::EventKind;
+use super::history::event::{self, Event};
 use super::ids::{CardId, PayoutId};
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
+use super::notification::{Notification, Recipient, notification};
 use super::payout::Payout;
 use super::pii::Phone;
 use super::policy::Policy;
@@ -36,10 +37,7 @@ use super::rejection::Rejection;
 use super::settlement::SettlementChange;
 use super::time::Timestamp;
 use super::transfer::TransferAnswer;
-use super::transition::{
-    FingerprintRule, NewEvent, NewPushTarget, Notification, Recipient, Transition,
-};
-use serde_json::{Map, Value};
+use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
@@ -302,13 +300,7 @@ impl Context<'_> {
     }
 
     /// A transition that moves `rebind` to `stage`: head, rebind and event together, which is the only way a stage changes.
-    fn advance(
-        &self,
-        rebind: &Rebind,
-        stage: RebindState,
-        kind: EventKind,
-        data: Map<String, Value>,
-    ) -> Transition {
+    fn advance(&self, rebind: &Rebind, stage: RebindState, event: Event) -> Transition {
         let mut head = self.changed_head();
         let mut next = moved(&mut head, rebind, stage);
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
@@ -318,10 +310,7 @@ impl Context<'_> {
             // A number that will never be paid to is not kept.
             next.sealed_number = None;
         }
-        let mut event = self.event(kind, data);
-        event
-            .data
-            .insert("rebind_id".to_owned(), Value::from(next.rebind_id.as_str()));
+        let event = self.event(event, Some(&next.reserved_phone));
         Transition {
             head: Some(head),
             rebind: Some(next),
@@ -330,27 +319,33 @@ impl Context<'_> {
         }
     }
 
-    /// Ends the rebind with a refusal that the caller is told.
-    fn reject(&self, rebind: &Rebind, refusal: Rejection) -> Transition {
-        let code = refusal.code;
+    /// Ends the rebind with a refusal that the caller is told. `serial`: the bank reference whose answer is the reason.
+    fn reject(&self, rebind: &Rebind, refusal: Rejection, serial: Option<String>) -> Transition {
+        let reason = refusal.code;
         let stage = RebindState::Ended {
             how: End::Rejected,
             at: self.now,
-            reason: Some(code),
+            reason: Some(reason),
         };
-        let kind = match code {
-            ErrorCode::MicroDepositReturned => EventKind::MicroDepositReturned,
-            _ => EventKind::Rejected,
+        let rebind_id = rebind.rebind_id.clone();
+        let card = (&rebind.new_card).into();
+        let event = match (reason, serial) {
+            (ErrorCode::MicroDepositReturned, Some(serial)) => {
+                Event::MicroDepositReturned(event::MicroDepositReturned {
+                    rebind_id,
+                    card,
+                    reason,
+                    serial,
+                })
+            }
+            (_, serial) => Event::Rejected(event::Rejected {
+                rebind_id,
+                card,
+                reason,
+                serial,
+            }),
         };
-        let mut transition = self.advance(
-            rebind,
-            stage,
-            kind,
-            with(
-                card_facts(&rebind.new_card),
-                [("reason", Value::from(code.as_str()))],
-            ),
-        );
+        let mut transition = self.advance(rebind, stage, event);
         let refusal = refusal.next(&[NextAction::NewRebind]);
         transition.outcome = super::transition::Decision::Refused(Box::new(refusal));
         transition
@@ -367,30 +362,25 @@ impl Context<'_> {
         }
     }
 
-    /// Has the old contact told, the new card's phone where one is given, and every device that is registered for push.
-    fn tell(&self, event: &mut NewEvent, reserved: Option<&Phone>) {
+    /// An event with a notification for each recipient that it has a message for: the phone on file, the new card's phone
+    /// where one is given and is another one, and push where a device is registered.
+    fn event(&self, event: Event, reserved: Option<&Phone>) -> NewEvent {
         let on_file = &self.state.profile.phone_on_file;
-        let mut add = |to, phone: &str| {
-            event.notices.push(Notification {
-                to,
-                phone: phone.to_owned(),
-            });
-        };
-        add(Recipient::OnFile, on_file.e164());
-        if let Some(reserved) = reserved.filter(|reserved| *reserved != on_file) {
-            add(Recipient::Reserved, reserved.e164());
-        }
-        if self.state.head.pushes(self.policy, self.now) {
-            add(Recipient::Push, "");
-        }
-    }
-
-    const fn event(&self, kind: EventKind, data: Map<String, Value>) -> NewEvent {
+        let reserved = reserved.filter(|reserved| *reserved != on_file);
+        let is_pushed = self.state.head.pushes(self.policy, self.now);
+        let all = [
+            Some(Notification::OnFile(on_file.clone())),
+            reserved.map(|reserved| Notification::Reserved(reserved.clone())),
+            is_pushed.then(|| Notification::Push {
+                delivered: Vec::new(),
+            }),
+        ];
+        let is_sent = |to: Recipient| notification(&event, self.now, to).is_some();
+        let notices = all.into_iter().flatten();
         NewEvent {
-            kind,
+            notices: notices.filter(|notice| is_sent(notice.to())).collect(),
             at: self.now,
-            data,
-            notices: Vec::new(),
+            event,
         }
     }
 }
@@ -417,31 +407,16 @@ pub fn blocked_by(
     checks.err().map(|refusal| refusal.code)
 }
 
-/// A JSON object from its entries.
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
-    with(Map::new(), entries)
+/// The facts of an event about a rebind that needs no other.
+fn of_rebind(rebind: &Rebind) -> event::OfRebind {
+    event::OfRebind {
+        rebind_id: rebind.rebind_id.clone(),
+    }
 }
 
-/// … with further entries.
-fn with<const N: usize>(
-    mut object: Map<String, Value>,
-    entries: [(&str, Value); N],
-) -> Map<String, Value> {
-    object.extend(
-        entries
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value)),
-    );
-    object
-}
-
-/// What an event says of a card.
-fn card_facts(card: &Card) -> Map<String, Value> {
-    object([
-        ("card_id", Value::from(card.card_id.as_str())),
-        ("bank_code", Value::from(card.bank_code())),
-        ("last4", Value::from(card.last4.as_str())),
-    ])
+/// The facts of an event about a card.
+fn of_card(card: &Card) -> event::OfCard {
+    event::OfCard { card: card.into() }
 }
 
 /// The rebind in another stage, one version on; the head keeps the version of the latest one, so that a read of half of a
@@ -464,10 +439,6 @@ fn released(rebind: &Rebind) -> FingerprintRule {
         fingerprint: rebind.fingerprint.clone(),
         card_id: rebind.new_card.card_id.clone(),
     }
-}
-
-fn time_value(at: Timestamp) -> Value {
-    Value::from(at.to_rfc3339_shanghai())
 }
 
 /// Done already, or too early: to the clean-up both mean "leave it".

@@ -10,6 +10,17 @@ use domain::time::Timestamp;
 /// Times kept of a phone: as many as the day's limit.
 const TIMES: usize = 10;
 
+const _: () = {
+    let policy = Policy::CURRENT;
+    assert!(
+        policy.codes_per_phone_hour <= TIMES && policy.codes_per_phone_day <= TIMES,
+        "a limit above the times that are kept would not be higher"
+    );
+    assert!(policy.codes_per_phone_hour >= 1);
+    // The limit is read off one of the times kept, so the item must live as long as the longest limit looks back.
+    assert!(GARBAGE_AFTER_S >= DAY_S && GARBAGE_AFTER_S >= policy.code_gap_s);
+};
+
 /// Counts a code, unless its phone had one a moment ago or too many lately. Ten times shift by one place: the clauses read
 /// the item as it was before the write, so none overwrites what the next one reads.
 pub(crate) fn count(purpose: OtpPurpose, policy: &Policy, now: Timestamp) -> Update {

@@ -146,9 +146,9 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
     assert_eq!(card_attempts, &Attempts::default());
 
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::AgreementSigned);
+    assert_eq!(event.kind(), EventKind::AgreementSigned);
     assert_eq!(
-        serde_json::Value::from(event.data),
+        serde_json::Value::from(event.event.data()),
         json!({
             "rebind_id": world.rebind().rebind_id.as_str(),
             "version": "2026-11-22",

@@ -303,7 +303,7 @@ fn a_rebind_begins_identity_pending_and_lives_24_h() {
         (1, Some(1))
     );
     // What the history shows of a name is its first character.
-    let event = serde_json::to_string(&transition.event.unwrap().data).unwrap();
+    let event = serde_json::to_string(&transition.event.unwrap().event.data()).unwrap();
     assert!(event.contains("测*") && !event.contains(HOLDER), "{event}");
 }
 

@@ -4,7 +4,7 @@
 use super::super::*;
 use crate::card::{Card, CardStatus, CardType};
 use crate::format::DocumentExpiry;
-use crate::history::{Event, GENESIS};
+use crate::history::{ChainedEvent, GENESIS};
 use crate::ids::{CardId, MerchantId};
 use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
@@ -36,7 +36,7 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     /// The session that asks: 0, 1 or none.
     pub(super) by: Option<Slot>,
-    pub(super) history: Vec<Event>,
+    pub(super) history: Vec<ChainedEvent>,
     /// Every rebind as it was last written, by its number.
     rebinds: BTreeMap<u32, Rebind>,
     /// Every payout as it was last written, by its id.
@@ -615,7 +615,7 @@ pub(super) fn settle(purpose: OtpPurpose, compared: Mac, right: bool) -> Command
 pub(super) fn signature(shown_at: Timestamp) -> SignedAgreement {
     SignedAgreement {
         version: "2026-11-22".to_owned(),
-        lang: "zh-CN",
+        lang: crate::lang::Lang::ZhCn,
         sha256: "5ha".to_owned(),
         is_current: true,
         issued_at: Some(shown_at),
