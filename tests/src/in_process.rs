@@ -24,7 +24,8 @@ use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::decide::BankAnswer;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS};
+use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -162,7 +163,7 @@ impl InProcess {
         let store = |function| {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, asked.clone()));
-            Store::new(Client::from_conf(config.build()), TABLE)
+            Store::new(Client::from_conf(config.build()), TABLE, &Policy::CURRENT)
         };
         let keys_of = |function| Keys::new(keys.of(function, &asked));
         let of = |function| (store(function), keys_of(function));
@@ -255,7 +256,7 @@ impl InProcess {
     /// The store, for looking.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client.clone(), TABLE)
+        Store::new(self.client.clone(), TABLE, &Policy::CURRENT)
     }
 
     /// The clock that requests carry.
@@ -317,9 +318,9 @@ impl InProcess {
     }
 
     /// A merchant's whole history, oldest first: an unbroken chain whose end the head knows, or a panic.
-    pub async fn history(&self, name: &str) -> Vec<Event> {
+    pub async fn history(&self, name: &str) -> Vec<ChainedEvent> {
         let (id, store) = (merchant_id(name), self.store());
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<ChainedEvent> = Vec::new();
         loop {
             let from = events.last().map_or(1, |last| last.seq + 1);
             let page = store.events(&id, from, 200).await.unwrap();
@@ -334,9 +335,9 @@ impl InProcess {
                 (event.seq, &event.prev_hash),
                 (seq, &prev),
                 "{}",
-                event.kind
+                event.kind()
             );
-            assert_eq!(history::hash(event), event.hash, "{}", event.kind);
+            assert_eq!(history::hash(event), event.hash, "{}", event.kind());
             prev.clone_from(&event.hash);
         }
         let head = self.stored(name).await.head;
@@ -350,7 +351,7 @@ impl InProcess {
         let events = self.history(name).await;
         events
             .iter()
-            .filter(|event| event.kind.as_str() == kind)
+            .filter(|event| event.kind().as_str() == kind)
             .count()
     }
 

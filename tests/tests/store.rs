@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use store::due::{DueItem, buckets};
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::table_faults::Fault;
@@ -471,7 +471,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
             .unwrap()
             .is_some()
     );
-    let first = claimed.notices.first().unwrap().to;
+    let first = claimed.notices.first().unwrap().to();
     assert!(
         store
             .mark_sent(&merchant, seq, first, false, "one")
@@ -494,7 +494,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
         .mark_sent(
             &merchant,
             seq,
-            again.notices.first().unwrap().to,
+            again.notices.first().unwrap().to(),
             true,
             "three",
         )
@@ -521,7 +521,7 @@ async fn the_history_of_a_rebind_is_an_unbroken_chain() {
     let world = InProcess::start().await;
     world.log_in("plain_1").await.activate(GOOD_CARD).await;
     let events = world.history("plain_1").await;
-    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
     let expected = [
         "rebind_requested",
         "identity_matched",

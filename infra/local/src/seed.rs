@@ -7,7 +7,8 @@ use aws::kms::Kms;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use bank::sandbox::person_items;
-use domain::format::name;
+use domain::pii::person_name;
+use domain::policy::Policy;
 use store::Store;
 use store::seed::{SeedMerchant, World};
 
@@ -28,7 +29,11 @@ pub(crate) async fn load(
 ) -> Result<(), Error> {
     let dynamodb = Client::new(config);
     let keys = keys(config, stack)?;
-    let store = Store::new(dynamodb.clone(), stack.output("TableName")?);
+    let store = Store::new(
+        dynamodb.clone(),
+        stack.output("TableName")?,
+        &Policy::CURRENT,
+    );
     let bank_table = stack.resource("SandboxBankTable")?;
     let now = wall_clock();
     for merchant in merchants {
@@ -41,7 +46,7 @@ pub(crate) async fn load(
             .as_deref()
             .unwrap_or(&merchant.legal_name);
         let number = merchant.id_document.number.expose();
-        for item in person_items(&name::fold(holder), number) {
+        for item in person_items(&person_name::fold(holder), number) {
             let put = dynamodb.put_item().table_name(bank_table);
             put.set_item(Some(item))
                 .send()

@@ -5,10 +5,9 @@ use super::format::bins::{self, BinKind};
 use super::ids::CardId;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
-use serde::{Deserialize, Serialize};
 
 vocabulary! {
-    /// The type of a card, by its prefix.
+    /// What a card's prefix says of it.
     pub enum CardType {
         /// A debit card.
         Debit = "debit",
@@ -18,7 +17,7 @@ vocabulary! {
         QuasiCredit = "quasi_credit",
         /// A prepaid card.
         Prepaid = "prepaid",
-        /// The prefix is not in the table, so the bank decides.
+        /// The prefix is not in the table: the bank decides.
         Unknown = "unknown",
     }
 }
@@ -34,10 +33,8 @@ impl From<BinKind> for CardType {
     }
 }
 
-/// A card without its number. Serialized as a list of five values, because a merchant's state holds up to five cards and
-/// must stay small.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "CardValues", into = "CardValues")]
+/// A card without its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     /// The card's id.
     pub card_id: CardId,
@@ -51,33 +48,7 @@ pub struct Card {
     pub bound_at: Timestamp,
 }
 
-type CardValues = (CardId, Option<String>, CardType, String, Timestamp);
-
-impl From<CardValues> for Card {
-    fn from((card_id, bank_code, card_type, last4, bound_at): CardValues) -> Self {
-        Self {
-            card_id,
-            bank_code,
-            card_type,
-            last4,
-            bound_at,
-        }
-    }
-}
-
-impl From<Card> for CardValues {
-    fn from(card: Card) -> Self {
-        (
-            card.card_id,
-            card.bank_code,
-            card.card_type,
-            card.last4,
-            card.bound_at,
-        )
-    }
-}
-
-/// The bank code and the bank name that are shown for a card with an unknown prefix.
+/// The code and the name shown for a card whose prefix is in no table.
 pub const UNKNOWN_BANK: (&str, &str) = ("UNKNOWN", "其他银行");
 
 impl Card {
@@ -98,17 +69,17 @@ impl Card {
 }
 
 vocabulary! {
-    /// The current status of a card.
+    /// What a card is now, as the wire shows it.
     pub enum CardStatus {
-        /// Requested, not verified yet.
+        /// Asked for, not yet verified.
         Pending = "pending",
-        /// New payouts go to this card, once its hold is over.
+        /// The pointer is on it.
         Active = "active",
-        /// Verified, and ready to replace the active card.
+        /// Verified, waiting to be switched to.
         Standby = "standby",
-        /// Replaced. Payouts from before the change still go to it.
+        /// Replaced; payouts of before the change still reach it.
         Retiring = "retiring",
-        /// Removed from the account.
+        /// No longer on record.
         Removed = "removed",
     }
 }

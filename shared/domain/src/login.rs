@@ -61,8 +61,8 @@ impl Failures {
     }
 }
 
-/// An account, as far as a login needs it.
-#[derive(Clone, Debug)]
+/// What the login knows of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The merchant.
     pub merchant_id: MerchantId,

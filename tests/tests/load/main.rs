@@ -85,7 +85,7 @@ fn memory(system: &Processes) -> BTreeMap<String, u64> {
 async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     let merchant = client.profile.merchant_id();
     let events = system.cloud.history(&merchant).await?;
-    let kinds = events.iter().map(|event| event.kind.as_str());
+    let kinds = events.iter().map(|event| event.kind().as_str());
     let (cleaned, kinds): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| CLEAN_UP.contains(kind));
     let acknowledged = client.way.acknowledged();
     if kinds != acknowledged {

@@ -182,7 +182,7 @@ async fn read(
     let mut known = Vec::new();
     for ((who, name), first_card) in (0..).zip(names).zip(first_cards) {
         let id = MerchantId::parse(&format!("mer_{name}")).unwrap();
-        let read = load_with(&state.rows.0, &id, Wanted::Latest)
+        let read = load_with(&state.rows.0, &id, Selector::Latest)
             .await
             .unwrap()
             .unwrap();

@@ -120,7 +120,7 @@ impl World {
 
 /// A merchant as a read finds it now; `None` when every read would be of two writes.
 fn read_now(rows: &Rows, merchant: &MerchantId) -> Option<Merchant> {
-    let read = load_with(rows, merchant, Wanted::Latest);
+    let read = load_with(rows, merchant, Selector::Latest);
     futures::executor::block_on(read).ok().flatten()
 }
 

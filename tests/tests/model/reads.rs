@@ -100,21 +100,21 @@ impl World {
         };
         let (id, card);
         let wanted = match &process.work {
-            Work::CleanUp(_, Duty::Rebind(number)) => Wanted::Number(*number),
+            Work::CleanUp(_, Duty::Rebind(number)) => Selector::Number(*number),
             Work::CleanUp(_, Duty::Card(of)) => {
                 card = of.clone();
-                Wanted::Card(&card)
+                Selector::Card(&card)
             }
             Work::Request(request) => match &state.requests[*request].0.asks {
-                Asks::Create { .. } | Asks::Pay(_) => Wanted::Latest,
-                Asks::Freeze(number) => Wanted::Announced(*number),
+                Asks::Create { .. } | Asks::Pay(_) => Selector::Latest,
+                Asks::Freeze(number) => Selector::Announced(*number),
                 Asks::Unbind(of) => {
                     card = of.clone();
-                    Wanted::Card(&card)
+                    Selector::Card(&card)
                 }
                 Asks::StartSwitch(number) | Asks::Code(number, OtpPurpose::Activate, _) => {
                     card = self.card_of(state, who, *number)?;
-                    Wanted::Card(&card)
+                    Selector::Card(&card)
                 }
                 Asks::Document(number)
                 | Asks::Resend(number, _)
@@ -123,10 +123,10 @@ impl World {
                 | Asks::CardCheck(number)
                 | Asks::Cancel(number) => {
                     id = rebind_of(*number)?;
-                    Wanted::Step(&id)
+                    Selector::Step(&id)
                 }
             },
-            _ => Wanted::Latest,
+            _ => Selector::Latest,
         };
         let loaded = match chance {
             Chance::Reads(Read::OldHead | Read::OldRebind) => {

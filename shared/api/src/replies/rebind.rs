@@ -7,7 +7,6 @@ use domain::card::{Card as DomainCard, CardStatus};
 use domain::decide::{attempts_max, next_actions, pending_otp};
 use domain::error_code::ErrorCode;
 use domain::ids::RebindId;
-use domain::mask;
 use domain::merchant::Merchant as DomainMerchant;
 use domain::next_action::NextAction;
 use domain::policy::Policy;
@@ -79,7 +78,7 @@ impl Challenge {
         Some(Self {
             purpose,
             method,
-            sent_to: masked_phone(phone),
+            sent_to: phone.masked(),
             expires_at: Time(code.expires_at(policy)),
             resend_after_s: Some((policy.code_gap_s - code.sent_at.age_s_at(now)).max(0)),
             attempts_left: tries.left(attempts_max(&rebind.stage, purpose, policy)),
@@ -238,7 +237,7 @@ impl Rebind {
             purpose: *purpose,
             new_card: card(new_card),
             old_card: old_card.as_ref().map(card),
-            reserved_phone_masked: masked_phone(reserved_phone),
+            reserved_phone_masked: reserved_phone.masked(),
             created_at: Time(*created_at),
             expires_at: Time(*expires_at),
             challenge: Challenge::of(merchant, rebind, policy, now),
@@ -312,9 +311,4 @@ impl TestTransaction {
             rebind: Rebind::new(merchant, rebind, policy, now),
         }
     }
-}
-
-/// `139****0001` of an E.164 mainland number.
-fn masked_phone(e164: &str) -> String {
-    mask::phone(e164.strip_prefix("+86").unwrap_or(e164))
 }

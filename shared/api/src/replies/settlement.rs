@@ -138,15 +138,14 @@ pub struct Event {
     pub hash: String,
 }
 
-impl From<&history::Event> for Event {
-    fn from(event: &history::Event) -> Self {
-        let history::Event {
+impl From<&history::ChainedEvent> for Event {
+    fn from(event: &history::ChainedEvent) -> Self {
+        let history::ChainedEvent {
             merchant_id: _, // known to the merchant
             seq,
             at,
-            kind,
             policy,
-            data,
+            recorded: _, // shown as `kind` and `data`
             personal: _, // shown by its hash
             prev_hash,
             hash,
@@ -156,9 +155,9 @@ impl From<&history::Event> for Event {
             event_id: format!("evt_{seq}"),
             sequence: *seq,
             at: Time(*at),
-            kind: *kind,
+            kind: event.kind(),
             policy_version: *policy,
-            data: data.clone(),
+            data: event.data().clone(),
             personal_sha256: event.personal_sha256(),
             prev_hash: prev_hash.clone(),
             hash: hash.clone(),

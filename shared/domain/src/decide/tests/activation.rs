@@ -5,9 +5,10 @@ use crate::card::CardStatus;
 use crate::decide::Command;
 use crate::event_kind::EventKind;
 use crate::merchant::{LastActivation, Replaced};
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::Card;
 use crate::rebind::{ActivatedCard, Activation, Mac, Reason, RebindState, TestTransfer};
-use crate::transition::{FingerprintRule, Recipient, Transition};
+use crate::transition::{FingerprintRule, Transition};
 
 /// Everything proven at `at_s`, up to the right card code.
 fn about_to_activate(world: World, at_s: i64, request: Command) -> World {
@@ -105,7 +106,7 @@ fn the_card_becomes_this_persons_in_the_same_write() {
 fn the_history_says_what_was_activated() {
     let (world, transition) = activate(World::new().matched());
     let event = transition.event.unwrap();
-    assert_eq!((event.kind, event.at), (EventKind::Activated, t(0)));
+    assert_eq!((event.kind(), event.at), (EventKind::Activated, t(0)));
     let new = &world.rebind().new_card;
     let old = world.rebind().old_card.as_ref().unwrap();
     let mut expected = serde_json::json!({
@@ -118,7 +119,7 @@ fn the_history_says_what_was_activated() {
         "effective_at": "2026-11-23T10:00:00+08:00",
         "cooldown_until": "2026-12-22T10:00:00+08:00",
     });
-    assert_eq!(serde_json::Value::from(event.data), expected);
+    assert_eq!(serde_json::Value::from(event.event.data()), expected);
 
     let mut first_card = World::new();
     first_card.state.head.active = None;
@@ -126,7 +127,7 @@ fn the_history_says_what_was_activated() {
     assert_eq!(first_card.rebind().old_card, None);
     expected["old_card_id"] = serde_json::Value::Null;
     assert_eq!(
-        serde_json::Value::from(transition.event.unwrap().data),
+        serde_json::Value::from(transition.event.unwrap().event.data()),
         expected
     );
 }
@@ -136,15 +137,15 @@ fn the_phone_on_file_and_the_reserved_phone_are_told_once_if_they_are_equal() {
     let told = |world: World| -> Vec<_> {
         let notices = activate(world).1.event.unwrap().notices;
         notices
-            .into_iter()
-            .map(|notice| (notice.to, notice.phone))
+            .iter()
+            .map(|notice| (notice.to(), notice.phone().unwrap().clone()))
             .collect()
     };
-    let on_file = (Recipient::OnFile, PHONE_ON_FILE.to_owned());
-    let reserved = (Recipient::Reserved, RESERVED_PHONE.to_owned());
+    let on_file = (Recipient::OnFile, Phone::parse(PHONE_ON_FILE).unwrap());
+    let reserved = (Recipient::Reserved, Phone::parse(RESERVED_PHONE).unwrap());
     assert_eq!(told(World::new().matched()), [on_file.clone(), reserved]);
 
-    let same = create_with(|request| request.reserved_phone = Ok(PHONE_ON_FILE.to_owned()));
+    let same = create_with(|request| request.reserved_phone = Phone::parse(PHONE_ON_FILE));
     assert_eq!(told(about_to_activate(World::new(), 0, same)), [on_file]);
 }
 

@@ -83,13 +83,13 @@ fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
         let (code, _) = otp_of(world.stage(), purpose).unwrap();
         let session = world.state.head.sessions[1].as_ref().unwrap();
         assert_eq!((&code.session, code.sent_at), (&session.tag(), t(60)));
-        assert_eq!(transition.event.unwrap().kind, EventKind::CodeSent);
+        assert_eq!(transition.event.unwrap().kind(), EventKind::CodeSent);
         let send = transition.otp_delivery.unwrap();
         let phone = match purpose {
             Identity => PHONE_ON_FILE,
             Card | OtpPurpose::Activate => RESERVED_PHONE,
         };
-        assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
+        assert_eq!((send.phone.e164(), send.purpose), (phone, purpose));
 
         // The old code was right; it does not count any more, not even for the try that was taken before the resend.
         let refusal = world.refused(settle(purpose, old, true));
@@ -182,7 +182,7 @@ fn of_two_codes_the_living_one_is_waited_for_and_of_two_that_live_the_later() {
 fn a_right_code_moves_on_and_a_refresh_stays() {
     let mut world = World::new().identity_sent();
     assert_eq!(
-        world.confirm(Identity, true).event.unwrap().kind,
+        world.confirm(Identity, true).event.unwrap().kind(),
         EventKind::IdentityConfirmed
     );
     assert_eq!(world.shown(), "agreement_pending");

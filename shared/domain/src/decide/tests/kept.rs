@@ -1,53 +1,9 @@
-//! What is kept and what is named: what a record leaves out when it is empty, when something is due, the words of the wire.
+//! When something is due, and the words of the wire.
 
 use super::fixture::*;
-use crate::card::CardStatus;
 use crate::error_code::ErrorCode;
-use crate::merchant::PushTarget;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
-use serde_json::{Value, json};
-
-fn kept(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap()
-}
-
-#[test]
-fn a_head_keeps_counts_only_where_there_is_something_to_count() {
-    let world = World::new();
-    let empty = kept(&world.state.head);
-    assert_eq!(
-        (&empty["held"], &empty["act"]["out"]),
-        (&Value::Null, &Value::Null)
-    );
-    let paid = kept(&world.pay("one").pay("two").state.head);
-    assert_eq!(paid["act"]["out"], 2);
-    let held = World::new().asking_for(create_lost("other")).state.head;
-    assert_eq!(kept(&held).get("held"), None);
-}
-
-#[test]
-fn a_push_target_is_kept_as_a_pair() {
-    let target = PushTarget {
-        id: "phone".to_owned(),
-        token_tag: "abc".to_owned(),
-    };
-    assert_eq!(kept(&target), json!(["phone", "abc"]));
-    let read: PushTarget = serde_json::from_value(kept(&target)).unwrap();
-    assert_eq!(read, target);
-}
-
-#[test]
-fn a_test_transfer_is_kept_once_it_was_sent() {
-    let activated = World::new().activated();
-    let of = |world: &World| {
-        kept(&world.rebind().stage)["activated"]
-            .get("test")
-            .cloned()
-    };
-    assert_eq!(of(&activated), None);
-    assert!(of(&activated.test_sent()).is_some());
-}
 
 #[test]
 fn a_payout_waits_for_its_card_or_for_the_operators_word() {
@@ -79,20 +35,6 @@ fn an_open_rebind_is_due_when_its_time_is_over_and_reads_expired_from_then_on() 
         let just_before = rebind.expires_at.plus_s(-1);
         assert_ne!(rebind.state_at(just_before).as_str(), "expired");
         assert_eq!(rebind.state_at(rebind.expires_at).as_str(), "expired");
-    }
-}
-
-#[test]
-fn each_status_of_a_card_has_its_word() {
-    let words = [
-        (CardStatus::Pending, "pending"),
-        (CardStatus::Active, "active"),
-        (CardStatus::Standby, "standby"),
-        (CardStatus::Retiring, "retiring"),
-        (CardStatus::Removed, "removed"),
-    ];
-    for (status, word) in words {
-        assert_eq!(status.as_str(), word);
     }
 }
 

@@ -6,8 +6,8 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::PushTarget;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::settlement::{Cycle, SettlementChange};
-use crate::transition::Recipient;
 
 fn bad() -> Command {
     Command::ChangeSettlement(SettlementChange::read(
@@ -35,10 +35,10 @@ fn all_settings_are_replaced_and_the_phone_on_file_is_told() {
     );
     assert_eq!(world.state.head.version, before.head.version + 1);
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::SettlementChanged);
-    assert_eq!(event.data["before"]["cycle"], "T1");
-    assert_eq!(event.data["after"]["cycle"], "D1");
-    let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(event.kind(), EventKind::SettlementChanged);
+    assert_eq!(event.event.data()["before"]["cycle"], "T1");
+    assert_eq!(event.event.data()["after"]["cycle"], "D1");
+    let told: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(told, [Recipient::OnFile]);
     // The same again changes nothing and tells nobody.
     let again = world.decide(settlement("D1", 3_000_000)).unwrap();
@@ -118,15 +118,15 @@ fn a_device_is_told_from_now_on_and_for_7_days_after_its_removal() {
     assert_eq!(change.removed, None);
     assert_eq!(change.added.unwrap().target.id, "phone-1");
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::PushTargetChanged);
-    assert_eq!(event.data["platform"], "apns");
+    assert_eq!(event.kind(), EventKind::PushTargetChanged);
+    assert_eq!(event.event.data()["platform"], "apns");
     // A token is nobody's business.
-    assert_eq!(event.data.get("token"), None);
+    assert_eq!(event.event.data().get("token"), None);
     assert!(event.notices.is_empty());
     let settings = world.clone().then(settlement("D1", 1_000));
     let notices = &settings.history.last().unwrap().notices;
-    assert_eq!(notices[1].to, Recipient::Push);
-    assert_eq!(notices[1].phone, "");
+    assert_eq!(notices[1].to(), Recipient::Push);
+    assert_eq!(notices[1].phone(), None);
 
     let transition = world.done(Command::RemovePushTarget("phone-1".to_owned()));
     let change = transition.push.unwrap();
@@ -249,7 +249,7 @@ fn who_silences_the_devices_first_is_told_of_all_the_same() {
     let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
     let world = world.activated();
     let notices = &world.history.last().unwrap().notices;
-    let told: Vec<_> = notices.iter().map(|notice| notice.to).collect();
+    let told: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(
         told,
         [Recipient::OnFile, Recipient::Reserved, Recipient::Push]

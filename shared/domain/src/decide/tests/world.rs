@@ -6,7 +6,7 @@ use super::model::Model;
 use crate::decide::*;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::history::{self, Event, GENESIS};
+use crate::history::{self, ChainedEvent, GENESIS};
 use crate::merchant::{Merchant, Session};
 use crate::policy::{DAY_S, HOUR_S};
 use crate::rebind::{
@@ -62,7 +62,7 @@ pub(super) struct Store {
     pub(super) now: Timestamp,
     pub(super) compared: Vec<Compared>,
     pub(super) asked: Vec<Asked>,
-    pub(super) history: Vec<Event>,
+    pub(super) history: Vec<ChainedEvent>,
     /// Whether the clock ever did.
     pub(super) went_back: bool,
     codes: u32,
@@ -154,7 +154,7 @@ impl Store {
         self.model
             .after(&before, act, &transition, &after, now, back);
 
-        let told = transition.event.as_ref().map(|event| event.kind);
+        let told = transition.event.as_ref().map(|event| event.kind());
         let event = transition.chained(&before, None, &TIGHT);
         assert_eq!(
             event.is_some(),
@@ -246,7 +246,7 @@ impl Store {
 
     /// The pointer only moves by an activation of a rebind that has brought every proof, the fresh ones in time.
     fn check_pointer(&self, before: &Merchant, transition: &Transition, after: &Merchant) {
-        let kind = transition.event.as_ref().map(|event| event.kind);
+        let kind = transition.event.as_ref().map(|event| event.kind());
         match kind {
             Some(EventKind::Activated) => {}
             // The notes of the model say how.
@@ -605,7 +605,7 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
 
 /// A freeze ends the logins, the open rebind and what its code was for.
 fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
-    let kind = transition.event.as_ref().map(|event| event.kind);
+    let kind = transition.event.as_ref().map(|event| event.kind());
     if kind != Some(EventKind::Frozen) {
         assert!(!transition.ends_sessions && transition.also.is_none());
         return;
@@ -631,5 +631,5 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         assert_eq!(ended.sealed_number, None);
     }
     let told = &transition.event.as_ref().unwrap().notices;
-    assert_eq!(told[0].phone, before.profile.phone_on_file);
+    assert_eq!(told[0].phone(), Some(&before.profile.phone_on_file));
 }

@@ -1,19 +1,26 @@
-//! Events as the outbox of notices: claimed, sent, marked; armed again when that did not happen.
+//! The outbox of notifications, which lies in the event items: a notification is claimed, sent and marked. One that was not
+//! sent in time is armed again.
 
+use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
-use super::item::{Update, n, s, time};
-use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
-use super::{Store, due};
-use application::ports::{ListEvents, PortError};
+use super::item::{Item, Update, n, s, time, update_item};
+use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
+use super::records::event::{self, NOTICE_DUE, recipient_name, tags_text};
+use application::ports::PortError;
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
+use domain::notification::Recipient;
 use domain::policy::Policy;
 use domain::time::Timestamp;
-use domain::transition::Recipient;
 
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;
+
+const _: () = assert!(
+    CLAIM_S < Policy::CURRENT.notice_retry_s,
+    "a notification that somebody holds must not be armed again"
+);
 
 /// What became of a notice that the clean-up found unsent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +58,7 @@ pub enum NoticeStep<'a> {
     /// These devices were told.
     Pushed {
         /// By their tags.
-        tags: &'a str,
+        tags: &'a [String],
         /// Who holds the notice.
         claimant: &'a str,
     },
@@ -77,7 +84,7 @@ pub enum NoticeStep<'a> {
 }
 
 impl NoticeStep<'_> {
-    fn update(&self, merchant: &MerchantId) -> Update {
+    fn update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
         let mut update = Update::default();
         let mine = |update: &mut Update, claimant: &str| {
             update.name("claimed_by");
@@ -121,7 +128,7 @@ impl NoticeStep<'_> {
             }
             Self::Pushed { tags, claimant } => {
                 let to = recipient_name(Recipient::Push);
-                update.put(to, Some(s(tags)));
+                update.put(to, Some(s(tags_text(tags))));
                 // One that comes late, after the mark that all are told, would say that some are not.
                 update.when(format!("attribute_exists(#{to})"));
                 mine(&mut update, claimant);
@@ -135,22 +142,22 @@ impl NoticeStep<'_> {
                 mine(&mut update, claimant);
             }
             Self::Rearm { wall, now } => {
-                let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
+                let retry_at = now.plus_s(policy.notice_retry_s);
                 update.put("notice", Some(s(NOTICE_DUE)));
-                update.put("due_bucket", Some(s(due::bucket(merchant, retry_at))));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
                 is_unsent_and_due(&mut update, wall, now);
-                update.value("max", n(Policy::CURRENT.notice_retries_max));
+                update.value("max", n(policy.notice_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
             Self::GiveUp { wall, now } => {
                 update.put("notice", Some(s("given up")));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
-                update.value("max", n(Policy::CURRENT.notice_retries_max));
+                update.value("max", n(policy.notice_retries_max));
                 update.when("armed >= :max");
                 is_unsent_and_due(&mut update, wall, now);
             }
@@ -171,7 +178,7 @@ impl<T: Table> Store<T> {
         step: NoticeStep<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
-        self.update_item(event, step.update(merchant))
+        update_item(self.table.name(), event, step.update(merchant, self.policy))
     }
 
     /// Takes an event's notice for this invocation. `None`: another one holds it, or it was sent.
@@ -184,13 +191,13 @@ impl<T: Table> Store<T> {
         seq: u64,
         claimant: &str,
         wall: Timestamp,
-    ) -> Result<Option<Event>, PortError> {
+    ) -> Result<Option<ChainedEvent>, PortError> {
         let step = NoticeStep::Claim { claimant, wall };
         match self
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
         {
-            Ok(item) => item.as_ref().map(record::event_from).transpose(),
+            Ok(item) => item.as_ref().map(event::read).transpose(),
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
@@ -222,7 +229,7 @@ impl<T: Table> Store<T> {
         &self,
         merchant: &MerchantId,
         seq: u64,
-        tags: &str,
+        tags: &[String],
         claimant: &str,
     ) -> Result<(), PortError> {
         let step = NoticeStep::Pushed { tags, claimant };
@@ -285,54 +292,19 @@ impl<T: Table> Store<T> {
         seq: u64,
         step: NoticeStep<'_>,
         returned: ReturnValue,
-    ) -> Result<Option<super::item::Item>, PortError> {
+    ) -> Result<Option<Item>, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
-        let update = SingleUpdate::new(event, step.update(merchant), returned);
+        let update = step.update(merchant, self.policy);
+        let update = SingleUpdate::new(event, update, returned);
         match self.table.update(update).await? {
             Updated::Done(attributes) => Ok(attributes),
             Updated::ConditionFailed(_) => Err(PortError::Conflict),
         }
-    }
-
-    /// A merchant's events from `from`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn events(
-        &self,
-        merchant: &MerchantId,
-        from: u64,
-        limit: u16,
-    ) -> Result<Vec<Event>, PortError> {
-        let range = (event_sk(from), "E#~".to_owned());
-        let limit = Some(i32::from(limit));
-        let page = self.page(merchant, range, true, limit, None).await?;
-        page.items.iter().map(record::event_from).collect()
-    }
-}
-
-impl<T: Table> ListEvents for Store<T> {
-    async fn list_events(
-        &self,
-        merchant: &MerchantId,
-        before: Option<u64>,
-        limit: u8,
-    ) -> Result<Vec<Event>, PortError> {
-        let last = before.map_or_else(
-            || "E#~".to_owned(),
-            |before| event_sk(before.saturating_sub(1)),
-        );
-        let range = (event_sk(0), last);
-        let page = self.newest(merchant, range, i32::from(limit)).await?;
-        page.iter().map(record::event_from).collect()
     }
 }
 
 /// The part of a stream record's new image that says which notice it is about: merchant and sequence number.
 #[must_use]
 pub fn notice_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
-    Some((
-        record::merchant_of(pk)?,
-        sk.strip_prefix("E#")?.parse().ok()?,
-    ))
+    Some((merchant_of(pk)?, sk.strip_prefix("E#")?.parse().ok()?))
 }
