@@ -52,7 +52,6 @@ pub struct AgreementText {
 
 const ZH_CN: &str = include_str!("../../data/agreement/zh-CN.md");
 const EN: &str = include_str!("../../data/agreement/en.md");
-const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
 
 /// The agreement for the card of `bank_name` that ends in `last4`. The same version and arguments always give the same
 /// bytes, so the text is not stored: the signed hash proves what was signed.
@@ -92,23 +91,12 @@ fn title_and_body(lang: Lang) -> (&'static str, &'static str) {
 }
 
 fn consent_text(id: ConsentId, lang: Lang) -> &'static str {
-    macro_rules! of {
-        ($id:ident) => {
-            match lang {
-                Lang::ZhCn => {
-                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::ZhCn.as_str()) }
-                }
-                Lang::En => {
-                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::En.as_str()) }
-                }
-            }
-        };
-    }
-    match id {
-        ConsentId::SettlementChange => of!(SettlementChange),
-        ConsentId::SensitiveCard => of!(SensitiveCard),
-        ConsentId::SensitiveIdentity => of!(SensitiveIdentity),
-    }
+    let text = match id {
+        ConsentId::SettlementChange => texts::consents::SETTLEMENT_CHANGE,
+        ConsentId::SensitiveCard => texts::consents::SENSITIVE_CARD,
+        ConsentId::SensitiveIdentity => texts::consents::SENSITIVE_IDENTITY,
+    };
+    text.in_lang(lang)
 }
 
 #[cfg(test)]
@@ -116,7 +104,9 @@ mod tests {
     use super::super::policy::{DAY_S, HOUR_S, Policy};
     use super::*;
 
-    /// [`VERSION`] and the digest of all three files of that version.
+    const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
+
+    /// The digest of all three files as they were when [`VERSION`] was last raised.
     const DIGEST_OF_VERSION: (&str, &str) = (
         "2026-11-22",
         "2ad151cb6b7e34bce197f4767256f008411fa1f0eef77886992dd4706ff40289",

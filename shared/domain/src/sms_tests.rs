@@ -7,6 +7,7 @@ use crate::card::CardType;
 use crate::ids::CardId;
 use crate::policy::{MINUTE_S, Policy};
 
+const FILE: &str = include_str!("../../data/sms.json");
 const BINS: &str = include_str!("../../data/china-card-bins.csv");
 const FREEZE_ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const CODE: &str = "880088";
