@@ -138,7 +138,7 @@ Exit codes:
     ///
     /// A build for this machine's architecture links this machine's C library. Lambda's is that of Amazon Linux 2023 (glibc
     /// 2.34): to deploy, build on a system that is not newer, or use `sam build`. A build for the other architecture needs
-    /// cargo-lambda and Zig; without them, the command says how to install them.
+    /// cargo-lambda; without it, the command tells how to install it.
     #[command(after_long_help = "\
 Leaves behind:
   target/package/ARCH/FUNCTION.zip  one entry, `bootstrap`

@@ -43,8 +43,8 @@ pub enum Error {
     },
     /// The tool for foreign architectures is missing.
     #[error(
-        "this machine cannot build for {architecture} without cargo-lambda and Zig. Run `pip install cargo-lambda ziglang` and \
-         `rustup target add {target}`, put pip's folder for programs on the PATH, then run this command again."
+        "this machine cannot build for {architecture} without cargo-lambda. Run `pip install cargo-lambda==1.9.2`, which also \
+         installs Zig, and `rustup target add {target}`. Put pip's folder for programs on the PATH, then run this command again."
     )]
     NoCargoLambda {
         /// Lambda's name of the architecture.

@@ -65,6 +65,7 @@ fn build(architecture: Architecture, function: &str) -> Result<PathBuf, Error> {
         let binary = artifacts::executables(&mut command)?.remove(function);
         return binary.ok_or_else(|| Error::NoBinary(function.to_owned()));
     }
+    // The same tool with the same options as `sam build`.
     let folder = paths::target().join("lambda");
     command
         .current_dir(paths::workspace())
