@@ -113,7 +113,9 @@ impl Walk<'_> {
             "signed_name": self.merchant.name,
             "consents": ids,
         });
-        let reply = self.post("Sign it 签署协议", &path, body, 200).await?;
+        let reply = self
+            .post("Sign the agreement 签署协议", &path, body, 200)
+            .await?;
         self.equal(&reply, "/state", "card_pending")?;
         self.see_next(&reply)
     }

@@ -54,11 +54,11 @@ pub(super) const CORE: Place = Place {
         "shared",
         "--no-default-features",
         "--file",
-        "shared/src/domain/**",
+        "shared/domain/src/**",
         "--jobs",
         "2",
     ],
-    label: "shared/src/domain",
+    label: "shared/domain/src",
     // An endless loop in a const function hangs the compiler.
     build_s: "100",
     rounds: &[
@@ -114,12 +114,12 @@ pub(super) const STORE: Place = Place {
     selection: &[
         "--workspace",
         "--file",
-        "shared/src/store/**",
+        "shared/store/src/**",
         "--test-package",
         "tests",
         OPTIMISED,
     ],
-    label: "shared/src/store",
+    label: "shared/store/src",
     build_s: "1200",
     rounds: &[QUICK, BROAD, FAULTS],
 };
