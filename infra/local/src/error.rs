@@ -56,6 +56,9 @@ pub enum Error {
         /// The last lines of that.
         tail: String,
     },
+    /// A file of the API description differs from the types and routes.
+    #[error("{} is not up to date. Run `cargo local openapi` and commit the result.", .0.display())]
+    StaleDescription(PathBuf),
     /// A call was answered with something else than success.
     #[error("{what} was answered {status}: {body}")]
     Call {

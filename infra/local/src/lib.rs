@@ -10,6 +10,7 @@ pub mod demo;
 mod error;
 pub mod http;
 mod ministack;
+pub mod openapi;
 mod paths;
 mod progress;
 pub mod seed;

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use local::demo::{self, Story};
+use local::openapi;
 use local::torture::{self, Ordeal};
 use local::{Error, System, UpOptions, default_state_dir, down};
 
@@ -13,12 +14,14 @@ cargo local demo [--story STORY]...      walk one whole rebind, or other stories
                                          STORY is rebind, micro-deposit, freeze or standby
 cargo local up [--detach] [--port PORT]  start a system; its addresses are in target/local/endpoints.json
 cargo local down                         end it
+cargo local openapi [--check]            write the API description, or fail when it is not up to date
 cargo local torture [ORDEAL]...          try to break it, for hours or only in these ways; the table is in tests/README.md";
 
 enum Command {
     Demo(Vec<Story>),
     Up(UpOptions),
     Down,
+    OpenApi { check: bool },
     Torture(Vec<Ordeal>),
 }
 
@@ -44,6 +47,8 @@ async fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Demo(stories) => demo::run(&stories).await,
         Command::Up(options) => up(options).await,
+        Command::OpenApi { check: true } => openapi::check(),
+        Command::OpenApi { check: false } => openapi::write(),
         Command::Torture(ordeals) => torture::run(&ordeals),
         Command::Down => {
             let was_up = down(&default_state_dir())?;
@@ -87,6 +92,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
     let mut stories = Vec::new();
     let mut ordeals = Vec::new();
     let mut options = UpOptions::default();
+    let mut check = false;
     while let Some(argument) = arguments.next() {
         let mut value = || {
             arguments
@@ -95,6 +101,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         };
         match (command.as_str(), argument.as_str()) {
             ("demo", "--story") => stories.push(value()?.parse()?),
+            ("openapi", "--check") => check = true,
             ("up", "--detach") => options.detached = true,
             ("up", "--port") => {
                 let port = value()?;
@@ -110,6 +117,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command, String>
         "demo" => Ok(Command::Demo(stories)),
         "up" => Ok(Command::Up(options)),
         "down" => Ok(Command::Down),
+        "openapi" => Ok(Command::OpenApi { check }),
         "torture" if ordeals.is_empty() => Ok(Command::Torture(Ordeal::ALL.to_vec())),
         "torture" => Ok(Command::Torture(ordeals)),
         _ => Err(format!("there is no command `{command}`")),
