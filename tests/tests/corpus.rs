@@ -7,13 +7,14 @@
 use api::event::{HttpEvent, Request};
 use api::reply::Reply;
 use api::routes::Route;
-use application::serve::{DeploymentStage, Handler, HandlerError, respond};
+use application::error::HandlerError;
+use application::serve::{DeploymentStage, Handler, respond};
 use domain::time::Timestamp;
 use domain::usage::Usage;
 use std::collections::BTreeSet;
 use std::str::FromStr;
-use tests::figures::figure;
 use tests::fuzz::{TARGETS, Target, corpus, crash, target};
+use tests::metrics::metric;
 use tests::payloads;
 
 /// What an ordinary run makes of its inputs.
@@ -120,7 +121,7 @@ fn replay_all(slow: bool) {
         let kept = kept(*target);
         let made = MADE[usize::from(slow)] * number("FUZZ_TIMES", 1);
         let found = replay(*target, &kept, made);
-        figure(
+        metric(
             &format!("fuzz: inputs replayed, {}", target.name),
             kept.len() + made,
             found.len(),
@@ -177,7 +178,7 @@ fn requests_that_ended_other_runtimes_are_answered() {
             crashes.extend(said.map(|said| format!("{file:?} {pointer} {value:?}\n{said}")));
         }
     }
-    figure(
+    metric(
         "requests that end a lambda_http process, in process",
         tried,
         crashes.len(),
@@ -238,7 +239,7 @@ fn a_panic_that_a_function_catches_is_a_crash_all_the_same() {
         &[b"rbd-cards-".to_vec(), b"-cards".repeat(3)[..17].to_vec()],
         1_000,
     );
-    figure(
+    metric(
         "fuzz: planted crashes found",
         1,
         usize::from(crashes.is_empty()),

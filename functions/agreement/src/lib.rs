@@ -7,9 +7,11 @@ use api::reply::Reply;
 use api::requests::SignAgreement;
 use api::routes::AgreementRoute;
 use application::crypto::Keys;
-use application::ports::{KeyService, PortError};
-use application::serve::{Handler, HandlerError};
-use application::step::{Loaded, Step, Which};
+use application::error::HandlerError;
+use application::ports::{KeyService, PortError, Selector};
+use application::request::RequestContext;
+use application::serve::Handler;
+use application::transact::{Learned, Loaded};
 use domain::agreement::{self, AgreementText, ConsentId};
 use domain::decide::{Command, SignedAgreement};
 use domain::error_code::ErrorCode;
@@ -17,18 +19,20 @@ use domain::lang::Lang;
 use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
+use domain::transition::Transition;
 use domain::usage::Usage;
 use serde_json::json;
 use std::collections::BTreeSet;
 use store::Store;
+use store::client::Table;
 
 /// Shows the agreement and takes the signature.
-pub struct Agreement<K> {
-    store: Store,
+pub struct Agreement<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
-impl<K: KeyService> Handler for Agreement<K> {
+impl<T: Table, K: KeyService> Handler for Agreement<T, K> {
     type Route = AgreementRoute;
 
     async fn handle(
@@ -48,48 +52,49 @@ impl<K: KeyService> Handler for Agreement<K> {
     }
 }
 
-impl<K: KeyService> Agreement<K> {
+impl<T, K> Agreement<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> Agreement<T, K> {
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let lang = match request.query.get("lang") {
             None => Lang::default(),
             Some(text) => Lang::parse(text)
                 .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed).field("lang"))?,
         };
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, "").await?;
-        let loaded = step.load(Which::Step(&id)).await?;
-        step.decide(&loaded.merchant, Command::ReadAgreement)?;
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let id = ctx.rebind_id(request).await?;
+        let loaded = ctx.load(Selector::Step(&id)).await?;
+        ctx.decide(&loaded.merchant, Command::ReadAgreement)?;
         let rebind = loaded.rebind()?;
         let text = text(lang, rebind);
         let reading_token = self
             .keys
             .reading_token(&about(&loaded, rebind, &text), now)
             .await?;
-        let agreement = replies::Agreement::new(text, reading_token, step.policy);
+        let agreement = replies::Agreement::new(text, reading_token, ctx.policy);
         Ok(Reply::json(200, &agreement))
     }
 
     async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<SignAgreement>(request)?;
-        let (step, id) =
-            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let ctx =
+            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
         let signature = &body.fields;
-        let written = step
-            .one_write(
-                Which::Step(&id),
-                async |loaded| {
-                    Ok(Command::SignAgreement(
-                        self.signed(loaded, signature).await?,
-                    ))
-                },
-                async |loaded, _| Ok(Some(self.evidence(loaded, request, signature).await?)),
-            )
-            .await?;
-        Ok(written)
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            let signed = self.signed(loaded, signature).await?;
+            Ok(Command::SignAgreement(signed).into())
+        };
+        let seal = async |loaded: &Loaded, _: &mut Transition| {
+            Ok(Some(self.evidence(loaded, request, signature).await?))
+        };
+        let signed = ctx.transact(Selector::Step(&id), plan, seal).await?;
+        Ok(signed.reply)
     }
 
     /// What was signed, compared with what was shown: the hash tells the language.

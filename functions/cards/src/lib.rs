@@ -8,24 +8,26 @@ use api::requests::Empty;
 use api::routes::CardsRoute;
 use api::{replies, token};
 use application::crypto::Keys;
-use application::ports::{KeyService, LoadMerchant, Wanted};
-use application::serve::{Handler, HandlerError};
-use application::step::{Step, Which, nothing, nothing_to_seal};
+use application::error::HandlerError;
+use application::ports::{KeyService, LoadMerchant, Selector};
+use application::request::{RequestContext, no_content};
+use application::serve::Handler;
 use domain::decide::Command;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 use domain::usage::Usage;
 use store::Store;
+use store::client::Table;
 
 /// Shows a merchant's cards, and takes them off.
-pub struct Cards<K> {
-    store: Store,
+pub struct Cards<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-impl<K: KeyService> Handler for Cards<K> {
+impl<T: Table, K: KeyService> Handler for Cards<T, K> {
     type Route = CardsRoute;
 
     async fn handle(
@@ -45,17 +47,19 @@ impl<K: KeyService> Handler for Cards<K> {
     }
 }
 
-impl<K: KeyService> Cards<K> {
+impl<T, K> Cards<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> Cards<T, K> {
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let presented = token::presented(request)?;
         let merchant = self
             .store
-            .load(&presented.merchant_id, Wanted::Latest)
+            .load(&presented.merchant_id, Selector::Latest)
             .await?
             .ok_or_else(token::dead)?;
         presented.session(&merchant, POLICY, now)?;
@@ -65,14 +69,11 @@ impl<K: KeyService> Cards<K> {
 
     async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
-        let (step, id) =
-            Step::on_card(&self.store, &self.keys, request, now, &body.canonical).await?;
-        step.showing(nothing)
-            .one_write(
-                Which::Latest,
-                async |_| Ok(Command::Unbind(id.clone())),
-                nothing_to_seal,
-            )
+        let ctx =
+            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.card_id(request).await?;
+        ctx.showing(no_content)
+            .execute(Selector::Latest, Command::Unbind(id))
             .await
     }
 }

@@ -6,10 +6,12 @@ use api::replies::{Page, Rebind};
 use api::reply::Reply;
 use api::requests::{CreateRebind, Empty};
 use api::routes::RebindRequestRoute;
-use application::crypto::{self, HashPurpose, Keys};
-use application::ports::{DataKey, KeyService, ListRebinds};
-use application::serve::{Handler, HandlerError};
-use application::step::{Step, Which, nothing_to_seal};
+use application::crypto::{HashPurpose, Keys};
+use application::error::HandlerError;
+use application::ports::{DataKey, KeyService, ListRebinds, Selector};
+use application::request::RequestContext;
+use application::serve::Handler;
+use application::transact::{Learned, Loaded};
 use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
@@ -23,19 +25,21 @@ use domain::rebind::{Purpose, Reason};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
+use domain::transition::Transition;
 use domain::usage::Usage;
 use store::Store;
+use store::client::Table;
 
 /// Begins, shows and cancels rebinds.
-pub struct RebindRequest<K> {
-    store: Store,
+pub struct RebindRequest<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
 /// Rebinds a page.
 const PAGE: u8 = 20;
 
-impl<K: KeyService> Handler for RebindRequest<K> {
+impl<T: Table, K: KeyService> Handler for RebindRequest<T, K> {
     type Route = RebindRequestRoute;
 
     async fn handle(
@@ -57,15 +61,17 @@ impl<K: KeyService> Handler for RebindRequest<K> {
     }
 }
 
-impl<K: KeyService> RebindRequest<K> {
+impl<T, K> RebindRequest<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> RebindRequest<T, K> {
     async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<CreateRebind>(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, &body.canonical)
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical)
             .await?
             .showing(created);
         let CreateRebind {
@@ -89,32 +95,24 @@ impl<K: KeyService> RebindRequest<K> {
                 Some(false) => Purpose::Standby,
                 Some(true) | None => Purpose::Activate,
             },
-            rebind_random: crypto::random()?,
-            card_random: crypto::random()?,
+            rebind_random: self.keys.random()?,
+            card_random: self.keys.random()?,
         };
-        let written = step
-            .one_write(
-                Which::Latest,
-                async |_| Ok(Command::Create(Box::new(create.clone()))),
-                async |loaded, transition| {
-                    // Only a rebind that is allowed costs a call to the key service.
-                    if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
-                        let merchant = loaded.merchant.profile.merchant_id.as_str();
-                        let context = [
-                            ("merchant_id", merchant),
-                            ("card_id", rebind.new_card.card_id.as_str()),
-                        ];
-                        rebind.sealed_number = Some(
-                            self.keys
-                                .seal(DataKey::Card, &context, number.expose())
-                                .await?,
-                        );
-                    }
-                    Ok(None)
-                },
-            )
-            .await?;
-        Ok(written)
+        let plan =
+            async |_: &Loaded, _: &Learned| Ok(Command::Create(Box::new(create.clone())).into());
+        let seal = async |loaded: &Loaded, transition: &mut Transition| {
+            if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
+                let merchant = loaded.merchant.profile.merchant_id.as_str();
+                let context = [
+                    ("merchant_id", merchant),
+                    ("card_id", rebind.new_card.card_id.as_str()),
+                ];
+                let sealed = self.keys.seal(DataKey::Card, &context, number.expose());
+                rebind.sealed_number = Some(sealed.await?);
+            }
+            Ok(None)
+        };
+        Ok(ctx.transact(Selector::Latest, plan, seal).await?.reply)
     }
 
     async fn facts(&self, number: &CardNumber) -> Result<CardFacts, HandlerError> {
@@ -129,8 +127,8 @@ impl<K: KeyService> RebindRequest<K> {
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
-        let loaded = step.load(Which::Latest).await?;
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
         // One more than a page tells whether there is another.
         let mut rebinds = self
@@ -144,7 +142,7 @@ impl<K: KeyService> RebindRequest<K> {
             .filter(|_| more)
             .map(|rebind| format!("{:06x}", rebind.rebind_id.number()));
         let items = rebinds.iter();
-        let items = items.map(|rebind| Rebind::new(merchant, rebind, step.policy, now));
+        let items = items.map(|rebind| Rebind::new(merchant, rebind, ctx.policy, now));
         let page = Page {
             items: items.collect(),
             next_cursor: last,
@@ -153,24 +151,19 @@ impl<K: KeyService> RebindRequest<K> {
     }
 
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, "").await?;
-        let loaded = step.load(Which::Shown(&id)).await?;
-        let shown = Rebind::new(&loaded.merchant, loaded.rebind()?, step.policy, now);
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let id = ctx.rebind_id(request).await?;
+        let loaded = ctx.load(Selector::Shown(&id)).await?;
+        let shown = Rebind::new(&loaded.merchant, loaded.rebind()?, ctx.policy, now);
         Ok(Reply::json(200, &shown))
     }
 
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
-        let (step, id) =
-            Step::on_rebind(&self.store, &self.keys, request, now, &body.canonical).await?;
-        let written = step
-            .one_write(
-                Which::Step(&id),
-                async |_| Ok(Command::Cancel),
-                nothing_to_seal,
-            )
-            .await?;
-        Ok(written)
+        let ctx =
+            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        ctx.execute(Selector::Step(&id), Command::Cancel).await
     }
 }
 

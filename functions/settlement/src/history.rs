@@ -4,22 +4,22 @@ use super::{PAGE, Settlement};
 use api::event::Request;
 use api::replies::{self, Page};
 use api::reply::Reply;
-use application::ports::{KeyService, ListEvents};
-use application::serve::HandlerError;
-use application::step::{Step, Which};
+use application::error::HandlerError;
+use application::ports::{KeyService, ListEvents, Selector};
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
+use store::client::Table;
 
-impl<K: KeyService> Settlement<K> {
+impl<T: Table, K: KeyService> Settlement<T, K> {
     pub(crate) async fn list_history(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
-        let loaded = step.load(Which::Latest).await?;
+        let ctx = self.context(request, now, "").await?;
+        let loaded = ctx.load(Selector::Latest).await?;
         let mut events = self
             .store
             .list_events(&loaded.merchant.profile.merchant_id, before, PAGE + 1)

@@ -4,25 +4,25 @@ use super::{PAGE, Settlement};
 use api::event::Request;
 use api::replies::{Page, Payout};
 use api::reply::Reply;
-use application::ports::{KeyService, ReadPayouts};
-use application::serve::HandlerError;
-use application::step::{Step, Which};
+use application::error::HandlerError;
+use application::ports::{KeyService, ReadPayouts, Selector};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
+use store::client::Table;
 use store::payout::place;
 
-impl<K: KeyService> Settlement<K> {
+impl<T: Table, K: KeyService> Settlement<T, K> {
     pub(crate) async fn list_payouts(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, "").await?;
-        let loaded = step.load(Which::Latest).await?;
+        let ctx = self.context(request, now, "").await?;
+        let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
         let mut payouts = self
             .store

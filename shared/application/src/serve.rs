@@ -1,6 +1,7 @@
 //! One request, from the gateway's event to its reply: the clock, the panic net, the log line.
 
 use crate::crypto;
+use crate::error::HandlerError;
 use crate::ports::PortError;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
@@ -13,27 +14,6 @@ use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Why a request has no success to show.
-#[derive(Debug)]
-pub enum HandlerError {
-    /// Refused; the caller is told why.
-    Rejected(Box<Rejection>),
-    /// Something of ours failed; the caller is told no more than that.
-    Failed(PortError),
-}
-
-impl From<Rejection> for HandlerError {
-    fn from(refusal: Rejection) -> Self {
-        Self::Rejected(Box::new(refusal))
-    }
-}
-
-impl From<PortError> for HandlerError {
-    fn from(error: PortError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 /// The stage of the deployment, as its parameter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,11 +104,14 @@ async fn answer<H: Handler>(
     let mut cause = None;
     let reply = match answer.catch_unwind().await {
         Ok(Ok(reply)) => reply,
+        Ok(Err(HandlerError::Answered(reply))) => *reply,
         Ok(Err(HandlerError::Rejected(refusal))) => Reply::problem(&refusal, &support_ref),
-        Ok(Err(HandlerError::Failed(PortError::Conflict))) => Reply::problem(
-            &Rejection::new(ErrorCode::VersionConflict).retry_after(1),
-            &support_ref,
-        ),
+        Ok(Err(HandlerError::Failed(PortError::Conflict) | HandlerError::PayoutExists(_))) => {
+            Reply::problem(
+                &Rejection::new(ErrorCode::VersionConflict).retry_after(1),
+                &support_ref,
+            )
+        }
         Ok(Err(HandlerError::Failed(error))) => {
             cause = Some(error.to_string());
             let refusal = Rejection::new(ErrorCode::Internal);

@@ -1,9 +1,9 @@
-//! The languages that merchants are written to in.
+//! The languages of messages and agreements.
 
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// A language, by its BCP 47 tag.
+    /// A language, by its BCP 47 tag. Each merchant has one, but can request the agreement in any.
     pub enum Lang {
         /// Simplified Chinese, the default.
         ZhCn = "zh-CN",

@@ -606,4 +606,6 @@ pub struct Otp {
     pub digits: Secret<String>,
     /// What is kept.
     pub mac: Mac,
+    /// Keyed hash of the phone, under which its OTPs are counted.
+    pub phone_hash: Mac,
 }

@@ -1,10 +1,11 @@
 //! Events as the outbox of notices: claimed, sent, marked; armed again when that did not happen.
 
+use super::client::{SingleUpdate, Table, Updated};
 use super::item::{Update, n, s, time};
 use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
-use super::{Store, due, port_error};
+use super::{Store, due};
 use application::ports::{ListEvents, PortError};
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::history::Event;
 use domain::ids::MerchantId;
 use domain::policy::Policy;
@@ -158,7 +159,7 @@ impl NoticeStep<'_> {
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// A step of telling people as the table gets it; nothing is sent.
     ///
     /// # Errors
@@ -285,24 +286,12 @@ impl Store {
         step: NoticeStep<'_>,
         returned: ReturnValue,
     ) -> Result<Option<super::item::Item>, PortError> {
-        let update = step.update(merchant);
-        self.meter.call(1);
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(merchant_pk(merchant), event_sk(seq))))
-            .update_expression(update.expression())
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_values(returned)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.written(answer.consumed_capacity.as_slice());
-        Ok(answer.attributes)
+        let event = key(merchant_pk(merchant), event_sk(seq));
+        let update = SingleUpdate::new(event, step.update(merchant), returned);
+        match self.table.update(update).await? {
+            Updated::Done(attributes) => Ok(attributes),
+            Updated::ConditionFailed(_) => Err(PortError::Conflict),
+        }
     }
 
     /// A merchant's events from `from`, oldest first, at most `limit`.
@@ -318,11 +307,11 @@ impl Store {
         let range = (event_sk(from), "E#~".to_owned());
         let limit = Some(i32::from(limit));
         let page = self.page(merchant, range, true, limit, None).await?;
-        page.items().iter().map(record::event_from).collect()
+        page.items.iter().map(record::event_from).collect()
     }
 }
 
-impl ListEvents for Store {
+impl<T: Table> ListEvents for Store<T> {
     async fn list_events(
         &self,
         merchant: &MerchantId,

@@ -4,8 +4,8 @@ use crate::scene::{BOTH, Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::{MINUTE_S, Policy};
 use serde_json::json;
-use tests::figures::figure;
-use tests::mapping::Retries;
+use tests::metrics::metric;
+use tests::stream_host::Retries;
 
 #[tokio::test]
 async fn who_is_behind_a_record_that_cannot_be_delivered_is_told_at_once() {
@@ -42,7 +42,7 @@ async fn who_is_behind_a_record_that_cannot_be_delivered_is_told_at_once() {
             assert_eq!(scene.host.given_up.len(), 1);
         }
     }
-    figure("notices beside one that cannot be delivered", messages, 0);
+    metric("notices beside one that cannot be delivered", messages, 0);
 }
 
 /// The freeze code of an activation cannot be made: nobody but who would get it waits for that.
@@ -163,5 +163,5 @@ async fn records_of_another_shape_hold_nobody_up() {
         assert_eq!(scene.host.given_up.len(), given_up);
         messages += scene.assert_done(0).await;
     }
-    figure("notices among records of other shapes", messages, 0);
+    metric("notices among records of other shapes", messages, 0);
 }

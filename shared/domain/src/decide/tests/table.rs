@@ -117,6 +117,7 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     let malformed = Command::ReserveAttempt {
         purpose,
         well_formed: false,
+        deposit_polled: true,
     };
     let mut rows = vec![
         row(names[0], "", asks),
@@ -402,7 +403,7 @@ fn states_and_commands() {
 #[test]
 fn accounts_and_commands() {
     let mut table = String::from(
-        "DueItem is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
+        "What is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
          named after the time at which they were created. Settlement and push targets are shown where they are not what\n\
          they are for the first account.\n",
     );
