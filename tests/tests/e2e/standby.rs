@@ -137,7 +137,7 @@ pub async fn a_standby_card(live: &LocalCloud) {
         (&asked["state"], &asked["challenge"]),
         (&json!("completed"), &challenge)
     );
-    assert_eq!(asked["new_card"]["status"], "standby");
+    assert_eq!(asked["new_card"]["card_id"], standby["card_id"]);
     let code = live.code(&merchant.phone).await;
     assert_eq!(
         live.sms(&merchant.phone).await.last().unwrap(),
