@@ -235,7 +235,7 @@ fn parameters_of(route: Route, success: &Success) -> Vec<Value> {
 /// The problems of an operation: what its place in the table of routes leads to, and its own. An own one stands in the
 /// place of a general one of its status.
 fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
-    let own = operation.problems;
+    let own = &operation.problems;
     let changes = route.key_rule() != KeyRule::Ignored;
     let general = [
         Some(operations::REQUEST_MALFORMED),

@@ -13,7 +13,7 @@ pub(super) struct Success {
     pub(super) status: u16,
     pub(super) description: &'static str,
     pub(super) body: Option<Body>,
-    pub(super) links: &'static [Link],
+    pub(super) links: Vec<Link>,
 }
 
 /// Where to go from a reply.
@@ -38,18 +38,18 @@ pub(super) struct Operation {
     pub(super) request: Option<Body>,
     pub(super) success: Success,
     /// Beside those that follow from the route's place in the table.
-    pub(super) problems: &'static [Problems],
+    pub(super) problems: Vec<Problems>,
 }
 
 const fn body(schema: &'static str, examples: &'static [&'static str]) -> Option<Body> {
     Some(Body { schema, examples })
 }
 
-const fn success(
+fn success(
     status: u16,
     description: &'static str,
     body: Option<Body>,
-    links: &'static [Link],
+    links: Vec<Link>,
 ) -> Success {
     Success {
         status,
@@ -184,13 +184,13 @@ const NEXT: &str = "$response.body#/next_cursor";
 
 /// The operation of a route.
 #[rustfmt::skip] // a table: one row, one operation
-pub(super) const fn operation(route: Route) -> Operation {
+pub(super) fn operation(route: Route) -> Operation {
     match route {
         Route::CreateSession => Operation {
             tag: "sessions",
             request: body("CreateSession", &["CreateSession"]),
-            success: success(201, "Logged in.", body("Session", &["Session"]), &[]),
-            problems: &[
+            success: success(201, "Logged in.", body("Session", &["Session"]), vec![]),
+            problems: vec![
                 own("The login was refused.", &["AUTH_BAD_CREDENTIALS"]),
                 VERSION_CONFLICT,
                 own("A limit is reached.", &["AUTH_THROTTLED"]),
@@ -199,24 +199,24 @@ pub(super) const fn operation(route: Route) -> Operation {
         Route::DeleteSession => Operation {
             tag: "sessions",
             request: None,
-            success: success(204, "Logged out.", None, &[]),
-            problems: &[VERSION_CONFLICT],
+            success: success(204, "Logged out.", None, vec![]),
+            problems: vec![VERSION_CONFLICT],
         },
         Route::GetCards => Operation {
             tag: "cards",
             request: None,
             success: success(200, "The cards.",
-                body("Cards", &["Cards", "CardsOnHold", "CardsWithRebind", "CardsWithStandby"]), &[
+                body("Cards", &["Cards", "CardsOnHold", "CardsWithRebind", "CardsWithStandby"]), vec![
                     link("activate", Route::ActivateCard, "card_id", "$response.body#/standby/0/card_id"),
                     link("unbind", Route::UnbindCard, "card_id", "$response.body#/standby/0/card_id"),
                 ]),
-            problems: &[],
+            problems: vec![],
         },
         Route::UnbindCard => Operation {
             tag: "cards",
             request: body("Empty", &["Empty"]),
-            success: success(204, "Unbound.", None, &[]),
-            problems: &[
+            success: success(204, "Unbound.", None, vec![]),
+            problems: vec![
                 LOGIN_TOO_OLD,
                 own("The card cannot be unbound now.", &[
                     "STEP_OUT_OF_ORDER", "QUIET_PERIOD", "LAST_CARD_CANNOT_UNBIND", "PAYOUT_IN_FLIGHT", "VERSION_CONFLICT",
@@ -228,8 +228,8 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "cards",
             request: body("ActivateCard", &["ActivateCard", "ActivateCardConfirm"]),
             success: success(200, "To `{}`: a code was sent, see `challenge`. To `{code}`: `activated`, payouts go to the card.",
-                body("Rebind", &["StandbyActivating", "StandbyActivated"]), &[]),
-            problems: &[
+                body("Rebind", &["StandbyActivating", "StandbyActivated"]), vec![]),
+            problems: vec![
                 LOGIN_TOO_OLD,
                 own("The card is not a standby card, or cannot be activated now.", &[
                     "STEP_OUT_OF_ORDER", "QUIET_PERIOD", "REQUEST_IN_PROGRESS", "REBIND_COOLDOWN", "STANDBY_NOT_READY",
@@ -246,11 +246,11 @@ pub(super) const fn operation(route: Route) -> Operation {
         Route::CreateRebind => Operation {
             tag: "rebinds",
             request: body("CreateRebind", &["CreateRebind", "CreateStandby"]),
-            success: success(201, "Started: `identity_pending`.", body("Rebind", &["RebindCreated", "StandbyCreated"]), &[
+            success: success(201, "Started: `identity_pending`.", body("Rebind", &["RebindCreated", "StandbyCreated"]), vec![
                     link("read", Route::GetRebind, "id", ID), link("identify", Route::CheckIdentity, "id", ID),
                     link("cancel", Route::CancelRebind, "id", ID),
                 ]),
-            problems: &[
+            problems: vec![
                 LOGIN_TOO_OLD,
                 own("The request does not fit the current state.", &[
                     "QUIET_PERIOD", "REQUEST_IN_PROGRESS", "REBIND_COOLDOWN", "CARD_SAME_AS_CURRENT",
@@ -267,8 +267,8 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "rebinds",
             request: None,
             success: success(200, "One page.",
-                body("RebindList", &["RebindList"]), &[link("next", Route::ListRebinds, "cursor", NEXT)]),
-            problems: &[],
+                body("RebindList", &["RebindList"]), vec![link("next", Route::ListRebinds, "cursor", NEXT)]),
+            problems: vec![],
         },
         Route::GetRebind => Operation {
             tag: "rebinds",
@@ -276,22 +276,22 @@ pub(super) const fn operation(route: Route) -> Operation {
             success: success(200, "The rebind as it is now.", body("Rebind", &[
                     "RebindCreated", "RebindActivated", "StandbyReady", "StandbyActivating", "RebindRejected",
                     "RebindExpired",
-                ]), &[]),
-            problems: &[],
+                ]), vec![]),
+            problems: vec![],
         },
         Route::CancelRebind => Operation {
             tag: "rebinds",
             request: body("Empty", &["Empty"]),
-            success: success(200, "Cancelled.", body("Rebind", &["RebindCancelled"]), &[]),
-            problems: &[STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
+            success: success(200, "Cancelled.", body("Rebind", &["RebindCancelled"]), vec![]),
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
         },
         Route::CheckIdentity => Operation {
             tag: "identity",
             request: body("CheckIdentity", &["CheckIdentity", "CheckIdentityLongTerm"]),
-            success: success(200, "The document matches; a code was sent.", body("Rebind", &["RebindIdentityCode"]), &[
+            success: success(200, "The document matches; a code was sent.", body("Rebind", &["RebindIdentityCode"]), vec![
                     link("confirm", Route::ConfirmIdentity, "id", ID), link("resend", Route::ResendIdentityCode, "id", ID),
                 ]),
-            problems: &[
+            problems: vec![
                 STEP_OUT_OF_ORDER,
                 REQUEST_EXPIRED,
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &["ID_FORMAT", "ID_CHECKSUM", "ID_MISMATCH", "ID_EXPIRED", "OTP_TOO_MANY", "IDEMPOTENCY_MISMATCH"]),
@@ -303,15 +303,15 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "identity",
             request: body("Empty", &["Empty"]),
             success: success(200, "A new code was sent.",
-                body("Rebind", &["RebindIdentityCode"]), &[link("confirm", Route::ConfirmIdentity, "id", ID)]),
-            problems: &[STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
+                body("Rebind", &["RebindIdentityCode"]), vec![link("confirm", Route::ConfirmIdentity, "id", ID)]),
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
         },
         Route::ConfirmIdentity => Operation {
             tag: "identity",
             request: body("ConfirmCode", &["ConfirmCode"]),
             success: success(200, "Confirmed: `agreement_pending`, or still `card_pending`.",
-                body("Rebind", &["RebindAgreement"]), &[link("read", Route::GetAgreement, "id", ID)]),
-            problems: &[
+                body("Rebind", &["RebindAgreement"]), vec![link("read", Route::GetAgreement, "id", ID)]),
+            problems: vec![
                 STEP_UP_REQUIRED,
                 STEP_OUT_OF_ORDER,
                 REQUEST_EXPIRED,
@@ -322,15 +322,15 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "agreement",
             request: None,
             success: success(200, "The text and the consents.",
-                body("Agreement", &["Agreement"]), &[link("sign", Route::SignAgreement, "id", "$request.path.id")]),
-            problems: &[own("The request does not fit the current state.", &["STEP_OUT_OF_ORDER"]), REQUEST_EXPIRED],
+                body("Agreement", &["Agreement"]), vec![link("sign", Route::SignAgreement, "id", "$request.path.id")]),
+            problems: vec![own("The request does not fit the current state.", &["STEP_OUT_OF_ORDER"]), REQUEST_EXPIRED],
         },
         Route::SignAgreement => Operation {
             tag: "agreement",
             request: body("SignAgreement", &["SignAgreement"]),
             success: success(200, "Signed: `card_pending`.",
-                body("Rebind", &["RebindCardPending"]), &[link("check", Route::CheckCard, "id", ID)]),
-            problems: &[
+                body("Rebind", &["RebindCardPending"]), vec![link("check", Route::CheckCard, "id", ID)]),
+            problems: vec![
                 own("The request does not fit the current state.", &["STEP_OUT_OF_ORDER", "AGREEMENT_STALE", "VERSION_CONFLICT"]),
                 REQUEST_EXPIRED,
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &["CONSENT_MISSING", "AGREEMENT_NOT_READ", "HOLDER_NOT_MERCHANT", "IDEMPOTENCY_MISMATCH"]),
@@ -340,8 +340,8 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "card check",
             request: body("Empty", &["Empty"]),
             success: success(200, "The card can be confirmed.",
-                body("Rebind", &["RebindCardCode", "RebindMicroDeposit"]), &[link("confirm", Route::ConfirmCard, "id", ID), link("resend", Route::ResendCardCode, "id", ID)]),
-            problems: &[
+                body("Rebind", &["RebindCardCode", "RebindMicroDeposit"]), vec![link("confirm", Route::ConfirmCard, "id", ID), link("resend", Route::ResendCardCode, "id", ID)]),
+            problems: vec![
                 STEP_UP_REQUIRED,
                 CARD_BOUND_ELSEWHERE,
                 REQUEST_EXPIRED,
@@ -358,18 +358,18 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "card check",
             request: body("Empty", &["Empty"]),
             success: success(200, "A new code was sent.",
-                body("Rebind", &["RebindCardCode"]), &[link("confirm", Route::ConfirmCard, "id", ID)]),
-            problems: &[STEP_UP_REQUIRED, STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
+                body("Rebind", &["RebindCardCode"]), vec![link("confirm", Route::ConfirmCard, "id", ID)]),
+            problems: vec![STEP_UP_REQUIRED, STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
         },
         Route::ConfirmCard => Operation {
             tag: "card check",
             request: body("ConfirmCard", &["ConfirmCard", "ConfirmDeposit"]),
             success: success(200, "`activated`, or for a standby card `completed`.",
-                body("Rebind", &["RebindActivated", "StandbyReady"]), &[
+                body("Rebind", &["RebindActivated", "StandbyReady"]), vec![
                     link("test", Route::TestTransaction, "id", ID),
                     link("activate", Route::ActivateCard, "card_id", "$response.body#/new_card/card_id"),
                 ]),
-            problems: &[
+            problems: vec![
                 STEP_UP_REQUIRED,
                 CARD_BOUND_ELSEWHERE,
                 REQUEST_EXPIRED,
@@ -384,27 +384,27 @@ pub(super) const fn operation(route: Route) -> Operation {
             tag: "test transfer",
             request: body("Empty", &["Empty"]),
             success: success(200, "The status of the transfer.",
-                body("TestTransaction", &["TestSucceeded", "TestFailed"]), &[]),
-            problems: &[STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
+                body("TestTransaction", &["TestSucceeded", "TestFailed"]), vec![]),
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
         },
         Route::ListPayouts => Operation {
             tag: "payouts",
             request: None,
             success: success(200, "One page.",
-                body("PayoutList", &["PayoutList"]), &[link("next", Route::ListPayouts, "cursor", NEXT)]),
-            problems: &[],
+                body("PayoutList", &["PayoutList"]), vec![link("next", Route::ListPayouts, "cursor", NEXT)]),
+            problems: vec![],
         },
         Route::GetSettlement => Operation {
             tag: "settlement",
             request: None,
-            success: success(200, "The settings.", body("Settlement", &["Settlement"]), &[]),
-            problems: &[],
+            success: success(200, "The settings.", body("Settlement", &["Settlement"]), vec![]),
+            problems: vec![],
         },
         Route::PutSettlement => Operation {
             tag: "settlement",
             request: body("PutSettlement", &["PutSettlement", "PutSettlementWithFee"]),
-            success: success(200, "The settings as they are now.", body("Settlement", &["Settlement"]), &[]),
-            problems: &[
+            success: success(200, "The settings as they are now.", body("Settlement", &["Settlement"]), vec![]),
+            problems: vec![
                 own("Malformed, or a setting has no value that it can have. `errors` names all invalid fields at once.", &["REQUEST_MALFORMED", "REQUEST_MALFORMED_SETTLEMENT"]),
                 LOGIN_TOO_OLD,
                 own("The request does not fit the current state.", &["QUIET_PERIOD", "VERSION_CONFLICT"]),
@@ -415,8 +415,8 @@ pub(super) const fn operation(route: Route) -> Operation {
         Route::PutPushTarget => Operation {
             tag: "push targets",
             request: body("PutPushTarget", &["PutPushTarget"]),
-            success: success(204, "Registered.", None, &[link("remove", Route::DeletePushTarget, "id", "$request.path.id")]),
-            problems: &[
+            success: success(204, "Registered.", None, vec![link("remove", Route::DeletePushTarget, "id", "$request.path.id")]),
+            problems: vec![
                 LOGIN_TOO_OLD,
                 own("There are 5 push targets already, or a concurrent change came first.", &["STEP_OUT_OF_ORDER_PUSH_TARGETS", "VERSION_CONFLICT"]),
                 IDEMPOTENCY_MISMATCH,
@@ -426,21 +426,21 @@ pub(super) const fn operation(route: Route) -> Operation {
         Route::DeletePushTarget => Operation {
             tag: "push targets",
             request: None,
-            success: success(204, "Removed.", None, &[]),
-            problems: &[LOGIN_TOO_OLD, VERSION_CONFLICT, IDEMPOTENCY_MISMATCH],
+            success: success(204, "Removed.", None, vec![]),
+            problems: vec![LOGIN_TOO_OLD, VERSION_CONFLICT, IDEMPOTENCY_MISMATCH],
         },
         Route::ListHistory => Operation {
             tag: "history",
             request: None,
             success: success(200, "One page.",
-                body("EventList", &["EventList"]), &[link("next", Route::ListHistory, "cursor", NEXT)]),
-            problems: &[],
+                body("EventList", &["EventList"]), vec![link("next", Route::ListHistory, "cursor", NEXT)]),
+            problems: vec![],
         },
         Route::CreateFreeze => Operation {
             tag: "freezes",
             request: body("CreateFreeze", &["CreateFreeze"]),
-            success: success(202, "Received. It does not say whether anything was frozen.", body("Freeze", &["Freeze"]), &[]),
-            problems: &[],
+            success: success(202, "Received. It does not say whether anything was frozen.", body("Freeze", &["Freeze"]), vec![]),
+            problems: vec![],
         },
     }
 }
