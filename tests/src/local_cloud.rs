@@ -1,6 +1,6 @@
 //! The running local system, as an app, a merchant's phone and an operator see it.
 //!
-//! Every reply is held against `infra/openapi.yaml` and searched for secrets before a test gets it.
+//! Every reply is held against `infra/openapi.json` and searched for secrets before a test gets it.
 
 use crate::aws::{Caller, LOGS, SECRETS};
 use crate::merchant::{self, Ask, Merchant, Profile, luhn};

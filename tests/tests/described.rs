@@ -1,4 +1,4 @@
-//! The running API, held against `infra/openapi.yaml` by schemathesis: requests made from the description, good ones and bad
+//! The running API, held against `infra/openapi.json` by schemathesis: requests made from the description, good ones and bad
 //! ones, and steps that follow from one another by its links.
 //!
 //! `SCHEMATHESIS_EXAMPLES=<number>` makes more of them (for each operation and phase), `SCHEMATHESIS_SEED=<number>` others.
@@ -227,7 +227,7 @@ fn the_running_api_is_as_described() {
         .enable_all()
         .build()
         .unwrap();
-    let description = Path::new(ROOT).join("infra/openapi.yaml");
+    let description = Path::new(ROOT).join("infra/openapi.json");
     let (seed, examples) = (
         variable("SCHEMATHESIS_SEED", SEED),
         variable("SCHEMATHESIS_EXAMPLES", EXAMPLES),

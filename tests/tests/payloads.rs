@@ -1,5 +1,5 @@
 //! Each handler with real events: what the running gateway and the running stream have sent (`tests/payloads`), filled in,
-//! and every reply held against `infra/openapi.yaml`.
+//! and every reply held against `infra/openapi.json`.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 

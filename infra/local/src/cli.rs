@@ -131,6 +131,32 @@ Exit codes:
         report: bool,
     },
 
+    /// Write the API description from the types and routes
+    ///
+    /// Generates the description from `shared/api`: routes, requests, replies, their doc comments and examples. The copy in
+    /// OpenAPI 3.0.3 is for tools that do not read 3.1.
+    #[command(
+        name = "openapi",
+        after_long_help = "\
+Leaves behind:
+  infra/openapi.json      OpenAPI 3.1
+  infra/openapi-3.0.json  OpenAPI 3.0.3
+
+Examples:
+  cargo local openapi
+  cargo local openapi --check
+
+Exit codes:
+  0  both files are up to date
+  1  with --check, a file is not up to date; otherwise, a file cannot be written
+  2  the command line is not valid"
+    )]
+    OpenApi {
+        /// Write nothing; fail if a file is not up to date
+        #[arg(long)]
+        check: bool,
+    },
+
     /// Build functions for release and zip them for Lambda
     ///
     /// Builds each function alone in the release profile, so that it contains no feature that only another function needs,

@@ -78,6 +78,9 @@ pub enum Error {
         /// The last lines of the log.
         tail: String,
     },
+    /// A file of the API description differs from the types and routes.
+    #[error("{} is not up to date. Run `cargo local openapi` and commit the result.", .0.display())]
+    StaleDescription(PathBuf),
     /// A call returned an error.
     #[error("{what} returned status {status}: {body}")]
     Call {

@@ -92,7 +92,7 @@ impl JsonSchema for EndedReason {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         some_of(
-            Self::ALL,
+            ErrorCode::ENDED_REASONS,
             "Why a rebind has ended without its card: the refusal that ended it, or `REQUEST_EXPIRED`, `ACCOUNT_FROZEN`, \
              `QUIET_PERIOD` (phone, password or name was changed) or `TEST_TXN_FAILED` (`reverted`). \
              `MICRO_DEPOSIT_EXPIRED` stands on an `expired` rebind. Absent when the merchant cancelled it.",

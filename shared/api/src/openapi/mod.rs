@@ -28,19 +28,22 @@ const DESCRIPTION: &str = include_str!("description.md");
 
 const TAGS: [(&str, &str); 12] = [
     ("sessions", "Log in and out."),
-    ("cards", "What is bound now."),
-    ("rebinds", "Start a rebind, look at it, give it up."),
-    ("identity", "Step 1. The merchant is who the record says."),
-    ("agreement", "Step 2. The merchant has read and agrees."),
-    ("card check", "Step 3. The new card is the merchant's."),
-    ("test transfer", "Afterwards. The new card can be paid to."),
-    ("payouts", "What is still to be paid out."),
-    ("settlement", "When and how much is paid out."),
-    ("push targets", "Devices that are told of changes."),
+    ("cards", "The cards of a merchant."),
+    ("rebinds", "Start, show and cancel rebinds."),
+    ("identity", "Step 1. Prove the merchant's identity."),
+    ("agreement", "Step 2. Read and sign the agreement."),
     (
-        "history",
-        "What has happened, in a chain that can be checked.",
+        "card check",
+        "Step 3. Prove that the card is the merchant's.",
     ),
+    (
+        "test transfer",
+        "Afterwards. Prove that the new card can be paid to.",
+    ),
+    ("payouts", "Payouts that are not sent yet."),
+    ("settlement", "Settlement settings."),
+    ("push targets", "Devices that are notified of changes."),
+    ("history", "Events, in a chain that can be verified."),
     ("freezes", "Stop a change that was not the merchant's."),
 ];
 
@@ -133,9 +136,10 @@ fn rejected() -> BTreeMap<&'static str, (String, Problem)> {
     let examples = rejections::examples().into_iter();
     let examples = examples.map(|example| {
         let problem = Problem::new(&example.rejection, SUPPORT_REF);
-        let summary = example
-            .summary
-            .map_or_else(|| format!("{}.", problem.title), str::to_owned);
+        let summary = match example.summary {
+            "" => format!("{}.", problem.title),
+            summary => summary.to_owned(),
+        };
         (example.name, (summary, problem))
     });
     examples.collect()
@@ -231,7 +235,7 @@ fn parameters_of(route: Route, success: &Success) -> Vec<Value> {
 /// The problems of an operation: what its place in the table of routes leads to, and its own. An own one stands in the
 /// place of a general one of its status.
 fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
-    let own = operation.problems;
+    let own = &operation.problems;
     let changes = route.key_rule() != KeyRule::Ignored;
     let general = [
         Some(operations::REQUEST_MALFORMED),
@@ -383,7 +387,7 @@ fn headers_of(can_wait: bool, is_kept: bool) -> Value {
 fn headers() -> Value {
     json!({
         "CacheControl": {
-            "description": "Nothing of this API may be stored on the way.",
+            "description": "No cache may store a reply.",
             "required": true,
             "schema": { "type": "string", "const": "no-store" },
             "example": "no-store",
@@ -395,7 +399,7 @@ fn headers() -> Value {
             "example": 42,
         },
         "IdempotentReplayed": {
-            "description": "Present when the reply is a kept one; nothing was done again.",
+            "description": "Present when the reply is a kept one; the request was not carried out again.",
             "required": false,
             "schema": { "type": "string", "const": "true" },
             "example": "true",
@@ -409,7 +413,7 @@ fn parameters() -> Value {
             "name": "cursor",
             "in": "query",
             "required": false,
-            "description": "The `next_cursor` of the page before; opaque, and good for this list only.",
+            "description": "The `next_cursor` of the previous page; opaque, and valid for this list only.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 512 },
             "example": example,
         })
@@ -419,7 +423,7 @@ fn parameters() -> Value {
             "name": "Idempotency-Key",
             "in": "header",
             "required": required,
-            "description": "1 to 255 printable ASCII characters, a new one for each new intent (a UUID will do).",
+            "description": "1 to 255 printable ASCII characters, a new one for each new intent (for example a UUID).",
             "schema": reference("schemas", "IdempotencyKey"),
             "example": "0f3d2f0e-8a43-4f44-9d0b-5a1f5f2b6c11",
         })
@@ -449,7 +453,7 @@ fn parameters() -> Value {
             "name": "id",
             "in": "path",
             "required": true,
-            "description": "The app's own name for the installation, chosen by it (a UUID will do).",
+            "description": "The app's own name for the installation, chosen by it (for example a UUID).",
             "schema": { "type": "string", "pattern": "^[0-9A-Za-z_-]{1,36}$", "maxLength": 36 },
             "example": "9b2e1c54-6f0d-4a7e-8d3b-52c1a0f4e7d6",
         },

@@ -13,7 +13,7 @@ pub(super) struct Success {
     pub(super) status: u16,
     pub(super) description: &'static str,
     pub(super) body: Option<Body>,
-    pub(super) links: &'static [Link],
+    pub(super) links: Vec<Link>,
 }
 
 /// Where to go from a reply.
@@ -38,7 +38,34 @@ pub(super) struct Operation {
     pub(super) request: Option<Body>,
     pub(super) success: Success,
     /// Beside those that follow from the route's place in the table.
-    pub(super) problems: &'static [Problems],
+    pub(super) problems: Vec<Problems>,
+}
+
+const fn body(schema: &'static str, examples: &'static [&'static str]) -> Option<Body> {
+    Some(Body { schema, examples })
+}
+
+fn success(
+    status: u16,
+    description: &'static str,
+    body: Option<Body>,
+    links: Vec<Link>,
+) -> Success {
+    Success {
+        status,
+        description,
+        body,
+        links,
+    }
+}
+
+const fn link(name: &'static str, to: Route, parameter: &'static str, from: &'static str) -> Link {
+    Link {
+        name,
+        to,
+        parameter,
+        from,
+    }
 }
 
 const fn shared(
@@ -53,6 +80,14 @@ const fn shared(
     }
 }
 
+const fn own(description: &'static str, examples: &'static [&'static str]) -> Problems {
+    Problems {
+        name: None,
+        description,
+        examples,
+    }
+}
+
 pub(super) const REQUEST_MALFORMED: Problems = shared(
     "RequestMalformed",
     "Not JSON, an unknown field, a wrong type, a missing header, or a header that is not allowed here.",
@@ -60,7 +95,7 @@ pub(super) const REQUEST_MALFORMED: Problems = shared(
 );
 pub(super) const SESSION_EXPIRED: Problems = shared(
     "SessionExpired",
-    "No token, or a dead one.",
+    "The token is missing or invalid.",
     &["SESSION_EXPIRED"],
 );
 pub(super) const NOT_FOUND: Problems = shared(
@@ -90,12 +125,12 @@ pub(super) const INTERNAL: Problems = shared(
 );
 pub(super) const STEP_UP_REQUIRED: Problems = shared(
     "StepUpRequired",
-    "A fresher proof is needed first; `next_actions` says which.",
+    "A fresher proof is needed first; `next_actions` names it.",
     &["STEP_UP_REQUIRED"],
 );
 pub(super) const LOGIN_TOO_OLD: Problems = shared(
     "LoginTooOld",
-    "A login younger than 15 minutes, or another fresher proof, is needed first; `next_actions` says which.",
+    "A login younger than 15 minutes, or another fresher proof, is needed first; `next_actions` names it.",
     &["STEP_UP_REQUIRED_LOGIN"],
 );
 pub(super) const CARD_BOUND_ELSEWHERE: Problems = shared(
@@ -123,9 +158,9 @@ pub(super) const IDEMPOTENCY_MISMATCH: Problems = shared(
     "The key was used with another body.",
     &["IDEMPOTENCY_MISMATCH"],
 );
-pub(super) const NO_TRIES_LEFT: Problems = shared(
-    "NoTriesLeft",
-    "All tries are used up, or the key was used with another body.",
+pub(super) const NO_ATTEMPTS_LEFT: Problems = shared(
+    "NoAttemptsLeft",
+    "All attempts are used up, or the key was used with another body.",
     &["OTP_TOO_MANY", "IDEMPOTENCY_MISMATCH"],
 );
 pub(super) const DAILY_REQUEST_LIMIT: Problems = shared(
@@ -144,714 +179,246 @@ pub(super) const OTP_CHANNEL_DOWN: Problems = shared(
     &["OTP_CHANNEL_DOWN"],
 );
 
+const ID: &str = "$response.body#/rebind_id";
+const NEXT: &str = "$response.body#/next_cursor";
+
 /// The operation of a route.
-pub(super) const fn operation(route: Route) -> Operation {
+#[rustfmt::skip] // a table: one row, one operation
+pub(super) fn operation(route: Route) -> Operation {
     match route {
         Route::CreateSession => Operation {
             tag: "sessions",
-            request: Some(Body {
-                schema: "CreateSession",
-                examples: &["CreateSession"],
-            }),
-            success: Success {
-                status: 201,
-                description: "Logged in.",
-                body: Some(Body {
-                    schema: "Session",
-                    examples: &["Session"],
-                }),
-                links: &[],
-            },
-            problems: &[
-                Problems {
-                    name: None,
-                    description: "The login was refused.",
-                    examples: &["AUTH_BAD_CREDENTIALS"],
-                },
+            request: body("CreateSession", &["CreateSession"]),
+            success: success(201, "Logged in.", body("Session", &["Session"]), vec![]),
+            problems: vec![
+                own("The login was refused.", &["AUTH_BAD_CREDENTIALS"]),
                 VERSION_CONFLICT,
-                Problems {
-                    name: None,
-                    description: "A limit is reached.",
-                    examples: &["AUTH_THROTTLED"],
-                },
+                own("A limit is reached.", &["AUTH_THROTTLED"]),
             ],
         },
         Route::DeleteSession => Operation {
             tag: "sessions",
             request: None,
-            success: Success {
-                status: 204,
-                description: "Logged out.",
-                body: None,
-                links: &[],
-            },
-            problems: &[VERSION_CONFLICT],
+            success: success(204, "Logged out.", None, vec![]),
+            problems: vec![VERSION_CONFLICT],
         },
         Route::GetCards => Operation {
             tag: "cards",
             request: None,
-            success: Success {
-                status: 200,
-                description: "The cards.",
-                body: Some(Body {
-                    schema: "Cards",
-                    examples: &[
-                        "Cards",
-                        "CardsOnHold",
-                        "CardsWithRebind",
-                        "CardsWithStandby",
-                    ],
-                }),
-                links: &[
-                    Link {
-                        name: "activate",
-                        to: Route::ActivateCard,
-                        parameter: "card_id",
-                        from: "$response.body#/standby/0/card_id",
-                    },
-                    Link {
-                        name: "unbind",
-                        to: Route::UnbindCard,
-                        parameter: "card_id",
-                        from: "$response.body#/standby/0/card_id",
-                    },
-                ],
-            },
-            problems: &[],
+            success: success(200, "The cards.",
+                body("Cards", &["Cards", "CardsOnHold", "CardsWithRebind", "CardsWithStandby"]), vec![
+                    link("activate", Route::ActivateCard, "card_id", "$response.body#/standby/0/card_id"),
+                    link("unbind", Route::UnbindCard, "card_id", "$response.body#/standby/0/card_id"),
+                ]),
+            problems: vec![],
         },
         Route::UnbindCard => Operation {
             tag: "cards",
-            request: Some(Body {
-                schema: "Empty",
-                examples: &["Empty"],
-            }),
-            success: Success {
-                status: 204,
-                description: "Taken off.",
-                body: None,
-                links: &[],
-            },
-            problems: &[
+            request: body("Empty", &["Empty"]),
+            success: success(204, "Unbound.", None, vec![]),
+            problems: vec![
                 LOGIN_TOO_OLD,
-                Problems {
-                    name: None,
-                    description: "The card has to stay for now.",
-                    examples: &[
-                        "STEP_OUT_OF_ORDER",
-                        "QUIET_PERIOD",
-                        "LAST_CARD_CANNOT_UNBIND",
-                        "PAYOUT_IN_FLIGHT",
-                        "VERSION_CONFLICT",
-                    ],
-                },
+                own("The card cannot be unbound now.", &[
+                    "STEP_OUT_OF_ORDER", "QUIET_PERIOD", "LAST_CARD_CANNOT_UNBIND", "PAYOUT_IN_FLIGHT", "VERSION_CONFLICT",
+                ]),
                 IDEMPOTENCY_MISMATCH,
             ],
         },
         Route::ActivateCard => Operation {
             tag: "cards",
-            request: Some(Body {
-                schema: "ActivateCard",
-                examples: &["ActivateCard", "ActivateCardConfirm"],
-            }),
-            success: Success {
-                status: 200,
-                description: "To `{}`: a code was sent. To `{code}`: `activated`, payouts go to the card.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["StandbyActivating", "StandbyActivated"],
-                }),
-                links: &[],
-            },
-            problems: &[
+            request: body("ActivateCard", &["ActivateCard", "ActivateCardConfirm"]),
+            success: success(200, "To `{}`: a code was sent, see `challenge`. To `{code}`: `activated`, payouts go to the card.",
+                body("Rebind", &["StandbyActivating", "StandbyActivated"]), vec![]),
+            problems: vec![
                 LOGIN_TOO_OLD,
-                Problems {
-                    name: None,
-                    description: "The card is no standby card, or cannot be activated now.",
-                    examples: &[
-                        "STEP_OUT_OF_ORDER",
-                        "QUIET_PERIOD",
-                        "REQUEST_IN_PROGRESS",
-                        "REBIND_COOLDOWN",
-                        "STANDBY_NOT_READY",
-                        "VERSION_CONFLICT",
-                    ],
-                },
-                Problems {
-                    name: None,
-                    description: "The merchant cannot change cards, or the code was not accepted.",
-                    examples: &[
-                        "ID_EXPIRED",
-                        "ENTITY_NEEDS_SUPPORT",
-                        "OTP_WRONG_ACTIVATION",
-                        "OTP_EXPIRED_ACTIVATION",
-                        "OTP_TOO_MANY_ACTIVATION",
-                        "OTP_TOO_MANY_LOCKED",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
+                own("The card is not a standby card, or cannot be activated now.", &[
+                    "STEP_OUT_OF_ORDER", "QUIET_PERIOD", "REQUEST_IN_PROGRESS", "REBIND_COOLDOWN", "STANDBY_NOT_READY",
+                    "VERSION_CONFLICT",
+                ]),
+                own("The merchant cannot change cards, or the code was not accepted.", &[
+                    "ID_EXPIRED", "ENTITY_NEEDS_SUPPORT", "OTP_WRONG_ACTIVATION", "OTP_EXPIRED_ACTIVATION",
+                    "OTP_TOO_MANY_ACTIVATION", "OTP_TOO_MANY_LOCKED", "IDEMPOTENCY_MISMATCH",
+                ]),
                 OTP_SEND_LIMIT,
                 OTP_CHANNEL_DOWN,
             ],
         },
         Route::CreateRebind => Operation {
             tag: "rebinds",
-            request: Some(Body {
-                schema: "CreateRebind",
-                examples: &["CreateRebind", "CreateStandby"],
-            }),
-            success: Success {
-                status: 201,
-                description: "Started: `identity_pending`.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindCreated", "StandbyCreated"],
-                }),
-                links: &[
-                    Link {
-                        name: "read",
-                        to: Route::GetRebind,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                    Link {
-                        name: "identify",
-                        to: Route::CheckIdentity,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                    Link {
-                        name: "cancel",
-                        to: Route::CancelRebind,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                ],
-            },
-            problems: &[
+            request: body("CreateRebind", &["CreateRebind", "CreateStandby"]),
+            success: success(201, "Started: `identity_pending`.", body("Rebind", &["RebindCreated", "StandbyCreated"]), vec![
+                    link("read", Route::GetRebind, "id", ID), link("identify", Route::CheckIdentity, "id", ID),
+                    link("cancel", Route::CancelRebind, "id", ID),
+                ]),
+            problems: vec![
                 LOGIN_TOO_OLD,
-                Problems {
-                    name: None,
-                    description: "The request does not fit the present state.",
-                    examples: &[
-                        "QUIET_PERIOD",
-                        "REQUEST_IN_PROGRESS",
-                        "REBIND_COOLDOWN",
-                        "CARD_SAME_AS_CURRENT",
-                        "CARD_SAME_AS_CURRENT_STANDBY",
-                        "STEP_OUT_OF_ORDER_STANDBY",
-                        "VERSION_CONFLICT",
-                    ],
-                },
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &[
-                        "CARD_FORMAT",
-                        "CARD_LUHN",
-                        "CARD_TYPE_CREDIT",
-                        "CARD_TYPE_PREPAID",
-                        "HOLDER_NOT_MERCHANT",
-                        "PHONE_FORMAT",
-                        "ENTITY_NEEDS_SUPPORT",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
-                Problems {
-                    name: None,
-                    description: "A limit is reached.",
-                    examples: &["DAILY_REQUEST_LIMIT"],
-                },
+                own("The request does not fit the current state.", &[
+                    "QUIET_PERIOD", "REQUEST_IN_PROGRESS", "REBIND_COOLDOWN", "CARD_SAME_AS_CURRENT",
+                    "CARD_SAME_AS_CURRENT_STANDBY", "STEP_OUT_OF_ORDER_STANDBY", "VERSION_CONFLICT",
+                ]),
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &[
+                    "CARD_FORMAT", "CARD_LUHN", "CARD_TYPE_CREDIT", "CARD_TYPE_PREPAID", "HOLDER_NOT_MERCHANT",
+                    "PHONE_FORMAT", "ENTITY_NEEDS_SUPPORT", "IDEMPOTENCY_MISMATCH",
+                ]),
+                own("A limit is reached.", &["DAILY_REQUEST_LIMIT"]),
             ],
         },
         Route::ListRebinds => Operation {
             tag: "rebinds",
             request: None,
-            success: Success {
-                status: 200,
-                description: "One page.",
-                body: Some(Body {
-                    schema: "RebindList",
-                    examples: &["RebindList"],
-                }),
-                links: &[Link {
-                    name: "next",
-                    to: Route::ListRebinds,
-                    parameter: "cursor",
-                    from: "$response.body#/next_cursor",
-                }],
-            },
-            problems: &[],
+            success: success(200, "One page.",
+                body("RebindList", &["RebindList"]), vec![link("next", Route::ListRebinds, "cursor", NEXT)]),
+            problems: vec![],
         },
         Route::GetRebind => Operation {
             tag: "rebinds",
             request: None,
-            success: Success {
-                status: 200,
-                description: "The rebind as it is now.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &[
-                        "RebindCreated",
-                        "RebindActivated",
-                        "StandbyReady",
-                        "StandbyActivating",
-                        "RebindRejected",
-                        "RebindExpired",
-                    ],
-                }),
-                links: &[],
-            },
-            problems: &[],
+            success: success(200, "The rebind as it is now.", body("Rebind", &[
+                    "RebindCreated", "RebindActivated", "StandbyReady", "StandbyActivating", "RebindRejected",
+                    "RebindExpired",
+                ]), vec![]),
+            problems: vec![],
         },
         Route::CancelRebind => Operation {
             tag: "rebinds",
-            request: Some(Body {
-                schema: "Empty",
-                examples: &["Empty"],
-            }),
-            success: Success {
-                status: 200,
-                description: "Given up: `cancelled`.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindCancelled"],
-                }),
-                links: &[],
-            },
-            problems: &[STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
+            request: body("Empty", &["Empty"]),
+            success: success(200, "Cancelled.", body("Rebind", &["RebindCancelled"]), vec![]),
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
         },
         Route::CheckIdentity => Operation {
             tag: "identity",
-            request: Some(Body {
-                schema: "CheckIdentity",
-                examples: &["CheckIdentity", "CheckIdentityLongTerm"],
-            }),
-            success: Success {
-                status: 200,
-                description: "The document matches; a code was sent.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindIdentityCode"],
-                }),
-                links: &[
-                    Link {
-                        name: "confirm",
-                        to: Route::ConfirmIdentity,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                    Link {
-                        name: "resend",
-                        to: Route::ResendIdentityCode,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                ],
-            },
-            problems: &[
+            request: body("CheckIdentity", &["CheckIdentity", "CheckIdentityLongTerm"]),
+            success: success(200, "The document matches; a code was sent.", body("Rebind", &["RebindIdentityCode"]), vec![
+                    link("confirm", Route::ConfirmIdentity, "id", ID), link("resend", Route::ResendIdentityCode, "id", ID),
+                ]),
+            problems: vec![
                 STEP_OUT_OF_ORDER,
                 REQUEST_EXPIRED,
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &[
-                        "ID_FORMAT",
-                        "ID_CHECKSUM",
-                        "ID_MISMATCH",
-                        "ID_EXPIRED",
-                        "OTP_TOO_MANY",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &["ID_FORMAT", "ID_CHECKSUM", "ID_MISMATCH", "ID_EXPIRED", "OTP_TOO_MANY", "IDEMPOTENCY_MISMATCH"]),
                 OTP_SEND_LIMIT,
                 OTP_CHANNEL_DOWN,
             ],
         },
         Route::ResendIdentityCode => Operation {
             tag: "identity",
-            request: Some(Body {
-                schema: "Empty",
-                examples: &["Empty"],
-            }),
-            success: Success {
-                status: 200,
-                description: "A new code was sent.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindIdentityCode"],
-                }),
-                links: &[Link {
-                    name: "confirm",
-                    to: Route::ConfirmIdentity,
-                    parameter: "id",
-                    from: "$response.body#/rebind_id",
-                }],
-            },
-            problems: &[
-                STEP_OUT_OF_ORDER,
-                REQUEST_EXPIRED,
-                NO_TRIES_LEFT,
-                OTP_SEND_LIMIT,
-                OTP_CHANNEL_DOWN,
-            ],
+            request: body("Empty", &["Empty"]),
+            success: success(200, "A new code was sent.",
+                body("Rebind", &["RebindIdentityCode"]), vec![link("confirm", Route::ConfirmIdentity, "id", ID)]),
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
         },
         Route::ConfirmIdentity => Operation {
             tag: "identity",
-            request: Some(Body {
-                schema: "ConfirmCode",
-                examples: &["ConfirmCode"],
-            }),
-            success: Success {
-                status: 200,
-                description: "Confirmed: `agreement_pending`, or still `card_pending`.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindAgreement"],
-                }),
-                links: &[Link {
-                    name: "read",
-                    to: Route::GetAgreement,
-                    parameter: "id",
-                    from: "$response.body#/rebind_id",
-                }],
-            },
-            problems: &[
+            request: body("ConfirmCode", &["ConfirmCode"]),
+            success: success(200, "Confirmed: `agreement_pending`, or still `card_pending`.",
+                body("Rebind", &["RebindAgreement"]), vec![link("read", Route::GetAgreement, "id", ID)]),
+            problems: vec![
                 STEP_UP_REQUIRED,
                 STEP_OUT_OF_ORDER,
                 REQUEST_EXPIRED,
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &[
-                        "OTP_WRONG",
-                        "OTP_EXPIRED",
-                        "OTP_TOO_MANY",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &["OTP_WRONG", "OTP_EXPIRED", "OTP_TOO_MANY", "IDEMPOTENCY_MISMATCH"]),
             ],
         },
         Route::GetAgreement => Operation {
             tag: "agreement",
             request: None,
-            success: Success {
-                status: 200,
-                description: "The text and the consents.",
-                body: Some(Body {
-                    schema: "Agreement",
-                    examples: &["Agreement"],
-                }),
-                links: &[Link {
-                    name: "sign",
-                    to: Route::SignAgreement,
-                    parameter: "id",
-                    from: "$request.path.id",
-                }],
-            },
-            problems: &[
-                Problems {
-                    name: None,
-                    description: "The request does not fit the present state.",
-                    examples: &["STEP_OUT_OF_ORDER"],
-                },
-                REQUEST_EXPIRED,
-            ],
+            success: success(200, "The text and the consents.",
+                body("Agreement", &["Agreement"]), vec![link("sign", Route::SignAgreement, "id", "$request.path.id")]),
+            problems: vec![own("The request does not fit the current state.", &["STEP_OUT_OF_ORDER"]), REQUEST_EXPIRED],
         },
         Route::SignAgreement => Operation {
             tag: "agreement",
-            request: Some(Body {
-                schema: "SignAgreement",
-                examples: &["SignAgreement"],
-            }),
-            success: Success {
-                status: 200,
-                description: "Signed: `card_pending`.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindCardPending"],
-                }),
-                links: &[Link {
-                    name: "check",
-                    to: Route::CheckCard,
-                    parameter: "id",
-                    from: "$response.body#/rebind_id",
-                }],
-            },
-            problems: &[
-                Problems {
-                    name: None,
-                    description: "The request does not fit the present state.",
-                    examples: &["STEP_OUT_OF_ORDER", "AGREEMENT_STALE", "VERSION_CONFLICT"],
-                },
+            request: body("SignAgreement", &["SignAgreement"]),
+            success: success(200, "Signed: `card_pending`.",
+                body("Rebind", &["RebindCardPending"]), vec![link("check", Route::CheckCard, "id", ID)]),
+            problems: vec![
+                own("The request does not fit the current state.", &["STEP_OUT_OF_ORDER", "AGREEMENT_STALE", "VERSION_CONFLICT"]),
                 REQUEST_EXPIRED,
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &[
-                        "CONSENT_MISSING",
-                        "AGREEMENT_NOT_READ",
-                        "HOLDER_NOT_MERCHANT",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &["CONSENT_MISSING", "AGREEMENT_NOT_READ", "HOLDER_NOT_MERCHANT", "IDEMPOTENCY_MISMATCH"]),
             ],
         },
         Route::CheckCard => Operation {
             tag: "card check",
-            request: Some(Body {
-                schema: "Empty",
-                examples: &["Empty"],
-            }),
-            success: Success {
-                status: 200,
-                description: "The card can be confirmed.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindCardCode", "RebindMicroDeposit"],
-                }),
-                links: &[
-                    Link {
-                        name: "confirm",
-                        to: Route::ConfirmCard,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                    Link {
-                        name: "resend",
-                        to: Route::ResendCardCode,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                ],
-            },
-            problems: &[
+            request: body("Empty", &["Empty"]),
+            success: success(200, "The card can be confirmed.",
+                body("Rebind", &["RebindCardCode", "RebindMicroDeposit"]), vec![link("confirm", Route::ConfirmCard, "id", ID), link("resend", Route::ResendCardCode, "id", ID)]),
+            problems: vec![
                 STEP_UP_REQUIRED,
                 CARD_BOUND_ELSEWHERE,
                 REQUEST_EXPIRED,
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &[
-                        "OTP_TOO_MANY",
-                        "ELEMENTS_MISMATCH",
-                        "CARD_CLASS_II",
-                        "CARD_DORMANT",
-                        "CARD_BLOCKED",
-                        "CARD_INVALID",
-                        "CARD_EXPIRED",
-                        "CARD_RESTRICTED",
-                        "MICRO_DEPOSIT_RETURNED",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
-                Problems {
-                    name: None,
-                    description: "A limit is reached.",
-                    examples: &["OTP_SEND_LIMIT", "CARD_CHECK_LIMIT"],
-                },
-                Problems {
-                    name: None,
-                    description: "The bank has not answered clearly; nothing was counted.",
-                    examples: &["UPSTREAM_UNKNOWN"],
-                },
-                Problems {
-                    name: None,
-                    description: "Something that this step needs is not available now; nothing was counted.",
-                    examples: &["UPSTREAM_BUSY", "UPSTREAM_QUOTA", "OTP_CHANNEL_DOWN"],
-                },
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &[
+                    "OTP_TOO_MANY", "ELEMENTS_MISMATCH", "CARD_CLASS_II", "CARD_DORMANT", "CARD_BLOCKED", "CARD_INVALID",
+                    "CARD_EXPIRED", "CARD_RESTRICTED", "MICRO_DEPOSIT_RETURNED", "IDEMPOTENCY_MISMATCH",
+                ]),
+                own("A limit is reached.", &["OTP_SEND_LIMIT", "CARD_CHECK_LIMIT"]),
+                own("The bank has not answered clearly; nothing was counted.", &["UPSTREAM_UNKNOWN"]),
+                own("Something that this step needs is not available now; nothing was counted.", &["UPSTREAM_BUSY", "UPSTREAM_QUOTA", "OTP_CHANNEL_DOWN"]),
             ],
         },
         Route::ResendCardCode => Operation {
             tag: "card check",
-            request: Some(Body {
-                schema: "Empty",
-                examples: &["Empty"],
-            }),
-            success: Success {
-                status: 200,
-                description: "A new code was sent.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindCardCode"],
-                }),
-                links: &[Link {
-                    name: "confirm",
-                    to: Route::ConfirmCard,
-                    parameter: "id",
-                    from: "$response.body#/rebind_id",
-                }],
-            },
-            problems: &[
-                STEP_UP_REQUIRED,
-                STEP_OUT_OF_ORDER,
-                REQUEST_EXPIRED,
-                NO_TRIES_LEFT,
-                OTP_SEND_LIMIT,
-                OTP_CHANNEL_DOWN,
-            ],
+            request: body("Empty", &["Empty"]),
+            success: success(200, "A new code was sent.",
+                body("Rebind", &["RebindCardCode"]), vec![link("confirm", Route::ConfirmCard, "id", ID)]),
+            problems: vec![STEP_UP_REQUIRED, STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
         },
         Route::ConfirmCard => Operation {
             tag: "card check",
-            request: Some(Body {
-                schema: "ConfirmCard",
-                examples: &["ConfirmCard", "ConfirmDeposit"],
-            }),
-            success: Success {
-                status: 200,
-                description: "`activated`, or for a standby card `completed`.",
-                body: Some(Body {
-                    schema: "Rebind",
-                    examples: &["RebindActivated", "StandbyReady"],
-                }),
-                links: &[
-                    Link {
-                        name: "test",
-                        to: Route::TestTransaction,
-                        parameter: "id",
-                        from: "$response.body#/rebind_id",
-                    },
-                    Link {
-                        name: "activate",
-                        to: Route::ActivateCard,
-                        parameter: "card_id",
-                        from: "$response.body#/new_card/card_id",
-                    },
-                ],
-            },
-            problems: &[
+            request: body("ConfirmCard", &["ConfirmCard", "ConfirmDeposit"]),
+            success: success(200, "`activated`, or for a standby card `completed`.",
+                body("Rebind", &["RebindActivated", "StandbyReady"]), vec![
+                    link("test", Route::TestTransaction, "id", ID),
+                    link("activate", Route::ActivateCard, "card_id", "$response.body#/new_card/card_id"),
+                ]),
+            problems: vec![
                 STEP_UP_REQUIRED,
                 CARD_BOUND_ELSEWHERE,
                 REQUEST_EXPIRED,
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &[
-                        "OTP_WRONG",
-                        "OTP_EXPIRED",
-                        "OTP_TOO_MANY",
-                        "MICRO_DEPOSIT_WRONG",
-                        "MICRO_DEPOSIT_WRONG_LAST",
-                        "MICRO_DEPOSIT_EXPIRED",
-                        "MICRO_DEPOSIT_RETURNED",
-                        "IDEMPOTENCY_MISMATCH",
-                    ],
-                },
-                Problems {
-                    name: None,
-                    description: "The bank has not confirmed the deposit yet; no try was used.",
-                    examples: &["UPSTREAM_BUSY_DEPOSIT"],
-                },
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &[
+                    "OTP_WRONG", "OTP_EXPIRED", "OTP_TOO_MANY", "MICRO_DEPOSIT_WRONG", "MICRO_DEPOSIT_WRONG_LAST",
+                    "MICRO_DEPOSIT_EXPIRED", "MICRO_DEPOSIT_RETURNED", "IDEMPOTENCY_MISMATCH",
+                ]),
+                own("The bank has not confirmed the deposit yet; no attempt was used.", &["UPSTREAM_BUSY_DEPOSIT"]),
             ],
         },
         Route::TestTransaction => Operation {
             tag: "test transfer",
-            request: Some(Body {
-                schema: "Empty",
-                examples: &["Empty"],
-            }),
-            success: Success {
-                status: 200,
-                description: "What is known of the transfer.",
-                body: Some(Body {
-                    schema: "TestTransaction",
-                    examples: &["TestSucceeded", "TestFailed"],
-                }),
-                links: &[],
-            },
-            problems: &[STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
+            request: body("Empty", &["Empty"]),
+            success: success(200, "The status of the transfer.",
+                body("TestTransaction", &["TestSucceeded", "TestFailed"]), vec![]),
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, IDEMPOTENCY_MISMATCH],
         },
         Route::ListPayouts => Operation {
             tag: "payouts",
             request: None,
-            success: Success {
-                status: 200,
-                description: "One page.",
-                body: Some(Body {
-                    schema: "PayoutList",
-                    examples: &["PayoutList"],
-                }),
-                links: &[Link {
-                    name: "next",
-                    to: Route::ListPayouts,
-                    parameter: "cursor",
-                    from: "$response.body#/next_cursor",
-                }],
-            },
-            problems: &[],
+            success: success(200, "One page.",
+                body("PayoutList", &["PayoutList"]), vec![link("next", Route::ListPayouts, "cursor", NEXT)]),
+            problems: vec![],
         },
         Route::GetSettlement => Operation {
             tag: "settlement",
             request: None,
-            success: Success {
-                status: 200,
-                description: "The settings.",
-                body: Some(Body {
-                    schema: "Settlement",
-                    examples: &["Settlement"],
-                }),
-                links: &[],
-            },
-            problems: &[],
+            success: success(200, "The settings.", body("Settlement", &["Settlement"]), vec![]),
+            problems: vec![],
         },
         Route::PutSettlement => Operation {
             tag: "settlement",
-            request: Some(Body {
-                schema: "PutSettlement",
-                examples: &["PutSettlement", "PutSettlementWithFee"],
-            }),
-            success: Success {
-                status: 200,
-                description: "The settings as they are now.",
-                body: Some(Body {
-                    schema: "Settlement",
-                    examples: &["Settlement"],
-                }),
-                links: &[],
-            },
-            problems: &[
-                Problems {
-                    name: None,
-                    description: "Malformed, or a setting has no value that it can have. `errors` names all bad fields at once.",
-                    examples: &["REQUEST_MALFORMED", "REQUEST_MALFORMED_SETTLEMENT"],
-                },
+            request: body("PutSettlement", &["PutSettlement", "PutSettlementWithFee"]),
+            success: success(200, "The settings as they are now.", body("Settlement", &["Settlement"]), vec![]),
+            problems: vec![
+                own("Malformed, or a setting has no value that it can have. `errors` names all invalid fields at once.", &["REQUEST_MALFORMED", "REQUEST_MALFORMED_SETTLEMENT"]),
                 LOGIN_TOO_OLD,
-                Problems {
-                    name: None,
-                    description: "The request does not fit the present state.",
-                    examples: &["QUIET_PERIOD", "VERSION_CONFLICT"],
-                },
-                Problems {
-                    name: None,
-                    description: "A value is not acceptable. `errors` names all bad fields at once.",
-                    examples: &["T0_NOT_ALLOWED", "LIMIT_ABOVE_TIER", "IDEMPOTENCY_MISMATCH"],
-                },
+                own("The request does not fit the current state.", &["QUIET_PERIOD", "VERSION_CONFLICT"]),
+                own("A value is not acceptable. `errors` names all invalid fields at once.", &["T0_NOT_ALLOWED", "LIMIT_ABOVE_TIER", "IDEMPOTENCY_MISMATCH"]),
                 DAILY_REQUEST_LIMIT,
             ],
         },
         Route::PutPushTarget => Operation {
             tag: "push targets",
-            request: Some(Body {
-                schema: "PutPushTarget",
-                examples: &["PutPushTarget"],
-            }),
-            success: Success {
-                status: 204,
-                description: "Registered.",
-                body: None,
-                links: &[Link {
-                    name: "remove",
-                    to: Route::DeletePushTarget,
-                    parameter: "id",
-                    from: "$request.path.id",
-                }],
-            },
-            problems: &[
+            request: body("PutPushTarget", &["PutPushTarget"]),
+            success: success(204, "Registered.", None, vec![link("remove", Route::DeletePushTarget, "id", "$request.path.id")]),
+            problems: vec![
                 LOGIN_TOO_OLD,
-                Problems {
-                    name: None,
-                    description: "There are 5 push targets already, or a concurrent change came first.",
-                    examples: &["STEP_OUT_OF_ORDER_PUSH_TARGETS", "VERSION_CONFLICT"],
-                },
+                own("There are 5 push targets already, or a concurrent change came first.", &["STEP_OUT_OF_ORDER_PUSH_TARGETS", "VERSION_CONFLICT"]),
                 IDEMPOTENCY_MISMATCH,
                 DAILY_REQUEST_LIMIT,
             ],
@@ -859,49 +426,21 @@ pub(super) const fn operation(route: Route) -> Operation {
         Route::DeletePushTarget => Operation {
             tag: "push targets",
             request: None,
-            success: Success {
-                status: 204,
-                description: "Removed.",
-                body: None,
-                links: &[],
-            },
-            problems: &[LOGIN_TOO_OLD, VERSION_CONFLICT, IDEMPOTENCY_MISMATCH],
+            success: success(204, "Removed.", None, vec![]),
+            problems: vec![LOGIN_TOO_OLD, VERSION_CONFLICT, IDEMPOTENCY_MISMATCH],
         },
         Route::ListHistory => Operation {
             tag: "history",
             request: None,
-            success: Success {
-                status: 200,
-                description: "One page.",
-                body: Some(Body {
-                    schema: "EventList",
-                    examples: &["EventList"],
-                }),
-                links: &[Link {
-                    name: "next",
-                    to: Route::ListHistory,
-                    parameter: "cursor",
-                    from: "$response.body#/next_cursor",
-                }],
-            },
-            problems: &[],
+            success: success(200, "One page.",
+                body("EventList", &["EventList"]), vec![link("next", Route::ListHistory, "cursor", NEXT)]),
+            problems: vec![],
         },
         Route::CreateFreeze => Operation {
             tag: "freezes",
-            request: Some(Body {
-                schema: "CreateFreeze",
-                examples: &["CreateFreeze"],
-            }),
-            success: Success {
-                status: 202,
-                description: "Received. It does not say whether anything was frozen.",
-                body: Some(Body {
-                    schema: "Freeze",
-                    examples: &["Freeze"],
-                }),
-                links: &[],
-            },
-            problems: &[],
+            request: body("CreateFreeze", &["CreateFreeze"]),
+            success: success(202, "Received. It does not say whether anything was frozen.", body("Freeze", &["Freeze"]), vec![]),
+            problems: vec![],
         },
     }
 }

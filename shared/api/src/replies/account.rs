@@ -124,3 +124,34 @@ pub struct Freeze {
     /// The same whether or not anything was frozen.
     pub status: FreezeStatus,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::banner::notices;
+    use domain::format::DocumentExpiry;
+    use serde_json::{Value, json};
+
+    fn shown(now: &str) -> Value {
+        let expiry = DocumentExpiry::parse("2026-11-22").unwrap();
+        let now = Timestamp::parse_rfc3339(now).unwrap();
+        json!(
+            notices(&expiry, now)
+                .iter()
+                .map(Notice::from)
+                .collect::<Vec<_>>()
+        )
+    }
+
+    #[test]
+    fn a_notice_omits_what_does_not_apply() {
+        let expiring = &shown("2026-10-28T10:00:00+08:00")[0];
+        assert_eq!(expiring["code"], "ID_EXPIRING");
+        assert_eq!(expiring["days_left"], 25);
+        assert_eq!(expiring["until"], "2026-11-22T23:59:59+08:00");
+        let expired = &shown("2026-11-23T00:00:00+08:00")[0];
+        assert_eq!(expired["code"], "ID_EXPIRED");
+        assert!(expired["detail_zh"].is_string() && expired["detail_en"].is_string());
+        assert_eq!(expired.as_object().unwrap().len(), 3);
+    }
+}

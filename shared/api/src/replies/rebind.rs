@@ -115,27 +115,6 @@ impl Challenge {
 pub struct EndedReason(pub ErrorCode);
 
 impl EndedReason {
-    /// Every reason.
-    pub const ALL: &'static [ErrorCode] = &[
-        ErrorCode::IdMismatch,
-        ErrorCode::OtpTooMany,
-        ErrorCode::ElementsMismatch,
-        ErrorCode::CardClassIi,
-        ErrorCode::CardDormant,
-        ErrorCode::CardBlocked,
-        ErrorCode::CardInvalid,
-        ErrorCode::CardExpired,
-        ErrorCode::CardRestricted,
-        ErrorCode::CardBoundElsewhere,
-        ErrorCode::MicroDepositWrong,
-        ErrorCode::MicroDepositExpired,
-        ErrorCode::MicroDepositReturned,
-        ErrorCode::RequestExpired,
-        ErrorCode::AccountFrozen,
-        ErrorCode::QuietPeriod,
-        ErrorCode::TestTxnFailed,
-    ];
-
     /// The reason of a rebind that has ended. One that is overdue with a deposit ended with the deposit's code, before the
     /// clean-up records it too.
     fn of(rebind: &DomainRebind, now: Timestamp) -> Option<Self> {
