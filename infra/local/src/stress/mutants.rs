@@ -51,8 +51,7 @@ pub(super) const CORE: Place = Place {
     name: "core-mutants",
     selection: &[
         "--package",
-        "shared",
-        "--no-default-features",
+        "domain",
         "--file",
         "shared/domain/src/**",
         "--jobs",
