@@ -27,7 +27,7 @@ pub struct MemoryKeys {
 }
 
 /// Of which kind, for which context, the key.
-type WrappedKey = (DataKey, String, Vec<u8>);
+pub(crate) type WrappedKey = (DataKey, String, Vec<u8>);
 
 impl MemoryKeys {
     /// The same keys for a function, which may do with them what its role allows.
@@ -230,6 +230,18 @@ impl ScriptedBank {
     /// The next answers to transfers; `None` is no answer.
     pub fn script_transfers(&self, answers: impl IntoIterator<Item = Option<TransferAnswer>>) {
         self.transfer_answers.lock().unwrap().extend(answers);
+    }
+
+    /// The answer to the next transfer.
+    pub fn next_transfer(&self, answer: TransferAnswer) {
+        self.script_transfers([Some(answer)]);
+    }
+
+    /// The bank's decision about the last transfer, whatever it said before; returns the transfer's serial.
+    pub fn settle_last(&self, answer: TransferAnswer) -> String {
+        let serial = self.transfers().pop().expect("a transfer").serial;
+        self.settle(&serial, answer);
+        serial
     }
 
     /// The serials it was asked under.

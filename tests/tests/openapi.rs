@@ -16,7 +16,7 @@ use domain::history;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tests::host::template::Template;
+use tests::processes::template::Template;
 use tests::openapi::{Contract, PROBLEM};
 
 /// The one object whose members are not listed: what an event says depends on its kind.
