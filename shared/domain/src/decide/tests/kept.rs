@@ -67,7 +67,7 @@ fn payout_is_held_without_card_or_in_freeze() {
         .freeze(1);
     assert!(
         late.state.holds(&late.payout("late")),
-        "nobody knows which card is right"
+        "it is unknown which card is right"
     );
 }
 

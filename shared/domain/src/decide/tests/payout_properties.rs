@@ -371,7 +371,7 @@ impl<'s> Life<'s> {
             }
             assert!(
                 !is_due(self),
-                "due for ever: {:?}",
+                "due forever: {:?}",
                 self.store.rebinds[&number]
             );
         }
@@ -379,7 +379,7 @@ impl<'s> Life<'s> {
         self.clean_head();
         let head = &self.store.merchant.head;
         let due_at = head.due_at(now);
-        assert!(due_at.is_none_or(|at| at > now), "due for ever: {head:?}");
+        assert!(due_at.is_none_or(|at| at > now), "due forever: {head:?}");
         self.check_due_times();
     }
 

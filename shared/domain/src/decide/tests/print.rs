@@ -257,14 +257,14 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         "document",
         "identity",
         "identity code",
-        "identity tries",
+        "identity attempts",
         "signed",
         "check",
         "card code",
-        "card tries",
+        "card attempts",
         "usable",
         "switch code",
-        "switch tries",
+        "switch attempts",
         "test transfer",
         "reason",
     ]
@@ -286,11 +286,11 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
             );
             put("mismatches", mismatches.to_string());
             put("identity code", sent(code.as_ref(), now));
-            put("identity tries", counted(tries));
+            put("identity attempts", counted(tries));
         }
         Some(RebindState::AgreementPending { identity, tries }) => {
             put("identity", moment(identity.confirmed_at, now));
-            put("identity tries", counted(tries));
+            put("identity attempts", counted(tries));
         }
         Some(RebindState::CardPending {
             identity,
@@ -302,10 +302,10 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         }) => {
             put("identity", moment(identity.confirmed_at, now));
             put("identity code", sent(refresh.as_ref(), now));
-            put("identity tries", counted(identity_attempts));
+            put("identity attempts", counted(identity_attempts));
             put("signed", moment(signature.signed_at, now));
             put("check", checked(check, now));
-            put("card tries", counted(card_attempts));
+            put("card attempts", counted(card_attempts));
             if let CardCheck::Matched { code, .. } = check {
                 put("card code", sent(code.as_ref(), now));
             }
@@ -316,7 +316,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         Some(RebindState::Standby(standby)) => {
             put("usable", moment(standby.usable_at, now));
             put("switch code", sent(standby.code.as_ref(), now));
-            put("switch tries", counted(&standby.tries));
+            put("switch attempts", counted(&standby.tries));
         }
         Some(RebindState::Activated(activated_card) | RebindState::Completed(activated_card)) => {
             let text = match &activated_card.test {
@@ -383,7 +383,7 @@ fn sent(code: Option<&SentOtp>, now: Timestamp) -> String {
 }
 
 fn counted(tries: &Attempts) -> String {
-    format!("{} taken {} wrong", tries.taken, tries.wrong)
+    format!("{} reserved {} wrong", tries.taken, tries.wrong)
 }
 
 fn option<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {

@@ -70,7 +70,7 @@ fn identity_pending() -> Vec<(&'static str, World)> {
             all_reserved(sent(), Identity).later(9),
         ),
         (
-            "identity_pending, all tries taken 10 s ago",
+            "identity_pending, all attempts reserved 10 s ago",
             all_reserved(sent(), Identity).later(10),
         ),
     ]
@@ -133,7 +133,7 @@ fn matched() -> Vec<(&'static str, World)> {
             all_reserved(matched(), Card).later(9),
         ),
         (
-            "card_pending, matched, all tries taken 10 s ago",
+            "card_pending, matched, all attempts reserved 10 s ago",
             all_reserved(matched(), Card).later(10),
         ),
         (
@@ -148,7 +148,7 @@ fn matched() -> Vec<(&'static str, World)> {
             matched().at(16 * MINUTE_S).then(resend(Identity)).later(60),
         ),
         (
-            "card_pending, matched, all identity tries taken 10 s ago",
+            "card_pending, matched, all identity attempts reserved 10 s ago",
             all_reserved(matched().at(16 * MINUTE_S).then(resend(Identity)), Identity).later(10),
         ),
         (
