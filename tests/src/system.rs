@@ -1069,7 +1069,7 @@ pub fn resident_id(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::format::{CardNumber, ResidentId};
+    use domain::pii::{CardNumber, IdNumber};
 
     #[test]
     fn made_up_numbers_are_well_formed() {
@@ -1080,6 +1080,6 @@ mod tests {
         assert!(cards.iter().all(|card| CardNumber::parse(card).is_ok()));
         let ids: BTreeSet<String> = (1..500).map(resident_id).collect();
         assert_eq!(ids.len(), 499);
-        assert!(ids.iter().all(|id| ResidentId::parse(id).is_ok()));
+        assert!(ids.iter().all(|id| IdNumber::parse(id).is_ok()));
     }
 }

@@ -23,7 +23,7 @@ use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::decide::BankAnswer;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::push::PushPlatform;
@@ -557,7 +557,11 @@ impl World {
         let store = |function| {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, asked.clone()));
-            Store::new(Client::from_conf(config.build()), TABLE)
+            Store::new(
+                Client::from_conf(config.build()),
+                TABLE,
+                &domain::policy::Policy::CURRENT,
+            )
         };
         let keys_of = |function| Keys::new(keys.of(function, &asked));
         let of = |function| (store(function), keys_of(function));
@@ -646,7 +650,7 @@ impl World {
     /// The store, for looking.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client.clone(), TABLE)
+        Store::new(self.client.clone(), TABLE, &domain::policy::Policy::CURRENT)
     }
 
     /// The clock that requests carry.
@@ -721,9 +725,9 @@ impl World {
     }
 
     /// A merchant's whole history, oldest first: an unbroken chain whose end the head knows, or a panic.
-    pub async fn history(&self, name: &str) -> Vec<Event> {
+    pub async fn history(&self, name: &str) -> Vec<ChainedEvent> {
         let (id, store) = (merchant_id(name), self.store());
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<ChainedEvent> = Vec::new();
         loop {
             let from = events.last().map_or(1, |last| last.seq + 1);
             let page = store.events(&id, from, 200).await.unwrap();
@@ -738,9 +742,9 @@ impl World {
                 (event.seq, &event.prev_hash),
                 (seq, &prev),
                 "{}",
-                event.kind
+                event.kind()
             );
-            assert_eq!(history::hash(event), event.hash, "{}", event.kind);
+            assert_eq!(history::hash(event), event.hash, "{}", event.kind());
             prev.clone_from(&event.hash);
         }
         let head = self.stored(name).await.head;
@@ -754,7 +758,7 @@ impl World {
         let events = self.history(name).await;
         events
             .iter()
-            .filter(|event| event.kind.as_str() == kind)
+            .filter(|event| event.kind().as_str() == kind)
             .count()
     }
 

@@ -5,13 +5,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::BankAnswer;
-use domain::ids::CardId;
+use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{ReplacedCard, StandbyCard};
 use domain::policy::{DAY_S, Policy};
 use domain::rebind::Mac;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use store::records::merchant_state;
 use tests::boundary::Call;
 use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, merchant};
 
@@ -202,7 +203,7 @@ async fn core(table: &mut Table, world: &World, of: &str, operation: Value) -> V
 async fn small(world: &World, before: Vec<(usize, String)>) -> Vec<(usize, String)> {
     let mut sizes = before;
     for item in world.items().await {
-        let bytes = store::record::size_bytes(&item);
+        let bytes = store::records::size_bytes(&item);
         sizes.push((bytes, item["sk"].as_s().unwrap().clone()));
     }
     sizes.sort();
@@ -490,6 +491,10 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
     app.activate(GOOD_CARD).await;
     world.deliver_notices().await;
     let head = fullest(&world.stored("minority_name").await.head, world.now());
+    let merchant = MerchantId::parse("mer_minority_name").unwrap();
+    let attributes = merchant_state::attributes(&merchant, &head, world.now()).unwrap();
+    let mut attributes = attributes.into_iter();
+    let state = attributes.find(|(name, _)| *name == "state").unwrap();
     let key = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
     let item = [key("pk", "M#mer_minority_name"), key("sk", "Y")];
     let update = world.client.update_item().table_name(&world.table);
@@ -497,10 +502,7 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
         .set_key(Some(item.into()))
         .update_expression("SET #state = :state")
         .expression_attribute_names("#state", "state")
-        .expression_attribute_values(
-            ":state",
-            AttributeValue::S(serde_json::to_string(&head).unwrap()),
-        )
+        .expression_attribute_values(":state", state.1.unwrap())
         .send()
         .await
         .unwrap();
@@ -518,7 +520,7 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
     let stored = items.iter().find(|item| {
         item["pk"].as_s().unwrap() == "M#mer_minority_name" && item["sk"].as_s().unwrap() == "Y"
     });
-    let bytes = store::record::size_bytes(stored.unwrap());
+    let bytes = store::records::size_bytes(stored.unwrap());
     assert!(bytes < FULLEST_HEAD_MAX_BYTES, "{bytes}");
 
     let mut table = Table::default();

@@ -8,7 +8,7 @@ use domain::ids::MerchantId;
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use tests::boundary::Fault;
 use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 

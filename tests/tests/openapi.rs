@@ -487,7 +487,7 @@ fn the_history_that_is_shown_is_a_chain() {
             "prev_hash": event["prev_hash"],
             "seq": event["sequence"],
         }));
-        prev_hash = history::hex(&Sha256::digest(hashed.as_bytes()));
+        prev_hash = hex::encode(Sha256::digest(hashed.as_bytes()));
         assert_eq!(event["hash"], prev_hash);
     }
     assert!(events.len() > 1);

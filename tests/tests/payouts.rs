@@ -300,15 +300,15 @@ async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
             .unwrap();
         assert_eq!(card_of(listed), card_of(&payout));
         let mut created = (0..).zip(&events).filter(|(_, event)| {
-            event.kind.as_str() == "payout_created" && event.data["payout_id"] == id
+            event.kind().as_str() == "payout_created" && event.data()["payout_id"] == id
         });
         let (place, created_event) = created.next().unwrap();
         assert!(created.next().is_none());
-        assert_eq!(created_event.data["card_id"].as_str(), card_of(&payout));
+        assert_eq!(created_event.data()["card_id"].as_str(), card_of(&payout));
         // The card is the one that the pointer was on when it was written.
         let activated = events
             .iter()
-            .position(|event| event.kind.as_str() == "activated");
+            .position(|event| event.kind().as_str() == "activated");
         let expected = if activated.is_some_and(|at| at < place) {
             &new
         } else {
@@ -545,8 +545,8 @@ async fn parallel_changes_of_the_settings_follow_one_another() {
     let events = world.history("plain_1").await;
     let changes: Vec<&Map<String, Value>> = events
         .iter()
-        .filter(|event| event.kind.as_str() == "settlement_changed")
-        .map(|event| &event.data)
+        .filter(|event| event.kind().as_str() == "settlement_changed")
+        .map(|event| event.data())
         .collect();
     assert_eq!(changes.len(), done);
     for pair in changes.windows(2) {

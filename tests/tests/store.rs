@@ -14,7 +14,7 @@ use domain::rebind::RebindState;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use store::due::{DueItem, buckets};
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use tests::boundary::Fault;
 use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
 
@@ -482,7 +482,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
             .unwrap()
             .is_some()
     );
-    let first = claimed.notices.first().unwrap().to;
+    let first = claimed.notices.first().unwrap().to();
     assert!(
         store
             .mark_sent(&merchant, seq, first, false, "one")
@@ -505,7 +505,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
         .mark_sent(
             &merchant,
             seq,
-            again.notices.first().unwrap().to,
+            again.notices.first().unwrap().to(),
             true,
             "three",
         )
@@ -536,7 +536,7 @@ async fn the_history_of_a_rebind_is_an_unbroken_chain() {
         .activate(GOOD_CARD)
         .await;
     let events = world.history("plain_1").await;
-    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
     let expected = [
         "rebind_requested",
         "identity_matched",

@@ -10,7 +10,7 @@ use bank::client;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use store::history::CLAIM_S;
+use store::outbox::CLAIM_S;
 use tests::figures::figure;
 use tests::policy::{logical_name, template};
 

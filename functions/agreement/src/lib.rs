@@ -11,6 +11,7 @@ use domain::agreement::{self, AgreementText, ConsentId};
 use domain::decide::{Command, SignedAgreement};
 use domain::error_code::ErrorCode;
 use domain::lang::Lang;
+use domain::pii::PersonName;
 use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
@@ -146,11 +147,11 @@ impl<K: KeyService> Agreement<K> {
         let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();
         Ok(SignedAgreement {
             version: shown.version.to_owned(),
-            lang: shown.lang.as_str(),
+            lang: shown.lang,
             sha256: shown.sha256,
             is_current,
             issued_at,
-            signed_name: signature.signed_name.clone().unwrap_or_default(),
+            signed_name: PersonName::new(signature.signed_name.as_deref().unwrap_or_default()),
             consents_complete: given == required,
             consents: required.into_iter().map(str::to_owned).collect(),
         })

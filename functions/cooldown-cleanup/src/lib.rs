@@ -10,7 +10,7 @@ use application::ports::{
 use domain::decide::{BankAnswer, BankReply, Command, CommandContext, decide};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
-use domain::policy::{MINUTE_S, Policy};
+use domain::policy::MINUTE_S;
 use domain::rebind::{BankReference, CardCheck, RebindState, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use store::Store;
 use store::due::{Due, DueItem, buckets};
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use store::payout::place;
 
 /// Writes down what is due.
@@ -254,7 +254,7 @@ impl<B: Bank> CooldownCleanup<B> {
     /// none, or the bank has been silent too often in this run.
     async fn heard(&self, state: &Merchant, run: &mut Run) -> Option<Heard> {
         let rebind = state.rebind.as_ref()?;
-        if run.silences >= Policy::CURRENT.bank_silence_max {
+        if run.silences >= self.store.policy().bank_silence_max {
             return None;
         }
         let heard = match &rebind.stage {
@@ -357,7 +357,7 @@ impl<B: Bank> CooldownCleanup<B> {
         act: Command,
         now: Timestamp,
     ) -> Result<Option<Merchant>, PortError> {
-        let policy = &Policy::CURRENT;
+        let policy = self.store.policy();
         let Ok(transition) = decide(before, &CommandContext { by: None, act }, policy, now) else {
             return Ok(None);
         };

@@ -11,11 +11,10 @@ use application::step::{KeyRule, Step, Which, nothing_to_seal};
 use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
-use domain::format::card_number::CardNumber;
-use domain::format::phone::Phone;
-use domain::format::{bins, name};
+use domain::format::bins;
 use domain::ids::RebindId;
 use domain::merchant::Merchant;
+use domain::pii::{CardNumber, PersonName, Phone};
 use domain::policy::Policy;
 use domain::rebind::{Purpose, Reason};
 use domain::rejection::Rejection;
@@ -101,9 +100,8 @@ impl<K: KeyService> RebindRequest<K> {
                 Ok(number) => Ok(self.facts(number).await?),
                 Err(code) => Err(*code),
             },
-            holder_name: name::fold(&holder_name.unwrap_or_default()),
-            reserved_phone: Phone::parse(&reserved_phone.unwrap_or_default())
-                .map(|phone| phone.e164().to_owned()),
+            holder_name: PersonName::new(&holder_name.unwrap_or_default()),
+            reserved_phone: Phone::parse(&reserved_phone.unwrap_or_default()),
             reason: reason.as_deref().and_then(Reason::parse),
             purpose: match activate {
                 Some(false) => Purpose::Standby,

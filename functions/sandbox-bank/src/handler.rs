@@ -13,7 +13,7 @@ use bank::protocol::{
 use bank::sandbox::{card_key, holder_key, keyed_hash, person_key};
 use bank::signature::{SIGNATURE_HEADER, TIME_HEADER, sign_reply, verify_request};
 use bank::{BankKey, CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest};
-use domain::format::{CardNumber, Phone};
+use domain::pii::{CardNumber, Phone};
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

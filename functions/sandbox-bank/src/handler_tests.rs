@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{Client, Config};
 use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use bank::signature::{is_reply, sign_request};
 use bank::{BankClient, QueryReply, Reply};
-use domain::format::{PersonName, ResidentId};
+use domain::pii::{IdNumber, PersonName};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -771,7 +771,7 @@ async fn client_and_bank_interoperate() {
     });
     let client = BankClient::new(&url, key()).unwrap();
     let holder = PersonName::new(NAME);
-    let id_number = ResidentId::parse(ID).unwrap();
+    let id_number = IdNumber::parse(ID).unwrap();
     let phone = Phone::parse("13900000001").unwrap();
     for (index, (number, word)) in cards().into_iter().enumerate() {
         let card_number = CardNumber::parse(&number).unwrap();

@@ -8,7 +8,7 @@ use application::ports::{KeyService, ListEvents};
 use application::serve::HandlerError;
 use application::step::{KeyRule, Step, Which};
 use domain::error_code::ErrorCode;
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -38,14 +38,14 @@ impl<K: KeyService> Settlement<K> {
     }
 }
 
-fn shown(event: &Event) -> Value {
+fn shown(event: &ChainedEvent) -> Value {
     json!({
         "event_id": format!("evt_{}", event.seq),
         "sequence": event.seq,
         "at": view::time(event.at),
-        "kind": event.kind.as_str(),
+        "kind": event.kind().as_str(),
         "policy_version": event.policy,
-        "data": event.data,
+        "data": event.data(),
         "personal_sha256": event.personal_sha256(),
         "prev_hash": event.prev_hash,
         "hash": event.hash,

@@ -4,6 +4,7 @@ use application::crypto::HashPurpose;
 use application::serve::{DeploymentStage, respond};
 use aws::logging;
 use aws::settings::{Aws, env};
+use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use settlement::Settlement;
@@ -22,7 +23,10 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Idempotency,
     ])
     .await?;
-    let settlement = &Settlement::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
+    let settlement = &Settlement::new(
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        keys,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let event = event.payload;
         if is_direct(&event) {

@@ -17,7 +17,7 @@ use application::step::{KeyRule, Loaded, Step, Which};
 use domain::decide::{Command, Document};
 use domain::error_code::ErrorCode;
 use domain::format::document_expiry::DocumentExpiry;
-use domain::format::resident_id::ResidentId;
+use domain::pii::IdNumber;
 use domain::rebind::OtpPurpose;
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -118,7 +118,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             .as_ref()
             .map_or("", |number| number.expose());
         let document = Document {
-            number: match ResidentId::parse(typed) {
+            number: match IdNumber::parse(typed) {
                 Ok(number) => Ok(self
                     .keys
                     .mac(HashPurpose::IdNumber, &[number.expose()])
@@ -163,8 +163,10 @@ fn scope(loaded: &Loaded, purpose: OtpPurpose) -> CodeScope<'_> {
         rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
         purpose,
         phone: match purpose {
-            OtpPurpose::Identity | OtpPurpose::Activate => &loaded.merchant.profile.phone_on_file,
-            OtpPurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
+            OtpPurpose::Identity | OtpPurpose::Activate => {
+                loaded.merchant.profile.phone_on_file.e164()
+            }
+            OtpPurpose::Card => rebind.map_or("", |rebind| rebind.reserved_phone.e164()),
         },
         session: &loaded.session.0,
     }

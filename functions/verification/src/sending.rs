@@ -179,7 +179,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
             (OtpPurpose::Card, _) => Sms::OtpCard { card, code: digits },
         };
         let text = render(&text, Lang::default());
-        let Err(error) = self.sms.send(&send.phone, &text).await else {
+        let Err(error) = self.sms.send(send.phone.e164(), &text).await else {
             return Ok(());
         };
         let cause = error.to_string();
@@ -211,7 +211,10 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         step: &Step<'_, Store, K>,
         send: &OtpDelivery,
     ) -> Result<(), PortError> {
-        let phone = self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?;
+        let phone = self
+            .keys
+            .mac(HashPurpose::Phone, &[send.phone.e164()])
+            .await?;
         self.store
             .refund_otp(&phone.0, send.purpose, step.now)
             .await

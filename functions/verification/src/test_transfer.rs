@@ -9,7 +9,6 @@ use application::ports::{KeyService, PortError, QueryOutcome, SendSms, Transfer}
 use application::serve::HandlerError;
 use application::step::{Keep, KeyRule, Loaded, Outcomes, Rounds, Step, Which};
 use domain::decide::Command;
-use domain::format::PersonName;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::rebind::{BankReference, Rebind, RebindState, TestTransfer};
@@ -81,7 +80,7 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         Ok(Transfer {
             serial: rebind.serial(BankReference::Test),
             card_number: self.card_number(merchant).await?,
-            holder_name: PersonName::new(merchant.profile.holder_name()),
+            holder_name: merchant.profile.holder_name().clone(),
             descriptor: Secret::new(TEST_TEXT.to_owned()),
             check_name: true,
         })

@@ -7,7 +7,7 @@ use application::ports::DataKey;
 use application::serve::wall_clock;
 use aws::kms::Kms;
 use bank::sandbox::person_items;
-use domain::format::name;
+use domain::pii::person_name;
 use store::Store;
 use store::seed::{SeedMerchant, World};
 
@@ -35,7 +35,11 @@ pub async fn merchants(system: &System, merchants: &[SeedMerchant]) -> Result<()
     }
     let hmac_key = system.resource("HmacKey")?.to_owned();
     let keys = Keys::new(Kms::new(aws_sdk_kms::Client::new(&config), hmac_key, ids));
-    let store = Store::new(dynamodb.clone(), &system.endpoints().table);
+    let store = Store::new(
+        dynamodb.clone(),
+        &system.endpoints().table,
+        &domain::policy::Policy::CURRENT,
+    );
     let bank_table = system.resource("SandboxBankTable")?;
     let now = wall_clock();
     for merchant in merchants {
@@ -48,7 +52,7 @@ pub async fn merchants(system: &System, merchants: &[SeedMerchant]) -> Result<()
             .as_deref()
             .unwrap_or(&merchant.legal_name);
         let number = merchant.id_document.number.expose();
-        for item in person_items(&name::fold(holder), number) {
+        for item in person_items(&person_name::fold(holder), number) {
             let put = dynamodb.put_item().table_name(bank_table);
             put.set_item(Some(item))
                 .send()

@@ -3,7 +3,6 @@
 use domain::card::{Card, CardStatus};
 use domain::decide::{attempts_max, next_actions, pending_otp};
 use domain::error_code::ErrorCode;
-use domain::mask;
 use domain::merchant::Merchant;
 use domain::payout::Payout;
 use domain::policy::Policy;
@@ -60,7 +59,7 @@ pub fn rebind(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Timest
     );
     put(
         "reserved_phone_masked",
-        Value::from(masked_phone(&rebind.reserved_phone)),
+        Value::from(rebind.reserved_phone.masked()),
     );
     put("created_at", time(rebind.created_at));
     put("expires_at", time(rebind.expires_at));
@@ -116,7 +115,7 @@ pub fn challenge(merchant: &Merchant, rebind: &Rebind, policy: &Policy, now: Tim
     json!({
         "purpose": purpose.as_str(),
         "method": method,
-        "sent_to": masked_phone(phone),
+        "sent_to": phone.masked(),
         "expires_at": time(code.expires_at(policy)),
         "resend_after_s": (policy.code_gap_s - code.sent_at.age_s_at(now)).max(0),
         "attempts_left": tries.left(attempts_max(&rebind.stage, purpose, policy)),
@@ -150,7 +149,7 @@ pub fn settlement(merchant: &Merchant) -> Value {
     let settlement = &merchant.profile.settlement;
     json!({
         "cycle": settlement.cycle.as_str(),
-        "payout_time": settlement.payout_time,
+        "payout_time": settlement.payout_time.to_string(),
         "retained_fen": settlement.retained_fen,
         "daily_limit_fen": settlement.daily_limit_fen,
         "fee_rate_bp": merchant.profile.fee_rate_bp,
@@ -187,10 +186,4 @@ pub fn payout(merchant: &Merchant, payout: &Payout, now: Timestamp) -> Map<Strin
 #[must_use]
 pub fn time(at: Timestamp) -> Value {
     Value::from(at.to_rfc3339_shanghai())
-}
-
-/// `139****0001` of an E.164 mainland number.
-#[must_use]
-pub fn masked_phone(e164: &str) -> String {
-    mask::phone(e164.strip_prefix("+86").unwrap_or(e164))
 }

@@ -348,7 +348,12 @@ impl<'a, S: LoadMerchant + CommitTransition, K: KeyService> Step<'a, S, K> {
         let after = transition.applied_to(before);
         let reply = self.reply(&after, &transition);
         let phone_key = match &transition.otp_delivery {
-            Some(send) => Some(self.keys.mac(HashPurpose::Phone, &[&send.phone]).await?.0),
+            Some(send) => Some(
+                self.keys
+                    .mac(HashPurpose::Phone, &[send.phone.e164()])
+                    .await?
+                    .0,
+            ),
             None => None,
         };
         let stored = StoredReply {

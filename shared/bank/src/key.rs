@@ -1,6 +1,5 @@
 //! The secret shared with the bank.
 
-use domain::history::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -72,13 +71,13 @@ impl BankKey {
     pub(super) fn mac_hex(&self, message: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(message);
-        hex(&mac.finalize().into_bytes())
+        hex::encode(mac.finalize().into_bytes())
     }
 }
 
 /// SHA-256 of `message` in lower-case hex.
 pub(super) fn sha256_hex(message: &[u8]) -> String {
-    hex(&Sha256::digest(message))
+    hex::encode(Sha256::digest(message))
 }
 
 #[cfg(test)]

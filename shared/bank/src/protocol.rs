@@ -4,7 +4,7 @@
 //! never reused. The serials of a rebind are `<rebind_id>-<k>` for checks, `<rebind_id>-d<k>` for micro-deposits and
 //! `<rebind_id>-t1` for its test transaction.
 
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -63,7 +63,7 @@ impl CheckRequest {
         serial: &str,
         card_number: &CardNumber,
         holder_name: &PersonName,
-        id_number: &ResidentId,
+        id_number: &IdNumber,
         phone: &Phone,
     ) -> Self {
         Self {
@@ -332,7 +332,7 @@ mod tests {
     fn debug_output_hides_personal_data() {
         let card = CardNumber::parse("6222020000009001009").unwrap();
         let holder = PersonName::new("测试商户一");
-        let id_number = ResidentId::parse("110105196302111073").unwrap();
+        let id_number = IdNumber::parse("110105196302111073").unwrap();
         let phone = Phone::parse("13900000001").unwrap();
         let check = CheckRequest::new("rbd_1-1", &card, &holder, &id_number, &phone);
         let transfer = TransferRequest::one_fen("rbd_1-2", &card, &holder, "BIND ABC234", true);

@@ -11,7 +11,7 @@
 
 use super::key::{BankKey, sha256_hex};
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::format::name::fold;
+use domain::pii::person_name::fold;
 use std::collections::HashMap;
 
 /// The text of `sandbox.json`: merchants and cards.

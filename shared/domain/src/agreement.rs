@@ -3,7 +3,6 @@
 //! PIPL articles 28 and 29 require separate consents to the use of sensitive personal information, apart from the
 //! agreement and from each other. Changing the card requires all of them.
 
-use super::history::hex;
 use sha2::{Digest, Sha256};
 
 use super::lang::Lang;
@@ -70,7 +69,7 @@ pub fn text(lang: Lang, bank_name: &str, last4: &str) -> AgreementText {
         version: VERSION,
         lang,
         title,
-        sha256: hex(&Sha256::digest(body_markdown.as_bytes())),
+        sha256: hex::encode(Sha256::digest(body_markdown.as_bytes())),
         body_markdown,
         consents: ConsentId::ALL
             .iter()
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn changed_text_requires_new_version() {
-        let digest = hex(&Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
+        let digest = hex::encode(Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
         assert_eq!(
             (VERSION, digest.as_str()),
             DIGEST_OF_VERSION,
@@ -161,7 +160,7 @@ mod tests {
         let agreement = text(Lang::En, "中国银行", "0001");
         assert_eq!(
             agreement.sha256,
-            hex(&Sha256::digest(agreement.body_markdown.as_bytes()))
+            hex::encode(Sha256::digest(agreement.body_markdown.as_bytes()))
         );
         assert_eq!(agreement.sha256.len(), 64);
         assert_eq!(agreement, text(Lang::En, "中国银行", "0001"));
@@ -173,7 +172,7 @@ mod tests {
             assert_ne!(agreement.sha256, other.sha256);
         }
         assert_eq!(
-            hex(&Sha256::digest(b"abc")),
+            hex::encode(Sha256::digest(b"abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }
@@ -216,37 +215,48 @@ mod tests {
         assert_eq!(bold(Lang::ZhCn), bold(Lang::En));
     }
 
-    /// A period that differs from the policy would be a false promise.
+    /// Every period in the text must be a number of the policy, or the text would be a false promise.
     #[test]
     fn periods_match_the_policy() {
         let policy = Policy::CURRENT;
-        let hours = |s: i64| s / HOUR_S;
-        let days = |s: i64| s / DAY_S;
-        let zh = title_and_body(Lang::ZhCn).1;
-        let en = title_and_body(Lang::En).1;
-        for part in [
-            format!("满 {} 小时生效", hours(policy.hold_s)),
-            format!("{} 天内不能再次变更", days(policy.cooldown_s)),
-            format!(
-                "该期限为 {} 天，每 {} 天",
-                days(policy.cooldown_lost_s),
-                days(policy.lost_every_s)
-            ),
-            format!("之后 {} 小时内，不能变更", hours(policy.quiet_period_s)),
-        ] {
-            assert!(zh.contains(&part), "{part}");
+        let hours = |s: i64| {
+            assert_eq!(s % HOUR_S, 0);
+            format!("{} h", s / HOUR_S)
+        };
+        let days = |s: i64| {
+            assert_eq!(s % DAY_S, 0);
+            format!("{} d", s / DAY_S)
+        };
+        let promised = [
+            hours(policy.hold_s),
+            hours(policy.hold_deposit_s),
+            days(policy.cooldown_s),
+            days(policy.cooldown_lost_s),
+            days(policy.lost_every_s),
+            hours(policy.quiet_period_s),
+            days(policy.freeze_after_effective_s),
+            days(policy.revert_after_effective_s),
+        ];
+        for &lang in Lang::ALL {
+            assert_eq!(periods(title_and_body(lang).1), promised, "{lang}");
         }
-        for part in [
-            format!("takes effect {} hours after", hours(policy.hold_s)),
-            format!("again for {} days", days(policy.cooldown_s)),
-            format!(
-                "is {} days; that can be used once in {} days",
-                days(policy.cooldown_lost_s),
-                days(policy.lost_every_s)
-            ),
-            format!("within {} hours of a change", hours(policy.quiet_period_s)),
-        ] {
-            assert!(en.contains(&part), "{part}");
+    }
+
+    /// The numbers of a text that have a unit of time, in order.
+    fn periods(text: &str) -> Vec<String> {
+        const UNITS: [(&str, &str); 4] = [("hour", "h"), ("小时", "h"), ("day", "d"), ("天", "d")];
+        let mut found = Vec::new();
+        let mut rest = text;
+        while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
+            let number = &rest[begin..];
+            let end = number.find(|c: char| !c.is_ascii_digit());
+            let (number, after) = number.split_at(end.unwrap_or(number.len()));
+            rest = after;
+            let unit = UNITS
+                .iter()
+                .find(|(word, _)| after.trim_start().starts_with(word));
+            found.extend(unit.map(|(_, unit)| format!("{number} {unit}")));
         }
+        found
     }
 }

@@ -4,35 +4,21 @@
 use super::format::bins::{self, BinKind};
 use super::ids::CardId;
 use super::time::Timestamp;
-use serde::{Deserialize, Serialize};
+use super::vocabulary::vocabulary;
 
-/// The type of a card, by its prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CardType {
-    /// A debit card.
-    Debit,
-    /// A credit card.
-    Credit,
-    /// A semi-credit card (准贷记卡).
-    QuasiCredit,
-    /// A prepaid card.
-    Prepaid,
-    /// The prefix is not in the table, so the bank decides.
-    Unknown,
-}
-
-impl CardType {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::QuasiCredit => "quasi_credit",
-            Self::Prepaid => "prepaid",
-            Self::Unknown => "unknown",
-        }
+vocabulary! {
+    /// The type of a card, by its prefix.
+    pub enum CardType {
+        /// A debit card.
+        Debit = "debit",
+        /// A credit card.
+        Credit = "credit",
+        /// A semi-credit card (准贷记卡).
+        QuasiCredit = "quasi_credit",
+        /// A prepaid card.
+        Prepaid = "prepaid",
+        /// The prefix is not in the table, so the bank decides.
+        Unknown = "unknown",
     }
 }
 
@@ -47,10 +33,8 @@ impl From<BinKind> for CardType {
     }
 }
 
-/// A card without its number. Serialized as a list of five values, because a merchant's state holds up to five cards and
-/// must stay small.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "CardValues", into = "CardValues")]
+/// A card without its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
     /// The card's id.
     pub card_id: CardId,
@@ -62,32 +46,6 @@ pub struct Card {
     pub last4: String,
     /// When the card was added; for a pending card, when its rebind was requested.
     pub bound_at: Timestamp,
-}
-
-type CardValues = (CardId, Option<String>, CardType, String, Timestamp);
-
-impl From<CardValues> for Card {
-    fn from((card_id, bank_code, card_type, last4, bound_at): CardValues) -> Self {
-        Self {
-            card_id,
-            bank_code,
-            card_type,
-            last4,
-            bound_at,
-        }
-    }
-}
-
-impl From<Card> for CardValues {
-    fn from(card: Card) -> Self {
-        (
-            card.card_id,
-            card.bank_code,
-            card.card_type,
-            card.last4,
-            card.bound_at,
-        )
-    }
 }
 
 /// The bank code and the bank name that are shown for a card with an unknown prefix.
@@ -110,31 +68,18 @@ impl Card {
     }
 }
 
-/// The current status of a card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardStatus {
-    /// Requested, not verified yet.
-    Pending,
-    /// New payouts go to this card, once its hold is over.
-    Active,
-    /// Verified, and ready to replace the active card.
-    Standby,
-    /// Replaced. Payouts from before the change still go to it.
-    Retiring,
-    /// Removed from the account.
-    Removed,
-}
-
-impl CardStatus {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Standby => "standby",
-            Self::Retiring => "retiring",
-            Self::Removed => "removed",
-        }
+vocabulary! {
+    /// The current status of a card.
+    pub enum CardStatus {
+        /// Requested, not verified yet.
+        Pending = "pending",
+        /// New payouts go to this card, once its hold is over.
+        Active = "active",
+        /// Verified, and ready to replace the active card.
+        Standby = "standby",
+        /// Replaced. Payouts from before the change still go to it.
+        Retiring = "retiring",
+        /// Removed from the account.
+        Removed = "removed",
     }
 }

@@ -1,9 +1,8 @@
 //! The ids in the API. Callers treat them as opaque; the API layer parses them once.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The 32 characters of the random part of an id, 5 bits each. `A` is the only vowel, so that words are unlikely.
+/// The 32 characters of a random id part, 5 bits each: digits, consonants and one vowel, which alone spells no word.
 const ALPHABET: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxyzA";
 
 fn random_part(random: &[u8; 16]) -> String {
@@ -19,8 +18,7 @@ fn is_id_text(text: &str, max_chars: usize) -> bool {
 }
 
 /// A merchant's id, assigned by the acquirer: `mer_` and up to 40 letters, digits or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MerchantId(String);
 
 impl MerchantId {
@@ -65,8 +63,7 @@ fn number_in(rest: Option<&str>) -> u32 {
 ///
 /// The number locates the card's rebind, which holds the encrypted card number, so that one read gets both the merchant
 /// and the rebind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardId(String);
 
 impl CardId {
@@ -98,8 +95,7 @@ impl CardId {
 /// A rebind's id: `rbd_`, its number within the merchant in six hex digits, and 16 random characters.
 ///
 /// The number is part of the storage key; the random part makes the id unguessable.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RebindId(String);
 
 impl RebindId {
@@ -132,8 +128,7 @@ impl RebindId {
 }
 
 /// A payout's id, assigned by the acquirer's core: `pay_` and up to 40 letters, digits or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayoutId(String);
 
 impl PayoutId {

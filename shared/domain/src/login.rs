@@ -1,4 +1,4 @@
-//! Throttling of logins. It slows down guessing, but lets nobody lock out somebody else: each device that has logged in
+//! Throttling of logins. It slows down guessing, but lets unknown_account lock out somebody else: each device that has logged in
 //! before has its own counter, and all other devices share one. A source address is limited for unknown devices only,
 //! because carriers share addresses.
 
@@ -62,7 +62,7 @@ impl Failures {
 }
 
 /// An account, as far as a login needs it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The merchant.
     pub merchant_id: MerchantId,

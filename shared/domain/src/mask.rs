@@ -27,7 +27,7 @@ pub fn card(bank_code: Option<&str>, last4: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::CardNumber;
+    use crate::pii::CardNumber;
     use proptest::prelude::*;
 
     #[test]

@@ -3,7 +3,6 @@
 //! All functions are total. Timestamps are clamped to the years 0001 to 9999 in UTC and in Shanghai, so that RFC 3339 has
 //! a four-digit year and arithmetic cannot overflow.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, offset};
@@ -12,8 +11,7 @@ use time::{Duration, Month, OffsetDateTime, UtcOffset};
 /// China has one time zone and no daylight saving time since 1991, so the current offset is correct for all deadlines.
 const SHANGHAI: UtcOffset = offset!(+8);
 
-/// A point in time in whole seconds of Unix time. Records store this number, which takes a third of the space of a text;
-/// the API uses [`Timestamp::to_rfc3339_shanghai`].
+/// A point in time in whole seconds of Unix time. The API uses [`Timestamp::to_rfc3339_shanghai`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -92,19 +90,7 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(self.epoch_s())
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        i64::deserialize(deserializer).map(Self::from_epoch_s)
-    }
-}
-
-/// A calendar date in the years 0001 to 9999. Serialized as `2026-11-22`.
+/// A day on the calendar, in the years 0001 to 9999. Displayed as `2026-11-22`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(time::Date);
 
@@ -169,19 +155,6 @@ impl fmt::Debug for Date {
     }
 }
 
-impl Serialize for Date {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom("not a valid date"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,12 +182,6 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), Some(at), "{text}");
         }
-        assert_eq!(serde_json::to_value(at).unwrap(), AT_S);
-        assert_eq!(
-            serde_json::from_value::<Timestamp>(AT_S.into()).unwrap(),
-            at
-        );
-        assert!(serde_json::from_value::<Timestamp>("now".into()).is_err());
     }
 
     #[test]
@@ -314,13 +281,6 @@ mod tests {
         assert!(date("2026-11-30") < date("2026-12-01"));
         assert_eq!(date("2026-11-22").days_until(date("2027-11-22")), 365);
         assert_eq!(date("2026-11-22").days_until(date("2026-11-21")), -1);
-        let json = serde_json::to_value(date("2026-11-22")).unwrap();
-        assert_eq!(json, "2026-11-22");
-        assert_eq!(
-            serde_json::from_value::<Date>(json).unwrap(),
-            date("2026-11-22")
-        );
-        assert!(serde_json::from_value::<Date>("2026-11-31".into()).is_err());
     }
 
     proptest! {

@@ -77,10 +77,15 @@ pub(crate) use vocabulary;
 mod tests {
     use super::UnknownWord;
     use crate::banner_code::BannerCode;
+    use crate::card::{CardStatus, CardType};
     use crate::error_code::ErrorCode;
     use crate::event_kind::EventKind;
+    use crate::format::BinKind;
     use crate::lang::Lang;
+    use crate::merchant::EntityType;
     use crate::next_action::NextAction;
+    use crate::payout::PayoutState;
+    use crate::rebind::{End, OtpPurpose, Purpose, Reason};
 
     macro_rules! round_trip {
         ($type:ty, $is_word:expr) => {
@@ -110,6 +115,15 @@ mod tests {
         round_trip!(BannerCode, screaming);
         round_trip!(EventKind, snake);
         round_trip!(NextAction, snake);
+        round_trip!(BinKind, snake);
+        round_trip!(CardStatus, snake);
+        round_trip!(CardType, snake);
+        round_trip!(End, snake);
+        round_trip!(EntityType, snake);
+        round_trip!(OtpPurpose, snake);
+        round_trip!(PayoutState, snake);
+        round_trip!(Purpose, snake);
+        round_trip!(Reason, snake);
         round_trip!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
     }
 }

@@ -1,33 +1,10 @@
 //! Sliding-window limits ("at most n in the last s seconds"), exact to the second.
 
 use super::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// The times of counted operations, oldest first. Holds no more entries than the largest limit needs.
-///
-/// Serialized as the epoch seconds of the first entry, followed by the difference from each entry to the next, so that
-/// ten entries take about sixty bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<i64>", into = "Vec<i64>")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window(Vec<Timestamp>);
-
-impl From<Vec<i64>> for Window {
-    fn from(steps: Vec<i64>) -> Self {
-        let times = steps.into_iter().scan(0_i64, |at_s, step_s| {
-            *at_s = at_s.saturating_add(step_s);
-            Some(Timestamp::from_epoch_s(*at_s))
-        });
-        times.collect()
-    }
-}
-
-impl From<Window> for Vec<i64> {
-    fn from(window: Window) -> Self {
-        let mut before_s = 0;
-        let step = |at: Timestamp| at.epoch_s() - std::mem::replace(&mut before_s, at.epoch_s());
-        window.0.into_iter().map(step).collect()
-    }
-}
 
 impl Window {
     /// The number of entries in the last `span_s` seconds. An entry later than `now` has age 0 and counts.
@@ -112,17 +89,6 @@ mod tests {
         window.add(100, t(1_000));
         assert_eq!(window.count(100, t(0)), 1);
         assert_eq!(window.wait_s(1, 100, t(0)), Some(100));
-    }
-
-    #[test]
-    fn window_serializes_as_deltas() {
-        let window: Window = [1_763_800_000, 1_763_800_060, 1_763_790_000]
-            .into_iter()
-            .map(t)
-            .collect();
-        let text = serde_json::to_string(&window).unwrap();
-        assert_eq!(text, "[1763800000,60,-10060]");
-        assert_eq!(serde_json::from_str::<Window>(&text).unwrap(), window);
     }
 
     #[test]

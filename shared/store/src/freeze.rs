@@ -1,16 +1,15 @@
-//! Tries of freeze codes, counted by the hour: an addition does not ask what it adds to, so that tries never stand in each
-//! other's way, and the sum over a day's hours is at most an hour short of the last 24.
+//! Attempts at freeze codes, counted before the code is looked at.
 
-use super::item::{Item, Update, b, get_s, n, opt_n, time};
-use super::record::key;
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::item::Item;
+use super::keys::key;
+use super::records::{account, freeze_counter};
+use super::{Store, port_error};
 use application::ports::{FreezeAttempt, FreezeAttempts, FreezeKeys, PortError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
-use domain::ids::MerchantId;
-use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::policy::Policy;
 use domain::time::Timestamp;
 
 /// The sort key of the counts of an account and of an address.
@@ -22,34 +21,6 @@ fn account_tries(keys: &FreezeKeys) -> Item {
 
 fn source_tries(keys: &FreezeKeys) -> Item {
     key(format!("S#{}", keys.source), TRIES)
-}
-
-/// Hours since 1970; a clock before that (a sandbox's can be) counts in the first, for its number names an attribute.
-fn hour_of(at: Timestamp) -> i64 {
-    at.epoch_s().div_euclid(HOUR_S).max(0)
-}
-
-/// The attribute of an hour's count.
-fn hour_name(hour: i64) -> String {
-    format!("h{hour}")
-}
-
-/// The hours that an item has counts of.
-fn hours(item: &Item) -> impl Iterator<Item = i64> {
-    item.keys()
-        .filter_map(|name| name.strip_prefix('h')?.parse().ok())
-}
-
-/// The tries in the hours of the last day.
-fn of_last_day(item: &Item, now: Timestamp) -> usize {
-    let last = hour_of(now);
-    let first = last - DAY_S / HOUR_S + 1;
-    hours(item)
-        // A count ahead of this clock is a try all the same.
-        .filter(|hour| *hour >= first)
-        .map(|hour| opt_n::<i64>(item, &hour_name(hour)).unwrap_or(0))
-        .map(|count| usize::try_from(count).unwrap_or(0))
-        .sum()
 }
 
 impl FreezeAttempts for Store {
@@ -67,7 +38,7 @@ impl FreezeAttempts for Store {
         let of_source = of_source?;
         let counted = match account {
             Ok(account) => {
-                self.count_for_account(keys, &of_source, &account, policy, now)
+                self.count_for_account(keys, of_source, &account, policy, now)
                     .await
             }
             Err(error) => Err(error),
@@ -97,25 +68,23 @@ impl Store {
     async fn count_for_account(
         &self,
         keys: &FreezeKeys,
-        of_source: &Item,
+        of_source: usize,
         account: &[Item],
         policy: &Policy,
         now: Timestamp,
     ) -> Result<FreezeAttempt, PortError> {
-        let merchant_id = account
-            .first()
-            .and_then(|item| MerchantId::parse(get_s(item, "merchant_id").ok()?));
+        let merchant_id = account.first().and_then(account::merchant_id);
         let refused = FreezeAttempt {
             merchant_id: merchant_id.clone(),
             allowed: false,
         };
-        if of_last_day(of_source, now) > policy.freeze_tries_per_source_day {
+        if of_source > policy.freeze_tries_per_source_day {
             // Not looked at, and counted nowhere; if this fails, it stays counted.
             let _ = self.add_try(source_tries(keys), -1, now).await;
             return Ok(refused);
         }
         let of_account = self.add_try(account_tries(keys), 1, now).await?;
-        if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
+        if of_account > policy.freeze_tries_per_account_day {
             let _ = self.refund_freeze_attempt(keys, now).await;
             return Ok(refused);
         }
@@ -125,18 +94,11 @@ impl Store {
         })
     }
 
-    /// Adds to this hour's count, and returns the item as it is then. An attempt whose answer was lost is repeated,
-    /// and is not done again, unless another addition came between the two.
-    async fn add_try(&self, tries: Item, more: i64, now: Timestamp) -> Result<Item, PortError> {
+    /// Adds to this hour's count, and returns the attempts of the last day.
+    async fn add_try(&self, tries: Item, more: i64, now: Timestamp) -> Result<usize, PortError> {
         self.meter.call(1);
-        let hour = hour_of(now);
-        let mut update = Update::default();
-        update.put("ttl", Some(time(now.plus_s(DAY_S + GARBAGE_AFTER_S))));
-        update.value("more", n(more));
-        update.name(&hour_name(hour));
-        update.put("once", Some(b(&application::crypto::random::<6>()?)));
-        update.when("(attribute_not_exists(#once) OR #once <> :once)");
-        let expression = format!("{} ADD #{} :more", update.expression(), hour_name(hour));
+        let once = application::crypto::random::<6>()?;
+        let (update, expression) = freeze_counter::add(more, &once, now);
         let answer = self
             .client
             .update_item()
@@ -163,19 +125,16 @@ impl Store {
         };
         // Both ask for it: without it nobody knows how many there were.
         let item = item.ok_or_else(|| PortError::Transient("the table", "no count".to_owned()))?;
-        self.forget_old_hours(tries, &item, hour).await;
-        Ok(item)
+        let attempts = freeze_counter::of_last_day(&item, now)?;
+        self.forget_old_hours(tries, &item, now).await;
+        Ok(attempts)
     }
 
-    /// Hours that no rule looks at any more. Only garbage: whether it is taken out decides nothing.
-    async fn forget_old_hours(&self, tries: Item, item: &Item, hour: i64) {
-        let mut update = Update::default();
-        for old in hours(item).filter(|old| *old < hour - 2 * DAY_S / HOUR_S) {
-            update.put(&hour_name(old), None);
-        }
-        if update.names.is_empty() {
+    /// Only garbage: whether it is taken out decides nothing.
+    async fn forget_old_hours(&self, tries: Item, item: &Item, now: Timestamp) {
+        let Some(update) = freeze_counter::forget_old(item, now) else {
             return;
-        }
+        };
         self.meter.call(1);
         let forgotten = self
             .client

@@ -40,7 +40,7 @@
 //!
 //! # The index `due`
 //! Sparse, keys only: rebinds while something will happen to them, heads while something of theirs is to come (a cooldown's end to
-//! tell, a card to remove, a held payout to assign), events while a notice is unsent. Its hash key is the month of the due time and one of [`due::SHARDS`] shards of the merchant, so no key
+//! tell, a card to remove, a held payout to assign), events while a notice is unsent. Its hash key is the month of the due time and one of [`keys::SHARDS`] shards of the merchant, so no key
 //! is shared by more than a fraction of the merchants that have something due in one month; its range key is the time.
 //!
 //! # Rules
@@ -50,20 +50,22 @@
 //!   each other. A step's write asks that its own session is still there.
 //! - A transaction may be seen half by a query. The head keeps the latest rebind's version; a difference is read again.
 //! - `ttl` collects garbage. Nothing is decided by whether an item is still there.
+//! - Each item carries the version of its format; see [`records`].
 
 pub mod commit;
 pub mod due;
 mod freeze;
-pub mod history;
-pub mod idempotency;
+mod idempotency;
 pub mod item;
+pub mod keys;
 pub mod login;
 pub mod meter;
+pub mod outbox;
 pub mod payout;
 mod phone;
 mod push;
 pub mod read;
-pub mod record;
+pub mod records;
 pub mod seed;
 
 use application::ports::PortError;
@@ -72,30 +74,35 @@ use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
 use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use domain::policy::DAY_S;
+use domain::policy::Policy;
 use meter::Meter;
-
-/// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
-const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
 
 /// The table, with a count of what a request costs.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
     table: String,
+    policy: &'static Policy,
     meter: Meter,
 }
 
 impl Store {
-    /// `table`: its name.
+    /// `table`: its name. `policy`: the limits and periods that the store's conditions and clean-up times follow.
     #[must_use]
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
+    pub fn new(client: Client, table: impl Into<String>, policy: &'static Policy) -> Self {
         let config = client.config().to_builder();
         Self {
             client: Client::from_conf(config.retry_classifier(MeetsTransaction).build()),
             table: table.into(),
+            policy,
             meter: Meter::default(),
         }
+    }
+
+    /// The policy that this store follows.
+    #[must_use]
+    pub const fn policy(&self) -> &'static Policy {
+        self.policy
     }
 
     /// What was used since it was last asked for.

@@ -1,16 +1,14 @@
-//! Codes to a phone: the last ten, newest in `t0`, and the last for each purpose.
+//! Codes to a phone: counted before they are sent.
 
-use super::item::{Item, Update, n, opt_time, time};
-use super::record::key;
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::item::{Item, update_item};
+use super::keys::key;
+use super::records::otp_counter;
+use super::{Store, port_error};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, TransactWriteItem};
-use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::policy::Policy;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
-
-/// Codes remembered for a phone: as many as the day's limit.
-const CODE_TIMES: usize = 10;
 
 impl Store {
     pub(super) async fn take_code_back(
@@ -19,16 +17,7 @@ impl Store {
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        let mut update = Update::default();
-        for index in 1..CODE_TIMES {
-            let (to, from) = (index - 1, index);
-            update.set_raw(format!("t{to} = if_not_exists(t{from}, :never)"));
-        }
-        update.value("never", n(0));
-        update.put(&format!("t{}", CODE_TIMES - 1), None);
-        update.put(gap_name(purpose), None);
-        update.value("at", time(at));
-        update.when("t0 = :at");
+        let update = otp_counter::take_back(purpose, at);
         let undone = self
             .client
             .update_item()
@@ -54,8 +43,7 @@ impl Store {
         }
     }
 
-    /// Counts a code, unless its phone had one a moment ago or too many lately. Ten times shift by one place: the clauses
-    /// read the item as it was before the write, so none overwrites what the next one reads.
+    /// Counts a code; see [`otp_counter::count`].
     pub(super) fn count_code(
         &self,
         phone_key: &str,
@@ -63,77 +51,11 @@ impl Store {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<TransactWriteItem, PortError> {
-        let mut update = Update::default();
-        for index in (1..CODE_TIMES).rev() {
-            update.set_raw(format!("t{index} = if_not_exists(t{}, :never)", index - 1));
-        }
-        update.set_raw("t0 = :at");
-        let gap = gap_name(purpose);
-        update.put(gap, Some(time(now)));
-        update.put("ttl", Some(time(now.plus_s(GARBAGE_AFTER_S))));
-        update.value("never", n(0));
-        update.value("at", time(now));
-        for (slot, limit) in code_limits(policy) {
-            let bound = format!("since_{slot}");
-            update.value(&bound, time(now.plus_s(-limit.span_s)));
-            update.when(format!(
-                "(attribute_not_exists({slot}) OR {slot} <= :{bound})"
-            ));
-        }
-        update.value("since_gap", time(now.plus_s(-policy.code_gap_s)));
-        update.when(format!(
-            "(attribute_not_exists(#{gap}) OR #{gap} <= :since_gap)"
-        ));
-        self.update_item(phone_item_key(phone_key), update)
-    }
-}
-
-/// Which stored time stands for which limit: the fifth youngest for the hour, the tenth for the day.
-struct CodeLimit {
-    span_s: i64,
-}
-
-fn code_limits(policy: &Policy) -> [(String, CodeLimit); 2] {
-    let slot = |limit: usize| format!("t{}", limit.clamp(1, CODE_TIMES) - 1);
-    [
-        (
-            slot(policy.codes_per_phone_hour),
-            CodeLimit { span_s: HOUR_S },
-        ),
-        (
-            slot(policy.codes_per_phone_day),
-            CodeLimit { span_s: DAY_S },
-        ),
-    ]
-}
-
-const fn gap_name(purpose: OtpPurpose) -> &'static str {
-    match purpose {
-        OtpPurpose::Identity => "last_identity",
-        OtpPurpose::Card => "last_card",
-        OtpPurpose::Activate => "last_activate",
+        let update = otp_counter::count(purpose, policy, now);
+        update_item(&self.table, phone_item_key(phone_key), update)
     }
 }
 
 fn phone_item_key(phone_key: &str) -> Item {
     key(format!("P#{phone_key}"), "P")
-}
-
-/// Until the phone may get another code.
-pub(super) fn code_wait_s(
-    item: &Item,
-    purpose: OtpPurpose,
-    policy: &Policy,
-    now: Timestamp,
-) -> i64 {
-    let gap = opt_time(item, gap_name(purpose)).map(|at| policy.code_gap_s - at.age_s_at(now));
-    let limits = code_limits(policy)
-        .into_iter()
-        .map(|(slot, limit)| opt_time(item, &slot).map(|at| limit.span_s - at.age_s_at(now)));
-    limits
-        .chain([gap])
-        .flatten()
-        .max()
-        .unwrap_or(policy.code_gap_s)
-        .max(1)
 }

@@ -1,22 +1,15 @@
 //! Devices that are told by push: one item for each token. One that was replaced or removed stays for some days.
 
-use super::commit::put_item;
-use super::item::{Item, Update, b, broken, get_s, opt_b, opt_time, s, time};
-use super::record::{PROFILE, key, merchant_pk};
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::item::{Update, update_item};
+use super::keys::{PROFILE, key, merchant_pk};
+use super::records::{profile, push_target};
+use super::{Store, port_error};
 use application::ports::{KeptPushTarget, ListPushTargets, PortError};
-use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, TransactWriteItem};
 use domain::ids::MerchantId;
-use domain::merchant::PushTarget;
-use domain::policy::Policy;
-use domain::push::PushPlatform;
 use domain::rebind::Sealed;
 use domain::time::Timestamp;
 use domain::transition::PushChange;
-
-fn target_sk(target: &PushTarget) -> String {
-    format!("N#{}#{}", target.id, target.token_tag)
-}
 
 impl ListPushTargets for Store {
     async fn push_targets(&self, merchant: &MerchantId) -> Result<Vec<KeptPushTarget>, PortError> {
@@ -26,7 +19,7 @@ impl ListPushTargets for Store {
             let range = ("N#".to_owned(), "N#~".to_owned());
             let page = self.page(merchant, range, true, None, start).await?;
             for item in page.items() {
-                targets.push(target_from(item)?);
+                targets.push(push_target::read(item)?);
             }
             start = page.last_evaluated_key;
             if start.is_none() {
@@ -43,30 +36,15 @@ impl ListPushTargets for Store {
             .get_item()
             .table_name(&self.table)
             .set_key(Some(key(merchant_pk(merchant), PROFILE)))
-            .projection_expression("history_key")
+            .projection_expression(profile::HISTORY_KEY)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
             .map_err(port_error)?;
         self.meter.call(0);
         self.meter.read(answer.consumed_capacity.as_slice());
-        Ok(answer
-            .item
-            .as_ref()
-            .and_then(|item| opt_b(item, "history_key"))
-            .map(Sealed))
+        Ok(answer.item.as_ref().and_then(profile::history_key))
     }
-}
-
-fn target_from(item: &Item) -> Result<KeptPushTarget, PortError> {
-    let tag = get_s(item, "sk")?.rsplit('#').next().unwrap_or_default();
-    let platform = PushPlatform::parse(get_s(item, "platform")?);
-    Ok(KeptPushTarget {
-        tag: tag.to_owned(),
-        platform: platform.ok_or_else(|| broken("platform"))?,
-        sealed_token: Sealed(opt_b(item, "token").ok_or_else(|| broken("token"))?),
-        removed_at: opt_time(item, "removed_at"),
-    })
 }
 
 impl Store {
@@ -77,20 +55,22 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<TransactWriteItem>, PortError> {
         let mut parts = Vec::with_capacity(2);
-        if let Some(removed) = &change.removed {
-            let told_until = now.plus_s(Policy::CURRENT.push_after_removal_s);
+        let mut push = |target, attributes, condition: Option<&str>| {
             let mut update = Update::default();
-            update.put("removed_at", Some(time(now)));
-            update.put("ttl", Some(time(told_until.plus_s(GARBAGE_AFTER_S))));
-            update.when("attribute_exists(pk)");
-            parts.push(self.update_item(key(merchant_pk(merchant), target_sk(removed)), update)?);
+            update.put_all(attributes);
+            condition
+                .into_iter()
+                .for_each(|condition| update.when(condition));
+            let key = key(merchant_pk(merchant), push_target::sk(target));
+            parts.push(update_item(&self.table, key, update)?);
+            Ok(())
+        };
+        if let Some(removed) = &change.removed {
+            let attributes = push_target::removed(self.policy, now);
+            push(removed, attributes, Some("attribute_exists(pk)"))?;
         }
         if let Some(added) = &change.added {
-            let mut item = key(merchant_pk(merchant), target_sk(&added.target));
-            item.insert("platform".to_owned(), s(added.platform.as_str()));
-            item.insert("token".to_owned(), b(&added.sealed_token.0));
-            let put = Put::builder().table_name(&self.table).set_item(Some(item));
-            parts.push(put_item(put)?);
+            push(&added.target, push_target::registered(added), None)?;
         }
         Ok(parts)
     }

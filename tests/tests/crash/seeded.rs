@@ -111,7 +111,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         items.remove(&of_merchant("R#000002"));
     }),
     ("half of a write", |items| {
-        rebind(items, 3, |rebind| rebind["v"] = json!(9));
+        rebind(items, 3, |rebind| rebind["ver"] = json!(9));
     }),
     ("two rebinds are open", |items| {
         let stage = items[&of_merchant("R#000003")]["state"]["S"]

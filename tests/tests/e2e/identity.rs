@@ -335,7 +335,7 @@ pub async fn all_tries_taken(live: &Live) {
     let code = live.code(&merchant.phone).await;
     let taken_at = merchant.now().epoch_s();
     live.edit_state(&merchant.pk(), "R#000001", |state| {
-        state["st"]["identity_pending"]["try"] = json!({"n": 5, "w": 4, "at": taken_at});
+        state["st"]["identity_pending"]["att"] = json!({"n": 5, "w": 4, "at": taken_at});
     })
     .await;
     let confirm = async || {

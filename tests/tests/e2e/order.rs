@@ -53,7 +53,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     let now = merchant.now().epoch_s();
     let limit: Vec<i64> = (0..5).map(|ago| now - 60 * ago).rev().collect();
     live.edit_state(&pk, "Y", |head| {
-        head["ice"] = json!({"at": now});
+        head["frz"] = json!({"at": now});
         head["sec"] = json!(now);
         head["req"] = json!(limit);
     })
@@ -65,11 +65,11 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
     merchant.pass_s(14 * MINUTE_S);
     // A change, so that the session lives on with a login that is too old.
     live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("ice"))
+        drop(head.as_object_mut().unwrap().remove("frz"))
     })
     .await;
     app.show_document(&path).await;
-    live.edit_state(&pk, "Y", |head| head["ice"] = json!({"at": now}))
+    live.edit_state(&pk, "Y", |head| head["frz"] = json!({"at": now}))
         .await;
     merchant.pass_s(MINUTE_S);
 
@@ -80,7 +80,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
         .refused(ErrorCode::AccountFrozen);
     assert_eq!(blocked_by(&app).await, "ACCOUNT_FROZEN");
     live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("ice"))
+        drop(head.as_object_mut().unwrap().remove("frz"))
     })
     .await;
 

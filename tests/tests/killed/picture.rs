@@ -55,7 +55,7 @@ impl Picture {
         let cards = walk.get(host, "/v1/cards").await;
         let payouts = walk.get(host, "/v1/payouts").await;
         let events = host.cloud.history(&Walk::id()).await?;
-        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
         let store = host.cloud.store();
         let stored = store.load(&Walk::id(), Wanted::Latest).await.unwrap();
         let head = stored.unwrap().head;

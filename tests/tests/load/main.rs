@@ -90,7 +90,7 @@ fn memory(host: &Host) -> BTreeMap<String, u64> {
 async fn lost_of(host: &Host, client: &Client, number: u32) -> Result<u64, String> {
     let merchant = MerchantId::parse(&id(number)).unwrap();
     let events = host.cloud.history(&merchant).await?;
-    let kinds = events.iter().map(|event| event.kind.as_str());
+    let kinds = events.iter().map(|event| event.kind().as_str());
     let (cleaned, kinds): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| CLEAN_UP.contains(kind));
     if kinds != client.acknowledged {
         let acknowledged = &client.acknowledged;

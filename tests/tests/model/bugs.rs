@@ -55,7 +55,7 @@ impl Bug {
 
     /// What a mistaken decision changes.
     pub fn spoil(self, before: &Merchant, transition: &mut Transition) {
-        let kind = transition.event.as_ref().map(|event| event.kind);
+        let kind = transition.event.as_ref().map(|event| event.kind());
         let activates = kind == Some(EventKind::Activated);
         match (self, &mut transition.head) {
             (Self::PointerStays, Some(head)) if activates => {

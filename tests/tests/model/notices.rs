@@ -5,8 +5,8 @@ use crate::requests::{Phase, Process, Who, Work};
 use crate::state::State;
 use crate::steps::{Chance, Next};
 use crate::world::World;
-use domain::transition::Recipient;
-use store::history::NoticeStep;
+use domain::notification::Recipient;
+use store::outbox::NoticeStep;
 
 impl World {
     pub fn tell(

@@ -3,8 +3,8 @@
 use domain::decide::BankAnswer;
 use domain::ids::CardId;
 use domain::merchant::Merchant;
+use domain::notification::Recipient;
 use domain::rebind::{Mac, Otp, OtpPurpose};
-use domain::transition::Recipient;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 

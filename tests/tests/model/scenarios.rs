@@ -80,7 +80,7 @@ impl Which {
             merchants,
             start,
             // It writes things down and sends nothing.
-            store: Store::new(Client::from_conf(config), "model"),
+            store: Store::new(Client::from_conf(config), "model", &Policy::CURRENT),
             policy: &Policy::CURRENT,
             tape: None,
             met: Arc::default(),

@@ -14,12 +14,13 @@ use domain::decide::{
 };
 use domain::ids::PayoutId;
 use domain::merchant::Merchant;
+use domain::pii::Phone;
 use domain::policy::Policy;
 use domain::rebind::{
     CardCheck, Mac, Otp, OtpPurpose, Purpose, Reason, Rebind, RebindState, Sealed,
 };
 use domain::transition::{Decision, OtpDelivery};
-use store::history::NoticeStep;
+use store::outbox::NoticeStep;
 
 /// How often a step begins again before its caller is told of the conflict. The functions do so six times; what a third
 /// round could show, the second does.
@@ -126,7 +127,12 @@ impl World {
                     return Next::Over;
                 }
                 let row = self.event_row(state, who, *seq);
-                let left = row.event().notices.iter().map(|notice| notice.to).collect();
+                let left = row
+                    .event()
+                    .notices
+                    .iter()
+                    .map(|notice| notice.to())
+                    .collect();
                 process.phase = Phase::Tell(left);
                 return Next::On;
             }
@@ -195,11 +201,11 @@ impl World {
             },
             Asks::Sign(_) => Command::SignAgreement(SignedAgreement {
                 version: VERSION.to_owned(),
-                lang: "zh-CN",
+                lang: domain::lang::Lang::ZhCn,
                 sha256: "of the text".to_owned(),
                 is_current: true,
                 issued_at: None,
-                signed_name: merchant.profile.holder_name().to_owned(),
+                signed_name: merchant.profile.holder_name().clone(),
                 consents: Vec::new(),
                 consents_complete: true,
             }),
@@ -542,8 +548,8 @@ fn create(merchant: &Merchant, card: u8, standby: bool, lost: bool, index: usize
             last4: format!("{card:04}"),
             fingerprint: Mac(format!("card {card}")),
         }),
-        holder_name: merchant.profile.holder_name().to_owned(),
-        reserved_phone: Ok("+8613700000009".to_owned()),
+        holder_name: merchant.profile.holder_name().clone(),
+        reserved_phone: Phone::parse("+8613700000009"),
         reason: Some(if lost { Reason::Lost } else { Reason::Replace }),
         purpose: if standby {
             Purpose::Standby

@@ -13,14 +13,15 @@ use application::ports::{
 use domain::decide::{Command, CommandContext, decide};
 use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::merchant::Merchant;
+use domain::pii::Phone;
 use domain::rebind::{Rebind, RebindState};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::{Decision, Transition};
 use std::mem::discriminant;
-use store::idempotency::found_in;
+use store::records::idempotency;
 
 /// What a write came to.
 pub enum Wrote {
@@ -85,7 +86,7 @@ impl World {
         let key = key(index);
         let row = state.rows.0.get(&format!("I#{}", key.scope), "I");
         row.map_or(IdempotencyLookup::Nothing, |row| {
-            found_in(&row.item, &key, state.now).unwrap()
+            idempotency::read(&row.item, &key, state.now).unwrap()
         })
     }
 
@@ -112,7 +113,7 @@ impl World {
         let phone_key = transition
             .otp_delivery
             .as_ref()
-            .map(|send| format!("of {}", send.phone));
+            .map(|send| format!("of {}", send.phone.e164()));
         // What a reply says is not the model's matter.
         let stored = StoredReply {
             status,
@@ -186,7 +187,7 @@ impl World {
         before: &Merchant,
         after: &Merchant,
         transition: &Transition,
-        event: &Event,
+        event: &ChainedEvent,
     ) {
         // From here on the stream has it, if somebody is to be told.
         let row = self.event_row(state, who, event.seq);
@@ -194,9 +195,9 @@ impl World {
             state.stream.push((who, event.seq, 0));
         }
         for notice in &event.notices {
-            state.told.insert((who, event.seq, notice.to), 0);
+            state.told.insert((who, event.seq, notice.to()), 0);
         }
-        match event.kind {
+        match event.kind() {
             EventKind::AgreementSigned => {
                 let number = after.rebind.as_ref().unwrap().rebind_id.number();
                 state.proofs.entry((who, number)).or_default().signed = true;
@@ -218,8 +219,12 @@ impl World {
                     Some(on_file),
                     Some(&rebind.reserved_phone).filter(|phone| *phone != on_file),
                 ];
-                let told =
-                    |phone: &&String| event.notices.iter().any(|notice| notice.phone == **phone);
+                let told = |phone: &&Phone| {
+                    event
+                        .notices
+                        .iter()
+                        .any(|notice| notice.phone() == Some(*phone))
+                };
                 if !must.iter().flatten().all(told) {
                     state.broken.insert(TOLD);
                 }

@@ -14,7 +14,7 @@
 mod others;
 mod steps;
 
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -157,7 +157,7 @@ impl Race {
     }
 
     /// The rules above, for what concerns one rebind; returns the history.
-    async fn is_one_order(&self, made: &[Made], rebind: &str) -> Vec<Event> {
+    async fn is_one_order(&self, made: &[Made], rebind: &str) -> Vec<ChainedEvent> {
         let wrong = violations(&self.table.items(), self.world.now());
         assert!(wrong.is_empty(), "{wrong:?}");
         let mut states: BTreeMap<u64, &str> = BTreeMap::new();
@@ -234,8 +234,8 @@ fn rank(state: &str) -> usize {
         .unwrap_or(order.len())
 }
 
-fn count(history: &[Event], kind: &str) -> usize {
-    let of_kind = history.iter().filter(|event| event.kind.as_str() == kind);
+fn count(history: &[ChainedEvent], kind: &str) -> usize {
+    let of_kind = history.iter().filter(|event| event.kind().as_str() == kind);
     of_kind.count()
 }
 

@@ -62,10 +62,10 @@ async fn a_freeze_leaves_the_old_card_whatever_was_confirmed() {
         assert_eq!(count(&history, "frozen"), 1);
         let activated = history
             .iter()
-            .position(|event| event.kind.as_str() == "activated");
+            .position(|event| event.kind().as_str() == "activated");
         let frozen = history
             .iter()
-            .position(|event| event.kind.as_str() == "frozen");
+            .position(|event| event.kind().as_str() == "frozen");
         assert!(
             activated.is_none() || activated < frozen,
             "activated while frozen"

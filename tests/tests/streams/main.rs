@@ -17,7 +17,7 @@ use domain::policy::{HOUR_S, MINUTE_S, Policy};
 use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
 use sns::Weather;
 use std::collections::BTreeSet;
-use store::history::CLAIM_S;
+use store::outbox::CLAIM_S;
 use tests::figures::figure;
 use tests::mapping::{Mapping, Retries};
 

@@ -1,7 +1,7 @@
 //! Activation: the change of the active card, and its undoing.
 
-use super::{Context, card_facts, time_value, with};
-use crate::event_kind::EventKind;
+use super::Context;
+use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{
     BoundCard, FreezeCode, LastActivation, MerchantState, Replaced, ReplacedCard, StandbyCard,
 };
@@ -10,7 +10,6 @@ use crate::rebind::{
     TestTransfer,
 };
 use crate::transition::{FingerprintRule, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
     /// Adds the verified card to the account: activates it, or keeps it as a standby card.
@@ -65,25 +64,19 @@ impl Context<'_> {
         rebind.old_card = old.as_ref().map(|old| old.card.clone());
         let old_id = rebind.old_card.as_ref().map(|old| old.card_id.clone());
 
-        let data = with(
-            card_facts(&rebind.new_card),
-            [
-                (
-                    "old_card_id",
-                    old_id
-                        .as_ref()
-                        .map_or(Value::Null, |id| Value::from(id.as_str())),
-                ),
-                ("reason", Value::from(rebind.reason.as_str())),
-                ("effective_at", time_value(times.effective_at)),
-                ("cooldown_until", time_value(times.cooldown_until)),
-            ],
-        );
+        let event = Event::Activated(event::Activated {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            old_card_id: Nullable(old_id.clone()),
+            reason: rebind.reason,
+            effective_at: times.effective_at,
+            cooldown_until: times.cooldown_until,
+        });
         let stage = RebindState::Activated(ActivatedCard {
             times: times.clone(),
             test: TestTransfer::NotSent,
         });
-        let mut transition = self.advance(&rebind, stage, EventKind::Activated, data);
+        let mut transition = self.advance(&rebind, stage, event);
         if let Some(head) = &mut transition.head {
             head.standby
                 .retain(|standby| standby.bound.card.card_id != rebind.new_card.card_id);
@@ -118,9 +111,6 @@ impl Context<'_> {
                 old_card: old_id,
             });
         }
-        if let Some(event) = &mut transition.event {
-            self.tell(event, Some(&rebind.reserved_phone));
-        }
         transition
     }
 
@@ -135,11 +125,12 @@ impl Context<'_> {
             code: None,
             tries: Attempts::default(),
         });
-        let data = with(
-            card_facts(&rebind.new_card),
-            [("usable_at", time_value(usable_at))],
-        );
-        let mut transition = self.advance(rebind, stage, EventKind::StandbyReady, data);
+        let event = Event::StandbyReady(event::StandbyReady {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            usable_at,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         if let Some(head) = &mut transition.head {
             head.standby.push(StandbyCard {
                 bound: bound_card(rebind),
@@ -147,9 +138,6 @@ impl Context<'_> {
             });
             let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
             self.issue_freeze_code(head, rebind, good_until, false);
-        }
-        if let Some(event) = &mut transition.event {
-            self.tell(event, Some(&rebind.reserved_phone));
         }
         transition
     }

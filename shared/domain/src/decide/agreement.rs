@@ -1,14 +1,14 @@
 //! The agreement: shown, read for a minimum time, and signed by name with separate consents (PIPL 28–29).
 
-use super::{Context, object};
+use super::Context;
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
-use crate::format::name;
+use crate::history::event::{self, Event};
+use crate::lang::Lang;
+use crate::pii::PersonName;
 use crate::rebind::{Attempts, CardCheck, RebindState, Signature};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use serde_json::Value;
 
 /// The signature. The caller has compared it with the text that was shown.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct SignedAgreement {
     /// The current version.
     pub version: String,
     /// The language of the shown text.
-    pub lang: &'static str,
+    pub lang: Lang,
     /// SHA-256 of the shown text, in hex.
     pub sha256: String,
     /// Whether the signed version and hash match the current text.
@@ -24,7 +24,7 @@ pub struct SignedAgreement {
     /// When the reading token was issued; `None` when the token is invalid or belongs to another rebind.
     pub issued_at: Option<Timestamp>,
     /// The name as typed.
-    pub signed_name: String,
+    pub signed_name: PersonName,
     /// The consents in the request.
     pub consents: Vec<String>,
     /// Whether the consents are exactly the required ones.
@@ -56,14 +56,15 @@ impl Context<'_> {
             check: CardCheck::NotAsked { next: 1 },
             card_attempts: Attempts::default(),
         };
-        let data = object([
-            ("version", Value::from(signed.version.as_str())),
-            ("lang", Value::from(signed.lang)),
-            ("sha256", Value::from(signed.sha256.as_str())),
-            ("shown_at", Value::from(issued_at.to_rfc3339_shanghai())),
-            ("consents", Value::from(signed.consents.clone())),
-        ]);
-        Ok(self.advance(rebind, stage, EventKind::AgreementSigned, data))
+        let event = Event::AgreementSigned(event::AgreementSigned {
+            rebind_id: rebind.rebind_id.clone(),
+            version: signed.version.clone(),
+            lang: signed.lang,
+            sha256: signed.sha256.clone(),
+            shown_at: issued_at,
+            consents: signed.consents.clone(),
+        });
+        Ok(self.advance(rebind, stage, event))
     }
 
     /// Checks all fields and reports every invalid one.
@@ -97,7 +98,7 @@ impl Context<'_> {
             }
             Some(_) => {}
         }
-        if !name::same_name(&signed.signed_name, self.state.profile.holder_name()) {
+        if signed.signed_name != *self.state.profile.holder_name() {
             errors.push(FieldError {
                 field: "signed_name",
                 code: ErrorCode::HolderNotMerchant,

@@ -1,7 +1,7 @@
 //! `POST /v1/rebinds/{id}/cancel`: cancels a rebind before its activation.
 
-use super::{Context, object};
-use crate::event_kind::EventKind;
+use super::{Context, of_rebind};
+use crate::history::event::Event;
 use crate::rebind::{End, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
@@ -14,7 +14,7 @@ impl Context<'_> {
             at: self.now,
             reason: None,
         };
-        let mut transition = self.advance(rebind, stage, EventKind::Cancelled, object([]));
+        let mut transition = self.advance(rebind, stage, Event::Cancelled(of_rebind(rebind)));
         if let (RebindState::IdentityPending { .. }, Some(head)) =
             (&rebind.stage, &mut transition.head)
         {

@@ -4,9 +4,9 @@
 //! second write records the answer. A lost answer is not a refusal: the same check is repeated under the same reference,
 //! and does not count meanwhile.
 
-use super::{Context, card_facts, deposit_of, object, with};
+use super::{Context, deposit_of};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event, Match};
 use crate::merchant::{BankCall, MerchantState};
 use crate::next_action::NextAction;
 use crate::policy::{DAY_S, MINUTE_S};
@@ -15,7 +15,6 @@ use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
 use crate::transition::{Decision, FingerprintRule, OtpDelivery, Transition};
-use serde_json::Value;
 
 /// The bank's answer about name, ID, card and phone, or the state of the deposit that replaces the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +145,7 @@ impl Context<'_> {
                 if card_attempts.taken >= self.policy.code_tries {
                     return self.no_attempts_left(rebind, OtpPurpose::Card, card_attempts);
                 }
-                return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
+                return Ok(self.resend_card_code(rebind, check, fresh));
             }
             // A deposit remains the challenge until the rebind ends.
             CardCheck::Deposit { .. } => return Ok(Transition::none()),
@@ -233,18 +232,12 @@ impl Context<'_> {
                 return Ok(transition);
             }
             Meaning::Refused(code) => {
-                let mut transition = self.reject(
-                    rebind,
-                    Rejection {
-                        counts_toward_limit: Some(true),
-                        ..Rejection::new(code)
-                    },
-                );
-                if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(BankReference::Check(*number)));
-                    event.data.insert("serial".to_owned(), serial);
-                }
-                transition
+                let refusal = Rejection {
+                    counts_toward_limit: Some(true),
+                    ..Rejection::new(code)
+                };
+                let serial = rebind.serial(BankReference::Check(*number));
+                self.reject(rebind, refusal, Some(serial))
             }
             Meaning::Deposited { arrived } => self.deposited(rebind, *number, arrived),
             Meaning::Matched => {
@@ -253,7 +246,13 @@ impl Context<'_> {
                     matched_at: self.now,
                     code: None,
                 };
-                self.send_card_code(rebind, &matched, fresh, EventKind::CardCheckAnswered)
+                let event = Event::CardCheckAnswered(event::CardCheckAnswered {
+                    rebind_id: rebind.rebind_id.clone(),
+                    purpose: OtpPurpose::Card,
+                    serial: rebind.serial(BankReference::Check(*number)),
+                    answer: Match,
+                });
+                self.send_card_code(rebind, &matched, fresh, event)
             }
         };
         if let (Some(head), None) = (&mut transition.head, counted_at) {
@@ -282,9 +281,12 @@ impl Context<'_> {
             expires_at: self.now.plus_s(self.policy.deposit_life_s),
             ..rebind.clone()
         };
-        let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
-        let data = with(card_facts(&rebind.new_card), [("serial", serial)]);
-        self.advance(&extended, stage, EventKind::MicroDepositSent, data)
+        let event = Event::MicroDepositSent(event::MicroDepositSent {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            serial: rebind.serial(BankReference::Deposit(number)),
+        });
+        self.advance(&extended, stage, event)
     }
 
     pub(super) fn settle_deposit(
@@ -301,12 +303,8 @@ impl Context<'_> {
                     counts_toward_limit: Some(false),
                     ..Rejection::new(ErrorCode::MicroDepositReturned)
                 };
-                let mut transition = self.reject(rebind, refusal);
-                if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
-                    event.data.insert("serial".to_owned(), serial);
-                }
-                Ok(transition)
+                let serial = rebind.serial(BankReference::Deposit(number));
+                Ok(self.reject(rebind, refusal, Some(serial)))
             }
             // Record the first arrival. The clean-up also records that it has polled.
             answer
@@ -349,11 +347,24 @@ impl Context<'_> {
         if card_attempts.taken >= self.policy.code_tries {
             return self.no_attempts_left(rebind, OtpPurpose::Card, card_attempts);
         }
-        Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
+        Ok(self.resend_card_code(rebind, check, fresh))
     }
 
     fn is_fresh(&self, matched_at: Timestamp) -> bool {
         matched_at.age_s_at(self.now) <= self.policy.bank_proof_s
+    }
+
+    fn resend_card_code(&self, rebind: &Rebind, check: &CardCheck, fresh: &Otp) -> Transition {
+        let serial = match check {
+            CardCheck::Matched { number, .. } => Some(BankReference::Check(*number)),
+            _ => None,
+        };
+        let event = Event::CodeSent(event::CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Card,
+            serial: serial.map(|serial| rebind.serial(serial)),
+        });
+        self.send_card_code(rebind, check, Some(fresh), event)
     }
 
     fn send_card_code(
@@ -361,7 +372,7 @@ impl Context<'_> {
         rebind: &Rebind,
         check: &CardCheck,
         fresh: Option<&Otp>,
-        kind: EventKind,
+        event: Event,
     ) -> Transition {
         let check = match check {
             CardCheck::Matched {
@@ -373,15 +384,7 @@ impl Context<'_> {
             },
             other => other.clone(),
         };
-        let mut data = object([("purpose", Value::from(OtpPurpose::Card.as_str()))]);
-        if let CardCheck::Matched { number, .. } = &check {
-            let serial = rebind.serial(BankReference::Check(*number));
-            data.insert("serial".to_owned(), Value::from(serial));
-        }
-        if kind == EventKind::CardCheckAnswered {
-            data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
-        }
-        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
+        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), event);
         transition.otp_delivery = fresh.map(|_| OtpDelivery {
             phone: rebind.reserved_phone.clone(),
             purpose: OtpPurpose::Card,

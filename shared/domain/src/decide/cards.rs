@@ -1,8 +1,8 @@
 //! Removal of cards: unbinding by the merchant, and deletion when the retention of a replaced card is over.
 
-use super::{Context, card_facts, create, nothing_due, seconds_until, with_stage};
+use super::{Context, create, nothing_due, of_card, seconds_until, with_stage};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::Event;
 use crate::ids::CardId;
 use crate::merchant::{MerchantState, Replaced};
 use crate::next_action::NextAction;
@@ -68,7 +68,7 @@ impl Context<'_> {
         let Some(bound) = detach(&mut after, card_id) else {
             return Err(Rejection::new(ErrorCode::NotFound));
         };
-        let event = self.event(EventKind::CardUnbound, card_facts(&bound.card));
+        let event = self.event(Event::CardUnbound(of_card(&bound.card)), None);
         self.retire(Some(bound), &mut after);
         Ok(Transition {
             head: Some(after),
@@ -98,7 +98,7 @@ impl Context<'_> {
         Ok(Transition {
             head: Some(head),
             rebind: emptied,
-            event: Some(self.event(EventKind::CardRemoved, card_facts(&bound.card))),
+            event: Some(self.event(Event::CardRemoved(of_card(&bound.card)), None)),
             fingerprint: Some(FingerprintRule::Release {
                 fingerprint: bound.fingerprint,
                 card_id: card_id.clone(),

@@ -5,9 +5,9 @@ use super::challenge::{
     Challenge, attempts_max, attempts_of, challenge_of, confirm_action, resend_action, stale_proof,
     wrong_code_error,
 };
-use super::{Context, card_facts, create, object, with};
+use super::{Context, create, of_rebind};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event};
 use crate::next_action::NextAction;
 use crate::policy::MINUTE_S;
 use crate::rebind::{
@@ -15,7 +15,6 @@ use crate::rebind::{
 };
 use crate::rejection::Rejection;
 use crate::transition::{Decision, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
     pub(super) fn reserve_attempt(
@@ -157,7 +156,7 @@ impl Context<'_> {
                     identity: self.identity_proof(),
                     tries: refunded,
                 };
-                Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
+                Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
             }
             (
                 RebindState::CardPending {
@@ -176,7 +175,7 @@ impl Context<'_> {
                     check: check.clone(),
                     card_attempts: card_attempts.clone(),
                 };
-                Ok(self.advance(rebind, stage, EventKind::IdentityConfirmed, object([])))
+                Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Card) if bound_elsewhere => {
                 let refusal = Rejection::new(ErrorCode::CardBoundElsewhere);
@@ -186,6 +185,7 @@ impl Context<'_> {
                         counts_toward_limit: Some(true),
                         ..refusal
                     },
+                    None,
                 ))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Card) => {
@@ -258,36 +258,38 @@ impl Context<'_> {
         purpose: OtpPurpose,
         tries: Attempts,
     ) -> Transition {
-        let mut transition = match &rebind.stage {
+        match &rebind.stage {
             RebindState::Standby(standby) => {
                 let stage = RebindState::Standby(Standby {
                     code: None,
                     tries,
                     ..standby.clone()
                 });
-                let facts = with(
-                    card_facts(&rebind.new_card),
-                    [("purpose", Value::from(purpose.as_str()))],
-                );
+                let event = Event::CodeWrong(event::CodeWrong {
+                    rebind_id: rebind.rebind_id.clone(),
+                    card: (&rebind.new_card).into(),
+                    purpose,
+                });
                 let refusal = Rejection::new(ErrorCode::OtpTooMany)
                     .counted(0)
                     .retry_after(self.policy.standby_lock_s)
                     .next(&[NextAction::Wait]);
                 Transition {
                     outcome: Decision::Refused(Box::new(refusal)),
-                    ..self.advance(rebind, stage, EventKind::CodeWrong, facts)
+                    ..self.advance(rebind, stage, event)
                 }
             }
             _ if rebind.has_deposit() && purpose == OtpPurpose::Card => self.reject(
                 rebind,
                 Rejection::new(ErrorCode::MicroDepositWrong).counted(0),
+                None,
             ),
-            _ => self.reject(rebind, Rejection::new(ErrorCode::OtpTooMany).counted(0)),
-        };
-        if let Some(event) = &mut transition.event {
-            self.tell(event, None);
+            _ => self.reject(
+                rebind,
+                Rejection::new(ErrorCode::OtpTooMany).counted(0),
+                None,
+            ),
         }
-        transition
     }
 
     /// Checks that the identity proof and the bank's answer are recent. Applies to the card's code only.

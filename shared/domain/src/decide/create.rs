@@ -1,19 +1,18 @@
 //! `POST /v1/rebinds`: creates a rebind, if this merchant may change to this card now.
 
-use super::{Context, card_facts, seconds_until, with};
+use super::{Context, seconds_until};
 use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
-use crate::format::name;
+use crate::history::event::{Event, RebindRequested};
 use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant};
 use crate::next_action::NextAction;
+use crate::pii::{PersonName, Phone};
 use crate::policy::Policy;
 use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use serde_json::Value;
 
 /// The merchant's input, with each field parsed separately, and the random values and keyed hashes that a rebind needs.
 #[derive(Clone, Debug)]
@@ -21,9 +20,9 @@ pub struct Create {
     /// The card, or the error of its number.
     pub card: Result<CardFacts, ErrorCode>,
     /// As typed.
-    pub holder_name: String,
-    /// The phone in E.164 format, or its error.
-    pub reserved_phone: Result<String, ErrorCode>,
+    pub holder_name: PersonName,
+    /// The phone, or what is wrong with it.
+    pub reserved_phone: Result<Phone, ErrorCode>,
     /// `None` when the text is not a valid reason.
     pub reason: Option<Reason>,
     /// The purpose of the new card.
@@ -80,7 +79,7 @@ impl Context<'_> {
             new_card,
             old_card: head.active.as_ref().map(|active| active.card.clone()),
             fingerprint: facts.fingerprint.clone(),
-            reserved_phone: reserved_phone.to_owned(),
+            reserved_phone: reserved_phone.clone(),
             created_at: self.now,
             expires_at: self.now.plus_s(self.policy.rebind_life_s),
             stage: RebindState::IdentityPending {
@@ -91,17 +90,15 @@ impl Context<'_> {
             },
             sealed_number: None,
         };
-        let holder = crate::mask::name(profile.holder_name());
-        let data = with(
-            card_facts(&rebind.new_card),
-            [
-                ("purpose", Value::from(create.purpose.as_str())),
-                ("reason", Value::from(reason.as_str())),
-                ("holder", Value::from(holder)),
-            ],
-        );
+        let event = Event::RebindRequested(RebindRequested {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            purpose: create.purpose,
+            reason,
+            holder: profile.holder_name().masked(),
+        });
         let stage = rebind.stage.clone();
-        let mut transition = self.advance(&rebind, stage, EventKind::RebindRequested, data);
+        let mut transition = self.advance(&rebind, stage, event);
         if let (Some(after), Some(created)) = (&mut transition.head, &transition.rebind) {
             after.rebinds = number;
             after.rebind_version = created.version;
@@ -124,7 +121,7 @@ impl Context<'_> {
     fn fields<'c>(
         &self,
         create: &'c Create,
-    ) -> Result<(&'c CardFacts, &'c str, Reason), Rejection> {
+    ) -> Result<(&'c CardFacts, &'c Phone, Reason), Rejection> {
         let mut errors = Vec::new();
         if let Err(code) = create.card {
             errors.push(FieldError {
@@ -132,7 +129,7 @@ impl Context<'_> {
                 code,
             });
         }
-        if !name::same_name(&create.holder_name, self.state.profile.holder_name()) {
+        if create.holder_name != *self.state.profile.holder_name() {
             errors.push(FieldError {
                 field: "holder_name",
                 code: ErrorCode::HolderNotMerchant,

@@ -1,14 +1,12 @@
 //! The freeze, by which the old contact stops a fraudulent change, and its end.
 
-use super::{Context, nothing_due, object, release_claim, with, with_stage};
-use crate::card::Card;
+use super::{Context, nothing_due, release_claim, with_stage};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{Frozen, MerchantState};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
-use serde_json::Value;
 
 impl Context<'_> {
     /// Freezes the account with the freeze code of rebind `number`. Every freeze code stops all recent changes:
@@ -31,17 +29,17 @@ impl Context<'_> {
             .any(|code| code.activation && self.now < code.good_until && !is_undone(code.number));
         let ends = is_undone(number) || before.standby(&rebind.new_card.card_id).is_some();
 
-        let data = object([
-            ("undone", Value::from(undone.is_some())),
-            ("holds_payouts", Value::from(in_force)),
-        ]);
+        let event = Event::Frozen(event::Frozen {
+            rebind_id: rebind.rebind_id.clone(),
+            undone: undone.is_some(),
+            holds_payouts: in_force,
+        });
         let mut transition = if ends {
-            self.advance(rebind, self.frozen_stage(), EventKind::Frozen, data)
+            self.advance(rebind, self.frozen_stage(), event)
         } else {
-            let id = Value::from(rebind.rebind_id.as_str());
             Transition {
                 head: Some(self.changed_head()),
-                event: Some(self.event(EventKind::Frozen, with(data, [("rebind_id", id)]))),
+                event: Some(self.event(event, None)),
                 ..Transition::none()
             }
         };
@@ -72,9 +70,6 @@ impl Context<'_> {
         }
         head.sessions = Default::default();
         transition.ends_sessions = true;
-        if let Some(event) = &mut transition.event {
-            self.tell(event, None);
-        }
         Ok(transition)
     }
 
@@ -121,13 +116,13 @@ impl Context<'_> {
         let mut head = self.changed_head();
         head.frozen = None;
         let active = head.active.as_ref().map(|active| &active.card);
-        let active = active.map_or(Value::Null, |card: &Card| {
-            Value::from(card.card_id.as_str())
+        let event = Event::Unfrozen(event::Unfrozen {
+            reason: reason.to_owned(),
+            card_id: Nullable(active.map(|card| card.card_id.clone())),
         });
-        let data = object([("reason", Value::from(reason)), ("card_id", active)]);
         Ok(Transition {
             head: Some(head),
-            event: Some(self.event(EventKind::Unfrozen, data)),
+            event: Some(self.event(event, None)),
             ..Transition::none()
         })
     }

@@ -1,16 +1,15 @@
 //! The identity step: compares the ID document with the record and sends a code to the phone on file. Only this code
 //! authorises the change, because an attacker could choose the contacts of the new card.
 
-use super::{Context, object};
+use super::{Context, of_rebind};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
 use crate::format::document_expiry::DocumentExpiry;
+use crate::history::event::{CodeSent, Event};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
 use crate::rejection::{FieldError, Rejection};
 use crate::transition::{Decision, OtpDelivery, Transition};
-use serde_json::Value;
 
 /// The document as typed, with each field parsed separately.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ impl Context<'_> {
                 counts_toward_limit: Some(false),
                 ..Rejection::new(ErrorCode::IdMismatch).counted(0)
             };
-            let mut transition = self.reject(rebind, refusal.clone());
+            let mut transition = self.reject(rebind, refusal.clone(), None);
             let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
             transition.outcome = Decision::Refused(Box::new(refusal));
             return Ok(transition);
@@ -87,7 +86,7 @@ impl Context<'_> {
             code: Some(self.sent(fresh)),
             tries: tries.clone(),
         };
-        let mut transition = self.advance(rebind, stage, EventKind::IdentityMatched, object([]));
+        let mut transition = self.advance(rebind, stage, Event::IdentityMatched(of_rebind(rebind)));
         transition.otp_delivery = Some(self.send_on_file(rebind));
         Ok(transition)
     }
@@ -108,10 +107,13 @@ impl Context<'_> {
         let left = left_here.min(u8::try_from(left_today).unwrap_or(u8::MAX));
         let refusal = Rejection::new(ErrorCode::IdMismatch).counted(left);
         let mut transition = if left == 0 {
-            self.reject(rebind, refusal)
+            self.reject(rebind, refusal, None)
         } else {
-            let mut transition =
-                self.advance(rebind, counted, EventKind::IdentityMismatched, object([]));
+            let mut transition = self.advance(
+                rebind,
+                counted,
+                Event::IdentityMismatched(of_rebind(rebind)),
+            );
             transition.outcome = Decision::Refused(Box::new(
                 refusal.next(&[NextAction::Identity, NextAction::Cancel]),
             ));
@@ -172,9 +174,12 @@ impl Context<'_> {
             },
             _ => return Err(self.out_of_order(rebind)),
         };
-        let purpose = Value::from(OtpPurpose::Identity.as_str());
-        let data = object([("purpose", purpose)]);
-        let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
+        let event = Event::CodeSent(CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Identity,
+            serial: None,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         transition.otp_delivery = Some(self.send_on_file(rebind));
         Ok(transition)
     }

@@ -24,21 +24,20 @@ mod tests;
 
 use super::card::Card;
 use super::error_code::ErrorCode;
-use super::event_kind::EventKind;
+use super::history::event::{self, Event};
 use super::ids::{CardId, PayoutId};
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
+use super::notification::{Notification, Recipient, notification};
 use super::payout::Payout;
+use super::pii::Phone;
 use super::policy::Policy;
 use super::rebind::{End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag};
 use super::rejection::Rejection;
 use super::settlement::SettlementChange;
 use super::time::Timestamp;
 use super::transfer::TransferAnswer;
-use super::transition::{
-    FingerprintRule, NewEvent, NewPushTarget, Notification, Recipient, Transition,
-};
-use serde_json::{Map, Value};
+use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
@@ -288,7 +287,7 @@ impl Context<'_> {
             .map_or_else(|| SessionTag(String::new()), super::merchant::Session::tag)
     }
 
-    /// The merchant state for this change: the next version, and the session's last change moved to `now` (never back).
+    /// The merchant state for this change: the next version, and the session's last change with_stage to `now` (never back).
     fn changed_head(&self) -> MerchantState {
         let mut head = self.state.head.clone();
         head.version += 1;
@@ -302,13 +301,7 @@ impl Context<'_> {
     }
 
     /// Moves `rebind` to `stage` in one transition with merchant state, rebind and event. No state changes in another way.
-    fn advance(
-        &self,
-        rebind: &Rebind,
-        stage: RebindState,
-        kind: EventKind,
-        data: Map<String, Value>,
-    ) -> Transition {
+    fn advance(&self, rebind: &Rebind, stage: RebindState, event: Event) -> Transition {
         let mut head = self.changed_head();
         let mut next = with_stage(&mut head, rebind, stage);
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
@@ -318,10 +311,7 @@ impl Context<'_> {
             // Nothing is ever paid to this card, so its number is deleted.
             next.sealed_number = None;
         }
-        let mut event = self.event(kind, data);
-        event
-            .data
-            .insert("rebind_id".to_owned(), Value::from(next.rebind_id.as_str()));
+        let event = self.event(event, Some(&next.reserved_phone));
         Transition {
             head: Some(head),
             rebind: Some(next),
@@ -330,27 +320,33 @@ impl Context<'_> {
         }
     }
 
-    /// Ends the rebind and refuses the request.
-    fn reject(&self, rebind: &Rebind, refusal: Rejection) -> Transition {
-        let code = refusal.code;
+    /// Ends the rebind and refuses the request. `serial`: the bank reference whose answer is the reason.
+    fn reject(&self, rebind: &Rebind, refusal: Rejection, serial: Option<String>) -> Transition {
+        let reason = refusal.code;
         let stage = RebindState::Ended {
             how: End::Rejected,
             at: self.now,
-            reason: Some(code),
+            reason: Some(reason),
         };
-        let kind = match code {
-            ErrorCode::MicroDepositReturned => EventKind::MicroDepositReturned,
-            _ => EventKind::Rejected,
+        let rebind_id = rebind.rebind_id.clone();
+        let card = (&rebind.new_card).into();
+        let event = match (reason, serial) {
+            (ErrorCode::MicroDepositReturned, Some(serial)) => {
+                Event::MicroDepositReturned(event::MicroDepositReturned {
+                    rebind_id,
+                    card,
+                    reason,
+                    serial,
+                })
+            }
+            (_, serial) => Event::Rejected(event::Rejected {
+                rebind_id,
+                card,
+                reason,
+                serial,
+            }),
         };
-        let mut transition = self.advance(
-            rebind,
-            stage,
-            kind,
-            with(
-                card_facts(&rebind.new_card),
-                [("reason", Value::from(code.as_str()))],
-            ),
-        );
+        let mut transition = self.advance(rebind, stage, event);
         let refusal = refusal.next(&[NextAction::NewRebind]);
         transition.outcome = super::transition::Decision::Refused(Box::new(refusal));
         transition
@@ -367,30 +363,25 @@ impl Context<'_> {
         }
     }
 
-    /// Queues notifications to the phone on file, to the card's reserved phone if given, and to every push device.
-    fn tell(&self, event: &mut NewEvent, reserved: Option<&str>) {
+    /// An event with a notification for each recipient that it has a message for: the phone on file, the new card's phone
+    /// where one is given and is another one, and push where a device is registered.
+    fn event(&self, event: Event, reserved: Option<&Phone>) -> NewEvent {
         let on_file = &self.state.profile.phone_on_file;
-        let mut add = |to, phone: &str| {
-            event.notices.push(Notification {
-                to,
-                phone: phone.to_owned(),
-            });
-        };
-        add(Recipient::OnFile, on_file);
-        if let Some(reserved) = reserved.filter(|reserved| reserved != on_file) {
-            add(Recipient::Reserved, reserved);
-        }
-        if self.state.head.pushes(self.policy, self.now) {
-            add(Recipient::Push, "");
-        }
-    }
-
-    const fn event(&self, kind: EventKind, data: Map<String, Value>) -> NewEvent {
+        let reserved = reserved.filter(|reserved| *reserved != on_file);
+        let is_pushed = self.state.head.pushes(self.policy, self.now);
+        let all = [
+            Some(Notification::OnFile(on_file.clone())),
+            reserved.map(|reserved| Notification::Reserved(reserved.clone())),
+            is_pushed.then(|| Notification::Push {
+                delivered: Vec::new(),
+            }),
+        ];
+        let is_sent = |to: Recipient| notification(&event, self.now, to).is_some();
+        let notices = all.into_iter().flatten();
         NewEvent {
-            kind,
+            notices: notices.filter(|notice| is_sent(notice.to())).collect(),
             at: self.now,
-            data,
-            notices: Vec::new(),
+            event,
         }
     }
 }
@@ -417,31 +408,16 @@ pub fn blocked_by(
     checks.err().map(|refusal| refusal.code)
 }
 
-/// A JSON object with these entries.
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
-    with(Map::new(), entries)
+/// The facts of an event about a rebind that needs no other.
+fn of_rebind(rebind: &Rebind) -> event::OfRebind {
+    event::OfRebind {
+        rebind_id: rebind.rebind_id.clone(),
+    }
 }
 
-/// Adds entries to a JSON object.
-fn with<const N: usize>(
-    mut object: Map<String, Value>,
-    entries: [(&str, Value); N],
-) -> Map<String, Value> {
-    object.extend(
-        entries
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value)),
-    );
-    object
-}
-
-/// The fields of a card in an event.
-fn card_facts(card: &Card) -> Map<String, Value> {
-    object([
-        ("card_id", Value::from(card.card_id.as_str())),
-        ("bank_code", Value::from(card.bank_code())),
-        ("last4", Value::from(card.last4.as_str())),
-    ])
+/// The facts of an event about a card.
+fn of_card(card: &Card) -> event::OfCard {
+    event::OfCard { card: card.into() }
 }
 
 /// The next version of the rebind, in another state. The merchant state keeps the version of the latest rebind, so that a
@@ -464,10 +440,6 @@ fn release_claim(rebind: &Rebind) -> FingerprintRule {
         fingerprint: rebind.fingerprint.clone(),
         card_id: rebind.new_card.card_id.clone(),
     }
-}
-
-fn time_value(at: Timestamp) -> Value {
-    Value::from(at.to_rfc3339_shanghai())
 }
 
 /// The refusal of a clean-up command that is already done or not due yet.

@@ -1,15 +1,14 @@
 //! Settlement settings and push devices.
 
-use super::{Context, create, object};
+use super::{Context, create};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event};
 use crate::merchant::{MerchantState, PushTarget};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 use crate::settlement::{self, SettlementChange};
 use crate::transition::{NewPushTarget, PushChange, Transition};
-use serde_json::{Value, json};
 
 impl Context<'_> {
     pub(super) fn change_settlement(
@@ -31,15 +30,13 @@ impl Context<'_> {
         if next == profile.settlement {
             return Ok(Transition::none());
         }
-        let data = object([
-            ("before", json!(profile.settlement)),
-            ("after", json!(next)),
-        ]);
-        let mut event = self.event(EventKind::SettlementChanged, data);
-        self.tell(&mut event, None);
+        let event = Event::SettlementChanged(event::SettlementChanged {
+            before: profile.settlement.clone(),
+            after: next.clone(),
+        });
         Ok(Transition {
             head: Some(self.counted_change()?),
-            event: Some(event),
+            event: Some(self.event(event, None)),
             settlement: Some(next),
             ..Transition::none()
         })
@@ -84,13 +81,13 @@ impl Context<'_> {
         if known.is_some() {
             after.push_removed_at = Some(self.now);
         }
-        let data = object([
-            ("push_target_id", Value::from(new.target.id.as_str())),
-            ("platform", Value::from(new.platform.as_str())),
-        ]);
+        let event = Event::PushTargetChanged(event::PushTargetChanged {
+            push_target_id: new.target.id.clone(),
+            platform: new.platform,
+        });
         Ok(Transition {
             head: Some(after),
-            event: Some(self.event(EventKind::PushTargetChanged, data)),
+            event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: known.cloned(),
                 added: Some(new.clone()),
@@ -110,10 +107,12 @@ impl Context<'_> {
         let mut after = self.changed_head();
         after.push_targets.retain(|target| target.id != id);
         after.push_removed_at = Some(self.now);
-        let data = object([("push_target_id", Value::from(id))]);
+        let event = Event::PushTargetRemoved(event::PushTargetRemoved {
+            push_target_id: id.to_owned(),
+        });
         Ok(Transition {
             head: Some(after),
-            event: Some(self.event(EventKind::PushTargetRemoved, data)),
+            event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: Some(known.clone()),
                 added: None,

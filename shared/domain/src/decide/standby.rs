@@ -1,15 +1,14 @@
 //! `POST /v1/cards/{card_id}/activate`: the switch to a standby card, which has already waited. It requires a fresh login
 //! and a code to the phone on file. Whatever blocks a rebind also blocks the switch.
 
-use super::{Context, create, object, seconds_until};
+use super::{Context, create, seconds_until};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{CodeSent, Event};
 use crate::ids::CardId;
 use crate::next_action::NextAction;
 use crate::rebind::{Attempts, Otp, OtpPurpose, Reason, Rebind, RebindState, SentOtp, Standby};
 use crate::rejection::Rejection;
 use crate::transition::{OtpDelivery, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
     pub(super) fn start_activation(
@@ -33,9 +32,12 @@ impl Context<'_> {
             tries,
             ..standby.clone()
         });
-        let purpose = Value::from(OtpPurpose::Activate.as_str());
-        let data = object([("purpose", purpose)]);
-        let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
+        let event = Event::CodeSent(CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Activate,
+            serial: None,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         transition.otp_delivery = Some(OtpDelivery {
             phone: self.state.profile.phone_on_file.clone(),
             purpose: OtpPurpose::Activate,

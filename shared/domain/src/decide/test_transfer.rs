@@ -1,15 +1,14 @@
 //! `POST /v1/rebinds/{id}/test-transaction`: transfers ¥0.01 to the new card. A returned transfer undoes the change. A
 //! successful one does not shorten the hold or the cooldown.
 
-use super::{Context, card_facts, nothing_due, object, release_claim, with};
+use super::{Context, nothing_due, of_rebind, release_claim};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event};
 use crate::rebind::{ActivatedCard, BankReference, End, Rebind, RebindState, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
 use crate::transition::{Decision, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
     /// Writes the intent before the transfer is sent. A repeated request queries the same transfer.
@@ -25,19 +24,17 @@ impl Context<'_> {
             TestTransfer::NotSent
                 if is_active && activated_card.can_be_reverted(self.policy, self.now) =>
             {
-                let serial = Value::from(rebind.serial(BankReference::Test));
+                let event = Event::TestTransferStarted(event::TestTransferStarted {
+                    rebind_id: rebind.rebind_id.clone(),
+                    serial: rebind.serial(BankReference::Test),
+                });
                 let test = TestTransfer::Sent {
                     sent_at: self.now,
                     checked_at: self.now,
                 };
                 Ok(Transition {
                     outcome: Decision::Proceed,
-                    ..self.advance(
-                        rebind,
-                        with_test(&rebind.stage, test),
-                        EventKind::TestTransferStarted,
-                        object([("serial", serial)]),
-                    )
+                    ..self.advance(rebind, with_test(&rebind.stage, test), event)
                 })
             }
             TestTransfer::NotSent => Err(self.out_of_order(rebind)),
@@ -66,8 +63,7 @@ impl Context<'_> {
             (TestTransfer::Sent { .. }, Some(TransferAnswer::Succeeded)) => Ok(self.advance(
                 rebind,
                 with_test(&rebind.stage, self.arrived(self.now)),
-                EventKind::TestTransferSucceeded,
-                object([]),
+                Event::TestTransferSucceeded(of_rebind(rebind)),
             )),
             (
                 TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
@@ -134,8 +130,7 @@ impl Context<'_> {
             return self.advance(
                 rebind,
                 with_test(&rebind.stage, TestTransfer::CameBack),
-                EventKind::TestTransferFailed,
-                object([]),
+                Event::TestTransferFailed(of_rebind(rebind)),
             );
         };
         let stage = RebindState::Ended {
@@ -143,16 +138,16 @@ impl Context<'_> {
             at: self.now,
             reason: Some(ErrorCode::TestTxnFailed),
         };
-        let reason = Value::from(ErrorCode::TestTxnFailed.as_str());
-        let data = with(card_facts(&rebind.new_card), [("reason", reason)]);
-        let mut transition = self.advance(rebind, stage, EventKind::Reverted, data);
+        let event = Event::Reverted(event::Reverted {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            reason: ErrorCode::TestTxnFailed,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         if let Some(head) = &mut transition.head {
             self.undo_activation(head, last, false);
         }
         transition.fingerprint = Some(release_claim(rebind));
-        if let Some(event) = &mut transition.event {
-            self.tell(event, Some(&rebind.reserved_phone));
-        }
         transition
     }
 }

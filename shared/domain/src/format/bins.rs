@@ -4,35 +4,22 @@
 //! `data/NOTICE.md`). A community maintains the data, so a missing prefix means "unknown, let the bank decide" and never
 //! "invalid". A prefix does not distinguish Class I accounts from Class II accounts.
 
-use serde::{Deserialize, Serialize};
-
-use super::card_number::CardNumber;
+use crate::pii::CardNumber;
+use crate::vocabulary::vocabulary;
 
 include!(concat!(env!("OUT_DIR"), "/bins.rs"));
 
-/// The type of the cards with a prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BinKind {
-    /// 借记卡: a debit card, the only type that can receive settlement.
-    Debit,
-    /// 贷记卡
-    Credit,
-    /// 准贷记卡: a credit card with a deposit account; treated as a credit card.
-    QuasiCredit,
-    /// 预付费卡
-    Prepaid,
-}
-
-impl BinKind {
-    /// The value of `Card.type` in the contract.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::QuasiCredit => "quasi_credit",
-            Self::Prepaid => "prepaid",
-        }
+vocabulary! {
+    /// The type of the cards with a prefix.
+    pub enum BinKind {
+        /// 借记卡: a debit card, the only type that can receive settlement.
+        Debit = "debit",
+        /// 贷记卡
+        Credit = "credit",
+        /// 准贷记卡: a credit card with a deposit account; treated as a credit card.
+        QuasiCredit = "quasi_credit",
+        /// 预付费卡
+        Prepaid = "prepaid",
     }
 }
 
@@ -80,8 +67,8 @@ pub fn bank_name(bank_code: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sandbox;
     use super::*;
+    use crate::pii::tests::sandbox;
     use proptest::prelude::*;
 
     const CSV: &str = include_str!("../../../data/china-card-bins.csv");
@@ -205,20 +192,6 @@ mod tests {
         assert_eq!(bank_name(""), None);
         assert_eq!(BANKS.len(), 258);
         assert!(rows().iter().all(|row| bank_name(row.3) == Some(row.4)));
-    }
-
-    #[test]
-    fn kind_serializes_as_its_name() {
-        for kind in [
-            BinKind::Debit,
-            BinKind::Credit,
-            BinKind::QuasiCredit,
-            BinKind::Prepaid,
-        ] {
-            let json = serde_json::to_value(kind).unwrap();
-            assert_eq!(json, kind.as_str());
-            assert_eq!(serde_json::from_value::<BinKind>(json).unwrap(), kind);
-        }
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{gather, half_width};
+use crate::pii::{gather, half_width};
 use crate::secret::Secret;
 
 const LENGTH: usize = 18;
@@ -54,8 +54,8 @@ fn is_checked(code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{sandbox, single_errors, swaps};
     use super::*;
+    use crate::pii::tests::{sandbox, single_errors, swaps};
     use proptest::prelude::*;
 
     const VECTOR: &str = "91350100M000100Y43";

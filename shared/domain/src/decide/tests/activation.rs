@@ -5,9 +5,10 @@ use crate::card::CardStatus;
 use crate::decide::Command;
 use crate::event_kind::EventKind;
 use crate::merchant::{LastActivation, Replaced};
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::Card;
 use crate::rebind::{ActivatedCard, Activation, Mac, Reason, RebindState, TestTransfer};
-use crate::transition::{FingerprintRule, Recipient, Transition};
+use crate::transition::{FingerprintRule, Transition};
 
 /// Every proof at `at_s`, up to the correct card code.
 fn about_to_activate(world: World, at_s: i64, request: Command) -> World {
@@ -105,7 +106,7 @@ fn activation_claims_the_card() {
 fn activation_event_contains_the_change() {
     let (world, transition) = activate(World::new().matched());
     let event = transition.event.unwrap();
-    assert_eq!((event.kind, event.at), (EventKind::Activated, t(0)));
+    assert_eq!((event.kind(), event.at), (EventKind::Activated, t(0)));
     let new = &world.rebind().new_card;
     let old = world.rebind().old_card.as_ref().unwrap();
     let mut expected = serde_json::json!({
@@ -118,7 +119,7 @@ fn activation_event_contains_the_change() {
         "effective_at": "2026-11-23T10:00:00+08:00",
         "cooldown_until": "2026-12-22T10:00:00+08:00",
     });
-    assert_eq!(serde_json::Value::from(event.data), expected);
+    assert_eq!(serde_json::Value::from(event.event.data()), expected);
 
     let mut first_card = World::new();
     first_card.state.head.active = None;
@@ -126,7 +127,7 @@ fn activation_event_contains_the_change() {
     assert_eq!(first_card.rebind().old_card, None);
     expected["old_card_id"] = serde_json::Value::Null;
     assert_eq!(
-        serde_json::Value::from(transition.event.unwrap().data),
+        serde_json::Value::from(transition.event.unwrap().event.data()),
         expected
     );
 }
@@ -136,18 +137,18 @@ fn equal_phones_are_notified_once() {
     let notified = |world: World| -> Vec<_> {
         let notices = activate(world).1.event.unwrap().notices;
         notices
-            .into_iter()
-            .map(|notice| (notice.to, notice.phone))
+            .iter()
+            .map(|notice| (notice.to(), notice.phone().unwrap().clone()))
             .collect()
     };
-    let on_file = (Recipient::OnFile, PHONE_ON_FILE.to_owned());
-    let reserved = (Recipient::Reserved, RESERVED_PHONE.to_owned());
+    let on_file = (Recipient::OnFile, Phone::parse(PHONE_ON_FILE).unwrap());
+    let reserved = (Recipient::Reserved, Phone::parse(RESERVED_PHONE).unwrap());
     assert_eq!(
         notified(World::new().matched()),
         [on_file.clone(), reserved]
     );
 
-    let same = create_with(|request| request.reserved_phone = Ok(PHONE_ON_FILE.to_owned()));
+    let same = create_with(|request| request.reserved_phone = Phone::parse(PHONE_ON_FILE));
     assert_eq!(
         notified(about_to_activate(World::new(), 0, same)),
         [on_file]

@@ -56,7 +56,7 @@ fn all_invalid_fields_are_reported() {
     let refusal = pending().at(10).refused(signed(|signed| {
         signed.is_current = false;
         signed.issued_at = None;
-        signed.signed_name = "别人".to_owned();
+        signed.signed_name = PersonName::new("别人");
         signed.consents_complete = false;
     }));
     assert_eq!(refusal.code, ErrorCode::AgreementStale);
@@ -87,7 +87,7 @@ fn each_invalid_field_is_reported() {
         (
             ErrorCode::HolderNotMerchant,
             "signed_name",
-            signed(|signed| signed.signed_name = String::new()),
+            signed(|signed| signed.signed_name = PersonName::new("")),
         ),
         (
             ErrorCode::ConsentMissing,
@@ -107,8 +107,8 @@ fn each_invalid_field_is_reported() {
 #[test]
 fn signed_name_is_folded() {
     let mut world = pending().at(10);
-    world.state.profile.settlement_name = Some("阿依古丽·测试".to_owned());
-    let named = |name: &str| signed(|signed| signed.signed_name = name.to_owned());
+    world.state.profile.settlement_name = Some(PersonName::new("阿依古丽·测试"));
+    let named = |name: &str| signed(|signed| signed.signed_name = PersonName::new(name));
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
     assert_eq!(
         world.refused(named(HOLDER)).code,
@@ -146,9 +146,9 @@ fn signature_is_recorded_in_the_history() {
     assert_eq!(card_attempts, &Attempts::default());
 
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::AgreementSigned);
+    assert_eq!(event.kind(), EventKind::AgreementSigned);
     assert_eq!(
-        serde_json::Value::from(event.data),
+        serde_json::Value::from(event.event.data()),
         json!({
             "rebind_id": world.rebind().rebind_id.as_str(),
             "version": "2026-11-22",

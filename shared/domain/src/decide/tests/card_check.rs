@@ -77,13 +77,13 @@ fn match_sends_code_to_reserved_phone() {
         CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
     ));
     let send = answered.otp_delivery.unwrap();
-    assert_eq!((send.phone.as_str(), send.purpose), (RESERVED_PHONE, Card));
+    assert_eq!((send.phone.e164(), send.purpose), (RESERVED_PHONE, Card));
     assert_eq!(send.card, world.rebind().new_card);
     let event = answered.event.unwrap();
-    assert_eq!(event.kind, EventKind::CardCheckAnswered);
-    assert_eq!(event.data["answer"], "match");
+    assert_eq!(event.kind(), EventKind::CardCheckAnswered);
+    assert_eq!(event.event.data()["answer"], "match");
     assert_eq!(
-        event.data["serial"],
+        event.event.data()["serial"],
         world.rebind().serial(BankReference::Check(1))
     );
     assert_eq!(world.state.head.bank_calls.len(), 1);
@@ -102,7 +102,7 @@ fn repeated_check_after_match_skips_the_bank() {
     let mut dead = world.at(5 * MINUTE_S);
     let renewed = dead.done(card_check());
     assert!(renewed.otp_delivery.is_some());
-    assert_eq!(renewed.event.unwrap().kind, EventKind::CodeSent);
+    assert_eq!(renewed.event.unwrap().kind(), EventKind::CodeSent);
     assert_eq!(dead.state.head.bank_calls.len(), 1);
 }
 
@@ -157,7 +157,7 @@ fn bank_refusal_ends_the_rebind() {
             assert_eq!(world.state.head.bank_calls.len(), calls, "{answer:?}");
             let event = transition.event.unwrap();
             assert_eq!(
-                event.data["serial"],
+                event.event.data()["serial"],
                 world.rebind().serial(BankReference::Check(1))
             );
             assert!(event.notices.is_empty());

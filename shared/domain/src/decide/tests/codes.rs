@@ -82,13 +82,13 @@ fn resend_replaces_the_code() {
         let (code, _) = otp_of(world.stage(), purpose).unwrap();
         let session = world.state.head.sessions[1].as_ref().unwrap();
         assert_eq!((&code.session, code.sent_at), (&session.tag(), t(60)));
-        assert_eq!(transition.event.unwrap().kind, EventKind::CodeSent);
+        assert_eq!(transition.event.unwrap().kind(), EventKind::CodeSent);
         let send = transition.otp_delivery.unwrap();
         let phone = match purpose {
             Identity => PHONE_ON_FILE,
             Card | OtpPurpose::Activate => RESERVED_PHONE,
         };
-        assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
+        assert_eq!((send.phone.e164(), send.purpose), (phone, purpose));
 
         // The old code is no longer valid, even for an attempt that was reserved before the resend.
         let refusal = world.refused(settle(purpose, old, true));
@@ -181,7 +181,7 @@ fn pending_code_is_unexpired_then_latest() {
 fn correct_code_advances_and_refresh_stays() {
     let mut world = World::new().identity_sent();
     assert_eq!(
-        world.confirm(Identity, true).event.unwrap().kind,
+        world.confirm(Identity, true).event.unwrap().kind(),
         EventKind::IdentityConfirmed
     );
     assert_eq!(world.shown(), "agreement_pending");

@@ -28,7 +28,7 @@ fn every_obstacle() -> World {
 fn wrong_request() -> Command {
     create_with(|request| {
         request.card = Err(ErrorCode::CardLuhn);
-        request.holder_name = "别人".to_owned();
+        request.holder_name = PersonName::new("别人");
         request.reserved_phone = Err(ErrorCode::PhoneFormat);
         request.reason = None;
     })
@@ -113,7 +113,7 @@ fn each_invalid_field_is_reported() {
         (
             "holder_name",
             ErrorCode::HolderNotMerchant,
-            create_with(|request| request.holder_name = "测试商户二".to_owned()),
+            create_with(|request| request.holder_name = PersonName::new("测试商户二")),
         ),
         (
             "reserved_phone",
@@ -138,14 +138,14 @@ fn each_invalid_field_is_reported() {
 #[test]
 fn holder_name_is_the_settlement_or_legal_name() {
     let named = |name: &str| {
-        let name = name.to_owned();
+        let name = PersonName::new(name);
         create_with(|request| request.holder_name = name)
     };
     let mut world = World::new();
-    world.state.profile.legal_name = "阿依古丽·测试".to_owned();
+    world.state.profile.legal_name = PersonName::new("阿依古丽·测试");
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
     assert!(world.decide(named("阿依古丽・测试")).is_ok());
-    world.state.profile.settlement_name = Some("测试 SHOP".to_owned());
+    world.state.profile.settlement_name = Some(PersonName::new("测试 SHOP"));
     assert!(world.decide(named("测试　ＳＨＯＰ")).is_ok());
     assert_eq!(
         world.refused(named("阿依古丽·测试")).code,
@@ -285,7 +285,7 @@ fn rebind_starts_in_identity_pending_for_24_h() {
     assert_eq!((rebind.created_at, rebind.expires_at), (t(7), t(7 + DAY_S)));
     assert_eq!(rebind.new_card.bound_at, t(7));
     assert_eq!(rebind.new_card.last4, "0020");
-    assert_eq!(rebind.reserved_phone, RESERVED_PHONE);
+    assert_eq!(rebind.reserved_phone.e164(), RESERVED_PHONE);
     assert_eq!(rebind.fingerprint, fingerprint("new"));
     let active = world.state.head.active.as_ref().unwrap();
     assert_eq!(rebind.old_card.as_ref(), Some(&active.card));
@@ -303,7 +303,7 @@ fn rebind_starts_in_identity_pending_for_24_h() {
         (1, Some(1))
     );
     // The history shows only the first character of a name.
-    let event = serde_json::to_string(&transition.event.unwrap().data).unwrap();
+    let event = serde_json::to_string(&transition.event.unwrap().event.data()).unwrap();
     assert!(event.contains("测*") && !event.contains(HOLDER), "{event}");
 }
 

@@ -5,11 +5,12 @@ use crate::decide::{BankAnswer, BankReply, Command, attempts_max, deposit_of};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::{Card, Identity};
 use crate::rebind::{BankReference, CardCheck, End, OtpPurpose, RebindState};
 use crate::rejection::Rejection;
 use crate::transfer::TransferAnswer;
-use crate::transition::{Decision, Recipient};
+use crate::transition::Decision;
 
 fn says(answer: TransferAnswer) -> Command {
     Command::SettleDeposit(Some(answer))
@@ -68,9 +69,9 @@ fn deposit_extends_the_rebind_to_7_days() {
     assert_eq!(world.clone().at(3600 + 7 * DAY_S).shown(), "expired");
     assert_eq!(deposit_of(world.stage()), Some((1, false)));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::MicroDepositSent);
+    assert_eq!(event.kind(), EventKind::MicroDepositSent);
     let serial = world.rebind().serial(BankReference::Deposit(1));
-    assert_eq!(event.data["serial"], serial.as_str());
+    assert_eq!(event.event.data()["serial"], serial.as_str());
     assert!(serial.ends_with("-d1"));
     // No SMS is sent, because the code is in the card's statement.
     assert_eq!(transition.otp_delivery, None);
@@ -158,8 +159,8 @@ fn third_wrong_deposit_code_rejects() {
     assert_eq!(world.shown(), "rejected");
     // A rejection after wrong codes notifies the phone on file.
     let event = last.event.unwrap();
-    assert_eq!(event.kind, EventKind::Rejected);
-    assert_eq!(event.notices[0].to, Recipient::OnFile);
+    assert_eq!(event.kind(), EventKind::Rejected);
+    assert_eq!(event.notices[0].to(), Recipient::OnFile);
 }
 
 #[test]
@@ -278,9 +279,9 @@ fn returned_deposit_rejects_the_rebind() {
             }
         ));
         let event = transition.event.unwrap();
-        assert_eq!(event.kind, EventKind::MicroDepositReturned);
+        assert_eq!(event.kind(), EventKind::MicroDepositReturned);
         assert_eq!(
-            event.data["serial"],
+            event.event.data()["serial"],
             world.rebind().serial(BankReference::Deposit(1))
         );
         // Repeating it changes nothing.
@@ -292,7 +293,7 @@ fn returned_deposit_rejects_the_rebind() {
     let refusal = world.refused_with_write(bank(Some(BankAnswer::DepositReturned)));
     assert_eq!(refusal.code, ErrorCode::MicroDepositReturned);
     assert_eq!(
-        world.history.last().unwrap().kind,
+        world.history.last().unwrap().kind(),
         EventKind::MicroDepositReturned
     );
 }

@@ -3,10 +3,11 @@
 use super::super::*;
 use crate::card::{Card, CardStatus, CardType};
 use crate::format::DocumentExpiry;
-use crate::history::{Event, GENESIS};
+use crate::history::{ChainedEvent, GENESIS};
 use crate::ids::{CardId, MerchantId};
 use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
+pub(super) use crate::pii::{PersonName, Phone};
 use crate::push::PushPlatform;
 use crate::rebind::{Purpose, Reason, Sealed};
 use crate::secret::Secret;
@@ -34,7 +35,7 @@ pub(super) struct World {
     pub(super) now: Timestamp,
     /// The session of the next command: 0, 1 or none.
     pub(super) by: Option<Slot>,
-    pub(super) history: Vec<Event>,
+    pub(super) history: Vec<ChainedEvent>,
     /// The stored rebinds, by number.
     rebinds: BTreeMap<u32, Rebind>,
     /// The stored payouts, by id.
@@ -475,11 +476,11 @@ fn merchant() -> Merchant {
         profile: Profile {
             merchant_id: MerchantId::parse("mer_test").unwrap(),
             entity_type: EntityType::SoleTrader,
-            legal_name: HOLDER.to_owned(),
+            legal_name: PersonName::new(HOLDER),
             settlement_name: None,
             id_number_mac: Mac("person".to_owned()),
             id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
-            phone_on_file: PHONE_ON_FILE.to_owned(),
+            phone_on_file: Phone::parse(PHONE_ON_FILE).unwrap(),
             opened_at: t(-800 * DAY_S),
             daily_limit_max_fen: 5_000_000,
             fee_rate_bp: 60,
@@ -511,8 +512,8 @@ pub(super) fn request() -> Create {
             last4: "0020".to_owned(),
             fingerprint: fingerprint("new"),
         }),
-        holder_name: HOLDER.to_owned(),
-        reserved_phone: Ok(RESERVED_PHONE.to_owned()),
+        holder_name: PersonName::new(HOLDER),
+        reserved_phone: Phone::parse(RESERVED_PHONE),
         reason: Some(Reason::Replace),
         purpose: Purpose::Activate,
         rebind_random: [2; 16],
@@ -615,11 +616,11 @@ pub(super) fn settle(purpose: OtpPurpose, compared: Mac, right: bool) -> Command
 pub(super) fn signature(shown_at: Timestamp) -> SignedAgreement {
     SignedAgreement {
         version: "2026-11-22".to_owned(),
-        lang: "zh-CN",
+        lang: crate::lang::Lang::ZhCn,
         sha256: "5ha".to_owned(),
         is_current: true,
         issued_at: Some(shown_at),
-        signed_name: HOLDER.to_owned(),
+        signed_name: PersonName::new(HOLDER),
         consents: vec!["settlement_change".to_owned()],
         consents_complete: true,
     }

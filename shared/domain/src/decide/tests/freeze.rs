@@ -8,10 +8,10 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::Frozen;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{End, RebindState};
 use crate::transfer::TransferAnswer;
-use crate::transition::Recipient;
 
 /// Freezes without a session, because the code needs no login.
 fn freeze_without_session(world: &World, number: u32) -> World {
@@ -60,9 +60,9 @@ fn freeze_in_hold_restores_the_old_card() {
     assert!(transition.ends_sessions);
     assert!(head.sessions.iter().all(Option::is_none));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::Frozen);
-    assert_eq!(event.data["undone"], true);
-    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(event.kind(), EventKind::Frozen);
+    assert_eq!(event.event.data()["undone"], true);
+    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(notified, [Recipient::OnFile]);
     // Payouts continue, to the old card.
     assert_eq!(world.paid_to("in_hold"), Some(0));
@@ -263,8 +263,8 @@ fn standby_freeze_code_retires_the_card_only() {
     let event = world
         .history
         .iter()
-        .find(|event| event.kind == EventKind::Frozen);
-    assert_eq!(event.unwrap().data["holds_payouts"], false);
+        .find(|event| event.kind() == EventKind::Frozen);
+    assert_eq!(event.unwrap().data()["holds_payouts"], false);
 }
 
 #[test]
@@ -418,9 +418,9 @@ fn only_unfreeze_ends_a_freeze() {
     by_operator.by = None;
     let transition = by_operator.done(Command::Unfreeze("asked at the shop".to_owned()));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::Unfrozen);
-    assert_eq!(event.data["reason"], "asked at the shop");
-    assert_eq!(event.data["card_id"], world.card(0).as_str());
+    assert_eq!(event.kind(), EventKind::Unfrozen);
+    assert_eq!(event.event.data()["reason"], "asked at the shop");
+    assert_eq!(event.event.data()["card_id"], world.card(0).as_str());
     assert_eq!(by_operator.state.head.frozen, None);
     let again = by_operator.refused(Command::Unfreeze("again".to_owned()));
     assert_eq!(again.code, ErrorCode::StepOutOfOrder);
@@ -449,7 +449,7 @@ fn freeze_in_hold_with_pending_operations() {
     let world = World::new().then(push("phone", "token"));
     let world = world.activated().test_sent().at(60).freeze(1);
     let notices = &world.history.last().unwrap().notices;
-    let notified: Vec<_> = notices.iter().map(|notice| notice.to).collect();
+    let notified: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(notified, [Recipient::OnFile, Recipient::Push]);
     assert_eq!(world.rebind().due_at(&POLICY), None);
     let world = world.unfreeze();

@@ -23,12 +23,9 @@ fn code_goes_to_phone_on_file() {
     let mut world = World::new().created().by(1);
     let transition = world.done(document(true));
     let send = transition.otp_delivery.unwrap();
-    assert_eq!(
-        (send.phone.as_str(), send.purpose),
-        (PHONE_ON_FILE, Identity)
-    );
+    assert_eq!((send.phone.e164(), send.purpose), (PHONE_ON_FILE, Identity));
     assert_eq!(send.card, world.rebind().new_card);
-    assert_eq!(transition.event.unwrap().kind, EventKind::IdentityMatched);
+    assert_eq!(transition.event.unwrap().kind(), EventKind::IdentityMatched);
     let (code, tries) = otp_of(world.stage(), Identity).unwrap();
     let session = world.state.head.sessions[1].as_ref().unwrap();
     assert_eq!((&code.session, code.sent_at), (&session.tag(), t(0)));

@@ -1,53 +1,9 @@
-//! Records and names: omitted empty fields, due times, and the words on the wire.
+//! When something is due, and the words of the wire.
 
 use super::fixture::*;
-use crate::card::CardStatus;
 use crate::error_code::ErrorCode;
-use crate::merchant::PushTarget;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
-use serde_json::{Value, json};
-
-fn serialized(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap()
-}
-
-#[test]
-fn record_omits_empty_counters() {
-    let world = World::new();
-    let empty = serialized(&world.state.head);
-    assert_eq!(
-        (&empty["held"], &empty["act"]["out"]),
-        (&Value::Null, &Value::Null)
-    );
-    let paid = serialized(&world.pay("one").pay("two").state.head);
-    assert_eq!(paid["act"]["out"], 2);
-    let held = World::new().asking_for(create_lost("other")).state.head;
-    assert_eq!(serialized(&held).get("held"), None);
-}
-
-#[test]
-fn push_target_serializes_as_a_pair() {
-    let target = PushTarget {
-        id: "phone".to_owned(),
-        token_tag: "abc".to_owned(),
-    };
-    assert_eq!(serialized(&target), json!(["phone", "abc"]));
-    let read: PushTarget = serde_json::from_value(serialized(&target)).unwrap();
-    assert_eq!(read, target);
-}
-
-#[test]
-fn unsent_test_transfer_is_omitted() {
-    let activated = World::new().activated();
-    let of = |world: &World| {
-        serialized(&world.rebind().stage)["activated"]
-            .get("test")
-            .cloned()
-    };
-    assert_eq!(of(&activated), None);
-    assert!(of(&activated.test_sent()).is_some());
-}
 
 #[test]
 fn payout_is_held_without_card_or_in_freeze() {
@@ -67,7 +23,7 @@ fn payout_is_held_without_card_or_in_freeze() {
         .freeze(1);
     assert!(
         late.state.holds(&late.payout("late")),
-        "it is unknown which card is right"
+        "nobody knows which card is right"
     );
 }
 
@@ -79,20 +35,6 @@ fn open_rebind_is_due_at_its_expiry() {
         let just_before = rebind.expires_at.plus_s(-1);
         assert_ne!(rebind.state_at(just_before), "expired");
         assert_eq!(rebind.state_at(rebind.expires_at), "expired");
-    }
-}
-
-#[test]
-fn card_status_has_a_wire_name() {
-    let words = [
-        (CardStatus::Pending, "pending"),
-        (CardStatus::Active, "active"),
-        (CardStatus::Standby, "standby"),
-        (CardStatus::Retiring, "retiring"),
-        (CardStatus::Removed, "removed"),
-    ];
-    for (status, word) in words {
-        assert_eq!(status.as_str(), word);
     }
 }
 

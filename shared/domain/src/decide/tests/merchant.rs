@@ -3,8 +3,7 @@
 use super::fixture::*;
 use crate::card::CardStatus;
 use crate::decide::Command;
-use crate::format::DocumentExpiry;
-use crate::merchant::{MerchantState, Profile, Session};
+use crate::merchant::Session;
 
 fn session() -> Session {
     World::new().state.head.sessions[0].clone().unwrap()
@@ -88,43 +87,4 @@ fn cooldown_and_quiet_period_end_exactly() {
     state.head.security_changed_at = Some(t(0));
     assert_eq!(state.quiet_until(&POLICY, t(DAY_S - 1)), Some(t(DAY_S)));
     assert_eq!(state.quiet_until(&POLICY, t(DAY_S)), None);
-}
-
-#[test]
-fn state_and_profile_round_trip() {
-    let mut head = World::new().activated().state.head;
-    head.lost_at = Some(t(1));
-    head.frozen = frozen(t(2));
-    head.security_changed_at = Some(t(3));
-    head.id_mismatches.add(DAY_S, t(4));
-    let json = serde_json::to_string(&head).unwrap();
-    let mut read: MerchantState = serde_json::from_str(&json).unwrap();
-    // The store keeps these in separate attributes.
-    read.version = head.version;
-    read.cooldown_until = head.cooldown_until;
-    read.sessions.clone_from(&head.sessions);
-    assert_eq!(read, head);
-
-    for expiry in ["long_term", "2035-01-31"] {
-        let mut profile = World::new().state.profile;
-        profile.id_expires_on = DocumentExpiry::parse(expiry).unwrap();
-        let json = serde_json::to_string(&profile).unwrap();
-        assert!(json.contains(expiry));
-        assert_eq!(serde_json::from_str::<Profile>(&json).unwrap(), profile);
-    }
-    let json = serde_json::to_string(&World::new().state.profile).unwrap();
-    let broken = json.replace("2035-01-31", "2035-02-31");
-    assert!(serde_json::from_str::<Profile>(&broken).is_err());
-}
-
-#[test]
-fn entity_types_match_their_words() {
-    use crate::merchant::EntityType;
-    for kind in [
-        EntityType::NaturalPerson,
-        EntityType::SoleTrader,
-        EntityType::Company,
-    ] {
-        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
-    }
 }

@@ -17,6 +17,7 @@ mod merchant;
 mod model;
 mod payout_properties;
 mod payouts;
+mod personal_data;
 mod print;
 mod proofs;
 mod properties;

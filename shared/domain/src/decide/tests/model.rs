@@ -101,7 +101,7 @@ impl Model {
         if let Some(change) = &transition.payout {
             self.note_payout(change, now);
         }
-        let kind = transition.event.as_ref().map(|event| event.kind);
+        let kind = transition.event.as_ref().map(|event| event.kind());
         let was_frozen = self.frozen.is_some();
         match kind {
             Some(EventKind::Activated) => self.note_activation(before, now),

@@ -55,9 +55,9 @@ fn payout_and_card_are_one_write() {
     assert_eq!(world.state.head.version, before + 1);
     assert!(transition.rebind.is_none() && !transition.ends_sessions);
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::PayoutCreated);
-    assert_eq!(event.data["amount_fen"], 12_345);
-    assert_eq!(event.data["card_id"], world.card(0).as_str());
+    assert_eq!(event.kind(), EventKind::PayoutCreated);
+    assert_eq!(event.event.data()["amount_fen"], 12_345);
+    assert_eq!(event.event.data()["card_id"], world.card(0).as_str());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn payout_is_held_until_effective_at() {
         let transition = world.done(assign(&world));
         assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
         assert_eq!(world.state.head.held_payouts, 1);
-        assert_eq!(transition.event.unwrap().kind, EventKind::PayoutAssigned);
+        assert_eq!(transition.event.unwrap().kind(), EventKind::PayoutAssigned);
         assert_eq!(world.payout("held").created_at, t(0));
         // Repeating it changes nothing.
         assert_eq!(

@@ -2,11 +2,12 @@
 
 use crate::card::Card;
 use crate::merchant::{BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard};
+use crate::notification::Recipient;
 use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
 use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::{Decision, FingerprintRule, PayoutChange, Recipient, Transition};
+use crate::transition::{Decision, FingerprintRule, PayoutChange, Transition};
 
 /// A refusal on one line.
 pub(super) fn refusal(refusal: &Rejection) -> String {
@@ -52,9 +53,9 @@ pub(super) fn outcome(outcome: &Decision) -> String {
 pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp) -> String {
     let mut parts = Vec::new();
     if let Some(event) = &transition.event {
-        parts.push(format!("event {}", event.kind));
+        parts.push(format!("event {}", event.kind()));
         for notice in &event.notices {
-            let to = match notice.to {
+            let to = match notice.to() {
                 Recipient::OnFile => "phone on file",
                 Recipient::Reserved => "reserved phone",
                 Recipient::Push => "by push",

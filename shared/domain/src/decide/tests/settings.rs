@@ -6,8 +6,8 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::PushTarget;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::settlement::{Cycle, SettlementChange};
-use crate::transition::Recipient;
 
 fn bad() -> Command {
     Command::ChangeSettlement(SettlementChange::read(
@@ -35,10 +35,10 @@ fn settings_change_notifies_phone_on_file() {
     );
     assert_eq!(world.state.head.version, before.head.version + 1);
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::SettlementChanged);
-    assert_eq!(event.data["before"]["cycle"], "T1");
-    assert_eq!(event.data["after"]["cycle"], "D1");
-    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(event.kind(), EventKind::SettlementChanged);
+    assert_eq!(event.event.data()["before"]["cycle"], "T1");
+    assert_eq!(event.event.data()["after"]["cycle"], "D1");
+    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(notified, [Recipient::OnFile]);
     // Repeating it changes nothing and notifies nobody.
     let again = world.decide(settlement("D1", 3_000_000)).unwrap();
@@ -118,15 +118,15 @@ fn removed_device_is_notified_for_7_days() {
     assert_eq!(change.removed, None);
     assert_eq!(change.added.unwrap().target.id, "phone-1");
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::PushTargetChanged);
-    assert_eq!(event.data["platform"], "apns");
+    assert_eq!(event.kind(), EventKind::PushTargetChanged);
+    assert_eq!(event.event.data()["platform"], "apns");
     // The event does not contain the token.
-    assert_eq!(event.data.get("token"), None);
+    assert_eq!(event.event.data().get("token"), None);
     assert!(event.notices.is_empty());
     let settings = world.clone().then(settlement("D1", 1_000));
     let notices = &settings.history.last().unwrap().notices;
-    assert_eq!(notices[1].to, Recipient::Push);
-    assert_eq!(notices[1].phone, "");
+    assert_eq!(notices[1].to(), Recipient::Push);
+    assert_eq!(notices[1].phone(), None);
 
     let transition = world.done(Command::RemovePushTarget("phone-1".to_owned()));
     let change = transition.push.unwrap();
@@ -249,7 +249,7 @@ fn removed_device_still_learns_of_a_change() {
     let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
     let world = world.activated();
     let notices = &world.history.last().unwrap().notices;
-    let notified: Vec<_> = notices.iter().map(|notice| notice.to).collect();
+    let notified: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(
         notified,
         [Recipient::OnFile, Recipient::Reserved, Recipient::Push]

@@ -9,10 +9,11 @@ use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
 use crate::merchant::{EntityType, Replaced};
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{Purpose, Reason, RebindState, Standby};
 use crate::transfer::TransferAnswer;
-use crate::transition::{Decision, FingerprintRule, Recipient};
+use crate::transition::{Decision, FingerprintRule};
 
 /// A standby card (#1), added at 0 and ready for a switch.
 fn ready() -> World {
@@ -50,8 +51,8 @@ fn standby_card_is_announced_but_not_active() {
     };
     assert_eq!((code.number, code.activation), (1, false));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::StandbyReady);
-    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+    assert_eq!(event.kind(), EventKind::StandbyReady);
+    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
     // The card is claimed for this person from now on.
     assert!(matches!(
@@ -140,13 +141,13 @@ fn switch_code_goes_to_phone_on_file() {
     let mut world = ready();
     let transition = world.done(start(&world, 1));
     let send = transition.otp_delivery.unwrap();
-    assert_eq!(
-        (send.phone.as_str(), send.purpose),
-        (PHONE_ON_FILE, Activate)
-    );
+    assert_eq!((send.phone.e164(), send.purpose), (PHONE_ON_FILE, Activate));
     assert_eq!(send.card, world.rebind().new_card);
     assert_eq!(send.of, Purpose::Standby);
-    assert_eq!(transition.event.unwrap().data["purpose"], "activate");
+    assert_eq!(
+        transition.event.unwrap().event.data()["purpose"],
+        "activate"
+    );
     assert_eq!(world.next_actions(), [NextAction::ActivateStandby]);
 
     let on_its_way = world.clone().later(MINUTE_S - 1);
@@ -190,7 +191,7 @@ fn switch_has_no_hold_but_a_cooldown() {
     assert_eq!((code.number, code.activation), (1, true));
     assert_eq!(code.good_until, t(at + 7 * DAY_S));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::Activated);
+    assert_eq!(event.kind(), EventKind::Activated);
     assert_eq!(event.notices.len(), 2);
     // It completes one second later, so that the app sees `activated` once.
     assert_eq!(world.clone().later(1).shown(), "completed");
@@ -402,8 +403,8 @@ fn five_wrong_codes_lock_the_switch() {
     assert_eq!(world.shown(), "completed");
     assert_eq!(world.status_of(1), CardStatus::Standby);
     let event = last.event.unwrap();
-    assert_eq!(event.kind, EventKind::CodeWrong);
-    assert_eq!(event.notices[0].to, Recipient::OnFile);
+    assert_eq!(event.kind(), EventKind::CodeWrong);
+    assert_eq!(event.notices[0].to(), Recipient::OnFile);
 
     let locked = world.clone().later(DAY_S - 1).login();
     assert_eq!(
@@ -563,7 +564,7 @@ fn open_rebind_is_blocked_by_switch_cooldown() {
         }
     }
     let activations = world.history.iter();
-    let activations = activations.filter(|event| event.kind == EventKind::Activated);
+    let activations = activations.filter(|event| event.kind() == EventKind::Activated);
     assert_eq!(activations.count(), 1);
 }
 

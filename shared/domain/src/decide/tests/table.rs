@@ -15,10 +15,10 @@ use crate::transition::Transition;
 use std::fmt::Write as _;
 
 /// A command of the table: its request, and the case that distinguishes it from others of that request.
-struct Row {
+pub(super) struct Row {
     request: &'static str,
     case: &'static str,
-    act: Command,
+    pub(super) act: Command,
 }
 
 fn row(request: &'static str, case: &'static str, act: Command) -> Row {
@@ -26,7 +26,7 @@ fn row(request: &'static str, case: &'static str, act: Command) -> Row {
 }
 
 /// Every [`Command`] in all variants that can make a difference.
-fn rows(world: &World) -> Vec<Row> {
+pub(super) fn rows(world: &World) -> Vec<Row> {
     let mut rows = vec![
         row("create", "", create()),
         row("cancel", "", Command::Cancel),

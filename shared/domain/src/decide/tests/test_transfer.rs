@@ -7,9 +7,10 @@ use crate::decide::Command;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::{BankReference, End, RebindState, TestTransfer};
 use crate::transfer::TransferAnswer::{Pending, Returned, Succeeded};
-use crate::transition::{Decision, Recipient};
+use crate::transition::Decision;
 
 fn says(answer: crate::transfer::TransferAnswer) -> Command {
     Command::SettleTestTransfer(Some(answer))
@@ -39,9 +40,9 @@ fn intent_is_written_before_the_transfer() {
         }
     );
     let event = started.event.unwrap();
-    assert_eq!(event.kind, EventKind::TestTransferStarted);
+    assert_eq!(event.kind(), EventKind::TestTransferStarted);
     let serial = world.rebind().serial(BankReference::Test);
-    assert_eq!(event.data["serial"], serial.as_str());
+    assert_eq!(event.event.data()["serial"], serial.as_str());
     // A repeated request queries the same transfer.
     let again = world
         .clone()
@@ -129,7 +130,7 @@ fn successful_test_shortens_nothing() {
         }
     );
     assert_eq!(
-        transition.event.unwrap().kind,
+        transition.event.unwrap().kind(),
         EventKind::TestTransferSucceeded
     );
     let (old, new) = (&before.state.head, &world.state.head);
@@ -202,9 +203,9 @@ fn returned_test_reverts_and_notifies_both() {
         assert_eq!((&head.last_activation, head.frozen), (&None, None));
         assert_eq!(world.unsent(0), 1);
         let event = transition.event.unwrap();
-        assert_eq!(event.kind, EventKind::Reverted);
-        assert_eq!(event.data["reason"], "TEST_TXN_FAILED");
-        let notified: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
+        assert_eq!(event.kind(), EventKind::Reverted);
+        assert_eq!(event.event.data()["reason"], "TEST_TXN_FAILED");
+        let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
         assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
         assert!(!transition.ends_sessions);
         assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
@@ -231,7 +232,7 @@ fn test_reverts_until_7_days_after_hold() {
         assert_eq!((late.active(), late.shown()), (Some(1), "completed"));
         assert_eq!(test(&late), &TestTransfer::CameBack);
         let event = transition.event.unwrap();
-        assert_eq!(event.kind, EventKind::TestTransferFailed);
+        assert_eq!(event.kind(), EventKind::TestTransferFailed);
         assert!(event.notices.is_empty());
         assert_eq!(late.state.head.cooldown_until, Some(t(30 * DAY_S)));
         assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);

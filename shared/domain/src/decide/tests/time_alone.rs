@@ -5,8 +5,8 @@ use crate::decide::{Command, next_actions};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::{End, RebindState};
-use crate::transition::Recipient;
 
 fn by_clean_up(mut world: World) -> World {
     world.by = None;
@@ -62,7 +62,7 @@ fn clean_up_expires_overdue_rebinds_only() {
     assert_eq!(overdue.state.head.open, None);
     assert_eq!(overdue.rebind().sealed_number, None);
     let event = expired.event.unwrap();
-    assert_eq!((event.kind, event.notices.len()), (EventKind::Expired, 0));
+    assert_eq!((event.kind(), event.notices.len()), (EventKind::Expired, 0));
     // Repeating it changes nothing.
     assert_eq!(
         overdue.refused(Command::Expire).code,
@@ -122,7 +122,7 @@ fn rebind_completes_after_effective_at() {
     assert_eq!(over.shown(), "completed");
     let activated_card = over.rebind().activated_card().unwrap().clone();
     let completed = over.done(Command::Complete);
-    assert_eq!(completed.event.unwrap().kind, EventKind::Completed);
+    assert_eq!(completed.event.unwrap().kind(), EventKind::Completed);
     assert_eq!(over.shown(), "completed");
     assert_eq!(over.stage(), &RebindState::Completed(activated_card));
     // Repeating it changes nothing, and a rebind without an activation never completes.
@@ -148,11 +148,11 @@ fn cooldown_end_is_announced_once() {
     let announced = over.done(Command::EndCooldown);
     assert!(announced.rebind.is_none());
     let event = announced.event.unwrap();
-    assert_eq!(event.kind, EventKind::CooldownEnded);
+    assert_eq!(event.kind(), EventKind::CooldownEnded);
     let notices: Vec<_> = event
         .notices
         .iter()
-        .map(|notice| (notice.to, notice.phone.as_str()))
+        .map(|notice| (notice.to(), notice.phone().unwrap().e164()))
         .collect();
     assert_eq!(notices, [(Recipient::OnFile, PHONE_ON_FILE)]);
     assert_eq!(
@@ -211,7 +211,7 @@ fn cancel_works_before_activation_only() {
     ] {
         let mut world = world.later(5);
         let cancelled = world.done(Command::Cancel);
-        assert_eq!(cancelled.event.unwrap().kind, EventKind::Cancelled);
+        assert_eq!(cancelled.event.unwrap().kind(), EventKind::Cancelled);
         assert_eq!(
             world.stage(),
             &RebindState::Ended {

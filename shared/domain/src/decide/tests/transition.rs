@@ -94,10 +94,10 @@ fn event_has_its_rebind_and_no_personal_data() {
     use crate::event_kind::EventKind as Kind;
     for (name, world) in states().into_iter().chain(accounts()) {
         for event in &world.history {
-            let data = serde_json::to_string(&event.data).unwrap();
+            let data = serde_json::to_string(event.data()).unwrap();
             // Events of the account: cards, payouts, settings, the end of a freeze and of a cooldown.
             let of_account = matches!(
-                event.kind,
+                event.kind(),
                 Kind::CardUnbound
                     | Kind::CardRemoved
                     | Kind::PayoutCreated
@@ -110,8 +110,8 @@ fn event_has_its_rebind_and_no_personal_data() {
                     | Kind::Unfrozen
                     | Kind::CooldownEnded
             );
-            let names_rebind = event.data.contains_key("rebind_id");
-            assert_eq!(names_rebind, !of_account, "{name}: {}", event.kind);
+            let names_rebind = event.data().contains_key("rebind_id");
+            assert_eq!(names_rebind, !of_account, "{name}: {}", event.kind());
             for personal in [HOLDER, "1390000", "fingerprint", "person"] {
                 assert!(!data.contains(personal), "{name}: {data}");
             }
@@ -146,10 +146,16 @@ fn history_of_one_rebind() {
     }
     let mut text = String::new();
     for event in &world.history {
-        let data = history::canonical(&event.data.clone().into());
-        writeln!(text, "{} {}\n    {data}", event.at, event.kind).unwrap();
+        let data = history::canonical(&event.data().clone().into());
+        writeln!(text, "{} {}\n    {data}", event.at, event.kind()).unwrap();
         for notice in &event.notices {
-            writeln!(text, "    notify {:?} {}", notice.to, notice.phone).unwrap();
+            writeln!(
+                text,
+                "    notify {:?} {}",
+                notice.to(),
+                notice.phone().map_or("", Phone::e164)
+            )
+            .unwrap();
         }
     }
     insta::assert_snapshot!(text);

@@ -5,9 +5,10 @@ use super::states::all_reserved;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose;
 use crate::rebind::OtpPurpose::{Card, Identity};
-use crate::transition::{Decision, Recipient};
+use crate::transition::Decision;
 
 const BOTH: [OtpPurpose; 2] = [Identity, Card];
 
@@ -79,12 +80,12 @@ fn fifth_wrong_code_rejects_and_notifies() {
         assert_eq!(world.state.head.open, None);
         assert_eq!(world.rebind().sealed_number, None);
         let event = last.event.unwrap();
-        assert_eq!(event.kind, EventKind::Rejected);
-        assert_eq!(event.data["reason"], "OTP_TOO_MANY");
+        assert_eq!(event.kind(), EventKind::Rejected);
+        assert_eq!(event.event.data()["reason"], "OTP_TOO_MANY");
         let notified: Vec<_> = event
             .notices
             .iter()
-            .map(|notice| (notice.to, notice.phone.as_str()))
+            .map(|notice| (notice.to(), notice.phone().unwrap().e164()))
             .collect();
         assert_eq!(notified, [(Recipient::OnFile, PHONE_ON_FILE)]);
     }

@@ -109,8 +109,8 @@ fn unbinding_standby_card_voids_its_switch_code() {
     let mut world = world.clone().at(60);
     let transition = world.done(unbind(&world, 1));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::CardUnbound);
-    assert_eq!(event.data["card_id"], world.card(1).as_str());
+    assert_eq!(event.kind(), EventKind::CardUnbound);
+    assert_eq!(event.event.data()["card_id"], world.card(1).as_str());
     assert!(event.notices.is_empty());
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert!(world.state.head.standby.is_empty());
@@ -179,7 +179,7 @@ fn clean_up_removes_card_after_retention_and_payouts() {
     let mut world = world.at(8 * DAY_S).about(0);
     world.by = None;
     let removed = world.done(remove(&world, 0));
-    assert_eq!(removed.event.unwrap().kind, EventKind::CardRemoved);
+    assert_eq!(removed.event.unwrap().kind(), EventKind::CardRemoved);
     assert_eq!(
         removed.fingerprint,
         Some(FingerprintRule::Release {

@@ -6,7 +6,7 @@ use super::model::Model;
 use crate::decide::*;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::history::{self, Event, GENESIS};
+use crate::history::{self, ChainedEvent, GENESIS};
 use crate::merchant::{Merchant, Session};
 use crate::policy::{DAY_S, HOUR_S};
 use crate::rebind::{
@@ -62,7 +62,7 @@ pub(super) struct Store {
     pub(super) now: Timestamp,
     pub(super) compared: Vec<Compared>,
     pub(super) asked: Vec<Asked>,
-    pub(super) history: Vec<Event>,
+    pub(super) history: Vec<ChainedEvent>,
     /// Whether the clock ever went back.
     pub(super) went_back: bool,
     codes: u32,
@@ -154,7 +154,7 @@ impl Store {
         self.model
             .after(&before, act, &transition, &after, now, back);
 
-        let told = transition.event.as_ref().map(|event| event.kind);
+        let told = transition.event.as_ref().map(|event| event.kind());
         let event = transition.chained(&before, None, &TIGHT);
         assert_eq!(
             event.is_some(),
@@ -246,7 +246,7 @@ impl Store {
 
     /// Checks that the active card changes only by the activation of a rebind with all proofs, each recent enough.
     fn check_pointer(&self, before: &Merchant, transition: &Transition, after: &Merchant) {
-        let kind = transition.event.as_ref().map(|event| event.kind);
+        let kind = transition.event.as_ref().map(|event| event.kind());
         match kind {
             Some(EventKind::Activated) => {}
             // The model checks the new active card.
@@ -606,7 +606,7 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
 
 /// Checks that a freeze ends all sessions, the open rebind and the activation or standby card of its code.
 fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
-    let kind = transition.event.as_ref().map(|event| event.kind);
+    let kind = transition.event.as_ref().map(|event| event.kind());
     if kind != Some(EventKind::Frozen) {
         assert!(!transition.ends_sessions && transition.also.is_none());
         return;
@@ -632,5 +632,5 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         assert_eq!(ended.sealed_number, None);
     }
     let notices = &transition.event.as_ref().unwrap().notices;
-    assert_eq!(notices[0].phone, before.profile.phone_on_file);
+    assert_eq!(notices[0].phone(), Some(&before.profile.phone_on_file));
 }

@@ -19,9 +19,9 @@ const CHECK_CHARS: &[u8; 11] = b"10X98765432";
 /// The region is not validated: regions change while numbers stay, and the number is compared with the merchant's
 /// record anyway.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ResidentId(Secret<String>);
+pub struct IdNumber(Secret<String>);
 
-impl ResidentId {
+impl IdNumber {
     /// Trims surrounding white space and folds full-width forms and a lower-case x.
     ///
     /// # Errors
@@ -51,9 +51,9 @@ impl ResidentId {
     }
 }
 
-impl fmt::Debug for ResidentId {
+impl fmt::Debug for IdNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ResidentId(***)")
+        f.write_str("IdNumber(***)")
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     const VECTOR: &str = "11010519491231002X";
 
     fn parse(text: &str) -> Result<String, ErrorCode> {
-        ResidentId::parse(text).map(|id| id.expose().to_owned())
+        IdNumber::parse(text).map(|id| id.expose().to_owned())
     }
 
     fn valid() -> impl Strategy<Value = String> {
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn debug_output_hides_the_number() {
-        let id = ResidentId::parse(VECTOR).unwrap();
-        assert_eq!(format!("{id:?}"), "ResidentId(***)");
+        let id = IdNumber::parse(VECTOR).unwrap();
+        assert_eq!(format!("{id:?}"), "IdNumber(***)");
     }
 
     proptest! {

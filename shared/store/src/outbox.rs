@@ -1,18 +1,25 @@
-//! Events as the outbox of notices: claimed, sent, marked; armed again when that did not happen.
+//! The outbox of notifications, which lies in the event items: a notification is claimed, sent and marked. One that was not
+//! sent in time is armed again.
 
-use super::item::{Update, n, s, time};
-use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
-use super::{Store, due, port_error};
-use application::ports::{ListEvents, PortError};
+use super::item::{Item, Update, n, s, time, update_item};
+use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
+use super::records::event::{self, NOTICE_DUE, recipient_name, tags_text};
+use super::{Store, port_error};
+use application::ports::PortError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
+use domain::notification::Recipient;
 use domain::policy::Policy;
 use domain::time::Timestamp;
-use domain::transition::Recipient;
 
 /// How long a claim keeps others away, by the store's own clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;
+
+const _: () = assert!(
+    CLAIM_S < Policy::CURRENT.notice_retry_s,
+    "a notification that somebody holds must not be armed again"
+);
 
 /// What became of a notice that the clean-up found unsent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +57,7 @@ pub enum NoticeStep<'a> {
     /// These devices were told.
     Pushed {
         /// By their tags.
-        tags: &'a str,
+        tags: &'a [String],
         /// Who holds the notice.
         claimant: &'a str,
     },
@@ -76,7 +83,7 @@ pub enum NoticeStep<'a> {
 }
 
 impl NoticeStep<'_> {
-    fn update(&self, merchant: &MerchantId) -> Update {
+    fn update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
         let mut update = Update::default();
         let mine = |update: &mut Update, claimant: &str| {
             update.name("claimed_by");
@@ -120,7 +127,7 @@ impl NoticeStep<'_> {
             }
             Self::Pushed { tags, claimant } => {
                 let to = recipient_name(Recipient::Push);
-                update.put(to, Some(s(tags)));
+                update.put(to, Some(s(tags_text(tags))));
                 // One that comes late, after the mark that all are told, would say that some are not.
                 update.when(format!("attribute_exists(#{to})"));
                 mine(&mut update, claimant);
@@ -134,22 +141,22 @@ impl NoticeStep<'_> {
                 mine(&mut update, claimant);
             }
             Self::Rearm { wall, now } => {
-                let retry_at = now.plus_s(Policy::CURRENT.notice_retry_s);
+                let retry_at = now.plus_s(policy.notice_retry_s);
                 update.put("notice", Some(s(NOTICE_DUE)));
-                update.put("due_bucket", Some(s(due::bucket(merchant, retry_at))));
+                update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
                 is_unsent_and_due(&mut update, wall, now);
-                update.value("max", n(Policy::CURRENT.notice_retries_max));
+                update.value("max", n(policy.notice_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
             Self::GiveUp { wall, now } => {
                 update.put("notice", Some(s("given up")));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
-                update.value("max", n(Policy::CURRENT.notice_retries_max));
+                update.value("max", n(policy.notice_retries_max));
                 update.when("armed >= :max");
                 is_unsent_and_due(&mut update, wall, now);
             }
@@ -170,7 +177,7 @@ impl Store {
         step: NoticeStep<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
-        self.update_item(event, step.update(merchant))
+        update_item(&self.table, event, step.update(merchant, self.policy))
     }
 
     /// Takes an event's notice for this invocation. `None`: another one holds it, or it was sent.
@@ -183,13 +190,13 @@ impl Store {
         seq: u64,
         claimant: &str,
         wall: Timestamp,
-    ) -> Result<Option<Event>, PortError> {
+    ) -> Result<Option<ChainedEvent>, PortError> {
         let step = NoticeStep::Claim { claimant, wall };
         match self
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
         {
-            Ok(item) => item.as_ref().map(record::event_from).transpose(),
+            Ok(item) => item.as_ref().map(event::read).transpose(),
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
@@ -221,7 +228,7 @@ impl Store {
         &self,
         merchant: &MerchantId,
         seq: u64,
-        tags: &str,
+        tags: &[String],
         claimant: &str,
     ) -> Result<(), PortError> {
         let step = NoticeStep::Pushed { tags, claimant };
@@ -284,8 +291,8 @@ impl Store {
         seq: u64,
         step: NoticeStep<'_>,
         returned: ReturnValue,
-    ) -> Result<Option<super::item::Item>, PortError> {
-        let update = step.update(merchant);
+    ) -> Result<Option<Item>, PortError> {
+        let update = step.update(merchant, self.policy);
         self.meter.call(1);
         let answer = self
             .client
@@ -304,46 +311,10 @@ impl Store {
         self.meter.written(answer.consumed_capacity.as_slice());
         Ok(answer.attributes)
     }
-
-    /// A merchant's events from `from`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn events(
-        &self,
-        merchant: &MerchantId,
-        from: u64,
-        limit: u16,
-    ) -> Result<Vec<Event>, PortError> {
-        let range = (event_sk(from), "E#~".to_owned());
-        let limit = Some(i32::from(limit));
-        let page = self.page(merchant, range, true, limit, None).await?;
-        page.items().iter().map(record::event_from).collect()
-    }
-}
-
-impl ListEvents for Store {
-    async fn list_events(
-        &self,
-        merchant: &MerchantId,
-        before: Option<u64>,
-        limit: u8,
-    ) -> Result<Vec<Event>, PortError> {
-        let last = before.map_or_else(
-            || "E#~".to_owned(),
-            |before| event_sk(before.saturating_sub(1)),
-        );
-        let range = (event_sk(0), last);
-        let page = self.newest(merchant, range, i32::from(limit)).await?;
-        page.iter().map(record::event_from).collect()
-    }
 }
 
 /// The part of a stream record's new image that says which notice it is about: merchant and sequence number.
 #[must_use]
 pub fn notice_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
-    Some((
-        record::merchant_of(pk)?,
-        sk.strip_prefix("E#")?.parse().ok()?,
-    ))
+    Some((merchant_of(pk)?, sk.strip_prefix("E#")?.parse().ok()?))
 }
