@@ -16,8 +16,8 @@ use domain::history;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tests::processes::template::Template;
 use tests::openapi::{Contract, PROBLEM};
+use tests::processes::template::Template;
 
 /// The one object whose members are not listed: what an event says depends on its kind.
 const EVENT_DATA: &str = "/components/schemas/Event/properties/data";

@@ -7,7 +7,7 @@ use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// What a card's prefix says of it.
+    /// The type of a card, by its prefix.
     pub enum CardType {
         /// A debit card.
         Debit = "debit",
@@ -17,7 +17,7 @@ vocabulary! {
         QuasiCredit = "quasi_credit",
         /// A prepaid card.
         Prepaid = "prepaid",
-        /// The prefix is not in the table: the bank decides.
+        /// The prefix is not in the table, so the bank decides.
         Unknown = "unknown",
     }
 }
@@ -48,7 +48,7 @@ pub struct Card {
     pub bound_at: Timestamp,
 }
 
-/// The code and the name shown for a card whose prefix is in no table.
+/// The bank code and the bank name that are shown for a card with an unknown prefix.
 pub const UNKNOWN_BANK: (&str, &str) = ("UNKNOWN", "其他银行");
 
 impl Card {
@@ -69,17 +69,17 @@ impl Card {
 }
 
 vocabulary! {
-    /// What a card is now, as the wire shows it.
+    /// The current status of a card.
     pub enum CardStatus {
-        /// Asked for, not yet verified.
+        /// Requested, not verified yet.
         Pending = "pending",
-        /// The pointer is on it.
+        /// New payouts go to this card, once its hold is over.
         Active = "active",
-        /// Verified, waiting to be switched to.
+        /// Verified, and ready to replace the active card.
         Standby = "standby",
-        /// Replaced; payouts of before the change still reach it.
+        /// Replaced. Payouts from before the change still go to it.
         Retiring = "retiring",
-        /// No longer on record.
+        /// Removed from the account.
         Removed = "removed",
     }
 }
