@@ -5,7 +5,7 @@
 //! - A reader refuses an item of a later version with [`PortError::TooNew`] before anything is written: the caller gets a
 //!   503. So the release that writes version n + 1 follows one that reads it.
 //! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares both
-//!   directions. A change inside an attribute is a new version: a struct `…V2`, a `TryFrom` for it, and files in `golden/v2`.
+//!   directions. A change inside an attribute is a new version: a struct `…V2` with a way back, and files in `golden/v2`.
 //! - A new attribute that old releases may ignore needs no new version: they leave it alone, since an item that exists is
 //!   changed by attribute. Put as a whole are events, which are written once, and idempotency rows and counts of failed
 //!   logins, which live for two days.
@@ -25,8 +25,8 @@ pub mod payout;
 pub mod profile;
 pub mod push_target;
 pub mod rebind;
-mod rebind_parts;
 pub mod session;
+mod stored;
 pub mod window;
 
 #[cfg(test)]
