@@ -1,6 +1,8 @@
-//! Turns `data/china-card-bins.csv` into sorted static tables, and fails the build when a row is not what
-//! `crate::format::bins` relies on. The tables cost nothing at start: no parsing, no allocation.
+//! Turns `data/china-card-bins.csv` into sorted static tables and the texts in `data/*.json` into constants. The build fails
+//! when a row is not what `crate::format::bins` relies on, or when a text is missing in a language. Neither costs anything at
+//! start: no parsing, no allocation.
 
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -9,6 +11,13 @@ use std::{env, fs};
 
 const SOURCE: &str = "../data/china-card-bins.csv";
 const HEADER: &str = "bin,length,type,bank_code,bank_name";
+
+/// The files of texts, each with the module that its constants lie in.
+const TEXTS: [(&str, &str); 3] = [
+    ("banners", "../data/banners.json"),
+    ("consents", "../data/agreement/consents.json"),
+    ("sms", "../data/sms.json"),
+];
 
 /// What a row says beside its prefix and its card length.
 struct Row<'a> {
@@ -30,7 +39,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (table, banks) = read(&csv)?;
     let out_dir = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
     fs::write(Path::new(&out_dir).join("bins.rs"), render(&table, &banks)?)?;
+    let mut texts = String::new();
+    for (module, path) in TEXTS {
+        println!("cargo::rerun-if-changed={path}");
+        let file = serde_json::from_str(&fs::read_to_string(path)?)?;
+        texts += &texts_module(module, &file).map_err(|error| format!("{path}: {error}"))?;
+    }
+    fs::write(Path::new(&out_dir).join("texts.rs"), texts)?;
     Ok(())
+}
+
+/// A module with a constant for each text of a file. A `note` is for its readers.
+fn texts_module(module: &str, file: &Map<String, Value>) -> Result<String, Box<dyn Error>> {
+    let mut out = String::new();
+    writeln!(out, "pub(crate) mod {module} {{\n    use super::Text;")?;
+    for (id, languages) in file.iter().filter(|(id, _)| *id != "note") {
+        let text = |lang: &str| {
+            let text = languages.get(lang).and_then(Value::as_str);
+            text.ok_or_else(|| format!("{id} has no text in {lang}"))
+        };
+        let (zh_cn, en) = (text("zh-CN")?, text("en")?);
+        let name = id.to_uppercase();
+        writeln!(
+            out,
+            "    pub(crate) const {name}: Text = Text {{ zh_cn: {zh_cn:?}, en: {en:?} }};"
+        )?;
+    }
+    writeln!(out, "}}")?;
+    Ok(out)
 }
 
 fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {

@@ -52,7 +52,6 @@ pub struct AgreementText {
 
 const ZH_CN: &str = include_str!("../../data/agreement/zh-CN.md");
 const EN: &str = include_str!("../../data/agreement/en.md");
-const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
 
 /// The agreement about the card of `bank_name` that ends in `last4`. The same arguments give the same bytes for as long
 /// as the version is the same, so it is not stored: the signed hash is enough to show what was signed.
@@ -92,29 +91,20 @@ fn title_and_body(lang: Lang) -> (&'static str, &'static str) {
 }
 
 fn consent_text(id: ConsentId, lang: Lang) -> &'static str {
-    macro_rules! of {
-        ($id:ident) => {
-            match lang {
-                Lang::ZhCn => {
-                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::ZhCn.as_str()) }
-                }
-                Lang::En => {
-                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::En.as_str()) }
-                }
-            }
-        };
-    }
-    match id {
-        ConsentId::SettlementChange => of!(SettlementChange),
-        ConsentId::SensitiveCard => of!(SensitiveCard),
-        ConsentId::SensitiveIdentity => of!(SensitiveIdentity),
-    }
+    let text = match id {
+        ConsentId::SettlementChange => texts::consents::SETTLEMENT_CHANGE,
+        ConsentId::SensitiveCard => texts::consents::SENSITIVE_CARD,
+        ConsentId::SensitiveIdentity => texts::consents::SENSITIVE_IDENTITY,
+    };
+    text.in_lang(lang)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::policy::{DAY_S, HOUR_S, Policy};
     use super::*;
+
+    const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
 
     /// The digest of all three files as they were when [`VERSION`] was last raised.
     const DIGEST_OF_VERSION: (&str, &str) = (

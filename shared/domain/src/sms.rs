@@ -7,7 +7,7 @@
 use super::card::{Card, UNKNOWN_BANK};
 use super::lang::Lang;
 use super::secret::Secret;
-use super::texts::text;
+use super::texts;
 use super::time::Timestamp;
 
 /// The longest text that still is one SMS part, in UTF-16 units.
@@ -136,8 +136,6 @@ pub enum Sms<'a> {
     CooldownEnded,
 }
 
-const FILE: &str = include_str!("../../data/sms.json");
-
 /// The text to send, at most [`MAX_UTF16_UNITS`] long. It may hold a code: it goes to the phone and nowhere else.
 #[must_use]
 pub fn render(sms: &Sms<'_>, lang: Lang) -> String {
@@ -149,31 +147,24 @@ pub fn render(sms: &Sms<'_>, lang: Lang) -> String {
 }
 
 fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
-    macro_rules! of {
-        ($id:literal) => {
-            match lang {
-                Lang::ZhCn => const { text(FILE, $id, Lang::ZhCn.as_str()) },
-                Lang::En => const { text(FILE, $id, Lang::En.as_str()) },
-            }
-        };
-    }
-    match sms {
-        Sms::OtpIdentity { .. } => of!("otp_identity"),
-        Sms::OtpIdentityStandby { .. } => of!("otp_identity_standby"),
-        Sms::OtpActivateStandby { .. } => of!("otp_activate_standby"),
-        Sms::OtpCard { .. } => of!("otp_card"),
-        Sms::Activated { .. } => of!("activated"),
-        Sms::PushActivated { .. } => of!("push_activated"),
-        Sms::ActivatedReserved { .. } => of!("activated_reserved"),
-        Sms::StandbyReady { .. } => of!("standby_ready"),
-        Sms::PushStandbyReady { .. } => of!("push_standby_ready"),
-        Sms::StandbyReadyReserved { .. } => of!("standby_ready_reserved"),
-        Sms::Frozen => of!("frozen"),
-        Sms::Reverted { .. } => of!("reverted"),
-        Sms::Rejected { .. } => of!("rejected"),
-        Sms::SettlementChanged { .. } => of!("settlement_changed"),
-        Sms::CooldownEnded => of!("cooldown_ended"),
-    }
+    let text = match sms {
+        Sms::OtpIdentity { .. } => texts::sms::OTP_IDENTITY,
+        Sms::OtpIdentityStandby { .. } => texts::sms::OTP_IDENTITY_STANDBY,
+        Sms::OtpActivateStandby { .. } => texts::sms::OTP_ACTIVATE_STANDBY,
+        Sms::OtpCard { .. } => texts::sms::OTP_CARD,
+        Sms::Activated { .. } => texts::sms::ACTIVATED,
+        Sms::PushActivated { .. } => texts::sms::PUSH_ACTIVATED,
+        Sms::ActivatedReserved { .. } => texts::sms::ACTIVATED_RESERVED,
+        Sms::StandbyReady { .. } => texts::sms::STANDBY_READY,
+        Sms::PushStandbyReady { .. } => texts::sms::PUSH_STANDBY_READY,
+        Sms::StandbyReadyReserved { .. } => texts::sms::STANDBY_READY_RESERVED,
+        Sms::Frozen => texts::sms::FROZEN,
+        Sms::Reverted { .. } => texts::sms::REVERTED,
+        Sms::Rejected { .. } => texts::sms::REJECTED,
+        Sms::SettlementChanged { .. } => texts::sms::SETTLEMENT_CHANGED,
+        Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
+    };
+    text.in_lang(lang)
 }
 
 /// What to fill in, and where.
@@ -274,6 +265,7 @@ mod tests {
     use super::super::policy::{MINUTE_S, Policy};
     use super::*;
 
+    const FILE: &str = include_str!("../../data/sms.json");
     const BINS: &str = include_str!("../../data/china-card-bins.csv");
     const FREEZE_ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     const CODE: &str = "880088";
