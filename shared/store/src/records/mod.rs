@@ -1,4 +1,5 @@
-//! What an item holds beside its key: one file for each kind of item. Attribute names are written here and nowhere else.
+//! What an item holds beside its key: one file for each kind of item. It decides the names of the attributes; a condition
+//! repeats the name that it compares, and the outbox has the attributes of its claims and retries.
 //!
 //! # Versions
 //! Each item has the version of its format in the attribute `v`. A value inside an attribute has no version of its own.
