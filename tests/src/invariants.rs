@@ -1,6 +1,6 @@
 //! What must be true of a table whatever has happened: read from the items alone, so that any run can be looked at afterwards.
 
-use crate::table::Items;
+use crate::dynamodb_table::Items;
 use domain::card::Card;
 use domain::event_kind::EventKind;
 use domain::history::{self, ChainedEvent, GENESIS, Recorded};

@@ -1,20 +1,24 @@
-//! What the tests across functions share.
+//! The test kit. One actor ([`merchant`]) drives the system at three distances ([`transport`]): in one process
+//! ([`in_process`]), as compiled functions ([`processes`]), as a deployed stack ([`local_cloud`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on says so
 
 pub mod aws;
-pub mod boundary;
 pub mod defences;
-pub mod figures;
+pub mod dynamodb_table;
 pub mod fuzz;
-pub mod host;
+pub mod iam_policy;
+pub mod in_process;
 pub mod invariants;
-pub mod mapping;
+pub mod local_cloud;
+pub mod merchant;
+pub mod metrics;
 pub mod openapi;
-pub mod outside;
 pub mod payloads;
-pub mod policy;
+pub mod peer_faults;
+pub mod processes;
+pub mod sample;
+pub mod scripted_peers;
 pub mod secrets;
-pub mod stand_in;
-pub mod system;
-pub mod table;
-pub mod world;
+pub mod stream_host;
+pub mod table_faults;
+pub mod transport;

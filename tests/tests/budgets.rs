@@ -12,8 +12,11 @@ use domain::policy::{DAY_S, Policy};
 use domain::rebind::Mac;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use tests::boundary::Call;
-use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, merchant};
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
+use tests::table_faults::Call;
+use tests::transport::Reply;
 
 /// Of one whole rebind, login to notice.
 const RRU_MAX: f64 = 15.0;
@@ -81,7 +84,7 @@ struct Table {
 }
 
 impl Table {
-    fn step(&mut self, step: &str, answer: &Answer, calls_max: usize) {
+    fn step(&mut self, step: &str, answer: &Reply, calls_max: usize) {
         assert!(answer.status < 300, "{step}: {:?}", answer.body);
         self.calls(step, &answer.calls, calls_max);
     }
@@ -142,12 +145,12 @@ impl Table {
 }
 
 /// From the request to the signature, with keys, each step in the table; returns the rebind's path.
-async fn to_card_pending(table: &mut Table, app: &App<'_>, card: &str, facts: Value) -> String {
+async fn to_card_pending(table: &mut Table, app: &App, card: &str, facts: Value) -> String {
     let mut body = app.request_body(card);
     for (name, value) in facts.as_object().unwrap() {
         body[name] = value.clone();
     }
-    let created = app.keyed("k-1", "POST", "/v1/rebinds", body).await;
+    let created = app.keyed("k-1", "/v1/rebinds", body).await;
     table.step("request", &created, STEP);
     let rebind = format!(
         "/v1/rebinds/{}",
@@ -155,15 +158,15 @@ async fn to_card_pending(table: &mut Table, app: &App<'_>, card: &str, facts: Va
     );
     let post = async |key: &str, step: &str, body: Value| {
         let path = format!("{rebind}/{step}");
-        app.keyed(key, "POST", &path, body).await
+        app.keyed(key, &path, body).await
     };
     let identity = post("k-2", "identity", app.document()).await;
     table.step("identity", &identity, STEP);
-    let code = json!({"code": app.world.sms.code(&app.merchant.phone)});
+    let code = json!({"code": app.system.sms.code(&app.profile.phone)});
     let confirm = post("k-3", "identity/confirm", code).await;
     table.step("identity confirm", &confirm, TWO_WRITES);
     let agreement = format!("{rebind}/agreement");
-    let agreement = app.call("GET", &agreement, Value::Null).await;
+    let agreement = app.get(&agreement).await;
     table.step("read agreement", &agreement, READ);
     let signature = app.signature(&rebind).await;
     let sign = post("k-4", "agreement", signature).await;
@@ -172,19 +175,19 @@ async fn to_card_pending(table: &mut Table, app: &App<'_>, card: &str, facts: Va
 }
 
 /// The bank matches; the code to the reserved phone is confirmed.
-async fn prove_card(table: &mut Table, app: &App<'_>, rebind: &str, done: &str) -> Answer {
+async fn prove_card(table: &mut Table, app: &App, rebind: &str, done: &str) -> Reply {
     let check = format!("{rebind}/card-check");
-    let check = app.keyed("k-5", "POST", &check, Value::Null).await;
+    let check = app.keyed("k-5", &check, ()).await;
     table.step("card check", &check, TWO_WRITES);
-    let code = json!({"code": app.world.sms.code(RESERVED_PHONE)});
+    let code = json!({"code": app.system.sms.code(RESERVED_PHONE)});
     let confirm = format!("{rebind}/card-check/confirm");
-    let confirm = app.keyed("k-6", "POST", &confirm, code).await;
+    let confirm = app.keyed("k-6", &confirm, code).await;
     table.step(done, &confirm, TWO_WRITES);
     confirm
 }
 
 /// Delivers what is due.
-async fn notices(table: &mut Table, world: &World, of: &str, calls_max: usize) {
+async fn notices(table: &mut Table, world: &Arc<InProcess>, of: &str, calls_max: usize) {
     let due = world.due_notices().await;
     let told = world.deliver(due, world.now()).await;
     assert_eq!(told, json!({"batchItemFailures": []}));
@@ -192,14 +195,14 @@ async fn notices(table: &mut Table, world: &World, of: &str, calls_max: usize) {
 }
 
 /// One operation of the acquirer's core.
-async fn core(table: &mut Table, world: &World, of: &str, operation: Value) -> Value {
+async fn core(table: &mut Table, world: &Arc<InProcess>, of: &str, operation: Value) -> Value {
     let done = world.core(operation).await.unwrap();
     table.calls(of, &world.boundary.take(), STEP);
     done
 }
 
 /// The largest items that the walk has had, printed; all of them are small.
-async fn small(world: &World, before: Vec<(usize, String)>) -> Vec<(usize, String)> {
+async fn small(world: &Arc<InProcess>, before: Vec<(usize, String)>) -> Vec<(usize, String)> {
     let mut sizes = before;
     for item in world.items().await {
         let bytes = store::record::size_bytes(&item);
@@ -222,13 +225,12 @@ fn print_sizes(of: &str, sizes: &[(usize, String)]) {
 
 #[tokio::test]
 async fn a_whole_rebind_stays_within_its_budgets() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let mut table = Table::default();
     // The longest name and the longest ids that the sandbox has.
-    let merchant = merchant("minority_name");
-    let app = world.app(&merchant).await;
+    let app = world.log_in("minority_name").await;
     table.step("login", &app.login, 3);
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     table.step("list cards", &cards, READ);
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     prove_card(&mut table, &app, &rebind, "card confirm").await;
@@ -240,16 +242,16 @@ async fn a_whole_rebind_stays_within_its_budgets() {
     assert!(wru <= WRU_MAX, "{wru} WRU");
 
     let mut others = Table::default();
-    let show = app.call("GET", &rebind, Value::Null).await;
+    let show = app.get(&rebind).await;
     others.step("show rebind", &show, READ);
-    let list = app.call("GET", "/v1/rebinds", Value::Null).await;
+    let list = app.get("/v1/rebinds").await;
     others.step("list rebinds", &list, LIST);
     let test = format!("{rebind}/test-transaction");
-    let test = app.keyed("k-7", "POST", &test, Value::Null).await;
+    let test = app.keyed("k-7", &test, ()).await;
     assert_eq!(test.body["status"], "succeeded");
     others.step("test transaction", &test, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    let logout = app.call("DELETE", "/v1/sessions/current", Value::Null);
+    let logout = app.delete("/v1/sessions/current");
     others.step("logout", &logout.await, 1);
     others.print("besides");
     print_sizes("the largest items of a rebind", &sizes);
@@ -259,20 +261,20 @@ async fn a_whole_rebind_stays_within_its_budgets() {
 /// is news.
 #[tokio::test]
 async fn a_rebind_with_a_micro_deposit_stays_within_its_budgets() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let mut table = Table::default();
-    let app = world.app(&merchant("minority_name")).await;
+    let app = world.log_in("minority_name").await;
     table.step("login", &app.login, 3);
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     let check = format!("{rebind}/card-check");
-    let check = app.keyed("k-5", "POST", &check, Value::Null).await;
+    let check = app.keyed("k-5", &check, ()).await;
     assert_eq!(check.body["challenge"]["method"], "micro_deposit");
     table.step("micro-deposit check", &check, TWO_WRITES);
     let sizes = small(&world, Vec::new()).await;
     let code = json!({"code": world.bank.deposit_code()});
     let confirm = format!("{rebind}/card-check/confirm");
-    let confirm = app.keyed("k-6", "POST", &confirm, code).await;
+    let confirm = app.keyed("k-6", &confirm, code).await;
     assert_eq!(confirm.state(), "activated", "{:?}", confirm.body);
     table.step("micro-deposit confirm", &confirm, TWO_WRITES);
     let sizes = small(&world, sizes).await;
@@ -288,9 +290,9 @@ async fn a_rebind_with_a_micro_deposit_stays_within_its_budgets() {
 async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     const SWITCH_RRU_MAX: f64 = 30.0;
     const SWITCH_WRU_MAX: f64 = 160.0;
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let mut table = Table::default();
-    let app = world.app(&merchant("minority_name")).await;
+    let app = world.log_in("minority_name").await;
     table.step("login", &app.login, 3);
     let standby = json!({"activate": false});
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, standby).await;
@@ -310,11 +312,11 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     let app = app.again().await;
     table.step("login", &app.login, 3);
     let activate = format!("{card}/activate");
-    let code = app.keyed("k-7", "POST", &activate, Value::Null).await;
+    let code = app.keyed("k-7", &activate, ()).await;
     table.step("activate (code)", &code, STEP);
     let sizes = small(&world, sizes).await;
-    let code = json!({"code": world.sms.code(&app.merchant.phone)});
-    let switched = app.keyed("k-8", "POST", &activate, code).await;
+    let code = json!({"code": world.sms.code(&app.profile.phone)});
+    let switched = app.keyed("k-8", &activate, code).await;
     assert_eq!(switched.state(), "activated", "{:?}", switched.body);
     table.step("activate (confirm)", &switched, TWO_WRITES);
     let sizes = small(&world, sizes).await;
@@ -329,7 +331,7 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     let app = app.again().await;
     let cards = switched.body["old_card"]["card_id"].as_str().unwrap();
     let unbind = format!("/v1/cards/{cards}/unbind");
-    let unbound = app.keyed("k-9", "POST", &unbind, Value::Null).await;
+    let unbound = app.keyed("k-9", &unbind, ()).await;
     others.step("unbind", &unbound, STEP);
     others.print("afterwards");
     print_sizes("its largest items", &small(&world, sizes).await);
@@ -337,15 +339,15 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
 
 #[tokio::test]
 async fn payouts_settings_and_push_targets_stay_within_their_budgets() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let mut table = Table::default();
-    let app = world.app(&merchant("minority_name")).await;
+    let app = world.log_in("minority_name").await;
     let id = "mer_minority_name";
     for payout in ["pay_one", "pay_two"] {
         let create = json!({"operation": "create_payout", "merchant_id": id, "payout_id": payout, "amount_fen": 128_000});
         core(&mut table, &world, "create_payout", create).await;
     }
-    let payouts = app.call("GET", "/v1/payouts", Value::Null).await;
+    let payouts = app.get("/v1/payouts").await;
     table.step("list payouts", &payouts, LIST);
     let sent = json!({"operation": "payout_sent", "merchant_id": id, "payout_id": "pay_one"});
     core(&mut table, &world, "payout_sent", sent).await;
@@ -357,11 +359,13 @@ async fn payouts_settings_and_push_targets_stay_within_their_budgets() {
     world.core(sent).await.unwrap();
     table.calls("payout_sent, owner open", &world.boundary.take(), STEP + 1);
 
-    let shown = app.call("GET", "/v1/settlement", Value::Null).await;
+    let shown = app.get("/v1/settlement").await;
     table.step("show settlement", &shown, READ);
     let mut changed = shown.body.clone();
     changed["payout_time"] = json!("07:00");
-    let put = app.keyed("k-1", "PUT", "/v1/settlement", changed).await;
+    let put = app
+        .call_keyed("k-1", "PUT", "/v1/settlement", changed)
+        .await;
     table.step("change settlement", &put, STEP);
     let sizes = small(&world, Vec::new()).await;
     notices(&mut table, &world, "one notice", 2).await;
@@ -372,12 +376,12 @@ async fn payouts_settings_and_push_targets_stay_within_their_budgets() {
         ("put push target", "k-2", "a"),
         ("replace push target", "k-3", "b"),
     ] {
-        let put = app.keyed(key, "PUT", path, target(token)).await;
+        let put = app.call_keyed(key, "PUT", path, target(token)).await;
         table.step(of, &put, STEP);
     }
-    let removed = app.keyed("k-4", "DELETE", path, Value::Null).await;
+    let removed = app.call_keyed("k-4", "DELETE", path, ()).await;
     table.step("remove push target", &removed, STEP);
-    let history = app.call("GET", "/v1/history", Value::Null).await;
+    let history = app.get("/v1/history").await;
     table.step("history", &history, LIST);
     table.print("money and settings");
     print_sizes("their largest items", &small(&world, sizes).await);
@@ -385,11 +389,11 @@ async fn payouts_settings_and_push_targets_stay_within_their_budgets() {
 
 #[tokio::test]
 async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let mut table = Table::default();
-    let app = world.app(&merchant("minority_name")).await;
+    let app = world.log_in("minority_name").await;
     let target = json!({"platform": "fcm", "token": "t".repeat(163)});
-    let put = app.call("PUT", "/v1/push-targets/phone-1", target).await;
+    let put = app.put("/v1/push-targets/phone-1", target).await;
     assert_eq!(put.status, 204);
     app.activate(GOOD_CARD).await;
     let sizes = small(&world, Vec::new()).await;
@@ -401,7 +405,7 @@ async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
     )
     .await;
     let code = app.freeze_code().await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let wrong = world.freeze(account, "AAAAAAAA", "198.51.100.1").await;
     table.step("freeze, wrong code", &wrong, FREEZE_TRY);
     let frozen = world.freeze(account, &code, "198.51.100.2").await;
@@ -480,15 +484,15 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
 
 #[tokio::test]
 async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_read_unit() {
-    let world = World::start().await;
-    let merchant = merchant("minority_name");
+    let world = InProcess::start().await;
     for device in 0..5 {
-        world.app_on(&merchant, &format!("device-{device}")).await;
+        let device = format!("device-{device}");
+        world.log_in_on("minority_name", &device).await;
     }
-    let app = world.app_on(&merchant, "device-1").await;
+    let app = world.log_in_on("minority_name", "device-1").await;
     // A last activation, its cooldown, and the largest kind of rebind beside the head.
     app.activate(GOOD_CARD).await;
-    world.deliver_notices().await;
+    world.deliver_due().await;
     let head = fullest(&world.stored("minority_name").await.head, world.now());
     let key = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
     let item = [key("pk", "M#mer_minority_name"), key("sk", "Y")];
@@ -522,7 +526,7 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
     assert!(bytes < FULLEST_HEAD_MAX_BYTES, "{bytes}");
 
     let mut table = Table::default();
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     table.step("list cards", &cards, READ);
     let reads: f64 = cards.calls.iter().map(|call| call.units).sum();
     assert!((reads - 1.0).abs() < f64::EPSILON, "{reads} RRU");

@@ -8,19 +8,21 @@ use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tests::boundary::Fault;
-use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::table_faults::Fault;
+use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-async fn check(app: &App<'_>, rebind: &str) -> Answer {
-    app.call("POST", &format!("{rebind}/card-check"), Value::Null)
-        .await
+async fn check(app: &App, rebind: &str) -> Reply {
+    app.check_card(&rebind).await
 }
 
-async fn show(app: &App<'_>, rebind: &str) -> Answer {
-    app.call("GET", rebind, Value::Null).await
+async fn show(app: &App, rebind: &str) -> Reply {
+    app.get(rebind).await
 }
 
 /// Begins with something else than the right code, and has its form.
@@ -34,7 +36,7 @@ fn distinct(serials: &[String]) -> usize {
     serials.iter().collect::<BTreeSet<_>>().len()
 }
 
-async fn bank_calls(world: &World) -> usize {
+async fn bank_calls(world: &Arc<InProcess>) -> usize {
     world.stored("plain_1").await.head.bank_calls.len()
 }
 
@@ -42,8 +44,8 @@ async fn bank_calls(world: &World) -> usize {
 
 #[tokio::test]
 async fn a_check_without_an_answer_is_asked_again_under_its_serial_and_never_counted() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     world.bank.script([None, None, None, None]);
     for _ in 0..4 {
@@ -60,8 +62,8 @@ async fn a_check_without_an_answer_is_asked_again_under_its_serial_and_never_cou
 
 #[tokio::test]
 async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     world.bank.script_transfers([None, None]);
@@ -87,7 +89,7 @@ async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words(
     let again = check(&app, &rebind).await;
     assert_eq!(again.body["challenge"], sent.body["challenge"]);
     assert_eq!(world.bank.transfers().len(), 3);
-    let done = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    let done = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
     world.history("plain_1").await;
 }
@@ -102,8 +104,8 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
         (Some(BankAnswer::Busy), ("card_pending", 0)),
         (None, ("card_pending", 0)),
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let rebind = app.to_card_pending(GOOD_CARD).await;
         world.bank.script([None]);
         assert_eq!(check(&app, &rebind).await.code(), "UPSTREAM_UNKNOWN");
@@ -138,7 +140,7 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
             let matched = check(&app, &rebind).await;
             assert_eq!(matched.body["challenge"]["method"], "bank_code");
             let code = world.sms.code(RESERVED_PHONE);
-            assert_eq!(app.confirm_card(&rebind, &code).await.state(), "activated");
+            assert_eq!(app.try_card_code(&rebind, &code).await.state(), "activated");
             assert_eq!(world.bank.serials().len(), 1);
         }
         if decided == Some(BankAnswer::NotEnabled) {
@@ -156,8 +158,8 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
 
 #[tokio::test]
 async fn a_card_whose_deposit_is_returned_at_once_ends_the_rebind() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     world.bank.script([Some(BankAnswer::IssuerUnsupported)]);
     world
@@ -180,23 +182,23 @@ async fn a_card_whose_deposit_is_returned_at_once_ends_the_rebind() {
 // The deposit.
 
 /// A rebind whose deposit is on its way; with its serial.
-async fn pending_deposit(app: &App<'_>) -> (String, String) {
-    app.world
+async fn pending_deposit(app: &App) -> (String, String) {
+    app.system
         .bank
         .script_transfers([Some(TransferAnswer::Pending)]);
     let rebind = app.deposit(GOOD_CARD).await;
-    let serial = app.world.bank.transfers().pop().unwrap().serial;
+    let serial = app.system.bank.transfers().pop().unwrap().serial;
     (rebind, serial)
 }
 
 #[tokio::test]
 async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let (rebind, serial) = pending_deposit(&app).await;
     let right = world.bank.deposit_code();
     for code in [&wrong(&right), &right] {
-        let busy = app.confirm_card(&rebind, code).await;
+        let busy = app.try_card_code(&rebind, code).await;
         assert_eq!(
             (busy.status, busy.code()),
             (503, "UPSTREAM_BUSY"),
@@ -208,12 +210,12 @@ async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation()
     let shown = show(&app, &rebind).await;
     assert_eq!(shown.body["challenge"]["attempts_left"], 3);
     world.bank.settle(&serial, TransferAnswer::Succeeded);
-    let miss = app.confirm_card(&rebind, &wrong(&right)).await;
+    let miss = app.try_card_code(&rebind, &wrong(&right)).await;
     assert_eq!((miss.status, miss.code()), (422, "MICRO_DEPOSIT_WRONG"));
     assert_eq!(miss.body["attempts_left"], 2);
     // Case and spaces do not matter.
     let spaced = format!(" {} {} ", right[..3].to_lowercase(), &right[3..]);
-    let done = app.confirm_card(&rebind, &spaced).await;
+    let done = app.try_card_code(&rebind, &spaced).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
     let hold_s = POLICY.hold_deposit_s;
     assert_eq!(
@@ -225,19 +227,19 @@ async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation()
 
 #[tokio::test]
 async fn a_deposit_that_is_returned_is_heard_of_at_the_confirmation() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let (rebind, serial) = pending_deposit(&app).await;
     let right = world.bank.deposit_code();
     world.bank.settle(&serial, TransferAnswer::Returned);
     let confirm = format!("{rebind}/card-check/confirm");
     let body = json!({"code": right});
-    let returned = app.keyed("k", "POST", &confirm, body.clone()).await;
+    let returned = app.keyed("k", &confirm, body.clone()).await;
     assert_eq!(
         (returned.status, returned.code()),
         (422, "MICRO_DEPOSIT_RETURNED")
     );
-    let again = app.keyed("k", "POST", &confirm, body).await;
+    let again = app.keyed("k", &confirm, body).await;
     assert_eq!((again.status, &again.body), (422, &returned.body));
     let shown = show(&app, &rebind).await;
     assert_eq!(
@@ -263,8 +265,8 @@ async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
         (TransferAnswer::Succeeded, "card_pending"),
         (TransferAnswer::Returned, "rejected"),
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let (rebind, serial) = pending_deposit(&app).await;
         world.pass_s(POLICY.bank_retry_s);
         // Still on its way: asked about, and again later.
@@ -290,8 +292,8 @@ async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
 #[tokio::test]
 async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
     // By the clean-up, a day later.
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let serial = world.bank.transfers().pop().unwrap().serial;
     world.bank.settle(&serial, TransferAnswer::Returned);
@@ -310,7 +312,7 @@ async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
     world
         .bank
         .settle(&transfer.serial, TransferAnswer::Returned);
-    let late = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    let late = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
     assert_eq!(
         (late.status, late.code()),
         (422, "MICRO_DEPOSIT_RETURNED"),
@@ -322,8 +324,8 @@ async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
 
 #[tokio::test]
 async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     for _ in 0..6 {
         world.pass_s(POLICY.transfer_recheck_s);
@@ -334,7 +336,7 @@ async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
     let app = app.again().await;
     assert_eq!(show(&app, &rebind).await.state(), "card_pending");
     world.pass_s(1);
-    let late = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    let late = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
     assert_eq!((late.status, late.code()), (422, "MICRO_DEPOSIT_EXPIRED"));
     for _ in 0..2 {
         let shown = show(&app, &rebind).await;
@@ -346,7 +348,7 @@ async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
         assert_eq!((gone.status, gone.code()), (410, "REQUEST_EXPIRED"));
         world.clean_up().await;
     }
-    let late = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    let late = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
     assert_eq!(
         (late.status, late.code()),
         (422, "MICRO_DEPOSIT_EXPIRED"),
@@ -358,13 +360,13 @@ async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
 
 #[tokio::test]
 async fn twenty_parallel_guesses_of_a_deposit_are_three() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let code = wrong(&world.bank.deposit_code());
-    let guesses = (0..20).map(|_| app.confirm_card(&rebind, &code));
+    let guesses = (0..20).map(|_| app.try_card_code(&rebind, &code));
     let answers = futures::future::join_all(guesses).await;
-    let counted = |answers: &[Answer]| {
+    let counted = |answers: &[Reply]| {
         let counted = answers
             .iter()
             .filter(|answer| answer.body["counts_toward_limit"] == true);
@@ -381,7 +383,7 @@ async fn twenty_parallel_guesses_of_a_deposit_are_three() {
     }
     // Whoever was told to come back is told the same as all others.
     world.pass_s(POLICY.code_deciding_s + 1);
-    app.confirm_card(&rebind, &code).await;
+    app.try_card_code(&rebind, &code).await;
     let shown = show(&app, &rebind).await;
     assert_eq!(
         (shown.state(), &shown.body["ended_reason"]),
@@ -389,21 +391,21 @@ async fn twenty_parallel_guesses_of_a_deposit_are_three() {
     );
     assert_eq!(world.count("plain_1", "rejected").await, 1);
     // Tries too many are told to the phone on file.
-    let told = world.sms.to(&app.merchant.phone).len();
-    world.deliver_notices().await;
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), told + 1);
+    let told = world.sms.to(&app.profile.phone).len();
+    world.deliver_due().await;
+    assert_eq!(world.sms.to(&app.profile.phone).len(), told + 1);
 }
 
 #[tokio::test]
 async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
     for place in 0..3 {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let rebind = app.deposit(GOOD_CARD).await;
         let right = world.bank.deposit_code();
         let mut codes = vec![wrong(&right); 2];
         codes.insert(place, right.clone());
-        let guesses = codes.iter().map(|code| app.confirm_card(&rebind, code));
+        let guesses = codes.iter().map(|code| app.try_card_code(&rebind, code));
         let answers = futures::future::join_all(guesses).await;
         assert_eq!(
             answers[place].state(),
@@ -417,14 +419,14 @@ async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
 
 #[tokio::test]
 async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let right = world.bank.deposit_code();
     // It comes first; what the others do after it does not matter.
     let mut codes = vec![wrong(&right); 20];
     codes.insert(0, right);
-    let guesses = codes.iter().map(|code| app.confirm_card(&rebind, code));
+    let guesses = codes.iter().map(|code| app.try_card_code(&rebind, code));
     let answers = futures::future::join_all(guesses).await;
     let counted = answers
         .iter()
@@ -449,11 +451,11 @@ async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
 
 #[tokio::test]
 async fn what_is_no_code_of_a_deposit_takes_no_try() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     for code in ["", "123456", "ABCDE", "ABCDEFG", "ABCDE0", "ABCDEI"] {
-        let answer = app.confirm_card(&rebind, code).await;
+        let answer = app.try_card_code(&rebind, code).await;
         assert_eq!(
             (answer.status, answer.code()),
             (422, "MICRO_DEPOSIT_WRONG"),
@@ -463,20 +465,20 @@ async fn what_is_no_code_of_a_deposit_takes_no_try() {
         assert_eq!(answer.body["attempts_left"], 3, "{code}");
     }
     let resend = format!("{rebind}/card-check/code");
-    let answer = app.call("POST", &resend, Value::Null).await;
+    let answer = app.post(&resend, ()).await;
     assert_eq!((answer.status, answer.code()), (409, "STEP_OUT_OF_ORDER"));
 }
 
 #[tokio::test]
 async fn a_deposits_code_is_good_on_another_device_a_day_later() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     world.pass_s(DAY_S + HOUR_S);
     world.clean_up().await;
-    let other = world.app_on(&app.merchant, "another device").await;
+    let other = app.on("another device").await;
     let code = world.bank.deposit_code();
-    let stale = other.confirm_card(&rebind, &code).await;
+    let stale = other.try_card_code(&rebind, &code).await;
     assert_eq!(
         (stale.status, stale.code()),
         (403, "STEP_UP_REQUIRED"),
@@ -485,53 +487,44 @@ async fn a_deposits_code_is_good_on_another_device_a_day_later() {
     );
     assert_eq!(stale.body["next_actions"], json!(["identity_code"]));
     let path = format!("{rebind}/identity/code");
-    assert_eq!(other.call("POST", &path, Value::Null).await.status, 200);
-    let sms = json!({"code": world.sms.code(&other.merchant.phone)});
-    let proven = other
-        .call("POST", &format!("{rebind}/identity/confirm"), sms)
-        .await;
+    assert_eq!(other.post(&path, ()).await.status, 200);
+    let sms = json!({"code": world.sms.code(&other.profile.phone)});
+    let proven = other.post(&format!("{rebind}/identity/confirm"), sms).await;
     assert_eq!(proven.state(), "card_pending", "{:?}", proven.body);
     assert_eq!(
         proven.body["challenge"]["attempts_left"], 3,
         "no try was used"
     );
-    let done = other.confirm_card(&rebind, &code).await;
+    let done = other.try_card_code(&rebind, &code).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
 }
 
 #[tokio::test]
 async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let right = world.bank.deposit_code();
     let confirm = format!("{rebind}/card-check/confirm");
     let body = json!({"code": wrong(&right)});
     world.boundary.fail(3, Fault::RequestLost);
-    assert_eq!(
-        app.keyed("k", "POST", &confirm, body.clone()).await.status,
-        500
-    );
-    let again = app.keyed("k", "POST", &confirm, body).await;
+    assert_eq!(app.keyed("k", &confirm, body.clone()).await.status, 500);
+    let again = app.keyed("k", &confirm, body).await;
     assert_eq!(
         (again.code(), &again.body["attempts_left"]),
         ("MICRO_DEPOSIT_WRONG", &json!(2))
     );
     // The last try dies too: it is the right one, and it wins.
     assert_eq!(
-        app.confirm_card(&rebind, &wrong(&right)).await.body["attempts_left"],
+        app.try_card_code(&rebind, &wrong(&right)).await.body["attempts_left"],
         1
     );
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
         world.boundary.fail(3, fault);
-        let died = app
-            .keyed("k3", "POST", &confirm, json!({"code": right}))
-            .await;
+        let died = app.keyed("k3", &confirm, json!({"code": right})).await;
         assert_eq!(died.status, 500, "{:?}", died.body);
     }
-    let won = app
-        .keyed("k3", "POST", &confirm, json!({"code": right}))
-        .await;
+    let won = app.keyed("k3", &confirm, json!({"code": right})).await;
     assert_eq!(
         (won.status, won.state()),
         (200, "activated"),
@@ -543,17 +536,17 @@ async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
 
 #[tokio::test]
 async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let names = ["plain_1", "plain_2", "plain_3", "plain_4"];
     for name in names {
-        let app = world.app(&merchant(name)).await;
+        let app = world.log_in(name).await;
         let rebind = app.to_card_pending(GOOD_CARD).await;
         world.bank.script([None]);
         assert_eq!(check(&app, &rebind).await.code(), "UPSTREAM_UNKNOWN");
     }
-    let app = world.app(&merchant("plain_5")).await;
+    let app = world.log_in("plain_5").await;
     let deposit = app.deposit(GOOD_CARD).await;
-    let overdue = world.app(&merchant("minority_name")).await;
+    let overdue = world.log_in("minority_name").await;
     let overdue = overdue.request(GOOD_CARD).await;
     for serial in world.bank.serials() {
         world.bank.decide(&serial, BankAnswer::Dormant);
@@ -566,10 +559,10 @@ async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else(
         summary.expired, 5,
         "whose time is over, with or without an answer"
     );
-    let app = world.app(&merchant("minority_name")).await;
+    let app = world.log_in("minority_name").await;
     assert_eq!(show(&app, &overdue).await.state(), "expired");
     // The deposit is waited for, and heard of as soon as the bank speaks again.
-    let app = world.app(&merchant("plain_5")).await;
+    let app = world.log_in("plain_5").await;
     assert_eq!(show(&app, &deposit).await.state(), "card_pending");
     let serial = world.bank.transfers().pop().unwrap().serial;
     world.bank.settle(&serial, TransferAnswer::Returned);
@@ -585,26 +578,26 @@ async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else(
 
 #[tokio::test]
 async fn a_silent_bank_leaves_a_deposit_that_has_arrived_to_its_code() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     world.bank.set_silent(true);
-    let done = app.confirm_card(&rebind, &world.bank.deposit_code()).await;
+    let done = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
 }
 
 #[tokio::test]
 async fn a_strangers_card_is_told_apart_only_by_the_right_code_of_its_deposit() {
-    let world = World::start().await;
-    let owner = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let owner = world.log_in("plain_1").await;
     owner.activate(GOOD_CARD).await;
     world.pass_s(61);
-    let app = world.app(&merchant("plain_2")).await;
+    let app = world.log_in("plain_2").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let right = world.bank.deposit_code();
-    let miss = app.confirm_card(&rebind, &wrong(&right)).await;
+    let miss = app.try_card_code(&rebind, &wrong(&right)).await;
     assert_eq!(miss.code(), "MICRO_DEPOSIT_WRONG");
-    let elsewhere = app.confirm_card(&rebind, &right).await;
+    let elsewhere = app.try_card_code(&rebind, &right).await;
     assert_eq!(
         (elsewhere.status, elsewhere.code()),
         (409, "CARD_BOUND_ELSEWHERE"),
@@ -622,20 +615,20 @@ async fn a_strangers_card_is_told_apart_only_by_the_right_code_of_its_deposit() 
 // The bank's limits.
 
 /// The bank is to be asked about the card of this rebind, by five requests at once.
-async fn asked_at_once(app: &App<'_>, rebind: &str, cancel: bool) -> Vec<Answer> {
+async fn asked_at_once(app: &App, rebind: &str, cancel: bool) -> Vec<Reply> {
     let mut paths = vec![format!("{rebind}/card-check"); 5];
     if cancel {
         paths.insert(2, format!("{rebind}/cancel"));
     }
-    let requests = paths.iter().map(|path| app.call("POST", path, Value::Null));
+    let requests = paths.iter().map(|path| app.post(path, ()));
     futures::future::join_all(requests).await
 }
 
 #[tokio::test]
 async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
     for cancel in [false, true] {
-        let world = World::start().await;
-        let mut app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let mut app = world.log_in("plain_1").await;
         world.bank.think(Duration::from_millis(20));
         let mut of_card = Vec::new();
         // Each cancelled one is a rebind of its own, and five a day are all there are.
@@ -659,10 +652,7 @@ async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
             of_card.push(distinct(&world.bank.serials()) - before);
             if let Some(path) = rebind {
                 let path = format!("{path}/cancel");
-                assert_eq!(
-                    app.call("POST", &path, Value::Null).await.state(),
-                    "cancelled"
-                );
+                assert_eq!(app.post(&path, ()).await.state(), "cancelled");
             }
         }
         assert!(of_card[0] <= 3, "{of_card:?}");
@@ -677,15 +667,14 @@ async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
 
 // The test transaction.
 
-async fn test(app: &App<'_>, rebind: &str) -> Answer {
-    app.call("POST", &format!("{rebind}/test-transaction"), Value::Null)
-        .await
+async fn test(app: &App, rebind: &str) -> Reply {
+    app.test_transfer(&rebind).await
 }
 
 #[tokio::test]
 async fn a_test_transfer_without_an_answer_is_pending_and_repeated_under_its_serial() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.activate(GOOD_CARD).await;
     world
         .bank
@@ -717,7 +706,7 @@ async fn a_test_transfer_without_an_answer_is_pending_and_repeated_under_its_ser
         assert_eq!(world.count("plain_1", kind).await, 1, "{kind}");
     }
     // It shortens nothing.
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert!(cards.body["hold"].is_object());
 }
 
@@ -727,8 +716,8 @@ async fn the_clean_up_hears_of_a_test_transfer() {
         (TransferAnswer::Succeeded, "activated"),
         (TransferAnswer::Returned, "reverted"),
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
         world.bank.script_transfers([Some(TransferAnswer::Pending)]);
         assert_eq!(test(&app, &rebind).await.body["status"], "pending");
@@ -751,18 +740,18 @@ async fn the_clean_up_hears_of_a_test_transfer() {
 #[tokio::test]
 async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones() {
     for late_s in [0, POLICY.hold_s + POLICY.revert_after_effective_s - 1] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let before = world.stored("plain_1").await.head.active.unwrap();
         let rebind = app.activate(GOOD_CARD).await;
-        world.deliver_notices().await;
+        world.deliver_due().await;
         world.bank.script_transfers([Some(TransferAnswer::Pending)]);
         assert_eq!(test(&app, &rebind).await.body["status"], "pending");
         let serial = world.bank.transfers()[0].serial.clone();
         world.bank.settle(&serial, TransferAnswer::Returned);
         world.pass_s(late_s);
         let app = app.again().await;
-        let told = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+        let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
         for _ in 0..2 {
             let failed = test(&app, &rebind).await;
             assert_eq!(
@@ -783,16 +772,16 @@ async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones
         );
         assert_eq!((head.cooldown_until, head.last_activation), (None, None));
         assert_eq!(world.count("plain_1", "reverted").await, 1);
-        world.deliver_notices().await;
-        let now = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+        world.deliver_due().await;
+        let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
         assert_eq!(now, told.map(|told| told + 1), "both contacts are told");
     }
 }
 
 #[tokio::test]
 async fn a_test_transfer_that_comes_back_after_a_week_undoes_nothing() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.activate(GOOD_CARD).await;
     world.bank.script_transfers([Some(TransferAnswer::Pending)]);
     test(&app, &rebind).await;
@@ -818,8 +807,8 @@ async fn a_test_transfer_that_comes_back_after_a_week_undoes_nothing() {
 #[tokio::test]
 async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
     for (day, undone) in [(1, true), (7, true), (9, false)] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
         assert_eq!(test(&app, &rebind).await.body["status"], "succeeded");
         let serial = world.bank.transfers()[0].serial.clone();
@@ -840,15 +829,15 @@ async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
 
 #[tokio::test]
 async fn a_test_transfer_that_fails_without_an_old_card_leaves_payouts_held() {
-    let world = World::start().await;
-    let app = world.app(&merchant("no_card")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("no_card").await;
     let rebind = app.activate(GOOD_CARD).await;
     world
         .bank
         .script_transfers([Some(TransferAnswer::Returned)]);
     let failed = test(&app, &rebind).await;
     assert_eq!(failed.body["status"], "failed", "{:?}", failed.body);
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(
         (&cards.body["active"], &cards.body["hold"]),
         (&Value::Null, &Value::Null)
@@ -869,8 +858,8 @@ async fn ten_parallel_requests_send_one_test_transfer() {
         Some(TransferAnswer::Returned),
         None,
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
         world.bank.think(Duration::from_millis(20));
         world.bank.script_transfers(std::iter::repeat_n(answer, 11));
@@ -905,14 +894,14 @@ async fn a_test_transfer_whose_replies_are_lost_is_one() {
         (3, Fault::RequestLost),
         (3, Fault::ReplyLost),
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
         let path = format!("{rebind}/test-transaction");
         world.boundary.fail(n, fault);
-        let lost = app.keyed("k", "POST", &path, Value::Null).await;
+        let lost = app.keyed("k", &path, ()).await;
         assert_eq!(lost.status, 500, "{n} {fault:?}: {:?}", lost.body);
-        let again = app.keyed("k", "POST", &path, Value::Null).await;
+        let again = app.keyed("k", &path, ()).await;
         assert_eq!(
             again.body["status"], "succeeded",
             "{n} {fault:?}: {:?}",

@@ -12,9 +12,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
-use tests::figures::figure;
+use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::openapi::Contract;
-use tests::system::Live;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
@@ -67,7 +67,7 @@ fn run(command: &mut Command) {
 }
 
 /// What the hooks know: merchants, and where to log in and read SMS.
-async fn world(live: &Live) -> Value {
+async fn world(live: &LocalCloud) -> Value {
     let mut merchants = Vec::new();
     for _ in 0..MERCHANTS {
         let merchant = live.merchant().await;
@@ -198,14 +198,14 @@ fn operations() -> BTreeSet<String> {
 
 /// A system of its own, and what schemathesis is told of it.
 struct Held {
-    live: Live,
+    live: LocalCloud,
     folder: PathBuf,
 }
 
 impl Held {
     fn up(runtime: &tokio::runtime::Runtime) -> Self {
         let live = runtime
-            .block_on(Live::up())
+            .block_on(LocalCloud::up())
             .unwrap_or_else(|error| panic!("{error}"));
         let folder = live.state_dir.join("described");
         std::fs::create_dir_all(&folder).unwrap();
@@ -248,12 +248,12 @@ fn the_running_api_is_as_described() {
         failures += done.failures;
         succeeded.extend(done.succeeded);
     }
-    figure(
+    metric(
         "schemathesis: requests / checks",
         format!("{requests} / {checks}"),
         failures,
     );
-    figure("schemathesis: steps that followed a link", linked, failures);
+    metric("schemathesis: steps that followed a link", linked, failures);
     assert_eq!(failures, 0);
     // What was only ever refused was not looked at.
     assert_eq!(succeeded, operations(), "each operation has succeeded");

@@ -8,31 +8,34 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tests::boundary::Fault;
-use tests::world::{Answer, App, GOOD_CARD, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, SECOND_CARD};
+use tests::table_faults::Fault;
+use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 const WRONG: &str = "AAAAAAAA";
 const NAME: &str = "plain_1";
 
 /// An activated merchant and the freeze code that was told.
-async fn announced(world: &World) -> (App<'_>, String, String) {
-    let app = world.app(&merchant(NAME)).await;
+async fn announced(world: &Arc<InProcess>) -> (App, String, String) {
+    let app = world.log_in(NAME).await;
     let rebind = app.activate(GOOD_CARD).await;
     let code = app.freeze_code().await;
     (app, rebind, code)
 }
 
 /// Every try is answered with the same words.
-fn received(answer: &Answer) {
+fn received(answer: &Reply) {
     assert_eq!(
         (answer.status, &answer.body),
         (202, &json!({"status": "received"}))
     );
 }
 
-async fn frozen(world: &World) -> bool {
+async fn frozen(world: &Arc<InProcess>) -> bool {
     world.stored(NAME).await.head.frozen.is_some()
 }
 
@@ -41,7 +44,11 @@ fn source(number: usize) -> String {
 }
 
 /// The item that counts an account's tries, or an address's.
-async fn counter(world: &World, purpose: HashPurpose, of: &str) -> HashMap<String, AttributeValue> {
+async fn counter(
+    world: &Arc<InProcess>,
+    purpose: HashPurpose,
+    of: &str,
+) -> HashMap<String, AttributeValue> {
     let mac = world.keys().mac(purpose, &[of]).await.unwrap().0;
     let kind = if purpose == HashPurpose::Account {
         "A"
@@ -56,7 +63,7 @@ async fn counter(world: &World, purpose: HashPurpose, of: &str) -> HashMap<Strin
 }
 
 /// How many tries are counted.
-async fn counted(world: &World, purpose: HashPurpose, of: &str) -> i64 {
+async fn counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str) -> i64 {
     let key = counter(world, purpose, of).await;
     let item = world.client.get_item().table_name(&world.table);
     let item = item
@@ -73,7 +80,7 @@ async fn counted(world: &World, purpose: HashPurpose, of: &str) -> i64 {
 }
 
 /// So many tries were counted, an hour ago.
-async fn set_counted(world: &World, purpose: HashPurpose, of: &str, count: i64) {
+async fn set_counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str, count: i64) {
     let mut item = counter(world, purpose, of).await;
     let hour = world.now().epoch_s().div_euclid(HOUR_S) - 1;
     item.insert(format!("h{hour}"), AttributeValue::N(count.to_string()));
@@ -83,51 +90,47 @@ async fn set_counted(world: &World, purpose: HashPurpose, of: &str, count: i64) 
 
 #[tokio::test]
 async fn thirty_parallel_right_codes_freeze_once() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
     let old = world.history(NAME).await.len();
     let sources: Vec<String> = (0..30).map(|number| source(number % 5)).collect();
     let tries = sources
         .iter()
-        .map(|from| world.freeze(&app.merchant.account, &code, from));
+        .map(|from| world.freeze(&app.profile.account, &code, from));
     for answer in futures::future::join_all(tries).await {
         received(&answer);
     }
     assert!(frozen(&world).await);
     assert_eq!(world.count(NAME, "frozen").await, 1);
     assert_eq!(world.history(NAME).await.len(), old + 1);
-    assert_eq!(
-        app.call("GET", &rebind, Value::Null).await.status,
-        401,
-        "sessions die"
-    );
-    world.deliver_notices().await;
-    let texts = world.sms.to(&app.merchant.phone);
+    assert_eq!(app.get(&rebind).await.status, 401, "sessions die");
+    world.deliver_due().await;
+    let texts = world.sms.to(&app.profile.phone);
     let told = texts
         .iter()
-        .filter(|text| text.contains("冻结") && tests::world::freeze_code_in(text).is_none());
+        .filter(|text| text.contains("冻结") && tests::transport::freeze_code_in(text).is_none());
     assert_eq!(told.count(), 1, "{texts:?}");
 }
 
 #[tokio::test]
 async fn a_freeze_before_effective_at_takes_the_new_card_away() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let (_, rebind, code) = announced(&world).await;
     // Case and spaces do not matter.
     let spaced = format!(" {} {}", code[..4].to_lowercase(), &code[4..]);
     received(
         &world
-            .freeze(&app.merchant.account, &spaced, &source(1))
+            .freeze(&app.profile.account, &spaced, &source(1))
             .await,
     );
     let app = app.again().await;
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "frozen");
     assert_eq!(shown.body["new_card"]["status"], "removed");
     assert_eq!(shown.body["old_card"]["status"], "active");
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["active"]["card_id"], old.as_str());
     assert_eq!(cards.body["blocked_by"], "ACCOUNT_FROZEN");
     assert_eq!(cards.body.get("cooldown_until"), None);
@@ -143,13 +146,13 @@ async fn a_freeze_before_effective_at_takes_the_new_card_away() {
 
 #[tokio::test]
 async fn a_freeze_after_effective_at_holds_every_payout() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s - 1);
     let create = |id: &str| json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": id, "amount_fen": 1});
     let before = world.core(create("pay_1")).await.unwrap();
     assert_eq!(before["held"], false);
-    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     assert!(frozen(&world).await);
     let after = world.core(create("pay_2")).await.unwrap();
     assert_eq!(
@@ -163,7 +166,7 @@ async fn a_freeze_after_effective_at_holds_every_payout() {
         assert!(expected.contains(&refused.code), "{refused:?}");
     }
     let app = app.again().await;
-    let listed = app.call("GET", "/v1/payouts", Value::Null).await;
+    let listed = app.get("/v1/payouts").await;
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
     assert!(
         listed.body["items"]
@@ -172,7 +175,7 @@ async fn a_freeze_after_effective_at_holds_every_payout() {
             .iter()
             .all(|payout| payout["held"] == true)
     );
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(
         shown.state(),
         "completed",
@@ -187,16 +190,16 @@ async fn a_freeze_after_effective_at_holds_every_payout() {
 
 #[tokio::test]
 async fn a_freeze_code_works_once_and_until_a_week_after_effective_at() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s);
-    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     assert!(!frozen(&world).await, "too late");
 
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     for _ in 0..2 {
-        received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+        received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     }
     assert_eq!(world.count(NAME, "frozen").await, 1);
     assert_eq!(
@@ -208,9 +211,9 @@ async fn a_freeze_code_works_once_and_until_a_week_after_effective_at() {
 
 #[tokio::test]
 async fn wrong_codes_are_counted_for_the_address_and_the_account_and_right_ones_are_not() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     for wrong in [
         WRONG,
         "aaaa aaaa",
@@ -244,9 +247,9 @@ async fn wrong_codes_are_counted_for_the_address_and_the_account_and_right_ones_
 
 #[tokio::test]
 async fn parallel_wrong_codes_of_one_address_are_ten_and_take_no_more_of_the_accounts_tries() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let from = source(1);
     let tries = (0..20).map(|_| world.freeze(account, WRONG, &from));
     for answer in futures::future::join_all(tries).await {
@@ -263,9 +266,9 @@ async fn parallel_wrong_codes_of_one_address_are_ten_and_take_no_more_of_the_acc
 
 #[tokio::test]
 async fn parallel_wrong_codes_of_many_addresses_are_all_counted() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let sources: Vec<String> = (0..20).map(source).collect();
     let tries = sources
         .iter()
@@ -284,9 +287,9 @@ async fn parallel_wrong_codes_of_many_addresses_are_all_counted() {
 
 #[tokio::test]
 async fn after_ten_wrong_codes_from_one_address_a_right_one_works_from_another() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     for _ in 0..POLICY.freeze_tries_per_source_day {
         received(&world.freeze(account, WRONG, &source(1)).await);
     }
@@ -298,9 +301,9 @@ async fn after_ten_wrong_codes_from_one_address_a_right_one_works_from_another()
 
 #[tokio::test]
 async fn the_tenth_try_of_an_address_is_looked_at_and_after_a_day_there_are_ten_again() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     set_counted(&world, HashPurpose::Source, &source(1), 10).await;
     received(&world.freeze(account, &code, &source(1)).await);
     assert!(!frozen(&world).await);
@@ -309,28 +312,28 @@ async fn the_tenth_try_of_an_address_is_looked_at_and_after_a_day_there_are_ten_
     received(&world.freeze(account, &code, &source(2)).await);
     assert!(frozen(&world).await);
 
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     set_counted(&world, HashPurpose::Source, &source(1), 10).await;
     world.pass_s(DAY_S);
-    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     assert!(frozen(&world).await, "yesterday's tries are forgotten");
 }
 
 #[tokio::test]
 async fn an_account_has_a_thousand_tries_a_day() {
     for (tries, works) in [(999, true), (1_000, false)] {
-        let world = World::start().await;
+        let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
-        set_counted(&world, HashPurpose::Account, &app.merchant.account, tries).await;
-        received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+        set_counted(&world, HashPurpose::Account, &app.profile.account, tries).await;
+        received(&world.freeze(&app.profile.account, &code, &source(1)).await);
         assert_eq!(frozen(&world).await, works, "{tries}");
     }
 }
 
 #[tokio::test]
 async fn what_is_no_freeze_request_is_malformed() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     for body in [
         json!({}),
         json!({"account": "x"}),
@@ -351,13 +354,13 @@ async fn what_is_no_freeze_request_is_malformed() {
 }
 
 /// What a freeze changes, to be put back: the merchant's items.
-async fn snapshot(world: &World) -> Vec<HashMap<String, AttributeValue>> {
+async fn snapshot(world: &Arc<InProcess>) -> Vec<HashMap<String, AttributeValue>> {
     let mut items = world.items().await;
     items.retain(|item| item["pk"].as_s().unwrap() == "M#mer_plain_1");
     items
 }
 
-async fn put_back(world: &World, items: &[HashMap<String, AttributeValue>]) {
+async fn put_back(world: &Arc<InProcess>, items: &[HashMap<String, AttributeValue>]) {
     let known: Vec<&str> = items
         .iter()
         .map(|item| item["sk"].as_s().unwrap().as_str())
@@ -381,9 +384,9 @@ async fn put_back(world: &World, items: &[HashMap<String, AttributeValue>]) {
 async fn a_match_a_mismatch_and_an_unknown_account_take_the_same_time() {
     const ROUNDS: usize = 15;
     const APART_MAX: Duration = Duration::from_millis(8);
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
-    let account = app.merchant.account.as_str();
+    let account = app.profile.account.as_str();
     let before = snapshot(&world).await;
     let kinds = [
         (account, code.as_str()),
@@ -421,16 +424,15 @@ async fn a_match_a_mismatch_and_an_unknown_account_take_the_same_time() {
 
 #[tokio::test]
 async fn a_frozen_account_can_be_read_and_nothing_else() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let target = json!({"platform": "apns", "token": "a-token"});
-    app.call("PUT", "/v1/push-targets/phone", target.clone())
-        .await;
+    app.put("/v1/push-targets/phone", target.clone()).await;
     let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let (_, rebind, code) = announced(&world).await;
-    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     let app = app.again().await;
-    let settings = app.call("GET", "/v1/settlement", Value::Null).await;
+    let settings = app.get("/v1/settlement").await;
     let mut changed = settings.body.clone();
     changed["payout_time"] = json!("09:00");
     for path in [
@@ -441,7 +443,7 @@ async fn a_frozen_account_can_be_read_and_nothing_else() {
         "/v1/rebinds",
         rebind.as_str(),
     ] {
-        let read = app.call("GET", path, Value::Null).await;
+        let read = app.get(path).await;
         assert_eq!(read.status, 200, "{path}: {:?}", read.body);
     }
     let card = format!("/v1/cards/{old}");
@@ -478,7 +480,7 @@ async fn a_frozen_account_can_be_read_and_nothing_else() {
     ];
     let before = snapshot(&world).await.len();
     for (method, path, body) in changes {
-        let refused = app.keyed(&path, method, &path, body).await;
+        let refused = app.call_keyed(&path, method, &path, body).await;
         assert_eq!(
             (refused.status, refused.code()),
             (423, "ACCOUNT_FROZEN"),
@@ -492,25 +494,16 @@ async fn a_frozen_account_can_be_read_and_nothing_else() {
         );
     }
     assert_eq!(snapshot(&world).await.len(), before);
-    let logout = app
-        .call("DELETE", "/v1/sessions/current", Value::Null)
-        .await;
+    let logout = app.delete("/v1/sessions/current").await;
     assert_eq!(logout.status, 204, "who is logged in may always leave");
 }
 
 #[tokio::test]
 async fn a_freeze_ends_an_open_rebind_and_every_session() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, first, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s);
-    assert_eq!(
-        app.again()
-            .await
-            .call("GET", &first, Value::Null)
-            .await
-            .state(),
-        "completed"
-    );
+    assert_eq!(app.again().await.get(&first).await.state(), "completed");
     world.pass_s(7 * DAY_S - 1);
     // A cooldown that an operator has lifted: else no rebind is open while the code of the last one works.
     let item = [("pk", "M#mer_plain_1"), ("sk", "Y")];
@@ -522,14 +515,14 @@ async fn a_freeze_ends_an_open_rebind_and_every_session() {
     update.send().await.unwrap();
     let app = app.again().await;
     let open = app.request(SECOND_CARD).await;
-    let tablet = world.app_on(&app.merchant, "tablet").await;
-    received(&world.freeze(&app.merchant.account, &code, &source(1)).await);
+    let tablet = app.on("tablet").await;
+    received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     for app in [&app, &tablet] {
-        let dead = app.call("GET", "/v1/cards", Value::Null).await;
+        let dead = app.get("/v1/cards").await;
         assert_eq!((dead.status, dead.code()), (401, "SESSION_EXPIRED"));
     }
     let app = app.again().await;
-    let shown = app.call("GET", &open, Value::Null).await;
+    let shown = app.get(&open).await;
     assert_eq!(shown.state(), "frozen", "{:?}", shown.body);
     let stored = world.stored(NAME).await;
     assert_eq!(stored.head.open, None);
@@ -542,9 +535,9 @@ async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_look
  {
     // Two counts, the account and the merchant are read; the fifth call is the freeze.
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
-        let world = World::start().await;
+        let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
-        let account = &app.merchant.account;
+        let account = &app.profile.account;
         world.boundary.fail(3, Fault::Failed);
         let lost = world.freeze(account, &code, &source(1)).await;
         assert_eq!(lost.status, 500, "not done, and not said to be");
@@ -561,11 +554,11 @@ async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_look
 /// Before the function's own time is over, and so that whoever asked may ask again.
 #[tokio::test]
 async fn a_freeze_that_cannot_be_written_is_given_up_in_time() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     world.boundary.fail_from(1, Fault::CancelledForThroughput);
     let from = source(1);
-    let asked = world.freeze(&app.merchant.account, &code, &from);
+    let asked = world.freeze(&app.profile.account, &code, &from);
     let answer = tokio::time::timeout(Duration::from_secs(10), asked).await;
     let answer = answer.unwrap();
     assert_eq!(
@@ -579,21 +572,19 @@ async fn a_freeze_that_cannot_be_written_is_given_up_in_time() {
         0,
         "the code was right"
     );
-    received(&world.freeze(&app.merchant.account, &code, &from).await);
+    received(&world.freeze(&app.profile.account, &code, &from).await);
     assert!(frozen(&world).await);
 }
 
 #[tokio::test]
 async fn a_freeze_and_a_step_at_the_same_time_leave_one_whole_state() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let from = source(1);
     let path = format!("{rebind}/test-transaction");
-    let (frozen_by, tested) = futures::join!(
-        world.freeze(account, &code, &from),
-        app.call("POST", &path, Value::Null),
-    );
+    let (frozen_by, tested) =
+        futures::join!(world.freeze(account, &code, &from), app.post(&path, ()),);
     received(&frozen_by);
     assert!(
         [200, 401, 409, 423].contains(&tested.status),
@@ -602,9 +593,6 @@ async fn a_freeze_and_a_step_at_the_same_time_leave_one_whole_state() {
     );
     assert!(frozen(&world).await);
     let app = app.again().await;
-    assert_eq!(
-        app.call("GET", &rebind, Value::Null).await.state(),
-        "frozen"
-    );
+    assert_eq!(app.get(&rebind).await.state(), "frozen");
     world.history(NAME).await;
 }

@@ -9,21 +9,22 @@ use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
 use store::outbox::Rearmed;
-use tests::boundary::Fault;
-use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::InProcess;
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::table_faults::Fault;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
 #[tokio::test]
 async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
     let identity = format!("{path}/identity");
     world.sms.set_down(true);
     for _ in 0..7 {
         // More often than the limits allow codes: none of these was one. The key is free again each time.
-        let down = app.keyed("k", "POST", &identity, app.document()).await;
+        let down = app.keyed("k", &identity, app.document()).await;
         assert_eq!(
             (down.status, down.code()),
             (503, "OTP_CHANNEL_DOWN"),
@@ -32,35 +33,32 @@ async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
         );
         assert_eq!(down.body["counts_toward_limit"], false);
     }
-    let shown = app.call("GET", &path, Value::Null).await;
+    let shown = app.get(&path).await;
     assert_eq!(
         (shown.state(), &shown.body["challenge"]),
         ("identity_pending", &Value::Null)
     );
     world.sms.set_down(false);
-    let sent = app.keyed("k", "POST", &identity, app.document()).await;
+    let sent = app.keyed("k", &identity, app.document()).await;
     assert_eq!(
         (sent.status, &sent.body["challenge"]["purpose"]),
         (200, &json!("identity"))
     );
-    let again = app.keyed("k", "POST", &identity, app.document()).await;
+    let again = app.keyed("k", &identity, app.document()).await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), 1);
+    assert_eq!(world.sms.to(&app.profile.phone).len(), 1);
 }
 
 #[tokio::test]
 async fn a_card_code_that_cannot_be_handed_over_leaves_the_banks_answer() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
     world.sms.set_down(true);
-    assert_eq!(
-        app.call("POST", &check, Value::Null).await.code(),
-        "OTP_CHANNEL_DOWN"
-    );
+    assert_eq!(app.post(&check, ()).await.code(), "OTP_CHANNEL_DOWN");
     world.sms.set_down(false);
-    let answer = app.call("POST", &check, Value::Null).await;
+    let answer = app.post(&check, ()).await;
     assert_eq!(
         (answer.status, &answer.body["challenge"]["method"]),
         (200, &json!("bank_code"))
@@ -70,8 +68,8 @@ async fn a_card_code_that_cannot_be_handed_over_leaves_the_banks_answer() {
 
 #[tokio::test]
 async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothing() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
     world.bank.script([
@@ -92,7 +90,7 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
         (502, "UPSTREAM_UNKNOWN"),
     ];
     for (status, code) in expected {
-        let answer = app.keyed("k", "POST", &check, Value::Null).await;
+        let answer = app.keyed("k", &check, ()).await;
         assert_eq!(
             (answer.status, answer.code()),
             (status, code),
@@ -101,7 +99,7 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
         );
         assert_eq!(answer.body["counts_toward_limit"], false);
     }
-    let answer = app.keyed("k", "POST", &check, Value::Null).await;
+    let answer = app.keyed("k", &check, ()).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let serials = world.bank.serials();
     assert_eq!(serials.len(), 7);
@@ -113,8 +111,8 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
 
 #[tokio::test]
 async fn a_card_is_checked_three_times_a_day() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     for (card, refused) in [
         (GOOD_CARD, false),
         (GOOD_CARD, false),
@@ -125,9 +123,7 @@ async fn a_card_is_checked_three_times_a_day() {
         world
             .bank
             .script((!refused).then_some(Some(BankAnswer::Dormant)));
-        let answer = app
-            .call("POST", &format!("{path}/card-check"), Value::Null)
-            .await;
+        let answer = app.check_card(&path).await;
         let expected = if refused {
             "CARD_CHECK_LIMIT"
         } else {
@@ -137,64 +133,45 @@ async fn a_card_is_checked_three_times_a_day() {
         world.pass_s(61);
         if refused {
             assert_eq!(answer.status, 429);
-            assert_eq!(
-                app.call("POST", &format!("{path}/cancel"), Value::Null)
-                    .await
-                    .state(),
-                "cancelled"
-            );
+            assert_eq!(app.cancel(&path).await.state(), "cancelled");
         } else {
-            assert_eq!(
-                app.call("GET", &path, Value::Null).await.body["ended_reason"],
-                "CARD_DORMANT"
-            );
+            assert_eq!(app.get(&path).await.body["ended_reason"], "CARD_DORMANT");
         }
     }
 }
 
 #[tokio::test]
 async fn a_matched_card_whose_phone_may_get_no_code_keeps_the_banks_answer() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     // Five codes to the same reserved phone within the hour, by others.
     for name in ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"] {
-        let app = world.app(&merchant(name)).await;
+        let app = world.log_in(name).await;
         let path = app.to_card_pending(GOOD_CARD).await;
-        assert_eq!(
-            app.call("POST", &format!("{path}/card-check"), Value::Null)
-                .await
-                .status,
-            200
-        );
+        assert_eq!(app.check_card(&path).await.status, 200);
         world.pass_s(61);
     }
-    let app = world.app(&merchant("minority_name")).await;
+    let app = world.log_in("minority_name").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
-    let limited = app.keyed("k", "POST", &check, Value::Null).await;
+    let limited = app.keyed("k", &check, ()).await;
     assert_eq!(
         (limited.status, limited.code()),
         (429, "OTP_SEND_LIMIT"),
         "{:?}",
         limited.body
     );
-    assert_eq!(
-        app.keyed("k", "POST", &check, Value::Null).await.code(),
-        "OTP_SEND_LIMIT"
-    );
+    assert_eq!(app.keyed("k", &check, ()).await.code(), "OTP_SEND_LIMIT");
     assert_eq!(
         world.bank.serials().len(),
         6,
         "the answer is kept, only the code waits"
     );
-    assert_eq!(
-        app.call("GET", &path, Value::Null).await.state(),
-        "card_pending"
-    );
+    assert_eq!(app.get(&path).await.state(), "card_pending");
 }
 
 #[tokio::test]
 async fn outside_the_sandbox_nobody_sets_the_clock() {
-    let world = World::staged("production").await;
+    let world = InProcess::staged("production").await;
     let now = world.now().to_rfc3339_shanghai();
     let event = world.event("GET", "/v1/cards", &[("x-sandbox-now", &now)], &Value::Null);
     let answer = world.send(event).await;
@@ -209,7 +186,7 @@ async fn outside_the_sandbox_nobody_sets_the_clock() {
 async fn the_clean_ups_clock_is_the_events_and_outside_the_sandbox_it_is_checked() {
     let left = Duration::from_secs(60);
     let at = |ahead_s: i64| json!({"time": wall_clock().plus_s(ahead_s).to_rfc3339_shanghai()});
-    let sandbox = World::start().await;
+    let sandbox = InProcess::start().await;
     for event in [json!({}), at(0), at(40 * 86_400), at(-86_400)] {
         assert!(
             sandbox.scheduled(event.clone(), left).await.is_ok(),
@@ -222,7 +199,7 @@ async fn the_clean_ups_clock_is_the_events_and_outside_the_sandbox_it_is_checked
             .await
             .is_err()
     );
-    let production = World::staged("production").await;
+    let production = InProcess::staged("production").await;
     for event in [at(0), at(-86_400), at(290)] {
         assert!(
             production.scheduled(event.clone(), left).await.is_ok(),
@@ -245,12 +222,8 @@ async fn the_clean_ups_clock_is_the_events_and_outside_the_sandbox_it_is_checked
 
 #[tokio::test]
 async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
-    let world = World::start().await;
-    world
-        .app(&merchant("plain_1"))
-        .await
-        .request(GOOD_CARD)
-        .await;
+    let world = InProcess::start().await;
+    world.log_in("plain_1").await.request(GOOD_CARD).await;
     world.pass_s(POLICY.rebind_life_s);
     let event = json!({"time": world.now().to_rfc3339_shanghai()});
     let short = world
@@ -277,7 +250,7 @@ async fn two_first_logins_of_a_device_at_once_leave_no_failure_behind() {
     let body =
         json!({"account": merchant.account, "password": merchant.password, "device_id": "new"});
     for seed in 0..3 {
-        let world = World::start().await;
+        let world = InProcess::start().await;
         world.boundary.disturb(seed, 0);
         let login = || world.send(world.event("POST", "/v1/sessions", &[], &body));
         let (one, two) = futures::join!(login(), login());
@@ -300,8 +273,8 @@ async fn two_first_logins_of_a_device_at_once_leave_no_failure_behind() {
 #[tokio::test]
 async fn a_list_comes_page_by_page() {
     const PAGE: usize = 20;
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let read = async |path: &str| {
         let bearer = format!("Bearer {}", app.token);
         let headers = [("authorization", bearer.as_str())];
@@ -315,10 +288,10 @@ async fn a_list_comes_page_by_page() {
         assert_eq!(last, Value::Null, "{} rebinds", ids.len());
         let body = app.request_body(GOOD_CARD);
         let key = format!("key {number}");
-        let made = app.keyed(&key, "POST", "/v1/rebinds", body).await;
+        let made = app.keyed(&key, "/v1/rebinds", body).await;
         let id = made.body["rebind_id"].as_str().unwrap().to_owned();
         let path = format!("/v1/rebinds/{id}/cancel");
-        app.call("POST", &path, Value::Null).await;
+        app.post(&path, ()).await;
         ids.insert(0, id);
     }
     let shown = |page: &Value| -> Vec<String> {
@@ -345,8 +318,8 @@ async fn a_list_comes_page_by_page() {
 
 #[tokio::test]
 async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     app.request(GOOD_CARD).await;
     world.pass_s(POLICY.rebind_life_s);
     world.boundary.fail_from(1, Fault::Conflict);
@@ -359,11 +332,11 @@ async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
 
 #[tokio::test]
 async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     world.clean_up().await;
     let empty = world.boundary.take().len();
     for name in ["plain_1", "plain_2", "plain_3"] {
-        world.app(&merchant(name)).await.request(GOOD_CARD).await;
+        world.log_in(name).await.request(GOOD_CARD).await;
     }
     let _ = world.boundary.take();
     world.clean_up().await;
@@ -376,10 +349,10 @@ async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
 
 #[tokio::test]
 async fn a_notice_waits_for_sms_and_is_sent_once() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     app.activate(GOOD_CARD).await;
-    let before = world.sms.to(&app.merchant.phone).len();
+    let before = world.sms.to(&app.profile.phone).len();
     let batch = world.due_notices().await;
     let sequence_number = batch["Records"][0]["dynamodb"]["SequenceNumber"].clone();
     world.sms.set_down(true);
@@ -400,7 +373,7 @@ async fn a_notice_waits_for_sms_and_is_sent_once() {
         json!({"batchItemFailures": []})
     );
     world.deliver(again, world.now()).await;
-    let texts = world.sms.to(&app.merchant.phone);
+    let texts = world.sms.to(&app.profile.phone);
     assert_eq!(texts.len(), before + 1);
     assert_eq!(
         world.sms.to(RESERVED_PHONE).len(),
@@ -413,7 +386,7 @@ async fn a_notice_waits_for_sms_and_is_sent_once() {
 
 #[tokio::test]
 async fn the_stream_function_survives_shapes_that_are_not_ours() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     for batch in [
         json!({}),
         json!({"Records": []}),
@@ -439,25 +412,22 @@ async fn the_stream_function_survives_shapes_that_are_not_ours() {
 
 #[tokio::test]
 async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_card() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let mut body = app.request_body(GOOD_CARD);
     body["reason"] = json!("lost");
-    let created = app.keyed("k", "POST", "/v1/rebinds", body).await;
+    let created = app.keyed("k", "/v1/rebinds", body).await;
     let path = format!(
         "/v1/rebinds/{}",
         created.body["rebind_id"].as_str().unwrap()
     );
     app.identify(&path).await;
     app.sign(&path).await;
-    app.call("POST", &format!("{path}/card-check"), Value::Null)
-        .await;
+    app.check_card(&path).await;
     let code = json!({"code": world.sms.code(RESERVED_PHONE)});
-    let done = app
-        .call("POST", &format!("{path}/card-check/confirm"), code)
-        .await;
+    let done = app.post(&format!("{path}/card-check/confirm"), code).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["hold"]["paying_card"], Value::Null, "held");
     let until = world
         .now()
@@ -466,10 +436,10 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
     assert_eq!(cards.body["cooldown_until"], json!(until));
 
     world.pass_s(POLICY.cooldown_lost_s);
-    let app = world.app(&app.merchant).await;
+    let app = app.again().await;
     let mut body = app.request_body(SECOND_CARD);
     body["reason"] = json!("lost");
-    let created = app.keyed("k2", "POST", "/v1/rebinds", body).await;
+    let created = app.keyed("k2", "/v1/rebinds", body).await;
     assert_eq!(
         created.status, 201,
         "the cooldown is over to the second: {:?}",
@@ -479,12 +449,11 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
 
 #[tokio::test]
 async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{path}/identity"), app.document())
-        .await;
-    let right = world.sms.code(&app.merchant.phone);
+    app.post(&format!("{path}/identity"), app.document()).await;
+    let right = world.sms.code(&app.profile.phone);
     let wrong = if right == "000000" {
         "000001"
     } else {
@@ -492,8 +461,8 @@ async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() 
     };
     let confirm = format!("{path}/identity/confirm");
     // Four wrong and the right one, all at once.
-    let tries = [wrong, wrong, &right, wrong, wrong]
-        .map(|code| app.call("POST", &confirm, json!({"code": code})));
+    let tries =
+        [wrong, wrong, &right, wrong, wrong].map(|code| app.post(&confirm, json!({"code": code})));
     let answers = futures::future::join_all(tries).await;
     assert!(
         answers
@@ -510,76 +479,66 @@ async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() 
 
 #[tokio::test]
 async fn a_resend_that_could_not_be_handed_over_may_be_repeated() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
-    let sent = app
-        .call("POST", &format!("{path}/identity"), app.document())
-        .await;
+    let sent = app.post(&format!("{path}/identity"), app.document()).await;
     assert_eq!(sent.status, 200);
     world.pass_s(61);
     let resend = format!("{path}/identity/code");
     world.sms.set_down(true);
-    let down = app.call("POST", &resend, Value::Null).await;
+    let down = app.post(&resend, ()).await;
     assert_eq!(down.code(), "OTP_CHANNEL_DOWN");
     world.sms.set_down(false);
-    let again = app.call("POST", &resend, Value::Null).await;
+    let again = app.post(&resend, ()).await;
     assert_eq!(
-        (again.status, world.sms.to(&app.merchant.phone).len()),
+        (again.status, world.sms.to(&app.profile.phone).len()),
         (200, 2)
     );
 }
 
 #[tokio::test]
 async fn the_challenge_shown_is_the_code_that_is_waited_for() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     world.pass_s(61);
-    let refresh = app
-        .call("POST", &format!("{path}/identity/code"), Value::Null)
-        .await;
+    let refresh = app.resend_identity_code(&path).await;
     assert_eq!(refresh.body["challenge"]["purpose"], "identity");
     world.pass_s(1);
-    let check = app
-        .call("POST", &format!("{path}/card-check"), Value::Null)
-        .await;
+    let check = app.check_card(&path).await;
     assert_eq!(check.body["challenge"]["method"], "bank_code");
     assert_eq!(check.body["next_actions"][0], "card_check_confirm");
 }
 
 #[tokio::test]
 async fn a_question_whose_rebind_ends_before_its_answer_is_counted() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     // The function dies after its intent, three times, and the merchant starts over: the bank may have been asked.
     for _ in 0..3 {
         let path = app.to_card_pending(GOOD_CARD).await;
         world.boundary.fail(3, Fault::DiesBefore);
         let check = format!("{path}/card-check");
-        let died = app.call("POST", &check, Value::Null);
+        let died = app.post(&check, ());
         assert!(world.boundary.survive(died).await.is_none());
-        let cancelled = app
-            .call("POST", &format!("{path}/cancel"), Value::Null)
-            .await;
+        let cancelled = app.cancel(&path).await;
         assert_eq!(cancelled.state(), "cancelled");
         world.pass_s(61);
     }
     let path = app.to_card_pending(GOOD_CARD).await;
-    let check = app
-        .call("POST", &format!("{path}/card-check"), Value::Null)
-        .await;
+    let check = app.check_card(&path).await;
     assert_eq!((check.status, check.code()), (429, "CARD_CHECK_LIMIT"));
     assert_eq!(world.bank.serials().len(), 3);
 }
 
 #[tokio::test]
 async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     app.activate(GOOD_CARD).await;
     let told = world.sms.to(RESERVED_PHONE).len();
-    world.sms.refuse(Some(&app.merchant.phone));
+    world.sms.refuse(Some(&app.profile.phone));
     let batch = world.due_notices().await;
     let reply = world.deliver(batch.clone(), world.now()).await;
     assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);
@@ -592,8 +551,8 @@ async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
 
 #[tokio::test]
 async fn a_notice_that_cannot_be_sent_for_a_day_is_given_up_and_said_so() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     app.activate(GOOD_CARD).await;
     let event = world.store().events(&merchant_id(), 6, 1).await.unwrap();
     for _ in 0..POLICY.notice_retries_max {

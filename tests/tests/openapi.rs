@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::catalogue;
+use api::problems;
 use domain::agreement::ConsentId;
 use domain::banner_code::BannerCode;
 use domain::error_code::ErrorCode;
@@ -317,8 +317,8 @@ fn every_problem_says_what_the_catalogue_says() {
             continue;
         };
         assert!(is_named_after(name, code), "{name}");
-        let row = catalogue::entry(code);
-        assert_eq!(problem["type"], catalogue::type_uri(code));
+        let row = problems::entry(code);
+        assert_eq!(problem["type"], problems::type_uri(code));
         assert_eq!(problem["status"], row.status, "{name}");
         assert_eq!(problem["title"], row.title, "{name}");
         assert_eq!(problem["detail_zh"], row.detail_zh, "{name}");
@@ -370,7 +370,7 @@ fn every_error_is_a_problem_with_the_codes_of_its_status() {
             );
             for code in codes {
                 assert_eq!(
-                    catalogue::entry(code).status.to_string(),
+                    problems::entry(code).status.to_string(),
                     status,
                     "{name} {code}"
                 );

@@ -6,17 +6,18 @@
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use tests::in_process::InProcess;
+use tests::merchant::{GOOD_CARD, Profile, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::openapi::Contract;
 use tests::payloads::{FOLDER, file_name, filled, read};
-use tests::world::{
-    Answer, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, SandboxMerchant, World, merchant,
-};
+use tests::transport::Reply;
 
 /// A merchant with an app that sends captured events.
-struct App<'w> {
-    world: &'w World,
+struct CapturedApp {
+    world: Arc<InProcess>,
     contract: Contract,
-    merchant: SandboxMerchant,
+    merchant: Profile,
     /// Word and what stands for it.
     words: Vec<(&'static str, String)>,
     /// The files that were used.
@@ -24,11 +25,11 @@ struct App<'w> {
     keys: u32,
 }
 
-impl<'w> App<'w> {
-    fn new(world: &'w World, name: &str) -> Self {
+impl CapturedApp {
+    fn new(world: &Arc<InProcess>, name: &str) -> Self {
         let merchant = merchant(name);
         let mut app = Self {
-            world,
+            world: Arc::clone(world),
             contract: Contract::load().unwrap(),
             words: Vec::new(),
             used: BTreeSet::new(),
@@ -55,7 +56,7 @@ impl<'w> App<'w> {
     }
 
     /// Sends the captured event of a route.
-    async fn send(&mut self, route: &str) -> Answer {
+    async fn send(&mut self, route: &str) -> Reply {
         let file = file_name(route);
         self.keys += 1;
         self.set("IDEMPOTENCY_KEY", &format!("payload-{}", self.keys));
@@ -72,10 +73,7 @@ impl<'w> App<'w> {
             text(&event, "/rawPath"),
         );
         let answer = self.world.send(event).await;
-        let content_type = answer
-            .headers
-            .get("content-type")
-            .map_or("", String::as_str);
+        let content_type = answer.header("content-type");
         let checked =
             self.contract
                 .validate(&method, &path, answer.status, content_type, &answer.body);
@@ -112,8 +110,8 @@ fn text(event: &Value, pointer: &str) -> String {
 
 #[tokio::test]
 async fn a_rebind_of_captured_events() {
-    let world = World::start().await;
-    let mut app = App::new(&world, "plain_1");
+    let world = InProcess::start().await;
+    let mut app = CapturedApp::new(&world, "plain_1");
     app.log_in().await;
     app.succeed("GET /v1/cards", 200).await;
 
@@ -213,8 +211,8 @@ async fn a_rebind_of_captured_events() {
 }
 
 /// What has no rebind in it; returns the files that were used.
-async fn money_and_settings(world: &World) -> BTreeSet<String> {
-    let mut app = App::new(world, "plain_2");
+async fn money_and_settings(world: &Arc<InProcess>) -> BTreeSet<String> {
+    let mut app = CapturedApp::new(world, "plain_2");
     app.log_in().await;
     app.set("PUSH_TARGET_ID", "phone-1");
     app.set("PUSH_TOKEN", "a-token");
@@ -232,15 +230,15 @@ async fn money_and_settings(world: &World) -> BTreeSet<String> {
 }
 
 /// A standby card is switched to, the one before it taken off, and everything frozen.
-async fn a_switch_and_a_freeze(world: &World) -> BTreeSet<String> {
+async fn a_switch_and_a_freeze(world: &Arc<InProcess>) -> BTreeSet<String> {
     // The same reserved phone has just had a code.
     world.pass_s(Policy::CURRENT.code_gap_s);
-    let phone = world.app(&merchant("plain_3")).await;
+    let phone = world.log_in("plain_3").await;
     let card = phone.standby(SECOND_CARD).await;
     world.pass_s(Policy::CURRENT.standby_wait_s);
     let phone = phone.again().await;
     let code = phone.switch_code(&card).await;
-    let mut app = App::new(world, "plain_3");
+    let mut app = CapturedApp::new(world, "plain_3");
     app.set("TOKEN", &phone.token);
     app.set("CARD_ID", card.rsplit('/').next().unwrap());
     app.set("CODE", code["code"].as_str().unwrap());

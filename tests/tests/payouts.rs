@@ -1,17 +1,20 @@
 //! Payouts as the acquirer's core asks for them, at the same time as everything else: one card each, chosen once.
 
+#![recursion_limit = "256"] // futures of futures
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, Policy};
 use domain::time::Timestamp;
+use payouts::Refusal;
 use serde_json::{Map, Value, json};
-use settlement::Refusal;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use tests::boundary::Fault;
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::table_faults::Fault;
 
 const POLICY: &Policy = &Policy::CURRENT;
 /// The largest amount: 2^53 - 1, which every JSON reader can hold exactly.
@@ -35,7 +38,7 @@ fn returned(payout: &str) -> Value {
 }
 
 /// As the core does it: what met a concurrent write is asked for again.
-async fn again_on_conflict(world: &World, operation: Value) -> Result<Value, Refusal> {
+async fn again_on_conflict(world: &Arc<InProcess>, operation: Value) -> Result<Value, Refusal> {
     for _ in 0..20 {
         match world.core(operation.clone()).await {
             Err(refusal) if refusal.code == ErrorCode::VersionConflict => {}
@@ -46,11 +49,11 @@ async fn again_on_conflict(world: &World, operation: Value) -> Result<Value, Ref
 }
 
 /// Every unsent payout of a merchant, page by page.
-async fn unsent(app: &App<'_>) -> Vec<Value> {
+async fn unsent(app: &App) -> Vec<Value> {
     let mut items = Vec::new();
     let mut path = "/v1/payouts".to_owned();
     loop {
-        let page = app.call("GET", &path, Value::Null).await;
+        let page = app.get(&path).await;
         assert_eq!(page.status, 200, "{:?}", page.body);
         items.extend(page.body["items"].as_array().unwrap().clone());
         match page.body["next_cursor"].as_str() {
@@ -61,13 +64,13 @@ async fn unsent(app: &App<'_>) -> Vec<Value> {
 }
 
 /// What the head counts is what is listed: for each card, and for those that wait.
-async fn counts_fit(app: &App<'_>, name: &str) {
+async fn counts_fit(app: &App, name: &str) {
     let mut listed: BTreeMap<String, u32> = BTreeMap::new();
     for payout in unsent(app).await {
         let card = payout["card"]["card_id"].as_str().unwrap_or("none");
         *listed.entry(card.to_owned()).or_default() += 1;
     }
-    let head = app.world.stored(name).await.head;
+    let head = app.system.stored(name).await.head;
     let mut counted: BTreeMap<String, u32> = BTreeMap::new();
     let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
     let standby = head.standby.iter().map(|standby| &standby.bound);
@@ -86,8 +89,8 @@ fn card_of(payout: &Value) -> Option<&str> {
 
 #[tokio::test]
 async fn ten_parallel_creations_of_one_id_are_one_payout() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let creations = (0..10).map(|_| world.core(create("plain_1", "pay_1", 500)));
     let done = futures::future::join_all(creations).await;
     for payout in &done {
@@ -118,8 +121,8 @@ async fn ten_parallel_ends_of_one_payout_are_one_event() {
         (sent as fn(&str) -> Value, "payout_sent", "sent"),
         (returned, "payout_returned", "returned"),
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant("plain_1")).await;
+        let world = InProcess::start().await;
+        let app = world.log_in("plain_1").await;
         world.core(create("plain_1", "pay_1", 500)).await.unwrap();
         let ends = (0..10).map(|_| again_on_conflict(&world, operation("pay_1")));
         for payout in futures::future::join_all(ends).await {
@@ -133,8 +136,8 @@ async fn ten_parallel_ends_of_one_payout_are_one_event() {
 
 #[tokio::test]
 async fn sent_and_returned_at_once_end_as_returned() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     world.core(create("plain_1", "pay_1", 500)).await.unwrap();
     let both = [
         sent("pay_1"),
@@ -160,7 +163,7 @@ async fn sent_and_returned_at_once_end_as_returned() {
 
 #[tokio::test]
 async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let items = world.items().await.len();
     for (operation, code) in [
         (
@@ -209,7 +212,7 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
     assert_eq!(world.items().await.len(), items);
     let most = world.core(create("plain_1", "pay_most", MOST_FEN)).await;
     assert_eq!(most.unwrap()["amount_fen"], MOST_FEN);
-    let production = World::staged("production").await;
+    let production = InProcess::staged("production").await;
     let mut timed = create("plain_1", "pay_1", 1);
     timed["time"] = json!(production.now().to_rfc3339_shanghai());
     assert_eq!(
@@ -220,8 +223,8 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then_on() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let old = world
         .core(create("plain_1", "pay_before", 1))
         .await
@@ -248,8 +251,8 @@ async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then
 
 #[tokio::test]
 async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let old = world
         .stored("plain_1")
         .await
@@ -265,7 +268,7 @@ async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
     let switch = async {
         let path = format!("{card}/activate");
         for _ in 0..20 {
-            let done = app.keyed("switch", "POST", &path, code.clone()).await;
+            let done = app.keyed("switch", &path, code.clone()).await;
             if done.status < 400 {
                 assert_eq!(done.state(), "activated");
                 return;
@@ -320,12 +323,12 @@ async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
 }
 
 /// A lost card: payouts of the hold wait for a card. With so many of them.
-async fn held(app: &App<'_>, count: usize) {
+async fn held(app: &App, count: usize) {
     app.activate_with(GOOD_CARD, json!({"reason": "lost"}))
         .await;
     for number in 0..count {
         let payout = app
-            .world
+            .system
             .core(create("plain_1", &format!("pay_{number}"), 100))
             .await;
         let payout = payout.unwrap();
@@ -334,7 +337,7 @@ async fn held(app: &App<'_>, count: usize) {
             (&json!(true), &Value::Null)
         );
         let refused = match number {
-            0 => Some(app.world.core(sent("pay_0")).await.unwrap_err().code),
+            0 => Some(app.system.core(sent("pay_0")).await.unwrap_err().code),
             _ => None,
         };
         assert!(refused.is_none_or(|code| code == ErrorCode::StepOutOfOrder));
@@ -343,8 +346,8 @@ async fn held(app: &App<'_>, count: usize) {
 
 #[tokio::test]
 async fn two_parallel_clean_ups_assign_each_held_payout_once() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     held(&app, 12).await;
     world.pass_s(POLICY.hold_s - 1);
     assert_eq!(
@@ -383,8 +386,8 @@ async fn two_parallel_clean_ups_assign_each_held_payout_once() {
 
 #[tokio::test]
 async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_time() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     held(&app, 120).await;
     world.pass_s(POLICY.hold_s);
     let summary = world.clean_up().await;
@@ -400,8 +403,8 @@ async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_tim
 
 #[tokio::test]
 async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     held(&app, 60).await;
     world.pass_s(POLICY.hold_s);
     let event = json!({"time": world.now().to_rfc3339_shanghai()});
@@ -421,8 +424,8 @@ async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
 
 #[tokio::test]
 async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
-    let world = World::start().await;
-    let app = world.app(&merchant("no_card")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("no_card").await;
     let payout = world.core(create("no_card", "pay_1", 100)).await.unwrap();
     assert_eq!(payout["held"], true);
     assert_eq!(world.clean_up().await.payouts_assigned, 0);
@@ -435,8 +438,8 @@ async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
 
 #[tokio::test]
 async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     for (operation, kind) in [
         (create("plain_1", "pay_1", 500), "payout_created"),
         (sent("pay_1"), "payout_sent"),
@@ -462,11 +465,11 @@ async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
 
 #[tokio::test]
 async fn a_replaced_card_leaves_with_its_last_payout() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     world.core(create("plain_1", "pay_1", 1)).await.unwrap();
     let rebind = app.activate(GOOD_CARD).await;
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     let old = shown.body["old_card"]["card_id"]
         .as_str()
         .unwrap()
@@ -475,7 +478,7 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
     world.pass_s(POLICY.hold_s + POLICY.retire_after_effective_s - 1);
     let app = app.again().await;
     for wait_s in [1, 0] {
-        let refused = app.call("POST", &unbind, Value::Null).await;
+        let refused = app.post(&unbind, ()).await;
         assert_eq!((refused.status, refused.code()), (409, "PAYOUT_IN_FLIGHT"));
         let told = refused.body.get("retry_after_s").and_then(Value::as_i64);
         assert_eq!(told, (wait_s > 0).then_some(wait_s), "{:?}", refused.body);
@@ -485,7 +488,7 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
     world.core(sent("pay_1")).await.unwrap();
     let summary = world.clean_up().await;
     assert_eq!((summary.cards_removed, summary.failed), (1, 0));
-    assert_eq!(app.call("POST", &unbind, Value::Null).await.status, 404);
+    assert_eq!(app.post(&unbind, ()).await.status, 404);
     assert_eq!(world.count("plain_1", "card_removed").await, 1);
     let leftovers = world.items().await;
     let name = format!("C#{old}");
@@ -498,18 +501,18 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
 
 #[tokio::test]
 async fn settings_whose_reply_is_lost_are_changed_once() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
-    let shown = app.call("GET", "/v1/settlement", Value::Null).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
+    let shown = app.get("/v1/settlement").await;
     let mut wanted = shown.body.clone();
     wanted["payout_time"] = json!("09:30");
     world.boundary.fail(2, Fault::ReplyLost);
     let lost = app
-        .keyed("k", "PUT", "/v1/settlement", wanted.clone())
+        .call_keyed("k", "PUT", "/v1/settlement", wanted.clone())
         .await;
     assert_eq!(lost.status, 500);
     let again = app
-        .keyed("k", "PUT", "/v1/settlement", wanted.clone())
+        .call_keyed("k", "PUT", "/v1/settlement", wanted.clone())
         .await;
     assert_eq!(
         (again.status, &again.body),
@@ -518,24 +521,24 @@ async fn settings_whose_reply_is_lost_are_changed_once() {
         again.body
     );
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    let without_key = app.call("PUT", "/v1/settlement", wanted).await;
+    let without_key = app.put("/v1/settlement", wanted).await;
     assert_eq!(without_key.status, 200);
     assert_eq!(world.count("plain_1", "settlement_changed").await, 1);
-    world.deliver_notices().await;
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), 1);
+    world.deliver_due().await;
+    assert_eq!(world.sms.to(&app.profile.phone).len(), 1);
 }
 
 #[tokio::test]
 async fn parallel_changes_of_the_settings_follow_one_another() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
-    let shown = app.call("GET", "/v1/settlement", Value::Null).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
+    let shown = app.get("/v1/settlement").await;
     let change = |hour: u32| {
         let mut wanted = shown.body.clone();
         wanted["payout_time"] = json!(format!("{hour:02}:00"));
         wanted
     };
-    let changes = (10..15).map(|hour| app.call("PUT", "/v1/settlement", change(hour)));
+    let changes = (10..15).map(|hour| app.put("/v1/settlement", change(hour)));
     let answers = futures::future::join_all(changes).await;
     let done = answers.iter().filter(|answer| answer.status == 200).count();
     for answer in answers.iter().filter(|answer| answer.status != 200) {
@@ -552,7 +555,7 @@ async fn parallel_changes_of_the_settings_follow_one_another() {
     for pair in changes.windows(2) {
         assert_eq!(pair[0]["after"], pair[1]["before"]);
     }
-    let stored = app.call("GET", "/v1/settlement", Value::Null).await;
+    let stored = app.get("/v1/settlement").await;
     let last = &changes.last().unwrap()["after"];
     assert_eq!(last["payout_time"], stored.body["payout_time"], "{last}");
 }
@@ -578,37 +581,36 @@ fn canonical(value: &Value) -> String {
 
 #[tokio::test]
 async fn the_history_as_it_is_shown_can_be_recomputed() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     // A bit of everything.
     let target = json!({"platform": "apns", "token": "a-token"});
-    app.call("PUT", "/v1/push-targets/phone", target).await;
+    app.put("/v1/push-targets/phone", target).await;
     world.core(create("plain_1", "pay_1", 1)).await.unwrap();
     let rebind = app.activate(GOOD_CARD).await;
     let test = format!("{rebind}/test-transaction");
-    app.call("POST", &test, Value::Null).await;
+    app.post(&test, ()).await;
     world.core(sent("pay_1")).await.unwrap();
     world.core(returned("pay_1")).await.unwrap();
     world.pass_s(POLICY.cooldown_s);
     world.clean_up().await;
-    world.deliver_notices().await;
+    world.deliver_due().await;
     let app = app.again().await;
     let card = app.standby(SECOND_CARD).await;
     world.pass_s(DAY_S);
     let app = app.again().await;
     app.switch(&card).await;
-    app.call("DELETE", "/v1/push-targets/phone", Value::Null)
-        .await;
+    app.delete("/v1/push-targets/phone").await;
     let code = app.freeze_code().await;
     world
-        .freeze(&app.merchant.account, &code, "198.51.100.7")
+        .freeze(&app.profile.account, &code, "198.51.100.7")
         .await;
     let app = app.again().await;
 
     let mut items: Vec<Value> = Vec::new();
     let mut path = "/v1/history".to_owned();
     loop {
-        let page = app.call("GET", &path, Value::Null).await;
+        let page = app.get(&path).await;
         assert_eq!(page.status, 200);
         items.extend(page.body["items"].as_array().unwrap().clone());
         match page.body["next_cursor"].as_str() {
@@ -643,8 +645,8 @@ async fn the_history_as_it_is_shown_can_be_recomputed() {
     // Nobody's phone, name or card number stands in it.
     let text = serde_json::to_string(&items).unwrap();
     for secret in [
-        &app.merchant.phone[3..],
-        &app.merchant.holder_name,
+        &app.profile.phone[3..],
+        &app.profile.holder_name,
         &RESERVED_PHONE[3..],
         GOOD_CARD,
         "a-token",

@@ -5,34 +5,37 @@
 use application::ports::{PortError, Pushed};
 use domain::policy::{DAY_S, Policy};
 use serde_json::{Value, json};
-use tests::boundary::Fault;
-use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, World, freeze_code_in, merchant};
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
+use tests::table_faults::Fault;
+use tests::transport::{Reply, freeze_code_in};
 
 const POLICY: &Policy = &Policy::CURRENT;
 const NAME: &str = "plain_1";
 
-async fn put(app: &App<'_>, id: &str, token: &str) -> Answer {
+async fn put(app: &App, id: &str, token: &str) -> Reply {
     let path = format!("/v1/push-targets/{id}");
-    app.call("PUT", &path, json!({"platform": "apns", "token": token}))
+    app.put(&path, json!({"platform": "apns", "token": token}))
         .await
 }
 
-async fn remove(app: &App<'_>, id: &str) -> Answer {
+async fn remove(app: &App, id: &str) -> Reply {
     let path = format!("/v1/push-targets/{id}");
-    app.call("DELETE", &path, Value::Null).await
+    app.delete(&path).await
 }
 
 /// Something that is told: the settings change. Returns the tokens that were written to, sorted.
-async fn told(app: &App<'_>, minute: u32) -> Vec<String> {
-    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+async fn told(app: &App, minute: u32) -> Vec<String> {
+    let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!(format!("12:{minute:02}"));
-    let changed = app.call("PUT", "/v1/settlement", settings).await;
+    let changed = app.put("/v1/settlement", settings).await;
     assert_eq!(changed.status, 200, "{:?}", changed.body);
-    delivered(app.world).await
+    delivered(&app.system).await
 }
 
-async fn delivered(world: &World) -> Vec<String> {
-    let reply = world.deliver_notices().await;
+async fn delivered(world: &Arc<InProcess>) -> Vec<String> {
+    let reply = world.deliver_due().await;
     assert_eq!(reply, json!({"batchItemFailures": []}));
     let mut tokens = world.push.take_tokens();
     tokens.sort();
@@ -41,14 +44,11 @@ async fn delivered(world: &World) -> Vec<String> {
 
 #[tokio::test]
 async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     assert_eq!(put(&app, "phone", "token-a").await.status, 204);
     let fcm = json!({"platform": "fcm", "token": "token-b"});
-    assert_eq!(
-        app.call("PUT", "/v1/push-targets/tablet", fcm).await.status,
-        204
-    );
+    assert_eq!(app.put("/v1/push-targets/tablet", fcm).await.status, 204);
     app.activate(GOOD_CARD).await;
     let code = app.freeze_code().await;
     let pushes = world.push.all();
@@ -68,7 +68,7 @@ async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
     // And the same of everything else that is told.
     let _ = world.push.take_tokens();
     world
-        .freeze(&app.merchant.account, &code, "198.51.100.1")
+        .freeze(&app.profile.account, &code, "198.51.100.1")
         .await;
     assert_eq!(delivered(&world).await, ["token-a", "token-b"]);
     for item in world.items().await {
@@ -83,8 +83,8 @@ async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
 
 #[tokio::test]
 async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     put(&app, "phone", "token-a").await;
     app.standby(GOOD_CARD).await;
     let code = app.freeze_code().await;
@@ -95,8 +95,8 @@ async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
 
 #[tokio::test]
 async fn who_was_removed_is_told_for_seven_days_more() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
     assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
@@ -121,8 +121,8 @@ async fn who_was_removed_is_told_for_seven_days_more() {
 
 #[tokio::test]
 async fn a_replaced_token_is_told_for_seven_days_more() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     put(&app, "phone", "token-a").await;
     assert_eq!(put(&app, "phone", "token-b").await.status, 204);
     assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
@@ -140,8 +140,8 @@ async fn a_replaced_token_is_told_for_seven_days_more() {
 
 #[tokio::test]
 async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     put(&app, "phone", "token-a").await;
     app.activate(GOOD_CARD).await;
     assert_eq!(remove(&app.again().await, "phone").await.status, 204);
@@ -152,8 +152,8 @@ async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() 
 
 #[tokio::test]
 async fn five_devices_are_all_and_a_removed_one_makes_room() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     for number in 0..5 {
         let id = format!("phone-{number}");
         assert_eq!(put(&app, &id, &id).await.status, 204);
@@ -167,8 +167,8 @@ async fn five_devices_are_all_and_a_removed_one_makes_room() {
 
 #[tokio::test]
 async fn parallel_registrations_are_never_more_than_five() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let ids: Vec<String> = (0..9).map(|number| format!("phone-{number}")).collect();
     let puts = ids.iter().map(|id| put(&app, id, id));
     let answers = futures::future::join_all(puts).await;
@@ -187,13 +187,13 @@ async fn parallel_registrations_are_never_more_than_five() {
 
 #[tokio::test]
 async fn a_push_that_fails_is_sent_again_by_the_stream_without_another_sms() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
     app.activate(GOOD_CARD).await;
-    let before = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    let sms = || [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    let before = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    let sms = || [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     // One of the two devices cannot be told, twice.
     for _ in 0..2 {
         world
@@ -229,7 +229,7 @@ async fn a_push_that_fails_is_sent_again_by_the_stream_without_another_sms() {
 }
 
 /// The stream's records of notices that were given back.
-async fn released(world: &World) -> Value {
+async fn released(world: &Arc<InProcess>) -> Value {
     let items = world.items().await;
     let records = items.iter().filter(|item| {
         let notice = item.get("notice").and_then(|notice| notice.as_s().ok());
@@ -255,42 +255,39 @@ async fn a_device_that_cannot_be_told_for_good_keeps_nobody_else_from_it() {
         Ok(Pushed::NotConfigured),
         Err(PortError::Permanent("push", "InvalidParameter".to_owned())),
     ] {
-        let world = World::start().await;
-        let app = world.app(&merchant(NAME)).await;
+        let world = InProcess::start().await;
+        let app = world.log_in(NAME).await;
         put(&app, "phone", "token-a").await;
         put(&app, "tablet", "token-b").await;
         let text = format!("{result:?}");
         world.push.script([result]);
         assert_eq!(told(&app, 1).await.len(), 1, "{text}");
-        assert_eq!(world.sms.to(&app.merchant.phone).len(), 1, "{text}");
+        assert_eq!(world.sms.to(&app.profile.phone).len(), 1, "{text}");
     }
 }
 
 #[tokio::test]
 async fn a_lost_reply_leaves_one_change() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let path = "/v1/push-targets/phone";
     let target = json!({"platform": "apns", "token": "token-a"});
     world.boundary.fail(2, Fault::ReplyLost);
-    let lost = app.keyed("k-1", "PUT", path, target.clone()).await;
+    let lost = app.call_keyed("k-1", "PUT", path, target.clone()).await;
     assert_eq!(lost.status, 500);
     for _ in 0..2 {
-        let again = app.keyed("k-1", "PUT", path, target.clone()).await;
+        let again = app.call_keyed("k-1", "PUT", path, target.clone()).await;
         assert_eq!((again.status, &again.body), (204, &Value::Null));
     }
     assert_eq!(world.count(NAME, "push_target_changed").await, 1);
     assert_eq!(told(&app, 1).await, ["token-a"]);
 
     world.boundary.fail(2, Fault::ReplyLost);
-    let lost = app.keyed("k-2", "DELETE", path, Value::Null).await;
+    let lost = app.call_keyed("k-2", "DELETE", path, ()).await;
     assert_eq!(lost.status, 500);
     for _ in 0..2 {
-        let again = app.keyed("k-2", "DELETE", path, Value::Null).await;
-        assert_eq!(
-            (again.status, again.headers["idempotent-replayed"].as_str()),
-            (204, "true")
-        );
+        let again = app.call_keyed("k-2", "DELETE", path, ()).await;
+        assert_eq!((again.status, again.is_replayed()), (204, true));
     }
     assert_eq!(world.count(NAME, "push_target_removed").await, 1);
     let head = world.stored(NAME).await.head;
@@ -299,8 +296,8 @@ async fn a_lost_reply_leaves_one_change() {
 
 #[tokio::test]
 async fn what_is_no_push_target_is_malformed() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     for (id, body, fields) in [
         ("phone", json!({}), vec!["platform", "token"]),
         (
@@ -326,7 +323,7 @@ async fn what_is_no_push_target_is_malformed() {
         ("a.b", json!({"platform": "apns", "token": "t"}), vec!["id"]),
     ] {
         let path = format!("/v1/push-targets/{id}");
-        let answer = app.call("PUT", &path, body.clone()).await;
+        let answer = app.put(&path, body.clone()).await;
         assert!(
             [400, 422].contains(&answer.status),
             "{body}: {:?}",
@@ -347,8 +344,8 @@ async fn what_is_no_push_target_is_malformed() {
 
 #[tokio::test]
 async fn a_device_is_removed_with_a_fresh_login_only() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     put(&app, "phone", "token-a").await;
     world.pass_s(POLICY.fresh_login_s - 1);
     // What keeps the session awake does not make the login fresher.
@@ -371,8 +368,8 @@ async fn a_device_is_removed_with_a_fresh_login_only() {
 
 #[tokio::test]
 async fn devices_are_changed_ten_times_a_day() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     for number in 0..POLICY.setting_changes_per_day {
         let token = format!("token-{number}");
         assert_eq!(put(&app, "phone", &token).await.status, 204);

@@ -4,17 +4,20 @@
 
 use domain::policy::{DAY_S, Policy};
 use serde_json::{Value, json};
-use tests::boundary::Fault;
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, freeze_code_in, merchant};
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::table_faults::Fault;
+use tests::transport::freeze_code_in;
 
 const POLICY: &Policy = &Policy::CURRENT;
 const NAME: &str = "plain_1";
 
 /// A merchant whose standby card has waited; with the card's path.
-async fn ready(world: &World) -> (App<'_>, String) {
-    let app = world.app(&merchant(NAME)).await;
+async fn ready(world: &Arc<InProcess>) -> (App, String) {
+    let app = world.log_in(NAME).await;
     let card = app.standby(GOOD_CARD).await;
-    world.deliver_notices().await;
+    world.deliver_due().await;
     world.pass_s(POLICY.standby_wait_s);
     (app.again().await, card)
 }
@@ -25,8 +28,8 @@ fn wrong(right: &Value) -> Value {
 
 #[tokio::test]
 async fn a_standby_card_is_announced_waits_and_is_switched_to() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let rebind = app
         .request_with(GOOD_CARD, json!({"activate": false}))
         .await;
@@ -41,9 +44,9 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
         .to_rfc3339_shanghai();
     assert_eq!(done.body["new_card"]["status"], "standby");
     assert_eq!(done.body["new_card"]["usable_at"], json!(usable_at));
-    let told = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    world.deliver_notices().await;
-    let texts = world.sms.to(&app.merchant.phone);
+    let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    world.deliver_due().await;
+    let texts = world.sms.to(&app.profile.phone);
     assert_eq!(texts.len(), told[0] + 1);
     assert!(
         texts
@@ -51,7 +54,7 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
             .is_some_and(|text| freeze_code_in(text).is_some())
     );
     assert_eq!(world.sms.to(RESERVED_PHONE).len(), told[1] + 1);
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
     assert_eq!(cards.body["can_rebind"], true, "no cooldown of its own");
 
@@ -62,7 +65,7 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
     let activate = format!("{card}/activate");
     world.pass_s(POLICY.standby_wait_s - 1);
     let app = app.again().await;
-    let early = app.call("POST", &activate, Value::Null).await;
+    let early = app.post(&activate, ()).await;
     assert_eq!((early.status, early.code()), (409, "STANDBY_NOT_READY"));
     assert_eq!(early.body["retry_after_s"], 1);
     world.pass_s(1);
@@ -73,13 +76,13 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
     assert_eq!(switched.body["old_card"]["status"], "retiring");
     let until = world.now().plus_s(POLICY.cooldown_s).to_rfc3339_shanghai();
     assert_eq!(switched.body["cooldown_until"], json!(until));
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["active"]["last4"], "1009");
     assert_eq!(
         (&cards.body["hold"], &cards.body["standby"]),
         (&Value::Null, &json!([]))
     );
-    let again = app.call("POST", &activate, Value::Null).await;
+    let again = app.post(&activate, ()).await;
     assert_eq!(
         (again.status, again.code()),
         (409, "STEP_OUT_OF_ORDER"),
@@ -99,21 +102,21 @@ async fn a_lost_reply_of_the_switch_is_found_again_by_its_key() {
         (3, Fault::RequestLost),
         (3, Fault::ReplyLost),
     ] {
-        let world = World::start().await;
+        let world = InProcess::start().await;
         let (app, card) = ready(&world).await;
         let code = app.switch_code(&card).await;
         let path = format!("{card}/activate");
         world.boundary.fail(n, fault);
-        let lost = app.keyed("k", "POST", &path, code.clone()).await;
+        let lost = app.keyed("k", &path, code.clone()).await;
         assert_eq!(lost.status, 500, "{n} {fault:?}: {:?}", lost.body);
-        let again = app.keyed("k", "POST", &path, code.clone()).await;
+        let again = app.keyed("k", &path, code.clone()).await;
         assert_eq!(
             (again.status, again.state()),
             (200, "activated"),
             "{n} {fault:?}: {:?}",
             again.body
         );
-        let replayed = app.keyed("k", "POST", &path, code).await;
+        let replayed = app.keyed("k", &path, code).await;
         assert_eq!(
             (replayed.status, &replayed.body),
             (200, &again.body),
@@ -125,38 +128,38 @@ async fn a_lost_reply_of_the_switch_is_found_again_by_its_key() {
 
 #[tokio::test]
 async fn a_code_for_the_switch_whose_write_was_done_but_not_answered_is_sent() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let path = format!("{card}/activate");
-    let before = world.sms.to(&app.merchant.phone).len();
+    let before = world.sms.to(&app.profile.phone).len();
     world.boundary.fail(2, Fault::ReplyLost);
-    let answer = app.keyed("k", "POST", &path, Value::Null).await;
+    let answer = app.keyed("k", &path, ()).await;
     assert_eq!(
         (answer.status, &answer.body["challenge"]["purpose"]),
         (200, &json!("activate")),
         "{:?}",
         answer.body
     );
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), before + 1);
-    let again = app.keyed("k", "POST", &path, Value::Null).await;
+    assert_eq!(world.sms.to(&app.profile.phone).len(), before + 1);
+    let again = app.keyed("k", &path, ()).await;
     assert_eq!(
         (again.status, &again.body["challenge"]),
         (200, &answer.body["challenge"])
     );
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), before + 1);
-    let code = json!({"code": world.sms.code(&app.merchant.phone)});
-    let done = app.call("POST", &path, code).await;
+    assert_eq!(world.sms.to(&app.profile.phone).len(), before + 1);
+    let code = json!({"code": world.sms.code(&app.profile.phone)});
+    let done = app.post(&path, code).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
 }
 
 #[tokio::test]
 async fn a_code_for_the_switch_that_cannot_be_handed_over_counts_for_nothing() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let path = format!("{card}/activate");
     world.sms.set_down(true);
     for _ in 0..7 {
-        let down = app.keyed("k", "POST", &path, Value::Null).await;
+        let down = app.keyed("k", &path, ()).await;
         assert_eq!(
             (down.status, down.code()),
             (503, "OTP_CHANNEL_DOWN"),
@@ -170,11 +173,11 @@ async fn a_code_for_the_switch_that_cannot_be_handed_over_counts_for_nothing() {
 
 #[tokio::test]
 async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
-    let guesses = (0..20).map(|_| app.call("POST", &path, wrong(&right)));
+    let guesses = (0..20).map(|_| app.post(&path, wrong(&right)));
     let answers = futures::future::join_all(guesses).await;
     let counted = answers
         .iter()
@@ -182,7 +185,7 @@ async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
     assert!(counted.count() <= 5);
     world.pass_s(POLICY.code_deciding_s + 1);
     for _ in 0..2 {
-        let locked = app.call("POST", &path, wrong(&right)).await;
+        let locked = app.post(&path, wrong(&right)).await;
         let code = locked.code();
         assert!(
             ["OTP_TOO_MANY", "STEP_OUT_OF_ORDER"].contains(&code),
@@ -191,7 +194,7 @@ async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
         );
     }
     world.pass_s(POLICY.code_gap_s);
-    let locked = app.call("POST", &path, Value::Null).await;
+    let locked = app.post(&path, ()).await;
     assert_eq!(
         (locked.status, locked.code()),
         (422, "OTP_TOO_MANY"),
@@ -199,12 +202,12 @@ async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
         locked.body
     );
     assert!(locked.body["retry_after_s"].as_i64().unwrap() > 0);
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
     // Whoever guesses is told on.
-    let told = world.sms.to(&app.merchant.phone).len();
-    world.deliver_notices().await;
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), told + 1);
+    let told = world.sms.to(&app.profile.phone).len();
+    world.deliver_due().await;
+    assert_eq!(world.sms.to(&app.profile.phone).len(), told + 1);
     world.pass_s(DAY_S);
     app.again().await.switch(&card).await;
     world.history(NAME).await;
@@ -212,18 +215,18 @@ async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
 
 #[tokio::test]
 async fn the_fifth_wrong_code_of_the_switch_locks_it_for_a_day() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
     for left in [4, 3, 2, 1] {
-        let answer = app.call("POST", &path, wrong(&right)).await;
+        let answer = app.post(&path, wrong(&right)).await;
         assert_eq!(
             (answer.code(), &answer.body["attempts_left"]),
             ("OTP_WRONG", &json!(left))
         );
     }
-    let last = app.keyed("k", "POST", &path, wrong(&right)).await;
+    let last = app.keyed("k", &path, wrong(&right)).await;
     assert_eq!(
         (last.status, last.code()),
         (422, "OTP_TOO_MANY"),
@@ -234,10 +237,10 @@ async fn the_fifth_wrong_code_of_the_switch_locks_it_for_a_day() {
         (&last.body["attempts_left"], &last.body["retry_after_s"]),
         (&json!(0), &json!(DAY_S))
     );
-    let again = app.keyed("k", "POST", &path, wrong(&right)).await;
+    let again = app.keyed("k", &path, wrong(&right)).await;
     assert_eq!((again.status, &again.body), (422, &last.body));
     // The right one comes too late.
-    let late = app.call("POST", &path, right).await;
+    let late = app.post(&path, right).await;
     assert_eq!(
         (late.status, late.code()),
         (422, "OTP_TOO_MANY"),
@@ -249,7 +252,7 @@ async fn the_fifth_wrong_code_of_the_switch_locks_it_for_a_day() {
 
 #[tokio::test]
 async fn a_right_code_of_the_switch_wins_among_wrong_ones() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
@@ -260,7 +263,7 @@ async fn a_right_code_of_the_switch_wins_among_wrong_ones() {
         wrong(&right),
         wrong(&right),
     ];
-    let tries = codes.map(|code| app.call("POST", &path, code));
+    let tries = codes.map(|code| app.post(&path, code));
     let answers = futures::future::join_all(tries).await;
     let won = answers
         .iter()
@@ -272,12 +275,12 @@ async fn a_right_code_of_the_switch_wins_among_wrong_ones() {
 
 #[tokio::test]
 async fn ten_parallel_right_codes_switch_once() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
-    let tries = (0..5).map(|_| app.keyed("same", "POST", &path, right.clone()));
-    let others = (0..5).map(|_| app.call("POST", &path, right.clone()));
+    let tries = (0..5).map(|_| app.keyed("same", &path, right.clone()));
+    let others = (0..5).map(|_| app.post(&path, right.clone()));
     let (same, others) = futures::join!(
         futures::future::join_all(tries),
         futures::future::join_all(others),
@@ -300,7 +303,7 @@ async fn ten_parallel_right_codes_switch_once() {
 
 #[tokio::test]
 async fn who_asks_comes_before_what_the_card_is() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let code = json!({"code": "123456"});
@@ -318,7 +321,7 @@ async fn who_asks_comes_before_what_the_card_is() {
         ),
     ] {
         for body in [Value::Null, code.clone()] {
-            let answer = app.call("POST", &path, body.clone()).await;
+            let answer = app.post(&path, body.clone()).await;
             assert_eq!(
                 (answer.status, answer.code()),
                 (status, expected),
@@ -326,9 +329,9 @@ async fn who_asks_comes_before_what_the_card_is() {
             );
         }
     }
-    let other = world.app(&merchant("plain_2")).await;
+    let other = world.log_in("plain_2").await;
     for body in [Value::Null, code.clone()] {
-        let answer = other.call("POST", &format!("{card}/activate"), body).await;
+        let answer = other.post(&format!("{card}/activate"), body).await;
         assert_eq!(
             (answer.status, answer.code()),
             (404, "NOT_FOUND"),
@@ -337,10 +340,10 @@ async fn who_asks_comes_before_what_the_card_is() {
     }
     world.pass_s(POLICY.fresh_login_s - 1);
     let target = json!({"platform": "apns", "token": "t"});
-    app.call("PUT", "/v1/push-targets/phone", target).await;
+    app.put("/v1/push-targets/phone", target).await;
     world.pass_s(1);
     for body in [Value::Null, code] {
-        let stale = app.call("POST", &format!("{card}/activate"), body).await;
+        let stale = app.post(&format!("{card}/activate"), body).await;
         assert_eq!(
             (stale.status, stale.code()),
             (403, "STEP_UP_REQUIRED"),
@@ -352,14 +355,14 @@ async fn who_asks_comes_before_what_the_card_is() {
 
 #[tokio::test]
 async fn there_are_two_standby_cards_at_most() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let first = app.standby(GOOD_CARD).await;
     world.pass_s(61);
     app.standby(SECOND_CARD).await;
     let mut body = app.request_body("6222020000009002007");
     body["activate"] = json!(false);
-    let third = app.keyed("k", "POST", "/v1/rebinds", body).await;
+    let third = app.keyed("k", "/v1/rebinds", body).await;
     assert_eq!(
         (third.status, third.code()),
         (409, "STEP_OUT_OF_ORDER"),
@@ -371,16 +374,14 @@ async fn there_are_two_standby_cards_at_most() {
         json!(["activate_standby", "unbind_card"])
     );
     let known = app
-        .keyed("k-2", "POST", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .keyed("k-2", "/v1/rebinds", app.request_body(GOOD_CARD))
         .await;
     assert_eq!((known.status, known.code()), (409, "CARD_SAME_AS_CURRENT"));
     assert_eq!(
         known.body["next_actions"],
         json!(["activate_standby", "unbind_card"])
     );
-    let unbound = app
-        .call("POST", &format!("{first}/unbind"), Value::Null)
-        .await;
+    let unbound = app.unbind(&first).await;
     assert_eq!(unbound.status, 204, "{:?}", unbound.body);
     assert_eq!(world.stored(NAME).await.head.standby.len(), 1);
     world.history(NAME).await;
@@ -389,14 +390,14 @@ async fn there_are_two_standby_cards_at_most() {
 #[tokio::test]
 async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
-        let world = World::start().await;
+        let world = InProcess::start().await;
         let (app, card) = ready(&world).await;
         let path = format!("{card}/unbind");
         world.boundary.fail(2, fault);
-        let lost = app.keyed("k", "POST", &path, Value::Null).await;
+        let lost = app.keyed("k", &path, ()).await;
         assert_eq!(lost.status, 500);
         for _ in 0..2 {
-            let again = app.keyed("k", "POST", &path, Value::Null).await;
+            let again = app.keyed("k", &path, ()).await;
             assert_eq!(
                 (again.status, &again.body),
                 (204, &Value::Null),
@@ -404,18 +405,16 @@ async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
             );
         }
         assert_eq!(world.count(NAME, "card_unbound").await, 1);
-        let gone = app.call("POST", &path, Value::Null).await;
+        let gone = app.post(&path, ()).await;
         assert_eq!((gone.status, gone.code()), (404, "NOT_FOUND"));
     }
 }
 
 #[tokio::test]
 async fn a_card_that_was_unbound_leaves_no_trace_and_is_free_for_another() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
-    let unbound = app
-        .call("POST", &format!("{card}/unbind"), Value::Null)
-        .await;
+    let unbound = app.unbind(&card).await;
     assert_eq!(unbound.status, 204);
     let summary = world.clean_up().await;
     assert_eq!((summary.cards_removed, summary.failed), (1, 0));
@@ -430,27 +429,24 @@ async fn a_card_that_was_unbound_leaves_no_trace_and_is_free_for_another() {
             .is_none()
     );
     assert_eq!(world.count(NAME, "card_removed").await, 1);
-    let other = world.app(&merchant("plain_2")).await;
+    let other = world.log_in("plain_2").await;
     other.activate(GOOD_CARD).await;
 }
 
 #[tokio::test]
 async fn the_active_card_is_never_unbound_and_a_switch_and_an_unbinding_do_not_both_happen() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let path = format!("/v1/cards/{active}/unbind");
-    let refused = app.call("POST", &path, Value::Null).await;
+    let refused = app.post(&path, ()).await;
     assert_eq!(
         (refused.status, refused.code()),
         (409, "LAST_CARD_CANNOT_UNBIND")
     );
     let code = app.switch_code(&card).await;
     let (activate, unbind) = (format!("{card}/activate"), format!("{card}/unbind"));
-    let (switched, unbound) = futures::join!(
-        app.call("POST", &activate, code),
-        app.call("POST", &unbind, Value::Null),
-    );
+    let (switched, unbound) = futures::join!(app.post(&activate, code), app.post(&unbind, ()),);
     let done = (switched.status == 200, unbound.status == 204);
     assert!(done.0 != done.1, "{:?} {:?}", switched.body, unbound.body);
     let head = world.stored(NAME).await.head;
@@ -460,23 +456,21 @@ async fn the_active_card_is_never_unbound_and_a_switch_and_an_unbinding_do_not_b
 
 #[tokio::test]
 async fn a_freeze_takes_a_standby_card_away() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let code = app.freeze_code().await;
     let frozen = world
-        .freeze(&app.merchant.account, &code, "198.51.100.1")
+        .freeze(&app.profile.account, &code, "198.51.100.1")
         .await;
     assert_eq!(frozen.status, 202);
     let app = app.again().await;
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(
         (&cards.body["standby"], &cards.body["blocked_by"]),
         (&json!([]), &json!("ACCOUNT_FROZEN"))
     );
-    let switch = app
-        .call("POST", &format!("{card}/activate"), Value::Null)
-        .await;
+    let switch = app.post(&format!("{card}/activate"), ()).await;
     assert!([404, 423].contains(&switch.status), "{:?}", switch.body);
     // Payouts go on to the card that was never changed.
     let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1});
@@ -486,12 +480,12 @@ async fn a_freeze_takes_a_standby_card_away() {
 
 #[tokio::test]
 async fn a_freeze_right_after_a_switch_holds_every_payout() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     app.switch(&card).await;
     let code = app.freeze_code().await;
     world
-        .freeze(&app.merchant.account, &code, "198.51.100.1")
+        .freeze(&app.profile.account, &code, "198.51.100.1")
         .await;
     // Without a hold the change has taken effect at once.
     let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1});
@@ -505,28 +499,28 @@ async fn a_freeze_right_after_a_switch_holds_every_payout() {
 
 #[tokio::test]
 async fn a_standby_card_in_cooldown_waits_for_its_end() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     world.pass_s(61);
     app.activate(SECOND_CARD).await;
     world.pass_s(POLICY.standby_wait_s);
     let app = app.again().await;
     let path = format!("{card}/activate");
-    let refused = app.call("POST", &path, Value::Null).await;
+    let refused = app.post(&path, ()).await;
     assert_eq!((refused.status, refused.code()), (409, "REBIND_COOLDOWN"));
     assert!(refused.body["cooldown_until"].is_string());
     world.pass_s(POLICY.cooldown_s - POLICY.standby_wait_s);
     app.again().await.switch(&card).await;
     // Ninety days after it was proven it has to be proven anew.
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
     world.pass_s(POLICY.standby_proof_s - POLICY.standby_wait_s);
     let (app_then, path) = (app.again().await, format!("{card}/activate"));
-    let sent = app_then.call("POST", &path, Value::Null).await;
+    let sent = app_then.post(&path, ()).await;
     assert_eq!(sent.status, 200, "{:?}", sent.body);
     world.pass_s(DAY_S);
-    let stale = app.again().await.call("POST", &path, Value::Null).await;
+    let stale = app.again().await.post(&path, ()).await;
     assert_eq!(
         (stale.status, stale.code()),
         (403, "STEP_UP_REQUIRED"),

@@ -3,20 +3,22 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use application::ports::{
-    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, LoadMerchant,
-    PortError, Remember, StoredReply, Wanted,
+    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
+    LoadMerchant, PortError, Selector, StoredReply,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::{Command, CommandContext, decide};
 use domain::ids::MerchantId;
 use domain::policy::{DAY_S, Policy};
 use domain::rebind::RebindState;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use store::due::{DueItem, buckets};
 use store::outbox::Rearmed;
-use tests::boundary::Fault;
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::table_faults::Fault;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -25,35 +27,33 @@ fn id(name: &str) -> MerchantId {
 }
 
 /// A world with one open rebind of `mer_plain_1`.
-async fn with_open_rebind() -> (World, String) {
-    let world = World::start().await;
-    let path = world
-        .app(&merchant("plain_1"))
-        .await
-        .request(GOOD_CARD)
-        .await;
+async fn with_open_rebind() -> (Arc<InProcess>, String) {
+    let world = InProcess::start().await;
+    let path = world.log_in("plain_1").await.request(GOOD_CARD).await;
     (world, path)
 }
 
 /// An open rebind of `mer_plain_1`, whose identity code was sent.
-async fn with_identity_code(world: &World) -> (App<'_>, String) {
-    let app = world.app(&merchant("plain_1")).await;
+async fn with_identity_code(world: &Arc<InProcess>) -> (App, String) {
+    let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{path}/identity"), app.document())
-        .await;
+    app.post(&format!("{path}/identity"), app.document()).await;
     (app, path)
 }
 
-async fn cancel(world: &World, remember: Remember<'_>) -> Result<CommitOutcome, PortError> {
+async fn cancel(
+    world: &Arc<InProcess>,
+    idempotency: IdempotencyMode<'_>,
+) -> Result<CommitOutcome, PortError> {
     let store = world.store();
-    let before = store.load(&id("plain_1"), Wanted::Latest).await?.unwrap();
-    commit_cancel(world, &before, remember).await
+    let before = store.load(&id("plain_1"), Selector::Latest).await?.unwrap();
+    commit_cancel(world, &before, idempotency).await
 }
 
 async fn commit_cancel(
-    world: &World,
+    world: &Arc<InProcess>,
     before: &domain::merchant::Merchant,
-    remember: Remember<'_>,
+    idempotency: IdempotencyMode<'_>,
 ) -> Result<CommitOutcome, PortError> {
     let command = CommandContext {
         by: Some(0),
@@ -65,9 +65,8 @@ async fn commit_cancel(
         before,
         transition: &transition,
         event: event.as_ref(),
-        phone_key: None,
         session: Some(0),
-        remember,
+        idempotency,
         now: world.now(),
     };
     world.store().commit(commit).await
@@ -75,11 +74,11 @@ async fn commit_cancel(
 
 #[tokio::test]
 async fn a_merchant_that_is_not_there_is_none() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     assert!(
         world
             .store()
-            .load(&id("nobody"), Wanted::Latest)
+            .load(&id("nobody"), Selector::Latest)
             .await
             .unwrap()
             .is_none()
@@ -91,7 +90,7 @@ async fn what_is_written_is_what_is_read() {
     let (world, path) = with_open_rebind().await;
     let read = world
         .store()
-        .load(&id("plain_1"), Wanted::Latest)
+        .load(&id("plain_1"), Selector::Latest)
         .await
         .unwrap()
         .unwrap();
@@ -112,7 +111,7 @@ async fn what_is_written_is_what_is_read() {
     );
     let shown = world
         .store()
-        .load(&id("plain_1"), Wanted::Shown(&rebind.rebind_id))
+        .load(&id("plain_1"), Selector::Shown(&rebind.rebind_id))
         .await
         .unwrap()
         .unwrap();
@@ -124,19 +123,19 @@ async fn of_two_writes_on_one_state_the_second_conflicts_and_writes_nothing() {
     let (world, _) = with_open_rebind().await;
     let before = world
         .store()
-        .load(&id("plain_1"), Wanted::Latest)
+        .load(&id("plain_1"), Selector::Latest)
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        commit_cancel(&world, &before, Remember::Nothing)
+        commit_cancel(&world, &before, IdempotencyMode::None)
             .await
             .unwrap(),
         CommitOutcome::Written
     );
     let items = world.items().await.len();
     assert!(matches!(
-        commit_cancel(&world, &before, Remember::Nothing).await,
+        commit_cancel(&world, &before, IdempotencyMode::None).await,
         Err(PortError::Conflict)
     ));
     assert_eq!(world.items().await.len(), items);
@@ -147,7 +146,7 @@ async fn a_session_that_ended_in_between_cannot_write() {
     let (world, _) = with_open_rebind().await;
     let before = world
         .store()
-        .load(&id("plain_1"), Wanted::Latest)
+        .load(&id("plain_1"), Selector::Latest)
         .await
         .unwrap()
         .unwrap();
@@ -170,7 +169,7 @@ async fn a_session_that_ended_in_between_cannot_write() {
             .is_none()
     );
     assert!(matches!(
-        commit_cancel(&world, &before, Remember::Nothing).await,
+        commit_cancel(&world, &before, IdempotencyMode::None).await,
         Err(PortError::Conflict)
     ));
 }
@@ -196,7 +195,9 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
         body: json!({"state": "cancelled"}).to_string(),
     };
     assert_eq!(
-        cancel(&world, Remember::Reply(&key, &reply)).await.unwrap(),
+        cancel(&world, IdempotencyMode::Reply(&key, &reply))
+            .await
+            .unwrap(),
         CommitOutcome::Written
     );
     assert_eq!(
@@ -216,17 +217,13 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
     );
 
     // The next rebind's write meets the row: nothing is written, the reply is there.
-    world
-        .app(&merchant("plain_1"))
-        .await
-        .request(SECOND_CARD)
-        .await;
+    world.log_in("plain_1").await.request(SECOND_CARD).await;
     let before = store
-        .load(&id("plain_1"), Wanted::Latest)
+        .load(&id("plain_1"), Selector::Latest)
         .await
         .unwrap()
         .unwrap();
-    let claimed = commit_cancel(&world, &before, Remember::Claim(&key, "context"))
+    let claimed = commit_cancel(&world, &before, IdempotencyMode::Claim(&key, "context"))
         .await
         .unwrap();
     assert_eq!(
@@ -235,14 +232,14 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
     );
     assert_eq!(
         store
-            .load(&id("plain_1"), Wanted::Latest)
+            .load(&id("plain_1"), Selector::Latest)
             .await
             .unwrap()
             .unwrap(),
         before
     );
     assert_eq!(
-        commit_cancel(&world, &before, Remember::Forget(&key))
+        commit_cancel(&world, &before, IdempotencyMode::Release(&key))
             .await
             .unwrap(),
         CommitOutcome::Written
@@ -258,7 +255,7 @@ async fn a_read_that_saw_half_of_a_write_is_done_again() {
     let (world, _) = with_open_rebind().await;
     let before = world
         .store()
-        .load(&id("plain_1"), Wanted::Latest)
+        .load(&id("plain_1"), Selector::Latest)
         .await
         .unwrap()
         .unwrap();
@@ -279,7 +276,7 @@ async fn a_read_that_saw_half_of_a_write_is_done_again() {
         .await
         .unwrap();
     assert_eq!(
-        commit_cancel(&world, &before, Remember::Nothing)
+        commit_cancel(&world, &before, IdempotencyMode::None)
             .await
             .unwrap(),
         CommitOutcome::Written
@@ -294,7 +291,7 @@ async fn a_read_that_saw_half_of_a_write_is_done_again() {
         .unwrap();
     let _ = world.boundary.take();
     assert!(matches!(
-        world.store().load(&id("plain_1"), Wanted::Latest).await,
+        world.store().load(&id("plain_1"), Selector::Latest).await,
         Err(PortError::Conflict)
     ));
     assert_eq!(
@@ -306,43 +303,40 @@ async fn a_read_that_saw_half_of_a_write_is_done_again() {
 
 #[tokio::test]
 async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
     let identity = format!("{path}/identity");
     let resend = format!("{path}/identity/code");
-    assert_eq!(
-        app.call("POST", &identity, app.document()).await.status,
-        200
-    );
+    assert_eq!(app.post(&identity, app.document()).await.status, 200);
     let first = world.now();
-    let early = app.call("POST", &resend, Value::Null).await;
+    let early = app.post(&resend, ()).await;
     assert_eq!(
         (early.code(), early.body["retry_after_s"].as_i64()),
         ("OTP_SEND_LIMIT", Some(60))
     );
     for _ in 1..5 {
         world.pass_s(60);
-        assert_eq!(app.call("POST", &resend, Value::Null).await.status, 200);
+        assert_eq!(app.post(&resend, ()).await.status, 200);
     }
     world.pass_s(60);
-    let sixth = app.call("POST", &resend, Value::Null).await;
+    let sixth = app.post(&resend, ()).await;
     let wait_s = 3_600 - (world.now().epoch_s() - first.epoch_s());
     assert_eq!(
         (sixth.code(), sixth.body["retry_after_s"].as_i64()),
         ("OTP_SEND_LIMIT", Some(wait_s))
     );
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), 5);
+    assert_eq!(world.sms.to(&app.profile.phone).len(), 5);
 
     // Five more in the second hour are the day's ten.
     for _ in 0..5 {
-        *world.now.lock().unwrap() = world.now().plus_s(3_600);
-        let app = world.app(&merchant("plain_1")).await;
-        assert_eq!(app.call("POST", &resend, Value::Null).await.status, 200);
+        world.clock.set(world.now().plus_s(3_600));
+        let app = world.log_in("plain_1").await;
+        assert_eq!(app.post(&resend, ()).await.status, 200);
     }
     world.pass_s(3_600);
-    let app = world.app(&merchant("plain_1")).await;
-    let eleventh = app.call("POST", &resend, Value::Null).await;
+    let app = world.log_in("plain_1").await;
+    let eleventh = app.post(&resend, ()).await;
     let wait_s = 86_400 - (world.now().epoch_s() - first.epoch_s());
     assert_eq!(
         (eleventh.code(), eleventh.body["retry_after_s"].as_i64()),
@@ -352,7 +346,7 @@ async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
 
 #[tokio::test]
 async fn what_counts_is_kept_for_two_days_after_it_was_counted() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let merchant = merchant("plain_1");
     let login = |device: &str| json!({"account": merchant.account, "password": "wrong", "device_id": device});
     for device in ["a phone", "another"] {
@@ -361,13 +355,12 @@ async fn what_counts_is_kept_for_two_days_after_it_was_counted() {
         assert_eq!(refused.code(), "AUTH_BAD_CREDENTIALS");
         assert_eq!(refused.body["counts_toward_limit"], true);
     }
-    let app = world.app_on(&merchant, "a phone").await;
+    let app = world.log_in_on("plain_1", "a phone").await;
     let target = json!({"platform": "apns", "token": "t"});
-    app.call("PUT", "/v1/push-targets/phone", target).await;
-    app.call("DELETE", "/v1/push-targets/phone", Value::Null)
-        .await;
+    app.put("/v1/push-targets/phone", target).await;
+    app.delete("/v1/push-targets/phone").await;
     let body = app.request_body(GOOD_CARD);
-    let created = app.keyed("a key", "POST", "/v1/rebinds", body).await;
+    let created = app.keyed("a key", "/v1/rebinds", body).await;
     assert_eq!(created.status, 201);
     let rebind = format!(
         "/v1/rebinds/{}",
@@ -433,7 +426,7 @@ async fn what_is_due_is_found_in_the_index_and_only_that() {
         expired.iter().map(|due| due.what).collect::<Vec<_>>(),
         [DueItem::Rebind(1)]
     );
-    cancel(&world, Remember::Nothing).await.unwrap();
+    cancel(&world, IdempotencyMode::None).await.unwrap();
     assert!(
         due(world.now().plus_s(POLICY.rebind_life_s))
             .await
@@ -443,12 +436,8 @@ async fn what_is_due_is_found_in_the_index_and_only_that() {
 
 #[tokio::test]
 async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
-    let world = World::start().await;
-    world
-        .app(&merchant("plain_1"))
-        .await
-        .activate(GOOD_CARD)
-        .await;
+    let world = InProcess::start().await;
+    world.log_in("plain_1").await.activate(GOOD_CARD).await;
     let store = world.store();
     let (merchant, seq) = (id("plain_1"), 6);
     let wall = world.now();
@@ -529,12 +518,8 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
 
 #[tokio::test]
 async fn the_history_of_a_rebind_is_an_unbroken_chain() {
-    let world = World::start().await;
-    world
-        .app(&merchant("plain_1"))
-        .await
-        .activate(GOOD_CARD)
-        .await;
+    let world = InProcess::start().await;
+    world.log_in("plain_1").await.activate(GOOD_CARD).await;
     let events = world.history("plain_1").await;
     let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
     let expected = [
@@ -554,16 +539,14 @@ async fn the_history_of_a_rebind_is_an_unbroken_chain() {
 
 #[tokio::test]
 async fn the_same_number_is_told_apart_by_person_only_when_it_is_verified() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     // Pending rebinds reserve nothing.
-    let one = world.app(&merchant("plain_1")).await;
-    let two = world.app(&merchant("plain_2")).await;
+    let one = world.log_in("plain_1").await;
+    let two = world.log_in("plain_2").await;
     let path_two = two.to_card_pending(GOOD_CARD).await;
     one.activate(GOOD_CARD).await;
     world.pass_s(61);
-    let answer = two
-        .call("POST", &format!("{path_two}/card-check"), Value::Null)
-        .await;
+    let answer = two.check_card(&path_two).await;
     assert_eq!(
         (answer.status, answer.code()),
         (409, "CARD_BOUND_ELSEWHERE"),
@@ -579,26 +562,15 @@ async fn the_same_number_is_told_apart_by_person_only_when_it_is_verified() {
 
 #[tokio::test]
 async fn a_card_that_somebody_else_verifies_in_between_cannot_be_activated() {
-    let world = World::start().await;
-    let one = world.app(&merchant("plain_1")).await;
-    let two = world.app(&merchant("plain_2")).await;
+    let world = InProcess::start().await;
+    let one = world.log_in("plain_1").await;
+    let two = world.log_in("plain_2").await;
     let path_two = two.to_card_pending(GOOD_CARD).await;
-    assert_eq!(
-        two.call("POST", &format!("{path_two}/card-check"), Value::Null)
-            .await
-            .status,
-        200
-    );
+    assert_eq!(two.check_card(&path_two).await.status, 200);
     let code = world.sms.code(RESERVED_PHONE);
     world.pass_s(61);
     one.activate(GOOD_CARD).await;
-    let answer = two
-        .call(
-            "POST",
-            &format!("{path_two}/card-check/confirm"),
-            json!({"code": code}),
-        )
-        .await;
+    let answer = two.try_card_code(&path_two, &code).await;
     assert_eq!(
         (answer.status, answer.code()),
         (409, "CARD_BOUND_ELSEWHERE"),
@@ -609,22 +581,19 @@ async fn a_card_that_somebody_else_verifies_in_between_cannot_be_activated() {
 
 #[tokio::test]
 async fn a_lost_reply_is_found_again_by_the_key() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     world.boundary.fail(2, Fault::ReplyLost);
     let lost = app
-        .keyed("k", "POST", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .keyed("k", "/v1/rebinds", app.request_body(GOOD_CARD))
         .await;
     assert_eq!((lost.status, lost.code()), (500, "INTERNAL"));
     let again = app
-        .keyed("k", "POST", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .keyed("k", "/v1/rebinds", app.request_body(GOOD_CARD))
         .await;
+    assert_eq!((again.status, again.is_replayed()), (201, true));
     assert_eq!(
-        (again.status, again.headers["idempotent-replayed"].as_str()),
-        (201, "true")
-    );
-    assert_eq!(
-        app.call("GET", "/v1/rebinds", Value::Null).await.body["items"]
+        app.get("/v1/rebinds").await.body["items"]
             .as_array()
             .unwrap()
             .len(),
@@ -634,15 +603,15 @@ async fn a_lost_reply_is_found_again_by_the_key() {
 
 #[tokio::test]
 async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, path) = with_identity_code(&world).await;
-    let right = json!({"code": world.sms.code(&app.merchant.phone)});
+    let right = json!({"code": world.sms.code(&app.profile.phone)});
     let wrong = json!({"code": if right["code"] == "000000" { "000001" } else { "000000" }});
     let confirm = format!("{path}/identity/confirm");
     world.boundary.fail(3, Fault::RequestLost);
-    let died = app.keyed("k", "POST", &confirm, wrong.clone()).await;
+    let died = app.keyed("k", &confirm, wrong.clone()).await;
     assert_eq!(died.status, 500);
-    let again = app.keyed("k", "POST", &confirm, wrong.clone()).await;
+    let again = app.keyed("k", &confirm, wrong.clone()).await;
     assert_eq!(
         (again.code(), &again.body["attempts_left"]),
         ("OTP_WRONG", &json!(4))
@@ -650,13 +619,13 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
 
     // The fifth one dies too: it is the right one, and it wins.
     for left in [3, 2, 1] {
-        let answer = app.call("POST", &confirm, wrong.clone()).await;
+        let answer = app.post(&confirm, wrong.clone()).await;
         assert_eq!(answer.body["attempts_left"], left);
     }
     world.boundary.fail(3, Fault::RequestLost);
-    let died = app.keyed("k5", "POST", &confirm, right.clone()).await;
+    let died = app.keyed("k5", &confirm, right.clone()).await;
     assert_eq!(died.status, 500);
-    let again = app.keyed("k5", "POST", &confirm, right).await;
+    let again = app.keyed("k5", &confirm, right).await;
     assert_eq!(
         (again.status, again.state()),
         (200, "agreement_pending"),
@@ -668,50 +637,50 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
 /// The try that was taken was one at the code of then: no other is compared for it.
 #[tokio::test]
 async fn a_confirmation_that_died_after_its_try_is_not_about_a_newer_code() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, path) = with_identity_code(&world).await;
-    let first = world.sms.code(&app.merchant.phone);
+    let first = world.sms.code(&app.profile.phone);
     let confirm = format!("{path}/identity/confirm");
     let resend = format!("{path}/identity/code");
     world.boundary.fail(3, Fault::RequestLost);
     let typed = json!({ "code": first });
-    let died = app.keyed("k", "POST", &confirm, typed.clone()).await;
+    let died = app.keyed("k", &confirm, typed.clone()).await;
     assert_eq!(died.status, 500);
     world.pass_s(POLICY.code_gap_s);
-    let sent = app.keyed("r", "POST", &resend, Value::Null).await;
+    let sent = app.keyed("r", &resend, ()).await;
     assert_eq!(sent.status, 200);
-    let again = app.keyed("k", "POST", &confirm, typed).await;
+    let again = app.keyed("k", &confirm, typed).await;
     assert_eq!(
         (again.code(), &again.body["counts_toward_limit"]),
         ("OTP_EXPIRED", &json!(false))
     );
     // The newer code is as good as before.
-    let newer = json!({"code": world.sms.code(&app.merchant.phone)});
-    let right = app.keyed("n", "POST", &confirm, newer).await;
+    let newer = json!({"code": world.sms.code(&app.profile.phone)});
+    let right = app.keyed("n", &confirm, newer).await;
     assert_eq!(right.state(), "agreement_pending", "{:?}", right.body);
 }
 
 #[tokio::test]
 async fn a_code_whose_write_was_done_but_not_answered_is_sent() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
     let identity = format!("{path}/identity");
     world.boundary.fail(2, Fault::ReplyLost);
-    let answer = app.keyed("k", "POST", &identity, app.document()).await;
-    let sent = world.sms.to(&app.merchant.phone).len();
+    let answer = app.keyed("k", &identity, app.document()).await;
+    let sent = world.sms.to(&app.profile.phone).len();
     // Found out within the request, or by the repeated one: a code that is promised is on the phone.
     assert_eq!((answer.status, sent), (200, 1), "{:?}", answer.body);
-    let again = app.keyed("k", "POST", &identity, app.document()).await;
+    let again = app.keyed("k", &identity, app.document()).await;
     assert_eq!(
-        (again.status, world.sms.to(&app.merchant.phone).len()),
+        (again.status, world.sms.to(&app.profile.phone).len()),
         (200, 1)
     );
 }
 
 #[tokio::test]
 async fn what_is_due_comes_page_by_page_and_each_once() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let bucket = "203001#0";
     for number in 1..=120_i64 {
         let text = |text: String| AttributeValue::S(text);
@@ -742,15 +711,15 @@ async fn what_is_due_comes_page_by_page_and_each_once() {
     assert!(found.is_sorted(), "oldest first");
 }
 
-async fn activated(world: &World) -> (MerchantId, u64) {
-    let app = world.app(&merchant("plain_1")).await;
+async fn activated(world: &Arc<InProcess>) -> (MerchantId, u64) {
+    let app = world.log_in("plain_1").await;
     app.activate(GOOD_CARD).await;
     (id("plain_1"), 6)
 }
 
 #[tokio::test]
 async fn a_single_write_that_meets_a_transaction_is_repeated_and_is_no_claim_of_somebody_else() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (merchant, seq) = activated(&world).await;
     let (store, wall) = (world.store(), world.now());
     world.boundary.fail(1, Fault::Conflict);
@@ -767,7 +736,7 @@ async fn a_single_write_that_meets_a_transaction_is_repeated_and_is_no_claim_of_
 
 #[tokio::test]
 async fn the_last_arming_is_tried_too_when_its_answer_is_lost() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (merchant, seq) = activated(&world).await;
     let (store, mut rearmed) = (world.store(), Vec::new());
     for time in 1..=POLICY.notice_retries_max {

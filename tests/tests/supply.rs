@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use store::outbox::CLAIM_S;
-use tests::figures::figure;
-use tests::policy::{logical_name, template};
+use tests::iam_policy::{logical_name, template};
+use tests::metrics::metric;
 
 const FUNCTIONS: [&str; 9] = [
     "login",
@@ -155,7 +155,7 @@ fn the_functions_are_built_of_one_tls_stack_and_nothing_they_do_not_need() {
         assert_eq!(wrong(&graph), Vec::<String>::new(), "{target}");
         crates.extend(graph.into_iter().map(|(name, version, _)| (name, version)));
     }
-    figure(
+    metric(
         "supply chain: crates in the nine functions, on both processors, with a second TLS stack or other people's credentials",
         crates.len(),
         0,

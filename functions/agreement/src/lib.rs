@@ -2,11 +2,16 @@
 
 use api::body;
 use api::event::Request;
+use api::replies;
 use api::reply::Reply;
+use api::requests::SignAgreement;
+use api::routes::AgreementRoute;
 use application::crypto::Keys;
-use application::ports::{KeyService, PortError};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Loaded, Step, Which};
+use application::error::HandlerError;
+use application::ports::{KeyService, PortError, Selector};
+use application::request::RequestContext;
+use application::serve::Handler;
+use application::transact::{Learned, Loaded};
 use domain::agreement::{self, AgreementText, ConsentId};
 use domain::decide::{Command, SignedAgreement};
 use domain::error_code::ErrorCode;
@@ -14,32 +19,31 @@ use domain::lang::Lang;
 use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
+use domain::transition::Transition;
 use domain::usage::Usage;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use store::Store;
+use store::client::Table;
 
 /// Shows the agreement and takes the signature.
-pub struct Agreement<K> {
-    store: Store,
+pub struct Agreement<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
-impl<K: KeyService> Handler for Agreement<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("GET", ["v1", "rebinds", _, "agreement"]) => "GET /v1/rebinds/{id}/agreement",
-            ("POST", ["v1", "rebinds", _, "agreement"]) => "POST /v1/rebinds/{id}/agreement",
-            _ => "none",
-        }
-    }
+impl<T: Table, K: KeyService> Handler for Agreement<T, K> {
+    type Route = AgreementRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "GET /v1/rebinds/{id}/agreement" => self.show(request, now).await,
-            "POST /v1/rebinds/{id}/agreement" => self.sign(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: AgreementRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            AgreementRoute::GetAgreement => self.show(request, now).await,
+            AgreementRoute::SignAgreement => self.sign(request, now).await,
         }
     }
 
@@ -48,82 +52,56 @@ impl<K: KeyService> Handler for Agreement<K> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signature {
-    version: Option<String>,
-    sha256: Option<String>,
-    reading_token: Option<String>,
-    signed_name: Option<String>,
-    consents: Option<Vec<String>>,
-}
-
-impl<K: KeyService> Agreement<K> {
+impl<T, K> Agreement<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> Agreement<T, K> {
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let lang = match request.query.get("lang") {
             None => Lang::default(),
             Some(text) => Lang::parse(text)
                 .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed).field("lang"))?,
         };
-        let key = KeyRule::Ignored;
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let loaded = step.load(Which::Step(&id)).await?;
-        step.decide(&loaded.merchant, Command::ReadAgreement)?;
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let id = ctx.rebind_id(request).await?;
+        let loaded = ctx.load(Selector::Step(&id)).await?;
+        ctx.decide(&loaded.merchant, Command::ReadAgreement)?;
         let rebind = loaded.rebind()?;
         let text = text(lang, rebind);
         let reading_token = self
             .keys
             .reading_token(&about(&loaded, rebind, &text), now)
             .await?;
-        let consents: Vec<Value> = text
-            .consents
-            .iter()
-            .map(|consent| json!({"id": consent.id.as_str(), "text": consent.text}))
-            .collect();
-        Ok(Reply::json(
-            200,
-            json!({
-                "version": text.version,
-                "lang": text.lang.as_str(),
-                "title": text.title,
-                "body_markdown": text.body_markdown,
-                "sha256": text.sha256,
-                "min_read_s": step.policy.agreement_min_read_s,
-                "consents": consents,
-                "reading_token": reading_token,
-            }),
-        ))
+        let agreement = replies::Agreement::new(text, reading_token, ctx.policy);
+        Ok(Reply::json(200, &agreement))
     }
 
     async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<Signature>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
+        let body = body::read::<SignAgreement>(request)?;
+        let ctx =
+            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
         let signature = &body.fields;
-        let written = step
-            .one_write(
-                Which::Step(&id),
-                async |loaded| {
-                    Ok(Command::SignAgreement(
-                        self.signed(loaded, signature).await?,
-                    ))
-                },
-                async |loaded, _| Ok(Some(self.evidence(loaded, request, signature).await?)),
-            )
-            .await?;
-        Ok(written)
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            let signed = self.signed(loaded, signature).await?;
+            Ok(Command::SignAgreement(signed).into())
+        };
+        let seal = async |loaded: &Loaded, _: &mut Transition| {
+            Ok(Some(self.evidence(loaded, request, signature).await?))
+        };
+        let signed = ctx.transact(Selector::Step(&id), plan, seal).await?;
+        Ok(signed.reply)
     }
 
     /// What was signed, compared with what was shown: the hash tells the language.
     async fn signed(
         &self,
         loaded: &Loaded,
-        signature: &Signature,
+        signature: &SignAgreement,
     ) -> Result<SignedAgreement, HandlerError> {
         let rebind = loaded.rebind()?;
         let sha256 = signature.sha256.as_deref().unwrap_or_default();
@@ -150,7 +128,7 @@ impl<K: KeyService> Agreement<K> {
             sha256: shown.sha256,
             is_current,
             issued_at,
-            signed_name: signature.signed_name.clone().unwrap_or_default(),
+            signed_name: signed_name(signature).unwrap_or_default().to_owned(),
             consents_complete: given == required,
             consents: required.into_iter().map(str::to_owned).collect(),
         })
@@ -161,7 +139,7 @@ impl<K: KeyService> Agreement<K> {
         &self,
         loaded: &Loaded,
         request: &Request,
-        signature: &Signature,
+        signature: &SignAgreement,
     ) -> Result<Sealed, HandlerError> {
         /// Longer ones say nothing more.
         const USER_AGENT_MAX_CHARS: usize = 200;
@@ -177,7 +155,7 @@ impl<K: KeyService> Agreement<K> {
             .take(USER_AGENT_MAX_CHARS)
             .collect();
         let evidence = json!({
-            "signed_name": signature.signed_name,
+            "signed_name": signed_name(signature),
             "session": loaded.session.0,
             "address": request.source_ip,
             "user_agent": user_agent,
@@ -191,6 +169,11 @@ impl<K: KeyService> Agreement<K> {
             )
             .await?)
     }
+}
+
+fn signed_name(signature: &SignAgreement) -> Option<&str> {
+    let name = signature.signed_name.as_ref();
+    name.map(|name| name.expose().as_str())
 }
 
 fn text(lang: Lang, rebind: &Rebind) -> AgreementText {

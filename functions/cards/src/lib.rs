@@ -1,45 +1,44 @@
 //! `GET /v1/cards`, `POST /v1/cards/{card_id}/unbind`. Also the gateway's `$default`: every path and method that is not there
 //! ends here, in a function that can decrypt nothing and send nothing.
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
-use api::{token, view};
+use api::requests::Empty;
+use api::routes::CardsRoute;
+use api::{replies, token};
 use application::crypto::Keys;
-use application::ports::{KeyService, LoadMerchant, Wanted};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Step, Which, nothing, nothing_to_seal};
-use domain::card::Card;
-use domain::decide::{Command, blocked_by};
-use domain::merchant::Merchant;
+use application::error::HandlerError;
+use application::ports::{KeyService, LoadMerchant, Selector};
+use application::request::{RequestContext, no_content};
+use application::serve::Handler;
+use domain::decide::Command;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde_json::{Value, json};
 use store::Store;
+use store::client::Table;
 
 /// Shows a merchant's cards, and takes them off.
-pub struct Cards<K> {
-    store: Store,
+pub struct Cards<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-impl<K: KeyService> Handler for Cards<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("GET", ["v1", "cards"]) => "GET /v1/cards",
-            ("POST", ["v1", "cards", _, "unbind"]) => "POST /v1/cards/{card_id}/unbind",
-            _ => "none",
-        }
-    }
+impl<T: Table, K: KeyService> Handler for Cards<T, K> {
+    type Route = CardsRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "GET /v1/cards" => self.list(request, now).await,
-            "POST /v1/cards/{card_id}/unbind" => self.unbind(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: CardsRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            CardsRoute::GetCards => self.list(request, now).await,
+            CardsRoute::UnbindCard => self.unbind(request, now).await,
         }
     }
 
@@ -48,65 +47,33 @@ impl<K: KeyService> Handler for Cards<K> {
     }
 }
 
-impl<K: KeyService> Cards<K> {
+impl<T, K> Cards<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> Cards<T, K> {
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let presented = token::presented(request)?;
         let merchant = self
             .store
-            .load(&presented.merchant_id, Wanted::Latest)
+            .load(&presented.merchant_id, Selector::Latest)
             .await?
             .ok_or_else(token::dead)?;
         presented.session(&merchant, POLICY, now)?;
-        Ok(Reply::json(200, cards(&merchant, presented.slot, now)))
+        let cards = replies::Cards::new(&merchant, presented.slot, POLICY, now);
+        Ok(Reply::json(200, &cards))
     }
 
     async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_card(&self.store, &self.keys, request, now, key).await?;
-        step.showing(nothing)
-            .one_write(
-                Which::Latest,
-                async |_| Ok(Command::Unbind(id.clone())),
-                nothing_to_seal,
-            )
+        let body = body::read::<Empty>(request)?;
+        let ctx =
+            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.card_id(request).await?;
+        ctx.showing(no_content)
+            .execute(Selector::Latest, Command::Unbind(id))
             .await
     }
-}
-
-fn cards(merchant: &Merchant, slot: u8, now: Timestamp) -> Value {
-    let head = &merchant.head;
-    let show = |card: &Card| view::card(merchant, card, now);
-    let active = head.active.as_ref().map(|active| show(&active.card));
-    let standby = head.standby.iter().map(|standby| show(&standby.bound.card));
-    let open = merchant
-        .open_rebind(now)
-        .map(|open| view::rebind(merchant, open, POLICY, now));
-    let hold = head.hold(now).map(|last| {
-        json!({
-            "rebind_id": last.rebind_id.as_str(),
-            "paying_card": head.paying_card(now).map(show),
-            "effective_at": view::time(last.times.effective_at),
-        })
-    });
-    let blocked_by = blocked_by(merchant, slot, POLICY, now);
-    let mut reply = json!({
-        "active": active,
-        "standby": standby.collect::<Vec<_>>(),
-        "open_rebind": open,
-        "hold": hold,
-        "can_rebind": blocked_by.is_none(),
-    });
-    if let (Some(code), Value::Object(reply)) = (blocked_by, &mut reply) {
-        reply.insert("blocked_by".to_owned(), Value::from(code.as_str()));
-    }
-    if let (Some(until), Value::Object(reply)) = (merchant.cooldown(now), &mut reply) {
-        reply.insert("cooldown_until".to_owned(), view::time(until));
-    }
-    reply
 }

@@ -9,7 +9,9 @@
 //! but before that record: were those behind it left for later, they would be set aside with it, armed again behind it, and
 //! given up with it after a day.
 
+use application::backoff::{Limits, retry};
 use application::crypto::Keys;
+use application::error::HandlerError;
 use application::ports::{
     KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms,
 };
@@ -22,17 +24,13 @@ use domain::sms::render;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::time::Duration;
 use store::Store;
+use store::client::Table;
 use store::outbox::notice_of_keys;
 
-/// How often it is tried to mark a message that went out, and how long apart: [`BEGIN_FOR_S`] leaves time for two.
-const MARKS_MAX: u32 = 2;
-const MARK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-
 /// Tells people.
-pub struct ConfirmationNotice<K, M, P> {
-    store: Store,
+pub struct ConfirmationNotice<T, K, M, P> {
+    store: Store<T>,
     keys: Keys<K>,
     sms: M,
     push: P,
@@ -80,9 +78,9 @@ pub struct Failure {
     sequence_number: String,
 }
 
-impl<K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<K, M, P> {
+impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, M, P> {
     /// With this function's store, keys, SMS and push.
-    pub const fn new(store: Store, keys: Keys<K>, sms: M, push: P) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>, sms: M, push: P) -> Self {
         Self {
             store,
             keys,
@@ -304,18 +302,10 @@ fn out_of_time() -> PortError {
     PortError::Transient("this invocation", "its time is up".to_owned())
 }
 
-/// What is out and not marked goes out again: a mark is worth some tries.
+/// A message that was sent but not marked would be sent twice, so the mark is retried.
 async fn insist(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), PortError> {
-    let mut rounds = 1;
-    loop {
-        match mark().await {
-            Err(PortError::Transient(..)) if rounds < MARKS_MAX => {
-                tokio::time::sleep(MARK_AGAIN_AFTER).await;
-                rounds += 1;
-            }
-            marked => return marked,
-        }
-    }
+    let marked = retry(Limits::MARK, async || Ok(mark().await?)).await;
+    marked.map_err(HandlerError::into_port_error)
 }
 
 /// The event that a stream record is about.

@@ -3,28 +3,31 @@
 //! Nothing waits for it: whoever reads computes the same from the times. It is idempotent, costs what is due, and stops in
 //! time; the next run carries on.
 
+use application::backoff::Limits;
+use application::error::HandlerError;
 use application::ports::{
-    LoadMerchant, PortError, QueryCheck, QueryOutcome, QueryTransfer, ReadPayouts, SystemCommit,
-    Wanted, commit_as_system,
+    LoadMerchant, PortError, QueryCheck, QueryOutcome, QueryTransfer, ReadPayouts, Selector,
 };
-use domain::decide::{BankAnswer, BankReply, Command, CommandContext, decide};
+use application::transact::{Learned, Loaded, Transactor, nothing_to_seal};
+use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::policy::MINUTE_S;
-use domain::rebind::{BankReference, CardCheck, RebindState, TestTransfer};
+use domain::rebind::{BankReference, CardCheck, RebindState, SessionTag, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 use store::Store;
+use store::client::Table;
 use store::due::{Due, DueItem, buckets};
 use store::outbox::Rearmed;
 use store::payout::place;
 
 /// Writes down what is due.
-pub struct CooldownCleanup<B> {
-    store: Store,
+pub struct CooldownCleanup<T, B> {
+    store: Store<T>,
     bank: B,
     sandbox: bool,
 }
@@ -76,9 +79,9 @@ pub trait Bank: QueryCheck + QueryTransfer {}
 
 impl<B: QueryCheck + QueryTransfer> Bank for B {}
 
-impl<B: Bank> CooldownCleanup<B> {
+impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// With this function's store and bank. In the sandbox the event's clock is taken as it is.
-    pub const fn new(store: Store, bank: B, sandbox: bool) -> Self {
+    pub const fn new(store: Store<T>, bank: B, sandbox: bool) -> Self {
         Self {
             store,
             bank,
@@ -206,7 +209,7 @@ impl<B: Bank> CooldownCleanup<B> {
         number: u32,
         run: &mut Run,
     ) -> Result<(), PortError> {
-        let mut state = match self.store.load(merchant, Wanted::Number(number)).await? {
+        let mut state = match self.store.load(merchant, Selector::Number(number)).await? {
             Some(state) if state.rebind.is_some() => state,
             _ => return Ok(()),
         };
@@ -291,7 +294,7 @@ impl<B: Bank> CooldownCleanup<B> {
 
     /// What is due of a merchant: the end of a cooldown to tell, cards to take off the record, held payouts to assign.
     async fn head(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
-        let Some(state) = self.store.load(merchant, Wanted::Latest).await? else {
+        let Some(state) = self.store.load(merchant, Selector::Latest).await? else {
             return Ok(());
         };
         if self
@@ -307,7 +310,7 @@ impl<B: Bank> CooldownCleanup<B> {
             }
             let card_id = &replaced.bound.card.card_id;
             // With the rebind that the card came with, which has its number.
-            let Some(state) = self.store.load(merchant, Wanted::Card(card_id)).await? else {
+            let Some(state) = self.store.load(merchant, Selector::Card(card_id)).await? else {
                 continue;
             };
             let act = Command::RemoveCard(card_id.clone());
@@ -332,7 +335,7 @@ impl<B: Bank> CooldownCleanup<B> {
                 if run.is_late() {
                     return Ok(());
                 }
-                let Some(state) = self.store.load(merchant, Wanted::Latest).await? else {
+                let Some(state) = self.store.load(merchant, Selector::Latest).await? else {
                     return Ok(());
                 };
                 let act = Command::AssignPayout(payout.clone());
@@ -357,16 +360,19 @@ impl<B: Bank> CooldownCleanup<B> {
         act: Command,
         now: Timestamp,
     ) -> Result<Option<Merchant>, PortError> {
-        let policy = self.store.policy();
-        let Ok(transition) = decide(before, &CommandContext { by: None, act }, policy, now) else {
-            return Ok(None);
+        let merchant_id = before.profile.merchant_id.clone();
+        let (policy, limits) = (self.store.policy(), Limits::ONCE);
+        let system = Transactor::system(&self.store, policy, merchant_id, now, limits);
+        let loaded = Loaded {
+            merchant: before.clone(),
+            session: SessionTag(String::new()),
         };
-        if transition.head.is_none() {
-            return Ok(None);
-        }
-        match commit_as_system(&self.store, before, transition, policy, now).await? {
-            SystemCommit::Written(after) => Ok(Some(*after)),
-            SystemCommit::PayoutExists(_) => Err(PortError::Conflict),
+        let plan = async |_: &Loaded, _: &Learned| Ok(act.clone().into());
+        let start = (Selector::Latest, loaded);
+        match system.transact(start, plan, nothing_to_seal).await {
+            Ok(written) => Ok(written.is_written.then_some(written.after.merchant)),
+            Err(HandlerError::Rejected(_)) => Ok(None),
+            Err(error) => Err(error.into_port_error()),
         }
     }
 }

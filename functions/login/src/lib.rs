@@ -1,15 +1,18 @@
 //! `POST /v1/sessions` and `DELETE /v1/sessions/current`.
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
+use api::replies::Session;
 use api::reply::Reply;
+use api::requests::{CreateSession, Empty};
+use api::routes::LoginRoute;
 use api::token::{self, token_text};
-use api::view;
-use application::crypto::{self, HashPurpose, Keys, password};
+use application::backoff::{Limits, retry};
+use application::crypto::{HashPurpose, Keys, password};
+use application::error::HandlerError;
 use application::ports::{KeyService, LoginKeys, Logins, PortError};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::Rounds;
-use domain::banner::{Banner, notices};
+use application::serve::Handler;
+use domain::banner::notices;
 use domain::error_code::ErrorCode;
 use domain::login::{LoginRead, OpenedSession};
 use domain::policy::Policy;
@@ -17,13 +20,12 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use store::Store;
+use store::client::Table;
 
 /// Opens and ends sessions.
-pub struct Login<K> {
-    store: Store,
+pub struct Login<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
@@ -31,20 +33,18 @@ const POLICY: &Policy = &Policy::CURRENT;
 /// Of a device's keyed hash: 132 bits are enough to tell an account's devices apart.
 const DEVICE_CHARS: usize = 22;
 
-impl<K: KeyService> Handler for Login<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("POST", ["v1", "sessions"]) => "POST /v1/sessions",
-            ("DELETE", ["v1", "sessions", "current"]) => "DELETE /v1/sessions/current",
-            _ => "none",
-        }
-    }
+impl<T: Table, K: KeyService> Handler for Login<T, K> {
+    type Route = LoginRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "POST /v1/sessions" => self.open(request, now).await,
-            "DELETE /v1/sessions/current" => self.close(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: LoginRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            LoginRoute::CreateSession => self.open(request, now).await,
+            LoginRoute::DeleteSession => self.close(request, now).await,
         }
     }
 
@@ -53,30 +53,19 @@ impl<K: KeyService> Handler for Login<K> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Credentials {
-    account: Option<String>,
-    password: Option<Secret<String>>,
-    device_id: Option<String>,
-}
-
-impl<K: KeyService> Login<K> {
+impl<T, K> Login<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> Login<T, K> {
     /// Read, count the try as a failure, compare, then open the session and take the failure back: three calls.
     async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let Credentials {
-            account,
-            password,
-            device_id,
-        } = body::read(request)?.fields;
-        let (account, password, device_id) = all_given(account, password, device_id)?;
+        let (account, password, device_id) = all_given(body::read(request)?.fields)?;
         let keys = self
-            .login_keys(&account, &device_id, &request.source_ip)
+            .login_keys(&account, device_id.expose(), &request.source_ip)
             .await?;
         let counted = self.count(&keys, now).await?;
         let kept = counted
@@ -108,107 +97,101 @@ impl<K: KeyService> Login<K> {
         })
     }
 
+    /// Counts the attempt as a failure, before the password is compared.
     async fn count(&self, keys: &LoginKeys, now: Timestamp) -> Result<LoginRead, HandlerError> {
-        let mut rounds = Rounds::new();
-        loop {
+        let counted = retry(Limits::REQUEST, async || {
             let counted = self.store.read_login(keys).await?.count(POLICY, now)?;
-            match self.store.count_login(keys, &counted, now).await {
-                Ok(()) => return Ok(counted),
-                Err(error @ PortError::Conflict) => match rounds.again(error).await {
-                    Ok(()) => {}
-                    // So many tries at once that none can be counted: none may be compared either.
-                    Err(_) => {
-                        return Err(Rejection::new(ErrorCode::AuthThrottled)
-                            .not_counted()
-                            .retry_after(1)
-                            .into());
-                    }
-                },
-                Err(error) => return Err(error.into()),
+            self.store.count_login(keys, &counted, now).await?;
+            Ok(counted)
+        });
+        match counted.await {
+            // So many attempts at once that this one cannot be counted: then it must not be compared either.
+            Err(HandlerError::Failed(PortError::Conflict)) => {
+                Err(Rejection::new(ErrorCode::AuthThrottled)
+                    .not_counted()
+                    .retry_after(1)
+                    .into())
             }
+            counted => counted,
         }
     }
 
+    /// Opens the session and takes the counted failure back, in one write.
     async fn open_session(
         &self,
         keys: &LoginKeys,
         counted: &LoginRead,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let mut rounds = Rounds::new();
-        let mut cleared = Some(counted.clear(now));
-        let mut account = counted.account.clone().ok_or_else(bad_credentials)?;
-        loop {
-            let secret = crypto::token_secret()?;
-            let slot = account.next_slot % POLICY.sessions_max;
-            let token = token_text(&account.merchant_id, slot, secret.expose());
-            let opened = OpenedSession::plan(
-                &account,
-                &keys.device,
-                token::token_hash(&token),
-                POLICY,
-                now,
-            );
-            match self
-                .store
-                .open_session(keys, &account, &opened, cleared.as_ref(), now)
-                .await
-            {
-                Ok(()) => {
-                    return Ok(Reply::json(
-                        201,
-                        json!({
-                            "token": token,
-                            "expires_at": view::time(now.plus_s(POLICY.session_max_s)),
-                            "merchant": {
-                                "merchant_id": account.merchant_id.as_str(),
-                                "legal_name_masked": account.legal_name_masked,
-                                "entity_type": account.entity_type,
-                            },
-                            "notices": notices(&account.id_expires_on, now)
-                                .iter()
-                                .map(notice)
-                                .collect::<Vec<_>>(),
-                        }),
-                    ));
-                }
-                Err(error @ PortError::Conflict) => {
-                    // Another login wrote first: to this account, or from this address, which thousands may share.
-                    let again = rounds.again(error).await;
-                    let fresh = self.store.read_login(keys).await?;
-                    let same = fresh.account.clone();
-                    account = same
-                        .filter(|same| same.password_hash == account.password_hash)
-                        .ok_or_else(bad_credentials)?;
-                    // Where it was counted is where it is taken back, although the device may be known by now.
-                    let device_known = counted.device_known;
-                    cleared = match again {
-                        Ok(()) => Some(
-                            LoginRead {
-                                device_known,
-                                ..fresh
-                            }
-                            .clear(now),
-                        ),
-                        // At last the session comes first, and one failure too many stays counted.
-                        Err(_) if cleared.is_some() => None,
-                        Err(stop) => return Err(stop),
-                    };
-                }
-                Err(error) => {
-                    // The password was right: what was counted is no failure, whatever has become of the session. If it was
-                    // opened after all, this finds a newer record and writes nothing; if it fails, one too many stays counted.
-                    if let Some(cleared) = &cleared {
-                        let _ = self.store.count_login(keys, cleared, now).await;
-                    }
-                    return Err(error.into());
-                }
+        let mut read = counted.clone();
+        let mut is_fresh = true;
+        let opened = retry(Limits::REQUEST, async || {
+            if !is_fresh {
+                // Another login wrote first: to this account, or from this address, which thousands may share.
+                read = self.read_again(keys, counted).await?;
             }
+            is_fresh = false;
+            let cleared = read.clear(now);
+            self.write_session(keys, &read, Some(&cleared), now).await
+        })
+        .await;
+        match opened {
+            // At last the session comes first, and one failure too many stays counted.
+            Err(HandlerError::Failed(PortError::Conflict)) => {
+                let read = self.read_again(keys, counted).await?;
+                self.write_session(keys, &read, None, now).await
+            }
+            Err(HandlerError::Failed(error)) => {
+                // The password was right, so the attempt was no failure, whatever became of the session. If the session was
+                // opened after all, this meets a newer record and writes nothing. If this fails, one too many stays counted.
+                let _ = self.store.count_login(keys, &read.clear(now), now).await;
+                Err(error.into())
+            }
+            opened => opened,
         }
     }
 
+    /// The account as it is now; refused if its password has changed meanwhile.
+    async fn read_again(
+        &self,
+        keys: &LoginKeys,
+        counted: &LoginRead,
+    ) -> Result<LoginRead, HandlerError> {
+        let fresh = self.store.read_login(keys).await?;
+        let password_of = |read: &LoginRead| Some(read.account.as_ref()?.password_hash.clone());
+        if password_of(&fresh) != password_of(counted) {
+            return Err(bad_credentials());
+        }
+        Ok(LoginRead {
+            // The failure is taken back where it was counted, although the device may be known by now.
+            device_known: counted.device_known,
+            ..fresh
+        })
+    }
+
+    async fn write_session(
+        &self,
+        keys: &LoginKeys,
+        read: &LoginRead,
+        cleared: Option<&LoginRead>,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let account = read.account.as_ref().ok_or_else(bad_credentials)?;
+        let secret = self.keys.token_secret()?;
+        let slot = account.next_slot % POLICY.sessions_max;
+        let token = token_text(&account.merchant_id, slot, secret.expose());
+        let hash = token::token_hash(&token);
+        let opened = OpenedSession::plan(account, &keys.device, hash, POLICY, now);
+        self.store
+            .open_session(keys, account, &opened, cleared, now)
+            .await?;
+        let banners = notices(&account.id_expires_on, now);
+        let session = Session::new(token, account, &banners, POLICY, now);
+        Ok(Reply::json(201, &session))
+    }
+
     async fn close(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        body::read::<Nothing>(request)?;
+        body::read::<Empty>(request)?;
         let presented = token::presented(request)?;
         let closed = self
             .store
@@ -225,15 +208,11 @@ impl<K: KeyService> Login<K> {
     }
 }
 
-fn all_given(
-    account: Option<String>,
-    password: Option<Secret<String>>,
-    device_id: Option<String>,
-) -> Result<(String, Secret<String>, String), Rejection> {
+fn all_given(body: CreateSession) -> Result<(String, Secret<String>, Secret<String>), Rejection> {
     let given = (
-        account.filter(|text| !text.is_empty()),
-        password.filter(|text| !text.expose().is_empty()),
-        device_id.filter(|text| !text.is_empty()),
+        body.account.filter(|text| !text.is_empty()),
+        body.password.filter(|text| !text.expose().is_empty()),
+        body.device_id.filter(|text| !text.expose().is_empty()),
     );
     if let (Some(account), Some(password), Some(device_id)) = given {
         return Ok((account, password, device_id));
@@ -246,49 +225,10 @@ fn all_given(
     Err(Rejection::new(ErrorCode::RequestMalformed))
 }
 
-fn notice(notice: &Banner) -> Value {
-    let mut shown = json!({
-        "code": notice.code.as_str(),
-        "detail_zh": notice.detail_zh,
-        "detail_en": notice.detail_en,
-    });
-    if let Some(days_left) = notice.days_left {
-        shown["days_left"] = days_left.into();
-    }
-    if let Some(until) = notice.until {
-        shown["until"] = view::time(until);
-    }
-    shown
-}
-
 fn bad_credentials() -> HandlerError {
     let refusal = Rejection {
         counts_toward_limit: Some(true),
         ..Rejection::new(ErrorCode::AuthBadCredentials)
     };
     refusal.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::format::DocumentExpiry;
-
-    fn shown(now: &str) -> Vec<Value> {
-        let expiry = DocumentExpiry::parse("2026-11-22").unwrap();
-        let now = Timestamp::parse_rfc3339(now).unwrap();
-        notices(&expiry, now).iter().map(notice).collect()
-    }
-
-    #[test]
-    fn a_notice_says_what_it_has_and_no_more() {
-        let expiring = &shown("2026-10-28T10:00:00+08:00")[0];
-        assert_eq!(expiring["code"], "ID_EXPIRING");
-        assert_eq!(expiring["days_left"], 25);
-        assert_eq!(expiring["until"], "2026-11-22T23:59:59+08:00");
-        let expired = &shown("2026-11-23T00:00:00+08:00")[0];
-        assert_eq!(expired["code"], "ID_EXPIRED");
-        assert!(expired["detail_zh"].is_string() && expired["detail_en"].is_string());
-        assert_eq!(expired.as_object().unwrap().len(), 3);
-    }
 }

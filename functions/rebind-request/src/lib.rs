@@ -1,13 +1,17 @@
 //! `POST /v1/rebinds`, `GET /v1/rebinds`, `GET /v1/rebinds/{id}`, `POST /v1/rebinds/{id}/cancel`.
 
-use api::body::{self, Nothing};
+use api::body;
 use api::event::Request;
+use api::replies::{Page, Rebind};
 use api::reply::Reply;
-use api::view;
-use application::crypto::{self, HashPurpose, Keys};
-use application::ports::{DataKey, KeyService, ListRebinds};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Step, Which, nothing_to_seal};
+use api::requests::{CreateRebind, Empty};
+use api::routes::RebindRequestRoute;
+use application::crypto::{HashPurpose, Keys};
+use application::error::HandlerError;
+use application::ports::{DataKey, KeyService, ListRebinds, Selector};
+use application::request::RequestContext;
+use application::serve::Handler;
+use application::transact::{Learned, Loaded};
 use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
@@ -21,38 +25,34 @@ use domain::rebind::{Purpose, Reason};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
+use domain::transition::Transition;
 use domain::usage::Usage;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use store::Store;
+use store::client::Table;
 
 /// Begins, shows and cancels rebinds.
-pub struct RebindRequest<K> {
-    store: Store,
+pub struct RebindRequest<T, K> {
+    store: Store<T>,
     keys: Keys<K>,
 }
 
 /// Rebinds a page.
 const PAGE: u8 = 20;
 
-impl<K: KeyService> Handler for RebindRequest<K> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("POST", ["v1", "rebinds"]) => "POST /v1/rebinds",
-            ("GET", ["v1", "rebinds"]) => "GET /v1/rebinds",
-            ("GET", ["v1", "rebinds", _]) => "GET /v1/rebinds/{id}",
-            ("POST", ["v1", "rebinds", _, "cancel"]) => "POST /v1/rebinds/{id}/cancel",
-            _ => "none",
-        }
-    }
+impl<T: Table, K: KeyService> Handler for RebindRequest<T, K> {
+    type Route = RebindRequestRoute;
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "POST /v1/rebinds" => self.create(request, now).await,
-            "GET /v1/rebinds" => self.list(request, now).await,
-            "GET /v1/rebinds/{id}" => self.show(request, now).await,
-            "POST /v1/rebinds/{id}/cancel" => self.cancel(request, now).await,
-            _ => not_found(),
+    async fn handle(
+        &self,
+        route: RebindRequestRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            RebindRequestRoute::CreateRebind => self.create(request, now).await,
+            RebindRequestRoute::ListRebinds => self.list(request, now).await,
+            RebindRequestRoute::GetRebind => self.show(request, now).await,
+            RebindRequestRoute::CancelRebind => self.cancel(request, now).await,
         }
     }
 
@@ -61,80 +61,58 @@ impl<K: KeyService> Handler for RebindRequest<K> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewRebind {
-    card_number: Option<Secret<String>>,
-    holder_name: Option<String>,
-    reserved_phone: Option<String>,
-    reason: Option<String>,
-    activate: Option<bool>,
-}
-
-impl<K: KeyService> RebindRequest<K> {
+impl<T, K> RebindRequest<T, K> {
     /// With this function's store and keys.
-    pub const fn new(store: Store, keys: Keys<K>) -> Self {
+    pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
+}
 
+impl<T: Table, K: KeyService> RebindRequest<T, K> {
     async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<NewRebind>(request)?;
-        let step = Step::begin(
-            &self.store,
-            &self.keys,
-            request,
-            now,
-            KeyRule::Required(&body.canonical),
-        )
-        .await?
-        .showing(created);
-        let NewRebind {
+        let body = body::read::<CreateRebind>(request)?;
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical)
+            .await?
+            .showing(created);
+        let CreateRebind {
             card_number,
             holder_name,
             reserved_phone,
             reason,
             activate,
         } = body.fields;
-        let number = CardNumber::parse(card_number.as_ref().map_or("", |number| number.expose()));
+        let number = CardNumber::parse(typed(&card_number));
         let create = Create {
             card: match &number {
                 Ok(number) => Ok(self.facts(number).await?),
                 Err(code) => Err(*code),
             },
-            holder_name: name::fold(&holder_name.unwrap_or_default()),
-            reserved_phone: Phone::parse(&reserved_phone.unwrap_or_default())
+            holder_name: name::fold(typed(&holder_name)),
+            reserved_phone: Phone::parse(typed(&reserved_phone))
                 .map(|phone| phone.e164().to_owned()),
             reason: reason.as_deref().and_then(Reason::parse),
             purpose: match activate {
                 Some(false) => Purpose::Standby,
                 Some(true) | None => Purpose::Activate,
             },
-            rebind_random: crypto::random()?,
-            card_random: crypto::random()?,
+            rebind_random: self.keys.random()?,
+            card_random: self.keys.random()?,
         };
-        let written = step
-            .one_write(
-                Which::Latest,
-                async |_| Ok(Command::Create(Box::new(create.clone()))),
-                async |loaded, transition| {
-                    // Only a rebind that is allowed costs a call to the key service.
-                    if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
-                        let merchant = loaded.merchant.profile.merchant_id.as_str();
-                        let context = [
-                            ("merchant_id", merchant),
-                            ("card_id", rebind.new_card.card_id.as_str()),
-                        ];
-                        rebind.sealed_number = Some(
-                            self.keys
-                                .seal(DataKey::Card, &context, number.expose())
-                                .await?,
-                        );
-                    }
-                    Ok(None)
-                },
-            )
-            .await?;
-        Ok(written)
+        let plan =
+            async |_: &Loaded, _: &Learned| Ok(Command::Create(Box::new(create.clone())).into());
+        let seal = async |loaded: &Loaded, transition: &mut Transition| {
+            if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
+                let merchant = loaded.merchant.profile.merchant_id.as_str();
+                let context = [
+                    ("merchant_id", merchant),
+                    ("card_id", rebind.new_card.card_id.as_str()),
+                ];
+                let sealed = self.keys.seal(DataKey::Card, &context, number.expose());
+                rebind.sealed_number = Some(sealed.await?);
+            }
+            Ok(None)
+        };
+        Ok(ctx.transact(Selector::Latest, plan, seal).await?.reply)
     }
 
     async fn facts(&self, number: &CardNumber) -> Result<CardFacts, HandlerError> {
@@ -149,8 +127,8 @@ impl<K: KeyService> RebindRequest<K> {
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
-        let loaded = step.load(Which::Latest).await?;
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
         // One more than a page tells whether there is another.
         let mut rebinds = self
@@ -163,45 +141,40 @@ impl<K: KeyService> RebindRequest<K> {
             .last()
             .filter(|_| more)
             .map(|rebind| format!("{:06x}", rebind.rebind_id.number()));
-        let items: Vec<Value> = rebinds
-            .iter()
-            .map(|rebind| view::rebind(merchant, rebind, step.policy, now))
-            .collect();
-        Ok(Reply::json(
-            200,
-            json!({"items": items, "next_cursor": last}),
-        ))
+        let items = rebinds.iter();
+        let items = items.map(|rebind| Rebind::new(merchant, rebind, ctx.policy, now));
+        let page = Page {
+            items: items.collect(),
+            next_cursor: last,
+        };
+        Ok(Reply::json(200, &page))
     }
 
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let key = KeyRule::Ignored;
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let loaded = step.load(Which::Shown(&id)).await?;
-        let shown = loaded.merchant.rebind.as_ref();
-        let shown = shown.map(|rebind| view::rebind(&loaded.merchant, rebind, step.policy, now));
-        shown.map_or_else(not_found, |shown| Ok(Reply::json(200, shown)))
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let id = ctx.rebind_id(request).await?;
+        let loaded = ctx.load(Selector::Shown(&id)).await?;
+        let shown = Rebind::new(&loaded.merchant, loaded.rebind()?, ctx.policy, now);
+        Ok(Reply::json(200, &shown))
     }
 
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let written = step
-            .one_write(
-                Which::Step(&id),
-                async |_| Ok(Command::Cancel),
-                nothing_to_seal,
-            )
-            .await?;
-        Ok(written)
+        let body = body::read::<Empty>(request)?;
+        let ctx =
+            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        ctx.execute(Selector::Step(&id), Command::Cancel).await
     }
+}
+
+/// A missing member is checked as an empty one.
+fn typed(member: &Option<Secret<String>>) -> &str {
+    member.as_ref().map_or("", |text| text.expose())
 }
 
 /// 201 and the rebind.
 fn created(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
-    let rebind = after.rebind.as_ref();
-    let shown = rebind.map(|rebind| view::rebind(after, rebind, policy, now));
-    Reply::json(201, shown.unwrap_or_default())
+    Reply::json(201, &Rebind::loaded(after, policy, now))
 }
 
 /// A cursor is the number of the last rebind shown, in hex.

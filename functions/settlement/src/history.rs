@@ -2,26 +2,24 @@
 
 use super::{PAGE, Settlement};
 use api::event::Request;
+use api::replies::{self, Page};
 use api::reply::Reply;
-use api::view;
-use application::ports::{KeyService, ListEvents};
-use application::serve::HandlerError;
-use application::step::{KeyRule, Step, Which};
+use application::error::HandlerError;
+use application::ports::{KeyService, ListEvents, Selector};
 use domain::error_code::ErrorCode;
-use domain::history::ChainedEvent;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use serde_json::{Value, json};
+use store::client::Table;
 
-impl<K: KeyService> Settlement<K> {
+impl<T: Table, K: KeyService> Settlement<T, K> {
     pub(crate) async fn list_history(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
-        let loaded = step.load(Which::Latest).await?;
+        let ctx = self.context(request, now, "").await?;
+        let loaded = ctx.load(Selector::Latest).await?;
         let mut events = self
             .store
             .list_events(&loaded.merchant.profile.merchant_id, before, PAGE + 1)
@@ -30,26 +28,12 @@ impl<K: KeyService> Settlement<K> {
         events.truncate(usize::from(PAGE));
         let last = events.last().filter(|_| more);
         let next_cursor = last.map(|event| event.seq.to_string());
-        let items: Vec<Value> = events.iter().map(shown).collect();
-        Ok(Reply::json(
-            200,
-            json!({"items": items, "next_cursor": next_cursor}),
-        ))
+        let page = Page {
+            items: events.iter().map(replies::Event::from).collect(),
+            next_cursor,
+        };
+        Ok(Reply::json(200, &page))
     }
-}
-
-fn shown(event: &ChainedEvent) -> Value {
-    json!({
-        "event_id": format!("evt_{}", event.seq),
-        "sequence": event.seq,
-        "at": view::time(event.at),
-        "kind": event.kind().as_str(),
-        "policy_version": event.policy,
-        "data": event.data(),
-        "personal_sha256": event.personal_sha256(),
-        "prev_hash": event.prev_hash,
-        "hash": event.hash,
-    })
 }
 
 /// A cursor is the sequence number of the last event shown.

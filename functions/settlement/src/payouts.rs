@@ -2,28 +2,27 @@
 
 use super::{PAGE, Settlement};
 use api::event::Request;
+use api::replies::{Page, Payout};
 use api::reply::Reply;
-use api::view;
-use application::ports::{KeyService, ReadPayouts};
-use application::serve::HandlerError;
-use application::step::{KeyRule, Step, Which};
+use application::error::HandlerError;
+use application::ports::{KeyService, ReadPayouts, Selector};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use serde_json::{Value, json};
+use store::client::Table;
 use store::payout::place;
 
-impl<K: KeyService> Settlement<K> {
+impl<T: Table, K: KeyService> Settlement<T, K> {
     pub(crate) async fn list_payouts(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let step = Step::begin(&self.store, &self.keys, request, now, KeyRule::Ignored).await?;
-        let loaded = step.load(Which::Latest).await?;
+        let ctx = self.context(request, now, "").await?;
+        let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
         let mut payouts = self
             .store
@@ -33,14 +32,13 @@ impl<K: KeyService> Settlement<K> {
         payouts.truncate(usize::from(PAGE));
         let last = payouts.last().filter(|_| more);
         let next_cursor = last.map(|payout| URL_SAFE_NO_PAD.encode(place(payout)));
-        let items: Vec<Value> = payouts
-            .iter()
-            .map(|payout| Value::Object(view::payout(merchant, payout, now)))
-            .collect();
-        Ok(Reply::json(
-            200,
-            json!({"items": items, "next_cursor": next_cursor}),
-        ))
+        let items = payouts.iter();
+        let items = items.map(|payout| Payout::new(merchant, payout, now));
+        let page = Page {
+            items: items.collect(),
+            next_cursor,
+        };
+        Ok(Reply::json(200, &page))
     }
 }
 

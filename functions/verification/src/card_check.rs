@@ -1,15 +1,16 @@
-//! `POST /v1/rebinds/{id}/card-check`: intent written, bank asked, answer written.
+//! `POST /v1/rebinds/{id}/card-check`: the intent is written, the bank is asked, the answer is written.
 
-use super::sending::Sending;
-use super::{Bank, Verification};
-use api::body::{self, Nothing};
+use super::{Bank, Context, Verification};
+use api::body;
 use api::event::Request;
 use api::reply::Reply;
+use api::requests::Empty;
+use application::error::HandlerError;
 use application::ports::{
-    CardQuestion, DataKey, KeyService, PortError, QueryOutcome, SendSms, Transfer,
+    CardQuestion, DataKey, KeyService, PortError, Selector, SendSms, Transfer,
 };
-use application::serve::HandlerError;
-use application::step::{Keep, KeyRule, Loaded, Outcomes, Step, Which, code_limit};
+use application::transact::nothing_to_seal;
+use application::transact::{Learned, Loaded, Plan, otp_limit};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use domain::merchant::Merchant;
@@ -17,115 +18,78 @@ use domain::rebind::{BankReference, CardCheck, OtpPurpose, RebindState};
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
-use domain::transition::Decision;
-use store::Store;
+use domain::transition::{Decision, Transition};
+use store::client::Table;
 
-/// What was heard of a deposit.
-pub(crate) enum Heard {
-    /// Nothing new.
-    Nothing,
-    /// It has arrived, which is written now.
-    Arrived,
-    /// It came back: the rebind is over, and the request answered.
-    Returned(Reply),
-}
-
-/// What a deposit's descriptor begins with; its code ends it.
+/// The beginning of a deposit's descriptor; its code is the end.
 const DEPOSIT_TEXT: &str = "结算卡验证码";
 
-/// A question to the bank, and the number of its serial.
-#[derive(Clone)]
+/// A question to the bank, and the number in its reference.
 struct Question {
     number: u16,
     asked: CardQuestion,
 }
 
-impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
-    pub(crate) async fn card_check(
+impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
+    pub(crate) async fn check_card(
         &self,
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let which = Which::Step(&id);
-        match self.intend(&step, which).await? {
-            Ok((loaded, question)) => {
-                let mut answer = self.bank.check(&question.asked).await;
-                tracing::info!(bank.answer = answer.map(BankAnswer::as_str), "card check");
-                if let Some(BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported) = answer {
-                    answer = self.deposit(&loaded.merchant, &question).await?;
+        let body = body::read::<Empty>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        let selector = Selector::Step(&id);
+        let digits = self.keys.six_digits()?;
+        let start = async |loaded: &Loaded, learned: &Learned| {
+            Ok(Plan::from(Command::StartCardCheck {
+                bound_elsewhere: learned.bound_elsewhere,
+                code: self.otp(loaded, OtpPurpose::Card, &digits).await?,
+            }))
+        };
+        let mut question = None;
+        // The question is prepared before it is counted: an unusable key costs the merchant no bank call.
+        let prepare = async |loaded: &Loaded, transition: &mut Transition| {
+            question = match transition.outcome {
+                Decision::Proceed => {
+                    let intended = transition.applied_to(&loaded.merchant);
+                    Some(self.question(&intended).await?)
                 }
-                let number = question.number;
-                self.settle(&step, which, loaded, &BankReply { number, answer })
-                    .await
-            }
-            Err(reply) => Ok(reply),
+                _ => None,
+            };
+            Ok(None)
+        };
+        let begun = ctx.transact(selector, start, prepare).await?;
+        if begun.decision != Decision::Proceed {
+            return self.deliver(&ctx, selector, begun, &digits).await;
         }
+        let question = match question {
+            Some(question) if begun.is_written => question,
+            // Asked before and not answered: the same question again, under the same reference.
+            _ => self.question(&begun.after.merchant).await?,
+        };
+        let answer = self.ask(&begun.after.merchant, &question).await?;
+        let number = question.number;
+        self.settle(&ctx, selector, begun.after, BankReply { number, answer })
+            .await
     }
 
-    /// Writes the intent with its serial. `Err`: there is nothing to ask, the request is answered.
-    ///
-    /// The question is put together before it is counted: a key that cannot be used costs the merchant no bank call.
-    async fn intend(
+    /// The bank's answer; where the bank cannot check the card, that of a micro-deposit.
+    async fn ask(
         &self,
-        step: &Step<'_, Store, K>,
-        which: Which<'_>,
-    ) -> Result<Result<(Loaded, Question), Reply>, HandlerError> {
-        let mut sending = Sending::new()?;
-        let mut claim = Keep::Claim("");
-        let mut bound_elsewhere = false;
-        loop {
-            let round = self.round(step, which, OtpPurpose::Card, &mut sending);
-            let (mut loaded, code) = match round.await? {
-                Ok(round) => round,
-                Err(reply) => return Ok(Err(reply)),
-            };
-            let act = Command::StartCardCheck {
-                bound_elsewhere,
-                code: code.clone(),
-            };
-            let transition = match step.decide(&loaded.merchant, act) {
-                Ok(transition) => transition,
-                Err(refusal) => return step.refuse(refusal).await.map(Err),
-            };
-            let asks = transition.outcome == Decision::Proceed;
-            let question = match asks {
-                true => Some(
-                    self.question(&transition.applied_to(&loaded.merchant))
-                        .await?,
-                ),
-                false => None,
-            };
-            if let (Some(question), None) = (&question, &transition.rebind) {
-                // The question is out already, under its serial: it is repeated, not asked anew.
-                return Ok(Ok((loaded, question.clone())));
+        merchant: &Merchant,
+        question: &Question,
+    ) -> Result<Option<BankAnswer>, HandlerError> {
+        let answer = self.bank.check(&question.asked).await;
+        tracing::info!(
+            bank.answer = answer.map(BankAnswer::as_str),
+            "card_check.answered"
+        );
+        match answer {
+            Some(BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported) => {
+                self.deposit(merchant, question).await
             }
-            let send = transition.otp_delivery.clone();
-            let keep = if asks { claim } else { Keep::Reply };
-            match step.write(&loaded.merchant, transition, None, keep).await {
-                Ok(Outcomes::Written(after, reply)) => {
-                    if let Some(question) = question {
-                        loaded.merchant = *after;
-                        return Ok(Ok((loaded, question)));
-                    }
-                    if let Some(send) = send {
-                        self.deliver(step, which, &after, &send, &code).await?;
-                    }
-                    return Ok(Err(reply));
-                }
-                Ok(Outcomes::Replayed(reply)) => {
-                    if let Some(reply) = sending.replayed(reply).await? {
-                        return Ok(Err(reply));
-                    }
-                }
-                Ok(Outcomes::CodeLimit(wait_s)) => return Err(code_limit(wait_s).into()),
-                Ok(Outcomes::BoundElsewhere) => bound_elsewhere = true,
-                // This request was begun before and never answered: it goes on under its claim.
-                Ok(Outcomes::Claimed(_)) => claim = Keep::Nothing,
-                Err(stop) => sending.again(stop, send).await?,
-            }
+            answer => Ok(answer),
         }
     }
 
@@ -151,38 +115,13 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         let answer = self.bank.transfer(&transfer).await;
         tracing::info!(
             bank.answer = answer.map(TransferAnswer::as_str),
-            "micro-deposit"
+            "micro_deposit.answered"
         );
         Ok(answer.map(|answer| match answer {
             TransferAnswer::Succeeded => BankAnswer::Deposited { arrived: true },
             TransferAnswer::Pending => BankAnswer::Deposited { arrived: false },
             TransferAnswer::Returned => BankAnswer::DepositReturned,
         }))
-    }
-
-    /// What the bank says of a deposit whose code is about to be tried.
-    pub(crate) async fn hear_of_deposit(
-        &self,
-        step: &Step<'_, Store, K>,
-        loaded: &Loaded,
-        number: u16,
-    ) -> Result<Heard, HandlerError> {
-        let serial = loaded.rebind()?.serial(BankReference::Deposit(number));
-        let QueryOutcome::Answer(answer) = self.bank.transfer_outcome(&serial).await else {
-            return Ok(Heard::Nothing);
-        };
-        let transition = step.decide(&loaded.merchant, Command::SettleDeposit(Some(answer)))?;
-        if transition.rebind.is_none() {
-            return Ok(Heard::Nothing);
-        }
-        let returned = matches!(transition.outcome, Decision::Refused(_));
-        let keep = if returned { Keep::Reply } else { Keep::Nothing };
-        match step.write(&loaded.merchant, transition, None, keep).await? {
-            Outcomes::Written(_, reply) if returned => Ok(Heard::Returned(reply)),
-            Outcomes::Replayed(reply) => Ok(Heard::Returned(reply)),
-            Outcomes::Written(..) => Ok(Heard::Arrived),
-            _ => Err(PortError::Conflict.into()),
-        }
     }
 
     /// The question that a rebind holds, with what the bank has to know.
@@ -237,58 +176,32 @@ impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
         Ok(CardNumber::parse(opened.expose()).map_err(|_| missing("the card number"))?)
     }
 
-    /// Writes the answer, and sends the code that a match leads to.
+    /// Writes the answer, and sends the OTP that a match leads to. If the reserved phone may get none now, the answer is
+    /// written without it: only the OTP has to wait.
     async fn settle(
         &self,
-        step: &Step<'_, Store, K>,
-        which: Which<'_>,
-        mut loaded: Loaded,
-        answer: &BankReply,
+        ctx: &Context<'_, T, K>,
+        selector: Selector<'_>,
+        loaded: Loaded,
+        answer: BankReply,
     ) -> Result<Reply, HandlerError> {
-        let mut sending = Sending::new()?;
-        let mut limited = None;
-        let mut code = self.code_for(&loaded, OtpPurpose::Card, &sending).await?;
-        loop {
-            let act =
-                Command::SettleCardCheck(answer.clone(), limited.is_none().then(|| code.clone()));
-            let transition = match step.decide(&loaded.merchant, act) {
-                Ok(transition) => transition,
-                Err(refusal) => return step.refuse(refusal).await,
-            };
-            let send = transition.otp_delivery.clone();
-            let keep = if limited.is_some() {
-                Keep::Forget
-            } else {
-                Keep::Reply
-            };
-            match step.write(&loaded.merchant, transition, None, keep).await {
-                Ok(Outcomes::Written(after, reply)) => {
-                    if let Some(wait_s) = limited {
-                        // The bank's answer is kept; only the code has to wait.
-                        return Err(code_limit(wait_s).into());
-                    }
-                    if let Some(send) = send {
-                        self.deliver(step, which, &after, &send, &code).await?;
-                    }
-                    return Ok(reply);
-                }
-                Ok(Outcomes::Replayed(reply)) => {
-                    if let Some(reply) = sending.replayed(reply).await? {
-                        return Ok(reply);
-                    }
-                }
-                Ok(Outcomes::CodeLimit(wait_s)) => limited = Some(wait_s),
-                Ok(Outcomes::BoundElsewhere | Outcomes::Claimed(_)) => {
-                    sending.again(PortError::Conflict.into(), None).await?;
-                }
-                Err(stop) => sending.again(stop, send).await?,
+        let digits = self.keys.six_digits()?;
+        let plan = async |loaded: &Loaded, learned: &Learned| {
+            if learned.otp_wait_s.is_some() {
+                let settle = Command::SettleCardCheck(answer.clone(), None);
+                return Ok(Plan::from(settle).releasing_key());
             }
-            let round = self.round(step, which, OtpPurpose::Card, &mut sending);
-            (loaded, code) = match round.await? {
-                Ok(round) => round,
-                Err(reply) => return Ok(reply),
-            };
+            let otp = self.otp(loaded, OtpPurpose::Card, &digits).await?;
+            let settle = Command::SettleCardCheck(answer.clone(), Some(otp));
+            Ok(Plan::from(settle).learning_otp_limit())
+        };
+        let settled = ctx
+            .transact((selector, loaded), plan, nothing_to_seal)
+            .await?;
+        if let Some(wait_s) = settled.otp_wait_s {
+            return Err(otp_limit(wait_s).into());
         }
+        self.deliver(ctx, selector, settled, &digits).await
     }
 }
 

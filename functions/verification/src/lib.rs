@@ -1,87 +1,81 @@
-//! The proofs. `…/identity` and what follows it: who asks is the merchant. `…/card-check` and what follows it: the card is
-//! the merchant's. `…/activate`: the switch to a card that was proven before. `…/test-transaction`: it can be paid to.
+//! The proofs of a rebind, one use case a file:
+//!
+//! - [`identity`]: `…/identity`, `…/identity/code`, `…/card-check/code`: the document, and further OTPs.
+//! - [`confirm`]: `…/identity/confirm`, `…/card-check/confirm`: the code that was typed.
+//! - [`card_check`]: `…/card-check`: the bank's answer, or a micro-deposit.
+//! - [`activate`]: `POST /v1/cards/{card_id}/activate`: the switch to a standby card.
+//! - [`test_transaction`]: `…/test-transaction`: one fen to the new card.
+//! - [`otp`]: sending an OTP, which all of them share.
 
+mod activate;
 mod card_check;
-mod codes;
-mod sending;
-mod standby;
-mod test_transfer;
+mod confirm;
+mod identity;
+mod otp;
+mod test_transaction;
 
-use api::body::{self, Nothing};
 use api::event::Request;
 use api::reply::Reply;
-use application::crypto::{CodeScope, HashPurpose, Keys};
+use api::routes::VerificationRoute;
+use application::crypto::Keys;
+use application::error::HandlerError;
 use application::ports::{CheckCard, KeyService, QueryTransfer, SendSms, SendTransfer};
-use application::serve::{Handler, HandlerError, not_found};
-use application::step::{KeyRule, Loaded, Step, Which};
-use domain::decide::{Command, Document};
-use domain::error_code::ErrorCode;
-use domain::format::document_expiry::DocumentExpiry;
-use domain::format::resident_id::ResidentId;
+use application::request::RequestContext;
+use application::serve::Handler;
 use domain::rebind::OtpPurpose;
-use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::usage::Usage;
-use serde::Deserialize;
 use store::Store;
+use store::client::Table;
 
-/// What this function asks of a bank.
+/// The capabilities that this function needs of a bank.
 pub trait Bank: CheckCard + SendTransfer + QueryTransfer {}
 
 impl<B: CheckCard + SendTransfer + QueryTransfer> Bank for B {}
 
-/// Proves who asks, and whose the card is.
-pub struct Verification<K, M, B> {
-    store: Store,
+/// Proves the merchant's identity, and that the card is the merchant's.
+pub struct Verification<T, K, M, B> {
+    store: Store<T>,
     keys: Keys<K>,
     sms: M,
     bank: B,
 }
 
-impl<K: KeyService, M: SendSms, B: Bank> Handler for Verification<K, M, B> {
-    fn route(&self, request: &Request) -> &'static str {
-        match (request.method.as_str(), request.segments().as_slice()) {
-            ("POST", ["v1", "rebinds", _, "identity"]) => "POST /v1/rebinds/{id}/identity",
-            ("POST", ["v1", "rebinds", _, "identity", "code"]) => {
-                "POST /v1/rebinds/{id}/identity/code"
-            }
-            ("POST", ["v1", "rebinds", _, "identity", "confirm"]) => {
-                "POST /v1/rebinds/{id}/identity/confirm"
-            }
-            ("POST", ["v1", "rebinds", _, "card-check"]) => "POST /v1/rebinds/{id}/card-check",
-            ("POST", ["v1", "rebinds", _, "card-check", "code"]) => {
-                "POST /v1/rebinds/{id}/card-check/code"
-            }
-            ("POST", ["v1", "rebinds", _, "card-check", "confirm"]) => {
-                "POST /v1/rebinds/{id}/card-check/confirm"
-            }
-            ("POST", ["v1", "rebinds", _, "test-transaction"]) => {
-                "POST /v1/rebinds/{id}/test-transaction"
-            }
-            ("POST", ["v1", "cards", _, "activate"]) => "POST /v1/cards/{card_id}/activate",
-            _ => "none",
+/// The context of a request to this function.
+pub(crate) type Context<'a, T, K> = RequestContext<'a, Store<T>, K>;
+
+impl<T, K, M, B> Verification<T, K, M, B> {
+    /// With this function's store, keys, SMS and bank.
+    pub const fn new(store: Store<T>, keys: Keys<K>, sms: M, bank: B) -> Self {
+        Self {
+            store,
+            keys,
+            sms,
+            bank,
         }
     }
+}
 
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        match self.route(request) {
-            "POST /v1/rebinds/{id}/identity" => self.identity(request, now).await,
-            "POST /v1/rebinds/{id}/identity/code" => {
+impl<T: Table, K: KeyService, M: SendSms, B: Bank> Handler for Verification<T, K, M, B> {
+    type Route = VerificationRoute;
+
+    async fn handle(
+        &self,
+        route: VerificationRoute,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        match route {
+            VerificationRoute::CheckIdentity => self.check_identity(request, now).await,
+            VerificationRoute::ResendIdentityCode => {
                 self.resend(request, OtpPurpose::Identity, now).await
             }
-            "POST /v1/rebinds/{id}/identity/confirm" => {
-                self.confirm(request, OtpPurpose::Identity, now).await
-            }
-            "POST /v1/rebinds/{id}/card-check" => self.card_check(request, now).await,
-            "POST /v1/rebinds/{id}/card-check/code" => {
-                self.resend(request, OtpPurpose::Card, now).await
-            }
-            "POST /v1/rebinds/{id}/card-check/confirm" => {
-                self.confirm(request, OtpPurpose::Card, now).await
-            }
-            "POST /v1/rebinds/{id}/test-transaction" => self.test_transfer(request, now).await,
-            "POST /v1/cards/{card_id}/activate" => self.activate(request, now).await,
-            _ => not_found(),
+            VerificationRoute::ConfirmIdentity => self.confirm_identity(request, now).await,
+            VerificationRoute::CheckCard => self.check_card(request, now).await,
+            VerificationRoute::ResendCardCode => self.resend(request, OtpPurpose::Card, now).await,
+            VerificationRoute::ConfirmCard => self.confirm_card(request, now).await,
+            VerificationRoute::TestTransaction => self.test_transaction(request, now).await,
+            VerificationRoute::ActivateCard => self.activate(request, now).await,
         }
     }
 
@@ -90,90 +84,13 @@ impl<K: KeyService, M: SendSms, B: Bank> Handler for Verification<K, M, B> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityDocument {
-    document_number: Option<Secret<String>>,
-    document_expires_on: Option<String>,
-}
-
-impl<K: KeyService, M: SendSms, B: Bank> Verification<K, M, B> {
-    /// With this function's store, keys, SMS and bank.
-    pub const fn new(store: Store, keys: Keys<K>, sms: M, bank: B) -> Self {
-        Self {
-            store,
-            keys,
-            sms,
-            bank,
-        }
-    }
-
-    async fn identity(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let body = body::read::<IdentityDocument>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        let typed = body
-            .fields
-            .document_number
-            .as_ref()
-            .map_or("", |number| number.expose());
-        let document = Document {
-            number: match ResidentId::parse(typed) {
-                Ok(number) => Ok(self
-                    .keys
-                    .mac(HashPurpose::IdNumber, &[number.expose()])
-                    .await?),
-                Err(code) => Err(code),
-            },
-            expires_on: DocumentExpiry::parse(
-                body.fields
-                    .document_expires_on
-                    .as_deref()
-                    .unwrap_or_default(),
-            ),
-        };
-        self.sending_step(&step, Which::Step(&id), OtpPurpose::Identity, |code| {
-            Command::CheckDocument(document.clone(), code)
-        })
-        .await
-    }
-
-    async fn resend(
+impl<T: Table, K: KeyService, M, B> Verification<T, K, M, B> {
+    pub(crate) async fn context(
         &self,
         request: &Request,
-        purpose: OtpPurpose,
         now: Timestamp,
-    ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Nothing>(request)?;
-        let key = KeyRule::Optional(&body.canonical);
-        let (step, id) = Step::on_rebind(&self.store, &self.keys, request, now, key).await?;
-        self.sending_step(&step, Which::Step(&id), purpose, |code| match purpose {
-            OtpPurpose::Card => Command::ResendCardOtp(code),
-            OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(code),
-        })
-        .await
+        canonical_body: &str,
+    ) -> Result<Context<'_, T, K>, HandlerError> {
+        RequestContext::begin(&self.store, &self.keys, request, now, canonical_body).await
     }
-}
-
-/// What a code of this request is bound to. A card without a rebind of its own gets no code: `decide` says so.
-fn scope(loaded: &Loaded, purpose: OtpPurpose) -> CodeScope<'_> {
-    let rebind = loaded.merchant.rebind.as_ref();
-    CodeScope {
-        merchant: loaded.merchant.profile.merchant_id.as_str(),
-        rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
-        purpose,
-        phone: match purpose {
-            OtpPurpose::Identity | OtpPurpose::Activate => &loaded.merchant.profile.phone_on_file,
-            OtpPurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
-        },
-        session: &loaded.session.0,
-    }
-}
-
-/// `OTP_CHANNEL_DOWN`: nothing was counted, the same request may be sent again.
-fn channel_down() -> HandlerError {
-    domain::rejection::Rejection::new(ErrorCode::OtpChannelDown)
-        .not_counted()
-        .retry_after(5)
-        .into()
 }

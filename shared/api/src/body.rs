@@ -47,20 +47,10 @@ pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection
     })
 }
 
-/// The body of a request that takes none.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Code6 {
-        code: Option<String>,
-    }
+    use crate::requests::{ConfirmCode, Empty};
 
     fn with(body: &[u8]) -> Request {
         Request {
@@ -71,8 +61,14 @@ mod tests {
 
     #[test]
     fn empty_is_an_empty_object() {
-        assert!(read::<Code6>(&with(b"")).unwrap().fields.code.is_none());
-        assert!(read::<Nothing>(&with(b" \n")).is_ok());
+        assert!(
+            read::<ConfirmCode>(&with(b""))
+                .unwrap()
+                .fields
+                .code
+                .is_none()
+        );
+        assert!(read::<Empty>(&with(b" \n")).is_ok());
     }
 
     #[test]
@@ -91,7 +87,7 @@ mod tests {
         ];
         for body in bodies {
             assert_eq!(
-                read::<Code6>(&with(body)).err().unwrap().code,
+                read::<ConfirmCode>(&with(body)).err().unwrap().code,
                 ErrorCode::RequestMalformed
             );
         }
@@ -101,19 +97,22 @@ mod tests {
     fn seventeen_kibibytes_are_too_many() {
         let body = format!("{{\"code\":\"{}\"}}", "1".repeat(BODY_MAX_BYTES));
         assert_eq!(
-            read::<Code6>(&with(body.as_bytes())).err().unwrap().code,
+            read::<ConfirmCode>(&with(body.as_bytes()))
+                .err()
+                .unwrap()
+                .code,
             ErrorCode::BodyTooLarge
         );
     }
 
     #[test]
     fn spelling_does_not_matter_to_the_fingerprint() {
-        let one = read::<Code6>(&with(b"{\"code\": \"1\"}"))
+        let one = read::<ConfirmCode>(&with(b"{\"code\": \"1\"}"))
             .unwrap()
             .canonical;
         assert_eq!(
             one,
-            read::<Code6>(&with(b"{ \"code\":\"1\"}"))
+            read::<ConfirmCode>(&with(b"{ \"code\":\"1\"}"))
                 .unwrap()
                 .canonical
         );

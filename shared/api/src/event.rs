@@ -1,5 +1,6 @@
 //! The event of an HTTP API (payload format 2.0), read tolerantly: whatever a caller sends must not end the process.
 
+use super::routes::Route;
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
@@ -26,6 +27,10 @@ pub struct Request {
     pub method: String,
     /// As sent, without the query.
     pub path: String,
+    /// The route that method and path match.
+    pub route: Option<Route>,
+    /// The parameter of the path; empty for a route without one.
+    pub path_id: String,
     /// Names in lower case.
     pub headers: BTreeMap<String, String>,
     /// Decoded; of a name given twice, the last one.
@@ -53,9 +58,14 @@ impl From<HttpEvent> for Request {
             _ => BTreeMap::new(),
         };
         let body = text(&event.body);
+        let method = text(http.get("method").unwrap_or(&Value::Null)).to_ascii_uppercase();
+        let path = text(&event.raw_path);
+        let matched = Route::parse(&method, &path);
         Self {
-            method: text(http.get("method").unwrap_or(&Value::Null)).to_ascii_uppercase(),
-            path: text(&event.raw_path),
+            route: matched.map(|(route, _)| route),
+            path_id: matched.map_or("", |(_, id)| id).to_owned(),
+            method,
+            path,
             headers,
             query: query(&text(&event.raw_query_string)),
             body: if event.is_base64_encoded == Value::Bool(true) {
@@ -75,16 +85,6 @@ impl From<HttpEvent> for Request {
 }
 
 impl Request {
-    /// The path's segments. A slash too many makes another path.
-    #[must_use]
-    pub fn segments(&self) -> Vec<&str> {
-        self.path
-            .strip_prefix('/')
-            .unwrap_or(&self.path)
-            .split('/')
-            .collect()
-    }
-
     /// A header by its lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -132,6 +132,7 @@ mod tests {
             "requestContext": {"http": {"method": "get", "sourceIp": "203.0.113.9"}},
         }));
         assert_eq!(request.method, "GET");
+        assert_eq!(request.route, Some(Route::GetCards));
         assert_eq!(request.query.get("a").unwrap(), "{|\"<");
         assert_eq!(request.query.get("b").unwrap(), "中 x");
         assert_eq!(request.header("host"), Some("a:99999"));

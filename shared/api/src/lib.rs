@@ -1,8 +1,10 @@
-//! The HTTP API: gateway events, requests, replies, problem documents, tokens.
+//! The HTTP API: gateway events, routes, requests, replies, problem documents, tokens.
 
 pub mod body;
-pub mod catalogue;
 pub mod event;
+pub mod problems;
+pub mod replies;
 pub mod reply;
+pub mod requests;
+pub mod routes;
 pub mod token;
-pub mod view;

@@ -1,10 +1,10 @@
 //! What goes back: JSON, or a problem document (RFC 9457).
 
-use super::catalogue;
+use super::replies::Problem;
 use domain::error_code::ErrorCode;
 use domain::rejection::Rejection;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// A reply before it is an API Gateway response.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +23,11 @@ pub struct Reply {
 impl Reply {
     /// A success with a body.
     #[must_use]
-    pub const fn json(status: u16, body: Value) -> Self {
+    pub fn json(status: u16, body: &impl Serialize) -> Self {
         Self {
             status,
-            body: Some(body),
+            // The bodies of replies are maps with text keys: they always have a JSON form.
+            body: serde_json::to_value(body).ok(),
             replayed: false,
             code: None,
             retry_after_s: None,
@@ -48,58 +49,11 @@ impl Reply {
     /// A problem document.
     #[must_use]
     pub fn problem(refusal: &Rejection, support_ref: &str) -> Self {
-        let entry = catalogue::entry(refusal.code);
-        let mut body = Map::new();
-        let mut put = |name: &str, value: Value| {
-            if !value.is_null() {
-                body.insert(name.to_owned(), value);
-            }
-        };
-        put("type", Value::from(catalogue::type_uri(refusal.code)));
-        put("title", Value::from(entry.title));
-        put("status", Value::from(entry.status));
-        put("code", Value::from(refusal.code.as_str()));
-        put("detail_zh", Value::from(entry.detail_zh));
-        put("detail_en", Value::from(entry.detail_en));
-        put("retryable", Value::from(entry.retryable));
-        put("retry_after_s", Value::from(refusal.retry_after_s));
-        put(
-            "counts_toward_limit",
-            Value::from(refusal.counts_toward_limit),
-        );
-        put("attempts_left", Value::from(refusal.attempts_left));
-        if !refusal.next_actions.is_empty() {
-            put(
-                "next_actions",
-                refusal
-                    .next_actions
-                    .iter()
-                    .map(|action| Value::from(action.as_str()))
-                    .collect(),
-            );
-        }
-        put(
-            "cooldown_until",
-            refusal
-                .cooldown_until
-                .map_or(Value::Null, |at| Value::from(at.to_rfc3339_shanghai())),
-        );
-        if !refusal.errors.is_empty() {
-            let errors = refusal.errors.iter();
-            put(
-                "errors",
-                errors
-                    .map(|error| json!({"field": error.field, "code": error.code.as_str()}))
-                    .collect(),
-            );
-        }
-        put("support_ref", Value::from(support_ref));
+        let problem = Problem::new(refusal, support_ref);
         Self {
-            status: entry.status,
-            body: Some(Value::Object(body)),
-            replayed: false,
-            code: Some(refusal.code),
-            retry_after_s: refusal.retry_after_s,
+            code: Some(problem.code),
+            retry_after_s: problem.retry_after_s,
+            ..Self::json(problem.status, &problem)
         }
     }
 

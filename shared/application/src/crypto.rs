@@ -174,6 +174,39 @@ impl<K: KeyService> Keys<K> {
         Ok(())
     }
 
+    /// Random bytes.
+    ///
+    /// # Errors
+    /// When the OS has none.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], PortError> {
+        let mut bytes = [0; N];
+        self.service.fill_random(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Six digits, each number as likely as any other.
+    ///
+    /// # Errors
+    /// When the OS has no randomness.
+    pub fn six_digits(&self) -> Result<Secret<String>, PortError> {
+        // Uniform below a million: the few values at the top that would favour small numbers are drawn again.
+        const FAIR: u32 = u32::MAX - u32::MAX % 1_000_000;
+        loop {
+            let drawn = u32::from_be_bytes(self.random()?);
+            if drawn < FAIR {
+                return Ok(Secret::new(format!("{:06}", drawn % 1_000_000)));
+            }
+        }
+    }
+
+    /// The random part of a new session token: 256 bits.
+    ///
+    /// # Errors
+    /// When the OS has no randomness.
+    pub fn token_secret(&self) -> Result<Secret<String>, PortError> {
+        Ok(Secret::new(URL_SAFE_NO_PAD.encode(self.random::<32>()?)))
+    }
+
     /// Encrypts under a data key of its own.
     ///
     /// # Errors
@@ -186,7 +219,7 @@ impl<K: KeyService> Keys<K> {
     ) -> Result<Sealed, PortError> {
         let (data_key, wrapped) = self.service.new_data_key(key, context).await?;
         let cipher = cipher(&data_key)?;
-        let nonce: [u8; NONCE_BYTES] = random()?;
+        let nonce: [u8; NONCE_BYTES] = self.random()?;
         let payload = Payload {
             msg: plain.as_bytes(),
             aad: &associated_data(context),
@@ -293,7 +326,7 @@ impl<K: KeyService> Keys<K> {
             .service
             .data_key(DataKey::History, &context, &history_key.0)
             .await?;
-        let nonce: [u8; NONCE_BYTES] = random()?;
+        let nonce: [u8; NONCE_BYTES] = self.random()?;
         let payload = Payload {
             msg: plain.as_bytes(),
             aad: &associated_data(&context),
@@ -308,14 +341,15 @@ impl<K: KeyService> Keys<K> {
     ///
     /// # Errors
     /// When there is no key.
-    pub async fn otp_of(
+    pub async fn otp(
         &self,
-        scope: &CodeScope<'_>,
+        scope: &OtpScope<'_>,
         digits: &Secret<String>,
     ) -> Result<Otp, PortError> {
         Ok(Otp {
+            phone_hash: self.mac(HashPurpose::Phone, &[scope.phone]).await?,
             digits: digits.clone(),
-            mac: self.code_mac(scope, digits.expose()).await?,
+            mac: self.otp_mac(scope, digits.expose()).await?,
         })
     }
 
@@ -323,17 +357,17 @@ impl<K: KeyService> Keys<K> {
     ///
     /// # Errors
     /// When there is no key.
-    pub async fn code_is_right(
+    pub async fn otp_is_right(
         &self,
-        scope: &CodeScope<'_>,
+        scope: &OtpScope<'_>,
         typed: &str,
         kept: &Mac,
     ) -> Result<bool, PortError> {
-        let mac = self.code_mac(scope, typed).await?;
+        let mac = self.otp_mac(scope, typed).await?;
         Ok(mac.0.as_bytes().ct_eq(kept.0.as_bytes()).into())
     }
 
-    async fn code_mac(&self, scope: &CodeScope<'_>, code: &str) -> Result<Mac, PortError> {
+    async fn otp_mac(&self, scope: &OtpScope<'_>, code: &str) -> Result<Mac, PortError> {
         let parts = [
             scope.merchant,
             scope.rebind,
@@ -433,7 +467,7 @@ impl<K: KeyService> Keys<K> {
 
 /// What a code is bound to.
 #[derive(Clone, Copy, Debug)]
-pub struct CodeScope<'a> {
+pub struct OtpScope<'a> {
     /// The merchant.
     pub merchant: &'a str,
     /// The rebind.
@@ -469,33 +503,6 @@ pub fn random<const N: usize>() -> Result<[u8; N], PortError> {
     getrandom::fill(&mut bytes)
         .map_err(|error| PortError::Permanent("random source", error.to_string()))?;
     Ok(bytes)
-}
-
-/// Six digits, each number as likely as any other.
-///
-/// # Errors
-/// When the OS has no randomness.
-pub fn six_digits() -> Result<Secret<String>, PortError> {
-    Ok(Secret::new(format!("{:06}", random_below_million()?)))
-}
-
-/// Uniform below a million: the few values at the top that would favour small codes are drawn again.
-fn random_below_million() -> Result<u32, PortError> {
-    const FAIR: u32 = u32::MAX - u32::MAX % 1_000_000;
-    loop {
-        let drawn = u32::from_be_bytes(random()?);
-        if drawn < FAIR {
-            return Ok(drawn % 1_000_000);
-        }
-    }
-}
-
-/// A new session token's random part: 256 bits.
-///
-/// # Errors
-/// When the OS has no randomness.
-pub fn token_secret() -> Result<Secret<String>, PortError> {
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<32>()?)))
 }
 
 /// Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's floor).

@@ -9,7 +9,7 @@ use domain::merchant::{Merchant, Session};
 use domain::payout::Payout;
 use domain::policy::Policy;
 use domain::push::PushPlatform;
-use domain::rebind::{OtpPurpose, Rebind, Sealed};
+use domain::rebind::{Mac, OtpPurpose, Rebind, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -29,9 +29,9 @@ pub enum PortError {
     Permanent(&'static str, String),
 }
 
-/// Which rebind is wanted with the merchant.
+/// Which rebind is read with the merchant, and what that costs.
 #[derive(Clone, Copy, Debug)]
-pub enum Wanted<'a> {
+pub enum Selector<'a> {
     /// The latest, which is the open one if any is: one query.
     Latest,
     /// This one, for a step; nearly always the latest, else one call more.
@@ -53,7 +53,7 @@ pub trait LoadMerchant {
     async fn load(
         &self,
         merchant: &MerchantId,
-        wanted: Wanted<'_>,
+        selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError>;
 }
 
@@ -128,6 +128,20 @@ pub struct FreezeKeys {
     pub account: String,
     /// Of the source address.
     pub source: String,
+    /// Random: tells this request's additions to the counts from those of others when one is repeated.
+    pub nonce: [u8; 6],
+}
+
+impl FreezeKeys {
+    /// Names one addition of this request: counting and refunding are two.
+    #[must_use]
+    pub const fn nonce_for(&self, more: i64) -> [u8; 6] {
+        let mut nonce = self.nonce;
+        if more < 0 {
+            nonce[0] = !nonce[0];
+        }
+        nonce
+    }
 }
 
 /// What is known before a freeze code is looked at.
@@ -179,16 +193,16 @@ pub struct StoredReply {
 
 /// What a commit does with the idempotency row.
 #[derive(Clone, Debug)]
-pub enum Remember<'a> {
-    /// There is no key.
-    Nothing,
-    /// The first write of a step in two: from now on the key is taken. `context` must be the same when a repetition takes
-    /// the step over (the hash of the code that is being tried).
+pub enum IdempotencyMode<'a> {
+    /// The row stays as it is, or the request has no key.
+    None,
+    /// The first write of a use case in two: from now on the key is taken. A repeated request goes on only in the same
+    /// context (the hash of the OTP that is being compared).
     Claim(&'a IdempotencyKey, &'a str),
     /// The last write: the reply to repeat.
     Reply(&'a IdempotencyKey, &'a StoredReply),
-    /// What was promised did not happen after all: the key is free again.
-    Forget(&'a IdempotencyKey),
+    /// The promised outcome did not happen: the key is free again.
+    Release(&'a IdempotencyKey),
 }
 
 /// What is found under an idempotency key.
@@ -213,12 +227,10 @@ pub struct Commit<'a> {
     pub transition: &'a Transition,
     /// The transition's event in its chain; the head in `transition` ends it.
     pub event: Option<&'a ChainedEvent>,
-    /// The keyed hash of the phone that a code goes to, where the transition sends one.
-    pub phone_key: Option<&'a str>,
     /// The session's slot, whose token must still be there when the write happens.
     pub session: Option<u8>,
     /// The idempotency row.
-    pub remember: Remember<'a>,
+    pub idempotency: IdempotencyMode<'a>,
     /// The clock of the rules.
     pub now: Timestamp,
 }
@@ -231,7 +243,7 @@ pub enum CommitOutcome {
     /// Nothing is written: the idempotency key was used before.
     Before(IdempotencyLookup),
     /// Nothing is written: no code may go to this phone for so many seconds.
-    CodeLimit {
+    OtpLimit {
         /// Until one may.
         wait_s: i64,
     },
@@ -264,53 +276,10 @@ pub trait CommitTransition {
     /// A code that could not be handed over does not count.
     async fn refund_otp(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError>;
-}
-
-/// Writes what no request of a merchant's app has decided: the clean-up's, the core's, a freeze.
-///
-/// # Errors
-/// [`PortError::Conflict`] when the state has changed since it was read.
-pub async fn commit_as_system<S: CommitTransition>(
-    store: &S,
-    before: &Merchant,
-    mut transition: Transition,
-    policy: &Policy,
-    now: Timestamp,
-) -> Result<SystemCommit, PortError> {
-    let event = transition.chained(before, None, policy);
-    let committed = store
-        .commit(Commit {
-            before,
-            transition: &transition,
-            event: event.as_ref(),
-            phone_key: None,
-            session: None,
-            remember: Remember::Nothing,
-            now,
-        })
-        .await?;
-    match committed {
-        CommitOutcome::Written => Ok(SystemCommit::Written(Box::new(
-            transition.applied_to(before),
-        ))),
-        CommitOutcome::PayoutExists(known) => Ok(SystemCommit::PayoutExists(known)),
-        CommitOutcome::Before(_)
-        | CommitOutcome::CodeLimit { .. }
-        | CommitOutcome::BoundElsewhere => Err(PortError::Conflict),
-    }
-}
-
-/// What became of such a write.
-#[derive(Debug)]
-pub enum SystemCommit {
-    /// It is written: the merchant after it.
-    Written(Box<Merchant>),
-    /// Nothing is written: there is a payout of this id.
-    PayoutExists(Box<OwnedPayout>),
 }
 
 /// Hands a text to the operator. Whether the phone got it is not known.
@@ -371,6 +340,14 @@ pub trait KeyService {
         context: &[(&str, &str)],
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, PortError>;
+    /// Fills `bytes` from the OS random source.
+    ///
+    /// # Errors
+    /// When the OS has none.
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), PortError> {
+        getrandom::fill(bytes)
+            .map_err(|error| PortError::Permanent("random source", error.to_string()))
+    }
 }
 
 /// Counts and opens logins.

@@ -1,9 +1,11 @@
 //! One request, from the gateway's event to its reply: the clock, the panic net, the log line.
 
 use crate::crypto;
+use crate::error::HandlerError;
 use crate::ports::PortError;
 use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
+use api::routes::Route;
 use domain::error_code::ErrorCode;
 use domain::history::hex;
 use domain::rejection::Rejection;
@@ -12,27 +14,6 @@ use futures::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// Why a request has no success to show.
-#[derive(Debug)]
-pub enum HandlerError {
-    /// Refused; the caller is told why.
-    Rejected(Box<Rejection>),
-    /// Something of ours failed; the caller is told no more than that.
-    Failed(PortError),
-}
-
-impl From<Rejection> for HandlerError {
-    fn from(refusal: Rejection) -> Self {
-        Self::Rejected(Box::new(refusal))
-    }
-}
-
-impl From<PortError> for HandlerError {
-    fn from(error: PortError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 /// The stage of the deployment, as its parameter says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +57,15 @@ fn rule_clock(request: &Request, stage: &DeploymentStage) -> Result<Timestamp, R
 /// What a function does with its requests.
 #[allow(async_fn_in_trait)]
 pub trait Handler {
-    /// The route a request matches, for the log: a template, so that nothing typed into a path is logged.
-    fn route(&self, request: &Request) -> &'static str;
+    /// The routes of this function. A request for any other route is answered with 404.
+    type Route: TryFrom<Route>;
     /// Answers one request.
-    async fn handle(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError>;
+    async fn handle(
+        &self,
+        route: Self::Route,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError>;
     /// What the request cost at the table.
     fn usage(&self) -> domain::usage::Usage;
 }
@@ -102,22 +88,30 @@ async fn answer<H: Handler>(
 ) -> HttpResponse {
     let started = Instant::now();
     let mut request = Request::from(event);
-    let route = handler.route(&request);
+    let route = request
+        .route
+        .filter(|route| H::Route::try_from(*route).is_ok());
     let support_ref = support_ref(&request);
     // Every problem document of this request carries the same one, wherever it is made.
     request.request_id.clone_from(&support_ref);
     let answer = AssertUnwindSafe(async {
         let now = rule_clock(&request, stage)?;
-        handler.handle(&request, now).await
+        match route.map(H::Route::try_from) {
+            Some(Ok(own)) => handler.handle(own, &request, now).await,
+            _ => Err(Rejection::new(ErrorCode::NotFound).into()),
+        }
     });
     let mut cause = None;
     let reply = match answer.catch_unwind().await {
         Ok(Ok(reply)) => reply,
+        Ok(Err(HandlerError::Answered(reply))) => *reply,
         Ok(Err(HandlerError::Rejected(refusal))) => Reply::problem(&refusal, &support_ref),
-        Ok(Err(HandlerError::Failed(PortError::Conflict))) => Reply::problem(
-            &Rejection::new(ErrorCode::VersionConflict).retry_after(1),
-            &support_ref,
-        ),
+        Ok(Err(HandlerError::Failed(PortError::Conflict) | HandlerError::PayoutExists(_))) => {
+            Reply::problem(
+                &Rejection::new(ErrorCode::VersionConflict).retry_after(1),
+                &support_ref,
+            )
+        }
         Ok(Err(HandlerError::Failed(error))) => {
             cause = Some(error.to_string());
             let refusal = Rejection::new(ErrorCode::Internal);
@@ -140,7 +134,7 @@ async fn answer<H: Handler>(
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                http.route = route,
+                http.route = route.map_or("none", Route::label),
                 http.status = reply.status,
                 problem.code = code,
                 problem.cause = cause,
@@ -176,37 +170,32 @@ fn support_ref(request: &Request) -> String {
     crypto::random::<8>().map_or_else(|_| "unknown".to_owned(), |bytes| hex(&bytes))
 }
 
-/// The answer to a path or a method that is not there.
-///
-/// # Errors
-/// Always `NOT_FOUND`.
-pub fn not_found() -> Result<Reply, HandlerError> {
-    Err(Rejection::new(ErrorCode::NotFound).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use domain::usage::Usage;
     use serde_json::{Value, json};
 
-    /// Does what its path says.
+    /// Does what the id in its path says.
     struct Probe;
 
     impl Handler for Probe {
-        fn route(&self, _: &Request) -> &'static str {
-            "probe"
-        }
+        type Route = Route;
 
-        async fn handle(&self, request: &Request, _: Timestamp) -> Result<Reply, HandlerError> {
-            match request.path.as_str() {
-                "/panic" => panic!("6222020000008000010"),
-                "/conflict" => Err(PortError::Conflict.into()),
-                "/down" => Err(PortError::Transient("the table", "timeout".to_owned()).into()),
-                "/broken" => {
+        async fn handle(
+            &self,
+            _: Route,
+            request: &Request,
+            _: Timestamp,
+        ) -> Result<Reply, HandlerError> {
+            match request.path_id.as_str() {
+                "panic" => panic!("6222020000008000010"),
+                "conflict" => Err(PortError::Conflict.into()),
+                "down" => Err(PortError::Transient("the table", "timeout".to_owned()).into()),
+                "broken" => {
                     Err(PortError::Permanent("the table", "AccessDenied".to_owned()).into())
                 }
-                _ => Ok(Reply::json(200, json!({}))),
+                _ => Ok(Reply::json(200, &json!({}))),
             }
         }
 
@@ -215,9 +204,12 @@ mod tests {
         }
     }
 
-    async fn get(path: &str, headers: Value) -> (u16, Value) {
-        let event =
-            json!({"rawPath": path, "headers": headers, "requestContext": {"requestId": "gw-1"}});
+    async fn get(id: &str, headers: Value) -> (u16, Value) {
+        let event = json!({
+            "rawPath": Route::GetRebind.path_to(id),
+            "headers": headers,
+            "requestContext": {"requestId": "gw-1", "http": {"method": "GET"}},
+        });
         let event = serde_json::from_value(event).unwrap();
         let response = respond(&Probe, &DeploymentStage::new("production"), event).await;
         assert_eq!(response.headers["cache-control"], "no-store");
@@ -230,10 +222,10 @@ mod tests {
     #[tokio::test]
     async fn whatever_fails_inside_becomes_a_reply_that_tells_nothing() {
         for (path, status, code) in [
-            ("/panic", 500, "INTERNAL"),
-            ("/conflict", 409, "VERSION_CONFLICT"),
-            ("/down", 500, "INTERNAL"),
-            ("/broken", 500, "INTERNAL"),
+            ("panic", 500, "INTERNAL"),
+            ("conflict", 409, "VERSION_CONFLICT"),
+            ("down", 500, "INTERNAL"),
+            ("broken", 500, "INTERNAL"),
         ] {
             let (got, body) = get(path, json!({})).await;
             assert_eq!(
@@ -248,13 +240,13 @@ mod tests {
                 "{text}"
             );
             // The same handler answers the next request.
-            assert_eq!(get("/", json!({})).await.0, 200);
+            assert_eq!(get("", json!({})).await.0, 200);
         }
     }
 
     #[tokio::test]
     async fn a_clock_in_the_header_is_refused_outside_the_sandbox() {
-        let (status, body) = get("/", json!({"X-Sandbox-Now": "2026-11-22T10:00:00+08:00"})).await;
+        let (status, body) = get("", json!({"X-Sandbox-Now": "2026-11-22T10:00:00+08:00"})).await;
         assert_eq!(
             (status, body["code"].as_str().unwrap()),
             (400, "REQUEST_MALFORMED")

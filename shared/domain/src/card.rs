@@ -1,38 +1,25 @@
-//! A settlement card as the system keeps it: facts that never change. What a card *is* at a moment (active, standby …)
-//! is not stored with it; it follows from where the merchant's pointer is.
+//! The facts of a settlement card, which never change. Its status (active, standby, …) is not stored with it, but derived
+//! from the merchant's state.
 
 use super::format::bins::{self, BinKind};
 use super::ids::CardId;
 use super::time::Timestamp;
+use super::vocabulary::vocabulary;
 use serde::{Deserialize, Serialize};
 
-/// What a card's prefix says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CardType {
-    /// A debit card.
-    Debit,
-    /// A credit card.
-    Credit,
-    /// A semi-credit card (准贷记卡).
-    QuasiCredit,
-    /// A prepaid card.
-    Prepaid,
-    /// The prefix is not in the table: the bank decides.
-    Unknown,
-}
-
-impl CardType {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::QuasiCredit => "quasi_credit",
-            Self::Prepaid => "prepaid",
-            Self::Unknown => "unknown",
-        }
+vocabulary! {
+    /// The type of a card, by its prefix.
+    pub enum CardType {
+        /// A debit card.
+        Debit = "debit",
+        /// A credit card.
+        Credit = "credit",
+        /// A semi-credit card (准贷记卡).
+        QuasiCredit = "quasi_credit",
+        /// A prepaid card.
+        Prepaid = "prepaid",
+        /// The prefix is not in the table, so the bank decides.
+        Unknown = "unknown",
     }
 }
 
@@ -47,19 +34,20 @@ impl From<BinKind> for CardType {
     }
 }
 
-/// A card without its number. Kept as a list of its five values: a head can hold five cards, and must stay small.
+/// A card without its number. Serialized as a list of five values, because a merchant's state holds up to five cards and
+/// must stay small.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "CardValues", into = "CardValues")]
 pub struct Card {
-    /// The id.
+    /// The card's id.
     pub card_id: CardId,
     /// The bank's code in the prefix table; `None` when the prefix is unknown.
     pub bank_code: Option<String>,
-    /// From the prefix table.
+    /// The type in the prefix table.
     pub card_type: CardType,
     /// The last four digits.
     pub last4: String,
-    /// When it was added; a pending card's time is its request's.
+    /// When the card was added; for a pending card, when its rebind was requested.
     pub bound_at: Timestamp,
 }
 
@@ -89,11 +77,11 @@ impl From<Card> for CardValues {
     }
 }
 
-/// The code and the name shown for a card whose prefix is in no table.
+/// The bank code and the bank name that are shown for a card with an unknown prefix.
 pub const UNKNOWN_BANK: (&str, &str) = ("UNKNOWN", "其他银行");
 
 impl Card {
-    /// The bank's code, `UNKNOWN` for a prefix in no table.
+    /// The bank's code; `UNKNOWN` for an unknown prefix.
     #[must_use]
     pub fn bank_code(&self) -> &str {
         self.bank_code.as_deref().unwrap_or(UNKNOWN_BANK.0)
@@ -109,31 +97,18 @@ impl Card {
     }
 }
 
-/// What a card is now, as the wire shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CardStatus {
-    /// Asked for, not yet verified.
-    Pending,
-    /// The pointer is on it.
-    Active,
-    /// Verified, waiting to be switched to.
-    Standby,
-    /// Replaced; payouts of before the change still reach it.
-    Retiring,
-    /// No longer on record.
-    Removed,
-}
-
-impl CardStatus {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Standby => "standby",
-            Self::Retiring => "retiring",
-            Self::Removed => "removed",
-        }
+vocabulary! {
+    /// The current status of a card.
+    pub enum CardStatus {
+        /// Requested, not verified yet.
+        Pending = "pending",
+        /// New payouts go to this card, once its hold is over.
+        Active = "active",
+        /// Verified, and ready to replace the active card.
+        Standby = "standby",
+        /// Replaced. Payouts from before the change still go to it.
+        Retiring = "retiring",
+        /// Removed from the account.
+        Removed = "removed",
     }
 }

@@ -1,12 +1,12 @@
-//! The languages that merchants are written to in.
+//! The languages of messages and agreements.
 
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// A language, by its BCP 47 tag. A merchant has one; an agreement can be asked for in either.
+    /// A language, by its BCP 47 tag. Each merchant has one, but can request the agreement in any.
     #[derive(Default)]
     pub enum Lang {
-        /// Simplified Chinese: what a merchant gets who has chosen nothing.
+        /// Simplified Chinese, the default.
         #[default]
         ZhCn = "zh-CN",
         /// English.

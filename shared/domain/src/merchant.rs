@@ -5,33 +5,22 @@ use super::format::document_expiry::DocumentExpiry;
 use super::ids::{CardId, MerchantId};
 use super::payout::{Payout, PayoutState};
 use super::policy::Policy;
-use super::rebind::{Activation, Mac, Rebind, Sealed, SessionTag};
+use super::rebind::{Activation, Mac, Rebind, Sealed, SessionTag, StateName};
 pub use super::settlement::Settlement;
 use super::time::Timestamp;
+use super::vocabulary::vocabulary;
 use super::window::Window;
 use serde::{Deserialize, Serialize};
 
-/// Kinds of merchants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EntityType {
-    /// 小微商户.
-    NaturalPerson,
-    /// 个体工商户.
-    SoleTrader,
-    /// 企业: changes its card with support only.
-    Company,
-}
-
-impl EntityType {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NaturalPerson => "natural_person",
-            Self::SoleTrader => "sole_trader",
-            Self::Company => "company",
-        }
+vocabulary! {
+    /// Kinds of merchants.
+    pub enum EntityType {
+        /// 小微商户.
+        NaturalPerson = "natural_person",
+        /// 个体工商户.
+        SoleTrader = "sole_trader",
+        /// 企业: changes its card with support only.
+        Company = "company",
     }
 }
 
@@ -517,9 +506,9 @@ impl Merchant {
 
     /// The state's name on the wire, at `now`.
     #[must_use]
-    pub fn state_of(&self, rebind: &Rebind, now: Timestamp) -> &'static str {
+    pub fn state_of(&self, rebind: &Rebind, now: Timestamp) -> StateName {
         if rebind.stage.is_open() && !self.is_open(rebind, now) {
-            return "expired";
+            return StateName::Expired;
         }
         rebind.state_at(now)
     }

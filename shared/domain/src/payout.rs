@@ -3,29 +3,18 @@
 use super::card::Card;
 use super::ids::PayoutId;
 use super::time::Timestamp;
+use super::vocabulary::vocabulary;
 use serde::{Deserialize, Serialize};
 
-/// How far a payout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PayoutState {
-    /// Created; with its card, or held.
-    Unsent,
-    /// Handed to the bank.
-    Sent,
-    /// The bank has returned it: it is over, a new one takes its place.
-    Returned,
-}
-
-impl PayoutState {
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unsent => "unsent",
-            Self::Sent => "sent",
-            Self::Returned => "returned",
-        }
+vocabulary! {
+    /// How far a payout is.
+    pub enum PayoutState {
+        /// Created; with its card, or held.
+        Unsent = "unsent",
+        /// Handed to the bank.
+        Sent = "sent",
+        /// The bank has returned it: it is over, a new one takes its place.
+        Returned = "returned",
     }
 }
 

@@ -7,67 +7,26 @@ use super::ids::RebindId;
 use super::policy::Policy;
 use super::secret::Secret;
 use super::time::Timestamp;
+use super::vocabulary::vocabulary;
 use serde::{Deserialize, Serialize};
 
-/// What the new card is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Purpose {
-    /// Payouts go to it.
-    Activate,
-    /// It waits, verified, to be switched to later.
-    Standby,
-}
-
-impl Purpose {
-    /// From the wire.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "activate" => Some(Self::Activate),
-            "standby" => Some(Self::Standby),
-            _ => None,
-        }
-    }
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Activate => "activate",
-            Self::Standby => "standby",
-        }
+vocabulary! {
+    /// What the new card is for.
+    pub enum Purpose {
+        /// Payouts go to it.
+        Activate = "activate",
+        /// It waits, verified, to be switched to later.
+        Standby = "standby",
     }
 }
 
-/// Why the merchant changes the card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// A better card.
-    Replace,
-    /// The old one is lost: nothing may be paid to it any more.
-    Lost,
-}
-
-impl Reason {
-    /// From the wire.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "replace" => Some(Self::Replace),
-            "lost" => Some(Self::Lost),
-            _ => None,
-        }
-    }
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Replace => "replace",
-            Self::Lost => "lost",
-        }
+vocabulary! {
+    /// Why the merchant changes the card.
+    pub enum Reason {
+        /// A better card.
+        Replace = "replace",
+        /// The old one is lost: nothing may be paid to it any more.
+        Lost = "lost",
     }
 }
 
@@ -131,38 +90,15 @@ impl Attempts {
     }
 }
 
-/// Which of the codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OtpPurpose {
-    /// To the phone on file: authorises the change.
-    Identity,
-    /// To the phone that the bank has for the new card, or to the card itself with a deposit: proves the card.
-    Card,
-    /// To the phone on file: authorises the switch to a standby card.
-    Activate,
-}
-
-impl OtpPurpose {
-    /// From the history.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "identity" => Some(Self::Identity),
-            "card" => Some(Self::Card),
-            "activate" => Some(Self::Activate),
-            _ => None,
-        }
-    }
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Card => "card",
-            Self::Activate => "activate",
-        }
+vocabulary! {
+    /// Which of the codes.
+    pub enum OtpPurpose {
+        /// To the phone on file: authorises the change.
+        Identity = "identity",
+        /// To the phone that the bank has for the new card, or to the card itself with a deposit: proves the card.
+        Card = "card",
+        /// To the phone on file: authorises the switch to a standby card.
+        Activate = "activate",
     }
 }
 
@@ -478,6 +414,33 @@ impl RebindState {
     }
 }
 
+vocabulary! {
+    /// A rebind's state. `identity_pending`, `agreement_pending` and `card_pending` are open; `activated` waits for
+    /// `effective_at`; `completed` is done; the others have ended without the card.
+    pub enum StateName {
+        /// Waiting for the document and the code to the phone on file.
+        IdentityPending = "identity_pending",
+        /// Waiting for the signature.
+        AgreementPending = "agreement_pending",
+        /// Waiting for the proof of the card.
+        CardPending = "card_pending",
+        /// The pointer has moved; the hold runs.
+        Activated = "activated",
+        /// The hold is over, or the standby card is verified.
+        Completed = "completed",
+        /// Refused for good.
+        Rejected = "rejected",
+        /// Out of time.
+        Expired = "expired",
+        /// Given up.
+        Cancelled = "cancelled",
+        /// Undone by a freeze.
+        Frozen = "frozen",
+        /// Undone because the test transfer came back.
+        Reverted = "reverted",
+    }
+}
+
 /// One rebind of one merchant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rebind {
@@ -547,24 +510,24 @@ impl Rebind {
 
     /// The state's name on the wire, at `now`: an overdue rebind reads `expired`, one whose hold is over `completed`.
     #[must_use]
-    pub fn state_at(&self, now: Timestamp) -> &'static str {
+    pub fn state_at(&self, now: Timestamp) -> StateName {
         match &self.stage {
-            _ if self.is_overdue(now) => "expired",
-            RebindState::IdentityPending { .. } => "identity_pending",
-            RebindState::AgreementPending { .. } => "agreement_pending",
-            RebindState::CardPending { .. } => "card_pending",
+            _ if self.is_overdue(now) => StateName::Expired,
+            RebindState::IdentityPending { .. } => StateName::IdentityPending,
+            RebindState::AgreementPending { .. } => StateName::AgreementPending,
+            RebindState::CardPending { .. } => StateName::CardPending,
             RebindState::Activated(activated_card) if !activated_card.times.is_over(now) => {
-                "activated"
+                StateName::Activated
             }
             RebindState::Activated(_) | RebindState::Completed(_) | RebindState::Standby(_) => {
-                "completed"
+                StateName::Completed
             }
             RebindState::Ended { how, .. } => match how {
-                End::Rejected => "rejected",
-                End::Expired => "expired",
-                End::Cancelled => "cancelled",
-                End::Frozen => "frozen",
-                End::Reverted => "reverted",
+                End::Rejected => StateName::Rejected,
+                End::Expired => StateName::Expired,
+                End::Cancelled => StateName::Cancelled,
+                End::Frozen => StateName::Frozen,
+                End::Reverted => StateName::Reverted,
             },
         }
     }
@@ -643,4 +606,6 @@ pub struct Otp {
     pub digits: Secret<String>,
     /// What is kept.
     pub mac: Mac,
+    /// Keyed hash of the phone, under which its OTPs are counted.
+    pub phone_hash: Mac,
 }

@@ -51,6 +51,8 @@ pub enum Decision {
     Done,
     /// The first write of a step in two: compare the code, ask the bank.
     Proceed,
+    /// Nothing is written yet: query the bank for the deposit, then decide the attempt again.
+    PollDeposit,
     /// It was refused, and the refusal changed something (it was counted, or it ended the rebind).
     Refused(Box<Rejection>),
 }
@@ -60,6 +62,8 @@ pub enum Decision {
 pub struct OtpDelivery {
     /// To which phone, E.164.
     pub phone: String,
+    /// Keyed hash of the phone, under which its OTPs are counted.
+    pub phone_hash: Mac,
     /// For what; the gap between two codes is per phone and purpose.
     pub purpose: OtpPurpose,
     /// The new card, which the text names.
@@ -175,6 +179,22 @@ impl Transition {
             fingerprint: None,
             outcome: Decision::Done,
         }
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.head.is_none()
+            && self.rebind.is_none()
+            && self.event.is_none()
+            && self.also.is_none()
+            && self.payout.is_none()
+            && self.settlement.is_none()
+            && self.push.is_none()
+            && self.forgotten_card.is_none()
+            && self.otp_delivery.is_none()
+            && self.fingerprint.is_none()
+            && !self.ends_sessions
     }
 
     /// Takes the event out and puts it at the end of the merchant's chain, which the head then ends with.

@@ -1,12 +1,13 @@
-//! Closed lists of words that other programs rely on.
+//! Closed vocabularies of the API.
 
-/// A text that is no word of the list.
+/// The text is not a word of the vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a word of this vocabulary")]
 pub struct UnknownWord;
 
-/// Declares a closed vocabulary from one list: the enum, `ALL`, and both directions of the wire name. So a word
-/// cannot be added to one of them and forgotten in another.
+/// Declares a closed vocabulary from one list: the enum, `ALL` and the conversions from and to the wire name. One list
+/// keeps them consistent.
+#[macro_export]
 macro_rules! vocabulary {
     (
         $(#[$enum_doc:meta])*
@@ -21,10 +22,10 @@ macro_rules! vocabulary {
         }
 
         impl $name {
-            /// Every word, in the order of declaration.
+            /// All words in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The word on the wire.
+            /// The wire name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -32,7 +33,7 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// The value with exactly this wire name; `None` if there is none.
+            /// The value with exactly this wire name.
             #[must_use]
             pub fn parse(wire: &str) -> Option<Self> {
                 match wire {
@@ -71,7 +72,7 @@ macro_rules! vocabulary {
     };
 }
 
-pub(crate) use vocabulary;
+pub use vocabulary;
 
 #[cfg(test)]
 mod tests {
@@ -82,12 +83,12 @@ mod tests {
     use crate::lang::Lang;
     use crate::next_action::NextAction;
 
-    macro_rules! goes_round {
+    macro_rules! round_trip {
         ($type:ty, $is_word:expr) => {
             let mut seen = std::collections::HashSet::new();
             for &value in <$type>::ALL {
                 let wire = value.as_str();
-                assert!(seen.insert(wire), "{wire} twice");
+                assert!(seen.insert(wire), "duplicate: {wire}");
                 assert!(wire.bytes().all($is_word), "{wire}");
                 assert_eq!(wire.parse(), Ok(value));
                 assert_eq!(value.to_string(), wire);
@@ -103,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn every_word_goes_to_the_wire_and_back() {
+    fn every_word_round_trips() {
         let screaming = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         let snake = |b: u8| b.is_ascii_lowercase() || b == b'_';
-        goes_round!(ErrorCode, screaming);
-        goes_round!(BannerCode, screaming);
-        goes_round!(EventKind, snake);
-        goes_round!(NextAction, snake);
-        goes_round!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
+        round_trip!(ErrorCode, screaming);
+        round_trip!(BannerCode, screaming);
+        round_trip!(EventKind, snake);
+        round_trip!(NextAction, snake);
+        round_trip!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
     }
 }

@@ -1,5 +1,7 @@
 //! One transition, one atomic write.
 
+use super::Store;
+use super::client::{Table, Transacted};
 use super::idempotency::found_in;
 use super::item::{Item, Update, broken, json, n, s, time};
 use super::payout::known_payout;
@@ -7,20 +9,18 @@ use super::phone::code_wait_s;
 use super::record::{
     self, HEAD, PROFILE, card_sk, key, merchant_pk, session_prefix, session_value, slot_name,
 };
-use super::{Store, port_error};
 use application::ports::{
-    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, PortError, Remember,
+    Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
+    PortError,
 };
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnConsumedCapacity,
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
 };
 use domain::ids::{CardId, MerchantId};
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
-use domain::rebind::{OtpPurpose, Rebind};
+use domain::rebind::{Mac, OtpPurpose, Rebind};
 use domain::time::Timestamp;
 use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
 
@@ -66,29 +66,15 @@ impl Writes {
     }
 }
 
-impl CommitTransition for Store {
+impl<T: Table> CommitTransition for Store<T> {
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError> {
         let writes = self.writes(&commit)?;
         if writes.items.is_empty() {
             return Ok(CommitOutcome::Written);
         }
-        self.meter.call(writes.items.len());
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(writes.items.clone()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match sent {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity());
-                Ok(CommitOutcome::Written)
-            }
-            Err(error) => match cancellation_reasons(&error) {
-                Some(reasons) => writes.cancelled(&commit, reasons),
-                None => Err(port_error(error)),
-            },
+        match self.table.transact(writes.items.clone()).await? {
+            Transacted::Done => Ok(CommitOutcome::Written),
+            Transacted::Cancelled(reasons) => writes.cancelled(&commit, &reasons),
         }
     }
 
@@ -102,15 +88,15 @@ impl CommitTransition for Store {
 
     async fn refund_otp(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.take_code_back(phone_key, purpose, at).await
+        self.take_code_back(phone_hash, purpose, at).await
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// Everything that a commit writes, with the conditions under which it may; nothing is sent.
     ///
     /// # Errors
@@ -137,7 +123,7 @@ impl Store {
         }
         if let Some(event) = event {
             let put = Put::builder()
-                .table_name(&self.table)
+                .table_name(self.table.name())
                 .set_item(Some(record::event_item(event, policy)?))
                 .condition_expression("attribute_not_exists(pk)");
             writes.push(Part::Event, put_item(put)?);
@@ -161,23 +147,23 @@ impl Store {
         }
         if let Some(card_id) = &transition.forgotten_card {
             let delete = Delete::builder()
-                .table_name(&self.table)
+                .table_name(self.table.name())
                 .set_key(Some(key(merchant_pk(merchant), card_sk(card_id))))
                 .build()
                 .map_err(|error| broken(&error.to_string()))?;
             let delete = TransactWriteItem::builder().delete(delete).build();
             writes.push(Part::Plain, delete);
         }
-        if let (Some(send), Some(phone_key)) = (&transition.otp_delivery, commit.phone_key) {
+        if let Some(send) = &transition.otp_delivery {
             writes.push(
                 Part::Phone,
-                self.count_code(phone_key, send.purpose, policy, commit.now)?,
+                self.count_code(&send.phone_hash, send.purpose, policy, commit.now)?,
             );
         }
         if let Some(rule) = &transition.fingerprint {
             writes.push(Part::Fingerprint, self.fingerprint(rule, commit)?);
         }
-        if let Some(row) = self.idempotency_row(&commit.remember, commit.now)? {
+        if let Some(row) = self.idempotency_row(&commit.idempotency, commit.now)? {
             writes.push(Part::Idempotency, row);
         }
         Ok(writes)
@@ -192,7 +178,7 @@ impl Store {
         next.revision = next_revision(before, rebind);
         let merchant = &before.profile.merchant_id;
         let put = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.name())
             .set_item(Some(record::rebind_item(merchant, &next, self.policy)?));
         put_item(match as_it_was(before, rebind) {
             Some(old) => put
@@ -252,7 +238,7 @@ impl Store {
                 fingerprint,
                 person,
             } => ConditionCheck::builder()
-                .table_name(&self.table)
+                .table_name(self.table.name())
                 .set_key(Some(key(format!("F#{}", fingerprint.0), "F")))
                 .condition_expression(FREE)
                 .expression_attribute_values(":person", s(&person.0))
@@ -305,7 +291,7 @@ impl Store {
     ) -> Result<TransactWriteItem, PortError> {
         let condition = update.condition();
         UpdateItem::builder()
-            .table_name(&self.table)
+            .table_name(self.table.name())
             .set_key(Some(key))
             .update_expression(expression)
             .set_condition_expression(condition)
@@ -331,17 +317,6 @@ pub(super) fn put_item(
         .map_err(|error| broken(&error.to_string()))
 }
 
-pub(super) fn cancellation_reasons<R>(
-    error: &SdkError<TransactWriteItemsError, R>,
-) -> Option<&[CancellationReason]> {
-    match error.as_service_error()? {
-        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-            Some(cancelled.cancellation_reasons())
-        }
-        _ => None,
-    }
-}
-
 /// Why the transaction was cancelled, the most telling reason first.
 fn failed_condition(
     commit: &Commit<'_>,
@@ -358,8 +333,8 @@ fn failed_condition(
             })
             .map(|(_, reason)| reason)
     };
-    if let (Some(reason), Remember::Claim(wanted, _) | Remember::Reply(wanted, _)) =
-        (failed(Part::Idempotency), &commit.remember)
+    if let (Some(reason), IdempotencyMode::Claim(wanted, _) | IdempotencyMode::Reply(wanted, _)) =
+        (failed(Part::Idempotency), &commit.idempotency)
     {
         // Without the old row the reason is still "used before"; the caller reads again.
         let row = reason.item().ok_or(PortError::Conflict)?;
@@ -382,7 +357,7 @@ fn failed_condition(
         let wait_s = reason.item().map_or(policy.code_gap_s, |item| {
             code_wait_s(item, send.purpose, policy, commit.now)
         });
-        return Ok(CommitOutcome::CodeLimit { wait_s });
+        return Ok(CommitOutcome::OtpLimit { wait_s });
     }
     if failed(Part::Fingerprint).is_some() {
         return Ok(CommitOutcome::BoundElsewhere);

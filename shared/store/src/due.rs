@@ -1,10 +1,10 @@
 //! What is due: the sparse index and the clean-up's way through it.
 
+use super::Store;
+use super::client::{Query, Table};
 use super::item::{Item, get_s, opt_n, s, time};
 use super::record::{self, merchant_of};
-use super::{Store, port_error};
 use application::ports::PortError;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -82,7 +82,7 @@ pub enum DueItem {
     Notice(u64),
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// A page of what is due in one bucket at `now`, oldest first; `after` is the page before.
     ///
     /// # Errors
@@ -93,24 +93,21 @@ impl Store {
         now: Timestamp,
         after: Option<&DuePage>,
     ) -> Result<DuePage, PortError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(INDEX)
-            .key_condition_expression("due_bucket = :bucket AND due_at <= :now")
-            .expression_attribute_values(":bucket", s(bucket))
-            .expression_attribute_values(":now", time(now))
-            .limit(PAGE)
-            .set_exclusive_start_key(after.and_then(|page| page.next.clone()))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(page.consumed_capacity.as_slice());
-        let mut due = Vec::with_capacity(page.items().len());
-        for item in page.items() {
+        let query = Query {
+            index: Some(INDEX),
+            condition: "due_bucket = :bucket AND due_at <= :now",
+            values: [
+                (":bucket".to_owned(), s(bucket)),
+                (":now".to_owned(), time(now)),
+            ]
+            .into(),
+            forward: true,
+            limit: Some(PAGE),
+            start: after.and_then(|page| page.next.clone()),
+        };
+        let page = self.table.query(query).await?;
+        let mut due = Vec::with_capacity(page.items.len());
+        for item in &page.items {
             let sk = get_s(item, "sk")?;
             let what = match sk.split_once('#') {
                 Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueItem::Rebind),
@@ -130,7 +127,7 @@ impl Store {
         }
         Ok(DuePage {
             due,
-            next: page.last_evaluated_key,
+            next: page.next,
         })
     }
 }

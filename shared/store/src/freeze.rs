@@ -1,14 +1,12 @@
 //! Tries of freeze codes, counted by the hour: an addition does not ask what it adds to, so that tries never stand in each
 //! other's way, and the sum over a day's hours is at most an hour short of the last 24.
 
+use super::client::{SingleUpdate, Table, Updated};
 use super::item::{Item, Update, b, get_s, n, opt_n, time};
 use super::record::key;
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::{GARBAGE_AFTER_S, Store};
 use application::ports::{FreezeAttempt, FreezeAttempts, FreezeKeys, PortError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{
-    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::ids::MerchantId;
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::time::Timestamp;
@@ -52,7 +50,7 @@ fn of_last_day(item: &Item, now: Timestamp) -> usize {
         .sum()
 }
 
-impl FreezeAttempts for Store {
+impl<T: Table> FreezeAttempts for Store<T> {
     async fn count_freeze_attempt(
         &self,
         keys: &FreezeKeys,
@@ -61,8 +59,8 @@ impl FreezeAttempts for Store {
     ) -> Result<FreezeAttempt, PortError> {
         let account = vec![key(format!("A#{}", keys.account), "A")];
         let (of_source, account) = futures::join!(
-            self.add_try(source_tries(keys), 1, now),
-            self.batch_get(account),
+            self.add_try(source_tries(keys), 1, keys.nonce_for(1), now),
+            self.table.batch_get(account),
         );
         let of_source = of_source?;
         let counted = match account {
@@ -74,7 +72,9 @@ impl FreezeAttempts for Store {
         };
         if counted.is_err() {
             // No code is looked at, so that the address has not tried any. If this fails too, one too many stays counted.
-            let _ = self.add_try(source_tries(keys), -1, now).await;
+            let _ = self
+                .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
+                .await;
         }
         counted
     }
@@ -85,14 +85,14 @@ impl FreezeAttempts for Store {
         now: Timestamp,
     ) -> Result<(), PortError> {
         let (account, source) = futures::join!(
-            self.add_try(account_tries(keys), -1, now),
-            self.add_try(source_tries(keys), -1, now),
+            self.add_try(account_tries(keys), -1, keys.nonce_for(-1), now),
+            self.add_try(source_tries(keys), -1, keys.nonce_for(-1), now),
         );
         account.and(source).map(|_| ())
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// The address is counted; the account follows, unless the address has had too many.
     async fn count_for_account(
         &self,
@@ -111,10 +111,14 @@ impl Store {
         };
         if of_last_day(of_source, now) > policy.freeze_tries_per_source_day {
             // Not looked at, and counted nowhere; if this fails, it stays counted.
-            let _ = self.add_try(source_tries(keys), -1, now).await;
+            let _ = self
+                .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
+                .await;
             return Ok(refused);
         }
-        let of_account = self.add_try(account_tries(keys), 1, now).await?;
+        let of_account = self
+            .add_try(account_tries(keys), 1, keys.nonce_for(1), now)
+            .await?;
         if of_last_day(&of_account, now) > policy.freeze_tries_per_account_day {
             let _ = self.refund_freeze_attempt(keys, now).await;
             return Ok(refused);
@@ -127,39 +131,25 @@ impl Store {
 
     /// Adds to this hour's count, and returns the item as it is then. An attempt whose answer was lost is repeated,
     /// and is not done again, unless another addition came between the two.
-    async fn add_try(&self, tries: Item, more: i64, now: Timestamp) -> Result<Item, PortError> {
-        self.meter.call(1);
+    async fn add_try(
+        &self,
+        tries: Item,
+        more: i64,
+        nonce: [u8; 6],
+        now: Timestamp,
+    ) -> Result<Item, PortError> {
         let hour = hour_of(now);
         let mut update = Update::default();
         update.put("ttl", Some(time(now.plus_s(DAY_S + GARBAGE_AFTER_S))));
         update.value("more", n(more));
         update.name(&hour_name(hour));
-        update.put("once", Some(b(&application::crypto::random::<6>()?)));
+        update.put("once", Some(b(&nonce)));
         update.when("(attribute_not_exists(#once) OR #once <> :once)");
-        let expression = format!("{} ADD #{} :more", update.expression(), hour_name(hour));
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(tries.clone()))
-            .update_expression(expression)
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        let item = match answer {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity.as_slice());
-                answer.attributes
-            }
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(done)) => done.item.clone(),
-                _ => return Err(port_error(error)),
-            },
+        let add = format!(" ADD #{} :more", hour_name(hour));
+        let mut update = SingleUpdate::new(tries.clone(), update, ReturnValue::AllNew);
+        update.expression.push_str(&add);
+        let item = match self.table.update(update).await? {
+            Updated::Done(item) | Updated::ConditionFailed(item) => item,
         };
         // Both ask for it: without it nobody knows how many there were.
         let item = item.ok_or_else(|| PortError::Transient("the table", "no count".to_owned()))?;
@@ -176,17 +166,8 @@ impl Store {
         if update.names.is_empty() {
             return;
         }
-        self.meter.call(1);
-        let forgotten = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(tries))
-            .update_expression(update.expression())
-            .set_expression_attribute_names(Some(update.names))
-            .send()
-            .await;
-        if let Err(error) = forgotten.map_err(port_error) {
+        let update = SingleUpdate::new(tries, update, ReturnValue::None);
+        if let Err(error) = self.table.update(update).await {
             tracing::warn!(
                 store.cause = error.to_string(),
                 "old counts were not taken out"

@@ -1,56 +1,53 @@
 //! Idempotency rows: what was answered under a key, for as long as the same answer is given again.
 
+use super::client::{Get, Table};
 use super::commit::put_item;
 use super::item::{Item, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
 use super::record::key;
-use super::{GARBAGE_AFTER_S, Store, port_error};
-use application::ports::{IdempotencyKey, IdempotencyLookup, PortError, Remember, StoredReply};
+use super::{GARBAGE_AFTER_S, Store};
+use application::ports::{
+    IdempotencyKey, IdempotencyLookup, IdempotencyMode, PortError, StoredReply,
+};
 use aws_sdk_dynamodb::types::{
-    Delete, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use domain::time::Timestamp;
 use std::io::{Read, Write};
 
-impl Store {
+impl<T: Table> Store<T> {
     pub(super) async fn find_row(
         &self,
         wanted: &IdempotencyKey,
         now: Timestamp,
     ) -> Result<IdempotencyLookup, PortError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .set_key(Some(idempotency_key(wanted)))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity.as_slice());
-        answer.item.map_or(Ok(IdempotencyLookup::Nothing), |row| {
+        let get = Get {
+            key: idempotency_key(wanted),
+            only: None,
+            consistent: true,
+        };
+        let row = self.table.get(get).await?;
+        row.map_or(Ok(IdempotencyLookup::Nothing), |row| {
             found_in(&row, wanted, now)
         })
     }
 
     pub(super) fn idempotency_row(
         &self,
-        remember: &Remember<'_>,
+        mode: &IdempotencyMode<'_>,
         now: Timestamp,
     ) -> Result<Option<TransactWriteItem>, PortError> {
-        let (wanted, reply) = match remember {
-            Remember::Nothing => return Ok(None),
-            Remember::Forget(key) => {
+        let (wanted, reply) = match mode {
+            IdempotencyMode::None => return Ok(None),
+            IdempotencyMode::Release(key) => {
                 return Delete::builder()
-                    .table_name(&self.table)
+                    .table_name(self.table.name())
                     .set_key(Some(idempotency_key(key)))
                     .build()
                     .map(|delete| Some(TransactWriteItem::builder().delete(delete).build()))
                     .map_err(|error| broken(&error.to_string()));
             }
-            Remember::Claim(key, context) => (*key, Err(*context)),
-            Remember::Reply(key, reply) => (*key, Ok(*reply)),
+            IdempotencyMode::Claim(key, context) => (*key, Err(*context)),
+            IdempotencyMode::Reply(key, reply) => (*key, Ok(*reply)),
         };
         let until = now.plus_s(self.policy.idempotency_s);
         let mut row = idempotency_key(wanted);
@@ -58,7 +55,7 @@ impl Store {
         row.insert("until".to_owned(), time(until));
         row.insert("ttl".to_owned(), time(until.plus_s(GARBAGE_AFTER_S)));
         let mut put = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.name())
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":now", time(now))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);

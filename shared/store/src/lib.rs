@@ -51,6 +51,7 @@
 //! - A transaction may be seen half by a query. The head keeps the latest rebind's version; a difference is read again.
 //! - `ttl` collects garbage. Nothing is decided by whether an item is still there.
 
+pub mod client;
 pub mod commit;
 pub mod due;
 #[cfg(test)]
@@ -68,38 +69,37 @@ pub mod read;
 pub mod record;
 pub mod seed;
 
-use application::ports::PortError;
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
-use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use client::{DynamoDb, Table};
 use domain::policy::{DAY_S, Policy};
 use meter::Meter;
 
 /// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
 const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
 
-/// The table, with a count of what a request costs.
+/// The records of one table. `T` is DynamoDB, or a model of it.
 #[derive(Clone, Debug)]
-pub struct Store {
-    client: Client,
-    table: String,
+pub struct Store<T = DynamoDb> {
+    table: T,
     policy: &'static Policy,
-    meter: Meter,
 }
 
 impl Store {
     /// `table`: its name. `policy`: the limits and periods that the store's conditions and clean-up times follow.
     #[must_use]
-    pub fn new(client: Client, table: impl Into<String>, policy: &'static Policy) -> Self {
-        let config = client.config().to_builder();
-        Self {
-            client: Client::from_conf(config.retry_classifier(MeetsTransaction).build()),
-            table: table.into(),
-            policy,
-            meter: Meter::default(),
-        }
+    pub fn new(
+        client: aws_sdk_dynamodb::Client,
+        table: impl Into<String>,
+        policy: &'static Policy,
+    ) -> Self {
+        Self::over(DynamoDb::new(&client, table), policy)
+    }
+}
+
+impl<T: Table> Store<T> {
+    /// The records of `table`.
+    #[must_use]
+    pub const fn over(table: T, policy: &'static Policy) -> Self {
+        Self { table, policy }
     }
 
     /// The policy that this store follows.
@@ -108,80 +108,9 @@ impl Store {
         self.policy
     }
 
-    /// What was used since it was last asked for.
+    /// The cost of the calls since this was last taken.
     #[must_use]
-    pub const fn meter(&self) -> &Meter {
-        &self.meter
-    }
-}
-
-/// A single write that met a transaction was not done, and can be a moment later. The SDK repeats the other way round only:
-/// a transaction that is still being done.
-#[derive(Debug)]
-struct MeetsTransaction;
-
-impl ClassifyRetry for MeetsTransaction {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let error = context.output_or_error().and_then(Result::err);
-        let error = error.and_then(|error| error.as_operation_error());
-        match error.and_then(|error| error.downcast_ref::<UpdateItemError>()) {
-            Some(UpdateItemError::TransactionConflictException(_)) => {
-                RetryAction::transient_error()
-            }
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "a write that met a transaction"
-    }
-}
-
-/// Sorts an SDK error into the port's three kinds.
-fn port_error<E>(error: SdkError<E>) -> PortError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let code = error.code().unwrap_or("").to_owned();
-    // The service's message can repeat a key or a value of the request; the code says enough.
-    let said = if code.is_empty() {
-        kind(&error).to_owned()
-    } else {
-        code.clone()
-    };
-    match code.as_str() {
-        "ConditionalCheckFailedException" => PortError::Conflict,
-        // Neither says that a condition failed: a single write met a transaction, and was not done; a transaction is still
-        // being done. Whoever takes that for a condition that failed would say that a session is dead which is not.
-        "TransactionConflictException"
-        | "TransactionInProgressException"
-        | "ProvisionedThroughputExceededException"
-        | "ThrottlingException"
-        | "RequestLimitExceeded"
-        | "InternalServerError"
-        | "InternalFailure"
-        | "ServiceUnavailable" => PortError::Transient("the table", said),
-        _ => match error {
-            SdkError::TimeoutError(_)
-            | SdkError::DispatchFailure(_)
-            | SdkError::ResponseError(_) => PortError::Transient("the table", said),
-            // Not DynamoDB's words: an answer that cannot be read, or a proxy's. Whether it was done is unknown.
-            SdkError::ServiceError(answer)
-                if code.is_empty() && !answer.raw().status().is_client_error() =>
-            {
-                PortError::Transient("the table", said)
-            }
-            _ => PortError::Permanent("the table", said),
-        },
-    }
-}
-
-const fn kind<E, R>(error: &SdkError<E, R>) -> &'static str {
-    match error {
-        SdkError::ConstructionFailure(_) => "construction failure",
-        SdkError::TimeoutError(_) => "timeout",
-        SdkError::DispatchFailure(_) => "dispatch failure",
-        SdkError::ResponseError(_) => "unreadable response",
-        _ => "service error",
+    pub fn meter(&self) -> &Meter {
+        self.table.meter()
     }
 }

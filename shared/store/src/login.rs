@@ -1,12 +1,11 @@
 //! Accounts, failed logins, sessions.
 
+use super::client::{SingleUpdate, Table, Transacted, Updated};
 use super::item::{Item, Update, b, broken, get_n, get_s, json, n, opt_b, opt_n, s, time};
 use super::record::{HEAD, key, merchant_pk, session_of, session_prefix, session_value, slot_name};
-use super::{GARBAGE_AFTER_S, Store, item, port_error};
+use super::{GARBAGE_AFTER_S, Store, item};
 use application::ports::{LoginKeys, Logins, PortError};
-use aws_sdk_dynamodb::types::{
-    Put, ReturnConsumedCapacity, ReturnValue, TransactWriteItem, Update as UpdateItem,
-};
+use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem, Update as UpdateItem};
 use domain::format::DocumentExpiry;
 use domain::ids::MerchantId;
 use domain::login::{Account, Failures, LoginRead, OpenedSession};
@@ -16,7 +15,7 @@ use domain::time::Timestamp;
 /// The sort key of the failures of devices that never logged in.
 const OTHERS: &str = "D#*";
 
-impl Logins for Store {
+impl<T: Table> Logins for Store<T> {
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError> {
         let wanted = vec![
             account_key(keys),
@@ -24,7 +23,7 @@ impl Logins for Store {
             others_key(keys),
             source_key(keys),
         ];
-        let items = self.batch_get(wanted).await?;
+        let items = self.table.batch_get(wanted).await?;
         let find = |wanted: Item| {
             items.iter().find(|item| {
                 item.get("pk") == wanted.get("pk") && item.get("sk") == wanted.get("sk")
@@ -94,36 +93,16 @@ impl Logins for Store {
         update.put(&name, None);
         update.value("token", session_prefix(token_hash));
         update.when(format!("begins_with(#{name}, :token)"));
-        self.meter.call(1);
-        let closed = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(merchant_pk(merchant), HEAD)))
-            .update_expression(update.expression())
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_values(ReturnValue::UpdatedOld)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error);
-        match closed {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity.as_slice());
-                Ok(answer
-                    .attributes
-                    .as_ref()
-                    .and_then(|old| session_of(old, slot)))
-            }
-            Err(PortError::Conflict) => Ok(None),
-            Err(error) => Err(error),
+        let head = key(merchant_pk(merchant), HEAD);
+        let update = SingleUpdate::new(head, update, ReturnValue::UpdatedOld);
+        match self.table.update(update).await? {
+            Updated::Done(old) => Ok(old.as_ref().and_then(|old| session_of(old, slot))),
+            Updated::ConditionFailed(_) => Ok(None),
         }
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// The failures that this login touches: the known device's own, or the others' and the address's.
     fn failure_puts(
         &self,
@@ -164,7 +143,9 @@ impl Store {
         item.insert("row".to_owned(), n(failures.in_a_row));
         item.insert("rev".to_owned(), n(failures.revision));
         item.insert("ttl".to_owned(), time(now.plus_s(GARBAGE_AFTER_S)));
-        let mut put = Put::builder().table_name(&self.table).set_item(Some(item));
+        let mut put = Put::builder()
+            .table_name(self.table.name())
+            .set_item(Some(item));
         put = if read == 0 {
             put.condition_expression("attribute_not_exists(pk)")
         } else {
@@ -179,7 +160,7 @@ impl Store {
 
     fn update(&self, key: Item, update: Update) -> Result<TransactWriteItem, PortError> {
         UpdateItem::builder()
-            .table_name(&self.table)
+            .table_name(self.table.name())
             .set_key(Some(key))
             .update_expression(update.expression())
             .set_condition_expression(update.condition())
@@ -191,23 +172,9 @@ impl Store {
     }
 
     async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), PortError> {
-        self.meter.call(items.len());
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(items))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await;
-        match sent {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity());
-                Ok(())
-            }
-            Err(error) => match super::commit::cancellation_reasons(&error) {
-                Some(reasons) => Err(super::commit::cancelled(reasons)),
-                None => Err(port_error(error)),
-            },
+        match self.table.transact(items).await? {
+            Transacted::Done => Ok(()),
+            Transacted::Cancelled(reasons) => Err(super::commit::cancelled(&reasons)),
         }
     }
 }

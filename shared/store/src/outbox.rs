@@ -1,11 +1,12 @@
 //! The outbox of notifications, which lies in the event items: a notification is claimed, sent and marked. One that was not
 //! sent in time is armed again.
 
+use super::client::{SingleUpdate, Table, Updated};
 use super::item::{Update, n, s, time};
 use super::record::{self, NOTICE_DUE, event_sk, key, merchant_pk, recipient_name};
-use super::{Store, due, port_error};
+use super::{Store, due};
 use application::ports::PortError;
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::notification::Recipient;
@@ -164,7 +165,7 @@ impl NoticeStep<'_> {
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// A step of telling people as the table gets it; nothing is sent.
     ///
     /// # Errors
@@ -195,7 +196,13 @@ impl Store {
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
         {
-            Ok(item) => item.as_ref().map(record::event_from).transpose(),
+            Ok(item) => {
+                let event = item.as_ref().map(record::event_from).transpose();
+                if event.is_err() {
+                    self.release_notice(merchant, seq, claimant).await?;
+                }
+                event
+            }
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
@@ -291,24 +298,12 @@ impl Store {
         step: NoticeStep<'_>,
         returned: ReturnValue,
     ) -> Result<Option<super::item::Item>, PortError> {
-        let update = step.update(merchant, self.policy);
-        self.meter.call(1);
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(key(merchant_pk(merchant), event_sk(seq))))
-            .update_expression(update.expression())
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_values(returned)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.written(answer.consumed_capacity.as_slice());
-        Ok(answer.attributes)
+        let event = key(merchant_pk(merchant), event_sk(seq));
+        let update = SingleUpdate::new(event, step.update(merchant, self.policy), returned);
+        match self.table.update(update).await? {
+            Updated::Done(attributes) => Ok(attributes),
+            Updated::ConditionFailed(_) => Err(PortError::Conflict),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Payouts: one record under the acquirer's id, and while it is unsent an entry in the merchant's partition, ordered by time.
 
 use super::Store;
+use super::client::Table;
 use super::commit::{Part, put_item};
 use super::item::{Item, broken, get_json, get_s, json, s};
 use super::record::{HEAD, PROFILE, key, merchant_pk};
@@ -13,7 +14,7 @@ use domain::merchant::Merchant;
 use domain::payout::{Payout, PayoutState};
 use domain::transition::PayoutChange;
 
-impl ReadPayouts for Store {
+impl<T: Table> ReadPayouts for Store<T> {
     async fn unsent_payouts(
         &self,
         merchant: &MerchantId,
@@ -44,6 +45,7 @@ impl ReadPayouts for Store {
             keys.extend([HEAD, PROFILE].map(|sk| key(pk.clone(), sk)));
         }
         let (payouts, rest): (Vec<Item>, Vec<Item>) = self
+            .table
             .batch_get(keys)
             .await?
             .into_iter()
@@ -101,7 +103,7 @@ pub(super) fn entry(merchant: &MerchantId, payout: &Payout) -> Result<Item, Port
     Ok(item)
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     pub(super) fn payout_parts(
         &self,
         merchant: &MerchantId,
@@ -109,7 +111,7 @@ impl Store {
     ) -> Result<[(Part, TransactWriteItem); 2], PortError> {
         let payout = change.payout();
         let put = Put::builder()
-            .table_name(&self.table)
+            .table_name(self.table.name())
             .set_item(Some(record(merchant, payout)?))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match change {
@@ -120,12 +122,12 @@ impl Store {
         };
         let listed = if payout.state == PayoutState::Unsent {
             let put = Put::builder()
-                .table_name(&self.table)
+                .table_name(self.table.name())
                 .set_item(Some(entry(merchant, payout)?));
             put_item(put)?
         } else {
             Delete::builder()
-                .table_name(&self.table)
+                .table_name(self.table.name())
                 .set_key(Some(entry_key(merchant, payout)))
                 .build()
                 .map(|delete| TransactWriteItem::builder().delete(delete).build())

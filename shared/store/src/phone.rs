@@ -1,12 +1,13 @@
 //! Codes to a phone: the last ten, newest in `t0`, and the last for each purpose.
 
+use super::client::{SingleUpdate, Table, Updated};
 use super::item::{Item, Update, n, opt_time, time};
 use super::record::key;
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::{GARBAGE_AFTER_S, Store};
 use application::ports::PortError;
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
 use domain::policy::{DAY_S, HOUR_S, Policy};
-use domain::rebind::OtpPurpose;
+use domain::rebind::{Mac, OtpPurpose};
 use domain::time::Timestamp;
 
 /// Codes remembered for a phone: as many as the day's limit.
@@ -23,10 +24,10 @@ const _: () = {
     assert!(GARBAGE_AFTER_S >= DAY_S && GARBAGE_AFTER_S >= policy.code_gap_s);
 };
 
-impl Store {
+impl<T: Table> Store<T> {
     pub(super) async fn take_code_back(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
@@ -40,28 +41,11 @@ impl Store {
         update.put(gap_name(purpose), None);
         update.value("at", time(at));
         update.when("t0 = :at");
-        let undone = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(phone_item_key(phone_key)))
-            .update_expression(update.expression())
-            .set_condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error);
-        self.meter.call(1);
-        match undone {
-            Ok(answer) => {
-                self.meter.written(answer.consumed_capacity.as_slice());
-                Ok(())
-            }
-            // Another code was counted after this one: then this one stays counted, on the safe side.
-            Err(PortError::Conflict) => Ok(()),
-            Err(error) => Err(error),
+        let phone = phone_item_key(phone_hash);
+        let update = SingleUpdate::new(phone, update, ReturnValue::None);
+        match self.table.update(update).await? {
+            // The condition fails when another OTP was counted after this one. This one stays counted: the safe side.
+            Updated::Done(_) | Updated::ConditionFailed(_) => Ok(()),
         }
     }
 
@@ -69,7 +53,7 @@ impl Store {
     /// read the item as it was before the write, so none overwrites what the next one reads.
     pub(super) fn count_code(
         &self,
-        phone_key: &str,
+        phone_hash: &Mac,
         purpose: OtpPurpose,
         policy: &Policy,
         now: Timestamp,
@@ -95,7 +79,7 @@ impl Store {
         update.when(format!(
             "(attribute_not_exists(#{gap}) OR #{gap} <= :since_gap)"
         ));
-        self.update_item(phone_item_key(phone_key), update)
+        self.update_item(phone_item_key(phone_hash), update)
     }
 }
 
@@ -126,8 +110,8 @@ const fn gap_name(purpose: OtpPurpose) -> &'static str {
     }
 }
 
-fn phone_item_key(phone_key: &str) -> Item {
-    key(format!("P#{phone_key}"), "P")
+fn phone_item_key(phone_hash: &Mac) -> Item {
+    key(format!("P#{}", phone_hash.0), "P")
 }
 
 /// Until the phone may get another code.

@@ -1,11 +1,12 @@
 //! Devices that are told by push: one item for each token. One that was replaced or removed stays for some days.
 
+use super::client::{Get, Table};
 use super::commit::put_item;
 use super::item::{Item, Update, b, broken, get_s, opt_b, opt_time, s, time};
 use super::record::{PROFILE, key, merchant_pk};
-use super::{GARBAGE_AFTER_S, Store, port_error};
+use super::{GARBAGE_AFTER_S, Store};
 use application::ports::{KeptPushTarget, ListPushTargets, PortError};
-use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use domain::ids::MerchantId;
 use domain::merchant::PushTarget;
 use domain::push::PushPlatform;
@@ -17,17 +18,17 @@ fn target_sk(target: &PushTarget) -> String {
     format!("N#{}#{}", target.id, target.token_tag)
 }
 
-impl ListPushTargets for Store {
+impl<T: Table> ListPushTargets for Store<T> {
     async fn push_targets(&self, merchant: &MerchantId) -> Result<Vec<KeptPushTarget>, PortError> {
         let mut targets = Vec::new();
         let mut start = None;
         loop {
             let range = ("N#".to_owned(), "N#~".to_owned());
             let page = self.page(merchant, range, true, None, start).await?;
-            for item in page.items() {
+            for item in &page.items {
                 targets.push(target_from(item)?);
             }
-            start = page.last_evaluated_key;
+            start = page.next;
             if start.is_none() {
                 break;
             }
@@ -37,20 +38,13 @@ impl ListPushTargets for Store {
     }
 
     async fn history_key(&self, merchant: &MerchantId) -> Result<Option<Sealed>, PortError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .set_key(Some(key(merchant_pk(merchant), PROFILE)))
-            .projection_expression("history_key")
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity.as_slice());
-        Ok(answer
-            .item
+        let get = Get {
+            key: key(merchant_pk(merchant), PROFILE),
+            only: Some("history_key"),
+            consistent: false,
+        };
+        let profile = self.table.get(get).await?;
+        Ok(profile
             .as_ref()
             .and_then(|item| opt_b(item, "history_key"))
             .map(Sealed))
@@ -68,7 +62,7 @@ fn target_from(item: &Item) -> Result<KeptPushTarget, PortError> {
     })
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     pub(super) fn push_parts(
         &self,
         merchant: &MerchantId,
@@ -88,7 +82,9 @@ impl Store {
             let mut item = key(merchant_pk(merchant), target_sk(&added.target));
             item.insert("platform".to_owned(), s(added.platform.as_str()));
             item.insert("token".to_owned(), b(&added.sealed_token.0));
-            let put = Put::builder().table_name(&self.table).set_item(Some(item));
+            let put = Put::builder()
+                .table_name(self.table.name())
+                .set_item(Some(item));
             parts.push(put_item(put)?);
         }
         Ok(parts)

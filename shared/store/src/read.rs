@@ -1,11 +1,10 @@
 //! Reading a merchant and its history.
 
+use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
 use super::record::{self, HEAD, PROFILE, event_sk, key, merchant_pk, rebind_sk};
-use super::{Store, item, port_error};
-use application::ports::{ListEvents, ListRebinds, LoadMerchant, PortError, Wanted};
-use aws_sdk_dynamodb::operation::query::QueryOutput;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
+use super::{Store, item};
+use application::ports::{ListEvents, ListRebinds, LoadMerchant, PortError, Selector};
 use domain::history::ChainedEvent;
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
@@ -36,40 +35,40 @@ pub trait Reads {
 pub async fn load_with<R: Reads>(
     reads: &R,
     merchant: &MerchantId,
-    wanted: Wanted<'_>,
+    selector: Selector<'_>,
 ) -> Result<Option<Merchant>, PortError> {
     let rebind = async |number| -> Result<Option<Rebind>, PortError> {
         let item = reads.rebind(merchant, number).await?;
         item.as_ref().map(record::rebind_from).transpose()
     };
     for _ in 0..READS_MAX {
-        let items = match wanted {
-            Wanted::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
-            Wanted::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
-            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+        let items = match selector {
+            Selector::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Selector::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
                 reads.tail(merchant).await?
             }
         };
         let Some(mut read) = ReadSet::of(&items)?.merchant() else {
             return Ok(None);
         };
-        if is_torn(&read, wanted) {
+        if is_torn(&read, selector) {
             continue;
         }
-        let older = match wanted {
-            Wanted::Step(id) => Some(id.number()),
-            Wanted::Number(number) | Wanted::Announced(number) => Some(number),
-            Wanted::Latest | Wanted::Shown(_) | Wanted::Card(_) => None,
+        let older = match selector {
+            Selector::Step(id) => Some(id.number()),
+            Selector::Number(number) | Selector::Announced(number) => Some(number),
+            Selector::Latest | Selector::Shown(_) | Selector::Card(_) => None,
         };
         if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
             let latest = read.rebind.take();
-            read.latest = latest.filter(|_| matches!(wanted, Wanted::Announced(_)));
+            read.latest = latest.filter(|_| matches!(selector, Selector::Announced(_)));
             read.rebind = rebind(number).await?;
         }
-        if let Wanted::Step(id) | Wanted::Shown(id) = wanted {
+        if let Selector::Step(id) | Selector::Shown(id) = selector {
             read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
         }
-        if let Wanted::Card(id) = wanted {
+        if let Selector::Card(id) = selector {
             read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
             let other = read.head.open.filter(|open| *open != id.number());
             if let Some(number) = other {
@@ -82,17 +81,17 @@ pub async fn load_with<R: Reads>(
     Err(PortError::Conflict)
 }
 
-impl LoadMerchant for Store {
+impl<T: Table> LoadMerchant for Store<T> {
     async fn load(
         &self,
         merchant: &MerchantId,
-        wanted: Wanted<'_>,
+        selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError> {
-        load_with(self, merchant, wanted).await
+        load_with(self, merchant, selector).await
     }
 }
 
-impl ListRebinds for Store {
+impl<T: Table> ListRebinds for Store<T> {
     async fn list(
         &self,
         merchant: &MerchantId,
@@ -106,7 +105,7 @@ impl ListRebinds for Store {
     }
 }
 
-impl ListEvents for Store {
+impl<T: Table> ListEvents for Store<T> {
     async fn list_events(
         &self,
         merchant: &MerchantId,
@@ -123,7 +122,7 @@ impl ListEvents for Store {
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// A merchant's events from `from`, oldest first, at most `limit`.
     ///
     /// # Errors
@@ -137,11 +136,11 @@ impl Store {
         let range = (event_sk(from), "E#~".to_owned());
         let limit = Some(i32::from(limit));
         let page = self.page(merchant, range, true, limit, None).await?;
-        page.items().iter().map(record::event_from).collect()
+        page.items.iter().map(record::event_from).collect()
     }
 }
 
-impl Reads for Store {
+impl<T: Table> Reads for Store<T> {
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
         self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
             .await
@@ -155,27 +154,20 @@ impl Reads for Store {
         let pk = merchant_pk(merchant);
         let keys =
             [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
-        self.batch_get(keys.to_vec()).await
+        self.table.batch_get(keys.to_vec()).await
     }
 
     async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .set_key(Some(key(merchant_pk(merchant), rebind_sk(number))))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity.as_slice());
-        Ok(answer.item)
+        let get = Get {
+            key: key(merchant_pk(merchant), rebind_sk(number)),
+            only: None,
+            consistent: true,
+        };
+        self.table.get(get).await
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.
     pub(super) async fn newest(
         &self,
@@ -184,7 +176,7 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<Item>, PortError> {
         let page = self.page(merchant, range, false, Some(limit), None).await?;
-        Ok(page.items.unwrap_or_default())
+        Ok(page.items)
     }
 
     /// One page of a merchant's items in a range of sort keys, both ends included.
@@ -195,59 +187,24 @@ impl Store {
         forward: bool,
         limit: Option<i32>,
         start: Option<Item>,
-    ) -> Result<QueryOutput, PortError> {
-        let page = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", s(merchant_pk(merchant)))
-            .expression_attribute_values(":first", s(first))
-            .expression_attribute_values(":last", s(last))
-            .scan_index_forward(forward)
-            .set_limit(limit)
-            .set_exclusive_start_key(start)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(page.consumed_capacity.as_slice());
-        Ok(page)
-    }
-
-    /// A consistent batch get; what is throttled is asked for again by the next request, not here.
-    pub(super) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError> {
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .consistent_read(true)
-            .build()
-            .map_err(|error| item::broken(&error.to_string()))?;
-        let answer = self
-            .client
-            .batch_get_item()
-            .request_items(&self.table, wanted)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total)
-            .send()
-            .await
-            .map_err(port_error)?;
-        self.meter.call(0);
-        self.meter.read(answer.consumed_capacity());
-        if answer
-            .unprocessed_keys()
-            .is_some_and(|keys| !keys.is_empty())
-        {
-            return Err(PortError::Transient(
-                "the table",
-                "unprocessed keys".to_owned(),
-            ));
-        }
-        Ok(answer
-            .responses
-            .unwrap_or_default()
-            .remove(&self.table)
-            .unwrap_or_default())
+    ) -> Result<Page, PortError> {
+        let values = [
+            (":pk", merchant_pk(merchant)),
+            (":first", first),
+            (":last", last),
+        ];
+        let query = Query {
+            index: None,
+            condition: "pk = :pk AND sk BETWEEN :first AND :last",
+            values: values
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), s(value)))
+                .collect(),
+            forward,
+            limit,
+            start,
+        };
+        self.table.query(query).await
     }
 }
 
@@ -295,16 +252,16 @@ impl ReadSet {
 
 /// Whether head and latest rebind are of different commits: the read fell between the halves of a transaction.
 #[must_use]
-pub fn is_torn(read: &Merchant, wanted: Wanted<'_>) -> bool {
+pub fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
     match &read.rebind {
         Some(rebind) if rebind.rebind_id.number() == read.head.rebinds => {
             rebind.version != read.head.rebind_version
         }
         Some(rebind) => rebind.rebind_id.number() > read.head.rebinds,
-        None => match wanted {
-            Wanted::Shown(id) => id.number() == read.head.rebinds,
-            Wanted::Card(id) => id.number() > 0 && id.number() == read.head.rebinds,
-            Wanted::Latest | Wanted::Step(_) | Wanted::Number(_) | Wanted::Announced(_) => {
+        None => match selector {
+            Selector::Shown(id) => id.number() == read.head.rebinds,
+            Selector::Card(id) => id.number() > 0 && id.number() == read.head.rebinds,
+            Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
                 read.head.rebinds > 0
             }
         },

@@ -1,9 +1,10 @@
 //! Putting merchants into the table: what an acquirer's onboarding does, and what the local system and the tests do with
 //! the fixed test world.
 
+use super::client::Table;
 use super::item::b;
 use super::record::{self, HEAD, card_sk, key, merchant_pk};
-use super::{Store, login, port_error};
+use super::{Store, login};
 use application::crypto::{HashPurpose, Keys, password};
 use application::ports::{DataKey, KeyService, PortError};
 use domain::card::{Card, CardType};
@@ -131,7 +132,7 @@ impl SeedMerchant {
     }
 }
 
-impl Store {
+impl<T: Table> Store<T> {
     /// Puts one merchant with account and card; what is there already is replaced.
     ///
     /// # Errors
@@ -280,13 +281,7 @@ impl Store {
         let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
         items.push(login::account_item(&account_mac.0, &account)?);
         for item in items {
-            self.client
-                .put_item()
-                .table_name(&self.table)
-                .set_item(Some(item))
-                .send()
-                .await
-                .map_err(port_error)?;
+            self.table.put(item).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The bank: what it may answer to our client over a real connection, who it believes, and the sandbox's own.
 
 use super::text;
-use crate::table::{Items, Table};
+use crate::dynamodb_table::{Items, Table};
 use api::event::Request;
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -21,7 +21,7 @@ use domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use domain::history::hex;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sandbox_bank::handler::Bank;
-use sandbox_bank::rule::Book;
+use sandbox_bank::rule::CardBook;
 use sandbox_bank::store::Store;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -300,7 +300,7 @@ impl Sandbox {
             }
         });
         let bank = Bank::new(
-            Book::sandbox().unwrap(),
+            CardBook::sandbox().unwrap(),
             key(),
             Store::new(client, TABLE.to_owned()),
         );

@@ -1,12 +1,13 @@
 //! All functions over one table that goes back to how it was after each input: merchants in every state of a change of
 //! cards, and words for what an app would know of them.
 
+use crate::dynamodb_table::{Items, Table};
+use crate::in_process::{App, InProcess, TABLE};
+use crate::merchant::{SECOND_CARD, luhn};
 use crate::openapi::{Contract, PROBLEM};
-use crate::system::luhn;
-use crate::table::{Items, Table};
-use crate::world::{Answer, App, SECOND_CARD, TABLE, World, merchant};
-use api::catalogue;
-use application::ports::{LoadMerchant as _, Wanted};
+use crate::transport::Reply;
+use api::problems;
+use application::ports::{LoadMerchant as _, Selector};
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
 use domain::policy::Policy;
@@ -43,7 +44,7 @@ pub fn in_lab<T>(run: impl FnOnce(&mut Lab) -> T) -> T {
 pub struct Lab {
     runtime: Runtime,
     /// The functions.
-    pub world: World,
+    pub world: Arc<InProcess>,
     table: Table,
     begin: Arc<Items>,
     contract: Contract,
@@ -59,7 +60,7 @@ impl Lab {
     fn new() -> Self {
         let runtime = super::runtime();
         let table = Table::new(TABLE);
-        let world = World::reached(|config| table.reached_by(config), "sandbox");
+        let world = InProcess::reached(|config| table.reached_by(config), "sandbox");
         let world = runtime.block_on(world);
         let (words, secrets) = runtime.block_on(Cast::of(&world));
         Self {
@@ -107,8 +108,8 @@ impl Lab {
         self.check(&method.to_ascii_uppercase(), &path, &answer);
     }
 
-    fn check(&mut self, method: &str, path: &str, answer: &Answer) {
-        let header = |name: &str| answer.headers.get(name).map_or("", String::as_str);
+    fn check(&mut self, method: &str, path: &str, answer: &Reply) {
+        let header = |name: &str| answer.header(name);
         let status = answer.status;
         // 500 is what a panic becomes, too.
         let expected = (200..300).contains(&status) || (400..500).contains(&status);
@@ -124,7 +125,7 @@ impl Lab {
         assert_eq!(is_problem, status >= 400, "{method} {path}: {status}");
         if is_problem {
             let code = ErrorCode::parse(answer.code()).unwrap();
-            assert_eq!(catalogue::entry(code).status, status);
+            assert_eq!(problems::entry(code).status, status);
             assert_eq!(answer.body["status"], status);
             assert!(answer.body["support_ref"].is_string());
             let wait = &answer.body["retry_after_s"];
@@ -140,7 +141,7 @@ impl Lab {
         self.hold_against_the_description(method, path, answer);
     }
 
-    fn hold_against_the_description(&mut self, method: &str, path: &str, answer: &Answer) {
+    fn hold_against_the_description(&mut self, method: &str, path: &str, answer: &Reply) {
         // A clock that is none is refused before anything is looked for. A path with a query in it comes from no gateway.
         let clock = answer.status == 400;
         if !METHODS.contains(&method) || path.contains('?') || clock {
@@ -167,10 +168,7 @@ impl Lab {
         if *times > HELD_MAX {
             return;
         }
-        let content_type = answer
-            .headers
-            .get("content-type")
-            .map_or("", String::as_str);
+        let content_type = answer.header("content-type");
         let checked =
             self.contract
                 .validate(method, path, answer.status, content_type, &answer.body);
@@ -211,7 +209,7 @@ impl Lab {
             };
             let loaded = self
                 .runtime
-                .block_on(self.world.store().load(&id, Wanted::Latest));
+                .block_on(self.world.store().load(&id, Selector::Latest));
             assert!(loaded.is_ok(), "{id} cannot be read");
         }
         self.table.put_back(&self.begin);
@@ -226,17 +224,13 @@ struct Cast {
 }
 
 impl Cast {
-    async fn of(world: &World) -> (Vec<(String, String)>, Vec<String>) {
+    async fn of(world: &Arc<InProcess>) -> (Vec<(String, String)>, Vec<String>) {
         let mut cast = Self {
             words: BTreeMap::new(),
             secrets: vec![SECOND_CARD.to_owned()],
         };
         // 5 has a standby card that can be switched to; that takes a day.
-        let standby = world
-            .app(&merchant("plain_5"))
-            .await
-            .standby(SECOND_CARD)
-            .await;
+        let standby = world.log_in("plain_5").await.standby(SECOND_CARD).await;
         world.pass_s(Policy::CURRENT.standby_wait_s);
         let app = cast.enter(world, 5, "plain_5").await;
         cast.word("card", 5, standby.rsplit('/').next().unwrap());
@@ -258,7 +252,7 @@ impl Cast {
         let app = cast.enter(world, 4, "plain_4").await;
         let rebind = cast.reach_card_code(&app, 4).await;
         let code = world.sms.code(&reserved_phone(4));
-        let done = app.confirm_card(&rebind, &code).await;
+        let done = app.try_card_code(&rebind, &code).await;
         assert_eq!(done.state(), "activated", "{:?}", done.body);
         let old_card = done.body["old_card"]["card_id"].as_str().unwrap();
         cast.word("card", 4, old_card);
@@ -274,9 +268,7 @@ impl Cast {
         world
             .bank
             .script([Some(domain::decide::BankAnswer::NotEnabled)]);
-        let checked = app
-            .call("POST", &format!("{rebind}/card-check"), Value::Null)
-            .await;
+        let checked = app.check_card(&rebind).await;
         assert_eq!(checked.status, 200, "{:?}", checked.body);
         cast.word("code", 6, &world.bank.deposit_code());
         let app = cast.enter(world, 3, "plain_3").await;
@@ -285,18 +277,18 @@ impl Cast {
         let app = cast.enter(world, 1, "plain_1").await;
         let rebind = cast.request(&app, 1).await;
         let sent = app
-            .call("POST", &format!("{rebind}/identity"), app.document())
+            .post(&format!("{rebind}/identity"), app.document())
             .await;
         assert_eq!(sent.status, 200, "{:?}", sent.body);
-        cast.word("code", 1, &world.sms.code(&app.merchant.phone));
+        cast.word("code", 1, &world.sms.code(&app.profile.phone));
         // 7 has begun nothing, but has a device, and a notice that is not sent yet.
         let app = cast.enter(world, 7, "sole_trader").await;
         let device = json!({"platform": "fcm", "token": "a-token"});
-        let put = app.call("PUT", "/v1/push-targets/phone-1", device).await;
+        let put = app.put("/v1/push-targets/phone-1", device).await;
         assert_eq!(put.status, 204, "{:?}", put.body);
-        let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+        let mut settings = app.get("/v1/settlement").await.body;
         settings["payout_time"] = json!("07:30");
-        let changed = app.call("PUT", "/v1/settlement", settings).await;
+        let changed = app.put("/v1/settlement", settings).await;
         assert_eq!(changed.status, 200, "{:?}", changed.body);
         let due = world.due_notices().await;
         cast.word(
@@ -318,9 +310,9 @@ impl Cast {
     }
 
     /// Logs a merchant in; `$token1`, `$account1` and what is typed.
-    async fn enter<'w>(&mut self, world: &'w World, number: u32, name: &str) -> App<'w> {
-        let merchant = merchant(name);
-        let app = world.app(&merchant).await;
+    async fn enter(&mut self, world: &Arc<InProcess>, number: u32, name: &str) -> App {
+        let app = world.log_in(name).await;
+        let merchant = &app.profile;
         let card = luhn(&format!("622202{:012}", 500 + number));
         let phone = reserved_phone(number);
         for (word, meant) in [
@@ -346,7 +338,7 @@ impl Cast {
     }
 
     /// Asks for the merchant's new card; the rebind's path.
-    async fn request(&mut self, app: &App<'_>, number: u32) -> String {
+    async fn request(&mut self, app: &App, number: u32) -> String {
         let card = self.words[&format!("$new{number}")].clone();
         let facts = json!({"reserved_phone": reserved_phone(number)});
         let rebind = app.request_with(&card, facts).await;
@@ -355,13 +347,11 @@ impl Cast {
     }
 
     /// As far as the code of the card's bank.
-    async fn reach_card_code(&mut self, app: &App<'_>, number: u32) -> String {
+    async fn reach_card_code(&mut self, app: &App, number: u32) -> String {
         let rebind = self.request(app, number).await;
         app.identify(&rebind).await;
         app.sign(&rebind).await;
-        let checked = app
-            .call("POST", &format!("{rebind}/card-check"), Value::Null)
-            .await;
+        let checked = app.check_card(&rebind).await;
         assert_eq!(checked.status, 200, "{:?}", checked.body);
         rebind
     }

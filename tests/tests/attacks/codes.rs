@@ -3,22 +3,25 @@
 use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused, wrong};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::boundary::Fault;
-use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant};
+use tests::table_faults::Fault;
+use tests::transport::Reply;
 
 /// Asks for a card and shows the document; returns the rebind, and the code that the phone on file got.
-async fn identity_otp(app: &App<'_>, card: &str) -> (String, String) {
+async fn identity_otp(app: &App, card: &str) -> (String, String) {
     let rebind = app.request(card).await;
     let path = format!("{rebind}/identity");
-    let answer = app.call("POST", &path, app.document()).await;
+    let answer = app.post(&path, app.document()).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
-    (rebind, app.world.sms.code(&app.merchant.phone))
+    (rebind, app.system.sms.code(&app.profile.phone))
 }
 
 /// Tries a code of the phone on file.
-async fn confirm(app: &App<'_>, rebind: &str, code: &str) -> tests::world::Answer {
+async fn confirm(app: &App, rebind: &str, code: &str) -> Reply {
     let path = format!("{rebind}/identity/confirm");
-    app.call("POST", &path, json!({"code": code})).await
+    app.post(&path, json!({"code": code})).await
 }
 
 /// Where a code is kept: the first object in the rebind's state that is one.
@@ -32,7 +35,7 @@ fn kept_code(state: &mut Value) -> Option<&mut Value> {
 }
 
 /// Somebody who can write to the table puts one rebind's code in the place of another's.
-async fn move_code(world: &World, from: &Item, to: &str) {
+async fn move_code(world: &Arc<InProcess>, from: &Item, to: &str) {
     let mut state: Value = serde_json::from_str(from["state"].as_s().unwrap()).unwrap();
     let code = kept_code(&mut state).unwrap().clone();
     let mut item = item_of(world, NAME, to).await;
@@ -44,8 +47,8 @@ async fn move_code(world: &World, from: &Item, to: &str) {
 
 #[tokio::test]
 async fn a_code_guessed_in_parallel() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     let path = format!("{rebind}/identity/confirm");
     let mut codes: BTreeSet<String> = (0..31).map(|guess| format!("{guess:06}")).collect();
@@ -56,9 +59,9 @@ async fn a_code_guessed_in_parallel() {
             let body = json!({"code": code});
             // Some with keys of their own, some with one that is used again, most without.
             match number % 3 {
-                0 => app.keyed(&format!("k{number}"), "POST", path, body).await,
-                1 => app.keyed("k", "POST", path, body).await,
-                _ => app.call("POST", path, body).await,
+                0 => app.keyed(&format!("k{number}"), path, body).await,
+                1 => app.keyed("k", path, body).await,
+                _ => app.post(path, body).await,
             }
         }
     });
@@ -70,14 +73,14 @@ async fn a_code_guessed_in_parallel() {
     world.pass_s(POLICY.code_deciding_s);
     let late = confirm(&app, &rebind, &right).await;
     assert_ne!(late.status, 200, "{:?}", late.body);
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "rejected", "{:?}", shown.body);
 }
 
 #[tokio::test]
 async fn guesses_that_die_before_they_are_answered() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..POLICY.code_tries {
         // Read, counted, compared; and gone before it is written what was found.
@@ -88,14 +91,14 @@ async fn guesses_that_die_before_they_are_answered() {
     world.pass_s(POLICY.code_deciding_s);
     let late = confirm(&app, &rebind, &right).await;
     refused(&late, 422, "OTP_TOO_MANY");
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "rejected");
 }
 
 #[tokio::test]
 async fn codes_guessed_over_resends() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let (rebind, mut right) = identity_otp(&app, GOOD_CARD).await;
     for guess in 1..POLICY.code_tries {
         let left = i64::from(POLICY.code_tries - guess);
@@ -103,12 +106,10 @@ async fn codes_guessed_over_resends() {
         refused(&answer, 422, "OTP_WRONG");
         assert_eq!(answer.body["attempts_left"], left);
         world.pass_s(POLICY.code_gap_s);
-        let again = app
-            .call("POST", &format!("{rebind}/identity/code"), Value::Null)
-            .await;
+        let again = app.resend_identity_code(&rebind).await;
         assert_eq!(again.status, 200, "{:?}", again.body);
         assert_eq!(again.body["challenge"]["attempts_left"], left);
-        right = world.sms.code(&app.merchant.phone);
+        right = world.sms.code(&app.profile.phone);
     }
     let last = confirm(&app, &rebind, wrong(&right)).await;
     refused(&last, 422, "OTP_TOO_MANY");
@@ -118,8 +119,8 @@ async fn codes_guessed_over_resends() {
 
 #[tokio::test]
 async fn a_document_guessed() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     // Numbers that could be: each is somebody's. Ten at once to each rebind.
     let others = ["plain_2", "plain_3", "plain_4", "plain_5", "young"];
     let guesses = others.map(|name| merchant(name).document_number);
@@ -129,15 +130,15 @@ async fn a_document_guessed() {
         let path = format!("{rebind}/identity");
         let tries = guesses.iter().chain(&guesses).map(|number| {
             let body = json!({"document_number": number, "document_expires_on": "long_term"});
-            app.call("POST", &path, body)
+            app.post(&path, body)
         });
         let answers = futures::future::join_all(tries).await;
-        let counted = |answer: &&tests::world::Answer| answer.body["counts_toward_limit"] == true;
+        let counted = |answer: &&Reply| answer.body["counts_toward_limit"] == true;
         told += answers.iter().filter(counted).count();
         // Those that came too late say so, or that others came first.
-        while app.call("GET", &rebind, Value::Null).await.state() == "identity_pending" {
+        while app.get(&rebind).await.state() == "identity_pending" {
             let body = json!({"document_number": guesses[0], "document_expires_on": "long_term"});
-            let answer = app.call("POST", &path, body).await;
+            let answer = app.post(&path, body).await;
             refused(&answer, 422, "ID_MISMATCH");
             told += usize::from(answer.body["counts_toward_limit"] == true);
         }
@@ -147,20 +148,19 @@ async fn a_document_guessed() {
     // On such a day not even the right one is compared.
     let rebind = app.request(GOOD_CARD).await;
     let right = app
-        .call("POST", &format!("{rebind}/identity"), app.document())
+        .post(&format!("{rebind}/identity"), app.document())
         .await;
     refused(&right, 422, "ID_MISMATCH");
-    assert!(world.sms.to(&app.merchant.phone).is_empty());
+    assert!(world.sms.to(&app.profile.phone).is_empty());
 }
 
 #[tokio::test]
 async fn a_code_of_another_rebind() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let (first, known) = identity_otp(&app, GOOD_CARD).await;
     let kept = item_of(&world, NAME, "R#000001").await;
-    app.call("POST", &format!("{first}/cancel"), Value::Null)
-        .await;
+    app.cancel(&first).await;
     world.pass_s(POLICY.code_gap_s);
     let (second, right) = identity_otp(&app, SECOND_CARD).await;
     assert_ne!(known, right, "one chance in a million");
@@ -172,26 +172,24 @@ async fn a_code_of_another_rebind() {
 
 #[tokio::test]
 async fn a_code_of_another_purpose() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     // One phone for both, so that nothing but the purpose differs.
-    let phone = app.merchant.phone.clone();
+    let phone = app.profile.phone.clone();
     let facts = json!({"reserved_phone": phone});
     let rebind = app.request_with(GOOD_CARD, facts).await;
     app.identify(&rebind).await;
     let identity = world.sms.code(&phone);
     app.sign(&rebind).await;
-    app.call("POST", &format!("{rebind}/card-check"), Value::Null)
-        .await;
+    app.check_card(&rebind).await;
     let card = world.sms.code(&phone);
     let kept = item_of(&world, NAME, "R#000001").await;
     // The code that has proven who asks does not prove the card.
-    let answer = app.confirm_card(&rebind, &identity).await;
+    let answer = app.try_card_code(&rebind, &identity).await;
     refused(&answer, 422, "OTP_WRONG");
     // Nor the card's code who asks, when that has to be proven again; also with its hash in the place of the other.
     world.pass_s(POLICY.code_gap_s);
-    app.call("POST", &format!("{rebind}/identity/code"), Value::Null)
-        .await;
+    app.resend_identity_code(&rebind).await;
     refused(&confirm(&app, &rebind, &card).await, 422, "OTP_WRONG");
     let mut state: Value = serde_json::from_str(kept["state"].as_s().unwrap()).unwrap();
     let of_card = kept_code(&mut state).unwrap().clone();
@@ -207,46 +205,46 @@ async fn a_code_of_another_purpose() {
 
 #[tokio::test]
 async fn a_code_relayed_when_the_phone_was_changed() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let (rebind, known) = identity_otp(&app, GOOD_CARD).await;
     let mut profile = item_of(&world, NAME, "Z").await;
     change_json(&mut profile, "state", |state| {
-        assert_eq!(state["tel"], json!(app.merchant.phone));
+        assert_eq!(state["tel"], json!(app.profile.phone));
         state["tel"] = json!("+8613812345678");
     });
     put_item(&world, profile).await;
     // Whoever had the phone before reads out what was sent to it.
     refused(&confirm(&app, &rebind, &known).await, 422, "OTP_WRONG");
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "identity_pending");
 }
 
 #[tokio::test]
 async fn a_change_right_after_the_phone_was_changed() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     // Three hours ago somebody talked the acquirer into another phone on file.
-    let app = world.app(&merchant("phone_changed")).await;
+    let app = world.log_in("phone_changed").await;
     let mut standby = app.request_body(GOOD_CARD);
     standby["activate"] = json!(false);
-    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+    let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!("09:00");
     for (method, path, body) in [
         ("POST", "/v1/rebinds", app.request_body(GOOD_CARD)),
         ("POST", "/v1/rebinds", standby),
         ("PUT", "/v1/settlement", settings),
     ] {
-        let answer = app.keyed("k", method, path, body).await;
+        let answer = app.call_keyed("k", method, path, body).await;
         refused(&answer, 409, "QUIET_PERIOD");
     }
-    assert!(world.sms.to(&app.merchant.phone).is_empty());
+    assert!(world.sms.to(&app.profile.phone).is_empty());
 }
 
 #[tokio::test]
 async fn the_tries_of_a_code_used_up_from_another_session() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let thief = world.app_on(&merchant(NAME), "a thief's phone").await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let thief = world.log_in_on(NAME, "a thief's phone").await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..2 * POLICY.code_tries {
         let answer = confirm(&thief, &rebind, wrong(&right)).await;

@@ -4,24 +4,26 @@ use crate::{NAME, OTHER, POLICY};
 use application::crypto::HashPurpose;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::HOUR_S;
-use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
 const WRONG: &str = "AAAAAAAA";
 
 /// An activated merchant and the freeze code that was told.
-async fn announced<'w>(world: &'w World, name: &str, card: &str) -> (App<'w>, String) {
-    let app = world.app(&merchant(name)).await;
+async fn announced(world: &Arc<InProcess>, name: &str, card: &str) -> (App, String) {
+    let app = world.log_in(name).await;
     app.activate(card).await;
     let code = app.freeze_code().await;
     (app, code)
 }
 
-async fn frozen(world: &World, name: &str) -> bool {
+async fn frozen(world: &Arc<InProcess>, name: &str) -> bool {
     world.stored(name).await.head.frozen.is_some()
 }
 
 /// The same tries from one address, all at once: each answer takes its time.
-async fn tries(world: &World, account: &str, codes: &[&str], source: &str) {
+async fn tries(world: &Arc<InProcess>, account: &str, codes: &[&str], source: &str) {
     let tries = codes.iter().map(|code| world.freeze(account, code, source));
     for answer in futures::future::join_all(tries).await {
         assert_eq!(answer.status, 202);
@@ -29,7 +31,7 @@ async fn tries(world: &World, account: &str, codes: &[&str], source: &str) {
 }
 
 /// So many tries of an account's freeze codes were counted, an hour ago.
-async fn set_counted(world: &World, account: &str, count: usize) {
+async fn set_counted(world: &Arc<InProcess>, account: &str, count: usize) {
     let mac = world.keys().mac(HashPurpose::Account, &[account]).await;
     let text = |text: String| AttributeValue::S(text);
     let hour = world.now().epoch_s().div_euclid(HOUR_S) - 1;
@@ -43,9 +45,9 @@ async fn set_counted(world: &World, account: &str, count: usize) {
 
 #[tokio::test]
 async fn a_freeze_code_guessed_from_one_address() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let wrong = vec![WRONG; POLICY.freeze_tries_per_source_day];
     tries(&world, account, &wrong, "198.51.100.1").await;
     // After those, whatever is tried from there is not looked at, in any spelling.
@@ -58,9 +60,9 @@ async fn a_freeze_code_guessed_from_one_address() {
 
 #[tokio::test]
 async fn a_freeze_code_guessed_from_many_addresses() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     // As many a day as a hundred addresses can make: one chance in a thousand million.
     set_counted(&world, account, POLICY.freeze_tries_per_account_day).await;
     for address in 0..3 {
@@ -71,22 +73,22 @@ async fn a_freeze_code_guessed_from_many_addresses() {
 
 #[tokio::test]
 async fn a_freeze_code_of_another_merchant() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (victim, _) = announced(&world, NAME, GOOD_CARD).await;
     world.pass_s(POLICY.code_gap_s);
     // The thief's own, of the rebind with the same number.
     let (own, code) = announced(&world, OTHER, SECOND_CARD).await;
-    tries(&world, &victim.merchant.account, &[&code], "198.51.100.1").await;
+    tries(&world, &victim.profile.account, &[&code], "198.51.100.1").await;
     assert!(!frozen(&world, NAME).await);
-    tries(&world, &own.merchant.account, &[&code], "198.51.100.1").await;
+    tries(&world, &own.profile.account, &[&code], "198.51.100.1").await;
     assert!(frozen(&world, OTHER).await && !frozen(&world, NAME).await);
 }
 
 #[tokio::test]
 async fn the_tries_of_a_freeze_code_burnt() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let limit = POLICY.freeze_tries_per_account_day;
     set_counted(&world, account, limit - 15).await;
     // One address, and many more tries than the account has left.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use verification::Verification;
 
 /// What somebody between us and the bank makes of its reply.
@@ -118,8 +119,8 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, Value)> {
 
 #[tokio::test]
 async fn forged_bank_replies() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let key = BankKey::from_secret_text(&"k".repeat(64)).unwrap();
     let forger = Forger::start(key.clone());
     let client = BankClient::new(&forger.url, key).unwrap();
@@ -181,17 +182,14 @@ fn with_sealed(mut item: Item, name: &str, sealed: &AttributeValue) -> Item {
 #[tokio::test]
 async fn a_ciphertext_swapped_between_merchants() {
     const FIRST: &str = "R#000001";
-    let world = World::start().await;
-    let victim = world.app(&merchant(NAME)).await;
-    let thief = world.app(&merchant(OTHER)).await;
+    let world = InProcess::start().await;
+    let victim = world.log_in(NAME).await;
+    let thief = world.log_in(OTHER).await;
     let rebind = victim.to_card_pending(GOOD_CARD).await;
     thief.to_card_pending(SECOND_CARD).await;
     let own = item_of(&world, NAME, FIRST).await;
     let of_thief = item_of(&world, OTHER, FIRST).await["number"].clone();
-    let check = async |app: &App<'_>| {
-        app.call("POST", &format!("{rebind}/card-check"), Value::Null)
-            .await
-    };
+    let check = async |app: &App| app.check_card(&rebind).await;
     // The thief's card in the victim's rebind, so that the victim's agreement and codes would activate it; or one of the
     // victim's own cards in the place of another.
     let cards = kept_of(&world, NAME).await;
@@ -218,12 +216,12 @@ async fn a_ciphertext_swapped_between_merchants() {
 
 #[tokio::test]
 async fn an_event_injected_into_the_stream_function() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     app.activate(GOOD_CARD).await;
-    world.deliver_notices().await;
-    let texts = world.sms.to(&app.merchant.phone);
-    let other = world.app(&merchant(OTHER)).await;
+    world.deliver_due().await;
+    let texts = world.sms.to(&app.profile.phone);
+    let other = world.log_in(OTHER).await;
     other.request(SECOND_CARD).await;
     let keys = |pk: &str, sk: &str| json!({"pk": {"S": pk}, "sk": {"S": sk}});
     let record = |keys: Value| {
@@ -280,20 +278,20 @@ async fn an_event_injected_into_the_stream_function() {
         "nothing is written for it"
     );
     assert_eq!(
-        world.sms.to(&app.merchant.phone),
+        world.sms.to(&app.profile.phone),
         texts,
         "nobody is told again"
     );
     assert!(world.sms.to("+8613812345678").is_empty());
     // Among all that, what is due is told: once, to whom it was due.
     let mut batch = injected.to_vec();
-    let settings = other.call("GET", "/v1/settlement", Value::Null).await;
+    let settings = other.get("/v1/settlement").await;
     let mut settings = settings.body;
     settings["payout_time"] = json!("09:00");
-    let changed = other.call("PUT", "/v1/settlement", settings).await;
+    let changed = other.put("/v1/settlement", settings).await;
     assert_eq!(changed.status, 200, "{:?}", changed.body);
     let due = world.due_notices().await["Records"][0].clone();
     batch.insert(10, due);
     world.deliver(json!({"Records": batch}), world.now()).await;
-    assert_eq!(world.sms.to(&other.merchant.phone).len(), 1);
+    assert_eq!(world.sms.to(&other.profile.phone).len(), 1);
 }

@@ -3,17 +3,20 @@
 use crate::{NAME, OTHER, POLICY, refused};
 use domain::policy::{DAY_S, HOUR_S};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Instant;
-use tests::world::{Answer, World, merchant};
+use tests::in_process::InProcess;
+use tests::merchant::merchant;
+use tests::transport::Reply;
 
 /// One try to log in, from anywhere. Whoever guesses also claims another address, in the header that proxies use for it.
 async fn log_in(
-    world: &World,
+    world: &Arc<InProcess>,
     account: &str,
     password: &str,
     device: &str,
     source: &str,
-) -> Answer {
+) -> Reply {
     let body = json!({"account": account, "password": password, "device_id": device});
     let claimed = [("x-forwarded-for", device)];
     let mut event = world.event("POST", "/v1/sessions", &claimed, &body);
@@ -22,7 +25,7 @@ async fn log_in(
 }
 
 /// Logs in as the merchant: whether it worked, and how long to wait if not.
-async fn owner(world: &World, device: &str, source: &str) -> Result<(), i64> {
+async fn owner(world: &Arc<InProcess>, device: &str, source: &str) -> Result<(), i64> {
     let owner = merchant(NAME);
     let answer = log_in(world, &owner.account, &owner.password, device, source).await;
     match answer.status {
@@ -37,7 +40,7 @@ async fn owner(world: &World, device: &str, source: &str) -> Result<(), i64> {
 #[tokio::test]
 async fn passwords_sprayed_over_accounts_and_devices() {
     const FROM: &str = "203.0.113.66";
-    let world = World::start().await;
+    let world = InProcess::start().await;
     owner(&world, "the merchant's phone", "203.0.113.7")
         .await
         .unwrap();
@@ -69,7 +72,7 @@ async fn passwords_sprayed_over_accounts_and_devices() {
 
 #[tokio::test]
 async fn a_merchant_is_locked_out() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     owner(&world, "the merchant's phone", "203.0.113.7")
         .await
         .unwrap();
@@ -96,9 +99,9 @@ async fn a_merchant_is_locked_out() {
 
 #[tokio::test]
 async fn a_device_id_made_up_to_dodge_the_throttle() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     // One that is well known, for an account of the thief's own.
-    world.app_on(&merchant(OTHER), "a thief's phone").await;
+    world.log_in_on(OTHER, "a thief's phone").await;
     let account = merchant(NAME).account;
     let free = usize::try_from(POLICY.login_wait_from_failure).unwrap();
     let guesses = (0..30).map(|guess| {
@@ -137,7 +140,7 @@ async fn a_device_id_made_up_to_dodge_the_throttle() {
 #[tokio::test]
 async fn a_device_id_made_up_to_trip_the_throttle() {
     const PHONE: &str = "4f7d the merchant's phone";
-    let world = World::start().await;
+    let world = InProcess::start().await;
     owner(&world, PHONE, "203.0.113.7").await.unwrap();
     let account = merchant(NAME).account;
     let near = [
@@ -185,7 +188,7 @@ fn trimmed_mean(times: &[f64]) -> f64 {
 async fn users_are_enumerated_by_body_status_and_time() {
     /// Each a password against an account that is there, and one against an account that is not, right after each other.
     const PAIRS: usize = 40;
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let accounts = [merchant(NAME).account, "13912345678".to_owned()];
     let guess = async |account: &str, number: usize| {
         let device = format!("device {number}");
@@ -199,7 +202,7 @@ async fn users_are_enumerated_by_body_status_and_time() {
             (there.status, &there.headers, &there.body),
             (not.status, &not.headers, &not.body)
         );
-        let asked = |answer: &Answer| -> Vec<(String, usize)> {
+        let asked = |answer: &Reply| -> Vec<(String, usize)> {
             let calls = answer.calls.iter();
             calls
                 .map(|call| (call.operation.clone(), call.transaction_items()))

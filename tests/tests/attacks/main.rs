@@ -36,8 +36,10 @@ use application::serve::{DeploymentStage, Handler, respond};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::Policy;
 use serde_json::{Value, json};
-use std::collections::HashMap;
-use tests::world::{Answer, App, SECOND_CARD, World};
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::SECOND_CARD;
+use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 /// The merchant that is attacked.
@@ -46,11 +48,11 @@ const NAME: &str = "plain_1";
 const OTHER: &str = "plain_2";
 
 /// An item of the table.
-type Item = HashMap<String, AttributeValue>;
+type Item = store::item::Item;
 
 /// Refused so.
 #[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str) {
+fn refused(answer: &Reply, status: u16, code: &str) {
     let got = (answer.status, answer.code());
     assert_eq!(got, (status, code), "{:?}", answer.body);
 }
@@ -112,23 +114,22 @@ fn doors(rebind: &str, card: &str) -> Vec<(&'static str, String, Value)> {
 }
 
 /// The app with another token.
-fn with_token<'w>(app: &App<'w>, token: &str) -> App<'w> {
+fn with_token(app: &App, token: &str) -> App {
+    let token = token.to_owned();
     App {
-        world: app.world,
-        token: token.to_owned(),
-        login: app.login.clone(),
-        merchant: app.merchant.clone(),
+        token,
+        ..app.clone()
     }
 }
 
 /// The path of the card in use.
-async fn active_card(world: &World, name: &str) -> String {
+async fn active_card(world: &Arc<InProcess>, name: &str) -> String {
     let card = world.stored(name).await.head.active.unwrap().card;
     format!("/v1/cards/{}", card.card_id)
 }
 
 /// Everything that is kept of a merchant, in order.
-async fn kept_of(world: &World, name: &str) -> Vec<Item> {
+async fn kept_of(world: &Arc<InProcess>, name: &str) -> Vec<Item> {
     let pk = AttributeValue::S(format!("M#mer_{name}"));
     let mut items = world.items().await;
     items.retain(|item| item["pk"] == pk);
@@ -137,14 +138,14 @@ async fn kept_of(world: &World, name: &str) -> Vec<Item> {
 }
 
 /// One item of a merchant, as somebody with the table's keys reads it.
-async fn item_of(world: &World, name: &str, sk: &str) -> Item {
+async fn item_of(world: &Arc<InProcess>, name: &str, sk: &str) -> Item {
     let items = kept_of(world, name).await;
     let is_it = |item: &&Item| item["sk"].as_s().unwrap() == sk;
     items.iter().find(is_it).unwrap().clone()
 }
 
 /// … and puts it back, changed.
-async fn put_item(world: &World, item: Item) {
+async fn put_item(world: &Arc<InProcess>, item: Item) {
     let put = world.client.put_item().table_name(&world.table);
     put.set_item(Some(item)).send().await.unwrap();
     let _ = world.boundary.take();
@@ -158,16 +159,13 @@ fn change_json(item: &mut Item, name: &str, change: impl FnOnce(&mut Value)) {
 }
 
 /// A request of this app to a function that is not the world's own: one with another bank.
-async fn ask<H: Handler>(function: &H, app: &App<'_>, path: &str, body: Value) -> Answer {
+async fn ask<H: Handler>(function: &H, app: &App, path: &str, body: Value) -> Reply {
     let bearer = format!("Bearer {}", app.token);
     let headers = [("authorization", bearer.as_str())];
-    let event = app.world.event("POST", path, &headers, &body);
-    let event: HttpEvent = serde_json::from_value(event).unwrap();
-    let reply = respond(function, &DeploymentStage::new("sandbox"), event).await;
-    Answer {
-        status: reply.status_code,
-        headers: HashMap::new(),
-        body: serde_json::from_str(&reply.body).unwrap_or_default(),
-        calls: app.world.boundary.take(),
-    }
+    let event = app.system.event("POST", path, &headers, &body);
+    let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
+    let reply = respond(function, &DeploymentStage::new("sandbox"), http).await;
+    let calls = app.system.boundary.take();
+    let reply = Reply::of_event(&event, &serde_json::to_value(reply).unwrap());
+    Reply { calls, ..reply }
 }

@@ -8,108 +8,98 @@ use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use verification::Verification;
 
 /// Freezes with the code that the phone on file was told.
-async fn freeze(world: &World, app: &App<'_>, code: &str) {
+async fn freeze(world: &Arc<InProcess>, app: &App, code: &str) {
     let source = "198.51.100.1";
-    let answer = world.freeze(&app.merchant.account, code, source).await;
+    let answer = world.freeze(&app.profile.account, code, source).await;
     assert_eq!(answer.status, 202);
 }
 
 /// The last four digits of the card that a payout created now would go to.
-async fn pays_to(world: &World, payout: &str) -> Value {
+async fn pays_to(world: &Arc<InProcess>, payout: &str) -> Value {
     let payout = json!({"operation": "create_payout", "merchant_id": format!("mer_{NAME}"), "payout_id": payout, "amount_fen": 1});
     world.core(payout).await.unwrap()["card"]["last4"].clone()
 }
 
 #[tokio::test]
 async fn a_standby_card_as_a_way_around_the_hold() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let switch = format!("{card}/activate");
     // Added and taken off and added again: each waits from its own beginning.
     world.pass_s(POLICY.standby_wait_s - POLICY.fresh_login_s);
     let app = app.again().await;
     let second = app.standby(SECOND_CARD).await;
-    let told = world.sms.to(&app.merchant.phone).len();
+    let told = world.sms.to(&app.profile.phone).len();
     for (card, wait_s) in [
         (&card, POLICY.fresh_login_s),
         (&second, POLICY.standby_wait_s),
     ] {
-        let early = app
-            .call("POST", &format!("{card}/activate"), Value::Null)
-            .await;
+        let early = app.post(&format!("{card}/activate"), ()).await;
         refused(&early, 409, "STANDBY_NOT_READY");
         let left = early.body["retry_after_s"].as_i64().unwrap();
         assert!((wait_s - 60..=wait_s).contains(&left), "{left}");
         let guess = app
-            .call(
-                "POST",
-                &format!("{card}/activate"),
-                json!({"code": "123456"}),
-            )
+            .post(&format!("{card}/activate"), json!({"code": "123456"}))
             .await;
         refused(&guess, 409, "STANDBY_NOT_READY");
     }
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), told, "no code yet");
+    assert_eq!(world.sms.to(&app.profile.phone).len(), told, "no code yet");
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
     // In time it needs a code to the phone on file, and starts the cooldown like any other change.
     world.pass_s(POLICY.fresh_login_s);
     let app = app.again().await;
     app.switch(&card).await;
-    let other = app
-        .call("POST", &format!("{second}/activate"), Value::Null)
-        .await;
+    let other = app.post(&format!("{second}/activate"), ()).await;
     refused(&other, 409, "REBIND_COOLDOWN");
-    let again = app.call("POST", &switch, Value::Null).await;
+    let again = app.post(&switch, ()).await;
     refused(&again, 409, "STEP_OUT_OF_ORDER");
 }
 
 #[tokio::test]
 async fn a_standby_card_as_a_way_around_the_notice() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let card = app.standby(GOOD_CARD).await;
-    let told = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    world.deliver_notices().await;
-    let now = [&app.merchant.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    world.deliver_due().await;
+    let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     assert_eq!(now, told.map(|told| told + 1), "both are told at once");
     // A day before the card can be used there is a code that takes it away.
     let code = app.freeze_code().await;
     freeze(&world, &app, &code).await;
     world.pass_s(POLICY.standby_wait_s);
     let app = app.again().await;
-    let switch = app
-        .call("POST", &format!("{card}/activate"), Value::Null)
-        .await;
+    let switch = app.post(&format!("{card}/activate"), ()).await;
     assert!([404, 423].contains(&switch.status), "{:?}", switch.body);
-    let cards = app.call("GET", "/v1/cards", Value::Null).await;
+    let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"], json!([]));
 }
 
 #[tokio::test]
 async fn a_standby_card_to_shorten_the_hold_of_a_deposit() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let rebind = app
         .request_with(GOOD_CARD, json!({"activate": false}))
         .await;
     app.identify(&rebind).await;
     app.sign(&rebind).await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
-    app.call("POST", &format!("{rebind}/card-check"), Value::Null)
-        .await;
+    app.check_card(&rebind).await;
     let code = world.bank.deposit_code();
-    let done = app.confirm_card(&rebind, &code).await;
+    let done = app.try_card_code(&rebind, &code).await;
     assert_eq!(done.state(), "completed", "{:?}", done.body);
     let card = done.body["new_card"]["card_id"].as_str().unwrap();
     world.pass_s(POLICY.hold_deposit_s - 1);
     let app = app.again().await;
     let switch = format!("/v1/cards/{card}/activate");
-    let early = app.call("POST", &switch, Value::Null).await;
+    let early = app.post(&switch, ()).await;
     refused(&early, 409, "STANDBY_NOT_READY");
     assert_eq!(early.body["retry_after_s"], 1);
 }
@@ -145,8 +135,8 @@ impl QueryTransfer for MulesBank {
 
 #[tokio::test]
 async fn a_micro_deposit_to_a_mules_card() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let bank = MulesBank::default();
     let function = Verification::new(world.store(), world.keys(), world.sms.clone(), bank.clone());
     let rebind = app.to_card_pending(GOOD_CARD).await;
@@ -164,21 +154,21 @@ async fn a_micro_deposit_to_a_mules_card() {
     let path = format!("{rebind}/card-check/confirm");
     let typed = ask(&function, &app, &path, json!({"code": code})).await;
     refused(&typed, 409, "STEP_OUT_OF_ORDER");
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "rejected");
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
 }
 
 #[tokio::test]
 async fn a_test_transaction_to_close_the_freeze_window() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let old = active_card(&world, NAME).await;
     let rebind = app.activate(GOOD_CARD).await;
-    let effective_at = app.call("GET", &rebind, Value::Null).await.body["effective_at"].clone();
+    let effective_at = app.get(&rebind).await.body["effective_at"].clone();
     let code = app.freeze_code().await;
     let path = format!("{rebind}/test-transaction");
-    let tested = app.call("POST", &path, Value::Null).await;
+    let tested = app.post(&path, ()).await;
     assert_eq!(tested.body["status"], "succeeded", "{:?}", tested.body);
     assert_eq!(tested.body["rebind"]["state"], "activated");
     assert_eq!(tested.body["rebind"]["effective_at"], effective_at);
@@ -188,14 +178,14 @@ async fn a_test_transaction_to_close_the_freeze_window() {
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
     freeze(&world, &app, &code).await;
     assert_eq!(active_card(&world, NAME).await, old, "the change is undone");
-    let shown = app.again().await.call("GET", &rebind, Value::Null).await;
+    let shown = app.again().await.get(&rebind).await;
     assert_eq!(shown.state(), "frozen");
 }
 
 #[tokio::test]
 async fn the_old_card_unbound_during_the_hold() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate(GOOD_CARD).await;
     let code = app.freeze_code().await;
@@ -205,7 +195,7 @@ async fn the_old_card_unbound_during_the_hold() {
         world.pass_s(wait_s);
         world.clean_up().await;
         app = app.again().await;
-        let answer = app.keyed("k", "POST", &unbind, Value::Null).await;
+        let answer = app.keyed("k", &unbind, ()).await;
         refused(&answer, 409, "PAYOUT_IN_FLIGHT");
         assert!(
             world
@@ -219,14 +209,14 @@ async fn the_old_card_unbound_during_the_hold() {
     }
     freeze(&world, &app, &code).await;
     let app = app.again().await;
-    let answer = app.call("POST", &unbind, Value::Null).await;
+    let answer = app.post(&unbind, ()).await;
     refused(&answer, 423, "ACCOUNT_FROZEN");
 }
 
 #[tokio::test]
 async fn the_old_card_called_lost_so_that_a_freeze_cannot_go_back_to_it() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate_with(GOOD_CARD, json!({"reason": "lost"}))
         .await;

@@ -7,13 +7,14 @@ use application::ports::{
 use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant, merchant_id};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id};
 use verification::Verification;
 
 /// No door opens.
-async fn is_shut_out(app: &App<'_>, rebind: &str, card: &str) {
+async fn is_shut_out(app: &App, rebind: &str, card: &str) {
     for (method, path, body) in doors(rebind, card) {
-        let answer = app.keyed("a key", method, &path, body).await;
+        let answer = app.call_keyed("a key", method, &path, body).await;
         let got = (answer.status, answer.code());
         assert_eq!(got, (401, "SESSION_EXPIRED"), "{method} {path}");
     }
@@ -21,19 +22,19 @@ async fn is_shut_out(app: &App<'_>, rebind: &str, card: &str) {
 
 #[tokio::test]
 async fn a_stolen_session() {
-    let world = World::start().await;
-    let card = world.app(&merchant(NAME)).await.standby(GOOD_CARD).await;
+    let world = InProcess::start().await;
+    let card = world.log_in(NAME).await.standby(GOOD_CARD).await;
     world.pass_s(POLICY.standby_wait_s);
-    let app = world.app(&merchant(NAME)).await;
+    let app = world.log_in(NAME).await;
     let push = "/v1/push-targets/phone";
     let target = |token: &str| json!({"platform": "apns", "token": token});
     world.pass_s(POLICY.fresh_login_s - 60);
-    let kept_alive = app.call("PUT", push, target("merchants")).await;
+    let kept_alive = app.put(push, target("merchants")).await;
     assert_eq!(kept_alive.status, 204, "{:?}", kept_alive.body);
     world.pass_s(60);
 
     // Taken from a merchant at work: it lives, and changes nothing that matters.
-    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+    let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!("09:00");
     let mut standby = app.request_body(SECOND_CARD);
     standby["activate"] = json!(false);
@@ -55,7 +56,7 @@ async fn a_stolen_session() {
         ("PUT", push.to_owned(), target("thiefs")),
         ("DELETE", push.to_owned(), Value::Null),
     ] {
-        let answer = app.keyed(&path, method, &path, body).await;
+        let answer = app.call_keyed(&path, method, &path, body).await;
         refused(&answer, 403, "STEP_UP_REQUIRED");
     }
 
@@ -63,75 +64,67 @@ async fn a_stolen_session() {
     let app = app.again().await;
     let rebind = app.request(SECOND_CARD).await;
     let shown = app
-        .call("POST", &format!("{rebind}/identity"), app.document())
+        .post(&format!("{rebind}/identity"), app.document())
         .await;
-    let code = world.sms.code(&app.merchant.phone);
+    let code = world.sms.code(&app.profile.phone);
     assert!(!shown.body.to_string().contains(&code));
     let confirm = format!("{rebind}/identity/confirm");
-    let guess = app
-        .call("POST", &confirm, json!({"code": wrong(&code)}))
-        .await;
+    let guess = app.post(&confirm, json!({"code": wrong(&code)})).await;
     refused(&guess, 422, "OTP_WRONG");
 
     // And it dies while the thief looks on: reading keeps nothing alive.
     world.pass_s(POLICY.session_idle_s - 1);
-    assert_eq!(app.call("GET", &rebind, Value::Null).await.status, 200);
+    assert_eq!(app.get(&rebind).await.status, 200);
     world.pass_s(1);
     is_shut_out(&app, &rebind, &card).await;
 }
 
 #[tokio::test]
 async fn a_code_that_the_merchant_reads_out_to_another_session() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let thief = world.app_on(&merchant(NAME), "a thief's phone").await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let thief = world.log_in_on(NAME, "a thief's phone").await;
     let rebind = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{rebind}/identity"), app.document())
+    app.post(&format!("{rebind}/identity"), app.document())
         .await;
     // "This is your acquirer. Please read us the code that you have just been sent."
-    let code = json!({"code": world.sms.code(&app.merchant.phone)});
+    let code = json!({"code": world.sms.code(&app.profile.phone)});
     let confirm = format!("{rebind}/identity/confirm");
-    let relayed = thief.call("POST", &confirm, code.clone()).await;
+    let relayed = thief.post(&confirm, code.clone()).await;
     refused(&relayed, 403, "STEP_UP_REQUIRED");
-    assert_eq!(
-        app.call("POST", &confirm, code).await.state(),
-        "agreement_pending"
-    );
+    assert_eq!(app.post(&confirm, code).await.state(), "agreement_pending");
     app.sign(&rebind).await;
-    app.call("POST", &format!("{rebind}/card-check"), Value::Null)
-        .await;
+    app.check_card(&rebind).await;
     let code = world.sms.code(RESERVED_PHONE);
     refused(
-        &thief.confirm_card(&rebind, &code).await,
+        &thief.try_card_code(&rebind, &code).await,
         403,
         "STEP_UP_REQUIRED",
     );
-    assert_eq!(app.confirm_card(&rebind, &code).await.state(), "activated");
+    assert_eq!(app.try_card_code(&rebind, &code).await.state(), "activated");
 }
 
 #[tokio::test]
 async fn a_session_after_logout() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let tablet = world.app_on(&merchant(NAME), "tablet").await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let tablet = world.log_in_on(NAME, "tablet").await;
     let rebind = app.request(GOOD_CARD).await;
     let card = active_card(&world, NAME).await;
-    let left = app
-        .call("DELETE", "/v1/sessions/current", Value::Null)
-        .await;
+    let left = app.delete("/v1/sessions/current").await;
     is_shut_out(&app, &rebind, &card).await;
     assert_eq!(left.status, 204);
-    let shown = tablet.call("GET", &rebind, Value::Null).await;
+    let shown = tablet.get(&rebind).await;
     assert_eq!(shown.state(), "identity_pending", "nothing was changed");
 }
 
 /// A bank that is asked while the merchant logs out.
-struct Leaving<'w>(&'w App<'w>);
+struct Leaving<'w>(&'w App);
 
 impl CheckCard for Leaving<'_> {
     async fn check(&self, _: &CardQuestion) -> Option<BankAnswer> {
         let path = "/v1/sessions/current";
-        let left = self.0.call("DELETE", path, Value::Null).await;
+        let left = self.0.delete(path).await;
         assert_eq!(left.status, 204, "{:?}", left.body);
         Some(BankAnswer::Match)
     }
@@ -151,8 +144,8 @@ impl QueryTransfer for Leaving<'_> {
 
 #[tokio::test]
 async fn a_step_under_way_when_its_session_ends() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     let (bank, sms) = (Leaving(&app), world.sms.clone());
     let function = Verification::new(world.store(), world.keys(), sms, bank);
@@ -160,32 +153,29 @@ async fn a_step_under_way_when_its_session_ends() {
     let checked = ask(&function, &app, &path, Value::Null).await;
     refused(&checked, 401, "SESSION_EXPIRED");
     assert!(world.sms.to(RESERVED_PHONE).is_empty(), "no code for it");
-    let back = app.call("GET", "/v1/cards", Value::Null).await;
+    let back = app.get("/v1/cards").await;
     refused(&back, 401, "SESSION_EXPIRED");
 }
 
 #[tokio::test]
 async fn a_session_after_a_freeze() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let thief = world.app_on(&merchant(NAME), "a thief's phone").await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let thief = world.log_in_on(NAME, "a thief's phone").await;
     let rebind = thief.activate(GOOD_CARD).await;
     let card = active_card(&world, NAME).await;
     let code = app.freeze_code().await;
     let freeze = world
-        .freeze(&app.merchant.account, &code, "198.51.100.1")
+        .freeze(&app.profile.account, &code, "198.51.100.1")
         .await;
     assert_eq!(freeze.status, 202);
     for app in [&app, &thief] {
         is_shut_out(app, &rebind, &card).await;
     }
     // Whoever knows the password logs in again, and looks on.
-    let thief = world.app_on(&merchant(NAME), "a thief's phone").await;
-    assert_eq!(
-        thief.call("GET", "/v1/cards", Value::Null).await.status,
-        200
-    );
-    let mut settings = thief.call("GET", "/v1/settlement", Value::Null).await.body;
+    let thief = world.log_in_on(NAME, "a thief's phone").await;
+    assert_eq!(thief.get("/v1/cards").await.status, 200);
+    let mut settings = thief.get("/v1/settlement").await.body;
     settings["payout_time"] = json!("09:00");
     for (method, path, body) in [
         (
@@ -196,16 +186,16 @@ async fn a_session_after_a_freeze() {
         ("POST", format!("{rebind}/test-transaction"), Value::Null),
         ("PUT", "/v1/settlement".to_owned(), settings),
     ] {
-        let answer = thief.keyed("k", method, &path, body).await;
+        let answer = thief.call_keyed("k", method, &path, body).await;
         refused(&answer, 423, "ACCOUNT_FROZEN");
     }
 }
 
 #[tokio::test]
 async fn a_made_up_token() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let own = world.app(&merchant(OTHER)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let own = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;
     let card = active_card(&world, NAME).await;
     let victim = merchant_id(NAME).to_string();
@@ -227,8 +217,5 @@ async fn a_made_up_token() {
     ] {
         is_shut_out(&with_token(&app, &token), &rebind, &card).await;
     }
-    assert_eq!(
-        app.call("GET", &rebind, Value::Null).await.state(),
-        "identity_pending"
-    );
+    assert_eq!(app.get(&rebind).await.state(), "identity_pending");
 }

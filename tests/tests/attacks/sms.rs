@@ -2,38 +2,37 @@
 
 use crate::{NAME, OTHER, POLICY, active_card, doors, kept_of, refused, with_token};
 use domain::policy::HOUR_S;
-use serde_json::{Value, json};
-use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant, merchant_id};
+use serde_json::json;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, merchant_id};
 
 /// Asks for a card and for the code; gives it up at once. Whether a code was sent.
-async fn pump(app: &App<'_>, card: &str) -> bool {
+async fn pump(app: &App, card: &str) -> bool {
     let rebind = app.request(card).await;
     let path = format!("{rebind}/identity");
-    let sent = app.call("POST", &path, app.document()).await;
+    let sent = app.post(&path, app.document()).await;
     if sent.status != 200 {
         refused(&sent, 429, "OTP_SEND_LIMIT");
     }
-    let again = app.call("POST", &format!("{path}/code"), Value::Null).await;
+    let again = app.post(&format!("{path}/code"), ()).await;
     assert!(
         ["OTP_SEND_LIMIT", "STEP_OUT_OF_ORDER"].contains(&again.code()),
         "{:?}",
         again.body
     );
-    let gone = app
-        .call("POST", &format!("{rebind}/cancel"), Value::Null)
-        .await;
+    let gone = app.cancel(&rebind).await;
     assert_eq!(gone.status, 200, "{:?}", gone.body);
     sent.status == 200
 }
 
 #[tokio::test]
 async fn sms_pumped_to_one_phone() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let victim = merchant(NAME);
     let [an_hour, a_day] = [POLICY.codes_per_phone_hour, POLICY.codes_per_phone_day];
     let mut sent = 0;
     for hour in 1..=3 {
-        let app = world.app(&victim).await;
+        let app = world.log_in(NAME).await;
         for _ in 0..an_hour + 2 {
             world.pass_s(POLICY.code_gap_s);
             sent += usize::from(pump(&app, GOOD_CARD).await);
@@ -45,19 +44,16 @@ async fn sms_pumped_to_one_phone() {
     }
     assert_eq!(world.sms.to(&victim.phone).len(), a_day);
     // Nor is another merchant, for whom it is the phone of a card, however it is written.
-    let app = world.app(&merchant(OTHER)).await;
+    let app = world.log_in(OTHER).await;
     for reserved in ["139-0000 0001", "＋８６ 13900000001"] {
         let rebind = app
             .request_with(SECOND_CARD, json!({"reserved_phone": reserved}))
             .await;
         app.identify(&rebind).await;
         app.sign(&rebind).await;
-        let check = app
-            .call("POST", &format!("{rebind}/card-check"), Value::Null)
-            .await;
+        let check = app.check_card(&rebind).await;
         refused(&check, 429, "OTP_SEND_LIMIT");
-        app.call("POST", &format!("{rebind}/cancel"), Value::Null)
-            .await;
+        app.cancel(&rebind).await;
         world.pass_s(POLICY.code_gap_s);
     }
     assert_eq!(world.sms.to(&victim.phone).len(), a_day);
@@ -65,23 +61,22 @@ async fn sms_pumped_to_one_phone() {
 
 #[tokio::test]
 async fn sms_pumped_to_many_phones() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let cards = [GOOD_CARD, SECOND_CARD, "6228480000009001744"];
     let phones: Vec<String> = (0..8).map(|n| format!("+86135123456{n:02}")).collect();
     for (phone, card) in phones.iter().zip(cards.iter().cycle()) {
         // Each is given up once the phone that was named for the card has its code.
-        let app = world.app(&merchant(NAME)).await;
+        let app = world.log_in(NAME).await;
         let mut body = app.request_body(card);
         body["reserved_phone"] = json!(phone);
-        let created = app.keyed(phone, "POST", "/v1/rebinds", body).await;
+        let created = app.keyed(phone, "/v1/rebinds", body).await;
         if created.status == 201 {
             let id = created.body["rebind_id"].as_str().unwrap();
             let rebind = format!("/v1/rebinds/{id}");
             app.identify(&rebind).await;
             app.sign(&rebind).await;
             for step in ["card-check", "cancel"] {
-                app.call("POST", &format!("{rebind}/{step}"), Value::Null)
-                    .await;
+                app.post(&format!("{rebind}/{step}"), ()).await;
             }
         } else {
             refused(&created, 429, "DAILY_REQUEST_LIMIT");
@@ -96,16 +91,16 @@ async fn sms_pumped_to_many_phones() {
 
 #[tokio::test]
 async fn quotas_used_up_by_a_stranger() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let rebind = app.request(GOOD_CARD).await;
-    app.call("POST", &format!("{rebind}/identity"), app.document())
+    app.post(&format!("{rebind}/identity"), app.document())
         .await;
     let card = active_card(&world, NAME).await;
-    let account = &app.merchant.account;
+    let account = &app.profile.account;
     let (before, told) = (
         kept_of(&world, NAME).await,
-        world.sms.to(&app.merchant.phone),
+        world.sms.to(&app.profile.phone),
     );
     // What needs no session …
     for guess in 0..8 {
@@ -127,15 +122,13 @@ async fn quotas_used_up_by_a_stranger() {
     ] {
         let stranger = with_token(&app, token);
         for (method, path, body) in doors(&rebind, &card) {
-            stranger.keyed("k", method, &path, body).await;
+            stranger.call_keyed("k", method, &path, body).await;
         }
     }
     assert!(kept_of(&world, NAME).await == before, "the merchant's own");
-    assert_eq!(world.sms.to(&app.merchant.phone), told);
+    assert_eq!(world.sms.to(&app.profile.phone), told);
     // The merchant goes on as if nothing had been.
-    let code = json!({"code": world.sms.code(&app.merchant.phone)});
-    let done = app
-        .call("POST", &format!("{rebind}/identity/confirm"), code)
-        .await;
+    let code = json!({"code": world.sms.code(&app.profile.phone)});
+    let done = app.post(&format!("{rebind}/identity/confirm"), code).await;
     assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
 }

@@ -2,16 +2,18 @@
 
 use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of, refused, wrong};
 use serde_json::{Value, json};
-use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::transport::Reply;
 
 /// What is wanted of a rebind and its card is refused as out of order, and leaves nothing behind.
-async fn out_of_order(app: &App<'_>, rebind: &str, steps: &[(&str, Value)]) {
-    let world = app.world;
-    let shown = app.call("GET", rebind, Value::Null).await;
+async fn out_of_order(app: &App, rebind: &str, steps: &[(&str, Value)]) {
+    let world = &app.system;
+    let shown = app.get(rebind).await;
     let card = shown.body["new_card"]["card_id"].as_str().unwrap();
     let switch = format!("/v1/cards/{card}/activate");
     let asked = async || {
-        let phones = [RESERVED_PHONE, &app.merchant.phone];
+        let phones = [RESERVED_PHONE, &app.profile.phone];
         let texts = phones.map(|phone| world.sms.to(phone).len());
         (kept_of(world, NAME).await, texts, world.bank.serials())
     };
@@ -19,12 +21,12 @@ async fn out_of_order(app: &App<'_>, rebind: &str, steps: &[(&str, Value)]) {
     for (step, body) in steps {
         let method = if step.ends_with('?') { "GET" } else { "POST" };
         let path = format!("{rebind}/{step}");
-        let answer = app.keyed("k", method, &path, body.clone()).await;
+        let answer = app.call_keyed("k", method, &path, body.clone()).await;
         let got = (answer.status, answer.code());
         assert_eq!(got, (409, "STEP_OUT_OF_ORDER"), "{path}: {:?}", answer.body);
     }
     for body in [Value::Null, json!({"code": "123456"})] {
-        let answer = app.call("POST", &switch, body).await;
+        let answer = app.post(&switch, body).await;
         // A card that was given up is not there any more.
         let known = ["STEP_OUT_OF_ORDER", "NOT_FOUND"].contains(&answer.code());
         assert!(known, "{:?}", answer.body);
@@ -34,10 +36,10 @@ async fn out_of_order(app: &App<'_>, rebind: &str, steps: &[(&str, Value)]) {
 
 #[tokio::test]
 async fn steps_skipped() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let code = json!({"code": "123456"});
-    let signature = json!({"version": "1", "sha256": "0", "reading_token": "AAAA", "signed_name": app.merchant.holder_name, "consents": []});
+    let signature = json!({"version": "1", "sha256": "0", "reading_token": "AAAA", "signed_name": app.profile.holder_name, "consents": []});
     let late = [
         ("card-check", Value::Null),
         ("card-check/code", Value::Null),
@@ -64,13 +66,12 @@ async fn steps_skipped() {
     app.sign(&rebind).await;
     let [_, resend, confirm, test] = late.clone();
     out_of_order(&app, &rebind, &[resend, confirm, test]).await;
-    app.call("POST", &format!("{rebind}/cancel"), Value::Null)
-        .await;
+    app.cancel(&rebind).await;
     let steps: Vec<_> = again_after_the_end(&app).chain(late).collect();
     out_of_order(&app, &rebind, &steps).await;
 }
 
-fn again_after_the_end(app: &App<'_>) -> impl Iterator<Item = (&'static str, Value)> {
+fn again_after_the_end(app: &App) -> impl Iterator<Item = (&'static str, Value)> {
     let steps = [
         ("identity", app.document()),
         ("identity/code", Value::Null),
@@ -83,9 +84,9 @@ fn again_after_the_end(app: &App<'_>) -> impl Iterator<Item = (&'static str, Val
 
 #[tokio::test]
 async fn an_agreement_signed_unread() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let other = world.app(&merchant(OTHER)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let other = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;
     app.identify(&rebind).await;
     let elsewhere = other.request(GOOD_CARD).await;
@@ -93,11 +94,9 @@ async fn an_agreement_signed_unread() {
     // Read elsewhere, for as long as it takes; the same text, for it names the same card.
     let foreign = other.signature(&elsewhere).await;
     let sign = format!("{rebind}/agreement");
-    let text = app
-        .call("GET", &format!("{sign}?lang=zh-CN"), Value::Null)
-        .await;
+    let text = app.get(&format!("{sign}?lang=zh-CN")).await;
     let mut signature = foreign.clone();
-    signature["signed_name"] = json!(app.merchant.holder_name);
+    signature["signed_name"] = json!(app.profile.holder_name);
     assert_eq!(signature["sha256"], text.body["sha256"]);
     for token in [
         signature["reading_token"].clone(),
@@ -106,51 +105,49 @@ async fn an_agreement_signed_unread() {
         text.body["reading_token"].clone(),
     ] {
         signature["reading_token"] = token;
-        let answer = app.call("POST", &sign, signature.clone()).await;
+        let answer = app.post(&sign, signature.clone()).await;
         refused(&answer, 422, "AGREEMENT_NOT_READ");
     }
     world.pass_s(POLICY.agreement_min_read_s - 1);
-    let answer = app.call("POST", &sign, signature.clone()).await;
+    let answer = app.post(&sign, signature.clone()).await;
     refused(&answer, 422, "AGREEMENT_NOT_READ");
     world.pass_s(1);
-    let signed = app.call("POST", &sign, signature.clone()).await;
+    let signed = app.post(&sign, signature.clone()).await;
     assert_eq!(signed.state(), "card_pending", "{:?}", signed.body);
     // It is good for one signature.
-    let again = app.call("POST", &sign, signature).await;
+    let again = app.post(&sign, signature).await;
     refused(&again, 409, "STEP_OUT_OF_ORDER");
 }
 
 #[tokio::test]
 async fn proofs_from_another_time() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     // The merchant proves who asks, and leaves the phone on the table.
     world.pass_s(POLICY.session_idle_s - 60);
-    let check = app
-        .call("POST", &format!("{rebind}/card-check"), Value::Null)
-        .await;
+    let check = app.check_card(&rebind).await;
     assert_eq!(check.status, 200, "{:?}", check.body);
     world.pass_s(120);
     let code = world.sms.code(RESERVED_PHONE);
     for code in [&code, wrong(&code)] {
-        let answer = app.confirm_card(&rebind, code).await;
+        let answer = app.try_card_code(&rebind, code).await;
         refused(&answer, 403, "STEP_UP_REQUIRED");
     }
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "card_pending");
 }
 
 /// What is answered, without what is said of the request itself.
-fn said(answer: &Answer) -> (u16, Value) {
+fn said(answer: &Reply) -> (u16, Value) {
     (answer.status, answer.body.clone())
 }
 
 #[tokio::test]
 async fn ids_of_another_merchant() {
-    let world = World::start().await;
-    let victim = world.app(&merchant(OTHER)).await;
-    let thief = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let victim = world.log_in(OTHER).await;
+    let thief = world.log_in(NAME).await;
     // One of each, with the same numbers in them.
     let theirs = victim.to_card_pending(GOOD_CARD).await;
     let own = thief.to_card_pending(SECOND_CARD).await;
@@ -166,23 +163,23 @@ async fn ids_of_another_merchant() {
         if path == none {
             continue;
         }
-        let answer = thief.keyed("k", method, &path, body.clone()).await;
+        let answer = thief.call_keyed("k", method, &path, body.clone()).await;
         refused(&answer, 404, "NOT_FOUND");
         // As of an id that nobody has: not even that it is there is told.
-        let of_none = thief.keyed("k", method, &none, body).await;
+        let of_none = thief.call_keyed("k", method, &none, body).await;
         assert_eq!(said(&answer), said(&of_none), "{method} {path}");
         tried += 1;
     }
     assert_eq!(tried, 14);
     // A place in somebody else's list leads nowhere.
-    let listed = victim.call("GET", "/v1/payouts", Value::Null).await;
+    let listed = victim.get("/v1/payouts").await;
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
     for path in [
         "/v1/payouts?cursor=OTk5OTk5OTk5OTk5I3BheV9zYW5kYm94XzI".to_owned(),
         "/v1/history?cursor=1000000".to_owned(),
         "/v1/rebinds?cursor=ffffff".to_owned(),
     ] {
-        let answer = thief.call("GET", &path, Value::Null).await;
+        let answer = thief.get(&path).await;
         let text = answer.body.to_string();
         assert!([200, 400].contains(&answer.status), "{path}: {text}");
         assert!(!text.contains("pay_sandbox") && !text.contains(&theirs[12..]));
@@ -193,17 +190,15 @@ async fn ids_of_another_merchant() {
 
 #[tokio::test]
 async fn requests_replayed() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let phone = app.merchant.phone.clone();
-    let create =
-        |key: &'static str| app.keyed(key, "POST", "/v1/rebinds", app.request_body(GOOD_CARD));
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let phone = app.profile.phone.clone();
+    let create = |key: &'static str| app.keyed(key, "/v1/rebinds", app.request_body(GOOD_CARD));
     let first = create("one").await;
     let path_of =
-        |answer: &Answer| format!("/v1/rebinds/{}", answer.body["rebind_id"].as_str().unwrap());
+        |answer: &Reply| format!("/v1/rebinds/{}", answer.body["rebind_id"].as_str().unwrap());
     let cancelled = path_of(&first);
-    app.call("POST", &format!("{cancelled}/cancel"), Value::Null)
-        .await;
+    app.cancel(&cancelled).await;
     // Recorded, and sent again once it was given up: the old answer, and no new rebind.
     let again = create("one").await;
     assert_eq!(said(&again), said(&first));
@@ -212,27 +207,23 @@ async fn requests_replayed() {
 
     let rebind = path_of(&create("two").await);
     let identity = format!("{rebind}/identity");
-    let sent = app.keyed("three", "POST", &identity, app.document()).await;
+    let sent = app.keyed("three", &identity, app.document()).await;
     let code = json!({"code": world.sms.code(&phone)});
     let confirm = format!("{identity}/confirm");
-    let done = app.keyed("four", "POST", &confirm, code.clone()).await;
+    let done = app.keyed("four", &confirm, code.clone()).await;
     assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
     let before = kept_of(&world, NAME).await;
     // From the same session, and from another of the same merchant.
-    let tablet = world.app_on(&merchant(NAME), "tablet").await;
+    let tablet = world.log_in_on(NAME, "tablet").await;
     world.pass_s(POLICY.code_gap_s);
     for app in [&app, &tablet] {
-        let answer = app.keyed("three", "POST", &identity, app.document()).await;
+        let answer = app.keyed("three", &identity, app.document()).await;
         assert_eq!(said(&answer), said(&sent));
-        let answer = app.keyed("four", "POST", &confirm, code.clone()).await;
+        let answer = app.keyed("four", &confirm, code.clone()).await;
         assert_eq!(said(&answer), said(&done));
         // Without the key it is another request, and that step is over.
         for (path, body) in [(&identity, app.document()), (&confirm, code.clone())] {
-            refused(
-                &app.call("POST", path, body).await,
-                409,
-                "STEP_OUT_OF_ORDER",
-            );
+            refused(&app.post(path, body).await, 409, "STEP_OUT_OF_ORDER");
         }
     }
     let kept = |items: Vec<Item>| -> Vec<Item> {
@@ -244,37 +235,35 @@ async fn requests_replayed() {
     };
     assert!(kept(kept_of(&world, NAME).await) == kept(before));
     assert_eq!(world.sms.to(&phone).len(), 1);
-    app.call("POST", &format!("{rebind}/cancel"), Value::Null)
-        .await;
-    let answer = app.keyed("four", "POST", &confirm, code.clone()).await;
+    app.cancel(&rebind).await;
+    let answer = app.keyed("four", &confirm, code.clone()).await;
     assert_eq!(said(&answer), said(&done));
-    let shown = app.call("GET", &rebind, Value::Null).await;
+    let shown = app.get(&rebind).await;
     assert_eq!(shown.state(), "cancelled", "an old answer revives nothing");
     // Whoever has recorded the request but has no session any more gets not even that.
-    app.call("DELETE", "/v1/sessions/current", Value::Null)
-        .await;
-    let answer = app.keyed("four", "POST", &confirm, code).await;
+    app.delete("/v1/sessions/current").await;
+    let answer = app.keyed("four", &confirm, code).await;
     refused(&answer, 401, "SESSION_EXPIRED");
 }
 
 #[tokio::test]
 async fn an_idempotency_key_of_another_merchant() {
-    let world = World::start().await;
-    let victim = world.app(&merchant(NAME)).await;
-    let thief = world.app(&merchant(OTHER)).await;
+    let world = InProcess::start().await;
+    let victim = world.log_in(NAME).await;
+    let thief = world.log_in(OTHER).await;
     let settings = "/v1/settlement";
-    let mut body = victim.call("GET", settings, Value::Null).await.body;
+    let mut body = victim.get(settings).await.body;
     body["payout_time"] = json!("09:00");
     let of_victim = [
         victim
-            .keyed("k", "POST", "/v1/rebinds", victim.request_body(GOOD_CARD))
+            .keyed("k", "/v1/rebinds", victim.request_body(GOOD_CARD))
             .await,
-        victim.keyed("k", "PUT", settings, body.clone()).await,
+        victim.call_keyed("k", "PUT", settings, body.clone()).await,
     ];
     // The very same request, but for the session; and one that gives itself away by its name only.
-    let changed = thief.keyed("k", "PUT", settings, body).await;
+    let changed = thief.call_keyed("k", "PUT", settings, body).await;
     let created = thief
-        .keyed("k", "POST", "/v1/rebinds", thief.request_body(GOOD_CARD))
+        .keyed("k", "/v1/rebinds", thief.request_body(GOOD_CARD))
         .await;
     assert_eq!((created.status, changed.status), (201, 200));
     for answer in [&created, &changed] {

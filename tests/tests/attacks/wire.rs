@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tests::world::{GOOD_CARD, SECOND_CARD, World, merchant};
+use tests::in_process::InProcess;
+use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
 /// A rebind, and a card, that nobody has.
 const NO_REBIND: &str = "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb";
@@ -16,8 +17,8 @@ const NO_CARD: &str = "/v1/cards/card_000001bbbbbbbbbbbbbbbb";
 
 #[tokio::test]
 async fn oversized_and_deeply_nested_json() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let bearer = format!("Bearer {}", app.token);
     let nested = |open: &str, close: &str, depth: usize| {
         format!(
@@ -78,14 +79,14 @@ async fn oversized_and_deeply_nested_json() {
         }
     }
     assert_eq!(world.items().await.len(), before, "nothing was kept of it");
-    assert_eq!(app.call("GET", "/v1/cards", Value::Null).await.status, 200);
+    assert_eq!(app.get("/v1/cards").await.status, 200);
 }
 
 #[tokio::test]
 async fn unicode_tricks_in_names() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
-    let name = app.merchant.holder_name.clone();
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
+    let name = app.profile.holder_name.clone();
     let rebind = app.request(GOOD_CARD).await;
     app.identify(&rebind).await;
     let mut signature = app.signature(&rebind).await;
@@ -137,30 +138,28 @@ async fn unicode_tricks_in_names() {
     for trick in &tricks {
         signature["signed_name"] = json!(trick);
         let answer = app
-            .call("POST", &format!("{rebind}/agreement"), signature.clone())
+            .post(&format!("{rebind}/agreement"), signature.clone())
             .await;
         refused(&answer, 422, "HOLDER_NOT_MERCHANT");
         // The field is checked before the rebind that is open.
         let mut body = app.request_body(SECOND_CARD);
         body["holder_name"] = json!(trick);
         let key = format!("k{tried}");
-        let answer = app.keyed(&key, "POST", "/v1/rebinds", body).await;
+        let answer = app.keyed(&key, "/v1/rebinds", body).await;
         refused(&answer, 422, "HOLDER_NOT_MERCHANT");
         tried += 1;
     }
     assert_eq!(tried, tricks.len());
     // What keyboards do is no trick.
     signature["signed_name"] = json!(format!("\u{3000}{name} "));
-    let signed = app
-        .call("POST", &format!("{rebind}/agreement"), signature)
-        .await;
+    let signed = app.post(&format!("{rebind}/agreement"), signature).await;
     assert_eq!(signed.state(), "card_pending", "{:?}", signed.body);
 }
 
 #[tokio::test]
 async fn tricks_in_headers() {
-    let world = World::start().await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::start().await;
+    let app = world.log_in(NAME).await;
     let token = app.token.clone();
     let get = async |headers: &[(&str, &str)]| {
         world
@@ -203,13 +202,17 @@ async fn tricks_in_headers() {
     // A method is what the gateway says it is.
     let rebind = app.request(GOOD_CARD).await;
     let cancel = [("x-http-method-override", "POST"), ("x-method", "POST")];
-    let answer = app
-        .call_with("GET", &format!("{rebind}/cancel"), &cancel, Value::Null)
+    let answer = cancel
+        .iter()
+        .fold(
+            app.ask("GET", &format!("{rebind}/cancel")),
+            |ask, (name, value)| ask.header(name, value),
+        )
+        .send()
         .await;
     refused(&answer, 404, "NOT_FOUND");
     // A key that is none makes no new rebind, nor shares one.
-    app.call("POST", &format!("{rebind}/cancel"), Value::Null)
-        .await;
+    app.cancel(&rebind).await;
     let before = world.items().await.len();
     for key in [
         "",
@@ -221,21 +224,19 @@ async fn tricks_in_headers() {
         &"k".repeat(256),
     ] {
         let answer = app
-            .keyed(key, "POST", "/v1/rebinds", app.request_body(SECOND_CARD))
+            .keyed(key, "/v1/rebinds", app.request_body(SECOND_CARD))
             .await;
         refused(&answer, 400, "REQUEST_MALFORMED");
     }
-    let answer = app
-        .call("POST", "/v1/rebinds", app.request_body(SECOND_CARD))
-        .await;
+    let answer = app.post("/v1/rebinds", app.request_body(SECOND_CARD)).await;
     refused(&answer, 400, "REQUEST_MALFORMED");
     assert_eq!(world.items().await.len(), before);
 }
 
 #[tokio::test]
 async fn a_forged_clock_outside_the_sandbox() {
-    let world = World::staged("production").await;
-    let app = world.app(&merchant(NAME)).await;
+    let world = InProcess::staged("production").await;
+    let app = world.log_in(NAME).await;
     let at = |ahead_s: i64| wall_clock().plus_s(ahead_s).to_rfc3339_shanghai();
     let clocks = [
         at(0),
@@ -248,8 +249,8 @@ async fn a_forged_clock_outside_the_sandbox() {
     for clock in &clocks {
         for name in ["x-sandbox-now", "X-Sandbox-Now", "X-SANDBOX-NOW"] {
             for (method, path, body) in doors(NO_REBIND, NO_CARD) {
-                let headers = [(name, clock.as_str()), ("idempotency-key", "k")];
-                let answer = app.call_with(method, &path, &headers, body).await;
+                let ask = app.ask(method, &path).header(name, clock).key("k");
+                let answer = ask.json(&body).send().await;
                 refused(&answer, 400, "REQUEST_MALFORMED");
             }
         }
@@ -275,5 +276,5 @@ async fn a_forged_clock_outside_the_sandbox() {
     ] {
         assert!(!DeploymentStage::new(name).is_sandbox(), "{name:?}");
     }
-    assert_eq!(app.call("GET", "/v1/cards", Value::Null).await.status, 200);
+    assert_eq!(app.get("/v1/cards").await.status, 200);
 }

@@ -1,9 +1,10 @@
 //! Each fault is what it says: how often a write is done that meets it, and what its caller hears.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
-use tests::boundary::{Fault, impatient};
-use tests::table::Table;
-use tests::world::{TABLE, World};
+use std::sync::Arc;
+use tests::dynamodb_table::Table;
+use tests::in_process::{InProcess, TABLE};
+use tests::table_faults::{Fault, impatient};
 
 fn text(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
@@ -14,7 +15,7 @@ fn one() -> AttributeValue {
 }
 
 /// Adds one; whether its caller heard that it was done. `None`: it died.
-async fn add(world: &World, as_transaction: bool) -> Option<bool> {
+async fn add(world: &Arc<InProcess>, as_transaction: bool) -> Option<bool> {
     let added = async {
         if as_transaction {
             let update = Update::builder()
@@ -40,7 +41,7 @@ async fn add(world: &World, as_transaction: bool) -> Option<bool> {
 }
 
 /// How often it was done since it was last asked.
-async fn done(world: &World) -> u32 {
+async fn done(world: &Arc<InProcess>) -> u32 {
     world.boundary.settle().await;
     let key = [("pk", "X#1"), ("sk", "X")];
     let key = key.map(|(name, value)| (name.to_owned(), text(value)));
@@ -58,7 +59,7 @@ async fn done(world: &World) -> u32 {
 #[tokio::test(start_paused = true)]
 async fn each_fault_is_what_it_says() {
     let table = Table::new(TABLE);
-    let reached = World::reached(|config| impatient(table.reached_by(config)), "sandbox");
+    let reached = InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox");
     let world = reached.await;
     let heard = Some(true);
     let failed = Some(false);

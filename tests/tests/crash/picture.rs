@@ -8,8 +8,8 @@ use domain::time::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
-use tests::table::Items;
-use tests::world::Kept;
+use tests::dynamodb_table::Items;
+use tests::in_process::PeerState;
 
 /// Every value by its place, both as text.
 pub type Picture = BTreeMap<String, String>;
@@ -53,7 +53,7 @@ pub fn differences(wanted: &Picture, found: &Picture) -> Vec<Difference> {
 
 /// The table, and everything that has left the system.
 #[must_use]
-pub fn picture(items: &Items, kept: &Kept) -> Picture {
+pub fn picture(items: &Items, kept: &PeerState) -> Picture {
     let mut picture = Picture::new();
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for ((pk, sk), item) in items {

@@ -3,7 +3,7 @@
 
 use crate::picture::Difference;
 use crate::story::Point;
-use tests::boundary::Fault;
+use tests::table_faults::Fault;
 
 /// A kind of difference, and why it is right.
 pub struct Reason {

@@ -4,9 +4,9 @@ use crate::stories;
 use crate::story::{Manners, Story};
 use domain::policy::Policy;
 use serde_json::{Value, json};
+use tests::dynamodb_table::{Items, Key};
 use tests::invariants::violations;
-use tests::table::{Items, Key};
-use tests::world::{GOOD_CARD, SECOND_CARD};
+use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
 const POLICY: &Policy = &Policy::CURRENT;
 

@@ -5,7 +5,8 @@ use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
-use tests::world::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, freeze_code_in, signature_of};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, signature_of};
+use tests::transport::freeze_code_in;
 
 const POLICY: &Policy = &Policy::CURRENT;
 /// The card in use of another merchant.
@@ -63,7 +64,7 @@ impl Story {
     pub async fn create(&mut self, card: &str, facts: Value) -> String {
         let mut body = json!({
             "card_number": card,
-            "holder_name": self.merchant.holder_name,
+            "holder_name": self.profile.holder_name,
             "reserved_phone": RESERVED_PHONE,
             "reason": "replace",
         });
@@ -74,11 +75,11 @@ impl Story {
     }
 
     fn document(&self) -> Value {
-        json!({"document_number": self.merchant.document_number, "document_expires_on": self.merchant.expires_on})
+        json!({"document_number": self.profile.document_number, "document_expires_on": self.profile.expires_on})
     }
 
     fn on_file(&self) -> String {
-        self.world.sms.code(&self.merchant.phone)
+        self.world.sms.code(&self.profile.phone)
     }
 
     async fn identify(&mut self, rebind: &str) {
@@ -98,7 +99,7 @@ impl Story {
         let path = format!("{rebind}/agreement");
         let text = self.app("GET agreement", &path, Value::Null).await.body;
         self.pass_s(POLICY.agreement_min_read_s + 1);
-        let signature = signature_of(&text, &self.merchant.holder_name);
+        let signature = signature_of(&text, &self.profile.holder_name);
         self.app("POST agreement", &path, signature).await;
     }
 
@@ -145,13 +146,13 @@ impl Story {
     }
 
     fn freeze_code(&self) -> String {
-        let texts = self.world.sms.to(&self.merchant.phone);
+        let texts = self.world.sms.to(&self.profile.phone);
         let mut codes = texts.iter().rev().filter_map(|text| freeze_code_in(text));
         codes.next().expect("a freeze code")
     }
 
     async fn type_freeze_code(&mut self, step: &'static str, code: &str) {
-        let body = json!({"account": self.merchant.account, "freeze_code": code});
+        let body = json!({"account": self.profile.account, "freeze_code": code});
         let told = self.stranger(step, "/v1/freezes", body).await;
         assert_eq!(told.status, 202, "{:?}", told.body);
     }
@@ -163,7 +164,7 @@ async fn sessions(story: &mut Story) {
     story
         .log_in("POST sessions, known device", "device-1")
         .await;
-    let body = json!({"account": story.merchant.account, "password": "a wrong one", "device_id": "device-2"});
+    let body = json!({"account": story.profile.account, "password": "a wrong one", "device_id": "device-2"});
     story
         .stranger("POST sessions, wrong password", "/v1/sessions", body)
         .await;

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tests::boundary::{Call, Fault, impatient};
+use tests::dynamodb_table::{Items, Table};
+use tests::in_process::{InProcess, PeerState, TABLE};
 use tests::invariants::violations;
-use tests::outside::Lost;
-use tests::table::{Items, Table};
-use tests::world::{Kept, SandboxMerchant, TABLE, World, merchant};
+use tests::merchant::{Profile, merchant};
+use tests::peer_faults::Lost;
+use tests::sample::sample;
+use tests::table_faults::{Call, Fault, impatient};
 
 /// Whose story it is.
 pub const NAME: &str = "plain_1";
@@ -23,6 +25,9 @@ const CLEAN_UP_AFTER_S: i64 = Policy::CURRENT.notice_retry_s + 1;
 /// What a question for what is due can meet when nothing is: it does nothing, so that it is the same whether the table heard
 /// it. It is answered after all, or not, or unreadably, or its process ends.
 const FINDS_NOTHING: [Fault; 3] = [Fault::RequestLost, Fault::ReplyCut, Fault::DiesBefore];
+/// Of a step's points a sample takes every so many. It shares no factor with the number of faults that a call can meet: a
+/// query 26, an update 28, a transaction 30.
+const STRIDE: usize = 17;
 /// How often a client asks before it is said to get nowhere.
 const ROUNDS_MAX: usize = 12;
 
@@ -111,7 +116,7 @@ pub enum Point {
 }
 
 impl Point {
-    /// The kind of fault, for the figures.
+    /// The kind of fault, for the metrics.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {
@@ -141,6 +146,8 @@ pub struct Tally {
     pub points: BTreeMap<String, (usize, usize)>,
     /// Points by step.
     pub steps: BTreeMap<String, usize>,
+    /// The faults of the table, and whether each attempt met them.
+    pub faults: BTreeSet<(Fault, bool)>,
     /// What differs for a reason, by the reason's place.
     pub reasons: BTreeMap<usize, usize>,
     /// What differs for none.
@@ -157,6 +164,7 @@ impl Tally {
         for (step, points) in other.steps {
             *self.steps.entry(step).or_default() += points;
         }
+        self.faults.extend(other.faults);
         for (reason, times) in other.reasons {
             *self.reasons.entry(reason).or_default() += times;
         }
@@ -168,7 +176,7 @@ impl Tally {
 #[derive(Clone)]
 struct Moment {
     items: Arc<Items>,
-    kept: Kept,
+    kept: PeerState,
 }
 
 /// Where a step ends without a fault.
@@ -182,9 +190,9 @@ struct Wanted {
 /// A story in progress.
 pub struct Story {
     /// The functions.
-    pub world: World,
+    pub world: Arc<InProcess>,
     /// Whose.
-    pub merchant: SandboxMerchant,
+    pub merchant: Profile,
     /// The session, once there is one.
     pub token: Option<String>,
     /// How its client behaves.
@@ -203,7 +211,8 @@ impl Story {
     /// A merchant of whom nothing has been asked yet.
     pub async fn begin(title: &'static str) -> Self {
         let table = Table::new(TABLE);
-        let world = World::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
+        let world =
+            InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
         let mut items = (*table.items()).clone();
         // Most are only in the way.
         let mut names = Vec::new();
@@ -276,7 +285,7 @@ impl Story {
 
     /// Logs in, as a step.
     pub async fn log_in(&mut self, step: &'static str, device: &str) {
-        let (account, password) = (&self.merchant.account, &self.merchant.password);
+        let (account, password) = (&self.profile.account, &self.profile.password);
         let body = json!({"account": account, "password": password, "device_id": device});
         let told = self.stranger(step, "/v1/sessions", body).await;
         self.token = Some(told.body["token"].as_str().unwrap().to_owned());
@@ -287,7 +296,10 @@ impl Story {
         self.keys += 1;
         let before = self.moment();
         if !self.skims && (self.only.is_empty() || self.only.contains(&step)) {
-            let (wanted, points) = self.reference(&before, &work).await;
+            let (wanted, mut points) = self.reference(&before, &work).await;
+            if self.only.is_empty() {
+                points = sample(points, STRIDE, self.keys);
+            }
             for point in points {
                 self.try_point(step, &before, &work, &point, &wanted).await;
             }
@@ -299,13 +311,13 @@ impl Story {
     fn moment(&self) -> Moment {
         Moment {
             items: self.table.items(),
-            kept: self.world.kept(),
+            kept: self.world.peer_state(),
         }
     }
 
     fn put_back(&self, moment: &Moment) {
         self.table.put_back(&moment.items);
-        self.world.put_back(&moment.kept);
+        self.world.restore_peers(&moment.kept);
     }
 
     fn key(&self, round: usize) -> String {
@@ -359,7 +371,7 @@ impl Story {
                 });
             }
         }
-        let codes = self.world.kept().sms.len();
+        let codes = self.world.peer_state().sms.len();
         let ended = self.ended(work, &told).await;
         let title = self.title;
         let picture = ended.unwrap_or_else(|wrong| panic!("{title}, without a fault: {wrong:?}"));
@@ -407,6 +419,9 @@ impl Story {
         let points = self.tally.points.entry(point.kind()).or_default();
         points.0 += 1;
         points.1 += usize::from(!wrong.is_empty());
+        if let Point::Table { fault, lasts, .. } = point {
+            self.tally.faults.insert((*fault, *lasts));
+        }
         *self.tally.steps.entry(step.to_owned()).or_default() += 1;
         if !wrong.is_empty() {
             let (title, wrong) = (self.title, wrong.join("\n    "));
@@ -494,9 +509,9 @@ impl Story {
 
     /// A code that was promised has not come: the user asks for another, as the reply says how and when.
     async fn ask_for_code(&self, work: &Work, told: &Told, before: &Moment, wanted: &Wanted) {
-        let codes = |kept: &Kept| kept.sms.len();
-        let is_missing =
-            wanted.codes > codes(&before.kept) && codes(&self.world.kept()) == codes(&before.kept);
+        let codes = |kept: &PeerState| kept.sms.len();
+        let is_missing = wanted.codes > codes(&before.kept)
+            && codes(&self.world.peer_state()) == codes(&before.kept);
         let Work::Request { path, token, .. } = work else {
             return;
         };
@@ -526,7 +541,7 @@ impl Story {
         };
         let sent = self.attempt(&again, "another code").await;
         assert_eq!(sent.status, 200, "{:?}", sent.body);
-        assert_eq!(codes(&self.world.kept()), codes(&before.kept) + 1);
+        assert_eq!(codes(&self.world.peer_state()), codes(&before.kept) + 1);
     }
 
     async fn attempt(&self, work: &Work, key: &str) -> Told {

@@ -3,13 +3,14 @@
 use domain::error_code::ErrorCode;
 use domain::policy::MINUTE_S;
 use serde_json::{Value, json};
-use tests::system::{App, Live, Reply};
+use tests::local_cloud::{App, LocalCloud};
+use tests::transport::Reply;
 
 use crate::see::last4;
 
 /// A rebind that waits for the signature.
 async fn unsigned(app: &App<'_>) -> String {
-    let path = app.request(&app.live.card()).await;
+    let path = app.request(&app.system.card()).await;
     app.identify(&path).await;
     path
 }
@@ -23,7 +24,7 @@ async fn sign(app: &App<'_>, path: &str, body: &Value) -> Reply {
 }
 
 /// In two languages, each with its own hash, either of which can be signed.
-pub async fn languages(live: &Live) {
+pub async fn languages(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
@@ -61,7 +62,7 @@ pub async fn languages(live: &Live) {
 }
 
 /// Ten seconds at least; a signature that was refused may be sent again with the same token.
-pub async fn too_soon(live: &Live) {
+pub async fn too_soon(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = unsigned(&app).await;
@@ -86,14 +87,12 @@ pub async fn too_soon(live: &Live) {
 }
 
 /// Another version, another text, a token that is too old, one of another rebind or of nobody.
-pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
+pub async fn what_was_not_shown_cannot_be_signed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = unsigned(&app).await;
     let elsewhere = app.signature_of(&read(&app, &path, "").await)["reading_token"].clone();
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&path).await.ok(200);
     merchant.pass_s(MINUTE_S);
     let path = unsigned(&app).await;
     let text = read(&app, &path, "").await;
@@ -157,7 +156,7 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &Live) {
 }
 
 /// The name, and each consent.
-pub async fn name_and_consents(live: &Live) {
+pub async fn name_and_consents(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = unsigned(&app).await;
@@ -213,7 +212,7 @@ pub async fn name_and_consents(live: &Live) {
 }
 
 /// What the evidence of a signature holds, and that its personal part is not readable in the table.
-pub async fn the_evidence_is_kept(live: &Live) {
+pub async fn the_evidence_is_kept(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = unsigned(&app).await;

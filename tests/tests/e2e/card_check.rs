@@ -3,12 +3,14 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
-use tests::system::{App, Live, another};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::another;
+use tests::transport::Transport as _;
 
 use crate::see::without;
 
 /// A definite refusal ends the rebind.
-async fn the_bank_refuses(live: &Live, outcome: &str, code: ErrorCode) {
+async fn the_bank_refuses(live: &LocalCloud, outcome: &str, code: ErrorCode) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card(outcome)).await;
@@ -37,42 +39,42 @@ async fn the_bank_refuses(live: &Live, outcome: &str, code: ErrorCode) {
 }
 
 /// Name, ID, card and phone do not belong together.
-pub async fn mismatch(live: &Live) {
+pub async fn mismatch(live: &LocalCloud) {
     the_bank_refuses(live, "mismatch", ErrorCode::ElementsMismatch).await;
 }
 
 /// Reported lost.
-pub async fn blocked(live: &Live) {
+pub async fn blocked(live: &LocalCloud) {
     the_bank_refuses(live, "blocked", ErrorCode::CardBlocked).await;
 }
 
 /// No such card.
-pub async fn invalid(live: &Live) {
+pub async fn invalid(live: &LocalCloud) {
     the_bank_refuses(live, "invalid", ErrorCode::CardInvalid).await;
 }
 
 /// Not in use.
-pub async fn dormant(live: &Live) {
+pub async fn dormant(live: &LocalCloud) {
     the_bank_refuses(live, "dormant", ErrorCode::CardDormant).await;
 }
 
 /// Past its date.
-pub async fn expired(live: &Live) {
+pub async fn expired(live: &LocalCloud) {
     the_bank_refuses(live, "expired", ErrorCode::CardExpired).await;
 }
 
 /// Restricted by its bank.
-pub async fn restricted(live: &Live) {
+pub async fn restricted(live: &LocalCloud) {
     the_bank_refuses(live, "restricted", ErrorCode::CardRestricted).await;
 }
 
 /// An account that cannot receive settlement.
-pub async fn class_two(live: &Live) {
+pub async fn class_two(live: &LocalCloud) {
     the_bank_refuses(live, "class_ii", ErrorCode::CardClassIi).await;
 }
 
 /// A card that is listed as matching.
-pub async fn matches(live: &Live) {
+pub async fn matches(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app(&merchant)
         .await
@@ -81,7 +83,7 @@ pub async fn matches(live: &Live) {
 }
 
 /// Busy leaves everything as it is and counts for nothing, however often it is said.
-pub async fn busy(live: &Live) {
+pub async fn busy(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("busy")).await;
@@ -106,14 +108,11 @@ pub async fn busy(live: &Live) {
 }
 
 /// Busy at first, then a match; the same request under the same key is no replay.
-pub async fn busy_once(live: &Live) {
+pub async fn busy_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("busy_once")).await;
-    let check = async || {
-        app.keyed("check", &format!("{path}/card-check"), Value::Null)
-            .await
-    };
+    let check = async || app.keyed("check", &format!("{path}/card-check"), ()).await;
     check().await.refused(ErrorCode::UpstreamBusy);
     merchant.pass_s(MINUTE_S);
     let matched = check().await;
@@ -124,7 +123,7 @@ pub async fn busy_once(live: &Live) {
 }
 
 /// Too many checks upstream: tomorrow, by the bank's calendar.
-pub async fn quota(live: &Live) {
+pub async fn quota(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("quota")).await;
@@ -141,7 +140,7 @@ pub async fn quota(live: &Live) {
 }
 
 /// An answer that cannot be read is no answer: asked again, never counted.
-pub async fn garbage(live: &Live) {
+pub async fn garbage(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("garbage")).await;
@@ -159,13 +158,11 @@ pub async fn garbage(live: &Live) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "card_pending");
     assert!(live.sms(&merchant.reserved_phone).await.is_empty());
     // It can be given up all the same.
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&path).await.ok(200);
 }
 
 /// The bank decided, and its reply was lost on the way: asked by the serial, it says so again.
-pub async fn reply_lost(live: &Live) {
+pub async fn reply_lost(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("reply_lost")).await;
@@ -175,7 +172,7 @@ pub async fn reply_lost(live: &Live) {
 }
 
 /// A bank that takes a second and a half.
-pub async fn slow(live: &Live) {
+pub async fn slow(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("slow")).await;
@@ -186,7 +183,7 @@ pub async fn slow(live: &Live) {
 }
 
 /// Repeated, the same challenge: the bank is not asked, nothing is sent.
-pub async fn the_same_challenge(live: &Live) {
+pub async fn the_same_challenge(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -202,10 +199,7 @@ pub async fn the_same_challenge(live: &Live) {
         assert_eq!(again["version"], first["version"]);
     }
     assert_eq!(live.codes_sent(&merchant.reserved_phone).await, 1);
-    let resend = async || {
-        app.post(&format!("{path}/card-check/code"), Value::Null)
-            .await
-    };
+    let resend = async || app.resend_card_code(&path).await;
     assert_eq!(
         resend().await.refused(ErrorCode::OtpSendLimit)["retry_after_s"],
         20
@@ -224,14 +218,14 @@ pub async fn the_same_challenge(live: &Live) {
 }
 
 /// Each step in its place.
-pub async fn steps_out_of_order(live: &Live) {
+pub async fn steps_out_of_order(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
     let refused = async |steps: &[&str], next: Value| {
         for step in steps {
             let problem = app
-                .post(&format!("{path}/{step}"), Value::Null)
+                .post(&format!("{path}/{step}"), ())
                 .await
                 .refused(ErrorCode::StepOutOfOrder);
             assert_eq!(problem["next_actions"], next, "{step}");
@@ -274,7 +268,7 @@ pub async fn steps_out_of_order(live: &Live) {
 }
 
 /// The identity must be of the last fifteen minutes: refreshed by a code to the phone on file, no try is used.
-pub async fn a_stale_identity_is_refreshed(live: &Live) {
+pub async fn a_stale_identity_is_refreshed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -295,10 +289,7 @@ pub async fn a_stale_identity_is_refreshed(live: &Live) {
         (&shown["challenge"]["attempts_left"], &shown["next_actions"]),
         (&json!(5), &json!(["identity_code", "cancel"]))
     );
-    let refreshing = app
-        .post(&format!("{path}/identity/code"), Value::Null)
-        .await
-        .ok(200);
+    let refreshing = app.resend_identity_code(&path).await.ok(200);
     assert_eq!(
         (&refreshing["state"], &refreshing["challenge"]["purpose"]),
         (&json!("card_pending"), &json!("identity"))
@@ -320,7 +311,7 @@ pub async fn a_stale_identity_is_refreshed(live: &Live) {
 }
 
 /// The bank's answer must be of the last thirty minutes: else it is asked again, under a new serial, and that counts.
-pub async fn a_stale_answer_is_asked_for_again(live: &Live) {
+pub async fn a_stale_answer_is_asked_for_again(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let path = live
         .app(&merchant)
@@ -337,9 +328,7 @@ pub async fn a_stale_answer_is_asked_for_again(live: &Live) {
     }
     // Everything else is fresh: a code to both phones, just now.
     let app = live.app(&merchant).await;
-    app.post(&format!("{path}/identity/code"), Value::Null)
-        .await
-        .ok(200);
+    app.resend_identity_code(&path).await.ok(200);
     app.confirm_identity(&path).await;
     assert_eq!(
         app.get(&path).await.ok(200)["next_actions"],
@@ -353,7 +342,7 @@ pub async fn a_stale_answer_is_asked_for_again(live: &Live) {
         problem["next_actions"],
         json!(["card_check", "identity_code"])
     );
-    app.post(&format!("{path}/card-check/code"), Value::Null)
+    app.resend_card_code(&path)
         .await
         .refused(ErrorCode::StepOutOfOrder);
     ask().await.ok(200);
@@ -369,7 +358,7 @@ pub async fn a_stale_answer_is_asked_for_again(live: &Live) {
 }
 
 /// Three calls for a card, five for a merchant.
-pub async fn checks_of_a_day(live: &Live) {
+pub async fn checks_of_a_day(live: &LocalCloud) {
     let mut merchant = live.merchant().await;
     let mut answers = Vec::new();
     for phone in ["+8613699990001", "+8613699990002"] {
@@ -382,9 +371,7 @@ pub async fn checks_of_a_day(live: &Live) {
             answers.push(reply.status);
             if reply.status != 200 {
                 reply.refused(ErrorCode::CardCheckLimit);
-                app.post(&format!("{path}/cancel"), Value::Null)
-                    .await
-                    .ok(200);
+                app.cancel(&path).await.ok(200);
                 break;
             }
             merchant.pass_s(30 * MINUTE_S + 1);
@@ -394,19 +381,13 @@ pub async fn checks_of_a_day(live: &Live) {
 }
 
 /// Five tries for the card's code too; a wrong one at the end tells the phone on file, not the reserved one.
-pub async fn wrong_codes(live: &Live) {
+pub async fn wrong_codes(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = live.code(&merchant.reserved_phone).await;
-    let confirm = async |typed: &str| {
-        app.post(
-            &format!("{path}/card-check/confirm"),
-            json!({"code": typed}),
-        )
-        .await
-    };
+    let confirm = async |typed: &str| app.try_card_code(&path, &typed).await;
     // What was sent for the identity is no code for the card, even where the digits are right.
     for left in [4, 3, 2, 1] {
         let problem = confirm(&another(&code)).await.refused(ErrorCode::OtpWrong);
@@ -430,7 +411,7 @@ pub async fn wrong_codes(live: &Live) {
 }
 
 /// A code that is too old costs no try.
-pub async fn an_old_code(live: &Live) {
+pub async fn an_old_code(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -448,7 +429,7 @@ pub async fn an_old_code(live: &Live) {
 }
 
 /// Verified for another person: told at the card check, after the bank matched; a pending rebind reserves nothing.
-pub async fn a_card_of_someone_else(live: &Live) {
+pub async fn a_card_of_someone_else(live: &LocalCloud) {
     let card = live.card();
     let (first, second) = (live.merchant().await, live.merchant().await);
     let (one, two) = (live.app(&first).await, live.app(&second).await);
@@ -483,7 +464,7 @@ pub async fn a_card_of_someone_else(live: &Live) {
 }
 
 /// The same person may have it in two shops; a card that somebody came with counts as verified.
-pub async fn the_same_person_twice(live: &Live) {
+pub async fn the_same_person_twice(live: &LocalCloud) {
     let first = live.merchant().await;
     let card = live.card();
     live.app(&first).await.activate(&card).await;
@@ -504,7 +485,7 @@ pub async fn the_same_person_twice(live: &Live) {
 }
 
 /// Three checks at the same moment are one question to the bank and one code.
-pub async fn checks_at_once(live: &Live) {
+pub async fn checks_at_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -520,7 +501,7 @@ pub async fn checks_at_once(live: &Live) {
 }
 
 /// Confirmed on one device and given up on another, at the same moment: one of the two has happened.
-pub async fn confirm_against_cancel(live: &Live) {
+pub async fn confirm_against_cancel(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -528,7 +509,7 @@ pub async fn confirm_against_cancel(live: &Live) {
     let other = live.app_on(&merchant, "another device").await;
     let cancel = format!("{path}/cancel");
     let (confirmed, cancelled) =
-        futures::future::join(app.confirm_card(&path), other.post(&cancel, Value::Null)).await;
+        futures::future::join(app.confirm_card(&path), other.post(&cancel, ())).await;
     let (kept, refused, state) = if confirmed.status == 200 {
         (confirmed, cancelled, "activated")
     } else {
@@ -542,7 +523,7 @@ pub async fn confirm_against_cancel(live: &Live) {
 }
 
 /// The same right code from two places at once: one activation, one event, one notice.
-pub async fn one_activation(live: &Live) {
+pub async fn one_activation(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -556,7 +537,7 @@ pub async fn one_activation(live: &Live) {
     assert_eq!(kinds.iter().filter(|kind| *kind == "activated").count(), 1);
 }
 
-fn statuses(replies: &[tests::system::Reply]) -> Vec<(u16, &Value)> {
+fn statuses(replies: &[tests::transport::Reply]) -> Vec<(u16, &Value)> {
     replies
         .iter()
         .map(|reply| (reply.status, &reply.body["code"]))
@@ -565,10 +546,10 @@ fn statuses(replies: &[tests::system::Reply]) -> Vec<(u16, &Value)> {
 
 /// The kinds of a merchant's events, as they lie in the table.
 async fn events(app: &App<'_>) -> Vec<String> {
-    let items = app.live.items().await;
+    let items = app.system.items().await;
     let mine = items
         .into_iter()
-        .filter(|item| item["pk"].as_s() == Ok(&app.merchant.pk()));
+        .filter(|item| item["pk"].as_s() == Ok(&app.profile.pk()));
     mine.filter_map(|item| Some(item.get("kind")?.as_s().unwrap().clone()))
         .collect()
 }

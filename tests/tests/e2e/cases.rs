@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
 
 /// A case on its way.
 pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -14,7 +14,7 @@ pub struct Case {
     /// `module::function`
     pub name: &'static str,
     /// What it does.
-    pub run: fn(Arc<Live>) -> Running,
+    pub run: fn(Arc<LocalCloud>) -> Running,
 }
 
 macro_rules! cases {

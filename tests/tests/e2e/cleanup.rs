@@ -10,13 +10,15 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tests::system::{Live, Merchant};
+use tests::local_cloud::LocalCloud;
+use tests::merchant::Profile;
+use tests::transport::Transport as _;
 
 use crate::payouts::{create, report};
 use crate::see::rebind_path;
 
 /// A merchant on the tenth of March of a year, ten in the morning.
-pub async fn in_year(live: &Live, year: u16) -> Merchant {
+pub async fn in_year(live: &LocalCloud, year: u16) -> Profile {
     let merchant = live.merchant().await;
     let text = format!("{year}-03-10T10:00:00+08:00");
     merchant.set_clock(Timestamp::parse_rfc3339(&text).unwrap());
@@ -33,7 +35,7 @@ fn did(summary: &Value) -> Value {
 }
 
 /// At +1 day a hold is over, at +30 the cooldown, which is told once; at +31 there is nothing left.
-pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
+pub async fn after_one_thirty_and_thirty_one_days(live: &LocalCloud) {
     let merchant = in_year(live, 1990).await;
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
@@ -109,7 +111,7 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &Live) {
 }
 
 /// A clean-up that comes late: everything at once, each once.
-pub async fn a_late_run_makes_up_for_all(live: &Live) {
+pub async fn a_late_run_makes_up_for_all(live: &LocalCloud) {
     let (changed, pending) = (in_year(live, 1993).await, in_year(live, 1993).await);
     live.app(&changed).await.activate(&live.card()).await;
     let app = live.app(&pending).await;
@@ -132,7 +134,7 @@ pub async fn a_late_run_makes_up_for_all(live: &Live) {
 }
 
 /// Overdue rebinds end, in each of the pending states; the others stay.
-pub async fn overdue_rebinds_expire(live: &Live) {
+pub async fn overdue_rebinds_expire(live: &LocalCloud) {
     let mut open = Vec::new();
     for steps in 0..3 {
         let merchant = in_year(live, 1996).await;
@@ -169,16 +171,14 @@ pub async fn overdue_rebinds_expire(live: &Live) {
             (&shown["state"], &shown["new_card"]["status"]),
             (&json!("expired"), &json!("removed"))
         );
-        app.post(&format!("{path}/cancel"), Value::Null)
-            .await
-            .refused(ErrorCode::RequestExpired);
+        app.cancel(&path).await.refused(ErrorCode::RequestExpired);
         assert_eq!(chain(live, &merchant).await.last().unwrap(), "expired");
         app.request(&live.card()).await;
     }
 }
 
 /// Two runs at the same moment do what one does.
-pub async fn two_runs_at_once(live: &Live) {
+pub async fn two_runs_at_once(live: &LocalCloud) {
     let merchant = in_year(live, 1999).await;
     live.app(&merchant).await.activate(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
@@ -210,7 +210,7 @@ pub async fn two_runs_at_once(live: &Live) {
 }
 
 /// A notice that was never sent is sent by the clean-up; once.
-pub async fn an_unsent_notice_is_sent_again(live: &Live) {
+pub async fn an_unsent_notice_is_sent_again(live: &LocalCloud) {
     let merchant = in_year(live, 2002).await;
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
@@ -251,7 +251,7 @@ pub async fn an_unsent_notice_is_sent_again(live: &Live) {
 
 /// What was held in a hold gets its card when the hold is over: the first card of a merchant, and in the place of a lost
 /// one. Payouts that were made later never wait.
-pub async fn held_payouts_are_assigned(live: &Live) {
+pub async fn held_payouts_are_assigned(live: &LocalCloud) {
     let first = live.merchant_with(json!({"active_card": null})).await;
     let start = Timestamp::parse_rfc3339("2008-03-10T10:00:00+08:00").unwrap();
     first.set_clock(start);
@@ -324,7 +324,7 @@ pub async fn held_payouts_are_assigned(live: &Live) {
 }
 
 /// A test transfer whose answer was not known is settled: the second time that it is asked about.
-pub async fn a_test_transfer_is_settled(live: &Live) {
+pub async fn a_test_transfer_is_settled(live: &LocalCloud) {
     let merchant = in_year(live, 2005).await;
     let app = live.app(&merchant).await;
     let card = live
@@ -332,10 +332,7 @@ pub async fn a_test_transfer_is_settled(live: &Live) {
         .await;
     let path = app.activate(&card).await;
     let tested_at = merchant.now();
-    let pending = app
-        .post(&format!("{path}/test-transaction"), Value::Null)
-        .await
-        .ok(200);
+    let pending = app.test_transfer(&path).await.ok(200);
     assert_eq!(pending["status"], "pending");
     let minutes = |minutes: i64| tested_at.plus_s(minutes * MINUTE_S);
     assert_eq!(did(&live.clean_up(minutes(5).plus_s(-1)).await), json!({}));
@@ -358,15 +355,12 @@ pub async fn a_test_transfer_is_settled(live: &Live) {
             &json!(minutes(10).to_rfc3339_shanghai())
         )
     );
-    let again = app
-        .post(&format!("{path}/test-transaction"), Value::Null)
-        .await
-        .ok(200);
+    let again = app.test_transfer(&path).await.ok(200);
     assert_eq!(again["status"], "succeeded");
 }
 
 /// An answer of the bank that nobody could read is asked for again, and found; the merchant goes on where it stood.
-pub async fn an_answer_is_found(live: &Live) {
+pub async fn an_answer_is_found(live: &LocalCloud) {
     let merchant = in_year(live, 2014).await;
     let app = live.app(&merchant).await;
     let card = live.card_that("garbage", &merchant.holder_name).await;
@@ -415,7 +409,7 @@ pub async fn an_answer_is_found(live: &Live) {
 }
 
 /// A deposit is asked about once a day, and ends with its code.
-pub async fn a_deposit_runs_out(live: &Live) {
+pub async fn a_deposit_runs_out(live: &LocalCloud) {
     let (kept, back) = (in_year(live, 2011).await, in_year(live, 2011).await);
     let mut paths = Vec::new();
     for merchant in [&kept, &back] {
@@ -462,7 +456,7 @@ pub async fn a_deposit_runs_out(live: &Live) {
 }
 
 /// While an account is frozen nothing leaves the record and nothing is assigned: an operator decides first.
-pub async fn a_frozen_account_is_left_alone(live: &Live) {
+pub async fn a_frozen_account_is_left_alone(live: &LocalCloud) {
     let merchant = in_year(live, 2017).await;
     live.app(&merchant).await.activate(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
@@ -491,13 +485,13 @@ pub async fn a_frozen_account_is_left_alone(live: &Live) {
 }
 
 /// A standby card is over its switch in the same moment; the card before it goes a week later.
-pub async fn after_a_switch(live: &Live) {
+pub async fn after_a_switch(live: &LocalCloud) {
     let merchant = in_year(live, 2020).await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let sms = live.code(&merchant.phone).await;
     let switched_at = merchant.now();
     app.post(&path, json!({"code": sms})).await.ok(200);
@@ -517,7 +511,7 @@ pub async fn after_a_switch(live: &Live) {
 }
 
 /// In the sandbox the event's time is taken as it is; without one the clock on the wall counts.
-pub async fn the_clock_of_the_event(live: &Live) {
+pub async fn the_clock_of_the_event(live: &LocalCloud) {
     let invoke = |event: Value| async move { live.system.invoke("cooldown-cleanup", &event).await };
     for event in [
         json!({}),
@@ -534,7 +528,7 @@ pub async fn the_clock_of_the_event(live: &Live) {
 }
 
 /// The kinds of a merchant's events, in order, after the chain was checked.
-async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
+async fn chain(live: &LocalCloud, merchant: &Profile) -> Vec<String> {
     let mut events: Vec<_> = live
         .items()
         .await
@@ -561,7 +555,7 @@ async fn chain(live: &Live, merchant: &Merchant) -> Vec<String> {
 }
 
 /// The sort key of a merchant's only event of a kind.
-pub async fn event_of(live: &Live, merchant: &Merchant, kind: &str) -> String {
+pub async fn event_of(live: &LocalCloud, merchant: &Profile, kind: &str) -> String {
     let kinds = chain(live, merchant).await;
     let index = kinds.iter().position(|of| of == kind).unwrap();
     format!("E#{:010}", index + 1)

@@ -5,18 +5,16 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
-use tests::system::{App, Live, Reply};
+use tests::local_cloud::{App, LocalCloud};
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 use crate::see::{last4, rebind_path};
 
 const ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 async fn confirm(app: &App<'_>, path: &str, typed: &str) -> Reply {
-    app.post(
-        &format!("{path}/card-check/confirm"),
-        json!({"code": typed}),
-    )
-    .await
+    app.try_card_code(&path, &typed).await
 }
 
 /// A code of the same form that is not this one.
@@ -26,7 +24,7 @@ fn wrong(code: &str) -> String {
 }
 
 /// From the check to the hold.
-async fn a_deposit_is_sent(live: &Live, card: &str, bank_name: &str) {
+async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(card).await;
@@ -74,7 +72,7 @@ async fn a_deposit_is_sent(live: &Live, card: &str, bank_name: &str) {
         checked["challenge"]
     );
     assert_eq!(live.statement(card).await.len(), 1);
-    app.post(&format!("{path}/card-check/code"), Value::Null)
+    app.resend_card_code(&path)
         .await
         .refused(ErrorCode::StepOutOfOrder);
     // As it is typed from a small screen.
@@ -107,19 +105,19 @@ async fn a_deposit_is_sent(live: &Live, card: &str, bank_name: &str) {
 }
 
 /// A card that was not opened for such checks.
-pub async fn not_enabled(live: &Live) {
+pub async fn not_enabled(live: &LocalCloud) {
     let card = live.magic_card("not_enabled");
     a_deposit_is_sent(live, &card, "招商银行").await;
 }
 
 /// A bank that answers no checks.
-pub async fn issuer_unsupported(live: &Live) {
+pub async fn issuer_unsupported(live: &LocalCloud) {
     let card = live.magic_card("issuer_unsupported");
     a_deposit_is_sent(live, &card, "中信银行").await;
 }
 
 /// A deposit takes a day to be seen: the identity is old by then, and is refreshed on whichever device is at hand.
-pub async fn the_next_day_on_another_device(live: &Live) {
+pub async fn the_next_day_on_another_device(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = live.app(&merchant).await.to_deposit(&card).await;
@@ -138,10 +136,7 @@ pub async fn the_next_day_on_another_device(live: &Live) {
         (&problem["next_actions"], &problem["counts_toward_limit"]),
         (&json!(["identity_code"]), &json!(false))
     );
-    let refreshing = app
-        .post(&format!("{path}/identity/code"), Value::Null)
-        .await
-        .ok(200);
+    let refreshing = app.resend_identity_code(&path).await.ok(200);
     assert_eq!(refreshing["challenge"]["purpose"], "identity");
     let refreshed = app.confirm_identity(&path).await;
     assert_eq!(
@@ -160,7 +155,7 @@ pub async fn the_next_day_on_another_device(live: &Live) {
 }
 
 /// Three tries, whatever else was typed; the third wrong one ends the rebind.
-pub async fn three_tries(live: &Live) {
+pub async fn three_tries(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live
@@ -217,7 +212,7 @@ pub async fn three_tries(live: &Live) {
 }
 
 /// Many guesses at the same moment are no more than three tries.
-pub async fn parallel_guesses_are_three_tries(live: &Live) {
+pub async fn parallel_guesses_are_three_tries(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -243,7 +238,7 @@ pub async fn parallel_guesses_are_three_tries(live: &Live) {
 }
 
 /// Seven days; then every step says so.
-pub async fn seven_days(live: &Live) {
+pub async fn seven_days(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = live.app(&merchant).await.to_deposit(&card).await;
@@ -273,7 +268,7 @@ pub async fn seven_days(live: &Live) {
         (&json!(["new_rebind"]), &json!(false))
     );
     for step in ["cancel", "identity/code", "card-check", "card-check/code"] {
-        app.post(&format!("{path}/{step}"), Value::Null)
+        app.post(&format!("{path}/{step}"), ())
             .await
             .refused(ErrorCode::RequestExpired);
     }
@@ -284,14 +279,14 @@ pub async fn seven_days(live: &Live) {
 }
 
 /// It came back: the card is none to be paid to.
-pub async fn returned(live: &Live) {
+pub async fn returned(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.magic_card("deposit_returned");
     comes_back(&live.app(&merchant).await, &card).await;
 }
 
 /// The name on the account is another: the payee-name check tells, although the merchant could read the statement.
-pub async fn a_mules_card(live: &Live) {
+pub async fn a_mules_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", "李四").await;
     comes_back(&live.app(&merchant).await, &card).await;
@@ -300,10 +295,10 @@ pub async fn a_mules_card(live: &Live) {
 async fn comes_back(app: &App<'_>, card: &str) {
     let path = app.to_card_pending(card).await;
     let check = format!("{path}/card-check");
-    let reply = app.keyed("once", &check, Value::Null).await;
+    let reply = app.keyed("once", &check, ()).await;
     let problem = reply.refused(ErrorCode::MicroDepositReturned);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
-    let again = app.keyed("once", &check, Value::Null).await;
+    let again = app.keyed("once", &check, ()).await;
     assert!(again.is_replayed());
     let ended = app.get(&path).await.ok(200);
     assert_eq!(
@@ -319,17 +314,17 @@ async fn comes_back(app: &App<'_>, card: &str) {
         )
     );
     // Whoever reads the code there has it for nothing.
-    let code = app.live.deposit_code(card).await;
-    assert_eq!(app.live.statement(card).await[0]["status"], "returned");
+    let code = app.system.deposit_code(card).await;
+    assert_eq!(app.system.statement(card).await[0]["status"], "returned");
     confirm(app, &path, &code)
         .await
         .refused(ErrorCode::StepOutOfOrder);
     assert_eq!(app.kinds().await.last().unwrap(), "micro_deposit_returned");
-    app.request(&app.live.card()).await;
+    app.request(&app.system.card()).await;
 }
 
 /// It arrived, and was returned later: told when the code is tried, and no try is used.
-pub async fn returned_later(live: &Live) {
+pub async fn returned_later(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -345,7 +340,7 @@ pub async fn returned_later(live: &Live) {
 }
 
 /// Not heard of yet: the code cannot be tried before the bank says that the holder has it.
-pub async fn not_there_yet(live: &Live) {
+pub async fn not_there_yet(live: &LocalCloud) {
     let merchant = live.merchant().await;
     // Ahead of every clean-up, which would ask about it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2041-03-10T10:00:00+08:00").unwrap());
@@ -377,7 +372,7 @@ pub async fn not_there_yet(live: &Live) {
 }
 
 /// Changes what the bank has on record of a rebind's deposit.
-pub async fn the_bank_says(live: &Live, path: &str, status: &str) {
+pub async fn the_bank_says(live: &LocalCloud, path: &str, status: &str) {
     let serial = format!("{}-d1", path.rsplit('/').next().unwrap());
     let bank = live.system.resource("SandboxBankTable").unwrap();
     let items = live.items_of(bank).await;
@@ -396,7 +391,7 @@ pub async fn the_bank_says(live: &Live, path: &str, status: &str) {
 }
 
 /// Verified for another person: told once the card is proven, and to nobody who cannot prove it.
-pub async fn a_card_of_someone_else(live: &Live) {
+pub async fn a_card_of_someone_else(live: &LocalCloud) {
     let (first, second) = (live.merchant().await, live.merchant().await);
     let card = live.card_that("not_enabled", &first.holder_name).await;
     let app = live.app(&first).await;
@@ -422,7 +417,7 @@ pub async fn a_card_of_someone_else(live: &Live) {
 }
 
 /// Kept for later, it is proven the same way.
-pub async fn for_a_standby_card(live: &Live) {
+pub async fn for_a_standby_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -448,15 +443,13 @@ pub async fn for_a_standby_card(live: &Live) {
 }
 
 /// Given up with the deposit on its way: its code is for nothing, and the next rebind has a deposit of its own.
-pub async fn given_up(live: &Live) {
+pub async fn given_up(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;
     let first = live.deposit_code(&card).await;
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&path).await.ok(200);
     confirm(&app, &path, &first)
         .await
         .refused(ErrorCode::StepOutOfOrder);

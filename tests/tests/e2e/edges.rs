@@ -4,7 +4,7 @@ use base64::Engine as _;
 use domain::error_code::ErrorCode;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -46,7 +46,7 @@ fn method_of(path: &str) -> &'static str {
 }
 
 /// An unknown path or method is a problem document too.
-pub async fn what_is_not_there(live: &Live) {
+pub async fn what_is_not_there(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     for (method, path) in [
@@ -90,7 +90,7 @@ pub async fn what_is_not_there(live: &Live) {
 }
 
 /// 16 KiB fit, one byte more does not, whatever the size says of the rest.
-pub async fn sizes(live: &Live) {
+pub async fn sizes(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let of_size = |field: &str, bytes: usize| {
@@ -123,7 +123,7 @@ pub async fn sizes(live: &Live) {
 }
 
 /// Not JSON, not an object, unknown fields, wrong types, deep nesting, doubled names, no text.
-pub async fn bodies_that_are_none(live: &Live) {
+pub async fn bodies_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -166,7 +166,7 @@ pub async fn bodies_that_are_none(live: &Live) {
 }
 
 /// A media type that the gateway does not take for text: it sends the body as base64, and the body is the body.
-pub async fn bodies_in_base64(live: &Live) {
+pub async fn bodies_in_base64(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let body = app.request_body(&live.card()).to_string();
@@ -180,7 +180,7 @@ pub async fn bodies_in_base64(live: &Live) {
 }
 
 /// A clock at the ends of what can be written down: answered like any other.
-pub async fn the_ends_of_time(live: &Live) {
+pub async fn the_ends_of_time(live: &LocalCloud) {
     for clock in [
         "0001-01-02T00:00:00+08:00",
         "1969-12-31T23:59:59Z",
@@ -212,7 +212,7 @@ pub async fn the_ends_of_time(live: &Live) {
 /// Requests that ended other runtimes: each is answered, and the same process answers the next one.
 ///
 /// Run when nothing else is: then a new process could only be there because an old one is gone.
-pub async fn the_environment_survives(live: &Live) {
+pub async fn the_environment_survives(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -326,7 +326,7 @@ pub async fn the_environment_survives(live: &Live) {
 }
 
 /// A request that the door refuses in the usual way.
-async fn ok(live: &Live, method: &str, path: &str) {
+async fn ok(live: &LocalCloud, method: &str, path: &str) {
     let reply = live.ask(method, path).body("{}").send().await;
     assert!(
         matches!(reply.status, 400 | 401),
@@ -336,7 +336,7 @@ async fn ok(live: &Live, method: &str, path: &str) {
 }
 
 /// The status of a request that is written by hand.
-async fn raw(live: &Live, method: &str, path: &str, head: &str, body: &str) -> u16 {
+async fn raw(live: &LocalCloud, method: &str, path: &str, head: &str, body: &str) -> u16 {
     let url = &live.system.endpoints().api_url;
     let (authority, prefix) = url
         .strip_prefix("http://")
@@ -371,16 +371,16 @@ async fn raw(live: &Live, method: &str, path: &str, head: &str, body: &str) -> u
 }
 
 /// How many environments the local cloud has started so far, of all functions.
-fn spawned(live: &Live) -> usize {
+fn spawned(live: &LocalCloud) -> usize {
     log(live).matches("environment spawned for").count()
 }
 
-fn log(live: &Live) -> String {
+fn log(live: &LocalCloud) -> String {
     std::fs::read_to_string(live.state_dir.join("ministack.log")).unwrap()
 }
 
 /// The answer to a request may be large or odd, the log line is one.
-pub async fn a_problem_can_be_found_in_the_log(live: &Live) {
+pub async fn a_problem_can_be_found_in_the_log(live: &LocalCloud) {
     let problem: Value = live
         .ask("GET", "/v1/cards")
         .send()

@@ -4,7 +4,10 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tests::system::{App, Live, Merchant, Reply};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::Profile;
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 use crate::payouts::{create, report};
 use crate::see::last4;
@@ -16,14 +19,14 @@ fn received(reply: Reply) {
 }
 
 /// Whether the account is frozen, as a new login sees it.
-async fn is_frozen(live: &Live, merchant: &Merchant) -> bool {
+async fn is_frozen(live: &LocalCloud, merchant: &Profile) -> bool {
     let app = live.app(merchant).await;
     let cards = app.get("/v1/cards").await.ok(200);
     cards["blocked_by"] == "ACCOUNT_FROZEN"
 }
 
 /// A merchant who has just changed the card, and the code that could stop it.
-async fn changed(live: &Live) -> (Merchant, String, String) {
+async fn changed(live: &LocalCloud) -> (Profile, String, String) {
     let merchant = live.merchant().await;
     let path = live.app(&merchant).await.activate(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
@@ -52,10 +55,7 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
     posts.push(format!("/v1/cards/{card_id}/unbind"));
     posts.push(format!("/v1/cards/{card_id}/activate"));
     for path in posts {
-        let problem = app
-            .post(&path, Value::Null)
-            .await
-            .refused(ErrorCode::AccountFrozen);
+        let problem = app.post(&path, ()).await.refused(ErrorCode::AccountFrozen);
         assert_eq!(
             problem["next_actions"],
             json!(["contact_support"]),
@@ -67,7 +67,7 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
         .await
         .refused(ErrorCode::AccountFrozen);
     for activate in [true, false] {
-        let mut body = app.request_body(&app.live.card());
+        let mut body = app.request_body(&app.system.card());
         body["activate"] = json!(activate);
         app.post("/v1/rebinds", body)
             .await
@@ -84,7 +84,7 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
 }
 
 /// Before the change takes effect it is undone.
-pub async fn before_it_takes_effect(live: &Live) {
+pub async fn before_it_takes_effect(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let first = live.app(&merchant).await;
     first
@@ -176,7 +176,7 @@ pub async fn before_it_takes_effect(live: &Live) {
 }
 
 /// Later nobody knows which card is right: every payout is held, and the pointer stays.
-pub async fn after_it_took_effect(live: &Live) {
+pub async fn after_it_took_effect(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     merchant.pass_s(2 * DAY_S);
     let routed = create(live, &merchant, "routed", merchant.now()).await;
@@ -231,7 +231,7 @@ pub async fn after_it_took_effect(live: &Live) {
 }
 
 /// Until seven days after the change took effect, to the second.
-pub async fn seven_days(live: &Live) {
+pub async fn seven_days(live: &LocalCloud) {
     for (after_s, frozen) in [(8 * DAY_S - 1, true), (8 * DAY_S, false)] {
         let (merchant, _, code) = changed(live).await;
         merchant.pass_s(after_s);
@@ -247,7 +247,7 @@ pub async fn seven_days(live: &Live) {
 }
 
 /// What does not match is answered the same, no sooner, and freezes nothing.
-pub async fn nothing_is_told(live: &Live) {
+pub async fn nothing_is_told(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     let (other, _, foreign) = changed(live).await;
     let wrong = {
@@ -307,7 +307,7 @@ pub async fn nothing_is_told(live: &Live) {
 }
 
 /// Ten wrong codes a day from one address are looked at; the code itself is not lost by that.
-pub async fn the_eleventh_of_a_day(live: &Live) {
+pub async fn the_eleventh_of_a_day(live: &LocalCloud) {
     let ((one, _, first), (two, _, second)) = (changed(live).await, changed(live).await);
     let (source, elsewhere) = ("203.0.113.7", "203.0.113.8");
     let at = one.now();
@@ -339,7 +339,7 @@ pub async fn the_eleventh_of_a_day(live: &Live) {
 }
 
 /// The same code from two places at once: one freeze.
-pub async fn one_freeze(live: &Live) {
+pub async fn one_freeze(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     let at = merchant.now();
     let account = merchant.account.as_str();
@@ -354,15 +354,15 @@ pub async fn one_freeze(live: &Live) {
 }
 
 /// Frozen while the switch is being confirmed: one came first, and the account is frozen after both.
-pub async fn freeze_against_confirm(live: &Live) {
+pub async fn freeze_against_confirm(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
     let freeze_code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let (switched, ()) = futures::future::join(
         app.post(&path, json!({"code": code})),
@@ -380,9 +380,9 @@ pub async fn freeze_against_confirm(live: &Live) {
 }
 
 /// The code of a standby card takes that card away; the change it was for has not happened, so payouts go on.
-pub async fn a_standby_card_is_taken_away(live: &Live) {
+pub async fn a_standby_card_is_taken_away(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = crate::see::rebind_path(&ready);
     live.notices(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
@@ -404,7 +404,7 @@ pub async fn a_standby_card_is_taken_away(live: &Live) {
         (&rebind["state"], &rebind["new_card"]["status"]),
         (&json!("frozen"), &json!("removed"))
     );
-    app.post(&crate::standby::switch_path(&ready), Value::Null)
+    app.post(&crate::standby::switch_path(&ready), ())
         .await
         .refused(ErrorCode::NotFound);
     let payout = create(live, &merchant, "p", merchant.now().plus_s(HOUR_S)).await;
@@ -417,10 +417,10 @@ pub async fn a_standby_card_is_taken_away(live: &Live) {
 
 /// Whichever of the codes is given, everything stops that a stranger may have done: here the code of a standby card, while
 /// a change to another card is held, and once it has taken effect.
-pub async fn any_code_stops_everything(live: &Live) {
+pub async fn any_code_stops_everything(live: &LocalCloud) {
     for later in [false, true] {
         let merchant = live.merchant().await;
-        let ready = live.app(&merchant).await.standby(&live.card()).await;
+        let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
         live.notices(&merchant.phone, 1).await;
         let code = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(DAY_S);
@@ -465,13 +465,13 @@ pub async fn any_code_stops_everything(live: &Live) {
 }
 
 /// A switch takes effect at once, so its code holds every payout.
-pub async fn after_a_switch(live: &Live) {
+pub async fn after_a_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let sms = live.code(&merchant.phone).await;
     app.post(&path, json!({"code": sms})).await.ok(200);
     live.notices(&merchant.phone, 2).await;

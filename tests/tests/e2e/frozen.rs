@@ -3,15 +3,16 @@
 use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
+use tests::transport::Transport as _;
 
 use crate::freezes::nothing_moves;
 
 /// In each of the pending states, by the code of a card that was announced before.
-pub async fn only_reads_work(live: &Live) {
+pub async fn only_reads_work(live: &LocalCloud) {
     for steps in 0..4 {
         let merchant = live.merchant().await;
-        live.app(&merchant).await.standby(&live.card()).await;
+        live.app(&merchant).await.standby_rebind(&live.card()).await;
         live.notices(&merchant.phone, 1).await;
         let freeze_code = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(DAY_S);

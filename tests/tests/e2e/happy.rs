@@ -4,23 +4,25 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tests::system::{Live, another};
+use tests::local_cloud::LocalCloud;
+use tests::merchant::another;
+use tests::transport::Transport as _;
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
 
 /// Login to hold, in full.
-pub async fn a_card_is_changed(live: &Live) {
+pub async fn a_card_is_changed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let old = last4(merchant.active_card.as_ref().unwrap());
     let app = live.app(&merchant).await;
     let me = json!({"merchant_id": merchant.id, "legal_name_masked": "测*", "entity_type": "natural_person"});
     assert_eq!(
-        (&app.login["merchant"], &app.login["notices"]),
+        (&app.login.body["merchant"], &app.login.body["notices"]),
         (&me, &json!([]))
     );
 
     let dies_at = merchant.now().plus_s(12 * HOUR_S).to_rfc3339_shanghai();
-    assert_eq!(app.login["expires_at"], dies_at);
+    assert_eq!(app.login.body["expires_at"], dies_at);
 
     let cards = app.get("/v1/cards").await.ok(200);
     let active = cards["active"].clone();
@@ -281,7 +283,7 @@ pub async fn a_card_is_changed(live: &Live) {
 }
 
 /// Without any header about time, as in production: the merchant really reads for ten seconds.
-pub async fn a_card_is_changed_by_the_wall_clock(live: &Live) {
+pub async fn a_card_is_changed_by_the_wall_clock(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let ask = |method: &str, path: &str, body: Value| {
@@ -338,7 +340,7 @@ pub async fn a_card_is_changed_by_the_wall_clock(live: &Live) {
 }
 
 /// A merchant who never had a card.
-pub async fn a_first_card(live: &Live) {
+pub async fn a_first_card(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
     let cards = app.get("/v1/cards").await.ok(200);
@@ -356,7 +358,7 @@ pub async fn a_first_card(live: &Live) {
 }
 
 /// A lost card is not paid to during the hold, and the cooldown is short: once a year.
-pub async fn a_lost_card(live: &Live) {
+pub async fn a_lost_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let lose = async || {
         let app = live.app(&merchant).await;
@@ -388,7 +390,7 @@ pub async fn a_lost_card(live: &Live) {
 }
 
 /// The name on the card is the settlement name where there is one; a dot in a name may be typed in any way.
-pub async fn names_as_they_are_typed(live: &Live) {
+pub async fn names_as_they_are_typed(live: &LocalCloud) {
     let trader = json!({"entity_type": "sole_trader", "legal_name": "测试经营部", "settlement_name": "测试经营者"});
     let merchant = live.merchant_with(trader).await;
     let app = live.app(&merchant).await;
@@ -404,18 +406,16 @@ pub async fn names_as_they_are_typed(live: &Live) {
         .await;
     let mut app = live.app(&merchant).await;
     for name in ["阿依古丽•测试", "阿依古丽・测试", " 阿依古丽·测试"] {
-        app.merchant.holder_name = name.to_owned();
+        app.profile.holder_name = name.to_owned();
         let path = app.request(&live.card()).await;
-        app.post(&format!("{path}/cancel"), Value::Null)
-            .await
-            .ok(200);
+        app.cancel(&path).await.ok(200);
     }
-    app.merchant.holder_name = "阿依古丽•测试".to_owned();
+    app.profile.holder_name = "阿依古丽•测试".to_owned();
     app.activate(&live.card()).await;
 }
 
 /// What is printed on a card, and read from it, is understood.
-pub async fn numbers_as_they_are_typed(live: &Live) {
+pub async fn numbers_as_they_are_typed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
@@ -441,7 +441,7 @@ pub async fn numbers_as_they_are_typed(live: &Live) {
             created["reserved_phone_masked"],
             masked(&merchant.reserved_phone)
         );
-        app.post(&format!("{}/cancel", rebind_path(&created)), Value::Null)
+        app.post(&format!("{}/cancel", rebind_path(&created)), ())
             .await
             .ok(200);
     }
@@ -454,7 +454,7 @@ pub async fn numbers_as_they_are_typed(live: &Live) {
 }
 
 /// Where both phones are one, it is told once.
-pub async fn one_phone_is_told_once(live: &Live) {
+pub async fn one_phone_is_told_once(live: &LocalCloud) {
     let mut merchant = live.merchant().await;
     merchant.reserved_phone.clone_from(&merchant.phone);
     let app = live.app(&merchant).await;
@@ -465,7 +465,7 @@ pub async fn one_phone_is_told_once(live: &Live) {
 }
 
 /// Begun on one device, ended on another. The session that asked for a code is the one that may use it.
-pub async fn another_device_carries_on(live: &Live) {
+pub async fn another_device_carries_on(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let first = live.app(&merchant).await;
     let path = first.request(&live.card()).await;
@@ -493,10 +493,7 @@ pub async fn another_device_carries_on(live: &Live) {
         assert_eq!(problem["next_actions"], json!(["identity_code"]));
     }
     merchant.pass_s(MINUTE_S);
-    let resent = second
-        .post(&format!("{path}/identity/code"), Value::Null)
-        .await
-        .ok(200);
+    let resent = second.resend_identity_code(&path).await.ok(200);
     assert_eq!(resent["challenge"]["attempts_left"], 5, "no try was used");
     // Now the first device's code is dead, and the first device is the one that did not ask.
     first
@@ -524,7 +521,7 @@ pub async fn another_device_carries_on(live: &Live) {
 }
 
 /// The clock of a request may go back: what is ahead of it is of age 0, and nothing moves back.
-pub async fn the_clock_goes_back_and_forth(live: &Live) {
+pub async fn the_clock_goes_back_and_forth(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let noon = merchant.now();
     let app = live.app(&merchant).await;

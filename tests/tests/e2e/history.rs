@@ -5,7 +5,7 @@ use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
 
 use crate::see::without;
 
@@ -60,7 +60,7 @@ fn hash(event: &Value, merchant_id: &Value) -> String {
 }
 
 /// A whole life, in three pages.
-pub async fn a_chain_that_can_be_checked(live: &Live) {
+pub async fn a_chain_that_can_be_checked(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     assert_eq!(
@@ -89,7 +89,7 @@ pub async fn a_chain_that_can_be_checked(live: &Live) {
     let newest = first["items"][0].clone();
     assert_eq!(&newest, events.last().unwrap(), "newest first");
 
-    let merchant_id = &app.login["merchant"]["merchant_id"];
+    let merchant_id = &app.login.body["merchant"]["merchant_id"];
     let mut before = "0".repeat(64);
     let mut signed = 0;
     for (event, sequence) in events.iter().zip(1..) {

@@ -3,7 +3,10 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
-use tests::system::{App, Live, Reply, another};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::another;
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 use crate::see::{last4, without};
 
@@ -17,7 +20,7 @@ async fn shows(app: &App<'_>, path: &str, changes: Value) -> Reply {
 }
 
 /// What is no document is told field by field, and costs no try.
-pub async fn documents_that_are_none(live: &Live) {
+pub async fn documents_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -83,9 +86,9 @@ pub async fn documents_that_are_none(live: &Live) {
 }
 
 /// A wrong number and a wrong expiry look alike; whether the document has expired is told only when both match.
-pub async fn an_expired_document(live: &Live) {
+pub async fn an_expired_document(live: &LocalCloud) {
     let id_document =
-        json!({"number": tests::system::resident_id(13_000), "expires_on": "2025-12-31"});
+        json!({"number": tests::merchant::resident_id(13_000), "expires_on": "2025-12-31"});
     let merchant = live
         .merchant_with(json!({"id_document": id_document}))
         .await;
@@ -117,7 +120,7 @@ pub async fn an_expired_document(live: &Live) {
 }
 
 /// Repeated while the code lives, the challenge is the same and nothing is sent; after that, a new one is.
-pub async fn the_same_challenge(live: &Live) {
+pub async fn the_same_challenge(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -142,7 +145,7 @@ pub async fn the_same_challenge(live: &Live) {
 }
 
 /// The document three times at the same moment: one code. Another code three times: one, and the rest are too soon.
-pub async fn documents_at_once(live: &Live) {
+pub async fn documents_at_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -155,7 +158,7 @@ pub async fn documents_at_once(live: &Live) {
     assert_eq!(live.codes_sent(&merchant.phone).await, 1);
     merchant.pass_s(MINUTE_S);
     let resend = format!("{path}/identity/code");
-    let replies = futures::future::join_all((0..3).map(|_| app.post(&resend, Value::Null))).await;
+    let replies = futures::future::join_all((0..3).map(|_| app.post(&resend, ()))).await;
     let (sent, early): (Vec<_>, Vec<_>) =
         replies.into_iter().partition(|reply| reply.status == 200);
     assert_eq!(sent.len(), 1);
@@ -167,25 +170,20 @@ pub async fn documents_at_once(live: &Live) {
 }
 
 /// Five minutes; an old one costs no try. A new one makes the old one wrong.
-pub async fn codes_end(live: &Live) {
+pub async fn codes_end(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let first = live.code(&merchant.phone).await;
-    let confirm = async |code: &str| {
-        app.post(&format!("{path}/identity/confirm"), json!({"code": code}))
-            .await
-    };
+    let confirm = async |code: &str| app.try_identity_code(&path, &code).await;
     merchant.pass_s(5 * MINUTE_S);
     let problem = confirm(&first).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(5), &json!(["identity_code"]))
     );
-    app.post(&format!("{path}/identity/code"), Value::Null)
-        .await
-        .ok(200);
+    app.resend_identity_code(&path).await.ok(200);
     let second = live.code(&merchant.phone).await;
     if first != second {
         let problem = confirm(&first).await.refused(ErrorCode::OtpWrong);
@@ -198,16 +196,13 @@ pub async fn codes_end(live: &Live) {
 }
 
 /// Five tries, adding up over resends; the last one ends the rebind, and the phone on file is told.
-pub async fn wrong_codes_add_up(live: &Live) {
+pub async fn wrong_codes_add_up(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
     let path = app.request(&card).await;
     app.show_document(&path).await;
-    let guess = async |code: &str| {
-        app.post(&format!("{path}/identity/confirm"), json!({"code": code}))
-            .await
-    };
+    let guess = async |code: &str| app.try_identity_code(&path, &code).await;
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６"] {
         let problem = guess(typed).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
@@ -232,10 +227,7 @@ pub async fn wrong_codes_add_up(live: &Live) {
         );
     }
     merchant.pass_s(MINUTE_S);
-    let resent = app
-        .post(&format!("{path}/identity/code"), Value::Null)
-        .await
-        .ok(200);
+    let resent = app.resend_identity_code(&path).await.ok(200);
     assert_eq!(resent["challenge"]["attempts_left"], 3);
     let code = live.code(&merchant.phone).await;
     for left in [2, 1] {
@@ -265,7 +257,7 @@ pub async fn wrong_codes_add_up(live: &Live) {
 }
 
 /// Many guesses at the same moment are no more than five tries.
-pub async fn parallel_guesses_are_five_tries(live: &Live) {
+pub async fn parallel_guesses_are_five_tries(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -301,7 +293,7 @@ pub async fn parallel_guesses_are_five_tries(live: &Live) {
 }
 
 /// The right code among wrong ones, at the same moment: it wins.
-pub async fn a_right_code_wins(live: &Live) {
+pub async fn a_right_code_wins(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -327,7 +319,7 @@ pub async fn a_right_code_wins(live: &Live) {
 }
 
 /// All tries are taken and one request died deciding: for ten seconds others are asked to come again, then it is over.
-pub async fn all_tries_taken(live: &Live) {
+pub async fn all_tries_taken(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -368,14 +360,11 @@ pub async fn all_tries_taken(live: &Live) {
 }
 
 /// A minute apart, five an hour, ten a day: for a phone and not for a rebind.
-pub async fn codes_to_a_phone_are_limited(live: &Live) {
+pub async fn codes_to_a_phone_are_limited(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
-    let resend = async |app: &App<'_>| {
-        app.post(&format!("{path}/identity/code"), Value::Null)
-            .await
-    };
+    let resend = async |app: &App<'_>| app.resend_identity_code(&path).await;
     resend(&app).await.refused(ErrorCode::StepOutOfOrder);
     app.show_document(&path).await;
     merchant.pass_s(18);
@@ -395,9 +384,7 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
         HOUR_S - 5 * MINUTE_S
     );
     // Nor by way of a new rebind.
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&path).await.ok(200);
     let path = app.request(&live.card()).await;
     shows(&app, &path, json!({}))
         .await
@@ -406,10 +393,7 @@ pub async fn codes_to_a_phone_are_limited(live: &Live) {
 
     merchant.pass_s(HOUR_S - 5 * MINUTE_S);
     let app = live.app(&merchant).await;
-    let resend = async |app: &App<'_>| {
-        app.post(&format!("{path}/identity/code"), Value::Null)
-            .await
-    };
+    let resend = async |app: &App<'_>| app.resend_identity_code(&path).await;
     app.show_document(&path).await;
     for _ in 0..4 {
         merchant.pass_s(MINUTE_S);

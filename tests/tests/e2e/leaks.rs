@@ -9,15 +9,16 @@ use http::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
-use tests::figures::figure;
+use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::secrets::{Kind, Searcher};
-use tests::system::Live;
+use tests::transport::Transport as _;
 
 /// Where a secret was found, and of which kind it is.
 type Found = BTreeSet<(String, Kind)>;
 
 /// Nothing is found; what is planted is, one secret of each kind, one in each place, by the same search.
-pub async fn no_secret_is_kept_or_told(live: &Live) {
+pub async fn no_secret_is_kept_or_told(live: &LocalCloud) {
     let used = every_kind_is_used(live).await;
     let search = Search::of(live).await;
     assert_eq!(search.found, Found::new());
@@ -35,12 +36,12 @@ pub async fn no_secret_is_kept_or_told(live: &Live) {
     let planted = plant(live, &used).await;
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
-    figure(
+    metric(
         "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
         bytes,
         0,
     );
-    figure(
+    metric(
         "secrets: planted ones, of every kind and in every place, not found",
         planted.len(),
         0,
@@ -62,7 +63,7 @@ const PLACES: [&str; 10] = [
 ];
 
 /// Whatever else has run before: a merchant who has used a secret of each kind; the last of each.
-async fn every_kind_is_used(live: &Live) -> BTreeMap<Kind, String> {
+async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let push = format!("push-token-of-{}", merchant.id);
@@ -111,7 +112,7 @@ async fn every_kind_is_used(live: &Live) -> BTreeMap<Kind, String> {
 }
 
 /// Puts secrets where they must not be.
-async fn plant(live: &Live, used: &BTreeMap<Kind, String>) -> Found {
+async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     let text = |value: &str| AttributeValue::S(value.to_owned());
     let table = &live.system.endpoints().table;
     put(
@@ -216,7 +217,7 @@ struct Search {
 }
 
 impl Search {
-    async fn of(live: &Live) -> Self {
+    async fn of(live: &LocalCloud) -> Self {
         let mut this = Self {
             searcher: live.secrets.searcher(),
             found: Found::new(),
@@ -270,7 +271,7 @@ impl Search {
     }
 
     /// What lies in the queues; what has been taken from them was noted then.
-    async fn queues(&mut self, live: &Live) {
+    async fn queues(&mut self, live: &LocalCloud) {
         for queue in ["NoticeFailures", "CleanupFailures"] {
             let url = live.system.resource(queue).unwrap();
             loop {
@@ -289,7 +290,7 @@ impl Search {
     }
 
     /// Everything that has gone through the table's stream.
-    async fn events(&mut self, live: &Live) {
+    async fn events(&mut self, live: &LocalCloud) {
         let streams = async |operation: &str, body: Value| {
             live.root.json(&STREAMS, operation, &body).await.unwrap()
         };
@@ -387,7 +388,7 @@ fn deflate(text: &str) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-async fn put(live: &Live, table: &str, pk: &str, value: AttributeValue) {
+async fn put(live: &LocalCloud, table: &str, pk: &str, value: AttributeValue) {
     let put = live.table.put_item().table_name(table);
     let put = put
         .item("pk", AttributeValue::S(pk.to_owned()))
@@ -395,7 +396,7 @@ async fn put(live: &Live, table: &str, pk: &str, value: AttributeValue) {
     put.item("note", value).send().await.unwrap();
 }
 
-async fn log(live: &Live, group: &str, line: &str) {
+async fn log(live: &LocalCloud, group: &str, line: &str) {
     let stream = json!({"logGroupName": group, "logStreamName": "planted"});
     let _ = live.root.json(&LOGS, "CreateLogStream", &stream).await; // there already, the second time
     let event = json!({"timestamp": wall_clock().epoch_s() * 1_000, "message": line});

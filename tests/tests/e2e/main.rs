@@ -49,7 +49,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tests::system::{CODES, Live};
+use tests::local_cloud::LocalCloud;
+use tests::transport::CODES;
 use tokio::sync::Semaphore;
 
 /// Cases at once. A call waits most of its time, but each one at the same time needs a process of its own.
@@ -78,7 +79,11 @@ fn the_running_system_keeps_the_contract() {
 async fn run() {
     let wanted = std::env::var("E2E").unwrap_or_default();
     let started = Instant::now();
-    let live = Arc::new(Live::up().await.unwrap_or_else(|error| panic!("{error}")));
+    let live = Arc::new(
+        LocalCloud::up()
+            .await
+            .unwrap_or_else(|error| panic!("{error}")),
+    );
     println!("up after {:.1} s", started.elapsed().as_secs_f32());
 
     let turns = Arc::new(Semaphore::new(AT_ONCE));
@@ -124,7 +129,7 @@ async fn run() {
     }
 }
 
-async fn run_case(case: &'static cases::Case, live: Arc<Live>) -> Done {
+async fn run_case(case: &'static cases::Case, live: Arc<LocalCloud>) -> Done {
     let started = Instant::now();
     let body = CODES.scope(RefCell::default(), async {
         (case.run)(live).await;

@@ -13,9 +13,10 @@ use domain::policy::DAY_S;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::figures::figure;
+use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::secrets::Kind;
-use tests::system::Live;
+use tests::transport::Transport as _;
 
 /// What the local cloud does not ask the role for, although AWS does: `tests/template.rs` says why each is granted.
 const NOT_EVALUATED: [&str; 6] = [
@@ -28,7 +29,7 @@ const NOT_EVALUATED: [&str; 6] = [
 ];
 
 /// Every function; the sandbox's bank last, for it is asked through another.
-pub async fn each_permission_is_needed(live: &Live) {
+pub async fn each_permission_is_needed(live: &LocalCloud) {
     // Everything is prepared while all of it works. Then each function is tried by itself, the eight side by side.
     let prepared = futures::join!(
         login(live),
@@ -57,7 +58,7 @@ pub async fn each_permission_is_needed(live: &Live) {
     all.push(try_all(live, "sandbox-bank", bank).await);
     let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
-    figure(
+    metric(
         "IAM, running system: permissions taken away one by one, not missed",
         all.iter().map(|tried| tried.needed).sum::<usize>(),
         0,
@@ -71,7 +72,7 @@ struct Tried {
     surprises: Vec<String>,
 }
 
-async fn try_all(live: &Live, function: &str, probes: Vec<Probe<'_>>) -> Tried {
+async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> Tried {
     let role = Role::of(live, function).await;
     let mut needed = BTreeSet::new();
     let mut surprises = Vec::new();
@@ -112,7 +113,7 @@ async fn try_all(live: &Live, function: &str, probes: Vec<Probe<'_>>) -> Tried {
 }
 
 /// Every `INTERNAL` of this case has a line that says what was denied.
-async fn every_refusal_is_in_the_log(live: &Live) {
+async fn every_refusal_is_in_the_log(live: &LocalCloud) {
     let refused: BTreeSet<String> = std::mem::take(&mut *REFUSED.lock().unwrap());
     assert!(refused.len() > 25, "{} refusals", refused.len());
     let mut told = BTreeSet::new();
@@ -141,7 +142,7 @@ const CHECK: &[&str] = &["dynamodb:ConditionCheckItem table"];
 const HISTORY: &[&str] = &["kms:Decrypt history key"];
 const PHONES: &[&str] = &["sns:Publish phones"];
 
-async fn login(live: &Live) -> Vec<Probe<'_>> {
+async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
     let merchant = live.merchant().await;
     let credentials = live.credentials(&merchant, "first device");
     live.app(&merchant).await;
@@ -156,10 +157,10 @@ async fn login(live: &Live) -> Vec<Probe<'_>> {
     ]
 }
 
-async fn cards(live: &Live) -> Vec<Probe<'_>> {
+async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    let standby = app.standby(&live.card()).await;
+    let standby = app.standby_rebind(&live.card()).await;
     let card_id = standby["new_card"]["card_id"].as_str().unwrap();
     let unbind = format!("/v1/cards/{card_id}/unbind");
     vec![
@@ -179,7 +180,7 @@ async fn cards(live: &Live) -> Vec<Probe<'_>> {
     ]
 }
 
-async fn rebind_request(live: &Live) -> Vec<Probe<'_>> {
+async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -207,7 +208,7 @@ async fn rebind_request(live: &Live) -> Vec<Probe<'_>> {
     ]
 }
 
-async fn verification(live: &Live) -> Vec<Probe<'_>> {
+async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (new, seen, known) = (
         live.merchant().await,
         live.merchant().await,
@@ -268,7 +269,7 @@ async fn verification(live: &Live) -> Vec<Probe<'_>> {
     ]
 }
 
-async fn agreement(live: &Live) -> Vec<Probe<'_>> {
+async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -291,7 +292,7 @@ async fn agreement(live: &Live) -> Vec<Probe<'_>> {
     ]
 }
 
-async fn settlement(live: &Live) -> Vec<Probe<'_>> {
+async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let payout = |operation: &str| {
@@ -332,7 +333,7 @@ async fn settlement(live: &Live) -> Vec<Probe<'_>> {
 }
 
 /// An event whose notice waits to be sent, to a phone and to a device; the record that the stream would bring of it.
-async fn confirmation_notice(live: &Live) -> Vec<Probe<'_>> {
+async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
@@ -395,7 +396,7 @@ async fn confirmation_notice(live: &Live) -> Vec<Probe<'_>> {
 }
 
 /// Pushes that were refused for want of a permission.
-async fn refused_pushes(live: &Live) -> usize {
+async fn refused_pushes(live: &LocalCloud) -> usize {
     let groups = live.log_groups().await;
     let group = groups
         .iter()
@@ -409,7 +410,7 @@ async fn refused_pushes(live: &Live) -> usize {
 }
 
 /// Two merchants in years of their own, with a hold and a cooldown that are over and a card that can go; one has a younger rebind.
-async fn cooldown_cleanup(live: &Live) -> Vec<Probe<'_>> {
+async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
     let mut events = Vec::new();
     for (year, more) in [(1980, true), (1983, false)] {
         let merchant = in_year(live, year).await;
@@ -440,7 +441,7 @@ async fn cooldown_cleanup(live: &Live) -> Vec<Probe<'_>> {
 }
 
 /// Asked through verification, which does not learn what the bank lacks.
-async fn sandbox_bank(live: &Live) -> Vec<Probe<'_>> {
+async fn sandbox_bank(live: &LocalCloud) -> Vec<Probe<'_>> {
     const UNKNOWN: &str = "502 UPSTREAM_UNKNOWN";
     let mut probes = Vec::new();
     let plain = live.merchant().await;

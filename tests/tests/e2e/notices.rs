@@ -4,13 +4,13 @@ use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
 
 /// A document that is about to expire: told in other words as the day comes near, and when it is over.
-pub async fn a_document_that_expires(live: &Live) {
+pub async fn a_document_that_expires(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_id_expiring");
     let app = live.app(&merchant).await;
-    let notices = app.login["notices"].as_array().unwrap();
+    let notices = app.login.body["notices"].as_array().unwrap();
     assert_eq!(notices.len(), 1);
     let notice = &notices[0];
     assert_eq!(notice["code"], "ID_EXPIRING");
@@ -25,7 +25,7 @@ pub async fn a_document_that_expires(live: &Live) {
     );
     let told = async |at: Timestamp| {
         merchant.set_clock(at);
-        live.app(&merchant).await.login["notices"].clone()
+        live.app(&merchant).await.login.body["notices"].clone()
     };
     assert_eq!(told(until.plus_s(-91 * DAY_S)).await, json!([]));
     let plan = told(until.plus_s(-90 * DAY_S)).await;
@@ -51,11 +51,11 @@ pub async fn a_document_that_expires(live: &Live) {
 }
 
 /// One that has expired: told with the login, and in the way of a change.
-pub async fn a_document_that_has_expired(live: &Live) {
+pub async fn a_document_that_has_expired(live: &LocalCloud) {
     let mut merchant = live.sandbox_merchant("mer_id_expired");
     merchant.expires_on = "2025-12-31".to_owned();
     let app = live.app(&merchant).await;
-    let notices = &app.login["notices"];
+    let notices = &app.login.body["notices"];
     assert_eq!(
         (notices.as_array().unwrap().len(), &notices[0]["code"]),
         (1, &json!("ID_EXPIRED"))
@@ -72,13 +72,13 @@ pub async fn a_document_that_has_expired(live: &Live) {
 }
 
 /// Nothing to tell, and nothing is told.
-pub async fn nothing_to_tell(live: &Live) {
+pub async fn nothing_to_tell(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_plain_3");
-    assert_eq!(live.app(&merchant).await.login["notices"], json!([]));
+    assert_eq!(live.app(&merchant).await.login.body["notices"], json!([]));
 }
 
 /// The first card of a merchant: there is none before it, and none to be paid to in the hold.
-pub async fn a_first_card(live: &Live) {
+pub async fn a_first_card(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_no_card");
     let app = live.app(&merchant).await;
     let cards = app.get("/v1/cards").await.ok(200);

@@ -3,12 +3,12 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
 
 use crate::see::rebind_path;
 
 /// Size and JSON, token, whose object, idempotency.
-pub async fn from_the_body_to_the_object(live: &Live) {
+pub async fn from_the_body_to_the_object(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -39,13 +39,13 @@ pub async fn from_the_body_to_the_object(live: &Live) {
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
     other
-        .keyed("k", &identity, Value::Null)
+        .keyed("k", &identity, ())
         .await
         .refused(ErrorCode::NotFound);
 }
 
 /// From the frozen account to the limits: ten obstacles, taken away one by one.
-pub async fn from_the_freeze_to_the_limits(live: &Live) {
+pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let pk = merchant.pk();
@@ -155,7 +155,7 @@ pub async fn from_the_freeze_to_the_limits(live: &Live) {
 }
 
 /// Expired, step order, fields; and for a code: step order, the code's form, its age.
-pub async fn of_a_step(live: &Live) {
+pub async fn of_a_step(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = rebind_path(
@@ -167,7 +167,7 @@ pub async fn of_a_step(live: &Live) {
     app.post(&format!("{path}/identity"), nonsense.clone())
         .await
         .refused(ErrorCode::IdFormat);
-    app.post(&format!("{path}/identity/confirm"), json!({"code": "x"}))
+    app.try_identity_code(&path, &"x")
         .await
         .refused(ErrorCode::StepOutOfOrder);
     app.identify(&path).await;
@@ -184,6 +184,6 @@ pub async fn of_a_step(live: &Live) {
         .refused(ErrorCode::RequestExpired);
 }
 
-async fn blocked_by(app: &tests::system::App<'_>) -> Value {
+async fn blocked_by(app: &tests::local_cloud::App<'_>) -> Value {
     app.get("/v1/cards").await.ok(200)["blocked_by"].clone()
 }

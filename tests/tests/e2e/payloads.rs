@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use tests::local_cloud::LocalCloud;
+use tests::merchant::Profile;
 use tests::payloads;
-use tests::system::{Live, Merchant};
 
 const PROBE: &str = "import json\n\ndef handler(event, context):\n    if 'Records' in event:\n        \
                      print(json.dumps(event))\n        return {}\n    \
@@ -145,7 +146,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// Each route's event, and the stream's.
-pub async fn events_are_as_captured(live: &Live) {
+pub async fn events_are_as_captured(live: &LocalCloud) {
     let probe = Probe::deploy(live).await;
     let mut routes = probe.routes.clone();
     routes.sort();
@@ -187,7 +188,7 @@ struct Probe {
 }
 
 impl Probe {
-    async fn deploy(live: &Live) -> Self {
+    async fn deploy(live: &LocalCloud) -> Self {
         let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
         zip.start_file(
             "index.py",
@@ -314,7 +315,7 @@ impl Probe {
     }
 
     /// The batch in which the stream announces a merchant's activation.
-    async fn stream_batch(&self, live: &Live, merchant: &Merchant) -> Value {
+    async fn stream_batch(&self, live: &LocalCloud, merchant: &Profile) -> Value {
         // The same mapping as ours, to the probe, from the beginning of the stream.
         let path = "/2015-03-31/event-source-mappings/";
         let list = rest(live, "lambda", &Method::GET, path, &Value::Null).await;
@@ -389,7 +390,13 @@ impl Probe {
     }
 }
 
-async fn rest(live: &Live, service: &str, method: &Method, path: &str, body: &Value) -> Value {
+async fn rest(
+    live: &LocalCloud,
+    service: &str,
+    method: &Method,
+    path: &str,
+    body: &Value,
+) -> Value {
     let reply = live.root.rest(service, method, path, body).await;
     assert!(
         reply.status < 300,

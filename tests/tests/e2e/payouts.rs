@@ -4,12 +4,14 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
-use tests::system::{App, Live, Merchant};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::Profile;
+use tests::transport::Transport as _;
 
 use crate::see::{last4, without};
 
 /// The event that makes a payout.
-pub fn creation(merchant: &Merchant, name: &str, at: Timestamp) -> Value {
+pub fn creation(merchant: &Profile, name: &str, at: Timestamp) -> Value {
     json!({
         "operation": "create_payout",
         "merchant_id": merchant.id,
@@ -20,13 +22,13 @@ pub fn creation(merchant: &Merchant, name: &str, at: Timestamp) -> Value {
 }
 
 /// Makes one.
-pub async fn create(live: &Live, merchant: &Merchant, name: &str, at: Timestamp) -> Value {
+pub async fn create(live: &LocalCloud, merchant: &Profile, name: &str, at: Timestamp) -> Value {
     live.core(&creation(merchant, name, at)).await.unwrap()
 }
 
 /// Says what became of one.
 pub async fn report(
-    live: &Live,
+    live: &LocalCloud,
     operation: &str,
     payout: &Value,
     at: Timestamp,
@@ -38,7 +40,7 @@ pub async fn report(
 }
 
 /// The refusal of an event: its code, and a sentence that says what to do.
-async fn refusal(live: &Live, event: &Value) -> String {
+async fn refusal(live: &LocalCloud, event: &Value) -> String {
     let (code, message) = live.core(event).await.expect_err("it is refused");
     assert!(message.len() > 15, "{code}: {message}");
     assert!(!message.contains("error("), "{code}: {message}");
@@ -52,7 +54,7 @@ async fn listed(app: &App<'_>) -> Vec<Value> {
 }
 
 /// Made once, however often it is asked for; shown to the merchant until it is sent; in the history.
-pub async fn made_once(live: &Live) {
+pub async fn made_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -111,7 +113,7 @@ pub async fn made_once(live: &Live) {
 }
 
 /// What is no operation is refused with a word to go by, and does nothing.
-pub async fn events_that_are_none(live: &Live) {
+pub async fn events_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let good = creation(&merchant, "none", merchant.now());
     let with = |name: &str, value: Value| {
@@ -178,7 +180,7 @@ pub async fn events_that_are_none(live: &Live) {
 }
 
 /// To the old card until the change takes effect, to the new one from then on, by the clock of the creation.
-pub async fn routed_by_the_hold(live: &Live) {
+pub async fn routed_by_the_hold(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let before = create(live, &merchant, "before", merchant.now()).await;
@@ -218,7 +220,7 @@ pub async fn routed_by_the_hold(live: &Live) {
 }
 
 /// Sent and returned, each twice; and what does not follow.
-pub async fn sent_and_returned(live: &Live) {
+pub async fn sent_and_returned(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let at = merchant.now();
@@ -286,7 +288,7 @@ pub async fn sent_and_returned(live: &Live) {
 }
 
 /// Newest first, twenty a page.
-pub async fn pages(live: &Live) {
+pub async fn pages(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let at = merchant.now();
@@ -324,7 +326,7 @@ pub async fn pages(live: &Live) {
 }
 
 /// The payouts that the sandbox begins with.
-pub async fn as_the_sandbox_begins(live: &Live) {
+pub async fn as_the_sandbox_begins(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_plain_2");
     let app = live.app(&merchant).await;
     let items = listed(&app).await;
@@ -352,26 +354,24 @@ pub async fn as_the_sandbox_begins(live: &Live) {
     merchant.pass_s(9 * DAY_S);
     let app = live.app(&merchant).await;
     let off = format!("/v1/cards/{}/unbind", active["card_id"].as_str().unwrap());
-    app.post(&off, Value::Null)
-        .await
-        .refused(ErrorCode::PayoutInFlight);
+    app.post(&off, ()).await.refused(ErrorCode::PayoutInFlight);
     let now = merchant.now();
     for item in &items {
         report(live, "payout_sent", item, now).await.unwrap();
     }
-    app.post(&off, Value::Null).await.ok(204);
+    app.post(&off, ()).await.ok(204);
     assert!(listed(&app).await.is_empty());
 }
 
 /// Payouts that are made while the card is switched: each has the card that the pointer was on when it was made, as the
 /// order of the history says.
-pub async fn made_while_the_card_is_switched(live: &Live) {
+pub async fn made_while_the_card_is_switched(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let at = merchant.now();
     let makes = (0..8).map(|number| {

@@ -6,8 +6,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::element;
-use tests::policy::logical_name;
-use tests::system::{App, Ask, Live};
+use tests::iam_policy::logical_name;
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::Ask;
 
 /// How an attempt ends: `200`, `500 INTERNAL`, or what a function ends with.
 pub type Attempt<'l> = Box<dyn Fn() -> BoxFuture<'l, String> + Send + Sync + 'l>;
@@ -29,7 +30,7 @@ pub const DENIED_IN_INIT: &str = "denied in init";
 
 /// A function's own policy on the running system.
 pub struct Role<'l> {
-    live: &'l Live,
+    live: &'l LocalCloud,
     name: String,
     policy: String,
     pub document: Value,
@@ -38,7 +39,7 @@ pub struct Role<'l> {
 }
 
 impl<'l> Role<'l> {
-    pub async fn of(live: &'l Live, function: &str) -> Self {
+    pub async fn of(live: &'l LocalCloud, function: &str) -> Self {
         let name = live
             .system
             .resource(&(logical_name(function) + "Role"))
@@ -189,7 +190,7 @@ pub fn probe<'l>(
 pub fn asked<'l>(
     taken: &[&'static [&'static str]],
     with: &'static str,
-    ask: impl Fn() -> Ask<'l> + Send + Sync + 'l,
+    ask: impl Fn() -> Ask<&'l LocalCloud> + Send + Sync + 'l,
 ) -> Probe<'l> {
     asked_until(taken, DENIED, with, ask)
 }
@@ -198,7 +199,7 @@ pub fn asked_until<'l>(
     taken: &[&'static [&'static str]],
     without: &'static str,
     with: &'static str,
-    ask: impl Fn() -> Ask<'l> + Send + Sync + 'l,
+    ask: impl Fn() -> Ask<&'l LocalCloud> + Send + Sync + 'l,
 ) -> Probe<'l> {
     probe(taken, without, with, move || {
         let ask = ask();
@@ -224,24 +225,28 @@ pub fn step<'l>(
     method: &str,
     path: &str,
     body: &Value,
-) -> impl Fn() -> Ask<'l> + Send + Sync + 'l {
+) -> impl Fn() -> Ask<&'l LocalCloud> + Send + Sync + 'l {
     let (key, body, ask) = (key.to_owned(), body.clone(), asking(app, method, path));
     move || ask().key(&key).json(&body)
 }
 
-pub fn read<'l>(app: &App<'l>, path: &str) -> impl Fn() -> Ask<'l> + Send + Sync + 'l {
+pub fn read<'l>(app: &App<'l>, path: &str) -> impl Fn() -> Ask<&'l LocalCloud> + Send + Sync + 'l {
     asking(app, "GET", path)
 }
 
-fn asking<'l>(app: &App<'l>, method: &str, path: &str) -> impl Fn() -> Ask<'l> + Send + Sync + 'l {
-    let (live, token, merchant) = (app.live, app.token.clone(), app.merchant.clone());
+fn asking<'l>(
+    app: &App<'l>,
+    method: &str,
+    path: &str,
+) -> impl Fn() -> Ask<&'l LocalCloud> + Send + Sync + 'l {
+    let (live, token, profile) = (app.system, app.token.clone(), app.profile.clone());
     let (method, path) = (method.to_owned(), path.to_owned());
-    move || live.ask(&method, &path).token(&token).at(merchant.now())
+    move || live.ask(&method, &path).token(&token).at(profile.now())
 }
 
 /// An invocation, in a new environment where `anew`.
 pub fn invoked<'l>(
-    live: &'l Live,
+    live: &'l LocalCloud,
     taken: &[&'static [&'static str]],
     (without, with): (&'static str, &'static str),
     (function, event, anew): (&'static str, Value, bool),
@@ -274,7 +279,7 @@ pub fn invoked<'l>(
 
 /// What an environment needs before its first request.
 pub fn in_init<'l>(
-    live: &'l Live,
+    live: &'l LocalCloud,
     function: &'static str,
     taken: &[&'static [&'static str]],
 ) -> Probe<'l> {

@@ -10,8 +10,11 @@ use futures::StreamExt as _;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::figures::figure;
-use tests::system::{App, Live, Merchant, Reply, another};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::{Profile, another};
+use tests::metrics::metric;
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 /// Requests on their way at the same time. Each needs a process of its own; more of them make the local cloud slower, not the
 /// races closer.
@@ -58,7 +61,7 @@ async fn count(app: &App<'_>, kind: &str) -> usize {
 }
 
 /// Two devices ask for cards, each under forty keys, three times each: one rebind.
-pub async fn one_rebind(live: &Live) {
+pub async fn one_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let devices = [
         live.app(&merchant).await,
@@ -76,8 +79,9 @@ pub async fn one_rebind(live: &Live) {
             for (device, app) in devices.iter().enumerate() {
                 let body = app.request_body(merchant.active_card.as_ref().unwrap());
                 let mut body = body;
-                body["card_number"] =
-                    json!(tests::system::luhn(&format!("62220200009{device}{key:06}")));
+                body["card_number"] = json!(tests::merchant::luhn(&format!(
+                    "62220200009{device}{key:06}"
+                )));
                 requests.push(keyed(app, format!("{device}-{key}"), "/v1/rebinds", body));
             }
         }
@@ -94,7 +98,7 @@ pub async fn one_rebind(live: &Live) {
     let list = devices[1].get("/v1/rebinds").await.ok(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["rebind_id"], made[0].body["rebind_id"]);
-    figure(
+    metric(
         "races, running system: rebinds asked for at once by two devices, made more than once",
         tried,
         0,
@@ -103,7 +107,7 @@ pub async fn one_rebind(live: &Live) {
 
 /// Wrong codes, right ones, and right ones from a device that did not ask for the code: at most five are looked at, and a
 /// right one that is looked at wins.
-pub async fn five_tries(live: &Live) {
+pub async fn five_tries(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -152,7 +156,7 @@ pub async fn five_tries(live: &Live) {
     };
     assert_eq!((state, ends[0]), (json!(expected), right.len()));
     assert_eq!(ends[1], left.iter().filter(|left| **left == 0).count());
-    figure(
+    metric(
         "races, running system: codes tried at once, wrong and right, looked at more often than five times",
         tried,
         0,
@@ -160,7 +164,7 @@ pub async fn five_tries(live: &Live) {
 }
 
 /// The right code again and again, a third of them the same request: one activation, one event, one notice for each phone.
-pub async fn one_activation(live: &Live) {
+pub async fn one_activation(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.card()).await;
@@ -185,7 +189,7 @@ pub async fn one_activation(live: &Live) {
     assert_eq!(count(&app, "activated").await, 1);
     live.notices(&merchant.phone, 1).await;
     live.notices(&merchant.reserved_phone, 1).await;
-    figure(
+    metric(
         "races, running system: right codes at once from two devices, activations more than one",
         tried,
         0,
@@ -193,8 +197,8 @@ pub async fn one_activation(live: &Live) {
 }
 
 /// Of a confirmation and a cancellation one happens, whichever it is told.
-pub async fn confirm_against_cancel(live: &Live) {
-    let merchants: Vec<Merchant> = join_all((0..4).map(|_| live.merchant())).await;
+pub async fn confirm_against_cancel(live: &LocalCloud) {
+    let merchants: Vec<Profile> = join_all((0..4).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
         let app = live.app(merchant).await;
         let path = app.to_card_pending(&live.card()).await;
@@ -224,7 +228,7 @@ pub async fn confirm_against_cancel(live: &Live) {
         let kinds = [count(app, "activated").await, count(app, "cancelled").await];
         assert_eq!(kinds, if state == "activated" { [1, 0] } else { [0, 1] });
     }
-    figure(
+    metric(
         "races, running system: confirmations against cancellations, both done",
         tried,
         0,
@@ -232,10 +236,10 @@ pub async fn confirm_against_cancel(live: &Live) {
 }
 
 /// Whatever a confirmation meets, a freeze before the change takes effect ends with the old card.
-pub async fn confirm_against_freeze(live: &Live) {
-    let merchants: Vec<Merchant> = join_all((0..3).map(|_| live.merchant())).await;
+pub async fn confirm_against_freeze(live: &LocalCloud) {
+    let merchants: Vec<Profile> = join_all((0..3).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
-        live.app(merchant).await.standby(&live.card()).await;
+        live.app(merchant).await.standby_rebind(&live.card()).await;
         live.notices(&merchant.phone, 1).await;
         let freeze = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(HOUR_S);
@@ -248,7 +252,7 @@ pub async fn confirm_against_freeze(live: &Live) {
     .await;
     let mut tried = 0;
     for (number, (app, path, code, freeze)) in scenes.iter().enumerate() {
-        let merchant = &app.merchant;
+        let merchant = &app.profile;
         let confirm = format!("{path}/card-check/confirm");
         // A new address for each: ten tries from one are looked at in a day.
         let requests = (0..60).map(|step| -> BoxFuture<'_, Option<Reply>> {
@@ -279,7 +283,7 @@ pub async fn confirm_against_freeze(live: &Live) {
         let kinds = [count(&app, "activated").await, count(&app, "frozen").await];
         assert_eq!(kinds, [confirmed, 1]);
     }
-    figure(
+    metric(
         "races, running system: confirmations against freezes, ended with the new card",
         tried,
         0,
@@ -294,9 +298,9 @@ fn done_of<'r>(replies: impl Iterator<Item = &'r Reply>) -> usize {
 
 /// Clean-ups at once, against each other and against what merchants and the acquirer's core do: each thing that is due
 /// happens once, and what was done before it is not undone.
-pub async fn clean_up_against_everything(live: &Live) {
+pub async fn clean_up_against_everything(live: &LocalCloud) {
     const YEAR: u16 = 1977;
-    let merchants: Vec<Merchant> = join_all((0..8).map(|_| in_year(live, YEAR))).await;
+    let merchants: Vec<Profile> = join_all((0..8).map(|_| in_year(live, YEAR))).await;
     let apps: Vec<App<'_>> = join_all(merchants.iter().map(|merchant| live.app(merchant))).await;
     let paths = join_all(apps.iter().map(async |app| app.request(&live.card()).await)).await;
     let late = merchants[0].now().plus_s(DAY_S);
@@ -308,7 +312,7 @@ pub async fn clean_up_against_everything(live: &Live) {
     let mut requests: Vec<BoxFuture<'_, Happened>> = Vec::new();
     for round in 0..12 {
         for (app, path) in apps.iter().zip(&paths) {
-            let merchant = &app.merchant;
+            let merchant = &app.profile;
             requests.push(match round % 3 {
                 0 => {
                     let cancel = post(app, &format!("{path}/cancel"), Value::Null);
@@ -383,7 +387,7 @@ pub async fn clean_up_against_everything(live: &Live) {
     }
     assert_eq!((ends, ends + cancelled), (expired, 8));
     assert!(routed > 8, "{routed} payouts");
-    figure(
+    metric(
         "races, running system: clean-ups against each other, merchants and the core, done twice or undone",
         tried,
         0,

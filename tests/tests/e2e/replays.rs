@@ -3,12 +3,14 @@
 use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
-use tests::system::{Live, another};
+use tests::local_cloud::LocalCloud;
+use tests::merchant::another;
+use tests::transport::Transport as _;
 
 use crate::see::rebind_path;
 
 /// Every step, sent twice: the same status and body, said to be a replay; the rebind has moved once.
-pub async fn every_step_twice(live: &Live) {
+pub async fn every_step_twice(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let twice = async |path: &str, body: Value| {
@@ -37,7 +39,7 @@ pub async fn every_step_twice(live: &Live) {
     let done = twice(&format!("{path}/card-check/confirm"), json!({"code": code})).await;
     assert_eq!(done["state"], "activated");
     // However far the rebind has gone, the first reply is the reply.
-    let created = app.keyed("/v1/rebinds", "/v1/rebinds", Value::Null).await;
+    let created = app.keyed("/v1/rebinds", "/v1/rebinds", ()).await;
     created.refused(ErrorCode::IdempotencyMismatch);
     live.notices(&merchant.phone, 1).await;
 
@@ -45,14 +47,14 @@ pub async fn every_step_twice(live: &Live) {
     let app = live.app(&other).await;
     let path = app.request(&live.card()).await;
     let cancel = format!("{path}/cancel");
-    let first = app.keyed("c", &cancel, Value::Null).await.ok(200);
+    let first = app.keyed("c", &cancel, ()).await.ok(200);
     let second = app.keyed("c", &cancel, json!({})).await;
     assert!(second.is_replayed(), "an empty body means {{}}");
     assert_eq!(second.ok(200), first);
 }
 
 /// The key with another body is refused, whatever that body is; and so is a repeated body in another spelling not.
-pub async fn another_body(live: &Live) {
+pub async fn another_body(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let body = app.request_body(&live.card());
@@ -88,7 +90,7 @@ pub async fn another_body(live: &Live) {
 }
 
 /// Scope: merchant, method and path.
-pub async fn the_scope_of_a_key(live: &Live) {
+pub async fn the_scope_of_a_key(live: &LocalCloud) {
     let (one, two) = (live.merchant().await, live.merchant().await);
     let (a, b) = (live.app(&one).await, live.app(&two).await);
     let first = a
@@ -126,7 +128,7 @@ pub async fn the_scope_of_a_key(live: &Live) {
 }
 
 /// A day; then the key is new again.
-pub async fn a_key_is_kept_for_a_day(live: &Live) {
+pub async fn a_key_is_kept_for_a_day(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let body = app.request_body(&live.card());
@@ -143,7 +145,7 @@ pub async fn a_key_is_kept_for_a_day(live: &Live) {
 }
 
 /// Kept are refusals that were counted; those that were not may be put right under the same key.
-pub async fn refusals(live: &Live) {
+pub async fn refusals(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let mut body = app.request_body(&live.card());
@@ -188,17 +190,17 @@ pub async fn refusals(live: &Live) {
     }
     // A limit is not kept: the same request is a request again when the time has come.
     let resend = format!("{path}/identity/code");
-    app.keyed("r", &resend, Value::Null)
+    app.keyed("r", &resend, ())
         .await
         .refused(ErrorCode::OtpSendLimit);
     merchant.pass_s(60);
-    let reply = app.keyed("r", &resend, Value::Null).await;
+    let reply = app.keyed("r", &resend, ()).await;
     assert!(!reply.is_replayed());
     reply.ok(200);
 }
 
 /// A request that is sent three times at once, as an app does that hears nothing: one try, one deed, one answer.
-pub async fn the_same_request_at_once(live: &Live) {
+pub async fn the_same_request_at_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let thrice = async |key: &str, path: &str, body: Value| {
@@ -249,25 +251,25 @@ pub async fn the_same_request_at_once(live: &Live) {
 }
 
 /// A refusal that ended the rebind is repeated as it was.
-pub async fn a_rejection_is_repeated(live: &Live) {
+pub async fn a_rejection_is_repeated(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.to_card_pending(&live.magic_card("invalid")).await;
     let check = format!("{path}/card-check");
     let first = app
-        .keyed("k", &check, Value::Null)
+        .keyed("k", &check, ())
         .await
         .refused(ErrorCode::CardInvalid);
-    let again = app.keyed("k", &check, Value::Null).await;
+    let again = app.keyed("k", &check, ()).await;
     assert!(again.is_replayed());
     assert_eq!(again.refused(ErrorCode::CardInvalid), first);
-    app.keyed("l", &check, Value::Null)
+    app.keyed("l", &check, ())
         .await
         .refused(ErrorCode::StepOutOfOrder);
 }
 
 /// Where it is needed, and what it may be.
-pub async fn keys_that_are_none(live: &Live) {
+pub async fn keys_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let body = app.request_body(&live.card());

@@ -3,7 +3,8 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
-use tests::system::{App, Live, luhn};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::luhn;
 
 use crate::see::{last4, rebind_path};
 
@@ -22,8 +23,8 @@ fn bad_fields(problem: &Value) -> Vec<(&str, &str)> {
 }
 
 /// A request with some members changed.
-async fn asks_with(app: &App<'_>, changes: Value) -> tests::system::Reply {
-    let mut body = app.request_body(&app.live.card());
+async fn asks_with(app: &App<'_>, changes: Value) -> tests::transport::Reply {
+    let mut body = app.request_body(&app.system.card());
     for (name, value) in changes.as_object().unwrap() {
         body[name] = value.clone();
     }
@@ -31,7 +32,7 @@ async fn asks_with(app: &App<'_>, changes: Value) -> tests::system::Reply {
 }
 
 /// Each field has its code; all of them are told at once; nothing is written.
-pub async fn every_bad_field_at_once(live: &Live) {
+pub async fn every_bad_field_at_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let problem = asks_with(
@@ -79,7 +80,7 @@ pub async fn every_bad_field_at_once(live: &Live) {
 }
 
 /// Cards that are none, or not for settlement.
-pub async fn cards_that_cannot_be_bound(live: &Live) {
+pub async fn cards_that_cannot_be_bound(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let active = merchant.active_card.clone().unwrap();
@@ -97,7 +98,7 @@ pub async fn cards_that_cannot_be_bound(live: &Live) {
 }
 
 /// A prefix that is in no table: the bank decides.
-pub async fn a_card_of_an_unknown_bank(live: &Live) {
+pub async fn a_card_of_an_unknown_bank(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = luhn("99999900000000");
@@ -119,7 +120,7 @@ pub async fn a_card_of_an_unknown_bank(live: &Live) {
 }
 
 /// Companies change their card with support.
-pub async fn a_company(live: &Live) {
+pub async fn a_company(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"entity_type": "company"})).await;
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({}))
@@ -134,7 +135,7 @@ pub async fn a_company(live: &Live) {
 }
 
 /// A day after phone, password or name were changed.
-pub async fn the_quiet_period(live: &Live) {
+pub async fn the_quiet_period(live: &LocalCloud) {
     let merchant = live
         .merchant_with(json!({"security_changed_hours_ago": 3}))
         .await;
@@ -161,7 +162,7 @@ pub async fn the_quiet_period(live: &Live) {
 }
 
 /// Of a change that was made before this system was there.
-pub async fn the_cooldown(live: &Live) {
+pub async fn the_cooldown(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"last_rebind_days_ago": 5})).await;
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({}))
@@ -180,7 +181,7 @@ pub async fn the_cooldown(live: &Live) {
 }
 
 /// One at a time; one that is overdue does not stand in the way.
-pub async fn one_open_rebind(live: &Live) {
+pub async fn one_open_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -225,13 +226,11 @@ pub async fn one_open_rebind(live: &Live) {
     app.post(&format!("{path}/identity"), app.document())
         .await
         .refused(ErrorCode::RequestExpired);
-    app.post(&format!("{second}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&second).await.ok(200);
 }
 
 /// Two devices, one moment: one rebind.
-pub async fn two_requests_at_once_make_one_rebind(live: &Live) {
+pub async fn two_requests_at_once_make_one_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
@@ -251,12 +250,9 @@ pub async fn two_requests_at_once_make_one_rebind(live: &Live) {
         );
     }
     // The same request four times at once is one request.
-    app.post(
-        &format!("{}/cancel", rebind_path(&made[0].body)),
-        Value::Null,
-    )
-    .await
-    .ok(200);
+    app.post(&format!("{}/cancel", rebind_path(&made[0].body)), ())
+        .await
+        .ok(200);
     let replies = futures::future::join_all([ask("e"), ask("e"), ask("e"), ask("e")]).await;
     let replayed = replies.iter().filter(|reply| reply.is_replayed()).count();
     let bodies: Vec<Value> = replies.into_iter().map(|reply| reply.ok(201)).collect();
@@ -265,14 +261,12 @@ pub async fn two_requests_at_once_make_one_rebind(live: &Live) {
 }
 
 /// Five rebinds a day, and ten wrong documents; what was given up before the identity was confirmed does not count.
-pub async fn limits_of_a_day(live: &Live) {
+pub async fn limits_of_a_day(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     for _ in 0..3 {
         let path = app.request(&live.card()).await;
-        app.post(&format!("{path}/cancel"), Value::Null)
-            .await
-            .ok(200);
+        app.cancel(&path).await.ok(200);
     }
     let wrong =
         json!({"document_number": "11010519491231002X", "document_expires_on": "long_term"});
@@ -332,10 +326,10 @@ pub async fn limits_of_a_day(live: &Live) {
 }
 
 /// From each of the three pending states; never after the activation, and once only.
-pub async fn giving_up(live: &Live) {
+pub async fn giving_up(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    let cancel = async |path: &str| app.post(&format!("{path}/cancel"), Value::Null).await;
+    let cancel = async |path: &str| app.cancel(&path).await;
     for steps in 0..4 {
         let path = app.request(&live.card()).await;
         if steps > 0 {
@@ -363,22 +357,18 @@ pub async fn giving_up(live: &Live) {
     }
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .refused(ErrorCode::StepOutOfOrder);
+    app.cancel(&path).await.refused(ErrorCode::StepOutOfOrder);
     assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
 }
 
 /// Newest first, twenty a page.
-pub async fn pages(live: &Live) {
+pub async fn pages(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let mut made = Vec::new();
     for _ in 0..21 {
         let path = app.request(&live.card()).await;
-        app.post(&format!("{path}/cancel"), Value::Null)
-            .await
-            .ok(200);
+        app.cancel(&path).await.ok(200);
         made.insert(0, path);
     }
     let page = |cursor: &str| app.ask("GET", &format!("/v1/rebinds{cursor}")).send();
@@ -406,7 +396,7 @@ pub async fn pages(live: &Live) {
 }
 
 /// Another merchant's rebind is not there, for no step; nor is one that nobody has.
-pub async fn what_is_not_yours_is_not_there(live: &Live) {
+pub async fn what_is_not_yours_is_not_there(live: &LocalCloud) {
     let (owner, stranger) = (live.merchant().await, live.merchant().await);
     let mine = live.app(&owner).await;
     let path = mine.to_card_pending(&live.card()).await;
@@ -434,7 +424,7 @@ pub async fn what_is_not_yours_is_not_there(live: &Live) {
             "test-transaction",
         ] {
             other
-                .post(&format!("{path}/{step}"), Value::Null)
+                .post(&format!("{path}/{step}"), ())
                 .await
                 .refused(ErrorCode::NotFound);
         }

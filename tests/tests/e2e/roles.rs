@@ -8,8 +8,8 @@ use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
-use tests::figures::figure;
-use tests::system::Live;
+use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 
 /// What each role may do of [`CALLS`], by the template's name for it.
 const MAY: [(&str, &[&str]); 10] = [
@@ -197,7 +197,7 @@ struct Targets {
 }
 
 /// Each role, each call.
-pub async fn each_role_may_do_what_it_must(live: &Live) {
+pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
     let targets = Targets::of(live).await;
     let known: BTreeSet<&str> = CALLS.into_iter().collect();
     assert_eq!(known.len(), CALLS.len());
@@ -213,7 +213,7 @@ pub async fn each_role_may_do_what_it_must(live: &Live) {
         }
         assert_eq!(may, allowed, "{role}");
     }
-    figure(
+    metric(
         "IAM, running system: calls of every kind tried with every role, allowed beyond its list or denied on it",
         MAY.len() * CALLS.len(),
         0,
@@ -221,7 +221,7 @@ pub async fn each_role_may_do_what_it_must(live: &Live) {
 }
 
 /// A key opens what was sealed under it for this merchant, not for another.
-pub async fn what_is_sealed_is_bound_to_its_merchant(live: &Live) {
+pub async fn what_is_sealed_is_bound_to_its_merchant(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app.request(&live.card()).await;
@@ -240,7 +240,7 @@ pub async fn what_is_sealed_is_bound_to_its_merchant(live: &Live) {
 }
 
 impl Targets {
-    async fn of(live: &Live) -> Self {
+    async fn of(live: &LocalCloud) -> Self {
         let resource = |name: &str| live.system.resource(name).unwrap().to_owned();
         let keys: BTreeMap<&'static str, String> = [
             ("hash", "HmacKey"),

@@ -5,25 +5,26 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use store::item::Item;
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::Profile;
 use tests::secrets::Kind;
-use tests::system::{App, Live, Merchant};
 
 use crate::see::without;
 
 /// One try to log in with a password.
 async fn try_password(
-    live: &Live,
-    merchant: &Merchant,
+    live: &LocalCloud,
+    merchant: &Profile,
     device: &str,
     password: &str,
-) -> tests::system::Reply {
+) -> tests::transport::Reply {
     let mut body = live.credentials(merchant, device);
     body["password"] = json!(password);
     live.log_in(merchant.now(), &body).await
 }
 
 /// A wrong password and an account that is not there get the same answer.
-pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &Live) {
+pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let wrong = try_password(live, &merchant, "a device", "not this one").await;
     let wrong = wrong.refused(ErrorCode::AuthBadCredentials);
@@ -39,7 +40,7 @@ pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &Live) {
 }
 
 /// From the fourth failure in a row a device waits, twice as long each time; a right password ends it.
-pub async fn guessing_is_slowed_down(live: &Live) {
+pub async fn guessing_is_slowed_down(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
     let mut waits = Vec::new();
@@ -76,7 +77,7 @@ pub async fn guessing_is_slowed_down(live: &Live) {
 }
 
 /// Twenty failures a day; the next day is another.
-pub async fn twenty_failures_a_day(live: &Live) {
+pub async fn twenty_failures_a_day(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
     for _ in 0..20 {
@@ -94,7 +95,7 @@ pub async fn twenty_failures_a_day(live: &Live) {
 }
 
 /// Whoever guesses from devices that never logged in holds back others of that kind, never the merchant's own.
-pub async fn nobody_is_locked_out(live: &Live) {
+pub async fn nobody_is_locked_out(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
     for guess in 0..4 {
@@ -114,7 +115,7 @@ pub async fn nobody_is_locked_out(live: &Live) {
 
 /// Many merchants log in from new devices at the same moment and from one address, as behind a carrier's: each gets in,
 /// and none of these logins stays counted as a failure.
-pub async fn logins_at_once_are_no_failures(live: &Live) {
+pub async fn logins_at_once_are_no_failures(live: &LocalCloud) {
     let mut merchants = Vec::new();
     for _ in 0..8 {
         merchants.push(live.merchant().await);
@@ -151,7 +152,7 @@ pub async fn logins_at_once_are_no_failures(live: &Live) {
 }
 
 /// What is missing in a login is named, all at once.
-pub async fn logins_that_are_none(live: &Live) {
+pub async fn logins_that_are_none(live: &LocalCloud) {
     let sessions = |body: Value| live.ask("POST", "/v1/sessions").json(&body).send();
     let problem = sessions(json!({"account": "a"}))
         .await
@@ -191,7 +192,7 @@ const DOORS: [(&str, &str); 8] = [
 ];
 
 /// Every door refuses a token.
-async fn is_dead(live: &Live, merchant: &Merchant, token: &str) {
+async fn is_dead(live: &LocalCloud, merchant: &Profile, token: &str) {
     for (method, path) in DOORS {
         let refused = live
             .ask(method, path)
@@ -207,7 +208,7 @@ async fn is_dead(live: &Live, merchant: &Merchant, token: &str) {
 }
 
 /// No token, one of another shape, one with a wrong secret, another merchant's.
-pub async fn tokens_that_are_none(live: &Live) {
+pub async fn tokens_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let (start, secret) = app.token.rsplit_once('.').unwrap();
@@ -239,7 +240,7 @@ pub async fn tokens_that_are_none(live: &Live) {
 }
 
 /// Dead at once and everywhere; the merchant's other session lives on.
-pub async fn logout(live: &Live) {
+pub async fn logout(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let other = live.app_on(&merchant, "another device").await;
@@ -247,14 +248,12 @@ pub async fn logout(live: &Live) {
     let gone = app.ask("DELETE", "/v1/sessions/current").send().await;
     assert_eq!(gone.ok(204), Value::Null);
     is_dead(live, &merchant, &app.token).await;
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .refused(ErrorCode::SessionExpired);
+    app.cancel(&path).await.refused(ErrorCode::SessionExpired);
     assert_eq!(other.get(&path).await.ok(200)["state"], "identity_pending");
 }
 
 /// Fifteen minutes, counted from the login or the last change; a read is no change.
-pub async fn an_idle_session_ends(live: &Live) {
+pub async fn an_idle_session_ends(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     merchant.pass_s(14 * MINUTE_S);
@@ -271,7 +270,7 @@ pub async fn an_idle_session_ends(live: &Live) {
 }
 
 /// Twelve hours, however busy the session is.
-pub async fn a_session_ends_after_twelve_hours(live: &Live) {
+pub async fn a_session_ends_after_twelve_hours(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let login_at = merchant.now();
     let app = live.app(&merchant).await;
@@ -283,7 +282,7 @@ pub async fn a_session_ends_after_twelve_hours(live: &Live) {
 }
 
 /// A rebind is begun with a login younger than fifteen minutes, carried on with an older one.
-pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
+pub async fn a_rebind_needs_a_fresh_login(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     merchant.pass_s(14 * MINUTE_S);
@@ -295,9 +294,7 @@ pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
     );
     merchant.pass_s(1);
     app.show_document(&path).await;
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&path).await.ok(200);
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(
         (&cards["can_rebind"], &cards["blocked_by"]),
@@ -312,7 +309,7 @@ pub async fn a_rebind_needs_a_fresh_login(live: &Live) {
 }
 
 /// A clock that is none is refused, wherever it is sent to.
-pub async fn clocks_that_are_none(live: &Live) {
+pub async fn clocks_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     for clock in [
@@ -336,10 +333,10 @@ pub async fn clocks_that_are_none(live: &Live) {
 
 /// Writes into the table when a session last changed something, in seconds from its login: behind its version and the
 /// hash of its token, a record holds the time of the login and the time of the last change.
-async fn last_change(live: &Live, app: &App<'_>, after_s: i64) {
+async fn last_change(live: &LocalCloud, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");
-    let head = live.item(&app.merchant.pk(), "Y").await;
+    let head = live.item(&app.profile.pk(), "Y").await;
     let mut session = head[&name].as_b().unwrap().as_ref().to_vec();
     let times = session.get_mut(33..).unwrap();
     let (login_at, last_change) = times.split_at_mut(times.len() / 2);
@@ -350,5 +347,5 @@ async fn last_change(live: &Live, app: &App<'_>, after_s: i64) {
     let changed_at = (number(login_at) + after_s).to_be_bytes();
     last_change.copy_from_slice(&changed_at[8 - last_change.len()..]);
     let session = AttributeValue::B(session.into());
-    live.edit(&app.merchant.pk(), "Y", &name, session).await;
+    live.edit(&app.profile.pk(), "Y", &name, session).await;
 }

@@ -3,8 +3,8 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
+use tests::local_cloud::{App, LocalCloud};
 use tests::secrets::Kind;
-use tests::system::{App, Live};
 
 use crate::see::{minute_zh, without};
 
@@ -28,7 +28,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 /// Shown, changed, told, and written down.
-pub async fn settings_are_changed(live: &Live) {
+pub async fn settings_are_changed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let shown = app.get("/v1/settlement").await.ok(200);
@@ -91,7 +91,7 @@ pub async fn settings_are_changed(live: &Live) {
 }
 
 /// Every bad field at once.
-pub async fn every_bad_field_at_once(live: &Live) {
+pub async fn every_bad_field_at_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let refused = async |body: Value, code: ErrorCode| {
@@ -159,7 +159,7 @@ pub async fn every_bad_field_at_once(live: &Live) {
 }
 
 /// T+0 is for merchants of ninety days.
-pub async fn a_young_merchant(live: &Live) {
+pub async fn a_young_merchant(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_young");
     let app = live.app(&merchant).await;
     let mut body = with("cycle", json!("T0"));
@@ -194,7 +194,7 @@ pub async fn a_young_merchant(live: &Live) {
 }
 
 /// A fresh login, no quiet period.
-pub async fn when_settings_may_be_changed(live: &Live) {
+pub async fn when_settings_may_be_changed(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_phone_changed");
     let app = live.app(&merchant).await;
     let problem = app
@@ -224,17 +224,17 @@ pub async fn when_settings_may_be_changed(live: &Live) {
     live.notices(&merchant.phone, 1).await;
 }
 
-async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests::system::Reply {
-    let token = format!("push token of {}: {token}", app.merchant.id);
+async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests::transport::Reply {
+    let token = format!("push token of {}: {token}", app.profile.id);
     // No white space in a real one.
     let token = token.replace([' ', ':'], "_");
-    app.live.secrets.add(Kind::PushToken, &token);
+    app.system.secrets.add(Kind::PushToken, &token);
     let body = json!({"platform": platform, "token": token});
     app.put(&format!("/v1/push-targets/{id}"), body).await
 }
 
 /// Registered, replaced, five at most, removed.
-pub async fn push_targets(live: &Live) {
+pub async fn push_targets(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     for (id, platform) in [
@@ -314,7 +314,7 @@ pub async fn push_targets(live: &Live) {
 }
 
 /// What is no target is told field by field.
-pub async fn push_targets_that_are_none(live: &Live) {
+pub async fn push_targets_that_are_none(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let long = "x".repeat(37);
@@ -379,7 +379,7 @@ pub async fn push_targets_that_are_none(live: &Live) {
 }
 
 /// A device to be told changes nothing about who else is: every notice still goes out, once.
-pub async fn notices_with_a_device(live: &Live) {
+pub async fn notices_with_a_device(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     register(&app, "phone", "apns", "phone").await.ok(204);

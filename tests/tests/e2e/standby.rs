@@ -3,7 +3,10 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
-use tests::system::{App, Live, Reply, another};
+use tests::local_cloud::{App, LocalCloud};
+use tests::merchant::another;
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
 
@@ -22,14 +25,14 @@ async fn ask(app: &App<'_>, card: &str) -> Reply {
 
 /// Asks for the code that authorises the switch, and types it.
 async fn switch(app: &App<'_>, path: &str) -> Value {
-    let asked = app.post(path, Value::Null).await.ok(200);
+    let asked = app.post(path, ()).await.ok(200);
     assert_eq!(asked["challenge"]["purpose"], "activate");
-    let code = app.live.code(&app.merchant.phone).await;
+    let code = app.system.code(&app.profile.phone).await;
     app.post(path, json!({"code": code})).await.ok(200)
 }
 
 /// From the request to the switch, with what the app shows and what the phones get.
-pub async fn a_standby_card(live: &Live) {
+pub async fn a_standby_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
@@ -110,7 +113,7 @@ pub async fn a_standby_card(live: &Live) {
     let app = live.app(&merchant).await;
     let switch_path = switch_path(&ready);
     let problem = app
-        .post(&switch_path, Value::Null)
+        .post(&switch_path, ())
         .await
         .refused(ErrorCode::StandbyNotReady);
     assert_eq!(
@@ -121,7 +124,7 @@ pub async fn a_standby_card(live: &Live) {
 
     // A code to the phone on file.
     merchant.pass_s(1);
-    let asked = app.post(&switch_path, Value::Null).await.ok(200);
+    let asked = app.post(&switch_path, ()).await.ok(200);
     let challenge = json!({
         "purpose": "activate",
         "method": "sms_code",
@@ -140,7 +143,7 @@ pub async fn a_standby_card(live: &Live) {
         )
     );
     merchant.pass_s(20);
-    let again = app.post(&switch_path, Value::Null).await.ok(200);
+    let again = app.post(&switch_path, ()).await.ok(200);
     assert_eq!(again["challenge"]["resend_after_s"], 40);
     assert_eq!(
         without(&again["challenge"], &["resend_after_s"]),
@@ -185,7 +188,7 @@ pub async fn a_standby_card(live: &Live) {
             "can_rebind": false, "blocked_by": "REBIND_COOLDOWN", "cooldown_until": cooldown_until,
         })
     );
-    app.post(&switch_path, Value::Null)
+    app.post(&switch_path, ())
         .await
         .refused(ErrorCode::StepOutOfOrder);
     merchant.pass_s(1);
@@ -209,11 +212,11 @@ pub async fn a_standby_card(live: &Live) {
 }
 
 /// Two at most; none twice; and a card that is active is none.
-pub async fn two_at_most(live: &Live) {
+pub async fn two_at_most(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let (one, two) = (live.card(), live.card());
-    let first = app.standby(&one).await;
+    let first = app.standby_rebind(&one).await;
     let problem = ask(&app, &one).await.refused(ErrorCode::CardSameAsCurrent);
     assert_eq!(
         (&problem["next_actions"], &problem["errors"]),
@@ -230,7 +233,7 @@ pub async fn two_at_most(live: &Live) {
         .await
         .refused(ErrorCode::CardSameAsCurrent);
     merchant.pass_s(MINUTE_S);
-    app.standby(&two).await;
+    app.standby_rebind(&two).await;
     let problem = ask(&app, &live.card())
         .await
         .refused(ErrorCode::StepOutOfOrder);
@@ -253,23 +256,19 @@ pub async fn two_at_most(live: &Live) {
     );
     // A card to change to is not a third one.
     let path = app.request(&live.card()).await;
-    app.post(&format!("{path}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&path).await.ok(200);
     // Room again.
     let card_id = first["new_card"]["card_id"].as_str().unwrap();
-    let gone = app
-        .post(&format!("/v1/cards/{card_id}/unbind"), Value::Null)
-        .await;
+    let gone = app.post(&format!("/v1/cards/{card_id}/unbind"), ()).await;
     assert_eq!(gone.ok(204), Value::Null);
     ask(&app, &one).await.ok(201);
 }
 
 /// Five wrong codes: the card stays, and waits for a day.
-pub async fn wrong_codes_lock_for_a_day(live: &Live) {
+pub async fn wrong_codes_lock_for_a_day(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card();
-    let ready = live.app(&merchant).await.standby(&card).await;
+    let ready = live.app(&merchant).await.standby_rebind(&card).await;
     let (path, rebind) = (switch_path(&ready), rebind_path(&ready));
     live.notices(&merchant.phone, 1).await;
     merchant.pass_s(DAY_S);
@@ -279,7 +278,7 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
     typed(&app, "123456")
         .await
         .refused(ErrorCode::StepOutOfOrder);
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     for nonsense in ["", "12345", "12345a"] {
         let problem = typed(&app, nonsense).await.refused(ErrorCode::OtpWrong);
@@ -314,7 +313,7 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(2), &json!(["activate_standby"]))
     );
-    let asked = app.post(&path, Value::Null).await.ok(200);
+    let asked = app.post(&path, ()).await.ok(200);
     assert_eq!(asked["challenge"]["attempts_left"], 2);
     let code = live.code(&merchant.phone).await;
     let problem = typed(&app, &another(&code))
@@ -350,10 +349,7 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
         )
     );
     merchant.pass_s(MINUTE_S);
-    let problem = app
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::OtpTooMany);
+    let problem = app.post(&path, ()).await.refused(ErrorCode::OtpTooMany);
     assert_eq!(
         (&problem["attempts_left"], &problem["retry_after_s"]),
         (&json!(0), &json!(DAY_S - MINUTE_S))
@@ -363,18 +359,16 @@ pub async fn wrong_codes_lock_for_a_day(live: &Live) {
     typed(&app, &code).await.refused(ErrorCode::OtpTooMany);
     merchant.pass_s(DAY_S - MINUTE_S - 1);
     let app = live.app(&merchant).await;
-    app.post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::OtpTooMany);
+    app.post(&path, ()).await.refused(ErrorCode::OtpTooMany);
     merchant.pass_s(1);
     assert_eq!(switch(&app, &path).await["state"], "activated");
 }
 
 /// Wherever a rebind would be refused, the switch is too; and each of them for a standby card.
-pub async fn refused_like_a_rebind(live: &Live) {
+pub async fn refused_like_a_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    let ready = app.standby(&live.card()).await;
+    let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     // A login that is too old.
@@ -383,10 +377,7 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let target = json!({"platform": "fcm", "token": "keeps_the_session_awake"});
     app.put("/v1/push-targets/phone", target).await.ok(204);
     merchant.pass_s(MINUTE_S);
-    let problem = app
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::StepUpRequired);
+    let problem = app.post(&path, ()).await.refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["login"]));
     let app = live.app(&merchant).await;
     // The quiet period.
@@ -394,10 +385,7 @@ pub async fn refused_like_a_rebind(live: &Live) {
     let now = merchant.now().epoch_s();
     live.edit_state(&pk, "Y", |head| head["sec"] = json!(now))
         .await;
-    let problem = app
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::QuietPeriod);
+    let problem = app.post(&path, ()).await.refused(ErrorCode::QuietPeriod);
     assert_eq!(problem["retry_after_s"], DAY_S);
     ask(&app, &live.card())
         .await
@@ -408,31 +396,24 @@ pub async fn refused_like_a_rebind(live: &Live) {
     .await;
     // An open rebind.
     let open = app.request(&live.card()).await;
-    app.post(&path, Value::Null)
+    app.post(&path, ())
         .await
         .refused(ErrorCode::RequestInProgress);
-    app.post(&format!("{open}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&open).await.ok(200);
     // A code that was asked for before an obstacle came does not get around it.
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let open = app.request(&live.card()).await;
     app.post(&path, json!({"code": code}))
         .await
         .refused(ErrorCode::RequestInProgress);
-    app.post(&format!("{open}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&open).await.ok(200);
     // The cooldown of another change.
     merchant.pass_s(5 * MINUTE_S);
     app.activate(&live.card()).await;
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(cards["standby"][0]["card_id"], ready["new_card"]["card_id"]);
-    let problem = app
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::RebindCooldown);
+    let problem = app.post(&path, ()).await.refused(ErrorCode::RebindCooldown);
     assert_eq!(problem["cooldown_until"], cards["cooldown_until"]);
     ask(&app, &live.card())
         .await
@@ -443,34 +424,28 @@ pub async fn refused_like_a_rebind(live: &Live) {
 }
 
 /// The card's proof may be ninety days old, and the document must be good.
-pub async fn proofs_that_are_too_old(live: &Live) {
+pub async fn proofs_that_are_too_old(live: &LocalCloud) {
     let id_document =
-        json!({"number": tests::system::resident_id(13_100), "expires_on": "2031-06-30"});
+        json!({"number": tests::merchant::resident_id(13_100), "expires_on": "2031-06-30"});
     let merchant = live
         .merchant_with(json!({"id_document": id_document}))
         .await;
     let start = "2031-03-01T10:00:00+08:00";
     merchant.set_clock(domain::time::Timestamp::parse_rfc3339(start).unwrap());
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let ready_at = merchant.now();
     let path = switch_path(&ready);
     merchant.set_clock(ready_at.plus_s(90 * DAY_S + 1));
     let app = live.app(&merchant).await;
-    let problem = app
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::StepUpRequired);
+    let problem = app.post(&path, ()).await.refused(ErrorCode::StepUpRequired);
     assert_eq!(
         problem["next_actions"],
         json!(["unbind_card", "new_rebind"])
     );
     merchant.set_clock(ready_at.plus_s(122 * DAY_S));
     let app = live.app(&merchant).await;
-    assert_eq!(app.login["notices"][0]["code"], "ID_EXPIRED");
-    let problem = app
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::IdExpired);
+    assert_eq!(app.login.body["notices"][0]["code"], "ID_EXPIRED");
+    let problem = app.post(&path, ()).await.refused(ErrorCode::IdExpired);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     merchant.set_clock(ready_at.plus_s(90 * DAY_S));
     let app = live.app(&merchant).await;
@@ -478,41 +453,34 @@ pub async fn proofs_that_are_too_old(live: &Live) {
 }
 
 /// Cards that are none, or not for switching to; and the switch sent twice.
-pub async fn what_can_be_switched_to(live: &Live) {
+pub async fn what_can_be_switched_to(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
-    let ready = app.standby(&live.card()).await;
+    let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let active = app.get("/v1/cards").await.ok(200)["active"]["card_id"].clone();
     let active = format!("/v1/cards/{}/activate", active.as_str().unwrap());
-    app.post(&active, Value::Null)
+    app.post(&active, ())
         .await
         .refused(ErrorCode::StepOutOfOrder);
     let open = app.request(&live.card()).await;
     let pending = switch_path(&app.get(&open).await.ok(200));
-    app.post(&pending, Value::Null)
+    app.post(&pending, ())
         .await
         .refused(ErrorCode::StepOutOfOrder);
-    app.post(&format!("{open}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&open).await.ok(200);
     for nothing in [
         pending.as_str(),
         "/v1/cards/x/activate",
         "/v1/cards/card_000009bbbbbbbbbbbbbbbb/activate",
     ] {
-        app.post(nothing, Value::Null)
-            .await
-            .refused(ErrorCode::NotFound);
+        app.post(nothing, ()).await.refused(ErrorCode::NotFound);
     }
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
-    other
-        .post(&path, Value::Null)
-        .await
-        .refused(ErrorCode::NotFound);
+    other.post(&path, ()).await.refused(ErrorCode::NotFound);
     other
         .post(&path, json!({"code": "123456"}))
         .await
@@ -540,13 +508,13 @@ pub async fn what_can_be_switched_to(live: &Live) {
 }
 
 /// The right code from several places at once: one switch.
-pub async fn one_switch(live: &Live) {
+pub async fn one_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let typed = (0..4).map(|_| app.post(&path, json!({"code": code})));
     let replies = futures::future::join_all(typed).await;
@@ -558,13 +526,13 @@ pub async fn one_switch(live: &Live) {
 }
 
 /// Asked for on one device, switched on another: each session has a code of its own, and the last one sent counts.
-pub async fn another_device_switches(live: &Live) {
+pub async fn another_device_switches(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
     let first = live.app(&merchant).await;
-    first.post(&path, Value::Null).await.ok(200);
+    first.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let second = live.app_on(&merchant, "the new phone").await;
     second
@@ -572,12 +540,12 @@ pub async fn another_device_switches(live: &Live) {
         .await
         .refused(ErrorCode::StepUpRequired);
     let problem = second
-        .post(&path, Value::Null)
+        .post(&path, ())
         .await
         .refused(ErrorCode::OtpSendLimit);
     assert_eq!(problem["retry_after_s"], MINUTE_S);
     merchant.pass_s(MINUTE_S);
-    let asked = second.post(&path, Value::Null).await.ok(200);
+    let asked = second.post(&path, ()).await.ok(200);
     assert_eq!(asked["challenge"]["attempts_left"], 5, "no try was used");
     assert_eq!(live.codes_sent(&merchant.phone).await, 3);
     first
@@ -590,7 +558,7 @@ pub async fn another_device_switches(live: &Live) {
 }
 
 /// What was said of the old card when this one was added is said of another time: nothing is lost by the switch.
-pub async fn nothing_is_lost_by_a_switch(live: &Live) {
+pub async fn nothing_is_lost_by_a_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let mut body = app.request_body(&live.card());

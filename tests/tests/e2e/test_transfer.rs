@@ -4,17 +4,18 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
-use tests::system::{App, Live, Reply};
+use tests::local_cloud::{App, LocalCloud};
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 use crate::see::{last4, rebind_path};
 
 async fn test(app: &App<'_>, path: &str) -> Reply {
-    app.post(&format!("{path}/test-transaction"), Value::Null)
-        .await
+    app.test_transfer(&path).await
 }
 
 /// It arrives: said, once, and nothing is shortened.
-pub async fn it_arrives(live: &Live) {
+pub async fn it_arrives(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
@@ -28,7 +29,7 @@ pub async fn it_arrives(live: &Live) {
     merchant.pass_s(60);
     let tested_at = merchant.now().to_rfc3339_shanghai();
     let first = app
-        .keyed("t", &format!("{path}/test-transaction"), Value::Null)
+        .keyed("t", &format!("{path}/test-transaction"), ())
         .await
         .ok(200);
     assert_eq!(
@@ -46,7 +47,7 @@ pub async fn it_arrives(live: &Live) {
     assert_eq!(rebind["next_actions"], json!([]));
     assert_eq!(&app.get(&path).await.ok(200), rebind);
     let replay = app
-        .keyed("t", &format!("{path}/test-transaction"), Value::Null)
+        .keyed("t", &format!("{path}/test-transaction"), ())
         .await;
     assert!(replay.is_replayed());
     // Under another key, the same transfer.
@@ -70,7 +71,7 @@ pub async fn it_arrives(live: &Live) {
 }
 
 /// Asked for at the same moment from several places: one transfer.
-pub async fn one_transfer(live: &Live) {
+pub async fn one_transfer(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
@@ -92,7 +93,7 @@ pub async fn one_transfer(live: &Live) {
 }
 
 /// Not decided yet: said as it is, and asked about under the same serial.
-pub async fn pending(live: &Live) {
+pub async fn pending(live: &LocalCloud) {
     let merchant = live.merchant().await;
     // Ahead of every clean-up, which would ask about it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2042-03-10T10:00:00+08:00").unwrap());
@@ -111,7 +112,7 @@ pub async fn pending(live: &Live) {
 }
 
 /// The magic card of that kind.
-pub async fn the_listed_card_that_is_pending(live: &Live) {
+pub async fn the_listed_card_that_is_pending(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let path = app
@@ -121,7 +122,7 @@ pub async fn the_listed_card_that_is_pending(live: &Live) {
 }
 
 /// It comes back within the hold: everything is as before, and both contacts are told.
-pub async fn it_comes_back(live: &Live) {
+pub async fn it_comes_back(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -172,7 +173,7 @@ pub async fn it_comes_back(live: &Live) {
 }
 
 /// From `completed` too, for seven days after the change took effect; then nothing is undone any more.
-pub async fn after_it_took_effect(live: &Live) {
+pub async fn after_it_took_effect(live: &LocalCloud) {
     for (after_s, status) in [(8 * DAY_S - 1, 200), (8 * DAY_S, 409)] {
         let merchant = live.merchant().await;
         let card = live
@@ -221,7 +222,7 @@ pub async fn after_it_took_effect(live: &Live) {
 }
 
 /// Where the old card cannot be paid to there is no active card afterwards, and payouts are held.
-pub async fn without_a_card_to_go_back_to(live: &Live) {
+pub async fn without_a_card_to_go_back_to(live: &LocalCloud) {
     for lost in [false, true] {
         let changes = if lost {
             json!({})

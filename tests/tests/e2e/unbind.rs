@@ -3,17 +3,18 @@
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
-use tests::system::{App, Live, Reply};
+use tests::local_cloud::{App, LocalCloud};
+use tests::transport::Reply;
+use tests::transport::Transport as _;
 
 /// Takes a card off.
 pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {
     let card_id = card["card_id"].as_str().unwrap();
-    app.post(&format!("/v1/cards/{card_id}/unbind"), Value::Null)
-        .await
+    app.post(&format!("/v1/cards/{card_id}/unbind"), ()).await
 }
 
 /// The active card stays; so does one that is pending, and nothing leaves in the quiet period or with an old login.
-pub async fn what_may_not_leave(live: &Live) {
+pub async fn what_may_not_leave(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -21,7 +22,7 @@ pub async fn what_may_not_leave(live: &Live) {
         .await
         .refused(ErrorCode::LastCardCannotUnbind);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
-    let standby = app.standby(&live.card()).await["new_card"].clone();
+    let standby = app.standby_rebind(&live.card()).await["new_card"].clone();
     // Another card to be paid to does not help: the pointer is on this one.
     unbind(&app, &active)
         .await
@@ -34,9 +35,7 @@ pub async fn what_may_not_leave(live: &Live) {
         .await
         .refused(ErrorCode::StepOutOfOrder);
     assert_eq!(problem["next_actions"], json!(["identity", "cancel"]));
-    app.post(&format!("{open}/cancel"), Value::Null)
-        .await
-        .ok(200);
+    app.cancel(&open).await.ok(200);
     unbind(&app, &pending).await.refused(ErrorCode::NotFound);
 
     let pk = merchant.pk();
@@ -76,23 +75,21 @@ pub async fn what_may_not_leave(live: &Live) {
 }
 
 /// A standby card may go at any time.
-pub async fn a_standby_card_leaves(live: &Live) {
+pub async fn a_standby_card_leaves(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let card = live.card();
-    let ready = app.standby(&card).await;
+    let ready = app.standby_rebind(&card).await;
     let path = crate::see::rebind_path(&ready);
     let off = format!(
         "/v1/cards/{}/unbind",
         ready["new_card"]["card_id"].as_str().unwrap()
     );
-    assert_eq!(app.keyed("k", &off, Value::Null).await.ok(204), Value::Null);
+    assert_eq!(app.keyed("k", &off, ()).await.ok(204), Value::Null);
     let again = app.keyed("k", &off, json!({})).await;
     assert!(again.is_replayed());
     assert_eq!(again.ok(204), Value::Null);
-    app.post(&off, Value::Null)
-        .await
-        .refused(ErrorCode::NotFound);
+    app.post(&off, ()).await.refused(ErrorCode::NotFound);
     let shown = app.get(&path).await.ok(200);
     assert_eq!(
         (
@@ -104,7 +101,7 @@ pub async fn a_standby_card_leaves(live: &Live) {
     );
     assert_eq!(shown["new_card"].get("usable_at"), None);
     assert_eq!(app.get("/v1/cards").await.ok(200)["standby"], json!([]));
-    app.post(&crate::standby::switch_path(&ready), Value::Null)
+    app.post(&crate::standby::switch_path(&ready), ())
         .await
         .refused(ErrorCode::NotFound);
     let events = app.history().await;
@@ -119,15 +116,15 @@ pub async fn a_standby_card_leaves(live: &Live) {
 }
 
 /// Without an active card, the only card that could be paid to stays.
-pub async fn the_only_usable_card(live: &Live) {
+pub async fn the_only_usable_card(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
-    let one = app.standby(&live.card()).await["new_card"].clone();
+    let one = app.standby_rebind(&live.card()).await["new_card"].clone();
     unbind(&app, &one)
         .await
         .refused(ErrorCode::LastCardCannotUnbind);
     merchant.pass_s(MINUTE_S);
-    let two = app.standby(&live.card()).await["new_card"].clone();
+    let two = app.standby_rebind(&live.card()).await["new_card"].clone();
     unbind(&app, &one).await.ok(204);
     unbind(&app, &two)
         .await
@@ -135,7 +132,7 @@ pub async fn the_only_usable_card(live: &Live) {
 }
 
 /// A replaced card waits for its safety period and for its last payout.
-pub async fn a_replaced_card(live: &Live) {
+pub async fn a_replaced_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let app = live.app(&merchant).await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -173,13 +170,13 @@ pub async fn a_replaced_card(live: &Live) {
 }
 
 /// Unbound and switched to at the same moment: one of the two has happened.
-pub async fn unbind_against_switch(live: &Live) {
+pub async fn unbind_against_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let ready = live.app(&merchant).await.standby(&live.card()).await;
+    let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let path = crate::standby::switch_path(&ready);
-    app.post(&path, Value::Null).await.ok(200);
+    app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let (switched, gone) = futures::future::join(
         app.post(&path, json!({"code": code})),

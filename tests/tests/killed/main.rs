@@ -15,13 +15,16 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use tests::figures::figure;
-use tests::host::Host;
-use tests::stand_in::{Kill, Moment};
+use tests::metrics::metric;
+use tests::processes::Processes;
+use tests::processes::cloud::{Kill, Moment};
+use tests::sample::sample;
 use walk::{Checkpoint, Step, Walk};
 
 /// How often one request is sent until it is given up.
 const TRIES: usize = 3;
+/// Of a step's points a sample takes every so many. It shares no factor with the two or four points of a call.
+const STRIDE: usize = 7;
 
 /// Where a process is killed.
 struct Point {
@@ -71,7 +74,7 @@ struct Found {
 
 /// A script, and the walks through it.
 struct Trial<'s> {
-    host: Host,
+    system: Processes,
     script: &'s [Step],
     app: App,
     plain: Vec<Plain>,
@@ -86,14 +89,14 @@ fn key_of(place: usize) -> String {
 impl<'s> Trial<'s> {
     /// Walks through the script once, and leaves everything alone.
     async fn of(outcome: &str, script: &'s [Step], app: App) -> Self {
-        let host = Host::start().await;
-        let mut walk = Walk::begin(&host, outcome).await;
+        let system = Processes::start().await;
+        let mut walk = Walk::begin(&system, outcome).await;
         let (mut plain, mut checkpoints) = (Vec::new(), Vec::new());
         for (place, &step) in script.iter().enumerate() {
-            checkpoints.push(Checkpoint::take(&host, &walk, place));
+            checkpoints.push(Checkpoint::take(&system, &walk, place));
             let key = key_of(place);
-            walk.look(&host);
-            walk.prepare(&host, step).await;
+            walk.look(&system);
+            walk.prepare(&system, step).await;
             if matches!(step, Step::Pass(_)) {
                 plain.push(Plain {
                     reply: Value::Null,
@@ -101,17 +104,17 @@ impl<'s> Trial<'s> {
                 });
                 continue;
             }
-            host.end(walk.function(&host, step));
-            let (reply, calls) = walk.once(&host, step, &key, None).await;
+            system.end(walk.function(&system, step));
+            let (reply, calls) = walk.once(&system, step, &key, None).await;
             let reply = reply.unwrap();
-            assert!(reply.status < 500, "{step:?}: {reply:?} {:?}", host.log());
-            walk.take(&host, step, &key, &reply).await.unwrap();
+            assert!(reply.status < 500, "{step:?}: {reply:?} {:?}", system.log());
+            walk.take(&system, step, &key, &reply).await.unwrap();
             let reply = of_reply(step, &reply);
             plain.push(Plain { reply, calls });
         }
-        let wanted = Picture::of(&host, &mut walk).await.unwrap();
+        let wanted = Picture::of(&system, &mut walk).await.unwrap();
         Self {
-            host,
+            system,
             script,
             app,
             plain,
@@ -120,37 +123,43 @@ impl<'s> Trial<'s> {
         }
     }
 
-    /// Every point of these steps.
+    /// The points of these steps: all, or a sample of each step's.
     fn points(&self, places: Range<usize>) -> Vec<Point> {
+        let points = places.flat_map(|place| match self.app {
+            App::Careful => sample(self.points_of(place), STRIDE, place),
+            App::Careless => self.points_of(place),
+        });
+        points.collect()
+    }
+
+    fn points_of(&self, place: usize) -> Vec<Point> {
         let mut points = Vec::new();
-        for place in places {
-            let step = self.script[place];
-            let calls = &self.plain[place].calls;
-            let asks_bank = calls.iter().any(|call| call.starts_with("bank"));
-            // What the bank has said may be heard by the clean-up before the app comes back.
-            let late = match asks_bank && step != Step::CleanUp {
-                true => &[false, true][..],
-                false => &[false],
-            };
-            for (index, call) in calls.iter().enumerate() {
-                for moment in [Moment::Before, Moment::After] {
-                    let published = match moment {
-                        Moment::Before => index > 0 && calls[index - 1] == "Publish",
-                        Moment::After => call == "Publish",
-                    };
-                    for &late in late {
-                        points.push(Point {
-                            place,
-                            step,
-                            kill: Kill {
-                                call: index + 1,
-                                moment,
-                            },
-                            call: call.clone(),
-                            late,
-                            repeated: step == Step::Tell && published,
-                        });
-                    }
+        let step = self.script[place];
+        let calls = &self.plain[place].calls;
+        let asks_bank = calls.iter().any(|call| call.starts_with("bank"));
+        // What the bank has said may be heard by the clean-up before the app comes back.
+        let late = match asks_bank && step != Step::CleanUp {
+            true => &[false, true][..],
+            false => &[false],
+        };
+        for (index, call) in calls.iter().enumerate() {
+            for moment in [Moment::Before, Moment::After] {
+                let published = match moment {
+                    Moment::Before => index > 0 && calls[index - 1] == "Publish",
+                    Moment::After => call == "Publish",
+                };
+                for &late in late {
+                    points.push(Point {
+                        place,
+                        step,
+                        kill: Kill {
+                            call: index + 1,
+                            moment,
+                        },
+                        call: call.clone(),
+                        late,
+                        repeated: step == Step::Tell && published,
+                    });
                 }
             }
         }
@@ -169,35 +178,35 @@ impl<'s> Trial<'s> {
     }
 
     async fn kill_at(&self, point: &Point) -> Result<(), String> {
-        let mut walk = self.checkpoints[point.place].put_back(&self.host);
-        walk.look(&self.host);
-        walk.prepare(&self.host, point.step).await;
+        let mut walk = self.checkpoints[point.place].put_back(&self.system);
+        walk.look(&self.system);
+        walk.prepare(&self.system, point.step).await;
         let key = key_of(point.place);
         let calls = &self.plain[point.place].calls;
         if calls.iter().any(|call| call == "GenerateMac") {
             // One that has served before would not make that call: it keeps the hash keys that it has fetched.
-            self.host.end(walk.function(&self.host, point.step));
+            self.system.end(walk.function(&self.system, point.step));
         }
         let (reply, _) = walk
-            .once(&self.host, point.step, &key, Some(point.kill))
+            .once(&self.system, point.step, &key, Some(point.kill))
             .await;
         if let Some(reply) = reply {
             return Err(format!("the process was to die, but said {reply:?}"));
         }
         if point.late {
             walk.pass_s(6 * MINUTE_S);
-            walk.clean_up(&self.host).await?;
+            walk.clean_up(&self.system).await?;
             // A code that came before that is dead by now.
-            walk.look(&self.host);
+            walk.look(&self.system);
         }
         self.step(&mut walk, point.place, self.app).await?;
-        walk.clean_up(&self.host).await?;
+        walk.clean_up(&self.system).await?;
         for place in point.place + 1..self.script.len() {
-            walk.look(&self.host);
-            walk.prepare(&self.host, self.script[place]).await;
+            walk.look(&self.system);
+            walk.prepare(&self.system, self.script[place]).await;
             self.step(&mut walk, place, App::Careful).await?;
         }
-        let picture = Picture::of(&self.host, &mut walk).await?;
+        let picture = Picture::of(&self.system, &mut walk).await?;
         picture
             .lost_against(&self.wanted, point.repeated)
             .map_or(Ok(()), Err)
@@ -214,7 +223,7 @@ impl<'s> Trial<'s> {
             key = format!("{key}, another one");
         }
         for _ in 0..TRIES {
-            let (reply, _) = walk.once(&self.host, step, &key, None).await;
+            let (reply, _) = walk.once(&self.system, step, &key, None).await;
             let reply = reply.ok_or("a process died that nobody has killed")?;
             let retryable = reply.status >= 500 || reply.code() == "VERSION_CONFLICT";
             if retryable {
@@ -224,7 +233,7 @@ impl<'s> Trial<'s> {
             if step != Step::CleanUp && got != *wanted {
                 return Err(format!("{step:?} said {got} instead of {wanted}"));
             }
-            return walk.take(&self.host, step, &key, &reply).await;
+            return walk.take(&self.system, step, &key, &reply).await;
         }
         Err(format!("{step:?} was never answered for good"))
     }
@@ -234,7 +243,7 @@ async fn tried(what: &str, outcome: &str, script: &[Step], places: Range<usize>)
     let trial = Trial::of(outcome, script, App::Careful).await;
     let found = trial.kill_at_all(places).await;
     let lost = found.lost.len();
-    figure(&format!("processes killed: {what}"), found.points, lost);
+    metric(&format!("processes killed: {what}"), found.points, lost);
     assert!(found.lost.is_empty(), "{}", found.lost.join("\n"));
 }
 

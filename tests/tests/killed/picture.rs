@@ -1,12 +1,13 @@
 //! Where a merchant has come to, without what may differ between two walks that went equally well: ids, codes, moments.
 
 use crate::walk::{Step, Walk};
-use application::ports::{LoadMerchant as _, Wanted};
+use application::ports::{LoadMerchant as _, Selector};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tests::host::template::{BANK_TABLE, TABLE};
-use tests::host::{Host, Reply};
+use tests::processes::Processes;
+use tests::processes::template::{BANK_TABLE, TABLE};
+use tests::transport::{Reply, Transport as _};
 
 /// What the clean-up writes into a history.
 const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];
@@ -46,20 +47,20 @@ impl Picture {
     ///
     /// # Errors
     /// When the history is not whole.
-    pub async fn of(host: &Host, walk: &mut Walk) -> Result<Self, String> {
+    pub async fn of(system: &Processes, walk: &mut Walk) -> Result<Self, String> {
         let key = "to look";
-        walk.clean_up(host).await?;
-        let (reply, _) = walk.once(host, Step::LogIn, key, None).await;
-        walk.take(host, Step::LogIn, key, &reply.unwrap()).await?;
-        let rebind = walk.get(host, "{rebind}").await;
-        let cards = walk.get(host, "/v1/cards").await;
-        let payouts = walk.get(host, "/v1/payouts").await;
-        let events = host.cloud.history(&Walk::id()).await?;
+        walk.clean_up(system).await?;
+        let (reply, _) = walk.once(system, Step::LogIn, key, None).await;
+        walk.take(system, Step::LogIn, key, &reply.unwrap()).await?;
+        let rebind = walk.get(system, "{rebind}").await;
+        let cards = walk.get(system, "/v1/cards").await;
+        let payouts = walk.get(system, "/v1/payouts").await;
+        let events = system.cloud.history(&Walk::id()).await?;
         let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
-        let store = host.cloud.store();
-        let stored = store.load(&Walk::id(), Wanted::Latest).await.unwrap();
+        let store = system.cloud.store();
+        let stored = store.load(&Walk::id(), Selector::Latest).await.unwrap();
         let head = stored.unwrap().head;
-        let claims = host.cloud.items(TABLE);
+        let claims = system.cloud.items(TABLE);
         let claims = claims
             .iter()
             .filter(|item| item["sk"]["S"] == "I" && item.get("status").is_none());
@@ -69,7 +70,7 @@ impl Picture {
         let (mut cleaned, kinds): (Vec<&str>, Vec<&str>) =
             kinds.into_iter().partition(|kind| CLEAN_UP.contains(kind));
         cleaned.sort_unstable();
-        let mut told = walk.told(host);
+        let mut told = walk.told(system);
         told.values_mut().for_each(|texts| texts.sort());
         let same = json!({
             "rebind": {
@@ -101,8 +102,8 @@ impl Picture {
                 "freeze_codes": head.freeze_codes.len(),
             },
             "bank": {
-                "serials": host.cloud.items(BANK_TABLE).iter().filter(is_serial).count(),
-                "transfers": host.statement(walk.card()).await.iter().map(|one| one["status"].clone()).collect::<Vec<_>>(),
+                "serials": system.cloud.items(BANK_TABLE).iter().filter(is_serial).count(),
+                "transfers": system.statement(walk.card()).await.iter().map(|one| one["status"].clone()).collect::<Vec<_>>(),
             },
             "keys_without_an_answer": claims.count(),
         });

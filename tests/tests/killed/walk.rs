@@ -2,19 +2,17 @@
 //! app would: the same request under the same key, and another code asked for when none came.
 
 use application::serve::wall_clock;
-use bank::sandbox::SANDBOX_JSON;
 use domain::ids::MerchantId;
+use domain::time::Timestamp;
+use http::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tests::host::template::TABLE;
-use tests::host::{Host, Outcome, Reply, Sender};
-use tests::stand_in::Kill;
-use tests::system::another;
-use tests::world::{
-    GOOD_CARD, RESERVED_PHONE, SandboxMerchant, code_in, freeze_code_in, merchant, merchant_id,
-    signature_of,
-};
+use tests::merchant::{Profile, RESERVED_PHONE, another, magic_card, merchant, merchant_id};
+use tests::processes::cloud::Kill;
+use tests::processes::template::TABLE;
+use tests::processes::{Outcome, Processes};
+use tests::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in};
 
 /// The merchant that everything happens to.
 const NAME: &str = "plain_1";
@@ -59,8 +57,9 @@ impl Step {
 /// How far a merchant has come.
 #[derive(Clone)]
 pub struct Walk {
-    sender: Sender,
-    merchant: SandboxMerchant,
+    token: Option<String>,
+    now: Timestamp,
+    merchant: Profile,
     card: String,
     rebind: String,
     standby: String,
@@ -83,16 +82,16 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The state of everything, now.
     #[must_use]
-    pub fn take(host: &Host, walk: &Walk, number: usize) -> Self {
+    pub fn take(system: &Processes, walk: &Walk, number: usize) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let name = format!("killed-{}-{:p}-{number}.db", std::process::id(), host);
+        let name = format!("killed-{}-{:p}-{number}.db", std::process::id(), system);
         let tables = folder.join(name);
         let _ = std::fs::remove_file(&tables);
         let path = tables.to_str().unwrap();
-        host.cloud.database.vacuum_into(path).unwrap();
+        system.cloud.database.vacuum_into(path).unwrap();
         let texts = walk
             .phones()
-            .map(|phone| (phone.clone(), host.cloud.texts.to(phone)));
+            .map(|phone| (phone.clone(), system.cloud.texts.to(phone)));
         Self {
             tables,
             texts: texts.collect(),
@@ -101,11 +100,11 @@ impl Checkpoint {
     }
 
     /// Puts everything back.
-    pub fn put_back(&self, host: &Host) -> Walk {
+    pub fn put_back(&self, system: &Processes) -> Walk {
         let path = self.tables.to_str().unwrap();
-        host.cloud.database.restore_from(path).unwrap();
+        system.cloud.database.restore_from(path).unwrap();
         for (phone, texts) in &self.texts {
-            host.cloud.texts.put_back(phone, texts.clone());
+            system.cloud.texts.put_back(phone, texts.clone());
         }
         self.walk.clone()
     }
@@ -119,26 +118,22 @@ impl Drop for Checkpoint {
 
 impl Walk {
     /// A merchant of the sandbox, seeded anew, who wants the card that the bank treats so.
-    pub async fn begin(host: &Host, outcome: &str) -> Self {
+    pub async fn begin(system: &Processes, outcome: &str) -> Self {
         let now = wall_clock();
         let seeds = store::seed::World::sandbox().unwrap().merchants;
         for seed in seeds
             .iter()
             .filter(|seed| seed.merchant_id == Self::id().as_str())
         {
-            host.cloud.seed(seed, now).await;
+            system.cloud.seed(seed, now).await;
         }
-        let sender = Sender {
-            source: "203.0.113.7".to_owned(),
-            token: None,
-            now,
-        };
         let merchant = merchant(NAME);
         let phones = [merchant.phone.clone(), RESERVED_PHONE.to_owned()];
         Self {
-            sender,
+            token: None,
+            now,
             merchant,
-            card: card_that(outcome),
+            card: magic_card(outcome),
             rebind: String::new(),
             standby: String::new(),
             code: String::new(),
@@ -167,13 +162,13 @@ impl Walk {
 
     /// The notices to each phone, without what differs from walk to walk: times and codes.
     #[must_use]
-    pub fn told(&self, host: &Host) -> BTreeMap<String, Vec<String>> {
+    pub fn told(&self, system: &Processes) -> BTreeMap<String, Vec<String>> {
         let plain = |text: &String| -> String {
             let letters = text.chars().filter(|c| !c.is_ascii());
             letters.collect()
         };
         let notices = |phone: &String| {
-            let texts = host.cloud.texts.to(phone);
+            let texts = system.cloud.texts.to(phone);
             let notices = texts.iter().filter(|text| !text.starts_with("验证码"));
             notices.map(plain).collect()
         };
@@ -184,35 +179,33 @@ impl Walk {
 
     /// Lets time go by.
     pub fn pass_s(&mut self, seconds: i64) {
-        self.sender.now = self.sender.now.plus_s(seconds);
+        self.now = self.now.plus_s(seconds);
     }
 
     /// What has to be ready before a step, and stays the same when the step is done again.
-    pub async fn prepare(&mut self, host: &Host, step: Step) {
+    pub async fn prepare(&mut self, system: &Processes, step: Step) {
         match step {
             Step::Pass(seconds) => self.pass_s(seconds),
             Step::Sign => self.pass_s(11),
-            Step::Tell => self.batch = due_notices(host),
+            Step::Tell => self.batch = system.due_notices(),
             Step::ConfirmCard | Step::WrongCardCode if self.code.is_empty() => {
-                let transfers = host.statement(&self.card).await;
-                let descriptor = transfers[0]["descriptor"].as_str().unwrap();
-                self.code = descriptor.split(' ').next_back().unwrap().to_owned();
+                self.code = system.deposit_code(&self.card).await;
             }
             _ => {}
         }
     }
 
     /// The schedule's run, where anything is due; where nothing is, it would read the index and find it empty.
-    pub async fn clean_up(&self, host: &Host) -> Result<(), String> {
-        let now = self.sender.now.epoch_s();
+    pub async fn clean_up(&self, system: &Processes) -> Result<(), String> {
+        let now = self.now.epoch_s();
         let is_due = |item: &Value| {
             let at = item["due_at"]["N"].as_str();
             at.is_some_and(|at| at.parse::<i64>().unwrap() <= now)
         };
-        if !host.cloud.items(TABLE).iter().any(is_due) {
+        if !system.cloud.items(TABLE).iter().any(is_due) {
             return Ok(());
         }
-        let (reply, _) = self.once(host, Step::CleanUp, "", None).await;
+        let (reply, _) = self.once(system, Step::CleanUp, "", None).await;
         match reply {
             Some(reply) if reply.status == 200 && reply.body["failed"] == 0 => Ok(()),
             other => Err(format!("the clean-up: {other:?}")),
@@ -222,23 +215,25 @@ impl Walk {
     /// One invocation; `None` when its process died. And the calls that it made.
     pub async fn once(
         &self,
-        host: &Host,
+        system: &Processes,
         step: Step,
         key: &str,
         kill: Option<Kill>,
     ) -> (Option<Reply>, Vec<String>) {
         let event = match step {
             Step::Tell => self.batch.clone(),
-            Step::CleanUp => json!({"time": self.sender.now.to_rfc3339_shanghai()}),
+            Step::CleanUp => json!({"time": self.now.to_rfc3339_shanghai()}),
             Step::PayOut => self.payout(),
-            _ => return host.send_killed(&self.event(step, key), kill).await,
+            _ => return system.send_killed(&self.event(step, key), kill).await,
         };
-        let function = self.function(host, step);
-        let (outcome, calls) = host.invoke_killed(function, &event, kill).await;
+        let function = self.function(system, step);
+        let (outcome, calls) = system.invoke_killed(function, &event, kill).await;
         let reply = |status, body| Reply {
+            what: format!("{step:?}"),
             status,
+            headers: HeaderMap::new(),
             body,
-            replayed: false,
+            calls: Vec::new(),
         };
         let reply = match outcome {
             Outcome::Answered(body) => Some(reply(200, body)),
@@ -250,18 +245,26 @@ impl Walk {
 
     /// The function that a step is an invocation of.
     #[must_use]
-    pub fn function<'h>(&self, host: &'h Host, step: Step) -> &'h str {
+    pub fn function<'h>(&self, system: &'h Processes, step: Step) -> &'h str {
         match step {
             Step::Tell => "confirmation-notice",
             Step::CleanUp => "cooldown-cleanup",
             Step::PayOut => "settlement",
-            _ => host.function_of(&self.event(step, "")),
+            _ => system.function_of(&self.event(step, "")),
         }
     }
 
     fn event(&self, step: Step, key: &str) -> Value {
         let (method, path, body) = self.request(step);
-        self.sender.event(method, &path, Some(key), &body)
+        self.event_of(method, &path, key, &body)
+    }
+
+    fn event_of(&self, method: &str, path: &str, key: &str, body: &Value) -> Value {
+        let call = HttpCall::new(method, path).at(self.now).key(key).json(body);
+        match &self.token {
+            Some(token) => call.token(token).event(),
+            None => call.event(),
+        }
     }
 
     fn request(&self, step: Step) -> (&'static str, String, Value) {
@@ -273,23 +276,13 @@ impl Walk {
         };
         match step {
             Step::LogIn => {
-                let body = json!({
-                    "account": self.merchant.account,
-                    "password": self.merchant.password,
-                    "device_id": "a phone: 9c1f4d7e02a8b653",
-                });
+                let body = self.merchant.credentials("a phone: 9c1f4d7e02a8b653");
                 ("POST", "/v1/sessions".to_owned(), body)
             }
             Step::Create => ("POST", "/v1/rebinds".to_owned(), self.wish(true)),
             Step::CreateStandby => ("POST", "/v1/rebinds".to_owned(), self.wish(false)),
-            Step::WrongDocument => {
-                let number = merchant("plain_2").document_number;
-                ("POST", of("identity"), self.document(&number))
-            }
-            Step::Identity => {
-                let document = self.document(&self.merchant.document_number);
-                ("POST", of("identity"), document)
-            }
+            Step::WrongDocument => ("POST", of("identity"), merchant("plain_2").document()),
+            Step::Identity => ("POST", of("identity"), self.merchant.document()),
             Step::WrongIdentityCode => ("POST", of("identity/confirm"), wrong()),
             Step::ConfirmIdentity => ("POST", of("identity/confirm"), code()),
             Step::Read => ("GET", of("agreement?lang=zh-CN"), Value::Null),
@@ -312,29 +305,22 @@ impl Walk {
     }
 
     fn wish(&self, activate: bool) -> Value {
-        json!({
-            "card_number": self.card,
-            "holder_name": self.merchant.holder_name,
-            "reserved_phone": RESERVED_PHONE,
-            "reason": "replace",
-            "activate": activate,
-        })
-    }
-
-    fn document(&self, number: &str) -> Value {
-        json!({"document_number": number, "document_expires_on": self.merchant.expires_on})
+        let mut wish = self.merchant.request_body(&self.card);
+        wish["activate"] = json!(activate);
+        wish
     }
 
     fn payout(&self) -> Value {
-        let time = self.sender.now.to_rfc3339_shanghai();
-        json!({"operation": "create_payout", "merchant_id": Self::id().as_str(), "payout_id": "pay_1", "amount_fen": 1, "time": time})
+        let mut payout = self.merchant.payout("create_payout", "pay_1");
+        payout["time"] = json!(self.now.to_rfc3339_shanghai());
+        payout
     }
 
     /// What the app remembers of a reply, and of the text that came with it; one that waits for a code in vain asks for
     /// another.
     pub async fn take(
         &mut self,
-        host: &Host,
+        system: &Processes,
         step: Step,
         key: &str,
         reply: &Reply,
@@ -344,14 +330,14 @@ impl Walk {
             text.unwrap_or_default().to_owned()
         };
         match step {
-            Step::LogIn => self.sender.token = Some(text("/token")),
+            Step::LogIn => self.token = Some(text("/token")),
             Step::Create | Step::CreateStandby => {
                 self.rebind = format!("/v1/rebinds/{}", text("/rebind_id"));
             }
-            Step::Read => self.signature = signature_of(&reply.body, &self.merchant.holder_name),
+            Step::Read => self.signature = self.merchant.signature_of(&reply.body),
             Step::ConfirmCard => self.standby = format!("/v1/cards/{}", text("/new_card/card_id")),
             Step::Tell => {
-                let texts = host.cloud.texts.to(&self.merchant.phone);
+                let texts = system.cloud.texts.to(&self.merchant.phone);
                 let code = texts.iter().rev().find_map(|text| freeze_code_in(text));
                 self.freeze_code = code.unwrap_or_default();
             }
@@ -360,7 +346,7 @@ impl Walk {
         if step.sends_code() {
             self.code = String::new();
             if text("/challenge/method") != "micro_deposit" {
-                self.code = self.code_that_came(host, step, key, reply).await?;
+                self.code = self.code_that_came(system, step, key, reply).await?;
             }
         }
         Ok(())
@@ -368,7 +354,7 @@ impl Walk {
 
     async fn code_that_came(
         &mut self,
-        host: &Host,
+        system: &Processes,
         step: Step,
         key: &str,
         reply: &Reply,
@@ -378,7 +364,7 @@ impl Walk {
             _ => self.merchant.phone.clone(),
         };
         for round in 0..2 {
-            let news = host.cloud.texts.to(&phone).split_off(self.seen[&phone]);
+            let news = system.cloud.texts.to(&phone).split_off(self.seen[&phone]);
             let code = news.iter().rev().filter(|text| text.starts_with("验证码"));
             if let Some(code) = code.filter_map(|text| code_in(text)).next() {
                 return Ok(code);
@@ -395,8 +381,8 @@ impl Walk {
             let wait_s = reply.body["challenge"]["resend_after_s"].as_i64();
             self.pass_s(wait_s.unwrap());
             let key = format!("{key}-once-more");
-            let event = self.sender.event("POST", &path, Some(&key), &Value::Null);
-            let reply = host.send(&event).await.unwrap();
+            let event = self.event_of("POST", &path, &key, &Value::Null);
+            let reply = system.send(&event).await.unwrap();
             if reply.status != 200 {
                 return Err(format!("no other code: {} {}", reply.status, reply.code()));
             }
@@ -405,43 +391,18 @@ impl Walk {
     }
 
     /// The phones are looked at: what comes from now on is new.
-    pub fn look(&mut self, host: &Host) {
+    pub fn look(&mut self, system: &Processes) {
         for (phone, seen) in &mut self.seen {
-            *seen = host.cloud.texts.to(phone).len();
+            *seen = system.cloud.texts.to(phone).len();
         }
     }
 
     /// Reads something in this session.
-    pub async fn get(&self, host: &Host, path: &str) -> Value {
+    pub async fn get(&self, system: &Processes, path: &str) -> Value {
         let path = path.replace("{rebind}", &self.rebind);
-        let event = self.sender.event("GET", &path, None, &Value::Null);
-        let reply = host.send(&event).await.unwrap();
+        let event = self.event_of("GET", &path, "unused", &Value::Null);
+        let reply = system.send(&event).await.unwrap();
         assert_eq!(reply.status, 200, "{path}: {:?}", reply.body);
         reply.body
     }
-}
-
-/// A card of the sandbox that its bank treats so.
-fn card_that(outcome: &str) -> String {
-    let world: Value = serde_json::from_str(SANDBOX_JSON).unwrap();
-    let cards = world["cards"].as_array().unwrap();
-    let card = cards.iter().find(|card| card["outcome"] == outcome);
-    let number = card.unwrap()["card_number"].as_str().unwrap().to_owned();
-    assert!(outcome != "match" || number == GOOD_CARD);
-    number
-}
-
-/// The stream's records of every notice that is due.
-fn due_notices(host: &Host) -> Value {
-    let items = host.cloud.items(TABLE);
-    let due = items.iter().filter(|item| item["notice"]["S"] == "due");
-    let records: Vec<Value> = due
-        .map(|item| {
-            json!({"eventID": item["sk"]["S"], "eventName": "INSERT", "dynamodb": {
-                "SequenceNumber": item["sk"]["S"],
-                "Keys": {"pk": item["pk"], "sk": item["sk"]},
-            }})
-        })
-        .collect();
-    json!({"Records": records})
 }

@@ -4,7 +4,7 @@
 //! `LOAD_S` says for how many seconds; without it few, as in CI. The figures of a machine with two processors say how the
 //! work is shared out and that nothing is lost, not what AWS would do: there each function has a processor of its own and
 //! the table is not one thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection), the clients
-//! and the host live in the same process, and all of it is compiled without optimisation.
+//! and the system live in the same process, and all of it is compiled without optimisation.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 #![allow(clippy::print_stdout)] // what is measured is printed
@@ -12,21 +12,20 @@
 mod client;
 mod marks;
 
-use application::ports::{ListRebinds as _, LoadMerchant as _, Wanted};
+use application::ports::{ListRebinds as _, LoadMerchant as _, Selector};
 use application::serve::wall_clock;
-use client::{Client, id, phone, seed};
-use domain::ids::MerchantId;
-use domain::time::Timestamp;
+use client::{Acknowledging, Client, card};
 use marks::{Marks, cpu_s, memory_kib};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
-use tests::figures::figure;
-use tests::host::template::{BANK_TABLE, TABLE};
-use tests::host::{Host, Outcome};
-use tests::world::freeze_code_in;
+use tests::merchant::Profile;
+use tests::metrics::metric;
+use tests::processes::Outcome;
+use tests::processes::Processes;
+use tests::processes::template::{BANK_TABLE, TABLE};
+use tests::transport::{Clock, freeze_code_in};
 
 const CLIENTS: u32 = 64;
 /// Without `LOAD_S`.
@@ -57,16 +56,12 @@ struct CleanedUp {
 }
 
 /// Runs the clean-up by the slowest merchant's clock until the clients are done: nothing is cut short for anybody.
-async fn clean_up(host: Arc<Host>, clocks: Vec<Arc<AtomicI64>>, deadline: Instant) -> CleanedUp {
+async fn clean_up(system: Arc<Processes>, clocks: Vec<Clock>, deadline: Instant) -> CleanedUp {
     let mut done = CleanedUp::default();
     while Instant::now() < deadline {
-        let slowest = clocks
-            .iter()
-            .map(|clock| clock.load(Ordering::Relaxed))
-            .min();
-        let now = Timestamp::from_epoch_s(slowest.unwrap());
+        let now = clocks.iter().map(Clock::now).min().unwrap();
         let run = json!({"time": now.to_rfc3339_shanghai()});
-        match host.invoke("cooldown-cleanup", &run).await {
+        match system.run("cooldown-cleanup", &run).await {
             Outcome::Answered(summary) if summary["failed"] == 0 => {
                 let count = |name: &str| summary[name].as_u64().unwrap();
                 done.transitions +=
@@ -81,27 +76,27 @@ async fn clean_up(host: Arc<Host>, clocks: Vec<Arc<AtomicI64>>, deadline: Instan
 }
 
 /// Memory of each process, in KiB.
-fn memory(host: &Host) -> BTreeMap<String, u64> {
-    let running = host.running().into_iter();
+fn memory(system: &Processes) -> BTreeMap<String, u64> {
+    let running = system.running().into_iter();
     running.map(|(name, pid)| (name, memory_kib(pid))).collect()
 }
 
 /// What is wrong with a merchant's history, cards or notices, given what the client was told.
-async fn lost_of(host: &Host, client: &Client, number: u32) -> Result<u64, String> {
-    let merchant = MerchantId::parse(&id(number)).unwrap();
-    let events = host.cloud.history(&merchant).await?;
+async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
+    let merchant = client.profile.merchant_id();
+    let events = system.cloud.history(&merchant).await?;
     let kinds = events.iter().map(|event| event.kind().as_str());
     let (cleaned, kinds): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| CLEAN_UP.contains(kind));
-    if kinds != client.acknowledged {
-        let acknowledged = &client.acknowledged;
+    let acknowledged = client.way.acknowledged();
+    if kinds != acknowledged {
         return Err(format!(
             "{merchant}: acknowledged {acknowledged:?}, written {kinds:?}"
         ));
     }
     let count = |wanted: &str| kinds.iter().filter(|kind| **kind == wanted).count();
-    let store = host.cloud.store();
+    let store = system.cloud.store();
     let head = store
-        .load(&merchant, Wanted::Latest)
+        .load(&merchant, Selector::Latest)
         .await
         .unwrap()
         .unwrap()
@@ -118,7 +113,7 @@ async fn lost_of(host: &Host, client: &Client, number: u32) -> Result<u64, Strin
     }
     // Who was stopped between an activation and its notice has one to tell still.
     let announced = count("activated") + count("standby_ready");
-    let told = host.cloud.texts.to(&phone(number));
+    let told = system.cloud.texts.to(&client.profile.phone);
     let told = told
         .iter()
         .filter(|text| freeze_code_in(text).is_some())
@@ -132,9 +127,9 @@ async fn lost_of(host: &Host, client: &Client, number: u32) -> Result<u64, Strin
 }
 
 /// Asks the table for something small ten times a second, past HTTP: what that takes is the wait for its one lock.
-async fn wait_for_the_table(host: Arc<Host>, marks: Arc<Marks>, deadline: Instant) {
+async fn wait_for_the_table(system: Arc<Processes>, marks: Arc<Marks>, deadline: Instant) {
     while Instant::now() < deadline {
-        let database = host.cloud.database.clone();
+        let database = system.cloud.database.clone();
         let asked = move || {
             let get = json!({"TableName": TABLE, "Key": {"pk": {"S": "-"}, "sk": {"S": "-"}}});
             let get = serde_json::from_value(get).unwrap();
@@ -152,11 +147,14 @@ async fn sixty_four_clients_lose_nothing() {
     let given = std::env::var("LOAD_S").ok();
     let seconds = given.map_or(SECONDS, |text| text.parse().unwrap());
     let time = Duration::from_secs(seconds);
-    let host = Arc::new(Host::with_processes(processes, true).await);
+    let system = Arc::new(Processes::with_processes(processes, true).await);
     let begins = wall_clock();
-    let seeded = (1..=CLIENTS).map(|number| {
-        let host = Arc::clone(&host);
-        tokio::spawn(async move { host.cloud.seed(&seed(number), begins).await })
+    let merchants: Vec<_> = (1..=CLIENTS)
+        .map(|number| Profile::new("load", number, &card(number, 0), &json!({})))
+        .collect();
+    let seeded = merchants.iter().map(|(_, described)| {
+        let (system, described) = (Arc::clone(&system), described.clone());
+        tokio::spawn(async move { system.cloud.seed(&described, begins).await })
     });
     for seeded in futures::future::join_all(seeded).await {
         seeded.unwrap();
@@ -164,42 +162,44 @@ async fn sixty_four_clients_lose_nothing() {
     let (marks, table) = (Arc::new(Marks::default()), Arc::new(Marks::default()));
     let started = Instant::now();
     let deadline = started + time;
-    let mut clocks = Vec::new();
-    let mut clients = Vec::new();
-    for number in 1..=CLIENTS {
-        let clock = Arc::new(AtomicI64::new(begins.epoch_s()));
-        clocks.push(Arc::clone(&clock));
-        let (host, marks) = (Arc::clone(&host), Arc::clone(&marks));
-        let mut client = Client::new(host, marks, number, clock, begins, deadline);
-        clients.push(tokio::spawn(async move {
-            let result = client.run().await;
-            (client, result)
-        }));
-    }
-    let cleaner = tokio::spawn(clean_up(Arc::clone(&host), clocks, deadline));
-    let prober = wait_for_the_table(Arc::clone(&host), Arc::clone(&table), deadline);
+    let clocks: Vec<Clock> = merchants.iter().map(|one| one.0.clock.clone()).collect();
+    let clients = (1..).zip(merchants).map(|(number, (profile, _))| {
+        profile.set_clock(begins);
+        let (system, marks) = (Arc::clone(&system), Arc::clone(&marks));
+        let way = Acknowledging::new(system, marks, number, deadline);
+        tokio::spawn(Client::new(way, profile, number).run())
+    });
+    let clients: Vec<_> = clients.collect();
+    let cleaner = tokio::spawn(clean_up(Arc::clone(&system), clocks, deadline));
+    let prober = wait_for_the_table(Arc::clone(&system), Arc::clone(&table), deadline);
     let prober = tokio::spawn(prober);
     // Every process has served what it serves by then.
     tokio::time::sleep(time / 3).await;
-    let warm = memory(&host);
+    let warm = memory(&system);
     let clients = futures::future::join_all(clients).await;
     let cleaned = cleaner.await.unwrap();
     prober.await.unwrap();
     let took = started.elapsed();
-    let end = memory(&host);
+    let end = memory(&system);
 
     let mut wrong = cleaned.wrong;
     let mut lost = Vec::new();
     let (mut transitions, mut by_clean_up, mut tested) = (0, 0, 0);
-    for (number, ended) in (1..).zip(clients) {
-        let (client, result) = ended.unwrap();
-        wrong.extend(result.err());
-        transitions += client.acknowledged.len() as u64;
-        let tests = client.acknowledged.iter();
+    for ended in clients {
+        let client = match ended {
+            Ok(client) => client,
+            Err(stopped) => {
+                wrong.push(stopped.to_string());
+                continue;
+            }
+        };
+        let acknowledged = client.way.acknowledged();
+        transitions += acknowledged.len() as u64;
+        let tests = acknowledged.iter();
         tested += tests
             .filter(|kind| **kind == "test_transfer_succeeded")
             .count();
-        match lost_of(&host, &client, number).await {
+        match lost_of(&system, &client).await {
             Ok(cleaned) => by_clean_up += cleaned,
             Err(what) => lost.push(what),
         }
@@ -210,7 +210,7 @@ async fn sixty_four_clients_lose_nothing() {
             "the clean-up said {said} transitions and wrote {by_clean_up}"
         ));
     }
-    let transfers = transfers(&host);
+    let transfers = transfers(&system);
     if transfers != tested {
         lost.push(format!("{tested} test transfers, {transfers} at the bank"));
     }
@@ -225,7 +225,7 @@ async fn sixty_four_clients_lose_nothing() {
     let most = growth.last().copied().unwrap_or_default();
     let too_large = growth.iter().filter(|(grown, _)| *grown > GROWTH_MAX_KIB);
 
-    print_run(&host, &marks, &table, took);
+    print_run(&system, &marks, &table, took);
     println!(
         "memory: {} has grown most since it was warm, by {} KiB, of {} processes; {} clean-ups",
         most.1,
@@ -235,18 +235,18 @@ async fn sixty_four_clients_lose_nothing() {
     );
     let row = |what: &str| format!("load, {CLIENTS} clients for {seconds} s: {what}");
     let all = marks.all();
-    figure(
+    metric(
         &row("requests, answered with 5xx or wrongly"),
         all.count(),
         wrong.len(),
     );
     let transitions = transitions + cleaned.transitions;
-    figure(
+    metric(
         &row("transitions acknowledged, not in the table exactly once"),
         transitions,
         lost.len(),
     );
-    figure(
+    metric(
         &row("processes whose memory was watched, grown by more than two MiB"),
         growth.len(),
         too_large.count(),
@@ -257,19 +257,20 @@ async fn sixty_four_clients_lose_nothing() {
 }
 
 /// Transfers in the bank's own table.
-fn transfers(host: &Host) -> usize {
+fn transfers(system: &Processes) -> usize {
     let is_transfer = |item: &&serde_json::Value| {
         let sk = item["sk"]["S"].as_str();
         sk.is_some_and(|sk| sk.starts_with("TRANSFER#"))
     };
-    host.cloud
+    system
+        .cloud
         .items(BANK_TABLE)
         .iter()
         .filter(is_transfer)
         .count()
 }
 
-fn print_run(host: &Host, marks: &Marks, table: &Marks, took: Duration) {
+fn print_run(system: &Processes, marks: &Marks, table: &Marks, took: Duration) {
     let (all, lock) = (marks.all(), table.all());
     println!(
         "\nload: {} requests in {:.1} s, {:.0} a second; {all}",
@@ -280,10 +281,10 @@ fn print_run(host: &Host, marks: &Marks, table: &Marks, took: Duration) {
     for (route, latencies) in marks.by_route() {
         println!("  {route}: {} times, {latencies}", latencies.count());
     }
-    let functions: f64 = host.running().values().map(|pid| cpu_s(*pid)).sum();
+    let functions: f64 = system.running().values().map(|pid| cpu_s(*pid)).sum();
     let own = cpu_s(std::process::id());
     println!(
-        "processor time: the functions {functions:.1} s; clients, host and dynoxide, in one process, {own:.1} s"
+        "processor time: the functions {functions:.1} s; clients, system and dynoxide, in one process, {own:.1} s"
     );
     // A request takes the lock three times, and its reply waits for all of them.
     let limits = 3 * lock.median() > all.median() / 2;

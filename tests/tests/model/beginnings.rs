@@ -9,10 +9,12 @@ use domain::decide::{deposit_of, otp_of};
 use domain::ids::MerchantId;
 use domain::rebind::{CardCheck, OtpPurpose, RebindState};
 use domain::time::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use store::read::load_with;
-use tests::world::{App, GOOD_CARD, SECOND_CARD, World, merchant};
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
 /// How far a merchant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,9 +50,11 @@ pub fn begin(stands: Stands, names: &[&str], devices: usize, left: Left) -> (Sta
         .build()
         .unwrap();
     runtime.block_on(async {
-        let world = World::start().await;
+        let world = InProcess::start().await;
         // Always the same day, whatever day it is.
-        *world.now.lock().unwrap() = Timestamp::parse_rfc3339("2026-11-20T10:00:00+08:00").unwrap();
+        world
+            .clock
+            .set(Timestamp::parse_rfc3339("2026-11-20T10:00:00+08:00").unwrap());
         let mut first_cards = Vec::new();
         for name in names {
             let active = world.stored(name).await.head.active;
@@ -61,14 +65,14 @@ pub fn begin(stands: Stands, names: &[&str], devices: usize, left: Left) -> (Sta
     })
 }
 
-async fn walk(world: &World, stands: Stands, name: &str, devices: usize) {
-    let mut app = world.app(&merchant(name)).await;
+async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize) {
+    let mut app = world.log_in(name).await;
     match stands {
         Stands::Idle => {}
         Stands::IdentityCode | Stands::FourWrong => {
             let rebind = app.request(GOOD_CARD).await;
             let sent = app
-                .call("POST", &format!("{rebind}/identity"), app.document())
+                .post(&format!("{rebind}/identity"), app.document())
                 .await;
             assert_eq!(sent.status, 200);
             if stands == Stands::FourWrong {
@@ -76,7 +80,7 @@ async fn walk(world: &World, stands: Stands, name: &str, devices: usize) {
                     wrong(
                         &app,
                         &format!("{rebind}/identity/confirm"),
-                        &app.merchant.phone,
+                        &app.profile.phone,
                     )
                     .await;
                 }
@@ -91,9 +95,7 @@ async fn walk(world: &World, stands: Stands, name: &str, devices: usize) {
         }
         Stands::CardCode => {
             let rebind = app.to_card_pending(GOOD_CARD).await;
-            let asked = app
-                .call("POST", &format!("{rebind}/card-check"), Value::Null)
-                .await;
+            let asked = app.check_card(&rebind).await;
             assert_eq!(asked.status, 200);
             // Another merchant's code to the same phone is a minute later.
             world.pass_s(61);
@@ -104,7 +106,7 @@ async fn walk(world: &World, stands: Stands, name: &str, devices: usize) {
             app.identify(&rebind).await;
             app.sign(&rebind).await;
             let check = format!("{rebind}/card-check");
-            let asked = app.call("POST", &check, Value::Null).await;
+            let asked = app.post(&check, ()).await;
             assert_eq!(asked.status, 200);
         }
         Stands::Deposit => {
@@ -112,44 +114,42 @@ async fn walk(world: &World, stands: Stands, name: &str, devices: usize) {
         }
         Stands::Hold | Stands::Cooled => {
             app.activate(GOOD_CARD).await;
-            world.deliver_notices().await;
+            world.deliver_due().await;
             if stands == Stands::Cooled {
                 world.pass_s(25 * 3600);
                 world.clean_up().await;
                 world.pass_s(30 * 86_400);
                 world.clean_up().await;
-                world.deliver_notices().await;
+                world.deliver_due().await;
             }
             app = app.again().await;
         }
         Stands::SwitchCode => {
             let card = app.standby(SECOND_CARD).await;
-            world.deliver_notices().await;
+            world.deliver_due().await;
             world.pass_s(25 * 3600);
             app = app.again().await;
             app.switch_code(&card).await;
         }
     }
     for device in 1..devices {
-        world
-            .app_on(&app.merchant, &format!("device-{}", device + 1))
-            .await;
+        app.on(&format!("device-{}", device + 1)).await;
     }
 }
 
-async fn wrong(app: &App<'_>, path: &str, phone: &str) {
-    let right = app.world.sms.code(phone);
+async fn wrong(app: &App, path: &str, phone: &str) {
+    let right = app.system.sms.code(phone);
     let wrong = if right == "000000" {
         "000001"
     } else {
         "000000"
     };
-    let told = app.call("POST", path, json!({"code": wrong})).await;
+    let told = app.post(path, json!({"code": wrong})).await;
     assert_eq!(told.code(), "OTP_WRONG");
 }
 
 async fn read(
-    world: &World,
+    world: &Arc<InProcess>,
     names: &[&str],
     first_cards: &[Option<String>],
     devices: usize,

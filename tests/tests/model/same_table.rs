@@ -9,8 +9,8 @@ use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use store::item::Item;
-use tests::figures::figure;
-use tests::world::World;
+use tests::in_process::InProcess;
+use tests::metrics::metric;
 
 /// Walks through each world, and steps of each.
 const WALKS: u64 = 16;
@@ -22,7 +22,7 @@ fn the_models_table_is_like_a_real_one() {
         .enable_all()
         .build()
         .unwrap();
-    let real = runtime.block_on(World::start());
+    let real = runtime.block_on(InProcess::start());
     let mut compared = 0;
     let mut refused = 0;
     for which in Which::ALL {
@@ -53,7 +53,7 @@ fn the_models_table_is_like_a_real_one() {
         compared > 500 && refused > 20,
         "{compared} transactions, {refused} refused"
     );
-    figure(
+    metric(
         "model: transactions tried on a real table too, with another end",
         compared,
         0,
@@ -61,7 +61,7 @@ fn the_models_table_is_like_a_real_one() {
 }
 
 /// The rows that a transaction is about, put into the real table; the transaction; the same rows after it.
-async fn compare(real: &World, before: &Rows, items: &[TransactWriteItem], done: bool) {
+async fn compare(real: &Arc<InProcess>, before: &Rows, items: &[TransactWriteItem], done: bool) {
     let keys: BTreeSet<(String, String)> = items.iter().map(key_in).collect();
     for (pk, sk) in &keys {
         let old = before.get(pk, sk).map(|row| row.item.clone());

@@ -19,11 +19,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tests::boundary::{Chance, impatient};
-use tests::figures::figure;
+use tests::dynamodb_table::{Items, Table};
+use tests::in_process::{App, InProcess, PeerState, TABLE};
 use tests::invariants::violations;
-use tests::table::{Items, Table};
-use tests::world::{Answer, App, Kept, TABLE, World, merchant};
+use tests::metrics::metric;
+use tests::table_faults::{Chance, impatient};
+use tests::transport::Reply;
 
 const NAME: &str = "plain_1";
 /// Clients, and how often each asks, one request after the other.
@@ -58,7 +59,7 @@ struct Made {
     from: u64,
     to: u64,
     path: String,
-    answer: Answer,
+    answer: Reply,
 }
 
 impl Made {
@@ -71,7 +72,7 @@ impl Made {
             body
         };
         let is_it = rebind.ends_with(shown["rebind_id"].as_str()?);
-        let now = is_it && !self.answer.headers.contains_key("idempotent-replayed");
+        let now = is_it && !self.answer.is_replayed();
         now.then_some((shown["version"].as_u64()?, shown["state"].as_str()?))
     }
 
@@ -87,18 +88,19 @@ impl Made {
 
 /// A world in which requests meet.
 struct Race {
-    world: World,
+    world: Arc<InProcess>,
     table: Table,
     clock: AtomicU64,
-    begin: (Arc<Items>, Kept),
+    begin: (Arc<Items>, PeerState),
 }
 
 impl Race {
     async fn prepare() -> Self {
         let table = Table::new(TABLE);
-        let world = World::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
+        let world =
+            InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
         Self {
-            begin: (table.items(), world.kept()),
+            begin: (table.items(), world.peer_state()),
             world,
             table,
             clock: AtomicU64::new(0),
@@ -108,15 +110,15 @@ impl Race {
     /// As it was before anybody asked for anything.
     fn begin(&self) {
         self.table.put_back(&self.begin.0);
-        self.world.put_back(&self.begin.1);
+        self.world.restore_peers(&self.begin.1);
     }
 
     /// One device, or two.
-    async fn devices(&self, count: usize) -> Vec<App<'_>> {
+    async fn devices(&self, count: usize) -> Vec<App> {
         let mut apps = Vec::new();
         for device in 0..count {
             let name = format!("device-{device}");
-            apps.push(self.world.app_on(&merchant(NAME), &name).await);
+            apps.push(self.world.log_in_on(NAME, &name).await);
         }
         apps
     }
@@ -125,10 +127,10 @@ impl Race {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    async fn one(&self, app: &App<'_>, ask: Ask, key: String) -> Made {
+    async fn one(&self, app: &App, ask: Ask, key: String) -> Made {
         let from = self.tick();
         let key = ask.key.unwrap_or(key);
-        let answer = app.keyed(&key, ask.method, &ask.path, ask.body).await;
+        let answer = app.call_keyed(&key, ask.method, &ask.path, ask.body).await;
         Made {
             from,
             to: self.tick(),
@@ -138,7 +140,7 @@ impl Race {
     }
 
     /// All clients at once, each asking one thing after the other, on the devices in turn. `asks` is drawn from at random.
-    async fn run(&self, seed: u64, apps: &[App<'_>], asks: &[Ask]) -> Vec<Made> {
+    async fn run(&self, seed: u64, apps: &[App], asks: &[Ask]) -> Vec<Made> {
         self.world.boundary.disturb(seed, CONFLICTS_PERCENT);
         let clients = (0..CLIENTS).map(|client| async move {
             let mut chance = Chance::new(seed * 1_000 + u64::try_from(client).unwrap());
@@ -202,8 +204,8 @@ impl Race {
             );
         }
         if let Some((version, state)) = states.last_key_value() {
-            let app = self.world.app_on(&merchant(NAME), "another").await;
-            let shown = app.call("GET", rebind, Value::Null).await;
+            let app = self.world.log_in_on(NAME, "another").await;
+            let shown = app.get(rebind).await;
             let stored = shown.body["version"].as_u64().unwrap();
             assert!(
                 stored >= *version,
@@ -271,7 +273,7 @@ async fn each(what: &str, race: impl AsyncFn(&Race, u64, usize) -> usize) {
         arena.begin();
         requests += race(&arena, seed, devices).await;
     }
-    figure(&format!("races in one process, {what}"), requests, 0);
+    metric(&format!("races in one process, {what}"), requests, 0);
 }
 
 /// What every request may be told when others write at the same time.

@@ -4,13 +4,15 @@ use super::{Ask, CONFLICT, CONFLICTS_PERCENT, NAME, Race, count, each, only, pos
 use domain::policy::Policy;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
+use tests::in_process::App;
 use tests::invariants::violations;
-use tests::world::{Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
 /// A merchant with a standby card that can be switched to, as first device of those given; with the card's path.
-async fn with_standby<'r>(race: &'r Race, devices: usize) -> (Vec<App<'r>>, String) {
+async fn with_standby<'r>(race: &'r Race, devices: usize) -> (Vec<App>, String) {
     let apps = race.devices(1).await;
     let card = apps[0].standby(GOOD_CARD).await;
     race.world.pass_s(POLICY.standby_wait_s);
@@ -35,14 +37,12 @@ async fn a_freeze_leaves_the_old_card_whatever_was_confirmed() {
         race.world.pass_s(POLICY.code_gap_s + 1);
         let apps = race.devices(devices).await;
         let path = apps[0].to_card_pending(SECOND_CARD).await;
-        apps[0]
-            .call("POST", &format!("{path}/card-check"), Value::Null)
-            .await;
+        apps[0].check_card(&path).await;
         let code = race.world.sms.code(RESERVED_PHONE);
         let confirm = post(format!("{path}/card-check/confirm"), json!({"code": code}));
         let freeze = post(
             "/v1/freezes",
-            json!({"account": apps[0].merchant.account, "freeze_code": freeze_code}),
+            json!({"account": apps[0].profile.account, "freeze_code": freeze_code}),
         );
         // Few know the freeze code.
         let mut asks = vec![confirm; 12];
@@ -138,12 +138,12 @@ async fn the_clean_up_meets_every_step_and_another_clean_up() {
             race.world.core(payout("create_payout", id)).await.unwrap();
         }
         race.world.bank.script_transfers([Some(TransferAnswer::Pending)]);
-        apps[0].call("POST", &format!("{path}/test-transaction"), Value::Null).await;
+        apps[0].test_transfer(&path).await;
         let serial = race.world.bank.transfers()[0].serial.clone();
         race.world.bank.settle(&serial, TransferAnswer::Succeeded);
         race.world.pass_s(POLICY.cooldown_s);
         let apps = race.devices(devices).await;
-        let settings = apps[0].call("GET", "/v1/settlement", Value::Null).await.body;
+        let settings = apps[0].get("/v1/settlement").await.body;
         let put = |minute: u64| {
             let mut body = settings.clone();
             body["payout_time"] = json!(format!("10:{minute:02}"));
@@ -167,7 +167,7 @@ async fn the_clean_up_meets_every_step_and_another_clean_up() {
         let (made, runs, core) = futures::join!(race.run(seed, &apps, &asks), clean_ups, core);
         let known = ["200", "201", "REQUEST_IN_PROGRESS", "DAILY_REQUEST_LIMIT", CONFLICT];
         only(&made, &known);
-        let busy = |refusal: &settlement::Refusal| refusal.code.as_str() == CONFLICT;
+        let busy = |refusal: &payouts::Refusal| refusal.code.as_str() == CONFLICT;
         assert!(core.iter().all(|done| done.as_ref().err().is_none_or(busy)), "{core:?}");
         // What they left to each other is done by the next one.
         race.world.clean_up().await;
@@ -195,9 +195,9 @@ async fn a_notice_that_is_brought_many_times_at_once_is_sent_once() {
             let world = &race.world;
             let apps = race.devices(1).await;
             let target = json!({"platform": "apns", "token": "t"});
-            apps[0].call("PUT", "/v1/push-targets/phone", target).await;
+            apps[0].put("/v1/push-targets/phone", target).await;
             apps[0].activate(GOOD_CARD).await;
-            let phones = [apps[0].merchant.phone.as_str(), RESERVED_PHONE];
+            let phones = [apps[0].profile.phone.as_str(), RESERVED_PHONE];
             let told = phones.map(|phone| world.sms.to(phone).len());
             let batch = world.due_notices().await;
             world.boundary.disturb(seed, CONFLICTS_PERCENT);
@@ -211,7 +211,7 @@ async fn a_notice_that_is_brought_many_times_at_once_is_sent_once() {
             // Should all of them have met a conflict, it is armed again.
             world.pass_s(POLICY.notice_retry_s + 1);
             world.clean_up().await;
-            world.deliver_notices().await;
+            world.deliver_due().await;
             let now = phones.map(|phone| world.sms.to(phone).len());
             assert_eq!(now, told.map(|told| told + 1));
             assert_eq!(world.push.all().len(), 1);
@@ -235,7 +235,7 @@ async fn many_logins_open_five_sessions_and_count_as_no_failure() {
         });
         let answers = futures::future::join_all(logins).await;
         race.world.boundary.disturb(seed, 0);
-        let opened: Vec<&Answer> = answers.iter().filter(|answer| answer.status == 201).collect();
+        let opened: Vec<&Reply> = answers.iter().filter(|answer| answer.status == 201).collect();
         assert!(!opened.is_empty());
         for answer in &answers {
             let known = answer.status == 201 || ["AUTH_THROTTLED", CONFLICT].contains(&answer.code());

@@ -4,7 +4,8 @@ use super::{Ask, CONFLICT, Made, NAME, Race, count, each, only, post, tally};
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
-use tests::world::{App, GOOD_CARD, RESERVED_PHONE};
+use tests::in_process::App;
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
 
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -27,7 +28,7 @@ async fn one_of_many_requests_for_a_card_is_granted() {
             .collect();
         assert!(!ids.is_empty(), "{:?}", tally(&made));
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
-        let replayed = |one: &&Made| one.answer.headers.contains_key("idempotent-replayed");
+        let replayed = |one: &&Made| one.answer.is_replayed();
         let granted = made.iter().filter(|one| one.is_done());
         assert_eq!(granted.filter(|one| !replayed(one)).count(), 1);
         let path = format!("/v1/rebinds/{}", ids[0].as_str().unwrap());
@@ -52,7 +53,7 @@ async fn many_requests_for_one_code_send_one() {
         only(&made, &["200", CONFLICT]);
         let history = race.is_one_order(&made, &path).await;
         assert_eq!(count(&history, "identity_matched"), 1);
-        assert_eq!(race.world.sms.to(&apps[0].merchant.phone).len(), 1);
+        assert_eq!(race.world.sms.to(&apps[0].profile.phone).len(), 1);
         made.len()
     })
     .await;
@@ -77,7 +78,7 @@ fn counted(made: &[Made]) -> usize {
 
 /// Codes are tried by many at once, one in `dilution` of them the right one. At most five tries are taken by wrong ones; a
 /// right one that got a try has won, and then nobody is told that all were used up.
-async fn guesses(race: &Race, seed: u64, apps: &[App<'_>], path: &str, right: &str) -> Vec<Made> {
+async fn guesses(race: &Race, seed: u64, apps: &[App], path: &str, right: &str) -> Vec<Made> {
     let dilution = [2, 6, 40][usize::try_from(seed % 3).unwrap()];
     let mut asks = vec![post(path, json!({"code": wrong(right)})); dilution - 1];
     asks.push(post(path, json!({"code": right})));
@@ -99,9 +100,9 @@ async fn parallel_tries_of_an_identity_code_are_five_and_a_right_one_wins() {
             let apps = race.devices(devices).await;
             let path = apps[0].request(GOOD_CARD).await;
             apps[0]
-                .call("POST", &format!("{path}/identity"), apps[0].document())
+                .post(&format!("{path}/identity"), apps[0].document())
                 .await;
-            let right = race.world.sms.code(&apps[0].merchant.phone);
+            let right = race.world.sms.code(&apps[0].profile.phone);
             let confirm = format!("{path}/identity/confirm");
             let made = guesses(race, seed, &apps, &confirm, &right).await;
             // The other device's code would be another one.
@@ -164,12 +165,10 @@ async fn many_checks_of_a_card_are_one_question_and_one_code() {
 }
 
 /// Devices of which the first has come to where the card's code is asked for; with the path and the code.
-async fn to_code<'r>(race: &'r Race, devices: usize) -> (Vec<App<'r>>, String, String) {
+async fn to_code<'r>(race: &'r Race, devices: usize) -> (Vec<App>, String, String) {
     let apps = race.devices(devices).await;
     let path = apps[0].to_card_pending(GOOD_CARD).await;
-    let check = apps[0]
-        .call("POST", &format!("{path}/card-check"), Value::Null)
-        .await;
+    let check = apps[0].check_card(&path).await;
     assert_eq!(check.status, 200, "{:?}", check.body);
     let code = race.world.sms.code(RESERVED_PHONE);
     (apps, path, code)

@@ -4,9 +4,9 @@ use crate::scene::{BOTH, MERCHANTS, Scene};
 use crate::sns::{Moment, Weather};
 use domain::policy::{HOUR_S, MINUTE_S};
 use std::collections::HashSet;
-use tests::boundary::{Call, Fault};
-use tests::figures::figure;
-use tests::mapping::{Ended, Retries};
+use tests::metrics::metric;
+use tests::stream_host::{Ended, Retries};
+use tests::table_faults::{Call, Fault};
 
 /// Of one merchant, so that one batch has all.
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_crash_doubles_what_sns_had_and_was_not_marked() {
             twice += doubled;
         }
     }
-    figure(
+    metric(
         "crashes before and after each publish of a batch; twice: over those between publish and mark",
         format!("{crashes}, {twice} twice"),
         0,
@@ -56,7 +56,7 @@ async fn crashes_without_end_lose_nothing() {
             crashes += scene.assert_done(doubled).await;
         }
     }
-    figure("crashes, one at each publish of many notices", crashes, 0);
+    metric("crashes, one at each publish of many notices", crashes, 0);
 }
 
 /// The reply that says all is well never arrives: everything comes again, and has been said.
@@ -114,7 +114,7 @@ async fn a_call_to_the_table_that_fails_doubles_nothing() {
             faults += 1;
         }
     }
-    figure(
+    metric(
         "calls to the table of a batch of notices, each lost, and each answer lost; twice",
         faults,
         0,

@@ -7,13 +7,15 @@ use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::policy::{MINUTE_S, Policy};
 use domain::time::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
-use tests::mapping::{Delivery, Ended, Host, Mapping, Retries};
-use tests::world::{MemoryKeys, ScriptedBank, World, merchant};
+use store::client::DynamoDb;
+use tests::in_process::InProcess;
+use tests::scripted_peers::{MemoryKeys, ScriptedBank};
+use tests::stream_host::{Delivery, Ended, Host, Mapping, Retries};
 
 pub const MERCHANTS: [&str; 5] = ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"];
 /// The function in the template.
@@ -30,13 +32,13 @@ pub type Item = HashMap<String, AttributeValue>;
 
 /// Merchants who have each changed a card and a setting, and nobody has been told yet.
 pub struct Scene {
-    pub world: World,
+    pub world: Arc<InProcess>,
     pub database: dynoxide::Database,
     pub stream: TableStream,
     pub host: Host,
     pub sns: Sns,
-    notice: ConfirmationNotice<MemoryKeys, Sns, Sns>,
-    cleanup: CooldownCleanup<ScriptedBank>,
+    notice: ConfirmationNotice<DynamoDb, MemoryKeys, Sns, Sns>,
+    cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
     pub clock: Clock,
     clean_up_at: Timestamp,
     pub given_up: u32,
@@ -62,7 +64,7 @@ impl Scene {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let database = dynoxide::Database::memory().unwrap();
         tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
-        let world = World::reached(|config| reached(config, &url), "sandbox").await;
+        let world = InProcess::reached(|config| reached(config, &url), "sandbox").await;
         let mapping = Mapping::of(FUNCTION);
         let arn = enable_stream(&world, &mapping).await;
         for (number, name) in merchants.iter().enumerate() {
@@ -315,7 +317,7 @@ fn tokens(name: &str) -> Vec<String> {
         .collect()
 }
 
-async fn enable_stream(world: &World, mapping: &Mapping) -> String {
+async fn enable_stream(world: &Arc<InProcess>, mapping: &Mapping) -> String {
     let specification = StreamSpecification::builder()
         .stream_enabled(true)
         .stream_view_type(StreamViewType::from(mapping.view.as_str()))
@@ -343,11 +345,11 @@ fn card_number(number: usize) -> String {
     format!("{digits}{}", (10 - sum % 10) % 10)
 }
 
-async fn change_card_and_setting(world: &World, name: &str, number: usize) {
-    let app = world.app(&merchant(name)).await;
+async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usize) {
+    let app = world.log_in(name).await;
     for token in tokens(name) {
         let path = format!("/v1/push-targets/{token}");
-        let put = app.call("PUT", &path, json!({"platform": "apns", "token": token}));
+        let put = app.put(&path, json!({"platform": "apns", "token": token}));
         assert_eq!(put.await.status, 204);
     }
     let reserved = format!("+861370000{number:04}");
@@ -357,12 +359,12 @@ async fn change_card_and_setting(world: &World, name: &str, number: usize) {
     app.identify(&rebind).await;
     app.sign(&rebind).await;
     let check = format!("{rebind}/card-check");
-    let asked = app.call("POST", &check, Value::Null).await;
+    let asked = app.post(&check, ()).await;
     assert_eq!(asked.status, 200, "{:?}", asked.body);
-    let done = app.confirm_card(&rebind, &world.sms.code(&reserved)).await;
+    let done = app.try_card_code(&rebind, &world.sms.code(&reserved)).await;
     assert_eq!(done.state(), "activated", "{:?}", done.body);
-    let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+    let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!(format!("12:{number:02}"));
-    let changed = app.call("PUT", "/v1/settlement", settings).await;
+    let changed = app.put("/v1/settlement", settings).await;
     assert_eq!(changed.status, 200, "{:?}", changed.body);
 }

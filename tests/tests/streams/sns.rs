@@ -7,7 +7,8 @@ use domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use tests::world::{PushBox, SmsBox, World};
+use tests::in_process::InProcess;
+use tests::scripted_peers::{PushBox, SmsBox};
 use tokio::sync::Notify;
 
 /// A clock that moves when it is told to.
@@ -76,7 +77,7 @@ pub struct Sns {
 }
 
 impl Sns {
-    pub fn over(world: &World, clock: &Clock) -> Self {
+    pub fn over(world: &Arc<InProcess>, clock: &Clock) -> Self {
         Self {
             sms: world.sms.clone(),
             push: world.push.clone(),

@@ -4,11 +4,12 @@ use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
-use tests::figures::figure;
+use std::sync::Arc;
+use tests::in_process::{App, InProcess};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::metrics::metric;
 use tests::secrets::{Kind, Secrets};
-use tests::world::{
-    Answer, App, GOOD_CARD, RESERVED_PHONE, SECOND_CARD, World, code_in, freeze_code_in, merchant,
-};
+use tests::transport::{Reply, code_in, freeze_code_in};
 
 const POLICY: &Policy = &Policy::CURRENT;
 const THIRD_CARD: &str = "6228480000009001744";
@@ -16,7 +17,7 @@ const THIRD_CARD: &str = "6228480000009001744";
 /// A world, its merchants, and every secret that they have used.
 pub struct Walk {
     /// Where.
-    pub world: World,
+    pub world: Arc<InProcess>,
     secrets: Secrets,
 }
 
@@ -24,7 +25,7 @@ impl Walk {
     /// From login to what is undone a day after.
     pub async fn through_everything() -> Self {
         let walk = Self {
-            world: World::start().await,
+            world: InProcess::start().await,
             secrets: Secrets::default(),
         };
         walk.sessions().await;
@@ -38,17 +39,14 @@ impl Walk {
         walk
     }
 
-    async fn app(&self, name: &str) -> App<'_> {
+    async fn app(&self, name: &str) -> App {
         // One phone gets the codes for all their cards, and not two within a minute.
         self.world.pass_s(POLICY.code_gap_s);
-        let app = self
-            .world
-            .app_on(&merchant(name), "a device's secret")
-            .await;
+        let app = self.world.log_in_on(name, "a device's secret").await;
         self.secrets.add(Kind::DeviceId, "a device's secret");
-        self.secrets.add(Kind::Password, &app.merchant.password);
+        self.secrets.add(Kind::Password, &app.profile.password);
         self.secrets
-            .add(Kind::IdNumber, &app.merchant.document_number);
+            .add(Kind::IdNumber, &app.profile.document_number);
         self.secrets.add(Kind::Token, &app.token);
         app
     }
@@ -72,34 +70,21 @@ impl Walk {
         is(&self.world.send(event).await, 401);
         let app = self.app("plain_1").await;
         let again = self.app("plain_1").await; // the device is known now
-        is(
-            &again
-                .call("DELETE", "/v1/sessions/current", Value::Null)
-                .await,
-            204,
-        );
-        is(&app.call("GET", "/v1/cards", Value::Null).await, 200);
+        is(&again.delete("/v1/sessions/current").await, 204);
+        is(&app.get("/v1/cards").await, 200);
     }
 
     /// A whole change, each step under a key and repeated under it; and what is asked of a rebind that is not the latest.
     async fn a_card_is_changed(&self) {
         let app = self.app("plain_1").await;
         let first = app.request(self.card(GOOD_CARD)).await;
-        is(
-            &app.keyed("c", "POST", &format!("{first}/cancel"), Value::Null)
-                .await,
-            200,
-        );
-        is(
-            &app.keyed("c", "POST", &format!("{first}/cancel"), Value::Null)
-                .await,
-            200,
-        );
+        is(&app.keyed("c", &format!("{first}/cancel"), ()).await, 200);
+        is(&app.keyed("c", &format!("{first}/cancel"), ()).await, 200);
 
         let body = app.request_body(GOOD_CARD);
-        let created = app.keyed("k", "POST", "/v1/rebinds", body.clone()).await;
+        let created = app.keyed("k", "/v1/rebinds", body.clone()).await;
         is(&created, 201);
-        is(&app.keyed("k", "POST", "/v1/rebinds", body).await, 201);
+        is(&app.keyed("k", "/v1/rebinds", body).await, 201);
         let rebind = format!(
             "/v1/rebinds/{}",
             created.body["rebind_id"].as_str().unwrap()
@@ -124,43 +109,37 @@ impl Walk {
             );
         }
         for path in [rebind.clone(), "/v1/rebinds".to_owned()] {
-            is(&app.call("GET", &path, Value::Null).await, 200);
+            is(&app.get(&path).await, 200);
         }
 
         is(
-            &app.keyed("i", "POST", &format!("{rebind}/identity"), app.document())
+            &app.keyed("i", &format!("{rebind}/identity"), app.document())
                 .await,
             200,
         );
-        let code = json!({"code": self.world.sms.code(&app.merchant.phone)});
+        let code = json!({"code": self.world.sms.code(&app.profile.phone)});
         let confirm = format!("{rebind}/identity/confirm");
-        is(&app.keyed("o", "POST", &confirm, code.clone()).await, 200);
-        is(&app.keyed("o", "POST", &confirm, code).await, 200);
+        is(&app.keyed("o", &confirm, code.clone()).await, 200);
+        is(&app.keyed("o", &confirm, code).await, 200);
         let signature = app.signature(&rebind).await;
         self.secrets.add(
             Kind::ReadingToken,
             signature["reading_token"].as_str().unwrap(),
         );
         let sign = format!("{rebind}/agreement");
-        is(&app.keyed("s", "POST", &sign, signature.clone()).await, 200);
-        is(&app.keyed("s", "POST", &sign, signature).await, 200);
+        is(&app.keyed("s", &sign, signature.clone()).await, 200);
+        is(&app.keyed("s", &sign, signature).await, 200);
         is(
-            &app.keyed("b", "POST", &format!("{rebind}/card-check"), Value::Null)
-                .await,
+            &app.keyed("b", &format!("{rebind}/card-check"), ()).await,
             200,
         );
         let code = json!({"code": self.world.sms.code(RESERVED_PHONE)});
         let confirm = format!("{rebind}/card-check/confirm");
-        let done = app.keyed("a", "POST", &confirm, code).await;
+        let done = app.keyed("a", &confirm, code).await;
         assert_eq!(done.state(), "activated", "{:?}", done.body);
         is(
-            &app.keyed(
-                "t",
-                "POST",
-                &format!("{rebind}/test-transaction"),
-                Value::Null,
-            )
-            .await,
+            &app.keyed("t", &format!("{rebind}/test-transaction"), ())
+                .await,
             200,
         );
     }
@@ -171,31 +150,22 @@ impl Walk {
         let rebind = app.request(self.card(SECOND_CARD)).await;
         let identity = format!("{rebind}/identity");
         self.world.sms.set_down(true);
-        is(
-            &app.keyed("k", "POST", &identity, app.document()).await,
-            503,
-        );
+        is(&app.keyed("k", &identity, app.document()).await, 503);
         self.world.sms.set_down(false);
         app.identify(&rebind).await;
         app.sign(&rebind).await;
         self.world.bank.script([Some(BankAnswer::NotEnabled)]);
-        is(
-            &app.call("POST", &format!("{rebind}/card-check"), Value::Null)
-                .await,
-            200,
-        );
+        is(&app.check_card(&rebind).await, 200);
         let code = self.world.bank.deposit_code();
         self.secrets.add(Kind::DepositCode, &code);
-        is(&app.confirm_card(&rebind, "AAAAAA").await, 422);
-        let done = app.confirm_card(&rebind, &code).await;
+        is(&app.try_card_code(&rebind, "AAAAAA").await, 422);
+        let done = app.try_card_code(&rebind, &code).await;
         assert_eq!(done.state(), "activated", "{:?}", done.body);
         // It comes back: the activation is undone, and the card is nobody's.
         self.world
             .bank
             .script_transfers([Some(TransferAnswer::Returned)]);
-        let tried = app
-            .call("POST", &format!("{rebind}/test-transaction"), Value::Null)
-            .await;
+        let tried = app.test_transfer(&rebind).await;
         assert_eq!(tried.body["status"], "failed", "{:?}", tried.body);
     }
 
@@ -203,8 +173,8 @@ impl Walk {
         let app = self.app("plain_3").await;
         let card = app.standby(self.card(THIRD_CARD)).await;
         let unbind = format!("{card}/unbind");
-        is(&app.keyed("u", "POST", &unbind, Value::Null).await, 204);
-        is(&app.keyed("u", "POST", &unbind, Value::Null).await, 204);
+        is(&app.keyed("u", &unbind, ()).await, 204);
+        is(&app.keyed("u", &unbind, ()).await, 204);
         let app = self.app("plain_4").await;
         let card = app.standby(self.card("6222020000009001017")).await;
         self.world.pass_s(POLICY.standby_wait_s);
@@ -224,37 +194,32 @@ impl Walk {
             }
             self.world.core(sent).await.unwrap();
         }
-        is(&app.call("GET", "/v1/payouts", Value::Null).await, 200);
-        is(&app.call("GET", "/v1/history", Value::Null).await, 200);
+        is(&app.get("/v1/payouts").await, 200);
+        is(&app.get("/v1/history").await, 200);
         let token = "a-token-that-the-platform-gave-out";
         self.secrets.add(Kind::PushToken, token);
         for (id, platform) in [("phone", "apns"), ("tablet", "fcm")] {
             let target = json!({"platform": platform, "token": token});
             is(
-                &app.call("PUT", &format!("/v1/push-targets/{id}"), target)
-                    .await,
+                &app.put(&format!("/v1/push-targets/{id}"), target).await,
                 204,
             );
         }
-        is(
-            &app.call("DELETE", "/v1/push-targets/tablet", Value::Null)
-                .await,
-            204,
-        );
-        let mut settings = app.call("GET", "/v1/settlement", Value::Null).await.body;
+        is(&app.delete("/v1/push-targets/tablet").await, 204);
+        let mut settings = app.get("/v1/settlement").await.body;
         settings["payout_time"] = json!("07:30");
         is(
-            &app.keyed("s", "PUT", "/v1/settlement", settings.clone())
+            &app.call_keyed("s", "PUT", "/v1/settlement", settings.clone())
                 .await,
             200,
         );
         settings["payout_time"] = json!("25:00");
         is(
-            &app.keyed("f", "PUT", "/v1/settlement", settings).await,
+            &app.call_keyed("f", "PUT", "/v1/settlement", settings).await,
             400,
         );
         assert_eq!(
-            self.world.deliver_notices().await,
+            self.world.deliver_due().await,
             json!({"batchItemFailures": []})
         );
         assert!(!self.world.push.all().is_empty());
@@ -268,14 +233,14 @@ impl Walk {
         is(
             &self
                 .world
-                .freeze(&app.merchant.account, "AAAAAAAA", "198.51.100.1")
+                .freeze(&app.profile.account, "AAAAAAAA", "198.51.100.1")
                 .await,
             202,
         );
         is(
             &self
                 .world
-                .freeze(&app.merchant.account, &code, "198.51.100.2")
+                .freeze(&app.profile.account, &code, "198.51.100.2")
                 .await,
             202,
         );
@@ -286,7 +251,7 @@ impl Walk {
         is(
             &self
                 .world
-                .freeze(&app.merchant.account, &code, "198.51.100.3")
+                .freeze(&app.profile.account, &code, "198.51.100.3")
                 .await,
             202,
         );
@@ -332,7 +297,7 @@ impl Walk {
             summary.notices_rearmed > 0 && summary.cooldowns_ended > 0,
             "{summary:?}"
         );
-        self.world.deliver_notices().await;
+        self.world.deliver_due().await;
     }
 
     /// A test transfer that was pending comes back, and the clean-up hears of it.
@@ -342,15 +307,13 @@ impl Walk {
         self.world
             .bank
             .script_transfers([Some(TransferAnswer::Pending)]);
-        let tried = app
-            .call("POST", &format!("{rebind}/test-transaction"), Value::Null)
-            .await;
+        let tried = app.test_transfer(&rebind).await;
         assert_eq!(tried.body["status"], "pending", "{:?}", tried.body);
         let serial = self.world.bank.transfers().pop().unwrap().serial;
         self.world.bank.settle(&serial, TransferAnswer::Returned);
         self.world.pass_s(DAY_S);
         assert!(self.world.clean_up().await.bank_answers > 0);
-        self.world.deliver_notices().await;
+        self.world.deliver_due().await;
     }
 
     /// Neither logged nor pushed.
@@ -389,7 +352,7 @@ impl Walk {
                 "{kind:?}: nothing to search for"
             );
         }
-        figure(
+        metric(
             "secrets, in process: bytes logged at any level and searched",
             log.len(),
             0,
@@ -406,12 +369,12 @@ impl Walk {
     }
 }
 
-fn is(answer: &Answer, status: u16) {
+fn is(answer: &Reply, status: u16) {
     assert_eq!(answer.status, status, "{:?}", answer.body);
 }
 
 /// What is typed at the step of a path.
-fn body_of(path: &str, app: &App<'_>) -> Value {
+fn body_of(path: &str, app: &App) -> Value {
     if path.ends_with("/identity") {
         app.document()
     } else {

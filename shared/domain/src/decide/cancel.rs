@@ -1,4 +1,4 @@
-//! `POST /v1/rebinds/{id}/cancel`: only before activation.
+//! `POST /v1/rebinds/{id}/cancel`: cancels a rebind before its activation.
 
 use super::{Context, of_rebind};
 use crate::history::event::Event;
@@ -18,8 +18,8 @@ impl Context<'_> {
         if let (RebindState::IdentityPending { .. }, Some(head)) =
             (&rebind.stage, &mut transition.head)
         {
-            // Given up before the code to the phone on file was confirmed: does not count toward the day's limit.
-            head.requests.take_back(rebind.created_at);
+            // Cancelled before the identity code was confirmed, so the rebind does not count toward the daily limit.
+            head.requests.refund(rebind.created_at);
         }
         Ok(transition)
     }

@@ -1,5 +1,5 @@
-//! What time alone brings about. The clean-up writes it down and announces it; whoever reads in between computes the same
-//! from the times, so a late clean-up changes nothing for anybody.
+//! Time-driven transitions. The clean-up persists them and queues their notifications. Readers derive the same states from
+//! the stored times, so a late clean-up makes no difference.
 
 use super::{Context, nothing_due, of_rebind};
 use crate::error_code::ErrorCode;
@@ -18,7 +18,7 @@ impl Context<'_> {
         Ok(self.advance(rebind, stage, Event::Expired(of_rebind(rebind))))
     }
 
-    /// How an overdue rebind ends: with a deposit, because its code ran out.
+    /// The final state of an overdue rebind. With a deposit, the reason is that its code has expired.
     pub(super) fn expired(&self, rebind: &Rebind) -> RebindState {
         RebindState::Ended {
             how: End::Expired,

@@ -1,5 +1,5 @@
-//! Codes: a try is taken by a write BEFORE the code is compared, so parallel guesses cannot exceed the limit. What was
-//! found is written after; the rebind ends when five were found wrong, so a right code wins whatever its number.
+//! One-time codes. A write reserves an attempt *before* the code is compared, so that parallel guesses cannot exceed the
+//! limit. A second write records the result. Only wrong results end the rebind, so a correct code wins on any attempt.
 
 use super::{Context, create, of_rebind};
 use crate::error_code::ErrorCode;
@@ -18,20 +18,21 @@ impl Context<'_> {
         &self,
         purpose: OtpPurpose,
         well_formed: bool,
+        deposit_polled: bool,
     ) -> Result<Transition, Rejection> {
-        self.deposit_lives(purpose)?;
+        self.check_deposit_expiry(purpose)?;
         if purpose == OtpPurpose::Activate {
             let Some(rebind) = &self.state.rebind else {
-                // A card that came with the merchant, and so with no rebind, is no standby card.
+                // A card from onboarding has no rebind and cannot be a standby card.
                 self.not_frozen()?;
                 self.fresh_login()?;
                 return Err(
                     Rejection::new(ErrorCode::StepOutOfOrder).next(&[NextAction::NewRebind])
                 );
             };
-            let (_, standby) = self.may_switch(&rebind.new_card.card_id)?;
+            let (_, standby) = self.check_switch(&rebind.new_card.card_id)?;
             if standby.code.is_none() {
-                self.tries_of_today(standby)?;
+                self.current_attempts(standby)?;
             }
         }
         let rebind = self.open_rebind(|stage| challenge_of(stage, purpose).is_some())?;
@@ -40,19 +41,28 @@ impl Context<'_> {
         };
         let left = tries.left(attempts_max(&rebind.stage, purpose, self.policy));
         if !well_formed {
-            let refusal = Rejection::new(wrong(challenge)).field("code").not_counted();
+            let refusal = Rejection::new(wrong_code_error(challenge))
+                .field("code")
+                .not_counted();
             return Err(Rejection {
                 attempts_left: Some(left),
                 ..refusal
             });
         }
         if left == 0 {
-            return self.all_tries_taken(rebind, purpose, tries);
+            return self.no_attempts_left(rebind, purpose, tries);
         }
-        self.proofs_are_fresh(&rebind.stage, purpose)?;
+        self.check_proofs(&rebind.stage, purpose)?;
         match challenge {
-            Challenge::Sms(code) => self.is_alive_here(code, purpose, left)?,
-            // Whoever can read the card's statement may be on any device.
+            Challenge::Sms(code) => self.check_sms_code(code, purpose, left)?,
+            // Before an attempt is reserved, and only if it would be: the deposit may have come back.
+            Challenge::Deposit { .. } if !deposit_polled => {
+                return Ok(Transition {
+                    outcome: Decision::PollDeposit,
+                    ..Transition::none()
+                });
+            }
+            // Deposit codes are not bound to a session: the statement may be read on another device.
             Challenge::Deposit { arrived: true } => {}
             Challenge::Deposit { arrived: false } => {
                 return Err(Rejection::new(ErrorCode::UpstreamBusy)
@@ -61,21 +71,21 @@ impl Context<'_> {
                     .next(&[NextAction::CardCheckConfirm, NextAction::Cancel]));
             }
         }
-        let mut taken = tries.clone();
-        taken.taken += 1;
-        taken.last_at = Some(self.now);
+        let mut reserved = tries.clone();
+        reserved.taken += 1;
+        reserved.last_at = Some(self.now);
         Ok(Transition {
             outcome: Decision::Proceed,
-            ..self.with_tries(rebind, purpose, taken)
+            ..self.with_attempts(rebind, purpose, reserved)
         })
     }
 
-    /// The code of an overdue rebind's deposit has run out with it; that says more than that the rebind has.
-    fn deposit_lives(&self, purpose: OtpPurpose) -> Result<(), Rejection> {
+    /// Refuses an expired deposit with its own error, which is more specific than that of the expired rebind.
+    fn check_deposit_expiry(&self, purpose: OtpPurpose) -> Result<(), Rejection> {
         let Some(rebind) = &self.state.rebind else {
             return Ok(());
         };
-        let ran_out = matches!(
+        let is_expired = matches!(
             rebind.stage,
             RebindState::Ended {
                 how: End::Expired,
@@ -83,7 +93,7 @@ impl Context<'_> {
                 ..
             }
         ) || (rebind.has_deposit() && rebind.is_overdue(self.now));
-        if ran_out && purpose == OtpPurpose::Card {
+        if is_expired && purpose == OtpPurpose::Card {
             self.not_frozen()?;
             return Err(Rejection::new(ErrorCode::MicroDepositExpired)
                 .not_counted()
@@ -92,8 +102,8 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// A code that was sent: to this session, and not too long ago.
-    fn is_alive_here(
+    /// Checks that the code was sent to this session and has not expired.
+    fn check_sms_code(
         &self,
         code: &SentOtp,
         purpose: OtpPurpose,
@@ -127,8 +137,8 @@ impl Context<'_> {
         right: bool,
         bound_elsewhere: bool,
     ) -> Result<Transition, Rejection> {
-        let rebind = self.open_rebind(|stage| tries_of(stage, purpose).is_some())?;
-        let Some(tries) = tries_of(&rebind.stage, purpose) else {
+        let rebind = self.open_rebind(|stage| attempts_of(stage, purpose).is_some())?;
+        let Some(tries) = attempts_of(&rebind.stage, purpose) else {
             return Err(self.out_of_order(rebind));
         };
         if !right {
@@ -137,11 +147,11 @@ impl Context<'_> {
         match challenge_of(&rebind.stage, purpose) {
             Some((Challenge::Sms(code), _)) if code.mac == *compared => {}
             Some((Challenge::Deposit { .. }, _)) => {}
-            // A newer code was sent while this one was being compared.
+            // A newer code was sent during the comparison.
             _ => return Err(Rejection::new(ErrorCode::OtpExpired).next(&[resend_action(purpose)])),
         }
-        // A right code was no wrong try: it takes none from the codes that refresh the proof later.
-        let given_back = Attempts {
+        // Refund the attempt, so that refreshing the proof later does not run out of attempts.
+        let refunded = Attempts {
             taken: tries.taken.saturating_sub(1),
             ..tries.clone()
         };
@@ -149,7 +159,7 @@ impl Context<'_> {
             (RebindState::IdentityPending { .. }, OtpPurpose::Identity) => {
                 let stage = RebindState::AgreementPending {
                     identity: self.identity_proof(),
-                    tries: given_back,
+                    tries: refunded,
                 };
                 Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
             }
@@ -165,7 +175,7 @@ impl Context<'_> {
                 let stage = RebindState::CardPending {
                     identity: self.identity_proof(),
                     refresh: None,
-                    identity_attempts: given_back,
+                    identity_attempts: refunded,
                     signature: signature.clone(),
                     check: check.clone(),
                     card_attempts: card_attempts.clone(),
@@ -184,13 +194,13 @@ impl Context<'_> {
                 ))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Card) => {
-                self.proofs_are_fresh(&rebind.stage, purpose)?;
-                // A rebind begins outside a cooldown; by a clock that went back it would end in one.
-                create::cooldown(self.state, self.now)?;
-                Ok(self.bind(rebind))
+                self.check_proofs(&rebind.stage, purpose)?;
+                // A rebind starts outside a cooldown, but a clock that goes back could put its end inside one.
+                create::check_cooldown(self.state, self.now)?;
+                Ok(self.attach_card(rebind))
             }
             (RebindState::Standby(_), OtpPurpose::Activate) => {
-                self.may_switch(&rebind.new_card.card_id)?;
+                self.check_switch(&rebind.new_card.card_id)?;
                 Ok(self.switch(rebind))
             }
             _ => Err(self.out_of_order(rebind)),
@@ -208,7 +218,7 @@ impl Context<'_> {
         let mut tries = tries.clone();
         tries.wrong = tries.wrong.saturating_add(1);
         if tries.wrong >= max {
-            return self.too_many(rebind, purpose, tries);
+            return self.attempts_exhausted(rebind, purpose, tries);
         }
         let (code, next) = if rebind.has_deposit() && purpose == OtpPurpose::Card {
             (
@@ -226,13 +236,13 @@ impl Context<'_> {
         let refusal = Rejection::new(code).counted(tries.left(max)).next(&next);
         Transition {
             outcome: Decision::Refused(Box::new(refusal)),
-            ..self.with_tries(rebind, purpose, tries)
+            ..self.with_attempts(rebind, purpose, tries)
         }
     }
 
-    /// All tries are taken. For a moment others may still be deciding, and one of them may be right; after that, this is
-    /// the last wrong one.
-    pub(super) fn all_tries_taken(
+    /// All attempts are reserved. For a short time concurrent requests may still succeed, so the caller retries. After
+    /// that, the attempts count as wrong.
+    pub(super) fn no_attempts_left(
         &self,
         rebind: &Rebind,
         purpose: OtpPurpose,
@@ -243,11 +253,16 @@ impl Context<'_> {
             return Err(Rejection::new(ErrorCode::VersionConflict)
                 .retry_after(self.policy.code_deciding_s - age_s));
         }
-        Ok(self.too_many(rebind, purpose, tries.clone()))
+        Ok(self.attempts_exhausted(rebind, purpose, tries.clone()))
     }
 
-    /// The rebind ends; a standby card stays, but cannot be switched to for a day.
-    fn too_many(&self, rebind: &Rebind, purpose: OtpPurpose, tries: Attempts) -> Transition {
+    /// Ends the rebind. A standby card stays, but its switch is locked for a while.
+    fn attempts_exhausted(
+        &self,
+        rebind: &Rebind,
+        purpose: OtpPurpose,
+        tries: Attempts,
+    ) -> Transition {
         match &rebind.stage {
             RebindState::Standby(standby) => {
                 let stage = RebindState::Standby(Standby {
@@ -282,8 +297,8 @@ impl Context<'_> {
         }
     }
 
-    /// Identity at most 15 min old, the bank's answer at most 30, both for the card's code only.
-    fn proofs_are_fresh(&self, stage: &RebindState, purpose: OtpPurpose) -> Result<(), Rejection> {
+    /// Checks that the identity proof and the bank's answer are recent. Applies to the card's code only.
+    fn check_proofs(&self, stage: &RebindState, purpose: OtpPurpose) -> Result<(), Rejection> {
         match stale_proof(stage, purpose, self.policy, self.now) {
             None => Ok(()),
             Some(actions) => Err(Rejection::new(ErrorCode::StepUpRequired)
@@ -292,8 +307,8 @@ impl Context<'_> {
         }
     }
 
-    /// The rebind with other tries: the head stays, the rebind's revision moves.
-    fn with_tries(&self, rebind: &Rebind, purpose: OtpPurpose, changed: Attempts) -> Transition {
+    /// Writes new attempt counters: only the rebind and its revision change, not the merchant state.
+    fn with_attempts(&self, rebind: &Rebind, purpose: OtpPurpose, changed: Attempts) -> Transition {
         let mut next = rebind.clone();
         match (&mut next.stage, purpose) {
             (
@@ -329,7 +344,7 @@ impl Context<'_> {
     ) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
         let mut next = rebind.clone();
-        let kept = match (&mut next.stage, purpose) {
+        let stored = match (&mut next.stage, purpose) {
             (
                 RebindState::IdentityPending { code, .. }
                 | RebindState::CardPending { refresh: code, .. },
@@ -343,13 +358,13 @@ impl Context<'_> {
                 OtpPurpose::Card,
             )
             | (RebindState::Standby(Standby { code, .. }), OtpPurpose::Activate) => code,
-            // The rebind has gone on; the code that nobody got has no place in it any more.
+            // The rebind has moved on and no longer contains this code.
             _ => return Ok(Transition::none()),
         };
-        if kept.as_ref().is_none_or(|code| code.mac != *mac) {
+        if stored.as_ref().is_none_or(|code| code.mac != *mac) {
             return Ok(Transition::none());
         }
-        *kept = None;
+        *stored = None;
         Ok(Transition {
             rebind: Some(next),
             ..Transition::none()
@@ -357,7 +372,7 @@ impl Context<'_> {
     }
 }
 
-/// What a proof that is too old asks for, before the card's code can be tried; `None` when all are fresh.
+/// The steps that refresh an outdated proof before the card's code can be tried; `None` when all proofs are recent.
 pub(super) fn stale_proof(
     stage: &RebindState,
     purpose: OtpPurpose,
@@ -378,15 +393,15 @@ pub(super) fn stale_proof(
     }
     match check {
         CardCheck::Matched { matched_at, .. } if matched_at.age_s_at(now) > policy.bank_proof_s => {
-            // A fresh identity does not help an old answer: the bank is asked again first.
+            // The bank's answer is outdated, so the check comes before a refresh of the identity.
             Some(&[NextAction::CardCheck, NextAction::IdentityCode])
         }
         _ => None,
     }
 }
 
-/// The code that the merchant is waited for: of two, the one that lives; of two that live, the one that can be used with
-/// the proofs as they are; else the one sent later.
+/// The code to prompt for. Prefers an unexpired code, then one that is usable with the current proofs, then the most
+/// recent one.
 #[must_use]
 pub fn pending_otp<'s>(
     stage: &'s RebindState,
@@ -402,7 +417,7 @@ pub fn pending_otp<'s>(
     purposes.into_iter().filter_map(of).max_by_key(rank)
 }
 
-/// The code of one purpose that was sent, with its tries.
+/// The sent code of one purpose, with its attempts.
 #[must_use]
 pub fn otp_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(&SentOtp, &Attempts)> {
     let code = match (stage, purpose) {
@@ -418,10 +433,10 @@ pub fn otp_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(&SentOtp, &At
         | (RebindState::Standby(Standby { code, .. }), OtpPurpose::Activate) => code.as_ref(),
         _ => None,
     };
-    Some((code?, tries_of(stage, purpose)?))
+    Some((code?, attempts_of(stage, purpose)?))
 }
 
-/// The deposit that waits for its code: the number of its serial, and whether it has arrived.
+/// The deposit that awaits its code: the number of its bank reference, and whether it has arrived.
 #[must_use]
 pub const fn deposit_of(stage: &RebindState) -> Option<(u16, bool)> {
     match stage {
@@ -435,32 +450,32 @@ pub const fn deposit_of(stage: &RebindState) -> Option<(u16, bool)> {
     }
 }
 
-/// What a code is compared with.
+/// The challenge that a code answers.
 #[derive(Clone, Copy)]
 enum Challenge<'s> {
-    /// One that was sent by SMS.
+    /// A code that was sent by SMS.
     Sms(&'s SentOtp),
-    /// One that stands in a statement.
+    /// A code in the descriptor of a deposit.
     Deposit { arrived: bool },
 }
 
 fn challenge_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(Challenge<'_>, &Attempts)> {
     match (deposit_of(stage), purpose) {
         (Some((_, arrived)), OtpPurpose::Card) => {
-            Some((Challenge::Deposit { arrived }, tries_of(stage, purpose)?))
+            Some((Challenge::Deposit { arrived }, attempts_of(stage, purpose)?))
         }
         _ => otp_of(stage, purpose).map(|(code, tries)| (Challenge::Sms(code), tries)),
     }
 }
 
-const fn wrong(challenge: Challenge<'_>) -> ErrorCode {
+const fn wrong_code_error(challenge: Challenge<'_>) -> ErrorCode {
     match challenge {
         Challenge::Sms(_) => ErrorCode::OtpWrong,
         Challenge::Deposit { .. } => ErrorCode::MicroDepositWrong,
     }
 }
 
-/// How many tries there are.
+/// The maximum of attempts.
 #[must_use]
 pub const fn attempts_max(stage: &RebindState, purpose: OtpPurpose, policy: &Policy) -> u8 {
     match (deposit_of(stage), purpose) {
@@ -469,7 +484,7 @@ pub const fn attempts_max(stage: &RebindState, purpose: OtpPurpose, policy: &Pol
     }
 }
 
-const fn tries_of(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
+const fn attempts_of(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
         (
             RebindState::IdentityPending { tries, .. }

@@ -1,6 +1,6 @@
-//! The freeze: the old contact's one move against a change that was not the merchant's, and what ends it.
+//! The freeze, by which the old contact stops a fraudulent change, and its end.
 
-use super::{Context, moved, nothing_due, released};
+use super::{Context, nothing_due, release_claim, with_stage};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{Frozen, MerchantState};
@@ -9,9 +9,10 @@ use crate::rejection::Rejection;
 use crate::transition::Transition;
 
 impl Context<'_> {
-    /// The freeze code of rebind `number` was given, and everything that a stranger may have done is stopped, whichever of
-    /// the codes it was: an activation whose hold is running is undone; one that has taken effect and can still be frozen
-    /// holds every payout, for nobody knows which card is right; standby cards and the open rebind go.
+    /// Freezes the account with the freeze code of rebind `number`. Every freeze code stops all recent changes:
+    /// - An activation whose hold is running is undone.
+    /// - An activation in effect that can still be frozen holds all payouts, because it is unknown which card is right.
+    /// - Standby cards are retired and the open rebind ends.
     pub(super) fn freeze(&self, number: u32) -> Result<Transition, Rejection> {
         let before = &self.state.head;
         let mut codes = before.freeze_codes.iter();
@@ -34,7 +35,7 @@ impl Context<'_> {
             holds_payouts: in_force,
         });
         let mut transition = if ends {
-            self.advance(rebind, self.frozen_out(), event)
+            self.advance(rebind, self.frozen_stage(), event)
         } else {
             Transition {
                 head: Some(self.changed_head()),
@@ -45,14 +46,14 @@ impl Context<'_> {
         let Some(head) = &mut transition.head else {
             return Err(nothing_due());
         };
-        let also = self.end_another(head, rebind)?;
-        // Of two cards that go in this write, the one that was in use; the other is released when it is removed.
+        let also = self.end_second_rebind(head, rebind)?;
+        // A write can release one claim only, preferably that of the undone card. The clean-up releases the other.
         let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
         let released_card = also.iter().chain([rebind]).find(of_undone);
-        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(released);
+        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(release_claim);
         transition.also = also;
         match (undone, &before.last_activation) {
-            (Some(last), _) => self.point_back(head, last, true),
+            (Some(last), _) => self.undo_activation(head, last, true),
             (None, Some(last)) if last.number == number => {
                 head.cooldown_until = None;
                 head.cooldown_end_untold = false;
@@ -72,9 +73,9 @@ impl Context<'_> {
         Ok(transition)
     }
 
-    /// Beside the rebind of the code, one more can be there to end: the open one, or the one whose hold is running. Never
-    /// both, for an activation starts a cooldown. It has to be loaded: what is not read cannot be written.
-    fn end_another(
+    /// Ends a second rebind besides that of the code: the open one, or the one whose hold is running. Both cannot exist at
+    /// once, because an activation starts a cooldown. If the rebind is not loaded, the caller must read it and retry.
+    fn end_second_rebind(
         &self,
         head: &mut MerchantState,
         frozen: &Rebind,
@@ -84,21 +85,21 @@ impl Context<'_> {
         let Some(number) = numbers.find(|number| *number != frozen.rebind_id.number()) else {
             return Ok(None);
         };
-        let another = self.state.numbered(number);
-        let another =
-            another.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
-        let stage = if another.is_overdue(self.now) {
-            self.expired(another)
+        let second = self.state.numbered(number);
+        let second =
+            second.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
+        let stage = if second.is_overdue(self.now) {
+            self.expired(second)
         } else {
-            self.frozen_out()
+            self.frozen_stage()
         };
         Ok(Some(Rebind {
             sealed_number: None,
-            ..moved(head, another, stage)
+            ..with_stage(head, second, stage)
         }))
     }
 
-    const fn frozen_out(&self) -> RebindState {
+    const fn frozen_stage(&self) -> RebindState {
         RebindState::Ended {
             how: End::Frozen,
             at: self.now,
@@ -106,8 +107,8 @@ impl Context<'_> {
         }
     }
 
-    /// The operator has decided. Payouts that have their card go on to it, those without one are assigned; one that is not
-    /// to go out is returned by the acquirer's core first.
+    /// Ends the freeze by the operator's decision. Payouts with a card go to that card, and held payouts are assigned. To
+    /// stop a payout, the acquirer's core returns it before.
     pub(super) fn unfreeze(&self, reason: &str) -> Result<Transition, Rejection> {
         if self.state.head.frozen.is_none() {
             return Err(nothing_due());

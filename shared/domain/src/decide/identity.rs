@@ -1,5 +1,5 @@
-//! The identity step: the ID document is compared with the record, a code goes to the phone ON FILE. That code authorises
-//! the change; a contact that came with the change cannot.
+//! The identity step: compares the ID document with the record and sends a code to the phone on file. Only this code
+//! authorises the change, because an attacker could choose the contacts of the new card.
 
 use super::{Context, of_rebind};
 use crate::error_code::ErrorCode;
@@ -11,12 +11,12 @@ use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
 use crate::rejection::{FieldError, Rejection};
 use crate::transition::{Decision, OtpDelivery, Transition};
 
-/// The document as typed, each field parsed on its own.
+/// The document as typed, with each field parsed separately.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Keyed hash of the number, or what is wrong with it.
+    /// Keyed hash of the number, or the error of the number.
     pub number: Result<Mac, ErrorCode>,
-    /// The expiry, or what is wrong with it.
+    /// The expiry date, or its error.
     pub expires_on: Result<DocumentExpiry, ErrorCode>,
 }
 
@@ -46,7 +46,7 @@ impl Context<'_> {
             self.now,
         );
         if let Some(wait_s) = wait_s {
-            // The day's tries are used up: the document is not even compared, and another rebind would not help.
+            // The day's attempts are used up, so the document is not compared. Another rebind would not help.
             let refusal = Rejection {
                 counts_toward_limit: Some(false),
                 ..Rejection::new(ErrorCode::IdMismatch).counted(0)
@@ -74,11 +74,11 @@ impl Context<'_> {
             .as_ref()
             .is_some_and(|code| code.lives(self.policy, self.now))
         {
-            // Repeated: the same challenge, nothing is sent, nothing changes.
+            // A repeated request gets the same challenge. Nothing is sent or changed.
             return Ok(Transition::none());
         }
         if tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, OtpPurpose::Identity, tries);
+            return self.no_attempts_left(rebind, OtpPurpose::Identity, tries);
         }
         let stage = RebindState::IdentityPending {
             mismatches: *mismatches,
@@ -87,11 +87,11 @@ impl Context<'_> {
             tries: tries.clone(),
         };
         let mut transition = self.advance(rebind, stage, Event::IdentityMatched(of_rebind(rebind)));
-        transition.otp_delivery = Some(self.send_on_file(rebind));
+        transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
         Ok(transition)
     }
 
-    /// Counted. Number and expiry are not told apart, nor is a wrong one from a tired day.
+    /// Counts toward the limit. The refusal never reveals which of number, expiry or daily limit failed.
     fn document_mismatch(
         &self,
         rebind: &Rebind,
@@ -124,7 +124,7 @@ impl Context<'_> {
             let limit = self.policy.id_mismatches_per_day;
             let wait_s = head.id_mismatches.wait_s(limit, DAY_S, self.now);
             if let (Some(wait_s), Decision::Refused(refusal)) = (wait_s, &mut transition.outcome) {
-                // The day's last: another rebind would not help.
+                // This was the day's last attempt. Another rebind would not help.
                 refusal.retry_after_s = Some(wait_s);
                 refusal.next_actions = vec![NextAction::Wait];
             }
@@ -142,7 +142,7 @@ impl Context<'_> {
         })?;
         let stage = match &rebind.stage {
             RebindState::IdentityPending { tries, .. } if tries.taken >= self.policy.code_tries => {
-                return self.all_tries_taken(rebind, OtpPurpose::Identity, tries);
+                return self.no_attempts_left(rebind, OtpPurpose::Identity, tries);
             }
             RebindState::IdentityPending {
                 mismatches, tries, ..
@@ -155,7 +155,7 @@ impl Context<'_> {
             RebindState::CardPending {
                 identity_attempts, ..
             } if identity_attempts.taken >= self.policy.code_tries => {
-                return self.all_tries_taken(rebind, OtpPurpose::Identity, identity_attempts);
+                return self.no_attempts_left(rebind, OtpPurpose::Identity, identity_attempts);
             }
             RebindState::CardPending {
                 identity,
@@ -180,7 +180,7 @@ impl Context<'_> {
             serial: None,
         });
         let mut transition = self.advance(rebind, stage, event);
-        transition.otp_delivery = Some(self.send_on_file(rebind));
+        transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
         Ok(transition)
     }
 
@@ -192,9 +192,10 @@ impl Context<'_> {
         }
     }
 
-    fn send_on_file(&self, rebind: &Rebind) -> OtpDelivery {
+    fn send_on_file(&self, rebind: &Rebind, fresh: &Otp) -> OtpDelivery {
         OtpDelivery {
             phone: self.state.profile.phone_on_file.clone(),
+            phone_hash: fresh.phone_hash.clone(),
             purpose: OtpPurpose::Identity,
             card: rebind.new_card.clone(),
             of: rebind.purpose,

@@ -1,4 +1,4 @@
-//! Which card a payout goes to. It is chosen in the write that creates the payout, and never changed.
+//! Payouts. The write that creates a payout chooses its card, which never changes.
 
 use super::{Context, nothing_due};
 use crate::card::Card;
@@ -12,7 +12,7 @@ use crate::rejection::Rejection;
 use crate::transition::{PayoutChange, Transition};
 
 impl Context<'_> {
-    /// Never refused: a payout without a card is held.
+    /// Creates a payout. Never refuses it: without a usable card the payout is held.
     pub(super) fn create_payout(&self, payout_id: &PayoutId, amount_fen: u64) -> Transition {
         let payout = Payout {
             payout_id: payout_id.clone(),
@@ -23,7 +23,7 @@ impl Context<'_> {
         };
         let mut head = self.changed_head();
         match &payout.card {
-            Some(card) => on_its_way(&mut head, card),
+            Some(card) => count_unsent(&mut head, card),
             None => head.held_payouts += 1,
         }
         self.payout_event(head, Event::PayoutCreated, PayoutChange::Created(payout))
@@ -33,7 +33,7 @@ impl Context<'_> {
         match (payout.state, &payout.card) {
             (PayoutState::Sent, _) => return Ok(Transition::none()),
             (PayoutState::Unsent, Some(_)) => {}
-            // Over, or held without a card.
+            // Returned, or held without a card.
             _ => return Err(Rejection::new(ErrorCode::StepOutOfOrder)),
         }
         if self.state.head.holds_payouts() {
@@ -44,7 +44,8 @@ impl Context<'_> {
         Ok(self.end_payout(payout, PayoutState::Sent, Event::PayoutSent))
     }
 
-    /// It ends, sent or not; the acquirer's core creates another, which is routed then.
+    /// Ends the payout, whether or not it was sent. To pay again, the acquirer's core creates a new payout, which gets the
+    /// card that is valid then.
     pub(super) fn payout_returned(&self, payout: &Payout) -> Result<Transition, Rejection> {
         if payout.state == PayoutState::Returned {
             return Ok(Transition::none());
@@ -64,7 +65,7 @@ impl Context<'_> {
         };
         let mut after = self.changed_head();
         after.held_payouts = after.held_payouts.saturating_sub(1);
-        on_its_way(&mut after, card);
+        count_unsent(&mut after, card);
         Ok(self.payout_event(
             after,
             Event::PayoutAssigned,
@@ -126,7 +127,7 @@ impl Context<'_> {
     }
 }
 
-fn on_its_way(head: &mut MerchantState, card: &Card) {
+fn count_unsent(head: &mut MerchantState, card: &Card) {
     if let Some(bound) = head.bound_mut(&card.card_id) {
         bound.unsent += 1;
     }

@@ -1,4 +1,4 @@
-//! How payouts are made, and which devices are told.
+//! Settlement settings and push devices.
 
 use super::{Context, create};
 use crate::error_code::ErrorCode;
@@ -26,7 +26,7 @@ impl Context<'_> {
             self.now,
             self.policy,
         )?;
-        create::quiet(self.state, self.policy, self.now)?;
+        create::check_quiet_period(self.state, self.policy, self.now)?;
         if next == profile.settlement {
             return Ok(Transition::none());
         }
@@ -42,7 +42,7 @@ impl Context<'_> {
         })
     }
 
-    /// The head after one more change of a setting, if the day has room for it.
+    /// The merchant state after one more setting change, unless the daily limit is reached.
     fn counted_change(&self) -> Result<MerchantState, Rejection> {
         let limit = self.policy.setting_changes_per_day;
         let changes = &self.state.head.setting_changes;
@@ -68,7 +68,7 @@ impl Context<'_> {
             return Ok(Transition::none());
         }
         if known.is_some() {
-            // Another device in its place: the one that was is removed.
+            // Replacing a device also removes the old one, so the rule for a removal applies.
             self.fresh_login()?;
         } else if head.push_targets.len() >= self.policy.push_targets_max {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder));
@@ -96,7 +96,8 @@ impl Context<'_> {
         })
     }
 
-    /// It is told for some days more: who takes over an account would begin by silencing it.
+    /// Removes a push device. It keeps receiving notifications for some days, because an account thief would first silence
+    /// the owner's devices.
     pub(super) fn remove_push_target(&self, id: &str) -> Result<Transition, Rejection> {
         let head = &self.state.head;
         let known = head.push_targets.iter().find(|target| target.id == id);

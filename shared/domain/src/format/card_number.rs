@@ -1,4 +1,4 @@
-//! Card numbers (ISO/IEC 7812): 15 to 19 digits, the last one a check digit.
+//! Card numbers (ISO/IEC 7812): 15 to 19 digits, the last of which is a check digit.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use crate::secret::Secret;
 const MIN_DIGITS: usize = 15;
 const MAX_DIGITS: usize = 19;
 
-/// A card number with a right check digit. It does not start with any particular digit: a prefix that is not in
-/// our table is for the bank to judge.
+/// A card number with a valid check digit. The first digits are not checked, because the bank decides about an unknown
+/// prefix.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CardNumber(Secret<String>);
 
 impl CardNumber {
-    /// Spaces are skipped, because cards are printed and pasted in groups; full-width digits are folded. Nothing
-    /// else is: a hyphen or a letter in a card number is more likely a slip than a habit.
+    /// Skips spaces, because card numbers are printed and pasted in groups, and folds full-width digits. Other characters
+    /// are refused: a hyphen or a letter in a card number is probably a mistake.
     ///
     /// # Errors
-    /// [`ErrorCode::CardFormat`] unless 15 to 19 digits are left; [`ErrorCode::CardLuhn`] when the check digit is wrong.
+    /// [`ErrorCode::CardFormat`] unless 15 to 19 digits remain; [`ErrorCode::CardLuhn`] when the check digit is wrong.
     pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         let digits = text
             .chars()
@@ -36,12 +36,12 @@ impl CardNumber {
         Ok(number)
     }
 
-    /// All digits, without spaces.
+    /// All digits without spaces.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// The last four digits, the only ones that are ever shown.
+    /// The last four digits. No other digits are ever shown.
     pub fn last4(&self) -> &str {
         let digits = self.expose();
         &digits[digits.len() - 4..]
@@ -54,8 +54,8 @@ impl fmt::Debug for CardNumber {
     }
 }
 
-/// ISO/IEC 7812-1, annex B. From the right, every second digit is doubled and its digits are added; the sum is a
-/// multiple of ten. Catches every wrong digit, and every swap of neighbours but 0 and 9 (both orders add 9).
+/// ISO/IEC 7812-1, annex B: from the right, double every second digit and add the digits of the results; the sum must be a
+/// multiple of ten. Detects every single wrong digit and every swap of neighbours except 0 and 9 (both orders add 9).
 fn luhn(digits: &str) -> bool {
     let sum: u32 = digits
         .bytes()
@@ -65,7 +65,7 @@ fn luhn(digits: &str) -> bool {
             let digit = u32::from(byte - b'0');
             match index % 2 {
                 0 => digit,
-                // 2d for d < 5, and the digits of 2d, which add up to 2d - 9, above.
+                // For a digit above 4, the digits of its double add up to the double minus 9.
                 _ => digit * 2 - if digit > 4 { 9 } else { 0 },
             }
         })
@@ -85,7 +85,7 @@ mod tests {
         CardNumber::parse(text).map(|card| card.expose().to_owned())
     }
 
-    /// 14 to 18 digits and the check digit that makes them a card number.
+    /// A random payload of 14 to 18 digits with its check digit.
     fn valid() -> impl Strategy<Value = String> {
         "[0-9]{14,18}".prop_map(|payload| {
             ('0'..='9')
@@ -96,8 +96,8 @@ mod tests {
     }
 
     #[test]
-    fn known_numbers() {
-        // ISO/IEC 7812-1's own example, and test numbers that card schemes publish.
+    fn known_numbers_are_valid() {
+        // The example of ISO/IEC 7812-1, and published test numbers of card schemes.
         assert!(luhn("79927398713"));
         for good in ["4111111111111111", "378282246310005", "6250941006528599"] {
             assert_eq!(parse(good).as_deref(), Ok(good));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn every_card_of_the_sandbox_says_what_the_sandbox_says() {
+    fn sandbox_cards_have_the_expected_format() {
         let sandbox = sandbox();
         let own = sandbox["merchants"].as_array().unwrap().iter();
         let own = own.map(|merchant| &merchant["active_card"]);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is() {
+    fn other_characters_are_rejected() {
         for text in [
             "",
             " ",
@@ -150,7 +150,7 @@ mod tests {
             "6222020000008000010x",
             "+6222020000008000010",
             "\u{202A}6222020000008000010",
-            // Arabic-Indic digits are digits to Unicode, not to a card.
+            // Arabic-Indic digits are digits in Unicode, but not valid in a card number.
             "٦٢٢٢٠٢٠٠٠٠٠٠٨٠٠٠٠١٠",
         ] {
             assert_eq!(parse(text), Err(ErrorCode::CardFormat), "{text}");
@@ -158,8 +158,8 @@ mod tests {
     }
 
     #[test]
-    fn fifteen_to_nineteen_digits() {
-        // All zeros have a right check digit, so only the length speaks here.
+    fn number_has_15_to_19_digits() {
+        // A number of zeros has a valid check digit, so only the length matters.
         for length in 0..40 {
             let wanted = (15..=19).contains(&length);
             assert_eq!(parse(&"0".repeat(length)).is_ok(), wanted, "{length}");
@@ -167,29 +167,29 @@ mod tests {
     }
 
     #[test]
-    fn form_comes_before_the_check_digit() {
+    fn format_error_precedes_luhn_error() {
         assert_eq!(parse("622202000000800001x"), Err(ErrorCode::CardFormat));
         assert_eq!(parse("62220200000080"), Err(ErrorCode::CardFormat));
     }
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_output_hides_the_number() {
         let card = CardNumber::parse(GOOD).unwrap();
         assert_eq!(format!("{card:?}"), "CardNumber(***)");
     }
 
     proptest! {
         #[test]
-        fn each_wrong_digit_is_caught(number in valid()) {
+        fn each_wrong_digit_is_detected(number in valid()) {
             prop_assert_eq!(parse(&number), Ok(number.clone()));
             for wrong in single_errors(&number, "0123456789") {
                 prop_assert_eq!(parse(&wrong), Err(ErrorCode::CardLuhn));
             }
         }
 
-        /// 09 and 90 add the same: 0 + 9 at one parity, and 9 doubled gives 18, whose digits add up to 9 again.
+        /// 09 and 90 add up to the same: 9 doubled is 18, whose digits add up to 9 again.
         #[test]
-        fn each_swap_of_neighbours_is_caught_but_0_and_9(number in valid()) {
+        fn each_swap_of_neighbours_but_0_and_9_is_detected(number in valid()) {
             for (a, b, wrong) in swaps(&number, 1) {
                 let blind = matches!((a, b), ('0', '9') | ('9', '0'));
                 prop_assert_eq!(parse(&wrong).is_ok(), blind, "{} {}", a, b);

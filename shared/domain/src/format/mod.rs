@@ -1,8 +1,8 @@
-//! What a merchant types, parsed once at the edge. A value of one of these types is well formed, and nothing
-//! behind the edge checks it again. None of them shows its value in `Debug`.
+//! Types for a merchant's input, parsed once at the edge. A value of these types is well-formed, so that no other code
+//! checks it again. `Debug` hides the value.
 //!
-//! What they know by themselves is the form only. Whether a card, a person or a phone exists, and whose it is,
-//! the record and the bank say.
+//! The types check the form only. Whether a card, a person or a phone exists and who owns it is up to the record and
+//! the bank.
 
 pub mod bins;
 pub mod card_number;
@@ -24,12 +24,12 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// Chinese keyboards switch between full-width and half-width forms of ASCII (U+FF01 to U+FF5E, and the
-/// ideographic space); people don't see the difference in a form.
+/// Converts full-width ASCII (U+FF01 to U+FF5E) and the ideographic space to half-width. Chinese keyboards produce both
+/// forms, and users do not notice the difference.
 fn half_width(c: char) -> char {
     match c {
         '\u{FF01}'..='\u{FF5E}' => {
-            // The block repeats ASCII in order, so the subtraction always lands on a character.
+            // The block has the order of ASCII, so the result is always a valid character.
             char::from_u32(u32::from(c) - 0xFF01 + u32::from('!')).unwrap_or(c)
         }
         '\u{3000}' => ' ',
@@ -37,9 +37,8 @@ fn half_width(c: char) -> char {
     }
 }
 
-/// Puts the characters of a secret together. `None` when one of them is `None`, or when they need more than
-/// `max_len` bytes: the room is reserved in full, because a string that grows moves and leaves a copy behind
-/// that nobody wipes.
+/// Collects characters into a secret. `None` when a character is `None` or the text exceeds `max_len` bytes. The full
+/// capacity is reserved first, because a growing string is moved and leaves a copy behind that is never wiped.
 fn gather(max_len: usize, chars: impl Iterator<Item = Option<char>>) -> Option<Secret<String>> {
     let mut text = Zeroizing::new(String::with_capacity(max_len));
     for c in chars {
@@ -57,12 +56,12 @@ pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The sandbox's merchants and cards: numbers that are well formed and not mine to invent.
+    /// The sandbox's merchants and cards, as a source of well-formed test numbers.
     pub(crate) fn sandbox() -> serde_json::Value {
         serde_json::from_str(include_str!("../../../data/sandbox.json")).unwrap()
     }
 
-    /// Each copy of `text` that differs from it in one place, by a character of `alphabet`.
+    /// All texts that differ from `text` in one character of `alphabet`.
     pub(crate) fn single_errors(text: &str, alphabet: &str) -> Vec<String> {
         let chars: Vec<char> = text.chars().collect();
         let mut copies = Vec::new();
@@ -76,7 +75,7 @@ pub(crate) mod tests {
         copies
     }
 
-    /// Each copy of `text` in which two different characters `distance` apart are swapped, with the two.
+    /// All texts with two different characters of `text` at this distance swapped, together with the two characters.
     pub(crate) fn swaps(text: &str, distance: usize) -> Vec<(char, char, String)> {
         let chars: Vec<char> = text.chars().collect();
         let mut copies = Vec::new();
@@ -103,7 +102,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_secret_is_gathered_up_to_its_limit() {
+    fn gather_stops_at_the_limit() {
         let gathered = |text: &str| gather(3, text.chars().map(|c| (c != '!').then_some(c)));
         assert_eq!(gathered("").unwrap().expose(), "");
         assert_eq!(gathered("abc").unwrap().expose(), "abc");
@@ -116,8 +115,8 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn no_parser_panics_or_shows_its_input(text in any::<String>()) {
-            // Every parser folds full-width forms, so digits of both kinds are worth a try of their own.
+        fn parsers_accept_any_text_without_panic(text in any::<String>()) {
+            // Plain random text rarely gets past the first check, so also try text with leading digits.
             for text in [&text, &format!("1{text}"), &format!("13900{text}00001")] {
                 let _ = CardNumber::parse(text);
                 let _ = ResidentId::parse(text);
@@ -129,7 +128,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn no_parser_panics_on_what_is_nearly_right(
+        fn parsers_accept_plausible_text_without_panic(
             text in "[+0-9０-９xXＸ \u{3000}A-HJ-NP-RTUWXYa-z-]{0,40}"
         ) {
             let _ = CardNumber::parse(&text);

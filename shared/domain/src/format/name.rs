@@ -1,4 +1,4 @@
-//! Names of people, compared in spite of how a keyboard wrote them.
+//! Names of people, compared independently of keyboard variants.
 
 use std::fmt;
 
@@ -6,20 +6,19 @@ use super::half_width;
 use crate::mask;
 use crate::secret::Secret;
 
-/// U+00B7, which GB 18030 and identity documents put between the parts of a transliterated name.
+/// U+00B7, the separator between the parts of a transliterated name in GB 18030 and on identity documents.
 const MIDDLE_DOT: char = '\u{B7}';
 
-/// The form in which two writings of a name are equal.
+/// Normalizes a name for comparison.
 ///
-/// - The middle dot: `·` `•` `・` `．` become U+00B7. So do the half-width `･`, `‧` (what traditional keyboards
-///   send), the Greek `·` (U+0387, the same character to Unicode) and the ASCII `.`: `．` is both a middle dot and
-///   the full-width `.`, so the two rules together make them all one.
-/// - Full-width forms of ASCII and the ideographic space become half-width.
-/// - White space around the name is cut off.
+/// - The middle dots `·` `•` `・` `．` become U+00B7. So do the half-width `･`, `‧` (from traditional keyboards), the
+///   Greek `·` (U+0387, canonically equivalent to U+00B7) and the ASCII `.`, because `．` is also the full-width `.`.
+/// - Full-width ASCII and the ideographic space become half-width.
+/// - Surrounding white space is trimmed.
 ///
-/// And nothing else. NFC is not needed: Chinese names come from GB 18030, whose characters are composed already,
-/// and for the rest a difference means "not equal", which refuses and never lets in. Spaces inside, case and
-/// invisible characters count: what is compared is what was written. Characters beyond the BMP pass unchanged.
+/// Nothing else changes; inner spaces, case and invisible characters remain significant. NFC is not needed: Chinese names
+/// come from GB 18030, whose characters are composed. For other names a different composition means "not equal", which
+/// only ever refuses. Characters outside the BMP are unchanged.
 pub fn fold(name: &str) -> String {
     let name = name.trim().chars();
     name.map(|c| match c {
@@ -30,14 +29,14 @@ pub fn fold(name: &str) -> String {
     .collect()
 }
 
-/// Whether two writings are of the same name.
+/// Whether two texts are the same name.
 pub fn same_name(a: &str, b: &str) -> bool {
     fold(a) == fold(b)
 }
 
-/// A person's name, folded. Two of them are equal when [`same_name`] says so of what they were made from.
+/// A person's name, folded. Two values are equal when [`same_name`] is true for their original texts.
 ///
-/// Any text is a name (people are called what they are called); one that is nobody's simply equals nobody's.
+/// Any text is accepted, because names are only ever compared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PersonName(Secret<String>);
 
@@ -47,17 +46,17 @@ impl PersonName {
         Self(Secret::new(fold(name)))
     }
 
-    /// The folded name: what is stored, sent to the bank and compared.
+    /// The folded name, which is stored, compared and sent to the bank.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// `张*`, as it is shown.
+    /// The masked name: `张*`.
     pub fn masked(&self) -> String {
         mask::name(self.expose())
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the name is empty.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }
@@ -78,7 +77,7 @@ mod tests {
     const NAME: &str = "阿依古丽·测试";
 
     #[test]
-    fn every_middle_dot_is_one() {
+    fn all_middle_dots_are_equal() {
         assert_eq!(fold(NAME), NAME);
         for dot in ['·', '•', '・', '．', '･', '‧', '\u{387}', '.'] {
             let typed = NAME.replace('·', &dot.to_string());
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn full_width_and_space_around() {
+    fn width_and_surrounding_space_are_folded() {
         assert!(same_name("ＪＯＨＮ　ＳＭＩＴＨ", "JOHN SMITH"));
         assert!(same_name("\u{3000}测试商户一 \t\n", "测试商户一"));
         assert_eq!(fold("  "), "");
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else() {
+    fn other_differences_are_significant() {
         for (a, b) in [
             ("测 试", "测试"),
             ("John", "JOHN"),
@@ -109,7 +108,7 @@ mod tests {
             ("测試", "测试"),
             ("测试", "测试一"),
             ("", "测试"),
-            // A composed and a decomposed letter.
+            // A composed and a decomposed letter differ.
             ("\u{E9}", "e\u{301}"),
         ] {
             assert!(!same_name(a, b), "{a} {b}");
@@ -117,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn rare_characters_pass() {
+    fn rare_characters_are_unchanged() {
         let rare = "𬱖\u{20BB7}";
         assert_eq!(fold(rare), rare);
         assert_eq!(PersonName::new(rare).masked(), "𬱖*");
     }
 
     #[test]
-    fn a_name_hides_itself() {
+    fn debug_output_hides_the_name() {
         let name = PersonName::new(" 阿依古丽．测试");
         assert_eq!(name.expose(), NAME);
         assert_eq!(name, PersonName::new(NAME));
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sandboxes_names_are_folded_already() {
+    fn sandbox_names_are_folded() {
         let sandbox = sandbox();
         for merchant in sandbox["merchants"].as_array().unwrap() {
             for key in ["legal_name", "settlement_name"] {
@@ -149,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn folding_twice_is_folding_once(
+        fn folding_is_idempotent(
             name in any::<String>(),
             typed in "[ \u{3000}·•・．.Ａ-Ｚa-z测试！～]{0,12}"
         ) {
@@ -162,7 +161,7 @@ mod tests {
         }
 
         #[test]
-        fn names_are_the_same_when_their_foldings_are(a in "[．.·测 ]{0,3}", b in "[．.·测 ]{0,3}") {
+        fn names_are_equal_if_their_folded_forms_are(a in "[．.·测 ]{0,3}", b in "[．.·测 ]{0,3}") {
             prop_assert_eq!(same_name(&a, &b), fold(&a) == fold(&b));
             prop_assert_eq!(PersonName::new(&a) == PersonName::new(&b), same_name(&a, &b));
         }

@@ -1,4 +1,4 @@
-//! Mainland mobile numbers: 1, then 3 to 9, then nine digits.
+//! Mainland mobile numbers: the digit 1, a digit from 3 to 9, and nine more digits.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ use crate::secret::Secret;
 const COUNTRY: &str = "+86";
 const E164_LEN: usize = "+8613900000001".len();
 
-/// A mainland mobile number. Two of them are equal when they ring the same phone, however they were typed.
+/// A mainland mobile number. Values are equal if they denote the same number, however it was typed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone(Secret<String>);
 
 impl Phone {
-    /// `139…` or `+86139…`. Spaces and hyphens are skipped, because address books put them in; full-width forms
-    /// are folded.
+    /// Parses `139…` or `+86139…`. Skips spaces and hyphens, because address books insert them, and folds full-width
+    /// forms.
     ///
     /// # Errors
-    /// [`ErrorCode::PhoneFormat`] for anything else, landlines and other countries included.
+    /// [`ErrorCode::PhoneFormat`] for any other text, including landlines and other countries.
     pub fn parse(text: &str) -> Result<Self, ErrorCode> {
-        let kept = || {
+        let significant = || {
             text.chars()
                 .map(half_width)
                 .filter(|c| !matches!(c, ' ' | '-'))
         };
-        let has_country = kept().take(COUNTRY.len()).eq(COUNTRY.chars());
+        let has_country = significant().take(COUNTRY.len()).eq(COUNTRY.chars());
         let skipped = if has_country { COUNTRY.len() } else { 0 };
-        let digits = kept()
+        let digits = significant()
             .skip(skipped)
             .map(|c| c.is_ascii_digit().then_some(c));
         let e164 = gather(E164_LEN, COUNTRY.chars().map(Some).chain(digits));
@@ -44,7 +44,7 @@ impl Phone {
         self.0.expose()
     }
 
-    /// `139****0001`, as it is shown.
+    /// The masked number: `139****0001`.
     pub fn masked(&self) -> String {
         mask::phone(self.national())
     }
@@ -54,7 +54,7 @@ impl Phone {
     }
 }
 
-/// Masked: which phone a message went to is worth knowing in a failed test.
+/// Masked instead of hidden, so that a failed test shows which phone got a message.
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Phone({})", self.masked())
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_folded() {
+    fn spaces_hyphens_and_width_are_folded() {
         for text in [
             "13900000001",
             "+8613900000001",
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_not() {
+    fn malformed_numbers_are_rejected() {
         for text in [
             "",
             "+86",
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_second_digit_from_3_to_9() {
+    fn second_digit_is_3_to_9() {
         for second in 0..=9 {
             let is_mobile = parse(&format!("1{second}900000001")).is_ok();
             assert_eq!(is_mobile, second >= 3, "{second}");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sandboxes_phones() {
+    fn sandbox_phones_are_valid() {
         let sandbox = sandbox();
         for merchant in sandbox["merchants"].as_array().unwrap() {
             let phone = merchant["phone_on_file"].as_str().unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_masked_only() {
+    fn debug_output_is_masked() {
         let phone = Phone::parse("+8613900000001").unwrap();
         assert_eq!(phone.masked(), "139****0001");
         assert_eq!(format!("{phone:?}"), "Phone(139****0001)");
@@ -148,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_mobile_number_reads_back(number in "1[3-9][0-9]{9}") {
+        fn any_mobile_number_round_trips(number in "1[3-9][0-9]{9}") {
             let phone = Phone::parse(&number).unwrap();
             prop_assert_eq!(phone.e164(), format!("+86{number}"));
             prop_assert_eq!(Phone::parse(phone.e164()), Ok(phone.clone()));

@@ -1,5 +1,5 @@
-//! Resident identity numbers (GB 11643-1999): six digits of region, eight of the date of birth, three of sequence
-//! and a check character.
+//! Resident identity numbers (GB 11643-1999): six digits for the region, eight for the date of birth, three for the
+//! sequence, and a check character.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use crate::secret::Secret;
 use crate::time::Date;
 
 const LENGTH: usize = 18;
-/// From the left; each is 2^n modulo 11 for the place n from the right.
+/// Weights from the left: 2^n modulo 11, where n is the index from the right.
 const WEIGHTS: [u32; LENGTH - 1] = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2];
 /// The check character for each weighted sum modulo 11.
 const CHECK_CHARS: &[u8; 11] = b"10X98765432";
 
-/// A resident identity number with an existing date and a right check character, its X in upper case.
+/// A resident identity number with an existing date and a valid check character. X is in upper case.
 ///
-/// The region is not looked up: divisions come and go while numbers stay, and the number is compared with the
-/// merchant's record anyway.
+/// The region is not validated: regions change while numbers stay, and the number is compared with the merchant's
+/// record anyway.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ResidentId(Secret<String>);
 
 impl ResidentId {
-    /// White space around it is cut off; full-width forms and a lower-case x are folded.
+    /// Trims surrounding white space and folds full-width forms and a lower-case x.
     ///
     /// # Errors
-    /// [`ErrorCode::IdFormat`] unless it is 17 digits and then a digit or X, with a date that exists;
-    /// [`ErrorCode::IdChecksum`] when all that is right and the check character is not.
+    /// [`ErrorCode::IdFormat`] unless the text is 17 digits followed by a digit or X, and the date exists;
+    /// [`ErrorCode::IdChecksum`] when only the check character is wrong.
     pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         let chars = text.trim().chars().map(half_width).enumerate();
         let chars = chars.map(|(index, c)| match c {
@@ -57,9 +57,9 @@ impl fmt::Debug for ResidentId {
     }
 }
 
-/// Eleven is prime, no weight is a multiple of it and neighbours' weights differ: so every wrong digit and every
-/// swap of neighbours is caught, that with the check character included. Two places ten apart have the same
-/// weight (2^10 = 1 modulo 11): their swap is not seen.
+/// Detects every single wrong digit and every swap of neighbours, including the check character. Reason: 11 is prime, no
+/// weight is a multiple of 11, and neighbours have different weights. A swap of two characters ten places apart is not
+/// detected, because they have the same weight (2^10 = 1 modulo 11).
 fn is_checked(number: &str) -> bool {
     let digits = number.bytes().map(|byte| u32::from(byte - b'0'));
     let sum: u32 = WEIGHTS.iter().zip(digits).map(|(w, d)| w * d).sum();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standards_example_and_the_sandboxes_numbers() {
+    fn known_numbers_are_valid() {
         assert_eq!(parse(VECTOR).as_deref(), Ok(VECTOR));
         assert_eq!(
             parse("440524188001010014").as_deref(),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_folded() {
+    fn width_case_and_space_are_folded() {
         for text in [
             "11010519491231002x",
             " 11010519491231002X\n",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_not() {
+    fn malformed_numbers_are_rejected() {
         for text in [
             "",
             "1101051949123100",
@@ -133,7 +133,7 @@ mod tests {
             "X1010519491231002X",
             "11010519491231002Y",
             "11010519491231002\u{0425}",
-            // The 15-digit form ended in 2013.
+            // The 15-digit form has been invalid since 2013.
             "110105491231002",
         ] {
             assert_eq!(parse(text), Err(ErrorCode::IdFormat), "{text}");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_date_must_exist() {
+    fn date_of_birth_must_exist() {
         for date in [
             "19490229", "19490431", "19491301", "19490001", "19490100", "00000101", "19000229",
         ] {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_wrong_check_character_is_a_checksum_error() {
+    fn wrong_check_character_is_a_checksum_error() {
         for check in "0123456789".chars() {
             let text = format!("11010519491231002{check}");
             assert_eq!(parse(&text), Err(ErrorCode::IdChecksum), "{text}");
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_output_hides_the_number() {
         let id = ResidentId::parse(VECTOR).unwrap();
         assert_eq!(format!("{id:?}"), "ResidentId(***)");
     }
 
     proptest! {
         #[test]
-        fn each_wrong_character_is_caught(number in valid()) {
+        fn each_wrong_character_is_detected(number in valid()) {
             prop_assert_eq!(parse(&number), Ok(number.clone()));
             for wrong in single_errors(&number, "0123456789X") {
                 prop_assert!(parse(&wrong).is_err(), "{}", wrong);
@@ -181,7 +181,7 @@ mod tests {
         }
 
         #[test]
-        fn each_swap_of_neighbours_is_caught(number in valid()) {
+        fn each_swap_of_neighbours_is_detected(number in valid()) {
             for (_, _, wrong) in swaps(&number, 1) {
                 prop_assert!(parse(&wrong).is_err(), "{}", wrong);
                 if !wrong[..17].contains('X') {
@@ -190,9 +190,9 @@ mod tests {
             }
         }
 
-        /// What the check cannot see, so that nobody believes more than is there. Nearer swaps are all seen.
+        /// Documents the limit of the check character: only swaps ten places apart are not detected.
         #[test]
-        fn swaps_ten_apart_are_not_caught(number in "[0-9]{17}") {
+        fn swaps_ten_apart_are_not_detected(number in "[0-9]{17}") {
             let Some(check) = ('0'..='9').find(|c| is_checked(&format!("{number}{c}"))) else {
                 return Ok(());
             };

@@ -64,6 +64,7 @@ fn a_code_that_is_not_six_digits_uses_no_try() {
         let refusal = world.refused(Command::ReserveAttempt {
             purpose,
             well_formed: false,
+            deposit_polled: true,
         });
         assert_eq!(refusal.code, ErrorCode::OtpWrong);
         assert_eq!(bad_fields(&refusal), [("code", ErrorCode::OtpWrong)]);

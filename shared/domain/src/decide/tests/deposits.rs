@@ -189,6 +189,7 @@ fn a_code_that_is_none_takes_no_try_and_all_tries_taken_is_a_conflict_for_10_s()
     let refusal = world.refused(Command::ReserveAttempt {
         purpose: Card,
         well_formed: false,
+        deposit_polled: true,
     });
     assert_eq!(refusal.code, ErrorCode::MicroDepositWrong);
     assert_eq!(

@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(super) fn shown(&self) -> &'static str {
-        self.state.state_of(self.rebind(), self.now)
+        self.state.state_of(self.rebind(), self.now).as_str()
     }
 
     pub(super) fn next_actions(&self) -> Vec<NextAction> {
@@ -566,6 +566,7 @@ pub(super) fn code(name: &str) -> Otp {
     Otp {
         digits: Secret::new("123456".to_owned()),
         mac: Mac(name.to_owned()),
+        phone_hash: Mac("of the phone".to_owned()),
     }
 }
 
@@ -598,6 +599,7 @@ pub(super) fn take(purpose: OtpPurpose) -> Command {
     Command::ReserveAttempt {
         purpose,
         well_formed: true,
+        deposit_polled: true,
     }
 }
 

@@ -198,7 +198,7 @@ fn an_open_rebind_ends_with_it() {
     let transition = world.done(Command::Freeze(1));
     assert!(transition.also.is_some());
     let ended = world.rebind_of(2);
-    assert_eq!(ended.state_at(world.now), "frozen");
+    assert_eq!(ended.state_at(world.now).as_str(), "frozen");
     assert_eq!(ended.sealed_number, None);
     assert_eq!(world.state.head.open, None);
     assert_eq!(world.state.head.rebind_version, ended.version);
@@ -227,7 +227,7 @@ fn an_open_rebind_that_was_not_read_is_not_passed_over() {
 fn an_open_rebind_that_is_overdue_is_expired_by_it() {
     let world = World::new().standby("b").matched_for(create_for("c"));
     let world = world.at(DAY_S).freeze(1);
-    assert_eq!(world.rebind_of(2).state_at(world.now), "expired");
+    assert_eq!(world.rebind_of(2).state_at(world.now).as_str(), "expired");
     assert_eq!(world.state.head.open, None);
 }
 
@@ -301,7 +301,7 @@ fn any_code_undoes_the_activation_whose_hold_is_running() {
     assert_eq!(world.active(), Some(0));
     for number in [1, 2] {
         let ended = world.rebind_of(number);
-        assert_eq!(ended.state_at(world.now), "frozen");
+        assert_eq!(ended.state_at(world.now).as_str(), "frozen");
         assert_eq!(ended.sealed_number, None);
         assert_eq!(world.status_of(number), CardStatus::Removed);
     }

@@ -77,8 +77,8 @@ fn an_open_rebind_is_due_when_its_time_is_over_and_reads_expired_from_then_on() 
         let rebind = world.rebind();
         assert_eq!(rebind.due_at(&POLICY), Some(rebind.expires_at));
         let just_before = rebind.expires_at.plus_s(-1);
-        assert_ne!(rebind.state_at(just_before), "expired");
-        assert_eq!(rebind.state_at(rebind.expires_at), "expired");
+        assert_ne!(rebind.state_at(just_before).as_str(), "expired");
+        assert_eq!(rebind.state_at(rebind.expires_at).as_str(), "expired");
     }
 }
 

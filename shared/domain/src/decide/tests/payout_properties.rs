@@ -302,6 +302,7 @@ impl<'s> Life<'s> {
         let take = Command::ReserveAttempt {
             purpose,
             well_formed: true,
+            deposit_polled: true,
         };
         self.ask(number, &take)?;
         let Some(one) = self.store.compared.pop() else {

@@ -45,6 +45,7 @@ pub(super) fn outcome(outcome: &Decision) -> String {
     match outcome {
         Decision::Done => "done".to_owned(),
         Decision::Proceed => "go on".to_owned(),
+        Decision::PollDeposit => "poll the deposit".to_owned(),
         Decision::Refused(refused) => format!("refused {}", refusal(refused)),
     }
 }

@@ -367,6 +367,7 @@ impl Run<'_> {
             Asking::Take(purpose, well_formed) => Command::ReserveAttempt {
                 purpose: *purpose,
                 well_formed: *well_formed,
+                deposit_polled: true,
             },
             Asking::Read => Command::ReadAgreement,
             Asking::Sign(age_s) => sign(self.store.now.plus_s(-age_s)),
@@ -508,6 +509,7 @@ impl Run<'_> {
         let take = Command::ReserveAttempt {
             purpose,
             well_formed: true,
+            deposit_polled: true,
         };
         self.command(number, Some(0), &take);
         if self.store.compared.len() > in_flight {

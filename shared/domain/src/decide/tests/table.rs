@@ -117,6 +117,7 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     let malformed = Command::ReserveAttempt {
         purpose,
         well_formed: false,
+        deposit_polled: true,
     };
     let mut rows = vec![
         row(names[0], "", asks),
@@ -344,7 +345,7 @@ fn written(world: &World, transition: &Transition) -> String {
     }
     let shown = |merchant: &Merchant| {
         let rebind = merchant.rebind.as_ref();
-        rebind.map_or("-", |rebind| merchant.state_of(rebind, world.now))
+        rebind.map_or("-", |rebind| merchant.state_of(rebind, world.now).as_str())
     };
     let state = shown(&transition.applied_to(&world.state));
     let moved = if state == shown(&world.state) {

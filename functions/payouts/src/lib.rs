@@ -1,0 +1,331 @@
+//! Payouts, for the acquirer's core system: it invokes this function itself, and no other role may.
+//!
+//! `{"operation": "create_payout" | "payout_sent" | "payout_returned", "merchant_id", "payout_id", "amount_fen", "time"}`:
+//! the amount only with a new payout, `merchant_id` required with a new one, `time` (RFC 3339) in the sandbox only. The reply
+//! is the payout; a refusal is a Lambda error whose type is the code.
+
+use api::replies;
+use application::backoff::{Limits, retry};
+use application::error::HandlerError;
+use application::ports::{LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector};
+use application::serve::{DeploymentStage, wall_clock};
+use application::transact::{Learned, Loaded, Transactor};
+use domain::decide::Command;
+use domain::error_code::ErrorCode;
+use domain::ids::{MerchantId, PayoutId};
+use domain::merchant::Merchant;
+use domain::payout::Payout;
+use domain::policy::Policy;
+use domain::rebind::SessionTag;
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use domain::transition::Transition;
+use futures::FutureExt as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::panic::AssertUnwindSafe;
+use store::Store;
+use store::client::Table;
+
+const POLICY: &Policy = &Policy::CURRENT;
+/// The largest amount: what every JSON reader can hold exactly.
+const AMOUNT_MAX_FEN: u64 = (1 << 53) - 1;
+
+/// Creates and ends payouts.
+pub struct Payouts<T> {
+    store: Store<T>,
+}
+
+impl<T> Payouts<T> {
+    /// With this function's store.
+    pub const fn new(store: Store<T>) -> Self {
+        Self { store }
+    }
+}
+
+/// Why an operation was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code; the type of the Lambda error.
+    pub code: ErrorCode,
+    /// What to do about it.
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<Refusal> for lambda_runtime::Diagnostic {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            error_type: refusal.code.as_str().to_owned(),
+            error_message: refusal.message,
+        }
+    }
+}
+
+impl From<HandlerError> for Refusal {
+    fn from(stop: HandlerError) -> Self {
+        match stop {
+            HandlerError::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
+            // No operation has an idempotency key, and a known payout is answered by the one that creates.
+            HandlerError::Answered(_)
+            | HandlerError::PayoutExists(_)
+            | HandlerError::Failed(PortError::Conflict) => Self::new(
+                ErrorCode::VersionConflict,
+                advice(ErrorCode::VersionConflict),
+            ),
+            HandlerError::Failed(error) => {
+                tracing::error!(problem.cause = error.to_string(), "payout.failed");
+                Self::new(ErrorCode::Internal, advice(ErrorCode::Internal))
+            }
+        }
+    }
+}
+
+impl From<PortError> for Refusal {
+    fn from(error: PortError) -> Self {
+        HandlerError::from(error).into()
+    }
+}
+
+const fn advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::AccountFrozen => {
+            "the account is frozen and its payouts are held: an operator has to unfreeze it first"
+        }
+        ErrorCode::StepOutOfOrder => {
+            "the payout is held without a card, or has ended: see GET /v1/payouts"
+        }
+        ErrorCode::NotFound => "there is no such merchant: check merchant_id",
+        ErrorCode::VersionConflict => "concurrent writes came first: repeat the same operation",
+        _ => "repeat the same operation; if it fails again, see the log",
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Operation {
+    CreatePayout,
+    PayoutSent,
+    PayoutReturned,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Operate {
+    operation: Operation,
+    payout_id: String,
+    merchant_id: Option<String>,
+    amount_fen: Option<i64>,
+    time: Option<String>,
+}
+
+/// A payout as the core system reads it.
+#[derive(Serialize)]
+struct CorePayout<'a> {
+    #[serde(flatten)]
+    payout: replies::Payout,
+    merchant_id: &'a str,
+    status: &'static str,
+}
+
+impl<T: Table> Payouts<T> {
+    /// One operation of the acquirer's core.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; nothing is changed then.
+    pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+        let done = AssertUnwindSafe(self.operate(event, stage));
+        let done = done.catch_unwind().await.unwrap_or_else(|_| {
+            // The panic's text may hold anything; the hook has not printed it either.
+            Err(Refusal::new(
+                ErrorCode::Internal,
+                advice(ErrorCode::Internal),
+            ))
+        });
+        let usage = self.store.meter().take();
+        tracing::info!(
+            problem.code = done.as_ref().err().map(|refusal| refusal.code.as_str()),
+            store.calls = usage.calls,
+            store.wru = usage.wru,
+            "payout.operation"
+        );
+        done
+    }
+
+    async fn operate(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+        let malformed = |message: &str| Refusal::new(ErrorCode::RequestMalformed, message);
+        let asked: Operate = serde_json::from_value(event).map_err(|_| {
+            malformed(
+                "expected operation (create_payout, payout_sent or payout_returned), payout_id, merchant_id, and amount_fen \
+                 with a new payout; nothing else",
+            )
+        })?;
+        let now = match asked.time.as_deref() {
+            None => wall_clock(),
+            Some(_) if !stage.is_sandbox() => {
+                return Err(malformed("time can be set in the sandbox only"));
+            }
+            Some(text) => {
+                Timestamp::parse_rfc3339(text).ok_or_else(|| malformed("time is not RFC 3339"))?
+            }
+        };
+        let payout_id = PayoutId::parse(&asked.payout_id)
+            .ok_or_else(|| malformed("payout_id is pay_ and up to 40 letters, digits or _"))?;
+        let merchant_id = asked.merchant_id.as_deref().map(|text| {
+            MerchantId::parse(text)
+                .ok_or_else(|| malformed("merchant_id is mer_ and up to 40 letters, digits or _"))
+        });
+        let merchant_id = merchant_id.transpose()?;
+        match (asked.operation, asked.amount_fen) {
+            (Operation::CreatePayout, amount) => {
+                let amount_fen = amount
+                    .and_then(|fen| u64::try_from(fen).ok())
+                    .filter(|fen| (1..=AMOUNT_MAX_FEN).contains(fen))
+                    .ok_or_else(|| malformed("amount_fen is a whole number of fen, at least 1"))?;
+                let merchant_id = merchant_id
+                    .ok_or_else(|| malformed("merchant_id is needed for a new payout"))?;
+                self.create(&merchant_id, &payout_id, amount_fen, now).await
+            }
+            (_, Some(_)) => Err(malformed("amount_fen goes with create_payout only")),
+            (operation, None) => {
+                self.end(operation, &payout_id, merchant_id.as_ref(), now)
+                    .await
+            }
+        }
+    }
+
+    /// The payout gets its card in this write. A known payout is answered as it is.
+    async fn create(
+        &self,
+        merchant_id: &MerchantId,
+        payout_id: &PayoutId,
+        amount_fen: u64,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let account = self.account(merchant_id, now);
+        let command = Command::CreatePayout(payout_id.clone(), amount_fen);
+        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+        let (mut read, mut created) = (None, None);
+        let keep = async |loaded: &Loaded, transition: &mut Transition| {
+            read = Some(loaded.merchant.clone());
+            created = changed_payout(transition);
+            Ok(None)
+        };
+        match account.transact(Selector::Latest, plan, keep).await {
+            Ok(written) => shown(&written.after.merchant, created.as_ref(), now),
+            Err(HandlerError::PayoutExists(known)) => {
+                let is_same =
+                    known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
+                match read.filter(|_| is_same) {
+                    Some(merchant) => shown(&merchant, Some(&known.payout), now),
+                    None => Err(Refusal::new(
+                        ErrorCode::IdempotencyMismatch,
+                        "this payout_id was used with another merchant or amount: choose a new one",
+                    )),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn end(
+        &self,
+        operation: Operation,
+        payout_id: &PayoutId,
+        merchant_id: Option<&MerchantId>,
+        now: Timestamp,
+    ) -> Result<Value, Refusal> {
+        // The payout is read with its merchant, so that a concurrent write repeats both reads.
+        let ended = retry(Limits::REQUEST, async || {
+            let Some((loaded, payout)) = self.owned(payout_id, merchant_id).await? else {
+                return Ok(None);
+            };
+            let command = match operation {
+                Operation::PayoutReturned => Command::PayoutReturned(payout.clone()),
+                Operation::PayoutSent | Operation::CreatePayout => {
+                    Command::PayoutSent(payout.clone())
+                }
+            };
+            let account = self.account(&loaded.merchant.profile.merchant_id, now);
+            let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+            let mut changed = None;
+            let keep = async |_: &Loaded, transition: &mut Transition| {
+                changed = changed_payout(transition);
+                Ok(None)
+            };
+            let start = (Selector::Latest, loaded);
+            let written = account
+                .transact_within(Limits::ONCE, start, plan, keep)
+                .await?;
+            Ok(Some((written.after.merchant, changed.unwrap_or(payout))))
+        });
+        match ended.await? {
+            Some((merchant, payout)) => shown(&merchant, Some(&payout), now),
+            None => Err(Refusal::new(
+                ErrorCode::NotFound,
+                "there is no such payout of this merchant: check payout_id and merchant_id",
+            )),
+        }
+    }
+
+    fn account(&self, merchant_id: &MerchantId, now: Timestamp) -> Transactor<'_, Store<T>> {
+        Transactor::system(
+            &self.store,
+            POLICY,
+            merchant_id.clone(),
+            now,
+            Limits::REQUEST,
+        )
+    }
+
+    /// The payout with its merchant: in one call if the core system names the merchant. `None`: there is none of this id.
+    async fn owned(
+        &self,
+        payout_id: &PayoutId,
+        merchant_id: Option<&MerchantId>,
+    ) -> Result<Option<(Loaded, Payout)>, HandlerError> {
+        let (known, merchant) = self.store.payout(payout_id, merchant_id).await?;
+        let Some(OwnedPayout {
+            merchant_id: owner,
+            payout,
+        }) = known.filter(|known| merchant_id.is_none_or(|asked| known.merchant_id == *asked))
+        else {
+            return Ok(None);
+        };
+        let merchant = match merchant {
+            Some(merchant) => merchant,
+            None => self
+                .store
+                .load(&owner, Selector::Latest)
+                .await?
+                .ok_or_else(|| Rejection::new(ErrorCode::NotFound))?,
+        };
+        let session = SessionTag(String::new());
+        Ok(Some((Loaded { merchant, session }, payout)))
+    }
+}
+
+fn changed_payout(transition: &Transition) -> Option<Payout> {
+    let change = transition.payout.as_ref()?;
+    Some(change.payout().clone())
+}
+
+fn shown(merchant: &Merchant, payout: Option<&Payout>, now: Timestamp) -> Result<Value, Refusal> {
+    let payout =
+        payout.ok_or_else(|| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))?;
+    let shown = CorePayout {
+        payout: replies::Payout::new(merchant, payout, now),
+        merchant_id: merchant.profile.merchant_id.as_str(),
+        status: payout.state.as_str(),
+    };
+    serde_json::to_value(shown)
+        .map_err(|_| Refusal::new(ErrorCode::Internal, advice(ErrorCode::Internal)))
+}

@@ -1,0 +1,124 @@
+//! `PUT` and `DELETE /v1/push-targets/{id}`: the devices that are told, besides the phone on file.
+
+use super::Settlement;
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use api::requests::{Empty, PutPushTarget};
+use application::crypto::HashPurpose;
+use application::error::HandlerError;
+use application::ports::{KeyService, PortError, Selector};
+use application::request::no_content;
+use application::transact::{Learned, Loaded, nothing_to_seal};
+use domain::decide::Command;
+use domain::error_code::ErrorCode;
+use domain::merchant::PushTarget;
+use domain::push::PushPlatform;
+use domain::rebind::Sealed;
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transition::NewPushTarget;
+use store::client::Table;
+
+/// The longest id; each lies in the head, which must stay small.
+const ID_MAX_CHARS: usize = 36;
+/// The longest token that a platform gives out.
+const TOKEN_MAX_CHARS: usize = 4_096;
+/// Characters of a token's keyed hash that tell a merchant's tokens apart.
+const TAG_CHARS: usize = 8;
+
+impl<T: Table, K: KeyService> Settlement<T, K> {
+    pub(crate) async fn put_push_target(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<PutPushTarget>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let (id, platform, token) = match read(request, body.fields) {
+            Ok(read) => read,
+            Err(refusal) => {
+                // The token is proven before the fields are answered.
+                ctx.load(Selector::Latest).await?;
+                return Err(refusal.into());
+            }
+        };
+        let parts = [platform.as_str(), token.expose()];
+        let mut tag = self.keys.mac(HashPurpose::Push, &parts).await?.0;
+        tag.truncate(TAG_CHARS);
+        let target = PushTarget { id, token_tag: tag };
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            let known = loaded.merchant.head.push_targets.contains(&target);
+            Ok(Command::PutPushTarget(Box::new(NewPushTarget {
+                target: target.clone(),
+                platform,
+                // A refresh changes nothing and costs no call to the key service.
+                sealed_token: match known {
+                    true => Sealed(Vec::new()),
+                    false => self.sealed(loaded, &token).await?,
+                },
+            }))
+            .into())
+        };
+        let ctx = ctx.showing(no_content);
+        let put = ctx
+            .transact(Selector::Latest, plan, nothing_to_seal)
+            .await?;
+        Ok(put.reply)
+    }
+
+    async fn sealed(
+        &self,
+        loaded: &Loaded,
+        token: &Secret<String>,
+    ) -> Result<Sealed, HandlerError> {
+        let profile = &loaded.merchant.profile;
+        let history_key = profile.history_key.as_ref().ok_or_else(|| {
+            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
+        })?;
+        let merchant = profile.merchant_id.as_str();
+        let sealed = self
+            .keys
+            .seal_personal(merchant, history_key, token.expose());
+        Ok(sealed.await?)
+    }
+
+    pub(crate) async fn remove_push_target(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = request.path_id.clone();
+        ctx.showing(no_content)
+            .execute(Selector::Latest, Command::RemovePushTarget(id))
+            .await
+    }
+}
+
+fn read(
+    request: &Request,
+    typed: PutPushTarget,
+) -> Result<(String, PushPlatform, Secret<String>), Rejection> {
+    let id = &request.path_id;
+    let is_id = (1..=ID_MAX_CHARS).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let platform = typed.platform.as_deref().and_then(PushPlatform::parse);
+    let token = typed.token.filter(|token| {
+        let token = token.expose();
+        (1..=TOKEN_MAX_CHARS).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+    });
+    Rejection::of_malformed([
+        ("id", !is_id),
+        ("platform", platform.is_none()),
+        ("token", token.is_none()),
+    ])?;
+    match (platform, token) {
+        (Some(platform), Some(token)) => Ok((id.to_owned(), platform, token)),
+        _ => Err(Rejection::new(ErrorCode::RequestMalformed)),
+    }
+}

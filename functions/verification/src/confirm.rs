@@ -1,0 +1,267 @@
+//! `POST /v1/rebinds/{id}/identity/confirm` and `…/card-check/confirm`: the code that was typed.
+//!
+//! Three calls: read, reserve an attempt, settle it. An attempt is counted by a write before the code is compared, so
+//! parallel guesses cannot exceed the limit.
+
+use super::otp::otp_scope;
+use super::{Bank, Context, Verification};
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use api::requests::{ConfirmCard, ConfirmCode};
+use application::crypto::{same_code, typed_code};
+use application::error::HandlerError;
+use application::ports::{KeyService, QueryOutcome, Selector, SendSms};
+use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_seal};
+use domain::decide::{Command, attempts_max, deposit_of, otp_of};
+use domain::error_code::ErrorCode;
+use domain::policy::Policy;
+use domain::rebind::{BankReference, Mac, OtpPurpose, RebindState};
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use domain::transition::Decision;
+use store::client::Table;
+
+/// Characters of a micro-deposit's code.
+const DEPOSIT_CODE_CHARS: usize = 6;
+
+impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
+    /// The OTP sent to the phone on file.
+    pub(crate) async fn confirm_identity(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<ConfirmCode>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        let typed = body.fields.code.unwrap_or_else(no_code);
+        self.confirm(&ctx, Selector::Step(&id), OtpPurpose::Identity, &typed)
+            .await
+    }
+
+    /// The OTP sent to the card's reserved phone, or the code in the descriptor of a micro-deposit.
+    pub(crate) async fn confirm_card(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<ConfirmCard>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        let typed = body.fields.code.unwrap_or_else(no_code);
+        self.confirm(&ctx, Selector::Step(&id), OtpPurpose::Card, &typed)
+            .await
+    }
+
+    /// Reserves an attempt, compares, settles the attempt. The last write activates the card if the code is right.
+    pub(crate) async fn confirm(
+        &self,
+        ctx: &Context<'_, T, K>,
+        selector: Selector<'_>,
+        purpose: OtpPurpose,
+        typed: &Secret<String>,
+    ) -> Result<Reply, HandlerError> {
+        let attempt = self.reserve_attempt(ctx, selector, purpose, typed).await?;
+        let right = self.is_right(&attempt, purpose, typed).await?;
+        let settle = async |_: &Loaded, learned: &Learned| {
+            Ok(Plan::from(Command::SettleAttempt {
+                purpose,
+                compared: attempt.expected.otp_mac(),
+                right,
+                bound_elsewhere: learned.bound_elsewhere,
+            }))
+        };
+        let start = (selector, attempt.loaded.clone());
+        let settled = ctx.transact(start, settle, nothing_to_seal).await?;
+        Ok(settled.reply)
+    }
+
+    /// The first write. A deposit that came back ends the rebind before an attempt is lost to it, so the bank is queried
+    /// first; only if the attempt would be reserved.
+    async fn reserve_attempt(
+        &self,
+        ctx: &Context<'_, T, K>,
+        selector: Selector<'_>,
+        purpose: OtpPurpose,
+        typed: &Secret<String>,
+    ) -> Result<Attempt, HandlerError> {
+        let mut start = selector.into();
+        let mut deposit_polled = false;
+        loop {
+            let reserved = self
+                .reserve(ctx, start, purpose, typed, deposit_polled)
+                .await?
+                .proceeding()?;
+            if reserved.decision != Decision::PollDeposit {
+                return Attempt::of(reserved.after, purpose);
+            }
+            deposit_polled = true;
+            let loaded = self.poll_deposit(ctx, selector, reserved.after).await?;
+            start = (selector, loaded).into();
+        }
+    }
+
+    async fn reserve(
+        &self,
+        ctx: &Context<'_, T, K>,
+        start: Start<'_>,
+        purpose: OtpPurpose,
+        typed: &Secret<String>,
+        deposit_polled: bool,
+    ) -> Result<Committed, HandlerError> {
+        let plan = async |loaded: &Loaded, learned: &Learned| {
+            let expected = Expected::of(loaded, purpose);
+            let context = expected.as_ref().map_or("", Expected::context);
+            match &learned.claimed {
+                // This very request reserved its attempt before and died: it goes on, for the same code only.
+                Some(claimed) if claimed == context => return Ok(Plan::Resume),
+                Some(_) => return Err(Rejection::new(ErrorCode::OtpExpired).not_counted().into()),
+                None => {}
+            }
+            if is_used_up(loaded, purpose) && ctx.was_begun(context).await? {
+                // The last attempt was this request's own.
+                return Ok(Plan::Resume);
+            }
+            let command = Command::ReserveAttempt {
+                purpose,
+                well_formed: is_well_formed(typed.expose(), expected.as_ref()),
+                deposit_polled,
+            };
+            Ok(Plan::from(command).claiming(context))
+        };
+        ctx.transact(start, plan, nothing_to_seal).await
+    }
+
+    /// Queries the bank for a deposit, and writes what is new. `Answered`: it came back, which ends the rebind.
+    async fn poll_deposit(
+        &self,
+        ctx: &Context<'_, T, K>,
+        selector: Selector<'_>,
+        loaded: Loaded,
+    ) -> Result<Loaded, HandlerError> {
+        let rebind = loaded.rebind()?;
+        let Some((number, _)) = deposit_of(&rebind.stage) else {
+            return Ok(loaded);
+        };
+        let reference = rebind.serial(BankReference::Deposit(number));
+        let QueryOutcome::Answer(answer) = self.bank.transfer_outcome(&reference).await else {
+            return Ok(loaded);
+        };
+        let settle = async |_: &Loaded, _: &Learned| {
+            Ok(Plan::from(Command::SettleDeposit(Some(answer))).leaving_key())
+        };
+        let settled = ctx
+            .transact((selector, loaded), settle, nothing_to_seal)
+            .await?;
+        match settled.decision {
+            Decision::Refused(_) => Err(HandlerError::Answered(Box::new(settled.reply))),
+            _ => Ok(settled.after),
+        }
+    }
+
+    async fn is_right(
+        &self,
+        attempt: &Attempt,
+        purpose: OtpPurpose,
+        typed: &Secret<String>,
+    ) -> Result<bool, HandlerError> {
+        match &attempt.expected {
+            Expected::Otp(mac) => {
+                let scope = otp_scope(&attempt.loaded, purpose);
+                Ok(self.keys.otp_is_right(&scope, typed.expose(), mac).await?)
+            }
+            Expected::Deposit(number) => {
+                let merchant = attempt.loaded.merchant.profile.merchant_id.as_str();
+                let reference = attempt
+                    .loaded
+                    .rebind()?
+                    .serial(BankReference::Deposit(*number));
+                let code = self.keys.deposit_code(merchant, &reference).await?;
+                let typed = typed_code(typed.expose(), DEPOSIT_CODE_CHARS);
+                Ok(typed.is_some_and(|typed| same_code(&typed, &code)))
+            }
+        }
+    }
+}
+
+/// An attempt that was reserved.
+struct Attempt {
+    loaded: Loaded,
+    expected: Expected,
+}
+
+impl Attempt {
+    fn of(loaded: Loaded, purpose: OtpPurpose) -> Result<Self, HandlerError> {
+        let expected = Expected::of(&loaded, purpose);
+        let expected = expected.ok_or_else(|| Rejection::new(ErrorCode::StepOutOfOrder))?;
+        Ok(Self { loaded, expected })
+    }
+}
+
+/// What a typed code is compared with.
+enum Expected {
+    /// The hash of the OTP that was sent.
+    Otp(Mac),
+    /// The code of the deposit with this number.
+    Deposit(u16),
+}
+
+impl Expected {
+    fn of(loaded: &Loaded, purpose: OtpPurpose) -> Option<Self> {
+        let stage = &loaded.merchant.rebind.as_ref()?.stage;
+        match (stage, deposit_of(stage), purpose) {
+            (RebindState::CardPending { .. }, Some((number, _)), OtpPurpose::Card) => {
+                Some(Self::Deposit(number))
+            }
+            _ => otp_of(stage, purpose).map(|(otp, _)| Self::Otp(otp.mac.clone())),
+        }
+    }
+
+    /// What an attempt is bound to: when the request is repeated, only this code is compared.
+    fn context(&self) -> &str {
+        match self {
+            Self::Otp(mac) => &mac.0,
+            // A rebind has one deposit.
+            Self::Deposit(_) => "deposit",
+        }
+    }
+
+    fn otp_mac(&self) -> Mac {
+        match self {
+            Self::Otp(mac) => mac.clone(),
+            Self::Deposit(_) => Mac(String::new()),
+        }
+    }
+}
+
+/// Whether every attempt at the expected code is reserved.
+fn is_used_up(loaded: &Loaded, purpose: OtpPurpose) -> bool {
+    let Some(rebind) = &loaded.merchant.rebind else {
+        return false;
+    };
+    let max = attempts_max(&rebind.stage, purpose, &Policy::CURRENT);
+    let reserved = match (&rebind.stage, purpose) {
+        (RebindState::CardPending { card_attempts, .. }, OtpPurpose::Card)
+            if deposit_of(&rebind.stage).is_some() =>
+        {
+            Some(card_attempts.taken)
+        }
+        (stage, purpose) => otp_of(stage, purpose).map(|(_, attempts)| attempts.taken),
+    };
+    reserved.is_some_and(|reserved| reserved >= max)
+}
+
+fn is_well_formed(typed: &str, expected: Option<&Expected>) -> bool {
+    match expected {
+        Some(Expected::Deposit(_)) => typed_code(typed, DEPOSIT_CODE_CHARS).is_some(),
+        Some(Expected::Otp(_)) | None => {
+            typed.len() == 6 && typed.bytes().all(|byte| byte.is_ascii_digit())
+        }
+    }
+}
+
+pub(crate) fn no_code() -> Secret<String> {
+    Secret::new(String::new())
+}

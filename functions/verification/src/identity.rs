@@ -1,0 +1,68 @@
+//! `POST /v1/rebinds/{id}/identity`, and the requests for another OTP.
+
+use super::{Bank, Verification};
+use api::body;
+use api::event::Request;
+use api::reply::Reply;
+use api::requests::{CheckIdentity, Empty};
+use application::crypto::HashPurpose;
+use application::error::HandlerError;
+use application::ports::{KeyService, Selector, SendSms};
+use domain::decide::{Command, Document};
+use domain::format::document_expiry::DocumentExpiry;
+use domain::format::resident_id::ResidentId;
+use domain::rebind::OtpPurpose;
+use domain::time::Timestamp;
+use store::client::Table;
+
+impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
+    /// Compares the document with the record, and sends an OTP to the phone on file.
+    pub(crate) async fn check_identity(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<CheckIdentity>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        let document = self.document(body.fields).await?;
+        self.send_otp(&ctx, Selector::Step(&id), OtpPurpose::Identity, |otp| {
+            Command::CheckDocument(document.clone(), otp)
+        })
+        .await
+    }
+
+    /// Sends another OTP: to the phone on file, or to the card's reserved phone.
+    pub(crate) async fn resend(
+        &self,
+        request: &Request,
+        purpose: OtpPurpose,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        self.send_otp(&ctx, Selector::Step(&id), purpose, |otp| match purpose {
+            OtpPurpose::Card => Command::ResendCardOtp(otp),
+            OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(otp),
+        })
+        .await
+    }
+
+    /// The typed document as the core compares it: its number only as a keyed hash.
+    async fn document(&self, typed: CheckIdentity) -> Result<Document, HandlerError> {
+        let number = typed.document_number.as_ref();
+        let number = match ResidentId::parse(number.map_or("", |number| number.expose())) {
+            Ok(number) => {
+                let parts = [number.expose()];
+                Ok(self.keys.mac(HashPurpose::IdNumber, &parts).await?)
+            }
+            Err(code) => Err(code),
+        };
+        let expires_on = typed.document_expires_on.unwrap_or_default();
+        Ok(Document {
+            number,
+            expires_on: DocumentExpiry::parse(&expires_on),
+        })
+    }
+}

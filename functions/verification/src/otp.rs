@@ -1,0 +1,113 @@
+//! Sending an OTP: written first, handed over after. An OTP that was not handed over is taken back.
+
+use super::{Bank, Context, Verification};
+use api::reply::Reply;
+use application::backoff::Limits;
+use application::crypto::OtpScope;
+use application::error::HandlerError;
+use application::ports::{CommitTransition, KeyService, Selector, SendSms};
+use application::transact::{Committed, Learned, Loaded, Plan, nothing_to_seal};
+use domain::decide::Command;
+use domain::error_code::ErrorCode;
+use domain::lang::Lang;
+use domain::rebind::{Otp, OtpPurpose, Purpose};
+use domain::rejection::Rejection;
+use domain::secret::Secret;
+use domain::sms::{CardLabel, Sms, render};
+use domain::transition::OtpDelivery;
+use store::client::Table;
+
+/// `OTP_CHANNEL_DOWN`: when to try again.
+const CHANNEL_RETRY_S: i64 = 5;
+
+impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
+    /// A use case with one write, which may send an OTP.
+    pub(crate) async fn send_otp(
+        &self,
+        ctx: &Context<'_, T, K>,
+        selector: Selector<'_>,
+        purpose: OtpPurpose,
+        command: impl Fn(Otp) -> Command,
+    ) -> Result<Reply, HandlerError> {
+        // The same digits in every attempt: whichever write was done, the record holds this OTP.
+        let digits = self.keys.six_digits()?;
+        let plan = async |loaded: &Loaded, _: &Learned| {
+            Ok(command(self.otp(loaded, purpose, &digits).await?).into())
+        };
+        let sent = ctx.transact(selector, plan, nothing_to_seal).await?;
+        self.deliver(ctx, selector, sent, &digits).await
+    }
+
+    /// These digits, bound to the state that was read.
+    pub(crate) async fn otp(
+        &self,
+        loaded: &Loaded,
+        purpose: OtpPurpose,
+        digits: &Secret<String>,
+    ) -> Result<Otp, HandlerError> {
+        Ok(self.keys.otp(&otp_scope(loaded, purpose), digits).await?)
+    }
+
+    /// Hands the OTP of a transaction over, if there is one; then the reply. If the operator does not take it, nobody has
+    /// it: it is taken off the rebind and off the phone's count, and the idempotency key is free again.
+    pub(crate) async fn deliver(
+        &self,
+        ctx: &Context<'_, T, K>,
+        selector: Selector<'_>,
+        sent: Committed,
+        digits: &Secret<String>,
+    ) -> Result<Reply, HandlerError> {
+        let Some(delivery) = &sent.otp_delivery else {
+            return Ok(sent.reply);
+        };
+        let text = text(delivery, digits);
+        let Err(error) = self.sms.send(&delivery.phone, &text).await else {
+            return Ok(sent.reply);
+        };
+        tracing::warn!(sms.cause = error.to_string(), "otp.not_sent");
+        let otp = self.otp(&sent.after, delivery.purpose, digits).await?;
+        let undo = async |_: &Loaded, _: &Learned| {
+            let command = Command::OtpNotSent(delivery.purpose, otp.mac.clone());
+            Ok(Plan::from(command).releasing_key())
+        };
+        let start = (selector, sent.after);
+        ctx.transact_within(Limits::UNDO, start, undo, nothing_to_seal)
+            .await?;
+        let (phone, purpose) = (&delivery.phone_hash, delivery.purpose);
+        if let Err(error) = self.store.refund_otp(phone, purpose, ctx.now).await {
+            // One OTP too many stays counted: the safe side.
+            tracing::warn!(store.cause = error.to_string(), "otp.not_refunded");
+        }
+        Err(Rejection::new(ErrorCode::OtpChannelDown)
+            .not_counted()
+            .retry_after(CHANNEL_RETRY_S)
+            .into())
+    }
+}
+
+/// What an OTP of this request is bound to. A card without a rebind of its own gets none: `decide` refuses it.
+pub(crate) fn otp_scope(loaded: &Loaded, purpose: OtpPurpose) -> OtpScope<'_> {
+    let profile = &loaded.merchant.profile;
+    let rebind = loaded.merchant.rebind.as_ref();
+    OtpScope {
+        merchant: profile.merchant_id.as_str(),
+        rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
+        purpose,
+        phone: match purpose {
+            OtpPurpose::Identity | OtpPurpose::Activate => &profile.phone_on_file,
+            OtpPurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
+        },
+        session: &loaded.session.0,
+    }
+}
+
+fn text(delivery: &OtpDelivery, digits: &Secret<String>) -> String {
+    let card = CardLabel::from(&delivery.card);
+    let sms = match (delivery.purpose, delivery.of) {
+        (OtpPurpose::Identity, Purpose::Activate) => Sms::OtpIdentity { card, code: digits },
+        (OtpPurpose::Identity, Purpose::Standby) => Sms::OtpIdentityStandby { card, code: digits },
+        (OtpPurpose::Activate, _) => Sms::OtpActivateStandby { card, code: digits },
+        (OtpPurpose::Card, _) => Sms::OtpCard { card, code: digits },
+    };
+    render(&sms, Lang::default())
+}

@@ -1,0 +1,404 @@
+//! What a problem document states about each [`ErrorCode`]: one table from codes to HTTP.
+//!
+//! `detail_zh` speaks to the merchant and may be shown as it is; `detail_en` speaks to the
+//! developer of the app. Both say what to do next. Neither says which element of a
+//! comparison did not match: that would turn every refusal into an oracle.
+
+use domain::error_code::ErrorCode;
+
+/// What is fixed about a code, whatever the request was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The HTTP status (contract, section 5).
+    pub status: u16,
+    /// The problem's `title`: short English, the same for every occurrence.
+    pub title: &'static str,
+    /// The problem's `detail_zh`: for the merchant.
+    pub detail_zh: &'static str,
+    /// The problem's `detail_en`: for the developer.
+    pub detail_en: &'static str,
+    /// The very same request may succeed later: only time has to pass (`retry_after_s`, where
+    /// it is known), nothing has to be changed or done.
+    pub retryable: bool,
+}
+
+/// What every problem `type` begins with; the code follows.
+///
+/// A tag URI (RFC 4151) names without promising a page, as RFC 9457 section 3.1.1 allows;
+/// `.example` belongs to nobody.
+pub const TYPE_PREFIX: &str = "tag:settlement-rebind.example,2026:";
+
+/// The problem's `type`, for example `tag:settlement-rebind.example,2026:OTP_WRONG`.
+#[must_use]
+pub fn type_uri(code: ErrorCode) -> String {
+    format!("{TYPE_PREFIX}{code}")
+}
+
+const fn last(
+    status: u16,
+    title: &'static str,
+    detail_zh: &'static str,
+    detail_en: &'static str,
+) -> Entry {
+    Entry {
+        status,
+        title,
+        detail_zh,
+        detail_en,
+        retryable: false,
+    }
+}
+
+const fn wait(
+    status: u16,
+    title: &'static str,
+    detail_zh: &'static str,
+    detail_en: &'static str,
+) -> Entry {
+    Entry {
+        retryable: true,
+        ..last(status, title, detail_zh, detail_en)
+    }
+}
+
+/// The row of a code. `last` rows need a change by the caller, `wait` rows only time.
+#[must_use]
+#[rustfmt::skip] // a table: one row, one shape
+pub const fn entry(code: ErrorCode) -> Entry {
+    match code {
+        ErrorCode::RequestMalformed => last(400, "Malformed request",
+            "请求格式有误，请更新应用后重试。",
+            "The body is not JSON of the documented shape, or a header is missing or not allowed here. Compare the request with the API description."),
+
+        ErrorCode::AuthBadCredentials => last(401, "Bad credentials",
+            "账号或密码不正确，请核对后重新输入。",
+            "Account and password do not belong together. Ask the merchant to enter both again."),
+        ErrorCode::SessionExpired => last(401, "Session expired",
+            "登录已失效，请重新登录。",
+            "The token is missing or no longer alive. Create a new session; open rebinds are kept and can be continued."),
+
+        ErrorCode::StepUpRequired => last(403, "Fresh proof required",
+            "为保护资金安全，请按提示重新验证身份后继续。",
+            "The login or a proof is too old for this step, or the code was asked for in another session. Do what next_actions says first; no try was used."),
+
+        ErrorCode::NotFound => last(404, "Not found",
+            "没有找到相应的内容，请返回上一页刷新。",
+            "There is no such path, method or object for this merchant. Read the current state with GET /v1/cards."),
+
+        ErrorCode::StepOutOfOrder => last(409, "Step out of order",
+            "当前状态不能进行这一步，请刷新后按页面提示继续。",
+            "The rebind, card or payout is in another state, or no more of its kind can be added. Read it again and do one of next_actions, where there are any."),
+        ErrorCode::RequestInProgress => last(409, "Another rebind is open",
+            "已有一笔换卡申请正在办理，请继续办理或先取消它。",
+            "A merchant has at most one open rebind. Continue or cancel the one that GET /v1/cards shows as open_rebind."),
+        ErrorCode::RebindCooldown => wait(409, "Cooldown after a change",
+            "结算卡刚更换过，冷静期内不能再次更换，请在冷静期结束后再试。",
+            "The last change of card is too recent. Nothing but time helps: cooldown_until is the exact end."),
+        ErrorCode::QuietPeriod => wait(409, "Quiet period after a security change",
+            "手机号、密码或姓名刚变更过，为保护资金安全，请稍后再试。",
+            "A contact, the password or the name was changed a short while ago. Send the request again after retry_after_s."),
+        ErrorCode::CardSameAsCurrent => last(409, "Card already in use",
+            "这张卡已绑定到您的账户，请换用另一张卡；如是备用卡，请直接启用。",
+            "The card is already bound to this merchant. Ask for another card, or activate this one if it is a standby card."),
+        ErrorCode::CardBoundElsewhere => last(409, "Card bound elsewhere",
+            "这张卡暂不能绑定到本账户，请换用本人的另一张卡，或联系客服。",
+            "The card cannot be bound to this merchant. Start a new rebind with another card, or contact support."),
+        ErrorCode::AgreementStale => last(409, "Agreement changed",
+            "协议内容已更新，请重新阅读并签署。",
+            "The signature names another version or hash, or its reading_token is used up or too old. Get the agreement again and sign what it returns."),
+        ErrorCode::VersionConflict => wait(409, "Concurrent change",
+            "操作正在处理中，请稍候再试。",
+            "Another request of this merchant was decided at the same moment. Send the same request again; nothing was changed and no try was used."),
+        ErrorCode::StandbyNotReady => wait(409, "Standby card not ready",
+            "备用卡尚在等待期内，请到可用时间后再启用。",
+            "A standby card can be activated from its usable_at on, which GET /v1/cards shows. Send the request again then."),
+        ErrorCode::LastCardCannotUnbind => last(409, "Last card cannot be unbound",
+            "正在使用的或唯一可用的结算卡不能解绑，请先更换结算卡。",
+            "Payouts need a card: the active one and the only usable one stay bound. Change to another card first, by a rebind or by activating a standby card."),
+        ErrorCode::PayoutInFlight => wait(409, "Card may still receive a payout",
+            "这张卡可能还有款项到账，请稍后再解绑。",
+            "A replaced card is kept until its safety period is over and its last payout is out. Send the request again after retry_after_s, or when GET /v1/payouts shows none to it."),
+
+        ErrorCode::RequestExpired => last(410, "Rebind expired",
+            "本次换卡申请已过期，请重新发起。",
+            "The rebind is past expires_at. Start a new one."),
+
+        ErrorCode::BodyTooLarge => last(413, "Body too large",
+            "提交的内容过大，请更新应用后重试。",
+            "A body may have at most 16 KiB."),
+
+        ErrorCode::CardFormat => last(422, "Card number format",
+            "卡号应为15至19位数字，请核对后重新输入。",
+            "card_number must be 15 to 19 digits without separators."),
+        ErrorCode::CardLuhn => last(422, "Card number check digit",
+            "卡号有误，请对照银行卡核对后重新输入。",
+            "The check digit does not fit: a digit is wrong or two are swapped."),
+        ErrorCode::CardTypeCredit => last(422, "Credit card",
+            "结算卡不能使用信用卡，请换用本人的借记卡。",
+            "Credit and quasi-credit cards cannot receive payouts. Ask for a debit card."),
+        ErrorCode::CardTypePrepaid => last(422, "Prepaid card",
+            "结算卡不能使用预付卡，请换用本人的借记卡。",
+            "Prepaid cards cannot receive payouts. Ask for a debit card."),
+        ErrorCode::CardClassIi => last(422, "Class II account",
+            "这张卡是二类账户，不能用于结算，请换用一类账户的借记卡，或到开户银行升级。",
+            "The bank says that this is a Class II account. Start a new rebind with a card of a Class I account."),
+        ErrorCode::HolderNotMerchant => last(422, "Name is not the registered one",
+            "姓名与商户登记的结算人不一致，请填写登记的姓名。",
+            "The name must be the one that is registered for settlement. It is compared, never taken over; a changed name goes through support."),
+        ErrorCode::PhoneFormat => last(422, "Phone number format",
+            "请输入11位的大陆手机号。",
+            "A mainland mobile number: 1, then 3 to 9, then nine digits; +86 is optional."),
+        ErrorCode::EntityNeedsSupport => last(422, "Companies change their card with support",
+            "企业商户更换结算账户请联系客服办理。",
+            "This merchant is a company. Its settlement account is changed by support, not in the app."),
+        ErrorCode::IdFormat => last(422, "Document format",
+            "证件信息格式有误，请对照证件核对后重新输入。",
+            "document_number must be 18 characters with a real date in it; document_expires_on a real date as YYYY-MM-DD, or long_term."),
+        ErrorCode::IdChecksum => last(422, "Document check character",
+            "证件号码有误，请对照证件核对后重新输入。",
+            "The check character of document_number does not fit: a character is wrong or two are swapped."),
+        ErrorCode::IdMismatch => last(422, "Document does not match",
+            "证件信息与登记的不一致，请对照证件核对后重新输入。",
+            "The document is not the registered one. attempts_left says how often it may still be entered."),
+        ErrorCode::IdExpired => last(422, "Registered document expired",
+            "您登记的证件已过有效期，请先联系客服更新证件。",
+            "The registered document is past its date. It must be renewed with support before the card can be changed; payouts go on."),
+        ErrorCode::OtpWrong => last(422, "Wrong code",
+            "验证码不正确，请以最近一条短信为准，重新输入。",
+            "The code is not the last one that was sent for this step. attempts_left says how often it may still be entered."),
+        ErrorCode::OtpExpired => last(422, "Code expired",
+            "验证码已过期，请重新获取。",
+            "The code is past the challenge's expires_at, or a newer one was sent meanwhile. Enter the newest, or ask for another."),
+        ErrorCode::OtpTooMany => last(422, "Too many wrong codes",
+            "验证码输错次数过多，本次操作已终止，请稍后重新发起。",
+            "All tries for this code are used. A rebind has ended: start a new one. A standby card stays: activate it after retry_after_s."),
+        ErrorCode::ConsentMissing => last(422, "Consent missing",
+            "请逐项勾选全部同意事项后再签署。",
+            "consents must hold each id that the agreement lists. Each one is to be given by the merchant separately."),
+        ErrorCode::AgreementNotRead => wait(422, "Agreement not read",
+            "请先完整阅读协议，再进行签署。",
+            "The signature came before min_read_s was over. Send it again after retry_after_s, with the same reading_token."),
+        ErrorCode::ElementsMismatch => last(422, "Card check failed",
+            "银行未能核验通过，请确认是本人的卡和该卡在银行预留的信息，然后重新发起。",
+            "The bank does not confirm that the details belong together, and does not say why. Start a new rebind after checking them with the merchant."),
+        ErrorCode::CardDormant => last(422, "Card dormant",
+            "这张卡尚未启用或已休眠，请先到开户银行激活，或换用另一张卡。",
+            "The bank says that the card is not in use. Start a new rebind with another card, or after it was activated."),
+        ErrorCode::CardBlocked => last(422, "Card blocked",
+            "这张卡不能使用，请换用另一张卡，或咨询开户银行。",
+            "The bank has blocked the card for good. Start a new rebind with another card."),
+        ErrorCode::CardInvalid => last(422, "Card not known to the bank",
+            "银行未查到这张卡，请核对卡号，或换用另一张卡。",
+            "The bank does not know the card. Start a new rebind with the right number or another card."),
+        ErrorCode::CardExpired => last(422, "Card expired",
+            "这张卡已过有效期，请换用另一张卡。",
+            "The bank says that the card is past its date. Start a new rebind with another card."),
+        ErrorCode::CardRestricted => last(422, "Card restricted",
+            "这张卡的使用受到银行限制，请换用另一张卡，或咨询开户银行。",
+            "The bank restricts the card. Start a new rebind with another card, or after the bank has lifted it."),
+        ErrorCode::MicroDepositWrong => last(422, "Wrong deposit code",
+            "校验码不正确，请核对入账附言末尾的6位字符；多次输错后需重新发起申请。",
+            "The code is not the one that the deposit's descriptor ends in. attempts_left says how often it may still be entered; with none left the rebind has ended: start a new one."),
+        ErrorCode::MicroDepositExpired => last(422, "Deposit expired",
+            "小额打款验证已过期，请重新发起申请。",
+            "The time to confirm the deposit is over and the rebind has expired. Start a new one."),
+        ErrorCode::MicroDepositReturned => last(422, "Deposit returned",
+            "小额打款被银行退回，请确认是本人的卡，或换用另一张卡后重新发起。",
+            "The bank returned the deposit: the card is not proven and the rebind has ended. Start a new one."),
+        ErrorCode::T0NotAllowed => last(422, "T+0 not available",
+            "开户时间较短，暂不能选择当日到账，请选择其他结算周期。",
+            "The merchant was opened too recently for cycle T0. Choose T1 or D1."),
+        ErrorCode::LimitAboveTier => last(422, "Limit above tier",
+            "每日限额超出您的等级上限，请填写较低的金额。",
+            "daily_limit_fen is above what the merchant's tier allows. Send a lower one."),
+        ErrorCode::IdempotencyMismatch => last(422, "Idempotency key reused",
+            "请求重复且内容不一致，请返回后重新提交。",
+            "This Idempotency-Key was used with another body in the last 24 h. Use a new key for a new request."),
+
+        ErrorCode::AccountFrozen => last(423, "Account frozen",
+            "账户已冻结，目前只能查看，解冻请联系客服。",
+            "The account was frozen with a freeze code. Login and reads work, changes do not, until support unfreezes it."),
+
+        ErrorCode::AuthThrottled => wait(429, "Too many failed logins",
+            "登录失败次数过多，请稍后再试。",
+            "Logins are held back for a while. Send the request again after retry_after_s; the password was not compared."),
+        ErrorCode::DailyRequestLimit => wait(429, "Too many requests of this kind",
+            "近24小时内此类申请的次数已达上限，请稍后再试。",
+            "The limit of such requests in the last 24 h is reached. Send the request again after retry_after_s."),
+        ErrorCode::OtpSendLimit => wait(429, "Too many codes sent",
+            "验证码发送过于频繁，请稍后再获取。",
+            "The phone was sent a code a moment ago, or too many lately. Ask again after retry_after_s; a code that still lives stays valid."),
+        ErrorCode::CardCheckLimit => wait(429, "Too many card checks",
+            "核验银行卡的次数已达上限，请稍后再试，或换用另一张卡。",
+            "The limit of bank checks is reached, for this card or for the day. Send the request again after retry_after_s."),
+
+        ErrorCode::Internal => wait(500, "Internal error",
+            "系统出现问题，请稍后再试；如仍不成功，请将问题编号告知客服。",
+            "A fault of this service. Send the same request again with the same Idempotency-Key; report support_ref if it stays."),
+
+        ErrorCode::UpstreamUnknown => wait(502, "Bank answer not known yet",
+            "银行结果尚未返回，请稍后再试，无需重新填写。",
+            "The bank has not given a clear answer. Send the same request again: the same check is asked for again, and nothing was counted."),
+
+        ErrorCode::UpstreamBusy => wait(503, "Bank busy",
+            "银行系统繁忙，请稍后再试。",
+            "The bank is busy. Send the same request again after retry_after_s; nothing was counted."),
+        ErrorCode::UpstreamQuota => wait(503, "Bank quota reached",
+            "银行今日的核验次数已满，请明天再试。",
+            "The bank checks this card no more today. Send the same request again after retry_after_s; nothing was counted."),
+        ErrorCode::OtpChannelDown => wait(503, "Code could not be sent",
+            "短信暂时无法发送，请稍后再试。",
+            "The message could not be handed over. Ask for the code again after retry_after_s; nothing was counted."),
+
+        // Never the code of a reply: the row is here for those who show an `ended_reason`.
+        ErrorCode::TestTxnFailed => last(422, "Test transaction failed",
+            "测试转账被银行退回，本次换卡已撤销，请换用另一张卡重新发起。",
+            "The test transfer to the new card came back and the change was undone. Start a new rebind with another card."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::{entry, type_uri};
+    use domain::error_code::ErrorCode;
+
+    /// Section 5 of the contract, word for word.
+    const CONTRACT: &str = "
+        400 `REQUEST_MALFORMED` · 401 `AUTH_BAD_CREDENTIALS` `SESSION_EXPIRED` · 403 `STEP_UP_REQUIRED` · 404 `NOT_FOUND` · 409 `STEP_OUT_OF_ORDER`
+        `REQUEST_IN_PROGRESS` `REBIND_COOLDOWN` `QUIET_PERIOD` `CARD_SAME_AS_CURRENT` `CARD_BOUND_ELSEWHERE` `AGREEMENT_STALE` `VERSION_CONFLICT`
+        `STANDBY_NOT_READY` `LAST_CARD_CANNOT_UNBIND` `PAYOUT_IN_FLIGHT` · 410 `REQUEST_EXPIRED` · 413 `BODY_TOO_LARGE` · 422 `CARD_FORMAT` `CARD_LUHN`
+        `CARD_TYPE_CREDIT` `CARD_TYPE_PREPAID` `CARD_CLASS_II` `HOLDER_NOT_MERCHANT` `PHONE_FORMAT` `ENTITY_NEEDS_SUPPORT` `ID_FORMAT` `ID_CHECKSUM` `ID_MISMATCH` `ID_EXPIRED`
+        `OTP_WRONG` `OTP_EXPIRED` `OTP_TOO_MANY` `CONSENT_MISSING` `AGREEMENT_NOT_READ` `ELEMENTS_MISMATCH` `CARD_DORMANT` `CARD_BLOCKED` `CARD_INVALID` `CARD_EXPIRED`
+        `CARD_RESTRICTED` `MICRO_DEPOSIT_WRONG` `MICRO_DEPOSIT_EXPIRED` `MICRO_DEPOSIT_RETURNED` `T0_NOT_ALLOWED` `LIMIT_ABOVE_TIER` `IDEMPOTENCY_MISMATCH` · 423
+        `ACCOUNT_FROZEN` · 429 `AUTH_THROTTLED` `DAILY_REQUEST_LIMIT` `OTP_SEND_LIMIT` `CARD_CHECK_LIMIT` · 500 `INTERNAL` · 502 `UPSTREAM_UNKNOWN` · 503 `UPSTREAM_BUSY`
+        `UPSTREAM_QUOTA` `OTP_CHANNEL_DOWN`";
+
+    fn contract_rows() -> Vec<(ErrorCode, u16)> {
+        let mut status = 0;
+        let mut rows = Vec::new();
+        for word in CONTRACT.split_whitespace() {
+            if let Ok(number) = word.parse() {
+                status = number;
+            } else if word != "·" {
+                rows.push((word.trim_matches('`').parse().unwrap(), status));
+            }
+        }
+        rows
+    }
+
+    #[test]
+    fn statuses_are_the_contracts() {
+        for (code, status) in contract_rows() {
+            assert_eq!(entry(code).status, status, "{code}");
+        }
+    }
+
+    #[test]
+    fn the_codes_are_the_contracts_in_its_order() {
+        let mut listed: Vec<_> = contract_rows().into_iter().map(|(code, _)| code).collect();
+        listed.push(ErrorCode::TestTxnFailed); // only as `ended_reason`
+        assert_eq!(listed, ErrorCode::ALL);
+    }
+
+    fn is_han(c: char) -> bool {
+        ('\u{4e00}'..='\u{9fff}').contains(&c)
+    }
+
+    #[test]
+    fn chinese_is_chinese_and_english_is_english() {
+        for &code in ErrorCode::ALL {
+            let row = entry(code);
+            let zh = row.detail_zh;
+            assert!(
+                zh.chars().filter(|&c| is_han(c)).count() >= 8,
+                "{code}: {zh}"
+            );
+            assert!(zh.ends_with('。'), "{code}: {zh}");
+            assert!(
+                zh.chars()
+                    .all(|c| is_han(c) || c.is_ascii_digit() || "，。；、".contains(c)),
+                "{code}: {zh}"
+            );
+            assert!(
+                row.detail_en.is_ascii() && row.detail_en.ends_with('.'),
+                "{code}"
+            );
+            assert!(row.title.is_ascii() && !row.title.ends_with('.'), "{code}");
+            assert!((3..=48).contains(&row.title.len()), "{code}");
+        }
+    }
+
+    #[test]
+    fn texts_are_final_and_each_code_has_its_own() {
+        let mut seen = HashSet::new();
+        for &code in ErrorCode::ALL {
+            let row = entry(code);
+            for text in [row.title, row.detail_zh, row.detail_en] {
+                assert!(seen.insert(text), "{code} repeats: {text}");
+                for sign in ['{', '}', '<', '>', '%', '$', '…'] {
+                    assert!(!text.contains(sign), "{code}: {text}");
+                }
+                for word in ["TODO", "TBD", "FIXME", "xxx", "lorem"] {
+                    assert!(!text.contains(word), "{code}: {text}");
+                }
+            }
+        }
+    }
+
+    /// The bank and the register say "no"; the texts must not say to which element.
+    #[test]
+    fn a_mismatch_does_not_name_the_element() {
+        let cases: [(ErrorCode, &[&str]); 3] = [
+            (
+                ErrorCode::AuthBadCredentials,
+                &[
+                    "密码错误",
+                    "账号不存在",
+                    "unknown account",
+                    "wrong password",
+                ],
+            ),
+            (
+                ErrorCode::IdMismatch,
+                &["号码", "有效期", "日期", "number", "expir", "date"],
+            ),
+            (
+                ErrorCode::ElementsMismatch,
+                &[
+                    "姓名", "手机", "证件", "卡号", "name", "phone", "number", "holder",
+                ],
+            ),
+        ];
+        for (code, words) in cases {
+            let row = entry(code);
+            for word in words {
+                assert!(!row.detail_zh.contains(word), "{code} says {word}");
+                assert!(!row.detail_en.contains(word), "{code} says {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_is_never_offered_for_what_must_be_changed() {
+        for &code in ErrorCode::ALL {
+            let row = entry(code);
+            match row.status {
+                429 | 500..=599 => assert!(row.retryable, "{code}"),
+                400..=404 | 410 | 413 | 423 => assert!(!row.retryable, "{code}"),
+                _ => {}
+            }
+        }
+        assert!(entry(ErrorCode::VersionConflict).retryable);
+        assert!(!entry(ErrorCode::OtpWrong).retryable);
+    }
+
+    #[test]
+    fn a_type_names_its_code() {
+        assert_eq!(
+            type_uri(ErrorCode::OtpWrong),
+            "tag:settlement-rebind.example,2026:OTP_WRONG"
+        );
+    }
+}

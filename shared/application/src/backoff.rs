@@ -1,0 +1,173 @@
+//! When to repeat what a concurrent write, or a short outage, prevented.
+
+use crate::error::HandlerError;
+use crate::ports::PortError;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often, for how long, and after which pauses.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Attempts in all.
+    pub attempts_max: u32,
+    /// No attempt begins later than this after the first one.
+    pub during: Duration,
+    /// The longest first pause; each further one may be twice as long.
+    pub first_pause_ms: u64,
+    /// The longest pause of all.
+    pub pause_max_ms: u64,
+    /// After a concurrent write.
+    pub after_conflict: bool,
+    /// Also after a transient failure, when it is unknown whether the write was done.
+    pub after_transient: bool,
+}
+
+impl Limits {
+    /// A request of the app. After a call that hung there is time for one more attempt, and for the reply.
+    pub const REQUEST: Self = Self {
+        attempts_max: 6,
+        during: Duration::from_secs(6),
+        first_pause_ms: 32,
+        pause_max_ms: 512,
+        after_conflict: true,
+        after_transient: false,
+    };
+    /// An OTP that nobody got must not stay: its removal is repeated after any failure.
+    pub const UNDO: Self = Self {
+        after_transient: true,
+        ..Self::REQUEST
+    };
+    /// A freeze. A thief who keeps the account busy must not prevent it, so the number of attempts has no limit.
+    pub const FREEZE: Self = Self {
+        attempts_max: u32::MAX,
+        during: Duration::from_secs(5),
+        first_pause_ms: 32,
+        pause_max_ms: 32,
+        after_conflict: true,
+        after_transient: false,
+    };
+    /// The mark that a message was sent: without it, the message would be sent twice. A conflict means that the claim is lost.
+    pub const MARK: Self = Self {
+        attempts_max: 2,
+        first_pause_ms: 50,
+        after_conflict: false,
+        after_transient: true,
+        ..Self::REQUEST
+    };
+    /// The clean-up. The next run finds the entry again.
+    pub const ONCE: Self = Self {
+        attempts_max: 1,
+        ..Self::REQUEST
+    };
+}
+
+/// The attempts of one transaction.
+#[derive(Debug)]
+pub struct Backoff {
+    limits: Limits,
+    attempts: u32,
+    began: Instant,
+}
+
+impl Backoff {
+    /// Before the first attempt.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            attempts: 1,
+            began: Instant::now(),
+        }
+    }
+
+    /// Waits before the next attempt, for a random time: clients that met once would meet again.
+    ///
+    /// # Errors
+    /// `error`, when there is no attempt left.
+    pub async fn pause(&mut self, error: PortError) -> Result<(), PortError> {
+        if self.attempts >= self.limits.attempts_max || self.began.elapsed() > self.limits.during {
+            return Err(error);
+        }
+        let doublings = (self.attempts - 1).min(16);
+        let longest = (self.limits.first_pause_ms << doublings).min(self.limits.pause_max_ms);
+        let [high, low] = crate::crypto::random::<2>()?;
+        let chance = u64::from(u16::from_be_bytes([high, low]));
+        self.attempts += 1;
+        // Between a quarter and the whole of the longest pause.
+        let pause_ms = longest / 4 + chance % (longest - longest / 4).max(1);
+        tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
+        Ok(())
+    }
+}
+
+/// Repeats `attempt` as long as it meets concurrent writes.
+///
+/// # Errors
+/// What the last attempt failed with.
+pub async fn retry<T>(
+    limits: Limits,
+    mut attempt: impl AsyncFnMut() -> Result<T, HandlerError>,
+) -> Result<T, HandlerError> {
+    let mut backoff = Backoff::new(limits);
+    loop {
+        match attempt().await {
+            Err(HandlerError::Failed(error @ PortError::Conflict)) if limits.after_conflict => {
+                backoff.pause(error).await?;
+            }
+            Err(HandlerError::Failed(error @ PortError::Transient(..)))
+                if limits.after_transient =>
+            {
+                backoff.pause(error).await?;
+            }
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn attempts_of(limits: Limits) -> (u32, Duration) {
+        let began = Instant::now();
+        let mut attempts = 0;
+        let _: Result<(), _> = retry(limits, async || {
+            attempts += 1;
+            Err(PortError::Conflict.into())
+        })
+        .await;
+        (attempts, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_gives_up_after_six_attempts() {
+        let (attempts, took) = attempts_of(Limits::REQUEST).await;
+        assert_eq!(attempts, 6);
+        assert!(took < Limits::REQUEST.during, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn freeze_retries_for_five_seconds() {
+        let (attempts, took) = attempts_of(Limits::FREEZE).await;
+        assert!(attempts > 100, "{attempts}");
+        assert!((5..6).contains(&took.as_secs()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_never_repeats() {
+        assert_eq!(attempts_of(Limits::ONCE).await.0, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn transient_failure_is_repeated_only_if_asked() {
+        for (limits, expected) in [(Limits::REQUEST, 1), (Limits::UNDO, 6)] {
+            let mut attempts = 0;
+            let _: Result<(), _> = retry(limits, async || {
+                attempts += 1;
+                Err(PortError::Transient("the table", "timeout".to_owned()).into())
+            })
+            .await;
+            assert_eq!(attempts, expected);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A request of the app: its headers, its session, its idempotency key.
+
+use crate::crypto::{HashPurpose, Keys};
+use crate::error::HandlerError;
+use crate::ports::{CommitTransition, IdempotencyKey, KeyService, LoadMerchant, Selector};
+use crate::transact::{Show, Transactor};
+use api::event::Request;
+use api::replies;
+use api::reply::Reply;
+use api::routes::{KeyRule, Route};
+use api::token;
+use domain::error_code::ErrorCode;
+use domain::ids::{CardId, RebindId};
+use domain::merchant::Merchant;
+use domain::policy::Policy;
+use domain::rejection::Rejection;
+use domain::time::Timestamp;
+use std::ops::Deref;
+
+/// The longest idempotency key.
+const KEY_MAX_CHARS: usize = 255;
+
+/// The context of one request; use cases transact through it.
+pub struct RequestContext<'a, S, K> {
+    /// The keys.
+    pub keys: &'a Keys<K>,
+    transactor: Transactor<'a, S>,
+}
+
+impl<'a, S, K> Deref for RequestContext<'a, S, K> {
+    type Target = Transactor<'a, S>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transactor
+    }
+}
+
+impl<'a, S, K> RequestContext<'a, S, K>
+where
+    S: LoadMerchant + CommitTransition,
+    K: KeyService,
+{
+    /// Reads the headers: idempotency key, then token. A key is bound to the canonical form of the body. Replies show the
+    /// rebind, unless [`RequestContext::showing`] says otherwise.
+    ///
+    /// # Errors
+    /// `REQUEST_MALFORMED` for a missing or unusable key, `SESSION_EXPIRED` for a token that cannot be valid.
+    pub async fn begin(
+        store: &'a S,
+        keys: &'a Keys<K>,
+        request: &Request,
+        now: Timestamp,
+        canonical_body: &str,
+    ) -> Result<Self, HandlerError> {
+        let key = match request.route.map_or(KeyRule::Ignored, Route::key_rule) {
+            KeyRule::Ignored => None,
+            KeyRule::Optional => idempotency_header(request)?,
+            KeyRule::Required => {
+                let key = idempotency_header(request)?;
+                Some(key.ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))?)
+            }
+        };
+        let presented = token::presented(request)?;
+        let idempotency = match key {
+            None => None,
+            Some(key) => {
+                let merchant = presented.merchant_id.as_str();
+                let scope = [merchant, &request.method, &request.path, key];
+                let body = [merchant, canonical_body];
+                Some(IdempotencyKey {
+                    scope: keys.mac(HashPurpose::Idempotency, &scope).await?.0,
+                    fingerprint: keys.mac(HashPurpose::Idempotency, &body).await?.0,
+                })
+            }
+        };
+        let transactor = Transactor::session(
+            store,
+            &Policy::CURRENT,
+            presented,
+            idempotency,
+            request.request_id.clone(),
+            now,
+        );
+        Ok(Self {
+            keys,
+            transactor: transactor.showing(rebind),
+        })
+    }
+
+    /// The same with another reply.
+    #[must_use]
+    pub fn showing(mut self, show: Show) -> Self {
+        self.transactor = self.transactor.showing(show);
+        self
+    }
+
+    /// The rebind in the path.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, after the token is proven: a malformed id looks like an unknown one.
+    pub async fn rebind_id(&self, request: &Request) -> Result<RebindId, HandlerError> {
+        self.id(RebindId::parse(&request.path_id)).await
+    }
+
+    /// The card in the path.
+    ///
+    /// # Errors
+    /// As [`RequestContext::rebind_id`].
+    pub async fn card_id(&self, request: &Request) -> Result<CardId, HandlerError> {
+        self.id(CardId::parse(&request.path_id)).await
+    }
+
+    async fn id<I>(&self, parsed: Option<I>) -> Result<I, HandlerError> {
+        match parsed {
+            Some(id) => Ok(id),
+            None => {
+                self.load(Selector::Latest).await?;
+                Err(Rejection::new(ErrorCode::NotFound).into())
+            }
+        }
+    }
+}
+
+/// 200 and the rebind: the reply of most steps.
+#[must_use]
+pub fn rebind(after: &Merchant, policy: &Policy, now: Timestamp) -> Reply {
+    Reply::json(200, &replies::Rebind::loaded(after, policy, now))
+}
+
+/// 204.
+#[must_use]
+pub fn no_content(_: &Merchant, _: &Policy, _: Timestamp) -> Reply {
+    Reply::no_content()
+}
+
+fn idempotency_header(request: &Request) -> Result<Option<&str>, Rejection> {
+    let Some(key) = request.header("idempotency-key") else {
+        return Ok(None);
+    };
+    let printable = key.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if (1..=KEY_MAX_CHARS).contains(&key.len()) && printable {
+        Ok(Some(key))
+    } else {
+        Err(Rejection::new(ErrorCode::RequestMalformed))
+    }
+}

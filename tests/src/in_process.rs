@@ -1,0 +1,577 @@
+//! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). Everything beside the table is
+//! scripted: see [`crate::scripted_peers`].
+
+use crate::dynamodb_table::Table;
+use crate::iam_policy::{Asked, Role};
+use crate::merchant::{Merchant, Profile, merchant_id};
+use crate::peer_faults::Outside;
+use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox};
+use crate::table_faults::Boundary;
+use crate::transport::{Clock, HttpCall, Reply, Transport};
+use agreement::Agreement;
+use api::event::{HttpEvent, Request};
+use api::routes::{Function, Route};
+use application::crypto::Keys;
+use application::ports::{LoadMerchant, PortError, Selector};
+use application::serve::{DeploymentStage, respond, wall_clock};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType,
+};
+use cards::Cards;
+use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
+use domain::decide::BankAnswer;
+use domain::history::{self, ChainedEvent, GENESIS};
+use domain::push::PushPlatform;
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use freezes::Freezes;
+use login::Login;
+use payouts::Payouts;
+use rebind_request::RebindRequest;
+use serde_json::{Value, json};
+use settlement::Settlement;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::Store;
+use store::client::DynamoDb;
+use store::due::INDEX;
+use store::seed::World as SeedWorld;
+use verification::Verification;
+
+/// The state beside the table: the clock, the messages sent, what the bank has decided and will answer.
+#[derive(Clone, Debug)]
+pub struct PeerState {
+    now: Timestamp,
+    /// Every SMS: phone and text.
+    pub sms: Vec<(String, String)>,
+    /// Every push: platform, token, text.
+    pub push: Vec<(PushPlatform, String, String)>,
+    /// The serials that the bank was asked under.
+    pub serials: Vec<String>,
+    /// The transfers that the bank got.
+    pub transfers: Vec<SentTransfer>,
+    answers: VecDeque<Option<BankAnswer>>,
+    transfer_answers: VecDeque<Option<TransferAnswer>>,
+    decided: HashMap<String, BankAnswer>,
+    settled: HashMap<String, TransferAnswer>,
+}
+
+/// A merchant in this system.
+pub type App = Merchant<Arc<InProcess>>;
+
+/// The functions over one table.
+pub struct InProcess {
+    /// The table's client, for looking.
+    pub client: Client,
+    /// The table's name.
+    pub table: String,
+    /// What went to the table.
+    pub boundary: Boundary,
+    /// What went elsewhere.
+    pub outside: Outside,
+    /// The SMS sent.
+    pub sms: SmsBox,
+    /// The pushes sent.
+    pub push: PushBox,
+    /// The bank.
+    pub bank: ScriptedBank,
+    /// The clock that requests carry.
+    pub clock: Clock,
+    /// What the functions have asked of the table and of the keys, under their roles.
+    pub asked: Asked,
+    keys: MemoryKeys,
+    stage: DeploymentStage,
+    login: Login<DynamoDb, MemoryKeys>,
+    cards: Cards<DynamoDb, MemoryKeys>,
+    rebind_request: RebindRequest<DynamoDb, MemoryKeys>,
+    agreement: Agreement<DynamoDb, MemoryKeys>,
+    verification: Verification<DynamoDb, MemoryKeys, SmsBox, ScriptedBank>,
+    settlement: Settlement<DynamoDb, MemoryKeys>,
+    freezes: Freezes<DynamoDb, MemoryKeys>,
+    payouts: Payouts<DynamoDb>,
+    notice: ConfirmationNotice<DynamoDb, MemoryKeys, SmsBox, PushBox>,
+    cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
+}
+
+/// The table's name.
+pub const TABLE: &str = "rebind";
+
+impl InProcess {
+    /// An empty table with the sandbox's merchants in it.
+    pub async fn start() -> Arc<Self> {
+        Self::staged("sandbox").await
+    }
+
+    /// The same, and a merchant of the sandbox who has logged in.
+    pub async fn with(name: &str) -> (Arc<Self>, App) {
+        let system = Self::start().await;
+        let app = system.log_in(name).await;
+        (system, app)
+    }
+
+    /// The same, deployed as another stage.
+    pub async fn staged(stage: &str) -> Arc<Self> {
+        let table = Table::new(TABLE);
+        Self::reached(|config| table.reached_by(config), stage).await
+    }
+
+    /// The same over any table: `how` says how the SDK reaches it, by an HTTP client.
+    pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
+        let boundary = Boundary::default();
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::for_tests());
+        let client = boundary.client(how(config));
+        create_table(&client).await;
+        let world = Self::over(client, boundary, DeploymentStage::new(stage));
+        let seeds = SeedWorld::sandbox().unwrap();
+        let keys = Keys::new(world.keys.clone());
+        let store = world.store();
+        for merchant in &seeds.merchants {
+            store.seed(&keys, merchant, world.now()).await.unwrap();
+        }
+        let _ = world.boundary.take();
+        Arc::new(world)
+    }
+
+    fn over(client: Client, boundary: Boundary, stage: DeploymentStage) -> Self {
+        let outside = Outside::default();
+        let keys = MemoryKeys {
+            outside: outside.clone(),
+            ..MemoryKeys::default()
+        };
+        let sms = SmsBox {
+            outside: outside.clone(),
+            ..SmsBox::default()
+        };
+        let push = PushBox {
+            outside: outside.clone(),
+            ..PushBox::default()
+        };
+        let bank = ScriptedBank {
+            outside: outside.clone(),
+            ..ScriptedBank::default()
+        };
+        let asked = Asked::default();
+        let store = |function| {
+            let config = client.config().to_builder();
+            let config = config.interceptor(Role::new(function, asked.clone()));
+            Store::new(
+                Client::from_conf(config.build()),
+                TABLE,
+                &domain::policy::Policy::CURRENT,
+            )
+        };
+        let keys_of = |function| Keys::new(keys.of(function, &asked));
+        let of = |function| (store(function), keys_of(function));
+        let [
+            login,
+            cards,
+            rebind_request,
+            agreement,
+            verification,
+            settlement,
+            freezes,
+            notice,
+        ] = [
+            "login",
+            "cards",
+            "rebind-request",
+            "agreement",
+            "verification",
+            "settlement",
+            "freezes",
+            "confirmation-notice",
+        ]
+        .map(of);
+        Self {
+            login: Login::new(login.0, login.1),
+            cards: Cards::new(cards.0, cards.1),
+            rebind_request: RebindRequest::new(rebind_request.0, rebind_request.1),
+            agreement: Agreement::new(agreement.0, agreement.1),
+            verification: Verification::new(
+                verification.0,
+                verification.1,
+                sms.clone(),
+                bank.clone(),
+            ),
+            settlement: Settlement::new(settlement.0, settlement.1),
+            freezes: Freezes::new(freezes.0, freezes.1),
+            payouts: Payouts::new(store("payouts")),
+            notice: ConfirmationNotice::new(notice.0, notice.1, sms.clone(), push.clone()),
+            cleanup: CooldownCleanup::new(
+                store("cooldown-cleanup"),
+                bank.clone(),
+                stage.is_sandbox(),
+            ),
+            asked,
+            table: TABLE.to_owned(),
+            clock: Clock::at(wall_clock()),
+            client,
+            boundary,
+            outside,
+            sms,
+            push,
+            bank,
+            keys,
+            stage,
+        }
+    }
+
+    /// The state beside the table.
+    #[must_use]
+    pub fn peer_state(&self) -> PeerState {
+        let bank = &self.bank;
+        PeerState {
+            now: self.now(),
+            sms: self.sms.sent.lock().unwrap().clone(),
+            push: self.push.sent.lock().unwrap().clone(),
+            answers: bank.answers.lock().unwrap().clone(),
+            transfer_answers: bank.transfer_answers.lock().unwrap().clone(),
+            serials: bank.serials(),
+            transfers: bank.transfers(),
+            decided: bank.decided.lock().unwrap().clone(),
+            settled: bank.settled.lock().unwrap().clone(),
+        }
+    }
+
+    /// Restores the state beside the table.
+    pub fn restore_peers(&self, state: &PeerState) {
+        let state = state.clone();
+        let bank = &self.bank;
+        self.clock.set(state.now);
+        *self.sms.sent.lock().unwrap() = state.sms;
+        *self.push.sent.lock().unwrap() = state.push;
+        *bank.answers.lock().unwrap() = state.answers;
+        *bank.transfer_answers.lock().unwrap() = state.transfer_answers;
+        *bank.serials.lock().unwrap() = state.serials;
+        *bank.transfers.lock().unwrap() = state.transfers;
+        *bank.decided.lock().unwrap() = state.decided;
+        *bank.settled.lock().unwrap() = state.settled;
+    }
+
+    /// The store, for looking.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store::new(self.client.clone(), TABLE, &domain::policy::Policy::CURRENT)
+    }
+
+    /// The clock that requests carry.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Moves it.
+    pub fn pass_s(&self, seconds: i64) {
+        self.clock.pass_s(seconds);
+    }
+
+    /// Sends one event to the function that has its route.
+    pub async fn send(&self, event: Value) -> Reply {
+        let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
+        let request = Request::from(http.clone());
+        let _ = self.boundary.take();
+        let response = match request.route.map(Route::function) {
+            Some(Function::Login) => respond(&self.login, &self.stage, http).await,
+            Some(Function::RebindRequest) => respond(&self.rebind_request, &self.stage, http).await,
+            Some(Function::Agreement) => respond(&self.agreement, &self.stage, http).await,
+            Some(Function::Verification) => respond(&self.verification, &self.stage, http).await,
+            Some(Function::Settlement) => respond(&self.settlement, &self.stage, http).await,
+            Some(Function::Freezes) => respond(&self.freezes, &self.stage, http).await,
+            Some(Function::Cards) | None => respond(&self.cards, &self.stage, http).await,
+        };
+        let calls = self.boundary.take();
+        let reply = Reply::of_event(&event, &serde_json::to_value(response).unwrap());
+        Reply { calls, ..reply }
+    }
+
+    /// One operation of the acquirer's core, at the world's clock.
+    ///
+    /// # Errors
+    /// What the function refuses.
+    pub async fn core(&self, mut operation: Value) -> Result<Value, payouts::Refusal> {
+        if self.stage.is_sandbox() && operation.get("time").is_none() {
+            operation["time"] = json!(self.now().to_rfc3339_shanghai());
+        }
+        let _ = self.boundary.take();
+        self.payouts.handle(operation, &self.stage).await
+    }
+
+    /// From now on the key service fails to derive hash keys, and with them freeze codes.
+    pub fn lose_hash_keys(&self) {
+        let fail = &self.keys.hash_keys_fail;
+        fail.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The keys of the functions.
+    #[must_use]
+    pub fn keys(&self) -> Keys<MemoryKeys> {
+        Keys::new(self.keys.clone())
+    }
+
+    /// A merchant of the sandbox as it is stored, with its latest rebind.
+    pub async fn stored(&self, name: &str) -> domain::merchant::Merchant {
+        let loaded = self
+            .store()
+            .load(&merchant_id(name), Selector::Latest)
+            .await;
+        let _ = self.boundary.take();
+        loaded.unwrap().expect("a merchant")
+    }
+
+    /// A merchant's whole history, oldest first: an unbroken chain whose end the head knows, or a panic.
+    pub async fn history(&self, name: &str) -> Vec<ChainedEvent> {
+        let (id, store) = (merchant_id(name), self.store());
+        let mut events: Vec<ChainedEvent> = Vec::new();
+        loop {
+            let from = events.last().map_or(1, |last| last.seq + 1);
+            let page = store.events(&id, from, 200).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            events.extend(page);
+        }
+        let mut prev = GENESIS.to_owned();
+        for (seq, event) in (1..).zip(&events) {
+            assert_eq!(
+                (event.seq, &event.prev_hash),
+                (seq, &prev),
+                "{}",
+                event.kind()
+            );
+            assert_eq!(history::hash(event), event.hash, "{}", event.kind());
+            prev.clone_from(&event.hash);
+        }
+        let head = self.stored(name).await.head;
+        let length = u64::try_from(events.len()).unwrap();
+        assert_eq!((head.last_seq, head.last_hash), (length, prev));
+        events
+    }
+
+    /// How often something stands in a merchant's history.
+    pub async fn count(&self, name: &str, kind: &str) -> usize {
+        let events = self.history(name).await;
+        events
+            .iter()
+            .filter(|event| event.kind().as_str() == kind)
+            .count()
+    }
+
+    /// A freeze code is typed somewhere.
+    pub async fn freeze(&self, account: &str, code: &str, source: &str) -> Reply {
+        let body = json!({"account": account, "freeze_code": code});
+        let request = HttpCall::new("POST", "/v1/freezes").at(self.now());
+        self.http(request.from(source).json(&body)).await
+    }
+
+    /// The gateway's event for a request at this system's clock.
+    #[must_use]
+    pub fn event(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
+        let mut request = HttpCall::new(method, path).json(body);
+        request.now = self.stage.is_sandbox().then(|| self.now());
+        let all = headers.iter();
+        let request = all.fold(request, |all, (name, value)| all.header(name, value));
+        request.event()
+    }
+
+    /// A merchant of the sandbox who logs in, by the part of its id after `mer_`.
+    pub async fn log_in(self: &Arc<Self>, name: &str) -> App {
+        self.log_in_on(name, "device-1").await
+    }
+
+    /// The same on another device.
+    pub async fn log_in_on(self: &Arc<Self>, name: &str, device: &str) -> App {
+        let clock = self.clock.clone();
+        let profile = Profile {
+            clock,
+            ..Profile::sandbox(&format!("mer_{name}"))
+        };
+        Merchant::log_in(Arc::clone(self), &profile, device).await
+    }
+
+    /// Runs the clean-up at the world's clock.
+    pub async fn clean_up(&self) -> Summary {
+        self.scheduled(
+            json!({"time": self.now().to_rfc3339_shanghai()}),
+            Duration::from_secs(60),
+        )
+        .await
+        .unwrap()
+    }
+
+    /// Runs the clean-up with an event of the schedule and the time that the function has left.
+    ///
+    /// # Errors
+    /// What the run reports.
+    pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
+        let event: ScheduleEvent = serde_json::from_value(event).unwrap();
+        self.cleanup
+            .run(&event, wall_clock(), Instant::now() + left)
+            .await
+    }
+
+    /// A batch of stream records for every notice that is due.
+    pub async fn due_notices(&self) -> Value {
+        let due: Vec<Value> = self
+            .items()
+            .await
+            .into_iter()
+            .filter(|item| {
+                item.get("notice")
+                    .is_some_and(|notice| notice.as_s().unwrap() == "due")
+            })
+            .map(|item| {
+                let key = |name: &str| json!({"S": item[name].as_s().unwrap()});
+                json!({"eventID": item["sk"].as_s().unwrap(), "eventName": "INSERT", "dynamodb": {
+                    "SequenceNumber": item["sk"].as_s().unwrap(),
+                    "Keys": {"pk": key("pk"), "sk": key("sk")},
+                }})
+            })
+            .collect();
+        json!({"Records": due})
+    }
+
+    /// Delivers every notice that is due, as the stream would; returns the failures reported.
+    pub async fn deliver_due(&self) -> Value {
+        let batch = self.due_notices().await;
+        self.deliver(batch, self.now()).await
+    }
+
+    /// Delivers one batch of stream records at a wall clock.
+    pub async fn deliver(&self, batch: Value, wall: Timestamp) -> Value {
+        let batch: StreamEvent = serde_json::from_value(batch).unwrap();
+        serde_json::to_value(self.notice.handle(batch, || wall).await).unwrap()
+    }
+
+    /// Every item of the table: the tests may, the functions may not.
+    pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let scan = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .set_exclusive_start_key(start);
+            let page = scan.send().await.unwrap();
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                let _ = self.boundary.take();
+                return items;
+            }
+        }
+    }
+}
+
+async fn create_table(client: &Client) {
+    let attribute = |name: &str, kind| {
+        AttributeDefinition::builder()
+            .attribute_name(name)
+            .attribute_type(kind)
+            .build()
+            .unwrap()
+    };
+    let key = |name: &str, kind| {
+        KeySchemaElement::builder()
+            .attribute_name(name)
+            .key_type(kind)
+            .build()
+            .unwrap()
+    };
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(INDEX)
+        .key_schema(key("due_bucket", KeyType::Hash))
+        .key_schema(key("due_at", KeyType::Range))
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
+        .build()
+        .unwrap();
+    client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("due_bucket", ScalarAttributeType::S))
+        .attribute_definitions(attribute("due_at", ScalarAttributeType::N))
+        .key_schema(key("pk", KeyType::Hash))
+        .key_schema(key("sk", KeyType::Range))
+        .global_secondary_indexes(index)
+        .send()
+        .await
+        .unwrap();
+}
+
+impl Merchant<Arc<InProcess>> {
+    /// The same merchant after another login.
+    pub async fn again(&self) -> Self {
+        self.on("device-1").await
+    }
+
+    /// The same merchant on another device.
+    pub async fn on(&self, device: &str) -> Self {
+        Self::log_in(Arc::clone(&self.system), &self.profile, device).await
+    }
+
+    /// Asks for a card whose bank answers that it cannot check it, up to the deposit; returns the rebind's path.
+    pub async fn deposit(&self, card: &str) -> String {
+        self.system.bank.script([Some(BankAnswer::NotEnabled)]);
+        self.to_deposit(card).await
+    }
+}
+
+impl Transport for InProcess {
+    async fn http(&self, mut request: HttpCall) -> Reply {
+        request.now = request.now.filter(|_| self.stage.is_sandbox());
+        self.send(request.event()).await
+    }
+
+    async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
+        match function {
+            "confirmation-notice" => Ok(self.deliver(event.clone(), self.now()).await),
+            "cooldown-cleanup" => {
+                let run = self.scheduled(event.clone(), Duration::from_secs(60)).await;
+                run.map(|run| json!(run))
+                    .map_err(|error| ("Failed".to_owned(), error.to_string()))
+            }
+            "payouts" => {
+                let refused =
+                    |refusal: payouts::Refusal| (refusal.code.to_string(), refusal.message);
+                self.core(event.clone()).await.map_err(refused)
+            }
+            other => panic!("{other} serves HTTP only"),
+        }
+    }
+
+    async fn sms(&self, phone: &str) -> Vec<String> {
+        self.sms.to(phone)
+    }
+
+    async fn statement(&self, card: &str) -> Vec<Value> {
+        let transfers = self.bank.transfers().into_iter().rev();
+        let transfers = transfers.filter(|transfer| transfer.card_number == card);
+        transfers
+            .map(|transfer| json!({"descriptor": transfer.descriptor}))
+            .collect()
+    }
+
+    async fn deliver_notices(&self) {
+        assert_eq!(self.deliver_due().await, json!({"batchItemFailures": []}));
+    }
+
+    /// None: what a request costs without a key is the smaller case, and the tests of keys name theirs.
+    fn new_key(&self) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,496 @@
+//! AWS as far as the functions use it, for real `bootstrap` processes: a real DynamoDB API (dynoxide), and KMS, SNS and
+//! Secrets Manager in their own wire protocols. Whoever calls is known by its access key, so that a process can be killed
+//! at any one of its calls.
+//!
+//! The local cloud that `cargo local` starts is not used here. It takes 96 ms a call whatever the call does, which is no
+//! place for load, and it cannot be stopped between two calls. What it is good for (roles, routes, the template as
+//! deployed) is asked of it by the end-to-end tests.
+
+use crate::processes::server::{Answer, Server, serve};
+use crate::processes::template::{BANK_TABLE, TABLE, Template};
+use application::crypto::Keys;
+use application::ports::{DataKey, KeyService, LoadMerchant as _, PortError, Selector};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use bank::sandbox::person_items;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use domain::format::name;
+use domain::history::{self, ChainedEvent, GENESIS};
+use domain::ids::MerchantId;
+use domain::secret::Secret;
+use domain::time::Timestamp;
+use dynoxide::Database;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{Request, Response};
+use local::http::Http;
+use percent_encoding::percent_decode_str;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use store::Store;
+use store::seed::SeedMerchant;
+
+/// The region of everything.
+pub const REGION: &str = "us-east-1";
+/// What the sandbox bank and our side sign with.
+pub const BANK_SECRET: &str =
+    "a secret of the tests that is long enough to be a key of HMAC-SHA256";
+
+/// The services behind one address.
+pub struct Cloud {
+    /// What the functions are told is AWS.
+    pub url: String,
+    /// The table's own address: past the counting, for load and for looking.
+    pub table_url: String,
+    /// The tables.
+    pub database: Database,
+    /// Every SMS that was published.
+    pub texts: Texts,
+    /// Who has called what.
+    pub calls: Calls,
+    _server: Server,
+}
+
+/// Every SMS that was published, by phone: found at once however many there are.
+#[derive(Clone, Debug, Default)]
+pub struct Texts(Arc<Mutex<HashMap<String, Vec<String>>>>);
+
+impl Texts {
+    /// The texts to a phone, oldest first.
+    #[must_use]
+    pub fn to(&self, phone: &str) -> Vec<String> {
+        self.0
+            .lock()
+            .unwrap()
+            .get(phone)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The last text to a phone.
+    #[must_use]
+    pub fn last(&self, phone: &str) -> Option<String> {
+        self.0.lock().unwrap().get(phone)?.last().cloned()
+    }
+
+    /// Puts a phone back to where it was.
+    pub fn put_back(&self, phone: &str, texts: Vec<String>) {
+        self.0.lock().unwrap().insert(phone.to_owned(), texts);
+    }
+}
+
+/// What an access key's holder has called since its invocation began, and at which call it is to be killed.
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Arc<Mutex<HashMap<String, Calling>>>);
+
+#[derive(Debug, Default)]
+struct Calling {
+    pid: Option<Pid>,
+    made: Vec<String>,
+    kill: Option<Kill>,
+}
+
+/// Where a process is killed: at one of the calls of its invocation, whichever service it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// Which call, from 1.
+    pub call: usize,
+    /// On which side of it.
+    pub moment: Moment,
+}
+
+/// A side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the service has seen the call.
+    Before,
+    /// After the service has done it, before the answer goes back.
+    After,
+}
+
+impl Calls {
+    /// An invocation begins in a process.
+    pub fn begin(&self, caller: &str, pid: u32, kill: Option<Kill>) {
+        let calling = Calling {
+            pid: i32::try_from(pid).ok().and_then(Pid::from_raw),
+            made: Vec::new(),
+            kill,
+        };
+        self.0.lock().unwrap().insert(caller.to_owned(), calling);
+    }
+
+    /// Its calls since then, in order.
+    #[must_use]
+    pub fn end(&self, caller: &str) -> Vec<String> {
+        let ended = self.0.lock().unwrap().remove(caller);
+        ended.map_or_else(Vec::new, |calling| calling.made)
+    }
+
+    /// Lets a call through to its service, unless its caller is to be killed at it. `None`: there is nobody left to answer.
+    pub async fn pass<T>(
+        &self,
+        caller: &str,
+        what: String,
+        service: impl Future<Output = T>,
+    ) -> Option<T> {
+        let kill = self.made(caller, what);
+        if let Some((pid, Moment::Before)) = kill {
+            kill_process(pid, Signal::KILL).unwrap();
+            return None;
+        }
+        let answer = service.await;
+        if let Some((pid, Moment::After)) = kill {
+            kill_process(pid, Signal::KILL).unwrap();
+            return None;
+        }
+        Some(answer)
+    }
+
+    /// Notes a call. `Some`: it is the one at which its caller is killed.
+    fn made(&self, caller: &str, what: String) -> Option<(Pid, Moment)> {
+        let mut all = self.0.lock().unwrap();
+        let calling = all.get_mut(caller)?;
+        calling.made.push(what);
+        let kill = calling
+            .kill
+            .filter(|kill| kill.call == calling.made.len())?;
+        Some((calling.pid?, kill.moment))
+    }
+}
+
+impl Cloud {
+    /// Starts it, with the template's tables in it and nothing in them.
+    pub async fn start(template: &Template) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let table_url = format!("http://{}", listener.local_addr().unwrap());
+        let database = Database::memory().unwrap();
+        tokio::spawn(dynoxide::server::serve_on(listener, database.clone()));
+        for (name, resource) in [(TABLE, "Table"), (BANK_TABLE, "SandboxBankTable")] {
+            let table = template.table(resource, name);
+            database
+                .create_table(serde_json::from_value(table).unwrap())
+                .unwrap();
+        }
+        let (texts, calls) = (Texts::default(), Calls::default());
+        let services = Services {
+            texts: texts.clone(),
+            table_url: table_url.clone(),
+            http: Http::new(),
+        };
+        let counted = calls.clone();
+        let server = serve(move |request| {
+            let (services, calls) = (services.clone(), counted.clone());
+            async move {
+                let caller = access_key(&request).unwrap_or_default().to_owned();
+                let what = operation(&request);
+                calls.pass(&caller, what, services.answer(request)).await
+            }
+        })
+        .await;
+        Self {
+            url: server.url.clone(),
+            table_url,
+            database,
+            texts,
+            calls,
+            _server: server,
+        }
+    }
+
+    /// The tables' client, for looking and for seeding.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(REGION))
+            .credentials_provider(Credentials::for_tests())
+            .endpoint_url(&self.table_url);
+        Client::from_conf(config.build())
+    }
+
+    /// The store, for looking.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        Store::new(self.client(), TABLE, &domain::policy::Policy::CURRENT)
+    }
+
+    /// Puts a merchant into the table, and makes the person known to the sandbox bank.
+    pub async fn seed(&self, merchant: &SeedMerchant, now: Timestamp) {
+        let (store, client) = (self.store(), self.client());
+        let keys = Keys::new(KeyRoom);
+        store.seed(&keys, merchant, now).await.unwrap();
+        let holder = merchant.settlement_name.as_deref();
+        let holder = name::fold(holder.unwrap_or(&merchant.legal_name));
+        for item in person_items(&holder, merchant.id_document.number.expose()) {
+            let put = client.put_item().table_name(BANK_TABLE);
+            put.set_item(Some(item)).send().await.unwrap();
+        }
+    }
+
+    /// Every item of a table, in DynamoDB's JSON.
+    #[must_use]
+    pub fn items(&self, table: &str) -> Vec<Value> {
+        let mut scan = json!({"TableName": table});
+        let mut items = Vec::new();
+        loop {
+            let request = serde_json::from_value(scan.clone()).unwrap();
+            let page = serde_json::to_value(self.database.scan(request).unwrap()).unwrap();
+            items.extend(page["Items"].as_array().unwrap().iter().cloned());
+            match page.get("LastEvaluatedKey") {
+                Some(last) => scan["ExclusiveStartKey"] = last.clone(),
+                None => return items,
+            }
+        }
+    }
+
+    /// A merchant's whole history, oldest first.
+    ///
+    /// # Errors
+    /// Where the chain is broken, or ends elsewhere than the head says.
+    pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
+        let store = self.store();
+        let mut events: Vec<ChainedEvent> = Vec::new();
+        loop {
+            let from = events.last().map_or(1, |last| last.seq + 1);
+            let page = store.events(merchant, from, 200).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            events.extend(page);
+        }
+        let mut prev = GENESIS.to_owned();
+        for (seq, event) in (1..).zip(&events) {
+            if (event.seq, &event.prev_hash, &history::hash(event)) != (seq, &prev, &event.hash) {
+                return Err(format!("{merchant}: the chain breaks at event {seq}"));
+            }
+            prev.clone_from(&event.hash);
+        }
+        let stored = store.load(merchant, Selector::Latest).await.unwrap();
+        let head = stored.ok_or_else(|| format!("{merchant} is gone"))?.head;
+        let length = u64::try_from(events.len()).unwrap();
+        if (head.last_seq, head.last_hash) != (length, prev) {
+            return Err(format!(
+                "{merchant}: the chain has {length} events, the head says {}",
+                head.last_seq
+            ));
+        }
+        Ok(events)
+    }
+
+    /// Replaces an item, given in DynamoDB's JSON.
+    pub fn put(&self, table: &str, item: &Value) {
+        let put = json!({"TableName": table, "Item": item});
+        let put = serde_json::from_value(put).unwrap();
+        self.database.put_item(put).unwrap();
+    }
+}
+
+/// Whose credentials a request is signed with.
+fn access_key(request: &Request<Bytes>) -> Option<&str> {
+    let signed = request.headers().get("authorization")?.to_str().ok()?;
+    let (_, credential) = signed.split_once("Credential=")?;
+    Some(credential.split_once('/')?.0)
+}
+
+/// What a request asks for, by the name that AWS gives it.
+fn operation(request: &Request<Bytes>) -> String {
+    let target = request.headers().get("x-amz-target");
+    let target = target.and_then(|target| target.to_str().ok());
+    let name = target.and_then(|target| target.rsplit('.').next());
+    name.map_or_else(
+        || form(request.body(), "Action").unwrap_or_default(),
+        str::to_owned,
+    )
+}
+
+#[derive(Clone)]
+struct Services {
+    texts: Texts,
+    table_url: String,
+    http: Http,
+}
+
+impl Services {
+    async fn answer(&self, request: Request<Bytes>) -> Answer {
+        let target = request.headers().get("x-amz-target");
+        let target = target.and_then(|target| target.to_str().ok());
+        let service = target.and_then(|target| target.split('.').next());
+        let asked = || serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
+        match (service, operation(&request).as_str()) {
+            (Some("DynamoDB_20120810"), _) => self.table(request).await,
+            (Some("TrentService"), operation) => key_service(operation, &asked()),
+            (Some("secretsmanager"), "GetSecretValue") => {
+                let name = &asked()["SecretId"];
+                json_reply(200, &json!({"Name": name, "SecretString": BANK_SECRET}))
+            }
+            (None, "Publish") => self.publish(request.body()),
+            _ => json_reply(400, &json!({"__type": "UnknownOperationException"})),
+        }
+    }
+
+    /// As it came, to dynoxide, and its answer as it is.
+    async fn table(&self, request: Request<Bytes>) -> Answer {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = self.table_url.parse().unwrap();
+        parts.headers.remove("host");
+        let reply = self.http.send(Request::from_parts(parts, body)).await;
+        let reply = reply.unwrap();
+        let mut response = Response::new(reply.body.into());
+        *response.status_mut() = reply.status.try_into().unwrap();
+        *response.headers_mut() = reply.headers;
+        response
+    }
+
+    fn publish(&self, body: &[u8]) -> Answer {
+        let (Some(phone), Some(text)) = (form(body, "PhoneNumber"), form(body, "Message")) else {
+            return json_reply(400, &json!({"__type": "InvalidParameter"}));
+        };
+        self.texts
+            .0
+            .lock()
+            .unwrap()
+            .entry(phone)
+            .or_default()
+            .push(text);
+        let done = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
+            <MessageId>00000000-0000-0000-0000-000000000000</MessageId></PublishResult></PublishResponse>";
+        let reply = Response::builder().header("content-type", "text/xml");
+        reply.body(Bytes::from(done).into()).unwrap()
+    }
+}
+
+/// A field of a form.
+fn form(body: &[u8], name: &str) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(key, _)| *key == name)?;
+    let value = value.replace('+', " ");
+    let decoded = percent_decode_str(&value).decode_utf8().ok()?;
+    Some(decoded.into_owned())
+}
+
+/// A reply with a JSON body.
+pub(crate) fn json_reply(status: u16, body: &Value) -> Answer {
+    let reply = Response::builder().status(status);
+    let reply = reply.header("content-type", "application/x-amz-json-1.1");
+    reply.body(Bytes::from(body.to_string()).into()).unwrap()
+}
+
+/// Keys that nobody keeps: each is made of its id, and what it wraps of its context, so that nothing has to be remembered
+/// when tables are put back to where they were.
+struct KeyRoom;
+
+/// As many bytes as KMS adds to a data key: its length counts in the table.
+const WRAPPED_BYTES: usize = 184;
+const TAG_BYTES: usize = 32;
+
+impl KeyRoom {
+    fn mac(parts: &[&[u8]]) -> Vec<u8> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"the root key of the tests").unwrap();
+        for part in parts {
+            mac.update(&part.len().to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().to_vec()
+    }
+
+    fn wrap(key_id: &str, context: &BTreeMap<String, String>) -> (Vec<u8>, Vec<u8>) {
+        let mut wrapped = vec![0; WRAPPED_BYTES - TAG_BYTES];
+        getrandom::fill(&mut wrapped).unwrap();
+        let bound = format!("{key_id} {context:?}");
+        let plain = Self::mac(&[b"data key", bound.as_bytes(), &wrapped]);
+        let tag = Self::mac(&[b"tag", bound.as_bytes(), &wrapped]);
+        wrapped.extend(tag);
+        (plain, wrapped)
+    }
+
+    /// `None`: wrapped by another key, or for another context.
+    fn unwrap(key_id: &str, context: &BTreeMap<String, String>, wrapped: &[u8]) -> Option<Vec<u8>> {
+        let (random, tag) = wrapped.split_at_checked(WRAPPED_BYTES - TAG_BYTES)?;
+        let bound = format!("{key_id} {context:?}");
+        let fits = tag == Self::mac(&[b"tag", bound.as_bytes(), random]);
+        fits.then(|| Self::mac(&[b"data key", bound.as_bytes(), random]))
+    }
+}
+
+/// KMS.
+fn key_service(operation: &str, asked: &Value) -> Answer {
+    let key_id = asked["KeyId"].as_str().unwrap_or_default();
+    let bytes = |name: &str| BASE64.decode(asked[name].as_str().unwrap_or_default());
+    let context = asked.get("EncryptionContext").cloned().unwrap_or(json!({}));
+    let context: BTreeMap<String, String> = serde_json::from_value(context).unwrap_or_default();
+    match operation {
+        "GenerateMac" => {
+            let mac = KeyRoom::mac(&[key_id.as_bytes(), &bytes("Message").unwrap_or_default()]);
+            json_reply(200, &json!({"KeyId": key_id, "Mac": BASE64.encode(mac)}))
+        }
+        "GenerateDataKey" => {
+            let (plain, wrapped) = KeyRoom::wrap(key_id, &context);
+            let (plain, wrapped) = (BASE64.encode(plain), BASE64.encode(wrapped));
+            let made = json!({"KeyId": key_id, "Plaintext": plain, "CiphertextBlob": wrapped});
+            json_reply(200, &made)
+        }
+        "Decrypt" => {
+            let wrapped = bytes("CiphertextBlob").unwrap_or_default();
+            match KeyRoom::unwrap(key_id, &context, &wrapped) {
+                Some(plain) => json_reply(
+                    200,
+                    &json!({"KeyId": key_id, "Plaintext": BASE64.encode(plain)}),
+                ),
+                None => json_reply(400, &json!({"__type": "InvalidCiphertextException"})),
+            }
+        }
+        _ => json_reply(400, &json!({"__type": "UnknownOperationException"})),
+    }
+}
+
+/// The same keys without the wire, for seeding.
+impl KeyService for KeyRoom {
+    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
+        let message = format!("settlement-rebind/{purpose}");
+        let key_id = crate::processes::template::key_arn("HmacKey");
+        Ok(Secret::new(Self::mac(&[
+            key_id.as_bytes(),
+            message.as_bytes(),
+        ])))
+    }
+
+    async fn new_data_key(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+    ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
+        let (plain, wrapped) = Self::wrap(&data_key_arn(key), &owned(context));
+        Ok((Secret::new(plain), wrapped))
+    }
+
+    async fn data_key(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+        wrapped: &[u8],
+    ) -> Result<Secret<Vec<u8>>, PortError> {
+        let plain = Self::unwrap(&data_key_arn(key), &owned(context), wrapped);
+        let unfit = || PortError::Permanent("the key service", "InvalidCiphertext".to_owned());
+        plain.map(Secret::new).ok_or_else(unfit)
+    }
+}
+
+fn data_key_arn(key: DataKey) -> String {
+    crate::processes::template::key_arn(match key {
+        DataKey::Card => "CardKey",
+        DataKey::Identity => "IdentityKey",
+        DataKey::History => "HistoryKey",
+    })
+}
+
+fn owned(context: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let pairs = context.iter();
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}

@@ -1,0 +1,352 @@
+//! Lambda, as far as a function can tell: the compiled `bootstrap`s as processes that speak the real Runtime API, one
+//! invocation at a time each, given what `infra/template.yaml` gives them; in front of them a gateway for requests and a
+//! function URL for the sandbox bank.
+//!
+//! Every process is a child of this one and is killed with it. What a process calls goes to [`cloud`].
+
+pub mod cloud;
+mod process;
+pub mod server;
+pub mod template;
+
+use crate::transport::{HttpCall, Reply, Transport};
+use bytes::Bytes;
+pub use cloud::{Cloud, Kill};
+use http::{HeaderMap, Request, Response};
+use process::{Log, Process};
+use serde_json::{Value, json};
+use server::{Answer, Server, serve};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use template::{Deployed, Route, Template};
+use tokio::sync::Semaphore;
+
+/// The compiled functions by name: built once in a test run.
+static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+
+/// How an invocation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With the function's reply.
+    Answered(Value),
+    /// With an error of the function, or of the host: `errorType`, `errorMessage`.
+    Failed(Value),
+    /// The process ended before it had answered.
+    Died(ExitStatus),
+}
+
+/// The host.
+pub struct Processes {
+    /// What the functions call.
+    pub cloud: Arc<Cloud>,
+    inner: Arc<Inner>,
+    routes: Vec<Route>,
+    _bank: Server,
+}
+
+struct Inner {
+    cloud: Arc<Cloud>,
+    functions: HashMap<String, Function>,
+    bank_url: String,
+    /// Calls to the table go past the counting.
+    uncounted: bool,
+    started: AtomicU64,
+    /// The pids of what runs, by name.
+    running: Mutex<BTreeMap<String, u32>>,
+    log: Log,
+}
+
+struct Function {
+    deployed: Deployed,
+    binary: PathBuf,
+    /// How many invocations there may be at a time.
+    room: Semaphore,
+    /// Processes without an invocation.
+    idle: Mutex<Vec<Process>>,
+}
+
+impl Processes {
+    /// Builds the functions, and starts what they call. Processes are started when they are needed, one for a function.
+    pub async fn start() -> Self {
+        Self::with_processes(|_| 1, false).await
+    }
+
+    /// The same with so many processes for a function at most. `uncounted`: what they call of the table goes there at once,
+    /// and no process can be killed at it.
+    pub async fn with_processes(at_most: impl Fn(&str) -> usize, uncounted: bool) -> Self {
+        let template = Template::load();
+        let deployed: Vec<Deployed> = template.functions().into_values().collect();
+        let names: Vec<&str> = deployed.iter().map(|each| each.name.as_str()).collect();
+        let binaries = BINARIES.get_or_init(|| local::binaries(&names).unwrap());
+        let functions = deployed.into_iter().map(|deployed| {
+            let function = Function {
+                binary: binaries[&deployed.name].clone(),
+                room: Semaphore::new(at_most(&deployed.name)),
+                idle: Mutex::default(),
+                deployed,
+            };
+            (function.deployed.name.clone(), function)
+        });
+        let functions: HashMap<_, _> = functions.collect();
+        let cloud = Arc::new(Cloud::start(&template).await);
+        // Known once it is there: the functions are told the bank's address, and the bank is one of them.
+        let known = Arc::new(OnceLock::<Weak<Inner>>::new());
+        let host = Arc::clone(&known);
+        let bank = serve(move |request| {
+            let inner = host.get().and_then(Weak::upgrade);
+            async move { inner?.bank(request).await }
+        })
+        .await;
+        let inner = Arc::new(Inner {
+            cloud: Arc::clone(&cloud),
+            functions,
+            bank_url: bank.url.clone(),
+            uncounted,
+            started: AtomicU64::new(0),
+            running: Mutex::default(),
+            log: Log::default(),
+        });
+        known.get_or_init(|| Arc::downgrade(&inner));
+        Self {
+            cloud,
+            inner,
+            routes: template.routes(),
+            _bank: bank,
+        }
+    }
+
+    /// One invocation of a function.
+    pub async fn run(&self, function: &str, event: &Value) -> Outcome {
+        self.inner.invoke(function, event, None).await.0
+    }
+
+    /// The same, in which the process may be killed; and the calls that it has made.
+    pub async fn invoke_killed(
+        &self,
+        function: &str,
+        event: &Value,
+        kill: Option<Kill>,
+    ) -> (Outcome, Vec<String>) {
+        self.inner.invoke(function, event, kill).await
+    }
+
+    /// The function behind a request's route.
+    #[must_use]
+    pub fn function_of(&self, event: &Value) -> &str {
+        let method = event["requestContext"]["http"]["method"].as_str();
+        let path = event["rawPath"].as_str().unwrap_or_default();
+        let wanted = format!("{} {path}", method.unwrap_or_default());
+        let fits = |key: &str| {
+            let (key, wanted) = (key.split('/'), wanted.split('/'));
+            key.clone().count() == wanted.clone().count()
+                && key
+                    .zip(wanted)
+                    .all(|(key, segment)| key.starts_with('{') || key == segment)
+        };
+        // What is spelled out goes before what has a parameter.
+        let found = self.routes.iter().filter(|route| fits(&route.key));
+        let found = found.min_by_key(|route| route.key.matches('{').count());
+        let default = || self.routes.iter().find(|route| route.key == "$default");
+        &found.or_else(default).unwrap().function
+    }
+
+    /// Sends a request through the gateway. `None`: the process behind it died, which the gateway tells as a 502.
+    pub async fn send(&self, event: &Value) -> Option<Reply> {
+        self.send_killed(event, None).await.0
+    }
+
+    /// The same, in which the process may be killed; and the calls that it has made.
+    pub async fn send_killed(
+        &self,
+        event: &Value,
+        kill: Option<Kill>,
+    ) -> (Option<Reply>, Vec<String>) {
+        let function = self.function_of(event);
+        let (outcome, calls) = self.inner.invoke(function, event, kill).await;
+        let reply = match outcome {
+            Outcome::Answered(reply) => reply,
+            Outcome::Failed(error) => panic!("{function} failed: {error}; {:?}", self.log()),
+            Outcome::Died(_) => return (None, calls),
+        };
+        (Some(Reply::of_event(event, &reply)), calls)
+    }
+
+    /// The stream's records of every notice that is due.
+    #[must_use]
+    pub fn due_notices(&self) -> Value {
+        let items = self.cloud.items(template::TABLE);
+        let due = items.iter().filter(|item| item["notice"]["S"] == "due");
+        let records = due.map(|item| {
+            json!({"eventID": item["sk"]["S"], "eventName": "INSERT", "dynamodb": {
+                "SequenceNumber": item["sk"]["S"],
+                "Keys": {"pk": item["pk"], "sk": item["sk"]},
+            }})
+        });
+        json!({"Records": records.collect::<Vec<_>>()})
+    }
+
+    /// The processes of a function that have nothing to do.
+    #[must_use]
+    pub fn pids(&self, function: &str) -> Vec<u32> {
+        let idle = self.inner.functions[function].idle.lock().unwrap();
+        idle.iter().map(|process| process.pid).collect()
+    }
+
+    /// Ends a function's processes without work: the next invocation starts one.
+    pub fn end(&self, function: &str) {
+        let ended = std::mem::take(&mut *self.inner.functions[function].idle.lock().unwrap());
+        let mut running = self.inner.running.lock().unwrap();
+        for process in &ended {
+            running.remove(&process.name);
+        }
+    }
+
+    /// Takes the Runtime API away from a process without work; says how the process ended, if it did.
+    pub async fn orphan(&self, function: &str) -> Option<ExitStatus> {
+        let process = self.inner.functions[function].idle.lock().unwrap().pop();
+        process.expect("an idle process").orphan().await
+    }
+
+    /// The pids of all processes, by name: the function's, and a number.
+    #[must_use]
+    pub fn running(&self) -> BTreeMap<String, u32> {
+        self.inner.running.lock().unwrap().clone()
+    }
+
+    /// The last lines of every function's log.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.inner.log.lines()
+    }
+}
+
+impl Inner {
+    async fn invoke(
+        &self,
+        function: &str,
+        event: &Value,
+        kill: Option<Kill>,
+    ) -> (Outcome, Vec<String>) {
+        let function = &self.functions[function];
+        let _room = function.room.acquire().await.unwrap();
+        let idle = function.idle.lock().unwrap().pop();
+        let mut process = match idle {
+            Some(process) => process,
+            None => self.start(function).await,
+        };
+        let calls = &self.cloud.calls;
+        calls.begin(&process.name, process.pid, kill);
+        let outcome = process.invoke(event, function.deployed.timeout).await;
+        let made = calls.end(&process.name);
+        if process.is_alive() {
+            function.idle.lock().unwrap().push(process);
+        } else {
+            self.running.lock().unwrap().remove(&process.name);
+        }
+        (outcome, made)
+    }
+
+    async fn start(&self, function: &Function) -> Process {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", function.deployed.name);
+        let mut urls = vec![("AWS_ENDPOINT_URL", self.cloud.url.as_str())];
+        if self.uncounted {
+            urls.push(("AWS_ENDPOINT_URL_DYNAMODB", &self.cloud.table_url));
+        }
+        let bank = format!("{}/{name}", self.bank_url);
+        let (binary, deployed) = (&function.binary, &function.deployed);
+        let process = Process::start(name, binary, deployed, &urls, &bank, &self.log).await;
+        let mut running = self.running.lock().unwrap();
+        running.insert(process.name.clone(), process.pid);
+        process
+    }
+
+    /// The bank's function URL. Its path begins with the caller's name, whose call it is.
+    async fn bank(&self, request: Request<Bytes>) -> Option<Answer> {
+        let path = request.uri().path().trim_start_matches('/').to_owned();
+        let (caller, path) = path.split_once('/')?;
+        let headers = text_of(request.headers());
+        let body = std::str::from_utf8(request.body()).ok()?;
+        let mut event = HttpCall::new("POST", &format!("/{path}")).event();
+        event["headers"] = json!(headers);
+        event["body"] = json!(body);
+        let asked = async { self.invoke("sandbox-bank", &event, None).await.0 };
+        // Boxed: an invocation of the bank is made within one of its caller.
+        let asked: std::pin::Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = Box::pin(asked);
+        let outcome = self
+            .cloud
+            .calls
+            .pass(caller, format!("bank /{path}"), asked)
+            .await?;
+        let Outcome::Answered(reply) = outcome else {
+            return Some(
+                Response::builder()
+                    .status(502)
+                    .body(Bytes::new().into())
+                    .unwrap(),
+            );
+        };
+        let mut response =
+            Response::builder().status(u16::try_from(reply["statusCode"].as_u64()?).ok()?);
+        for (name, value) in reply["headers"].as_object()? {
+            response = response.header(name, value.as_str()?);
+        }
+        let body = reply["body"].as_str()?.to_owned();
+        response.body(Bytes::from(body).into()).ok()
+    }
+}
+
+fn text_of(headers: &HeaderMap) -> HashMap<String, String> {
+    let headers = headers.iter();
+    headers
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
+
+impl Transport for Processes {
+    async fn http(&self, request: HttpCall) -> Reply {
+        let reply = self.send(&request.event()).await;
+        reply.unwrap_or_else(|| panic!("{} {}: its process died", request.method, request.path))
+    }
+
+    async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
+        match self.run(function, event).await {
+            Outcome::Answered(reply) => Ok(reply),
+            Outcome::Failed(error) => {
+                let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+                Err((text("errorType"), text("errorMessage")))
+            }
+            Outcome::Died(status) => panic!("{function} died: {status}"),
+        }
+    }
+
+    async fn sms(&self, phone: &str) -> Vec<String> {
+        self.cloud.texts.to(phone)
+    }
+
+    async fn statement(&self, card: &str) -> Vec<Value> {
+        let body = json!({"card_number": card});
+        let event = HttpCall::new("POST", "/statement").json(&body).event();
+        let Outcome::Answered(reply) = self.run("sandbox-bank", &event).await else {
+            panic!("no statement: {:?}", self.log());
+        };
+        let statement: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
+        statement["transfers"].as_array().unwrap().clone()
+    }
+
+    async fn deliver_notices(&self) {
+        let batch = self.due_notices();
+        let reply = self.run("confirmation-notice", &batch).await;
+        assert_eq!(reply, Outcome::Answered(json!({"batchItemFailures": []})));
+    }
+
+    fn new_key(&self) -> Option<String> {
+        Some(format!(
+            "key-{}",
+            self.inner.started.fetch_add(1, Ordering::Relaxed)
+        ))
+    }
+}

@@ -1,0 +1,269 @@
+//! One `bootstrap` as a process, and the Lambda Runtime API (2018-06-01) that it talks to: an address of its own for each
+//! process, as each environment has on Lambda.
+
+use super::Outcome;
+use super::server::{Answer, Server, serve};
+use super::template::Deployed;
+use crate::processes::cloud::{REGION, json_reply};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// Lines of log that are kept.
+const LOG_LINES: usize = 200;
+/// What a process may have to finish when it is asked nothing more.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// The last lines that anything has logged.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Arc<Mutex<VecDeque<String>>>);
+
+impl Log {
+    /// The lines, oldest first.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().cloned().collect()
+    }
+
+    fn keep(&self, from: impl AsyncRead + Unpin + Send + 'static) {
+        let log = self.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(from).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let mut kept = log.0.lock().unwrap();
+                if kept.len() == LOG_LINES {
+                    kept.pop_front();
+                }
+                kept.push_back(line);
+            }
+        });
+    }
+}
+
+/// A running `bootstrap`. It is killed when this is dropped; should this process be killed instead, its Runtime API is gone
+/// and it ends by itself.
+pub(super) struct Process {
+    /// Its access key, by which its calls are told from those of others.
+    pub(super) name: String,
+    pub(super) pid: u32,
+    work: mpsc::UnboundedSender<Invocation>,
+    ended: watch::Receiver<Option<ExitStatus>>,
+    api: Option<Server>,
+    owner: JoinHandle<()>,
+}
+
+struct Invocation {
+    event: Bytes,
+    deadline: SystemTime,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// What the Runtime API knows.
+struct Api {
+    function: String,
+    process: String,
+    next: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
+    open: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    number: Mutex<u64>,
+    /// Whether it has asked for work: its start is over.
+    ready: watch::Sender<bool>,
+}
+
+impl Process {
+    /// Starts `binary` as `name`, with nothing in its environment but what Lambda, the template and the stand-ins give it.
+    pub(super) async fn start(
+        name: String,
+        binary: &Path,
+        deployed: &Deployed,
+        cloud_urls: &[(&str, &str)],
+        bank_url: &str,
+        log: &Log,
+    ) -> Self {
+        let (work, next) = mpsc::unbounded_channel();
+        let (tell_ready, mut ready) = watch::channel(false);
+        let api = Arc::new(Api {
+            function: deployed.name.clone(),
+            process: name.clone(),
+            next: next.into(),
+            open: Mutex::default(),
+            number: Mutex::default(),
+            ready: tell_ready,
+        });
+        let server = serve(move |request| {
+            let api = Arc::clone(&api);
+            async move { api.answer(request).await }
+        })
+        .await;
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .env(
+                "AWS_LAMBDA_RUNTIME_API",
+                server.url.trim_start_matches("http://"),
+            )
+            .env("AWS_LAMBDA_FUNCTION_NAME", &deployed.name)
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env(
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+                deployed.memory_mb.to_string(),
+            )
+            .env(
+                "AWS_LAMBDA_LOG_GROUP_NAME",
+                format!("/aws/lambda/{}", deployed.name),
+            )
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", &name)
+            .env("AWS_REGION", REGION)
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", &name)
+            .env("AWS_SECRET_ACCESS_KEY", "of the tests")
+            .env("AWS_SESSION_TOKEN", "of the tests")
+            .envs(cloud_urls.iter().copied())
+            .envs(deployed.environment(bank_url))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let pid = child.id().unwrap();
+        log.keep(child.stdout.take().unwrap());
+        log.keep(child.stderr.take().unwrap());
+        let (tell, mut ended) = watch::channel(None);
+        let owner = tokio::spawn(wait(child, tell));
+        // What it calls while it starts belongs to no invocation.
+        tokio::select! {
+            Ok(_) = ready.wait_for(|ready| *ready) => {}
+            Ok(status) = ended.wait_for(Option::is_some) => {
+                panic!("{name} does not start: {:?} {:?}", *status, log.lines());
+            }
+        }
+        Self {
+            name,
+            pid,
+            work,
+            ended,
+            api: Some(server),
+            owner,
+        }
+    }
+
+    /// One invocation. A function that takes longer than it may is killed, as on Lambda.
+    pub(super) async fn invoke(&mut self, event: &Value, timeout: Duration) -> Outcome {
+        let (answer, answered) = oneshot::channel();
+        let sent = self.work.send(Invocation {
+            event: event.to_string().into(),
+            deadline: SystemTime::now() + timeout,
+            answer,
+        });
+        sent.unwrap_or_else(|_| panic!("the Runtime API of {} is gone", self.name));
+        let mut ended = self.ended.clone();
+        tokio::select! {
+            biased;
+            Ok(outcome) = answered => outcome,
+            Ok(status) = ended.wait_for(Option::is_some) => Outcome::Died(status.unwrap()),
+            () = tokio::time::sleep(timeout) => {
+                self.owner.abort();
+                Outcome::Failed(json!({"errorType": "Sandbox.Timedout"}))
+            }
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.ended.borrow().is_none() && !self.owner.is_finished()
+    }
+
+    /// Takes its Runtime API away, as happens when this very process is killed; says how it ended, if it did.
+    pub(super) async fn orphan(mut self) -> Option<ExitStatus> {
+        drop(self.api.take());
+        let ended = self.ended.wait_for(Option::is_some);
+        let status = tokio::time::timeout(END_LIMIT, ended).await;
+        status.ok()?.ok().and_then(|status| *status)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.owner.abort();
+    }
+}
+
+/// Owns the child: when this is aborted the child is killed.
+async fn wait(mut child: Child, tell: watch::Sender<Option<ExitStatus>>) {
+    let status = child.wait().await.unwrap();
+    tell.send_replace(Some(status));
+}
+
+impl Api {
+    async fn answer(&self, request: Request<Bytes>) -> Option<Answer> {
+        let path = request.uri().path().to_owned();
+        let path = path.strip_prefix("/2018-06-01/runtime/")?;
+        let segments: Vec<&str> = path.split('/').collect();
+        let body = || serde_json::from_slice(request.body()).unwrap_or(Value::Null);
+        match (request.method(), segments.as_slice()) {
+            (&Method::GET, ["invocation", "next"]) => Some(self.next().await),
+            (&Method::POST, ["invocation", id, "response"]) => {
+                Some(self.done(id, Outcome::Answered(body())))
+            }
+            (&Method::POST, ["invocation", id, "error"]) => {
+                Some(self.done(id, Outcome::Failed(body())))
+            }
+            (&Method::POST, ["init", "error"]) => Some(accepted()),
+            _ => Some(json_reply(404, &json!({"errorType": "UnknownPath"}))),
+        }
+    }
+
+    /// Waits for an invocation, as long as it takes.
+    async fn next(&self) -> Answer {
+        self.ready.send_replace(true);
+        let invocation = self.next.lock().await.recv().await;
+        let Some(Invocation {
+            event,
+            deadline,
+            answer,
+        }) = invocation
+        else {
+            return std::future::pending().await;
+        };
+        let number = {
+            let mut number = self.number.lock().unwrap();
+            *number += 1;
+            *number
+        };
+        let id = format!("{}-{number}", self.process);
+        self.open.lock().unwrap().insert(id.clone(), answer);
+        let deadline_ms = deadline.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let arn = format!(
+            "arn:aws:lambda:{REGION}:000000000000:function:{}",
+            self.function
+        );
+        let trace = "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=0";
+        Response::builder()
+            .header("content-type", "application/json")
+            .header("lambda-runtime-aws-request-id", id)
+            .header("lambda-runtime-deadline-ms", deadline_ms.to_string())
+            .header("lambda-runtime-invoked-function-arn", arn)
+            .header("lambda-runtime-trace-id", trace)
+            .body(event.into())
+            .unwrap()
+    }
+
+    fn done(&self, id: &str, outcome: Outcome) -> Answer {
+        let open = self.open.lock().unwrap().remove(id);
+        match open.map(|answer| answer.send(outcome)) {
+            Some(_) => accepted(),
+            None => json_reply(400, &json!({"errorType": "InvalidRequestID"})),
+        }
+    }
+}
+
+fn accepted() -> Answer {
+    json_reply(202, &json!({"status": "OK"}))
+}

@@ -1,0 +1,193 @@
+//! What `infra/template.yaml` says of the functions: read from the file that is deployed, so that a process here is given
+//! what it is given there, and nothing else.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The name that the table has here.
+pub const TABLE: &str = "rebind";
+/// The name of the sandbox bank's.
+pub const BANK_TABLE: &str = "bank";
+
+/// The template, with the short forms of its intrinsic functions read as what they are applied to: `!Ref Table` is `Table`.
+pub struct Template(Value);
+
+/// A function as it is deployed.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// Its folder's name.
+    pub name: String,
+    /// Its memory.
+    pub memory_mb: u64,
+    /// How long an invocation may take.
+    pub timeout: Duration,
+    variables: BTreeMap<String, Value>,
+    parameters: Value,
+}
+
+impl Deployed {
+    /// Its environment, for a stack of the sandbox whose bank is at `bank_url`.
+    pub fn environment(&self, bank_url: &str) -> impl Iterator<Item = (&str, String)> {
+        self.variables
+            .iter()
+            .map(move |(name, value)| (name.as_str(), resolved(value, &self.parameters, bank_url)))
+    }
+}
+
+/// A route of the gateway.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// `POST /v1/rebinds/{id}/cancel`, or `$default`.
+    pub key: String,
+    /// The folder's name of the function behind it.
+    pub function: String,
+}
+
+/// What a key of the template is called here.
+#[must_use]
+pub fn key_arn(resource: &str) -> String {
+    format!(
+        "arn:aws:kms:{}:000000000000:key/{resource}",
+        crate::processes::cloud::REGION
+    )
+}
+
+/// A value of the template in a stack of the sandbox on this machine, all other parameters left at their defaults.
+fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
+    let Value::String(name) = value else {
+        assert_eq!(value[0], "OwnBank", "the one condition among the variables");
+        return bank_url.to_owned();
+    };
+    match name.as_str() {
+        "Stage" => "sandbox".to_owned(),
+        "RootCertificates" => local::root_certificates().to_owned(),
+        parameter if !parameters[parameter].is_null() => {
+            let default = &parameters[parameter]["Default"];
+            default.as_str().unwrap().to_owned()
+        }
+        "Table" => TABLE.to_owned(),
+        "SandboxBankTable" => BANK_TABLE.to_owned(),
+        "BankSecret.Id" => "BankSecret".to_owned(),
+        key => key_arn(key.strip_suffix(".Arn").unwrap_or_else(|| panic!("{key}?"))),
+    }
+}
+
+impl Template {
+    /// Reads it.
+    #[must_use]
+    pub fn load() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/template.yaml");
+        let yaml = std::fs::read_to_string(path).unwrap();
+        // `AttributeType: N` is a number's, not a "no".
+        let options = serde_saphyr::options! { strict_booleans: true };
+        Self(serde_saphyr::from_str_with_options(&yaml, options).unwrap())
+    }
+
+    /// Every function, by its logical id without `Function`.
+    #[must_use]
+    pub fn functions(&self) -> BTreeMap<String, Deployed> {
+        let globals = &self.0["Globals"]["Function"];
+        let resources = self.0["Resources"].as_object().unwrap();
+        let functions = resources
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
+        functions
+            .map(|(id, resource)| {
+                let properties = &resource["Properties"];
+                let number = |name: &str| {
+                    let own = properties[name].as_u64();
+                    own.or(globals[name].as_u64()).unwrap()
+                };
+                let mut variables = BTreeMap::new();
+                for level in [globals, properties] {
+                    let given = level["Environment"]["Variables"].as_object().unwrap();
+                    let given = given.iter();
+                    variables.extend(given.map(|(name, value)| (name.clone(), value.clone())));
+                }
+                let code = properties["CodeUri"].as_str().unwrap();
+                let deployed = Deployed {
+                    name: code.strip_prefix("../functions/").unwrap().to_owned(),
+                    memory_mb: number("MemorySize"),
+                    timeout: Duration::from_secs(number("Timeout")),
+                    variables,
+                    parameters: self.0["Parameters"].clone(),
+                };
+                (id.strip_suffix("Function").unwrap().to_owned(), deployed)
+            })
+            .collect()
+    }
+
+    /// The gateway's routes.
+    #[must_use]
+    pub fn routes(&self) -> Vec<Route> {
+        let functions = self.functions();
+        let resources = self.0["Resources"].as_object().unwrap();
+        let mut routes = Vec::new();
+        for (id, each) in resources {
+            let id = id.strip_prefix("Fn::ForEach::");
+            let Some(function) = id.and_then(|id| id.strip_suffix("Routes")) else {
+                continue;
+            };
+            let keys = each[1].as_array().unwrap().iter();
+            routes.extend(keys.map(|key| Route {
+                key: key.as_str().unwrap().to_owned(),
+                function: functions[function].name.clone(),
+            }));
+        }
+        routes
+    }
+
+    /// The request that creates a table as the template describes it, but without a stream: with one, every write costs
+    /// dynoxide a walk over the stream's records so far.
+    #[must_use]
+    pub fn table(&self, resource: &str, name: &str) -> Value {
+        let properties = &self.0["Resources"][resource]["Properties"];
+        let mut table = json!({"TableName": name});
+        for part in [
+            "BillingMode",
+            "AttributeDefinitions",
+            "KeySchema",
+            "GlobalSecondaryIndexes",
+        ] {
+            if let Some(given) = properties.get(part) {
+                table[part] = given.clone();
+            }
+        }
+        table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_given_what_the_template_gives_it() {
+        let functions = Template::load().functions();
+        assert_eq!(functions.len(), 9);
+        let verification = &functions["Verification"];
+        assert_eq!(verification.name, "verification");
+        assert_eq!(verification.memory_mb, 256);
+        assert_eq!(verification.timeout, Duration::from_secs(20));
+        let given: BTreeMap<_, _> = verification.environment("http://bank").collect();
+        assert_eq!(given["STAGE"], "sandbox");
+        assert_eq!(given["TABLE"], TABLE);
+        assert_eq!(given["BANK_URL"], "http://bank");
+        assert_eq!(given["HMAC_KEY_ID"], key_arn("HmacKey"));
+        assert!(!given.contains_key("HISTORY_KEY_ID"));
+    }
+
+    #[test]
+    fn every_route_leads_to_a_function() {
+        let routes = Template::load().routes();
+        assert_eq!(routes.len(), 26);
+        let of = |key: &str| {
+            let route = routes.iter().find(|route| route.key == key);
+            route.map(|route| route.function.as_str())
+        };
+        assert_eq!(of("POST /v1/sessions"), Some("login"));
+        assert_eq!(of("POST /v1/freezes"), Some("settlement"));
+        assert_eq!(of("$default"), Some("cards"));
+    }
+}

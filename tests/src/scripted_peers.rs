@@ -1,0 +1,392 @@
+//! What the functions call beside the table, scripted: keys in memory, boxes of messages, a bank that answers on demand.
+
+use crate::iam_policy::{Asked, Context};
+use crate::peer_faults::{Lost, Outside};
+use crate::transport::code_in;
+use application::ports::{
+    CardQuestion, CheckCard, DataKey, KeyService, PortError, Pushed, QueryCheck, QueryOutcome,
+    QueryTransfer, SendPush, SendSms, SendTransfer, Transfer,
+};
+use domain::decide::BankAnswer;
+use domain::push::PushPlatform;
+use domain::secret::Secret;
+use domain::transfer::TransferAnswer;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Keys in memory, wrapped with their context so that another context does not open them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryKeys {
+    pub(crate) wrapped: Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>,
+    /// Whose calls these are, where it is a function's.
+    pub(crate) role: Option<(&'static str, Asked)>,
+    pub(crate) outside: Outside,
+    /// Whether the key service fails to derive hash keys.
+    pub(crate) hash_keys_fail: Arc<AtomicBool>,
+}
+
+/// Of which kind, for which context, the key.
+type WrappedKey = (DataKey, String, Vec<u8>);
+
+impl MemoryKeys {
+    /// The same keys for a function, which may do with them what its role allows.
+    pub(crate) fn of(&self, function: &'static str, asked: &Asked) -> Self {
+        Self {
+            role: Some((function, asked.clone())),
+            ..self.clone()
+        }
+    }
+
+    /// What is lost of a question to the key service does not matter: it changes nothing.
+    fn reach(&self) -> Result<(), PortError> {
+        match self.outside.call("keys") {
+            None => Ok(()),
+            Some(_) => Err(PortError::Transient("the key service", "lost".to_owned())),
+        }
+    }
+
+    fn leave(&self, action: &str, key: &str, context: &[(&str, &str)]) {
+        let Some((function, asked)) = &self.role else {
+            return;
+        };
+        let context = Context {
+            encryption: context
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..Context::default()
+        };
+        let resource = format!("{key}Key.Arn");
+        let leave = asked.for_leave(function, action, &resource, &context);
+        leave.unwrap_or_else(|refusal| panic!("{refusal}"));
+    }
+}
+
+impl KeyService for MemoryKeys {
+    async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
+        self.leave("kms:GenerateMac", "Hmac", &[]);
+        if self.hash_keys_fail.load(Ordering::Relaxed) {
+            return Err(PortError::Transient("the key service", "lost".to_owned()));
+        }
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"a key of the tests").unwrap();
+        mac.update(purpose.as_bytes());
+        Ok(Secret::new(mac.finalize().into_bytes().to_vec()))
+    }
+
+    async fn new_data_key(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+    ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
+        self.leave("kms:GenerateDataKey", &format!("{key:?}"), context);
+        self.reach()?;
+        let mut plain = vec![0; 32];
+        // As long as a wrapped key of AWS's key service: the budgets count these bytes.
+        let mut wrapped = vec![0; 184];
+        getrandom::fill(&mut plain).unwrap();
+        getrandom::fill(&mut wrapped).unwrap();
+        self.wrapped.lock().unwrap().insert(
+            wrapped.clone(),
+            (key, format!("{context:?}"), plain.clone()),
+        );
+        Ok((Secret::new(plain), wrapped))
+    }
+
+    async fn data_key(
+        &self,
+        key: DataKey,
+        context: &[(&str, &str)],
+        wrapped: &[u8],
+    ) -> Result<Secret<Vec<u8>>, PortError> {
+        self.leave("kms:Decrypt", &format!("{key:?}"), context);
+        self.reach()?;
+        let known = self.wrapped.lock().unwrap().get(wrapped).cloned();
+        let fits =
+            known.filter(|(kind, bound, _)| *kind == key && *bound == format!("{context:?}"));
+        fits.map(|(_, _, plain)| Secret::new(plain)).ok_or_else(|| {
+            PortError::Permanent("the key service", "InvalidCiphertextException".to_owned())
+        })
+    }
+}
+
+/// Every SMS, by phone.
+#[derive(Clone, Debug, Default)]
+pub struct SmsBox {
+    pub(crate) sent: Arc<Mutex<Vec<(String, String)>>>,
+    pub(crate) down: Arc<Mutex<bool>>,
+    pub(crate) refused: Arc<Mutex<Option<String>>>,
+    pub(crate) outside: Outside,
+}
+
+impl SmsBox {
+    /// The texts to one phone, oldest first.
+    #[must_use]
+    pub fn to(&self, phone: &str) -> Vec<String> {
+        let sent = self.sent.lock().unwrap();
+        sent.iter()
+            .filter(|(to, _)| to == phone)
+            .map(|(_, text)| text.clone())
+            .collect()
+    }
+
+    /// The code in the last SMS to a phone.
+    #[must_use]
+    pub fn code(&self, phone: &str) -> String {
+        let text = self.to(phone).pop().expect("an SMS");
+        code_in(&text).unwrap_or_else(|| panic!("no code in the last SMS to {phone}"))
+    }
+
+    /// The phone, if any, that the operator refuses.
+    pub fn refuse(&self, phone: Option<&str>) {
+        *self.refused.lock().unwrap() = phone.map(str::to_owned);
+    }
+
+    /// Whether publishing fails.
+    pub fn set_down(&self, down: bool) {
+        *self.down.lock().unwrap() = down;
+    }
+}
+
+impl SendSms for SmsBox {
+    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
+        let refused = self.refused.lock().unwrap().as_deref() == Some(phone);
+        if refused || *self.down.lock().unwrap() {
+            return Err(PortError::Transient("SMS", "down".to_owned()));
+        }
+        let lost = self.outside.call("sms");
+        if lost != Some(Lost::Request) {
+            let message = (phone.to_owned(), text.to_owned());
+            self.sent.lock().unwrap().push(message);
+        }
+        match lost {
+            None => Ok(()),
+            Some(_) => Err(PortError::Transient("SMS", "lost".to_owned())),
+        }
+    }
+}
+
+/// A transfer as the bank got it.
+#[derive(Clone, Debug)]
+pub struct SentTransfer {
+    /// Its serial.
+    pub serial: String,
+    /// The card it goes to.
+    pub card_number: String,
+    /// What the payee's statement shows.
+    pub descriptor: String,
+    /// Whether the payee's name is checked.
+    pub check_name: bool,
+}
+
+/// A bank that answers what it was told to, once each: a check with "match" and a transfer with "succeeded" when nothing is
+/// left. What it has decided about a serial it says again; "busy" and "quota" decide nothing. Keeps the serials.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptedBank {
+    pub(crate) answers: Arc<Mutex<VecDeque<Option<BankAnswer>>>>,
+    pub(crate) serials: Arc<Mutex<Vec<String>>>,
+    pub(crate) decided: Arc<Mutex<HashMap<String, BankAnswer>>>,
+    pub(crate) transfer_answers: Arc<Mutex<VecDeque<Option<TransferAnswer>>>>,
+    pub(crate) transfers: Arc<Mutex<Vec<SentTransfer>>>,
+    pub(crate) settled: Arc<Mutex<HashMap<String, TransferAnswer>>>,
+    pub(crate) pause: Arc<Mutex<Duration>>,
+    pub(crate) silent: Arc<Mutex<bool>>,
+    pub(crate) outside: Outside,
+}
+
+impl ScriptedBank {
+    /// How long it thinks before each answer: time for others to come in between.
+    pub fn think(&self, pause: Duration) {
+        *self.pause.lock().unwrap() = pause;
+    }
+
+    /// Whether it answers no question about what it was sent before.
+    pub fn set_silent(&self, silent: bool) {
+        *self.silent.lock().unwrap() = silent;
+    }
+
+    fn recalled<A: Copy>(
+        &self,
+        known: &Mutex<HashMap<String, A>>,
+        serial: &str,
+    ) -> QueryOutcome<A> {
+        let lost = self.outside.call("bank").is_some();
+        if lost || *self.silent.lock().unwrap() {
+            return QueryOutcome::Unknown;
+        }
+        let known = known.lock().unwrap().get(serial).copied();
+        known.map_or(QueryOutcome::NeverSeen, QueryOutcome::Answer)
+    }
+
+    async fn pause(&self) {
+        let pause = *self.pause.lock().unwrap();
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The next answers; `None` is no answer.
+    pub fn script(&self, answers: impl IntoIterator<Item = Option<BankAnswer>>) {
+        self.answers.lock().unwrap().extend(answers);
+    }
+
+    /// The next answers to transfers; `None` is no answer.
+    pub fn script_transfers(&self, answers: impl IntoIterator<Item = Option<TransferAnswer>>) {
+        self.transfer_answers.lock().unwrap().extend(answers);
+    }
+
+    /// The serials it was asked under.
+    #[must_use]
+    pub fn serials(&self) -> Vec<String> {
+        self.serials.lock().unwrap().clone()
+    }
+
+    /// The transfers it got, repetitions included.
+    #[must_use]
+    pub fn transfers(&self) -> Vec<SentTransfer> {
+        self.transfers.lock().unwrap().clone()
+    }
+
+    /// The code at the end of the last transfer's descriptor.
+    #[must_use]
+    pub fn deposit_code(&self) -> String {
+        let last = self.transfers().pop().expect("a transfer");
+        let code: Vec<char> = last.descriptor.chars().rev().take(6).collect();
+        code.into_iter().rev().collect()
+    }
+
+    /// What the bank knows of a transfer from now on, whatever it said before.
+    pub fn settle(&self, serial: &str, answer: TransferAnswer) {
+        self.settled
+            .lock()
+            .unwrap()
+            .insert(serial.to_owned(), answer);
+    }
+
+    /// What the bank has decided about a check whose answer was lost.
+    pub fn decide(&self, serial: &str, answer: BankAnswer) {
+        self.decided
+            .lock()
+            .unwrap()
+            .insert(serial.to_owned(), answer);
+    }
+}
+
+impl CheckCard for ScriptedBank {
+    async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
+        let lost = self.outside.call("bank");
+        if lost == Some(Lost::Request) {
+            return None;
+        }
+        self.serials.lock().unwrap().push(question.serial.clone());
+        self.pause().await;
+        if let Some(known) = self.decided.lock().unwrap().get(&question.serial) {
+            return Some(*known).filter(|_| lost.is_none());
+        }
+        let answer = self
+            .answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Some(BankAnswer::Match));
+        let decides_nothing = [BankAnswer::Busy, BankAnswer::Quota, BankAnswer::Malformed];
+        if let Some(answer) = answer.filter(|answer| !decides_nothing.contains(answer)) {
+            self.decide(&question.serial, answer);
+        }
+        answer.filter(|_| lost.is_none())
+    }
+}
+
+impl QueryCheck for ScriptedBank {
+    async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer> {
+        self.recalled(&self.decided, serial)
+    }
+}
+
+impl SendTransfer for ScriptedBank {
+    async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer> {
+        let lost = self.outside.call("bank");
+        if lost == Some(Lost::Request) {
+            return None;
+        }
+        self.transfers.lock().unwrap().push(SentTransfer {
+            serial: transfer.serial.clone(),
+            card_number: transfer.card_number.expose().to_owned(),
+            descriptor: transfer.descriptor.expose().clone(),
+            check_name: transfer.check_name,
+        });
+        self.pause().await;
+        if let Some(known) = self.settled.lock().unwrap().get(&transfer.serial) {
+            return Some(*known).filter(|_| lost.is_none());
+        }
+        let answer = self
+            .transfer_answers
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Some(TransferAnswer::Succeeded));
+        if let Some(answer) = answer {
+            self.settle(&transfer.serial, answer);
+        }
+        answer.filter(|_| lost.is_none())
+    }
+}
+
+impl QueryTransfer for ScriptedBank {
+    async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer> {
+        self.recalled(&self.settled, serial)
+    }
+}
+
+/// Every push: platform, token, text.
+#[derive(Clone, Debug, Default)]
+pub struct PushBox {
+    pub(crate) sent: Arc<Mutex<Vec<(PushPlatform, String, String)>>>,
+    pub(crate) results: Arc<Mutex<VecDeque<Result<Pushed, PortError>>>>,
+    pub(crate) outside: Outside,
+}
+
+impl PushBox {
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<(PushPlatform, String, String)> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// The tokens that were written to since the last time, oldest first.
+    #[must_use]
+    pub fn take_tokens(&self) -> Vec<String> {
+        let sent = std::mem::take(&mut *self.sent.lock().unwrap());
+        sent.into_iter().map(|(_, token, _)| token).collect()
+    }
+
+    /// What becomes of the next pushes; of all others: sent.
+    pub fn script(&self, results: impl IntoIterator<Item = Result<Pushed, PortError>>) {
+        self.results.lock().unwrap().extend(results);
+    }
+}
+
+impl SendPush for PushBox {
+    async fn push(
+        &self,
+        platform: PushPlatform,
+        token: &Secret<String>,
+        text: &str,
+    ) -> Result<Pushed, PortError> {
+        let lost = self.outside.call("push");
+        let failed = || Err(PortError::Transient("push", "lost".to_owned()));
+        if lost == Some(Lost::Request) {
+            return failed();
+        }
+        let result = self.results.lock().unwrap().pop_front();
+        let result = result.unwrap_or(Ok(Pushed::Sent));
+        if matches!(result, Ok(Pushed::Sent)) {
+            let sent = (platform, token.expose().clone(), text.to_owned());
+            self.sent.lock().unwrap().push(sent);
+        }
+        if lost.is_some() { failed() } else { result }
+    }
+}

@@ -1,0 +1,565 @@
+//! The SDK's HTTP boundary: what goes over it to the table is recorded, and meets the fault that it is told to meet.
+//!
+//! It is the HTTP client that the SDK is given, around another one that reaches the table. So the SDK's own timeouts and
+//! retries see a fault as they would see it on a wire, and nothing above the SDK knows of it.
+
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Builder, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::dynamodb_table::response;
+
+/// The limits that the functions have too (`shared/src/adapters/aws.rs`); see [`impatient`].
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+/// Between two attempts: in a test whose clock is real nobody waits for a second.
+const BACKOFF: Duration = Duration::from_millis(1);
+/// How many transactions one operation meets that are drawn at random: fewer than it has attempts.
+const CONFLICTS_MAX: u32 = 2;
+/// How far behind its time a request arrives that is late.
+const LATE_BY: Duration = Duration::from_millis(100);
+
+/// One call to the table: one attempt of an operation.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The same for all attempts of an operation.
+    pub id: String,
+    /// `Query`, `TransactWriteItems`, …
+    pub operation: String,
+    /// The request's body.
+    pub body: Value,
+    /// What the table says it cost: read units of a read, write units of a write.
+    pub units: f64,
+}
+
+impl Call {
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(
+            self.operation.as_str(),
+            "Query" | "GetItem" | "BatchGetItem"
+        )
+    }
+
+    /// The items of a transaction.
+    #[must_use]
+    pub fn transaction_items(&self) -> usize {
+        self.body["TransactItems"].as_array().map_or(0, Vec::len)
+    }
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The connection breaks; it never reaches the table.
+    RequestLost,
+    /// The table does it; the connection breaks before its answer arrives.
+    ReplyLost,
+    /// The table does it; its answer breaks off in the middle.
+    ReplyCut,
+    /// Nothing is heard, and nothing was done. This and what is late is for an [`impatient`] client only.
+    Silence,
+    /// Nothing is heard in time; the table does it between this attempt and the next one's end.
+    Late,
+    /// Nothing is heard in time; the table does it when the caller has given the operation up, and has perhaps repeated it.
+    TooLate,
+    /// `ProvisionedThroughputExceededException`.
+    Throughput,
+    /// `ThrottlingException`.
+    Throttled,
+    /// A transaction is cancelled because of an item's throughput.
+    CancelledForThroughput,
+    /// `TransactionConflict`, as the reason of a cancelled transaction or on its own.
+    Conflict,
+    /// `TransactionInProgressException`.
+    InProgress,
+    /// A batch of reads is answered without some of them.
+    Unprocessed,
+    /// `InternalServerError`, and nothing was done.
+    Failed,
+    /// `InternalServerError`, although it was done.
+    FailedAndDone,
+    /// 503 without a word, from something in between; nothing was done.
+    Unavailable,
+    /// The process ends before the call reaches the table; see [`Boundary::survive`].
+    DiesBefore,
+    /// The process ends when the table has done it.
+    DiesAfter,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::RequestLost,
+        Self::ReplyLost,
+        Self::ReplyCut,
+        Self::Silence,
+        Self::Late,
+        Self::TooLate,
+        Self::Throughput,
+        Self::Throttled,
+        Self::CancelledForThroughput,
+        Self::Conflict,
+        Self::InProgress,
+        Self::Unprocessed,
+        Self::Failed,
+        Self::FailedAndDone,
+        Self::Unavailable,
+        Self::DiesBefore,
+        Self::DiesAfter,
+    ];
+
+    /// Whether DynamoDB can answer such a call so.
+    #[must_use]
+    pub fn fits(self, operation: &str) -> bool {
+        let is_transaction = operation == "TransactWriteItems";
+        match self {
+            Self::CancelledForThroughput | Self::InProgress => is_transaction,
+            Self::Conflict => is_transaction || operation == "UpdateItem",
+            Self::Unprocessed => operation == "BatchGetItem",
+            _ => true,
+        }
+    }
+
+    /// Whether every attempt of an operation can meet it: a process ends once.
+    #[must_use]
+    pub const fn can_last(self) -> bool {
+        !matches!(self, Self::DiesBefore | Self::DiesAfter)
+    }
+
+    /// The kinds of the issue, for the metrics.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::RequestLost => "request lost",
+            Self::ReplyLost | Self::ReplyCut => "reply lost",
+            Self::Silence | Self::Late | Self::TooLate => "late",
+            Self::Throughput | Self::Throttled | Self::CancelledForThroughput => "throttled",
+            Self::Unprocessed => "throttled",
+            Self::Conflict | Self::InProgress => "transaction conflict",
+            Self::Failed | Self::FailedAndDone | Self::Unavailable => "internal error",
+            Self::DiesBefore | Self::DiesAfter => "process dies",
+        }
+    }
+
+    /// The table's answer, for a fault that is one.
+    fn answer(self, call: &Call) -> Option<HttpResponse> {
+        let refusal = |status, kind: &str| {
+            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "told to"});
+            Some(response(status, body.to_string()))
+        };
+        match self {
+            Self::Throughput => refusal(400, "ProvisionedThroughputExceededException"),
+            Self::Throttled => refusal(400, "ThrottlingException"),
+            Self::InProgress => refusal(400, "TransactionInProgressException"),
+            Self::Failed | Self::FailedAndDone => refusal(500, "InternalServerError"),
+            Self::Unavailable => Some(response(503, String::new())),
+            Self::CancelledForThroughput => Some(cancelled(call, "ProvisionedThroughputExceeded")),
+            Self::Conflict if call.operation == "TransactWriteItems" => {
+                Some(cancelled(call, "TransactionConflict"))
+            }
+            Self::Conflict => refusal(400, "TransactionConflictException"),
+            Self::Unprocessed => {
+                let body = json!({"Responses": {}, "UnprocessedKeys": call.body["RequestItems"]});
+                Some(response(200, body.to_string()))
+            }
+            _ => None,
+        }
+    }
+
+    /// When a late request reaches the table.
+    fn arrives_after(self) -> Option<Duration> {
+        match self {
+            Self::Late => Some(ATTEMPT_TIMEOUT + LATE_BY),
+            Self::TooLate => Some(OPERATION_TIMEOUT + LATE_BY),
+            _ => None,
+        }
+    }
+}
+
+/// A client that waits no longer than a function does. For tests whose clock jumps over every wait: by a real clock a busy
+/// machine would be a fault of its own.
+#[must_use]
+pub fn impatient(config: Builder) -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    config.timeout_config(timeouts)
+}
+
+/// A cancelled transaction, because of its first item.
+fn cancelled(call: &Call, reason: &str) -> HttpResponse {
+    let mut reasons = vec![json!({"Code": "None"}); call.transaction_items()];
+    reasons[0] = json!({"Code": reason, "Message": "told to"});
+    let body = json!({
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+        "CancellationReasons": reasons,
+    });
+    response(400, body.to_string())
+}
+
+/// What meets a fault.
+#[derive(Clone, Copy, Debug)]
+enum Reach {
+    /// The operation's first attempt.
+    Attempt,
+    /// All of its attempts.
+    Operation,
+    /// Those, and every operation after it.
+    Onwards,
+}
+
+/// A fault that waits for its operation.
+#[derive(Debug)]
+struct Armed {
+    /// The operation's place among those of the request, from 1.
+    place: usize,
+    fault: Fault,
+    reach: Reach,
+    /// The operation, once it has met it.
+    operation: Option<String>,
+}
+
+/// Conflicts at random.
+#[derive(Debug, Default)]
+struct Weather {
+    chance: Chance,
+    conflicts_percent: u64,
+    /// How often each operation has met one.
+    met: HashMap<String, u32>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: Vec<Call>,
+    /// The operations that the calls belong to, each once.
+    operations: Vec<String>,
+    /// Counts the times that `calls` was taken: an answer to an older one belongs to nothing.
+    era: usize,
+    armed: Option<Armed>,
+    met: usize,
+    weather: Weather,
+}
+
+/// Records every call, also the repeated ones, and lets the one that was named meet its fault.
+#[derive(Clone, Debug, Default)]
+pub struct Boundary {
+    state: Arc<Mutex<State>>,
+    late: Arc<AtomicUsize>,
+    death: Arc<tokio::sync::Notify>,
+}
+
+impl Boundary {
+    /// The `n`-th operation of the next request (from 1) meets this fault in every attempt; no other does.
+    pub fn fail(&self, n: usize, fault: Fault) {
+        self.arm(n, fault, Reach::Operation);
+    }
+
+    /// The same in its first attempt only: the SDK's next one finds a healthy table.
+    pub fn fail_once(&self, n: usize, fault: Fault) {
+        self.arm(n, fault, Reach::Attempt);
+    }
+
+    /// The same from this operation on, those that it fits, until [`Boundary::calm`].
+    pub fn fail_from(&self, n: usize, fault: Fault) {
+        self.arm(n, fault, Reach::Onwards);
+    }
+
+    fn arm(&self, place: usize, fault: Fault, reach: Reach) {
+        let _ = self.take();
+        let mut state = self.state.lock().unwrap();
+        state.met = 0;
+        state.armed = Some(Armed {
+            place,
+            fault,
+            reach,
+            operation: None,
+        });
+    }
+
+    /// Nothing fails any more. Returns how many attempts have met what was to be met.
+    pub fn calm(&self) -> usize {
+        let mut state = self.state.lock().unwrap();
+        state.armed = None;
+        std::mem::take(&mut state.met)
+    }
+
+    /// From now on so many of a hundred writes are answered with a transaction conflict, and the order in which concurrent
+    /// calls reach the table is drawn anew, both from this seed.
+    pub fn disturb(&self, seed: u64, conflicts_percent: u64) {
+        self.state.lock().unwrap().weather = Weather {
+            chance: Chance::new(seed),
+            conflicts_percent,
+            met: HashMap::new(),
+        };
+    }
+
+    /// The calls since the last time.
+    #[must_use]
+    pub fn take(&self) -> Vec<Call> {
+        let mut state = self.state.lock().unwrap();
+        state.era += 1;
+        state.operations.clear();
+        std::mem::take(&mut state.calls)
+    }
+
+    /// Does some work in a process that may die of [`Fault::DiesBefore`] or [`Fault::DiesAfter`]: `None` when it did.
+    pub async fn survive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.death.notified() => None,
+            done = work => Some(done),
+        }
+    }
+
+    /// Until every late request has reached the table.
+    pub async fn settle(&self) {
+        while self.late.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(LATE_BY).await;
+        }
+    }
+
+    /// The table's client, around the HTTP client that `config` has.
+    #[must_use]
+    pub fn client(&self, config: Builder) -> aws_sdk_dynamodb::Client {
+        // A client that has met thousands of faults would no longer repeat anything.
+        let patience = TokenBucket::builder()
+            .retry_cost(0)
+            .timeout_retry_cost(0)
+            .throttling_retry_cost(0)
+            .build();
+        let inner = config.clone().build().http_client();
+        let around = Around {
+            boundary: self.clone(),
+            inner: inner.expect("an HTTP client"),
+        };
+        let config = config
+            .retry_config(RetryConfig::standard().with_initial_backoff(BACKOFF))
+            .retry_partition(
+                RetryPartition::custom("tests")
+                    .token_bucket(patience)
+                    .build(),
+            )
+            .http_client(around)
+            .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// Notes an attempt; returns where its cost is to be noted, and what it meets.
+    fn meet(&self, request: &HttpRequest) -> (Call, (usize, usize), Option<Fault>) {
+        let headers = request.headers();
+        let target = headers.get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let id = headers.get("amz-sdk-invocation-id").unwrap_or_default();
+        let body = request.body().bytes();
+        let call = Call {
+            id: id.to_owned(),
+            body: body.map_or(Value::Null, |bytes| serde_json::from_slice(bytes).unwrap()),
+            operation,
+            units: 0.0,
+        };
+        let mut state = self.state.lock().unwrap();
+        let state = &mut *state;
+        state.calls.push(call.clone());
+        let note = (state.era, state.calls.len() - 1);
+        let is_first = !state.operations.iter().any(|known| known == id);
+        if is_first {
+            state.operations.push(id.to_owned());
+        }
+        let fault = match &mut state.armed {
+            Some(armed) => {
+                let begun = armed.operation.is_some();
+                let here = is_first && state.operations.len() == armed.place && !begun;
+                let meets = match armed.reach {
+                    Reach::Attempt => here,
+                    Reach::Operation => here || armed.operation.as_deref() == Some(id),
+                    Reach::Onwards => {
+                        (begun || state.operations.len() >= armed.place)
+                            && armed.fault.fits(&call.operation)
+                    }
+                };
+                if meets {
+                    armed.operation = Some(id.to_owned());
+                    state.met += 1;
+                }
+                meets.then_some(armed.fault)
+            }
+            None => {
+                let is_write = Fault::Conflict.fits(&call.operation);
+                let weather = &mut state.weather;
+                let met = weather.met.entry(id.to_owned()).or_default();
+                // A transaction is over in milliseconds: whoever meets one at every attempt has a table that is down.
+                let strikes = is_write
+                    && *met < CONFLICTS_MAX
+                    && weather.chance.below(100) < weather.conflicts_percent;
+                *met += u32::from(strikes);
+                strikes.then_some(Fault::Conflict)
+            }
+        };
+        (call, note, fault)
+    }
+
+    fn cost(&self, (era, index): (usize, usize), answer: &HttpResponse) {
+        let bytes = answer.body().bytes().unwrap_or_default();
+        let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let units = match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables
+                .iter()
+                .filter_map(|table| table["CapacityUnits"].as_f64())
+                .sum(),
+            table => table["CapacityUnits"].as_f64().unwrap_or(0.0),
+        };
+        let mut state = self.state.lock().unwrap();
+        if state.era == era {
+            state.calls[index].units = units;
+        }
+    }
+
+    /// Lets others go first, one, two or three times: calls at the same time reach the table in many orders.
+    async fn jostle(&self) {
+        let times = 1 + self.state.lock().unwrap().weather.chance.below(3);
+        for _ in 0..times {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn attempt(
+        self,
+        inner: SharedHttpConnector,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let (call, note, fault) = self.meet(&request);
+        self.jostle().await;
+        let answered = match fault {
+            Some(Fault::RequestLost) => Err(broken()),
+            Some(Fault::Silence) => std::future::pending().await,
+            Some(late @ (Fault::Late | Fault::TooLate)) => {
+                self.send_later(inner, request, late.arrives_after().unwrap_or_default());
+                std::future::pending().await
+            }
+            Some(Fault::DiesBefore) => self.die().await,
+            Some(
+                fault @ (Fault::ReplyLost
+                | Fault::ReplyCut
+                | Fault::FailedAndDone
+                | Fault::DiesAfter),
+            ) => {
+                let answer = inner.call(request).await?;
+                match fault {
+                    Fault::ReplyCut => Ok(half(&answer)),
+                    Fault::FailedAndDone => Ok(fault.answer(&call).expect("an answer")),
+                    Fault::DiesAfter => self.die().await,
+                    _ => Err(broken()),
+                }
+            }
+            Some(fault) => Ok(fault.answer(&call).expect("an answer")),
+            None => {
+                let answer = inner.call(request).await?;
+                self.cost(note, &answer);
+                Ok(answer)
+            }
+        };
+        self.jostle().await;
+        answered
+    }
+
+    /// The caller is gone by then.
+    fn send_later(&self, inner: SharedHttpConnector, request: HttpRequest, after: Duration) {
+        let late = self.late.clone();
+        late.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            // Whatever the table says to it: nobody hears it.
+            let _ = inner.call(request).await;
+            late.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    async fn die<T>(&self) -> T {
+        self.death.notify_one();
+        std::future::pending().await
+    }
+}
+
+fn broken() -> ConnectorError {
+    ConnectorError::io("the connection broke".into())
+}
+
+fn half(answer: &HttpResponse) -> HttpResponse {
+    let bytes = answer.body().bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes[..bytes.len() / 2]);
+    response(answer.status().as_u16(), text.into_owned())
+}
+
+/// A boundary around the HTTP client that reaches the table.
+#[derive(Debug)]
+struct Around {
+    boundary: Boundary,
+    inner: SharedHttpClient,
+}
+
+impl HttpClient for Around {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connected {
+            boundary: self.boundary.clone(),
+            inner: self.inner.http_connector(settings, components),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Connected {
+    boundary: Boundary,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Connected {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let attempt = self.boundary.clone().attempt(self.inner.clone(), request);
+        HttpConnectorFuture::new(attempt)
+    }
+}
+
+/// Numbers that look random and are the same every time (xorshift64*).
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl Chance {
+    /// From a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `end`.
+    pub const fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
+    }
+}
