@@ -4,12 +4,16 @@ use super::vocabulary::vocabulary;
 
 vocabulary! {
     /// A language, by its BCP 47 tag. Each merchant has one, but can request the agreement in any.
-    #[derive(Default)]
     pub enum Lang {
         /// Simplified Chinese, the default.
-        #[default]
         ZhCn = "zh-CN",
         /// English.
         En = "en",
+    }
+}
+
+impl Default for Lang {
+    fn default() -> Self {
+        Self::ZhCn
     }
 }

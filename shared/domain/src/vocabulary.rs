@@ -10,15 +10,15 @@ pub struct UnknownWord;
 #[macro_export]
 macro_rules! vocabulary {
     (
-        $(#[$enum_doc:meta])*
+        $(#[doc = $enum_doc:literal])*
         pub enum $name:ident {
-            $($(#[$doc:meta])* $variant:ident = $wire:literal,)+
+            $($(#[doc = $doc:literal])* $variant:ident = $wire:literal,)+
         }
     ) => {
-        $(#[$enum_doc])*
+        $(#[doc = $enum_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
-            $($(#[$doc])* $variant,)+
+            $($(#[doc = $doc])* $variant,)+
         }
 
         impl $name {
@@ -40,6 +40,22 @@ macro_rules! vocabulary {
                     $($wire => Some(Self::$variant),)+
                     _ => None,
                 }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl $crate::vocabulary::schema::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(
+                _: &mut $crate::vocabulary::schema::SchemaGenerator,
+            ) -> $crate::vocabulary::schema::Schema {
+                $crate::vocabulary::schema::of_words(
+                    &[$($enum_doc),*],
+                    &[$(($wire, &[$($doc),*])),+],
+                )
             }
         }
 
@@ -73,6 +89,26 @@ macro_rules! vocabulary {
 }
 
 pub use vocabulary;
+
+/// The vocabularies in the API description.
+#[cfg(feature = "schema")]
+pub mod schema {
+    pub use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    /// A closed list of words, each with its documentation.
+    #[must_use]
+    pub fn of_words(doc: &[&str], words: &[(&str, &[&str])]) -> Schema {
+        let text = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| line.trim());
+            lines.collect::<Vec<_>>().join(" ")
+        };
+        let list = words.iter();
+        let list = list.map(|(word, doc)| format!("- `{word}`: {}", text(doc)));
+        let description = format!("{}\n\n{}", text(doc), list.collect::<Vec<_>>().join("\n"));
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        json_schema!({ "type": "string", "description": description, "enum": words })
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
 use tests::local_cloud::LocalCloud;
-use tests::metrics::metric;
+use tests::metrics::{metric, metric_in_bytes};
 use tests::secrets::{Kind, Searcher};
 use tests::transport::Transport as _;
 
@@ -36,7 +36,7 @@ pub async fn no_secret_is_kept_or_told(live: &LocalCloud) {
     let planted = plant(live, &used).await;
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
-    metric(
+    metric_in_bytes(
         "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
         bytes,
         0,

@@ -133,7 +133,11 @@ pub async fn a_standby_card(live: &LocalCloud) {
         "resend_after_s": 60,
         "attempts_left": 5,
     });
-    assert_eq!(asked, json!({"challenge": challenge}));
+    assert_eq!(
+        (&asked["state"], &asked["challenge"]),
+        (&json!("completed"), &challenge)
+    );
+    assert_eq!(asked["new_card"]["card_id"], standby["card_id"]);
     let code = live.code(&merchant.phone).await;
     assert_eq!(
         live.sms(&merchant.phone).await.last().unwrap(),

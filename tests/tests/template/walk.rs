@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
-use tests::metrics::metric;
+use tests::metrics::metric_in_bytes;
 use tests::secrets::{Kind, Secrets};
 use tests::transport::{Reply, code_in, freeze_code_in};
 
@@ -352,7 +352,7 @@ impl Walk {
                 "{kind:?}: nothing to search for"
             );
         }
-        metric(
+        metric_in_bytes(
             "secrets, in process: bytes logged at any level and searched",
             log.len(),
             0,

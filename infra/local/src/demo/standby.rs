@@ -107,6 +107,8 @@ async fn activate(walk: &mut Walk<'_>, rebind: &str, cards: &Cards) -> Result<Va
     let path = format!("/v1/cards/{}/activate", cards.new);
     let step = "Activate the standby card 启用备用卡";
     let reply = walk.post(step, &path, json!({}), 200).await?;
+    walk.equal(&reply, "/rebind_id", rebind)?;
+    walk.equal(&reply, "/new_card/status", "standby")?;
     walk.equal(&reply, "/challenge/purpose", "activate")?;
     walk.equal(&reply, "/challenge/method", "sms_code")?;
     let phone = walk.merchant.phone.clone();
