@@ -7,12 +7,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use tests::world::{Answer, GOOD_CARD, World, merchant};
+use tests::in_process::InProcess;
+use tests::merchant::{GOOD_CARD, merchant};
+use tests::transport::Reply;
 
 type Item = HashMap<String, AttributeValue>;
 
 /// The one item whose keys begin so.
-async fn item(world: &World, pk: &str, sk: &str) -> Item {
+async fn item(world: &InProcess, pk: &str, sk: &str) -> Item {
     let begins = |item: &Item, name: &str, with: &str| item[name].as_s().unwrap().starts_with(with);
     let mut items = world.items().await;
     items.retain(|item| begins(item, "pk", pk) && begins(item, "sk", sk));
@@ -20,7 +22,7 @@ async fn item(world: &World, pk: &str, sk: &str) -> Item {
     items.remove(0)
 }
 
-async fn set(world: &World, mut item: Item, name: &str, value: AttributeValue) {
+async fn set(world: &InProcess, mut item: Item, name: &str, value: AttributeValue) {
     item.insert(name.to_owned(), value);
     let put = world.client.put_item().table_name(&world.table);
     put.set_item(Some(item)).send().await.unwrap();
@@ -31,7 +33,7 @@ fn version(number: u32) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-fn refused(answer: &Answer) {
+fn refused(answer: &Reply) {
     let refusal = (answer.status, answer.code());
     assert_eq!(refusal, (503, "INTERNAL"), "{:?}", answer.body);
     assert_eq!(answer.body["retryable"], true);
@@ -39,8 +41,8 @@ fn refused(answer: &Answer) {
 
 #[tokio::test]
 async fn record_of_later_release_is_503() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.request(GOOD_CARD).await;
     let identity = format!("{rebind}/identity");
     for sk in ["Y", "Z", "R#"] {
@@ -48,20 +50,20 @@ async fn record_of_later_release_is_503() {
         set(&world, record.clone(), "v", version(2)).await;
         let before = world.items().await;
         refused(&app.call("GET", &rebind, Value::Null).await);
-        refused(&app.keyed(sk, "POST", &identity, app.document()).await);
+        refused(&app.keyed(sk, &identity, app.document()).await);
         assert_eq!(world.items().await, before, "{sk}");
         set(&world, record, "v", version(1)).await;
     }
-    assert!(world.sms.to(&app.merchant.phone).is_empty());
-    let answer = app.keyed("Y", "POST", &identity, app.document()).await;
+    assert!(world.sms.to(&app.profile.phone).is_empty());
+    let answer = app.keyed("Y", &identity, app.document()).await;
     assert_eq!(answer.status, 200, "a refusal for the release is not kept");
 }
 
 /// The codes of a phone are counted by a write that has not read them.
 #[tokio::test]
 async fn counter_of_later_release_is_503() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.request(GOOD_CARD).await;
     let first = app
         .call("POST", &format!("{rebind}/identity"), app.document())
@@ -72,7 +74,7 @@ async fn counter_of_later_release_is_503() {
     set(&world, counter.clone(), "v", version(2)).await;
     let resend = format!("{rebind}/identity/code");
     refused(&app.call("POST", &resend, Value::Null).await);
-    assert_eq!(world.sms.to(&app.merchant.phone).len(), 1);
+    assert_eq!(world.sms.to(&app.profile.phone).len(), 1);
     set(&world, counter, "v", version(1)).await;
     let answer = app.call("POST", &resend, Value::Null).await;
     assert_eq!(answer.status, 200);
@@ -80,9 +82,9 @@ async fn counter_of_later_release_is_503() {
 
 #[tokio::test]
 async fn account_of_later_release_is_503() {
-    let world = World::start().await;
+    let world = InProcess::start().await;
     let merchant = merchant("plain_1");
-    let app = world.app(&merchant).await;
+    let app = world.log_in("plain_1").await;
     let mut items = world.items().await;
     items.retain(|item| {
         item.get("merchant_id") == Some(&AttributeValue::S("mer_plain_1".to_owned()))
@@ -99,8 +101,8 @@ async fn account_of_later_release_is_503() {
 
 #[tokio::test]
 async fn unknown_attribute_survives_writes() {
-    let world = World::start().await;
-    let app = world.app(&merchant("plain_1")).await;
+    let world = InProcess::start().await;
+    let app = world.log_in("plain_1").await;
     let rebind = app.request(GOOD_CARD).await;
     let later = AttributeValue::S("later".to_owned());
     let create = json!({
