@@ -7,7 +7,7 @@ use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// What a card's prefix says of it.
+    /// The type of a card, by its prefix.
     pub enum CardType {
         /// A debit card.
         Debit = "debit",
@@ -17,7 +17,7 @@ vocabulary! {
         QuasiCredit = "quasi_credit",
         /// A prepaid card.
         Prepaid = "prepaid",
-        /// The prefix is not in the table: the bank decides.
+        /// The prefix is not in the table, so the bank decides.
         Unknown = "unknown",
     }
 }
@@ -69,17 +69,17 @@ impl Card {
 }
 
 vocabulary! {
-    /// What a card is now, as the wire shows it.
+    /// The current status of a card.
     pub enum CardStatus {
-        /// Asked for, not yet verified.
+        /// Requested, not verified yet.
         Pending = "pending",
-        /// The pointer is on it.
+        /// The pointer references this card.
         Active = "active",
-        /// Verified, waiting to be switched to.
+        /// Verified, and ready to be activated.
         Standby = "standby",
-        /// Replaced; payouts of before the change still reach it.
+        /// Replaced. Payouts from before the change still go to it.
         Retiring = "retiring",
-        /// No longer on record.
+        /// Removed from the account.
         Removed = "removed",
     }
 }
