@@ -30,7 +30,7 @@ const TARGETS: [&str; 2] = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-g
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Crates that a function must not be built of, and why.
-const UNWANTED: [(&str, &str); 19] = [
+const UNWANTED: [(&str, &str); 20] = [
     ("ring", "a second implementation of what aws-lc does"),
     ("openssl", "a second TLS stack"),
     ("openssl-sys", "a second TLS stack"),
@@ -52,6 +52,7 @@ const UNWANTED: [(&str, &str); 19] = [
     ("sqlx", "another store"),
     ("dynoxide-rs", "of the tests"),
     ("jsonschema", "of the tests"),
+    ("schemars", "of the API description"),
     ("proptest", "of the tests"),
     ("stateright", "of the tests"),
     ("insta", "of the tests"),

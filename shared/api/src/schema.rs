@@ -1,6 +1,6 @@
 //! Text formats and rules between members, for the API description. No type here has a value.
 
-use crate::replies::{BlockedBy, EndedReason, Text, Time};
+use crate::replies::{Text, Time};
 use domain::error_code::ErrorCode;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -79,48 +79,34 @@ formats! {
     IdempotencyKey, "1 to 255 printable ASCII characters.", { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" };
 }
 
-/// Some of the error codes.
-fn some_of(codes: &[ErrorCode], description: &str) -> Schema {
-    let codes: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-    json_schema!({ "type": "string", "description": description, "enum": codes })
-}
-
-impl JsonSchema for EndedReason {
-    fn schema_name() -> Cow<'static, str> {
-        "EndedReason".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        some_of(
-            ErrorCode::ENDED_REASONS,
-            "Why a rebind has ended without its card: the refusal that ended it, or `REQUEST_EXPIRED`, `ACCOUNT_FROZEN`, \
-             `QUIET_PERIOD` (phone, password or name was changed) or `TEST_TXN_FAILED` (`reverted`). \
-             `MICRO_DEPOSIT_EXPIRED` stands on an `expired` rebind. Absent when the merchant cancelled it.",
-        )
-    }
-}
-
-impl JsonSchema for BlockedBy {
-    fn schema_name() -> Cow<'static, str> {
-        "BlockedBy".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        some_of(
-            Self::ALL,
-            "Why `POST /v1/rebinds` would be refused now; the first reason in the order of checks.",
-        )
-    }
-}
-
-/// What one member says about another. Each rule stands under `then` of a condition that always holds, so that validators
+/// What one member states about another. Each rule stands under `then` of a condition that always holds, so that validators
 /// apply it and generators of clients pass it over: no rule adds a type.
 pub mod rules {
-    use super::{Schema, Value, json};
+    use super::{ErrorCode, Schema, Value, json};
+    use crate::replies::BlockedBy;
 
     fn add(schema: &mut Schema, rules: Value) {
         schema.insert("if".to_owned(), json!(true));
         schema.insert("then".to_owned(), json!({ "allOf": rules }));
+    }
+
+    fn only(schema: &mut Schema, codes: &[ErrorCode]) {
+        schema.remove("$ref");
+        schema.insert("type".to_owned(), json!("string"));
+        schema.insert(
+            "enum".to_owned(),
+            codes.iter().map(|code| json!(code.as_str())).collect(),
+        );
+    }
+
+    /// The codes that end a rebind.
+    pub fn ended_reason(schema: &mut Schema) {
+        only(schema, ErrorCode::ENDED_REASONS);
+    }
+
+    /// The codes that stop a rebind from being started.
+    pub fn blocked_by(schema: &mut Schema) {
+        only(schema, BlockedBy::ALL);
     }
 
     /// Only a document that expires has days left.

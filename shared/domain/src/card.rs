@@ -73,9 +73,9 @@ vocabulary! {
     pub enum CardStatus {
         /// Requested, not verified yet.
         Pending = "pending",
-        /// New payouts go to this card, once its hold is over.
+        /// The pointer references this card.
         Active = "active",
-        /// Verified, and ready to replace the active card.
+        /// Verified, and ready to be activated.
         Standby = "standby",
         /// Replaced. Payouts from before the change still go to it.
         Retiring = "retiring",

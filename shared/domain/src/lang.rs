@@ -12,6 +12,7 @@ vocabulary! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "`vocabulary!` takes no derive")]
 impl Default for Lang {
     fn default() -> Self {
         Self::ZhCn

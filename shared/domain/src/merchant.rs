@@ -13,13 +13,13 @@ use super::vocabulary::vocabulary;
 use super::window::Window;
 
 vocabulary! {
-    /// Kinds of merchants.
+    /// The kind of a merchant.
     pub enum EntityType {
         /// 小微商户.
         NaturalPerson = "natural_person",
         /// 个体工商户.
         SoleTrader = "sole_trader",
-        /// 企业: changes its card with support only.
+        /// 企业. Changes its card with support only.
         Company = "company",
     }
 }

@@ -11,11 +11,11 @@ use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// What the new card is for.
+    /// The purpose of the new card.
     pub enum Purpose {
         /// Payouts go to it.
         Activate = "activate",
-        /// It waits, verified, to be switched to later.
+        /// It is verified and kept as a standby card.
         Standby = "standby",
     }
 }
@@ -23,9 +23,9 @@ vocabulary! {
 vocabulary! {
     /// Why the merchant changes the card.
     pub enum Reason {
-        /// A better card.
+        /// The card is replaced by another one.
         Replace = "replace",
-        /// The old one is lost: nothing may be paid to it any more.
+        /// The old card is lost: nothing may be paid to it any more.
         Lost = "lost",
     }
 }
@@ -83,13 +83,13 @@ impl Attempts {
 }
 
 vocabulary! {
-    /// Which of the codes.
+    /// What a code proves.
     pub enum OtpPurpose {
-        /// To the phone on file: authorises the change.
+        /// Sent to the phone on file: authorises the change.
         Identity = "identity",
-        /// To the phone that the bank has for the new card, or to the card itself with a deposit: proves the card.
+        /// Sent to the reserved phone, or to the card itself with a deposit: proves the card.
         Card = "card",
-        /// To the phone on file: authorises the switch to a standby card.
+        /// Sent to the phone on file: authorises the activation of a standby card.
         Activate = "activate",
     }
 }
@@ -372,13 +372,13 @@ vocabulary! {
         Completed = "completed",
         /// Refused for good.
         Rejected = "rejected",
-        /// Out of time.
+        /// The time to prove the card is over.
         Expired = "expired",
-        /// Given up.
+        /// Cancelled by the merchant, or because of a security change.
         Cancelled = "cancelled",
         /// Undone by a freeze.
         Frozen = "frozen",
-        /// Undone because the test transfer came back.
+        /// Undone because the test transfer was returned.
         Reverted = "reverted",
     }
 }

@@ -8,9 +8,9 @@ use super::vocabulary::vocabulary;
 use std::fmt;
 
 vocabulary! {
-    /// On which day a payout is made, counted from the day in Shanghai on which it was created.
+    /// The day of a payout, counted from the day in Shanghai on which it was created.
     pub enum Cycle {
-        /// The same day, or the next when that day's payout time is past. For merchants of some age only.
+        /// The same day, or the next one if that day's payout time is past. Not for merchants opened recently.
         T0 = "T0",
         /// The next weekday, Monday to Friday.
         T1 = "T1",

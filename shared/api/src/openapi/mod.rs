@@ -264,21 +264,6 @@ fn code_in(name: &str) -> Option<ErrorCode> {
     codes.max_by_key(|code| code.as_str().len())
 }
 
-/// The codes that a route answers with.
-#[must_use]
-pub fn codes(route: Route) -> Vec<ErrorCode> {
-    let operation = operations::operation(route);
-    let problems = problems_of(route, &operation);
-    let mut codes: Vec<ErrorCode> = Vec::new();
-    for name in problems.iter().flat_map(|problems| problems.examples) {
-        let code = code_in(name).expect("an example is named after its code");
-        if !codes.contains(&code) {
-            codes.push(code);
-        }
-    }
-    codes
-}
-
 fn responses(
     route: Route,
     operation: &Operation,

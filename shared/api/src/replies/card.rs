@@ -77,6 +77,11 @@ impl Card {
 /// Why `POST /v1/rebinds` would be refused now; the first reason in the order of checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(
+    feature = "schema",
+    derive(JsonSchema),
+    schemars(transform = schema::rules::blocked_by)
+)]
 pub struct BlockedBy(pub ErrorCode);
 
 impl BlockedBy {

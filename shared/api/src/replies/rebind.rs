@@ -112,6 +112,11 @@ impl Challenge {
 /// rebind. Absent when the merchant cancelled it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(
+    feature = "schema",
+    derive(JsonSchema),
+    schemars(transform = schema::rules::ended_reason)
+)]
 pub struct EndedReason(pub ErrorCode);
 
 impl EndedReason {
