@@ -346,6 +346,12 @@ impl InProcess {
         self.payouts.handle(operation, &self.stage).await
     }
 
+    /// From now on the key service fails to derive hash keys, and with them freeze codes.
+    pub fn lose_hash_keys(&self) {
+        let fail = &self.keys.hash_keys_fail;
+        fail.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// The keys of the functions.
     #[must_use]
     pub fn keys(&self) -> Keys<MemoryKeys> {

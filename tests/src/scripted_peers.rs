@@ -14,6 +14,7 @@ use domain::transfer::TransferAnswer;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct MemoryKeys {
     /// Whose calls these are, where it is a function's.
     pub(crate) role: Option<(&'static str, Asked)>,
     pub(crate) outside: Outside,
+    /// Whether the key service fails to derive hash keys.
+    pub(crate) hash_keys_fail: Arc<AtomicBool>,
 }
 
 /// Of which kind, for which context, the key.
@@ -66,6 +69,9 @@ impl MemoryKeys {
 impl KeyService for MemoryKeys {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
         self.leave("kms:GenerateMac", "Hmac", &[]);
+        if self.hash_keys_fail.load(Ordering::Relaxed) {
+            return Err(PortError::Transient("the key service", "lost".to_owned()));
+        }
         let mut mac = Hmac::<Sha256>::new_from_slice(b"a key of the tests").unwrap();
         mac.update(purpose.as_bytes());
         Ok(Secret::new(mac.finalize().into_bytes().to_vec()))

@@ -1,5 +1,6 @@
 //! Payouts as the acquirer's core asks for them, at the same time as everything else: one card each, chosen once.
 
+#![recursion_limit = "256"] // futures of futures
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use domain::error_code::ErrorCode;
