@@ -197,7 +197,13 @@ impl<T: Table> Store<T> {
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
         {
-            Ok(item) => item.as_ref().map(event::read).transpose(),
+            Ok(item) => {
+                let event = item.as_ref().map(event::read).transpose();
+                if event.is_err() {
+                    self.release_notice(merchant, seq, claimant).await?;
+                }
+                event
+            }
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
         }
