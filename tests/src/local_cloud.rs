@@ -161,7 +161,7 @@ impl LocalCloud {
     /// # Errors
     /// The type and the text of the Lambda error.
     pub async fn core(&self, event: &Value) -> Result<Value, (String, String)> {
-        let done = self.invoke("settlement", event).await;
+        let done = self.invoke("payouts", event).await;
         self.note("a reply to the core", format!("{done:?}"));
         done
     }
@@ -190,7 +190,7 @@ impl LocalCloud {
             "body": body,
             "isBase64Encoded": false,
         });
-        let reply = self.system.invoke("settlement", &event).await.unwrap();
+        let reply = self.system.invoke("payouts", &event).await.unwrap();
         self.note("a reply", reply.to_string());
         assert_eq!(reply["statusCode"], 202, "a freeze from {source}");
         assert_eq!(reply["body"], "{\"status\":\"received\"}");

@@ -14,13 +14,15 @@ use store::outbox::CLAIM_S;
 use tests::iam_policy::{logical_name, template};
 use tests::metrics::metric;
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "login",
     "cards",
     "rebind-request",
     "verification",
     "agreement",
     "settlement",
+    "freezes",
+    "payouts",
     "confirmation-notice",
     "cooldown-cleanup",
     "sandbox-bank",
@@ -247,6 +249,8 @@ fn every_wait_ends_before_its_function_does() {
         ("rebind-request", read + write),
         ("agreement", read + write),
         ("settlement", read + write),
+        ("freezes", read + write),
+        ("payouts", read + write),
         // Intent, question, answer.
         (
             "verification",

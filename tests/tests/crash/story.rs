@@ -690,7 +690,7 @@ impl Transport for Story {
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
-        assert_eq!(function, "settlement");
+        assert_eq!(function, "payouts");
         let told = self.step(self.note.get(), Work::Core(event.clone())).await;
         Ok(told.body)
     }

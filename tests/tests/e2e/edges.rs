@@ -277,6 +277,7 @@ pub async fn the_environment_survives(live: &LocalCloud) {
         "verification",
         "agreement",
         "settlement",
+        "freezes",
     ] {
         let spawned = spawned(live);
         for event in [
@@ -298,6 +299,8 @@ pub async fn the_environment_survives(live: &LocalCloud) {
         "login",
         "cards",
         "settlement",
+        "freezes",
+        "payouts",
         "confirmation-notice",
         "cooldown-cleanup",
     ] {

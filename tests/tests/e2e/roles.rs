@@ -12,7 +12,7 @@ use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 
 /// What each role may do of [`CALLS`], by the template's name for it.
-const MAY: [(&str, &[&str]); 10] = [
+const MAY: [(&str, &[&str]); 12] = [
     (
         "LoginRole",
         &[
@@ -77,12 +77,31 @@ const MAY: [(&str, &[&str]); 10] = [
         &[
             "table Query",
             "table GetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "hash GenerateMac",
+            "history Decrypt",
+        ],
+    ),
+    (
+        "FreezesRole",
+        &[
+            "table Query",
+            "table GetItem",
+            "table BatchGetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "hash GenerateMac",
+        ],
+    ),
+    (
+        "PayoutsRole",
+        &[
+            "table Query",
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
             "table DeleteItem",
-            "hash GenerateMac",
-            "history Decrypt",
         ],
     ),
     (
@@ -277,7 +296,7 @@ impl Targets {
             functions: [
                 functions["cards"].clone(),
                 functions["cooldown-cleanup"].clone(),
-                functions["settlement"].clone(),
+                functions["payouts"].clone(),
             ],
             sealed,
         }

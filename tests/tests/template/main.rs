@@ -18,13 +18,15 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use walk::Walk;
 
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 10] = [
     "login",
     "cards",
     "rebind-request",
     "verification",
     "agreement",
     "settlement",
+    "freezes",
+    "payouts",
     "confirmation-notice",
     "cooldown-cleanup",
 ];

@@ -197,7 +197,7 @@ async fn create_payout(
         "payout_id": payout_id,
         "amount_fen": 8_800,
     });
-    let payout = walk.invoke(step, "settlement", event, at).await?;
+    let payout = walk.invoke(step, "payouts", event, at).await?;
     walk.equal(&payout, "/status", "unsent")?;
     walk.equal(&payout, "/held", false)?;
     walk.equal(&payout, "/card/last4", last4)?;
