@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_found_in_each_form_and_named_without_showing_it() {
+    fn secrets_are_found_in_each_form() {
         let secrets = samples();
         let searcher = secrets.searcher();
         assert_eq!(SAMPLES.map(|(kind, _)| kind), Kind::ALL);

@@ -135,7 +135,7 @@ fn replay_all(slow: bool) {
 }
 
 #[test]
-fn parsers_keep_their_word_whatever_they_read() {
+fn parsers_hold_on_any_input() {
     replay_all(false);
 }
 
@@ -146,7 +146,7 @@ fn functions_answer_whatever_they_are_sent() {
 
 /// Requests that end a process whose runtime parses them as HTTP again (`lambda_http`): of every route, as the gateway sends it.
 #[test]
-fn requests_that_ended_other_runtimes_are_answered() {
+fn requests_that_crash_lambda_http_are_answered() {
     let target = target("http_event");
     let (mut tried, mut crashes) = (0, Vec::new());
     for file in std::fs::read_dir(payloads::FOLDER).unwrap() {
@@ -228,7 +228,7 @@ fn planted(input: &[u8]) {
 }
 
 #[test]
-fn a_panic_that_a_function_catches_is_a_crash_all_the_same() {
+fn caught_panic_counts_as_a_crash() {
     let target = Target {
         name: "planted",
         run: planted,

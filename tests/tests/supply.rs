@@ -145,7 +145,7 @@ fn wrong(graph: &Graph) -> Vec<String> {
 }
 
 #[test]
-fn the_functions_are_built_of_one_tls_stack_and_nothing_they_do_not_need() {
+fn functions_link_one_tls_stack() {
     let mut crates = BTreeSet::new();
     for target in TARGETS {
         let graph = graph(target);
@@ -204,7 +204,7 @@ fn what_is_not_wanted_is_found() {
 
 /// Nobody but the template sets a function's variables, and it gives each one file of root certificates.
 #[test]
-fn no_function_searches_directories_for_root_certificates() {
+fn root_certificates_are_built_in() {
     let globals = &template()["Globals"]["Function"]["Environment"]["Variables"];
     assert_eq!(globals["SSL_CERT_FILE"], "RootCertificates");
     let file = template()["Parameters"]["RootCertificates"]["Default"]

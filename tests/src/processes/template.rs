@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_given_what_the_template_gives_it() {
+    fn function_gets_its_environment() {
         let functions = Template::load().functions();
         assert_eq!(functions.len(), 9);
         let verification = &functions["Verification"];

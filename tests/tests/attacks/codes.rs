@@ -1,11 +1,11 @@
 //! Codes: guessed, taken from elsewhere, relayed to another phone, used up.
 
-use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused, wrong};
+use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, wrong};
 use tests::table_faults::Fault;
 use tests::transport::Reply;
 

@@ -57,15 +57,6 @@ fn refused(answer: &Reply, status: u16, code: &str) {
     assert_eq!(got, (status, code), "{:?}", answer.body);
 }
 
-/// A code that is not this one.
-fn wrong(right: &str) -> &'static str {
-    if right == "000000" {
-        "000001"
-    } else {
-        "000000"
-    }
-}
-
 /// Every request that wants a session: what is asked of this rebind, of this card, and of neither. Logging out comes last.
 fn doors(rebind: &str, card: &str) -> Vec<(&'static str, String, Value)> {
     let of = |step: &str| format!("{rebind}/{step}");

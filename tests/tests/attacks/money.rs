@@ -211,7 +211,7 @@ async fn the_old_card_unbound_during_the_hold() {
 }
 
 #[tokio::test]
-async fn the_old_card_called_lost_so_that_a_freeze_cannot_go_back_to_it() {
+async fn the_old_card_reported_lost_to_defeat_a_freeze() {
     let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate_with(GOOD_CARD, json!({"reason": "lost"}))

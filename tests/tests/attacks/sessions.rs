@@ -1,6 +1,6 @@
 //! Somebody else's session: stolen, left, frozen out, made up.
 
-use crate::{NAME, OTHER, POLICY, active_card, ask, doors, with_token, wrong};
+use crate::{NAME, OTHER, POLICY, active_card, ask, doors, with_token};
 use application::ports::{
     CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
@@ -8,7 +8,8 @@ use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id, wrong};
+use tests::scenario;
 use verification::Verification;
 
 /// No door opens.
@@ -143,8 +144,7 @@ impl QueryTransfer for Leaving<'_> {
 
 #[tokio::test]
 async fn a_step_under_way_when_its_session_ends() {
-    let (world, app) = InProcess::with(NAME).await;
-    let rebind = app.to_card_pending(GOOD_CARD).await;
+    let (world, app, rebind) = scenario::card_pending(NAME).await;
     let (bank, sms) = (Leaving(&app), world.sms.clone());
     let function = Verification::new(world.store(), world.keys(), sms, bank);
     let path = format!("{rebind}/card-check");

@@ -12,7 +12,7 @@ const POLICY: &Policy = &Policy::CURRENT;
 
 /// An app that asks again with another key is answered otherwise, and its merchant ends elsewhere.
 #[test]
-fn a_client_that_does_not_reuse_its_key_is_found() {
+fn careless_client_is_found() {
     let only = ["POST rebinds", "POST identity/confirm, wrong"];
     let tally = stories::run_as("careless", Manners::Careless, &only, stories::proofs);
     let found = |step: &str| tally.wrong.iter().any(|wrong| wrong.contains(step));

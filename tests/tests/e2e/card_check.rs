@@ -376,7 +376,7 @@ pub async fn wrong_codes(live: &LocalCloud) {
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = live.code(&merchant.reserved_phone).await;
-    let confirm = async |typed: &str| app.try_card_code(&path, &typed).await;
+    let confirm = async |typed: &str| app.try_card_code(&path, typed).await;
     // What was sent for the identity is no code for the card, even where the digits are right.
     for left in [4, 3, 2, 1] {
         let problem = confirm(&another(&code)).await.refused(ErrorCode::OtpWrong);

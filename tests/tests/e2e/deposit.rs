@@ -6,15 +6,14 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, rebind_path};
 
 const ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 async fn confirm(app: &App<'_>, path: &str, typed: &str) -> Reply {
-    app.try_card_code(&path, &typed).await
+    app.try_card_code(path, typed).await
 }
 
 /// A code of the same form that is not this one.

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::Profile;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::payouts::{create, report};
 use crate::see::last4;

@@ -5,8 +5,7 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::another;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, without};
 
@@ -172,7 +171,7 @@ pub async fn codes_end(live: &LocalCloud) {
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let first = live.code(&merchant.phone).await;
-    let confirm = async |code: &str| app.try_identity_code(&path, &code).await;
+    let confirm = async |code: &str| app.try_identity_code(&path, code).await;
     merchant.pass_s(5 * MINUTE_S);
     let problem = confirm(&first).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
@@ -197,7 +196,7 @@ pub async fn wrong_codes_add_up(live: &LocalCloud) {
     let card = live.card();
     let path = app.request(&card).await;
     app.show_document(&path).await;
-    let guess = async |code: &str| app.try_identity_code(&path, &code).await;
+    let guess = async |code: &str| app.try_identity_code(&path, code).await;
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６"] {
         let problem = guess(typed).await.refused(ErrorCode::OtpWrong);
         assert_eq!(

@@ -164,7 +164,7 @@ pub async fn of_a_step(live: &LocalCloud) {
     app.post(&format!("{path}/identity"), nonsense.clone())
         .await
         .refused(ErrorCode::IdFormat);
-    app.try_identity_code(&path, &"x")
+    app.try_identity_code(&path, "x")
         .await
         .refused(ErrorCode::StepOutOfOrder);
     app.identify(&path).await;

@@ -322,7 +322,7 @@ pub async fn limits_of_a_day(live: &LocalCloud) {
 /// From each of the three pending states; never after the activation, and once only.
 pub async fn giving_up(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
-    let cancel = async |path: &str| app.cancel(&path).await;
+    let cancel = async |path: &str| app.cancel(path).await;
     for steps in 0..4 {
         let path = app.request(&live.card()).await;
         if steps > 0 {

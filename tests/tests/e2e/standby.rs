@@ -4,16 +4,14 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::another;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::merchant::{another, card_path};
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
 
 /// The path that switches to a rebind's card.
 pub fn switch_path(rebind: &Value) -> String {
-    let card_id = rebind["new_card"]["card_id"].as_str().unwrap();
-    format!("/v1/cards/{card_id}/activate")
+    format!("{}/activate", card_path(rebind))
 }
 
 /// Asks for a standby card.

@@ -5,13 +5,12 @@ use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, rebind_path};
 
 async fn test(app: &App<'_>, path: &str) -> Reply {
-    app.test_transfer(&path).await
+    app.test_transfer(path).await
 }
 
 /// It arrives: said, once, and nothing is shortened.

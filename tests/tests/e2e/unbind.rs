@@ -4,8 +4,7 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 /// Takes a card off.
 pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {

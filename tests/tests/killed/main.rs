@@ -340,7 +340,7 @@ async fn a_freeze() {
 
 /// What is looked for can be found: an app that does not keep its keys asks for a second rebind, and takes a second try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_app_that_repeats_under_another_key_is_noticed() {
+async fn careless_app_is_noticed() {
     let script = [
         Step::LogIn,
         Step::Create,

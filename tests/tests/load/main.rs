@@ -6,7 +6,7 @@
 //! the table is not one thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection), the clients
 //! and the system live in the same process, and all of it is compiled without optimisation.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 #![allow(clippy::print_stdout)] // what is measured is printed
 
 mod client;
@@ -21,10 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tests::merchant::Profile;
-use tests::metrics::metric;
-use tests::processes::Outcome;
-use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
+use tests::processes::{Outcome, Processes};
 use tests::transport::{Clock, freeze_code_in};
 
 const CLIENTS: u32 = 64;
