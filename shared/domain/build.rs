@@ -19,17 +19,17 @@ const TEXTS: [(&str, &str); 3] = [
     ("sms", "../data/sms.json"),
 ];
 
-/// What a row says beside its prefix and its card length.
+/// The fields of a row after prefix and card length.
 struct Row<'a> {
     kind: &'static str,
     bank_code: &'a str,
     bank_name: &'a str,
 }
 
-/// Prefix length -> (prefix, card length) -> row: the order of the search.
+/// Prefix length -> (prefix, card length) -> row, in search order.
 type Table<'a> = BTreeMap<usize, BTreeMap<(&'a str, usize), Row<'a>>>;
 
-/// Code -> name.
+/// Bank code -> bank name.
 type Banks<'a> = BTreeMap<&'a str, &'a str>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -80,18 +80,18 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
         let at = |problem: &str| format!("{SOURCE}:{}: {problem}: {line}", index + 2);
         let fields: Vec<&str> = line.split(',').collect();
         let [prefix, length, kind, bank_code, bank_name] = fields[..] else {
-            return Err(at("five fields are needed").into());
+            return Err(at("expected five fields").into());
         };
         let length: usize = length.parse().map_err(|_| at("bad card length"))?;
         if !(15..=19).contains(&length) {
-            return Err(at("a card has 15 to 19 digits").into());
+            return Err(at("the card length must be 15 to 19").into());
         }
         let is_number = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
         if !is_number || prefix.len() > length {
             return Err(at("bad prefix").into());
         }
         if bank_code.is_empty() || bank_name.is_empty() {
-            return Err(at("a bank needs a code and a name").into());
+            return Err(at("missing bank code or bank name").into());
         }
         let kind = match kind {
             "debit" => "Debit",
@@ -101,7 +101,7 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
             _ => return Err(at("unknown card type").into()),
         };
         if *banks.entry(bank_code).or_insert(bank_name) != bank_name {
-            return Err(at("this bank has another name further up").into());
+            return Err(at("an earlier row has another name for this bank").into());
         }
         let row = Row {
             kind,
@@ -110,7 +110,7 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
         };
         let group = table.entry(prefix.len()).or_default();
         if group.insert((prefix, length), row).is_some() {
-            return Err(at("this prefix and length are there already").into());
+            return Err(at("duplicate prefix and length").into());
         }
     }
     if table.is_empty() {

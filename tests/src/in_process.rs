@@ -1,11 +1,11 @@
 //! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). Everything beside the table is
 //! scripted: see [`crate::scripted_peers`].
 
-use crate::dynamodb_table::Table;
+use crate::dynamodb_table::{Items, Table};
 use crate::iam_policy::{Asked, Role};
 use crate::merchant::{Merchant, Profile, merchant_id};
 use crate::peer_faults::Outside;
-use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox};
+use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey};
 use crate::table_faults::Boundary;
 use crate::transport::{Clock, HttpCall, Reply, Transport};
 use agreement::Agreement;
@@ -42,6 +42,7 @@ use store::Store;
 use store::client::DynamoDb;
 use store::due::INDEX;
 use store::seed::World as SeedWorld;
+use tokio::sync::OnceCell;
 use verification::Verification;
 
 /// The state beside the table: the clock, the messages sent, what the bank has decided and will answer.
@@ -99,6 +100,28 @@ pub struct InProcess {
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
 }
 
+/// The sandbox's merchants, seeded once in a test process: most of the time goes into the hashes of their passwords.
+struct Seeded {
+    items: Arc<Items>,
+    keys: HashMap<Vec<u8>, WrappedKey>,
+    now: Timestamp,
+}
+
+static SEEDED: OnceCell<Seeded> = OnceCell::const_new();
+
+impl Seeded {
+    async fn sandbox() -> Self {
+        let table = Table::new(TABLE);
+        let system = InProcess::reached(|config| table.reached_by(config), "sandbox").await;
+        let keys = system.keys.wrapped.lock().unwrap().clone();
+        Self {
+            items: table.items(),
+            keys,
+            now: system.now(),
+        }
+    }
+}
+
 /// The table's name.
 pub const TABLE: &str = "rebind";
 
@@ -117,12 +140,32 @@ impl InProcess {
 
     /// The same, deployed as another stage.
     pub async fn staged(stage: &str) -> Arc<Self> {
-        let table = Table::new(TABLE);
-        Self::reached(|config| table.reached_by(config), stage).await
+        Self::on(&Table::new(TABLE), |config| config, stage).await
+    }
+
+    /// The same on a given table, with a client that is configured further.
+    pub async fn on(
+        table: &Table,
+        configured: impl FnOnce(Builder) -> Builder,
+        stage: &str,
+    ) -> Arc<Self> {
+        let seeded = SEEDED.get_or_init(Seeded::sandbox).await;
+        let how = |config| configured(table.reached_by(config));
+        let system = Self::empty(how, DeploymentStage::new(stage)).await;
+        table.put_back(&seeded.items);
+        system.keys.wrapped.lock().unwrap().clone_from(&seeded.keys);
+        system.clock.set(seeded.now);
+        Arc::new(system)
     }
 
     /// The same over any table: `how` says how the SDK reaches it, by an HTTP client.
     pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
+        let system = Self::empty(how, DeploymentStage::new(stage)).await;
+        system.seed().await;
+        Arc::new(system)
+    }
+
+    async fn empty(how: impl FnOnce(Builder) -> Builder, stage: DeploymentStage) -> Self {
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -130,15 +173,17 @@ impl InProcess {
             .credentials_provider(Credentials::for_tests());
         let client = boundary.client(how(config));
         create_table(&client).await;
-        let world = Self::over(client, boundary, DeploymentStage::new(stage));
-        let seeds = SeedWorld::sandbox().unwrap();
-        let keys = Keys::new(world.keys.clone());
-        let store = world.store();
-        for merchant in &seeds.merchants {
-            store.seed(&keys, merchant, world.now()).await.unwrap();
+        let _ = boundary.take();
+        Self::over(client, boundary, stage)
+    }
+
+    async fn seed(&self) {
+        let keys = Keys::new(self.keys.clone());
+        let store = self.store();
+        for merchant in &SeedWorld::sandbox().unwrap().merchants {
+            store.seed(&keys, merchant, self.now()).await.unwrap();
         }
-        let _ = world.boundary.take();
-        Arc::new(world)
+        let _ = self.boundary.take();
     }
 
     fn over(client: Client, boundary: Boundary, stage: DeploymentStage) -> Self {
@@ -299,6 +344,12 @@ impl InProcess {
         }
         let _ = self.boundary.take();
         self.payouts.handle(operation, &self.stage).await
+    }
+
+    /// From now on the key service fails to derive hash keys, and with them freeze codes.
+    pub fn lose_hash_keys(&self) {
+        let fail = &self.keys.hash_keys_fail;
+        fail.store(true, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The keys of the functions.

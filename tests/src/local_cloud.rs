@@ -110,6 +110,13 @@ impl LocalCloud {
         self.merchant_with(json!({})).await
     }
 
+    /// A new merchant who has logged in.
+    pub async fn logged_in(&self) -> (Profile, App<'_>) {
+        let merchant = self.merchant().await;
+        let app = self.app(&merchant).await;
+        (merchant, app)
+    }
+
     /// A new merchant, different in some members of `sandbox.json`'s description.
     pub async fn merchant_with(&self, changes: Value) -> Profile {
         let (profile, described) = Profile::new("e2e", self.next(), &self.card(), &changes);

@@ -248,8 +248,7 @@ async fn a_whole_rebind_stays_within_its_budgets() {
     let list = app.get("/v1/rebinds").await;
     others.step("list rebinds", &list, LIST);
     let test = format!("{rebind}/test-transaction");
-    let test = app.keyed("k-7", &test, ()).await;
-    assert_eq!(test.body["status"], "succeeded");
+    let test = app.keyed("k-7", &test, ()).await.has("status", "succeeded");
     others.step("test transaction", &test, TWO_WRITES);
     let sizes = small(&world, sizes).await;
     let logout = app.delete("/v1/sessions/current");
@@ -269,14 +268,15 @@ async fn a_rebind_with_a_micro_deposit_stays_within_its_budgets() {
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     let check = format!("{rebind}/card-check");
-    let check = app.keyed("k-5", &check, ()).await;
-    assert_eq!(check.body["challenge"]["method"], "micro_deposit");
+    let check = app
+        .keyed("k-5", &check, ())
+        .await
+        .has("/challenge/method", "micro_deposit");
     table.step("micro-deposit check", &check, TWO_WRITES);
     let sizes = small(&world, Vec::new()).await;
     let code = json!({"code": world.bank.deposit_code()});
     let confirm = format!("{rebind}/card-check/confirm");
-    let confirm = app.keyed("k-6", &confirm, code).await;
-    assert_eq!(confirm.state(), "activated", "{:?}", confirm.body);
+    let confirm = app.keyed("k-6", &confirm, code).await.is(200, "activated");
     table.step("micro-deposit confirm", &confirm, TWO_WRITES);
     let sizes = small(&world, sizes).await;
     notices(&mut table, &world, "two notices", NOTICE).await;
@@ -297,11 +297,10 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     table.step("login", &app.login, 3);
     let standby = json!({"activate": false});
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, standby).await;
-    let done = prove_card(&mut table, &app, &rebind, "standby completion").await;
-    assert_eq!(
-        (done.state(), &done.body["purpose"]),
-        ("completed", &json!("standby"))
-    );
+    let done = prove_card(&mut table, &app, &rebind, "standby completion")
+        .await
+        .is(200, "completed")
+        .has("purpose", "standby");
     let sizes = small(&world, Vec::new()).await;
     notices(&mut table, &world, "two notices", NOTICE).await;
     let card = format!(
@@ -317,8 +316,7 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     table.step("activate (code)", &code, STEP);
     let sizes = small(&world, sizes).await;
     let code = json!({"code": world.sms.code(&app.profile.phone)});
-    let switched = app.keyed("k-8", &activate, code).await;
-    assert_eq!(switched.state(), "activated", "{:?}", switched.body);
+    let switched = app.keyed("k-8", &activate, code).await.is(200, "activated");
     table.step("activate (confirm)", &switched, TWO_WRITES);
     let sizes = small(&world, sizes).await;
     notices(&mut table, &world, "two notices", NOTICE).await;
@@ -394,8 +392,7 @@ async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
     let mut table = Table::default();
     let app = world.log_in("minority_name").await;
     let target = json!({"platform": "fcm", "token": "t".repeat(163)});
-    let put = app.put("/v1/push-targets/phone-1", target).await;
-    assert_eq!(put.status, 204);
+    app.put("/v1/push-targets/phone-1", target).await.ok(204);
     app.activate(GOOD_CARD).await;
     let sizes = small(&world, Vec::new()).await;
     notices(

@@ -77,7 +77,7 @@ impl HttpConnector for Script {
             Answer::Refused(status, code, message) => (
                 status,
                 format!(
-                    "<ErrorResponse><Error><ErrorCode>{code}</ErrorCode><Message>{message}</Message></Error>\
+                    "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\
                      <RequestId>1</RequestId></ErrorResponse>"
                 ),
             ),

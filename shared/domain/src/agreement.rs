@@ -113,7 +113,7 @@ mod tests {
     );
 
     #[test]
-    fn a_changed_text_has_a_new_version() {
+    fn changed_text_requires_new_version() {
         let digest = hex::encode(Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
         assert_eq!(
             (VERSION, digest.as_str()),
@@ -205,9 +205,9 @@ mod tests {
         assert_eq!(bold(Lang::ZhCn), bold(Lang::En));
     }
 
-    /// Every period in the text, in order, is a number of the policy: another one would be a false promise.
+    /// Every period in the text must be a number of the policy, or the text would be a false promise.
     #[test]
-    fn periods_are_the_policys() {
+    fn periods_match_the_policy() {
         let policy = Policy::CURRENT;
         let hours = |s: i64| {
             assert_eq!(s % HOUR_S, 0);

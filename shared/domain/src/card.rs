@@ -48,7 +48,7 @@ pub struct Card {
     pub bound_at: Timestamp,
 }
 
-/// The code and the name shown for a card whose prefix is in no table.
+/// The bank code and the bank name that are shown for a card with an unknown prefix.
 pub const UNKNOWN_BANK: (&str, &str) = ("UNKNOWN", "其他银行");
 
 impl Card {

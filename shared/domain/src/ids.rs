@@ -17,7 +17,7 @@ fn is_id_text(text: &str, max_chars: usize) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// A merchant, as the acquirer names it: `mer_` and up to 40 letters, digits or `_`.
+/// A merchant's id, assigned by the acquirer: `mer_` and up to 40 letters, digits or `_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MerchantId(String);
 
@@ -61,7 +61,8 @@ fn number_in(rest: Option<&str>) -> u32 {
 /// A card's id: `card_`, the number of its rebind in six hex digits (0 for a card from onboarding), and 16 random
 /// characters (80 bits).
 ///
-/// The number finds the card's rebind, and with it the encrypted card number, in the same read as the merchant.
+/// The number locates the card's rebind, which holds the encrypted card number, so that one read gets both the merchant
+/// and the rebind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardId(String);
 
@@ -93,7 +94,7 @@ impl CardId {
 
 /// A rebind's id: `rbd_`, its number within the merchant in six hex digits, and 16 random characters.
 ///
-/// The number makes the store's key, the random part makes the id unguessable.
+/// The number is part of the storage key; the random part makes the id unguessable.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RebindId(String);
 
@@ -126,7 +127,7 @@ impl RebindId {
     }
 }
 
-/// A payout, as the acquirer's core names it: `pay_` and up to 40 letters, digits or `_`.
+/// A payout's id, assigned by the acquirer's core: `pay_` and up to 40 letters, digits or `_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayoutId(String);
 

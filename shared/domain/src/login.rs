@@ -61,7 +61,7 @@ impl Failures {
     }
 }
 
-/// What the login knows of an account.
+/// An account, as far as a login needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The merchant.

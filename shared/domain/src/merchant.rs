@@ -138,6 +138,11 @@ pub struct PushTarget {
 /// Sessions that the state has room for.
 pub const SESSION_SLOTS: usize = 5;
 
+const _: () = assert!(
+    Policy::CURRENT.sessions_max as usize <= SESSION_SLOTS,
+    "a session in a further slot would never be read"
+);
+
 /// Everything of a merchant that changes, in one item: the one place where two writers meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MerchantState {

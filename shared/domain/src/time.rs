@@ -11,7 +11,7 @@ use time::{Duration, Month, OffsetDateTime, UtcOffset};
 /// China has one time zone and no daylight saving time since 1991, so the current offset is correct for all deadlines.
 const SHANGHAI: UtcOffset = offset!(+8);
 
-/// A moment, in whole seconds of Unix time; the wire shows [`Timestamp::to_rfc3339_shanghai`].
+/// A point in time in whole seconds of Unix time. The API uses [`Timestamp::to_rfc3339_shanghai`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

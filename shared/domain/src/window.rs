@@ -2,7 +2,7 @@
 
 use super::time::Timestamp;
 
-/// When something happened, oldest first; only as many as the largest limit on it needs.
+/// The times of counted operations, oldest first. Holds no more entries than the largest limit needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window(Vec<Timestamp>);
 
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_can_be_taken_back_once() {
+    fn entry_is_refunded_once() {
         let mut window = Window::default();
         window.add(100, t(5));
         window.add(100, t(5));

@@ -48,7 +48,7 @@ fn every_call_of_every_step_meets_every_fault() {
         );
     }
     for (kind, (points, lost)) in &tally.points {
-        metric(&format!("crash anywhere, {kind}"), points, lost);
+        metric(&format!("crash anywhere, {kind}"), *points, *lost);
     }
     if only.is_none() {
         for fault in Fault::ALL {

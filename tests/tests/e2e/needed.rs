@@ -158,8 +158,7 @@ async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let standby = app.standby_rebind(&live.card()).await;
     let card_id = standby["new_card"]["card_id"].as_str().unwrap();
     let unbind = format!("/v1/cards/{card_id}/unbind");
@@ -181,8 +180,7 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let cancel = format!("{path}/cancel");
     let another = app.request_body(&live.card());
@@ -270,8 +268,7 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.identify(&path).await;
     let signature = app.signature(&path).await;
@@ -293,8 +290,7 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let payout = |operation: &str| {
         let payout_id = format!("pay_needed_{}", merchant.id);
         let at = merchant.now().to_rfc3339_shanghai();
@@ -334,8 +330,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
 
 /// An event whose notice waits to be sent, to a phone and to a device; the record that the stream would bring of it.
 async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
     live.secrets
         .add(Kind::PushToken, target["token"].as_str().unwrap());

@@ -9,8 +9,7 @@ use crate::see::rebind_path;
 
 /// Size and JSON, token, whose object, idempotency.
 pub async fn from_the_body_to_the_object(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let identity = format!("{path}/identity");
     let large = format!("{{\"document_number\":\"{}\"}}", "1".repeat(17 * 1024));
@@ -46,8 +45,7 @@ pub async fn from_the_body_to_the_object(live: &LocalCloud) {
 
 /// From the frozen account to the limits: ten obstacles, taken away one by one.
 pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let pk = merchant.pk();
     let path = app.request(&live.card()).await;
     let now = merchant.now().epoch_s();
@@ -156,8 +154,7 @@ pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
 
 /// Expired, step order, fields; and for a code: step order, the code's form, its age.
 pub async fn of_a_step(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = rebind_path(
         &app.post("/v1/rebinds", app.request_body(&live.card()))
             .await

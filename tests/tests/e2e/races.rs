@@ -108,8 +108,7 @@ pub async fn one_rebind(live: &LocalCloud) {
 /// Wrong codes, right ones, and right ones from a device that did not ask for the code: at most five are looked at, and a
 /// right one that is looked at wins.
 pub async fn five_tries(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
@@ -165,8 +164,7 @@ pub async fn five_tries(live: &LocalCloud) {
 
 /// The right code again and again, a third of them the same request: one activation, one event, one notice for each phone.
 pub async fn one_activation(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = json!({"code": live.code(&merchant.reserved_phone).await});

@@ -222,8 +222,7 @@ pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
 
 /// A key opens what was sealed under it for this merchant, not for another.
 pub async fn what_is_sealed_is_bound_to_its_merchant(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let other = live.merchant().await;
     live.app(&other).await.to_card_pending(&live.card()).await;

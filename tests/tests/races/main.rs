@@ -97,8 +97,7 @@ struct Race {
 impl Race {
     async fn prepare() -> Self {
         let table = Table::new(TABLE);
-        let world =
-            InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
+        let world = InProcess::on(&table, impatient, "sandbox").await;
         Self {
             begin: (table.items(), world.peer_state()),
             world,

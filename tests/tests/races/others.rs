@@ -137,7 +137,7 @@ async fn the_clean_up_meets_every_step_and_another_clean_up() {
         for id in 0..10 {
             race.world.core(payout("create_payout", id)).await.unwrap();
         }
-        race.world.bank.script_transfers([Some(TransferAnswer::Pending)]);
+        race.world.bank.next_transfer(TransferAnswer::Pending);
         apps[0].test_transfer(&path).await;
         let serial = race.world.bank.transfers()[0].serial.clone();
         race.world.bank.settle(&serial, TransferAnswer::Succeeded);

@@ -15,17 +15,17 @@ use crate::transition::Transition;
 pub struct SignedAgreement {
     /// The current version.
     pub version: String,
-    /// The language that was shown.
+    /// The language of the shown text.
     pub lang: Lang,
-    /// SHA-256 of the text shown, hex.
+    /// SHA-256 of the shown text, in hex.
     pub sha256: String,
     /// Whether the signed version and hash match the current text.
     pub is_current: bool,
     /// When the reading token was issued; `None` when the token is invalid or belongs to another rebind.
     pub issued_at: Option<Timestamp>,
-    /// As typed.
+    /// The name as typed.
     pub signed_name: PersonName,
-    /// The consents sent.
+    /// The consents in the request.
     pub consents: Vec<String>,
     /// Whether the consents are exactly the required ones.
     pub consents_complete: bool,

@@ -23,7 +23,7 @@ pub struct Create {
     pub holder_name: PersonName,
     /// The phone, or what is wrong with it.
     pub reserved_phone: Result<Phone, ErrorCode>,
-    /// `None` when it is neither of the two words.
+    /// `None` when the text is not a valid reason.
     pub reason: Option<Reason>,
     /// The purpose of the new card.
     pub purpose: Purpose,

@@ -8,11 +8,13 @@ mod agreement;
 mod cancel;
 mod card_check;
 mod cards;
+mod challenge;
 mod clean_up;
 mod codes;
 mod create;
 mod freeze;
 mod identity;
+mod next_actions;
 mod payouts;
 mod settings;
 mod standby;
@@ -30,9 +32,7 @@ use super::notification::{Notification, Recipient, notification};
 use super::payout::Payout;
 use super::pii::Phone;
 use super::policy::Policy;
-use super::rebind::{
-    CardCheck, End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag, TestTransfer,
-};
+use super::rebind::{End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag};
 use super::rejection::Rejection;
 use super::settlement::SettlementChange;
 use super::time::Timestamp;
@@ -41,9 +41,10 @@ use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
-pub use codes::{attempts_max, deposit_of, otp_of, pending_otp};
+pub use challenge::{attempts_max, deposit_of, otp_of, pending_otp};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
+pub use next_actions::next_actions;
 
 /// A command with the session that issues it.
 #[derive(Clone, Debug)]
@@ -289,7 +290,7 @@ impl Context<'_> {
             .map_or_else(|| SessionTag(String::new()), super::merchant::Session::tag)
     }
 
-    /// The merchant state for this change: the next version, and the session's last change moved to `now` (never back).
+    /// The merchant state for this change: the next version, and the session's last change with_stage to `now` (never back).
     fn changed_head(&self) -> MerchantState {
         let mut head = self.state.head.clone();
         head.version += 1;
@@ -302,7 +303,7 @@ impl Context<'_> {
         head
     }
 
-    /// A transition that moves `rebind` to `stage`: head, rebind and event together, which is the only way a stage changes.
+    /// Moves `rebind` to `stage` in one transition with merchant state, rebind and event. No state changes in another way.
     fn advance(&self, rebind: &Rebind, stage: RebindState, event: Event) -> Transition {
         let mut head = self.changed_head();
         let mut next = with_stage(&mut head, rebind, stage);
@@ -322,7 +323,7 @@ impl Context<'_> {
         }
     }
 
-    /// Ends the rebind with a refusal that the caller is told. `serial`: the bank reference whose answer is the reason.
+    /// Ends the rebind and refuses the request. `serial`: the bank reference whose answer is the reason.
     fn reject(&self, rebind: &Rebind, refusal: Rejection, serial: Option<String>) -> Transition {
         let reason = refusal.code;
         let stage = RebindState::Ended {
@@ -444,85 +445,11 @@ fn release_claim(rebind: &Rebind) -> FingerprintRule {
     }
 }
 
-/// Done already, or too early: to the clean-up both mean "leave it".
+/// The refusal of a clean-up command that is already done or not due yet.
 const fn nothing_due() -> Rejection {
     Rejection::new(ErrorCode::StepOutOfOrder)
 }
 
 fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
     (until.epoch_s() - now.epoch_s()).max(1)
-}
-
-/// The steps that the merchant can take next.
-#[must_use]
-pub fn next_actions(
-    state: &Merchant,
-    rebind: &Rebind,
-    policy: &Policy,
-    now: Timestamp,
-) -> Vec<NextAction> {
-    use NextAction as Next;
-    if rebind.stage.is_open() && !state.is_open(rebind, now) {
-        return vec![Next::NewRebind];
-    }
-    let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
-    if let Some((purpose, code, _)) = pending_otp(&rebind.stage, policy, now)
-        && code.lives(policy, now)
-        && (rebind.stage.is_open() || is_standby)
-    {
-        if purpose == OtpPurpose::Activate {
-            return vec![Next::ActivateStandby];
-        }
-        let (confirm, resend) = (
-            codes::confirm_action(purpose),
-            codes::resend_action(purpose),
-        );
-        let stale = codes::stale_proof(&rebind.stage, purpose, policy, now);
-        return match stale.and_then(|actions| actions.first()) {
-            Some(refresh) => vec![*refresh, Next::Cancel],
-            None => vec![confirm, resend, Next::Cancel],
-        };
-    }
-    match &rebind.stage {
-        RebindState::IdentityPending { matched: true, .. } => {
-            vec![Next::IdentityCode, Next::Cancel]
-        }
-        RebindState::IdentityPending { .. } => vec![Next::Identity, Next::Cancel],
-        RebindState::AgreementPending { .. } => {
-            vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
-        }
-        stage @ RebindState::CardPending { check, .. } => {
-            match (
-                codes::stale_proof(stage, OtpPurpose::Card, policy, now),
-                check,
-            ) {
-                (Some([first, ..]), _) => vec![*first, Next::Cancel],
-                (_, CardCheck::Matched { .. }) => vec![Next::CardCheckCode, Next::Cancel],
-                (_, CardCheck::Deposit { .. }) => vec![Next::CardCheckConfirm, Next::Cancel],
-                (_, _) => vec![Next::CardCheck, Next::Cancel],
-            }
-        }
-        RebindState::Standby(standby) if is_standby => {
-            let first = match standby.locked_for_s(policy, now) {
-                Some(_) => Next::Wait,
-                None => Next::ActivateStandby,
-            };
-            vec![first, Next::UnbindCard]
-        }
-        RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-            let is_active = state.head.active.as_ref();
-            let is_active =
-                is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
-            match activated_card.test {
-                TestTransfer::NotSent | TestTransfer::Sent { .. }
-                    if is_active && activated_card.can_be_reverted(policy, now) =>
-                {
-                    vec![Next::TestTransaction]
-                }
-                _ => Vec::new(),
-            }
-        }
-        RebindState::Standby(_) => Vec::new(),
-        RebindState::Ended { .. } => vec![Next::NewRebind],
-    }
 }

@@ -10,13 +10,13 @@ use crate::vocabulary::vocabulary;
 include!(concat!(env!("OUT_DIR"), "/bins.rs"));
 
 vocabulary! {
-    /// Of what type the cards of a prefix are.
+    /// The type of the cards with a prefix.
     pub enum BinKind {
-        /// 借记卡: an account with money in it. The only kind that settlement goes to.
+        /// 借记卡: a debit card, the only type that can receive settlement.
         Debit = "debit",
         /// 贷记卡
         Credit = "credit",
-        /// 准贷记卡: a credit card that also keeps a deposit; treated as credit.
+        /// 准贷记卡: a credit card with a deposit account; treated as a credit card.
         QuasiCredit = "quasi_credit",
         /// 预付费卡
         Prepaid = "prepaid",

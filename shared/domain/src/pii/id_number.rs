@@ -22,7 +22,7 @@ const CHECK_CHARS: &[u8; 11] = b"10X98765432";
 pub struct IdNumber(Secret<String>);
 
 impl IdNumber {
-    /// White space around it is cut off; full-width forms and a lower-case x are folded.
+    /// Trims surrounding white space and folds full-width forms and a lower-case x.
     ///
     /// # Errors
     /// [`ErrorCode::IdFormat`] unless the text is 17 digits followed by a digit or X, and the date exists;
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_output_hides_the_number() {
         let id = IdNumber::parse(VECTOR).unwrap();
         assert_eq!(format!("{id:?}"), "IdNumber(***)");
     }

@@ -18,12 +18,12 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// Chinese keyboards switch between full-width and half-width forms of ASCII (U+FF01 to U+FF5E, and the
-/// ideographic space); people don't see the difference in a form.
+/// Converts full-width ASCII (U+FF01 to U+FF5E) and the ideographic space to half-width. Chinese keyboards produce both
+/// forms, and users do not notice the difference.
 pub(crate) fn half_width(c: char) -> char {
     match c {
         '\u{FF01}'..='\u{FF5E}' => {
-            // The block repeats ASCII in order, so the subtraction always lands on a character.
+            // The block has the order of ASCII, so the result is always a valid character.
             char::from_u32(u32::from(c) - 0xFF01 + u32::from('!')).unwrap_or(c)
         }
         '\u{3000}' => ' ',
@@ -31,9 +31,8 @@ pub(crate) fn half_width(c: char) -> char {
     }
 }
 
-/// Puts the characters of a secret together. `None` when one of them is `None`, or when they need more than
-/// `max_len` bytes: the room is reserved in full, because a string that grows moves and leaves a copy behind
-/// that nobody wipes.
+/// Collects characters into a secret. `None` when a character is `None` or the text exceeds `max_len` bytes. The full
+/// capacity is reserved first, because a growing string is moved and leaves a copy behind that is never wiped.
 pub(crate) fn gather(
     max_len: usize,
     chars: impl Iterator<Item = Option<char>>,
@@ -55,12 +54,12 @@ pub(crate) mod tests {
     use crate::format::{CreditCode, DocumentExpiry};
     use proptest::prelude::*;
 
-    /// The sandbox's merchants and cards: numbers that are well formed and not mine to invent.
+    /// The sandbox's merchants and cards, as a source of well-formed test numbers.
     pub(crate) fn sandbox() -> serde_json::Value {
         serde_json::from_str(include_str!("../../../data/sandbox.json")).unwrap()
     }
 
-    /// Each copy of `text` that differs from it in one place, by a character of `alphabet`.
+    /// All texts that differ from `text` in one character of `alphabet`.
     pub(crate) fn single_errors(text: &str, alphabet: &str) -> Vec<String> {
         let chars: Vec<char> = text.chars().collect();
         let mut copies = Vec::new();
@@ -74,7 +73,7 @@ pub(crate) mod tests {
         copies
     }
 
-    /// Each copy of `text` in which two different characters `distance` apart are swapped, with the two.
+    /// All texts with two different characters of `text` at this distance swapped, together with the two characters.
     pub(crate) fn swaps(text: &str, distance: usize) -> Vec<(char, char, String)> {
         let chars: Vec<char> = text.chars().collect();
         let mut copies = Vec::new();
@@ -101,7 +100,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_secret_is_gathered_up_to_its_limit() {
+    fn gather_stops_at_the_limit() {
         let gathered = |text: &str| gather(3, text.chars().map(|c| (c != '!').then_some(c)));
         assert_eq!(gathered("").unwrap().expose(), "");
         assert_eq!(gathered("abc").unwrap().expose(), "abc");
@@ -114,8 +113,8 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn no_parser_panics_or_shows_its_input(text in any::<String>()) {
-            // Every parser folds full-width forms, so digits of both kinds are worth a try of their own.
+        fn parsers_accept_any_text_without_panic(text in any::<String>()) {
+            // Plain random text rarely gets past the first check, so also try text with leading digits.
             for text in [&text, &format!("1{text}"), &format!("13900{text}00001")] {
                 let _ = CardNumber::parse(text);
                 let _ = IdNumber::parse(text);
@@ -127,7 +126,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn no_parser_panics_on_what_is_nearly_right(
+        fn parsers_accept_plausible_text_without_panic(
             text in "[+0-9０-９xXＸ \u{3000}A-HJ-NP-RTUWXYa-z-]{0,40}"
         ) {
             let _ = CardNumber::parse(&text);

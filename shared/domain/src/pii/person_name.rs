@@ -29,9 +29,9 @@ pub fn fold(name: &str) -> String {
     .collect()
 }
 
-/// A person's name, folded: two writings of one name are equal.
+/// A person's name, folded, so that variants of one name are equal.
 ///
-/// Any text is a name (people are called what they are called); one that is nobody's equals nobody's.
+/// Any text is accepted, because names are only ever compared.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PersonName(Secret<String>);
 

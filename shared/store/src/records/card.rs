@@ -1,47 +1,43 @@
 //! A card inside a record, and the item of a card that came with the merchant.
 
+use super::stored::Stored;
 use super::{Attributes, check_version, version};
 use crate::item::{Item, b, broken, opt_b};
 use application::ports::PortError;
 use domain::card::{Card, CardType};
-use domain::ids::CardId;
 use domain::rebind::Sealed;
-use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Id, bank code, type, last four digits, bound at. A list, since a merchant's state can hold five cards.
 #[derive(Serialize, Deserialize)]
 pub(super) struct CardV1(String, Option<String>, CardType, String, i64);
 
-impl From<&Card> for CardV1 {
-    fn from(card: &Card) -> Self {
+impl Stored<Card> for CardV1 {
+    fn of(value: &Card) -> Self {
         let Card {
             card_id,
             bank_code,
             card_type,
             last4,
             bound_at,
-        } = card;
+        } = value;
         Self(
-            card_id.as_str().to_owned(),
+            Stored::of(card_id),
             bank_code.clone(),
             *card_type,
             last4.clone(),
-            bound_at.epoch_s(),
+            Stored::of(bound_at),
         )
     }
-}
 
-impl TryFrom<CardV1> for Card {
-    type Error = PortError;
-
-    fn try_from(CardV1(id, bank_code, card_type, last4, at): CardV1) -> Result<Self, PortError> {
-        Ok(Self {
-            card_id: CardId::parse(&id).ok_or_else(|| broken("a card's id"))?,
+    fn back(self) -> Result<Card, PortError> {
+        let Self(card_id, bank_code, card_type, last4, bound_at) = self;
+        Ok(Card {
+            card_id: card_id.back()?,
             bank_code,
             card_type,
             last4,
-            bound_at: Timestamp::from_epoch_s(at),
+            bound_at: bound_at.back()?,
         })
     }
 }

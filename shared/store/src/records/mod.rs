@@ -1,11 +1,12 @@
-//! What an item holds beside its key: one file for each kind of item. Attribute names are written here and nowhere else.
+//! What an item holds beside its key: one file for each kind of item. It decides the names of the attributes; a condition
+//! repeats the name that it compares, and the outbox has the attributes of its claims and retries.
 //!
 //! # Versions
 //! Each item has the version of its format in the attribute `v`. A value inside an attribute has no version of its own.
 //! - A reader refuses an item of a later version with [`PortError::TooNew`] before anything is written: the caller gets a
 //!   503. So the release that writes version n + 1 follows one that reads it.
 //! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares both
-//!   directions. A change inside an attribute is a new version: a struct `…V2`, a `TryFrom` for it, and files in `golden/v2`.
+//!   directions. A change inside an attribute is a new version: a struct `…V2` with a way back, and files in `golden/v2`.
 //! - A new attribute that old releases may ignore needs no new version: they leave it alone, since an item that exists is
 //!   changed by attribute. Put as a whole are events, which are written once, and idempotency rows and counts of failed
 //!   logins, which live for two days.
@@ -25,8 +26,8 @@ pub mod payout;
 pub mod profile;
 pub mod push_target;
 pub mod rebind;
-mod rebind_parts;
 pub mod session;
+mod stored;
 pub mod window;
 
 #[cfg(test)]

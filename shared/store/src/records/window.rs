@@ -1,5 +1,7 @@
 //! The times of a limit, inside a record.
 
+use super::stored::Stored;
+use application::ports::PortError;
 use domain::time::Timestamp;
 use domain::window::Window;
 use serde::{Deserialize, Serialize};
@@ -15,21 +17,19 @@ impl WindowV1 {
     }
 }
 
-impl From<&Window> for WindowV1 {
-    fn from(window: &Window) -> Self {
+impl Stored<Window> for WindowV1 {
+    fn of(window: &Window) -> Self {
         let mut before_s = 0;
         let step = |at: Timestamp| at.epoch_s() - std::mem::replace(&mut before_s, at.epoch_s());
         Self(window.times().map(step).collect())
     }
-}
 
-impl From<WindowV1> for Window {
-    fn from(WindowV1(steps): WindowV1) -> Self {
-        let times = steps.into_iter().scan(0_i64, |at_s, step_s| {
+    fn back(self) -> Result<Window, PortError> {
+        let times = self.0.into_iter().scan(0_i64, |at_s, step_s| {
             *at_s = at_s.saturating_add(step_s);
             Some(Timestamp::from_epoch_s(*at_s))
         });
-        times.collect()
+        Ok(times.collect())
     }
 }
 
@@ -41,8 +41,8 @@ mod tests {
     fn window_is_stored_as_steps() {
         let times = [1_763_800_000, 1_763_800_060, 1_763_790_000];
         let window: Window = times.into_iter().map(Timestamp::from_epoch_s).collect();
-        let record = WindowV1::from(&window);
+        let record = WindowV1::of(&window);
         assert_eq!(record.0, [1_763_800_000, 60, -10_060]);
-        assert_eq!(Window::from(record), window);
+        assert_eq!(record.back().unwrap(), window);
     }
 }

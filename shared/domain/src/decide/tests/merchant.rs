@@ -1,4 +1,4 @@
-//! What is read off a merchant at a moment.
+//! Values that are derived from a merchant's state at a given time.
 
 use super::fixture::*;
 use crate::card::CardStatus;
@@ -10,7 +10,7 @@ fn session() -> Session {
 }
 
 #[test]
-fn a_session_is_idle_for_15_min_from_its_last_change_at_most() {
+fn session_idles_out_after_15_minutes() {
     let mut session = session();
     assert!(session.lives(&POLICY, t(15 * MINUTE_S - 1)));
     assert!(!session.lives(&POLICY, t(15 * MINUTE_S)));
@@ -21,7 +21,7 @@ fn a_session_is_idle_for_15_min_from_its_last_change_at_most() {
 }
 
 #[test]
-fn a_session_lives_12_h_at_most() {
+fn session_ends_after_12_hours() {
     let mut session = session();
     session.last_change_at = t(12 * HOUR_S - 1);
     assert!(session.lives(&POLICY, t(12 * HOUR_S - 1)));
@@ -29,7 +29,7 @@ fn a_session_lives_12_h_at_most() {
 }
 
 #[test]
-fn a_sessions_tag_tells_sessions_apart_without_the_token() {
+fn session_tag_hides_the_token() {
     let world = World::new();
     let tag = |slot: usize| world.state.head.sessions[slot].as_ref().unwrap().tag().0;
     assert_eq!(tag(0), "0101010101010101");
@@ -37,7 +37,7 @@ fn a_sessions_tag_tells_sessions_apart_without_the_token() {
 }
 
 #[test]
-fn cards_are_active_pending_retiring_or_removed() {
+fn card_status_follows_merchant_state() {
     let world = World::new().created();
     let status = |world: &World| {
         let new = &world.rebind().new_card;
@@ -50,7 +50,7 @@ fn cards_are_active_pending_retiring_or_removed() {
         CardStatus::Removed
     );
     assert_eq!(status(&World::new().activated()), CardStatus::Active);
-    // Another card is none of these, with a rebind that is open or without any.
+    // An unknown card has no status, with an open rebind or without a rebind.
     let mut other = world.rebind().new_card.clone();
     other.card_id = crate::ids::CardId::new(9, &[9; 16]);
     for state in [&world.state, &World::new().state] {
@@ -60,7 +60,7 @@ fn cards_are_active_pending_retiring_or_removed() {
 }
 
 #[test]
-fn the_open_rebind_is_the_one_the_head_names_and_in_time() {
+fn open_rebind_is_named_and_in_time() {
     let world = World::new().created();
     assert_eq!(
         world.state.open_rebind(t(DAY_S - 1)),
@@ -75,7 +75,7 @@ fn the_open_rebind_is_the_one_the_head_names_and_in_time() {
 }
 
 #[test]
-fn cooldown_and_quiet_period_end_at_their_second() {
+fn cooldown_and_quiet_period_end_exactly() {
     let mut state = World::new().state;
     assert_eq!(
         (state.cooldown(t(0)), state.quiet_until(&POLICY, t(0))),

@@ -1,4 +1,4 @@
-//! The core's rules, each test named after its rule in the contract (sections 3 and 4).
+//! Tests of the rules in the contract, sections 3 and 4.
 
 mod activation;
 mod agreement;

@@ -6,7 +6,7 @@ use crate::ids::CardId;
 use crate::rebind::Sealed;
 
 #[test]
-fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
+fn open_rebind_is_overdue_from_its_expiry() {
     let world = World::new().created();
     let rebind = world.rebind();
     assert!(!rebind.is_overdue(t(DAY_S - 1)) && rebind.is_open(t(DAY_S - 1)));
@@ -17,7 +17,7 @@ fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
 }
 
 #[test]
-fn an_activation_is_there_from_activated_on() {
+fn activation_exists_from_activated_on() {
     assert_eq!(World::new().matched().rebind().activated_card(), None);
     let activated = World::new().activated();
     let activation = activated.rebind().activated_card().unwrap().clone();
@@ -26,7 +26,7 @@ fn an_activation_is_there_from_activated_on() {
 }
 
 #[test]
-fn a_card_of_no_known_bank_is_unknown() {
+fn card_without_bank_is_unknown() {
     let card = |bank_code: Option<&str>| Card {
         card_id: CardId::new(0, &[1; 16]),
         bank_code: bank_code.map(str::to_owned),
@@ -44,6 +44,6 @@ fn a_card_of_no_known_bank_is_unknown() {
 }
 
 #[test]
-fn what_is_sealed_is_not_printed() {
+fn debug_output_hides_the_sealed_number() {
     assert_eq!(format!("{:?}", Sealed(vec![1, 2, 3])), "Sealed(3 bytes)");
 }
