@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::problems;
-use api::routes::{Authentication, Freshness, KeyRule, Route};
+use api::routes::{Authentication, Freshness, Function, KeyRule, Route};
 use domain::error_code::ErrorCode;
 use domain::history;
 use domain::time::Timestamp;
@@ -307,13 +307,16 @@ fn every_error_is_a_problem_with_the_codes_of_its_status() {
     }
 }
 
-/// What is not routed is answered by `$default`, with 404, however well it is described.
+/// A route that the gateway lacks is answered by `$default`, with 404.
 #[test]
 fn the_gateway_has_every_route_and_no_other() {
-    let routed = Template::load().routes();
-    let routed: BTreeSet<_> = routed.iter().map(|route| route.key.as_str()).collect();
-    let routes = Route::ALL.iter().map(|route| route.label());
-    assert_eq!(routed, routes.chain(["$default"]).collect());
+    let routed = Template::load().routes().into_iter();
+    let routed: BTreeSet<_> = routed.map(|route| (route.key, route.function)).collect();
+    let routes = Route::ALL.iter();
+    let routes = routes.map(|route| (route.label(), route.function().folder()));
+    let routes = routes.chain([("$default", Function::Cards.folder())]);
+    let routes = routes.map(|(key, function)| (key.to_owned(), function.to_owned()));
+    assert_eq!(routed, routes.collect());
 }
 
 /// The rows of a section's table, each with its cells.
