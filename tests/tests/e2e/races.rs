@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::{Profile, another};
+use tests::metrics::metric;
 use tests::transport::{Reply, Transport as _};
 
 /// Requests on their way at the same time. Each needs a process of its own; more of them make the local cloud slower, not the

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tests::merchant::Profile;
+use tests::metrics::metric;
 use tests::processes::template::{BANK_TABLE, TABLE};
 use tests::processes::{Outcome, Processes};
 use tests::transport::{Clock, freeze_code_in};
