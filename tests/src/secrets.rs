@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_secret_is_none() {
+    fn search_ignores_similar_text() {
         let secrets = samples();
         let searcher = secrets.searcher();
         for innocent in [

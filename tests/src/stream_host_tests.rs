@@ -91,7 +91,7 @@ fn described(message: &Value) -> (u32, u32, u64) {
 }
 
 #[test]
-fn the_template_says_how_the_host_works() {
+fn mapping_is_read_from_template() {
     let mapping = Mapping::of("ConfirmationNoticeFunction");
     assert!(mapping.reports_failures && mapping.bisects);
     assert!(mapping.retries_max.is_some() && mapping.age_max_s.is_some());
@@ -147,7 +147,7 @@ fn batches_are_full_and_in_order() {
 }
 
 #[test]
-fn these_replies_are_successes() {
+fn empty_failure_list_is_success() {
     for reply in [
         json!(null),
         json!({}),
@@ -160,7 +160,7 @@ fn these_replies_are_successes() {
 }
 
 #[test]
-fn these_replies_fail_the_whole_batch() {
+fn invalid_failure_id_fails_whole_batch() {
     for id in [
         json!({"itemIdentifier": ""}),
         json!({"itemIdentifier": null}),
@@ -185,7 +185,7 @@ fn reply_is_read_only_if_configured() {
 }
 
 #[test]
-fn the_lowest_failure_is_the_checkpoint() {
+fn lowest_failure_is_checkpoint() {
     let first = |batch: &[u32]| batch.len() == 6;
     let batches = run(&mut host(6), &|batch| {
         Some(failed(if first(batch) { &[5, 3, 4] } else { &[] }))
@@ -340,7 +340,7 @@ fn seed_decides_the_shard_order() {
 }
 
 #[test]
-fn children_wait_for_their_parent() {
+fn child_shard_waits_for_parent() {
     let mut host = host(4);
     host.split();
     for number in 5..=8 {

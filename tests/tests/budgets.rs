@@ -225,7 +225,7 @@ fn print_sizes(of: &str, sizes: &[(usize, String)]) {
 }
 
 #[tokio::test]
-async fn a_whole_rebind_stays_within_its_budgets() {
+async fn rebind_stays_within_budget() {
     let world = InProcess::start().await;
     let mut table = Table::default();
     // The longest name and the longest ids that the sandbox has.

@@ -140,7 +140,7 @@ fn parsers_hold_on_any_input() {
 }
 
 #[test]
-fn functions_answer_whatever_they_are_sent() {
+fn functions_pass_corpus_and_mutations() {
     replay_all(true);
 }
 
@@ -251,7 +251,7 @@ fn caught_panic_counts_as_a_crash() {
 }
 
 #[test]
-fn a_wrong_check_is_a_crash() {
+fn failed_assertion_counts_as_crash() {
     fn wrong(input: &[u8]) {
         assert!(input.len() < 4, "a parser that is not as it must be");
     }

@@ -644,7 +644,7 @@ async fn unanswered_test_transfer_stays_pending() {
 }
 
 #[tokio::test]
-async fn the_clean_up_hears_of_a_test_transfer() {
+async fn cleanup_settles_test_transfer() {
     for (answer, state) in [
         (TransferAnswer::Succeeded, "activated"),
         (TransferAnswer::Returned, "reverted"),

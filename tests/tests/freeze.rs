@@ -89,7 +89,7 @@ async fn set_counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str, cou
 }
 
 #[tokio::test]
-async fn thirty_parallel_right_codes_freeze_once() {
+async fn parallel_right_codes_freeze_once() {
     let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
     let old = world.history(NAME).await.len();
@@ -317,7 +317,7 @@ async fn address_limit_resets_after_a_day() {
 }
 
 #[tokio::test]
-async fn an_account_has_a_thousand_tries_a_day() {
+async fn account_has_1000_attempts_a_day() {
     for (tries, works) in [(999, true), (1_000, false)] {
         let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
@@ -328,7 +328,7 @@ async fn an_account_has_a_thousand_tries_a_day() {
 }
 
 #[tokio::test]
-async fn what_is_no_freeze_request_is_malformed() {
+async fn rejects_malformed_freeze_requests() {
     let world = InProcess::start().await;
     for body in [
         json!({}),

@@ -97,7 +97,7 @@ async fn retried_check_keeps_its_reference() {
 }
 
 #[tokio::test]
-async fn a_card_is_checked_three_times_a_day() {
+async fn card_is_checked_three_times_a_day() {
     let (world, app) = InProcess::with("plain_1").await;
     for (card, refused) in [
         (GOOD_CARD, false),
@@ -250,7 +250,7 @@ async fn parallel_first_logins_leave_no_failure() {
 }
 
 #[tokio::test]
-async fn a_list_comes_page_by_page() {
+async fn lists_are_paged_newest_first() {
     const PAGE: usize = 20;
     let (world, app) = InProcess::with("plain_1").await;
     let read = async |path: &str| {
@@ -325,7 +325,7 @@ async fn cleanup_cost_depends_on_due_items() {
 }
 
 #[tokio::test]
-async fn a_notice_waits_for_sms_and_is_sent_once() {
+async fn notification_survives_sms_outage() {
     let (world, app, _) = scenario::activated("plain_1").await;
     let before = world.sms.to(&app.profile.phone).len();
     let batch = world.due_notices().await;

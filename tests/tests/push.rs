@@ -257,7 +257,7 @@ async fn dead_device_does_not_block_others() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_leaves_one_change() {
+async fn lost_reply_changes_target_once() {
     let (world, app) = InProcess::with(NAME).await;
     let path = "/v1/push-targets/phone";
     let target = json!({"platform": "apns", "token": "token-a"});
@@ -284,7 +284,7 @@ async fn a_lost_reply_leaves_one_change() {
 }
 
 #[tokio::test]
-async fn what_is_no_push_target_is_malformed() {
+async fn rejects_malformed_push_targets() {
     let (_, app) = InProcess::with(NAME).await;
     for (id, body, fields) in [
         ("phone", json!({}), vec!["platform", "token"]),
@@ -354,7 +354,7 @@ async fn removing_a_device_needs_a_fresh_login() {
 }
 
 #[tokio::test]
-async fn devices_are_changed_ten_times_a_day() {
+async fn allows_ten_changes_a_day() {
     let (world, app) = InProcess::with(NAME).await;
     for number in 0..POLICY.setting_changes_per_day {
         let token = format!("token-{number}");

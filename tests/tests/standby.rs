@@ -225,7 +225,7 @@ async fn right_switch_code_wins_among_guesses() {
 }
 
 #[tokio::test]
-async fn ten_parallel_right_codes_switch_once() {
+async fn parallel_right_otps_switch_once() {
     let (world, app, card) = scenario::standby_ready(NAME).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
@@ -252,7 +252,7 @@ async fn ten_parallel_right_codes_switch_once() {
 }
 
 #[tokio::test]
-async fn who_asks_comes_before_what_the_card_is() {
+async fn switch_checks_owner_then_card_then_login() {
     let (world, app, card) = scenario::standby_ready(NAME).await;
     let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let code = json!({"code": "123456"});
@@ -298,7 +298,7 @@ async fn who_asks_comes_before_what_the_card_is() {
 }
 
 #[tokio::test]
-async fn there_are_two_standby_cards_at_most() {
+async fn allows_two_standby_cards() {
     let (world, app) = InProcess::with(NAME).await;
     let first = app.standby(GOOD_CARD).await;
     world.pass_s(61);
@@ -376,7 +376,7 @@ async fn switch_and_unbind_exclude_each_other() {
 }
 
 #[tokio::test]
-async fn a_freeze_takes_a_standby_card_away() {
+async fn freeze_removes_standby_card() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let code = app.freeze_code().await;

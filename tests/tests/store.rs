@@ -85,7 +85,7 @@ async fn commit_cancel(
 }
 
 #[tokio::test]
-async fn a_merchant_that_is_not_there_is_none() {
+async fn unknown_merchant_loads_as_none() {
     let world = InProcess::start().await;
     assert!(
         world
@@ -98,7 +98,7 @@ async fn a_merchant_that_is_not_there_is_none() {
 }
 
 #[tokio::test]
-async fn what_is_written_is_what_is_read() {
+async fn written_merchant_reads_back() {
     let (world, path) = with_open_rebind().await;
     let read = load(&world).await;
     let rebind = read.rebind.as_ref().unwrap();
@@ -257,7 +257,7 @@ async fn torn_read_is_repeated() {
 }
 
 #[tokio::test]
-async fn codes_to_a_phone_are_limited() {
+async fn otps_per_phone_are_limited() {
     let (world, app, path) = scenario::requested("plain_1").await;
     let identity = format!("{path}/identity");
     let resend = format!("{path}/identity/code");
@@ -498,7 +498,7 @@ async fn card_verified_by_another_cannot_activate() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_found_again_by_the_key() {
+async fn lost_reply_is_replayed_by_key() {
     let (world, app) = InProcess::with("plain_1").await;
     world.boundary.fail(2, Fault::ReplyLost);
     app.keyed("k", "/v1/rebinds", app.request_body(GOOD_CARD))

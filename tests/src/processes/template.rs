@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_leads_to_a_function() {
+    fn every_route_maps_to_function() {
         let routes = Template::load().routes();
         assert_eq!(routes.len(), 26);
         let of = |key: &str| {

@@ -177,7 +177,7 @@ fn with_sealed(mut item: Item, name: &str, sealed: &AttributeValue) -> Item {
 }
 
 #[tokio::test]
-async fn a_ciphertext_swapped_between_merchants() {
+async fn ciphertext_swapped_between_merchants() {
     const FIRST: &str = "R#000001";
     let world = InProcess::start().await;
     let victim = world.log_in(NAME).await;
@@ -212,7 +212,7 @@ async fn a_ciphertext_swapped_between_merchants() {
 }
 
 #[tokio::test]
-async fn an_event_injected_into_the_stream_function() {
+async fn event_injected_into_stream_function() {
     let (world, app, _) = scenario::activated(NAME).await;
     world.deliver_due().await;
     let texts = world.sms.to(&app.profile.phone);

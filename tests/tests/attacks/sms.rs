@@ -89,7 +89,7 @@ async fn sms_pumped_to_many_phones() {
 }
 
 #[tokio::test]
-async fn quotas_used_up_by_a_stranger() {
+async fn quotas_used_up_without_session() {
     let (world, app, rebind) = scenario::requested(NAME).await;
     app.post(&format!("{rebind}/identity"), app.document())
         .await;

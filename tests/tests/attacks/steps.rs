@@ -83,7 +83,7 @@ fn again_after_the_end(app: &App) -> impl Iterator<Item = (&'static str, Value)>
 }
 
 #[tokio::test]
-async fn an_agreement_signed_unread() {
+async fn agreement_signed_unread() {
     let (world, app) = InProcess::with(NAME).await;
     let other = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;
@@ -123,7 +123,7 @@ async fn an_agreement_signed_unread() {
 }
 
 #[tokio::test]
-async fn proofs_from_another_time() {
+async fn stale_proofs_reused() {
     let (world, app, rebind) = scenario::card_pending(NAME).await;
     // The merchant proves who asks, and leaves the phone on the table.
     world.pass_s(POLICY.session_idle_s - 60);
@@ -251,7 +251,7 @@ async fn requests_replayed() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_of_another_merchant() {
+async fn idempotency_key_of_another_merchant() {
     let world = InProcess::start().await;
     let victim = world.log_in(NAME).await;
     let thief = world.log_in(OTHER).await;

@@ -28,7 +28,7 @@ fn hash(event: &Value, merchant_id: &Value) -> String {
 }
 
 /// A whole life, in three pages.
-pub async fn a_chain_that_can_be_checked(live: &LocalCloud) {
+pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     assert_eq!(
         app.get("/v1/history").await.ok(200),

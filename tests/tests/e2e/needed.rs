@@ -29,7 +29,7 @@ const NOT_EVALUATED: [&str; 6] = [
 ];
 
 /// Every function; the sandbox's bank last, for it is asked through another.
-pub async fn each_permission_is_needed(live: &LocalCloud) {
+pub async fn every_permission_is_needed(live: &LocalCloud) {
     // Everything is prepared while all of it works. Then each function is tried by itself, the ten side by side.
     let prepared = futures::join!(
         login(live),
@@ -343,12 +343,7 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
     let mut create = payout("create_payout");
     create["amount_fen"] = json!(100);
     let core = |taken: &[&'static [&'static str]], event| {
-        invoked(
-            live,
-            taken,
-            ("INTERNAL", "done"),
-            ("payouts", event, false),
-        )
+        invoked(live, taken, ("INTERNAL", "done"), ("payouts", event, false))
     };
     vec![
         core(&[QUERY, PUT, UPDATE], create),

@@ -153,7 +153,7 @@ fn damaged(head: &Value) -> Value {
 
 /// A panic can be caught only where it unwinds.
 #[test]
-fn what_is_deployed_unwinds() {
+fn release_profile_unwinds() {
     let manifest = include_str!("../../../Cargo.toml");
     let (_, release) = manifest.split_once("[profile.release]").unwrap();
     assert!(release.contains("panic = \"unwind\""));

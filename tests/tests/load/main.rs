@@ -142,7 +142,7 @@ async fn wait_for_the_table(system: Arc<Processes>, marks: Arc<Marks>, deadline:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_clients_lose_nothing() {
+async fn load_of_64_clients_loses_nothing() {
     let given = std::env::var("LOAD_S").ok();
     let seconds = given.map_or(SECONDS, |text| text.parse().unwrap());
     let time = Duration::from_secs(seconds);

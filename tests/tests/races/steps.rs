@@ -44,7 +44,7 @@ async fn parallel_requests_make_one_rebind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_requests_for_one_code_send_one() {
+async fn concurrent_identity_sends_one_otp() {
     each("identity", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let path = apps[0].request(GOOD_CARD).await;
@@ -117,7 +117,7 @@ async fn parallel_identity_guesses_are_five() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_signatures_are_one() {
+async fn concurrent_signatures_sign_once() {
     each("sign", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let path = apps[0].request(GOOD_CARD).await;

@@ -45,7 +45,7 @@ async fn crash_repeats_only_unmarked_notices() {
 }
 
 #[tokio::test]
-async fn crashes_without_end_lose_nothing() {
+async fn endless_crashes_lose_nothing() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut crashes = 0;
     for retries in BOTH {
@@ -66,7 +66,7 @@ async fn crashes_without_end_lose_nothing() {
 
 /// The reply that says all is well never arrives: everything comes again, and has been said.
 #[tokio::test]
-async fn a_reply_that_is_lost_doubles_nothing() {
+async fn lost_reply_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     scene.feed().await;
     for _ in 0..3 {

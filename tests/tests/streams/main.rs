@@ -46,7 +46,7 @@ async fn each_notice_is_sent_once_in_any_shard_order() {
 }
 
 #[tokio::test]
-async fn what_comes_again_is_told_once() {
+async fn redelivered_records_notify_once() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let (mut messages, mut invocations) = (0, 0);
     for retries in BOTH {
@@ -84,7 +84,7 @@ async fn long_sns_outage_loses_no_notice() {
 }
 
 #[tokio::test]
-async fn a_throttled_sns_delays_and_loses_nothing() {
+async fn sns_throttling_loses_nothing() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for retries in BOTH {
@@ -116,7 +116,7 @@ fn function_ends_before_its_claims() {
 }
 
 #[tokio::test]
-async fn a_slow_sns_is_left_in_time() {
+async fn slow_sns_loses_nothing() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for retries in BOTH {
@@ -136,7 +136,7 @@ async fn a_slow_sns_is_left_in_time() {
 }
 
 #[tokio::test]
-async fn records_that_are_too_old_are_armed_again() {
+async fn expired_records_are_rearmed() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for retries in BOTH {

@@ -96,7 +96,7 @@ async fn undeliverable_notice_is_kept() {
 }
 
 #[tokio::test]
-async fn records_of_another_shape_hold_nobody_up() {
+async fn foreign_records_do_not_block_others() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     let event = scene.events[0].clone();
     let s = |text: &str| AttributeValue::S(text.to_owned());
