@@ -114,11 +114,14 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let plan = async |loaded: &Loaded, learned: &Learned| {
             let expected = Expected::of(loaded, purpose);
             let context = expected.as_ref().map_or("", Expected::context);
-            match &learned.claimed {
+            match (&learned.claimed, &expected) {
                 // This very request reserved its attempt before and died: it goes on, for the same code only.
-                Some(claimed) if claimed == context => return Ok(Plan::Resume),
-                Some(_) => return Err(Rejection::new(ErrorCode::OtpExpired).not_counted().into()),
-                None => {}
+                (Some(claimed), Some(_)) if claimed == context => return Ok(Plan::Resume),
+                (Some(_), Some(_)) => {
+                    return Err(Rejection::new(ErrorCode::OtpExpired).not_counted().into());
+                }
+                // Without a code to compare, the core refuses, and a repeated request gets its kept reply.
+                (_, None) | (None, Some(_)) => {}
             }
             if is_used_up(loaded, purpose) && ctx.was_begun(context).await? {
                 // The last attempt was this request's own.

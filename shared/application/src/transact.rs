@@ -15,6 +15,7 @@ use api::reply::Reply;
 use api::token::{self, Presented};
 use domain::decide::{Command, CommandContext, decide, otp_of};
 use domain::error_code::ErrorCode;
+use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
@@ -377,14 +378,15 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                 return Ok(self.unchanged(before, transition.outcome));
             }
             let personal = seal(&before, &mut transition).await?;
+            let event = transition.chained(&before.merchant, personal, self.policy);
             let delivery = transition.otp_delivery.clone();
             let after = transition.applied_to(&before.merchant);
             let reply = self.reply(&after, &transition.outcome);
             let committed = self
                 .commit(
                     &before,
-                    &mut transition,
-                    personal,
+                    &transition,
+                    event.as_ref(),
                     &reply,
                     &write,
                     &attempts,
@@ -473,13 +475,12 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     async fn commit(
         &self,
         before: &Loaded,
-        transition: &mut Transition,
-        personal: Option<Sealed>,
+        transition: &Transition,
+        event: Option<&ChainedEvent>,
         reply: &Reply,
         write: &Write,
         attempts: &Attempts,
     ) -> Result<CommitOutcome, PortError> {
-        let event = transition.chained(&before.merchant, personal, self.policy);
         let stored = StoredReply {
             status: reply.status,
             body: reply.body_text(),
@@ -500,7 +501,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         let commit = Commit {
             before: &before.merchant,
             transition,
-            event: event.as_ref(),
+            event,
             session: self.session.as_ref().map(|presented| presented.slot),
             idempotency,
             now: self.now,

@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn function_gets_its_environment() {
         let functions = Template::load().functions();
-        assert_eq!(functions.len(), 9);
+        assert_eq!(functions.len(), 11);
         let verification = &functions["Verification"];
         assert_eq!(verification.name, "verification");
         assert_eq!(verification.memory_mb, 256);
