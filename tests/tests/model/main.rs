@@ -18,19 +18,19 @@
 
 mod beginnings;
 mod bugs;
+mod calls;
 mod expression;
 mod facts;
 mod invariants;
-mod notices;
-mod reads;
+mod observed;
 mod requests;
 mod rows;
 mod same_table;
 mod scenarios;
 mod state;
 mod steps;
+mod use_cases;
 mod world;
-mod writes;
 
 use bugs::Bug;
 use scenarios::Which;

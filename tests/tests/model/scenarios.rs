@@ -3,14 +3,11 @@
 use crate::beginnings::{Stands, begin};
 use crate::bugs::Bug;
 use crate::invariants as must;
-use crate::requests::Answer;
+use crate::requests::BankSays;
 use crate::state::Left;
 use crate::world::{Extra, Scenario, World};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use domain::policy::Policy;
 use std::sync::Arc;
-use store::Store;
 
 /// Which world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +35,7 @@ const NOTHING: Left = Left {
     torn: 0,
     jumps: 0,
     again: 0,
+    lost: 0,
 };
 
 const MINUTE_S: i64 = 60;
@@ -69,22 +67,19 @@ impl Which {
     /// The world, with a mistake in it or none.
     pub fn world(self, bug: Bug) -> World {
         let (stands, scenario, names, devices) = self.scenario();
-        let (start, merchants) = begin(stands, names, devices, scenario.left);
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .build();
+        let (start, merchants, memory_keys) = begin(stands, names, devices, scenario.left);
         World {
             scenario,
             bug,
             merchants,
             start,
-            // It writes things down and sends nothing.
-            store: Store::new(Client::from_conf(config), "model"),
+            memory_keys,
             policy: &Policy::CURRENT,
             tape: None,
             met: Arc::default(),
             looks: Arc::default(),
+            points: Arc::default(),
+            signatures: Arc::default(),
         }
     }
 
@@ -96,7 +91,7 @@ impl Which {
         let base = Scenario {
             name: "",
             extras: &[Offered],
-            answers: &[Some(Answer::Match)],
+            answers: &[Some(BankSays::Match)],
             jumps_s: &[],
             stream: false,
             clean_up: false,
@@ -183,9 +178,9 @@ impl Which {
                 Scenario {
                     name: "the bank: match, mismatch, no answer, a deposit",
                     answers: &[
-                        Some(Answer::Match),
-                        Some(Answer::Mismatch),
-                        Some(Answer::Deposit),
+                        Some(BankSays::Match),
+                        Some(BankSays::Mismatch),
+                        Some(BankSays::Deposit),
                         None,
                     ],
                     left: Left {
