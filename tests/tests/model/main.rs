@@ -116,6 +116,7 @@ fn walked_at_random(world: World) -> (usize, usize) {
 fn every_mistake_is_found() {
     let mut found = 0;
     for (bug, which, broken) in scenarios::MISTAKES {
+        let started = Instant::now();
         let world = which.world(*bug);
         let checker = world
             .checker()
@@ -134,8 +135,9 @@ fn every_mistake_is_found() {
         });
         let steps = path.into_actions().len();
         println!(
-            "{bug:?} breaks «{broken}» in {steps} steps, after {} states",
-            checker.unique_state_count()
+            "{bug:?} breaks «{broken}» in {steps} steps, after {} states; {:.1} s",
+            checker.unique_state_count(),
+            started.elapsed().as_secs_f32()
         );
         found += 1;
     }

@@ -1,10 +1,11 @@
 //! What a write says about the world: read from the rows before and after it, and compared with what people did.
 
-use crate::calls::{Answer, text};
+use crate::calls::{Answer, Call, text};
 use crate::invariants::{CHAIN, COOLDOWN, FREEZE, Look, PAYOUT, PROOFS, TOLD, looking};
 use crate::requests::{Process, Who, Work};
 use crate::rows::{Rows, key_in};
 use crate::state::{State, code_for};
+use crate::use_cases::Next;
 use crate::world::World;
 use application::ports::ReadPayouts;
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -25,17 +26,20 @@ fn keeps_reply(items: &[TransactWriteItem]) -> bool {
 }
 
 impl World {
-    /// Counts a wrong code that was compared: its request settles an attempt that it has reserved, now or in an earlier
-    /// delivery.
-    pub fn compared(&self, state: &mut State, process: &Process, meant: &[TransactWriteItem]) {
-        let (Work::Request(index), Some(request)) = (&process.input.work, &process.input.request)
-        else {
+    /// Counts a wrong code that was compared: its request is about to settle an attempt that it has reserved, now or in an
+    /// earlier delivery.
+    pub fn compared(&self, state: &mut State, process: &Process) {
+        let (Work::Request(index), Some(request), Next::Call(Call::Transact(items))) = (
+            &process.input.work,
+            &process.input.request,
+            &process.point.next,
+        ) else {
             return;
         };
         let (Some(None), Some((id, purpose))) = (request.asks.typed(), request.asks.otp()) else {
             return;
         };
-        if keeps_reply(meant) && (has_written(process) || has_claim(process)) {
+        if keeps_reply(items) && (has_written(process) || has_claim(process)) {
             let of = (request.who, id.number(), code_for(purpose));
             state.compared.entry(of).or_default().1.insert(*index);
         }

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{CardId, RebindId};
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use store::item::Item;
 
@@ -37,8 +38,8 @@ pub enum Asks {
     Code(RebindId, OtpPurpose, Option<String>),
     /// The switch to the standby card of a rebind: the request for its OTP, or a typed one.
     Switch(RebindId, CardId, Option<Option<String>>),
-    /// This signature.
-    Sign(RebindId, String),
+    /// The signature of the agreement that the app shows at this time.
+    Sign(RebindId, Timestamp),
     CardCheck(RebindId),
     Cancel(RebindId),
     Unbind(CardId),
@@ -69,11 +70,25 @@ impl Asks {
     }
 }
 
-/// A running use case.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A running use case. The point tells processes apart: it is of one input.
+#[derive(Clone, Debug)]
 pub struct Process {
     pub input: Arc<Input>,
     pub point: Arc<Point>,
+}
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        self.point == other.point
+    }
+}
+
+impl Eq for Process {}
+
+impl Hash for Process {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.point.hash(state);
+    }
 }
 
 /// Everything that a use case gets when it starts.

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{
 use domain::history::{self, Event};
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use store::client::{Query, SingleUpdate};
@@ -14,7 +15,6 @@ use store::item::Item;
 use store::record::event_from;
 
 /// One item, with what is asked of it again and again.
-#[derive(Debug)]
 pub struct Row {
     pub item: Item,
     hash: u64,
@@ -62,6 +62,13 @@ impl Row {
         *self
             .hash_fits
             .get_or_init(|| history::hash(self.event()) == self.event().hash)
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pk, sk) = key_of(&self.item);
+        write!(f, "{pk} {sk}")
     }
 }
 

@@ -85,7 +85,7 @@ impl Which {
 
     #[allow(clippy::too_many_lines)] // a table
     fn scenario(self) -> (Stands, Scenario, &'static [&'static str], usize) {
-        use Extra::{Create, Freeze, Offered, Pay, Unbind, WrongCodes};
+        use Extra::{AnyCode, Create, Freeze, Offered, Pay, Unbind};
         const ONE: &[&str] = &["plain_1"];
         const TWO: &[&str] = &["plain_1", "plain_2"];
         let base = Scenario {
@@ -120,7 +120,7 @@ impl Which {
                 Stands::IdentityCode,
                 Scenario {
                     name: "codes: right, wrong, sent again, given up",
-                    extras: &[Offered, WrongCodes],
+                    extras: &[Offered, AnyCode],
                     jumps_s: &[61, 6 * MINUTE_S],
                     left: Left {
                         requests: 3,
@@ -139,7 +139,7 @@ impl Which {
                 Stands::FourWrong,
                 Scenario {
                     name: "the fifth try, by three at once",
-                    extras: &[Offered, WrongCodes],
+                    extras: &[Offered, AnyCode],
                     jumps_s: &[11],
                     at_once: 3,
                     left: Left {
@@ -196,11 +196,11 @@ impl Which {
                 2,
             ),
             Self::Confirming => (
-                Stands::CardCode,
+                Stands::CardCodeAgain,
                 Scenario {
                     name: "the activation: confirmed, given up, old proofs",
-                    extras: &[Offered, WrongCodes, Pay],
-                    jumps_s: &[16 * MINUTE_S],
+                    extras: &[Offered, AnyCode, Pay],
+                    jumps_s: &[2 * MINUTE_S],
                     left: Left {
                         requests: 3,
                         repeats: 1,
@@ -218,7 +218,7 @@ impl Which {
                 Stands::Deposit,
                 Scenario {
                     name: "a deposit: confirmed, wrong, run out",
-                    extras: &[Offered, WrongCodes],
+                    extras: &[Offered, AnyCode],
                     jumps_s: &[10 * MINUTE_S, 8 * DAY_S],
                     clean_up: true,
                     left: Left {
@@ -315,7 +315,7 @@ impl Which {
                 Stands::StandbyCode,
                 Scenario {
                     name: "a card for later: confirmed, told, frozen out",
-                    extras: &[Offered, WrongCodes, Freeze],
+                    extras: &[Offered, AnyCode, Freeze],
                     stream: true,
                     left: Left {
                         requests: 3,
@@ -334,7 +334,7 @@ impl Which {
                     name: "the switch: against unbinding, freezing, asking anew",
                     extras: &[
                         Offered,
-                        WrongCodes,
+                        AnyCode,
                         Unbind,
                         Freeze,
                         Create { standby: false },
@@ -387,7 +387,7 @@ pub const MISTAKES: &[(Bug, Which, &str)] = &[
     (Bug::WritesBlindly, Which::Signing, must::CHAIN),
     (Bug::TellsNobody, Which::Confirming, must::TOLD),
     (Bug::ForgetsWhoWasTold, Which::Telling, must::TOLD),
-    (Bug::ForgetsReplies, Which::Codes, must::REPLAY),
+    (Bug::ForgetsReplies, Which::ForLater, must::REPLAY),
     (Bug::FreezesHalf, Which::Freezing, must::FREEZE),
     (Bug::CountsTriesBlindly, Which::LastTry, must::TRIES),
     (Bug::PaysThePointer, Which::Freezing, must::PAYOUT),

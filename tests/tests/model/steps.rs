@@ -95,6 +95,7 @@ impl World {
             }
             process.point = after;
             chance = Chance::None;
+            self.compared(state, &process);
             match &process.point.next {
                 Next::Call(call) if is_private(call) => {}
                 Next::Call(_) => {
@@ -209,7 +210,6 @@ impl World {
         if chance == Chance::Lost(false) {
             return Answer::Lost;
         }
-        self.compared(state, process, meant);
         let mut items = meant.to_vec();
         self.bug.spoil(&state.rows.0, &mut items);
         let mut rows = state.rows.0.clone();

@@ -214,8 +214,10 @@ impl World {
                 let body = typed.as_ref().map_or(none, |typed| code(typed));
                 (format!("/v1/cards/{card}/activate"), body)
             }
-            Asks::Sign(id, signature) => {
-                let signature = serde_json::from_str(signature).unwrap();
+            Asks::Sign(id, at) => {
+                let shown = (request.who, request.slot.unwrap(), id.clone(), *at);
+                let signature = self.signatures.lock().unwrap()[&shown].clone().unwrap();
+                let signature = serde_json::from_str(&signature).unwrap();
                 (format!("/v1/rebinds/{id}/agreement"), signature)
             }
             Asks::CardCheck(id) => (format!("/v1/rebinds/{id}/card-check"), none),

@@ -16,7 +16,7 @@ use domain::policy::Policy;
 use domain::rebind::{OtpPurpose, Rebind};
 use domain::time::Timestamp;
 use stateright::{Model, Property};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tests::merchant::Profile;
 use tests::scripted_peers::MemoryKeys;
@@ -37,8 +37,8 @@ pub struct Known {
 /// What may be asked for beyond what the app offers next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
-    /// Each code is also tried wrongly.
-    WrongCodes,
+    /// Each code that is waited for is typed, wrongly and as it was shown, whatever the app offers.
+    AnyCode,
     /// What the app offers: confirm, resend, cancel, and so on.
     Offered,
     /// A new rebind, whatever there is: replacing, or for later.
@@ -159,8 +159,9 @@ impl World {
                             let offered = self.offered(state, who, *slot, merchant);
                             all.extend(offered.into_iter().map(request));
                         }
-                        Extra::WrongCodes => {
-                            all.extend(wrong_codes(merchant).into_iter().map(request));
+                        Extra::AnyCode => {
+                            let codes = self.any_codes(state, who, merchant);
+                            all.extend(codes.into_iter().map(request));
                         }
                         Extra::Unbind => {
                             let standby = merchant.head.standby.iter().map(|one| &one.bound);
@@ -186,6 +187,8 @@ impl World {
                 all.push(without(Asks::Pay(number)));
             }
         }
+        let mut seen = HashSet::new();
+        all.retain(|request| seen.insert(request.clone()));
         all
     }
 
@@ -195,11 +198,7 @@ impl World {
             return Vec::new();
         };
         let id = || rebind.rebind_id.clone();
-        let typed = |purpose| {
-            let shown = (who, rebind.rebind_id.number(), code_for(purpose));
-            let shown = state.codes.get(&shown).into_iter().flatten();
-            shown.map(move |code| code_of(rebind, purpose, Some(code.clone())))
-        };
+        let typed = |purpose| shown_codes(state, who, rebind, purpose);
         let mut all = Vec::new();
         for action in next_actions(merchant, rebind, self.policy, state.now) {
             match action {
@@ -207,8 +206,9 @@ impl World {
                 NextAction::IdentityCode => all.push(Asks::Resend(id(), OtpPurpose::Identity)),
                 NextAction::CardCheckCode => all.push(Asks::Resend(id(), OtpPurpose::Card)),
                 NextAction::SignAgreement => {
-                    let signature = self.shown(state, who, slot, &rebind.rebind_id);
-                    all.extend(signature.map(|signature| Asks::Sign(id(), signature)));
+                    if self.shows(state, who, slot, &rebind.rebind_id) {
+                        all.push(Asks::Sign(id(), state.now));
+                    }
                 }
                 NextAction::CardCheck => all.push(Asks::CardCheck(id())),
                 NextAction::Cancel => all.push(Asks::Cancel(id())),
@@ -225,12 +225,29 @@ impl World {
         all
     }
 
-    /// The signature that an app sends.
-    fn shown(&self, state: &State, who: Who, slot: u8, id: &RebindId) -> Option<String> {
+    /// A right and a wrong code for each that is waited for.
+    fn any_codes(&self, state: &State, who: Who, merchant: &Merchant) -> Vec<Asks> {
+        let Some(rebind) = &merchant.rebind else {
+            return Vec::new();
+        };
+        let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
+        let waits = |purpose: &OtpPurpose| {
+            domain::decide::otp_of(&rebind.stage, *purpose).is_some()
+                || (*purpose == OtpPurpose::Card && rebind.has_deposit())
+        };
+        let codes = purposes.into_iter().filter(waits).flat_map(|purpose| {
+            let wrong = code_of(rebind, purpose, None);
+            shown_codes(state, who, rebind, purpose).chain([wrong])
+        });
+        codes.collect()
+    }
+
+    /// Whether an app shows the agreement now; then its signature is known.
+    fn shows(&self, state: &State, who: Who, slot: u8, id: &RebindId) -> bool {
         let shown = (who, slot, id.clone(), state.now);
         let mut known = self.signatures.lock().unwrap();
         let sign = || self.signature(&state.rows.0, who, slot, id.as_str(), state.now);
-        known.entry(shown).or_insert_with(sign).clone()
+        known.entry(shown).or_insert_with(sign).is_some()
     }
 
     /// What the index shows as due.
@@ -278,21 +295,16 @@ fn code_of(rebind: &Rebind, purpose: OtpPurpose, typed: Option<String>) -> Asks 
     }
 }
 
-/// A wrong code for each that is waited for.
-fn wrong_codes(merchant: &Merchant) -> Vec<Asks> {
-    let Some(rebind) = &merchant.rebind else {
-        return Vec::new();
-    };
-    let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
-    let waits = |purpose: &OtpPurpose| {
-        domain::decide::otp_of(&rebind.stage, *purpose).is_some()
-            || (*purpose == OtpPurpose::Card && rebind.has_deposit())
-    };
-    purposes
-        .into_iter()
-        .filter(waits)
-        .map(|purpose| code_of(rebind, purpose, None))
-        .collect()
+/// The requests that type a code as it was shown.
+fn shown_codes(
+    state: &State,
+    who: Who,
+    rebind: &Rebind,
+    purpose: OtpPurpose,
+) -> impl Iterator<Item = Asks> {
+    let shown = (who, rebind.rebind_id.number(), code_for(purpose));
+    let shown = state.codes.get(&shown).into_iter().flatten();
+    shown.map(move |code| code_of(rebind, purpose, Some(code.clone())))
 }
 
 impl Model for World {
