@@ -73,6 +73,7 @@ impl Bug {
             .find(|item| text(item, "sk").starts_with("E#"));
         let kind = event.map(|item| event_from(item).unwrap().kind);
         for item in items {
+            self.drop_conditions(item);
             let (pk, sk) = key_in(item);
             let active = || {
                 let head = rows.get(&pk, "Y").unwrap();
@@ -123,25 +124,26 @@ impl Bug {
                         payout["card"] = state["act"]["c"].clone();
                     });
                 }
-                (Self::CountsTriesBlindly, _) => {
-                    if let Some(put) = &mut item.put
-                        && put.condition_expression() == Some("rev = :rev")
-                    {
-                        put.condition_expression = None;
-                        put.expression_attribute_values = None;
-                    }
-                }
-                (Self::WritesBlindly, _) if sk == "Y" => {
-                    item.update.as_mut().unwrap().condition_expression = None;
-                }
-                (Self::WritesBlindly, _) if sk != "I" => {
-                    if let Some(put) = &mut item.put {
-                        put.condition_expression = None;
-                        put.expression_attribute_values = None;
-                    }
-                }
                 _ => {}
             }
+        }
+    }
+
+    fn drop_conditions(self, item: &mut TransactWriteItem) {
+        let (_, sk) = key_in(item);
+        let blindly = self == Self::WritesBlindly && sk != "I";
+        if let Some(put) = &mut item.put {
+            let counts = put.condition_expression() == Some("rev = :rev");
+            if blindly || (self == Self::CountsTriesBlindly && counts) {
+                put.condition_expression = None;
+                put.expression_attribute_values = None;
+            }
+        }
+        if let Some(update) = &mut item.update
+            && blindly
+            && sk == "Y"
+        {
+            update.condition_expression = None;
         }
     }
 

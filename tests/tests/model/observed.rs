@@ -25,6 +25,11 @@ fn keeps_reply(items: &[TransactWriteItem]) -> bool {
     puts.any(|put| text(put.item(), "pk").starts_with("I#") && put.item().contains_key("status"))
 }
 
+fn releases_key(items: &[TransactWriteItem]) -> bool {
+    let mut deletes = items.iter().filter_map(TransactWriteItem::delete);
+    deletes.any(|delete| text(delete.key(), "pk").starts_with("I#"))
+}
+
 impl World {
     /// Counts a wrong code that was compared: its request is about to settle an attempt that it has reserved, now or in an
     /// earlier delivery.
@@ -63,6 +68,11 @@ impl World {
                 if has_claim(process) && !has_written(process) {
                     self.meets("a try was taken over");
                 }
+            }
+            // The key is free again: the request has had no effect.
+            Work::Request(index) if releases_key(meant) => {
+                state.effects[index] = state.effects[index].saturating_sub(1);
+                self.meets("an idempotency key was freed");
             }
             Work::Request(_) | Work::Notice(..) => {}
         }

@@ -5,7 +5,7 @@ use crate::calls::Call;
 use crate::rows::{Key, Row, Rows, key_in, key_of};
 use crate::scenarios::Which;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -136,28 +136,7 @@ impl Real {
                 assert_eq!(got.iter().map(sorted).collect::<Vec<_>>(), all(&expected));
                 "batch get"
             }
-            Call::Transact(items) => {
-                let mut after = before.clone();
-                let expected = after.transact(&items);
-                let sent = self.table.transact(items.clone()).await.unwrap();
-                let keys: Vec<Key> = items.iter().map(key_in).collect();
-                self.look(&keys, &after).await;
-                match (sent, expected) {
-                    (Transacted::Done, Ok(())) => "transaction done",
-                    (Transacted::Cancelled(sent), Err(expected)) => {
-                        let failed = |code: Option<&str>| code == Some("ConditionalCheckFailed");
-                        let sent = sent
-                            .iter()
-                            .map(|one| (failed(one.code()), one.item().map(sorted)));
-                        let expected = expected.iter().map(|(failed, old)| {
-                            (*failed, old.as_ref().map(|row| sorted(&row.item)))
-                        });
-                        assert_eq!(sent.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-                        "transaction refused"
-                    }
-                    other => panic!("{other:?}: {items:?}"),
-                }
-            }
+            Call::Transact(items) => self.compare_transaction(before, items).await,
             Call::Update(update) => {
                 let mut after = before.clone();
                 let expected = after.update(&update);
@@ -179,6 +158,33 @@ impl Real {
                 }
             }
             other => unreachable!("{other:?} does not go to the table"),
+        }
+    }
+
+    async fn compare_transaction(
+        &mut self,
+        before: &Rows,
+        items: Vec<TransactWriteItem>,
+    ) -> &'static str {
+        let mut after = before.clone();
+        let expected = after.transact(&items);
+        let sent = self.table.transact(items.clone()).await.unwrap();
+        let keys: Vec<Key> = items.iter().map(key_in).collect();
+        self.look(&keys, &after).await;
+        match (sent, expected) {
+            (Transacted::Done, Ok(())) => "transaction done",
+            (Transacted::Cancelled(sent), Err(expected)) => {
+                let failed = |code: Option<&str>| code == Some("ConditionalCheckFailed");
+                let sent = sent
+                    .iter()
+                    .map(|one| (failed(one.code()), one.item().map(sorted)));
+                let expected = expected
+                    .iter()
+                    .map(|(failed, old)| (*failed, old.as_ref().map(|row| sorted(&row.item))));
+                assert_eq!(sent.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                "transaction refused"
+            }
+            other => panic!("{other:?}: {items:?}"),
         }
     }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub enum Which {
     FirstSteps,
     Codes,
+    Outages,
     LastTry,
     Signing,
     Bank,
@@ -43,9 +44,10 @@ const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 24 * HOUR_S;
 
 impl Which {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::FirstSteps,
         Self::Codes,
+        Self::Outages,
         Self::LastTry,
         Self::Signing,
         Self::Bank,
@@ -134,6 +136,25 @@ impl Which {
                 },
                 ONE,
                 2,
+            ),
+            Self::Outages => (
+                Stands::IdentityCode,
+                Scenario {
+                    name: "outages: lost answers, SMS that nobody takes",
+                    extras: &[Offered, AnyCode],
+                    jumps_s: &[61],
+                    left: Left {
+                        requests: 2,
+                        repeats: 1,
+                        jumps: 1,
+                        again: 1,
+                        lost: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
             ),
             Self::LastTry => (
                 Stands::FourWrong,

@@ -104,17 +104,22 @@ impl World {
                 }
                 end => {
                     state.processes.remove(index);
-                    self.ended(state, &process.input, end);
+                    self.ended(state, &process, end);
                     return true;
                 }
             }
         }
     }
 
-    fn ended(&self, state: &mut State, input: &Input, end: &Next) {
-        match (&input.work, end) {
+    fn ended(&self, state: &mut State, process: &Process, end: &Next) {
+        match (&process.input.work, end) {
             (Work::Request(index), Next::Replied { status, replayed }) => {
                 state.requests[*index].status = Some(*status);
+                let mut answers = process.point.answers.iter();
+                let was_lost = answers.any(|answer| matches!(**answer, Answer::Lost));
+                if *status == 200 && was_lost {
+                    self.meets("a lost answer was overcome");
+                }
                 if *replayed {
                     self.meets("a reply was repeated");
                 }

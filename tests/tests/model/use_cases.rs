@@ -62,6 +62,7 @@ impl Hash for Point {
 
 /// What follows a point.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a point is shared, not copied")]
 pub enum Next {
     /// A call to the outside.
     Call(Call),
@@ -211,7 +212,7 @@ impl World {
                 (path, code(typed))
             }
             Asks::Switch(_, card, typed) => {
-                let body = typed.as_ref().map_or(none, |typed| code(typed));
+                let body = typed.as_ref().map_or(none, code);
                 (format!("/v1/cards/{card}/activate"), body)
             }
             Asks::Sign(id, at) => {

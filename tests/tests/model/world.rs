@@ -205,10 +205,8 @@ impl World {
                 NextAction::Identity => all.push(Asks::Document(id())),
                 NextAction::IdentityCode => all.push(Asks::Resend(id(), OtpPurpose::Identity)),
                 NextAction::CardCheckCode => all.push(Asks::Resend(id(), OtpPurpose::Card)),
-                NextAction::SignAgreement => {
-                    if self.shows(state, who, slot, &rebind.rebind_id) {
-                        all.push(Asks::Sign(id(), state.now));
-                    }
+                NextAction::SignAgreement if self.shows(state, who, slot, &rebind.rebind_id) => {
+                    all.push(Asks::Sign(id(), state.now));
                 }
                 NextAction::CardCheck => all.push(Asks::CardCheck(id())),
                 NextAction::Cancel => all.push(Asks::Cancel(id())),
