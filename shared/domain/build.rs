@@ -1,6 +1,8 @@
-//! Turns `data/china-card-bins.csv` into sorted static tables, and fails the build when a row is not what
-//! `crate::format::bins` relies on. The tables cost nothing at start: no parsing, no allocation.
+//! Turns `data/china-card-bins.csv` into sorted static tables and the texts in `data/*.json` into constants. The build fails
+//! when a row is not what `crate::format::bins` relies on, or when a text is missing in a language. Neither costs anything at
+//! start: no parsing, no allocation.
 
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -10,17 +12,24 @@ use std::{env, fs};
 const SOURCE: &str = "../data/china-card-bins.csv";
 const HEADER: &str = "bin,length,type,bank_code,bank_name";
 
-/// What a row says beside its prefix and its card length.
+/// The files of texts, each with the module that its constants lie in.
+const TEXTS: [(&str, &str); 3] = [
+    ("banners", "../data/banners.json"),
+    ("consents", "../data/agreement/consents.json"),
+    ("sms", "../data/sms.json"),
+];
+
+/// The fields of a row after prefix and card length.
 struct Row<'a> {
     kind: &'static str,
     bank_code: &'a str,
     bank_name: &'a str,
 }
 
-/// Prefix length -> (prefix, card length) -> row: the order of the search.
+/// Prefix length -> (prefix, card length) -> row, in search order.
 type Table<'a> = BTreeMap<usize, BTreeMap<(&'a str, usize), Row<'a>>>;
 
-/// Code -> name.
+/// Bank code -> bank name.
 type Banks<'a> = BTreeMap<&'a str, &'a str>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -30,7 +39,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (table, banks) = read(&csv)?;
     let out_dir = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
     fs::write(Path::new(&out_dir).join("bins.rs"), render(&table, &banks)?)?;
+    let mut texts = String::new();
+    for (module, path) in TEXTS {
+        println!("cargo::rerun-if-changed={path}");
+        let file = serde_json::from_str(&fs::read_to_string(path)?)?;
+        texts += &texts_module(module, &file).map_err(|error| format!("{path}: {error}"))?;
+    }
+    fs::write(Path::new(&out_dir).join("texts.rs"), texts)?;
     Ok(())
+}
+
+/// A module with a constant for each text of a file. A `note` is for its readers.
+fn texts_module(module: &str, file: &Map<String, Value>) -> Result<String, Box<dyn Error>> {
+    let mut out = String::new();
+    writeln!(out, "pub(crate) mod {module} {{\n    use super::Text;")?;
+    for (id, languages) in file.iter().filter(|(id, _)| *id != "note") {
+        let text = |lang: &str| {
+            let text = languages.get(lang).and_then(Value::as_str);
+            text.ok_or_else(|| format!("{id} has no text in {lang}"))
+        };
+        let (zh_cn, en) = (text("zh-CN")?, text("en")?);
+        let name = id.to_uppercase();
+        writeln!(
+            out,
+            "    pub(crate) const {name}: Text = Text {{ zh_cn: {zh_cn:?}, en: {en:?} }};"
+        )?;
+    }
+    writeln!(out, "}}")?;
+    Ok(out)
 }
 
 fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
@@ -44,18 +80,18 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
         let at = |problem: &str| format!("{SOURCE}:{}: {problem}: {line}", index + 2);
         let fields: Vec<&str> = line.split(',').collect();
         let [prefix, length, kind, bank_code, bank_name] = fields[..] else {
-            return Err(at("five fields are needed").into());
+            return Err(at("expected five fields").into());
         };
         let length: usize = length.parse().map_err(|_| at("bad card length"))?;
         if !(15..=19).contains(&length) {
-            return Err(at("a card has 15 to 19 digits").into());
+            return Err(at("the card length must be 15 to 19").into());
         }
         let is_number = !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_digit());
         if !is_number || prefix.len() > length {
             return Err(at("bad prefix").into());
         }
         if bank_code.is_empty() || bank_name.is_empty() {
-            return Err(at("a bank needs a code and a name").into());
+            return Err(at("missing bank code or bank name").into());
         }
         let kind = match kind {
             "debit" => "Debit",
@@ -65,7 +101,7 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
             _ => return Err(at("unknown card type").into()),
         };
         if *banks.entry(bank_code).or_insert(bank_name) != bank_name {
-            return Err(at("this bank has another name further up").into());
+            return Err(at("an earlier row has another name for this bank").into());
         }
         let row = Row {
             kind,
@@ -74,7 +110,7 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
         };
         let group = table.entry(prefix.len()).or_default();
         if group.insert((prefix, length), row).is_some() {
-            return Err(at("this prefix and length are there already").into());
+            return Err(at("duplicate prefix and length").into());
         }
     }
     if table.is_empty() {

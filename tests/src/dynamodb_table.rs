@@ -2,11 +2,15 @@
 //! every wait waits for nothing; and a way back to how it was.
 
 use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +18,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use store::item::Item;
 
 /// An item's keys.
 pub type Key = (String, String);
@@ -217,6 +222,26 @@ fn call<Request: DeserializeOwned, Answer: Serialize>(
 ) -> Result<String, DynoxideError> {
     let request = serde_json::from_slice(body).unwrap();
     Ok(serde_json::to_string(&operation(request)?).unwrap())
+}
+
+/// An item of the wire as the SDK has it.
+#[must_use]
+pub fn item_of(item: &Value) -> Item {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let attribute = |value: &Value| {
+        let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+        match kind.as_str() {
+            "S" => AttributeValue::S(text(value)),
+            "N" => AttributeValue::N(text(value)),
+            "B" => AttributeValue::B(Blob::new(BASE64.decode(text(value)).unwrap())),
+            "SS" => AttributeValue::Ss(value.as_array().unwrap().iter().map(text).collect()),
+            other => panic!("no item has {other}"),
+        }
+    };
+    let attributes = item.as_object().unwrap().iter();
+    attributes
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect()
 }
 
 fn key_of(item: &Value) -> Key {

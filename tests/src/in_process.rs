@@ -1,11 +1,11 @@
 //! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). Everything beside the table is
 //! scripted: see [`crate::scripted_peers`].
 
-use crate::dynamodb_table::Table;
+use crate::dynamodb_table::{Items, Table};
 use crate::iam_policy::{Asked, Role};
 use crate::merchant::{Merchant, Profile, merchant_id};
 use crate::peer_faults::Outside;
-use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox};
+use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey};
 use crate::table_faults::Boundary;
 use crate::transport::{Clock, HttpCall, Reply, Transport};
 use agreement::Agreement;
@@ -24,7 +24,8 @@ use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::decide::BankAnswer;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS};
+use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -41,6 +42,7 @@ use store::Store;
 use store::client::DynamoDb;
 use store::due::INDEX;
 use store::seed::World as SeedWorld;
+use tokio::sync::OnceCell;
 use verification::Verification;
 
 /// The state beside the table: the clock, the messages sent, what the bank has decided and will answer.
@@ -98,6 +100,28 @@ pub struct InProcess {
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
 }
 
+/// The sandbox's merchants, seeded once in a test process: most of the time goes into the hashes of their passwords.
+struct Seeded {
+    items: Arc<Items>,
+    keys: HashMap<Vec<u8>, WrappedKey>,
+    now: Timestamp,
+}
+
+static SEEDED: OnceCell<Seeded> = OnceCell::const_new();
+
+impl Seeded {
+    async fn sandbox() -> Self {
+        let table = Table::new(TABLE);
+        let system = InProcess::reached(|config| table.reached_by(config), "sandbox").await;
+        let keys = system.keys.wrapped.lock().unwrap().clone();
+        Self {
+            items: table.items(),
+            keys,
+            now: system.now(),
+        }
+    }
+}
+
 /// The table's name.
 pub const TABLE: &str = "rebind";
 
@@ -116,12 +140,32 @@ impl InProcess {
 
     /// The same, deployed as another stage.
     pub async fn staged(stage: &str) -> Arc<Self> {
-        let table = Table::new(TABLE);
-        Self::reached(|config| table.reached_by(config), stage).await
+        Self::on(&Table::new(TABLE), |config| config, stage).await
+    }
+
+    /// The same on a given table, with a client that is configured further.
+    pub async fn on(
+        table: &Table,
+        configured: impl FnOnce(Builder) -> Builder,
+        stage: &str,
+    ) -> Arc<Self> {
+        let seeded = SEEDED.get_or_init(Seeded::sandbox).await;
+        let how = |config| configured(table.reached_by(config));
+        let system = Self::empty(how, DeploymentStage::new(stage)).await;
+        table.put_back(&seeded.items);
+        system.keys.wrapped.lock().unwrap().clone_from(&seeded.keys);
+        system.clock.set(seeded.now);
+        Arc::new(system)
     }
 
     /// The same over any table: `how` says how the SDK reaches it, by an HTTP client.
     pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
+        let system = Self::empty(how, DeploymentStage::new(stage)).await;
+        system.seed().await;
+        Arc::new(system)
+    }
+
+    async fn empty(how: impl FnOnce(Builder) -> Builder, stage: DeploymentStage) -> Self {
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -129,15 +173,17 @@ impl InProcess {
             .credentials_provider(Credentials::for_tests());
         let client = boundary.client(how(config));
         create_table(&client).await;
-        let world = Self::over(client, boundary, DeploymentStage::new(stage));
-        let seeds = SeedWorld::sandbox().unwrap();
-        let keys = Keys::new(world.keys.clone());
-        let store = world.store();
-        for merchant in &seeds.merchants {
-            store.seed(&keys, merchant, world.now()).await.unwrap();
+        let _ = boundary.take();
+        Self::over(client, boundary, stage)
+    }
+
+    async fn seed(&self) {
+        let keys = Keys::new(self.keys.clone());
+        let store = self.store();
+        for merchant in &SeedWorld::sandbox().unwrap().merchants {
+            store.seed(&keys, merchant, self.now()).await.unwrap();
         }
-        let _ = world.boundary.take();
-        Arc::new(world)
+        let _ = self.boundary.take();
     }
 
     fn over(client: Client, boundary: Boundary, stage: DeploymentStage) -> Self {
@@ -162,7 +208,7 @@ impl InProcess {
         let store = |function| {
             let config = client.config().to_builder();
             let config = config.interceptor(Role::new(function, asked.clone()));
-            Store::new(Client::from_conf(config.build()), TABLE)
+            Store::new(Client::from_conf(config.build()), TABLE, &Policy::CURRENT)
         };
         let keys_of = |function| Keys::new(keys.of(function, &asked));
         let of = |function| (store(function), keys_of(function));
@@ -255,7 +301,7 @@ impl InProcess {
     /// The store, for looking.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client.clone(), TABLE)
+        Store::new(self.client.clone(), TABLE, &Policy::CURRENT)
     }
 
     /// The clock that requests carry.
@@ -300,6 +346,12 @@ impl InProcess {
         self.payouts.handle(operation, &self.stage).await
     }
 
+    /// From now on the key service fails to derive hash keys, and with them freeze codes.
+    pub fn lose_hash_keys(&self) {
+        let fail = &self.keys.hash_keys_fail;
+        fail.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// The keys of the functions.
     #[must_use]
     pub fn keys(&self) -> Keys<MemoryKeys> {
@@ -323,9 +375,9 @@ impl InProcess {
     }
 
     /// A merchant's whole history, oldest first: an unbroken chain whose end the head knows, or a panic.
-    pub async fn history(&self, name: &str) -> Vec<Event> {
+    pub async fn history(&self, name: &str) -> Vec<ChainedEvent> {
         let (id, store) = (merchant_id(name), self.store());
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<ChainedEvent> = Vec::new();
         loop {
             let from = events.last().map_or(1, |last| last.seq + 1);
             let page = store.events(&id, from, 200).await.unwrap();
@@ -340,9 +392,9 @@ impl InProcess {
                 (event.seq, &event.prev_hash),
                 (seq, &prev),
                 "{}",
-                event.kind
+                event.kind()
             );
-            assert_eq!(history::hash(event), event.hash, "{}", event.kind);
+            assert_eq!(history::hash(event), event.hash, "{}", event.kind());
             prev.clone_from(&event.hash);
         }
         let head = self.stored(name).await.head;
@@ -356,7 +408,7 @@ impl InProcess {
         let events = self.history(name).await;
         events
             .iter()
-            .filter(|event| event.kind.as_str() == kind)
+            .filter(|event| event.kind().as_str() == kind)
             .count()
     }
 

@@ -1,20 +1,22 @@
 //! What must be true of a table whatever has happened: read from the items alone, so that any run can be looked at afterwards.
+//!
+//! The store's own records read the items. That does not blind these checks: the store's golden files, which no code writes
+//! again, hold the records to what is stored.
 
-use crate::dynamodb_table::Items;
+use crate::dynamodb_table::{Items, item_of};
+use application::ports::PortError;
 use domain::card::Card;
 use domain::event_kind::EventKind;
-use domain::history::{self, Event, GENESIS};
-use domain::ids::{CardId, MerchantId};
+use domain::history::{self, ChainedEvent, GENESIS};
+use domain::ids::CardId;
 use domain::merchant::{BoundCard, MerchantState, Profile, Replaced};
 use domain::payout::{Payout, PayoutState};
-use domain::rebind::{End, Rebind, RebindState, Sealed};
+use domain::rebind::{End, Rebind, RebindState};
 use domain::time::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use store::due::buckets;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use store::records::{event, merchant_state, payout, profile, rebind};
 
 /// Everything of one merchant.
 struct Whole {
@@ -22,7 +24,7 @@ struct Whole {
     head: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
-    events: Vec<Event>,
+    events: Vec<ChainedEvent>,
     /// Cards that came with the merchant.
     cards: BTreeSet<String>,
     /// Registered devices, and those that were, by id and tag.
@@ -70,6 +72,12 @@ impl Wrong {
             self.said.push(format!("{}: {}", self.of, what()));
         }
     }
+
+    /// The value of an item that can be read.
+    fn unless_read<T>(&mut self, pk: &str, sk: &str, read: Result<T, PortError>) -> Option<T> {
+        read.map_err(|error| self.said.push(format!("{pk} {sk}: {error}")))
+            .ok()
+    }
 }
 
 fn text<'i>(item: &'i Value, name: &str) -> Option<&'i str> {
@@ -80,14 +88,6 @@ fn number<T: std::str::FromStr>(item: &Value, name: &str) -> Option<T> {
     item[name]["N"].as_str()?.parse().ok()
 }
 
-fn bytes(item: &Value, name: &str) -> Option<Vec<u8>> {
-    BASE64.decode(item[name]["B"].as_str()?).ok()
-}
-
-fn state<T: serde::de::DeserializeOwned>(item: &Value) -> T {
-    serde_json::from_str(text(item, "state").expect("a state")).expect("a readable state")
-}
-
 fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     let pk = format!("M#{id}");
     let get = |sk: &str| items.get(&(pk.clone(), sk.to_owned()));
@@ -95,14 +95,13 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
         wrong.unless(false, || format!("{id} has no head or no profile"));
         return None;
     };
+    let head = wrong.unless_read(&pk, "Y", merchant_state::read(&item_of(head)));
+    let profile = wrong.unless_read(&pk, "Z", profile::read(&item_of(profile)));
+    let (head, profile) = (head?, profile?);
     let mut merchant = Whole {
         id: id.to_owned(),
-        head: MerchantState {
-            version: number(head, "version")?,
-            cooldown_until: number(head, "cooldown_until").map(Timestamp::from_epoch_s),
-            ..state(head)
-        },
-        profile: state(profile),
+        head,
+        profile,
         rebinds: BTreeMap::new(),
         events: Vec::new(),
         cards: BTreeSet::new(),
@@ -115,14 +114,16 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
         }
         match sk.split_once('#') {
             Some(("R", number)) => {
-                let rebind = Rebind {
-                    sealed_number: bytes(item, "number").map(Sealed),
-                    ..state(item)
-                };
                 let number = u32::from_str_radix(number, 16).ok()?;
-                merchant.rebinds.insert(number, rebind);
+                let rebind = wrong.unless_read(&pk, sk, rebind::read(&item_of(item)));
+                merchant
+                    .rebinds
+                    .extend(rebind.map(|rebind| (number, rebind)));
             }
-            Some(("E", seq)) => merchant.events.push(event(id, seq, item)?),
+            Some(("E", _)) => {
+                let event = wrong.unless_read(&pk, sk, event::read(&item_of(item)));
+                merchant.events.extend(event);
+            }
             Some(("C", card)) => {
                 merchant.cards.insert(card.to_owned());
             }
@@ -132,28 +133,16 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
                 let is_registered = item["removed_at"].is_null();
                 merchant.devices.insert(key, is_registered);
             }
-            Some(("P", _)) => merchant.unsent.push(state(item)),
+            Some(("P", _)) => {
+                let payout = wrong.unless_read(&pk, sk, payout::read_entry(&item_of(item)));
+                merchant.unsent.extend(payout);
+            }
             _ => wrong.unless(sk == "Y" || sk == "Z", || {
                 format!("{sk} is no item of a merchant")
             }),
         }
     }
     Some(merchant)
-}
-
-fn event(id: &str, seq: &str, item: &Value) -> Option<Event> {
-    Some(Event {
-        merchant_id: MerchantId::parse(id)?,
-        seq: seq.parse().ok()?,
-        at: Timestamp::from_epoch_s(number(item, "at")?),
-        kind: EventKind::parse(text(item, "kind")?)?,
-        policy: number(item, "policy")?,
-        data: serde_json::from_str::<Map<String, Value>>(text(item, "data")?).ok()?,
-        personal: bytes(item, "personal").map(Sealed),
-        prev_hash: text(item, "prev_hash")?.to_owned(),
-        hash: text(item, "hash")?.to_owned(),
-        notices: Vec::new(),
-    })
 }
 
 /// The chain has no gap and no fork, and ends in the head.
@@ -298,8 +287,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     let of = |id: &str, kind: EventKind, fact: &str| {
         let mut count = 0;
         for event in &merchant.events {
-            let same = event.data.get(fact).and_then(Value::as_str) == Some(id);
-            count += usize::from(same && event.kind == kind);
+            let same = event.data().get(fact).and_then(Value::as_str) == Some(id);
+            count += usize::from(same && event.kind() == kind);
         }
         count
     };
@@ -341,8 +330,8 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         EventKind::PayoutReturned,
     ] {
         let mut told = BTreeSet::new();
-        for event in merchant.events.iter().filter(|event| event.kind == kind) {
-            let payout = event.data.get("payout_id").and_then(Value::as_str);
+        for event in merchant.events.iter().filter(|event| event.kind() == kind) {
+            let payout = event.data().get("payout_id").and_then(Value::as_str);
             wrong.unless(told.insert(payout), || format!("{payout:?}: {kind} twice"));
         }
     }
@@ -354,7 +343,8 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     for payout in &merchant.unsent {
         let id = payout.payout_id.as_str();
         let record = items.get(&(format!("O#{id}"), "O".to_owned()));
-        let same = record.is_some_and(|record| state::<Payout>(record) == *payout);
+        let record = record.and_then(|record| payout::read(&item_of(record)).ok());
+        let same = record.is_some_and(|record| record.payout == *payout);
         wrong.unless(same && payout.state == PayoutState::Unsent, || {
             format!("{id} is listed otherwise than it is recorded")
         });
@@ -473,13 +463,13 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
     for ((pk, sk), item) in items {
         let is_known = match (pk.split_once('#'), sk.as_str()) {
             (Some(("M", id)), _) => merchants.contains_key(id),
-            (Some(("O", id)), "O") => {
-                let payout: Payout = state(item);
-                let owner = text(item, "merchant").and_then(|owner| merchants.get(owner));
+            (Some(("O", id)), "O") => payout::read(&item_of(item)).is_ok_and(|record| {
+                let owner = merchants.get(record.merchant_id.as_str());
                 let mut unsent = owner.into_iter().flat_map(|owner| &owner.unsent);
                 let is_listed = unsent.any(|listed| listed.payout_id.as_str() == id);
-                owner.is_some() && is_listed == (payout.state == PayoutState::Unsent)
-            }
+                let is_unsent = record.payout.state == PayoutState::Unsent;
+                owner.is_some() && is_listed == is_unsent
+            }),
             (Some(("A", _)), "A") => {
                 text(item, "merchant_id").is_some_and(|id| merchants.contains_key(id))
             }

@@ -5,13 +5,13 @@
 pub mod aws;
 pub mod defences;
 pub mod dynamodb_table;
-pub mod figures;
 pub mod fuzz;
 pub mod iam_policy;
 pub mod in_process;
 pub mod invariants;
 pub mod local_cloud;
 pub mod merchant;
+pub mod metrics;
 pub mod openapi;
 pub mod payloads;
 pub mod peer_faults;

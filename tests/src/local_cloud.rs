@@ -1,6 +1,6 @@
 //! The running local system, as an app, a merchant's phone and an operator see it.
 //!
-//! Every reply is held against `infra/openapi.yaml` and searched for secrets before a test gets it.
+//! Every reply is held against `infra/openapi.json` and searched for secrets before a test gets it.
 
 use crate::aws::{Caller, LOGS, SECRETS};
 use crate::merchant::{self, Ask, Merchant, Profile, luhn};
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use domain::time::Timestamp;
 use http::Request;
 use local::http::Http;
-use local::{System, UpOptions, default_state_dir, seed};
+use local::{System, UpOptions, default_state_dir};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -110,12 +110,19 @@ impl LocalCloud {
         self.merchant_with(json!({})).await
     }
 
+    /// A new merchant who has logged in.
+    pub async fn logged_in(&self) -> (Profile, App<'_>) {
+        let merchant = self.merchant().await;
+        let app = self.app(&merchant).await;
+        (merchant, app)
+    }
+
     /// A new merchant, different in some members of `sandbox.json`'s description.
     pub async fn merchant_with(&self, changes: Value) -> Profile {
         let (profile, described) = Profile::new("e2e", self.next(), &self.card(), &changes);
         self.secrets.add(Kind::IdNumber, &profile.document_number);
         self.secrets.add(Kind::Password, &profile.password);
-        seed::merchants(&self.system, &[described]).await.unwrap();
+        self.system.load(&[described]).await.unwrap();
         // What the seeding says was hours ago is no less than that.
         profile.set_clock(wall_clock());
         profile
@@ -154,7 +161,7 @@ impl LocalCloud {
     /// # Errors
     /// The type and the text of the Lambda error.
     pub async fn core(&self, event: &Value) -> Result<Value, (String, String)> {
-        let done = self.invoke("settlement", event).await;
+        let done = self.invoke("payouts", event).await;
         self.note("a reply to the core", format!("{done:?}"));
         done
     }
@@ -183,7 +190,7 @@ impl LocalCloud {
             "body": body,
             "isBase64Encoded": false,
         });
-        let reply = self.system.invoke("settlement", &event).await.unwrap();
+        let reply = self.system.invoke("payouts", &event).await.unwrap();
         self.note("a reply", reply.to_string());
         assert_eq!(reply["statusCode"], 202, "a freeze from {source}");
         assert_eq!(reply["body"], "{\"status\":\"received\"}");

@@ -1,10 +1,10 @@
-//! `infra/openapi.yaml`, as the thing that replies are held against.
+//! `infra/openapi.json`, as the thing that replies are held against.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
 /// Where this file is in the repository.
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.yaml");
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.json");
 
 /// The media type of every error of ours.
 pub const PROBLEM: &str = "application/problem+json";
@@ -15,13 +15,13 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Reads `infra/openapi.yaml`.
+    /// Reads `infra/openapi.json`.
     ///
     /// # Errors
-    /// A sentence, when the file is not there or is no YAML.
+    /// A sentence, when the file is missing or not JSON.
     pub fn load() -> Result<Self, String> {
-        let yaml = std::fs::read_to_string(PATH).map_err(|error| format!("{PATH}: {error}"))?;
-        let document = serde_saphyr::from_str(&yaml).map_err(|error| format!("{PATH}: {error}"))?;
+        let json = std::fs::read_to_string(PATH).map_err(|error| format!("{PATH}: {error}"))?;
+        let document = serde_json::from_str(&json).map_err(|error| format!("{PATH}: {error}"))?;
         Ok(Self { document })
     }
 

@@ -14,6 +14,7 @@ use domain::transfer::TransferAnswer;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,10 +25,12 @@ pub struct MemoryKeys {
     /// Whose calls these are, where it is a function's.
     pub(crate) role: Option<(&'static str, Asked)>,
     pub(crate) outside: Outside,
+    /// Whether the key service fails to derive hash keys.
+    pub(crate) hash_keys_fail: Arc<AtomicBool>,
 }
 
 /// Of which kind, for which context, the key.
-type WrappedKey = (DataKey, String, Vec<u8>);
+pub(crate) type WrappedKey = (DataKey, String, Vec<u8>);
 
 impl MemoryKeys {
     /// The same keys for a function, which may do with them what its role allows.
@@ -66,6 +69,9 @@ impl MemoryKeys {
 impl KeyService for MemoryKeys {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
         self.leave("kms:GenerateMac", "Hmac", &[]);
+        if self.hash_keys_fail.load(Ordering::Relaxed) {
+            return Err(PortError::Transient("the key service", "lost".to_owned()));
+        }
         let mut mac = Hmac::<Sha256>::new_from_slice(b"a key of the tests").unwrap();
         mac.update(purpose.as_bytes());
         Ok(Secret::new(mac.finalize().into_bytes().to_vec()))
@@ -230,6 +236,18 @@ impl ScriptedBank {
     /// The next answers to transfers; `None` is no answer.
     pub fn script_transfers(&self, answers: impl IntoIterator<Item = Option<TransferAnswer>>) {
         self.transfer_answers.lock().unwrap().extend(answers);
+    }
+
+    /// The answer to the next transfer.
+    pub fn next_transfer(&self, answer: TransferAnswer) {
+        self.script_transfers([Some(answer)]);
+    }
+
+    /// The bank's decision about the last transfer, whatever it said before; returns the transfer's serial.
+    pub fn settle_last(&self, answer: TransferAnswer) -> String {
+        let serial = self.transfers().pop().expect("a transfer").serial;
+        self.settle(&serial, answer);
+        serial
     }
 
     /// The serials it was asked under.

@@ -139,7 +139,7 @@ impl Fault {
         !matches!(self, Self::DiesBefore | Self::DiesAfter)
     }
 
-    /// The kinds of the issue, for the figures.
+    /// The kinds of the issue, for the metrics.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {

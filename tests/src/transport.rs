@@ -343,6 +343,34 @@ impl Reply {
         self.body
     }
 
+    /// This reply, whose status must be this.
+    #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "many tests only check")]
+    pub fn with_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}: {}", self.what, self.body);
+        self
+    }
+
+    /// This reply, in whose body a member must have this value. A name that begins with `/` is a JSON pointer; a missing
+    /// member is null.
+    #[track_caller]
+    #[expect(clippy::must_use_candidate, reason = "many tests only check")]
+    pub fn has(self, member: &str, value: impl Into<Value>) -> Self {
+        let found = match member.strip_prefix('/') {
+            Some(_) => self.body.pointer(member),
+            None => self.body.get(member),
+        };
+        let found = found.unwrap_or(&Value::Null);
+        assert_eq!(
+            *found,
+            value.into(),
+            "{}: {member}: {}",
+            self.what,
+            self.body
+        );
+        self
+    }
+
     /// This reply, whose status, and whose problem code, rebind state or transfer status, must be these.
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "many tests only check")]

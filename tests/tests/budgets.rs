@@ -5,7 +5,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::BankAnswer;
-use domain::ids::CardId;
+use domain::ids::{CardId, MerchantId};
 use domain::merchant::{BankCall, BoundCard, FreezeCode, MerchantState, PushTarget};
 use domain::merchant::{ReplacedCard, StandbyCard};
 use domain::policy::{DAY_S, Policy};
@@ -13,6 +13,7 @@ use domain::rebind::Mac;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use store::records::merchant_state;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
 use tests::table_faults::Call;
@@ -205,7 +206,7 @@ async fn core(table: &mut Table, world: &Arc<InProcess>, of: &str, operation: Va
 async fn small(world: &Arc<InProcess>, before: Vec<(usize, String)>) -> Vec<(usize, String)> {
     let mut sizes = before;
     for item in world.items().await {
-        let bytes = store::record::size_bytes(&item);
+        let bytes = store::records::size_bytes(&item);
         sizes.push((bytes, item["sk"].as_s().unwrap().clone()));
     }
     sizes.sort();
@@ -247,8 +248,7 @@ async fn a_whole_rebind_stays_within_its_budgets() {
     let list = app.get("/v1/rebinds").await;
     others.step("list rebinds", &list, LIST);
     let test = format!("{rebind}/test-transaction");
-    let test = app.keyed("k-7", &test, ()).await;
-    assert_eq!(test.body["status"], "succeeded");
+    let test = app.keyed("k-7", &test, ()).await.has("status", "succeeded");
     others.step("test transaction", &test, TWO_WRITES);
     let sizes = small(&world, sizes).await;
     let logout = app.delete("/v1/sessions/current");
@@ -268,14 +268,15 @@ async fn a_rebind_with_a_micro_deposit_stays_within_its_budgets() {
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     let check = format!("{rebind}/card-check");
-    let check = app.keyed("k-5", &check, ()).await;
-    assert_eq!(check.body["challenge"]["method"], "micro_deposit");
+    let check = app
+        .keyed("k-5", &check, ())
+        .await
+        .has("/challenge/method", "micro_deposit");
     table.step("micro-deposit check", &check, TWO_WRITES);
     let sizes = small(&world, Vec::new()).await;
     let code = json!({"code": world.bank.deposit_code()});
     let confirm = format!("{rebind}/card-check/confirm");
-    let confirm = app.keyed("k-6", &confirm, code).await;
-    assert_eq!(confirm.state(), "activated", "{:?}", confirm.body);
+    let confirm = app.keyed("k-6", &confirm, code).await.is(200, "activated");
     table.step("micro-deposit confirm", &confirm, TWO_WRITES);
     let sizes = small(&world, sizes).await;
     notices(&mut table, &world, "two notices", NOTICE).await;
@@ -296,11 +297,10 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     table.step("login", &app.login, 3);
     let standby = json!({"activate": false});
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, standby).await;
-    let done = prove_card(&mut table, &app, &rebind, "standby completion").await;
-    assert_eq!(
-        (done.state(), &done.body["purpose"]),
-        ("completed", &json!("standby"))
-    );
+    let done = prove_card(&mut table, &app, &rebind, "standby completion")
+        .await
+        .is(200, "completed")
+        .has("purpose", "standby");
     let sizes = small(&world, Vec::new()).await;
     notices(&mut table, &world, "two notices", NOTICE).await;
     let card = format!(
@@ -316,8 +316,7 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
     table.step("activate (code)", &code, STEP);
     let sizes = small(&world, sizes).await;
     let code = json!({"code": world.sms.code(&app.profile.phone)});
-    let switched = app.keyed("k-8", &activate, code).await;
-    assert_eq!(switched.state(), "activated", "{:?}", switched.body);
+    let switched = app.keyed("k-8", &activate, code).await.is(200, "activated");
     table.step("activate (confirm)", &switched, TWO_WRITES);
     let sizes = small(&world, sizes).await;
     notices(&mut table, &world, "two notices", NOTICE).await;
@@ -393,8 +392,7 @@ async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
     let mut table = Table::default();
     let app = world.log_in("minority_name").await;
     let target = json!({"platform": "fcm", "token": "t".repeat(163)});
-    let put = app.put("/v1/push-targets/phone-1", target).await;
-    assert_eq!(put.status, 204);
+    app.put("/v1/push-targets/phone-1", target).await.ok(204);
     app.activate(GOOD_CARD).await;
     let sizes = small(&world, Vec::new()).await;
     notices(
@@ -494,6 +492,10 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
     app.activate(GOOD_CARD).await;
     world.deliver_due().await;
     let head = fullest(&world.stored("minority_name").await.head, world.now());
+    let merchant = MerchantId::parse("mer_minority_name").unwrap();
+    let attributes = merchant_state::attributes(&merchant, &head, world.now()).unwrap();
+    let mut attributes = attributes.into_iter();
+    let state = attributes.find(|(name, _)| *name == "state").unwrap();
     let key = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
     let item = [key("pk", "M#mer_minority_name"), key("sk", "Y")];
     let update = world.client.update_item().table_name(&world.table);
@@ -501,10 +503,7 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
         .set_key(Some(item.into()))
         .update_expression("SET #state = :state")
         .expression_attribute_names("#state", "state")
-        .expression_attribute_values(
-            ":state",
-            AttributeValue::S(serde_json::to_string(&head).unwrap()),
-        )
+        .expression_attribute_values(":state", state.1.unwrap())
         .send()
         .await
         .unwrap();
@@ -522,7 +521,7 @@ async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_re
     let stored = items.iter().find(|item| {
         item["pk"].as_s().unwrap() == "M#mer_minority_name" && item["sk"].as_s().unwrap() == "Y"
     });
-    let bytes = store::record::size_bytes(stored.unwrap());
+    let bytes = store::records::size_bytes(stored.unwrap());
     assert!(bytes < FULLEST_HEAD_MAX_BYTES, "{bytes}");
 
     let mut table = Table::default();

@@ -12,17 +12,20 @@ use application::serve::{DeploymentStage, Handler, respond};
 use domain::time::Timestamp;
 use domain::usage::Usage;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
-use tests::figures::figure;
 use tests::fuzz::{TARGETS, Target, corpus, crash, target};
+use tests::metrics::metric;
 use tests::payloads;
 
 /// What an ordinary run makes of its inputs.
 const SEED: u64 = 20_261_122;
 /// Inputs made for a target: of a parser, and of one that has the functions and a table behind it.
 const MADE: [usize; 2] = [4_000, 200];
-/// All that is kept: small enough to be read by whoever asks what is in it.
-const KEPT_MAX_BYTES: u64 = 1_000_000;
+/// Seeds of a target in git.
+const SEEDS: RangeInclusive<usize> = 5..=25;
+/// All seeds together.
+const SEEDS_MAX_BYTES: u64 = 100_000;
 
 fn number<T: FromStr>(variable: &str, usual: T) -> T {
     let given = std::env::var(variable).ok();
@@ -121,7 +124,7 @@ fn replay_all(slow: bool) {
         let kept = kept(*target);
         let made = MADE[usize::from(slow)] * number("FUZZ_TIMES", 1);
         let found = replay(*target, &kept, made);
-        figure(
+        metric(
             &format!("fuzz: inputs replayed, {}", target.name),
             kept.len() + made,
             found.len(),
@@ -178,7 +181,7 @@ fn requests_that_ended_other_runtimes_are_answered() {
             crashes.extend(said.map(|said| format!("{file:?} {pointer} {value:?}\n{said}")));
         }
     }
-    figure(
+    metric(
         "requests that end a lambda_http process, in process",
         tried,
         crashes.len(),
@@ -239,7 +242,7 @@ fn a_panic_that_a_function_catches_is_a_crash_all_the_same() {
         &[b"rbd-cards-".to_vec(), b"-cards".repeat(3)[..17].to_vec()],
         1_000,
     );
-    figure(
+    metric(
         "fuzz: planted crashes found",
         1,
         usize::from(crashes.is_empty()),
@@ -265,7 +268,7 @@ fn a_wrong_check_is_a_crash() {
 }
 
 #[test]
-fn each_target_has_a_program_and_inputs() {
+fn each_target_has_a_program_and_seeds() {
     let manifest = corpus("").join("../Cargo.toml");
     let manifest = std::fs::read_to_string(manifest).unwrap();
     let programs: BTreeSet<&str> = manifest
@@ -278,8 +281,9 @@ fn each_target_has_a_program_and_inputs() {
     let mut bytes = 0;
     for target in TARGETS {
         let inputs = kept(*target);
-        assert!(inputs.len() >= 5, "{} has next to no inputs", target.name);
+        let seeds = inputs.len();
+        assert!(SEEDS.contains(&seeds), "{}: {seeds} seeds", target.name);
         bytes += inputs.iter().map(|input| input.len() as u64).sum::<u64>();
     }
-    assert!(bytes <= KEPT_MAX_BYTES, "{bytes} bytes are kept");
+    assert!(bytes <= SEEDS_MAX_BYTES, "{bytes} bytes of seeds");
 }

@@ -17,14 +17,6 @@ use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-async fn check(app: &App, rebind: &str) -> Reply {
-    app.check_card(&rebind).await
-}
-
-async fn show(app: &App, rebind: &str) -> Reply {
-    app.get(rebind).await
-}
-
 /// Begins with something else than the right code, and has its form.
 fn wrong(right: &str) -> String {
     let first = if right.starts_with('A') { 'B' } else { 'A' };
@@ -44,40 +36,40 @@ async fn bank_calls(world: &Arc<InProcess>) -> usize {
 
 #[tokio::test]
 async fn a_check_without_an_answer_is_asked_again_under_its_serial_and_never_counted() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     world.bank.script([None, None, None, None]);
     for _ in 0..4 {
-        let unknown = check(&app, &rebind).await;
-        assert_eq!((unknown.status, unknown.code()), (502, "UPSTREAM_UNKNOWN"));
-        assert_eq!(unknown.body["counts_toward_limit"], false);
+        app.check_card(&rebind)
+            .await
+            .is(502, "UPSTREAM_UNKNOWN")
+            .has("counts_toward_limit", false);
         assert_eq!(bank_calls(&world).await, 0);
     }
-    let matched = check(&app, &rebind).await;
-    assert_eq!(matched.body["challenge"]["method"], "bank_code");
+    app.check_card(&rebind)
+        .await
+        .has("/challenge/method", "bank_code");
     assert_eq!(distinct(&world.bank.serials()), 1);
     assert_eq!(bank_calls(&world).await, 1, "an answer counts");
 }
 
 #[tokio::test]
 async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     world.bank.script_transfers([None, None]);
     for _ in 0..2 {
-        let unknown = check(&app, &rebind).await;
-        assert_eq!((unknown.status, unknown.code()), (502, "UPSTREAM_UNKNOWN"));
-        let shown = show(&app, &rebind).await;
-        assert_eq!(
-            (shown.state(), &shown.body["challenge"]),
-            ("card_pending", &Value::Null)
-        );
+        app.check_card(&rebind).await.is(502, "UPSTREAM_UNKNOWN");
+        app.get(&rebind)
+            .await
+            .is(200, "card_pending")
+            .has("challenge", ());
     }
-    let sent = check(&app, &rebind).await;
-    assert_eq!(sent.body["challenge"]["method"], "micro_deposit");
+    let sent = app
+        .check_card(&rebind)
+        .await
+        .has("/challenge/method", "micro_deposit");
     let transfers = world.bank.transfers();
     assert_eq!(transfers.len(), 3);
     for transfer in &transfers {
@@ -86,11 +78,12 @@ async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words(
         assert!(transfer.check_name, "or a stranger's card would pass");
     }
     // What was sent is not sent again.
-    let again = check(&app, &rebind).await;
+    let again = app.check_card(&rebind).await;
     assert_eq!(again.body["challenge"], sent.body["challenge"]);
     assert_eq!(world.bank.transfers().len(), 3);
-    let done = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    app.try_card_code(&rebind, &world.bank.deposit_code())
+        .await
+        .is(200, "activated");
     world.history("plain_1").await;
 }
 
@@ -104,11 +97,10 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
         (Some(BankAnswer::Busy), ("card_pending", 0)),
         (None, ("card_pending", 0)),
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let rebind = app.to_card_pending(GOOD_CARD).await;
         world.bank.script([None]);
-        assert_eq!(check(&app, &rebind).await.code(), "UPSTREAM_UNKNOWN");
+        app.check_card(&rebind).await.is(502, "UPSTREAM_UNKNOWN");
         let serial = world.bank.serials().pop().unwrap();
         if let Some(answer) = decided {
             world.bank.decide(&serial, answer);
@@ -116,7 +108,7 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
         assert_eq!(world.clean_up().await.bank_answers, 0, "not yet due");
         world.pass_s(POLICY.bank_retry_s);
         let summary = world.clean_up().await;
-        let shown = show(&app, &rebind).await;
+        let shown = app.get(&rebind).await;
         assert_eq!(
             (shown.state(), summary.bank_answers),
             expected,
@@ -137,15 +129,17 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
         assert_eq!(calls, usize::try_from(expected.1).unwrap(), "{decided:?}");
         if decided == Some(BankAnswer::Match) {
             // The merchant comes back: the answer is there, the code is sent.
-            let matched = check(&app, &rebind).await;
-            assert_eq!(matched.body["challenge"]["method"], "bank_code");
+            app.check_card(&rebind)
+                .await
+                .has("/challenge/method", "bank_code");
             let code = world.sms.code(RESERVED_PHONE);
-            assert_eq!(app.try_card_code(&rebind, &code).await.state(), "activated");
+            app.try_card_code(&rebind, &code).await.is(200, "activated");
             assert_eq!(world.bank.serials().len(), 1);
         }
         if decided == Some(BankAnswer::NotEnabled) {
-            let sent = check(&app, &rebind).await;
-            assert_eq!(sent.body["challenge"]["method"], "micro_deposit");
+            app.check_card(&rebind)
+                .await
+                .has("/challenge/method", "micro_deposit");
             assert_eq!(distinct(&world.bank.serials()), 1);
         }
         if decided == Some(BankAnswer::Dormant) {
@@ -158,24 +152,18 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
 
 #[tokio::test]
 async fn a_card_whose_deposit_is_returned_at_once_ends_the_rebind() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     world.bank.script([Some(BankAnswer::IssuerUnsupported)]);
-    world
-        .bank
-        .script_transfers([Some(TransferAnswer::Returned)]);
-    let returned = check(&app, &rebind).await;
-    assert_eq!(
-        (returned.status, returned.code()),
-        (422, "MICRO_DEPOSIT_RETURNED")
-    );
-    assert_eq!(returned.body["next_actions"], json!(["new_rebind"]));
-    let shown = show(&app, &rebind).await;
-    assert_eq!(
-        (shown.state(), &shown.body["ended_reason"]),
-        ("rejected", &json!("MICRO_DEPOSIT_RETURNED"))
-    );
+    world.bank.next_transfer(TransferAnswer::Returned);
+    app.check_card(&rebind)
+        .await
+        .is(422, "MICRO_DEPOSIT_RETURNED")
+        .has("next_actions", json!(["new_rebind"]));
+    app.get(&rebind)
+        .await
+        .is(200, "rejected")
+        .has("ended_reason", "MICRO_DEPOSIT_RETURNED");
     assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 1);
 }
 
@@ -183,9 +171,7 @@ async fn a_card_whose_deposit_is_returned_at_once_ends_the_rebind() {
 
 /// A rebind whose deposit is on its way; with its serial.
 async fn pending_deposit(app: &App) -> (String, String) {
-    app.system
-        .bank
-        .script_transfers([Some(TransferAnswer::Pending)]);
+    app.system.bank.next_transfer(TransferAnswer::Pending);
     let rebind = app.deposit(GOOD_CARD).await;
     let serial = app.system.bank.transfers().pop().unwrap().serial;
     (rebind, serial)
@@ -193,30 +179,27 @@ async fn pending_deposit(app: &App) -> (String, String) {
 
 #[tokio::test]
 async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let (rebind, serial) = pending_deposit(&app).await;
     let right = world.bank.deposit_code();
     for code in [&wrong(&right), &right] {
-        let busy = app.try_card_code(&rebind, code).await;
-        assert_eq!(
-            (busy.status, busy.code()),
-            (503, "UPSTREAM_BUSY"),
-            "{:?}",
-            busy.body
-        );
-        assert_eq!(busy.body["counts_toward_limit"], false);
+        app.try_card_code(&rebind, code)
+            .await
+            .is(503, "UPSTREAM_BUSY")
+            .has("counts_toward_limit", false);
     }
-    let shown = show(&app, &rebind).await;
-    assert_eq!(shown.body["challenge"]["attempts_left"], 3);
+    app.get(&rebind).await.has("/challenge/attempts_left", 3);
     world.bank.settle(&serial, TransferAnswer::Succeeded);
-    let miss = app.try_card_code(&rebind, &wrong(&right)).await;
-    assert_eq!((miss.status, miss.code()), (422, "MICRO_DEPOSIT_WRONG"));
-    assert_eq!(miss.body["attempts_left"], 2);
+    app.try_card_code(&rebind, &wrong(&right))
+        .await
+        .is(422, "MICRO_DEPOSIT_WRONG")
+        .has("attempts_left", 2);
     // Case and spaces do not matter.
     let spaced = format!(" {} {} ", right[..3].to_lowercase(), &right[3..]);
-    let done = app.try_card_code(&rebind, &spaced).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    let done = app
+        .try_card_code(&rebind, &spaced)
+        .await
+        .is(200, "activated");
     let hold_s = POLICY.hold_deposit_s;
     assert_eq!(
         done.body["effective_at"],
@@ -227,25 +210,22 @@ async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation()
 
 #[tokio::test]
 async fn a_deposit_that_is_returned_is_heard_of_at_the_confirmation() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let (rebind, serial) = pending_deposit(&app).await;
     let right = world.bank.deposit_code();
     world.bank.settle(&serial, TransferAnswer::Returned);
     let confirm = format!("{rebind}/card-check/confirm");
     let body = json!({"code": right});
-    let returned = app.keyed("k", &confirm, body.clone()).await;
-    assert_eq!(
-        (returned.status, returned.code()),
-        (422, "MICRO_DEPOSIT_RETURNED")
-    );
+    let returned = app
+        .keyed("k", &confirm, body.clone())
+        .await
+        .is(422, "MICRO_DEPOSIT_RETURNED");
     let again = app.keyed("k", &confirm, body).await;
     assert_eq!((again.status, &again.body), (422, &returned.body));
-    let shown = show(&app, &rebind).await;
-    assert_eq!(
-        (shown.state(), &shown.body["ended_reason"]),
-        ("rejected", &json!("MICRO_DEPOSIT_RETURNED"))
-    );
+    app.get(&rebind)
+        .await
+        .is(200, "rejected")
+        .has("ended_reason", "MICRO_DEPOSIT_RETURNED");
     assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 1);
     // Nothing is left that could find the card.
     assert!(
@@ -265,8 +245,7 @@ async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
         (TransferAnswer::Succeeded, "card_pending"),
         (TransferAnswer::Returned, "rejected"),
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let (rebind, serial) = pending_deposit(&app).await;
         world.pass_s(POLICY.bank_retry_s);
         // Still on its way: asked about, and again later.
@@ -277,7 +256,7 @@ async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
         world.pass_s(POLICY.bank_retry_s);
         let summary = world.clean_up().await;
         assert_eq!((summary.bank_answers, summary.failed), (1, 0), "{answer:?}");
-        let shown = show(&app, &rebind).await;
+        let shown = app.get(&rebind).await;
         assert_eq!(shown.state(), state);
         let after = world.clean_up().await;
         assert_eq!(
@@ -292,19 +271,16 @@ async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
 #[tokio::test]
 async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
     // By the clean-up, a day later.
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
-    let serial = world.bank.transfers().pop().unwrap().serial;
-    world.bank.settle(&serial, TransferAnswer::Returned);
+    world.bank.settle_last(TransferAnswer::Returned);
     world.pass_s(POLICY.transfer_recheck_s);
     assert_eq!(world.clean_up().await.bank_answers, 1);
     let app = app.again().await;
-    let shown = show(&app, &rebind).await;
-    assert_eq!(
-        (shown.state(), &shown.body["ended_reason"]),
-        ("rejected", &json!("MICRO_DEPOSIT_RETURNED"))
-    );
+    app.get(&rebind)
+        .await
+        .is(200, "rejected")
+        .has("ended_reason", "MICRO_DEPOSIT_RETURNED");
 
     // By the confirmation itself, with the right code.
     let rebind = app.deposit(SECOND_CARD).await;
@@ -312,20 +288,15 @@ async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
     world
         .bank
         .settle(&transfer.serial, TransferAnswer::Returned);
-    let late = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
-    assert_eq!(
-        (late.status, late.code()),
-        (422, "MICRO_DEPOSIT_RETURNED"),
-        "{:?}",
-        late.body
-    );
+    app.try_card_code(&rebind, &world.bank.deposit_code())
+        .await
+        .is(422, "MICRO_DEPOSIT_RETURNED");
     assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 2);
 }
 
 #[tokio::test]
 async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     for _ in 0..6 {
         world.pass_s(POLICY.transfer_recheck_s);
@@ -334,34 +305,28 @@ async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
     }
     world.pass_s(DAY_S - 1);
     let app = app.again().await;
-    assert_eq!(show(&app, &rebind).await.state(), "card_pending");
+    app.get(&rebind).await.is(200, "card_pending");
     world.pass_s(1);
-    let late = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
-    assert_eq!((late.status, late.code()), (422, "MICRO_DEPOSIT_EXPIRED"));
+    app.try_card_code(&rebind, &world.bank.deposit_code())
+        .await
+        .is(422, "MICRO_DEPOSIT_EXPIRED");
     for _ in 0..2 {
-        let shown = show(&app, &rebind).await;
-        assert_eq!(
-            (shown.state(), &shown.body["ended_reason"]),
-            ("expired", &json!("MICRO_DEPOSIT_EXPIRED"))
-        );
-        let gone = check(&app, &rebind).await;
-        assert_eq!((gone.status, gone.code()), (410, "REQUEST_EXPIRED"));
+        app.get(&rebind)
+            .await
+            .is(200, "expired")
+            .has("ended_reason", "MICRO_DEPOSIT_EXPIRED");
+        app.check_card(&rebind).await.is(410, "REQUEST_EXPIRED");
         world.clean_up().await;
     }
-    let late = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
-    assert_eq!(
-        (late.status, late.code()),
-        (422, "MICRO_DEPOSIT_EXPIRED"),
-        "{:?}",
-        late.body
-    );
+    app.try_card_code(&rebind, &world.bank.deposit_code())
+        .await
+        .is(422, "MICRO_DEPOSIT_EXPIRED");
     assert_eq!(world.count("plain_1", "expired").await, 1);
 }
 
 #[tokio::test]
 async fn twenty_parallel_guesses_of_a_deposit_are_three() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let code = wrong(&world.bank.deposit_code());
     let guesses = (0..20).map(|_| app.try_card_code(&rebind, &code));
@@ -384,11 +349,10 @@ async fn twenty_parallel_guesses_of_a_deposit_are_three() {
     // Whoever was told to come back is told the same as all others.
     world.pass_s(POLICY.code_deciding_s + 1);
     app.try_card_code(&rebind, &code).await;
-    let shown = show(&app, &rebind).await;
-    assert_eq!(
-        (shown.state(), &shown.body["ended_reason"]),
-        ("rejected", &json!("MICRO_DEPOSIT_WRONG"))
-    );
+    app.get(&rebind)
+        .await
+        .is(200, "rejected")
+        .has("ended_reason", "MICRO_DEPOSIT_WRONG");
     assert_eq!(world.count("plain_1", "rejected").await, 1);
     // Tries too many are told to the phone on file.
     let told = world.sms.to(&app.profile.phone).len();
@@ -399,8 +363,7 @@ async fn twenty_parallel_guesses_of_a_deposit_are_three() {
 #[tokio::test]
 async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
     for place in 0..3 {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let rebind = app.deposit(GOOD_CARD).await;
         let right = world.bank.deposit_code();
         let mut codes = vec![wrong(&right); 2];
@@ -419,8 +382,7 @@ async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
 
 #[tokio::test]
 async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let right = world.bank.deposit_code();
     // It comes first; what the others do after it does not matter.
@@ -437,7 +399,7 @@ async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
         .iter()
         .filter(|answer| answer.state() == "activated")
         .count();
-    let shown = show(&app, &rebind).await;
+    let shown = app.get(&rebind).await;
     match won {
         1 => assert_eq!(shown.state(), "activated"),
         _ => assert!(
@@ -451,8 +413,7 @@ async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
 
 #[tokio::test]
 async fn what_is_no_code_of_a_deposit_takes_no_try() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (_, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     for code in ["", "123456", "ABCDE", "ABCDEFG", "ABCDE0", "ABCDEI"] {
         let answer = app.try_card_code(&rebind, code).await;
@@ -465,55 +426,52 @@ async fn what_is_no_code_of_a_deposit_takes_no_try() {
         assert_eq!(answer.body["attempts_left"], 3, "{code}");
     }
     let resend = format!("{rebind}/card-check/code");
-    let answer = app.post(&resend, ()).await;
-    assert_eq!((answer.status, answer.code()), (409, "STEP_OUT_OF_ORDER"));
+    app.post(&resend, ()).await.is(409, "STEP_OUT_OF_ORDER");
 }
 
 #[tokio::test]
 async fn a_deposits_code_is_good_on_another_device_a_day_later() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     world.pass_s(DAY_S + HOUR_S);
     world.clean_up().await;
     let other = app.on("another device").await;
     let code = world.bank.deposit_code();
-    let stale = other.try_card_code(&rebind, &code).await;
-    assert_eq!(
-        (stale.status, stale.code()),
-        (403, "STEP_UP_REQUIRED"),
-        "{:?}",
-        stale.body
-    );
-    assert_eq!(stale.body["next_actions"], json!(["identity_code"]));
+    other
+        .try_card_code(&rebind, &code)
+        .await
+        .is(403, "STEP_UP_REQUIRED")
+        .has("next_actions", json!(["identity_code"]));
     let path = format!("{rebind}/identity/code");
-    assert_eq!(other.post(&path, ()).await.status, 200);
+    other.post(&path, ()).await.ok(200);
     let sms = json!({"code": world.sms.code(&other.profile.phone)});
-    let proven = other.post(&format!("{rebind}/identity/confirm"), sms).await;
-    assert_eq!(proven.state(), "card_pending", "{:?}", proven.body);
+    let proven = other
+        .post(&format!("{rebind}/identity/confirm"), sms)
+        .await
+        .is(200, "card_pending");
     assert_eq!(
         proven.body["challenge"]["attempts_left"], 3,
         "no try was used"
     );
-    let done = other.try_card_code(&rebind, &code).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    other
+        .try_card_code(&rebind, &code)
+        .await
+        .is(200, "activated");
 }
 
 #[tokio::test]
 async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let right = world.bank.deposit_code();
     let confirm = format!("{rebind}/card-check/confirm");
     let body = json!({"code": wrong(&right)});
     world.boundary.fail(3, Fault::RequestLost);
-    assert_eq!(app.keyed("k", &confirm, body.clone()).await.status, 500);
-    let again = app.keyed("k", &confirm, body).await;
-    assert_eq!(
-        (again.code(), &again.body["attempts_left"]),
-        ("MICRO_DEPOSIT_WRONG", &json!(2))
-    );
+    app.keyed("k", &confirm, body.clone()).await.ok(500);
+    app.keyed("k", &confirm, body)
+        .await
+        .is(422, "MICRO_DEPOSIT_WRONG")
+        .has("attempts_left", 2);
     // The last try dies too: it is the right one, and it wins.
     assert_eq!(
         app.try_card_code(&rebind, &wrong(&right)).await.body["attempts_left"],
@@ -521,16 +479,13 @@ async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
     );
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
         world.boundary.fail(3, fault);
-        let died = app.keyed("k3", &confirm, json!({"code": right})).await;
-        assert_eq!(died.status, 500, "{:?}", died.body);
+        app.keyed("k3", &confirm, json!({"code": right}))
+            .await
+            .ok(500);
     }
-    let won = app.keyed("k3", &confirm, json!({"code": right})).await;
-    assert_eq!(
-        (won.status, won.state()),
-        (200, "activated"),
-        "{:?}",
-        won.body
-    );
+    app.keyed("k3", &confirm, json!({"code": right}))
+        .await
+        .is(200, "activated");
     assert_eq!(world.count("plain_1", "activated").await, 1);
 }
 
@@ -542,7 +497,7 @@ async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else(
         let app = world.log_in(name).await;
         let rebind = app.to_card_pending(GOOD_CARD).await;
         world.bank.script([None]);
-        assert_eq!(check(&app, &rebind).await.code(), "UPSTREAM_UNKNOWN");
+        app.check_card(&rebind).await.is(502, "UPSTREAM_UNKNOWN");
     }
     let app = world.log_in("plain_5").await;
     let deposit = app.deposit(GOOD_CARD).await;
@@ -560,17 +515,16 @@ async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else(
         "whose time is over, with or without an answer"
     );
     let app = world.log_in("minority_name").await;
-    assert_eq!(show(&app, &overdue).await.state(), "expired");
+    app.get(&overdue).await.is(200, "expired");
     // The deposit is waited for, and heard of as soon as the bank speaks again.
     let app = world.log_in("plain_5").await;
-    assert_eq!(show(&app, &deposit).await.state(), "card_pending");
-    let serial = world.bank.transfers().pop().unwrap().serial;
-    world.bank.settle(&serial, TransferAnswer::Returned);
+    app.get(&deposit).await.is(200, "card_pending");
+    world.bank.settle_last(TransferAnswer::Returned);
     world.bank.set_silent(false);
     world.pass_s(POLICY.transfer_recheck_s);
     assert_eq!(world.clean_up().await.bank_answers, 1);
     let app = app.again().await;
-    assert_eq!(show(&app, &deposit).await.state(), "rejected");
+    app.get(&deposit).await.is(200, "rejected");
     for name in names.into_iter().chain(["plain_5", "minority_name"]) {
         world.history(name).await;
     }
@@ -578,12 +532,12 @@ async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else(
 
 #[tokio::test]
 async fn a_silent_bank_leaves_a_deposit_that_has_arrived_to_its_code() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.deposit(GOOD_CARD).await;
     world.bank.set_silent(true);
-    let done = app.try_card_code(&rebind, &world.bank.deposit_code()).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    app.try_card_code(&rebind, &world.bank.deposit_code())
+        .await
+        .is(200, "activated");
 }
 
 #[tokio::test]
@@ -595,20 +549,16 @@ async fn a_strangers_card_is_told_apart_only_by_the_right_code_of_its_deposit() 
     let app = world.log_in("plain_2").await;
     let rebind = app.deposit(GOOD_CARD).await;
     let right = world.bank.deposit_code();
-    let miss = app.try_card_code(&rebind, &wrong(&right)).await;
-    assert_eq!(miss.code(), "MICRO_DEPOSIT_WRONG");
-    let elsewhere = app.try_card_code(&rebind, &right).await;
-    assert_eq!(
-        (elsewhere.status, elsewhere.code()),
-        (409, "CARD_BOUND_ELSEWHERE"),
-        "{:?}",
-        elsewhere.body
-    );
-    let shown = show(&app, &rebind).await;
-    assert_eq!(
-        (shown.state(), &shown.body["ended_reason"]),
-        ("rejected", &json!("CARD_BOUND_ELSEWHERE"))
-    );
+    app.try_card_code(&rebind, &wrong(&right))
+        .await
+        .is(422, "MICRO_DEPOSIT_WRONG");
+    app.try_card_code(&rebind, &right)
+        .await
+        .is(409, "CARD_BOUND_ELSEWHERE");
+    app.get(&rebind)
+        .await
+        .is(200, "rejected")
+        .has("ended_reason", "CARD_BOUND_ELSEWHERE");
     assert_eq!(world.count("plain_2", "activated").await, 0);
 }
 
@@ -645,14 +595,14 @@ async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
                 // An answer is good for half an hour; then the same card is asked about anew.
                 world.pass_s(POLICY.bank_proof_s + 1);
                 app = app.again().await;
-                if show(&app, &path).await.state() == "card_pending" {
+                if app.get(&path).await.state() == "card_pending" {
                     rebind = Some(path);
                 }
             }
             of_card.push(distinct(&world.bank.serials()) - before);
             if let Some(path) = rebind {
                 let path = format!("{path}/cancel");
-                assert_eq!(app.post(&path, ()).await.state(), "cancelled");
+                app.post(&path, ()).await.is(200, "cancelled");
             }
         }
         assert!(of_card[0] <= 3, "{of_card:?}");
@@ -667,35 +617,31 @@ async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
 
 // The test transaction.
 
-async fn test(app: &App, rebind: &str) -> Reply {
-    app.test_transfer(&rebind).await
-}
-
 #[tokio::test]
 async fn a_test_transfer_without_an_answer_is_pending_and_repeated_under_its_serial() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.activate(GOOD_CARD).await;
     world
         .bank
         .script_transfers([None, None, Some(TransferAnswer::Pending)]);
     for _ in 0..3 {
-        let pending = test(&app, &rebind).await;
-        assert_eq!(
-            (pending.status, &pending.body["status"]),
-            (200, &json!("pending"))
-        );
-        assert_eq!(pending.body["amount_fen"], 1);
+        app.test_transfer(&rebind)
+            .await
+            .with_status(200)
+            .has("status", "pending")
+            .has("amount_fen", 1);
     }
     let serial = world.bank.transfers()[0].serial.clone();
     world.bank.settle(&serial, TransferAnswer::Succeeded);
-    let arrived = test(&app, &rebind).await;
-    assert_eq!(arrived.body["status"], "succeeded", "{:?}", arrived.body);
-    assert_eq!(
-        arrived.body["rebind"]["test_succeeded_at"],
-        json!(world.now().to_rfc3339_shanghai())
-    );
-    let again = test(&app, &rebind).await;
+    let arrived = app
+        .test_transfer(&rebind)
+        .await
+        .has("status", "succeeded")
+        .has(
+            "/rebind/test_succeeded_at",
+            json!(world.now().to_rfc3339_shanghai()),
+        );
+    let again = app.test_transfer(&rebind).await;
     assert_eq!(again.body, arrived.body);
     let transfers = world.bank.transfers();
     // Sent again while the bank had never seen it, then only asked about.
@@ -716,11 +662,10 @@ async fn the_clean_up_hears_of_a_test_transfer() {
         (TransferAnswer::Succeeded, "activated"),
         (TransferAnswer::Returned, "reverted"),
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
-        world.bank.script_transfers([Some(TransferAnswer::Pending)]);
-        assert_eq!(test(&app, &rebind).await.body["status"], "pending");
+        world.bank.next_transfer(TransferAnswer::Pending);
+        assert_eq!(app.test_transfer(&rebind).await.body["status"], "pending");
         let serial = world.bank.transfers()[0].serial.clone();
         world.bank.settle(&serial, answer);
         world.pass_s(POLICY.bank_retry_s);
@@ -731,7 +676,7 @@ async fn the_clean_up_hears_of_a_test_transfer() {
             ..
         } = world.clean_up().await;
         assert_eq!((bank_answers, skipped, failed), (1, 0, 0));
-        assert_eq!(show(&app, &rebind).await.state(), state);
+        assert_eq!(app.get(&rebind).await.state(), state);
         assert_eq!(world.clean_up().await.bank_answers, 0);
         world.history("plain_1").await;
     }
@@ -740,24 +685,23 @@ async fn the_clean_up_hears_of_a_test_transfer() {
 #[tokio::test]
 async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones() {
     for late_s in [0, POLICY.hold_s + POLICY.revert_after_effective_s - 1] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let before = world.stored("plain_1").await.head.active.unwrap();
         let rebind = app.activate(GOOD_CARD).await;
         world.deliver_due().await;
-        world.bank.script_transfers([Some(TransferAnswer::Pending)]);
-        assert_eq!(test(&app, &rebind).await.body["status"], "pending");
+        world.bank.next_transfer(TransferAnswer::Pending);
+        assert_eq!(app.test_transfer(&rebind).await.body["status"], "pending");
         let serial = world.bank.transfers()[0].serial.clone();
         world.bank.settle(&serial, TransferAnswer::Returned);
         world.pass_s(late_s);
         let app = app.again().await;
         let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
         for _ in 0..2 {
-            let failed = test(&app, &rebind).await;
-            assert_eq!(
-                (failed.status, &failed.body["status"]),
-                (200, &json!("failed"))
-            );
+            let failed = app
+                .test_transfer(&rebind)
+                .await
+                .with_status(200)
+                .has("status", "failed");
             let undone = &failed.body["rebind"];
             assert_eq!(
                 (&undone["state"], &undone["ended_reason"]),
@@ -780,37 +724,35 @@ async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones
 
 #[tokio::test]
 async fn a_test_transfer_that_comes_back_after_a_week_undoes_nothing() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let rebind = app.activate(GOOD_CARD).await;
-    world.bank.script_transfers([Some(TransferAnswer::Pending)]);
-    test(&app, &rebind).await;
+    world.bank.next_transfer(TransferAnswer::Pending);
+    app.test_transfer(&rebind).await;
     let serial = world.bank.transfers()[0].serial.clone();
     world.pass_s(POLICY.hold_s + POLICY.revert_after_effective_s);
     world.bank.settle(&serial, TransferAnswer::Returned);
     let app = app.again().await;
     for _ in 0..2 {
-        let failed = test(&app, &rebind).await;
-        assert_eq!(
-            (failed.status, &failed.body["status"]),
-            (200, &json!("failed"))
-        );
-        assert_eq!(failed.body["rebind"]["state"], "completed");
+        let failed = app
+            .test_transfer(&rebind)
+            .await
+            .with_status(200)
+            .has("status", "failed")
+            .has("/rebind/state", "completed");
         assert!(failed.body["rebind"].get("test_succeeded_at").is_none());
     }
     assert_eq!(world.count("plain_1", "reverted").await, 0);
     assert_eq!(world.count("plain_1", "test_transfer_failed").await, 1);
     world.clean_up().await;
-    assert_eq!(show(&app, &rebind).await.state(), "completed");
+    app.get(&rebind).await.is(200, "completed");
 }
 
 #[tokio::test]
 async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
     for (day, undone) in [(1, true), (7, true), (9, false)] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
-        assert_eq!(test(&app, &rebind).await.body["status"], "succeeded");
+        assert_eq!(app.test_transfer(&rebind).await.body["status"], "succeeded");
         let serial = world.bank.transfers()[0].serial.clone();
         for passed in 1..=10 {
             if passed == day {
@@ -821,7 +763,7 @@ async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
         }
         let app = app.again().await;
         let state = if undone { "reverted" } else { "completed" };
-        assert_eq!(show(&app, &rebind).await.state(), state, "day {day}");
+        assert_eq!(app.get(&rebind).await.state(), state, "day {day}");
         let reverted = usize::from(undone);
         assert_eq!(world.count("plain_1", "reverted").await, reverted);
     }
@@ -829,19 +771,11 @@ async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
 
 #[tokio::test]
 async fn a_test_transfer_that_fails_without_an_old_card_leaves_payouts_held() {
-    let world = InProcess::start().await;
-    let app = world.log_in("no_card").await;
+    let (world, app) = InProcess::with("no_card").await;
     let rebind = app.activate(GOOD_CARD).await;
-    world
-        .bank
-        .script_transfers([Some(TransferAnswer::Returned)]);
-    let failed = test(&app, &rebind).await;
-    assert_eq!(failed.body["status"], "failed", "{:?}", failed.body);
-    let cards = app.get("/v1/cards").await;
-    assert_eq!(
-        (&cards.body["active"], &cards.body["hold"]),
-        (&Value::Null, &Value::Null)
-    );
+    world.bank.next_transfer(TransferAnswer::Returned);
+    app.test_transfer(&rebind).await.has("status", "failed");
+    app.get("/v1/cards").await.has("active", ()).has("hold", ());
     let payout = json!({"operation": "create_payout", "merchant_id": "mer_no_card", "payout_id": "pay_1", "amount_fen": 1});
     let payout = world.core(payout).await.unwrap();
     assert_eq!(
@@ -858,12 +792,11 @@ async fn ten_parallel_requests_send_one_test_transfer() {
         Some(TransferAnswer::Returned),
         None,
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
         world.bank.think(Duration::from_millis(20));
         world.bank.script_transfers(std::iter::repeat_n(answer, 11));
-        let requests = (0..10).map(|_| test(&app, &rebind));
+        let requests = (0..10).map(|_| app.test_transfer(&rebind));
         let answers = futures::future::join_all(requests).await;
         let expected = match answer {
             Some(TransferAnswer::Succeeded) => "succeeded",
@@ -877,7 +810,7 @@ async fn ten_parallel_requests_send_one_test_transfer() {
                 .any(|known| answer.body["status"] == *known);
             assert!(retry || known, "{:?}", answer.body);
         }
-        assert_eq!(test(&app, &rebind).await.body["status"], expected);
+        assert_eq!(app.test_transfer(&rebind).await.body["status"], expected);
         let transfers = world.bank.transfers();
         let serials: Vec<String> = transfers.into_iter().map(|sent| sent.serial).collect();
         assert_eq!(distinct(&serials), 1, "{answer:?}");
@@ -894,8 +827,7 @@ async fn a_test_transfer_whose_replies_are_lost_is_one() {
         (3, Fault::RequestLost),
         (3, Fault::ReplyLost),
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         let rebind = app.activate(GOOD_CARD).await;
         let path = format!("{rebind}/test-transaction");
         world.boundary.fail(n, fault);

@@ -114,8 +114,7 @@ async fn thirty_parallel_right_codes_freeze_once() {
 
 #[tokio::test]
 async fn a_freeze_before_effective_at_takes_the_new_card_away() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let (_, rebind, code) = announced(&world).await;
     // Case and spaces do not matter.
@@ -126,10 +125,11 @@ async fn a_freeze_before_effective_at_takes_the_new_card_away() {
             .await,
     );
     let app = app.again().await;
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "frozen");
-    assert_eq!(shown.body["new_card"]["status"], "removed");
-    assert_eq!(shown.body["old_card"]["status"], "active");
+    app.get(&rebind)
+        .await
+        .is(200, "frozen")
+        .has("/new_card/status", "removed")
+        .has("/old_card/status", "active");
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["active"]["card_id"], old.as_str());
     assert_eq!(cards.body["blocked_by"], "ACCOUNT_FROZEN");
@@ -175,12 +175,8 @@ async fn a_freeze_after_effective_at_holds_every_payout() {
             .iter()
             .all(|payout| payout["held"] == true)
     );
-    let shown = app.get(&rebind).await;
-    assert_eq!(
-        shown.state(),
-        "completed",
-        "what has taken effect is not undone"
-    );
+    // What has taken effect is not undone.
+    app.get(&rebind).await.is(200, "completed");
     assert_eq!(world.clean_up().await.payouts_assigned, 0);
     // One that is not to go out can still be ended.
     let returned = json!({"operation": "payout_returned", "payout_id": "pay_1"});
@@ -424,8 +420,7 @@ async fn a_match_a_mismatch_and_an_unknown_account_take_the_same_time() {
 
 #[tokio::test]
 async fn a_frozen_account_can_be_read_and_nothing_else() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let target = json!({"platform": "apns", "token": "a-token"});
     app.put("/v1/push-targets/phone", target.clone()).await;
     let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
@@ -494,8 +489,8 @@ async fn a_frozen_account_can_be_read_and_nothing_else() {
         );
     }
     assert_eq!(snapshot(&world).await.len(), before);
-    let logout = app.delete("/v1/sessions/current").await;
-    assert_eq!(logout.status, 204, "who is logged in may always leave");
+    // Who is logged in may always leave.
+    app.delete("/v1/sessions/current").await.ok(204);
 }
 
 #[tokio::test]
@@ -503,7 +498,7 @@ async fn a_freeze_ends_an_open_rebind_and_every_session() {
     let world = InProcess::start().await;
     let (app, first, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s);
-    assert_eq!(app.again().await.get(&first).await.state(), "completed");
+    app.again().await.get(&first).await.is(200, "completed");
     world.pass_s(7 * DAY_S - 1);
     // A cooldown that an operator has lifted: else no rebind is open while the code of the last one works.
     let item = [("pk", "M#mer_plain_1"), ("sk", "Y")];
@@ -518,12 +513,10 @@ async fn a_freeze_ends_an_open_rebind_and_every_session() {
     let tablet = app.on("tablet").await;
     received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     for app in [&app, &tablet] {
-        let dead = app.get("/v1/cards").await;
-        assert_eq!((dead.status, dead.code()), (401, "SESSION_EXPIRED"));
+        app.get("/v1/cards").await.is(401, "SESSION_EXPIRED");
     }
     let app = app.again().await;
-    let shown = app.get(&open).await;
-    assert_eq!(shown.state(), "frozen", "{:?}", shown.body);
+    app.get(&open).await.is(200, "frozen");
     let stored = world.stored(NAME).await;
     assert_eq!(stored.head.open, None);
     assert!(stored.rebind.unwrap().sealed_number.is_none());
@@ -539,8 +532,8 @@ async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_look
         let (app, _, code) = announced(&world).await;
         let account = &app.profile.account;
         world.boundary.fail(3, Fault::Failed);
-        let lost = world.freeze(account, &code, &source(1)).await;
-        assert_eq!(lost.status, 500, "not done, and not said to be");
+        // Not done, and not said to be.
+        world.freeze(account, &code, &source(1)).await.ok(500);
         assert!(!frozen(&world).await);
         world.boundary.fail(5, fault);
         received(&world.freeze(account, &code, &source(1)).await);
@@ -593,6 +586,6 @@ async fn a_freeze_and_a_step_at_the_same_time_leave_one_whole_state() {
     );
     assert!(frozen(&world).await);
     let app = app.again().await;
-    assert_eq!(app.get(&rebind).await.state(), "frozen");
+    app.get(&rebind).await.is(200, "frozen");
     world.history(NAME).await;
 }

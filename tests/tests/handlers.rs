@@ -8,7 +8,7 @@ use domain::ids::MerchantId;
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::table_faults::Fault;
@@ -17,33 +17,26 @@ const POLICY: &Policy = &Policy::CURRENT;
 
 #[tokio::test]
 async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let path = app.request(GOOD_CARD).await;
     let identity = format!("{path}/identity");
     world.sms.set_down(true);
     for _ in 0..7 {
         // More often than the limits allow codes: none of these was one. The key is free again each time.
-        let down = app.keyed("k", &identity, app.document()).await;
-        assert_eq!(
-            (down.status, down.code()),
-            (503, "OTP_CHANNEL_DOWN"),
-            "{:?}",
-            down.body
-        );
-        assert_eq!(down.body["counts_toward_limit"], false);
+        app.keyed("k", &identity, app.document())
+            .await
+            .is(503, "OTP_CHANNEL_DOWN")
+            .has("counts_toward_limit", false);
     }
-    let shown = app.get(&path).await;
-    assert_eq!(
-        (shown.state(), &shown.body["challenge"]),
-        ("identity_pending", &Value::Null)
-    );
+    app.get(&path)
+        .await
+        .is(200, "identity_pending")
+        .has("challenge", ());
     world.sms.set_down(false);
-    let sent = app.keyed("k", &identity, app.document()).await;
-    assert_eq!(
-        (sent.status, &sent.body["challenge"]["purpose"]),
-        (200, &json!("identity"))
-    );
+    app.keyed("k", &identity, app.document())
+        .await
+        .with_status(200)
+        .has("/challenge/purpose", "identity");
     let again = app.keyed("k", &identity, app.document()).await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
     assert_eq!(world.sms.to(&app.profile.phone).len(), 1);
@@ -51,25 +44,22 @@ async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
 
 #[tokio::test]
 async fn a_card_code_that_cannot_be_handed_over_leaves_the_banks_answer() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
     world.sms.set_down(true);
-    assert_eq!(app.post(&check, ()).await.code(), "OTP_CHANNEL_DOWN");
+    app.post(&check, ()).await.is(503, "OTP_CHANNEL_DOWN");
     world.sms.set_down(false);
-    let answer = app.post(&check, ()).await;
-    assert_eq!(
-        (answer.status, &answer.body["challenge"]["method"]),
-        (200, &json!("bank_code"))
-    );
+    app.post(&check, ())
+        .await
+        .with_status(200)
+        .has("/challenge/method", "bank_code");
     assert_eq!(world.bank.serials().len(), 1, "the bank is not asked again");
 }
 
 #[tokio::test]
 async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothing() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
     world.bank.script([
@@ -99,8 +89,7 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
         );
         assert_eq!(answer.body["counts_toward_limit"], false);
     }
-    let answer = app.keyed("k", &check, ()).await;
-    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    app.keyed("k", &check, ()).await.ok(200);
     let serials = world.bank.serials();
     assert_eq!(serials.len(), 7);
     assert!(
@@ -111,8 +100,7 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
 
 #[tokio::test]
 async fn a_card_is_checked_three_times_a_day() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     for (card, refused) in [
         (GOOD_CARD, false),
         (GOOD_CARD, false),
@@ -133,7 +121,7 @@ async fn a_card_is_checked_three_times_a_day() {
         world.pass_s(61);
         if refused {
             assert_eq!(answer.status, 429);
-            assert_eq!(app.cancel(&path).await.state(), "cancelled");
+            app.cancel(&path).await.is(200, "cancelled");
         } else {
             assert_eq!(app.get(&path).await.body["ended_reason"], "CARD_DORMANT");
         }
@@ -147,26 +135,20 @@ async fn a_matched_card_whose_phone_may_get_no_code_keeps_the_banks_answer() {
     for name in ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"] {
         let app = world.log_in(name).await;
         let path = app.to_card_pending(GOOD_CARD).await;
-        assert_eq!(app.check_card(&path).await.status, 200);
+        app.check_card(&path).await.ok(200);
         world.pass_s(61);
     }
     let app = world.log_in("minority_name").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     let check = format!("{path}/card-check");
-    let limited = app.keyed("k", &check, ()).await;
-    assert_eq!(
-        (limited.status, limited.code()),
-        (429, "OTP_SEND_LIMIT"),
-        "{:?}",
-        limited.body
-    );
-    assert_eq!(app.keyed("k", &check, ()).await.code(), "OTP_SEND_LIMIT");
+    app.keyed("k", &check, ()).await.is(429, "OTP_SEND_LIMIT");
+    app.keyed("k", &check, ()).await.is(429, "OTP_SEND_LIMIT");
     assert_eq!(
         world.bank.serials().len(),
         6,
         "the answer is kept, only the code waits"
     );
-    assert_eq!(app.get(&path).await.state(), "card_pending");
+    app.get(&path).await.is(200, "card_pending");
 }
 
 #[tokio::test]
@@ -174,12 +156,11 @@ async fn outside_the_sandbox_nobody_sets_the_clock() {
     let world = InProcess::staged("production").await;
     let now = world.now().to_rfc3339_shanghai();
     let event = world.event("GET", "/v1/cards", &[("x-sandbox-now", &now)], &Value::Null);
-    let answer = world.send(event).await;
-    assert_eq!((answer.status, answer.code()), (400, "REQUEST_MALFORMED"));
-    let answer = world
+    world.send(event).await.is(400, "REQUEST_MALFORMED");
+    world
         .send(world.event("GET", "/v1/cards", &[], &Value::Null))
-        .await;
-    assert_eq!((answer.status, answer.code()), (401, "SESSION_EXPIRED"));
+        .await
+        .is(401, "SESSION_EXPIRED");
 }
 
 #[tokio::test]
@@ -273,8 +254,7 @@ async fn two_first_logins_of_a_device_at_once_leave_no_failure_behind() {
 #[tokio::test]
 async fn a_list_comes_page_by_page() {
     const PAGE: usize = 20;
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let read = async |path: &str| {
         let bearer = format!("Bearer {}", app.token);
         let headers = [("authorization", bearer.as_str())];
@@ -312,14 +292,14 @@ async fn a_list_comes_page_by_page() {
             assert_eq!(refused.code(), "REQUEST_MALFORMED", "{path} {wrong}");
         }
     }
-    let beyond = read("/v1/rebinds?cursor=1000000").await;
-    assert_eq!(beyond.code(), "REQUEST_MALFORMED");
+    read("/v1/rebinds?cursor=1000000")
+        .await
+        .is(400, "REQUEST_MALFORMED");
 }
 
 #[tokio::test]
 async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     app.request(GOOD_CARD).await;
     world.pass_s(POLICY.rebind_life_s);
     world.boundary.fail_from(1, Fault::Conflict);
@@ -349,8 +329,7 @@ async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
 
 #[tokio::test]
 async fn a_notice_waits_for_sms_and_is_sent_once() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     app.activate(GOOD_CARD).await;
     let before = world.sms.to(&app.profile.phone).len();
     let batch = world.due_notices().await;
@@ -412,8 +391,7 @@ async fn the_stream_function_survives_shapes_that_are_not_ours() {
 
 #[tokio::test]
 async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_card() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let mut body = app.request_body(GOOD_CARD);
     body["reason"] = json!("lost");
     let created = app.keyed("k", "/v1/rebinds", body).await;
@@ -425,8 +403,9 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
     app.sign(&path).await;
     app.check_card(&path).await;
     let code = json!({"code": world.sms.code(RESERVED_PHONE)});
-    let done = app.post(&format!("{path}/card-check/confirm"), code).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    app.post(&format!("{path}/card-check/confirm"), code)
+        .await
+        .is(200, "activated");
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["hold"]["paying_card"], Value::Null, "held");
     let until = world
@@ -449,8 +428,7 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
 
 #[tokio::test]
 async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let path = app.request(GOOD_CARD).await;
     app.post(&format!("{path}/identity"), app.document()).await;
     let right = world.sms.code(&app.profile.phone);
@@ -479,16 +457,15 @@ async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() 
 
 #[tokio::test]
 async fn a_resend_that_could_not_be_handed_over_may_be_repeated() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let path = app.request(GOOD_CARD).await;
-    let sent = app.post(&format!("{path}/identity"), app.document()).await;
-    assert_eq!(sent.status, 200);
+    app.post(&format!("{path}/identity"), app.document())
+        .await
+        .ok(200);
     world.pass_s(61);
     let resend = format!("{path}/identity/code");
     world.sms.set_down(true);
-    let down = app.post(&resend, ()).await;
-    assert_eq!(down.code(), "OTP_CHANNEL_DOWN");
+    app.post(&resend, ()).await.is(503, "OTP_CHANNEL_DOWN");
     world.sms.set_down(false);
     let again = app.post(&resend, ()).await;
     assert_eq!(
@@ -499,22 +476,23 @@ async fn a_resend_that_could_not_be_handed_over_may_be_repeated() {
 
 #[tokio::test]
 async fn the_challenge_shown_is_the_code_that_is_waited_for() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let path = app.to_card_pending(GOOD_CARD).await;
     world.pass_s(61);
-    let refresh = app.resend_identity_code(&path).await;
-    assert_eq!(refresh.body["challenge"]["purpose"], "identity");
+    app.resend_identity_code(&path)
+        .await
+        .has("/challenge/purpose", "identity");
     world.pass_s(1);
-    let check = app.check_card(&path).await;
-    assert_eq!(check.body["challenge"]["method"], "bank_code");
+    let check = app
+        .check_card(&path)
+        .await
+        .has("/challenge/method", "bank_code");
     assert_eq!(check.body["next_actions"][0], "card_check_confirm");
 }
 
 #[tokio::test]
 async fn a_question_whose_rebind_ends_before_its_answer_is_counted() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     // The function dies after its intent, three times, and the merchant starts over: the bank may have been asked.
     for _ in 0..3 {
         let path = app.to_card_pending(GOOD_CARD).await;
@@ -522,20 +500,17 @@ async fn a_question_whose_rebind_ends_before_its_answer_is_counted() {
         let check = format!("{path}/card-check");
         let died = app.post(&check, ());
         assert!(world.boundary.survive(died).await.is_none());
-        let cancelled = app.cancel(&path).await;
-        assert_eq!(cancelled.state(), "cancelled");
+        app.cancel(&path).await.is(200, "cancelled");
         world.pass_s(61);
     }
     let path = app.to_card_pending(GOOD_CARD).await;
-    let check = app.check_card(&path).await;
-    assert_eq!((check.status, check.code()), (429, "CARD_CHECK_LIMIT"));
+    app.check_card(&path).await.is(429, "CARD_CHECK_LIMIT");
     assert_eq!(world.bank.serials().len(), 3);
 }
 
 #[tokio::test]
 async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     app.activate(GOOD_CARD).await;
     let told = world.sms.to(RESERVED_PHONE).len();
     world.sms.refuse(Some(&app.profile.phone));
@@ -551,8 +526,7 @@ async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
 
 #[tokio::test]
 async fn a_notice_that_cannot_be_sent_for_a_day_is_given_up_and_said_so() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     app.activate(GOOD_CARD).await;
     let event = world.store().events(&merchant_id(), 6, 1).await.unwrap();
     for _ in 0..POLICY.notice_retries_max {

@@ -1,5 +1,5 @@
 //! Each handler with real events: what the running gateway and the running stream have sent (`tests/payloads`), filled in,
-//! and every reply held against `infra/openapi.yaml`.
+//! and every reply held against `infra/openapi.json`.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -193,12 +193,10 @@ async fn a_rebind_of_captured_events() {
         .push(("cursor=000002", "cursor=000003".to_owned()));
     let page = app.succeed("GET /v1/rebinds", 200).await;
     assert_eq!(page["items"].as_array().unwrap().len(), 2);
-    let nothing = app.send("$default").await;
-    assert_eq!((nothing.status, nothing.code()), (404, "NOT_FOUND"));
+    app.send("$default").await.is(404, "NOT_FOUND");
     let gone = app.send("DELETE /v1/sessions/current").await;
     assert_eq!((gone.status, &gone.body), (204, &Value::Null));
-    let dead = app.send("GET /v1/cards").await;
-    assert_eq!((dead.status, dead.code()), (401, "SESSION_EXPIRED"));
+    app.send("GET /v1/cards").await.is(401, "SESSION_EXPIRED");
 
     let others = money_and_settings(&world).await;
     app.used.extend(others);
@@ -224,8 +222,7 @@ async fn money_and_settings(world: &Arc<InProcess>) -> BTreeSet<String> {
     for route in ["PUT /v1/push-targets/{id}", "DELETE /v1/push-targets/{id}"] {
         assert_eq!(app.succeed(route, 204).await, Value::Null);
     }
-    let history = app.send("GET /v1/history").await;
-    assert_eq!(history.status, 200, "{:?}", history.body);
+    app.send("GET /v1/history").await.ok(200);
     app.used
 }
 

@@ -1,5 +1,6 @@
 //! Payouts as the acquirer's core asks for them, at the same time as everything else: one card each, chosen once.
 
+#![recursion_limit = "256"] // futures of futures
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use domain::error_code::ErrorCode;
@@ -52,10 +53,9 @@ async fn unsent(app: &App) -> Vec<Value> {
     let mut items = Vec::new();
     let mut path = "/v1/payouts".to_owned();
     loop {
-        let page = app.get(&path).await;
-        assert_eq!(page.status, 200, "{:?}", page.body);
-        items.extend(page.body["items"].as_array().unwrap().clone());
-        match page.body["next_cursor"].as_str() {
+        let page = app.get(&path).await.ok(200);
+        items.extend(page["items"].as_array().unwrap().clone());
+        match page["next_cursor"].as_str() {
             Some(cursor) => path = format!("/v1/payouts?cursor={cursor}"),
             None => return items,
         }
@@ -88,8 +88,7 @@ fn card_of(payout: &Value) -> Option<&str> {
 
 #[tokio::test]
 async fn ten_parallel_creations_of_one_id_are_one_payout() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let creations = (0..10).map(|_| world.core(create("plain_1", "pay_1", 500)));
     let done = futures::future::join_all(creations).await;
     for payout in &done {
@@ -120,8 +119,7 @@ async fn ten_parallel_ends_of_one_payout_are_one_event() {
         (sent as fn(&str) -> Value, "payout_sent", "sent"),
         (returned, "payout_returned", "returned"),
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in("plain_1").await;
+        let (world, app) = InProcess::with("plain_1").await;
         world.core(create("plain_1", "pay_1", 500)).await.unwrap();
         let ends = (0..10).map(|_| again_on_conflict(&world, operation("pay_1")));
         for payout in futures::future::join_all(ends).await {
@@ -135,8 +133,7 @@ async fn ten_parallel_ends_of_one_payout_are_one_event() {
 
 #[tokio::test]
 async fn sent_and_returned_at_once_end_as_returned() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     world.core(create("plain_1", "pay_1", 500)).await.unwrap();
     let both = [
         sent("pay_1"),
@@ -222,8 +219,7 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then_on() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let old = world
         .core(create("plain_1", "pay_before", 1))
         .await
@@ -250,8 +246,7 @@ async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then
 
 #[tokio::test]
 async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let old = world
         .stored("plain_1")
         .await
@@ -302,15 +297,15 @@ async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
             .unwrap();
         assert_eq!(card_of(listed), card_of(&payout));
         let mut created = (0..).zip(&events).filter(|(_, event)| {
-            event.kind.as_str() == "payout_created" && event.data["payout_id"] == id
+            event.kind().as_str() == "payout_created" && event.data()["payout_id"] == id
         });
         let (place, created_event) = created.next().unwrap();
         assert!(created.next().is_none());
-        assert_eq!(created_event.data["card_id"].as_str(), card_of(&payout));
+        assert_eq!(created_event.data()["card_id"].as_str(), card_of(&payout));
         // The card is the one that the pointer was on when it was written.
         let activated = events
             .iter()
-            .position(|event| event.kind.as_str() == "activated");
+            .position(|event| event.kind().as_str() == "activated");
         let expected = if activated.is_some_and(|at| at < place) {
             &new
         } else {
@@ -345,8 +340,7 @@ async fn held(app: &App, count: usize) {
 
 #[tokio::test]
 async fn two_parallel_clean_ups_assign_each_held_payout_once() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     held(&app, 12).await;
     world.pass_s(POLICY.hold_s - 1);
     assert_eq!(
@@ -385,8 +379,7 @@ async fn two_parallel_clean_ups_assign_each_held_payout_once() {
 
 #[tokio::test]
 async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_time() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     held(&app, 120).await;
     world.pass_s(POLICY.hold_s);
     let summary = world.clean_up().await;
@@ -402,8 +395,7 @@ async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_tim
 
 #[tokio::test]
 async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     held(&app, 60).await;
     world.pass_s(POLICY.hold_s);
     let event = json!({"time": world.now().to_rfc3339_shanghai()});
@@ -423,8 +415,7 @@ async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
 
 #[tokio::test]
 async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
-    let world = InProcess::start().await;
-    let app = world.log_in("no_card").await;
+    let (world, app) = InProcess::with("no_card").await;
     let payout = world.core(create("no_card", "pay_1", 100)).await.unwrap();
     assert_eq!(payout["held"], true);
     assert_eq!(world.clean_up().await.payouts_assigned, 0);
@@ -437,8 +428,7 @@ async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
 
 #[tokio::test]
 async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     for (operation, kind) in [
         (create("plain_1", "pay_1", 500), "payout_created"),
         (sent("pay_1"), "payout_sent"),
@@ -464,8 +454,7 @@ async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
 
 #[tokio::test]
 async fn a_replaced_card_leaves_with_its_last_payout() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     world.core(create("plain_1", "pay_1", 1)).await.unwrap();
     let rebind = app.activate(GOOD_CARD).await;
     let shown = app.get(&rebind).await;
@@ -477,8 +466,7 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
     world.pass_s(POLICY.hold_s + POLICY.retire_after_effective_s - 1);
     let app = app.again().await;
     for wait_s in [1, 0] {
-        let refused = app.post(&unbind, ()).await;
-        assert_eq!((refused.status, refused.code()), (409, "PAYOUT_IN_FLIGHT"));
+        let refused = app.post(&unbind, ()).await.is(409, "PAYOUT_IN_FLIGHT");
         let told = refused.body.get("retry_after_s").and_then(Value::as_i64);
         assert_eq!(told, (wait_s > 0).then_some(wait_s), "{:?}", refused.body);
         assert_eq!(world.clean_up().await.cards_removed, 0);
@@ -487,7 +475,7 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
     world.core(sent("pay_1")).await.unwrap();
     let summary = world.clean_up().await;
     assert_eq!((summary.cards_removed, summary.failed), (1, 0));
-    assert_eq!(app.post(&unbind, ()).await.status, 404);
+    app.post(&unbind, ()).await.ok(404);
     assert_eq!(world.count("plain_1", "card_removed").await, 1);
     let leftovers = world.items().await;
     let name = format!("C#{old}");
@@ -500,16 +488,14 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
 
 #[tokio::test]
 async fn settings_whose_reply_is_lost_are_changed_once() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let shown = app.get("/v1/settlement").await;
     let mut wanted = shown.body.clone();
     wanted["payout_time"] = json!("09:30");
     world.boundary.fail(2, Fault::ReplyLost);
-    let lost = app
-        .call_keyed("k", "PUT", "/v1/settlement", wanted.clone())
-        .await;
-    assert_eq!(lost.status, 500);
+    app.call_keyed("k", "PUT", "/v1/settlement", wanted.clone())
+        .await
+        .ok(500);
     let again = app
         .call_keyed("k", "PUT", "/v1/settlement", wanted.clone())
         .await;
@@ -520,8 +506,7 @@ async fn settings_whose_reply_is_lost_are_changed_once() {
         again.body
     );
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    let without_key = app.put("/v1/settlement", wanted).await;
-    assert_eq!(without_key.status, 200);
+    app.put("/v1/settlement", wanted).await.ok(200);
     assert_eq!(world.count("plain_1", "settlement_changed").await, 1);
     world.deliver_due().await;
     assert_eq!(world.sms.to(&app.profile.phone).len(), 1);
@@ -529,8 +514,7 @@ async fn settings_whose_reply_is_lost_are_changed_once() {
 
 #[tokio::test]
 async fn parallel_changes_of_the_settings_follow_one_another() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     let shown = app.get("/v1/settlement").await;
     let change = |hour: u32| {
         let mut wanted = shown.body.clone();
@@ -547,8 +531,8 @@ async fn parallel_changes_of_the_settings_follow_one_another() {
     let events = world.history("plain_1").await;
     let changes: Vec<&Map<String, Value>> = events
         .iter()
-        .filter(|event| event.kind.as_str() == "settlement_changed")
-        .map(|event| &event.data)
+        .filter(|event| event.kind().as_str() == "settlement_changed")
+        .map(|event| event.data())
         .collect();
     assert_eq!(changes.len(), done);
     for pair in changes.windows(2) {
@@ -580,8 +564,7 @@ fn canonical(value: &Value) -> String {
 
 #[tokio::test]
 async fn the_history_as_it_is_shown_can_be_recomputed() {
-    let world = InProcess::start().await;
-    let app = world.log_in("plain_1").await;
+    let (world, app) = InProcess::with("plain_1").await;
     // A bit of everything.
     let target = json!({"platform": "apns", "token": "a-token"});
     app.put("/v1/push-targets/phone", target).await;
@@ -609,10 +592,9 @@ async fn the_history_as_it_is_shown_can_be_recomputed() {
     let mut items: Vec<Value> = Vec::new();
     let mut path = "/v1/history".to_owned();
     loop {
-        let page = app.get(&path).await;
-        assert_eq!(page.status, 200);
-        items.extend(page.body["items"].as_array().unwrap().clone());
-        match page.body["next_cursor"].as_str() {
+        let page = app.get(&path).await.ok(200);
+        items.extend(page["items"].as_array().unwrap().clone());
+        match page["next_cursor"].as_str() {
             Some(cursor) => path = format!("/v1/history?cursor={cursor}"),
             None => break,
         }

@@ -29,8 +29,7 @@ async fn remove(app: &App, id: &str) -> Reply {
 async fn told(app: &App, minute: u32) -> Vec<String> {
     let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!(format!("12:{minute:02}"));
-    let changed = app.put("/v1/settlement", settings).await;
-    assert_eq!(changed.status, 200, "{:?}", changed.body);
+    app.put("/v1/settlement", settings).await.ok(200);
     delivered(&app.system).await
 }
 
@@ -44,11 +43,10 @@ async fn delivered(world: &Arc<InProcess>) -> Vec<String> {
 
 #[tokio::test]
 async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
-    assert_eq!(put(&app, "phone", "token-a").await.status, 204);
+    let (world, app) = InProcess::with(NAME).await;
+    put(&app, "phone", "token-a").await.ok(204);
     let fcm = json!({"platform": "fcm", "token": "token-b"});
-    assert_eq!(app.put("/v1/push-targets/tablet", fcm).await.status, 204);
+    app.put("/v1/push-targets/tablet", fcm).await.ok(204);
     app.activate(GOOD_CARD).await;
     let code = app.freeze_code().await;
     let pushes = world.push.all();
@@ -83,8 +81,7 @@ async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
 
 #[tokio::test]
 async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     app.standby(GOOD_CARD).await;
     let code = app.freeze_code().await;
@@ -95,22 +92,20 @@ async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
 
 #[tokio::test]
 async fn who_was_removed_is_told_for_seven_days_more() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
     assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
-    assert_eq!(remove(&app, "phone").await.status, 204);
+    remove(&app, "phone").await.ok(204);
     assert_eq!(told(&app, 2).await, ["token-a", "token-b"]);
-    let again = remove(&app, "phone").await;
-    assert_eq!((again.status, again.code()), (404, "NOT_FOUND"));
+    remove(&app, "phone").await.is(404, "NOT_FOUND");
     world.pass_s(POLICY.push_after_removal_s - 1);
     let app = app.again().await;
     assert_eq!(told(&app, 3).await, ["token-a", "token-b"]);
     world.pass_s(1);
     assert_eq!(told(&app, 4).await, ["token-b"]);
     // The last one too, when nothing is registered any more.
-    assert_eq!(remove(&app, "tablet").await.status, 204);
+    remove(&app, "tablet").await.ok(204);
     world.pass_s(POLICY.push_after_removal_s - 1);
     let app = app.again().await;
     assert_eq!(told(&app, 5).await, ["token-b"]);
@@ -121,30 +116,28 @@ async fn who_was_removed_is_told_for_seven_days_more() {
 
 #[tokio::test]
 async fn a_replaced_token_is_told_for_seven_days_more() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
-    assert_eq!(put(&app, "phone", "token-b").await.status, 204);
+    put(&app, "phone", "token-b").await.ok(204);
     assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
     // The same again changes nothing.
-    assert_eq!(put(&app, "phone", "token-b").await.status, 204);
+    put(&app, "phone", "token-b").await.ok(204);
     assert_eq!(world.count(NAME, "push_target_changed").await, 2);
     world.pass_s(POLICY.push_after_removal_s);
     let app = app.again().await;
     assert_eq!(told(&app, 2).await, ["token-b"]);
     // One that comes back is told like any other.
-    assert_eq!(put(&app, "phone", "token-a").await.status, 204);
+    put(&app, "phone", "token-a").await.ok(204);
     world.pass_s(2 * POLICY.push_after_removal_s);
     assert_eq!(told(&app.again().await, 3).await, ["token-a"]);
 }
 
 #[tokio::test]
 async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     app.activate(GOOD_CARD).await;
-    assert_eq!(remove(&app.again().await, "phone").await.status, 204);
+    remove(&app.again().await, "phone").await.ok(204);
     // SNS was down for longer than a removed device is told.
     world.pass_s(POLICY.push_after_removal_s + DAY_S);
     assert_eq!(delivered(&world).await, ["token-a"]);
@@ -152,23 +145,22 @@ async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() 
 
 #[tokio::test]
 async fn five_devices_are_all_and_a_removed_one_makes_room() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (_, app) = InProcess::with(NAME).await;
     for number in 0..5 {
         let id = format!("phone-{number}");
-        assert_eq!(put(&app, &id, &id).await.status, 204);
+        put(&app, &id, &id).await.ok(204);
     }
-    let sixth = put(&app, "phone-5", "phone-5").await;
-    assert_eq!((sixth.status, sixth.code()), (409, "STEP_OUT_OF_ORDER"));
-    assert_eq!(remove(&app, "phone-0").await.status, 204);
-    assert_eq!(put(&app, "phone-5", "phone-5").await.status, 204);
+    put(&app, "phone-5", "phone-5")
+        .await
+        .is(409, "STEP_OUT_OF_ORDER");
+    remove(&app, "phone-0").await.ok(204);
+    put(&app, "phone-5", "phone-5").await.ok(204);
     assert_eq!(told(&app, 1).await.len(), 6, "the removed one too");
 }
 
 #[tokio::test]
 async fn parallel_registrations_are_never_more_than_five() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let ids: Vec<String> = (0..9).map(|number| format!("phone-{number}")).collect();
     let puts = ids.iter().map(|id| put(&app, id, id));
     let answers = futures::future::join_all(puts).await;
@@ -187,8 +179,7 @@ async fn parallel_registrations_are_never_more_than_five() {
 
 #[tokio::test]
 async fn a_push_that_fails_is_sent_again_by_the_stream_without_another_sms() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
     app.activate(GOOD_CARD).await;
@@ -255,8 +246,7 @@ async fn a_device_that_cannot_be_told_for_good_keeps_nobody_else_from_it() {
         Ok(Pushed::NotConfigured),
         Err(PortError::Permanent("push", "InvalidParameter".to_owned())),
     ] {
-        let world = InProcess::start().await;
-        let app = world.log_in(NAME).await;
+        let (world, app) = InProcess::with(NAME).await;
         put(&app, "phone", "token-a").await;
         put(&app, "tablet", "token-b").await;
         let text = format!("{result:?}");
@@ -268,13 +258,13 @@ async fn a_device_that_cannot_be_told_for_good_keeps_nobody_else_from_it() {
 
 #[tokio::test]
 async fn a_lost_reply_leaves_one_change() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let path = "/v1/push-targets/phone";
     let target = json!({"platform": "apns", "token": "token-a"});
     world.boundary.fail(2, Fault::ReplyLost);
-    let lost = app.call_keyed("k-1", "PUT", path, target.clone()).await;
-    assert_eq!(lost.status, 500);
+    app.call_keyed("k-1", "PUT", path, target.clone())
+        .await
+        .ok(500);
     for _ in 0..2 {
         let again = app.call_keyed("k-1", "PUT", path, target.clone()).await;
         assert_eq!((again.status, &again.body), (204, &Value::Null));
@@ -283,8 +273,7 @@ async fn a_lost_reply_leaves_one_change() {
     assert_eq!(told(&app, 1).await, ["token-a"]);
 
     world.boundary.fail(2, Fault::ReplyLost);
-    let lost = app.call_keyed("k-2", "DELETE", path, ()).await;
-    assert_eq!(lost.status, 500);
+    app.call_keyed("k-2", "DELETE", path, ()).await.ok(500);
     for _ in 0..2 {
         let again = app.call_keyed("k-2", "DELETE", path, ()).await;
         assert_eq!((again.status, again.is_replayed()), (204, true));
@@ -296,8 +285,7 @@ async fn a_lost_reply_leaves_one_change() {
 
 #[tokio::test]
 async fn what_is_no_push_target_is_malformed() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (_, app) = InProcess::with(NAME).await;
     for (id, body, fields) in [
         ("phone", json!({}), vec!["platform", "token"]),
         (
@@ -338,18 +326,17 @@ async fn what_is_no_push_target_is_malformed() {
         assert_eq!(named, fields, "{body}");
     }
     let longest = "x".repeat(4_096);
-    assert_eq!(put(&app, &"x".repeat(36), &longest).await.status, 204);
+    put(&app, &"x".repeat(36), &longest).await.ok(204);
     assert_eq!(told(&app, 1).await, [longest]);
 }
 
 #[tokio::test]
 async fn a_device_is_removed_with_a_fresh_login_only() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     world.pass_s(POLICY.fresh_login_s - 1);
     // What keeps the session awake does not make the login fresher.
-    assert_eq!(put(&app, "tablet", "token-b").await.status, 204);
+    put(&app, "tablet", "token-b").await.ok(204);
     world.pass_s(1);
     for stale in [
         remove(&app, "phone").await,
@@ -363,31 +350,28 @@ async fn a_device_is_removed_with_a_fresh_login_only() {
         204,
         "to be told more needs none"
     );
-    assert_eq!(remove(&app.again().await, "phone").await.status, 204);
+    remove(&app.again().await, "phone").await.ok(204);
 }
 
 #[tokio::test]
 async fn devices_are_changed_ten_times_a_day() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     for number in 0..POLICY.setting_changes_per_day {
         let token = format!("token-{number}");
-        assert_eq!(put(&app, "phone", &token).await.status, 204);
+        put(&app, "phone", &token).await.ok(204);
     }
-    let limited = put(&app, "phone", "token-more").await;
-    assert_eq!(
-        (limited.status, limited.code()),
-        (429, "DAILY_REQUEST_LIMIT")
-    );
-    assert_eq!(limited.body["counts_toward_limit"], false);
+    let limited = put(&app, "phone", "token-more")
+        .await
+        .is(429, "DAILY_REQUEST_LIMIT")
+        .has("counts_toward_limit", false);
     assert_eq!(limited.body["retry_after_s"], DAY_S);
     // What changes nothing is no change, and to remove one is never refused for it.
     let last = format!("token-{}", POLICY.setting_changes_per_day - 1);
-    assert_eq!(put(&app, "phone", &last).await.status, 204);
-    assert_eq!(remove(&app, "phone").await.status, 204);
+    put(&app, "phone", &last).await.ok(204);
+    remove(&app, "phone").await.ok(204);
     world.pass_s(DAY_S);
     let app = app.again().await;
-    assert_eq!(put(&app, "phone", "token-more").await.status, 204);
+    put(&app, "phone", "token-more").await.ok(204);
     // Everybody who was registered in the last week is told, each once.
     let told = told(&app, 1).await;
     assert_eq!(told.len(), POLICY.setting_changes_per_day + 1);

@@ -28,16 +28,15 @@ fn wrong(right: &Value) -> Value {
 
 #[tokio::test]
 async fn a_standby_card_is_announced_waits_and_is_switched_to() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let rebind = app
         .request_with(GOOD_CARD, json!({"activate": false}))
         .await;
-    let done = app.finish(&rebind).await;
-    assert_eq!(
-        (done.state(), &done.body["purpose"]),
-        ("completed", &json!("standby"))
-    );
+    let done = app
+        .finish(&rebind)
+        .await
+        .is(200, "completed")
+        .has("purpose", "standby");
     let usable_at = world
         .now()
         .plus_s(POLICY.standby_wait_s)
@@ -65,9 +64,10 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
     let activate = format!("{card}/activate");
     world.pass_s(POLICY.standby_wait_s - 1);
     let app = app.again().await;
-    let early = app.post(&activate, ()).await;
-    assert_eq!((early.status, early.code()), (409, "STANDBY_NOT_READY"));
-    assert_eq!(early.body["retry_after_s"], 1);
+    app.post(&activate, ())
+        .await
+        .is(409, "STANDBY_NOT_READY")
+        .has("retry_after_s", 1);
     world.pass_s(1);
     let switched = app.switch(&card).await;
     assert_eq!(switched.body["rebind_id"], done.body["rebind_id"]);
@@ -76,19 +76,12 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
     assert_eq!(switched.body["old_card"]["status"], "retiring");
     let until = world.now().plus_s(POLICY.cooldown_s).to_rfc3339_shanghai();
     assert_eq!(switched.body["cooldown_until"], json!(until));
-    let cards = app.get("/v1/cards").await;
-    assert_eq!(cards.body["active"]["last4"], "1009");
-    assert_eq!(
-        (&cards.body["hold"], &cards.body["standby"]),
-        (&Value::Null, &json!([]))
-    );
-    let again = app.post(&activate, ()).await;
-    assert_eq!(
-        (again.status, again.code()),
-        (409, "STEP_OUT_OF_ORDER"),
-        "{:?}",
-        again.body
-    );
+    app.get("/v1/cards")
+        .await
+        .has("/active/last4", "1009")
+        .has("hold", ())
+        .has("standby", json!([]));
+    app.post(&activate, ()).await.is(409, "STEP_OUT_OF_ORDER");
     world.pass_s(1);
     assert_eq!(world.clean_up().await.completed, 1);
     world.history(NAME).await;
@@ -133,13 +126,11 @@ async fn a_code_for_the_switch_whose_write_was_done_but_not_answered_is_sent() {
     let path = format!("{card}/activate");
     let before = world.sms.to(&app.profile.phone).len();
     world.boundary.fail(2, Fault::ReplyLost);
-    let answer = app.keyed("k", &path, ()).await;
-    assert_eq!(
-        (answer.status, &answer.body["challenge"]["purpose"]),
-        (200, &json!("activate")),
-        "{:?}",
-        answer.body
-    );
+    let answer = app
+        .keyed("k", &path, ())
+        .await
+        .with_status(200)
+        .has("/challenge/purpose", "activate");
     assert_eq!(world.sms.to(&app.profile.phone).len(), before + 1);
     let again = app.keyed("k", &path, ()).await;
     assert_eq!(
@@ -148,8 +139,7 @@ async fn a_code_for_the_switch_whose_write_was_done_but_not_answered_is_sent() {
     );
     assert_eq!(world.sms.to(&app.profile.phone).len(), before + 1);
     let code = json!({"code": world.sms.code(&app.profile.phone)});
-    let done = app.post(&path, code).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    app.post(&path, code).await.is(200, "activated");
 }
 
 #[tokio::test]
@@ -159,13 +149,7 @@ async fn a_code_for_the_switch_that_cannot_be_handed_over_counts_for_nothing() {
     let path = format!("{card}/activate");
     world.sms.set_down(true);
     for _ in 0..7 {
-        let down = app.keyed("k", &path, ()).await;
-        assert_eq!(
-            (down.status, down.code()),
-            (503, "OTP_CHANNEL_DOWN"),
-            "{:?}",
-            down.body
-        );
+        app.keyed("k", &path, ()).await.is(503, "OTP_CHANNEL_DOWN");
     }
     world.sms.set_down(false);
     app.switch(&card).await;
@@ -194,13 +178,7 @@ async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
         );
     }
     world.pass_s(POLICY.code_gap_s);
-    let locked = app.post(&path, ()).await;
-    assert_eq!(
-        (locked.status, locked.code()),
-        (422, "OTP_TOO_MANY"),
-        "{:?}",
-        locked.body
-    );
+    let locked = app.post(&path, ()).await.is(422, "OTP_TOO_MANY");
     assert!(locked.body["retry_after_s"].as_i64().unwrap() > 0);
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
@@ -220,33 +198,21 @@ async fn the_fifth_wrong_code_of_the_switch_locks_it_for_a_day() {
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
     for left in [4, 3, 2, 1] {
-        let answer = app.post(&path, wrong(&right)).await;
-        assert_eq!(
-            (answer.code(), &answer.body["attempts_left"]),
-            ("OTP_WRONG", &json!(left))
-        );
+        app.post(&path, wrong(&right))
+            .await
+            .is(422, "OTP_WRONG")
+            .has("attempts_left", json!(left));
     }
-    let last = app.keyed("k", &path, wrong(&right)).await;
-    assert_eq!(
-        (last.status, last.code()),
-        (422, "OTP_TOO_MANY"),
-        "{:?}",
-        last.body
-    );
-    assert_eq!(
-        (&last.body["attempts_left"], &last.body["retry_after_s"]),
-        (&json!(0), &json!(DAY_S))
-    );
+    let last = app
+        .keyed("k", &path, wrong(&right))
+        .await
+        .is(422, "OTP_TOO_MANY")
+        .has("attempts_left", 0)
+        .has("retry_after_s", json!(DAY_S));
     let again = app.keyed("k", &path, wrong(&right)).await;
     assert_eq!((again.status, &again.body), (422, &last.body));
     // The right one comes too late.
-    let late = app.post(&path, right).await;
-    assert_eq!(
-        (late.status, late.code()),
-        (422, "OTP_TOO_MANY"),
-        "{:?}",
-        late.body
-    );
+    app.post(&path, right).await.is(422, "OTP_TOO_MANY");
     assert_eq!(world.count(NAME, "activated").await, 0);
 }
 
@@ -331,58 +297,40 @@ async fn who_asks_comes_before_what_the_card_is() {
     }
     let other = world.log_in("plain_2").await;
     for body in [Value::Null, code.clone()] {
-        let answer = other.post(&format!("{card}/activate"), body).await;
-        assert_eq!(
-            (answer.status, answer.code()),
-            (404, "NOT_FOUND"),
-            "somebody else's"
-        );
+        // Somebody else's.
+        other
+            .post(&format!("{card}/activate"), body)
+            .await
+            .is(404, "NOT_FOUND");
     }
     world.pass_s(POLICY.fresh_login_s - 1);
     let target = json!({"platform": "apns", "token": "t"});
     app.put("/v1/push-targets/phone", target).await;
     world.pass_s(1);
     for body in [Value::Null, code] {
-        let stale = app.post(&format!("{card}/activate"), body).await;
-        assert_eq!(
-            (stale.status, stale.code()),
-            (403, "STEP_UP_REQUIRED"),
-            "{:?}",
-            stale.body
-        );
+        app.post(&format!("{card}/activate"), body)
+            .await
+            .is(403, "STEP_UP_REQUIRED");
     }
 }
 
 #[tokio::test]
 async fn there_are_two_standby_cards_at_most() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let first = app.standby(GOOD_CARD).await;
     world.pass_s(61);
     app.standby(SECOND_CARD).await;
     let mut body = app.request_body("6222020000009002007");
     body["activate"] = json!(false);
-    let third = app.keyed("k", "/v1/rebinds", body).await;
-    assert_eq!(
-        (third.status, third.code()),
-        (409, "STEP_OUT_OF_ORDER"),
-        "{:?}",
-        third.body
-    );
-    assert_eq!(
-        third.body["next_actions"],
-        json!(["activate_standby", "unbind_card"])
-    );
-    let known = app
-        .keyed("k-2", "/v1/rebinds", app.request_body(GOOD_CARD))
-        .await;
-    assert_eq!((known.status, known.code()), (409, "CARD_SAME_AS_CURRENT"));
-    assert_eq!(
-        known.body["next_actions"],
-        json!(["activate_standby", "unbind_card"])
-    );
-    let unbound = app.unbind(&first).await;
-    assert_eq!(unbound.status, 204, "{:?}", unbound.body);
+    app.keyed("k", "/v1/rebinds", body)
+        .await
+        .is(409, "STEP_OUT_OF_ORDER")
+        .has("next_actions", json!(["activate_standby", "unbind_card"]));
+    app.keyed("k-2", "/v1/rebinds", app.request_body(GOOD_CARD))
+        .await
+        .is(409, "CARD_SAME_AS_CURRENT")
+        .has("next_actions", json!(["activate_standby", "unbind_card"]));
+    app.unbind(&first).await.ok(204);
     assert_eq!(world.stored(NAME).await.head.standby.len(), 1);
     world.history(NAME).await;
 }
@@ -394,8 +342,7 @@ async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
         let (app, card) = ready(&world).await;
         let path = format!("{card}/unbind");
         world.boundary.fail(2, fault);
-        let lost = app.keyed("k", &path, ()).await;
-        assert_eq!(lost.status, 500);
+        app.keyed("k", &path, ()).await.ok(500);
         for _ in 0..2 {
             let again = app.keyed("k", &path, ()).await;
             assert_eq!(
@@ -405,8 +352,7 @@ async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
             );
         }
         assert_eq!(world.count(NAME, "card_unbound").await, 1);
-        let gone = app.post(&path, ()).await;
-        assert_eq!((gone.status, gone.code()), (404, "NOT_FOUND"));
+        app.post(&path, ()).await.is(404, "NOT_FOUND");
     }
 }
 
@@ -414,8 +360,7 @@ async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
 async fn a_card_that_was_unbound_leaves_no_trace_and_is_free_for_another() {
     let world = InProcess::start().await;
     let (app, card) = ready(&world).await;
-    let unbound = app.unbind(&card).await;
-    assert_eq!(unbound.status, 204);
+    app.unbind(&card).await.ok(204);
     let summary = world.clean_up().await;
     assert_eq!((summary.cards_removed, summary.failed), (1, 0));
     assert_eq!(world.clean_up().await.cards_removed, 0);
@@ -439,11 +384,7 @@ async fn the_active_card_is_never_unbound_and_a_switch_and_an_unbinding_do_not_b
     let (app, card) = ready(&world).await;
     let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let path = format!("/v1/cards/{active}/unbind");
-    let refused = app.post(&path, ()).await;
-    assert_eq!(
-        (refused.status, refused.code()),
-        (409, "LAST_CARD_CANNOT_UNBIND")
-    );
+    app.post(&path, ()).await.is(409, "LAST_CARD_CANNOT_UNBIND");
     let code = app.switch_code(&card).await;
     let (activate, unbind) = (format!("{card}/activate"), format!("{card}/unbind"));
     let (switched, unbound) = futures::join!(app.post(&activate, code), app.post(&unbind, ()),);
@@ -456,20 +397,18 @@ async fn the_active_card_is_never_unbound_and_a_switch_and_an_unbinding_do_not_b
 
 #[tokio::test]
 async fn a_freeze_takes_a_standby_card_away() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let code = app.freeze_code().await;
-    let frozen = world
+    world
         .freeze(&app.profile.account, &code, "198.51.100.1")
-        .await;
-    assert_eq!(frozen.status, 202);
+        .await
+        .ok(202);
     let app = app.again().await;
-    let cards = app.get("/v1/cards").await;
-    assert_eq!(
-        (&cards.body["standby"], &cards.body["blocked_by"]),
-        (&json!([]), &json!("ACCOUNT_FROZEN"))
-    );
+    app.get("/v1/cards")
+        .await
+        .has("standby", json!([]))
+        .has("blocked_by", "ACCOUNT_FROZEN");
     let switch = app.post(&format!("{card}/activate"), ()).await;
     assert!([404, 423].contains(&switch.status), "{:?}", switch.body);
     // Payouts go on to the card that was never changed.
@@ -499,16 +438,14 @@ async fn a_freeze_right_after_a_switch_holds_every_payout() {
 
 #[tokio::test]
 async fn a_standby_card_in_cooldown_waits_for_its_end() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     world.pass_s(61);
     app.activate(SECOND_CARD).await;
     world.pass_s(POLICY.standby_wait_s);
     let app = app.again().await;
     let path = format!("{card}/activate");
-    let refused = app.post(&path, ()).await;
-    assert_eq!((refused.status, refused.code()), (409, "REBIND_COOLDOWN"));
+    let refused = app.post(&path, ()).await.is(409, "REBIND_COOLDOWN");
     assert!(refused.body["cooldown_until"].is_string());
     world.pass_s(POLICY.cooldown_s - POLICY.standby_wait_s);
     app.again().await.switch(&card).await;
@@ -517,14 +454,11 @@ async fn a_standby_card_in_cooldown_waits_for_its_end() {
     let (app, card) = ready(&world).await;
     world.pass_s(POLICY.standby_proof_s - POLICY.standby_wait_s);
     let (app_then, path) = (app.again().await, format!("{card}/activate"));
-    let sent = app_then.post(&path, ()).await;
-    assert_eq!(sent.status, 200, "{:?}", sent.body);
+    app_then.post(&path, ()).await.ok(200);
     world.pass_s(DAY_S);
-    let stale = app.again().await.post(&path, ()).await;
-    assert_eq!(
-        (stale.status, stale.code()),
-        (403, "STEP_UP_REQUIRED"),
-        "{:?}",
-        stale.body
-    );
+    app.again()
+        .await
+        .post(&path, ())
+        .await
+        .is(403, "STEP_UP_REQUIRED");
 }

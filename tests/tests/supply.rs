@@ -10,17 +10,19 @@ use bank::client;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use store::history::CLAIM_S;
-use tests::figures::figure;
+use store::outbox::CLAIM_S;
 use tests::iam_policy::{logical_name, template};
+use tests::metrics::metric;
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "login",
     "cards",
     "rebind-request",
     "verification",
     "agreement",
     "settlement",
+    "freezes",
+    "payouts",
     "confirmation-notice",
     "cooldown-cleanup",
     "sandbox-bank",
@@ -30,7 +32,7 @@ const TARGETS: [&str; 2] = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-g
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Crates that a function must not be built of, and why.
-const UNWANTED: [(&str, &str); 19] = [
+const UNWANTED: [(&str, &str); 20] = [
     ("ring", "a second implementation of what aws-lc does"),
     ("openssl", "a second TLS stack"),
     ("openssl-sys", "a second TLS stack"),
@@ -52,6 +54,7 @@ const UNWANTED: [(&str, &str); 19] = [
     ("sqlx", "another store"),
     ("dynoxide-rs", "of the tests"),
     ("jsonschema", "of the tests"),
+    ("schemars", "of the API description"),
     ("proptest", "of the tests"),
     ("stateright", "of the tests"),
     ("insta", "of the tests"),
@@ -155,7 +158,7 @@ fn the_functions_are_built_of_one_tls_stack_and_nothing_they_do_not_need() {
         assert_eq!(wrong(&graph), Vec::<String>::new(), "{target}");
         crates.extend(graph.into_iter().map(|(name, version, _)| (name, version)));
     }
-    figure(
+    metric(
         "supply chain: crates in the nine functions, on both processors, with a second TLS stack or other people's credentials",
         crates.len(),
         0,
@@ -246,6 +249,8 @@ fn every_wait_ends_before_its_function_does() {
         ("rebind-request", read + write),
         ("agreement", read + write),
         ("settlement", read + write),
+        ("freezes", read + write),
+        ("payouts", read + write),
         // Intent, question, answer.
         (
             "verification",

@@ -16,6 +16,7 @@ use domain::agreement::{self, AgreementText, ConsentId};
 use domain::decide::{Command, SignedAgreement};
 use domain::error_code::ErrorCode;
 use domain::lang::Lang;
+use domain::pii::PersonName;
 use domain::rebind::{Rebind, Sealed};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
@@ -124,11 +125,11 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();
         Ok(SignedAgreement {
             version: shown.version.to_owned(),
-            lang: shown.lang.as_str(),
+            lang: shown.lang,
             sha256: shown.sha256,
             is_current,
             issued_at,
-            signed_name: signed_name(signature).unwrap_or_default().to_owned(),
+            signed_name: PersonName::new(signed_name(signature).unwrap_or_default()),
             consents_complete: given == required,
             consents: required.into_iter().map(str::to_owned).collect(),
         })

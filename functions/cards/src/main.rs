@@ -6,6 +6,7 @@ use application::serve::{DeploymentStage, respond};
 use aws::logging;
 use aws::settings::{Aws, env};
 use cards::Cards;
+use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::Store;
 
@@ -16,7 +17,10 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Idempotency]).await?;
-    let handler = &Cards::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
+    let handler = &Cards::new(
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        keys,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

@@ -15,23 +15,18 @@ use application::error::HandlerError;
 use application::ports::{
     KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms,
 };
-use domain::card::UNKNOWN_BANK;
-use domain::event_kind::EventKind;
-use domain::format::bins;
-use domain::history::Event;
-use domain::ids::{MerchantId, RebindId};
+use domain::history::ChainedEvent;
+use domain::ids::MerchantId;
 use domain::lang::Lang;
-use domain::policy::Policy;
+use domain::notification::{Notification, Recipient, notification};
 use domain::rebind::Sealed;
-use domain::secret::Secret;
-use domain::sms::{CardLabel, Sms, render};
+use domain::sms::render;
 use domain::time::Timestamp;
-use domain::transition::{Notification, Recipient};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Store;
 use store::client::Table;
-use store::history::notice_of_keys;
+use store::outbox::notice_of_keys;
 
 /// Tells people.
 pub struct ConfirmationNotice<T, K, M, P> {
@@ -158,7 +153,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         match self.publish(&event, claimant, shift).await {
             Ok(sent) => {
                 tracing::info!(
-                    event.kind = event.kind.as_str(),
+                    event.kind = event.kind().as_str(),
                     notice.sent = sent,
                     "notice"
                 );
@@ -174,7 +169,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     /// Tells everybody, also when one of them cannot be told; who was told is not told again.
     async fn publish(
         &self,
-        event: &Event,
+        event: &ChainedEvent,
         claimant: &str,
         shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
@@ -188,7 +183,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             let (merchant, seq) = (&event.merchant_id, event.seq);
             insist(async || {
                 self.store
-                    .mark_sent(merchant, seq, notice.to, last, claimant)
+                    .mark_sent(merchant, seq, notice.to(), last, claimant)
                     .await
             })
             .await?;
@@ -198,18 +193,23 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
 
     async fn tell(
         &self,
-        event: &Event,
-        Notification { to, phone }: &Notification,
+        event: &ChainedEvent,
+        notice: &Notification,
         claimant: &str,
         shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         if shift.is_over() {
             return Err(out_of_time());
         }
-        let text = self.text(event, *to).await?;
-        match to {
-            Recipient::Push => self.push_all(event, phone, &text, claimant, shift).await,
-            Recipient::OnFile | Recipient::Reserved => self.sms.send(phone, &text).await,
+        let text = self.text(event, notice.to()).await?;
+        match notice {
+            Notification::Push { delivered } => {
+                self.push_all(event, delivered, &text, claimant, shift)
+                    .await
+            }
+            Notification::OnFile(phone) | Notification::Reserved(phone) => {
+                self.sms.send(phone.e164(), &text).await
+            }
         }
     }
 
@@ -217,21 +217,22 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     /// silencing it. Each is noted once it was told; one that cannot be told for good keeps nobody else from it.
     async fn push_all(
         &self,
-        event: &Event,
-        told: &str,
+        event: &ChainedEvent,
+        delivered: &[String],
         text: &str,
         claimant: &str,
         shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let merchant = &event.merchant_id;
-        let mut told: Vec<String> = told.split_whitespace().map(str::to_owned).collect();
+        let mut delivered = delivered.to_vec();
         // Either clock: the event's may be a sandbox's, the wall's goes on while a notice waits.
         let now = event.at.min(shift.now());
-        let told_s = Policy::CURRENT.push_after_removal_s;
+        let told_s = self.store.policy().push_after_removal_s;
         let mut targets = self.store.push_targets(merchant).await?;
         targets.retain(|target| {
             let removed_at = target.removed_at;
-            removed_at.is_none_or(|at| at.age_s_at(now) < told_s) && !told.contains(&target.tag)
+            removed_at.is_none_or(|at| at.age_s_at(now) < told_s)
+                && !delivered.contains(&target.tag)
         });
         if targets.is_empty() {
             return Ok(());
@@ -246,11 +247,10 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             }
             match self.push_one(merchant, &history_key, &target, text).await {
                 Ok(()) => {
-                    told.push(target.tag);
-                    let tags = told.join(" ");
+                    delivered.push(target.tag);
                     insist(async || {
                         self.store
-                            .mark_pushed(merchant, event.seq, &tags, claimant)
+                            .mark_pushed(merchant, event.seq, &delivered, claimant)
                             .await
                     })
                     .await?;
@@ -281,78 +281,19 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         Ok(())
     }
 
-    async fn freeze_code(&self, event: &Event) -> Result<Secret<String>, PortError> {
-        let id = event.data.get("rebind_id").and_then(Value::as_str);
-        let id = id
-            .and_then(RebindId::parse)
-            .ok_or_else(|| PortError::Permanent("the event", "rebind_id is missing".to_owned()))?;
-        let merchant = event.merchant_id.as_str();
-        self.keys.freeze_code(merchant, id.number()).await
-    }
-
-    async fn text(&self, event: &Event, to: Recipient) -> Result<String, PortError> {
-        let unfit = |what: &str| PortError::Permanent("the event", format!("{what} is missing"));
-        let fact = |name: &str| event.data.get(name).and_then(Value::as_str);
-        let card = || -> Result<CardLabel<'_>, PortError> {
-            let bank_code = fact("bank_code").ok_or_else(|| unfit("bank_code"))?;
-            let bank_name = bins::bank_name(bank_code).unwrap_or(UNKNOWN_BANK.1);
-            Ok(CardLabel {
-                bank_code,
-                bank_name,
-                last4: fact("last4").ok_or_else(|| unfit("last4"))?,
-            })
-        };
-        let time = |name: &str| {
-            fact(name)
-                .and_then(Timestamp::parse_rfc3339)
-                .ok_or_else(|| unfit(name))
-        };
-        let freeze_code;
-        let sms = match (event.kind, to) {
-            (EventKind::Activated, Recipient::OnFile) => {
-                freeze_code = self.freeze_code(event).await?;
-                Sms::Activated {
-                    card: card()?,
-                    effective_at: time("effective_at")?,
-                    freeze_code: &freeze_code,
-                }
-            }
-            (EventKind::Activated, Recipient::Reserved) => Sms::ActivatedReserved {
-                card: card()?,
-                effective_at: time("effective_at")?,
-            },
-            (EventKind::Activated, Recipient::Push) => Sms::PushActivated {
-                card: card()?,
-                effective_at: time("effective_at")?,
-            },
-            (EventKind::StandbyReady, Recipient::OnFile) => {
-                freeze_code = self.freeze_code(event).await?;
-                Sms::StandbyReady {
-                    card: card()?,
-                    usable_at: time("usable_at")?,
-                    freeze_code: &freeze_code,
-                }
-            }
-            (EventKind::StandbyReady, Recipient::Reserved) => {
-                Sms::StandbyReadyReserved { card: card()? }
-            }
-            (EventKind::StandbyReady, Recipient::Push) => Sms::PushStandbyReady {
-                card: card()?,
-                usable_at: time("usable_at")?,
-            },
-            // A rebind that ended, or a switch to a standby card that is locked: after wrong codes both.
-            (EventKind::Rejected | EventKind::CodeWrong, _) => Sms::Rejected { card: card()? },
-            (EventKind::Frozen, _) => Sms::Frozen,
-            (EventKind::Reverted, _) => Sms::Reverted { card: card()? },
-            (EventKind::SettlementChanged, _) => Sms::SettlementChanged { at: event.at },
-            (EventKind::CooldownEnded, _) => Sms::CooldownEnded,
-            (kind, _) => {
-                return Err(PortError::Permanent(
-                    "the event",
-                    format!("{kind} has no notice"),
-                ));
+    async fn text(&self, event: &ChainedEvent, to: Recipient) -> Result<String, PortError> {
+        let unfit = |what: &str| PortError::Permanent("the event", what.to_owned());
+        let message = notification(event.event(), event.at, to)
+            .ok_or_else(|| unfit("no message for this recipient"))?;
+        let freeze_code = match message.freeze_code_of() {
+            None => None,
+            Some(rebind_id) => {
+                let merchant = event.merchant_id.as_str();
+                Some(self.keys.freeze_code(merchant, rebind_id.number()).await?)
             }
         };
+        let sms = message.sms(freeze_code.as_ref());
+        let sms = sms.ok_or_else(|| unfit("no freeze code for this message"))?;
         Ok(render(&sms, Lang::default()))
     }
 }

@@ -5,6 +5,7 @@ use application::serve::wall_clock;
 use aws::logging;
 use aws::settings::{Aws, env};
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
+use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::Store;
 
@@ -15,7 +16,7 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Freeze]).await?;
     let notice = &ConfirmationNotice::new(
-        Store::new(aws.dynamodb(), env("TABLE")?),
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
         aws.sms(),
         aws.push(),

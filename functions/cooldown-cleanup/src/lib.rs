@@ -12,7 +12,7 @@ use application::transact::{Learned, Loaded, Transactor, nothing_to_seal};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
-use domain::policy::{MINUTE_S, Policy};
+use domain::policy::MINUTE_S;
 use domain::rebind::{BankReference, CardCheck, RebindState, SessionTag, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use store::Store;
 use store::client::Table;
 use store::due::{Due, DueItem, buckets};
-use store::history::Rearmed;
+use store::outbox::Rearmed;
 use store::payout::place;
 
 /// Writes down what is due.
@@ -257,7 +257,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// none, or the bank has been silent too often in this run.
     async fn heard(&self, state: &Merchant, run: &mut Run) -> Option<Heard> {
         let rebind = state.rebind.as_ref()?;
-        if run.silences >= Policy::CURRENT.bank_silence_max {
+        if run.silences >= self.store.policy().bank_silence_max {
             return None;
         }
         let heard = match &rebind.stage {
@@ -361,7 +361,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         now: Timestamp,
     ) -> Result<Option<Merchant>, PortError> {
         let merchant_id = before.profile.merchant_id.clone();
-        let (policy, limits) = (&Policy::CURRENT, Limits::ONCE);
+        let (policy, limits) = (self.store.policy(), Limits::ONCE);
         let system = Transactor::system(&self.store, policy, merchant_id, now, limits);
         let loaded = Loaded {
             merchant: before.clone(),

@@ -4,6 +4,7 @@ use application::serve::{DeploymentStage, wall_clock};
 use aws::logging;
 use aws::settings::{Aws, env};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
+use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use std::time::Instant;
 use store::Store;
@@ -14,7 +15,7 @@ async fn main() -> Result<(), Error> {
     let stage = DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let cleanup = &CooldownCleanup::new(
-        Store::new(aws.dynamodb(), env("TABLE")?),
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
         stage.is_sandbox(),
     );

@@ -5,6 +5,7 @@ use application::crypto::HashPurpose;
 use application::serve::{DeploymentStage, respond};
 use aws::logging;
 use aws::settings::{Aws, env};
+use domain::policy::Policy;
 use freezes::Freezes;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::Store;
@@ -21,7 +22,10 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Freeze,
     ])
     .await?;
-    let handler = &Freezes::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
+    let handler = &Freezes::new(
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        keys,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

@@ -5,6 +5,7 @@ use application::crypto::{HashPurpose, password};
 use application::serve::{DeploymentStage, respond};
 use aws::logging;
 use aws::settings::{Aws, env};
+use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use login::Login;
 use store::Store;
@@ -22,7 +23,10 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Source,
     ])
     .await?;
-    let handler = &Login::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
+    let handler = &Login::new(
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        keys,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

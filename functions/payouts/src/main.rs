@@ -3,6 +3,7 @@
 use application::serve::DeploymentStage;
 use aws::logging;
 use aws::settings::{Aws, env};
+use domain::policy::Policy;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use payouts::Payouts;
 use serde_json::Value;
@@ -13,7 +14,7 @@ async fn main() -> Result<(), Error> {
     logging::init();
     let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
-    let payouts = &Payouts::new(Store::new(aws.dynamodb(), env("TABLE")?));
+    let payouts = &Payouts::new(Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT));
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let done = Box::pin(payouts.handle(event.payload, stage)).await;
         done.map_err(Diagnostic::from)

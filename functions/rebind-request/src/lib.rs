@@ -15,11 +15,10 @@ use application::transact::{Learned, Loaded};
 use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
-use domain::format::card_number::CardNumber;
-use domain::format::phone::Phone;
-use domain::format::{bins, name};
+use domain::format::bins;
 use domain::ids::RebindId;
 use domain::merchant::Merchant;
+use domain::pii::{CardNumber, PersonName, Phone};
 use domain::policy::Policy;
 use domain::rebind::{Purpose, Reason};
 use domain::rejection::Rejection;
@@ -87,9 +86,8 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
                 Ok(number) => Ok(self.facts(number).await?),
                 Err(code) => Err(*code),
             },
-            holder_name: name::fold(typed(&holder_name)),
-            reserved_phone: Phone::parse(typed(&reserved_phone))
-                .map(|phone| phone.e164().to_owned()),
+            holder_name: PersonName::new(typed(&holder_name)),
+            reserved_phone: Phone::parse(typed(&reserved_phone)),
             reason: reason.as_deref().and_then(Reason::parse),
             purpose: match activate {
                 Some(false) => Purpose::Standby,

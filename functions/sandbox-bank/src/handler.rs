@@ -1,19 +1,19 @@
-//! What the bank does with a request. `infra/bank-protocol.md` says what it must.
+//! Handles the requests to the bank, as specified in `infra/bank-protocol.md`.
 
-use crate::rule::{Behaviour, Book, Delivery, stands};
+use crate::rule::{Behaviour, CardBook, Delivery, transfer_after};
 use crate::store::{
-    CheckRecord, NewTransfer, Seen, SeenWhat, Store, StoreError, TransferAt, TransferRecord,
-    Written,
+    CheckRecord, NewTransfer, PutResult, RecordedOperation, SerialRecord, Store, StoreError,
+    TransferKey, TransferRecord,
 };
 use api::event::Request;
 use bank::protocol::{
-    CheckAnswer, CheckQueryAnswer, Known, NeverSeen, SerialQuery, Statement, StatementRequest,
-    TransferAnswer, TransferQueryAnswer, is_serial, path,
+    CheckAnswer, CheckQueryAnswer, NeverSeen, SerialLookup, SerialQuery, Statement,
+    StatementRequest, TransferAnswer, TransferQueryAnswer, is_serial, path,
 };
 use bank::sandbox::{card_key, holder_key, keyed_hash, person_key};
 use bank::signature::{SIGNATURE_HEADER, TIME_HEADER, sign_reply, verify_request};
 use bank::{BankKey, CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest};
-use domain::format::{CardNumber, Phone};
+use domain::pii::{CardNumber, Phone};
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,37 +22,37 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const MAX_BODY_BYTES: usize = 16 * 1024;
 const MAX_DESCRIPTOR_CHARS: usize = 64;
-/// What `garbage` says, with status 200.
+/// The body of `garbage`, with status 200.
 const GARBAGE: &str = "<html><body>system busy</body></html>";
 
-/// The bank.
+/// The bank: its cards, its key and its table.
 #[derive(Debug)]
 pub struct Bank {
-    book: Book,
+    book: CardBook,
     key: BankKey,
     store: Store,
 }
 
-/// A reply, as the gateway wants it. No `Debug`: a statement shows codes.
+/// A reply in the gateway's format. It has no `Debug` because a statement contains codes.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpReply {
-    /// The status.
+    /// The HTTP status.
     pub status_code: u16,
-    /// Names in lower case.
+    /// Headers with names in lower case.
     pub headers: BTreeMap<&'static str, String>,
-    /// Text.
+    /// The body as text.
     pub body: String,
 }
 
-/// The reply is lost on purpose: the invocation fails, and the gateway answers 5xx of its own.
+/// The card's behaviour is to lose the reply: the invocation fails, and the gateway answers with a 5xx of its own.
 ///
-/// Ending the process would do the same to the caller, and would cost the next one a cold start.
+/// Ending the process would look the same to the caller, but the next request would pay a cold start.
 #[derive(Debug, thiserror::Error)]
-#[error("the reply is lost, as this card wants it")]
+#[error("this card loses its reply")]
 pub struct ReplyLost;
 
-/// What can be asked.
+/// The operations of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Check,
@@ -71,14 +71,14 @@ impl Operation {
         Self::Statement,
     ];
 
-    /// By the end of the path: what stands before it (a stage) is the gateway's.
+    /// Matches the end of the path, because a gateway may add a prefix such as its stage.
     fn of(request: &Request) -> Option<Self> {
         let is_post = request.method == "POST";
         let mut all = Self::ALL.into_iter();
         all.find(|operation| is_post && request.path.ends_with(operation.path()))
     }
 
-    /// A statement is not: a tester without the secret reads there what reached a card.
+    /// A statement is unsigned, so that a tester can read it without the secret.
     const fn is_signed(self) -> bool {
         !matches!(self, Self::Statement)
     }
@@ -95,10 +95,10 @@ impl Operation {
 }
 
 impl From<ReplyLost> for Diagnostic {
-    fn from(lost: ReplyLost) -> Self {
+    fn from(error: ReplyLost) -> Self {
         Self {
             error_type: "ReplyLost".to_owned(),
-            error_message: lost.to_string(),
+            error_message: error.to_string(),
         }
     }
 }
@@ -125,16 +125,16 @@ struct Decision {
 }
 
 impl Bank {
-    /// A bank over `store` whose callers sign with `key`.
+    /// Creates a bank that stores its data in `store` and whose callers sign with `key`.
     #[must_use]
-    pub const fn new(book: Book, key: BankKey, store: Store) -> Self {
+    pub const fn new(book: CardBook, key: BankKey, store: Store) -> Self {
         Self { book, key, store }
     }
 
     /// Answers a request.
     ///
     /// # Errors
-    /// [`ReplyLost`], when the card asks for it.
+    /// [`ReplyLost`] when the card loses its reply.
     pub async fn handle(&self, request: &Request) -> Result<HttpReply, ReplyLost> {
         let operation = Operation::of(request);
         let result = match operation {
@@ -147,14 +147,18 @@ impl Bank {
             Ok(body) => (200, body),
             Err(Failure::Refused(status, error)) => (status, error_body(error)),
             Err(Failure::Store(error)) => {
-                tracing::error!(bank.operation = operation, error = %error, "the bank failed");
+                tracing::error!(bank.operation = operation, error = %error, "bank_request.failed");
                 (500, error_body("internal"))
             }
             Err(Failure::Lost) => return Err(ReplyLost),
         };
-        tracing::info!(bank.operation = operation, http.status = status, "request");
+        tracing::info!(
+            bank.operation = operation,
+            http.status = status,
+            "bank_request.answered"
+        );
         let mut headers = BTreeMap::from([("content-type", "application/json".to_owned())]);
-        // Only what answers a verified request: whoever could have anything else signed could forge with it.
+        // Sign answers to verified requests only: other signed replies could be used to forge an answer.
         if let (200, true, Some(signature)) = (status, is_signed, request.header(SIGNATURE_HEADER))
         {
             let signature = sign_reply(&self.key, signature, status, body.as_bytes());
@@ -184,10 +188,10 @@ impl Bank {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a bank's clock is real")]
+    #[expect(clippy::disallowed_methods, reason = "the bank uses wall-clock time")]
     fn verify(&self, path: &str, request: &Request, body: &[u8]) -> Result<(), Failure> {
         let refused = Failure::Refused(401, "signature");
-        // A clock before 1970 is no clock to judge by.
+        // Without a valid clock no request can be verified.
         let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
             return Err(refused);
         };
@@ -197,7 +201,7 @@ impl Bank {
             request.header(SIGNATURE_HEADER),
         );
         verify_request(&self.key, path, time, signature, body, now_epoch_s).map_err(|why| {
-            tracing::warn!(bank.operation = path, why = %why, "not from our caller");
+            tracing::warn!(bank.operation = path, why = %why, "bank_request.unauthenticated");
             refused
         })
     }
@@ -205,7 +209,7 @@ impl Bank {
     async fn check(&self, request: &CheckRequest) -> Result<String, Failure> {
         let serial = checked_serial(&request.serial)?;
         let fingerprint = self.fingerprint(path::CHECK, request)?;
-        match self.seen_check(serial, &fingerprint).await? {
+        match self.recorded_check(serial, &fingerprint).await? {
             Some(record) if record.outcome.is_decided() => return check_answer(serial, record),
             _ => {}
         }
@@ -214,10 +218,11 @@ impl Bank {
             outcome: decision.outcome,
             is_garbled: decision.is_garbled,
         };
-        if self.store.put_check(serial, &fingerprint, record).await? == Written::Taken {
-            // The same request, a moment earlier: its answer is the one.
+        let put = self.store.put_check(serial, &fingerprint, record).await?;
+        if put == PutResult::SerialInUse {
+            // A concurrent copy of the same request was faster, and its answer is the valid one.
             let record = self
-                .seen_check(serial, &fingerprint)
+                .recorded_check(serial, &fingerprint)
                 .await?
                 .ok_or(CONFLICT)?;
             return check_answer(serial, record);
@@ -230,18 +235,18 @@ impl Bank {
         check_answer(serial, record)
     }
 
-    /// What was said to this very request before.
-    async fn seen_check(
+    /// The earlier answer to the same request.
+    async fn recorded_check(
         &self,
         serial: &str,
         fingerprint: &str,
     ) -> Result<Option<CheckRecord>, Failure> {
-        match self.store.seen(serial).await? {
+        match self.store.serial_record(serial).await? {
             None => Ok(None),
-            Some(Seen {
-                fingerprint: seen,
-                what: SeenWhat::Check(record),
-            }) if seen == fingerprint => Ok(Some(record)),
+            Some(SerialRecord {
+                fingerprint: recorded,
+                operation: RecordedOperation::Check(record),
+            }) if recorded == fingerprint => Ok(Some(record)),
             Some(_) => Err(CONFLICT),
         }
     }
@@ -260,9 +265,9 @@ impl Bank {
         };
         let card = self.card(&card_number).await?;
         let Some(behaviour) = card.behaviour else {
-            // The rule of sandbox.json for a card that is not listed.
+            // The rule of sandbox.json for unlisted cards.
             let belongs = Phone::parse(request.phone.expose()).is_ok()
-                && self.store.knows(&person_key(name, id_number)).await?;
+                && self.store.is_seeded(&person_key(name, id_number)).await?;
             return Ok(plain(if belongs {
                 CheckOutcome::Match
             } else {
@@ -288,11 +293,14 @@ impl Bank {
     }
 
     async fn check_query(&self, query: SerialQuery) -> Result<String, Failure> {
-        let seen = self.store.seen(checked_serial(&query.serial)?).await?;
-        let outcome = match seen.map(|seen| seen.what) {
-            Some(SeenWhat::Check(record)) if record.is_garbled => return Ok(GARBAGE.to_owned()),
-            Some(SeenWhat::Check(record)) => Known::Yes(record.outcome),
-            _ => Known::No(NeverSeen::UnknownSerial),
+        let serial = checked_serial(&query.serial)?;
+        let recorded = self.store.serial_record(serial).await?;
+        let outcome = match recorded.map(|recorded| recorded.operation) {
+            Some(RecordedOperation::Check(record)) if record.is_garbled => {
+                return Ok(GARBAGE.to_owned());
+            }
+            Some(RecordedOperation::Check(record)) => SerialLookup::Found(record.outcome),
+            _ => SerialLookup::NotFound(NeverSeen::UnknownSerial),
         };
         json(&CheckQueryAnswer {
             serial: query.serial,
@@ -310,8 +318,8 @@ impl Bank {
             return Err(MALFORMED);
         }
         let fingerprint = self.fingerprint(path::TRANSFER, request)?;
-        if let Some(at) = self.seen_transfer(serial, &fingerprint).await? {
-            return transfer_answer(serial, self.store.transfer(&at).await?);
+        if let Some(key) = self.recorded_transfer(serial, &fingerprint).await? {
+            return transfer_answer(serial, self.store.transfer(&key).await?);
         }
         let card = self.card(&card_number).await?;
         let outcome = if request.check_name && !self.is_holder(&card, request).await? {
@@ -327,12 +335,12 @@ impl Bank {
             descriptor,
             outcome,
         };
-        if self.store.put_transfer(&new).await? == Written::Taken {
-            let at = self
-                .seen_transfer(serial, &fingerprint)
+        if self.store.put_transfer(&new).await? == PutResult::SerialInUse {
+            let key = self
+                .recorded_transfer(serial, &fingerprint)
                 .await?
                 .ok_or(CONFLICT)?;
-            return transfer_answer(serial, self.store.transfer(&at).await?);
+            return transfer_answer(serial, self.store.transfer(&key).await?);
         }
         transfer_answer(
             serial,
@@ -343,40 +351,41 @@ impl Bank {
         )
     }
 
-    /// Where the transfer is that this very request ordered before.
-    async fn seen_transfer(
+    /// The key of the transfer that the same request created earlier.
+    async fn recorded_transfer(
         &self,
         serial: &str,
         fingerprint: &str,
-    ) -> Result<Option<TransferAt>, Failure> {
-        match self.store.seen(serial).await? {
+    ) -> Result<Option<TransferKey>, Failure> {
+        match self.store.serial_record(serial).await? {
             None => Ok(None),
-            Some(Seen {
-                fingerprint: seen,
-                what: SeenWhat::Transfer(at),
-            }) if seen == fingerprint => Ok(Some(at)),
+            Some(SerialRecord {
+                fingerprint: recorded,
+                operation: RecordedOperation::Transfer(key),
+            }) if recorded == fingerprint => Ok(Some(key)),
             Some(_) => Err(CONFLICT),
         }
     }
 
-    /// The payee-name check. A card that nobody was said to own is that of whoever exists.
+    /// The payee-name check. A card without an owner accepts the name of any seeded person.
     async fn is_holder(&self, card: &Card, request: &TransferRequest) -> Result<bool, StoreError> {
         let holder = holder_key(request.holder_name.expose());
         match &card.owner {
             Some(owner) => Ok(*owner == holder),
-            None => self.store.knows(&holder).await,
+            None => self.store.is_seeded(&holder).await,
         }
     }
 
     async fn transfer_query(&self, query: SerialQuery) -> Result<String, Failure> {
-        let seen = self.store.seen(checked_serial(&query.serial)?).await?;
-        let (status, reason) = match seen.map(|seen| seen.what) {
-            Some(SeenWhat::Transfer(at)) => {
-                let record = self.store.count_query(&at).await?;
-                let (status, reason) = stands(record.outcome, record.queries).parts();
-                (Known::Yes(status), reason)
+        let serial = checked_serial(&query.serial)?;
+        let recorded = self.store.serial_record(serial).await?;
+        let (status, reason) = match recorded.map(|recorded| recorded.operation) {
+            Some(RecordedOperation::Transfer(key)) => {
+                let record = self.store.count_query(&key).await?;
+                let (status, reason) = transfer_after(record.outcome, record.queries).parts();
+                (SerialLookup::Found(status), reason)
             }
-            _ => (Known::No(NeverSeen::UnknownSerial), None),
+            _ => (SerialLookup::NotFound(NeverSeen::UnknownSerial), None),
         };
         json(&TransferQueryAnswer {
             serial: query.serial,
@@ -392,7 +401,7 @@ impl Bank {
             .transfers(&card_key(&self.key, card_number.expose()))
             .await?;
         let transfers = lines.into_iter().map(|(mut line, record)| {
-            line.status = stands(record.outcome, record.queries).parts().0;
+            line.status = transfer_after(record.outcome, record.queries).parts().0;
             line
         });
         json(&Statement {
@@ -417,22 +426,22 @@ impl Bank {
         })
     }
 
-    /// Tells one request from another without keeping what is in it.
+    /// Identifies a request without storing its contents.
     fn fingerprint(&self, purpose: &str, request: &impl Serialize) -> Result<String, Failure> {
-        // Written anew from its fields, so that white space and the order of members make no difference.
+        // Serialize the fields again, so that white space and the order of members make no difference.
         let fields = serde_json::to_vec(request).map_err(|_| MALFORMED)?;
         Ok(keyed_hash(&self.key, purpose, &fields))
     }
 }
 
-/// A card as the bank knows it.
+/// A card with its partition key.
 struct Card {
     key: String,
     behaviour: Option<Behaviour>,
     owner: Option<String>,
 }
 
-/// The serials of one rebind are `<rebind_id>-<k>`.
+/// The rebind's part of a serial: the text before the last `-`.
 fn rebind_of(serial: &str) -> &str {
     serial.rsplit_once('-').map_or(serial, |(rebind, _)| rebind)
 }
@@ -460,7 +469,7 @@ fn check_answer(serial: &str, record: CheckRecord) -> Result<String, Failure> {
 }
 
 fn transfer_answer(serial: &str, record: TransferRecord) -> Result<String, Failure> {
-    let (status, reason) = stands(record.outcome, record.queries).parts();
+    let (status, reason) = transfer_after(record.outcome, record.queries).parts();
     json(&TransferAnswer {
         serial: serial.to_owned(),
         status,

@@ -1,4 +1,4 @@
-//! The bank over a real DynamoDB API (dynoxide behind the real SDK), asked as its callers ask it.
+//! Tests the bank through its handler, on a real DynamoDB API (the AWS SDK with dynoxide).
 
 use super::*;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{Client, Config};
 use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use bank::signature::{is_reply, sign_request};
 use bank::{BankClient, QueryReply, Reply};
-use domain::format::{PersonName, ResidentId};
+use domain::pii::{IdNumber, PersonName};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 const TABLE: &str = "bank";
 const NAME: &str = "测试商户一";
 const ID: &str = "110105196302111073";
-/// Not listed, with a right check digit.
+/// An unlisted card number with a valid check digit.
 const UNLISTED: &str = "6222020000008000010";
 const OTHER_UNLISTED: &str = "6222020000008000028";
 
@@ -62,11 +62,11 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    /// A bank that knows one person.
+    /// A bank with one seeded person.
     async fn new() -> Self {
         let client = dynamodb().await;
         let store = Store::new(client.clone(), TABLE.to_owned());
-        let bank = Bank::new(Book::sandbox().unwrap(), key(), store);
+        let bank = Bank::new(CardBook::sandbox().unwrap(), key(), store);
         let sandbox = Self { bank, client };
         for item in person_items(NAME, ID) {
             sandbox.put(item).await;
@@ -79,7 +79,7 @@ impl Sandbox {
         put.set_item(Some(item)).send().await.unwrap();
     }
 
-    /// A signed request. Its answer is signed too, and nothing but an answer.
+    /// Sends a signed request. Checks that the reply is signed exactly when its status is 200.
     async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         let body = body.to_string();
         let event = signed(path, path, &now(), &body);
@@ -116,10 +116,10 @@ impl Sandbox {
         body
     }
 
-    /// Unsigned, as a tester asks.
+    /// Sends an unsigned request for a statement, as a tester does.
     async fn statement(&self, card_number: &str) -> Vec<Value> {
         let body = json!({ "card_number": card_number }).to_string();
-        // With a signature of the caller's choice, which must not get it one of the bank's.
+        // The bank must not sign its reply, even if the caller sends a signature.
         let mut request = unsigned("/statement", &body);
         request
             .headers
@@ -132,7 +132,7 @@ impl Sandbox {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "as the bank's own")]
+#[expect(clippy::disallowed_methods, reason = "the bank uses wall-clock time")]
 fn now() -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     since_epoch.as_secs().to_string()
@@ -173,7 +173,7 @@ fn transfer_body(serial: &str, card_number: &str, name: &str) -> Value {
     })
 }
 
-/// The cards of the file, each with its word.
+/// The cards of `sandbox.json`: number and behaviour.
 fn cards() -> Vec<(String, String)> {
     let file: Value = serde_json::from_str(SANDBOX_JSON).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -189,7 +189,7 @@ fn card(outcome: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_card_answers_as_the_file_says() {
+async fn listed_card_answers_as_defined() {
     let sandbox = Sandbox::new().await;
     for (index, (number, word)) in cards().into_iter().enumerate() {
         let serial = format!("rbd_{index}-1");
@@ -205,7 +205,7 @@ async fn every_card_answers_as_the_file_says() {
                     &check_body(&serial, &number).to_string(),
                 );
                 assert!(sandbox.bank.handle(&event).await.is_err());
-                // Asked again or queried, the answer that was lost is there.
+                // A query and a repeated check both return the lost answer.
                 assert_eq!(
                     sandbox.query("/check/query", &serial).await["outcome"],
                     "match"
@@ -239,7 +239,7 @@ async fn every_card_answers_as_the_file_says() {
 }
 
 #[tokio::test]
-async fn a_card_that_is_not_listed_matches_for_one_known_person_with_a_mobile() {
+async fn unlisted_card_matches_a_seeded_person() {
     let sandbox = Sandbox::new().await;
     sandbox
         .put(person_items("另一人", "110105196603121144")[0].clone())
@@ -274,10 +274,10 @@ async fn a_card_that_is_not_listed_matches_for_one_known_person_with_a_mobile() 
 }
 
 #[tokio::test]
-async fn busy_once_is_busy_once_in_each_rebind() {
+async fn busy_once_is_busy_once_per_rebind() {
     let sandbox = Sandbox::new().await;
     let card = card("busy_once");
-    // Busy decides nothing: the same serial is asked anew, and then it is decided for ever.
+    // `busy` decides nothing: the same serial is checked again, and the second answer is final.
     assert_eq!(sandbox.check("rbd_a-1", &card).await["outcome"], "busy");
     assert_eq!(
         sandbox.query("/check/query", "rbd_a-1").await["outcome"],
@@ -289,11 +289,11 @@ async fn busy_once_is_busy_once_in_each_rebind() {
         "match"
     );
     assert_eq!(sandbox.check("rbd_a-1", &card).await["outcome"], "match");
-    // A further serial of the rebind is not its first call either; another rebind's is.
+    // The next serial of the rebind is not its first call; the first serial of another rebind is.
     assert_eq!(sandbox.check("rbd_a-2", &card).await["outcome"], "match");
     assert_eq!(sandbox.check("rbd_b-1", &card).await["outcome"], "busy");
     assert_eq!(sandbox.check("rbd_b-2", &card).await["outcome"], "match");
-    // What is always busy stays so, and is asked anew each time.
+    // `busy` and `quota` cards give the same answer every time.
     for _ in 0..3 {
         assert_eq!(
             sandbox.check("rbd_c-1", &self::card("busy")).await["outcome"],
@@ -307,11 +307,11 @@ async fn busy_once_is_busy_once_in_each_rebind() {
 }
 
 #[tokio::test]
-async fn a_serial_is_one_question_for_ever() {
+async fn serial_identifies_one_request_forever() {
     let sandbox = Sandbox::new().await;
     let (matches, busy) = (card("match"), card("busy"));
     assert_eq!(sandbox.check("rbd_a-1", &matches).await["outcome"], "match");
-    // The order of members and white space are not part of the question.
+    // The order of members and white space make no difference.
     let reordered = format!(
         r#"{{ "phone":"+8613900000001", "id_number":"{ID}", "holder_name":"{NAME}",
             "card_number":"{matches}", "serial":"rbd_a-1" }}"#
@@ -321,7 +321,7 @@ async fn a_serial_is_one_question_for_ever() {
         .handle(&signed("/check", "/check", &now(), &reordered))
         .await;
     assert_eq!(reply.unwrap().status_code, 200);
-    // Anything else under the serial is refused, and changes nothing.
+    // Any other request under the serial is refused and changes nothing.
     let conflict = (409, json!({ "error": "serial_conflict" }));
     assert_eq!(
         sandbox.post("/check", check_body("rbd_a-1", &busy)).await,
@@ -334,7 +334,7 @@ async fn a_serial_is_one_question_for_ever() {
         sandbox.query("/check/query", "rbd_a-1").await["outcome"],
         "match"
     );
-    // Also while nothing is decided.
+    // The same holds while the check is undecided.
     assert_eq!(sandbox.check("rbd_b-1", &busy).await["outcome"], "busy");
     assert_eq!(
         sandbox
@@ -342,7 +342,7 @@ async fn a_serial_is_one_question_for_ever() {
             .await,
         conflict
     );
-    // A transfer's serial is no check's.
+    // A check cannot use the serial of a transfer.
     sandbox.transfer("rbd_c-1", &matches, NAME).await;
     assert_eq!(
         sandbox
@@ -368,9 +368,9 @@ async fn a_serial_is_one_question_for_ever() {
     );
 }
 
-/// What a race could do, without the luck that it needs: a late `busy` never replaces an answer that stands.
+/// Reproduces a race without concurrency: a late `busy` never replaces a decided answer.
 #[tokio::test]
-async fn an_answer_that_decides_is_never_overwritten() {
+async fn decided_answer_is_never_overwritten() {
     let sandbox = Sandbox::new().await;
     let put = async |fingerprint: &str, outcome| {
         let record = CheckRecord {
@@ -384,12 +384,18 @@ async fn an_answer_that_decides_is_never_overwritten() {
             .await
             .unwrap()
     };
-    assert_eq!(put("one", CheckOutcome::Busy).await, Written::Yes);
-    assert_eq!(put("other", CheckOutcome::Match).await, Written::Taken);
-    assert_eq!(put("one", CheckOutcome::Quota).await, Written::Yes);
-    assert_eq!(put("one", CheckOutcome::Match).await, Written::Yes);
-    assert_eq!(put("one", CheckOutcome::Busy).await, Written::Taken);
-    assert_eq!(put("one", CheckOutcome::Mismatch).await, Written::Taken);
+    assert_eq!(put("one", CheckOutcome::Busy).await, PutResult::Stored);
+    assert_eq!(
+        put("other", CheckOutcome::Match).await,
+        PutResult::SerialInUse
+    );
+    assert_eq!(put("one", CheckOutcome::Quota).await, PutResult::Stored);
+    assert_eq!(put("one", CheckOutcome::Match).await, PutResult::Stored);
+    assert_eq!(put("one", CheckOutcome::Busy).await, PutResult::SerialInUse);
+    assert_eq!(
+        put("one", CheckOutcome::Mismatch).await,
+        PutResult::SerialInUse
+    );
     assert_eq!(
         sandbox.query("/check/query", "rbd_a-1").await["outcome"],
         "match"
@@ -397,7 +403,7 @@ async fn an_answer_that_decides_is_never_overwritten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_serial_sent_many_times_at_once_has_one_effect_and_one_answer() {
+async fn concurrent_requests_share_one_effect() {
     let sandbox = Arc::new(Sandbox::new().await);
     let (pays, once) = (card("match"), card("busy_once"));
     let mut tasks = tokio::task::JoinSet::new();
@@ -412,7 +418,7 @@ async fn a_serial_sent_many_times_at_once_has_one_effect_and_one_answer() {
     let answers = tasks.join_all().await;
     assert!(answers.iter().all(|(status, _)| *status == "succeeded"));
     assert_eq!(sandbox.statement(&pays).await.len(), 1);
-    // One call was the first of its rebind; whoever came later has a match, and that stands.
+    // At most one call was the first of its rebind. All others match, and the match is final.
     assert!(
         answers
             .iter()
@@ -427,7 +433,7 @@ async fn a_serial_sent_many_times_at_once_has_one_effect_and_one_answer() {
 }
 
 #[tokio::test]
-async fn transfers_do_as_their_card_says() {
+async fn transfer_follows_the_card_behaviour() {
     let sandbox = Sandbox::new().await;
     let returned = json!({ "serial": "t-0", "status": "returned", "reason": "account_unusable" });
     for (word, status) in [
@@ -456,7 +462,7 @@ async fn transfers_do_as_their_card_says() {
         answer["serial"] = json!("t-0");
         assert_eq!(answer, returned, "{word}");
     }
-    // Pending until it was queried twice; neither a repeat nor a look at the statement is a query.
+    // Pending until the second query. A repeated transfer or a statement does not count as a query.
     let pending = card("match_transfer_pending");
     let serial = "t-match_transfer_pending";
     for _ in 0..3 {
@@ -485,12 +491,12 @@ async fn transfers_do_as_their_card_says() {
 }
 
 #[tokio::test]
-async fn a_transfer_to_another_persons_card_comes_back_when_the_name_is_checked() {
+async fn name_check_returns_transfer_to_other_person() {
     let sandbox = Sandbox::new().await;
     let name_mismatch =
         |serial: &str| json!({ "serial": serial, "status": "returned", "reason": "name_mismatch" });
     let not_enabled = card("not_enabled");
-    // Nobody of this name exists.
+    // No person with this name was seeded.
     assert_eq!(
         sandbox.transfer("n-1", &not_enabled, "无名氏").await,
         name_mismatch("n-1")
@@ -501,7 +507,7 @@ async fn a_transfer_to_another_persons_card_comes_back_when_the_name_is_checked(
         sandbox.post("/transfer", unchecked).await.1["status"],
         "succeeded"
     );
-    // A mule's card: the bank cannot check it, and the deposit betrays it.
+    // The card of a money mule: the bank cannot check it, but the deposit is returned.
     for item in person_items("骡子", "110105196603121144") {
         sandbox.put(item).await;
     }
@@ -520,7 +526,7 @@ async fn a_transfer_to_another_persons_card_comes_back_when_the_name_is_checked(
         sandbox.transfer("n-5", UNLISTED, "骡子").await["status"],
         "succeeded"
     );
-    // And a card that the bank can check, but is another's, does not match.
+    // A card that the bank can check does not match under another name.
     sandbox
         .put(card_item(&key(), OTHER_UNLISTED, "match", "骡子"))
         .await;
@@ -531,7 +537,7 @@ async fn a_transfer_to_another_persons_card_comes_back_when_the_name_is_checked(
 }
 
 #[tokio::test]
-async fn the_statement_shows_what_reached_a_card_newest_first() {
+async fn statement_lists_transfers_newest_first() {
     let sandbox = Sandbox::new().await;
     let (card_number, other) = (card("not_enabled"), card("match"));
     assert!(sandbox.statement(&card_number).await.is_empty());
@@ -554,7 +560,7 @@ async fn the_statement_shows_what_reached_a_card_newest_first() {
 }
 
 #[tokio::test]
-async fn only_signed_requests_are_heard() {
+async fn unsigned_request_is_refused() {
     let sandbox = Sandbox::new().await;
     let card = card("match");
     let body = check_body("rbd_a-1", &card).to_string();
@@ -578,7 +584,7 @@ async fn only_signed_requests_are_heard() {
         unsigned("/transfer", "{}"),
         unsigned("/transfer/query", "{}"),
         signed("/check", "/check", &stale, &body),
-        // Signed for another operation: a check shown as a query, a stage made part of what is signed.
+        // Signed for another operation, or with the gateway's prefix in the signed path.
         signed("/check", "/check/query", &now(), &body),
         signed("/check", "/transfer", &now(), &body),
         signed("/prod/check", "/prod/check", &now(), &body),
@@ -597,7 +603,7 @@ async fn only_signed_requests_are_heard() {
         sandbox.query("/check/query", "rbd_a-1").await["outcome"],
         "unknown_serial"
     );
-    // Whatever stands before the protocol's path.
+    // A prefix of the protocol's path makes no difference.
     let event = signed("/prod/bank/check", "/check", &now(), &body);
     let again = signed("/check", "/check", &now(), &body);
     for event in [event, again] {
@@ -610,7 +616,7 @@ async fn only_signed_requests_are_heard() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_the_protocol_is_refused_and_leaves_nothing() {
+async fn invalid_request_is_refused_without_a_trace() {
     let sandbox = Sandbox::new().await;
     let good = check_body("rbd_a-1", UNLISTED);
     let with = |field: &str, value: Value| {
@@ -701,7 +707,7 @@ async fn what_is_not_of_the_protocol_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn the_table_holds_no_card_number_name_or_id() {
+async fn table_contains_no_personal_data() {
     let sandbox = Sandbox::new().await;
     let card_number = card("busy_once");
     sandbox.check("rbd_a-1", &card_number).await;
@@ -721,7 +727,7 @@ async fn the_table_holds_no_card_number_name_or_id() {
     for secret in [card_number.as_str(), UNLISTED, NAME, ID, "13900000001"] {
         assert!(!dump.contains(secret), "{dump}");
     }
-    // All but what was seeded expires.
+    // Every item expires except the seeded ones.
     let expires = |pk: &str| {
         !["PERSON#", "HOLDER#"]
             .iter()
@@ -736,7 +742,7 @@ async fn the_table_holds_no_card_number_name_or_id() {
 }
 
 #[tokio::test]
-async fn a_broken_store_is_500_and_no_answer() {
+async fn store_failure_is_500_and_unsigned() {
     let sandbox = Sandbox::new().await;
     sandbox
         .client
@@ -751,9 +757,9 @@ async fn a_broken_store_is_500_and_no_answer() {
     assert_eq!((status, body), (500, json!({ "error": "internal" })));
 }
 
-/// Our client and this bank, over a socket: the two sides mean the same.
+/// Connects the product's client to this bank over a socket.
 #[tokio::test]
-async fn the_client_and_the_bank_understand_each_other() {
+async fn client_and_bank_interoperate() {
     let sandbox = Arc::new(Sandbox::new().await);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/sandbox", listener.local_addr().unwrap());
@@ -765,7 +771,7 @@ async fn the_client_and_the_bank_understand_each_other() {
     });
     let client = BankClient::new(&url, key()).unwrap();
     let holder = PersonName::new(NAME);
-    let id_number = ResidentId::parse(ID).unwrap();
+    let id_number = IdNumber::parse(ID).unwrap();
     let phone = Phone::parse("13900000001").unwrap();
     for (index, (number, word)) in cards().into_iter().enumerate() {
         let card_number = CardNumber::parse(&number).unwrap();
@@ -803,7 +809,7 @@ async fn the_client_and_the_bank_understand_each_other() {
     );
 }
 
-/// As much of a gateway as one request needs. A lost reply is a 502 of its own.
+/// A minimal gateway that serves one request. It answers a lost reply with 502.
 async fn gateway(mut stream: TcpStream, sandbox: Arc<Sandbox>) {
     let mut bytes = Vec::new();
     let (head, body_at, length) = loop {

@@ -1,7 +1,7 @@
-//! The simulated bank of the sandbox: `infra/bank-protocol.md` from the other side.
+//! The simulated bank of the sandbox. It implements the bank's side of `infra/bank-protocol.md`.
 //!
-//! A bank for tests and demonstrations. It is spoken to over real HTTP, loses replies and talks nonsense as
-//! `shared/data/sandbox.json` says, and refuses to start outside the sandbox.
+//! It serves tests and demonstrations over real HTTP. Each card behaves as `shared/data/sandbox.json` defines,
+//! including lost and unreadable replies. The function refuses to start outside the sandbox.
 
 pub mod handler;
 pub mod rule;

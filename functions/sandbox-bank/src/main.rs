@@ -1,4 +1,4 @@
-//! The `sandbox-bank` function: wiring.
+//! Wires the `sandbox-bank` function.
 
 use api::event::HttpEvent;
 use aws::logging;
@@ -6,20 +6,20 @@ use aws::settings::{Aws, env};
 use bank::BankKey;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sandbox_bank::handler::Bank;
-use sandbox_bank::rule::Book;
+use sandbox_bank::rule::CardBook;
 use sandbox_bank::store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    // A bank that says "match" to numbers anyone can read in a file must not answer for a real one.
+    // This bank confirms card numbers that are published in a file, so it must never replace a real bank.
     if env("STAGE")? != "sandbox" {
-        return Err("the sandbox bank runs with STAGE=sandbox only".into());
+        return Err("the sandbox bank requires STAGE=sandbox".into());
     }
     let aws = Aws::connect().await;
     let store = Store::new(aws.dynamodb(), env("BANK_TABLE")?);
     let bank = &Bank::new(
-        Book::sandbox()?,
+        CardBook::sandbox()?,
         BankKey::load(&aws.secrets(), &env("BANK_SECRET_ID")?).await?,
         store,
     );

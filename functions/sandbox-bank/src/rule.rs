@@ -1,4 +1,4 @@
-//! How each card behaves: `shared/data/sandbox.json` and nothing else.
+//! The behaviour of each card, as defined in `shared/data/sandbox.json`.
 
 use bank::sandbox::SANDBOX_JSON;
 use bank::{CheckOutcome, ReturnReason, TransferOutcome};
@@ -6,10 +6,10 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What `slow` waits.
+/// The delay of `slow`.
 const SLOW: Duration = Duration::from_millis(1_500);
 
-/// The word in `outcome` of a card.
+/// The behaviour of a card: the word in its `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Behaviour {
@@ -33,39 +33,39 @@ pub enum Behaviour {
     Restricted,
     /// A Class II account.
     ClassIi,
-    /// −18 on the first call in a rebind, then a match.
+    /// −18 on the first call of a rebind, then a match.
     BusyOnce,
     /// −18 always.
     Busy,
     /// −19
     Quota,
-    /// A match whose reply is lost; asked again, it is there.
+    /// A match whose first reply is lost; a repeated check or a query returns it.
     ReplyLost,
     /// A match, after 1.5 s.
     Slow,
-    /// A 200 that is not JSON.
+    /// Status 200 with a body that is not JSON.
     Garbage,
-    /// A match; transfers come back.
+    /// A match; transfers are returned.
     MatchTransferReturned,
-    /// A match; a transfer is pending until it was queried twice.
+    /// A match; a transfer is pending until its second query.
     MatchTransferPending,
-    /// −17; transfers come back.
+    /// −17; transfers are returned.
     DepositReturned,
 }
 
-/// How an answer gets to the caller, the first time.
+/// How the first answer is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// At once.
+    /// Immediately.
     Now,
-    /// Late.
+    /// After a delay.
     After(Duration),
-    /// Never: decided and stored, then the connection breaks.
+    /// Never: the answer is stored, then the connection breaks.
     Lost,
 }
 
 impl Behaviour {
-    /// The answer to a check. `is_first_call`: no other call for this card in this rebind came before.
+    /// The answer to a check. `is_first_call` means the first call for this card in its rebind.
     #[must_use]
     pub const fn check(self, is_first_call: bool) -> CheckOutcome {
         match self {
@@ -91,7 +91,7 @@ impl Behaviour {
         }
     }
 
-    /// How the answer to a check is delivered.
+    /// How the first answer to a check is delivered.
     #[must_use]
     pub const fn delivery(self) -> Delivery {
         match self {
@@ -101,7 +101,7 @@ impl Behaviour {
         }
     }
 
-    /// What a transfer's first answer is, when the name is not in the way.
+    /// The first answer to a transfer that passes the payee-name check.
     #[must_use]
     pub const fn transfer(self) -> TransferOutcome {
         match self {
@@ -118,28 +118,28 @@ impl Behaviour {
         }
     }
 
-    /// From the word.
+    /// Parses the word of `sandbox.json`.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         serde_json::from_value(word.into()).ok()
     }
 }
 
-/// A pending transfer is settled by this many queries; the last of them is told so.
+/// The number of the query that settles a pending transfer, and the first that reports it as succeeded.
 const QUERIES_THAT_SETTLE: u64 = 2;
 
-/// Where a transfer stands that began as `first` and was asked about `queries` times.
+/// The outcome of a transfer after its first answer and a number of queries.
 #[must_use]
-pub fn stands(first: TransferOutcome, queries: u64) -> TransferOutcome {
+pub fn transfer_after(first: TransferOutcome, queries: u64) -> TransferOutcome {
     match first {
         TransferOutcome::Pending if queries >= QUERIES_THAT_SETTLE => TransferOutcome::Succeeded,
         _ => first,
     }
 }
 
-/// The cards that are listed.
+/// The listed cards and their behaviour.
 #[derive(Debug)]
-pub struct Book(HashMap<String, Behaviour>);
+pub struct CardBook(HashMap<String, Behaviour>);
 
 #[derive(Deserialize)]
 struct Sandbox {
@@ -152,11 +152,11 @@ struct Card {
     outcome: Behaviour,
 }
 
-impl Book {
-    /// The cards of `sandbox.json`.
+impl CardBook {
+    /// Loads the cards of `sandbox.json`.
     ///
     /// # Errors
-    /// When the file has a word that this bank does not know.
+    /// When the file contains an unknown behaviour.
     pub fn sandbox() -> serde_json::Result<Self> {
         let sandbox: Sandbox = serde_json::from_str(SANDBOX_JSON)?;
         let cards = sandbox.cards.into_iter();
@@ -165,7 +165,7 @@ impl Book {
         ))
     }
 
-    /// What a listed card does.
+    /// The behaviour of a listed card.
     #[must_use]
     pub fn behaviour(&self, card_number: &str) -> Option<Behaviour> {
         self.0.get(card_number).copied()

@@ -1,20 +1,20 @@
 //! The bank's table.
 //!
-//! | pk | sk | what | attributes |
+//! | pk | sk | item | attributes |
 //! |---|---|---|---|
-//! | `SERIAL#<serial>` | `-` | a check that was asked | `fingerprint`, `outcome`, `decided`, `garbled`, `ttl` |
-//! | `SERIAL#<serial>` | `-` | a transfer that was ordered | `fingerprint`, `transfer_pk`, `transfer_sk`, `ttl` |
+//! | `SERIAL#<serial>` | `-` | a check | `fingerprint`, `outcome`, `decided`, `garbled`, `ttl` |
+//! | `SERIAL#<serial>` | `-` | the serial of a transfer | `fingerprint`, `transfer_pk`, `transfer_sk`, `ttl` |
 //! | `CARD#<keyed hash>` | `TRANSFER#<time>#<serial>` | a transfer | `serial`, `amount_fen`, `descriptor`, `status`, `reason`, `queries`, `ttl` |
-//! | `CARD#<keyed hash>` | `CALLS#<rebind>` | calls for a card in a rebind | `calls`, `ttl` |
+//! | `CARD#<keyed hash>` | `CALLS#<rebind>` | number of calls for a card in a rebind | `calls`, `ttl` |
 //!
-//! and what seeding writes: see `bank::sandbox`. `fingerprint` is a keyed hash of the request.
+//! `bank::sandbox` lists the items that seeding writes. `fingerprint` is a keyed hash of the request.
 
 use crate::rule::Behaviour;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
 use bank::protocol::{StatementLine, TransferStatus};
-use bank::sandbox::{ALONE, Item};
+use bank::sandbox::{Item, SINGLE_ITEM_SK};
 use bank::{CheckOutcome, ReturnReason, TransferOutcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,12 +22,12 @@ use std::error::Error;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How long a serial is answered for: past the last query (a transfer can come back for weeks), then garbage.
+/// How long the bank keeps an answer. A transfer can be returned after weeks, so queries come late.
 const KEEP_S: u64 = 90 * 24 * 60 * 60;
-/// What a statement shows at most.
+/// Maximum number of lines in a statement.
 const STATEMENT_LINES: i32 = 100;
 
-/// The table could not be used, or holds what this bank did not write. For the log.
+/// The table cannot be used, or an item is invalid. For the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(String);
@@ -38,88 +38,88 @@ impl StoreError {
     }
 
     fn item(what: impl fmt::Display) -> Self {
-        Self(format!("an item is not of its form: {what}"))
+        Self(format!("invalid item: {what}"))
     }
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// What is known of a serial.
+/// The first request that used a serial.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Keyed hash of the request that used the serial first.
+pub struct SerialRecord {
+    /// Keyed hash of the request.
     pub fingerprint: String,
-    /// What it asked for.
-    pub what: SeenWhat,
+    /// The operation and its result.
+    pub operation: RecordedOperation,
 }
 
-/// See [`Seen::what`].
+/// See [`SerialRecord::operation`].
 #[derive(Debug, PartialEq, Eq)]
-pub enum SeenWhat {
-    /// A check, and what was said.
+pub enum RecordedOperation {
+    /// A check with its answer.
     Check(CheckRecord),
-    /// A transfer: where it is kept.
-    Transfer(TransferAt),
+    /// A transfer with its key.
+    Transfer(TransferKey),
 }
 
-/// What was said to a check.
+/// The answer to a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckRecord {
     /// The last answer.
     pub outcome: CheckOutcome,
-    /// Replies about it are nonsense.
+    /// Whether every reply is unreadable.
     pub is_garbled: bool,
 }
 
 /// The key of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransferAt {
+pub struct TransferKey {
     pk: String,
     sk: String,
 }
 
-/// A transfer as it was ordered.
+/// A transfer to store.
 #[derive(Debug)]
 pub struct NewTransfer<'a> {
     /// The serial.
     pub serial: &'a str,
     /// Keyed hash of the request.
     pub fingerprint: &'a str,
-    /// Where the card's transfers are.
+    /// The partition key of the card.
     pub card_key: &'a str,
-    /// What is sent.
+    /// The amount.
     pub amount_fen: u64,
-    /// What the statement shows.
+    /// The text on the statement.
     pub descriptor: &'a str,
     /// The first answer.
     pub outcome: TransferOutcome,
 }
 
-/// A transfer as it is kept.
+/// A stored transfer.
 #[derive(Clone, Copy, Debug)]
 pub struct TransferRecord {
     /// The first answer.
     pub outcome: TransferOutcome,
-    /// How often it was asked about.
+    /// The number of queries so far.
     pub queries: u64,
 }
 
-/// A card that a test made.
+/// A test card.
 #[derive(Debug, Default)]
 pub struct SeededCard {
-    /// How it behaves.
+    /// Its behaviour.
     pub behaviour: Option<Behaviour>,
     /// The holder key of its owner.
     pub owner: Option<String>,
 }
 
-/// Whether a write was the first.
+/// The result of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// It is stored.
-    Yes,
-    /// The serial is taken: read it.
-    Taken,
+pub enum PutResult {
+    /// The item is stored.
+    Stored,
+    /// The serial is already in use: read its record.
+    SerialInUse,
 }
 
 /// The table.
@@ -130,38 +130,38 @@ pub struct Store {
 }
 
 impl Store {
-    /// The table named `table`.
+    /// Uses the table with this name.
     #[must_use]
     pub const fn new(client: Client, table: String) -> Self {
         Self { client, table }
     }
 
-    /// What is known of a serial.
+    /// Reads the record of a serial.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn seen(&self, serial: &str) -> Result<Option<Seen>> {
-        let Some(item) = self.get(&serial_key(serial), ALONE).await? else {
+    pub async fn serial_record(&self, serial: &str) -> Result<Option<SerialRecord>> {
+        let Some(item) = self.get(&serial_key(serial), SINGLE_ITEM_SK).await? else {
             return Ok(None);
         };
-        let what = if item.contains_key("transfer_pk") {
-            SeenWhat::Transfer(TransferAt {
+        let operation = if item.contains_key("transfer_pk") {
+            RecordedOperation::Transfer(TransferKey {
                 pk: text(&item, "transfer_pk")?.to_owned(),
                 sk: text(&item, "transfer_sk")?.to_owned(),
             })
         } else {
-            SeenWhat::Check(CheckRecord {
+            RecordedOperation::Check(CheckRecord {
                 outcome: word(&item, "outcome")?,
                 is_garbled: flag(&item, "garbled")?,
             })
         };
-        Ok(Some(Seen {
+        Ok(Some(SerialRecord {
             fingerprint: text(&item, "fingerprint")?.to_owned(),
-            what,
+            operation,
         }))
     }
 
-    /// Stores the answer to a check, unless one that decides is there already.
+    /// Stores the answer to a check. Replaces an undecided answer to the same request, but never a decided one.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -170,13 +170,13 @@ impl Store {
         serial: &str,
         fingerprint: &str,
         record: CheckRecord,
-    ) -> Result<Written> {
+    ) -> Result<PutResult> {
         let written = self
             .client
             .put_item()
             .table_name(&self.table)
             .item("pk", s(serial_key(serial)))
-            .item("sk", s(ALONE))
+            .item("sk", s(SINGLE_ITEM_SK))
             .item("fingerprint", s(fingerprint))
             .item("outcome", s(as_word(record.outcome)?))
             .item("decided", AttributeValue::Bool(record.outcome.is_decided()))
@@ -190,17 +190,17 @@ impl Store {
             .send()
             .await;
         match written {
-            Ok(_) => Ok(Written::Yes),
+            Ok(_) => Ok(PutResult::Stored),
             Err(SdkError::ServiceError(error))
                 if error.err().is_conditional_check_failed_exception() =>
             {
-                Ok(Written::Taken)
+                Ok(PutResult::SerialInUse)
             }
             Err(error) => Err(StoreError::call(error)),
         }
     }
 
-    /// Counts a call for a card in a rebind, and tells whether it was the first.
+    /// Counts a call for a card in a rebind. Returns whether it was the first.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -223,12 +223,12 @@ impl Store {
         Ok(calls == 1)
     }
 
-    /// What a test said of a card.
+    /// Reads a test card.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn seeded_card(&self, card_key: &str) -> Result<SeededCard> {
-        let Some(item) = self.get(card_key, ALONE).await? else {
+        let Some(item) = self.get(card_key, SINGLE_ITEM_SK).await? else {
             return Ok(SeededCard::default());
         };
         let behaviour = text(&item, "outcome")?;
@@ -240,22 +240,22 @@ impl Store {
         })
     }
 
-    /// Whether a person or a holder was seeded.
+    /// Whether the person or the holder with this key was seeded.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn knows(&self, key: &str) -> Result<bool> {
-        Ok(self.get(key, ALONE).await?.is_some())
+    pub async fn is_seeded(&self, key: &str) -> Result<bool> {
+        Ok(self.get(key, SINGLE_ITEM_SK).await?.is_some())
     }
 
-    /// Stores a transfer and its serial, both or neither.
+    /// Stores a transfer and its serial in one transaction.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn put_transfer(&self, new: &NewTransfer<'_>) -> Result<Written> {
+    pub async fn put_transfer(&self, new: &NewTransfer<'_>) -> Result<PutResult> {
         let now_epoch_ms = since_epoch()?.as_millis();
         let ttl = n(now_epoch_s()? + KEEP_S);
-        // 13 digits until the year 2286, so the text sorts as the time does.
+        // 13 digits until the year 2286, so the text sorts by time.
         let sk = format!("TRANSFER#{now_epoch_ms:013}#{}", new.serial);
         let (status, reason) = new.outcome.parts();
         let mut transfer = Item::from([
@@ -273,7 +273,7 @@ impl Store {
         }
         let serial = Item::from([
             ("pk".to_owned(), s(serial_key(new.serial))),
-            ("sk".to_owned(), s(ALONE)),
+            ("sk".to_owned(), s(SINGLE_ITEM_SK)),
             ("fingerprint".to_owned(), s(new.fingerprint)),
             ("transfer_pk".to_owned(), s(new.card_key)),
             ("transfer_sk".to_owned(), s(sk)),
@@ -293,38 +293,38 @@ impl Store {
             .send()
             .await;
         match written {
-            Ok(_) => Ok(Written::Yes),
-            // Of the two conditions only the serial's can fail. Two at once with one serial collide as well, and
-            // then too the other one is to be read.
+            Ok(_) => Ok(PutResult::Stored),
+            // Either the serial's condition failed or a concurrent request with the same serial collided. In both
+            // cases the other request's record is the valid one.
             Err(SdkError::ServiceError(error))
                 if error.err().is_transaction_canceled_exception() =>
             {
-                Ok(Written::Taken)
+                Ok(PutResult::SerialInUse)
             }
             Err(error) => Err(StoreError::call(error)),
         }
     }
 
-    /// A transfer as it stands, without counting the look.
+    /// Reads a transfer without counting a query.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn transfer(&self, at: &TransferAt) -> Result<TransferRecord> {
-        let item = self.get(&at.pk, &at.sk).await?;
-        transfer_record(&item.ok_or_else(|| StoreError::item("a transfer is missing"))?)
+    pub async fn transfer(&self, key: &TransferKey) -> Result<TransferRecord> {
+        let item = self.get(&key.pk, &key.sk).await?;
+        transfer_record(&item.ok_or_else(|| StoreError::item("missing transfer"))?)
     }
 
-    /// Counts a query, and returns the transfer after it.
+    /// Counts a query and returns the updated transfer.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn count_query(&self, at: &TransferAt) -> Result<TransferRecord> {
+    pub async fn count_query(&self, key: &TransferKey) -> Result<TransferRecord> {
         let updated = self
             .client
             .update_item()
             .table_name(&self.table)
-            .key("pk", s(&at.pk))
-            .key("sk", s(&at.sk))
+            .key("pk", s(&key.pk))
+            .key("sk", s(&key.sk))
             .update_expression("ADD queries :one")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":one", n(1))
@@ -335,7 +335,7 @@ impl Store {
         transfer_record(updated.attributes.as_ref().unwrap_or(&Item::new()))
     }
 
-    /// The newest transfers to a card, newest first, each with its record.
+    /// The last transfers to a card with their records, newest first.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -424,7 +424,7 @@ fn flag(item: &Item, name: &str) -> Result<bool> {
     value.copied().ok_or_else(|| StoreError::item(name))
 }
 
-/// A closed set is kept in the words that it has on the wire.
+/// Reads an enum, which is stored as its word on the wire.
 fn word<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T> {
     serde_json::from_value(text(item, name)?.into()).map_err(|_| StoreError::item(name))
 }
@@ -432,11 +432,11 @@ fn word<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T> {
 fn as_word(value: impl Serialize) -> Result<String> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
-        _ => Err(StoreError::item("a value without a word")),
+        _ => Err(StoreError::item("value is not a word")),
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a bank's clock is real")]
+#[expect(clippy::disallowed_methods, reason = "the bank uses wall-clock time")]
 fn since_epoch() -> Result<std::time::Duration> {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

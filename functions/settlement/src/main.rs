@@ -5,6 +5,7 @@ use application::crypto::HashPurpose;
 use application::serve::{DeploymentStage, respond};
 use aws::logging;
 use aws::settings::{Aws, env};
+use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use settlement::Settlement;
 use store::Store;
@@ -17,7 +18,10 @@ async fn main() -> Result<(), Error> {
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Idempotency, HashPurpose::Push])
         .await?;
-    let handler = &Settlement::new(Store::new(aws.dynamodb(), env("TABLE")?), keys);
+    let handler = &Settlement::new(
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
+        keys,
+    );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
         Ok::<_, Error>(respond(handler, stage, event.payload).await)
     }))

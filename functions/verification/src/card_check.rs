@@ -12,8 +12,8 @@ use application::ports::{
 use application::transact::nothing_to_seal;
 use application::transact::{Learned, Loaded, Plan, otp_limit};
 use domain::decide::{BankAnswer, BankReply, Command};
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
 use domain::merchant::Merchant;
+use domain::pii::{CardNumber, IdNumber};
 use domain::rebind::{BankReference, CardCheck, OtpPurpose, RebindState};
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -148,11 +148,9 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let asked = CardQuestion {
             serial: rebind.serial(BankReference::Check(*number)),
             card_number: self.card_number(merchant).await?,
-            holder_name: PersonName::new(profile.holder_name()),
-            id_number: ResidentId::parse(id_opened.expose())
-                .map_err(|_| missing("the ID number"))?,
-            phone: Phone::parse(&rebind.reserved_phone)
-                .map_err(|_| missing("the reserved phone"))?,
+            holder_name: profile.holder_name().clone(),
+            id_number: IdNumber::parse(id_opened.expose()).map_err(|_| missing("the ID number"))?,
+            phone: rebind.reserved_phone.clone(),
         };
         Ok(Question {
             number: *number,

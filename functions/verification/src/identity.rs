@@ -10,7 +10,7 @@ use application::error::HandlerError;
 use application::ports::{KeyService, Selector, SendSms};
 use domain::decide::{Command, Document};
 use domain::format::document_expiry::DocumentExpiry;
-use domain::format::resident_id::ResidentId;
+use domain::pii::IdNumber;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 use store::client::Table;
@@ -52,7 +52,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// The typed document as the core compares it: its number only as a keyed hash.
     async fn document(&self, typed: CheckIdentity) -> Result<Document, HandlerError> {
         let number = typed.document_number.as_ref();
-        let number = match ResidentId::parse(number.map_or("", |number| number.expose())) {
+        let number = match IdNumber::parse(number.map_or("", |number| number.expose())) {
             Ok(number) => {
                 let parts = [number.expose()];
                 Ok(self.keys.mac(HashPurpose::IdNumber, &parts).await?)

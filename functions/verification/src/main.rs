@@ -5,6 +5,7 @@ use application::crypto::HashPurpose;
 use application::serve::{DeploymentStage, respond};
 use aws::logging;
 use aws::settings::{Aws, env};
+use domain::policy::Policy;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use store::Store;
 use verification::Verification;
@@ -23,7 +24,7 @@ async fn main() -> Result<(), Error> {
     ])
     .await?;
     let handler = &Verification::new(
-        Store::new(aws.dynamodb(), env("TABLE")?),
+        Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
         aws.sms(),
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,

@@ -61,7 +61,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             return Ok(sent.reply);
         };
         let text = text(delivery, digits);
-        let Err(error) = self.sms.send(&delivery.phone, &text).await else {
+        let Err(error) = self.sms.send(delivery.phone.e164(), &text).await else {
             return Ok(sent.reply);
         };
         tracing::warn!(sms.cause = error.to_string(), "otp.not_sent");
@@ -94,8 +94,8 @@ pub(crate) fn otp_scope(loaded: &Loaded, purpose: OtpPurpose) -> OtpScope<'_> {
         rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
         purpose,
         phone: match purpose {
-            OtpPurpose::Identity | OtpPurpose::Activate => &profile.phone_on_file,
-            OtpPurpose::Card => rebind.map_or("", |rebind| &rebind.reserved_phone),
+            OtpPurpose::Identity | OtpPurpose::Activate => profile.phone_on_file.e164(),
+            OtpPurpose::Card => rebind.map_or("", |rebind| rebind.reserved_phone.e164()),
         },
         session: &loaded.session.0,
     }

@@ -10,7 +10,6 @@ use application::error::HandlerError;
 use application::ports::{KeyService, PortError, QueryOutcome, Selector, SendSms, Transfer};
 use application::transact::{Learned, Loaded, nothing_to_seal};
 use domain::decide::Command;
-use domain::format::PersonName;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::rebind::BankReference;
@@ -66,7 +65,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         Ok(Transfer {
             serial: rebind.serial(BankReference::Test),
             card_number: self.card_number(merchant).await?,
-            holder_name: PersonName::new(merchant.profile.holder_name()),
+            holder_name: merchant.profile.holder_name().clone(),
             descriptor: Secret::new(TEST_TEXT.to_owned()),
             check_name: true,
         })

@@ -1,4 +1,4 @@
-//! Builds the functions that the template deploys and packs each into the zip that Lambda wants.
+//! Builds functions and packs each into a zip for Lambda.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,31 +8,50 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
+use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::error::Error;
 use crate::paths;
 use crate::progress::Progress;
 
-/// How the template refers to a function's code before it is packaged.
+/// The template's reference to a function's code before it is packaged.
 pub(crate) const CODE_URI: &str = "CodeUri: ../functions/";
 
 /// A function's folder name with its zip.
 pub(crate) type Packages = BTreeMap<String, PathBuf>;
 
-/// Builds and packs every function of `template`.
-pub(crate) fn build(template: &str, progress: Progress) -> Result<Packages, Error> {
-    let names: Vec<&str> = template
+/// How a zip is compressed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Compression {
+    /// Not at all. For packages that travel over loopback only.
+    Stored,
+    /// Deflate, level 9.
+    Best,
+}
+
+/// The template's text.
+pub(crate) fn template() -> Result<String, Error> {
+    let path = paths::template();
+    std::fs::read_to_string(&path).map_err(Error::io(format!("reading {}", path.display())))
+}
+
+/// The folder names of the functions that `template` deploys.
+pub(crate) fn functions(template: &str) -> Vec<&str> {
+    template
         .lines()
         .filter_map(|line| line.trim().strip_prefix(CODE_URI))
-        .collect();
+        .collect()
+}
+
+/// Builds every function of `template` in the dev profile and packs it for the local cloud.
+pub(crate) fn build(template: &str, progress: Progress) -> Result<Packages, Error> {
+    let names = functions(template);
     progress.say(&format!(
         "building {} functions (cargo, dev profile)",
         names.len()
     ));
     let binaries = cargo_build(&names)?;
     let folder = paths::packages();
-    std::fs::create_dir_all(&folder).map_err(Error::io(format!("making {}", folder.display())))?;
     let mut packages = Packages::new();
     for name in names {
         let binary = binaries
@@ -40,33 +59,35 @@ pub(crate) fn build(template: &str, progress: Progress) -> Result<Packages, Erro
             .ok_or_else(|| Error::NoBinary(name.to_owned()))?;
         let package = folder.join(format!("{name}.zip"));
         if !is_newer(&package, binary) {
-            pack(binary, &package).map_err(Error::io(format!("packing {}", package.display())))?;
+            pack(binary, &package, Compression::Stored)?;
         }
         packages.insert(name.to_owned(), package);
     }
     Ok(packages)
 }
 
-/// Paths of the built binaries by name.
+/// Builds binaries in the dev profile and returns their paths by name.
 ///
-/// No `-p`: cargo then resolves features for the whole workspace, as `cargo test --workspace` and the alias do, and
-/// the dependencies are compiled once instead of once for each selection.
+/// Without `-p`, cargo resolves features for the whole workspace, as `cargo test --workspace` and the alias do, so that each
+/// dependency is compiled once.
 ///
 /// # Errors
-/// When cargo cannot be started or does not build them; it has said why by then.
+/// When cargo cannot be started or the build fails. The compiler has printed why.
 pub fn cargo_build(names: &[&str]) -> Result<BTreeMap<String, PathBuf>, Error> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(paths::workspace()).args([
-        "build",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    let mut command = Command::new(paths::cargo());
+    command.arg("build");
     for name in names {
         command.args(["--bin", name]);
     }
-    // Standard error stays ours: cargo shows there what it compiles.
+    executables(&mut command)
+}
+
+/// Runs a cargo command that builds, and returns the paths of the executables by name.
+pub(crate) fn executables(command: &mut Command) -> Result<BTreeMap<String, PathBuf>, Error> {
+    // Standard error is inherited: cargo shows its progress there.
     let mut child = command
+        .current_dir(paths::workspace())
+        .args(["--message-format", "json-render-diagnostics"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -74,7 +95,7 @@ pub fn cargo_build(names: &[&str]) -> Result<BTreeMap<String, PathBuf>, Error> {
     let mut binaries = BTreeMap::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
-            let line = line.map_err(Error::io("reading from cargo build"))?;
+            let line = line.map_err(Error::io("reading the output of cargo build"))?;
             let message: Value = serde_json::from_str(&line).unwrap_or_default();
             if let (Some(name), Some(path)) = (
                 message["target"]["name"].as_str(),
@@ -97,15 +118,72 @@ fn is_newer(package: &Path, binary: &Path) -> bool {
     matches!((changed(package), changed(binary)), (Ok(package), Ok(binary)) if package > binary)
 }
 
-/// Stored, not compressed: the package travels over loopback only.
-fn pack(binary: &Path, package: &Path) -> std::io::Result<()> {
+/// Writes a zip with `binary` as its only entry, `bootstrap`. The same binary always gives the same zip.
+pub(crate) fn pack(binary: &Path, package: &Path, compression: Compression) -> Result<(), Error> {
     let partial = package.with_extension(format!("{}.partial", std::process::id()));
-    let mut zip = ZipWriter::new(BufWriter::new(File::create(&partial)?));
+    let write = || -> std::io::Result<()> {
+        if let Some(folder) = package.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut zip = ZipWriter::new(BufWriter::new(File::create(&partial)?));
+        zip.start_file("bootstrap", options(compression))?;
+        copy(&mut File::open(binary)?, &mut zip)?;
+        zip.finish()?.into_inner()?;
+        std::fs::rename(&partial, package) // never leave a half-written zip under the final name
+    };
+    write().map_err(Error::io(format!("writing {}", package.display())))
+}
+
+fn options(compression: Compression) -> SimpleFileOptions {
     let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::DEFAULT) // 1980-01-01: the time of the build would change the zip
         .unix_permissions(0o755);
-    zip.start_file("bootstrap", options)?;
-    copy(&mut File::open(binary)?, &mut zip)?;
-    zip.finish()?.into_inner()?;
-    std::fs::rename(&partial, package) // a half-written zip is never taken for a whole one
+    match compression {
+        Compression::Stored => options.compression_method(CompressionMethod::Stored),
+        Compression::Best => options
+            .compression_method(CompressionMethod::Deflated)
+            .compression_level(Some(9)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn functions_are_read_from_the_template() {
+        let template = "a:\n      CodeUri: ../functions/rebind-request\n# CodeUris\n      CodeUri: ../functions/login\n";
+        assert_eq!(functions(template), ["rebind-request", "login"]);
+    }
+
+    #[test]
+    fn the_same_binary_gives_the_same_zip() {
+        let folder = std::env::temp_dir().join(format!("package-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let binary = folder.join("binary");
+        let content = b"bytes ".repeat(1_000);
+        let mut zips = Vec::new();
+        for (name, mode) in [("one", 0o600), ("two", 0o777)] {
+            // Neither the mode nor the time of the file reaches the zip.
+            std::fs::write(&binary, &content).unwrap();
+            std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(mode)).unwrap();
+            let package = folder.join(name).join("function.zip");
+            pack(&binary, &package, Compression::Best).unwrap();
+            zips.push(std::fs::read(&package).unwrap());
+        }
+        assert_eq!(zips[0], zips[1]);
+        assert!(zips[0].len() < content.len() / 10);
+
+        let mut zip = zip::ZipArchive::new(std::io::Cursor::new(&zips[0])).unwrap();
+        assert_eq!(zip.len(), 1);
+        let mut entry = zip.by_name("bootstrap").unwrap();
+        assert_eq!(entry.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+        let mut unpacked = Vec::new();
+        copy(&mut entry, &mut unpacked).unwrap();
+        assert_eq!(unpacked, content);
+        drop(entry);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

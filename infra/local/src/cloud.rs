@@ -1,7 +1,6 @@
-//! The local cloud's services that only this crate calls: S3, CloudFormation and Lambda.
+//! The services of the local cloud that only this crate calls: S3, CloudFormation and Lambda.
 //!
-//! Signed requests by hand and not three more SDKs: those take longer to compile than everything else in this crate
-//! takes together, for six operations.
+//! The requests are signed here. Three more SDKs, for six operations, would take longer to compile than the rest of this crate.
 
 use std::time::SystemTime;
 
@@ -17,12 +16,12 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::http::{Http, Reply};
 
-/// The local cloud knows one region and one all-powerful user, fixed here and worth nothing anywhere else.
+/// The region and the administrator of the local cloud. The credentials are valid nowhere else.
 pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ACCESS_KEY: &str = "test";
 pub(crate) const SECRET_KEY: &str = "test";
 
-/// Signed calls to one local cloud, as its all-powerful user.
+/// A client of one local cloud, as its administrator.
 #[derive(Clone, Debug)]
 pub struct Cloud {
     url: String,
@@ -42,10 +41,10 @@ impl Cloud {
         }
     }
 
-    /// Runs a function to its end and gives its reply.
+    /// Invokes a function and returns its reply.
     ///
     /// # Errors
-    /// When it cannot be called, or when it reports an error: the call's status and the error document.
+    /// When the call fails, or the function returns an error: the call's status and the error document.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, Error> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let body = Bytes::from(event.to_string());
@@ -71,7 +70,7 @@ impl Cloud {
         self.put(&format!("/{bucket}/{key}"), body).await
     }
 
-    /// One operation of CloudFormation's query interface; the reply is XML.
+    /// Calls an operation of CloudFormation's query API. The reply is XML.
     pub(crate) async fn cloudformation(
         &self,
         action: &str,
@@ -133,7 +132,7 @@ impl Cloud {
             .build()
             .map_err(|error| failed(error.to_string()))?
             .into();
-        // A package is tens of megabytes and goes to this machine only: its hash would say nothing that TCP does not.
+        // A package has tens of megabytes and travels over loopback only, so its hash is not worth the time.
         let signed = if service == "s3" {
             SignableBody::UnsignedPayload
         } else {

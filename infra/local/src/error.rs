@@ -1,63 +1,88 @@
-//! What can go wrong, said so that the reader knows what to do about it.
+//! Errors of `cargo local`. Each text says what to do where the reader can do something.
 
 use std::path::PathBuf;
 
-/// Why the local system could not do what it was asked.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No interpreter to run the local cloud with.
+    /// There is no interpreter for the local cloud.
     #[error(
-        "python3 is not on the PATH. The local cloud needs Python 3.10 or newer: install it and run this again."
+        "python3 is not on the PATH. The local cloud needs Python 3.10 or newer. Install it, then run this command again."
     )]
     NoPython,
-    /// An interpreter too old for the local cloud.
+    /// The interpreter is too old for the local cloud.
     #[error(
-        "python3 is {0}, but the local cloud needs 3.10 or newer. Put a newer one first on the PATH."
+        "python3 is version {0}, but the local cloud needs 3.10 or newer. Put a newer python3 first on the PATH."
     )]
     OldPython(String),
-    /// Debian and Ubuntu ship `venv` apart from Python.
+    /// Debian and Ubuntu package `venv` separately from Python.
     #[error(
-        "python3 cannot make a virtual environment. On Debian or Ubuntu: apt install python3-venv\n{0}"
+        "python3 cannot create a virtual environment. On Debian or Ubuntu, run `apt install python3-venv`.\n{0}"
     )]
     NoVenv(String),
     /// The pinned packages could not be installed.
     #[error(
-        "installing the local cloud's packages failed. pip needs to reach its package index once.\n{0}"
+        "installing the local cloud's packages failed. pip must reach its package index once.\n{0}"
     )]
     Pip(String),
-    /// The compiler has said why.
-    #[error("the functions did not build")]
+    /// A build failed.
+    #[error("the build failed. The compiler's messages are above.")]
     Build,
-    /// The template names a function that the build did not make.
-    #[error("infra/template.yaml deploys `{0}`, but no binary of that name was built")]
-    NoBinary(String),
-    /// Somebody else listens where we were told to.
+    /// The template names a function that was not built.
     #[error(
-        "port {0} on 127.0.0.1 is taken. Choose another with --port, or leave --port out for a free one."
+        "infra/template.yaml deploys `{0}`, but the build made no binary of that name. Compare the template with the [[bin]] names of the functions."
+    )]
+    NoBinary(String),
+    /// A function's name is not in the template.
+    #[error("infra/template.yaml has no function `{name}`. Choose from: {known}.")]
+    UnknownFunction {
+        /// The name as given.
+        name: String,
+        /// The names in the template.
+        known: String,
+    },
+    /// The tool for foreign architectures is missing.
+    #[error(
+        "this machine cannot build for {architecture} without cargo-lambda. Run `pip install cargo-lambda==1.9.2`, which also \
+         installs Zig, and `rustup target add {target}`. Put pip's folder for programs on the PATH, then run this command again."
+    )]
+    NoCargoLambda {
+        /// Lambda's name of the architecture.
+        architecture: &'static str,
+        /// Rust's name of the target.
+        target: &'static str,
+    },
+    /// Another process listens on the requested port.
+    #[error(
+        "port {0} on 127.0.0.1 is in use. Choose another port with --port, or omit --port to get a free one."
     )]
     PortTaken(u16),
-    /// A system of this state directory is there already.
+    /// Another system uses this state directory.
     #[error(
-        "a local system is already up (state in {0}). End it with `cargo local down`, then run this again."
+        "a local system is already running with its state in {0}. Stop it with `cargo local down`, or with Ctrl-C where it was \
+         started, then run this command again."
     )]
     AlreadyUp(PathBuf),
-    /// Somebody claimed the state directory, but there is no process yet.
+    /// Another process claimed the state directory but has not started the local cloud yet.
     #[error(
-        "the local system is only just coming up. End it there with Ctrl-C, or wait and try again."
+        "the local system is still starting. Stop it with Ctrl-C where it was started, or try again in a moment."
     )]
-    ComingUp,
-    /// The local cloud ended or never answered.
-    #[error("the local cloud {what}; the end of {log}:\n{tail}", log = log.display())]
+    Starting,
+    /// The local cloud ended or did not answer.
+    #[error("the local cloud {what}. The end of its log {log}:\n{tail}", log = log.display())]
     Cloud {
-        /// What it did instead of answering.
+        /// What it did instead.
         what: &'static str,
-        /// Where it logs to.
+        /// Its log file.
         log: PathBuf,
-        /// The last lines of that.
+        /// The last lines of the log.
         tail: String,
     },
-    /// A call was answered with something else than success.
-    #[error("{what} was answered {status}: {body}")]
+    /// A file of the API description differs from the types and routes.
+    #[error("{} is not up to date. Run `cargo local openapi` and commit the result.", .0.display())]
+    StaleDescription(PathBuf),
+    /// A call returned an error.
+    #[error("{what} returned status {status}: {body}")]
     Call {
         /// The operation.
         what: String,
@@ -66,24 +91,24 @@ pub enum Error {
         /// The reply.
         body: String,
     },
-    /// A call was not answered.
-    #[error("{what}: {cause}")]
+    /// A call got no reply.
+    #[error("{what} failed: {cause}")]
     Unreachable {
         /// The operation.
         what: String,
-        /// What the client said.
+        /// The client's error.
         cause: String,
     },
-    /// A reply that lacks what it must have.
+    /// A reply or a file lacks a required part.
     #[error("{what} is missing or malformed in: {reply}")]
     Reply {
-        /// What was looked for.
+        /// The required part.
         what: String,
-        /// Where.
+        /// The reply, or the name of the file.
         reply: String,
     },
-    /// CloudFormation gave up.
-    #[error("deploying the template ended in {status}:\n{reasons}")]
+    /// CloudFormation could not deploy the template.
+    #[error("deploying infra/template.yaml ended with status {status}:\n{reasons}")]
     Deploy {
         /// The stack's status.
         status: String,
@@ -91,33 +116,47 @@ pub enum Error {
         reasons: String,
     },
     /// The sandbox's merchants could not be loaded.
-    #[error("loading the sandbox failed: {0}")]
+    #[error("loading the sandbox's merchants failed: {0}")]
     Seed(String),
-    /// A step of the demo did something else than the contract says.
-    #[error("the contract was broken at `{step}`: {what}")]
+    /// A step of the demo does not match the contract.
+    #[error("the demo failed at step `{step}`: {what}")]
     Contract {
         /// The demo's step.
         step: String,
-        /// What was expected and what came.
+        /// What was expected, and the reply.
         what: String,
     },
-    /// Something gave way.
-    #[error("it did not hold: {0}. What was printed above says where.")]
-    Tortured(String),
-    /// The file system or a process said no.
-    #[error("{what}: {cause}")]
+    /// Suites failed.
+    #[error("these suites failed: {0}. The output above shows the failures.")]
+    Suites(String),
+    /// The stored result of a suite cannot be read or written.
+    #[error("{path} is not a valid result: {cause}. Run the suite again, or delete the file.", path = path.display())]
+    SuiteResult {
+        /// The file.
+        path: PathBuf,
+        /// The error of the JSON library.
+        cause: serde_json::Error,
+    },
+    /// The operating system refused an operation.
+    #[error("{what} failed: {cause}")]
     Io {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// What the operating system said.
+        /// The error of the operating system.
         cause: std::io::Error,
     },
 }
 
 impl Error {
-    /// Names what was tried when the operating system refused it.
+    /// Names the operation that the operating system refused.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |cause| Self::Io { what, cause }
+    }
+
+    /// Whether the command line is wrong, and not the system.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::UnknownFunction { .. })
     }
 }

@@ -12,35 +12,35 @@ use serde_json::Value;
 
 use crate::error::Error;
 
-/// More than any function's own limit.
+/// Longer than the timeout of any function.
 const CALL_LIMIT: Duration = Duration::from_secs(150);
 
-/// Keeps connections open between calls.
+/// An HTTP client that keeps connections open between calls.
 #[derive(Clone, Debug)]
 pub struct Http(Client<HttpConnector, Full<Bytes>>);
 
-/// A whole reply.
+/// A complete reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// Header fields, names in lower case.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body as received.
     pub body: Bytes,
 }
 
 impl Http {
-    /// A client without connections.
+    /// Creates a client without open connections.
     #[must_use]
     pub fn new() -> Self {
         Self(Client::builder(TokioExecutor::new()).build_http())
     }
 
-    /// Sends `request` and reads the whole reply, whatever its status.
+    /// Sends `request` and reads the complete reply, whatever its status.
     ///
     /// # Errors
-    /// When nobody answers, or not within two and a half minutes.
+    /// When there is no complete reply within two and a half minutes.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Reply, Error> {
         let what = format!("{} {}", request.method(), request.uri());
         let unreachable = |cause: String| Error::Unreachable {
@@ -68,7 +68,7 @@ impl Http {
         match tokio::time::timeout(CALL_LIMIT, call).await {
             Ok(reply) => reply,
             Err(_) => Err(unreachable(format!(
-                "no answer within {} s",
+                "no reply within {} s",
                 CALL_LIMIT.as_secs()
             ))),
         }
@@ -88,10 +88,10 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; `null` for an empty one.
+    /// The body as JSON; `null` if it is empty.
     ///
     /// # Errors
-    /// When it is neither.
+    /// When the body is neither empty nor JSON.
     pub fn json(&self) -> Result<Value, Error> {
         if self.body.is_empty() {
             return Ok(Value::Null);
@@ -103,7 +103,7 @@ impl Reply {
     }
 }
 
-/// An error with its causes: hyper's own text says "client error" and no more.
+/// The texts of an error and all its causes: hyper's own text is only "client error".
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,23 +1,33 @@
-//! The local system behind `cargo local`: the real template, deployed to a local cloud on this machine, with the
-//! real functions as processes. The end-to-end tests start one of their own through [`System::up`].
+//! The local system behind `cargo local`: the real template, deployed to a local cloud on this machine, with the real functions
+//! as processes. The end-to-end tests start their own system with [`System::up`].
+//!
+//! - `system`: a whole system, from the build to the loaded sandbox; `ministack` is its process, `cloud` and `stack` deploy to it,
+//!   `tools` installs it, `seed` loads its merchants
+//! - `artifacts`: builds and zips functions; `architecture`: for which processors
+//! - [`demo`], [`stress`], [`package`], [`openapi`]: one module for each command that needs more than a system
+//! - `error`, [`http`], `paths`, `progress`: shared helpers
 
-// A command-line tool's product is what it prints.
+// A command-line tool prints its results.
 #![allow(clippy::print_stdout)]
 
+mod architecture;
 mod artifacts;
 mod cloud;
 pub mod demo;
 mod error;
 pub mod http;
 mod ministack;
+pub mod openapi;
+pub mod package;
 mod paths;
 mod progress;
-pub mod seed;
+mod seed;
 mod stack;
+pub mod stress;
 mod system;
 mod tools;
-pub mod torture;
 
+pub use architecture::Architecture;
 pub use artifacts::cargo_build as binaries;
 pub use cloud::Cloud;
 pub use error::Error;

@@ -1,8 +1,8 @@
 //! The local cloud's process.
 //!
-//! It runs in a process group of its own, and so do the functions it starts: ending the group ends all of it and nothing
-//! else. It holds a lock on its own log file for as long as it lives, so whether it runs is asked of the kernel and not
-//! guessed from a process id that may be somebody else's by now.
+//! The local cloud and the functions it starts form one process group: ending the group ends them and no other process. The
+//! local cloud holds a lock on its log file while it runs. A free lock proves that it has ended; a process id proves nothing,
+//! as the kernel may have reused it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
@@ -25,12 +25,12 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const END_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Runs the program it is given as the head of its process group, and ends the group when standard input closes: that
-/// is when whoever started it is gone, however it went. A line on standard input takes that back.
+/// Runs a program as the leader of its process group, and ends the group when standard input closes, which happens when the
+/// parent process ends for any reason. A line on standard input cancels this.
 const END_WITH_PARENT: &str =
     r#"exec 3<&0; { read -r _ <&3 || kill -TERM 0; } >/dev/null 2>&1 & exec "$@" 3<&- </dev/null"#;
 
-/// A state directory and a port that are ours, before anything long is begun for them.
+/// A claimed state directory and port. Taken before the build, so that a conflict shows at once.
 #[derive(Debug)]
 pub(crate) struct Claim {
     state_dir: PathBuf,
@@ -39,11 +39,11 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Takes `state_dir`, and `port` or a free one.
+    /// Claims `state_dir`, and `port` or a free one.
     pub(crate) fn take(state_dir: &Path, port: Option<u16>) -> Result<Self, Error> {
         std::fs::create_dir_all(state_dir)
-            .map_err(Error::io(format!("making {}", state_dir.display())))?;
-        let deadline = Instant::now() + END_LIMIT; // a predecessor whose owner has just gone is ending
+            .map_err(Error::io(format!("creating {}", state_dir.display())))?;
+        let deadline = Instant::now() + END_LIMIT; // a predecessor may still be ending
         let log = loop {
             match lock(state_dir)? {
                 Some(log) => break log,
@@ -53,13 +53,13 @@ impl Claim {
                 None => std::thread::sleep(POLL),
             }
         };
-        let _ = std::fs::remove_file(group_file(state_dir)); // its process group is gone, its number may be reused
+        let _ = std::fs::remove_file(group_file(state_dir)); // the group has ended, and its number may be reused
         let listener = match port {
             Some(port) => {
                 TcpListener::bind(("127.0.0.1", port)).map_err(|_| Error::PortTaken(port))?
             }
             None => {
-                TcpListener::bind(("127.0.0.1", 0)).map_err(Error::io("looking for a free port"))?
+                TcpListener::bind(("127.0.0.1", 0)).map_err(Error::io("finding a free port"))?
             }
         };
         Ok(Self {
@@ -70,7 +70,7 @@ impl Claim {
     }
 }
 
-/// A running local cloud. Dropping it ends it, unless it was detached.
+/// A running local cloud. Dropping it ends the process, unless it was detached.
 #[derive(Debug)]
 pub(crate) struct Ministack {
     state_dir: PathBuf,
@@ -80,7 +80,7 @@ pub(crate) struct Ministack {
 }
 
 impl Ministack {
-    /// Starts `program` where `claim` says and waits until it answers.
+    /// Starts `program` with the claimed directory and port, and waits until it answers.
     pub(crate) async fn start(program: &Path, claim: Claim) -> Result<Self, Error> {
         let Claim {
             state_dir,
@@ -89,9 +89,9 @@ impl Ministack {
         } = claim;
         let port = listener
             .local_addr()
-            .map_err(Error::io("looking for a free port"))?
+            .map_err(Error::io("finding a free port"))?
             .port();
-        drop(listener); // nobody else is likely to take the port in the moment until the local cloud has it
+        drop(listener); // another process could take the port now, but this is unlikely
         let child = spawn(program, &state_dir, port, log)?;
         let group = Pid::from_child(&child);
         let mut this = Self {
@@ -111,7 +111,7 @@ impl Ministack {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Lets it outlive this process.
+    /// Lets the local cloud outlive this process.
     pub(crate) fn detach(&mut self) -> Result<(), Error> {
         let Some(mut child) = self.child.take() else {
             return Ok(());
@@ -131,10 +131,10 @@ impl Ministack {
             if let Some(child) = &mut self.child
                 && child
                     .try_wait()
-                    .map_err(Error::io("asking for the local cloud's status"))?
+                    .map_err(Error::io("reading the local cloud's status"))?
                     .is_some()
             {
-                return Err(self.failed("ended as it started"));
+                return Err(self.failed("ended during its start"));
             }
             let request =
                 Request::get(format!("{}/_ministack/health", self.url())).body(Bytes::new());
@@ -164,29 +164,29 @@ impl Drop for Ministack {
             return;
         };
         end_group(self.group, &self.state_dir);
-        let _ = child.wait(); // reaped: no zombie in a long test run
+        let _ = child.wait(); // reap it, so that a long test run leaves no zombie
     }
 }
 
-/// Ends the local cloud of `state_dir`. `false` when there was none.
+/// Ends the local cloud of `state_dir`. Returns `false` if none was running.
 pub(crate) fn end(state_dir: &Path) -> Result<bool, Error> {
     if !state_dir.exists() || lock(state_dir)?.is_some() {
         return Ok(false);
     }
     let group = std::fs::read_to_string(group_file(state_dir)).unwrap_or_default();
     let group = group.trim().parse().ok().and_then(Pid::from_raw);
-    end_group(group.ok_or(Error::ComingUp)?, state_dir);
+    end_group(group.ok_or(Error::Starting)?, state_dir);
     Ok(true)
 }
 
-/// Asks the group to end, and ends it when it does not.
+/// Ends the group: with SIGTERM, and after a time limit with SIGKILL.
 fn end_group(group: Pid, state_dir: &Path) {
     for signal in [Signal::TERM, Signal::KILL] {
         let deadline = Instant::now() + END_LIMIT;
         while kill_process_group(group, signal).is_ok() && Instant::now() < deadline {
-            // A zombie leader keeps the group's number; a free lock says that nothing of it is left to run.
+            // A zombie leader keeps the group alive for kill(2), so look at the lock.
             if matches!(lock(state_dir), Ok(Some(_))) {
-                let _ = kill_process_group(group, Signal::KILL); // workers that outlived their leader
+                let _ = kill_process_group(group, Signal::KILL); // workers may outlive their leader
                 let _ = std::fs::remove_dir_all(tmp_dir(state_dir)); // the functions' unpacked code
                 return;
             }
@@ -195,7 +195,7 @@ fn end_group(group: Pid, state_dir: &Path) {
     }
 }
 
-/// The log file, locked; `None` while a local cloud of this directory lives.
+/// The locked log file; `None` while a local cloud uses this directory.
 fn lock(state_dir: &Path) -> Result<Option<File>, Error> {
     let path = log_file(state_dir);
     let file = OpenOptions::new()
@@ -217,27 +217,27 @@ fn spawn(program: &Path, state_dir: &Path, port: u16, mut log: File) -> Result<C
     log.set_len(0)
         .and_then(|()| log.seek(SeekFrom::Start(0)))
         .map_err(Error::io(starting()))?;
-    writeln!(log, "the local cloud on port {port}").map_err(Error::io(starting()))?;
+    writeln!(log, "local cloud on port {port}").map_err(Error::io(starting()))?;
     let home = state_dir.join("home");
     let tmp = state_dir.join("tmp");
     for folder in [&home, &tmp] {
         std::fs::create_dir_all(folder)
-            .map_err(Error::io(format!("making {}", folder.display())))?;
+            .map_err(Error::io(format!("creating {}", folder.display())))?;
     }
     let url = format!("http://127.0.0.1:{port}");
     Command::new("/bin/sh")
         .args(["-c", END_WITH_PARENT, "sh"])
         .arg(program)
         .process_group(0)
-        // The functions inherit this environment: nothing of the user's AWS settings may reach them.
+        // The functions inherit this environment. The user's AWS settings must not reach them.
         .env_clear()
         .envs([
             ("PATH", "/usr/bin:/bin"),
             ("LANG", "C.UTF-8"),
             ("BIND_HOST", "127.0.0.1"),
             ("LAMBDA_EXECUTOR", "local"),
-            ("AUTH", "true"), // every role is enforced: least privilege is proven and not believed
-            ("AWS_ENDPOINT_URL", &url), // only with this do the functions call us and not AWS
+            ("AUTH", "true"), // enforce the roles, so that a missing permission fails a call
+            ("AWS_ENDPOINT_URL", &url), // without it the functions would call AWS
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             ("AWS_DEFAULT_REGION", REGION),
@@ -258,7 +258,7 @@ fn log_file(state_dir: &Path) -> PathBuf {
     state_dir.join("ministack.log")
 }
 
-/// The local cloud unpacks the functions there.
+/// The local cloud unpacks the functions here.
 fn tmp_dir(state_dir: &Path) -> PathBuf {
     state_dir.join("tmp")
 }

@@ -1,8 +1,8 @@
-//! One line for each long piece of work, as it begins, with the seconds since the start.
+//! Progress messages, with the seconds since the start.
 
 use std::time::Instant;
 
-/// Tells what is being done.
+/// Prints a line when a long task begins.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Progress(Instant);
 

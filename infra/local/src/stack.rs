@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::architecture::Architecture;
 use crate::artifacts::{CODE_URI, Packages};
 use crate::cloud::Cloud;
 use crate::error::Error;
@@ -16,13 +17,50 @@ const TEMPLATE_KEY: &str = "template.yaml";
 const DEPLOY_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
-/// What was deployed.
+/// A deployed stack.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stack {
     /// The template's outputs.
     pub(crate) outputs: BTreeMap<String, String>,
     /// Logical id to physical id.
     pub(crate) resources: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// An output of the template.
+    pub(crate) fn output(&self, name: &str) -> Result<&str, Error> {
+        named(&self.outputs, "output", name)
+    }
+
+    /// The physical id of a resource of the template.
+    pub(crate) fn resource(&self, logical_id: &str) -> Result<&str, Error> {
+        named(&self.resources, "resource", logical_id)
+    }
+
+    /// The simulated bank's address on the local cloud at `url`, without a slash at its end.
+    pub(crate) fn bank_url(&self, url: &str) -> Result<String, Error> {
+        let address = self.output("BankUrl")?;
+        let id = address
+            .trim_start_matches("https://")
+            .split('.')
+            .next()
+            .unwrap_or_default();
+        Ok(format!("{url}/_aws/lambda-url/{id}"))
+    }
+}
+
+fn named<'a>(
+    values: &'a BTreeMap<String, String>,
+    kind: &str,
+    name: &str,
+) -> Result<&'a str, Error> {
+    values
+        .get(name)
+        .map(String::as_str)
+        .ok_or_else(|| Error::Reply {
+            what: format!("{kind} {name}"),
+            reply: format!("the stack's {:?}", values.keys()),
+        })
 }
 
 /// Uploads the packages and deploys `template` for the sandbox.
@@ -46,47 +84,22 @@ pub(crate) async fn deploy(
 
     let mut parameters = vec![
         ("Stage", "sandbox".to_owned()),
-        ("Architecture", architecture().to_owned()),
+        ("Architecture", Architecture::Host.name().to_owned()),
         ("RootCertificates", root_certificates().to_owned()),
     ];
     run(cloud, url, "CreateStack", &parameters).await?;
-    // The bank's address is known only now, and its host name would lead to AWS: tell the stack the way that leads here.
-    let outputs = outputs(cloud).await?;
-    parameters.push(("BankUrl", bank_url(url, &outputs)?));
+    // The simulated bank has an address only now. Its host name would lead to AWS, so set the path form as a parameter.
+    let mut stack = Stack {
+        outputs: outputs(cloud).await?,
+        resources: BTreeMap::new(),
+    };
+    parameters.push(("BankUrl", stack.bank_url(url)?));
     run(cloud, url, "UpdateStack", &parameters).await?;
-
-    Ok(Stack {
-        outputs,
-        resources: resources(cloud).await?,
-    })
+    stack.resources = resources(cloud).await?;
+    Ok(stack)
 }
 
-/// The simulated bank's address on the local cloud at `url`, without a slash at its end.
-pub(crate) fn bank_url(url: &str, outputs: &BTreeMap<String, String>) -> Result<String, Error> {
-    let address = output(outputs, "BankUrl")?;
-    let id = address
-        .trim_start_matches("https://")
-        .split('.')
-        .next()
-        .unwrap_or_default();
-    Ok(format!("{url}/_aws/lambda-url/{id}"))
-}
-
-/// One output of the template.
-pub(crate) fn output<'a>(
-    outputs: &'a BTreeMap<String, String>,
-    name: &str,
-) -> Result<&'a str, Error> {
-    outputs
-        .get(name)
-        .map(String::as_str)
-        .ok_or_else(|| Error::Reply {
-            what: format!("output {name}"),
-            reply: format!("{:?}", outputs.keys()),
-        })
-}
-
-/// The template with each function's folder replaced by its uploaded zip.
+/// The template with each function's folder replaced with its uploaded zip.
 fn packaged(template: &str) -> String {
     let mut text = String::with_capacity(template.len());
     for line in template.lines() {
@@ -101,7 +114,7 @@ fn packaged(template: &str) -> String {
     text
 }
 
-/// Where this machine keeps its root certificates; the functions run on it as they are.
+/// The file with this machine's root certificates, for the functions that run on it.
 #[must_use]
 pub fn root_certificates() -> &'static str {
     const KNOWN: [&str; 4] = [
@@ -112,14 +125,6 @@ pub fn root_certificates() -> &'static str {
     ];
     let found = KNOWN.into_iter().find(|path| Path::new(path).exists());
     found.unwrap_or(KNOWN[0])
-}
-
-fn architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "x86_64"
-    }
 }
 
 async fn run(
@@ -195,7 +200,7 @@ async fn resources(cloud: &Cloud) -> Result<BTreeMap<String, String>, Error> {
     }
 }
 
-/// Each failed resource with its reason, oldest first: the first is the cause, the rest follow from it.
+/// Each failed resource with its reason, oldest first. The first is the cause of the others.
 async fn reasons(cloud: &Cloud) -> Result<String, Error> {
     let xml = cloud
         .cloudformation("DescribeStackEvents", &stack_name())
@@ -221,7 +226,7 @@ fn stack_name() -> Vec<(String, String)> {
     vec![("StackName".to_owned(), STACK.to_owned())]
 }
 
-/// From each `<member>` that has both, the text of one element by the text of another.
+/// The texts of the elements `value` by the texts of the elements `key`, in their order.
 fn pairs(xml: &str, key: &str, value: &str) -> BTreeMap<String, String> {
     let keys = values(xml, key).map(unescape);
     keys.zip(values(xml, value).map(unescape)).collect()
@@ -231,7 +236,7 @@ fn first(xml: &str, name: &str) -> Option<String> {
     values(xml, name).next().map(unescape)
 }
 
-/// What stands between `<name>` and `</name>`, in order. The replies have no attributes and do not nest these elements.
+/// The texts between `<name>` and `</name>`, in order. The replies have no attributes and do not nest these elements.
 fn values<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let mut rest = xml;
@@ -257,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packaging_changes_nothing_but_the_code() {
+    fn packaging_replaces_only_the_code() {
         let template = "a:\n      CodeUri: ../functions/rebind-request\n# CodeUris\n";
         assert_eq!(
             packaged(template),
@@ -266,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_pairs_and_entities() {
+    fn pairs_are_read_and_unescaped() {
         let xml = "<Outputs><member><OutputKey>A</OutputKey><OutputValue>x&amp;y&lt;</OutputValue></member>\
                    <member><OutputKey>B</OutputKey><OutputValue></OutputValue></member></Outputs>";
         let want = BTreeMap::from([

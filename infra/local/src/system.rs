@@ -1,4 +1,4 @@
-//! One whole local system: built, started, deployed, loaded; ended when it is dropped.
+//! A whole local system: builds, starts, deploys and loads it, and stops it when it is dropped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Request;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use store::seed::SeedMerchant;
 
 use crate::artifacts;
 use crate::cloud::{ACCESS_KEY, Cloud, REGION, SECRET_KEY};
@@ -22,14 +23,14 @@ use crate::seed;
 use crate::stack::{self, STACK, Stack};
 use crate::tools;
 
-/// How to bring a system up.
+/// Options for starting a system.
 #[derive(Clone, Debug)]
 pub struct UpOptions {
-    /// Where its state goes. Systems with different directories run side by side.
+    /// The directory of its state. Systems with different directories run side by side.
     pub state_dir: PathBuf,
-    /// The port it listens on; a free one if `None`.
+    /// The port to listen on; a free one if `None`.
     pub port: Option<u16>,
-    /// Whether it outlives this process, until [`down`].
+    /// Whether the system outlives this process, until [`down`].
     pub detached: bool,
 }
 
@@ -43,22 +44,22 @@ impl Default for UpOptions {
     }
 }
 
-/// Where everything of a running system is; `endpoints.json` in its state directory.
+/// Addresses and names of a running system: `endpoints.json` in its state directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoints {
-    /// The API; paths begin with `/v1`.
+    /// The API. Paths begin with `/v1`.
     pub api_url: String,
-    /// `GET {sms_url}?phoneNumber=%2B86…` lists the SMS caught for a phone.
+    /// `GET {sms_url}?phoneNumber=%2B86…` lists the SMS sent to a phone.
     pub sms_url: String,
-    /// Every AWS service.
+    /// The endpoint of every AWS service.
     pub cloud_url: String,
     /// The simulated bank.
     pub bank_url: String,
     /// For AWS clients.
     pub region: String,
-    /// For AWS clients: the local cloud's all-powerful user, worth nothing elsewhere.
+    /// For AWS clients: the local cloud's administrator. Valid nowhere else.
     pub access_key: String,
-    /// As `access_key`.
+    /// The secret of `access_key`.
     pub secret_key: String,
     /// The CloudFormation stack.
     pub stack: String,
@@ -68,11 +69,11 @@ pub struct Endpoints {
     pub functions: BTreeMap<String, String>,
 }
 
-/// A running system. Dropping it ends it, unless it was started detached.
+/// A running system. Dropping it stops it, unless it was started detached.
 #[derive(Debug)]
 pub struct System {
     endpoints: Endpoints,
-    resources: BTreeMap<String, String>,
+    stack: Stack,
     cloud: Cloud,
     http: Http,
     endpoints_file: Option<PathBuf>,
@@ -83,14 +84,12 @@ impl System {
     /// Builds, starts, deploys and loads a system.
     ///
     /// # Errors
-    /// Whatever stood in the way, with what to do about it. Nothing is left running then.
+    /// When a step fails. Then no process keeps running.
     pub async fn up(options: UpOptions) -> Result<Self, Error> {
         let progress = Progress::start();
         let claim = Claim::take(&options.state_dir, options.port)?;
-        let _ = std::fs::remove_file(endpoints_path(&options.state_dir)); // a killed predecessor's
-        let path = paths::template();
-        let template = std::fs::read_to_string(&path)
-            .map_err(Error::io(format!("reading {}", path.display())))?;
+        let _ = std::fs::remove_file(endpoints_path(&options.state_dir)); // left behind by a killed process
+        let template = artifacts::template()?;
         let program = tools::install(progress)?;
         let packages = artifacts::build(&template, progress)?;
 
@@ -102,20 +101,20 @@ impl System {
         let stack = stack::deploy(&cloud, &url, &template, &packages).await?;
         let mut system = Self {
             endpoints: endpoints(&url, &stack, &packages)?,
-            resources: stack.resources,
+            stack,
             cloud,
             http: Http::new(),
             endpoints_file: None,
             ministack,
         };
-        progress.say("loading the sandbox");
-        seed::load(&system).await?;
+        progress.say("loading the sandbox's merchants");
+        system.load(&seed::sandbox()?).await?;
         system.publish(&options)?;
         progress.say(&format!("up: {}", system.endpoints.api_url));
         Ok(system)
     }
 
-    /// Where everything is.
+    /// The addresses of the system.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
@@ -124,18 +123,12 @@ impl System {
     /// The physical id of a resource of the template, such as a key.
     ///
     /// # Errors
-    /// When the template has none of that name.
+    /// When the template has no such resource.
     pub fn resource(&self, logical_id: &str) -> Result<&str, Error> {
-        self.resources
-            .get(logical_id)
-            .map(String::as_str)
-            .ok_or_else(|| Error::Reply {
-                what: format!("resource {logical_id}"),
-                reply: "infra/template.yaml".into(),
-            })
+        self.stack.resource(logical_id)
     }
 
-    /// What an AWS client needs to call this system as its all-powerful user, and nothing from the environment.
+    /// A configuration for AWS clients that call this system as its administrator. It reads nothing from the environment.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local");
@@ -147,20 +140,28 @@ impl System {
             .build()
     }
 
-    /// Runs the function of `folder` to its end and gives its reply.
+    /// Loads more merchants, and makes them known to the simulated bank.
     ///
     /// # Errors
-    /// When there is no such function, or it reports an error.
+    /// When the table or a key refuses a call.
+    pub async fn load(&self, merchants: &[SeedMerchant]) -> Result<(), Error> {
+        seed::load(&self.sdk_config(), &self.stack, merchants).await
+    }
+
+    /// Invokes the function of `folder` and returns its reply.
+    ///
+    /// # Errors
+    /// When there is no such function, or the function returns an error.
     pub async fn invoke(&self, folder: &str, event: &Value) -> Result<Value, Error> {
         let function = self
             .endpoints
             .functions
             .get(folder)
-            .ok_or_else(|| Error::NoBinary(folder.to_owned()))?;
+            .ok_or_else(|| self.unknown(folder))?;
         self.cloud.invoke(function, event).await
     }
 
-    /// The SMS caught for `phone` (`+86…`), oldest first.
+    /// The SMS sent to `phone` (`+86…`), oldest first.
     ///
     /// # Errors
     /// When the local cloud does not answer.
@@ -186,7 +187,20 @@ impl System {
             .collect())
     }
 
-    /// Writes `endpoints.json`, whole or not at all, and settles who ends the system.
+    fn unknown(&self, folder: &str) -> Error {
+        let known: Vec<&str> = self
+            .endpoints
+            .functions
+            .keys()
+            .map(String::as_str)
+            .collect();
+        Error::UnknownFunction {
+            name: folder.to_owned(),
+            known: known.join(", "),
+        }
+    }
+
+    /// Writes `endpoints.json` atomically, and detaches the system if the options ask for it.
     fn publish(&mut self, options: &UpOptions) -> Result<(), Error> {
         let path = endpoints_path(&options.state_dir);
         let partial = path.with_extension("partial");
@@ -209,18 +223,18 @@ impl System {
 impl Drop for System {
     fn drop(&mut self) {
         if let Some(path) = &self.endpoints_file {
-            let _ = std::fs::remove_file(path); // it would point at nothing
+            let _ = std::fs::remove_file(path); // its addresses are no longer valid
         }
     }
 }
 
-/// Ends the system of `state_dir`, if there is one. `false` when there was none.
+/// Stops the system of `state_dir`. Returns `false` if none was running.
 ///
 /// # Errors
-/// When its state cannot be read.
+/// When the system is still starting, or its state cannot be read.
 pub fn down(state_dir: &Path) -> Result<bool, Error> {
     let was_up = ministack::end(state_dir)?;
-    let _ = std::fs::remove_file(endpoints_path(state_dir)); // absent if the start never got that far
+    let _ = std::fs::remove_file(endpoints_path(state_dir)); // absent if the system did not start completely
     Ok(was_up)
 }
 
@@ -239,24 +253,21 @@ fn endpoints(url: &str, stack: &Stack, packages: &artifacts::Packages) -> Result
         })
         .collect();
     Ok(Endpoints {
-        // Without a stage the gateway takes the default one, and without `$default` the address survives a shell.
-        api_url: format!(
-            "{url}/_aws/execute-api/{}",
-            stack::output(&stack.outputs, "ApiId")?
-        ),
+        // Without a stage the gateway uses `$default`, which a shell would expand.
+        api_url: format!("{url}/_aws/execute-api/{}", stack.output("ApiId")?),
         sms_url: format!("{url}/_ministack/sns/sms-messages"),
         cloud_url: url.to_owned(),
-        bank_url: stack::bank_url(url, &stack.outputs)?,
+        bank_url: stack.bank_url(url)?,
         region: REGION.to_owned(),
         access_key: ACCESS_KEY.to_owned(),
         secret_key: SECRET_KEY.to_owned(),
         stack: STACK.to_owned(),
-        table: stack::output(&stack.outputs, "TableName")?.to_owned(),
+        table: stack.output("TableName")?.to_owned(),
         functions,
     })
 }
 
-/// The template's name for the function in `folder`: `rebind-request` is `RebindRequestFunction`.
+/// The logical id of the function in `folder`: `rebind-request` is `RebindRequestFunction`.
 fn logical_id(folder: &str) -> String {
     let mut id: String = folder
         .split('-')
@@ -275,7 +286,7 @@ mod tests {
     use super::logical_id;
 
     #[test]
-    fn a_folder_has_one_name_in_the_template() {
+    fn a_folder_maps_to_its_logical_id() {
         assert_eq!(logical_id("login"), "LoginFunction");
         assert_eq!(logical_id("rebind-request"), "RebindRequestFunction");
     }

@@ -1,4 +1,4 @@
-//! Installs the local cloud, once for a checkout, with every package pinned.
+//! Installs the local cloud once for each checkout, with pinned packages.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::progress::Progress;
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 const OLDEST_PYTHON: (u32, u32) = (3, 10);
 
-/// Path of the local cloud's program, installed if it was not, or if the pins have changed since.
+/// Returns the path of the local cloud's program. Installs it first if it is missing or the pins have changed.
 pub(crate) fn install(progress: Progress) -> Result<PathBuf, Error> {
     let venv = paths::venv();
     let program = venv.join("bin/ministack");
@@ -20,8 +20,9 @@ pub(crate) fn install(progress: Progress) -> Result<PathBuf, Error> {
         return Ok(program);
     }
     let parent = paths::default_state_dir();
-    std::fs::create_dir_all(&parent).map_err(Error::io(format!("making {}", parent.display())))?;
-    // Tests and a user may come here at the same time: the second waits and finds it done.
+    std::fs::create_dir_all(&parent)
+        .map_err(Error::io(format!("creating {}", parent.display())))?;
+    // Tests and a user may install at the same time: the second one waits and finds the installation.
     let lock = File::create(parent.join("venv.lock")).map_err(Error::io("opening venv.lock"))?;
     lock.lock().map_err(Error::io("locking venv.lock"))?;
     if is_current(&installed) && program.exists() {
@@ -29,8 +30,8 @@ pub(crate) fn install(progress: Progress) -> Result<PathBuf, Error> {
     }
 
     check_python()?;
-    progress.say("installing the local cloud (pip, pinned, only the first time)");
-    // --clear: what an interrupted or older installation left is not built upon.
+    progress.say("installing the local cloud (pip, pinned; first time only)");
+    // --clear removes an interrupted or older installation.
     let made = run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
         .arg(&venv))?;
@@ -53,7 +54,7 @@ pub(crate) fn install(progress: Progress) -> Result<PathBuf, Error> {
     if !pip.status.success() {
         return Err(Error::Pip(tail(&pip)));
     }
-    write(&installed, REQUIREMENTS)?; // last: it says that all of the above was done
+    write(&installed, REQUIREMENTS)?; // last: it marks a complete installation
     Ok(program)
 }
 

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn strange_queries_and_hosts_are_just_text() {
         let request = request(json!({
-            "rawPath": "/v1/cards",
+            "rawPath": Route::GetCards.path(),
             "rawQueryString": "a={|\"<&b=%E4%B8%AD+x&%ff&=&&c",
             "headers": {"Host": "a:99999", "X-One": 1},
             "requestContext": {"http": {"method": "get", "sourceIp": "203.0.113.9"}},

@@ -2,9 +2,13 @@
 
 pub mod body;
 pub mod event;
+#[cfg(feature = "schema")]
+pub mod openapi;
 pub mod problems;
 pub mod replies;
 pub mod reply;
 pub mod requests;
 pub mod routes;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod token;

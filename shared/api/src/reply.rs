@@ -57,6 +57,17 @@ impl Reply {
         }
     }
 
+    /// The same problem as a 503: the request will be answered once another release runs.
+    #[must_use]
+    pub fn unavailable(mut self) -> Self {
+        const UNAVAILABLE: u16 = 503;
+        self.status = UNAVAILABLE;
+        if let Some(Value::Object(body)) = &mut self.body {
+            body.insert("status".to_owned(), Value::from(UNAVAILABLE));
+        }
+        self
+    }
+
     /// A reply that was kept, as it was.
     #[must_use]
     pub fn replay(status: u16, body: &str) -> Self {

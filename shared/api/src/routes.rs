@@ -136,7 +136,6 @@ macro_rules! routes {
                 fn try_from(route: Route) -> Result<Self, ForeignRoute> {
                     match route {
                         $(Route::$route => Ok(Self::$route),)+
-                        #[allow(unreachable_patterns)]
                         _ => Err(ForeignRoute),
                     }
                 }
@@ -153,78 +152,187 @@ routes! {
     /// Sessions.
     Login "login" LoginRoute {
         /// Log in
+        ///
+        /// `device_id` is a random secret that the app generates once and keeps. Failures on a known device are counted
+        /// separately from all others, so that an attacker cannot lock a merchant out. An unknown account and a wrong
+        /// password get the same answer in the same time.
         CreateSession = "POST /v1/sessions", Open, Any, Ignored;
         /// Log out
+        ///
+        /// The token is invalid at once, everywhere. `Idempotency-Key` is ignored.
         DeleteSession = "DELETE /v1/sessions/current", Session, Any, Ignored;
     }
 
     /// The cards of a merchant. Also the gateway's `$default`.
     Cards "cards" CardsRoute {
-        /// The cards, and whether they can be changed
+        /// Get the cards, and whether they can be changed
+        ///
+        /// `active` is the card that the pointer references. While a `hold` runs, payouts still go to
+        /// `hold.paying_card`. `standby` cards are verified; each can be activated from its `usable_at` on.
+        /// `blocked_by` is the first reason, in the order of checks, for which a rebind would be refused now.
         GetCards = "GET /v1/cards", Session, Any, Ignored;
-        /// Take a card off the account
+        /// Unbind a card
+        ///
+        /// Needs a login younger than 15 minutes (else 403). A standby card can be unbound at any time; a replaced card
+        /// from 7 days after `effective_at`, once its last payout is sent (`PAYOUT_IN_FLIGHT`). The active card and the
+        /// only card that can be paid to stay bound (`LAST_CARD_CANNOT_UNBIND`). The card of an open rebind stays too
+        /// (`STEP_OUT_OF_ORDER`): cancel the rebind instead.
         UnbindCard = "POST /v1/cards/{card_id}/unbind", Session, Fresh, Optional;
     }
 
     /// The life of a rebind.
     RebindRequest "rebind-request" RebindRequestRoute {
         /// Start a rebind
+        ///
+        /// Needs a login younger than 15 minutes (else 403). The holder's name is compared with the merchant's record
+        /// and never stored from the request. A merchant has at most one open rebind, and starts at most 5 a day. A
+        /// rebind reserves nothing: the bank checks the card later, and only then it is activated.
+        ///
+        /// With `activate: false` the card becomes a standby card; there are at most 2 (`STEP_OUT_OF_ORDER`). The
+        /// cooldown, the quiet period and a freeze refuse it like any other rebind.
         CreateRebind = "POST /v1/rebinds", Session, Fresh, Required;
-        /// All rebinds, newest first
+        /// List all rebinds, newest first
         ListRebinds = "GET /v1/rebinds", Session, Any, Ignored;
-        /// One rebind
+        /// Get one rebind
         GetRebind = "GET /v1/rebinds/{id}", Session, Any, Ignored;
-        /// Give a rebind up
+        /// Cancel a rebind
+        ///
+        /// Before activation only. A rebind that is cancelled before the identity code is confirmed does not count
+        /// toward the daily limit.
         CancelRebind = "POST /v1/rebinds/{id}/cancel", Session, Any, Optional;
     }
 
     /// The agreement.
     Agreement "agreement" AgreementRoute {
-        /// Show the agreement
+        /// Get the agreement about the new card
+        ///
+        /// The text names the bank and the last four digits of the new card. `reading_token` proves the time of
+        /// reading. It is valid for one accepted signature within 30 minutes; a refused signature may be repeated with
+        /// it.
         GetAgreement = "GET /v1/rebinds/{id}/agreement", Session, Any, Ignored;
         /// Sign the agreement
+        ///
+        /// At least `min_read_s` after the agreement was issued. `version` and `sha256` are those of the text that was
+        /// shown; the merchant gives each consent separately. Version, hash, language, times, consents, session,
+        /// address and user agent are kept as evidence.
         SignAgreement = "POST /v1/rebinds/{id}/agreement", Session, Any, Optional;
     }
 
     /// The proofs of identity and card, the switch to a standby card, the test transfer.
     Verification "verification" VerificationRoute {
         /// Enter the ID document
+        ///
+        /// The document is compared with the registered one. If it matches, a code is sent to the phone ON FILE.
+        /// Repeated while that code is valid, the request returns the same challenge and sends nothing. The reply never
+        /// tells which part did not match; 5 mismatches end the rebind.
         CheckIdentity = "POST /v1/rebinds/{id}/identity", Session, Any, Optional;
         /// Send another code to the phone on file
+        ///
+        /// The previous code is void. Also allowed in `card_pending`, to refresh a proof that is too old. At most one
+        /// code a minute, 5 an hour and 10 a day for one phone.
         ResendIdentityCode = "POST /v1/rebinds/{id}/identity/code", Session, Any, Optional;
         /// Enter the code sent to the phone on file
+        ///
+        /// Only in the session that requested the code; another device requests its own (403). All codes together have
+        /// 5 attempts; the 5th wrong one ends the rebind.
         ConfirmIdentity = "POST /v1/rebinds/{id}/identity/confirm", Session, Fresh, Optional;
-        /// Have the bank check the card
+        /// Have the bank check the new card
+        ///
+        /// `challenge.method` states what proves the card. `bank_code`: the bank matched name, ID, card and phone, and
+        /// a code was sent to the card's RESERVED phone. `micro_deposit`: the bank cannot check this card, so ¥0.01 was
+        /// sent to it; the descriptor ends in a code of 6 characters, and the rebind stays open for 7 days. Repeated,
+        /// the request returns the same challenge.
+        ///
+        /// A definite refusal ends the rebind (`rejected`, `next_actions: ["new_rebind"]`). Busy, quota and unknown
+        /// leave it unchanged and do not count. The bank checks one card at most 3 times a day, and all cards of a
+        /// merchant 5 times.
         CheckCard = "POST /v1/rebinds/{id}/card-check", Session, Fresh, Optional;
         /// Send another code to the reserved phone
+        ///
+        /// The previous code is void. The limits are those of the phone on file, counted separately. While a deposit is
+        /// pending, there is no code to send (`STEP_OUT_OF_ORDER`).
         ResendCardCode = "POST /v1/rebinds/{id}/card-check/code", Session, Fresh, Optional;
-        /// Enter the code that proves the card
+        /// Enter the code that proves the card, and activate it
+        ///
+        /// Either the code sent to the reserved phone (5 attempts), or the code in the deposit's descriptor (3 attempts
+        /// within 7 days, in any session; case and spaces are ignored). The identity must have been confirmed in the
+        /// last 15 minutes and the bank's answer must be younger than 30; otherwise refresh the proof first (403; no
+        /// attempt is used). A deposit that the bank has not confirmed yet is 503 `UPSTREAM_BUSY`, and no attempt is
+        /// used.
+        ///
+        /// Activation is one atomic write: the pointer moves, the old card becomes `retiring`, the cooldown starts.
+        /// Payouts go to the new card from `effective_at` on: 24 hours later, 72 after a deposit. The rebind of a
+        /// standby card becomes `completed` instead, and the card can be activated after the same time.
+        ///
+        /// The 3rd wrong code of a deposit ends the rebind (`rejected`), and so does a deposit that the bank has
+        /// returned (`MICRO_DEPOSIT_RETURNED`). After 7 days the rebind is `expired` (`MICRO_DEPOSIT_EXPIRED`).
         ConfirmCard = "POST /v1/rebinds/{id}/card-check/confirm", Session, Fresh, Optional;
         /// Transfer ¥0.01 to the new card
+        ///
+        /// From activation until 7 days after `effective_at`. There is one transfer per rebind: a repeated request
+        /// returns its status, and asks the bank while the status is `pending`. A transfer that is returned undoes the
+        /// change (`reverted`, `ended_reason` `TEST_TXN_FAILED`), even after it had arrived; the reply is 200 in that
+        /// case too.
         TestTransaction = "POST /v1/rebinds/{id}/test-transaction", Session, Any, Optional;
-        /// Switch to a standby card
+        /// Activate a standby card
+        ///
+        /// Two requests, each with its own `Idempotency-Key`: `{}` sends a code to the phone on file and returns the
+        /// rebind that the card came with, with its `challenge`; `{code}` activates the card and returns the rebind.
+        /// Both need a login younger than 15 minutes, and `{code}` needs the session that requested the code (else
+        /// 403).
+        ///
+        /// From `usable_at` on, and within 90 days of the card's proof (else 403: prove the card again). There is no
+        /// hold: payouts created from now on go to the card. The cooldown starts as with any rebind, and the reasons
+        /// that refuse a rebind refuse this too. `{}` repeated within `resend_after_s` returns the same challenge and
+        /// sends nothing; later it sends another code, and the previous one is void. After 5 wrong codes the card stays
+        /// a standby card, and no code is sent or accepted for it for 24 hours.
         ActivateCard = "POST /v1/cards/{card_id}/activate", Session, Fresh, Optional;
     }
 
     /// Settlement settings, payouts, push targets and the history.
     Settlement "settlement" SettlementRoute {
-        /// What is still to be paid out
+        /// List the payouts that are not sent yet, newest first
+        ///
+        /// A payout gets its card when it is created, and keeps it. A payout that is `held` is not sent: it has no card
+        /// yet, or the account is frozen.
         ListPayouts = "GET /v1/payouts", Session, Any, Ignored;
-        /// When and how much is paid out
+        /// Get the settlement settings
         GetSettlement = "GET /v1/settlement", Session, Any, Ignored;
-        /// Change when and how much is paid out
+        /// Change the settlement settings
+        ///
+        /// Needs a login younger than 15 minutes (else 403). All settings at once; `fee_rate_bp` may be omitted or sent
+        /// unchanged. Refused in the quiet period. An SMS notifies the merchant.
         PutSettlement = "PUT /v1/settlement", Session, Fresh, Optional;
-        /// Register a device for pushes
+        /// Register a device for pushes, or replace its token
+        ///
+        /// The app chooses the id, one for each installation. There are at most 5 at once: a sixth is refused (409)
+        /// until one is removed. Another token for a registered id replaces the token, which needs a login younger than
+        /// 15 minutes (else 403); the replaced token is notified for 7 more days. At most 10 changes of settings and
+        /// push targets in 24 h. Each SMS about the settlement card is also sent as a push, without the freeze code.
         PutPushTarget = "PUT /v1/push-targets/{id}", Session, Fresh, Optional;
         /// Remove a device
+        ///
+        /// Needs a login younger than 15 minutes (else 403). The device is notified of changes for 7 more days, so that
+        /// a thief cannot silence it first.
         DeletePushTarget = "DELETE /v1/push-targets/{id}", Session, Fresh, Optional;
-        /// What has happened, newest first
+        /// List the events of this merchant, newest first
+        ///
+        /// Events form a chain without a gap: `sequence` counts from 1, `prev_hash` is the `hash` of the previous event
+        /// (64 zeros for the first). `hash` is the SHA-256, in lower-case hex, of the canonical JSON (RFC 8785) of the
+        /// object `{"at","data","kind","merchant_id","personal_sha256","policy","prev_hash","seq"}`: keys in alphabetic
+        /// order at every level, no white space, UTF-8. `at` is in epoch seconds, `merchant_id` as in the reply to the
+        /// login, `policy` is `policy_version`, `seq` is `sequence`.
         ListHistory = "GET /v1/history", Session, Any, Ignored;
     }
 
     /// The freeze by the previous contact.
     Freezes "freezes" FreezesRoute {
-        /// Stop a change with the freeze code
+        /// Freeze an account with the code from a notification
+        ///
+        /// For the receiver of a notification of a change that was not theirs. It needs no login, and `Idempotency-Key`
+        /// is ignored. The answer is the same, after the same time, whether or not account and code belong together. A
+        /// match freezes the account at once and is confirmed by SMS. A code works once, until 7 days after
+        /// `effective_at`. Before `effective_at` the change is undone; later, payouts are held until support decides.
         CreateFreeze = "POST /v1/freezes", Open, Any, Ignored;
     }
 }
@@ -301,7 +409,7 @@ mod tests {
             let id = if has_parameter { "x_1" } else { "" };
             let path = route.path_to("x_1");
             assert_eq!(Route::parse(route.method(), &path), Some((route, id)));
-            assert_eq!(path.contains('{'), false);
+            assert!(!path.contains('{'), "{path}");
             assert!(route.path().matches('{').count() <= 1, "{route:?}");
         }
     }

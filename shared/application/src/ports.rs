@@ -1,12 +1,12 @@
 //! What the steps need from outside, one small trait per capability: a function's signature says what it may do.
 
 use domain::decide::BankAnswer;
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, LoginRead, OpenedSession};
 use domain::merchant::{Merchant, Session};
 use domain::payout::Payout;
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::rebind::{Mac, OtpPurpose, Rebind, Sealed};
@@ -24,6 +24,9 @@ pub enum PortError {
     /// It may work in a moment: throttled, timed out, unreachable. Whether it was done is unknown.
     #[error("{0} is unavailable: {1}")]
     Transient(&'static str, String),
+    /// A record has a format that only a later release reads. Nothing was written.
+    #[error("{0} was written by a later release")]
+    TooNew(&'static str),
     /// It will not work: a missing permission, a broken record, a bug.
     #[error("{0} failed: {1}")]
     Permanent(&'static str, String),
@@ -78,7 +81,7 @@ pub trait ListEvents {
         merchant: &MerchantId,
         before: Option<u64>,
         limit: u8,
-    ) -> Result<Vec<Event>, PortError>;
+    ) -> Result<Vec<ChainedEvent>, PortError>;
 }
 
 /// Reads payouts.
@@ -226,7 +229,7 @@ pub struct Commit<'a> {
     /// What changes.
     pub transition: &'a Transition,
     /// The transition's event in its chain; the head in `transition` ends it.
-    pub event: Option<&'a Event>,
+    pub event: Option<&'a ChainedEvent>,
     /// The session's slot, whose token must still be there when the write happens.
     pub session: Option<u8>,
     /// The idempotency row.
@@ -299,7 +302,7 @@ pub struct CardQuestion {
     /// The name on the card.
     pub holder_name: PersonName,
     /// The ID number.
-    pub id_number: ResidentId,
+    pub id_number: IdNumber,
     /// The reserved phone.
     pub phone: Phone,
 }

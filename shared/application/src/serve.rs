@@ -7,7 +7,6 @@ use api::event::{HttpEvent, Request};
 use api::reply::{HttpResponse, Reply};
 use api::routes::Route;
 use domain::error_code::ErrorCode;
-use domain::history::hex;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use futures::FutureExt as _;
@@ -115,12 +114,13 @@ async fn answer<H: Handler>(
         Ok(Err(HandlerError::Failed(error))) => {
             cause = Some(error.to_string());
             let refusal = Rejection::new(ErrorCode::Internal);
-            let refusal = if matches!(error, PortError::Transient(..)) {
-                refusal.retry_after(1)
-            } else {
-                refusal
-            };
-            Reply::problem(&refusal, &support_ref)
+            match error {
+                PortError::TooNew(_) => {
+                    Reply::problem(&refusal.retry_after(5), &support_ref).unavailable()
+                }
+                PortError::Transient(..) => Reply::problem(&refusal.retry_after(1), &support_ref),
+                _ => Reply::problem(&refusal, &support_ref),
+            }
         }
         Err(_) => {
             // The panic's text may hold anything; the hook has not printed it either.
@@ -167,7 +167,7 @@ fn support_ref(request: &Request) -> String {
     {
         return given.clone();
     }
-    crypto::random::<8>().map_or_else(|_| "unknown".to_owned(), |bytes| hex(&bytes))
+    crypto::random::<8>().map_or_else(|_| "unknown".to_owned(), hex::encode)
 }
 
 #[cfg(test)]
@@ -192,6 +192,7 @@ mod tests {
                 "panic" => panic!("6222020000008000010"),
                 "conflict" => Err(PortError::Conflict.into()),
                 "down" => Err(PortError::Transient("the table", "timeout".to_owned()).into()),
+                "too-new" => Err(PortError::TooNew("a profile").into()),
                 "broken" => {
                     Err(PortError::Permanent("the table", "AccessDenied".to_owned()).into())
                 }
@@ -226,12 +227,17 @@ mod tests {
             ("conflict", 409, "VERSION_CONFLICT"),
             ("down", 500, "INTERNAL"),
             ("broken", 500, "INTERNAL"),
+            ("too-new", 503, "INTERNAL"),
         ] {
             let (got, body) = get(path, json!({})).await;
             assert_eq!(
                 (got, body["code"].as_str().unwrap()),
                 (status, code),
                 "{path}"
+            );
+            assert_eq!(
+                (body["status"].as_u64(), &body["retryable"]),
+                (Some(status.into()), &json!(true))
             );
             assert_eq!(body["support_ref"], "gw-1");
             let text = body.to_string();

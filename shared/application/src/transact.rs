@@ -325,6 +325,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
 
     /// [`Transactor::transact`] with other limits.
     ///
+    /// Boxed, so that the futures of use cases stay small: they contain several transactions.
+    ///
     /// # Errors
     /// The same.
     pub async fn transact_within(
@@ -332,12 +334,22 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         limits: Limits,
         start: impl Into<Start<'_>>,
         plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
+        seal: impl AsyncFnMut(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
+    ) -> Result<Committed, HandlerError> {
+        Box::pin(self.attempts(limits, start.into(), plan, seal)).await
+    }
+
+    async fn attempts(
+        &self,
+        limits: Limits,
+        start: Start<'_>,
+        plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
         mut seal: impl AsyncFnMut(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
     ) -> Result<Committed, HandlerError> {
         let Start {
             selector,
             mut loaded,
-        } = start.into();
+        } = start;
         let mut attempts = Attempts::new(limits);
         loop {
             let before = match loaded.take() {

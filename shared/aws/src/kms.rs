@@ -8,7 +8,7 @@ use aws_sdk_kms::types::{DataKeySpec, MacAlgorithmSpec};
 use domain::secret::Secret;
 use std::collections::HashMap;
 
-/// KMS with the keys that this function was given.
+/// KMS with the keys that are configured for this function.
 #[derive(Clone, Debug)]
 pub struct Kms {
     client: Client,
@@ -17,7 +17,7 @@ pub struct Kms {
 }
 
 impl Kms {
-    /// `hmac_key_id`: an HMAC_256 key; `data_keys`: symmetric keys.
+    /// `hmac_key_id` is an HMAC_256 key, `data_keys` are symmetric encryption keys.
     #[must_use]
     pub const fn new(
         client: Client,
@@ -35,7 +35,7 @@ impl Kms {
         let found = self.data_keys.iter().find(|(key, _)| *key == wanted);
         found
             .map(|(_, id)| id.as_str())
-            .ok_or_else(|| failed(format!("this function has no {wanted:?} key")))
+            .ok_or_else(|| failed(format!("no {wanted:?} key is configured")))
     }
 }
 

@@ -1,4 +1,9 @@
-//! AWS behind the ports: settings, KMS, SMS and push through SNS, logging.
+//! Implements the application's ports with AWS services.
+//!
+//! - [`settings`]: SDK clients with explicit limits, environment variables
+//! - [`kms`]: the key service
+//! - [`sns`], [`push`]: SMS and push notifications through SNS
+//! - [`logging`]: JSON logs
 
 pub mod kms;
 pub mod logging;

@@ -1,8 +1,8 @@
-//! Logs: JSON, one line a request, never what a caller typed.
+//! Logging: JSON, one line per request. Input of a caller is never logged.
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging, at the level of `RUST_LOG`, `info` without it.
+/// Starts logging at the level of `RUST_LOG`; the default is `info`.
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -14,12 +14,12 @@ pub fn init() {
         .with_env_filter(filter)
         .with_ansi(false)
         .init();
-    // A panic's message can hold what it was about: the place is enough to find it.
+    // The message of a panic can contain secrets, so log its location only.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
-        tracing::error!(panic.place = place, "panic");
+        tracing::error!(panic.place = place, "process.panicked");
     }));
 }

@@ -1,7 +1,7 @@
-//! Pushes through SNS, which keeps an endpoint for each token that it was ever given.
+//! Push notifications through SNS, which keeps one endpoint per device token.
 //!
-//! SNS disables an endpoint when the platform refuses its token once, also for a passing reason; the app, which alone could
-//! tell, does not talk to SNS. So an endpoint that cannot be published to is mended, then made anew, and only then given up.
+//! SNS disables an endpoint as soon as the platform refuses its token once, even for a temporary reason, and the app does
+//! not talk to SNS to enable it again. So an unusable endpoint is first enabled, then recreated, and only then given up.
 
 use application::ports::{PortError, Pushed, SendPush};
 use aws_sdk_sns::Client;
@@ -11,7 +11,7 @@ use domain::push::PushPlatform;
 use domain::secret::Secret;
 use serde_json::{Value, json};
 
-/// SNS with the applications of this deployment.
+/// SNS with the platform applications of this deployment.
 #[derive(Clone, Debug)]
 pub struct Push {
     client: Client,
@@ -19,26 +19,26 @@ pub struct Push {
     fcm: Option<String>,
 }
 
-/// What SNS says to a publish.
+/// The result of a publish.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Delivery {
     Accepted,
-    /// The platform has refused the token before.
+    /// The platform refused the token earlier.
     Disabled,
-    /// Somebody has deleted the endpoint.
+    /// The endpoint was deleted.
     Missing,
 }
 
 impl Push {
-    /// `apns`, `fcm`: the ARNs of the platform applications; none, or an empty one, means not configured. The client must
-    /// not repeat a publish by itself: the second one would be a second notification.
+    /// `apns` and `fcm` are the ARNs of the platform applications; `None` or an empty text means not configured. The
+    /// client must not retry a publish, because a repeated publish is a second notification.
     #[must_use]
     pub fn new(client: Client, apns: Option<String>, fcm: Option<String>) -> Self {
-        let given = |arn: Option<String>| arn.filter(|arn| !arn.is_empty());
+        let configured = |arn: Option<String>| arn.filter(|arn| !arn.is_empty());
         Self {
             client,
-            apns: given(apns),
-            fcm: given(fcm),
+            apns: configured(apns),
+            fcm: configured(fcm),
         }
     }
 
@@ -49,22 +49,22 @@ impl Push {
         }
     }
 
-    /// The token's endpoint, made or found; `None` for a token that is of no form the platform knows.
+    /// Creates or finds the token's endpoint. `None` when the platform rejects the token as malformed.
     async fn endpoint(
         &self,
         application: &str,
         token: &Secret<String>,
     ) -> Result<Option<String>, PortError> {
-        let made = self
+        let created = self
             .client
             .create_platform_endpoint()
             .platform_application_arn(application)
             .token(token.expose())
             .send()
             .await;
-        let error = match made {
-            Ok(made) => {
-                let endpoint = made.endpoint_arn.map(Some);
+        let error = match created {
+            Ok(created) => {
+                let endpoint = created.endpoint_arn.map(Some);
                 return endpoint
                     .ok_or_else(|| PortError::Permanent("push", "no endpoint".to_owned()));
             }
@@ -74,12 +74,13 @@ impl Push {
             Some("InvalidParameter") => error.message().unwrap_or_default(),
             _ => return Err(push_error(&error)),
         };
-        if let Some(endpoint) = existing(message) {
-            // It was made with other attributes, perhaps by another program. One that is gone by now shows at the publish.
+        if let Some(endpoint) = existing_endpoint(message) {
+            // The endpoint has other attributes, perhaps from another program. If it is deleted meanwhile, the publish
+            // reports that.
             self.enable(endpoint, token).await?;
             return Ok(Some(endpoint.to_owned()));
         }
-        // Not the application's ARN or anything else of ours.
+        // Only the token is at fault. Any other invalid parameter is a defect of this deployment.
         if message.contains("Token Reason") {
             Ok(None)
         } else {
@@ -87,7 +88,7 @@ impl Push {
         }
     }
 
-    /// `false` when there is nothing to enable.
+    /// Enables the endpoint. `false` when it does not exist.
     async fn enable(&self, endpoint: &str, token: &Secret<String>) -> Result<bool, PortError> {
         let enabled = self
             .client
@@ -121,7 +122,7 @@ impl Push {
         match error.code() {
             Some("EndpointDisabled") => Ok(Delivery::Disabled),
             Some("NotFound") => Ok(Delivery::Missing),
-            // The same in other words. The ARN comes from SNS itself, so it is of its form.
+            // SNS also reports a missing endpoint this way. The ARN comes from SNS, so it cannot be malformed.
             Some("InvalidParameter")
                 if error
                     .message()
@@ -167,16 +168,16 @@ impl SendPush for Push {
     }
 }
 
-/// What SNS is given: each platform's own document, as text within the text.
+/// The SNS message: a JSON object that contains the platform's own document as text.
 fn message(platform: PushPlatform, text: &str) -> Value {
     match platform {
         PushPlatform::Apns => {
             let document = json!({"aps": {"alert": text, "sound": "default"}}).to_string();
-            // An application for development certificates reads the second name only.
+            // A platform application with a development certificate reads `APNS_SANDBOX` only.
             json!({"default": text, "APNS": document, "APNS_SANDBOX": document})
         }
         PushPlatform::Fcm => {
-            // A phone that sleeps is woken: who did not make the change has hours to stop it, not days.
+            // High priority wakes a sleeping phone: a victim has only hours to stop a fraudulent change.
             let message = json!({"notification": {"body": text}, "android": {"priority": "high"}});
             let document = json!({"fcmV1Message": {"message": message}}).to_string();
             json!({"default": text, "GCM": document})
@@ -184,14 +185,14 @@ fn message(platform: PushPlatform, text: &str) -> Value {
     }
 }
 
-/// The endpoint that stands in the way of a new one, which only the message names.
-fn existing(message: &str) -> Option<&str> {
+/// The conflicting endpoint, which SNS reports only in the text of its error.
+fn existing_endpoint(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("Endpoint ")?;
     let (endpoint, _) = rest.split_once(" already exists")?;
     endpoint.starts_with("arn:").then_some(endpoint)
 }
 
-/// The service's message may repeat the token or the text: only its code is kept.
+/// Keeps the error code only, because the service's message may contain the token or the text.
 fn push_error<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> PortError {
     let code = error.code().unwrap_or("no answer").to_owned();
     let answered = error.raw_response();

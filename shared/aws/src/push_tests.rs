@@ -1,4 +1,4 @@
-//! What goes to SNS, and what comes of its answers: scripted at the SDK's HTTP boundary.
+//! Tests the calls to SNS and the handling of its answers, which are scripted at the SDK's HTTP boundary.
 
 use super::*;
 use crate::settings::publishing_client;
@@ -20,12 +20,12 @@ const ANOTHER: &str = "arn:aws:sns:us-east-1:123456789012:endpoint/GCM/till/0000
 const TOKEN: &str = "dev1ceT0ken/with+signs:APA91b";
 const TEXT: &str = "结算卡已更换，尾号 8010。";
 
-/// SNS's next answer.
+/// An answer of SNS.
 #[derive(Clone, Debug)]
 enum Answer {
-    /// To CreatePlatformEndpoint.
+    /// Success of CreatePlatformEndpoint.
     Made(&'static str),
-    /// To anything else.
+    /// Success of any other action.
     Done,
     /// Status, code, message.
     Refused(u16, &'static str, String),
@@ -41,11 +41,11 @@ fn disabled() -> Answer {
     refused("EndpointDisabled", "Endpoint is disabled")
 }
 
-/// Gives its answers one after the other, and keeps what it was asked.
+/// Returns the answers in order and records the requests.
 #[derive(Clone, Debug)]
 struct Script {
     answers: Arc<Mutex<VecDeque<Answer>>>,
-    heard: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
+    requests: Arc<Mutex<Vec<BTreeMap<String, String>>>>,
 }
 
 impl HttpConnector for Script {
@@ -58,9 +58,9 @@ impl HttpConnector for Script {
             .map(|(name, value)| (decoded(name), decoded(value)))
             .collect();
         let action = fields["Action"].clone();
-        self.heard.lock().unwrap().push(fields);
+        self.requests.lock().unwrap().push(fields);
         let answer = self.answers.lock().unwrap().pop_front();
-        let answer = answer.unwrap_or_else(|| panic!("{action} was not expected"));
+        let answer = answer.unwrap_or_else(|| panic!("unexpected call of {action}"));
         let is_create = action == "CreatePlatformEndpoint";
         let (status, xml) = match answer {
             Answer::Made(endpoint) if is_create => (
@@ -77,7 +77,7 @@ impl HttpConnector for Script {
             Answer::Refused(status, code, message) => (
                 status,
                 format!(
-                    "<ErrorResponse><Error><ErrorCode>{code}</ErrorCode><Message>{message}</Message></Error>\
+                    "<ErrorResponse><Error><Code>{code}</Code><Message>{message}</Message></Error>\
                      <RequestId>1</RequestId></ErrorResponse>"
                 ),
             ),
@@ -87,24 +87,27 @@ impl HttpConnector for Script {
                 );
                 return HttpConnectorFuture::ready(Err(error));
             }
-            strange => panic!("{strange:?} to {action}"),
+            other => panic!("the script answers {action} with {other:?}"),
         };
         let status = status.try_into().unwrap();
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(xml))))
     }
 }
 
-/// What one push came to.
+/// The result of one push.
 struct Run {
     result: Result<Pushed, PortError>,
-    heard: Vec<BTreeMap<String, String>>,
+    requests: Vec<BTreeMap<String, String>>,
     log: String,
 }
 
 impl Run {
-    /// The actions, in order.
+    /// The called actions, in order.
     fn actions(&self) -> Vec<&str> {
-        self.heard.iter().map(|it| it["Action"].as_str()).collect()
+        self.requests
+            .iter()
+            .map(|request| request["Action"].as_str())
+            .collect()
     }
 
     fn pushed(&self) -> Pushed {
@@ -124,7 +127,7 @@ async fn push_with(
 ) -> Run {
     let script = Script {
         answers: Arc::new(Mutex::new(answers.into_iter().collect())),
-        heard: Arc::default(),
+        requests: Arc::default(),
     };
     let connector = SharedHttpConnector::new(script.clone());
     let config = SdkConfig::builder()
@@ -134,7 +137,7 @@ async fn push_with(
             "AKID", "SECRET", None, None, "tests",
         )))
         .http_client(http_client_fn(move |_, _| connector.clone()))
-        // As every other client has it: what is asked here is that this one has not.
+        // The shared configuration retries; the publishing client must not.
         .retry_config(RetryConfig::standard())
         .build();
     let owned = |arn: Option<&str>| arn.map(str::to_owned);
@@ -143,7 +146,7 @@ async fn push_with(
     let log = Arc::new(Mutex::new(Vec::new()));
     let writer = Arc::clone(&log);
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO) // the least severe that the template allows
+        .with_max_level(tracing::Level::INFO) // the most verbose level that the template allows
         .with_writer(move || Lines(Arc::clone(&writer)))
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
@@ -153,9 +156,9 @@ async fn push_with(
     drop(guard);
 
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    let told = format!("{log}{result:?}{push:?}");
+    let printed = format!("{log}{result:?}{push:?}");
     for secret in [TOKEN, TEXT, "APA91b", "8010"] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!printed.contains(secret), "{printed}");
     }
     if let Err(error) = &result {
         let text = error.to_string();
@@ -163,10 +166,14 @@ async fn push_with(
     }
     assert!(
         script.answers.lock().unwrap().is_empty(),
-        "answers are left over"
+        "the script has unused answers"
     );
-    let heard = script.heard.lock().unwrap().clone();
-    Run { result, heard, log }
+    let requests = script.requests.lock().unwrap().clone();
+    Run {
+        result,
+        requests,
+        log,
+    }
 }
 
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -183,21 +190,21 @@ impl std::io::Write for Lines {
 }
 
 fn document(run: &Run, at: usize, platform: &str) -> Value {
-    let message: Value = serde_json::from_str(&run.heard[at]["Message"]).unwrap();
+    let message: Value = serde_json::from_str(&run.requests[at]["Message"]).unwrap();
     assert_eq!(message["default"], TEXT);
     serde_json::from_str(message[platform].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test]
-async fn each_platform_gets_its_own_document_in_two_calls() {
+async fn push_takes_two_calls_on_each_platform() {
     let run = push(PushPlatform::Fcm, [Answer::Made(ENDPOINT), Answer::Done]).await;
     assert_eq!(run.pushed(), Pushed::Sent);
     assert_eq!(run.actions(), ["CreatePlatformEndpoint", "Publish"]);
-    assert_eq!(run.heard[0]["PlatformApplicationArn"], FCM);
-    assert_eq!(run.heard[0]["Token"], TOKEN);
-    assert_eq!(run.heard[1]["TargetArn"], ENDPOINT);
-    assert_eq!(run.heard[1]["MessageStructure"], "json");
-    assert!(!run.heard[1].contains_key("PhoneNumber"));
+    assert_eq!(run.requests[0]["PlatformApplicationArn"], FCM);
+    assert_eq!(run.requests[0]["Token"], TOKEN);
+    assert_eq!(run.requests[1]["TargetArn"], ENDPOINT);
+    assert_eq!(run.requests[1]["MessageStructure"], "json");
+    assert!(!run.requests[1].contains_key("PhoneNumber"));
     assert_eq!(
         document(&run, 1, "GCM"),
         json!({"fcmV1Message": {"message": {
@@ -207,7 +214,7 @@ async fn each_platform_gets_its_own_document_in_two_calls() {
 
     let run = push(PushPlatform::Apns, [Answer::Made(ENDPOINT), Answer::Done]).await;
     assert_eq!(run.pushed(), Pushed::Sent);
-    assert_eq!(run.heard[0]["PlatformApplicationArn"], APNS);
+    assert_eq!(run.requests[0]["PlatformApplicationArn"], APNS);
     for name in ["APNS", "APNS_SANDBOX"] {
         assert_eq!(
             document(&run, 1, name),
@@ -217,7 +224,7 @@ async fn each_platform_gets_its_own_document_in_two_calls() {
 }
 
 #[tokio::test]
-async fn without_an_application_nothing_is_called() {
+async fn missing_application_means_no_call() {
     for (platform, apns, fcm) in [
         (PushPlatform::Apns, None, Some(FCM)),
         (PushPlatform::Apns, Some(""), Some(FCM)),
@@ -231,7 +238,7 @@ async fn without_an_application_nothing_is_called() {
 }
 
 #[tokio::test]
-async fn a_disabled_endpoint_is_enabled() {
+async fn disabled_endpoint_is_enabled() {
     let answers = [
         Answer::Made(ENDPOINT),
         disabled(),
@@ -249,7 +256,7 @@ async fn a_disabled_endpoint_is_enabled() {
             "Publish"
         ]
     );
-    let enabled = &run.heard[2];
+    let enabled = &run.requests[2];
     assert_eq!(enabled["EndpointArn"], ENDPOINT);
     let mut attributes: Vec<_> = (1..=2)
         .map(|n| {
@@ -259,12 +266,12 @@ async fn a_disabled_endpoint_is_enabled() {
         .collect();
     attributes.sort_unstable();
     assert_eq!(attributes, [("Enabled", "true"), ("Token", TOKEN)]);
-    // The very same message.
-    assert_eq!(run.heard[1], run.heard[3]);
+    // The second publish repeats the same message.
+    assert_eq!(run.requests[1], run.requests[3]);
 }
 
 #[tokio::test]
-async fn one_that_stays_unusable_is_made_anew_once_and_then_given_up() {
+async fn unusable_endpoint_is_recreated_once() {
     let missing = || refused("NotFound", "Endpoint does not exist");
     let unknown = || {
         refused(
@@ -274,7 +281,7 @@ async fn one_that_stays_unusable_is_made_anew_once_and_then_given_up() {
     };
     let anew = ["DeleteEndpoint", "CreatePlatformEndpoint", "Publish"];
     let enabling = ["SetEndpointAttributes", "Publish"];
-    // How it comes to that, and which calls that takes.
+    // Each way to an unusable endpoint: name, answers, calls.
     let ways: [(&str, Vec<Answer>, Vec<&str>); 4] = [
         (
             "disabled twice",
@@ -287,7 +294,7 @@ async fn one_that_stays_unusable_is_made_anew_once_and_then_given_up() {
             vec!["SetEndpointAttributes"],
         ),
         ("missing", vec![missing()], vec![]),
-        ("missing, in other words", vec![unknown()], vec![]),
+        ("missing, as an invalid parameter", vec![unknown()], vec![]),
     ];
     for (name, way, calls) in ways {
         for (last, pushed) in [
@@ -304,15 +311,15 @@ async fn one_that_stays_unusable_is_made_anew_once_and_then_given_up() {
             expected.extend(&calls);
             expected.extend(anew);
             assert_eq!(run.actions(), expected, "{name}");
-            let deleted = run.heard.len() - 3;
-            assert_eq!(run.heard[deleted]["EndpointArn"], ENDPOINT);
-            assert_eq!(run.heard[deleted + 2]["TargetArn"], ANOTHER);
+            let deleted = run.requests.len() - 3;
+            assert_eq!(run.requests[deleted]["EndpointArn"], ENDPOINT);
+            assert_eq!(run.requests[deleted + 2]["TargetArn"], ANOTHER);
         }
     }
 }
 
 #[tokio::test]
-async fn an_endpoint_of_the_same_token_with_other_attributes_is_taken_over() {
+async fn endpoint_with_other_attributes_is_reused() {
     let exists = format!(
         "Invalid parameter: Token Reason: Endpoint {ANOTHER} already exists with the same Token, \
          but different attributes."
@@ -328,19 +335,19 @@ async fn an_endpoint_of_the_same_token_with_other_attributes_is_taken_over() {
         run.actions(),
         ["CreatePlatformEndpoint", "SetEndpointAttributes", "Publish"]
     );
-    assert_eq!(run.heard[1]["EndpointArn"], ANOTHER);
-    assert_eq!(run.heard[2]["TargetArn"], ANOTHER);
+    assert_eq!(run.requests[1]["EndpointArn"], ANOTHER);
+    assert_eq!(run.requests[2]["TargetArn"], ANOTHER);
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_is_gone() {
-    let message = format!("Invalid parameter: Token Reason: {TOKEN} is no device token");
+async fn malformed_token_is_gone() {
+    let message = format!("Invalid parameter: Token Reason: {TOKEN} is not a device token");
     let run = push(PushPlatform::Apns, [refused("InvalidParameter", &message)]).await;
     assert_eq!(run.pushed(), Pushed::Gone);
 }
 
 #[tokio::test]
-async fn what_fails_is_told_apart_and_a_publish_is_never_repeated() {
+async fn failed_publish_is_classified_and_not_retried() {
     let echo = format!("about {TOKEN} and {TEXT}");
     let server = |code| Answer::Refused(500, code, echo.clone());
     let client = |code| refused(code, &echo);
@@ -361,7 +368,7 @@ async fn what_fails_is_told_apart_and_a_publish_is_never_repeated() {
             let answers = made.into_iter().chain([answer.clone()]);
             let run = push(PushPlatform::Fcm, answers).await;
             let error = run.result.unwrap_err();
-            assert_eq!(run.heard.len(), calls, "{code}: {}", run.log);
+            assert_eq!(run.requests.len(), calls, "{code}: {}", run.log);
             assert_eq!(
                 matches!(error, PortError::Transient(..)),
                 is_transient,

@@ -1,9 +1,8 @@
-//! The AWS clients, each with its limits spelled out: the SDK has none of its own.
+//! The AWS clients with explicit timeouts, because the SDK has no timeouts by default.
 //!
-//! Root certificates: the SDK's HTTP client and the bank's read the machine's own store once, when the first of them is made.
-//! Left to itself that is a bundle and every file of one or two directories; where `SSL_CERT_FILE` names a bundle, as the
-//! template does, it is that file and nothing else. Roots that are compiled in would save the one file too; they would be
-//! as old as the last deployment, and a bank with a certificate of its own could not be added.
+//! Root certificates: the HTTP client reads the machine's store once, when the first client is created. By default that
+//! is a bundle and every file of one or two directories. The template sets `SSL_CERT_FILE`, so that it is one file, which
+//! shortens a cold start. Compiled-in roots would age with the deployment and could not include a bank's own authority.
 
 use crate::kms::Kms;
 use crate::push::Push;
@@ -15,23 +14,25 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
 use std::time::Duration;
 
-/// One attempt at a call. DynamoDB answers in single milliseconds; a connection that froze with its environment never does.
+/// Limit for one attempt. DynamoDB answers within milliseconds; a connection that was frozen with its execution
+/// environment never answers.
 pub const ATTEMPT_TIMEOUT_MS: u64 = 1_500;
-/// A call with its repeats: a read and a write that both take as long leave the shortest function time to answer.
+/// Limit for a call with its retries. After a read and a write that both use it up, the function with the shortest
+/// timeout can still answer.
 pub const OPERATION_TIMEOUT_MS: u64 = 4_000;
-/// How often a call is tried. Two attempts that hang, with the pause between them, fit into the operation's time; a third is
-/// for what fails at once.
+/// Maximum attempts of a call. Two attempts that time out, with the pause between them, fit into the limit of the
+/// operation; the third helps after immediate failures.
 pub const ATTEMPTS_MAX: u32 = 3;
-/// A publish: it is not repeated, so it may take as long as the function has left.
+/// Limit for a publish. It is never retried, so it may use most of the function's remaining time.
 pub const PUBLISH_TIMEOUT_MS: u64 = 6_000;
-/// A connection, TLS included.
+/// Limit for connecting, including TLS.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
 
-/// The region's services with this function's role.
+/// The clients' shared configuration: region, role and limits.
 pub struct Aws(SdkConfig);
 
 impl Aws {
-    /// From the function's environment.
+    /// Loads the configuration from the function's environment.
     pub async fn connect() -> Self {
         Self::limited(aws_config::defaults(BehaviorVersion::latest())).await
     }
@@ -47,10 +48,10 @@ impl Aws {
         Self(loader.load().await)
     }
 
-    /// The hash key named by `HMAC_KEY_ID`, and those data keys that the function has a variable for.
+    /// The hash key named by `HMAC_KEY_ID`, and each data key whose variable is set.
     ///
     /// # Errors
-    /// When `HMAC_KEY_ID` is missing.
+    /// `Permanent` when `HMAC_KEY_ID` is not set.
     pub fn keys(&self) -> Result<Keys<Kms>, PortError> {
         let data_keys = [
             (DataKey::Card, "CARD_KEY_ID"),
@@ -73,14 +74,14 @@ impl Aws {
         Sns::new(publishing_client(&self.0))
     }
 
-    /// Pushes through SNS, for those platforms that `APNS_APPLICATION_ARN` and `FCM_APPLICATION_ARN` name an application of.
+    /// Push through SNS, for each platform whose application is set in `APNS_APPLICATION_ARN` or `FCM_APPLICATION_ARN`.
     #[must_use]
     pub fn push(&self) -> Push {
-        let given = |name| env(name).ok();
+        let optional = |name| env(name).ok();
         Push::new(
             publishing_client(&self.0),
-            given("APNS_APPLICATION_ARN"),
-            given("FCM_APPLICATION_ARN"),
+            optional("APNS_APPLICATION_ARN"),
+            optional("FCM_APPLICATION_ARN"),
         )
     }
 
@@ -97,7 +98,8 @@ impl Aws {
     }
 }
 
-/// A publish is tried once, and is given time: giving up on one that went out would be a second message.
+/// An SNS client that publishes once, with a long timeout: a retry of a publish that succeeded late would send a
+/// second message.
 pub(super) fn publishing_client(config: &SdkConfig) -> aws_sdk_sns::Client {
     let config = aws_sdk_sns::config::Builder::from(config)
         .retry_config(RetryConfig::disabled())
@@ -105,7 +107,7 @@ pub(super) fn publishing_client(config: &SdkConfig) -> aws_sdk_sns::Client {
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_millis(CONNECT_TIMEOUT_MS))
                 .operation_timeout(Duration::from_millis(PUBLISH_TIMEOUT_MS))
-                // Said, for what is left unsaid is taken from the clients that repeat.
+                // Must be explicit, or the builder keeps the attempt timeout of the shared configuration.
                 .disable_operation_attempt_timeout()
                 .build(),
         )
@@ -113,14 +115,14 @@ pub(super) fn publishing_client(config: &SdkConfig) -> aws_sdk_sns::Client {
     aws_sdk_sns::Client::from_conf(config)
 }
 
-/// An environment variable of the function.
+/// Reads an environment variable.
 ///
 /// # Errors
-/// `Permanent` with its name.
-#[expect(clippy::disallowed_methods, reason = "this is where it is asked")]
+/// `Permanent` with the name of the variable when it is not set.
+#[expect(clippy::disallowed_methods, reason = "settings are read here only")]
 pub fn env(name: &'static str) -> Result<String, PortError> {
     std::env::var(name)
-        .map_err(|_| PortError::Permanent("the environment", format!("{name} is not set")))
+        .map_err(|_| PortError::Permanent("environment", format!("{name} is not set")))
 }
 
 #[cfg(test)]
@@ -128,9 +130,9 @@ mod tests {
     use super::*;
     use aws_config::Region;
 
-    /// Of every client that a function makes: connection, attempt, operation, attempts.
+    /// Each tuple holds the limits for connecting, one attempt and the operation, and the maximum of attempts.
     #[tokio::test]
-    async fn no_client_waits_without_an_end() {
+    async fn every_client_has_timeouts() {
         let loader = aws_config::defaults(BehaviorVersion::latest());
         let aws = Aws::limited(loader.region(Region::new("us-east-1")).no_credentials()).await;
         let limits = |timeouts: Option<&TimeoutConfig>, retries: Option<&RetryConfig>| {
@@ -156,7 +158,7 @@ mod tests {
         assert_eq!(limits_of!(aws.dynamodb()), usual);
         assert_eq!(limits_of!(aws_sdk_kms::Client::new(&aws.0)), usual);
         assert_eq!(limits_of!(aws.secrets()), usual);
-        // Its one attempt is its operation.
+        // A single attempt needs no limit of its own.
         let once = (Some(1_000), None, Some(6_000), 1);
         assert_eq!(limits_of!(publishing_client(&aws.0)), once);
     }

@@ -1,18 +1,18 @@
-//! SMS through SNS, straight to a phone.
+//! SMS through SNS.
 
 use application::ports::{PortError, SendSms};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
 
-/// SNS.
+/// Sends SMS with this function's role.
 #[derive(Clone, Debug)]
 pub struct Sns {
     client: Client,
 }
 
 impl Sns {
-    /// With this function's role.
+    /// The client must not retry a publish, because a repeated publish is a second SMS.
     #[must_use]
     pub const fn new(client: Client) -> Self {
         Self { client }
@@ -21,7 +21,7 @@ impl Sns {
 
 impl SendSms for Sns {
     async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
-        // Transactional: sent before marketing, and not held back at night.
+        // SNS sends transactional messages with priority and at any time of day.
         let kind = MessageAttributeValue::builder()
             .data_type("String")
             .string_value("Transactional")
@@ -35,7 +35,7 @@ impl SendSms for Sns {
             .message_attributes("AWS.SNS.SMS.SMSType", kind)
             .send()
             .await;
-        // The service's message may repeat the phone or the text: only its code is kept.
+        // Keep the error code only, because the service's message may contain the phone or the text.
         sent.map(|_| ()).map_err(|error| {
             PortError::Transient("SMS", error.code().unwrap_or("no answer").to_owned())
         })

@@ -1,13 +1,12 @@
-//! Our side of the bank: one request, one reply that can be believed, or [`Reply::Unknown`].
+//! The bank client: one request leads to one verified reply, or to [`Reply::Unknown`].
 //!
-//! The connections are those of the AWS SDK's own HTTP client: no second TLS stack, and the same root
-//! certificates. Requests are never repeated here: what to do about an unknown answer (ask again by the serial)
-//! is decided where the serial is kept.
+//! Connections use the HTTP client of the AWS SDK, so there is one TLS stack and one set of root certificates. The
+//! client never repeats a request: its caller stores the serial and decides how to recover from an unknown answer.
 
 use super::key::BankKey;
 use super::protocol::{
-    CheckAnswer, CheckOutcome, CheckQueryAnswer, CheckRequest, Known, SerialQuery, TransferAnswer,
-    TransferOutcome, TransferQueryAnswer, TransferRequest, path,
+    CheckAnswer, CheckOutcome, CheckQueryAnswer, CheckRequest, SerialLookup, SerialQuery,
+    TransferAnswer, TransferOutcome, TransferQueryAnswer, TransferRequest, path,
 };
 use super::signature::{SIGNATURE_HEADER, TIME_HEADER, is_reply, sign_request};
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -23,33 +22,33 @@ use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
-/// Time for a connection, TLS included: a bank that takes longer is down.
+/// Limit for connecting, including TLS. A bank that needs longer counts as down.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
-/// Time for a check or a transfer, from connecting to the last byte of the reply. A slow bank takes 1.5 s; a
-/// merchant is waiting; and one query must fit behind it before the gateway gives up at 30 s.
+/// Limit for a check or a transfer, from connecting to the last byte of the reply. A slow bank takes 1.5 s, the
+/// merchant is waiting, and one query must still fit before the gateway's limit of 30 s.
 pub const ASK_TIMEOUT_MS: u64 = 4_000;
-/// Time for a query by serial: the bank only looks it up.
+/// Limit for a query by serial, which the bank answers by a lookup.
 pub const QUERY_TIMEOUT_MS: u64 = 2_000;
-/// The longest reply is a serial of 64 characters and two words.
+/// The longest valid reply holds a serial of 64 characters and two words.
 const MAX_REPLY_BYTES: usize = 4 * 1024;
 
-/// What came of asking.
+/// The result of a check or a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<A> {
-    /// The bank's own answer to this serial, signed.
+    /// The bank's signed answer to this serial.
     Answer(A),
-    /// A timeout, a dropped connection, any status but 200, a garbled or forged body, or the answer to another
-    /// serial. The bank may have decided: ask again by the same serial, never under a new one.
+    /// A timeout, a dropped connection, any status except 200, an unreadable or forged body, or an answer to another
+    /// serial. The bank may have decided, so query the same serial and never use a new one.
     Unknown,
 }
 
-/// What came of asking again by serial.
+/// The result of a query by serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryReply<A> {
     /// As in [`Reply::Answer`].
     Answer(A),
-    /// The bank has not seen this serial so far. The first request may still be under way, so it may only be
-    /// sent again under the same serial.
+    /// The bank has not seen this serial yet. The first request may still be in flight, so repeat it only under the
+    /// same serial.
     NeverSeen,
     /// As in [`Reply::Unknown`].
     Unknown,
@@ -64,12 +63,12 @@ pub type TransferReply = Reply<TransferOutcome>;
 /// See [`BankClient::query_transfer`].
 pub type TransferQueryReply = QueryReply<TransferOutcome>;
 
-/// A base URL that card numbers must not be sent to.
+/// The base URL would send card numbers over an unprotected network.
 #[derive(Debug, Error)]
 #[error("BANK_URL must be https://host[/path], or http:// on a loopback address")]
 pub struct BadBankUrl;
 
-/// The client; one for the life of an environment.
+/// The client. One instance serves an execution environment for its whole life.
 #[derive(Debug)]
 pub struct BankClient {
     base_url: String,
@@ -93,14 +92,14 @@ impl Limits {
     };
 }
 
-/// Why a reply cannot be believed. For the log; none of it says what was asked.
+/// Why a reply was not accepted. Safe to log: no text contains data of the request.
 #[derive(Debug, Error)]
 enum Fault {
-    #[error("the request could not be made: {0}")]
+    #[error("cannot build the request: {0}")]
     Unsendable(String),
-    #[error("no whole reply in time")]
+    #[error("no complete reply in time")]
     Timeout,
-    #[error("no connection, or it was dropped: {0}")]
+    #[error("no connection, or the connection was dropped: {0}")]
     Dropped(String),
     #[error("status {0}")]
     Status(u16),
@@ -108,14 +107,14 @@ enum Fault {
     TooLong,
     #[error("not signed by the bank for this request")]
     Forged,
-    #[error("not an answer of the protocol")]
+    #[error("not a valid answer")]
     Garbled,
-    #[error("the answer to another serial")]
+    #[error("an answer to another serial")]
     ForeignSerial,
 }
 
 impl Fault {
-    /// Ours to mend, or someone's attack; everything else is a bank's bad day.
+    /// Whether this points to a defect of this system or to an attack. All other faults are outages of the bank.
     const fn is_alarm(&self) -> bool {
         matches!(
             self,
@@ -125,17 +124,17 @@ impl Fault {
 }
 
 impl BankClient {
-    /// A client for the protocol below `base_url`.
+    /// Creates a client for the protocol's paths below `base_url`.
     ///
     /// # Errors
-    /// [`BadBankUrl`] unless it is `https`, or `http` to this very machine.
+    /// [`BadBankUrl`] unless the URL is `https`, or `http` on a loopback address.
     pub fn new(base_url: &str, key: BankKey) -> Result<Self, BadBankUrl> {
         Self::with_limits(base_url, key, Limits::DEFAULT)
     }
 
     fn with_limits(base_url: &str, key: BankKey, limits: Limits) -> Result<Self, BadBankUrl> {
         let base_url = base_url.trim_end_matches('/');
-        if !may_be_told_card_numbers(base_url) {
+        if !is_allowed_base_url(base_url) {
             return Err(BadBankUrl);
         }
         let connector = Connector::builder()
@@ -145,8 +144,8 @@ impl BankClient {
                     .build(),
             )
             .sleep_impl(TokioSleep::new())
-            // A rebind asks the bank once. A connection kept for the next one would mostly be dead by then (a
-            // function is frozen between requests), and a dead connection is an unknown answer.
+            // A rebind calls the bank once. Lambda freezes the environment between requests, so a pooled connection
+            // would usually be dead at the next call, and a dead connection is an unknown answer.
             .pool_max_idle_per_host(0)
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build();
@@ -158,7 +157,7 @@ impl BankClient {
         })
     }
 
-    /// Asks whether name, ID number, card and phone belong together.
+    /// Checks whether name, ID number, card and phone belong to the same person.
     pub async fn check(&self, request: &CheckRequest) -> CheckReply {
         let answer = self
             .ask(path::CHECK, &request.serial, request, self.limits.ask)
@@ -168,19 +167,19 @@ impl BankClient {
         })
     }
 
-    /// Asks what was answered to a check.
+    /// Queries the answer to a check.
     pub async fn query_check(&self, serial: &str) -> CheckQueryReply {
         let answer = self.query(path::CHECK_QUERY, serial).await;
         answer.map_or(
             QueryReply::Unknown,
             |answer: CheckQueryAnswer| match answer.outcome {
-                Known::Yes(outcome) => QueryReply::Answer(outcome),
-                Known::No(_) => QueryReply::NeverSeen,
+                SerialLookup::Found(outcome) => QueryReply::Answer(outcome),
+                SerialLookup::NotFound(_) => QueryReply::NeverSeen,
             },
         )
     }
 
-    /// Sends money to a card.
+    /// Transfers money to a card.
     pub async fn transfer(&self, request: &TransferRequest) -> TransferReply {
         let answer = self
             .ask(path::TRANSFER, &request.serial, request, self.limits.ask)
@@ -190,16 +189,16 @@ impl BankClient {
         })
     }
 
-    /// Asks what became of a transfer.
+    /// Queries the status of a transfer.
     pub async fn query_transfer(&self, serial: &str) -> TransferQueryReply {
         let answer = self.query(path::TRANSFER_QUERY, serial).await;
         answer.map_or(
             QueryReply::Unknown,
             |answer: TransferQueryAnswer| match answer.status {
-                Known::Yes(status) => {
+                SerialLookup::Found(status) => {
                     QueryReply::Answer(TransferOutcome::new(status, answer.reason))
                 }
-                Known::No(_) => QueryReply::NeverSeen,
+                SerialLookup::NotFound(_) => QueryReply::NeverSeen,
             },
         )
     }
@@ -211,7 +210,7 @@ impl BankClient {
         self.ask(path, serial, &query, self.limits.query).await
     }
 
-    /// The answer, or `None` after having logged why there is none.
+    /// Returns the answer, or logs the fault and returns `None`.
     async fn ask<A: Answer>(
         &self,
         path: &str,
@@ -230,15 +229,18 @@ impl BankClient {
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if fault.is_alarm() {
             tracing::error!(bank.path = path, bank.serial = serial, bank.duration_ms = duration_ms,
-                bank.fault = %fault, "the bank's reply is unknown, and that needs a look");
+                bank.fault = %fault, "bank_reply.rejected");
         } else {
             tracing::warn!(bank.path = path, bank.serial = serial, bank.duration_ms = duration_ms,
-                bank.fault = %fault, "the bank's reply is unknown");
+                bank.fault = %fault, "bank_reply.missing");
         }
         None
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the bank's own clock is real")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the bank verifies the time against its own clock"
+    )]
     async fn exchange<A: Answer>(
         &self,
         path: &str,
@@ -247,7 +249,7 @@ impl BankClient {
     ) -> Result<A, Fault> {
         let unsendable = |error: &dyn std::fmt::Display| Fault::Unsendable(error.to_string());
         let body = serde_json::to_vec(request).map_err(|error| unsendable(&error))?;
-        // Whatever the sandbox's clock says.
+        // Wall-clock time, even where the sandbox lets a request set the clock.
         let time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_err(|error| unsendable(&error))?
@@ -306,8 +308,8 @@ async fn read_body(response: HttpResponse) -> Result<Vec<u8>, Fault> {
     Ok(body.to_bytes().to_vec())
 }
 
-/// TLS, or no network at all.
-fn may_be_told_card_numbers(url: &str) -> bool {
+/// Card numbers leave the machine over TLS only.
+fn is_allowed_base_url(url: &str) -> bool {
     let Ok(url) = url.parse::<http::Uri>() else {
         return false;
     };
@@ -327,7 +329,7 @@ fn may_be_told_card_numbers(url: &str) -> bool {
     scheme_fits && url.query().is_none()
 }
 
-/// A reply that names its serial.
+/// A reply that contains its serial.
 trait Answer: DeserializeOwned {
     fn serial(&self) -> &str;
 }

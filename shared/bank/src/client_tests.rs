@@ -1,9 +1,9 @@
-//! The client against a bank that is a few lines over a socket, so that each way of going wrong is exact.
+//! Tests the client against a minimal bank on a socket, which produces each fault exactly.
 
 use super::*;
 use crate::protocol::ReturnReason;
 use crate::signature::{sign_reply, verify_request};
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn key() -> BankKey {
 
 fn check_request() -> CheckRequest {
     let (card, holder) = payee();
-    let id_number = ResidentId::parse("110105196302111073").unwrap();
+    let id_number = IdNumber::parse("110105196302111073").unwrap();
     let phone = Phone::parse("13900000001").unwrap();
     CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone)
 }
@@ -34,24 +34,24 @@ fn payee() -> (CardNumber, PersonName) {
     (card, PersonName::new("测试商户一"))
 }
 
-/// What a connection does once the request is in.
+/// How the bank reacts to a complete request.
 #[derive(Clone)]
-enum Act {
-    /// Status and body, signed as the bank does.
+enum Behavior {
+    /// Status and body with a valid signature.
     Signed(u16, String),
-    /// These very bytes, then the connection closes.
+    /// Exactly these bytes, then the connection closes.
     Raw(Vec<u8>),
     /// Signed with another key.
     SignedBy(BankKey, String),
-    /// A signed reply to another request.
+    /// A reply signed for another request.
     SignedForAnother(String),
-    /// Nothing, and the connection stays open.
+    /// No reply, and the connection stays open.
     Silence,
-    /// The head of a reply, then nothing.
+    /// The head of a reply, then no more bytes.
     HeadOnly,
 }
 
-struct Heard {
+struct ReceivedRequest {
     path: String,
     time: String,
     signature: String,
@@ -60,27 +60,27 @@ struct Heard {
 
 struct FakeBank {
     url: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl FakeBank {
-    async fn start(act: Act) -> Self {
-        Self::start_with(act.clone(), act).await
+    async fn start(behavior: Behavior) -> Self {
+        Self::start_with(behavior.clone(), behavior).await
     }
 
-    /// One that does something else when it is asked by serial.
-    async fn start_with(act: Act, query: Act) -> Self {
+    /// Starts a bank with a separate behavior for queries by serial.
+    async fn start_with(behavior: Behavior, query: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/stage", listener.local_addr().unwrap());
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&heard);
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let acts = (act.clone(), query.clone());
-                tokio::spawn(serve(stream, acts, Arc::clone(&log)));
+                let behaviors = (behavior.clone(), query.clone());
+                tokio::spawn(serve(stream, behaviors, Arc::clone(&log)));
             }
         });
-        Self { url, heard }
+        Self { url, received }
     }
 
     fn client(&self) -> BankClient {
@@ -88,41 +88,45 @@ impl FakeBank {
     }
 
     fn requests(&self) -> usize {
-        self.heard.lock().unwrap().len()
+        self.received.lock().unwrap().len()
     }
 }
 
-async fn serve(mut stream: TcpStream, (act, query): (Act, Act), log: Arc<Mutex<Vec<Heard>>>) {
-    let heard = read_request(&mut stream).await;
-    let act = if heard.path.ends_with("/query") {
+async fn serve(
+    mut stream: TcpStream,
+    (behavior, query): (Behavior, Behavior),
+    log: Arc<Mutex<Vec<ReceivedRequest>>>,
+) {
+    let request = read_request(&mut stream).await;
+    let behavior = if request.path.ends_with("/query") {
         query
     } else {
-        act
+        behavior
     };
-    let request_signature = heard.signature.clone();
-    log.lock().unwrap().push(heard);
-    let reply = match act {
-        Act::Signed(status, body) => {
+    let request_signature = request.signature.clone();
+    log.lock().unwrap().push(request);
+    let reply = match behavior {
+        Behavior::Signed(status, body) => {
             let signature = sign_reply(&key(), &request_signature, status, body.as_bytes());
             http_reply(status, &signature, &body)
         }
-        Act::SignedBy(key, body) => {
+        Behavior::SignedBy(key, body) => {
             let signature = sign_reply(&key, &request_signature, 200, body.as_bytes());
             http_reply(200, &signature, &body)
         }
-        Act::SignedForAnother(body) => {
+        Behavior::SignedForAnother(body) => {
             let signature = sign_reply(&key(), &"0".repeat(64), 200, body.as_bytes());
             http_reply(200, &signature, &body)
         }
-        Act::Raw(bytes) => bytes,
-        Act::Silence => return std::future::pending().await,
-        Act::HeadOnly => {
+        Behavior::Raw(bytes) => bytes,
+        Behavior::Silence => return std::future::pending().await,
+        Behavior::HeadOnly => {
             let head = b"HTTP/1.1 200 OK\r\ncontent-length: 30\r\n\r\n{";
             stream.write_all(head).await.unwrap();
             return std::future::pending().await;
         }
     };
-    // A client that has had enough closes first; that is not this side's business.
+    // A client may close the connection before it has read everything.
     let _ = stream.write_all(&reply).await;
 }
 
@@ -134,7 +138,7 @@ fn http_reply(status: u16, signature: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn read_request(stream: &mut TcpStream) -> Heard {
+async fn read_request(stream: &mut TcpStream) -> ReceivedRequest {
     let mut bytes = Vec::new();
     let head_end = loop {
         let mut chunk = [0; 1024];
@@ -143,7 +147,7 @@ async fn read_request(stream: &mut TcpStream) -> Heard {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             break at + 4;
         }
-        assert!(read > 0, "the request ended in its head");
+        assert!(read > 0, "the request ended inside its head");
     };
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let header = |name: &str| {
@@ -159,7 +163,7 @@ async fn read_request(stream: &mut TcpStream) -> Heard {
         let read = stream.read(&mut chunk).await.unwrap();
         bytes.extend_from_slice(&chunk[..read]);
     }
-    Heard {
+    ReceivedRequest {
         path: head.split(' ').nth(1).unwrap().to_owned(),
         time: header(TIME_HEADER),
         signature: header(SIGNATURE_HEADER),
@@ -172,48 +176,48 @@ fn outcome(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_is_believed_and_the_request_is_signed_over_the_protocols_path() {
-    let bank = FakeBank::start(Act::Signed(200, outcome("match"))).await;
+async fn request_is_signed_and_signed_answer_is_accepted() {
+    let bank = FakeBank::start(Behavior::Signed(200, outcome("match"))).await;
     let client = bank.client();
     assert_eq!(
         client.check(&check_request()).await,
         CheckReply::Answer(CheckOutcome::Match)
     );
-    let heard = bank.heard.lock().unwrap().pop().unwrap();
-    assert_eq!(heard.path, "/stage/check");
-    let now: i64 = heard.time.parse().unwrap();
+    let request = bank.received.lock().unwrap().pop().unwrap();
+    assert_eq!(request.path, "/stage/check");
+    let now: i64 = request.time.parse().unwrap();
     verify_request(
         &key(),
         "/check",
-        Some(&heard.time),
-        Some(&heard.signature),
-        &heard.body,
+        Some(&request.time),
+        Some(&request.signature),
+        &request.body,
         now,
     )
     .unwrap();
-    let body: serde_json::Value = serde_json::from_slice(&heard.body).unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["card_number"], "6222020000009001009");
     assert_eq!(body["holder_name"], "测试商户一");
 }
 
 #[tokio::test]
-async fn each_operation_reads_its_own_answer() {
-    let bank = FakeBank::start(Act::Signed(200, outcome("unknown_serial"))).await;
+async fn each_operation_accepts_its_own_answer_only() {
+    let bank = FakeBank::start(Behavior::Signed(200, outcome("unknown_serial"))).await;
     assert_eq!(
         bank.client().query_check(SERIAL).await,
         QueryReply::NeverSeen
     );
-    // The same words are no answer to the check itself.
+    // The same body is not a valid answer to the check itself.
     assert_eq!(bank.client().check(&check_request()).await, Reply::Unknown);
 
-    let bank = FakeBank::start(Act::Signed(200, outcome("busy"))).await;
+    let bank = FakeBank::start(Behavior::Signed(200, outcome("busy"))).await;
     assert_eq!(
         bank.client().query_check(SERIAL).await,
         QueryReply::Answer(CheckOutcome::Busy)
     );
 
     let returned = r#"{"serial":"rbd_1-1","status":"returned","reason":"name_mismatch"}"#;
-    let bank = FakeBank::start(Act::Signed(200, returned.to_owned())).await;
+    let bank = FakeBank::start(Behavior::Signed(200, returned.to_owned())).await;
     let (card, holder) = payee();
     let request = TransferRequest::one_fen(SERIAL, &card, &holder, "ABC234", true);
     let expected = TransferOutcome::Returned(ReturnReason::NameMismatch);
@@ -228,7 +232,7 @@ async fn each_operation_reads_its_own_answer() {
     assert_eq!(bank.client().query_check(SERIAL).await, QueryReply::Unknown);
 
     let unknown = r#"{"serial":"rbd_1-1","status":"unknown_serial"}"#;
-    let bank = FakeBank::start(Act::Signed(200, unknown.to_owned())).await;
+    let bank = FakeBank::start(Behavior::Signed(200, unknown.to_owned())).await;
     assert_eq!(
         bank.client().query_transfer(SERIAL).await,
         QueryReply::NeverSeen
@@ -237,12 +241,12 @@ async fn each_operation_reads_its_own_answer() {
 }
 
 #[tokio::test]
-async fn whatever_cannot_be_believed_is_unknown_and_is_asked_once() {
+async fn faulty_reply_is_unknown_and_sent_once() {
     let stranger = BankKey::from_secret_text(&"x".repeat(64)).unwrap();
     let matched = outcome("match");
-    let signed = |body: &str| Act::Signed(200, body.to_owned());
-    let status = |status| Act::Signed(status, outcome("match"));
-    let raw = |text: &str| Act::Raw(text.as_bytes().to_vec());
+    let signed = |body: &str| Behavior::Signed(200, body.to_owned());
+    let status = |status| Behavior::Signed(status, outcome("match"));
+    let raw = |text: &str| Behavior::Raw(text.as_bytes().to_vec());
     let unsigned = format!(
         "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{matched}",
         matched.len()
@@ -252,31 +256,31 @@ async fn whatever_cannot_be_believed_is_unknown_and_is_asked_once() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}",
         format!("400\r\n{}\r\n", "x".repeat(1024)).repeat(64)
     );
-    let (garbled, dropped) = ("not an answer", "no connection");
+    let (garbled, dropped) = ("not a valid answer", "no connection");
     let cases = [
         (garbled, signed("<html>busy</html>")),
         (garbled, signed("{}")),
         (garbled, signed(&outcome("approved"))),
         (garbled, signed("")),
-        (
-            "the answer to another",
-            signed(&matched.replace("-1", "-2")),
-        ),
+        ("an answer to another", signed(&matched.replace("-1", "-2"))),
         ("not signed", raw(&unsigned)),
-        ("not signed", Act::SignedBy(stranger, matched.clone())),
-        ("not signed", Act::SignedForAnother(matched.clone())),
+        ("not signed", Behavior::SignedBy(stranger, matched.clone())),
+        ("not signed", Behavior::SignedForAnother(matched.clone())),
         ("status 201", status(201)),
         ("status 302", raw(redirect)),
         ("status 400", status(400)),
         ("status 401", status(401)),
-        ("status 404", Act::Signed(404, outcome("unknown_serial"))),
+        (
+            "status 404",
+            Behavior::Signed(404, outcome("unknown_serial")),
+        ),
         ("status 500", status(500)),
-        ("status 502", Act::Signed(502, String::new())),
+        ("status 502", Behavior::Signed(502, String::new())),
         (
             "more than",
             signed(&format!("{matched}{}", " ".repeat(MAX_REPLY_BYTES))),
         ),
-        ("more than", Act::Raw(endless.into_bytes())),
+        ("more than", Behavior::Raw(endless.into_bytes())),
         (dropped, raw("")),
         (dropped, raw("HTTP/1.1 200 OK\r\nconte")),
         (
@@ -284,12 +288,12 @@ async fn whatever_cannot_be_believed_is_unknown_and_is_asked_once() {
             raw("HTTP/1.1 200 OK\r\ncontent-length: 39\r\n\r\n{\"serial\""),
         ),
         (dropped, raw("SSH-2.0-OpenSSH_9.2\r\n")),
-        ("silence", Act::Silence),
-        ("half a reply, then silence", Act::HeadOnly),
+        ("no reply", Behavior::Silence),
+        ("incomplete reply", Behavior::HeadOnly),
     ];
-    for (name, act) in cases {
-        let is_silent = matches!(act, Act::Silence | Act::HeadOnly);
-        let bank = FakeBank::start(act).await;
+    for (name, behavior) in cases {
+        let is_silent = matches!(behavior, Behavior::Silence | Behavior::HeadOnly);
+        let bank = FakeBank::start(behavior).await;
         let client = bank.client();
         let started = Instant::now();
         assert_eq!(
@@ -306,12 +310,12 @@ async fn whatever_cannot_be_believed_is_unknown_and_is_asked_once() {
         assert_eq!(bank.requests(), 2, "{name}: sent more than once");
         assert!(started.elapsed() < Duration::from_secs(3), "{name}");
         if !is_silent {
-            // Unknown for the reason that the case is about, not for another.
+            // Check that the reply was rejected for the expected reason.
             let request = check_request();
             let exchange = client.exchange::<CheckAnswer>("/check", SERIAL, &request);
             let fault = exchange.await.unwrap_err();
             assert!(fault.to_string().starts_with(name), "{name}: {fault}");
-            let is_alarm = ["status 40", "not signed", "the answer to another"]
+            let is_alarm = ["status 40", "not signed", "an answer to another"]
                 .iter()
                 .any(|prefix| name.starts_with(prefix));
             assert_eq!(fault.is_alarm(), is_alarm, "{name}");
@@ -320,7 +324,7 @@ async fn whatever_cannot_be_believed_is_unknown_and_is_asked_once() {
 }
 
 #[tokio::test]
-async fn no_bank_at_all_is_unknown() {
+async fn refused_connection_is_unknown() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -329,7 +333,7 @@ async fn no_bank_at_all_is_unknown() {
 }
 
 #[test]
-fn card_numbers_go_over_tls_or_nowhere() {
+fn base_url_needs_tls_or_loopback() {
     for good in [
         "https://bank.example",
         "https://bank.example:8443/gateway/v1/",
@@ -356,7 +360,7 @@ fn card_numbers_go_over_tls_or_nowhere() {
 }
 
 #[tokio::test]
-async fn https_is_tls_from_the_first_byte() {
+async fn https_starts_with_a_tls_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -367,12 +371,12 @@ async fn https_is_tls_from_the_first_byte() {
     });
     let client = BankClient::with_limits(&url, key(), SHORT).unwrap();
     assert_eq!(client.check(&check_request()).await, Reply::Unknown);
-    // A handshake record, version 3.x.
+    // A TLS handshake record, version 3.x.
     assert_eq!(server.await.unwrap()[..2], [0x16, 0x03]);
 }
 
 #[test]
-fn the_client_does_not_print_its_key() {
+fn debug_output_hides_the_key() {
     let client = BankClient::new("https://bank.example", key()).unwrap();
     assert!(!format!("{client:?}").contains("kkk"));
 }

@@ -1,17 +1,16 @@
-//! The secret that we share with the bank.
+//! The secret shared with the bank.
 
-use domain::history::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use thiserror::Error;
 
-/// Below this a key can be guessed from one signed request; HMAC-SHA256 has no use for a shorter one.
+/// A shorter key could be guessed from one signed request. 32 bytes is the output size of HMAC-SHA256.
 const MIN_KEY_BYTES: usize = 32;
 
-/// The key of every signature between us and the bank. Prints as `***`.
+/// Signs and verifies all messages between this system and the bank. Prints as `***`.
 ///
-/// Kept as a keyed HMAC that each use clones: what can fail about a key has failed before there is one.
+/// Holds a keyed HMAC that each use clones, so that an invalid key fails at construction and never later.
 #[derive(Clone)]
 pub struct BankKey(Hmac<Sha256>);
 
@@ -21,19 +20,19 @@ impl fmt::Debug for BankKey {
     }
 }
 
-/// Why there is no key. Says nothing about the key itself.
+/// Why the key could not be loaded. Contains nothing of the key.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// The secret's text is too short to be a key.
-    #[error("the bank's secret has fewer than {MIN_KEY_BYTES} bytes")]
+    /// The secret is too short.
+    #[error("the bank secret is shorter than {MIN_KEY_BYTES} bytes")]
     Short,
-    /// The secret could not be read, or it is binary.
-    #[error("the bank's secret could not be read: {0}")]
+    /// The secret could not be read, or its value is binary.
+    #[error("cannot read the bank secret: {0}")]
     Unreadable(String),
 }
 
 impl BankKey {
-    /// From the secret's text: the whole text is the key, as bytes, without the white space around it.
+    /// Uses the bytes of the whole text, without surrounding white space, as the key.
     ///
     /// # Errors
     /// [`KeyError::Short`] when fewer than 32 bytes remain.
@@ -47,10 +46,10 @@ impl BankKey {
             .map_err(|_| KeyError::Short)
     }
 
-    /// Reads the secret once; the caller keeps the key for the life of its environment.
+    /// Reads the secret. Call it once per execution environment and keep the key.
     ///
     /// # Errors
-    /// [`KeyError::Unreadable`] when Secrets Manager refuses or does not answer, or the value is not text.
+    /// [`KeyError::Unreadable`] when Secrets Manager refuses or does not answer, or when the value is not text.
     pub async fn load(
         secrets: &aws_sdk_secretsmanager::Client,
         secret_id: &str,
@@ -68,17 +67,17 @@ impl BankKey {
         Self::from_secret_text(text)
     }
 
-    /// HMAC-SHA256 of `message`, in lower-case hex.
+    /// HMAC-SHA256 of `message` in lower-case hex.
     pub(super) fn mac_hex(&self, message: &[u8]) -> String {
         let mut mac = self.0.clone();
         mac.update(message);
-        hex(&mac.finalize().into_bytes())
+        hex::encode(mac.finalize().into_bytes())
     }
 }
 
-/// SHA-256 of `message`, in lower-case hex.
+/// SHA-256 of `message` in lower-case hex.
 pub(super) fn sha256_hex(message: &[u8]) -> String {
-    hex(&Sha256::digest(message))
+    hex::encode(Sha256::digest(message))
 }
 
 #[cfg(test)]
@@ -86,14 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_text_of_32_bytes_at_least() {
+    fn key_needs_at_least_32_bytes() {
         assert!(BankKey::from_secret_text(&"k".repeat(32)).is_ok());
         assert!(BankKey::from_secret_text(&format!("{}\n ", "k".repeat(31))).is_err());
         let key = BankKey::from_secret_text(&"k".repeat(32)).unwrap();
         assert_eq!(format!("{key:?}"), "BankKey(***)");
     }
 
-    /// RFC 4231 needs shorter keys than we accept, so this vector is from `openssl dgst -sha256 -hmac`.
+    /// The vectors of RFC 4231 use keys below the minimum; these values come from `openssl dgst -sha256 -hmac`.
     #[test]
     fn mac_is_hmac_sha256() {
         let key = BankKey::from_secret_text("0123456789abcdef0123456789abcdef").unwrap();

@@ -1,6 +1,11 @@
-//! The bank behind HTTP: what is on the wire, how it is signed, and our side of it.
+//! The bank over HTTP: messages, signatures and the client.
 //!
-//! `infra/bank-protocol.md` says the same for whoever puts a real provider behind it.
+//! `infra/bank-protocol.md` is the specification for a gateway to a real provider.
+//!
+//! - [`protocol`]: the messages and their paths
+//! - [`signature`], [`key`]: how requests and replies are signed
+//! - [`client`]: sends a request and accepts only a verified reply
+//! - [`sandbox`]: the items that a test writes into the sandbox bank's table
 
 pub mod client;
 pub mod key;
@@ -17,18 +22,17 @@ pub use protocol::{CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, Tr
 
 use application::ports::PortError;
 
-/// The bank at `url`, with the signing key in the secret `secret_id`.
+/// Creates the client for the bank at `url`; the signing key is read from the secret `secret_id`.
 ///
 /// # Errors
-/// `Permanent` when the URL or the secret is unusable.
+/// `Permanent` when the URL is not allowed or the secret cannot be used.
 pub async fn connect(
     secrets: &aws_sdk_secretsmanager::Client,
     secret_id: &str,
     url: &str,
 ) -> Result<BankClient, PortError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        PortError::Permanent("the bank's settings", error.to_string())
-    };
+    let failed =
+        |error: &dyn std::fmt::Display| PortError::Permanent("bank settings", error.to_string());
     let key = BankKey::load(secrets, secret_id)
         .await
         .map_err(|error| failed(&error))?;

@@ -1,4 +1,4 @@
-//! The bank as the ports see it: an answer, or none.
+//! Implements the application's bank ports with the client.
 
 use super::{
     BankClient, CheckOutcome, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
@@ -10,8 +10,8 @@ use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 
 impl CheckCard for BankClient {
-    /// Asks; when the answer is lost, asks once more by the serial. A bank that never saw the serial may be asked again
-    /// under it, which the next request does.
+    /// Sends the check, and queries its serial once when the answer is lost. If the bank never saw the serial, the
+    /// merchant's next request repeats the check under the same serial.
     async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
         let request = CheckRequest::new(
             &question.serial,
@@ -28,7 +28,7 @@ impl CheckCard for BankClient {
 }
 
 impl SendTransfer for BankClient {
-    /// As with a check: sent once, and asked about once when the answer is lost.
+    /// Sends the transfer once, and queries its serial once when the answer is lost.
     async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer> {
         let request = TransferRequest::one_fen(
             &transfer.serial,
@@ -56,8 +56,8 @@ impl QueryTransfer for BankClient {
     }
 }
 
-fn answer<A>(recalled: QueryOutcome<A>) -> Option<A> {
-    match recalled {
+fn answer<A>(outcome: QueryOutcome<A>) -> Option<A> {
+    match outcome {
         QueryOutcome::Answer(answer) => Some(answer),
         QueryOutcome::NeverSeen | QueryOutcome::Unknown => None,
     }
@@ -74,7 +74,7 @@ impl<O, A: From<O>> From<QueryReply<O>> for QueryOutcome<A> {
 }
 
 impl From<TransferOutcome> for TransferAnswer {
-    /// Why it came back is the bank's log's business: whatever the reason, the card got nothing.
+    /// Drops the return reason: with any reason the card received nothing, and the bank logs the reason.
     fn from(outcome: TransferOutcome) -> Self {
         match outcome {
             TransferOutcome::Succeeded => Self::Succeeded,

@@ -1,4 +1,4 @@
-//! The ports over the client: what one lost answer leads to, and what it never leads to.
+//! Tests the bank ports: a lost_answers answer leads to one query and never to a second request.
 
 use super::*;
 use application::ports::{
@@ -25,46 +25,55 @@ fn question() -> CardQuestion {
         serial: SERIAL.to_owned(),
         card_number,
         holder_name,
-        id_number: ResidentId::parse("110105196302111073").unwrap(),
+        id_number: IdNumber::parse("110105196302111073").unwrap(),
         phone: Phone::parse("13900000001").unwrap(),
     }
 }
 
-fn status(name: &str) -> Act {
+fn status(name: &str) -> Behavior {
     let reason = if name == "returned" {
         r#","reason":"name_mismatch""#
     } else {
         ""
     };
     let body = format!(r#"{{"serial":"{SERIAL}","status":"{name}"{reason}}}"#);
-    Act::Signed(200, body)
+    Behavior::Signed(200, body)
 }
 
-/// Every way of losing an answer that the client's own tests know.
-fn lost(answer: &str) -> Vec<(&'static str, Act)> {
+/// Every behavior that loses the answer.
+fn lost_answers(answer: &str) -> Vec<(&'static str, Behavior)> {
     let stranger = BankKey::from_secret_text(&"x".repeat(64)).unwrap();
     vec![
-        ("late", Act::Silence),
-        ("half", Act::HeadOnly),
-        ("garbled", Act::Signed(200, "<html>busy</html>".to_owned())),
+        ("no reply", Behavior::Silence),
+        ("incomplete", Behavior::HeadOnly),
+        (
+            "garbled",
+            Behavior::Signed(200, "<html>busy</html>".to_owned()),
+        ),
         (
             "foreign serial",
-            Act::Signed(200, answer.replace("-1", "-2")),
+            Behavior::Signed(200, answer.replace("-1", "-2")),
         ),
-        ("forged", Act::SignedBy(stranger, answer.to_owned())),
-        ("to another", Act::SignedForAnother(answer.to_owned())),
-        ("a failure", Act::Signed(500, answer.to_owned())),
-        ("dropped", Act::Raw(Vec::new())),
+        ("forged", Behavior::SignedBy(stranger, answer.to_owned())),
+        (
+            "for another request",
+            Behavior::SignedForAnother(answer.to_owned()),
+        ),
+        ("server error", Behavior::Signed(500, answer.to_owned())),
+        ("dropped", Behavior::Raw(Vec::new())),
     ]
 }
 
 fn paths(bank: &FakeBank) -> Vec<String> {
-    let heard = bank.heard.lock().unwrap();
-    heard.iter().map(|heard| heard.path.clone()).collect()
+    let received = bank.received.lock().unwrap();
+    received
+        .iter()
+        .map(|request| request.path.clone())
+        .collect()
 }
 
 #[tokio::test]
-async fn a_transfer_that_is_answered_is_not_asked_about() {
+async fn answered_transfer_is_not_queried() {
     for (name, answer) in [
         ("succeeded", TransferAnswer::Succeeded),
         ("pending", TransferAnswer::Pending),
@@ -73,12 +82,12 @@ async fn a_transfer_that_is_answered_is_not_asked_about() {
         let bank = FakeBank::start(status(name)).await;
         let got = SendTransfer::transfer(&bank.client(), &deposit()).await;
         assert_eq!(got, Some(answer));
-        let heard = bank.heard.lock().unwrap().pop().unwrap();
+        let request = bank.received.lock().unwrap().pop().unwrap();
         assert_eq!(
-            (heard.path.as_str(), bank.requests()),
+            (request.path.as_str(), bank.requests()),
             ("/stage/transfer", 0)
         );
-        let body: serde_json::Value = serde_json::from_slice(&heard.body).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
             body,
             serde_json::json!({
@@ -90,49 +99,48 @@ async fn a_transfer_that_is_answered_is_not_asked_about() {
 }
 
 #[tokio::test]
-async fn a_transfer_whose_answer_is_lost_is_asked_about_once_by_its_serial() {
-    let Act::Signed(_, succeeded) = status("succeeded") else {
+async fn lost_transfer_answer_leads_to_one_query() {
+    let Behavior::Signed(_, succeeded) = status("succeeded") else {
         unreachable!()
     };
-    for (name, act) in lost(&succeeded) {
+    for (name, behavior) in lost_answers(&succeeded) {
         for (query, expected) in [
             ("succeeded", Some(TransferAnswer::Succeeded)),
             ("pending", Some(TransferAnswer::Pending)),
             ("returned", Some(TransferAnswer::Returned)),
             ("unknown_serial", None),
         ] {
-            let bank = FakeBank::start_with(act.clone(), status(query)).await;
+            let bank = FakeBank::start_with(behavior.clone(), status(query)).await;
             let got = SendTransfer::transfer(&bank.client(), &deposit()).await;
             assert_eq!(got, expected, "{name}, then {query}");
-            let asked = paths(&bank);
             assert_eq!(
-                asked,
+                paths(&bank),
                 ["/stage/transfer", "/stage/transfer/query"],
                 "{name}"
             );
-            let heard = bank.heard.lock().unwrap().pop().unwrap();
+            let query = bank.received.lock().unwrap().pop().unwrap();
             assert_eq!(
-                heard.body,
+                query.body,
                 format!(r#"{{"serial":"{SERIAL}"}}"#).into_bytes()
             );
         }
-        let bank = FakeBank::start(act).await;
+        let bank = FakeBank::start(behavior).await;
         let got = SendTransfer::transfer(&bank.client(), &deposit()).await;
         assert_eq!(got, None, "{name}, twice");
-        assert_eq!(bank.requests(), 2, "{name}: asked more than once");
+        assert_eq!(bank.requests(), 2, "{name}: queried more than once");
     }
 }
 
 #[tokio::test]
-async fn a_check_whose_answer_is_lost_is_asked_about_once_by_its_serial() {
-    for (name, act) in lost(&outcome("match")) {
+async fn lost_check_answer_leads_to_one_query() {
+    for (name, behavior) in lost_answers(&outcome("match")) {
         for (query, expected) in [
             ("match", Some(BankAnswer::Match)),
             ("busy", Some(BankAnswer::Busy)),
             ("unknown_serial", None),
         ] {
-            let query = Act::Signed(200, outcome(query));
-            let bank = FakeBank::start_with(act.clone(), query).await;
+            let query = Behavior::Signed(200, outcome(query));
+            let bank = FakeBank::start_with(behavior.clone(), query).await;
             let got = CheckCard::check(&bank.client(), &question()).await;
             assert_eq!(got, expected, "{name}");
             assert_eq!(paths(&bank), ["/stage/check", "/stage/check/query"]);
@@ -141,7 +149,7 @@ async fn a_check_whose_answer_is_lost_is_asked_about_once_by_its_serial() {
 }
 
 #[tokio::test]
-async fn recalling_asks_and_never_sends() {
+async fn query_never_sends_a_request() {
     for (name, expected) in [
         ("succeeded", QueryOutcome::Answer(TransferAnswer::Succeeded)),
         ("pending", QueryOutcome::Answer(TransferAnswer::Pending)),
@@ -160,12 +168,12 @@ async fn recalling_asks_and_never_sends() {
         ("unknown_serial", QueryOutcome::NeverSeen),
         ("approved", QueryOutcome::Unknown),
     ] {
-        let bank = FakeBank::start(Act::Signed(200, outcome(name))).await;
+        let bank = FakeBank::start(Behavior::Signed(200, outcome(name))).await;
         assert_eq!(bank.client().check_outcome(SERIAL).await, expected);
         assert_eq!(paths(&bank), ["/stage/check/query"]);
     }
-    for (name, act) in lost(&outcome("match")) {
-        let bank = FakeBank::start(act).await;
+    for (name, behavior) in lost_answers(&outcome("match")) {
+        let bank = FakeBank::start(behavior).await;
         assert_eq!(
             bank.client().check_outcome(SERIAL).await,
             QueryOutcome::Unknown,

@@ -1,31 +1,33 @@
-//! What is on the wire: JSON in the bodies of POST requests and of their replies.
+//! The messages: JSON in the bodies of POST requests and of their replies.
 //!
-//! Each message names its serial, which the caller makes: 1 to 64 of `A-Z a-z 0-9 _ -`. One serial is one
-//! question for ever. The serials of one rebind are `<rebind_id>-<k>` for checks, `<rebind_id>-d<k>` for micro-deposits
-//! and `<rebind_id>-t1` for its test transaction.
+//! The caller chooses the serial of each message: 1 to 64 of `A-Z a-z 0-9 _ -`. A serial identifies one request and is
+//! never reused. The serials of a rebind are `<rebind_id>-<k>` for checks, `<rebind_id>-d<k>` for micro-deposits and
+//! `<rebind_id>-t1` for its test transaction.
 
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// The paths, after the base URL.
+/// The paths below the base URL.
 pub mod path {
-    /// Do name, ID number, card and phone belong together? [`super::CheckRequest`] to [`super::CheckAnswer`].
+    /// Checks whether name, ID number, card and phone belong together: [`super::CheckRequest`] to
+    /// [`super::CheckAnswer`].
     pub const CHECK: &str = "/check";
-    /// What was answered to a check: [`super::SerialQuery`] to [`super::CheckQueryAnswer`].
+    /// Returns the answer to a check: [`super::SerialQuery`] to [`super::CheckQueryAnswer`].
     pub const CHECK_QUERY: &str = "/check/query";
-    /// Send money to a card: [`super::TransferRequest`] to [`super::TransferAnswer`].
+    /// Transfers money to a card: [`super::TransferRequest`] to [`super::TransferAnswer`].
     pub const TRANSFER: &str = "/transfer";
-    /// What became of a transfer: [`super::SerialQuery`] to [`super::TransferQueryAnswer`].
+    /// Returns the status of a transfer: [`super::SerialQuery`] to [`super::TransferQueryAnswer`].
     pub const TRANSFER_QUERY: &str = "/transfer/query";
-    /// What reached a card; unsigned, in the sandbox only: [`super::StatementRequest`] to [`super::Statement`].
+    /// Lists the transfers to a card. Unsigned, in the sandbox only: [`super::StatementRequest`] to
+    /// [`super::Statement`].
     pub const STATEMENT: &str = "/statement";
 }
 
-/// The longest serial.
+/// Maximum length of a serial.
 pub const MAX_SERIAL_CHARS: usize = 64;
 
-/// Whether a text can be a serial.
+/// Whether the text is a valid serial.
 #[must_use]
 pub fn is_serial(text: &str) -> bool {
     (1..=MAX_SERIAL_CHARS).contains(&text.len())
@@ -38,7 +40,7 @@ pub fn is_serial(text: &str) -> bool {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
-    /// Ours; see the module.
+    /// Chosen by the caller; see the module.
     pub serial: String,
     /// 15 to 19 digits.
     #[serde(serialize_with = "exposed")]
@@ -46,22 +48,22 @@ pub struct CheckRequest {
     /// The holder's name, folded (middle dot U+00B7, half-width forms).
     #[serde(serialize_with = "exposed")]
     pub holder_name: Secret<String>,
-    /// Resident ID number, `X` in upper case.
+    /// Resident ID number, with `X` in upper case.
     #[serde(serialize_with = "exposed")]
     pub id_number: Secret<String>,
-    /// The phone that the card's issuer has on record: `+86` and 11 digits.
+    /// The phone on record with the card's issuer: `+86` and 11 digits.
     #[serde(serialize_with = "exposed")]
     pub phone: Secret<String>,
 }
 
 impl CheckRequest {
-    /// From values that are of their form, so that a bank has no reason to answer `malformed`.
+    /// Takes validated values only, so that the bank has no reason to answer `malformed`.
     #[must_use]
     pub fn new(
         serial: &str,
         card_number: &CardNumber,
         holder_name: &PersonName,
-        id_number: &ResidentId,
+        id_number: &IdNumber,
         phone: &Phone,
     ) -> Self {
         Self {
@@ -74,41 +76,41 @@ impl CheckRequest {
     }
 }
 
-/// What a bank says about four elements: the union of the published lists, one name a row.
+/// The bank's answer to a check. Each variant stands for one or more published result codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckOutcome {
-    /// 0: they belong together.
+    /// 0: the elements belong together.
     Match,
-    /// −1, −6: they do not. Which one is never said.
+    /// −1, −6: the elements do not belong together. The bank never reveals which one differs.
     Mismatch,
-    /// −7: the card is not opened for checks without the card being present.
+    /// −7: the card is not enabled for card-not-present checks.
     NotEnabled,
-    /// −17, −20: the issuer does not answer, or does not know this kind of document.
+    /// −17, −20: the issuer does not answer, or does not support this kind of document.
     IssuerUnsupported,
-    /// −8, −12, −13: confiscated, a cheat card, reported lost.
+    /// −8, −12, −13: confiscated, fraudulent or reported lost.
     Blocked,
-    /// −9, −10, −21: no such card, no such issuer, abnormal.
+    /// −9, −10, −21: no such card, no such issuer, or an abnormal account.
     Invalid,
     /// −11: not initialised, or dormant.
     Dormant,
     /// −14: expired.
     Expired,
-    /// −15, −16: restricted, or too many PIN tries.
+    /// −15, −16: restricted, or too many PIN attempts.
     Restricted,
     /// A Class II or III account, which cannot receive settlement.
-    #[serde(rename = "class_ii")] // the rule would make it class_i_i
+    #[serde(rename = "class_ii")] // snake_case would produce class_i_i
     ClassII,
-    /// −2, −3, −4, −5: an element is not of its form. A bug of the caller's.
+    /// −2, −3, −4, −5: an element is malformed, which is a defect of the caller.
     Malformed,
-    /// −18: busy. Nothing was decided; ask again under the same serial.
+    /// −18: busy. Nothing was decided; retry under the same serial.
     Busy,
-    /// −19: too many checks today. Nothing was decided; ask again tomorrow, under the same serial.
+    /// −19: too many checks today. Nothing was decided; retry tomorrow under the same serial.
     Quota,
 }
 
 impl CheckOutcome {
-    /// Whether the question is answered for ever. After any other outcome the same serial is asked again.
+    /// Whether the answer is final. After any other outcome the same serial is sent again.
     #[must_use]
     pub const fn is_decided(self) -> bool {
         !matches!(self, Self::Busy | Self::Quota)
@@ -118,52 +120,52 @@ impl CheckOutcome {
 /// The answer to a check.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CheckAnswer {
-    /// That of the request.
+    /// The serial of the request.
     pub serial: String,
-    /// What the bank says.
+    /// The answer.
     pub outcome: CheckOutcome,
 }
 
-/// Asks what became of a serial. Never decides anything.
+/// Queries the result of a serial. A query never decides anything.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SerialQuery {
-    /// The serial asked about.
+    /// The serial of the check or transfer.
     pub serial: String,
 }
 
-/// In the place of an outcome or a status: no request with this serial has come in, of this kind, so far.
+/// Replaces the outcome or the status when no request of this kind has arrived with this serial yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NeverSeen {
-    /// The one value.
+    /// `"unknown_serial"`
     UnknownSerial,
 }
 
-/// Either what is known of a serial, or that nothing is.
+/// What the bank knows about a serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Known<T> {
-    /// What was answered.
-    Yes(T),
-    /// `"unknown_serial"`
-    No(NeverSeen),
+pub enum SerialLookup<T> {
+    /// The stored result.
+    Found(T),
+    /// NotFound result: the serial is unknown.
+    NotFound(NeverSeen),
 }
 
 /// The answer to a query about a check.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CheckQueryAnswer {
-    /// That of the request.
+    /// The serial of the request.
     pub serial: String,
-    /// What the bank has said.
-    pub outcome: Known<CheckOutcome>,
+    /// The stored answer.
+    pub outcome: SerialLookup<CheckOutcome>,
 }
 
 /// Sends money to a card.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransferRequest {
-    /// Ours; see the module.
+    /// Chosen by the caller; see the module.
     pub serial: String,
     /// 15 to 19 digits.
     #[serde(serialize_with = "exposed")]
@@ -173,15 +175,15 @@ pub struct TransferRequest {
     pub holder_name: Secret<String>,
     /// At least 1.
     pub amount_fen: u64,
-    /// What the payee's statement shows, at most 64 characters. Ends in the code when it is a micro-deposit.
+    /// The text on the payee's statement, at most 64 characters. A micro-deposit's ends in its code.
     #[serde(serialize_with = "exposed")]
     pub descriptor: Secret<String>,
-    /// Return the transfer when the payee's name is not that of the card's holder.
+    /// Whether to return the transfer when the payee's name differs from the holder's.
     pub check_name: bool,
 }
 
 impl TransferRequest {
-    /// One fen to a card that is to be proven or tried: all that this system ever sends.
+    /// Transfers one fen, to verify or to test a card. This system never sends another amount.
     #[must_use]
     pub fn one_fen(
         serial: &str,
@@ -201,27 +203,27 @@ impl TransferRequest {
     }
 }
 
-/// Where a transfer stands.
+/// The status of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferStatus {
-    /// The payee has it. A payee's bank can still return it later: then a query says so.
+    /// The payee received the money. The payee's bank can still return it; a later query then answers `returned`.
     Succeeded,
-    /// Not decided; ask again by its serial.
+    /// Not decided yet; query the serial again.
     Pending,
-    /// It did not reach the payee, or it came back.
+    /// The money did not reach the payee, or the payee's bank returned it.
     Returned,
 }
 
-/// Why a transfer came back.
+/// Why a transfer was returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReturnReason {
-    /// The payee's name is not that of the card's holder.
+    /// The payee's name differs from the card holder's.
     NameMismatch,
     /// The account cannot receive money.
     AccountUnusable,
-    /// A reason that this protocol does not name, or none.
+    /// NotFound reason, or a reason outside this protocol.
     #[serde(other)]
     Other,
 }
@@ -229,11 +231,11 @@ pub enum ReturnReason {
 /// The answer to a transfer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TransferAnswer {
-    /// That of the request.
+    /// The serial of the request.
     pub serial: String,
-    /// Where it stands.
+    /// The current status.
     pub status: TransferStatus,
-    /// With `returned` only.
+    /// Present with `returned` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReturnReason>,
 }
@@ -241,16 +243,16 @@ pub struct TransferAnswer {
 /// The answer to a query about a transfer.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TransferQueryAnswer {
-    /// That of the request.
+    /// The serial of the request.
     pub serial: String,
-    /// Where it stands.
-    pub status: Known<TransferStatus>,
-    /// With `returned` only.
+    /// The current status.
+    pub status: SerialLookup<TransferStatus>,
+    /// Present with `returned` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<ReturnReason>,
 }
 
-/// Status and reason in one.
+/// Status and return reason combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TransferOutcome {
     /// See [`TransferStatus::Succeeded`].
@@ -262,7 +264,7 @@ pub enum TransferOutcome {
 }
 
 impl TransferOutcome {
-    /// From what is on the wire. A reason is dropped where it makes no sense.
+    /// From the fields of an answer. Ignores a reason unless the status is `returned`.
     #[must_use]
     pub fn new(status: TransferStatus, reason: Option<ReturnReason>) -> Self {
         match status {
@@ -272,7 +274,7 @@ impl TransferOutcome {
         }
     }
 
-    /// As it goes on the wire.
+    /// The fields of an answer.
     #[must_use]
     pub const fn parts(self) -> (TransferStatus, Option<ReturnReason>) {
         match self {
@@ -283,7 +285,7 @@ impl TransferOutcome {
     }
 }
 
-/// Asks the sandbox what reached a card.
+/// Asks the sandbox for the transfers to a card.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatementRequest {
@@ -292,23 +294,23 @@ pub struct StatementRequest {
     pub card_number: Secret<String>,
 }
 
-/// What reached a card in the sandbox, newest first, the newest 100.
+/// The last 100 transfers to a card in the sandbox, newest first.
 #[derive(Serialize, Deserialize)]
 pub struct Statement {
     /// The transfers, returned ones included.
     pub transfers: Vec<StatementLine>,
 }
 
-/// One transfer. Shows a micro-deposit's code, so it has no `Debug`.
+/// One transfer. Contains the code of a micro-deposit, so it has no `Debug`.
 #[derive(Serialize, Deserialize)]
 pub struct StatementLine {
     /// The transfer's serial.
     pub serial: String,
-    /// What was sent.
+    /// The amount.
     pub amount_fen: u64,
-    /// As it was sent.
+    /// The descriptor of the transfer request.
     pub descriptor: String,
-    /// Where it stands.
+    /// The current status.
     pub status: TransferStatus,
 }
 
@@ -327,10 +329,10 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn requests_do_not_print_who_they_are_about() {
+    fn debug_output_hides_personal_data() {
         let card = CardNumber::parse("6222020000009001009").unwrap();
         let holder = PersonName::new("测试商户一");
-        let id_number = ResidentId::parse("110105196302111073").unwrap();
+        let id_number = IdNumber::parse("110105196302111073").unwrap();
         let phone = Phone::parse("13900000001").unwrap();
         let check = CheckRequest::new("rbd_1-1", &card, &holder, &id_number, &phone);
         let transfer = TransferRequest::one_fen("rbd_1-2", &card, &holder, "BIND ABC234", true);
@@ -339,7 +341,7 @@ mod tests {
             assert!(!printed.contains(secret), "{printed}");
         }
         assert!(printed.contains("rbd_1-1"));
-        // On the wire they are all there.
+        // The serialized request contains all fields.
         assert_eq!(
             serde_json::to_value(&check).unwrap(),
             json!({
@@ -357,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_a_closed_set() {
+    fn outcomes_are_a_closed_set() {
         for (name, outcome) in [
             ("match", CheckOutcome::Match),
             ("mismatch", CheckOutcome::Mismatch),
@@ -374,19 +376,20 @@ mod tests {
             ("quota", CheckOutcome::Quota),
         ] {
             assert_eq!(serde_json::to_value(outcome).unwrap(), name);
-            let known: Known<CheckOutcome> = serde_json::from_value(json!(name)).unwrap();
-            assert_eq!(known, Known::Yes(outcome));
+            let lookup: SerialLookup<CheckOutcome> = serde_json::from_value(json!(name)).unwrap();
+            assert_eq!(lookup, SerialLookup::Found(outcome));
         }
-        let known: Known<CheckOutcome> = serde_json::from_value(json!("unknown_serial")).unwrap();
-        assert_eq!(known, Known::No(NeverSeen::UnknownSerial));
+        let lookup: SerialLookup<CheckOutcome> =
+            serde_json::from_value(json!("unknown_serial")).unwrap();
+        assert_eq!(lookup, SerialLookup::NotFound(NeverSeen::UnknownSerial));
         for other in [json!("unknown"), json!("Match"), json!(0), json!(null)] {
-            assert!(serde_json::from_value::<Known<CheckOutcome>>(other.clone()).is_err());
+            assert!(serde_json::from_value::<SerialLookup<CheckOutcome>>(other.clone()).is_err());
             assert!(serde_json::from_value::<CheckOutcome>(other).is_err());
         }
     }
 
     #[test]
-    fn a_reason_we_do_not_know_is_no_reason_to_lose_the_answer() {
+    fn unknown_return_reason_reads_as_other() {
         let answer: TransferAnswer = serde_json::from_value(
             json!({"serial": "s", "status": "returned", "reason": "new_in_2027", "more": 1}),
         )
@@ -402,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn serials() {
+    fn serial_format_is_checked() {
         for good in ["a", &"x".repeat(64)] {
             assert!(is_serial(good));
         }

@@ -1,48 +1,49 @@
-//! What the sandbox bank keeps in its table, as far as others write it: who exists, and whose a card is.
+//! The items in the sandbox bank's table that seeding and tests write: known people and test cards.
 //!
-//! | pk | sk | what |
+//! | pk | sk | item |
 //! |---|---|---|
-//! | `PERSON#<sha256 of name and ID number>` | `-` | this name and this ID number are one person's |
-//! | `HOLDER#<sha256 of name>` | `-` | somebody of this name exists (a transfer names no ID) |
-//! | `CARD#<keyed hash>` | `-` | a card that a test made: `outcome` (a word of sandbox.json), `owner` (a `HOLDER#` key) |
+//! | `PERSON#<sha256 of name and ID number>` | `-` | a person with this name and this ID number |
+//! | `HOLDER#<sha256 of name>` | `-` | a person with this name (a transfer contains no ID number) |
+//! | `CARD#<keyed hash>` | `-` | a test card: `outcome` (a word of sandbox.json), `owner` (a `HOLDER#` key) |
 //!
-//! The people are fictional, so a plain hash will do for them; a card number is kept as a keyed hash only, here
-//! as anywhere.
+//! The people are fictional, so a plain hash suffices for them. Card numbers are stored as keyed hashes only, as
+//! everywhere in this system.
 
 use super::key::{BankKey, sha256_hex};
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::format::name::fold;
+use domain::pii::person_name::fold;
 use std::collections::HashMap;
 
-/// The sandbox's merchants and cards, as text.
+/// The text of `sandbox.json`: merchants and cards.
 pub const SANDBOX_JSON: &str = include_str!("../../data/sandbox.json");
 
-/// The sort key of an item that is alone in its partition.
-pub const ALONE: &str = "-";
+/// The sort key of an item that is the only one of its kind in its partition.
+pub const SINGLE_ITEM_SK: &str = "-";
 
 /// A DynamoDB item.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The partition key by which a name and an ID number are known to belong together.
+/// The partition key of a person, by name and ID number.
 #[must_use]
 pub fn person_key(holder_name: &str, id_number: &str) -> String {
     let person = format!("{}\n{}", fold(holder_name), id_number.to_ascii_uppercase());
     format!("PERSON#{}", sha256_hex(person.as_bytes()))
 }
 
-/// The partition key by which a name alone is known.
+/// The partition key of a card holder, by name.
 #[must_use]
 pub fn holder_key(holder_name: &str) -> String {
     format!("HOLDER#{}", sha256_hex(fold(holder_name).as_bytes()))
 }
 
-/// The partition of a card. `key` is the bank's secret.
+/// The partition key of a card. `key` is the bank's secret.
 #[must_use]
 pub fn card_key(key: &BankKey, card_number: &str) -> String {
     format!("CARD#{}", keyed_hash(key, "card", card_number.as_bytes()))
 }
 
-/// A keyed hash of the sandbox bank's own. No signature begins with its first line, so none can be made of it.
+/// A keyed hash for the sandbox bank's own use. No signed message starts with this prefix, so the hash can never
+/// serve as a signature.
 #[must_use]
 pub fn keyed_hash(key: &BankKey, purpose: &str, value: &[u8]) -> String {
     let mut message = format!("SANDBOX-BANK\n{purpose}\n").into_bytes();
@@ -50,23 +51,22 @@ pub fn keyed_hash(key: &BankKey, purpose: &str, value: &[u8]) -> String {
     key.mac_hex(&message)
 }
 
-/// The items that make a person known to the sandbox bank: what seeding puts for each merchant, with the
-/// `settlement_name` where there is one.
+/// The items of a person. Seeding writes them for each merchant, under the `settlement_name` if there is one.
 #[must_use]
 pub fn person_items(holder_name: &str, id_number: &str) -> [Item; 2] {
     [
-        alone(person_key(holder_name, id_number)),
-        alone(holder_key(holder_name)),
+        single_item(person_key(holder_name, id_number)),
+        single_item(holder_key(holder_name)),
     ]
 }
 
-/// A card of a test's own: what the bank shall say about it, in the words of `sandbox.json`, and who owns it.
+/// A test card: its behaviour, as a word of `sandbox.json`, and its owner.
 ///
-/// With an owner, a check under another name answers `mismatch`, and a transfer with the payee-name check on is
-/// returned: a mule's card.
+/// A check under another name answers `mismatch`, and a transfer with the payee-name check is returned. Tests use this
+/// for the card of a money mule.
 #[must_use]
 pub fn card_item(key: &BankKey, card_number: &str, outcome: &str, owner_name: &str) -> Item {
-    let mut item = alone(card_key(key, card_number));
+    let mut item = single_item(card_key(key, card_number));
     item.insert("outcome".to_owned(), AttributeValue::S(outcome.to_owned()));
     item.insert(
         "owner".to_owned(),
@@ -75,10 +75,13 @@ pub fn card_item(key: &BankKey, card_number: &str, outcome: &str, owner_name: &s
     item
 }
 
-fn alone(pk: String) -> Item {
+fn single_item(pk: String) -> Item {
     HashMap::from([
         ("pk".to_owned(), AttributeValue::S(pk)),
-        ("sk".to_owned(), AttributeValue::S(ALONE.to_owned())),
+        (
+            "sk".to_owned(),
+            AttributeValue::S(SINGLE_ITEM_SK.to_owned()),
+        ),
     ])
 }
 
@@ -87,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_tell_people_and_cards_apart() {
+    fn keys_distinguish_people_and_cards() {
         let key = |fill: &str| BankKey::from_secret_text(&fill.repeat(64)).unwrap();
         assert_eq!(
             person_key("甲", "11010519491231002x"),

@@ -1,46 +1,46 @@
-//! How a request and its reply are signed.
+//! Signatures of requests and replies.
 //!
 //! ```text
 //! request:  HMAC-SHA256(key, "POST" LF path LF time LF sha256-hex(body))
 //! reply:    HMAC-SHA256(key, "REPLY" LF status LF signature of the request LF sha256-hex(body))
 //! ```
-//! Both in lower-case hex. `path` is the path of the protocol (`/check`), so that whatever stands before it in
-//! the URL does not matter. A reply is signed over its request's signature: an answer cannot be forged by
-//! whoever sits between us, nor one bank answer be shown for another.
+//! Both are in lower-case hex. `path` is the protocol's path (`/check`), independent of any prefix in the URL. The
+//! reply's signature covers the request's signature, so a man in the middle can neither forge an answer nor replay
+//! the answer to another request.
 
 use super::key::{BankKey, sha256_hex};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// Header with the time of signing: seconds since 1970-01-01T00:00:00Z, in decimal.
+/// Header with the signing time: seconds since 1970-01-01T00:00:00Z, in decimal.
 pub const TIME_HEADER: &str = "x-bank-time";
-/// Header with the signature, in requests and in replies.
+/// Header with the signature of a request or a reply.
 pub const SIGNATURE_HEADER: &str = "x-bank-signature";
-/// How far the time of signing may be from the verifier's clock, either way. Inside it a request may be
-/// replayed: its serial makes that harmless.
+/// Maximum difference between the signing time and the verifier's clock. A request can be replayed within it, which
+/// its serial makes harmless.
 pub const MAX_SKEW_S: u64 = 5 * 60;
 
-/// Why a request is not taken. For the log: whoever sent it learns only that it was refused.
+/// Why a request is refused. For the log only: the sender learns just that it was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// No time, or not a decimal number of seconds.
-    #[error("no readable time")]
+    /// The time is missing or not a decimal number of seconds.
+    #[error("missing or invalid time")]
     NoTime,
-    /// Signed too long ago, or in the future.
-    #[error("the time of signing is more than {MAX_SKEW_S} s away")]
+    /// The signing time is too far from the current time.
+    #[error("the signing time is off by more than {MAX_SKEW_S} s")]
     Stale,
-    /// No signature, or not that of this request under this key.
-    #[error("wrong signature")]
+    /// The signature is missing or does not match this request and key.
+    #[error("missing or wrong signature")]
     Forged,
 }
 
-/// Signs a request: `path` as in the protocol, `time` exactly as in its header.
+/// Signs a request. `path` is the protocol's path, `time` the exact text of its header.
 #[must_use]
 pub fn sign_request(key: &BankKey, path: &str, time: &str, body: &[u8]) -> String {
     key.mac_hex(format!("POST\n{path}\n{time}\n{}", sha256_hex(body)).as_bytes())
 }
 
-/// Checks what a request claims, at `now_epoch_s` on the verifier's clock.
+/// Verifies the time and the signature of a request. `now_epoch_s` is the verifier's current time.
 ///
 /// # Errors
 /// See [`Refused`].
@@ -58,7 +58,7 @@ pub fn verify_request(
         return Err(Refused::Stale);
     }
     let signature = signature.ok_or(Refused::Forged)?;
-    if same(&sign_request(key, path, time, body), signature) {
+    if is_equal(&sign_request(key, path, time, body), signature) {
         Ok(())
     } else {
         Err(Refused::Forged)
@@ -72,7 +72,7 @@ pub fn sign_reply(key: &BankKey, request_signature: &str, status: u16, body: &[u
     key.mac_hex(format!("REPLY\n{status}\n{request_signature}\n{body}").as_bytes())
 }
 
-/// Whether this is the bank's reply to the request that carried `request_signature`.
+/// Whether the signature belongs to a reply of the bank to the request that carried `request_signature`.
 #[must_use]
 pub fn is_reply(
     key: &BankKey,
@@ -81,12 +81,13 @@ pub fn is_reply(
     signature: Option<&str>,
     body: &[u8],
 ) -> bool {
-    signature
-        .is_some_and(|signature| same(&sign_reply(key, request_signature, status, body), signature))
+    signature.is_some_and(|signature| {
+        is_equal(&sign_reply(key, request_signature, status, body), signature)
+    })
 }
 
-/// In a time that depends on the lengths only.
-fn same(expected: &str, claimed: &str) -> bool {
+/// Compares in a time that depends on the lengths only.
+fn is_equal(expected: &str, claimed: &str) -> bool {
     expected.as_bytes().ct_eq(claimed.as_bytes()).into()
 }
 
@@ -106,9 +107,9 @@ mod tests {
         verify_request(&key('k'), path, Some(time), Some(signature), body, NOW)
     }
 
-    /// The vector of the protocol page; an implementer can check theirs against it.
+    /// An implementer can check their code against this vector, which `bank-protocol.md` contains.
     #[test]
-    fn the_vector_of_the_protocol_page() {
+    fn vector_matches_protocol_page() {
         let signature = sign_request(&key('k'), "/check/query", TIME, BODY);
         assert_eq!(
             signature,
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_holds_for_its_path_time_body_and_key_only() {
+    fn signature_binds_path_time_body_and_key() {
         let good = sign_request(&key('k'), "/check", TIME, BODY);
         assert_eq!(verify("/check", TIME, &good, BODY), Ok(()));
         assert_eq!(verify("/transfer", TIME, &good, BODY), Err(Refused::Forged));
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_lives_five_minutes_either_way() {
+    fn signature_is_valid_for_five_minutes() {
         for (skew_s, expected) in [
             (0, Ok(())),
             (300, Ok(())),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_belongs_to_one_request() {
+    fn reply_signature_binds_its_request() {
         let request = sign_request(&key('k'), "/check", TIME, BODY);
         let signature = sign_reply(&key('k'), &request, 200, b"{}");
         let check = |request: &str, status, signature, body: &[u8]| {
@@ -194,7 +195,7 @@ mod tests {
         assert!(!check(&request, 201, Some(&signature), b"{}"));
         assert!(!check(&signature, 200, Some(&signature), b"{}"));
         assert!(!check(&request, 200, None, b"{}"));
-        // Nor can the request's own signature be shown back as the reply's.
+        // The request's own signature is not valid for the reply.
         assert!(!check(&request, 200, Some(&request), BODY));
     }
 }

@@ -1,62 +1,60 @@
-//! The agreement that a merchant signs, and the consents that go with it.
+//! The agreement that a merchant signs, with its consents.
 //!
-//! The consents to the use of sensitive personal information stand apart from the agreement and from each other, as
-//! PIPL articles 28 and 29 ask for; each one is needed to change the card.
+//! PIPL articles 28 and 29 require separate consents to the use of sensitive personal information, apart from the
+//! agreement and from each other. Changing the card requires all of them.
 
-use super::history::hex;
 use sha2::{Digest, Sha256};
 
 use super::lang::Lang;
 use super::texts;
 use super::vocabulary::vocabulary;
 
-/// The version in force. A signature names it: raise it with every change of a text in `data/agreement`.
+/// The current version, which each signature records. Raise it with every change of a text in `data/agreement`.
 pub const VERSION: &str = "2026-11-22";
 
 vocabulary! {
-    /// What the merchant agrees to, each by itself.
+    /// A consent that the merchant gives separately.
     pub enum ConsentId {
-        /// The agreement itself.
+        /// Consent to the agreement itself.
         SettlementChange = "settlement_change",
-        /// Use of the card number and the reserved phone.
+        /// Consent to the use of the card number and the reserved phone.
         SensitiveCard = "sensitive_card",
-        /// Use of the ID document.
+        /// Consent to the use of the ID document.
         SensitiveIdentity = "sensitive_identity",
     }
 }
 
-/// One consent as it is shown.
+/// The text of one consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consent {
-    /// What a signature names.
+    /// The id that a signature contains.
     pub id: ConsentId,
     /// One sentence, plain text.
     pub text: String,
 }
 
-/// The agreement about one new card, in one language.
+/// The agreement for one new card, in one language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgreementText {
     /// [`VERSION`].
     pub version: &'static str,
     /// The language.
     pub lang: Lang,
-    /// Plain text; not repeated in the body.
+    /// Plain text. The body does not repeat it.
     pub title: &'static str,
     /// The text, in Markdown (headings, numbered lists, bold).
     pub body_markdown: String,
     /// SHA-256 of the UTF-8 bytes of `body_markdown`, 64 lower-case hex digits.
     pub sha256: String,
-    /// All of them are needed, in the order in which they are shown.
+    /// All required consents, in display order.
     pub consents: Vec<Consent>,
 }
 
 const ZH_CN: &str = include_str!("../../data/agreement/zh-CN.md");
 const EN: &str = include_str!("../../data/agreement/en.md");
-const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
 
-/// The agreement about the card of `bank_name` that ends in `last4`. The same arguments give the same bytes for as long
-/// as the version is the same, so it is not stored: the signed hash is enough to show what was signed.
+/// The agreement for the card of `bank_name` that ends in `last4`. The same version and arguments always give the same
+/// bytes, so the text is not stored: the signed hash proves what was signed.
 #[must_use]
 pub fn text(lang: Lang, bank_name: &str, last4: &str) -> AgreementText {
     let fill = |text: &str| {
@@ -70,7 +68,7 @@ pub fn text(lang: Lang, bank_name: &str, last4: &str) -> AgreementText {
         version: VERSION,
         lang,
         title,
-        sha256: hex(&Sha256::digest(body_markdown.as_bytes())),
+        sha256: hex::encode(Sha256::digest(body_markdown.as_bytes())),
         body_markdown,
         consents: ConsentId::ALL
             .iter()
@@ -82,7 +80,7 @@ pub fn text(lang: Lang, bank_name: &str, last4: &str) -> AgreementText {
     }
 }
 
-/// A file's first line is its title, `# ` and all.
+/// Splits off the title, the first line of the file. The title is returned without its `# `.
 fn title_and_body(lang: Lang) -> (&'static str, &'static str) {
     let file = match lang {
         Lang::ZhCn => ZH_CN,
@@ -93,29 +91,20 @@ fn title_and_body(lang: Lang) -> (&'static str, &'static str) {
 }
 
 fn consent_text(id: ConsentId, lang: Lang) -> &'static str {
-    macro_rules! of {
-        ($id:ident) => {
-            match lang {
-                Lang::ZhCn => {
-                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::ZhCn.as_str()) }
-                }
-                Lang::En => {
-                    const { texts::text(CONSENTS, ConsentId::$id.as_str(), Lang::En.as_str()) }
-                }
-            }
-        };
-    }
-    match id {
-        ConsentId::SettlementChange => of!(SettlementChange),
-        ConsentId::SensitiveCard => of!(SensitiveCard),
-        ConsentId::SensitiveIdentity => of!(SensitiveIdentity),
-    }
+    let text = match id {
+        ConsentId::SettlementChange => texts::consents::SETTLEMENT_CHANGE,
+        ConsentId::SensitiveCard => texts::consents::SENSITIVE_CARD,
+        ConsentId::SensitiveIdentity => texts::consents::SENSITIVE_IDENTITY,
+    };
+    text.in_lang(lang)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::policy::{DAY_S, HOUR_S, Policy};
     use super::*;
+
+    const CONSENTS: &str = include_str!("../../data/agreement/consents.json");
 
     /// The digest of all three files as they were when [`VERSION`] was last raised.
     const DIGEST_OF_VERSION: (&str, &str) = (
@@ -124,17 +113,17 @@ mod tests {
     );
 
     #[test]
-    fn a_changed_text_has_a_new_version() {
-        let digest = hex(&Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
+    fn changed_text_requires_new_version() {
+        let digest = hex::encode(Sha256::digest([ZH_CN, EN, CONSENTS].concat()));
         assert_eq!(
             (VERSION, digest.as_str()),
             DIGEST_OF_VERSION,
-            "a text was changed: raise VERSION, then put version and digest here"
+            "a text changed: raise VERSION, then update the version and digest of this test"
         );
     }
 
     #[test]
-    fn names_the_bank_and_the_card_and_nothing_is_left_open() {
+    fn text_contains_bank_and_card() {
         for &lang in Lang::ALL {
             let agreement = text(lang, "中国工商银行", "1009");
             assert_eq!((agreement.version, agreement.lang), (VERSION, lang));
@@ -144,7 +133,7 @@ mod tests {
             }
             assert!(
                 agreement.body_markdown.starts_with("**"),
-                "the title is not repeated"
+                "the body must not repeat the title"
             );
             let consents = agreement
                 .consents
@@ -157,11 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_of_the_body_and_follows_the_card() {
+    fn hash_covers_body_and_card() {
         let agreement = text(Lang::En, "中国银行", "0001");
         assert_eq!(
             agreement.sha256,
-            hex(&Sha256::digest(agreement.body_markdown.as_bytes()))
+            hex::encode(Sha256::digest(agreement.body_markdown.as_bytes()))
         );
         assert_eq!(agreement.sha256.len(), 64);
         assert_eq!(agreement, text(Lang::En, "中国银行", "0001"));
@@ -173,13 +162,13 @@ mod tests {
             assert_ne!(agreement.sha256, other.sha256);
         }
         assert_eq!(
-            hex(&Sha256::digest(b"abc")),
+            hex::encode(Sha256::digest(b"abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }
 
     #[test]
-    fn each_consent_is_its_own_sentence_and_the_file_has_no_other() {
+    fn consents_match_their_file() {
         let file: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(CONSENTS).unwrap();
         assert_eq!(file.len(), ConsentId::ALL.len());
@@ -200,9 +189,9 @@ mod tests {
         }
     }
 
-    /// The two languages are one agreement: the same sections and as many clauses in each.
+    /// Both languages have the same sections and the same number of clauses in each.
     #[test]
-    fn the_languages_have_the_same_shape() {
+    fn languages_have_the_same_structure() {
         let shape = |lang| -> Vec<char> {
             title_and_body(lang)
                 .1
@@ -216,37 +205,48 @@ mod tests {
         assert_eq!(bold(Lang::ZhCn), bold(Lang::En));
     }
 
-    /// A number in the text that is no longer the policy's would be a false promise.
+    /// Every period in the text must be a number of the policy, or the text would be a false promise.
     #[test]
-    fn the_periods_are_the_policys() {
+    fn periods_match_the_policy() {
         let policy = Policy::CURRENT;
-        let hours = |s: i64| s / HOUR_S;
-        let days = |s: i64| s / DAY_S;
-        let zh = title_and_body(Lang::ZhCn).1;
-        let en = title_and_body(Lang::En).1;
-        for part in [
-            format!("满 {} 小时生效", hours(policy.hold_s)),
-            format!("{} 天内不能再次变更", days(policy.cooldown_s)),
-            format!(
-                "该期限为 {} 天，每 {} 天",
-                days(policy.cooldown_lost_s),
-                days(policy.lost_every_s)
-            ),
-            format!("之后 {} 小时内，不能变更", hours(policy.quiet_period_s)),
-        ] {
-            assert!(zh.contains(&part), "{part}");
+        let hours = |s: i64| {
+            assert_eq!(s % HOUR_S, 0);
+            format!("{} h", s / HOUR_S)
+        };
+        let days = |s: i64| {
+            assert_eq!(s % DAY_S, 0);
+            format!("{} d", s / DAY_S)
+        };
+        let promised = [
+            hours(policy.hold_s),
+            hours(policy.hold_deposit_s),
+            days(policy.cooldown_s),
+            days(policy.cooldown_lost_s),
+            days(policy.lost_every_s),
+            hours(policy.quiet_period_s),
+            days(policy.freeze_after_effective_s),
+            days(policy.revert_after_effective_s),
+        ];
+        for &lang in Lang::ALL {
+            assert_eq!(periods(title_and_body(lang).1), promised, "{lang}");
         }
-        for part in [
-            format!("takes effect {} hours after", hours(policy.hold_s)),
-            format!("again for {} days", days(policy.cooldown_s)),
-            format!(
-                "is {} days; that can be used once in {} days",
-                days(policy.cooldown_lost_s),
-                days(policy.lost_every_s)
-            ),
-            format!("within {} hours of a change", hours(policy.quiet_period_s)),
-        ] {
-            assert!(en.contains(&part), "{part}");
+    }
+
+    /// The numbers of a text that have a unit of time, in order.
+    fn periods(text: &str) -> Vec<String> {
+        const UNITS: [(&str, &str); 4] = [("hour", "h"), ("小时", "h"), ("day", "d"), ("天", "d")];
+        let mut found = Vec::new();
+        let mut rest = text;
+        while let Some(begin) = rest.find(|c: char| c.is_ascii_digit()) {
+            let number = &rest[begin..];
+            let end = number.find(|c: char| !c.is_ascii_digit());
+            let (number, after) = number.split_at(end.unwrap_or(number.len()));
+            rest = after;
+            let unit = UNITS
+                .iter()
+                .find(|(word, _)| after.trim_start().starts_with(word));
+            found.extend(unit.map(|(_, unit)| format!("{number} {unit}")));
         }
+        found
     }
 }

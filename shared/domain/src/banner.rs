@@ -2,6 +2,8 @@
 
 use super::banner_code::BannerCode;
 use super::format::document_expiry::DocumentExpiry;
+use super::lang::Lang;
+use super::texts;
 use super::time::Timestamp;
 
 /// With this many days left or fewer the renewal of a document is to be planned, …
@@ -36,13 +38,11 @@ pub fn notices(expiry: &DocumentExpiry, now: Timestamp) -> Vec<Banner> {
 fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
     let days_left = expiry.days_left_at(now)?;
     if expiry.is_over_at(now) {
+        let text = texts::banners::ID_EXPIRED;
         return Some(Banner {
             code: BannerCode::IdExpired,
-            detail_zh: "您登记的证件已过有效期，更新前不能更换结算卡，结算款照常支付。请换证后联系客服更新。"
-                .to_owned(),
-            detail_en: "The registered ID document has expired: the settlement card cannot be changed until support \
-                        has recorded a new one; payouts go on."
-                .to_owned(),
+            detail_zh: text.in_lang(Lang::ZhCn).to_owned(),
+            detail_en: text.in_lang(Lang::En).to_owned(),
             days_left: None,
             until: None,
         });
@@ -50,41 +50,24 @@ fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
     if days_left > PLAN_FROM_DAYS {
         return None;
     }
-    let (when_zh, when_en) = match days_left {
-        0 => ("今天到期".to_owned(), "today".to_owned()),
-        1 => ("明天到期".to_owned(), "tomorrow".to_owned()),
-        days => (format!("还有{days}天到期"), format!("in {days} days")),
+    let text = match days_left {
+        ..=URGENT_FROM_DAYS => texts::banners::ID_EXPIRING_URGENT,
+        ..=SOON_FROM_DAYS => texts::banners::ID_EXPIRING_SOON,
+        _ => texts::banners::ID_EXPIRING,
     };
-    let (detail_zh, detail_en) = if days_left > SOON_FROM_DAYS {
-        (
-            format!("您登记的证件{when_zh}，请提前安排换证，换证后联系客服更新。"),
-            format!(
-                "The registered ID document expires {when_en}. Plan its renewal, then have support record the new one."
-            ),
-        )
-    } else if days_left > URGENT_FROM_DAYS {
-        (
-            format!("您登记的证件{when_zh}，请尽快换证并联系客服更新，过期后将不能更换结算卡。"),
-            format!(
-                "The registered ID document expires {when_en}. Renew it soon and have support record the new one: \
-                 after that the settlement card cannot be changed."
-            ),
-        )
-    } else {
-        (
-            format!(
-                "紧急：您登记的证件{when_zh}，请立即换证并联系客服更新，否则将不能更换结算卡。"
-            ),
-            format!(
-                "Urgent: the registered ID document expires {when_en}. Renew it now and have support record the new \
-                 one, or the settlement card cannot be changed."
-            ),
-        )
+    let when = match days_left {
+        0 => texts::banners::WHEN_TODAY,
+        1 => texts::banners::WHEN_TOMORROW,
+        _ => texts::banners::WHEN_DAYS,
+    };
+    let detail = |lang| {
+        let when = when.in_lang(lang).replace("{days}", &days_left.to_string());
+        text.in_lang(lang).replace("{when}", &when)
     };
     Some(Banner {
         code: BannerCode::IdExpiring,
-        detail_zh,
-        detail_en,
+        detail_zh: detail(Lang::ZhCn),
+        detail_en: detail(Lang::En),
         days_left: Some(days_left),
         until: last_second(expiry),
     })

@@ -1,14 +1,13 @@
-//! A settlement card as the system keeps it: facts that never change. What a card *is* at a moment (active, standby …)
-//! is not stored with it; it follows from where the merchant's pointer is.
+//! The facts of a settlement card, which never change. Its status (active, standby, …) is not stored with it, but derived
+//! from the merchant's state.
 
 use super::format::bins::{self, BinKind};
 use super::ids::CardId;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
-use serde::{Deserialize, Serialize};
 
 vocabulary! {
-    /// What a card's prefix says of it.
+    /// The type of a card, by its prefix.
     pub enum CardType {
         /// A debit card.
         Debit = "debit",
@@ -18,7 +17,7 @@ vocabulary! {
         QuasiCredit = "quasi_credit",
         /// A prepaid card.
         Prepaid = "prepaid",
-        /// The prefix is not in the table: the bank decides.
+        /// The prefix is not in the table, so the bank decides.
         Unknown = "unknown",
     }
 }
@@ -34,53 +33,26 @@ impl From<BinKind> for CardType {
     }
 }
 
-/// A card without its number. Kept as a list of its five values: a head can hold five cards, and must stay small.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "CardValues", into = "CardValues")]
+/// A card without its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Card {
-    /// The id.
+    /// The card's id.
     pub card_id: CardId,
     /// The bank's code in the prefix table; `None` when the prefix is unknown.
     pub bank_code: Option<String>,
-    /// From the prefix table.
+    /// The type in the prefix table.
     pub card_type: CardType,
     /// The last four digits.
     pub last4: String,
-    /// When it was added; a pending card's time is its request's.
+    /// When the card was added; for a pending card, when its rebind was requested.
     pub bound_at: Timestamp,
 }
 
-type CardValues = (CardId, Option<String>, CardType, String, Timestamp);
-
-impl From<CardValues> for Card {
-    fn from((card_id, bank_code, card_type, last4, bound_at): CardValues) -> Self {
-        Self {
-            card_id,
-            bank_code,
-            card_type,
-            last4,
-            bound_at,
-        }
-    }
-}
-
-impl From<Card> for CardValues {
-    fn from(card: Card) -> Self {
-        (
-            card.card_id,
-            card.bank_code,
-            card.card_type,
-            card.last4,
-            card.bound_at,
-        )
-    }
-}
-
-/// The code and the name shown for a card whose prefix is in no table.
+/// The bank code and the bank name that are shown for a card with an unknown prefix.
 pub const UNKNOWN_BANK: (&str, &str) = ("UNKNOWN", "其他银行");
 
 impl Card {
-    /// The bank's code, `UNKNOWN` for a prefix in no table.
+    /// The bank's code; `UNKNOWN` for an unknown prefix.
     #[must_use]
     pub fn bank_code(&self) -> &str {
         self.bank_code.as_deref().unwrap_or(UNKNOWN_BANK.0)
@@ -97,17 +69,17 @@ impl Card {
 }
 
 vocabulary! {
-    /// What a card is now, as the wire shows it.
+    /// The current status of a card.
     pub enum CardStatus {
         /// Requested, not verified yet.
         Pending = "pending",
-        /// The pointer is on it.
+        /// The pointer references this card.
         Active = "active",
-        /// Verified, waiting to be activated.
+        /// Verified, and ready to be activated.
         Standby = "standby",
-        /// Replaced; may still receive payouts created before the change.
+        /// Replaced. Payouts from before the change still go to it.
         Retiring = "retiring",
-        /// No longer bound.
+        /// Removed from the account.
         Removed = "removed",
     }
 }

@@ -1,55 +1,55 @@
-//! The closed list of codes that a caller can meet (contract, section 5).
+//! The closed list of error codes (contract, section 5).
 //!
-//! A code is a name and nothing else: its HTTP status and its texts belong to the edge
-//! (`api::problems`), so that the core stays free of HTTP.
+//! A code is only a name. Its HTTP status and its texts are in the API's problem catalogue, so that the domain does not
+//! depend on HTTP.
 
 use super::vocabulary::vocabulary;
 
 vocabulary! {
     /// Why a request was refused, or why a rebind ended.
     ///
-    /// On the wire a code is its `SCREAMING_SNAKE_CASE` name, for example `REQUEST_MALFORMED`. The order is that of the
-    /// contract.
+    /// On the wire a code is its `SCREAMING_SNAKE_CASE` name, for example `REQUEST_MALFORMED`. The codes are in the
+    /// contract's order.
     pub enum ErrorCode {
         // 400
-        /// Not JSON, an unknown field, a wrong type, or a required header is missing.
+        /// The body is not JSON, has an unknown field or a wrong type, or a required header is missing.
         RequestMalformed = "REQUEST_MALFORMED",
         // 401
-        /// Unknown account or wrong password; the two cannot be told apart.
+        /// The account is unknown or the password is wrong. The reply does not reveal which.
         AuthBadCredentials = "AUTH_BAD_CREDENTIALS",
-        /// No token, or one that is no longer alive.
+        /// The token is missing, or its session has ended.
         SessionExpired = "SESSION_EXPIRED",
         // 403
-        /// The login or a proof is too old for this step.
+        /// This step requires a more recent login or proof.
         StepUpRequired = "STEP_UP_REQUIRED",
         // 404
-        /// No such path or object, or one of another merchant.
+        /// The path or the object does not exist, or the object belongs to another merchant.
         NotFound = "NOT_FOUND",
         // 409
-        /// The step does not fit the state of the rebind.
+        /// The state of the rebind does not allow this step.
         StepOutOfOrder = "STEP_OUT_OF_ORDER",
-        /// Another rebind of this merchant, or the same request, is still open.
+        /// Another rebind of this merchant is open, or the same request is still in progress.
         RequestInProgress = "REQUEST_IN_PROGRESS",
-        /// The last change of card is too recent.
+        /// The last card change is too recent.
         RebindCooldown = "REBIND_COOLDOWN",
-        /// Contact, password or name was changed a short while ago.
+        /// The contact, the password or the name changed recently.
         QuietPeriod = "QUIET_PERIOD",
-        /// The new card is the one in use already.
+        /// The new card is already in use.
         CardSameAsCurrent = "CARD_SAME_AS_CURRENT",
-        /// The card is verified for another person.
+        /// The card is already verified for another person.
         CardBoundElsewhere = "CARD_BOUND_ELSEWHERE",
-        /// The agreement that was signed is not the one that is in force.
+        /// The signed agreement is not the current one.
         AgreementStale = "AGREEMENT_STALE",
-        /// A concurrent write came first; the same request may be sent again.
+        /// A concurrent write won. The same request may be sent again.
         VersionConflict = "VERSION_CONFLICT",
-        /// The standby card has not waited long enough.
+        /// The waiting period of the standby card is not over.
         StandbyNotReady = "STANDBY_NOT_READY",
-        /// The active card, or the only one that could be paid to, cannot be unbound.
+        /// The active card and the only usable card cannot be unbound.
         LastCardCannotUnbind = "LAST_CARD_CANNOT_UNBIND",
         /// The card may still receive a payout.
         PayoutInFlight = "PAYOUT_IN_FLIGHT",
         // 410
-        /// The rebind is past its time.
+        /// The rebind has expired.
         RequestExpired = "REQUEST_EXPIRED",
         // 413
         /// The body is above 16 KiB.
@@ -65,92 +65,92 @@ vocabulary! {
         CardTypePrepaid = "CARD_TYPE_PREPAID",
         /// A class II account cannot be a settlement card.
         CardClassIi = "CARD_CLASS_II",
-        /// The name is not the registered one.
+        /// The name differs from the registered name.
         HolderNotMerchant = "HOLDER_NOT_MERCHANT",
         /// Not a mainland mobile number.
         PhoneFormat = "PHONE_FORMAT",
-        /// Companies change their card with support.
+        /// Companies change their card through support.
         EntityNeedsSupport = "ENTITY_NEEDS_SUPPORT",
-        /// The document number or date does not have the right form.
+        /// The document number or its expiry date is malformed.
         IdFormat = "ID_FORMAT",
         /// The check character of the ID number is wrong.
         IdChecksum = "ID_CHECKSUM",
-        /// The document is not the registered one.
+        /// The document differs from the registered document.
         IdMismatch = "ID_MISMATCH",
-        /// The registered document is past its date.
+        /// The registered document has expired.
         IdExpired = "ID_EXPIRED",
-        /// The code is not the one that was sent.
+        /// The code differs from the code that was sent.
         OtpWrong = "OTP_WRONG",
-        /// The code is older than its five minutes, or a newer one was sent while it was being compared.
+        /// The code has expired, or a newer code was sent while it was compared.
         OtpExpired = "OTP_EXPIRED",
-        /// The last try was wrong: the rebind has ended, or the switch to a standby card is locked for a day.
+        /// The last attempt failed: the rebind has ended, or the switch to the standby card is locked temporarily.
         OtpTooMany = "OTP_TOO_MANY",
-        /// A required consent was not given.
+        /// A required consent is missing.
         ConsentMissing = "CONSENT_MISSING",
-        /// Signed before the reading time was over.
+        /// The agreement was signed before the minimum reading time was over.
         AgreementNotRead = "AGREEMENT_NOT_READ",
-        /// The bank does not confirm name, ID, card and phone together.
+        /// The bank does not confirm that name, ID, card and phone belong together.
         ElementsMismatch = "ELEMENTS_MISMATCH",
-        /// The card is not yet in use, or dormant.
+        /// The card is not initialised, or dormant.
         CardDormant = "CARD_DORMANT",
-        /// The card was reported lost or is blocked for good.
+        /// The card was reported lost or is permanently blocked.
         CardBlocked = "CARD_BLOCKED",
         /// The bank does not know the card.
         CardInvalid = "CARD_INVALID",
-        /// The card is past its date.
+        /// The card has expired.
         CardExpired = "CARD_EXPIRED",
-        /// The bank restricts the use of the card.
+        /// The bank has restricted the card.
         CardRestricted = "CARD_RESTRICTED",
-        /// The code is not the one in the deposit's descriptor.
+        /// The code differs from the code in the deposit's descriptor.
         MicroDepositWrong = "MICRO_DEPOSIT_WRONG",
-        /// The deposit is older than its seven days.
+        /// The deposit's code has expired.
         MicroDepositExpired = "MICRO_DEPOSIT_EXPIRED",
-        /// The bank sent the deposit back.
+        /// The deposit was returned.
         MicroDepositReturned = "MICRO_DEPOSIT_RETURNED",
-        /// T+0 is not open to a merchant this young.
+        /// The merchant's account is too new for T+0.
         T0NotAllowed = "T0_NOT_ALLOWED",
-        /// The daily limit is above the merchant's tier.
+        /// The daily limit exceeds the maximum of the merchant's tier.
         LimitAboveTier = "LIMIT_ABOVE_TIER",
-        /// The idempotency key was used with another body.
+        /// The idempotency key was used with a different body.
         IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
         // 423
-        /// The account is frozen; only reads work.
+        /// The account is frozen: only reads are allowed.
         AccountFrozen = "ACCOUNT_FROZEN",
         // 429
-        /// Too many failed logins; wait.
+        /// Too many failed logins.
         AuthThrottled = "AUTH_THROTTLED",
-        /// Too many rebinds in the last 24 h.
+        /// Too many rebinds or setting changes in the last 24 h.
         DailyRequestLimit = "DAILY_REQUEST_LIMIT",
-        /// Too many codes sent to this phone.
+        /// Too many codes were sent to this phone.
         OtpSendLimit = "OTP_SEND_LIMIT",
-        /// Too many bank checks for this card or merchant.
+        /// Too many bank checks of this card or for this merchant.
         CardCheckLimit = "CARD_CHECK_LIMIT",
         // 500
-        /// A fault of ours.
+        /// An internal error.
         Internal = "INTERNAL",
         // 502
-        /// The bank's answer is not known yet.
+        /// The bank's answer is still unknown.
         UpstreamUnknown = "UPSTREAM_UNKNOWN",
         // 503
         /// The bank is busy.
         UpstreamBusy = "UPSTREAM_BUSY",
-        /// The bank checks this card no more today.
+        /// The bank's daily quota is used up.
         UpstreamQuota = "UPSTREAM_QUOTA",
-        /// The SMS could not be handed over.
+        /// The SMS service did not accept the message.
         OtpChannelDown = "OTP_CHANNEL_DOWN",
-        // only as `ended_reason`
-        /// The test transfer came back; never the code of a reply.
+        // Only as `ended_reason`
+        /// The test transfer was returned. Never the code of a reply.
         TestTxnFailed = "TEST_TXN_FAILED",
     }
 }
 
 impl ErrorCode {
-    /// The codes that can stand in a rebind's `ended_reason`.
+    /// The codes that `ended_reason` of a rebind can have.
     pub const ENDED_REASONS: &'static [ErrorCode] = &[
-        // the merchant did not prove to be the merchant
+        // The caller did not prove to be the merchant.
         ErrorCode::IdMismatch,
         ErrorCode::OtpTooMany,
-        // the bank refused the card, or the card is another person's
+        // The bank refused the card, or the card belongs to another person.
         ErrorCode::ElementsMismatch,
         ErrorCode::CardClassIi,
         ErrorCode::CardDormant,
@@ -159,11 +159,11 @@ impl ErrorCode {
         ErrorCode::CardExpired,
         ErrorCode::CardRestricted,
         ErrorCode::CardBoundElsewhere,
-        // the deposit did not prove the card
+        // The deposit did not verify the card.
         ErrorCode::MicroDepositWrong,
         ErrorCode::MicroDepositExpired,
         ErrorCode::MicroDepositReturned,
-        // nobody's refusal: time, a freeze, a security change, a transfer that came back
+        // Expiry, a freeze, a change of contact, password or name, or a returned test transfer.
         ErrorCode::RequestExpired,
         ErrorCode::AccountFrozen,
         ErrorCode::QuietPeriod,

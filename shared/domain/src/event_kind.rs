@@ -3,27 +3,27 @@
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// What an event says has happened. One transition writes one event.
+    /// The kind of an event. One transition writes one event.
     pub enum EventKind {
-        /// A rebind was asked for.
+        /// A rebind was started.
         RebindRequested = "rebind_requested",
-        /// The document that was entered is the registered one; a code went to the phone on file.
+        /// The document matches the registered one; a code was sent to the phone on file.
         IdentityMatched = "identity_matched",
-        /// The document that was entered is not the registered one.
+        /// The document does not match the registered one.
         IdentityMismatched = "identity_mismatched",
-        /// A further code was sent; for which purpose is in the event.
+        /// A further code was sent. The event holds its purpose.
         CodeSent = "code_sent",
-        /// A code was entered that is not the one that was sent.
+        /// A wrong code was entered.
         CodeWrong = "code_wrong",
-        /// The code to the phone on file was right.
+        /// The code sent to the phone on file was confirmed.
         IdentityConfirmed = "identity_confirmed",
         /// The agreement was signed; the event is the evidence.
         AgreementSigned = "agreement_signed",
-        /// The bank answered.
+        /// The bank answered the card check.
         CardCheckAnswered = "card_check_answered",
         /// A deposit with a code was sent to the new card.
         MicroDepositSent = "micro_deposit_sent",
-        /// The bank returned that deposit.
+        /// The bank returned the deposit.
         MicroDepositReturned = "micro_deposit_returned",
         /// The pointer moved to the new card.
         Activated = "activated",
@@ -31,29 +31,29 @@ vocabulary! {
         Completed = "completed",
         /// A standby card is verified.
         StandbyReady = "standby_ready",
-        /// A rebind was refused for good.
+        /// A rebind was rejected.
         Rejected = "rejected",
-        /// A rebind ran out of time.
+        /// A rebind expired.
         Expired = "expired",
-        /// A rebind was given up, by the merchant or because of a security change.
+        /// A rebind was cancelled, by the merchant or because of a security change.
         Cancelled = "cancelled",
         /// The account was frozen with a freeze code.
         Frozen = "frozen",
         /// The account was unfrozen by an operator.
         Unfrozen = "unfrozen",
-        /// An activation was undone because the test transfer came back.
+        /// An activation was undone because the test transfer was returned.
         Reverted = "reverted",
-        /// A test transfer was sent: the intent, with its serial.
+        /// A test transfer was started. The event holds its bank reference.
         TestTransferStarted = "test_transfer_started",
         /// The test transfer arrived.
         TestTransferSucceeded = "test_transfer_succeeded",
-        /// The test transfer did not arrive, and nothing was undone.
+        /// The test transfer did not arrive; nothing was undone.
         TestTransferFailed = "test_transfer_failed",
         /// A cooldown is over.
         CooldownEnded = "cooldown_ended",
-        /// The merchant took a card off the account.
+        /// The merchant unbound a card.
         CardUnbound = "card_unbound",
-        /// A card was taken off the record: replaced long enough ago, or by a freeze.
+        /// A card was removed: after its retention period, or by a freeze.
         CardRemoved = "card_removed",
         /// A payout was created and routed, or held.
         PayoutCreated = "payout_created",

@@ -1,9 +1,8 @@
-//! The ids of the wire: opaque to callers, parsed once at the edge.
+//! The ids in the API. Callers treat them as opaque; the API layer parses them once.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Characters of a random id part: no vowels, so that no word appears; 32 of them, 5 bits each.
+/// The 32 characters of a random id part, 5 bits each: digits, consonants and one vowel, which alone spells no word.
 const ALPHABET: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxyzA";
 
 fn random_part(random: &[u8; 16]) -> String {
@@ -18,13 +17,12 @@ fn is_id_text(text: &str, max_chars: usize) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// A merchant, as the acquirer names it: `mer_` and up to 40 letters, digits or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// A merchant's id, assigned by the acquirer: `mer_` and up to 40 letters, digits or `_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MerchantId(String);
 
 impl MerchantId {
-    /// `None` when the text is not of this form.
+    /// `None` when the text does not have this form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("mer_")?;
@@ -38,7 +36,7 @@ impl MerchantId {
     }
 }
 
-/// A number within the merchant and 16 random characters: what rebind and card ids carry after their prefix.
+/// The part of a rebind or card id after its prefix: the number within the merchant and 16 random characters.
 fn numbered(number: u32, random: &[u8; 16]) -> String {
     let number = number.min(RebindId::NUMBER_MAX);
     format!("{number:06x}{}", random_part(random))
@@ -54,34 +52,34 @@ fn is_numbered(rest: &str) -> bool {
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// The number in the first six characters.
+/// The number in the first six characters; 0 if there is none.
 fn number_in(rest: Option<&str>) -> u32 {
     rest.and_then(|rest| u32::from_str_radix(rest.get(..6)?, 16).ok())
         .unwrap_or(0)
 }
 
-/// A card of one merchant: `card_`, the number of the rebind that it came with in six hex digits (0 for a card that came
-/// with the merchant), 16 random characters (80 bits).
+/// A card's id: `card_`, the number of its rebind in six hex digits (0 for a card from onboarding), and 16 random
+/// characters (80 bits).
 ///
-/// The number finds the card's rebind, and with it the encrypted card number, in the same read as the merchant.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// The number locates the card's rebind, which holds the encrypted card number, so that one read gets both the merchant
+/// and the rebind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CardId(String);
 
 impl CardId {
-    /// Of the card that comes with the merchant's `number`-th rebind; `random` from the OS random source.
+    /// The id of the card of the merchant's `number`-th rebind. `random` must come from the OS random source.
     #[must_use]
     pub fn new(number: u32, random: &[u8; 16]) -> Self {
         Self(format!("card_{}", numbered(number, random)))
     }
 
-    /// `None` when the text is not of this form, and so the id of no card.
+    /// `None` when the text does not have this form, so no card can have this id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_numbered(text.strip_prefix("card_")?).then(|| Self(text.to_owned()))
     }
 
-    /// The number of the rebind that it came with; 0 for none.
+    /// The number of the card's rebind; 0 if the card has none.
     #[must_use]
     pub fn number(&self) -> u32 {
         number_in(self.0.strip_prefix("card_"))
@@ -94,15 +92,14 @@ impl CardId {
     }
 }
 
-/// A rebind: `rbd_`, its number within the merchant in six hex digits, 16 random characters.
+/// A rebind's id: `rbd_`, its number within the merchant in six hex digits, and 16 random characters.
 ///
-/// The number makes the store's key, the random part makes the id unguessable.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// The number is part of the storage key; the random part makes the id unguessable.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RebindId(String);
 
 impl RebindId {
-    /// The largest number that an id can carry.
+    /// The largest number that fits into an id.
     pub const NUMBER_MAX: u32 = 0x00ff_ffff;
 
     /// The id of a merchant's `number`-th rebind.
@@ -111,7 +108,7 @@ impl RebindId {
         Self(format!("rbd_{}", numbered(number, random)))
     }
 
-    /// `None` when the text is not of this form, and so the id of no rebind.
+    /// `None` when the text does not have this form, so no rebind can have this id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_numbered(text.strip_prefix("rbd_")?).then(|| Self(text.to_owned()))
@@ -130,13 +127,12 @@ impl RebindId {
     }
 }
 
-/// A payout, as the acquirer's core names it: `pay_` and up to 40 letters, digits or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// A payout's id, assigned by the acquirer's core: `pay_` and up to 40 letters, digits or `_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayoutId(String);
 
 impl PayoutId {
-    /// `None` when the text is not of this form.
+    /// `None` when the text does not have this form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         is_id_text(text.strip_prefix("pay_")?, 40).then(|| Self(text.to_owned()))
@@ -165,14 +161,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rebind_id_carries_its_number() {
+    fn rebind_id_contains_its_number() {
         let id = RebindId::new(7, &[255; 16]);
         assert_eq!(id.number(), 7);
         assert_eq!(RebindId::parse(id.as_str()), Some(id));
     }
 
     #[test]
-    fn a_card_id_carries_the_number_of_its_rebind() {
+    fn card_id_contains_its_rebind_number() {
         let id = CardId::new(0x1f, &[7; 16]);
         assert_eq!(id.number(), 31);
         assert_eq!(CardId::parse(id.as_str()), Some(id));
@@ -181,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_shapes_are_no_ids() {
+    fn malformed_ids_are_rejected() {
         for text in [
             "",
             "rbd_",

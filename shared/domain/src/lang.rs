@@ -1,15 +1,20 @@
-//! The languages that merchants are written to in.
+//! The languages of messages and agreements.
 
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// A language, by its BCP 47 tag. A merchant has one; an agreement can be asked for in either.
-    #[derive(Default)]
+    /// A language, by its BCP 47 tag. Each merchant has one, but can request the agreement in any.
     pub enum Lang {
-        /// Simplified Chinese: what a merchant gets who has chosen nothing.
-        #[default]
+        /// Simplified Chinese, the default.
         ZhCn = "zh-CN",
         /// English.
         En = "en",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "`vocabulary!` takes no derive")]
+impl Default for Lang {
+    fn default() -> Self {
+        Self::ZhCn
     }
 }

@@ -1,5 +1,5 @@
-//! Throttling of logins. It slows guessing down without letting anybody lock somebody else out: a device that has logged
-//! in before is counted on its own, all others together; a source address is held back only for devices that never did,
+//! Throttling of logins. It slows down guessing, but lets unknown_account lock out somebody else: each device that has logged in
+//! before has its own counter, and all other devices share one. A source address is limited for unknown devices only,
 //! because carriers share addresses.
 
 use super::error_code::ErrorCode;
@@ -11,20 +11,19 @@ use super::rejection::Rejection;
 use super::time::Timestamp;
 use super::window::Window;
 
-/// Failed logins of one kind.
+/// A counter of failed logins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// When they were; each is counted before the password is compared and taken back when it was right.
+    /// The times of the failures. An attempt is counted before its password is compared, and refunded on success.
     pub window: Window,
-    /// How many since the last success.
+    /// Failures since the last success.
     pub in_a_row: u32,
-    /// Moves with every change, and so says which record this replaces: the one of the revision before. 0: there is no
-    /// record yet.
+    /// Optimistic lock: incremented with every change. 0 means that no record exists yet.
     pub revision: u64,
 }
 
 impl Failures {
-    /// Seconds until the next try; `None` when it may be now.
+    /// Seconds until the next attempt; `None` if it is allowed now.
     #[must_use]
     pub fn wait_s(&self, policy: &Policy, now: Timestamp) -> Option<i64> {
         let daily = self
@@ -45,7 +44,7 @@ impl Failures {
         daily.max(row)
     }
 
-    fn counted(&self, span_s: i64, now: Timestamp) -> Self {
+    fn with_failure(&self, span_s: i64, now: Timestamp) -> Self {
         let mut next = self.clone();
         next.window.add(span_s, now);
         next.in_a_row = next.in_a_row.saturating_add(1);
@@ -53,56 +52,56 @@ impl Failures {
         next
     }
 
-    fn cleared(&self, at: Timestamp) -> Self {
+    fn without_failure(&self, at: Timestamp) -> Self {
         let mut next = self.clone();
-        next.window.take_back(at);
+        next.window.refund(at);
         next.in_a_row = 0;
         next.revision += 1;
         next
     }
 }
 
-/// What the login knows of an account.
-#[derive(Clone, Debug)]
+/// An account, as far as a login needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The merchant.
     pub merchant_id: MerchantId,
-    /// argon2id, PHC string.
+    /// argon2id hash as a PHC string.
     pub password_hash: String,
-    /// Moves with every login and every change of the password; the write's condition.
+    /// Optimistic lock: incremented with every login and every password change.
     pub version: u64,
-    /// Where the next session goes.
+    /// The slot of the next session.
     pub next_slot: u8,
-    /// For the reply.
+    /// Part of the reply.
     pub legal_name_masked: String,
-    /// For the reply.
+    /// Part of the reply.
     pub entity_type: String,
-    /// When the registered ID document ends, as in the profile: the acquirer writes both, a login reads no profile.
+    /// Expiry of the registered ID document. The acquirer also writes it here, because a login does not read the profile.
     pub id_expires_on: DocumentExpiry,
-    /// Hashes of the devices that have logged in, the one used longest ago first.
+    /// Hashes of the devices that have logged in, least recently used first.
     pub known_devices: Vec<String>,
 }
 
-/// Everything that a login depends on.
+/// All stored data that a login depends on.
 #[derive(Clone, Debug)]
 pub struct LoginRead {
-    /// `None` for a name that nobody has; the failures are counted all the same.
+    /// `None` for an unknown account name. Failures are counted anyway.
     pub account: Option<Account>,
     /// Whether this device has logged in to this account before.
     pub device_known: bool,
-    /// Failures of this device, where it is known.
+    /// Failures of this device, if it is known.
     pub device: Failures,
-    /// Failures of all devices that never logged in.
+    /// Failures of all unknown devices.
     pub others: Failures,
-    /// Failures from this address, of such devices.
+    /// Failures of unknown devices from this address.
     pub source: Failures,
 }
 
 impl LoginRead {
-    /// Counts this try, or says how long to wait.
+    /// Counts this attempt as a failure, before the password is compared.
     ///
     /// # Errors
-    /// `AUTH_THROTTLED` with the seconds to wait.
+    /// `AUTH_THROTTLED` with the seconds until the next attempt.
     pub fn count(&self, policy: &Policy, now: Timestamp) -> Result<Self, Rejection> {
         let wait_s = if self.device_known {
             self.device.wait_s(policy, now)
@@ -120,43 +119,43 @@ impl LoginRead {
         }
         let mut counted = self.clone();
         if self.device_known {
-            counted.device = self.device.counted(DAY_S, now);
+            counted.device = self.device.with_failure(DAY_S, now);
         } else {
-            counted.others = self.others.counted(DAY_S, now);
-            counted.source = self.source.counted(HOUR_S, now);
+            counted.others = self.others.with_failure(DAY_S, now);
+            counted.source = self.source.with_failure(HOUR_S, now);
         }
         Ok(counted)
     }
 
-    /// The password was right: what [`LoginRead::count`] counted at `now` was no failure.
+    /// Refunds the failure that [`LoginRead::count`] counted at `now`, because the password was correct.
     #[must_use]
     pub fn clear(&self, now: Timestamp) -> Self {
         let mut cleared = self.clone();
         if self.device_known {
-            cleared.device = self.device.cleared(now);
+            cleared.device = self.device.without_failure(now);
         } else {
-            cleared.others = self.others.cleared(now);
-            // An address has no row: it may serve thousands.
-            cleared.source.window.take_back(now);
+            cleared.others = self.others.without_failure(now);
+            // Consecutive failures of an address do not matter: it may serve thousands of users.
+            cleared.source.window.refund(now);
             cleared.source.revision += 1;
         }
         cleared
     }
 }
 
-/// A session about to be written.
+/// A session to write.
 #[derive(Clone, Debug)]
 pub struct OpenedSession {
     /// The session.
     pub session: Session,
     /// Its slot.
     pub slot: u8,
-    /// The account's known devices with this one at the end.
+    /// The account's known devices, with this device last.
     pub known_devices: Vec<String>,
 }
 
 impl OpenedSession {
-    /// Where a session goes and which devices are known after it.
+    /// Plans the slot of a session and the known devices after it.
     #[must_use]
     pub fn plan(
         account: &Account,
@@ -196,7 +195,7 @@ mod tests {
         Timestamp::from_epoch_s(1_000_000 + s)
     }
 
-    fn nobody(device_known: bool) -> LoginRead {
+    fn unknown_account(device_known: bool) -> LoginRead {
         LoginRead {
             account: None,
             device_known,
@@ -207,8 +206,8 @@ mod tests {
     }
 
     #[test]
-    fn waits_begin_with_the_fourth_failure_and_double_up_to_a_quarter_of_an_hour() {
-        let mut read = nobody(true);
+    fn waits_double_from_fourth_failure_to_15_minutes() {
+        let mut read = unknown_account(true);
         let mut now = 0;
         let mut waits = Vec::new();
         for _ in 0..16 {
@@ -222,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn twenty_a_day_and_never_a_lasting_lock() {
-        let mut read = nobody(true);
+    fn twenty_failures_throttle_for_a_day() {
+        let mut read = unknown_account(true);
         for i in 0..20 {
             read = read.count(&POLICY, t(i * 1_000)).unwrap();
         }
@@ -233,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn strangers_do_not_hold_a_known_device_back() {
-        let mut read = nobody(false);
+    fn unknown_devices_do_not_throttle_a_known_device() {
+        let mut read = unknown_account(false);
         for _ in 0..4 {
             read = read.count(&POLICY, t(0)).unwrap();
         }
@@ -244,8 +243,8 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_held_back_for_strangers_only() {
-        let mut read = nobody(false);
+    fn source_limit_applies_to_unknown_devices_only() {
+        let mut read = unknown_account(false);
         for _ in 0..100 {
             read.source.window.add(HOUR_S, t(0));
         }
@@ -258,8 +257,8 @@ mod tests {
     }
 
     #[test]
-    fn a_right_password_was_no_failure() {
-        let counted = nobody(false).count(&POLICY, t(0)).unwrap();
+    fn correct_password_refunds_its_failure() {
+        let counted = unknown_account(false).count(&POLICY, t(0)).unwrap();
         let cleared = counted.clear(t(0));
         let revision = cleared.others.revision;
         assert_eq!(
@@ -273,9 +272,9 @@ mod tests {
     }
 
     #[test]
-    fn every_change_of_a_record_moves_its_revision_by_one() {
+    fn each_change_increments_the_revision() {
         for known in [true, false] {
-            let read = nobody(known);
+            let read = unknown_account(known);
             let counted = read.count(&POLICY, t(0)).unwrap();
             let cleared = counted.clear(t(0));
             let of = |read: &LoginRead| {
@@ -289,18 +288,18 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_counted_together_and_each_known_device_on_its_own() {
-        let counted = nobody(false).count(&POLICY, t(0)).unwrap();
+    fn known_device_has_its_own_counter() {
+        let counted = unknown_account(false).count(&POLICY, t(0)).unwrap();
         assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (1, 0));
         assert_eq!(counted.source.window.count(HOUR_S, t(0)), 1);
-        let counted = nobody(true).count(&POLICY, t(0)).unwrap();
+        let counted = unknown_account(true).count(&POLICY, t(0)).unwrap();
         assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (0, 1));
         assert!(counted.source.window.is_empty());
     }
 
     #[test]
-    fn a_success_ends_the_row_and_leaves_the_days_failures() {
-        let mut read = nobody(true);
+    fn success_resets_the_row_but_not_the_day() {
+        let mut read = unknown_account(true);
         for s in 0..3 {
             read = read.count(&POLICY, t(s)).unwrap();
         }
@@ -311,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_counts_nothing_and_tells_at_least_one_second() {
-        let mut read = nobody(true);
+    fn refusal_counts_nothing_and_waits_a_second() {
+        let mut read = unknown_account(true);
         for _ in 0..4 {
             read = read.count(&POLICY, t(0)).unwrap();
         }
@@ -321,13 +320,13 @@ mod tests {
         assert_eq!(refusal.counts_toward_limit, Some(false));
         assert_eq!(refusal.retry_after_s, Some(1));
         assert!(read.count(&POLICY, t(2)).is_ok());
-        // A clock that went back makes the wait no longer than it was.
+        // A clock that goes back does not prolong the wait.
         let refusal = read.count(&POLICY, t(-1_000)).unwrap_err();
         assert_eq!(refusal.retry_after_s, Some(2));
     }
 
     #[test]
-    fn a_row_of_any_length_waits_a_quarter_of_an_hour_at_most() {
+    fn any_row_waits_at_most_15_minutes() {
         let mut failures = Failures::default();
         failures.window.add(DAY_S, t(0));
         for in_a_row in [13, 36, 100, u32::MAX] {
@@ -338,8 +337,8 @@ mod tests {
     }
 
     #[test]
-    fn the_longer_of_two_waits_is_told() {
-        let mut read = nobody(false);
+    fn refusal_reports_the_longer_wait() {
+        let mut read = unknown_account(false);
         for _ in 0..4 {
             read = read.count(&POLICY, t(0)).unwrap();
         }
@@ -348,12 +347,12 @@ mod tests {
         }
         let refusal = read.count(&POLICY, t(0)).unwrap_err();
         assert_eq!(refusal.retry_after_s, Some(HOUR_S));
-        // The hour is over, the day's limit is not reached, the row's wait is long past.
+        // The hour is over, the daily limit is not reached, and the wait of the row is over.
         assert!(read.count(&POLICY, t(HOUR_S)).is_ok());
     }
 
     #[test]
-    fn the_eleventh_device_replaces_the_one_used_longest_ago() {
+    fn eleventh_device_replaces_least_recently_used() {
         let mut account = Account {
             merchant_id: MerchantId::parse("mer_a").unwrap(),
             password_hash: String::new(),

@@ -1,14 +1,14 @@
-//! What is shown of a card, a phone and a name (contract, section 1). All of it is here.
+//! Masking of names, phones and cards (contract, section 1). All masking is in this module.
 
 use super::format::bins;
 
-/// The first character and one star, whatever the length: `阿依古丽·测试` is `阿*`.
+/// The first character and one star, for any length: `阿依古丽·测试` becomes `阿*`.
 pub fn name(name: &str) -> String {
     name.chars().take(1).chain(['*']).collect()
 }
 
-/// The first three and the last four of a national mobile number: `139****0001`. Of anything that is not eleven
-/// ASCII characters nothing is shown.
+/// The first three and the last four digits of a national mobile number: `139****0001`. Hides the whole text unless it
+/// has eleven ASCII characters.
 pub fn phone(national: &str) -> String {
     const STARS: &str = "****";
     if national.len() != 11 || !national.is_ascii() {
@@ -17,8 +17,8 @@ pub fn phone(national: &str) -> String {
     [&national[..3], STARS, &national[7..]].concat()
 }
 
-/// Bank and last four digits of a card: `中国工商银行 0010`, or `**** 0010` when the bank is not known. Takes the
-/// digits apart from the number, so that whoever shows a card needs no access to it.
+/// The bank and the last four digits of a card: `中国工商银行 0010`, or `**** 0010` for an unknown bank. Takes the digits
+/// instead of the card number, so that showing a card requires no access to its number.
 pub fn card(bank_code: Option<&str>, last4: &str) -> String {
     let bank = bank_code.and_then(bins::bank_name).unwrap_or("****");
     format!("{bank} {last4}")
@@ -27,11 +27,11 @@ pub fn card(bank_code: Option<&str>, last4: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::CardNumber;
+    use crate::pii::CardNumber;
     use proptest::prelude::*;
 
     #[test]
-    fn as_in_the_contract() {
+    fn masks_match_the_contract() {
         assert_eq!(name("张三"), "张*");
         assert_eq!(name("阿依古丽·测试"), "阿*");
         assert_eq!(name("𬱖三"), "𬱖*");
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phone_of_another_form_is_not_shown_at_all() {
+    fn malformed_phone_is_hidden_completely() {
         for text in [
             "",
             "1390000000",
@@ -57,16 +57,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_shows_one_character(text: String) {
+        fn name_shows_one_character(text: String) {
             let masked = name(&text);
             prop_assert!(masked.ends_with('*'));
             prop_assert_eq!(masked.chars().count(), 1 + text.chars().take(1).count());
             prop_assert_eq!(masked.chars().next(), text.chars().chain(['*']).next());
         }
 
-        /// Two names, phones or cards that agree in what may be shown look the same: nothing else gets out.
+        /// Two names or phones with the same visible characters have the same mask.
         #[test]
-        fn what_is_shown_depends_on_nothing_hidden(
+        fn mask_does_not_depend_on_hidden_characters(
             first: char, a: String, b: String,
             head in "1[3-9][0-9]", tail in "[0-9]{4}", x in "[0-9]{4}", y in "[0-9]{4}",
         ) {
@@ -77,12 +77,12 @@ mod tests {
         }
 
         #[test]
-        fn a_phone_shows_at_most_seven_characters(text: String) {
+        fn phone_shows_at_most_seven_characters(text: String) {
             prop_assert!(phone(&text).chars().filter(|c| *c != '*').count() <= 7);
         }
 
         #[test]
-        fn a_card_shows_four_digits(payload in "[0-9]{14,18}") {
+        fn card_shows_four_digits(payload in "[0-9]{14,18}") {
             let number = ('0'..='9')
                 .find_map(|check| CardNumber::parse(&format!("{payload}{check}")).ok())
                 .unwrap();

@@ -4,22 +4,22 @@ use super::card::{Card, CardStatus};
 use super::format::document_expiry::DocumentExpiry;
 use super::ids::{CardId, MerchantId};
 use super::payout::{Payout, PayoutState};
+use super::pii::{PersonName, Phone};
 use super::policy::Policy;
 use super::rebind::{Activation, Mac, Rebind, Sealed, SessionTag, StateName};
 pub use super::settlement::Settlement;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 use super::window::Window;
-use serde::{Deserialize, Serialize};
 
 vocabulary! {
-    /// Kinds of merchants.
+    /// The kind of a merchant.
     pub enum EntityType {
         /// 小微商户.
         NaturalPerson = "natural_person",
         /// 个体工商户.
         SoleTrader = "sole_trader",
-        /// 企业: changes its card with support only.
+        /// 企业. Changes its card with support only.
         Company = "company",
     }
 }
@@ -39,11 +39,7 @@ impl Session {
     /// Tells a merchant's sessions apart without being able to act as one.
     #[must_use]
     pub fn tag(&self) -> SessionTag {
-        SessionTag(super::history::hex(
-            self.token_hash
-                .first_chunk::<8>()
-                .map_or(&[][..], |first| first),
-        ))
+        SessionTag(hex::encode(&self.token_hash[..8]))
     }
 
     /// Whether it is still good at `now`.
@@ -58,47 +54,37 @@ impl Session {
 pub type Slot = u8;
 
 /// The last activation of a merchant, for as long as anything follows from it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastActivation {
     /// The number of its rebind.
-    #[serde(rename = "n")]
     pub number: u32,
     /// Its id.
-    #[serde(rename = "id")]
     pub rebind_id: super::ids::RebindId,
     /// Its times.
-    #[serde(flatten)]
     pub times: Activation,
     /// The card it replaced; among [`MerchantState::replaced`].
-    #[serde(rename = "old", skip_serializing_if = "Option::is_none", default)]
     pub old_card: Option<CardId>,
 }
 
 /// A card that the pointer has left. It stays on record until it can be removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacedCard {
     /// The card, with the payouts that are on their way to it.
-    #[serde(flatten)]
     pub bound: BoundCard,
     /// From when it can be taken off the record, once its last payout is out.
-    #[serde(rename = "until")]
     pub removable_at: Timestamp,
     /// Whether it may be paid to.
-    #[serde(rename = "is")]
     pub state: Replaced,
 }
 
 /// What became of a card that the pointer has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaced {
     /// It may be paid to.
-    #[serde(rename = "u")]
     Usable,
     /// The merchant has said that it was lost: nothing new is paid to it.
-    #[serde(rename = "l")]
     Lost,
     /// Frozen out, sent back by its bank, or taken off by the merchant: it only waits to be removed.
-    #[serde(rename = "o")]
     Out,
 }
 
@@ -112,19 +98,16 @@ impl ReplacedCard {
 }
 
 /// A verified card that waits to be switched to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandbyCard {
     /// The card.
-    #[serde(flatten)]
     pub bound: BoundCard,
     /// From when it can be activated.
-    #[serde(rename = "use")]
     pub usable_at: Timestamp,
 }
 
 /// A freeze code that was announced: of which rebind, and until when it works. It works once: then it is not here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u32, Timestamp, bool)", into = "(u32, Timestamp, bool)")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreezeCode {
     /// The number of the rebind.
     pub number: u32,
@@ -134,36 +117,17 @@ pub struct FreezeCode {
     pub activation: bool,
 }
 
-impl From<(u32, Timestamp, bool)> for FreezeCode {
-    fn from((number, good_until, activation): (u32, Timestamp, bool)) -> Self {
-        Self {
-            number,
-            good_until,
-            activation,
-        }
-    }
-}
-
-impl From<FreezeCode> for (u32, Timestamp, bool) {
-    fn from(code: FreezeCode) -> Self {
-        (code.number, code.good_until, code.activation)
-    }
-}
-
 /// The account is frozen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frozen {
     /// Since when.
-    #[serde(rename = "at")]
     pub at: Timestamp,
     /// Every payout is held: the change had taken effect, so nobody knows which card is right.
-    #[serde(rename = "hold", skip_serializing_if = "std::ops::Not::not", default)]
     pub holds_payouts: bool,
 }
 
 /// A device that is told by push, as far as the head has to know it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(String, String)", into = "(String, String)")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTarget {
     /// The app's name for it.
     pub id: String,
@@ -171,112 +135,76 @@ pub struct PushTarget {
     pub token_tag: String,
 }
 
-impl From<(String, String)> for PushTarget {
-    fn from((id, token_tag): (String, String)) -> Self {
-        Self { id, token_tag }
-    }
-}
+/// Sessions that the state has room for.
+pub const SESSION_SLOTS: usize = 5;
 
-impl From<PushTarget> for (String, String) {
-    fn from(target: PushTarget) -> Self {
-        (target.id, target.token_tag)
-    }
-}
+const _: () = assert!(
+    Policy::CURRENT.sessions_max as usize <= SESSION_SLOTS,
+    "a session in a further slot would never be read"
+);
 
 /// Everything of a merchant that changes, in one item: the one place where two writers meet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MerchantState {
-    /// Counts changes; every write that decides something is conditioned on it. Its own attribute in the store.
-    #[serde(skip)]
+    /// Counts changes; every write that decides something is conditioned on it.
     pub version: u64,
     /// The sequence number of the last history event.
-    #[serde(rename = "seq")]
     pub last_seq: u64,
     /// The hash of that event, hex.
-    #[serde(rename = "hash")]
     pub last_hash: String,
     /// The number of the latest rebind; 0 when there was none.
-    #[serde(rename = "n")]
     pub rebinds: u32,
     /// That rebind's version: a read that sees only half of a commit shows a difference here, and is done again.
-    #[serde(rename = "rv")]
     pub rebind_version: u32,
     /// The number of the open rebind. It may be overdue; the rebind itself tells.
-    #[serde(rename = "open", skip_serializing_if = "Option::is_none", default)]
     pub open: Option<u32>,
     /// The pointer: where payouts go, or will go once the hold is over.
-    #[serde(rename = "act", skip_serializing_if = "Option::is_none", default)]
     pub active: Option<BoundCard>,
     /// Verified cards that wait.
-    #[serde(rename = "stby", skip_serializing_if = "Vec::is_empty", default)]
     pub standby: Vec<StandbyCard>,
     /// Cards that the pointer has left.
-    #[serde(rename = "repl", skip_serializing_if = "Vec::is_empty", default)]
     pub replaced: Vec<ReplacedCard>,
     /// Payouts that wait for a card.
-    #[serde(rename = "held", skip_serializing_if = "is_zero", default)]
     pub held_payouts: u32,
     /// Freeze codes that work.
-    #[serde(rename = "fc", skip_serializing_if = "Vec::is_empty", default)]
     pub freeze_codes: Vec<FreezeCode>,
     /// Devices that are told by push.
-    #[serde(rename = "push", skip_serializing_if = "Vec::is_empty", default)]
     pub push_targets: Vec<PushTarget>,
     /// When one was last removed or replaced: it is told for some days more.
-    #[serde(rename = "unpush", skip_serializing_if = "Option::is_none", default)]
     pub push_removed_at: Option<Timestamp>,
     /// Changes of settlement settings and push targets.
-    #[serde(rename = "setn", skip_serializing_if = "Window::is_empty", default)]
     pub setting_changes: Window,
     /// The last activation that was neither frozen nor reverted.
-    #[serde(rename = "last", skip_serializing_if = "Option::is_none", default)]
     pub last_activation: Option<LastActivation>,
-    /// No rebind before this. Its own attribute in the store: the write's condition compares it.
-    #[serde(skip)]
+    /// No rebind before this.
     pub cooldown_until: Option<Timestamp>,
     /// The end of the cooldown is still to be told.
-    #[serde(rename = "tell", skip_serializing_if = "std::ops::Not::not", default)]
     pub cooldown_end_untold: bool,
     /// When phone, password or name was last changed.
-    #[serde(rename = "sec", skip_serializing_if = "Option::is_none", default)]
     pub security_changed_at: Option<Timestamp>,
     /// While the account is frozen.
-    #[serde(rename = "ice", skip_serializing_if = "Option::is_none", default)]
     pub frozen: Option<Frozen>,
     /// When the short cooldown was last used.
-    #[serde(rename = "lost", skip_serializing_if = "Option::is_none", default)]
     pub lost_at: Option<Timestamp>,
     /// Rebinds asked for.
-    #[serde(rename = "req", skip_serializing_if = "Window::is_empty", default)]
     pub requests: Window,
     /// Documents that did not match.
-    #[serde(rename = "mis", skip_serializing_if = "Window::is_empty", default)]
     pub id_mismatches: Window,
     /// Bank calls that count.
-    #[serde(rename = "bank", skip_serializing_if = "Vec::is_empty", default)]
     pub bank_calls: Vec<BankCall>,
-    /// The logins. Each slot is its own attribute in the store, so that a login and a step do not wait for each other.
-    #[serde(skip)]
-    pub sessions: [Option<Session>; 5],
+    /// The logins.
+    pub sessions: [Option<Session>; SESSION_SLOTS],
 }
 
 /// A verified card of the merchant, with what finds its duplicate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundCard {
     /// The card.
-    #[serde(rename = "c")]
     pub card: Card,
     /// Keyed hash of its number.
-    #[serde(rename = "fp")]
     pub fingerprint: Mac,
     /// Payouts on their way to it.
-    #[serde(rename = "out", skip_serializing_if = "is_zero", default)]
     pub unsent: u32,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // what serde asks for
-const fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 impl MerchantState {
@@ -377,9 +305,8 @@ impl MerchantState {
 }
 
 /// One counted bank call: when, and the first characters of the card's keyed hash, which tell a merchant's own cards
-/// apart. Kept as a pair, since the head must stay small.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(Timestamp, String)", into = "(Timestamp, String)")]
+/// apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BankCall {
     /// When.
     pub at: Timestamp,
@@ -387,67 +314,42 @@ pub struct BankCall {
     pub card_tag: String,
 }
 
-impl From<(Timestamp, String)> for BankCall {
-    fn from((at, card_tag): (Timestamp, String)) -> Self {
-        Self { at, card_tag }
-    }
-}
-
-impl From<BankCall> for (Timestamp, String) {
-    fn from(call: BankCall) -> Self {
-        (call.at, call.card_tag)
-    }
-}
-
 /// What the acquirer's record says. Never typed in by the merchant, only compared with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The merchant.
-    #[serde(rename = "id")]
     pub merchant_id: MerchantId,
     /// Kind of merchant.
-    #[serde(rename = "kind")]
     pub entity_type: EntityType,
     /// The registered name.
-    #[serde(rename = "name")]
-    pub legal_name: String,
+    pub legal_name: PersonName,
     /// The name on settlement cards, where it differs.
-    #[serde(rename = "sname", skip_serializing_if = "Option::is_none", default)]
-    pub settlement_name: Option<String>,
+    pub settlement_name: Option<PersonName>,
     /// Keyed hash of the ID number.
-    #[serde(rename = "idm")]
     pub id_number_mac: Mac,
     /// When the ID document ends.
-    #[serde(rename = "idx", with = "expiry_text")]
     pub id_expires_on: DocumentExpiry,
-    /// The phone on file, E.164.
-    #[serde(rename = "tel")]
-    pub phone_on_file: String,
+    /// The phone on file.
+    pub phone_on_file: Phone,
     /// When the merchant was opened.
-    #[serde(rename = "since")]
     pub opened_at: Timestamp,
     /// The highest daily limit that can be set, fen.
-    #[serde(rename = "tier")]
     pub daily_limit_max_fen: u64,
     /// The fee in basis points.
-    #[serde(rename = "fee")]
     pub fee_rate_bp: u32,
-    /// How payouts are made, as the acquirer began it; once the merchant has changed it, its own attribute in the store.
-    #[serde(rename = "set")]
+    /// How payouts are made.
     pub settlement: Settlement,
-    /// The encrypted ID number; its own attribute in the store.
-    #[serde(skip)]
+    /// The encrypted ID number.
     pub sealed_id_number: Option<Sealed>,
-    /// The merchant's history key, wrapped; its own attribute in the store.
-    #[serde(skip)]
+    /// The merchant's history key, wrapped.
     pub history_key: Option<Sealed>,
 }
 
 impl Profile {
     /// The name that a settlement card must carry.
     #[must_use]
-    pub fn holder_name(&self) -> &str {
-        self.settlement_name.as_deref().unwrap_or(&self.legal_name)
+    pub fn holder_name(&self) -> &PersonName {
+        self.settlement_name.as_ref().unwrap_or(&self.legal_name)
     }
 }
 
@@ -547,25 +449,5 @@ impl Merchant {
         let changed_at = self.head.security_changed_at?;
         (changed_at.age_s_at(now) < policy.quiet_period_s)
             .then(|| changed_at.plus_s(policy.quiet_period_s))
-    }
-}
-
-/// The document's expiry as the wire writes it; in the record it is no secret.
-mod expiry_text {
-    use super::DocumentExpiry;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(
-        expiry: &DocumentExpiry,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&expiry.to_text())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<DocumentExpiry, D::Error> {
-        DocumentExpiry::parse(&String::deserialize(from)?)
-            .map_err(|_| D::Error::custom("no document expiry"))
     }
 }

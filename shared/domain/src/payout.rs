@@ -4,7 +4,6 @@ use super::card::Card;
 use super::ids::PayoutId;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
-use serde::{Deserialize, Serialize};
 
 vocabulary! {
     /// How far a payout is.
@@ -19,21 +18,16 @@ vocabulary! {
 }
 
 /// One payout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payout {
     /// The acquirer's id.
-    #[serde(rename = "id")]
     pub payout_id: PayoutId,
     /// How much, fen; at least 1.
-    #[serde(rename = "fen")]
     pub amount_fen: u64,
     /// When it was created, by the clock of the write.
-    #[serde(rename = "at")]
     pub created_at: Timestamp,
     /// The card that it goes to: chosen once, never changed. `None` while it is held without one.
-    #[serde(rename = "card", skip_serializing_if = "Option::is_none", default)]
     pub card: Option<Card>,
     /// How far it is.
-    #[serde(rename = "st")]
     pub state: PayoutState,
 }

@@ -1,7 +1,8 @@
 //! Every number of the policy, once, each with its unit (contract, section 4).
 //!
 //! A decision is given a [`Policy`] and records its [`Policy::version`] in the history event, so that it can be
-//! said later under which rules it fell. To change a rule: change the number here, and raise the version.
+//! said later under which rules it fell. To change a rule: change the number here and raise the version; a test then names
+//! each text that states the old number.
 
 use super::time::Timestamp;
 
@@ -210,6 +211,53 @@ impl Policy {
     };
 }
 
+/// Bounds between the numbers that the code relies on. A number that breaks one does not compile. Bounds that come from
+/// the layout of the state or of the table stand there.
+const _: () = {
+    let policy = Policy::CURRENT;
+    assert!(policy.sessions_max >= 1, "slots are counted modulo this");
+    assert!(policy.session_idle_s <= policy.session_max_s);
+    assert!(policy.login_wait_from_failure >= 1);
+    assert!(policy.login_wait_first_s <= policy.login_wait_max_s);
+    assert!(policy.known_devices_max >= 1);
+    assert!(
+        policy.bank_calls_per_card_day <= policy.bank_calls_per_day,
+        "the limit of a card could never be reached"
+    );
+    assert!(
+        policy.codes_per_phone_hour <= policy.codes_per_phone_day,
+        "the limit of an hour could never be reached"
+    );
+    assert!(policy.code_gap_s <= policy.code_life_s);
+    assert!(policy.code_deciding_s < policy.code_life_s);
+    assert!(
+        policy.deposit_life_s >= policy.rebind_life_s,
+        "a deposit must not shorten its rebind"
+    );
+    assert!(policy.hold_s <= policy.hold_deposit_s);
+    assert!(policy.cooldown_lost_s <= policy.cooldown_s);
+    assert!(
+        policy.hold_deposit_s <= policy.cooldown_lost_s,
+        "a freeze ends one rebind beside its own: none can be open while a hold is running"
+    );
+    assert!(
+        policy.revert_after_effective_s <= policy.retire_after_effective_s,
+        "a change that can be undone needs the card before it"
+    );
+    assert!(
+        policy.agreement_min_read_s < policy.agreement_read_within_s,
+        "no agreement could be signed"
+    );
+    assert!(
+        policy.bank_retry_s <= policy.transfer_recheck_s,
+        "the time between two questions is clamped between them"
+    );
+    assert!(
+        policy.notice_retry_s * policy.notice_retries_max as i64 >= DAY_S,
+        "a notification is tried for a day"
+    );
+};
+
 impl Policy {
     /// When the clean-up asks the bank again about something that began at `since` and was last asked about at `last_at`.
     #[must_use]
@@ -221,3 +269,7 @@ impl Policy {
         last_at.plus_s((known_for_s / 4).clamp(self.bank_retry_s, self.transfer_recheck_s))
     }
 }
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

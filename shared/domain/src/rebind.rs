@@ -4,18 +4,18 @@
 use super::card::Card;
 use super::error_code::ErrorCode;
 use super::ids::RebindId;
+use super::pii::Phone;
 use super::policy::Policy;
 use super::secret::Secret;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
-use serde::{Deserialize, Serialize};
 
 vocabulary! {
-    /// What the new card is for.
+    /// The purpose of the new card.
     pub enum Purpose {
         /// Payouts go to it.
         Activate = "activate",
-        /// It waits, verified, to be switched to later.
+        /// It is verified and kept as a standby card.
         Standby = "standby",
     }
 }
@@ -23,34 +23,29 @@ vocabulary! {
 vocabulary! {
     /// Why the merchant changes the card.
     pub enum Reason {
-        /// A better card.
+        /// The card is replaced by another one.
         Replace = "replace",
-        /// The old one is lost: nothing may be paid to it any more.
+        /// The old card is lost: nothing may be paid to it any more.
         Lost = "lost",
     }
 }
 
 /// A keyed hash, 64 hex digits or 43 base64url characters; tells nothing without the key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub String);
 
 /// The first bytes of a session's token hash: enough to tell a merchant's sessions apart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionTag(pub String);
 
 /// A code that was sent, without the code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentOtp {
     /// Keyed hash over merchant, rebind, purpose, phone, session and code.
-    #[serde(rename = "m")]
     pub mac: Mac,
     /// When it was sent.
-    #[serde(rename = "at")]
     pub sent_at: Timestamp,
     /// The session that asked for it; only that one may use it.
-    #[serde(rename = "by")]
     pub session: SessionTag,
 }
 
@@ -69,16 +64,13 @@ impl SentOtp {
 }
 
 /// The tries of one purpose, over all codes sent for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     /// Counted, by a write, before anything was compared.
-    #[serde(rename = "n")]
     pub taken: u8,
     /// Found wrong. Less than `taken` while a request is still deciding, or when one died deciding.
-    #[serde(rename = "w")]
     pub wrong: u8,
     /// When the last one was taken.
-    #[serde(rename = "at", skip_serializing_if = "Option::is_none", default)]
     pub last_at: Option<Timestamp>,
 }
 
@@ -91,90 +83,73 @@ impl Attempts {
 }
 
 vocabulary! {
-    /// Which of the codes.
+    /// What a code proves.
     pub enum OtpPurpose {
-        /// To the phone on file: authorises the change.
+        /// Sent to the phone on file: authorises the change.
         Identity = "identity",
-        /// To the phone that the bank has for the new card, or to the card itself with a deposit: proves the card.
+        /// Sent to the reserved phone, or to the card itself with a deposit: proves the card.
         Card = "card",
-        /// To the phone on file: authorises the switch to a standby card.
+        /// Sent to the phone on file: authorises the activation of a standby card.
         Activate = "activate",
     }
 }
 
 /// The document matched and the code to the phone on file was right.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityProof {
     /// When the code was confirmed.
-    #[serde(rename = "at")]
     pub confirmed_at: Timestamp,
 }
 
 /// The agreement was read and signed. The evidence is in the history; this is what later steps need.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// When it was signed.
-    #[serde(rename = "at")]
     pub signed_at: Timestamp,
     /// Which text.
-    #[serde(rename = "v")]
     pub version: String,
 }
 
 /// How far the bank's check of the new card is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardCheck {
     /// Nothing was asked yet.
     NotAsked {
         /// The number of the next serial.
-        #[serde(rename = "k")]
         next: u16,
     },
     /// The question is out under this serial; only its answer, or its repetition, may follow.
     Asking {
         /// The number of the serial.
-        #[serde(rename = "k")]
         number: u16,
         /// The entry in the day's count while it counts; `None` once an answer was lost.
-        #[serde(rename = "c", skip_serializing_if = "Option::is_none", default)]
         counted_at: Option<Timestamp>,
         /// When it was first asked.
-        #[serde(rename = "from")]
         since: Timestamp,
         /// When it was last asked.
-        #[serde(rename = "at")]
         asked_at: Timestamp,
         /// The card is verified for another person. Told only after the bank has matched.
-        #[serde(rename = "x", skip_serializing_if = "std::ops::Not::not", default)]
         bound_elsewhere: bool,
     },
     /// Name, ID, card and phone belong together.
     Matched {
         /// The number of the serial.
-        #[serde(rename = "k")]
         number: u16,
         /// When the bank answered.
-        #[serde(rename = "at")]
         matched_at: Timestamp,
         /// The code to the reserved phone; `None` when it could not be sent.
-        #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
         code: Option<SentOtp>,
     },
     /// The bank cannot check this card; ¥0.01 with a code went to it. The code is derived from the serial and kept
     /// nowhere.
     Deposit {
         /// The number of the serial.
-        #[serde(rename = "k")]
         number: u16,
         /// When it was sent.
-        #[serde(rename = "at")]
         sent_at: Timestamp,
         /// The bank has said that the card's holder has it.
-        #[serde(rename = "ok", skip_serializing_if = "std::ops::Not::not", default)]
         arrived: bool,
         /// When the bank was last heard about it.
-        #[serde(rename = "seen")]
         checked_at: Timestamp,
     },
 }
@@ -190,33 +165,30 @@ pub enum BankReference {
     Test,
 }
 
-/// How a rebind ended without its card.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// Refused for good.
-    Rejected,
-    /// Its time was over.
-    Expired,
-    /// By the merchant.
-    Cancelled,
-    /// By the old contact.
-    Frozen,
-    /// The test transfer came back.
-    Reverted,
+vocabulary! {
+    /// How a rebind ended without its card.
+    pub enum End {
+        /// Refused for good.
+        Rejected = "rejected",
+        /// Its time was over.
+        Expired = "expired",
+        /// By the merchant.
+        Cancelled = "cancelled",
+        /// By the old contact.
+        Frozen = "frozen",
+        /// The test transfer came back.
+        Reverted = "reverted",
+    }
 }
 
 /// When an activation takes effect, and until when no other may follow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activation {
     /// The pointer moved.
-    #[serde(rename = "at")]
     pub activated_at: Timestamp,
     /// Payouts created from here on go to the new card.
-    #[serde(rename = "eff")]
     pub effective_at: Timestamp,
     /// No further rebind before this.
-    #[serde(rename = "cool")]
     pub cooldown_until: Timestamp,
 }
 
@@ -235,8 +207,7 @@ impl Activation {
 }
 
 /// The one transfer of ¥0.01 that shows the merchant that the new card can be paid to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TestTransfer {
     /// Not asked for.
     #[default]
@@ -244,10 +215,8 @@ pub enum TestTransfer {
     /// On its way, or its answer was lost: the bank is asked by the serial.
     Sent {
         /// When it was asked for.
-        #[serde(rename = "at")]
         sent_at: Timestamp,
         /// When the bank was last asked.
-        #[serde(rename = "seen")]
         checked_at: Timestamp,
     },
     /// It arrived; it can still come back.
@@ -255,27 +224,18 @@ pub enum TestTransfer {
         /// When that was heard.
         at: Timestamp,
         /// When the bank was last heard about it.
-        #[serde(rename = "seen")]
         checked_at: Timestamp,
     },
     /// It came back when nothing could be undone any more.
     CameBack,
 }
 
-impl TestTransfer {
-    const fn is_not_sent(&self) -> bool {
-        matches!(self, Self::NotSent)
-    }
-}
-
 /// An activation and the test transfer to its card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivatedCard {
     /// Its times.
-    #[serde(flatten)]
     pub times: Activation,
     /// The test transfer.
-    #[serde(skip_serializing_if = "TestTransfer::is_not_sent", default)]
     pub test: TestTransfer,
 }
 
@@ -310,19 +270,15 @@ impl ActivatedCard {
 }
 
 /// A verified card that waits to be switched to. Whether it still does is said by the merchant's head.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standby {
     /// When it was verified and announced.
-    #[serde(rename = "at")]
     pub ready_at: Timestamp,
     /// From when it can be activated.
-    #[serde(rename = "use")]
     pub usable_at: Timestamp,
     /// The code that authorises the switch.
-    #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
     pub code: Option<SentOtp>,
     /// Tries of such codes.
-    #[serde(rename = "try", default)]
     pub tries: Attempts,
 }
 
@@ -337,52 +293,39 @@ impl Standby {
 }
 
 /// Where a rebind is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RebindState {
     /// Waiting for the document and the code to the phone on file.
     IdentityPending {
         /// Wrong documents so far.
-        #[serde(rename = "mis", default)]
         mismatches: u8,
         /// The document is the registered one: codes may be asked for without it.
-        #[serde(rename = "ok", default)]
         matched: bool,
         /// The code that was sent; `None` before the document matched, and when an SMS could not be handed over.
-        #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
         code: Option<SentOtp>,
         /// Tries of identity codes.
-        #[serde(rename = "try", default)]
         tries: Attempts,
     },
     /// Waiting for the signature.
     AgreementPending {
         /// Who asked is the merchant.
-        #[serde(rename = "id")]
         identity: IdentityProof,
         /// Tries of identity codes.
-        #[serde(rename = "try", default)]
         tries: Attempts,
     },
     /// Waiting for the bank and the code to the reserved phone.
     CardPending {
         /// Who asked is the merchant.
-        #[serde(rename = "id")]
         identity: IdentityProof,
         /// A code on its way to refresh the identity.
-        #[serde(rename = "otp", skip_serializing_if = "Option::is_none", default)]
         refresh: Option<SentOtp>,
         /// Tries of identity codes.
-        #[serde(rename = "try", default)]
         identity_attempts: Attempts,
         /// The merchant agreed.
-        #[serde(rename = "sig")]
         signature: Signature,
         /// The bank's side.
-        #[serde(rename = "chk")]
         check: CardCheck,
         /// Tries of card codes.
-        #[serde(rename = "ctry", default)]
         card_attempts: Attempts,
     },
     /// The card is verified and waits; on the wire `completed`.
@@ -398,7 +341,6 @@ pub enum RebindState {
         /// When.
         at: Timestamp,
         /// The code that says why: for `rejected` and `reverted`, and for `expired` with a deposit.
-        #[serde(skip_serializing_if = "Option::is_none", default)]
         reason: Option<ErrorCode>,
     },
 }
@@ -430,58 +372,45 @@ vocabulary! {
         Completed = "completed",
         /// Refused for good.
         Rejected = "rejected",
-        /// Out of time.
+        /// The time to prove the card is over.
         Expired = "expired",
-        /// Given up.
+        /// Cancelled by the merchant, or because of a security change.
         Cancelled = "cancelled",
         /// Undone by a freeze.
         Frozen = "frozen",
-        /// Undone because the test transfer came back.
+        /// Undone because the test transfer was returned.
         Reverted = "reverted",
     }
 }
 
 /// One rebind of one merchant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebind {
     /// The id; carries the number within the merchant.
-    #[serde(rename = "id")]
     pub rebind_id: RebindId,
-    /// Counts writes, tries included; the write condition of the item. Its own attribute in the store.
-    #[serde(skip)]
+    /// Counts writes, tries included; the condition of the next write.
     pub revision: u64,
     /// Counts transitions, from 1; shown to callers.
-    #[serde(rename = "v")]
     pub version: u32,
     /// What the card is for.
-    #[serde(rename = "for")]
     pub purpose: Purpose,
     /// Why.
-    #[serde(rename = "why")]
     pub reason: Reason,
     /// The card asked for.
-    #[serde(rename = "new")]
     pub new_card: Card,
     /// The card in use when it was asked for; once activated, the one that was replaced.
-    #[serde(rename = "old", skip_serializing_if = "Option::is_none", default)]
     pub old_card: Option<Card>,
     /// Keyed hash of the card number; finds duplicates.
-    #[serde(rename = "fp")]
     pub fingerprint: Mac,
-    /// The phone that the bank has for the card, E.164.
-    #[serde(rename = "tel")]
-    pub reserved_phone: String,
+    /// The phone that the bank has for the card.
+    pub reserved_phone: Phone,
     /// When it was asked for.
-    #[serde(rename = "at")]
     pub created_at: Timestamp,
     /// When it dies unless activated.
-    #[serde(rename = "exp")]
     pub expires_at: Timestamp,
     /// Where it is.
-    #[serde(rename = "st")]
     pub stage: RebindState,
-    /// The encrypted card number; its own attribute in the store, dropped when the rebind ends without the card.
-    #[serde(skip)]
+    /// The encrypted card number; dropped when the rebind ends without the card.
     pub sealed_number: Option<Sealed>,
 }
 

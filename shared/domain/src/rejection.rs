@@ -1,39 +1,39 @@
-//! Why a request is refused, in the domain's terms. The edge turns it into a problem document.
+//! The refusal of a request in domain terms. The API layer turns it into a problem document.
 
 use super::error_code::ErrorCode;
 use super::next_action::NextAction;
 use super::time::Timestamp;
 
-/// One bad field of a request.
+/// One invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// Its name in the body.
+    /// The field's name in the body.
     pub field: &'static str,
     /// What is wrong with it.
     pub code: ErrorCode,
 }
 
-/// A refusal. Nothing was changed, unless it came inside a [`super::transition::Transition`].
+/// A refusal. It changes nothing unless it is part of a [`super::transition::Transition`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Why.
+    /// The reason.
     pub code: ErrorCode,
-    /// When it is worth another try, seconds.
+    /// Seconds until another attempt can succeed.
     pub retry_after_s: Option<i64>,
-    /// Whether it was counted toward a limit; `None` where nothing is counted.
+    /// Whether the request counts toward a limit; `None` where there is no limit.
     pub counts_toward_limit: Option<bool>,
-    /// Tries left, where tries are counted.
+    /// Remaining attempts, where attempts are limited.
     pub attempts_left: Option<u8>,
-    /// What the caller can do.
+    /// The steps that the caller can take.
     pub next_actions: Vec<NextAction>,
-    /// Every bad field of the request.
+    /// Every invalid field of the request.
     pub errors: Vec<FieldError>,
     /// The end of the cooldown.
     pub cooldown_until: Option<Timestamp>,
 }
 
 impl Rejection {
-    /// A refusal with nothing but its code.
+    /// A refusal with a code only.
     #[must_use]
     pub const fn new(code: ErrorCode) -> Self {
         Self {
@@ -47,10 +47,10 @@ impl Rejection {
         }
     }
 
-    /// All bad fields at once; the code is the first one's. `Ok` when there are none.
+    /// Refuses a request with invalid fields. `Ok` when `errors` is empty.
     ///
     /// # Errors
-    /// A refusal that names every entry of `errors`.
+    /// A refusal with all `errors` and the code of the first one.
     pub fn of_fields(errors: Vec<FieldError>) -> Result<(), Self> {
         match errors.first() {
             None => Ok(()),
@@ -61,34 +61,34 @@ impl Rejection {
         }
     }
 
-    /// The same for fields that have no code of their own; each with whether it is bad.
+    /// Refuses a request with malformed fields. Each entry is a field and whether it is malformed.
     ///
     /// # Errors
-    /// `REQUEST_MALFORMED` that names every bad one.
+    /// `REQUEST_MALFORMED` with every malformed field.
     pub fn of_malformed<const N: usize>(fields: [(&'static str, bool); N]) -> Result<(), Self> {
-        let bad = fields.into_iter().filter(|(_, bad)| *bad);
-        let errors = bad.map(|(field, _)| FieldError {
+        let malformed = fields.into_iter().filter(|(_, is_malformed)| *is_malformed);
+        let errors = malformed.map(|(field, _)| FieldError {
             field,
             code: ErrorCode::RequestMalformed,
         });
         Self::of_fields(errors.collect())
     }
 
-    /// … worth another try after this many seconds.
+    /// Adds the seconds until another attempt can succeed.
     #[must_use]
     pub const fn retry_after(mut self, seconds: i64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    /// … with what to do next.
+    /// Sets the steps that the caller can take.
     #[must_use]
     pub fn next(mut self, actions: &[NextAction]) -> Self {
         self.next_actions = actions.to_vec();
         self
     }
 
-    /// … about one field.
+    /// Adds the invalid field.
     #[must_use]
     pub fn field(mut self, field: &'static str) -> Self {
         self.errors.push(FieldError {
@@ -98,7 +98,7 @@ impl Rejection {
         self
     }
 
-    /// … that was counted, with what is left.
+    /// Marks the request as counted, with the remaining attempts.
     #[must_use]
     pub const fn counted(mut self, attempts_left: u8) -> Self {
         self.counts_toward_limit = Some(true);
@@ -106,7 +106,7 @@ impl Rejection {
         self
     }
 
-    /// … that was not counted, although others of its kind are.
+    /// Marks the request as not counted toward its limit.
     #[must_use]
     pub const fn not_counted(mut self) -> Self {
         self.counts_toward_limit = Some(false);

@@ -1,24 +1,25 @@
-//! Values that must never be seen.
+//! A wrapper for values that must never be printed or logged.
 
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// A value that is wiped from memory on drop, prints as `***`, and has one way out: [`Secret::expose`].
+/// A value that is wiped from memory on drop, prints as `***`, and is only accessible through [`Secret::expose`].
 ///
-/// There is no `Serialize` and no `Display` on purpose: whoever writes one out has to say `expose`, and a
-/// reviewer can search for that word. `Deserialize` is there because secrets come in with requests.
+/// It deliberately has no `Serialize` and no `Display`: code that writes out a secret must call `expose`, which a reviewer
+/// can search for. It has `Deserialize` because requests contain secrets. The crate `secrecy` lacks the constant-time
+/// comparison.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes the value in. A copy that the caller keeps is not wiped.
+    /// Wraps the value. Copies that the caller keeps are not wiped.
     pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// The only way to the value.
+    /// The only access to the value.
     pub const fn expose(&self) -> &T {
         &self.0
     }
@@ -42,7 +43,7 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
     }
 }
 
-/// Compares in a time that depends on the lengths only, so that `==` is always safe to write.
+/// Compares in a time that depends on the lengths only, so that `==` is always safe.
 impl<T: Zeroize + AsRef<[u8]>> PartialEq for Secret<T> {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_ref().ct_eq(other.0.as_ref()).into()
@@ -63,7 +64,7 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    /// Records that it was wiped, since memory cannot be looked at after a drop without `unsafe`.
+    /// Counts how often it is wiped, because reading memory after a drop would need `unsafe`.
     struct Probe(Rc<Cell<u32>>);
 
     impl Zeroize for Probe {
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_prints_stars_at_every_depth() {
+    fn debug_output_hides_nested_secrets() {
         let secret = Secret::new("6222020000008000010".to_owned());
         assert_eq!(format!("{secret:?}"), "***");
         assert_eq!(format!("{secret:#?}"), "***");
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn is_wiped_once_on_drop() {
+    fn drop_wipes_the_value_once() {
         let wiped = Rc::new(Cell::new(0));
         let secret = Secret::new(Probe(Rc::clone(&wiped)));
         assert_eq!(wiped.get(), 0);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_is_that_of_the_values() {
+    fn equality_compares_the_values() {
         let a = Secret::new("abc".to_owned());
         assert_eq!(a, Secret::from("abc".to_owned()));
         assert_ne!(a, Secret::from("abd".to_owned()));
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn comes_in_with_json() {
+    fn deserializes_from_json() {
         let secret: Secret<String> = serde_json::from_str("\"word\"").unwrap();
         assert_eq!(secret.expose(), "word");
         assert!(serde_json::from_str::<Secret<String>>("7").is_err());

@@ -5,13 +5,12 @@ use super::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
 use super::rejection::{FieldError, Rejection};
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
 vocabulary! {
-    /// On which day a payout is made, counted from the day in Shanghai on which it was created.
+    /// The day of a payout, counted from the day in Shanghai on which it was created.
     pub enum Cycle {
-        /// The same day, or the next when that day's payout time is past. For merchants of some age only.
+        /// The same day, or the next one if that day's payout time is past. Not for merchants opened recently.
         T0 = "T0",
         /// The next weekday, Monday to Friday.
         T1 = "T1",
@@ -20,7 +19,7 @@ vocabulary! {
     }
 }
 
-/// The time of day at which payouts are made: a minute of the day in Shanghai. Serialized as `06:00`.
+/// The time of day at which payouts are made: a minute of the day in Shanghai. Displayed as `06:00`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayoutTime {
     hour: u8,
@@ -61,21 +60,8 @@ impl fmt::Debug for PayoutTime {
     }
 }
 
-impl Serialize for PayoutTime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for PayoutTime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom("not a time of day"))
-    }
-}
-
 /// How payouts are made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// On which day.
     pub cycle: Cycle,
@@ -295,8 +281,6 @@ mod tests {
         assert_eq!(words, ["T0", "T1", "D1"]);
         for &cycle in Cycle::ALL {
             assert_eq!(Cycle::parse(cycle.as_str()), Some(cycle));
-            let json = serde_json::to_value(cycle).unwrap();
-            assert_eq!(serde_json::from_value::<Cycle>(json).unwrap(), cycle);
         }
         for text in ["", "t0", "T+0", "T2", "D0", "T1 "] {
             assert_eq!(Cycle::parse(text), None, "{text}");
@@ -310,28 +294,13 @@ mod tests {
             let time = PayoutTime::parse(&text).unwrap();
             assert_eq!(time.to_string(), text);
             assert_eq!(time.second_of_day(), minute * MINUTE_S);
-            let json = serde_json::to_value(time).unwrap();
-            assert_eq!(json, text);
-            assert_eq!(serde_json::from_value::<PayoutTime>(json).unwrap(), time);
         }
         for text in [
             "", "6:00", "06:0", "0600", "24:00", "23:60", "06:00:00", " 06:00", "06:00 ", "-1:00",
             "06.00", "06：00", "+6:00", "０6:00",
         ] {
             assert_eq!(PayoutTime::parse(text), None, "{text}");
-            assert!(serde_json::from_value::<PayoutTime>(text.into()).is_err());
         }
-        assert!(serde_json::from_value::<PayoutTime>(600.into()).is_err());
-    }
-
-    #[test]
-    fn the_record_and_the_seed_have_this_shape() {
-        let json = serde_json::json!({
-            "cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000
-        });
-        let read: Settlement = serde_json::from_value(json.clone()).unwrap();
-        assert_eq!(read, settlement(Cycle::T1, "06:00"));
-        assert_eq!(serde_json::to_value(&read).unwrap(), json);
     }
 
     #[test]

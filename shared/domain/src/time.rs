@@ -1,19 +1,17 @@
-//! Moments and dates. The core never asks for the time: `now` is always passed in.
+//! Timestamps and dates. The domain never reads a clock: callers pass `now`.
 //!
-//! Everything here is total. Moments are kept within the years 0001 to 9999 as read in UTC and in Shanghai alike,
-//! so that each has a four-digit year in RFC 3339 and no arithmetic can overflow.
+//! All functions are total. Timestamps are clamped to the years 0001 to 9999 in UTC and in Shanghai, so that RFC 3339 has
+//! a four-digit year and arithmetic cannot overflow.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, offset};
 use time::{Duration, Month, OffsetDateTime, UtcOffset};
 
-/// China has one time zone and has had no summer time since 1991; deadlines are stated in today's offset.
+/// China has one time zone and no daylight saving time since 1991, so the current offset is correct for all deadlines.
 const SHANGHAI: UtcOffset = offset!(+8);
 
-/// A moment, in whole seconds of Unix time. Records keep it as that number, which is a
-/// third of the text's length; the wire shows [`Timestamp::to_rfc3339_shanghai`].
+/// A point in time in whole seconds of Unix time. The API uses [`Timestamp::to_rfc3339_shanghai`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -23,7 +21,7 @@ impl Timestamp {
     /// `9999-12-31T23:59:59+08:00`
     pub const MAX: Self = Self(datetime!(9999-12-31 23:59:59 +8).unix_timestamp());
 
-    /// The moment `epoch_s` seconds after 1970-01-01T00:00:00Z, clamped to [`Self::MIN`] and [`Self::MAX`].
+    /// `epoch_s` seconds after 1970-01-01T00:00:00Z, clamped to [`Self::MIN`] and [`Self::MAX`].
     pub fn from_epoch_s(epoch_s: i64) -> Self {
         Self(epoch_s.clamp(Self::MIN.0, Self::MAX.0))
     }
@@ -33,23 +31,23 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment `delta_s` seconds later (earlier when negative), clamped.
+    /// `delta_s` seconds later, or earlier when negative. Clamped.
     #[must_use]
     pub fn plus_s(self, delta_s: i64) -> Self {
         Self::from_epoch_s(self.0.saturating_add(delta_s))
     }
 
-    /// Seconds from this moment to `now`. A moment in the future has the age 0: the sandbox clock may go backwards.
+    /// Seconds from this time to `now`. A time in the future has age 0, because the sandbox clock may go backwards.
     pub fn age_s_at(self, now: Self) -> i64 {
         (now.0 - self.0).max(0)
     }
 
-    /// Reads RFC 3339 with any offset. Fractions of a second are cut off. `None` when it is no such text or the
-    /// moment is outside [`Self::MIN`]..=[`Self::MAX`].
+    /// Parses RFC 3339 with any offset and drops fractions of a second. `None` when the text is invalid or the time is
+    /// outside [`Self::MIN`]..=[`Self::MAX`].
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let epoch_s = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp();
-        let moment = Self::from_epoch_s(epoch_s);
-        (moment.0 == epoch_s).then_some(moment)
+        let time = Self::from_epoch_s(epoch_s);
+        (time.0 == epoch_s).then_some(time)
     }
 
     /// `2026-11-22T10:00:00+08:00`
@@ -62,18 +60,18 @@ impl Timestamp {
         )
     }
 
-    /// The date on the calendar in Shanghai.
+    /// The calendar date in Shanghai.
     pub fn date_shanghai(self) -> Date {
         Date(self.utc().to_offset(SHANGHAI).date())
     }
 
-    /// Year and month in UTC, as `202611`: sorts as text in the order of time.
+    /// Year and month in UTC, such as `202611`. The text sorts by time.
     pub fn yyyymm_utc(self) -> String {
         let utc = self.utc();
         format!("{:04}{:02}", utc.year(), u8::from(utc.month()))
     }
 
-    /// Never saturates: MIN and MAX are inside what the `time` crate can hold, with a day to spare for offsets.
+    /// Never saturates: MIN and MAX are within the range of the `time` crate, with a day to spare for offsets.
     fn utc(self) -> OffsetDateTime {
         OffsetDateTime::UNIX_EPOCH.saturating_add(Duration::seconds(self.0))
     }
@@ -85,31 +83,19 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// As `Display`, so that a snapshot or an assertion can be read.
+/// Same as `Display`, for readable snapshots and assertions.
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl Serialize for Timestamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(self.epoch_s())
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        i64::deserialize(deserializer).map(Self::from_epoch_s)
-    }
-}
-
-/// A day on the calendar, in the years 0001 to 9999. Serialized as `2026-11-22`.
+/// A day on the calendar, in the years 0001 to 9999. Displayed as `2026-11-22`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(time::Date);
 
 impl Date {
-    /// `None` for a day that does not exist.
+    /// `None` for a date that does not exist.
     pub fn from_ymd(year: u16, month: u8, day: u8) -> Option<Self> {
         if !(1..=9999).contains(&year) {
             return None;
@@ -120,7 +106,7 @@ impl Date {
             .map(Self)
     }
 
-    /// Reads exactly `YYYY-MM-DD`. `None` when it is not that, or when the day does not exist.
+    /// Parses exactly `YYYY-MM-DD`. `None` for any other text and for a date that does not exist.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: &[u8; 10] = text.as_bytes().try_into().ok()?;
         if bytes[4] != b'-' || bytes[7] != b'-' {
@@ -129,7 +115,7 @@ impl Date {
         Self::from_digits(&bytes[0..4], &bytes[5..7], &bytes[8..10])
     }
 
-    /// Reads exactly `YYYYMMDD`, as it stands in a resident identity number.
+    /// Parses exactly `YYYYMMDD`, the format in a resident identity number.
     pub(super) fn parse_compact(text: &str) -> Option<Self> {
         let bytes: &[u8; 8] = text.as_bytes().try_into().ok()?;
         Self::from_digits(&bytes[0..4], &bytes[4..6], &bytes[6..8])
@@ -141,13 +127,13 @@ impl Date {
         Self::from_ymd(decimal(year)?, month, day)
     }
 
-    /// Days from this one to `later`; negative when `later` is earlier.
+    /// Days from this date to `later`; negative when `later` is earlier.
     pub fn days_until(self, later: Self) -> i64 {
         (later.0 - self.0).whole_days()
     }
 }
 
-/// At most four ASCII digits.
+/// Parses at most four ASCII digits.
 fn decimal(digits: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0_u16, |value, byte| {
         byte.is_ascii_digit()
@@ -162,23 +148,10 @@ impl fmt::Display for Date {
     }
 }
 
-/// As `Display`.
+/// Same as `Display`.
 impl fmt::Debug for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Date {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Date {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom("not a date"))
     }
 }
 
@@ -195,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn one_moment_in_all_forms() {
+    fn timestamp_converts_between_formats() {
         let at = Timestamp::from_epoch_s(AT_S);
         assert_eq!(at.epoch_s(), AT_S);
         assert_eq!(at.to_rfc3339_shanghai(), AT);
@@ -209,16 +182,10 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), Some(at), "{text}");
         }
-        assert_eq!(serde_json::to_value(at).unwrap(), AT_S);
-        assert_eq!(
-            serde_json::from_value::<Timestamp>(AT_S.into()).unwrap(),
-            at
-        );
-        assert!(serde_json::from_value::<Timestamp>("now".into()).is_err());
     }
 
     #[test]
-    fn what_is_no_time() {
+    fn invalid_timestamps_are_rejected() {
         for text in [
             "",
             "2026-11-22",
@@ -233,7 +200,7 @@ mod tests {
             " 2026-11-22T10:00:00Z",
             "+12026-11-22T10:00:00Z",
             "1795312800",
-            // Outside the years that have four digits in UTC and in Shanghai.
+            // Outside the years with four digits in UTC and in Shanghai.
             "0000-12-31T23:59:59Z",
             "0001-01-01T00:00:00+08:00",
             "9999-12-31T16:00:00Z",
@@ -243,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_begins_and_a_month_ends_where_it_should() {
+    fn dates_follow_shanghai_and_months_utc() {
         let midnight = Timestamp::parse_rfc3339("2026-11-30T16:00:00Z").unwrap();
         assert_eq!(midnight.date_shanghai(), date("2026-12-01"));
         assert_eq!(midnight.plus_s(-1).date_shanghai(), date("2026-11-30"));
@@ -253,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_of_the_range() {
+    fn timestamps_are_clamped_to_their_range() {
         assert_eq!(Timestamp::from_epoch_s(i64::MIN), Timestamp::MIN);
         assert_eq!(Timestamp::from_epoch_s(i64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::MAX.plus_s(1), Timestamp::MAX);
@@ -273,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_age_counts_as_0() {
+    fn negative_age_is_zero() {
         let at = Timestamp::from_epoch_s(AT_S);
         assert_eq!(at.age_s_at(at.plus_s(90)), 90);
         assert_eq!(at.age_s_at(at), 0);
@@ -281,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn dates() {
+    fn dates_are_parsed_strictly() {
         assert_eq!(date("2026-11-22").to_string(), "2026-11-22");
         assert_eq!(format!("{:?}", date("0001-01-01")), "0001-01-01");
         assert!(Date::parse("2024-02-29").is_some());
@@ -314,18 +281,11 @@ mod tests {
         assert!(date("2026-11-30") < date("2026-12-01"));
         assert_eq!(date("2026-11-22").days_until(date("2027-11-22")), 365);
         assert_eq!(date("2026-11-22").days_until(date("2026-11-21")), -1);
-        let json = serde_json::to_value(date("2026-11-22")).unwrap();
-        assert_eq!(json, "2026-11-22");
-        assert_eq!(
-            serde_json::from_value::<Date>(json).unwrap(),
-            date("2026-11-22")
-        );
-        assert!(serde_json::from_value::<Date>("2026-11-31".into()).is_err());
     }
 
     proptest! {
         #[test]
-        fn every_number_is_a_moment_that_reads_back(epoch_s: i64, delta_s: i64) {
+        fn every_timestamp_round_trips(epoch_s: i64, delta_s: i64) {
             for at in [
                 Timestamp::from_epoch_s(epoch_s),
                 Timestamp::from_epoch_s(epoch_s % 500_000_000_000),
@@ -344,14 +304,14 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text: String) {
+        fn parsers_accept_any_text_without_panic(text: String) {
             let _ = Timestamp::parse_rfc3339(&text);
             let _ = Date::parse(&text);
             let _ = Date::parse_compact(&text);
         }
 
         #[test]
-        fn what_looks_like_a_time_does_not_panic(
+        fn parsers_accept_plausible_text_without_panic(
             text in "[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2}))?"
         ) {
             let _ = Timestamp::parse_rfc3339(&text);

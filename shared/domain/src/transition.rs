@@ -3,17 +3,18 @@
 
 use super::card::Card;
 use super::event_kind::EventKind;
-use super::history::{self, Event};
+use super::history::{self, ChainedEvent, Event};
 use super::ids::CardId;
 use super::merchant::{Merchant, MerchantState, PushTarget};
+use super::notification::Notification;
 use super::payout::Payout;
+use super::pii::Phone;
 use super::policy::Policy;
 use super::push::PushPlatform;
 use super::rebind::{Mac, OtpPurpose, Purpose, Rebind, Sealed};
 use super::rejection::Rejection;
 use super::settlement::Settlement;
 use super::time::Timestamp;
-use serde_json::{Map, Value};
 
 /// The outcome of a decision.
 #[derive(Clone, Debug)]
@@ -60,8 +61,8 @@ pub enum Decision {
 /// A code on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtpDelivery {
-    /// To which phone, E.164.
-    pub phone: String,
+    /// To which phone.
+    pub phone: Phone,
     /// Keyed hash of the phone, under which its OTPs are counted.
     pub phone_hash: Mac,
     /// For what; the gap between two codes is per phone and purpose.
@@ -143,36 +144,22 @@ pub enum FingerprintRule {
 }
 
 /// A history event before it is chained.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     /// What happened.
-    pub kind: EventKind,
+    pub event: Event,
     /// When.
     pub at: Timestamp,
-    /// Facts without personal data: ids, masked values, times, limits.
-    pub data: Map<String, Value>,
-    /// Who is told.
+    /// The messages to send.
     pub notices: Vec<Notification>,
 }
 
-/// One message that an event causes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notification {
-    /// To the old contact, or to the phone of the new card.
-    pub to: Recipient,
-    /// The phone, E.164. For a push, whose targets are looked up when it is sent: the tags of those that were told already.
-    pub phone: String,
-}
-
-/// Whom a notice reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Recipient {
-    /// The phone on file. Only this one is told the freeze code.
-    OnFile,
-    /// The phone that the bank has for the new card.
-    Reserved,
-    /// The devices that are registered for push, and those that were until lately.
-    Push,
+impl NewEvent {
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.event.kind()
+    }
 }
 
 impl Transition {
@@ -218,7 +205,7 @@ impl Transition {
         before: &Merchant,
         personal: Option<Sealed>,
         policy: &Policy,
-    ) -> Option<Event> {
+    ) -> Option<ChainedEvent> {
         let event = self.event.take()?;
         let head = self.head.as_mut()?;
         Some(history::chain(

@@ -1,14 +1,14 @@
-//! What a request cost at the store: for its log line and for the tests of the budgets.
+//! The store usage of a request, for its log line and for the budget tests.
 
-/// Calls and capacity.
+/// Number of calls and consumed capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Store calls.
     pub calls: u32,
-    /// Read units.
+    /// Consumed read request units.
     pub rru: f64,
-    /// Write units.
+    /// Consumed write request units.
     pub wru: f64,
-    /// The most items in one transaction.
+    /// Items in the largest transaction.
     pub items_max: usize,
 }

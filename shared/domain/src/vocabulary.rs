@@ -1,31 +1,31 @@
-//! Closed lists of words that other programs rely on.
+//! Closed vocabularies of the API.
 
-/// A text that is no word of the list.
+/// The text is not a word of the vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a word of this vocabulary")]
 pub struct UnknownWord;
 
-/// Declares a closed vocabulary from one list: the enum, `ALL`, and both directions of the wire name. So a word
-/// cannot be added to one of them and forgotten in another.
+/// Declares a closed vocabulary from one list: the enum, `ALL` and the conversions from and to the wire name. One list
+/// keeps them consistent.
 #[macro_export]
 macro_rules! vocabulary {
     (
-        $(#[$enum_doc:meta])*
+        $(#[doc = $enum_doc:literal])*
         pub enum $name:ident {
-            $($(#[$doc:meta])* $variant:ident = $wire:literal,)+
+            $($(#[doc = $doc:literal])* $variant:ident = $wire:literal,)+
         }
     ) => {
-        $(#[$enum_doc])*
+        $(#[doc = $enum_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
-            $($(#[$doc])* $variant,)+
+            $($(#[doc = $doc])* $variant,)+
         }
 
         impl $name {
-            /// Every word, in the order of declaration.
+            /// All words in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The word on the wire.
+            /// The wire name.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -33,13 +33,29 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// The value with exactly this wire name; `None` if there is none.
+            /// The value with exactly this wire name.
             #[must_use]
             pub fn parse(wire: &str) -> Option<Self> {
                 match wire {
                     $($wire => Some(Self::$variant),)+
                     _ => None,
                 }
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl $crate::vocabulary::schema::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(
+                _: &mut $crate::vocabulary::schema::SchemaGenerator,
+            ) -> $crate::vocabulary::schema::Schema {
+                $crate::vocabulary::schema::of_words(
+                    &[$($enum_doc),*],
+                    &[$(($wire, &[$($doc),*])),+],
+                )
             }
         }
 
@@ -74,21 +90,46 @@ macro_rules! vocabulary {
 
 pub use vocabulary;
 
+/// The vocabularies in the API description.
+#[cfg(feature = "schema")]
+pub mod schema {
+    pub use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    /// A closed list of words, each with its documentation.
+    #[must_use]
+    pub fn of_words(doc: &[&str], words: &[(&str, &[&str])]) -> Schema {
+        let text = |lines: &[&str]| {
+            let lines = lines.iter().map(|line| line.trim());
+            lines.collect::<Vec<_>>().join(" ")
+        };
+        let list = words.iter();
+        let list = list.map(|(word, doc)| format!("- `{word}`: {}", text(doc)));
+        let description = format!("{}\n\n{}", text(doc), list.collect::<Vec<_>>().join("\n"));
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        json_schema!({ "type": "string", "description": description, "enum": words })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::UnknownWord;
     use crate::banner_code::BannerCode;
+    use crate::card::{CardStatus, CardType};
     use crate::error_code::ErrorCode;
     use crate::event_kind::EventKind;
+    use crate::format::BinKind;
     use crate::lang::Lang;
+    use crate::merchant::EntityType;
     use crate::next_action::NextAction;
+    use crate::payout::PayoutState;
+    use crate::rebind::{End, OtpPurpose, Purpose, Reason};
 
-    macro_rules! goes_round {
+    macro_rules! round_trip {
         ($type:ty, $is_word:expr) => {
             let mut seen = std::collections::HashSet::new();
             for &value in <$type>::ALL {
                 let wire = value.as_str();
-                assert!(seen.insert(wire), "{wire} twice");
+                assert!(seen.insert(wire), "duplicate: {wire}");
                 assert!(wire.bytes().all($is_word), "{wire}");
                 assert_eq!(wire.parse(), Ok(value));
                 assert_eq!(value.to_string(), wire);
@@ -104,13 +145,22 @@ mod tests {
     }
 
     #[test]
-    fn every_word_goes_to_the_wire_and_back() {
+    fn every_word_round_trips() {
         let screaming = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         let snake = |b: u8| b.is_ascii_lowercase() || b == b'_';
-        goes_round!(ErrorCode, screaming);
-        goes_round!(BannerCode, screaming);
-        goes_round!(EventKind, snake);
-        goes_round!(NextAction, snake);
-        goes_round!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
+        round_trip!(ErrorCode, screaming);
+        round_trip!(BannerCode, screaming);
+        round_trip!(EventKind, snake);
+        round_trip!(NextAction, snake);
+        round_trip!(BinKind, snake);
+        round_trip!(CardStatus, snake);
+        round_trip!(CardType, snake);
+        round_trip!(End, snake);
+        round_trip!(EntityType, snake);
+        round_trip!(OtpPurpose, snake);
+        round_trip!(PayoutState, snake);
+        round_trip!(Purpose, snake);
+        round_trip!(Reason, snake);
+        round_trip!(Lang, |b: u8| b.is_ascii_alphabetic() || b == b'-');
     }
 }

@@ -1,41 +1,19 @@
-//! Limits of the form "at most n in the last s seconds", exact to the second.
+//! Sliding-window limits ("at most n in the last s seconds"), exact to the second.
 
 use super::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
-/// When something happened, oldest first; only as many as the largest limit on it needs.
-///
-/// Stored as the first one's epoch seconds and then the seconds from each to the next: ten entries are about sixty bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<i64>", into = "Vec<i64>")]
+/// The times of counted operations, oldest first. Holds no more entries than the largest limit needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Window(Vec<Timestamp>);
 
-impl From<Vec<i64>> for Window {
-    fn from(steps: Vec<i64>) -> Self {
-        let times = steps.into_iter().scan(0_i64, |at_s, step_s| {
-            *at_s = at_s.saturating_add(step_s);
-            Some(Timestamp::from_epoch_s(*at_s))
-        });
-        times.collect()
-    }
-}
-
-impl From<Window> for Vec<i64> {
-    fn from(window: Window) -> Self {
-        let mut before_s = 0;
-        let step = |at: Timestamp| at.epoch_s() - std::mem::replace(&mut before_s, at.epoch_s());
-        window.0.into_iter().map(step).collect()
-    }
-}
-
 impl Window {
-    /// How many lie in the last `span_s` seconds. A time ahead of `now` has age 0 and counts.
+    /// The number of entries in the last `span_s` seconds. An entry later than `now` has age 0 and counts.
     #[must_use]
     pub fn count(&self, span_s: i64, now: Timestamp) -> usize {
         self.0.iter().filter(|at| at.age_s_at(now) < span_s).count()
     }
 
-    /// `None` when one more fits under `limit` in `span_s` seconds, else the seconds until it does.
+    /// Seconds until one more entry is within `limit` per `span_s` seconds; `None` if it is now.
     #[must_use]
     pub fn wait_s(&self, limit: usize, span_s: i64, now: Timestamp) -> Option<i64> {
         let mut live: Vec<i64> = self
@@ -48,30 +26,30 @@ impl Window {
             return None;
         }
         live.sort_unstable();
-        // The `limit`-th youngest has to leave before one more fits.
+        // One more fits as soon as the `limit`-th youngest entry leaves the window.
         let blocking_age_s = live.get(limit.saturating_sub(1)).copied().unwrap_or(0);
         Some((span_s - blocking_age_s).max(1))
     }
 
-    /// Adds one, and forgets what is older than `span_s`.
+    /// Adds an entry and drops entries older than `span_s`.
     pub fn add(&mut self, span_s: i64, now: Timestamp) {
         self.0.retain(|at| at.age_s_at(now) < span_s);
         self.0.push(now);
     }
 
-    /// Takes one back that was added at `at`; nothing when it is gone already.
-    pub fn take_back(&mut self, at: Timestamp) {
+    /// Removes one entry that was added at `at`. Does nothing if the entry is gone.
+    pub fn refund(&mut self, at: Timestamp) {
         if let Some(index) = self.0.iter().rposition(|entry| *entry == at) {
             self.0.remove(index);
         }
     }
 
-    /// The remembered times, oldest first.
+    /// All entries, oldest first.
     pub fn times(&self) -> impl Iterator<Item = Timestamp> {
         self.0.iter().copied()
     }
 
-    /// Whether nothing is remembered.
+    /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -93,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_holds_and_says_when_it_opens() {
+    fn wait_ends_when_the_oldest_entry_expires() {
         let mut window = Window::default();
         for s in [0, 10, 20] {
             assert_eq!(window.wait_s(3, 100, t(s)), None);
@@ -106,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_frees_nothing() {
+    fn backward_clock_frees_no_entry() {
         let mut window = Window::default();
         window.add(100, t(1_000));
         assert_eq!(window.count(100, t(0)), 1);
@@ -114,23 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn a_record_keeps_it_in_steps() {
-        let window: Window = [1_763_800_000, 1_763_800_060, 1_763_790_000]
-            .into_iter()
-            .map(t)
-            .collect();
-        let text = serde_json::to_string(&window).unwrap();
-        assert_eq!(text, "[1763800000,60,-10060]");
-        assert_eq!(serde_json::from_str::<Window>(&text).unwrap(), window);
-    }
-
-    #[test]
-    fn what_was_added_can_be_taken_back_once() {
+    fn entry_is_refunded_once() {
         let mut window = Window::default();
         window.add(100, t(5));
         window.add(100, t(5));
-        window.take_back(t(5));
-        window.take_back(t(6));
+        window.refund(t(5));
+        window.refund(t(6));
         assert_eq!(window.count(100, t(5)), 1);
     }
 }

@@ -2,22 +2,17 @@
 
 use super::Store;
 use super::client::{Table, Transacted};
-use super::idempotency::found_in;
-use super::item::{Item, Update, broken, json, n, s, time};
-use super::payout::known_payout;
-use super::phone::code_wait_s;
-use super::record::{
-    self, HEAD, PROFILE, card_sk, key, merchant_pk, session_prefix, session_value, slot_name,
+use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
+use super::keys::{HEAD, PROFILE, card_sk, event_sk, key, merchant_pk, rebind_sk};
+use super::records::{
+    card_claim, event, idempotency, item_of, merchant_state, otp_counter, payout, profile, rebind,
+    session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     PortError,
 };
-use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Delete, Put,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update as UpdateItem,
-};
-use domain::ids::{CardId, MerchantId};
+use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Put, TransactWriteItem};
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
 use domain::rebind::{Mac, OtpPurpose, Rebind};
@@ -39,8 +34,9 @@ pub(super) enum Part {
 }
 
 /// One transition as the table gets it: the items of one transaction, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Writes {
+    policy: &'static Policy,
     kinds: Vec<Part>,
     /// What is sent.
     pub items: Vec<TransactWriteItem>,
@@ -61,7 +57,7 @@ impl Writes {
         commit: &Commit<'_>,
         reasons: &[CancellationReason],
     ) -> Result<CommitOutcome, PortError> {
-        failed_condition(commit, &self.kinds, reasons)
+        failed_condition(commit, &self.kinds, reasons, self.policy)
     }
 }
 
@@ -108,32 +104,41 @@ impl<T: Table> Store<T> {
             ..
         } = commit;
         let merchant = &before.profile.merchant_id;
-        let policy = &Policy::CURRENT;
-        let mut writes = Writes::default();
+        let policy = self.policy;
+        let mut writes = Writes {
+            policy,
+            kinds: Vec::new(),
+            items: Vec::new(),
+        };
         if let Some(head) = &transition.head {
             writes.push(Part::MerchantState, self.update_head(before, head, commit)?);
         }
         for rebind in transition.rebind.iter().chain(&transition.also) {
-            writes.push(Part::Rebind, self.put_rebind(before, rebind)?);
+            writes.push(Part::Rebind, self.update_rebind(before, rebind)?);
         }
         if let Some(event) = event {
+            let key = key(merchant_pk(merchant), event_sk(event.seq));
             let put = Put::builder()
                 .table_name(self.table.name())
-                .set_item(Some(record::event_item(event, policy)?))
+                .set_item(Some(item_of(key, event::attributes(event, policy)?)))
                 .condition_expression("attribute_not_exists(pk)");
             writes.push(Part::Event, put_item(put)?);
         }
         if let Some(change) = &transition.payout {
-            for (part, item) in self.payout_parts(merchant, change)? {
-                writes.push(part, item);
-            }
+            let [record, entry] = self.payout_parts(merchant, change)?;
+            writes.push(Part::Payout, record);
+            writes.push(Part::Plain, entry);
         }
         if let Some(settlement) = &transition.settlement {
             let mut update = Update::default();
-            update.put("settlement", Some(json(settlement)?));
+            let chosen = profile::settlement(settlement)?;
+            update.put(profile::SETTLEMENT, Some(chosen));
             update.when("attribute_exists(pk)");
             let profile = key(merchant_pk(merchant), PROFILE);
-            writes.push(Part::Plain, self.update_item(profile, update)?);
+            writes.push(
+                Part::Plain,
+                update_item(self.table.name(), profile, update)?,
+            );
         }
         if let Some(change) = &transition.push {
             for item in self.push_parts(merchant, change, commit.now)? {
@@ -141,13 +146,8 @@ impl<T: Table> Store<T> {
             }
         }
         if let Some(card_id) = &transition.forgotten_card {
-            let delete = Delete::builder()
-                .table_name(self.table.name())
-                .set_key(Some(key(merchant_pk(merchant), card_sk(card_id))))
-                .build()
-                .map_err(|error| broken(&error.to_string()))?;
-            let delete = TransactWriteItem::builder().delete(delete).build();
-            writes.push(Part::Plain, delete);
+            let card = key(merchant_pk(merchant), card_sk(card_id));
+            writes.push(Part::Plain, delete_item(self.table.name(), card)?);
         }
         if let Some(send) = &transition.otp_delivery {
             writes.push(
@@ -164,7 +164,7 @@ impl<T: Table> Store<T> {
         Ok(writes)
     }
 
-    fn put_rebind(
+    fn update_rebind(
         &self,
         before: &Merchant,
         rebind: &Rebind,
@@ -172,15 +172,17 @@ impl<T: Table> Store<T> {
         let mut next = rebind.clone();
         next.revision = next_revision(before, rebind);
         let merchant = &before.profile.merchant_id;
-        let put = Put::builder()
-            .table_name(self.table.name())
-            .set_item(Some(record::rebind_item(merchant, &next)?));
-        put_item(match as_it_was(before, rebind) {
-            Some(old) => put
-                .condition_expression("rev = :rev")
-                .expression_attribute_values(":rev", n(old.revision)),
-            None => put.condition_expression("attribute_not_exists(pk)"),
-        })
+        let mut update = Update::default();
+        update.put_all(rebind::attributes(merchant, &next, self.policy)?);
+        match as_it_was(before, rebind) {
+            Some(old) => {
+                update.value("read", n(old.revision));
+                update.when("#rev = :read");
+            }
+            None => update.when("attribute_not_exists(pk)"),
+        }
+        let key = key(merchant_pk(merchant), rebind_sk(rebind.rebind_id.number()));
+        update_item(self.table.name(), key, update)
     }
 
     fn update_head(
@@ -191,13 +193,11 @@ impl<T: Table> Store<T> {
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        for (name, value) in record::head_attributes(merchant, head, commit.now)? {
-            update.put(name, value);
-        }
+        update.put_all(merchant_state::attributes(merchant, head, commit.now)?);
         if commit.transition.ends_sessions {
             // Also one that was opened since the read.
             for slot in (0..).take(head.sessions.len()) {
-                update.put(&slot_name(slot), None);
+                update.put(&session::slot_name(slot), None);
             }
         }
         update.value("read", n(before.head.version));
@@ -205,9 +205,9 @@ impl<T: Table> Store<T> {
         if let Some(slot) = commit.session
             && let Some(Some(session)) = head.sessions.get(usize::from(slot))
         {
-            let name = slot_name(slot);
-            update.put(&name, Some(session_value(session)));
-            update.value("token", session_prefix(&session.token_hash));
+            let name = session::slot_name(slot);
+            update.put(&name, Some(session::value(session)));
+            update.value("token", session::prefix(&session.token_hash));
             update.when(format!("begins_with(#{name}, :token)"));
         }
         let begins = head.open != before.head.open && head.open.is_some();
@@ -219,7 +219,7 @@ impl<T: Table> Store<T> {
             update.name("cooldown_until");
             update.when("(attribute_not_exists(#cooldown_until) OR #cooldown_until <= :now)");
         }
-        self.update_item(key(merchant_pk(merchant), HEAD), update)
+        update_item(self.table.name(), key(merchant_pk(merchant), HEAD), update)
     }
 
     fn fingerprint(
@@ -227,15 +227,16 @@ impl<T: Table> Store<T> {
         rule: &FingerprintRule,
         commit: &Commit<'_>,
     ) -> Result<TransactWriteItem, PortError> {
-        const FREE: &str = "(attribute_not_exists(holders) OR person = :person)";
+        let merchant = &commit.before.profile.merchant_id;
+        let claim_key = |fingerprint: &Mac| key(format!("F#{}", fingerprint.0), "F");
         match rule {
             FingerprintRule::Free {
                 fingerprint,
                 person,
             } => ConditionCheck::builder()
                 .table_name(self.table.name())
-                .set_key(Some(key(format!("F#{}", fingerprint.0), "F")))
-                .condition_expression(FREE)
+                .set_key(Some(claim_key(fingerprint)))
+                .condition_expression(card_claim::FREE)
                 .expression_attribute_values(":person", s(&person.0))
                 .build()
                 .map(|check| TransactWriteItem::builder().condition_check(check).build())
@@ -244,72 +245,31 @@ impl<T: Table> Store<T> {
                 fingerprint,
                 person,
             } => {
-                let mut update = Update::default();
-                update.put("person", Some(s(&person.0)));
-                update.when(FREE);
                 let rebind = commit.transition.rebind.as_ref();
                 let card_id = rebind.map(|rebind| &rebind.new_card.card_id);
                 let card_id = card_id.ok_or_else(|| broken("a claim without a rebind"))?;
-                let holder = holder(&commit.before.profile.merchant_id, card_id);
-                update.value("holder", AttributeValue::Ss(vec![holder]));
-                let item = key(format!("F#{}", fingerprint.0), "F");
-                let expression = format!("{} ADD holders :holder", update.expression());
-                self.update_with(item, update, expression)
+                let (update, expression) = card_claim::claim(merchant, card_id, person);
+                update_with(
+                    self.table.name(),
+                    claim_key(fingerprint),
+                    update,
+                    expression,
+                )
             }
             FingerprintRule::Release {
                 fingerprint,
                 card_id,
             } => {
-                let mut update = Update::default();
-                let holder = holder(&commit.before.profile.merchant_id, card_id);
-                update.value("holder", AttributeValue::Ss(vec![holder]));
-                let item = key(format!("F#{}", fingerprint.0), "F");
-                self.update_with(item, update, "DELETE holders :holder".to_owned())
+                let (update, expression) = card_claim::release(merchant, card_id);
+                update_with(
+                    self.table.name(),
+                    claim_key(fingerprint),
+                    update,
+                    expression,
+                )
             }
         }
     }
-
-    pub(super) fn update_item(
-        &self,
-        key: Item,
-        update: Update,
-    ) -> Result<TransactWriteItem, PortError> {
-        let expression = update.expression();
-        self.update_with(key, update, expression)
-    }
-
-    pub(super) fn update_with(
-        &self,
-        key: Item,
-        update: Update,
-        expression: String,
-    ) -> Result<TransactWriteItem, PortError> {
-        let condition = update.condition();
-        UpdateItem::builder()
-            .table_name(self.table.name())
-            .set_key(Some(key))
-            .update_expression(expression)
-            .set_condition_expression(condition)
-            .set_expression_attribute_names((!update.names.is_empty()).then_some(update.names))
-            .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .map(|update| TransactWriteItem::builder().update(update).build())
-            .map_err(|error| broken(&error.to_string()))
-    }
-}
-
-/// How a card is named among the holders of its number.
-pub(super) fn holder(merchant: &MerchantId, card_id: &CardId) -> String {
-    format!("{merchant}#{card_id}")
-}
-
-pub(super) fn put_item(
-    put: aws_sdk_dynamodb::types::builders::PutBuilder,
-) -> Result<TransactWriteItem, PortError> {
-    put.build()
-        .map(|put| TransactWriteItem::builder().put(put).build())
-        .map_err(|error| broken(&error.to_string()))
 }
 
 /// Why the transaction was cancelled, the most telling reason first.
@@ -317,6 +277,7 @@ fn failed_condition(
     commit: &Commit<'_>,
     kinds: &[Part],
     reasons: &[CancellationReason],
+    policy: &Policy,
 ) -> Result<CommitOutcome, PortError> {
     let failed = |part: Part| {
         kinds
@@ -332,13 +293,13 @@ fn failed_condition(
     {
         // Without the old row the reason is still "used before"; the caller reads again.
         let row = reason.item().ok_or(PortError::Conflict)?;
-        return found_in(row, wanted, commit.now).map(CommitOutcome::Before);
+        return idempotency::read(row, wanted, commit.now).map(CommitOutcome::Before);
     }
     if let Some(reason) = failed(Part::Payout)
         && let Some(PayoutChange::Created(_)) = &commit.transition.payout
     {
         let known = reason.item().ok_or(PortError::Conflict)?;
-        return Ok(CommitOutcome::PayoutExists(Box::new(known_payout(known)?)));
+        return Ok(CommitOutcome::PayoutExists(Box::new(payout::read(known)?)));
     }
     if failed(Part::MerchantState).is_some()
         || failed(Part::Payout).is_some()
@@ -348,12 +309,14 @@ fn failed_condition(
         return Err(PortError::Conflict);
     }
     if let (Some(reason), Some(send)) = (failed(Part::Phone), &commit.transition.otp_delivery) {
-        let wait_s = reason.item().map_or(Policy::CURRENT.code_gap_s, |item| {
-            code_wait_s(item, send.purpose, &Policy::CURRENT, commit.now)
-        });
+        let wait_s = match reason.item() {
+            Some(item) => otp_counter::wait_s(item, send.purpose, policy, commit.now)?,
+            None => policy.code_gap_s,
+        };
         return Ok(CommitOutcome::OtpLimit { wait_s });
     }
-    if failed(Part::Fingerprint).is_some() {
+    if let Some(reason) = failed(Part::Fingerprint) {
+        reason.item().map_or(Ok(()), card_claim::read)?;
         return Ok(CommitOutcome::BoundElsewhere);
     }
     Err(cancelled(reasons))

@@ -3,28 +3,15 @@
 use super::Store;
 use super::client::{Query, Table};
 use super::item::{Item, get_s, opt_n, s, time};
-use super::record::{self, merchant_of};
+use super::keys::{HEAD, SHARDS, merchant_of};
 use application::ports::PortError;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
-use sha2::{Digest, Sha256};
 
-/// Parts of a month's index entries. A shard takes 1,000 index writes a second.
-pub const SHARDS: u8 = 4;
 /// How many months back the clean-up looks: one that stood still for longer is looked after by hand.
 pub const LOOK_BACK_MONTHS: u32 = 12;
 /// The index.
 pub const INDEX: &str = "due";
-
-/// The hash key of an entry: month and shard.
-pub(super) fn bucket(merchant: &MerchantId, at: Timestamp) -> String {
-    let shard = Sha256::digest(merchant.as_str().as_bytes())
-        .first()
-        .copied()
-        .unwrap_or(0)
-        % SHARDS;
-    format!("{}#{shard}", at.yyyymm_utc())
-}
 
 /// All hash keys that can hold something due at `now`, the oldest month first.
 #[must_use]
@@ -112,7 +99,7 @@ impl<T: Table> Store<T> {
             let what = match sk.split_once('#') {
                 Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueItem::Rebind),
                 Some(("E", seq)) => seq.parse().ok().map(DueItem::Notice),
-                _ if sk == record::HEAD => Some(DueItem::MerchantState),
+                _ if sk == HEAD => Some(DueItem::MerchantState),
                 _ => None,
             };
             if let (Some(merchant_id), Some(what), Some(at)) =
@@ -134,6 +121,7 @@ impl<T: Table> Store<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::bucket;
     use super::*;
 
     #[test]

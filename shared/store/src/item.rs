@@ -2,7 +2,11 @@
 
 use application::ports::PortError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::builders::PutBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Delete, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update as UpdateItem,
+};
 use domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,6 +74,54 @@ pub(super) fn broken(what: &str) -> PortError {
     PortError::Permanent("the table", format!("a record cannot be read: {what}"))
 }
 
+/// A put as one item of a transaction.
+pub(super) fn put_item(put: PutBuilder) -> Result<TransactWriteItem, PortError> {
+    put.build()
+        .map(|put| TransactWriteItem::builder().put(put).build())
+        .map_err(|error| broken(&error.to_string()))
+}
+
+/// A delete as one item of a transaction.
+pub(super) fn delete_item(table: &str, key: Item) -> Result<TransactWriteItem, PortError> {
+    Delete::builder()
+        .table_name(table)
+        .set_key(Some(key))
+        .build()
+        .map(|delete| TransactWriteItem::builder().delete(delete).build())
+        .map_err(|error| broken(&error.to_string()))
+}
+
+/// An update as one item of a transaction.
+pub(super) fn update_item(
+    table: &str,
+    key: Item,
+    update: Update,
+) -> Result<TransactWriteItem, PortError> {
+    let expression = update.expression();
+    update_with(table, key, update, expression)
+}
+
+/// The same, with an expression that holds more than the update's own clauses.
+pub(super) fn update_with(
+    table: &str,
+    key: Item,
+    update: Update,
+    expression: String,
+) -> Result<TransactWriteItem, PortError> {
+    let condition = update.condition();
+    UpdateItem::builder()
+        .table_name(table)
+        .set_key(Some(key))
+        .update_expression(expression)
+        .set_condition_expression(condition)
+        .set_expression_attribute_names((!update.names.is_empty()).then_some(update.names))
+        .set_expression_attribute_values((!update.values.is_empty()).then_some(update.values))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+        .build()
+        .map(|update| TransactWriteItem::builder().update(update).build())
+        .map_err(|error| broken(&error.to_string()))
+}
+
 /// An update: each clause once, names and values collected.
 #[derive(Debug, Default)]
 pub(super) struct Update {
@@ -81,6 +133,16 @@ pub(super) struct Update {
 }
 
 impl Update {
+    /// Each attribute as [`Update::put`] does.
+    pub(super) fn put_all(
+        &mut self,
+        attributes: impl IntoIterator<Item = (&'static str, Option<AttributeValue>)>,
+    ) {
+        for (name, value) in attributes {
+            self.put(name, value);
+        }
+    }
+
     /// `#name = :name`, or its removal for `None`.
     pub(super) fn put(&mut self, name: &str, value: Option<AttributeValue>) {
         self.names.insert(format!("#{name}"), name.to_owned());

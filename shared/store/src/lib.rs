@@ -40,7 +40,7 @@
 //!
 //! # The index `due`
 //! Sparse, keys only: rebinds while something will happen to them, heads while something of theirs is to come (a cooldown's end to
-//! tell, a card to remove, a held payout to assign), events while a notice is unsent. Its hash key is the month of the due time and one of [`due::SHARDS`] shards of the merchant, so no key
+//! tell, a card to remove, a held payout to assign), events while a notice is unsent. Its hash key is the month of the due time and one of [`keys::SHARDS`] shards of the merchant, so no key
 //! is shared by more than a fraction of the merchants that have something due in one month; its range key is the time.
 //!
 //! # Rules
@@ -50,49 +50,59 @@
 //!   each other. A step's write asks that its own session is still there.
 //! - A transaction may be seen half by a query. The head keeps the latest rebind's version; a difference is read again.
 //! - `ttl` collects garbage. Nothing is decided by whether an item is still there.
+//! - Each item carries the version of its format; see [`records`].
 
 pub mod client;
 pub mod commit;
 pub mod due;
 mod freeze;
-pub mod history;
-pub mod idempotency;
+mod idempotency;
 pub mod item;
+pub mod keys;
 pub mod login;
 pub mod meter;
+pub mod outbox;
 pub mod payout;
 mod phone;
 mod push;
 pub mod read;
-pub mod record;
+pub mod records;
 pub mod seed;
 
 use client::{DynamoDb, Table};
-use domain::policy::DAY_S;
+use domain::policy::Policy;
 use meter::Meter;
-
-/// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
-const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
 
 /// The records of one table. `T` is DynamoDB, or a model of it.
 #[derive(Clone, Debug)]
 pub struct Store<T = DynamoDb> {
     table: T,
+    policy: &'static Policy,
 }
 
 impl Store {
-    /// `table`: its name.
+    /// `table`: its name. `policy`: the limits and periods that the store's conditions and clean-up times follow.
     #[must_use]
-    pub fn new(client: aws_sdk_dynamodb::Client, table: impl Into<String>) -> Self {
-        Self::over(DynamoDb::new(&client, table))
+    pub fn new(
+        client: aws_sdk_dynamodb::Client,
+        table: impl Into<String>,
+        policy: &'static Policy,
+    ) -> Self {
+        Self::over(DynamoDb::new(&client, table), policy)
     }
 }
 
 impl<T: Table> Store<T> {
     /// The records of `table`.
     #[must_use]
-    pub const fn over(table: T) -> Self {
-        Self { table }
+    pub const fn over(table: T, policy: &'static Policy) -> Self {
+        Self { table, policy }
+    }
+
+    /// The policy that this store follows.
+    #[must_use]
+    pub const fn policy(&self) -> &'static Policy {
+        self.policy
     }
 
     /// The cost of the calls since this was last taken.

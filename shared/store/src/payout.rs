@@ -2,13 +2,11 @@
 
 use super::Store;
 use super::client::Table;
-use super::commit::{Part, put_item};
-use super::item::{Item, broken, get_json, get_s, json, s};
-use super::record::{HEAD, PROFILE, key, merchant_pk};
+use super::item::{Item, Update, delete_item, get_s, s, update_item};
+use super::keys::{HEAD, PAYOUT, PROFILE, key, merchant_pk, payout_key};
+use super::records::payout;
 use application::ports::{OwnedPayout, PortError, ReadPayouts};
-use aws_sdk_dynamodb::types::{
-    Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
 use domain::payout::{Payout, PayoutState};
@@ -30,7 +28,7 @@ impl<T: Table> ReadPayouts for Store<T> {
             .iter()
             .filter(|item| before.is_none() || get_s(item, "sk").is_ok_and(|sk| sk != last));
         rest.take(usize::from(limit))
-            .map(|item| get_json(item, "state"))
+            .map(payout::read_entry)
             .collect()
     }
 
@@ -49,17 +47,10 @@ impl<T: Table> ReadPayouts for Store<T> {
             .batch_get(keys)
             .await?
             .into_iter()
-            .partition(|item| get_s(item, "sk").is_ok_and(|sk| sk == RECORD));
-        let known = payouts.first().map(known_payout).transpose()?;
+            .partition(|item| get_s(item, "sk").is_ok_and(|sk| sk == PAYOUT));
+        let known = payouts.first().map(payout::read).transpose()?;
         Ok((known, super::read::merchant_of_items(&rest)?))
     }
-}
-
-/// The sort key of a payout's record.
-const RECORD: &str = "O";
-
-fn payout_key(payout_id: &PayoutId) -> Item {
-    key(format!("O#{payout_id}"), RECORD)
 }
 
 /// Where an unsent payout stands in its merchant's list: by time, then by id.
@@ -69,70 +60,36 @@ pub fn place(payout: &Payout) -> String {
     format!("{at_s:012}#{}", payout.payout_id)
 }
 
-fn entry_key(merchant: &MerchantId, payout: &Payout) -> Item {
+pub(super) fn entry_key(merchant: &MerchantId, payout: &Payout) -> Item {
     key(merchant_pk(merchant), format!("P#{}", place(payout)))
 }
 
-/// What a change of a payout is conditioned on: two that meet are told apart by it.
-const fn tag(payout: &Payout) -> &'static str {
-    match (payout.state, &payout.card) {
-        (PayoutState::Unsent, None) => "held",
-        (state, _) => state.as_str(),
-    }
-}
-
-pub(super) fn known_payout(item: &Item) -> Result<OwnedPayout, PortError> {
-    let merchant = MerchantId::parse(get_s(item, "merchant")?);
-    Ok(OwnedPayout {
-        merchant_id: merchant.ok_or_else(|| broken("merchant"))?,
-        payout: get_json(item, "state")?,
-    })
-}
-
-pub(super) fn record(merchant: &MerchantId, payout: &Payout) -> Result<Item, PortError> {
-    let mut item = payout_key(&payout.payout_id);
-    item.insert("merchant".to_owned(), s(merchant.as_str()));
-    item.insert("tag".to_owned(), s(tag(payout)));
-    item.insert("state".to_owned(), json(payout)?);
-    Ok(item)
-}
-
-pub(super) fn entry(merchant: &MerchantId, payout: &Payout) -> Result<Item, PortError> {
-    let mut item = entry_key(merchant, payout);
-    item.insert("state".to_owned(), json(payout)?);
-    Ok(item)
-}
-
 impl<T: Table> Store<T> {
+    /// A change as two items of a transaction: the payout's record, and its entry.
     pub(super) fn payout_parts(
         &self,
         merchant: &MerchantId,
         change: &PayoutChange,
-    ) -> Result<[(Part, TransactWriteItem); 2], PortError> {
+    ) -> Result<[TransactWriteItem; 2], PortError> {
         let payout = change.payout();
-        let put = Put::builder()
-            .table_name(self.table.name())
-            .set_item(Some(record(merchant, payout)?))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match change {
-            PayoutChange::Created(_) => put.condition_expression("attribute_not_exists(pk)"),
-            PayoutChange::Changed { was, .. } => put
-                .condition_expression("tag = :was")
-                .expression_attribute_values(":was", s(tag(was))),
-        };
-        let listed = if payout.state == PayoutState::Unsent {
-            let put = Put::builder()
-                .table_name(self.table.name())
-                .set_item(Some(entry(merchant, payout)?));
-            put_item(put)?
+        let mut update = Update::default();
+        update.put_all(payout::attributes(merchant, payout)?);
+        match change {
+            PayoutChange::Created(_) => update.when("attribute_not_exists(pk)"),
+            PayoutChange::Changed { was, .. } => {
+                update.value("was", s(payout::tag(was)));
+                update.when(format!("#{} = :was", payout::TAG));
+            }
+        }
+        let record = update_item(self.table.name(), payout_key(&payout.payout_id), update)?;
+        let entry_key = entry_key(merchant, payout);
+        let entry = if payout.state == PayoutState::Unsent {
+            let mut update = Update::default();
+            update.put_all(payout::entry_attributes(payout)?);
+            update_item(self.table.name(), entry_key, update)?
         } else {
-            Delete::builder()
-                .table_name(self.table.name())
-                .set_key(Some(entry_key(merchant, payout)))
-                .build()
-                .map(|delete| TransactWriteItem::builder().delete(delete).build())
-                .map_err(|error| broken(&error.to_string()))?
+            delete_item(self.table.name(), entry_key)?
         };
-        Ok([(Part::Payout, put_item(put)?), (Part::Plain, listed)])
+        Ok([record, entry])
     }
 }

@@ -1,10 +1,12 @@
-//! Reading a merchant.
+//! Reading a merchant and its history.
 
 use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
-use super::record::{self, HEAD, PROFILE, key, merchant_pk, rebind_sk};
+use super::keys::{HEAD, PROFILE, event_sk, key, merchant_pk, rebind_sk};
+use super::records::{event, merchant_state, profile, rebind};
 use super::{Store, item};
-use application::ports::{ListRebinds, LoadMerchant, PortError, Selector};
+use application::ports::{ListEvents, ListRebinds, LoadMerchant, PortError, Selector};
+use domain::history::ChainedEvent;
 use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
@@ -38,7 +40,7 @@ pub async fn load_with<R: Reads>(
 ) -> Result<Option<Merchant>, PortError> {
     let rebind = async |number| -> Result<Option<Rebind>, PortError> {
         let item = reads.rebind(merchant, number).await?;
-        item.as_ref().map(record::rebind_from).transpose()
+        item.as_ref().map(rebind::read).transpose()
     };
     for _ in 0..READS_MAX {
         let items = match selector {
@@ -100,7 +102,42 @@ impl<T: Table> ListRebinds for Store<T> {
         let last = before.map_or(RebindId::NUMBER_MAX, |before| before.saturating_sub(1));
         let range = (rebind_sk(1), rebind_sk(last));
         let page = self.newest(merchant, range, i32::from(limit)).await?;
-        page.iter().map(record::rebind_from).collect()
+        page.iter().map(rebind::read).collect()
+    }
+}
+
+impl<T: Table> ListEvents for Store<T> {
+    async fn list_events(
+        &self,
+        merchant: &MerchantId,
+        before: Option<u64>,
+        limit: u8,
+    ) -> Result<Vec<ChainedEvent>, PortError> {
+        let last = before.map_or_else(
+            || "E#~".to_owned(),
+            |before| event_sk(before.saturating_sub(1)),
+        );
+        let range = (event_sk(0), last);
+        let page = self.newest(merchant, range, i32::from(limit)).await?;
+        page.iter().map(event::read).collect()
+    }
+}
+
+impl<T: Table> Store<T> {
+    /// A merchant's events from `from`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn events(
+        &self,
+        merchant: &MerchantId,
+        from: u64,
+        limit: u16,
+    ) -> Result<Vec<ChainedEvent>, PortError> {
+        let range = (event_sk(from), "E#~".to_owned());
+        let limit = Some(i32::from(limit));
+        let page = self.page(merchant, range, true, limit, None).await?;
+        page.items.iter().map(event::read).collect()
     }
 }
 
@@ -196,9 +233,9 @@ impl ReadSet {
         };
         for one in items {
             match item::get_s(one, "sk")? {
-                HEAD => pieces.head = Some(record::head_from(one)?),
-                PROFILE => pieces.profile = Some(record::profile_from(one)?),
-                _ => pieces.rebind = Some(record::rebind_from(one)?),
+                HEAD => pieces.head = Some(merchant_state::read(one)?),
+                PROFILE => pieces.profile = Some(profile::read(one)?),
+                _ => pieces.rebind = Some(rebind::read(one)?),
             }
         }
         Ok(pieces)

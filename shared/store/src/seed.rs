@@ -1,24 +1,26 @@
 //! Putting merchants into the table: what an acquirer's onboarding does, and what the local system and the tests do with
 //! the fixed test world.
 
+use super::Store;
 use super::client::Table;
-use super::item::b;
-use super::record::{self, HEAD, card_sk, key, merchant_pk};
-use super::{Store, login};
+use super::keys::{HEAD, PROFILE, card_sk, key, merchant_pk, payout_key};
+use super::payout::entry_key;
+use super::records::{account, card, card_claim, item_of, merchant_state, payout, profile};
 use application::crypto::{HashPurpose, Keys, password};
 use application::ports::{DataKey, KeyService, PortError};
 use domain::card::{Card, CardType};
 use domain::error_code::ErrorCode;
-use domain::format::{CardNumber, DocumentExpiry, Phone, ResidentId, bins, name};
+use domain::format::{DocumentExpiry, bins};
 use domain::history::GENESIS;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::Account;
-use domain::mask;
-use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile, Settlement};
+use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
 use domain::payout::{Payout, PayoutState};
-use domain::policy::{DAY_S, HOUR_S, Policy};
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
+use domain::policy::{DAY_S, HOUR_S};
 use domain::rebind::Activation;
 use domain::secret::Secret;
+use domain::settlement::{Cycle, PayoutTime, Settlement};
 use domain::time::Timestamp;
 use domain::window::Window;
 use serde::Deserialize;
@@ -73,7 +75,7 @@ pub struct SeedMerchant {
     /// Limits.
     pub tier: SeedTier,
     /// How payouts are made.
-    pub settlement: Settlement,
+    pub settlement: SeedSettlement,
 }
 
 /// An ID document of the test world.
@@ -114,6 +116,32 @@ pub struct SeedTier {
     pub fee_rate_bp: u32,
 }
 
+/// Settlement settings of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedSettlement {
+    /// On which day.
+    pub cycle: Cycle,
+    /// `HH:MM`.
+    pub payout_time: String,
+    /// Fen.
+    pub retained_fen: u64,
+    /// Fen.
+    pub daily_limit_fen: u64,
+}
+
+impl SeedSettlement {
+    fn settlement(&self) -> Result<Settlement, PortError> {
+        let payout_time = PayoutTime::parse(&self.payout_time);
+        Ok(Settlement {
+            cycle: self.cycle,
+            payout_time: payout_time
+                .ok_or_else(|| bad("payout_time", ErrorCode::RequestMalformed))?,
+            retained_fen: self.retained_fen,
+            daily_limit_fen: self.daily_limit_fen,
+        })
+    }
+}
+
 impl SeedMerchant {
     fn expiry(&self, now: Timestamp) -> Result<DocumentExpiry, PortError> {
         match (
@@ -143,27 +171,27 @@ impl<T: Table> Store<T> {
         seed: &SeedMerchant,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        let policy = &Policy::CURRENT;
+        let policy = self.policy;
         let merchant_id = MerchantId::parse(&seed.merchant_id).ok_or_else(|| {
             PortError::Permanent("the test world", "a merchant id is none".to_owned())
         })?;
         let id = merchant_id.as_str();
-        let number = ResidentId::parse(seed.id_document.number.expose())
+        let number = IdNumber::parse(seed.id_document.number.expose())
             .map_err(|code| bad("number", code))?;
         let phone = Phone::parse(&seed.phone_on_file).map_err(|code| bad("phone_on_file", code))?;
 
         let profile = Profile {
             merchant_id: merchant_id.clone(),
             entity_type: seed.entity_type,
-            legal_name: name::fold(&seed.legal_name),
-            settlement_name: seed.settlement_name.as_deref().map(name::fold),
+            legal_name: PersonName::new(&seed.legal_name),
+            settlement_name: seed.settlement_name.as_deref().map(PersonName::new),
             id_number_mac: keys.mac(HashPurpose::IdNumber, &[number.expose()]).await?,
             id_expires_on: seed.expiry(now)?,
-            phone_on_file: phone.e164().to_owned(),
+            phone_on_file: phone,
             opened_at: now.plus_s(-seed.opened_days_ago * DAY_S),
             daily_limit_max_fen: seed.tier.daily_limit_max_fen,
             fee_rate_bp: seed.tier.fee_rate_bp,
-            settlement: seed.settlement.clone(),
+            settlement: seed.settlement.settlement()?,
             sealed_id_number: Some(
                 keys.seal(DataKey::Identity, &[("merchant_id", id)], number.expose())
                     .await?,
@@ -198,7 +226,11 @@ impl<T: Table> Store<T> {
             bank_calls: Vec::new(),
             sessions: Default::default(),
         };
-        let mut items = vec![record::profile_item(&profile)?];
+        let pk = merchant_pk(&merchant_id);
+        let mut items = vec![item_of(
+            key(pk.as_str(), PROFILE),
+            profile::attributes(&profile)?,
+        )];
         if let Some(card) = &seed.active_card {
             let number = CardNumber::parse(card.card_number.expose())
                 .map_err(|code| bad("card_number", code))?;
@@ -212,21 +244,15 @@ impl<T: Table> Store<T> {
             };
             let context = [("merchant_id", id), ("card_id", card.card_id.as_str())];
             let sealed = keys.seal(DataKey::Card, &context, number.expose()).await?;
-            let mut item = key(merchant_pk(&merchant_id), card_sk(&card.card_id));
-            item.insert("number".to_owned(), b(&sealed.0));
-            items.push(item);
+            items.push(item_of(
+                key(pk.as_str(), card_sk(&card.card_id)),
+                card::attributes(&sealed),
+            ));
             let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
-            let mut verified = key(format!("F#{}", fingerprint.0), "F");
-            verified.insert(
-                "person".to_owned(),
-                super::item::s(&profile.id_number_mac.0),
-            );
-            let holder = super::commit::holder(&merchant_id, &card.card_id);
-            verified.insert(
-                "holders".to_owned(),
-                aws_sdk_dynamodb::types::AttributeValue::Ss(vec![holder]),
-            );
-            items.push(verified);
+            items.push(item_of(
+                key(format!("F#{}", fingerprint.0), "F"),
+                card_claim::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
+            ));
             head.active = Some(BoundCard {
                 card,
                 fingerprint,
@@ -248,8 +274,14 @@ impl<T: Table> Store<T> {
                 Some(active) => active.unsent += 1,
                 None => head.held_payouts += 1,
             }
-            items.push(super::payout::record(&merchant_id, &payout)?);
-            items.push(super::payout::entry(&merchant_id, &payout)?);
+            items.push(item_of(
+                payout_key(&payout.payout_id),
+                payout::attributes(&merchant_id, &payout)?,
+            ));
+            items.push(item_of(
+                entry_key(&merchant_id, &payout),
+                payout::entry_attributes(&payout)?,
+            ));
         }
         if let Some(days) = seed.last_rebind_days_ago {
             let activated_at = now.plus_s(-days * DAY_S);
@@ -267,38 +299,28 @@ impl<T: Table> Store<T> {
                 old_card: None,
             });
         }
-        items.push(head_item(&merchant_id, &head, now)?);
+        let state = merchant_state::attributes(&merchant_id, &head, now)?;
+        items.push(item_of(key(pk, HEAD), state));
         let account = Account {
             merchant_id,
             password_hash: password::hash(&seed.password)?,
             version: 1,
             next_slot: 0,
-            legal_name_masked: mask::name(&profile.legal_name),
+            legal_name_masked: profile.legal_name.masked(),
             entity_type: seed.entity_type.as_str().to_owned(),
             known_devices: Vec::new(),
             id_expires_on: profile.id_expires_on,
         };
         let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
-        items.push(login::account_item(&account_mac.0, &account)?);
+        items.push(item_of(
+            key(format!("A#{}", account_mac.0), "A"),
+            account::attributes(&account)?,
+        ));
         for item in items {
             self.table.put(item).await?;
         }
         Ok(())
     }
-}
-
-fn head_item(
-    merchant: &MerchantId,
-    head: &MerchantState,
-    now: Timestamp,
-) -> Result<super::item::Item, PortError> {
-    let mut item = key(merchant_pk(merchant), HEAD);
-    for (name, value) in record::head_attributes(merchant, head, now)? {
-        if let Some(value) = value {
-            item.insert(name.to_owned(), value);
-        }
-    }
-    Ok(item)
 }
 
 fn bad(field: &str, code: ErrorCode) -> PortError {

@@ -17,11 +17,10 @@ use bank::signature::{
 use bank::{
     BankClient, BankKey, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
 };
-use domain::format::{CardNumber, PersonName, Phone, ResidentId};
-use domain::history::hex;
+use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sandbox_bank::handler::Bank;
-use sandbox_bank::rule::Book;
+use sandbox_bank::rule::CardBook;
 use sandbox_bank::store::Store;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -177,7 +176,7 @@ async fn ask(client: &BankClient, operation: u8) -> Option<String> {
     let holder = PersonName::new(NAME);
     match operation {
         0 => {
-            let id_number = ResidentId::parse(ID_NUMBER).unwrap();
+            let id_number = IdNumber::parse(ID_NUMBER).unwrap();
             let phone = Phone::parse("13900000001").unwrap();
             let check = CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone);
             match client.check(&check).await {
@@ -233,8 +232,14 @@ pub fn bank_signature(data: &[u8]) {
         .nth(3)
         .unwrap_or_default();
     let mut mac = Hmac::<Sha256>::new_from_slice(&KEY).unwrap();
-    mac.update(format!("POST\n{path}\n{time}\n{}", hex(&Sha256::digest(body))).as_bytes());
-    let right = hex(&mac.finalize().into_bytes());
+    mac.update(
+        format!(
+            "POST\n{path}\n{time}\n{}",
+            hex::encode(Sha256::digest(body))
+        )
+        .as_bytes(),
+    );
+    let right = hex::encode(mac.finalize().into_bytes());
     assert_eq!(sign_request(&key(), &path, &time, body), right);
     let claimed = if claimed == "$good" {
         right.clone()
@@ -300,7 +305,7 @@ impl Sandbox {
             }
         });
         let bank = Bank::new(
-            Book::sandbox().unwrap(),
+            CardBook::sandbox().unwrap(),
             key(),
             Store::new(client, TABLE.to_owned()),
         );

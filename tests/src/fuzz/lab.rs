@@ -60,7 +60,7 @@ impl Lab {
     fn new() -> Self {
         let runtime = super::runtime();
         let table = Table::new(TABLE);
-        let world = InProcess::reached(|config| table.reached_by(config), "sandbox");
+        let world = InProcess::on(&table, |config| config, "sandbox");
         let world = runtime.block_on(world);
         let (words, secrets) = runtime.block_on(Cast::of(&world));
         Self {
@@ -252,8 +252,7 @@ impl Cast {
         let app = cast.enter(world, 4, "plain_4").await;
         let rebind = cast.reach_card_code(&app, 4).await;
         let code = world.sms.code(&reserved_phone(4));
-        let done = app.try_card_code(&rebind, &code).await;
-        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        let done = app.try_card_code(&rebind, &code).await.is(200, "activated");
         let old_card = done.body["old_card"]["card_id"].as_str().unwrap();
         cast.word("card", 4, old_card);
         let freeze_code = app.freeze_code().await;
@@ -268,8 +267,7 @@ impl Cast {
         world
             .bank
             .script([Some(domain::decide::BankAnswer::NotEnabled)]);
-        let checked = app.check_card(&rebind).await;
-        assert_eq!(checked.status, 200, "{:?}", checked.body);
+        app.check_card(&rebind).await.ok(200);
         cast.word("code", 6, &world.bank.deposit_code());
         let app = cast.enter(world, 3, "plain_3").await;
         cast.reach_card_code(&app, 3).await;
@@ -284,12 +282,10 @@ impl Cast {
         // 7 has begun nothing, but has a device, and a notice that is not sent yet.
         let app = cast.enter(world, 7, "sole_trader").await;
         let device = json!({"platform": "fcm", "token": "a-token"});
-        let put = app.put("/v1/push-targets/phone-1", device).await;
-        assert_eq!(put.status, 204, "{:?}", put.body);
+        app.put("/v1/push-targets/phone-1", device).await.ok(204);
         let mut settings = app.get("/v1/settlement").await.body;
         settings["payout_time"] = json!("07:30");
-        let changed = app.put("/v1/settlement", settings).await;
-        assert_eq!(changed.status, 200, "{:?}", changed.body);
+        app.put("/v1/settlement", settings).await.ok(200);
         let due = world.due_notices().await;
         cast.word(
             "notice",
@@ -351,8 +347,7 @@ impl Cast {
         let rebind = self.request(app, number).await;
         app.identify(&rebind).await;
         app.sign(&rebind).await;
-        let checked = app.check_card(&rebind).await;
-        assert_eq!(checked.status, 200, "{:?}", checked.body);
+        app.check_card(&rebind).await.ok(200);
         rebind
     }
 }

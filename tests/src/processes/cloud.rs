@@ -16,9 +16,9 @@ use bank::sandbox::person_items;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use domain::format::name;
-use domain::history::{self, Event, GENESIS};
+use domain::history::{self, ChainedEvent, GENESIS};
 use domain::ids::MerchantId;
+use domain::pii::person_name;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use dynoxide::Database;
@@ -215,7 +215,7 @@ impl Cloud {
     /// The store, for looking.
     #[must_use]
     pub fn store(&self) -> Store {
-        Store::new(self.client(), TABLE)
+        Store::new(self.client(), TABLE, &domain::policy::Policy::CURRENT)
     }
 
     /// Puts a merchant into the table, and makes the person known to the sandbox bank.
@@ -224,7 +224,7 @@ impl Cloud {
         let keys = Keys::new(KeyRoom);
         store.seed(&keys, merchant, now).await.unwrap();
         let holder = merchant.settlement_name.as_deref();
-        let holder = name::fold(holder.unwrap_or(&merchant.legal_name));
+        let holder = person_name::fold(holder.unwrap_or(&merchant.legal_name));
         for item in person_items(&holder, merchant.id_document.number.expose()) {
             let put = client.put_item().table_name(BANK_TABLE);
             put.set_item(Some(item)).send().await.unwrap();
@@ -251,9 +251,9 @@ impl Cloud {
     ///
     /// # Errors
     /// Where the chain is broken, or ends elsewhere than the head says.
-    pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<Event>, String> {
+    pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
         let store = self.store();
-        let mut events: Vec<Event> = Vec::new();
+        let mut events: Vec<ChainedEvent> = Vec::new();
         loop {
             let from = events.last().map_or(1, |last| last.seq + 1);
             let page = store.events(merchant, from, 200).await.unwrap();

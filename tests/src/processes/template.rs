@@ -187,7 +187,7 @@ mod tests {
             route.map(|route| route.function.as_str())
         };
         assert_eq!(of("POST /v1/sessions"), Some("login"));
-        assert_eq!(of("POST /v1/freezes"), Some("settlement"));
+        assert_eq!(of("POST /v1/freezes"), Some("freezes"));
         assert_eq!(of("$default"), Some("cards"));
     }
 }

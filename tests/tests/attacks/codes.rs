@@ -13,8 +13,7 @@ use tests::transport::Reply;
 async fn identity_otp(app: &App, card: &str) -> (String, String) {
     let rebind = app.request(card).await;
     let path = format!("{rebind}/identity");
-    let answer = app.post(&path, app.document()).await;
-    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    app.post(&path, app.document()).await.ok(200);
     (rebind, app.system.sms.code(&app.profile.phone))
 }
 
@@ -47,8 +46,7 @@ async fn move_code(world: &Arc<InProcess>, from: &Item, to: &str) {
 
 #[tokio::test]
 async fn a_code_guessed_in_parallel() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     let path = format!("{rebind}/identity/confirm");
     let mut codes: BTreeSet<String> = (0..31).map(|guess| format!("{guess:06}")).collect();
@@ -73,54 +71,49 @@ async fn a_code_guessed_in_parallel() {
     world.pass_s(POLICY.code_deciding_s);
     let late = confirm(&app, &rebind, &right).await;
     assert_ne!(late.status, 200, "{:?}", late.body);
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "rejected", "{:?}", shown.body);
+    app.get(&rebind).await.is(200, "rejected");
 }
 
 #[tokio::test]
 async fn guesses_that_die_before_they_are_answered() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..POLICY.code_tries {
         // Read, counted, compared; and gone before it is written what was found.
         world.boundary.fail(3, Fault::RequestLost);
-        let lost = confirm(&app, &rebind, wrong(&right)).await;
-        assert_eq!(lost.status, 500, "{:?}", lost.body);
+        confirm(&app, &rebind, wrong(&right)).await.ok(500);
     }
     world.pass_s(POLICY.code_deciding_s);
-    let late = confirm(&app, &rebind, &right).await;
-    refused(&late, 422, "OTP_TOO_MANY");
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "rejected");
+    confirm(&app, &rebind, &right).await.is(422, "OTP_TOO_MANY");
+    app.get(&rebind).await.is(200, "rejected");
 }
 
 #[tokio::test]
 async fn codes_guessed_over_resends() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let (rebind, mut right) = identity_otp(&app, GOOD_CARD).await;
     for guess in 1..POLICY.code_tries {
         let left = i64::from(POLICY.code_tries - guess);
-        let answer = confirm(&app, &rebind, wrong(&right)).await;
-        refused(&answer, 422, "OTP_WRONG");
+        let answer = confirm(&app, &rebind, wrong(&right))
+            .await
+            .is(422, "OTP_WRONG");
         assert_eq!(answer.body["attempts_left"], left);
         world.pass_s(POLICY.code_gap_s);
-        let again = app.resend_identity_code(&rebind).await;
-        assert_eq!(again.status, 200, "{:?}", again.body);
-        assert_eq!(again.body["challenge"]["attempts_left"], left);
+        let again = app.resend_identity_code(&rebind).await.ok(200);
+        assert_eq!(again["challenge"]["attempts_left"], left);
         right = world.sms.code(&app.profile.phone);
     }
-    let last = confirm(&app, &rebind, wrong(&right)).await;
-    refused(&last, 422, "OTP_TOO_MANY");
-    let late = confirm(&app, &rebind, &right).await;
-    refused(&late, 409, "STEP_OUT_OF_ORDER");
+    confirm(&app, &rebind, wrong(&right))
+        .await
+        .is(422, "OTP_TOO_MANY");
+    confirm(&app, &rebind, &right)
+        .await
+        .is(409, "STEP_OUT_OF_ORDER");
 }
 
 #[tokio::test]
 async fn a_document_guessed() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     // Numbers that could be: each is somebody's. Ten at once to each rebind.
     let others = ["plain_2", "plain_3", "plain_4", "plain_5", "young"];
     let guesses = others.map(|name| merchant(name).document_number);
@@ -138,8 +131,7 @@ async fn a_document_guessed() {
         // Those that came too late say so, or that others came first.
         while app.get(&rebind).await.state() == "identity_pending" {
             let body = json!({"document_number": guesses[0], "document_expires_on": "long_term"});
-            let answer = app.post(&path, body).await;
-            refused(&answer, 422, "ID_MISMATCH");
+            let answer = app.post(&path, body).await.is(422, "ID_MISMATCH");
             told += usize::from(answer.body["counts_toward_limit"] == true);
         }
         world.pass_s(POLICY.code_gap_s);
@@ -147,17 +139,15 @@ async fn a_document_guessed() {
     assert_eq!(told, POLICY.id_mismatches_per_day);
     // On such a day not even the right one is compared.
     let rebind = app.request(GOOD_CARD).await;
-    let right = app
-        .post(&format!("{rebind}/identity"), app.document())
-        .await;
-    refused(&right, 422, "ID_MISMATCH");
+    app.post(&format!("{rebind}/identity"), app.document())
+        .await
+        .is(422, "ID_MISMATCH");
     assert!(world.sms.to(&app.profile.phone).is_empty());
 }
 
 #[tokio::test]
 async fn a_code_of_another_rebind() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let (first, known) = identity_otp(&app, GOOD_CARD).await;
     let kept = item_of(&world, NAME, "R#000001").await;
     app.cancel(&first).await;
@@ -172,8 +162,7 @@ async fn a_code_of_another_rebind() {
 
 #[tokio::test]
 async fn a_code_of_another_purpose() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     // One phone for both, so that nothing but the purpose differs.
     let phone = app.profile.phone.clone();
     let facts = json!({"reserved_phone": phone});
@@ -185,8 +174,9 @@ async fn a_code_of_another_purpose() {
     let card = world.sms.code(&phone);
     let kept = item_of(&world, NAME, "R#000001").await;
     // The code that has proven who asks does not prove the card.
-    let answer = app.try_card_code(&rebind, &identity).await;
-    refused(&answer, 422, "OTP_WRONG");
+    app.try_card_code(&rebind, &identity)
+        .await
+        .is(422, "OTP_WRONG");
     // Nor the card's code who asks, when that has to be proven again; also with its hash in the place of the other.
     world.pass_s(POLICY.code_gap_s);
     app.resend_identity_code(&rebind).await;
@@ -205,8 +195,7 @@ async fn a_code_of_another_purpose() {
 
 #[tokio::test]
 async fn a_code_relayed_when_the_phone_was_changed() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let (rebind, known) = identity_otp(&app, GOOD_CARD).await;
     let mut profile = item_of(&world, NAME, "Z").await;
     change_json(&mut profile, "state", |state| {
@@ -216,8 +205,7 @@ async fn a_code_relayed_when_the_phone_was_changed() {
     put_item(&world, profile).await;
     // Whoever had the phone before reads out what was sent to it.
     refused(&confirm(&app, &rebind, &known).await, 422, "OTP_WRONG");
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "identity_pending");
+    app.get(&rebind).await.is(200, "identity_pending");
 }
 
 #[tokio::test]
@@ -234,26 +222,28 @@ async fn a_change_right_after_the_phone_was_changed() {
         ("POST", "/v1/rebinds", standby),
         ("PUT", "/v1/settlement", settings),
     ] {
-        let answer = app.call_keyed("k", method, path, body).await;
-        refused(&answer, 409, "QUIET_PERIOD");
+        app.call_keyed("k", method, path, body)
+            .await
+            .is(409, "QUIET_PERIOD");
     }
     assert!(world.sms.to(&app.profile.phone).is_empty());
 }
 
 #[tokio::test]
 async fn the_tries_of_a_code_used_up_from_another_session() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..2 * POLICY.code_tries {
-        let answer = confirm(&thief, &rebind, wrong(&right)).await;
-        refused(&answer, 403, "STEP_UP_REQUIRED");
+        confirm(&thief, &rebind, wrong(&right))
+            .await
+            .is(403, "STEP_UP_REQUIRED");
     }
     // What cannot be the code takes none either, whoever types it.
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６", "12 345"] {
         refused(&confirm(&app, &rebind, typed).await, 422, "OTP_WRONG");
     }
-    let done = confirm(&app, &rebind, &right).await;
-    assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
+    confirm(&app, &rebind, &right)
+        .await
+        .is(200, "agreement_pending");
 }

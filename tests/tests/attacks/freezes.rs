@@ -39,6 +39,7 @@ async fn set_counted(world: &Arc<InProcess>, account: &str, count: usize) {
     let put = put
         .item("pk", text(format!("A#{}", mac.unwrap().0)))
         .item("sk", text("Q".to_owned()))
+        .item("v", AttributeValue::N("1".to_owned()))
         .item(format!("h{hour}"), AttributeValue::N(count.to_string()));
     put.send().await.unwrap();
 }

@@ -119,8 +119,7 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<(String, Value)> {
 
 #[tokio::test]
 async fn forged_bank_replies() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let key = BankKey::from_secret_text(&"k".repeat(64)).unwrap();
     let forger = Forger::start(key.clone());
     let client = BankClient::new(&forger.url, key).unwrap();
@@ -155,12 +154,9 @@ async fn forged_bank_replies() {
         );
     }
     *forger.forgery.lock().unwrap() = Forgery::None;
-    let answer = ask(&function, &app, &path, Value::Null).await;
-    assert_eq!(
-        answer.body["challenge"]["method"], "bank_code",
-        "{:?}",
-        answer.body
-    );
+    ask(&function, &app, &path, Value::Null)
+        .await
+        .has("/challenge/method", "bank_code");
     // Nor is it asked anything where anybody could listen.
     for url in [
         "http://bank.example",
@@ -211,13 +207,12 @@ async fn a_ciphertext_swapped_between_merchants() {
         world.stored(NAME).await.head.bank_calls.is_empty(),
         "nor is it counted"
     );
-    assert_eq!(check(&victim).await.status, 200);
+    check(&victim).await.ok(200);
 }
 
 #[tokio::test]
 async fn an_event_injected_into_the_stream_function() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     app.activate(GOOD_CARD).await;
     world.deliver_due().await;
     let texts = world.sms.to(&app.profile.phone);
@@ -288,8 +283,7 @@ async fn an_event_injected_into_the_stream_function() {
     let settings = other.get("/v1/settlement").await;
     let mut settings = settings.body;
     settings["payout_time"] = json!("09:00");
-    let changed = other.put("/v1/settlement", settings).await;
-    assert_eq!(changed.status, 200, "{:?}", changed.body);
+    other.put("/v1/settlement", settings).await.ok(200);
     let due = world.due_notices().await["Records"][0].clone();
     batch.insert(10, due);
     world.deliver(json!({"Records": batch}), world.now()).await;

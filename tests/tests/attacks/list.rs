@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use tests::defences;
-use tests::figures::figure;
+use tests::metrics::metric;
 
 const MODULES: [(&str, &str); 9] = [
     ("codes", include_str!("codes.rs")),
@@ -74,7 +74,7 @@ fn each_attack_has_a_defence_whose_place_in_the_product_is_known() {
         }
     }
     let without: Vec<&String> = attacks.difference(&met).collect();
-    figure(
+    metric(
         "attacks, each with a defence that can be taken out",
         attacks.len(),
         without.len(),

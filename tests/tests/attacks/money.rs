@@ -1,6 +1,6 @@
 //! Ways around the hold, the notice and the freeze: by a standby card, a mule, a test transaction, the old card.
 
-use crate::{NAME, POLICY, active_card, ask, refused};
+use crate::{NAME, POLICY, active_card, ask};
 use application::ports::{
     CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
@@ -15,8 +15,10 @@ use verification::Verification;
 /// Freezes with the code that the phone on file was told.
 async fn freeze(world: &Arc<InProcess>, app: &App, code: &str) {
     let source = "198.51.100.1";
-    let answer = world.freeze(&app.profile.account, code, source).await;
-    assert_eq!(answer.status, 202);
+    world
+        .freeze(&app.profile.account, code, source)
+        .await
+        .ok(202);
 }
 
 /// The last four digits of the card that a payout created now would go to.
@@ -27,8 +29,7 @@ async fn pays_to(world: &Arc<InProcess>, payout: &str) -> Value {
 
 #[tokio::test]
 async fn a_standby_card_as_a_way_around_the_hold() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let switch = format!("{card}/activate");
     // Added and taken off and added again: each waits from its own beginning.
@@ -40,14 +41,15 @@ async fn a_standby_card_as_a_way_around_the_hold() {
         (&card, POLICY.fresh_login_s),
         (&second, POLICY.standby_wait_s),
     ] {
-        let early = app.post(&format!("{card}/activate"), ()).await;
-        refused(&early, 409, "STANDBY_NOT_READY");
+        let early = app
+            .post(&format!("{card}/activate"), ())
+            .await
+            .is(409, "STANDBY_NOT_READY");
         let left = early.body["retry_after_s"].as_i64().unwrap();
         assert!((wait_s - 60..=wait_s).contains(&left), "{left}");
-        let guess = app
-            .post(&format!("{card}/activate"), json!({"code": "123456"}))
-            .await;
-        refused(&guess, 409, "STANDBY_NOT_READY");
+        app.post(&format!("{card}/activate"), json!({"code": "123456"}))
+            .await
+            .is(409, "STANDBY_NOT_READY");
     }
     assert_eq!(world.sms.to(&app.profile.phone).len(), told, "no code yet");
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
@@ -55,16 +57,15 @@ async fn a_standby_card_as_a_way_around_the_hold() {
     world.pass_s(POLICY.fresh_login_s);
     let app = app.again().await;
     app.switch(&card).await;
-    let other = app.post(&format!("{second}/activate"), ()).await;
-    refused(&other, 409, "REBIND_COOLDOWN");
-    let again = app.post(&switch, ()).await;
-    refused(&again, 409, "STEP_OUT_OF_ORDER");
+    app.post(&format!("{second}/activate"), ())
+        .await
+        .is(409, "REBIND_COOLDOWN");
+    app.post(&switch, ()).await.is(409, "STEP_OUT_OF_ORDER");
 }
 
 #[tokio::test]
 async fn a_standby_card_as_a_way_around_the_notice() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     world.deliver_due().await;
@@ -77,14 +78,12 @@ async fn a_standby_card_as_a_way_around_the_notice() {
     let app = app.again().await;
     let switch = app.post(&format!("{card}/activate"), ()).await;
     assert!([404, 423].contains(&switch.status), "{:?}", switch.body);
-    let cards = app.get("/v1/cards").await;
-    assert_eq!(cards.body["standby"], json!([]));
+    app.get("/v1/cards").await.has("standby", json!([]));
 }
 
 #[tokio::test]
 async fn a_standby_card_to_shorten_the_hold_of_a_deposit() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let rebind = app
         .request_with(GOOD_CARD, json!({"activate": false}))
         .await;
@@ -93,15 +92,15 @@ async fn a_standby_card_to_shorten_the_hold_of_a_deposit() {
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     app.check_card(&rebind).await;
     let code = world.bank.deposit_code();
-    let done = app.try_card_code(&rebind, &code).await;
-    assert_eq!(done.state(), "completed", "{:?}", done.body);
+    let done = app.try_card_code(&rebind, &code).await.is(200, "completed");
     let card = done.body["new_card"]["card_id"].as_str().unwrap();
     world.pass_s(POLICY.hold_deposit_s - 1);
     let app = app.again().await;
     let switch = format!("/v1/cards/{card}/activate");
-    let early = app.post(&switch, ()).await;
-    refused(&early, 409, "STANDBY_NOT_READY");
-    assert_eq!(early.body["retry_after_s"], 1);
+    app.post(&switch, ())
+        .await
+        .is(409, "STANDBY_NOT_READY")
+        .has("retry_after_s", 1);
 }
 
 /// A bank that checks no card, and has given this one to a mule: a transfer arrives unless the payee's name is compared.
@@ -135,42 +134,42 @@ impl QueryTransfer for MulesBank {
 
 #[tokio::test]
 async fn a_micro_deposit_to_a_mules_card() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let bank = MulesBank::default();
     let function = Verification::new(world.store(), world.keys(), world.sms.clone(), bank.clone());
     let rebind = app.to_card_pending(GOOD_CARD).await;
-    let check = ask(
+    ask(
         &function,
         &app,
         &format!("{rebind}/card-check"),
         Value::Null,
     )
-    .await;
-    refused(&check, 422, "MICRO_DEPOSIT_RETURNED");
+    .await
+    .is(422, "MICRO_DEPOSIT_RETURNED");
     // The mule can read the statement of the card, and it is no use.
     let (statement, _) = bank.0.lock().unwrap().clone().unwrap();
     let code = statement.split(' ').next_back().unwrap().to_owned();
     let path = format!("{rebind}/card-check/confirm");
-    let typed = ask(&function, &app, &path, json!({"code": code})).await;
-    refused(&typed, 409, "STEP_OUT_OF_ORDER");
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "rejected");
+    ask(&function, &app, &path, json!({"code": code}))
+        .await
+        .is(409, "STEP_OUT_OF_ORDER");
+    app.get(&rebind).await.is(200, "rejected");
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
 }
 
 #[tokio::test]
 async fn a_test_transaction_to_close_the_freeze_window() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     let rebind = app.activate(GOOD_CARD).await;
     let effective_at = app.get(&rebind).await.body["effective_at"].clone();
     let code = app.freeze_code().await;
     let path = format!("{rebind}/test-transaction");
-    let tested = app.post(&path, ()).await;
-    assert_eq!(tested.body["status"], "succeeded", "{:?}", tested.body);
-    assert_eq!(tested.body["rebind"]["state"], "activated");
+    let tested = app
+        .post(&path, ())
+        .await
+        .has("status", "succeeded")
+        .has("/rebind/state", "activated");
     assert_eq!(tested.body["rebind"]["effective_at"], effective_at);
     // Nothing is paid to the new card the sooner for it, and the clean-up finds nothing to complete.
     world.pass_s(POLICY.hold_s - 1);
@@ -178,14 +177,12 @@ async fn a_test_transaction_to_close_the_freeze_window() {
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
     freeze(&world, &app, &code).await;
     assert_eq!(active_card(&world, NAME).await, old, "the change is undone");
-    let shown = app.again().await.get(&rebind).await;
-    assert_eq!(shown.state(), "frozen");
+    app.again().await.get(&rebind).await.is(200, "frozen");
 }
 
 #[tokio::test]
 async fn the_old_card_unbound_during_the_hold() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate(GOOD_CARD).await;
     let code = app.freeze_code().await;
@@ -195,8 +192,9 @@ async fn the_old_card_unbound_during_the_hold() {
         world.pass_s(wait_s);
         world.clean_up().await;
         app = app.again().await;
-        let answer = app.keyed("k", &unbind, ()).await;
-        refused(&answer, 409, "PAYOUT_IN_FLIGHT");
+        app.keyed("k", &unbind, ())
+            .await
+            .is(409, "PAYOUT_IN_FLIGHT");
         assert!(
             world
                 .stored(NAME)
@@ -209,14 +207,12 @@ async fn the_old_card_unbound_during_the_hold() {
     }
     freeze(&world, &app, &code).await;
     let app = app.again().await;
-    let answer = app.post(&unbind, ()).await;
-    refused(&answer, 423, "ACCOUNT_FROZEN");
+    app.post(&unbind, ()).await.is(423, "ACCOUNT_FROZEN");
 }
 
 #[tokio::test]
 async fn the_old_card_called_lost_so_that_a_freeze_cannot_go_back_to_it() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate_with(GOOD_CARD, json!({"reason": "lost"}))
         .await;

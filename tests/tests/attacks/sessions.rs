@@ -1,6 +1,6 @@
 //! Somebody else's session: stolen, left, frozen out, made up.
 
-use crate::{NAME, OTHER, POLICY, active_card, ask, doors, refused, with_token, wrong};
+use crate::{NAME, OTHER, POLICY, active_card, ask, doors, with_token, wrong};
 use application::ports::{
     CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
@@ -29,8 +29,7 @@ async fn a_stolen_session() {
     let push = "/v1/push-targets/phone";
     let target = |token: &str| json!({"platform": "apns", "token": token});
     world.pass_s(POLICY.fresh_login_s - 60);
-    let kept_alive = app.put(push, target("merchants")).await;
-    assert_eq!(kept_alive.status, 204, "{:?}", kept_alive.body);
+    app.put(push, target("merchants")).await.ok(204);
     world.pass_s(60);
 
     // Taken from a merchant at work: it lives, and changes nothing that matters.
@@ -56,8 +55,9 @@ async fn a_stolen_session() {
         ("PUT", push.to_owned(), target("thiefs")),
         ("DELETE", push.to_owned(), Value::Null),
     ] {
-        let answer = app.call_keyed(&path, method, &path, body).await;
-        refused(&answer, 403, "STEP_UP_REQUIRED");
+        app.call_keyed(&path, method, &path, body)
+            .await
+            .is(403, "STEP_UP_REQUIRED");
     }
 
     // Taken while the login is fresh, by somebody who knows the papers too: it stops at the phone on file.
@@ -69,20 +69,20 @@ async fn a_stolen_session() {
     let code = world.sms.code(&app.profile.phone);
     assert!(!shown.body.to_string().contains(&code));
     let confirm = format!("{rebind}/identity/confirm");
-    let guess = app.post(&confirm, json!({"code": wrong(&code)})).await;
-    refused(&guess, 422, "OTP_WRONG");
+    app.post(&confirm, json!({"code": wrong(&code)}))
+        .await
+        .is(422, "OTP_WRONG");
 
     // And it dies while the thief looks on: reading keeps nothing alive.
     world.pass_s(POLICY.session_idle_s - 1);
-    assert_eq!(app.get(&rebind).await.status, 200);
+    app.get(&rebind).await.ok(200);
     world.pass_s(1);
     is_shut_out(&app, &rebind, &card).await;
 }
 
 #[tokio::test]
 async fn a_code_that_the_merchant_reads_out_to_another_session() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let rebind = app.request(GOOD_CARD).await;
     app.post(&format!("{rebind}/identity"), app.document())
@@ -90,32 +90,32 @@ async fn a_code_that_the_merchant_reads_out_to_another_session() {
     // "This is your acquirer. Please read us the code that you have just been sent."
     let code = json!({"code": world.sms.code(&app.profile.phone)});
     let confirm = format!("{rebind}/identity/confirm");
-    let relayed = thief.post(&confirm, code.clone()).await;
-    refused(&relayed, 403, "STEP_UP_REQUIRED");
-    assert_eq!(app.post(&confirm, code).await.state(), "agreement_pending");
+    thief
+        .post(&confirm, code.clone())
+        .await
+        .is(403, "STEP_UP_REQUIRED");
+    app.post(&confirm, code).await.is(200, "agreement_pending");
     app.sign(&rebind).await;
     app.check_card(&rebind).await;
     let code = world.sms.code(RESERVED_PHONE);
-    refused(
-        &thief.try_card_code(&rebind, &code).await,
-        403,
-        "STEP_UP_REQUIRED",
-    );
-    assert_eq!(app.try_card_code(&rebind, &code).await.state(), "activated");
+    thief
+        .try_card_code(&rebind, &code)
+        .await
+        .is(403, "STEP_UP_REQUIRED");
+    app.try_card_code(&rebind, &code).await.is(200, "activated");
 }
 
 #[tokio::test]
 async fn a_session_after_logout() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let tablet = world.log_in_on(NAME, "tablet").await;
     let rebind = app.request(GOOD_CARD).await;
     let card = active_card(&world, NAME).await;
     let left = app.delete("/v1/sessions/current").await;
     is_shut_out(&app, &rebind, &card).await;
     assert_eq!(left.status, 204);
-    let shown = tablet.get(&rebind).await;
-    assert_eq!(shown.state(), "identity_pending", "nothing was changed");
+    // Nothing was changed.
+    tablet.get(&rebind).await.is(200, "identity_pending");
 }
 
 /// A bank that is asked while the merchant logs out.
@@ -124,8 +124,7 @@ struct Leaving<'w>(&'w App);
 impl CheckCard for Leaving<'_> {
     async fn check(&self, _: &CardQuestion) -> Option<BankAnswer> {
         let path = "/v1/sessions/current";
-        let left = self.0.delete(path).await;
-        assert_eq!(left.status, 204, "{:?}", left.body);
+        self.0.delete(path).await.ok(204);
         Some(BankAnswer::Match)
     }
 }
@@ -144,37 +143,35 @@ impl QueryTransfer for Leaving<'_> {
 
 #[tokio::test]
 async fn a_step_under_way_when_its_session_ends() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     let (bank, sms) = (Leaving(&app), world.sms.clone());
     let function = Verification::new(world.store(), world.keys(), sms, bank);
     let path = format!("{rebind}/card-check");
-    let checked = ask(&function, &app, &path, Value::Null).await;
-    refused(&checked, 401, "SESSION_EXPIRED");
+    ask(&function, &app, &path, Value::Null)
+        .await
+        .is(401, "SESSION_EXPIRED");
     assert!(world.sms.to(RESERVED_PHONE).is_empty(), "no code for it");
-    let back = app.get("/v1/cards").await;
-    refused(&back, 401, "SESSION_EXPIRED");
+    app.get("/v1/cards").await.is(401, "SESSION_EXPIRED");
 }
 
 #[tokio::test]
 async fn a_session_after_a_freeze() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let rebind = thief.activate(GOOD_CARD).await;
     let card = active_card(&world, NAME).await;
     let code = app.freeze_code().await;
-    let freeze = world
+    world
         .freeze(&app.profile.account, &code, "198.51.100.1")
-        .await;
-    assert_eq!(freeze.status, 202);
+        .await
+        .ok(202);
     for app in [&app, &thief] {
         is_shut_out(app, &rebind, &card).await;
     }
     // Whoever knows the password logs in again, and looks on.
     let thief = world.log_in_on(NAME, "a thief's phone").await;
-    assert_eq!(thief.get("/v1/cards").await.status, 200);
+    thief.get("/v1/cards").await.ok(200);
     let mut settings = thief.get("/v1/settlement").await.body;
     settings["payout_time"] = json!("09:00");
     for (method, path, body) in [
@@ -186,15 +183,16 @@ async fn a_session_after_a_freeze() {
         ("POST", format!("{rebind}/test-transaction"), Value::Null),
         ("PUT", "/v1/settlement".to_owned(), settings),
     ] {
-        let answer = thief.call_keyed("k", method, &path, body).await;
-        refused(&answer, 423, "ACCOUNT_FROZEN");
+        thief
+            .call_keyed("k", method, &path, body)
+            .await
+            .is(423, "ACCOUNT_FROZEN");
     }
 }
 
 #[tokio::test]
 async fn a_made_up_token() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let own = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;
     let card = active_card(&world, NAME).await;
@@ -217,5 +215,5 @@ async fn a_made_up_token() {
     ] {
         is_shut_out(&with_token(&app, &token), &rebind, &card).await;
     }
-    assert_eq!(app.get(&rebind).await.state(), "identity_pending");
+    app.get(&rebind).await.is(200, "identity_pending");
 }

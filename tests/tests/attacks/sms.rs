@@ -20,8 +20,7 @@ async fn pump(app: &App, card: &str) -> bool {
         "{:?}",
         again.body
     );
-    let gone = app.cancel(&rebind).await;
-    assert_eq!(gone.status, 200, "{:?}", gone.body);
+    app.cancel(&rebind).await.ok(200);
     sent.status == 200
 }
 
@@ -51,8 +50,7 @@ async fn sms_pumped_to_one_phone() {
             .await;
         app.identify(&rebind).await;
         app.sign(&rebind).await;
-        let check = app.check_card(&rebind).await;
-        refused(&check, 429, "OTP_SEND_LIMIT");
+        app.check_card(&rebind).await.is(429, "OTP_SEND_LIMIT");
         app.cancel(&rebind).await;
         world.pass_s(POLICY.code_gap_s);
     }
@@ -91,8 +89,7 @@ async fn sms_pumped_to_many_phones() {
 
 #[tokio::test]
 async fn quotas_used_up_by_a_stranger() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let rebind = app.request(GOOD_CARD).await;
     app.post(&format!("{rebind}/identity"), app.document())
         .await;
@@ -129,6 +126,7 @@ async fn quotas_used_up_by_a_stranger() {
     assert_eq!(world.sms.to(&app.profile.phone), told);
     // The merchant goes on as if nothing had been.
     let code = json!({"code": world.sms.code(&app.profile.phone)});
-    let done = app.post(&format!("{rebind}/identity/confirm"), code).await;
-    assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
+    app.post(&format!("{rebind}/identity/confirm"), code)
+        .await
+        .is(200, "agreement_pending");
 }

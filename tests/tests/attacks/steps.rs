@@ -1,6 +1,6 @@
 //! The order of steps and whose they are: skipped, half done, of somebody else, done again.
 
-use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of, refused, wrong};
+use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of, wrong};
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
@@ -36,8 +36,7 @@ async fn out_of_order(app: &App, rebind: &str, steps: &[(&str, Value)]) {
 
 #[tokio::test]
 async fn steps_skipped() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (_, app) = InProcess::with(NAME).await;
     let code = json!({"code": "123456"});
     let signature = json!({"version": "1", "sha256": "0", "reading_token": "AAAA", "signed_name": app.profile.holder_name, "consents": []});
     let late = [
@@ -84,8 +83,7 @@ fn again_after_the_end(app: &App) -> impl Iterator<Item = (&'static str, Value)>
 
 #[tokio::test]
 async fn an_agreement_signed_unread() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let other = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;
     app.identify(&rebind).await;
@@ -105,37 +103,39 @@ async fn an_agreement_signed_unread() {
         text.body["reading_token"].clone(),
     ] {
         signature["reading_token"] = token;
-        let answer = app.post(&sign, signature.clone()).await;
-        refused(&answer, 422, "AGREEMENT_NOT_READ");
+        app.post(&sign, signature.clone())
+            .await
+            .is(422, "AGREEMENT_NOT_READ");
     }
     world.pass_s(POLICY.agreement_min_read_s - 1);
-    let answer = app.post(&sign, signature.clone()).await;
-    refused(&answer, 422, "AGREEMENT_NOT_READ");
+    app.post(&sign, signature.clone())
+        .await
+        .is(422, "AGREEMENT_NOT_READ");
     world.pass_s(1);
-    let signed = app.post(&sign, signature.clone()).await;
-    assert_eq!(signed.state(), "card_pending", "{:?}", signed.body);
+    app.post(&sign, signature.clone())
+        .await
+        .is(200, "card_pending");
     // It is good for one signature.
-    let again = app.post(&sign, signature).await;
-    refused(&again, 409, "STEP_OUT_OF_ORDER");
+    app.post(&sign, signature)
+        .await
+        .is(409, "STEP_OUT_OF_ORDER");
 }
 
 #[tokio::test]
 async fn proofs_from_another_time() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     // The merchant proves who asks, and leaves the phone on the table.
     world.pass_s(POLICY.session_idle_s - 60);
-    let check = app.check_card(&rebind).await;
-    assert_eq!(check.status, 200, "{:?}", check.body);
+    app.check_card(&rebind).await.ok(200);
     world.pass_s(120);
     let code = world.sms.code(RESERVED_PHONE);
     for code in [&code, wrong(&code)] {
-        let answer = app.try_card_code(&rebind, code).await;
-        refused(&answer, 403, "STEP_UP_REQUIRED");
+        app.try_card_code(&rebind, code)
+            .await
+            .is(403, "STEP_UP_REQUIRED");
     }
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "card_pending");
+    app.get(&rebind).await.is(200, "card_pending");
 }
 
 /// What is answered, without what is said of the request itself.
@@ -163,8 +163,10 @@ async fn ids_of_another_merchant() {
         if path == none {
             continue;
         }
-        let answer = thief.call_keyed("k", method, &path, body.clone()).await;
-        refused(&answer, 404, "NOT_FOUND");
+        let answer = thief
+            .call_keyed("k", method, &path, body.clone())
+            .await
+            .is(404, "NOT_FOUND");
         // As of an id that nobody has: not even that it is there is told.
         let of_none = thief.call_keyed("k", method, &none, body).await;
         assert_eq!(said(&answer), said(&of_none), "{method} {path}");
@@ -190,8 +192,7 @@ async fn ids_of_another_merchant() {
 
 #[tokio::test]
 async fn requests_replayed() {
-    let world = InProcess::start().await;
-    let app = world.log_in(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     let phone = app.profile.phone.clone();
     let create = |key: &'static str| app.keyed(key, "/v1/rebinds", app.request_body(GOOD_CARD));
     let first = create("one").await;
@@ -210,8 +211,10 @@ async fn requests_replayed() {
     let sent = app.keyed("three", &identity, app.document()).await;
     let code = json!({"code": world.sms.code(&phone)});
     let confirm = format!("{identity}/confirm");
-    let done = app.keyed("four", &confirm, code.clone()).await;
-    assert_eq!(done.state(), "agreement_pending", "{:?}", done.body);
+    let done = app
+        .keyed("four", &confirm, code.clone())
+        .await
+        .is(200, "agreement_pending");
     let before = kept_of(&world, NAME).await;
     // From the same session, and from another of the same merchant.
     let tablet = world.log_in_on(NAME, "tablet").await;
@@ -223,7 +226,7 @@ async fn requests_replayed() {
         assert_eq!(said(&answer), said(&done));
         // Without the key it is another request, and that step is over.
         for (path, body) in [(&identity, app.document()), (&confirm, code.clone())] {
-            refused(&app.post(path, body).await, 409, "STEP_OUT_OF_ORDER");
+            app.post(path, body).await.is(409, "STEP_OUT_OF_ORDER");
         }
     }
     let kept = |items: Vec<Item>| -> Vec<Item> {
@@ -238,12 +241,13 @@ async fn requests_replayed() {
     app.cancel(&rebind).await;
     let answer = app.keyed("four", &confirm, code.clone()).await;
     assert_eq!(said(&answer), said(&done));
-    let shown = app.get(&rebind).await;
-    assert_eq!(shown.state(), "cancelled", "an old answer revives nothing");
+    // An old answer revives nothing.
+    app.get(&rebind).await.is(200, "cancelled");
     // Whoever has recorded the request but has no session any more gets not even that.
     app.delete("/v1/sessions/current").await;
-    let answer = app.keyed("four", &confirm, code).await;
-    refused(&answer, 401, "SESSION_EXPIRED");
+    app.keyed("four", &confirm, code)
+        .await
+        .is(401, "SESSION_EXPIRED");
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ async fn done(world: &Arc<InProcess>) -> u32 {
 #[tokio::test(start_paused = true)]
 async fn each_fault_is_what_it_says() {
     let table = Table::new(TABLE);
-    let reached = InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox");
+    let reached = InProcess::on(&table, impatient, "sandbox");
     let world = reached.await;
     let heard = Some(true);
     let failed = Some(false);

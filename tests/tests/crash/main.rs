@@ -18,7 +18,7 @@ mod stories;
 mod story;
 
 use story::Tally;
-use tests::figures::figure;
+use tests::metrics::metric;
 use tests::sample::is_whole;
 use tests::table_faults::Fault;
 
@@ -48,7 +48,7 @@ fn every_call_of_every_step_meets_every_fault() {
         );
     }
     for (kind, (points, lost)) in &tally.points {
-        figure(&format!("crash anywhere, {kind}"), points, lost);
+        metric(&format!("crash anywhere, {kind}"), *points, *lost);
     }
     if only.is_none() {
         for fault in Fault::ALL {

@@ -13,11 +13,8 @@ const POLICY: &Policy = &Policy::CURRENT;
 /// An app that asks again with another key is answered otherwise, and its merchant ends elsewhere.
 #[test]
 fn a_client_that_does_not_reuse_its_key_is_found() {
-    let tally = stories::run("careless", async |story| {
-        story.manners = Manners::Careless;
-        story.only = vec!["POST rebinds", "POST identity/confirm, wrong"];
-        stories::proofs(story).await;
-    });
+    let only = ["POST rebinds", "POST identity/confirm, wrong"];
+    let tally = stories::run_as("careless", Manners::Careless, &only, stories::proofs);
     let found = |step: &str| tally.wrong.iter().any(|wrong| wrong.contains(step));
     assert!(found("POST rebinds"), "a second request for a card");
     assert!(found("POST identity/confirm, wrong"), "a second try");
@@ -26,8 +23,8 @@ fn a_client_that_does_not_reuse_its_key_is_found() {
 /// A table that forgets the conditions of a transaction does what is late over what was done since.
 #[test]
 fn a_table_that_forgets_conditions_is_found() {
-    let tally = stories::run("forgetful", async |story| {
-        story.only = vec!["POST card-check/confirm"];
+    let only = ["POST card-check/confirm"];
+    let tally = stories::run_as("forgetful", Manners::Keyed, &only, async |story| {
         story.table.forget_conditions();
         stories::proofs(story).await;
     });
@@ -37,23 +34,20 @@ fn a_table_that_forgets_conditions_is_found() {
 
 /// A merchant that has one of everything: a card in use and one that was replaced, with payouts on their way to it, a standby
 /// card, a device, an open rebind.
-async fn one_of_everything(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
+async fn one_of_everything(story: &Story) {
+    let app = story.log_in().await;
     let target = json!({"platform": "apns", "token": "a-token"});
-    story
-        .app("PUT push-target", "/v1/push-targets/phone", target)
-        .await;
-    story.whole(SECOND_CARD, json!({"activate": false})).await;
-    story.pass_s(POLICY.code_gap_s + 1);
-    story.whole(GOOD_CARD, json!({})).await;
+    app.put("/v1/push-targets/phone", target).await;
+    app.standby(SECOND_CARD).await;
+    story.world.pass_s(POLICY.code_gap_s + 1);
+    app.activate(GOOD_CARD).await;
     for id in ["pay_1", "pay_2"] {
         story.payout("create_payout", "create_payout", id).await;
     }
     story.payout("payout_sent", "payout_sent", "pay_2").await;
-    story.pass_s(POLICY.cooldown_s);
-    story.log_in("POST sessions", "device-1").await;
-    story.create("6222020000009002007", json!({})).await;
+    story.world.pass_s(POLICY.cooldown_s);
+    let app = story.log_in().await;
+    app.request("6222020000009002007").await;
 }
 
 type Spoil = fn(&mut Items);
@@ -111,7 +105,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         items.remove(&of_merchant("R#000002"));
     }),
     ("half of a write", |items| {
-        rebind(items, 3, |rebind| rebind["v"] = json!(9));
+        rebind(items, 3, |rebind| rebind["ver"] = json!(9));
     }),
     ("two rebinds are open", |items| {
         let stage = items[&of_merchant("R#000003")]["state"]["S"]
@@ -234,7 +228,7 @@ const SPOILS: &[(&str, Spoil)] = &[
 #[test]
 fn every_rule_is_violated_by_something() {
     stories::run("spoiled", async |story| {
-        one_of_everything(story).await;
+        story.skim(one_of_everything(story)).await;
         let (whole, now) = (story.table.items(), story.world.now());
         assert_eq!(violations(&whole, now), Vec::<String>::new());
         for (what, spoil) in SPOILS {

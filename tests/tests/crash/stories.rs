@@ -1,18 +1,20 @@
 //! The stories. A step that is taken with faults in one of them is skimmed over in the others.
 
-use crate::story::{Story, Tally, Told, Work};
+use crate::story::{Manners, NAME, Story, Tally, Told, Work};
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, signature_of};
-use tests::transport::freeze_code_in;
+use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_path};
+use tests::transport::{HttpCall, Reply, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
 /// The card in use of another merchant.
 const TAKEN_CARD: &str = "6222020000008000028";
 /// More than a code's gap.
 const GAP_S: i64 = POLICY.code_gap_s + 1;
+
+type App<'s> = Merchant<&'s Story>;
 
 /// All of them.
 pub const ALL: &[fn() -> Tally] = &[
@@ -30,13 +32,25 @@ pub const ALL: &[fn() -> Tally] = &[
 ];
 
 /// Tells a story from its beginning; returns what it has found.
-pub fn run(title: &'static str, tell: impl AsyncFn(&mut Story) + Sync) -> Tally {
+pub fn run(title: &'static str, tell: impl AsyncFn(&Story) + Sync) -> Tally {
+    run_as(title, Manners::Keyed, &[], tell)
+}
+
+/// The same with a client of other manners, and with faults in these steps only.
+pub fn run_as(
+    title: &'static str,
+    manners: Manners,
+    only: &[&'static str],
+    tell: impl AsyncFn(&Story) + Sync,
+) -> Tally {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
     let told = || {
         runtime.block_on(async {
             let mut story = Story::begin(title).await;
-            tell(&mut story).await;
+            story.manners = manners;
+            story.only = only.to_vec();
+            tell(&story).await;
             story.end()
         })
     };
@@ -48,557 +62,308 @@ pub fn run(title: &'static str, tell: impl AsyncFn(&mut Story) + Sync) -> Tally 
     })
 }
 
-fn path_of(told: &Told) -> String {
-    let id = told.body["rebind_id"].as_str();
-    format!(
-        "/v1/rebinds/{}",
-        id.unwrap_or_else(|| panic!("{:?}", told.body))
-    )
-}
-
-fn wrong(right: &str) -> Value {
-    json!({"code": if right == "000000" { "000001" } else { "000000" }})
+fn wrong(right: &str) -> &'static str {
+    if right == "000000" {
+        "000001"
+    } else {
+        "000000"
+    }
 }
 
 impl Story {
-    pub async fn create(&mut self, card: &str, facts: Value) -> String {
-        let mut body = json!({
-            "card_number": card,
-            "holder_name": self.profile.holder_name,
-            "reserved_phone": RESERVED_PHONE,
-            "reason": "replace",
-        });
-        for (name, value) in facts.as_object().unwrap() {
-            body[name] = value.clone();
-        }
-        path_of(&self.app("POST rebinds", "/v1/rebinds", body).await)
-    }
-
-    fn document(&self) -> Value {
-        json!({"document_number": self.profile.document_number, "document_expires_on": self.profile.expires_on})
-    }
-
-    fn on_file(&self) -> String {
-        self.world.sms.code(&self.profile.phone)
-    }
-
-    async fn identify(&mut self, rebind: &str) {
-        let document = self.document();
-        self.app("POST identity", &format!("{rebind}/identity"), document)
-            .await;
-        let code = json!({"code": self.on_file()});
-        self.app(
-            "POST identity/confirm",
-            &format!("{rebind}/identity/confirm"),
-            code,
-        )
-        .await;
-    }
-
-    async fn sign(&mut self, rebind: &str) {
-        let path = format!("{rebind}/agreement");
-        let text = self.app("GET agreement", &path, Value::Null).await.body;
-        self.pass_s(POLICY.agreement_min_read_s + 1);
-        let signature = signature_of(&text, &self.profile.holder_name);
-        self.app("POST agreement", &path, signature).await;
-    }
-
-    async fn check(&mut self, step: &'static str, rebind: &str) -> Told {
-        self.app(step, &format!("{rebind}/card-check"), Value::Null)
-            .await
-    }
-
-    async fn prove(&mut self, step: &'static str, rebind: &str, code: &str) -> Told {
-        let body = json!({"code": code});
-        self.app(step, &format!("{rebind}/card-check/confirm"), body)
-            .await
-    }
-
-    /// The whole way, skimmed.
-    pub async fn whole(&mut self, card: &str, facts: Value) -> String {
-        let rebind = self.create(card, facts).await;
-        self.identify(&rebind).await;
-        self.sign(&rebind).await;
-        self.check("POST card-check", &rebind).await;
-        let code = self.world.sms.code(RESERVED_PHONE);
-        let done = self.prove("POST card-check/confirm", &rebind, &code).await;
-        assert_eq!(done.status, 200, "{:?}", done.body);
-        rebind
-    }
-
-    pub async fn payout(&mut self, step: &'static str, operation: &str, id: &str) -> Told {
-        let mut work =
-            json!({"operation": operation, "merchant_id": "mer_plain_1", "payout_id": id});
-        if operation == "create_payout" {
-            work["amount_fen"] = json!(1_234);
-        }
+    /// An operation of the acquirer's core, as a step.
+    pub async fn payout(&self, step: &'static str, operation: &str, id: &str) -> Told {
+        let mut work = self.profile().payout(operation, id);
+        work.as_object_mut().unwrap().remove("time");
         self.step(step, Work::Core(work)).await
     }
 
-    async fn deliver(&mut self, step: &'static str) {
+    async fn deliver(&self, step: &'static str) {
         let told = self.step(step, Work::Deliver(self.due_notices())).await;
         assert_eq!(told.status, 200, "{:?}", told.body);
     }
 
-    async fn clean_up(&mut self, step: &'static str) -> Value {
+    async fn clean_up(&self, step: &'static str) -> Value {
         let told = self.step(step, Work::CleanUp { thorough: false }).await;
         told.body
     }
 
-    fn freeze_code(&self) -> String {
-        let texts = self.world.sms.to(&self.profile.phone);
-        let mut codes = texts.iter().rev().filter_map(|text| freeze_code_in(text));
-        codes.next().expect("a freeze code")
+    async fn type_freeze_code(&self, code: &str) {
+        let account = self.profile().account;
+        let body = json!({"account": account, "freeze_code": code});
+        let call = HttpCall::new("POST", "/v1/freezes").json(&body);
+        self.http(call).await.ok(202);
     }
 
-    async fn type_freeze_code(&mut self, step: &'static str, code: &str) {
-        let body = json!({"account": self.profile.account, "freeze_code": code});
-        let told = self.stranger(step, "/v1/freezes", body).await;
-        assert_eq!(told.status, 202, "{:?}", told.body);
+    /// The bank answers that it cannot check the card, and to the transfer so.
+    fn script_deposit(&self, answer: TransferAnswer) {
+        self.world.bank.script([Some(BankAnswer::NotEnabled)]);
+        self.world.bank.script_transfers([Some(answer)]);
+    }
+
+    /// The bank decides about the last transfer.
+    fn settle_transfer(&self, answer: TransferAnswer) {
+        self.world.bank.settle_last(answer);
     }
 }
 
 /// Logins of all kinds, looking around, and the way out.
-async fn sessions(story: &mut Story) {
-    story.log_in("POST sessions", "device-1").await;
-    story
-        .log_in("POST sessions, known device", "device-1")
-        .await;
-    let body = json!({"account": story.profile.account, "password": "a wrong one", "device_id": "device-2"});
-    story
-        .stranger("POST sessions, wrong password", "/v1/sessions", body)
-        .await;
-    story.skim();
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.attend();
-    for (step, path) in [
-        ("GET cards", "/v1/cards"),
-        ("GET rebinds", "/v1/rebinds"),
-        ("GET rebind", rebind.as_str()),
-        ("GET payouts", "/v1/payouts"),
-        ("GET settlement", "/v1/settlement"),
-        ("GET history", "/v1/history"),
+async fn sessions(story: &Story) {
+    story.log_in().await;
+    let app = story.noted("known device", story.log_in()).await;
+    let mut body = app.profile.credentials("device-2");
+    body["password"] = json!("a wrong one");
+    let login = HttpCall::new("POST", "/v1/sessions").json(&body);
+    story.noted("wrong password", story.http(login)).await;
+    let rebind = story.skim(app.request(GOOD_CARD)).await;
+    for path in [
+        "/v1/cards",
+        "/v1/rebinds",
+        &rebind,
+        "/v1/payouts",
+        "/v1/settlement",
+        "/v1/history",
     ] {
-        let told = story.app(step, path, Value::Null).await;
-        assert_eq!(told.status, 200, "{step}: {:?}", told.body);
+        app.get(path).await.ok(200);
     }
-    let out = story
-        .app("DELETE session", "/v1/sessions/current", Value::Null)
-        .await;
-    assert_eq!(out.status, 204, "{:?}", out.body);
+    app.delete("/v1/sessions/current").await.ok(204);
 }
 
 /// A rebind up to its activation, with a wrong document and wrong codes on the way.
-pub async fn proofs(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    story.attend();
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    let mut mistaken = story.document();
+pub async fn proofs(story: &Story) {
+    let app = story.logged_in().await;
+    let rebind = app.request(GOOD_CARD).await;
+    let mut mistaken = app.document();
     mistaken["document_expires_on"] = json!("2030-01-01");
     let identity = format!("{rebind}/identity");
-    story
-        .app("POST identity, wrong document", &identity, mistaken)
-        .await;
-    let document = story.document();
-    story
-        .app("POST identity", &identity, document.clone())
-        .await;
-    story
-        .app("POST identity, repeated", &identity, document)
-        .await;
-    story.pass_s(GAP_S);
-    story
-        .app(
-            "POST identity/code",
-            &format!("{rebind}/identity/code"),
-            Value::Null,
-        )
-        .await;
-    let confirm = format!("{rebind}/identity/confirm");
-    let right = story.on_file();
-    story
-        .app("POST identity/confirm, wrong", &confirm, wrong(&right))
-        .await;
-    story
-        .app("POST identity/confirm", &confirm, json!({"code": right}))
-        .await;
-    story.sign(&rebind).await;
-    story.check("POST card-check", &rebind).await;
-    story.check("POST card-check, repeated", &rebind).await;
-    story.pass_s(GAP_S);
-    let refresh = format!("{rebind}/identity/code");
-    story
-        .app("POST identity/code, refresh", &refresh, Value::Null)
-        .await;
-    let right = json!({"code": story.on_file()});
-    story
-        .app("POST identity/confirm, refresh", &confirm, right)
-        .await;
-    story
-        .app(
-            "POST card-check/code",
-            &format!("{rebind}/card-check/code"),
-            Value::Null,
-        )
-        .await;
-    let right = story.world.sms.code(RESERVED_PHONE);
-    let guess = wrong(&right)["code"].as_str().unwrap().to_owned();
-    story
-        .prove("POST card-check/confirm, wrong", &rebind, &guess)
-        .await;
-    let done = story
-        .prove("POST card-check/confirm", &rebind, &right)
-        .await;
-    assert_eq!(done.body["state"], "activated", "{:?}", done.body);
+    let shown = app.post(&identity, mistaken);
+    story.noted("wrong document", shown).await;
+    app.show_document(&rebind).await;
+    let again = app.show_document(&rebind);
+    story.noted("repeated", again).await;
+    story.world.pass_s(GAP_S);
+    app.resend_identity_code(&rebind).await;
+    let right = story.code(&app.profile.phone).await;
+    let miss = app.try_identity_code(&rebind, wrong(&right));
+    story.noted("wrong", miss).await;
+    app.confirm_identity(&rebind).await;
+    app.sign(&rebind).await;
+    app.check_card(&rebind).await;
+    story.noted("repeated", app.check_card(&rebind)).await;
+    story.world.pass_s(GAP_S);
+    let refresh = app.resend_identity_code(&rebind);
+    story.noted("refresh", refresh).await;
+    let refresh = app.confirm_identity(&rebind);
+    story.noted("refresh", refresh).await;
+    app.resend_card_code(&rebind).await;
+    let right = story.code(RESERVED_PHONE).await;
+    let miss = app.try_card_code(&rebind, wrong(&right));
+    story.noted("wrong", miss).await;
+    let done = app.confirm_card(&rebind).await;
+    done.is(200, "activated");
 }
 
 /// What follows an activation: payouts, devices, settings, notices, and the clean-up up to the end of the cooldown.
-async fn activated_card(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    story.attend();
+async fn activated_card(story: &Story) {
+    let app = story.logged_in().await;
+    let device = "/v1/push-targets/phone";
     let target = json!({"platform": "apns", "token": "a-token"});
-    story
-        .app("PUT push-target", "/v1/push-targets/phone", target)
-        .await;
+    app.put(device, target).await;
     let target = json!({"platform": "apns", "token": "another-token"});
-    story
-        .app(
-            "PUT push-target, replaced",
-            "/v1/push-targets/phone",
-            target,
-        )
-        .await;
-    story.skim();
-    let old = story
-        .world
-        .stored("plain_1")
-        .await
-        .head
-        .active
-        .unwrap()
-        .card
-        .card_id;
-    let rebind = story.whole(GOOD_CARD, json!({})).await;
-    story.attend();
+    story.noted("replaced", app.put(device, target)).await;
+    let old = story.world.stored(NAME).await.head.active.unwrap().card;
+    let rebind = story.skim(app.activate(GOOD_CARD)).await;
     story.deliver("deliver, activation").await;
+    let created = story.payout("create_payout, in the hold", "create_payout", "pay_1");
+    created.await;
     story
-        .payout("create_payout, in the hold", "create_payout", "pay_1")
+        .skim(story.payout("create_payout", "create_payout", "pay_2"))
         .await;
-    story.skim();
-    story
-        .payout("create_payout", "create_payout", "pay_2")
-        .await;
-    story.attend();
-    let test = format!("{rebind}/test-transaction");
-    story
-        .world
-        .bank
-        .script_transfers([Some(TransferAnswer::Pending)]);
-    story.app("POST test-transaction", &test, Value::Null).await;
-    let serial = story.world.bank.transfers().pop().unwrap().serial;
-    story.world.bank.settle(&serial, TransferAnswer::Succeeded);
-    story
-        .app("POST test-transaction, asked again", &test, Value::Null)
-        .await;
-    story
-        .app("POST test-transaction, repeated", &test, Value::Null)
-        .await;
+    story.world.bank.next_transfer(TransferAnswer::Pending);
+    app.test_transfer(&rebind).await;
+    story.settle_transfer(TransferAnswer::Succeeded);
+    story.noted("asked again", app.test_transfer(&rebind)).await;
+    story.noted("repeated", app.test_transfer(&rebind)).await;
     story.payout("payout_sent", "payout_sent", "pay_1").await;
     story
         .payout("payout_returned", "payout_returned", "pay_2")
         .await;
-    story
-        .payout(
-            "payout_returned, after it was sent",
-            "payout_returned",
-            "pay_1",
-        )
-        .await;
-    let mut settings = story
-        .app("GET settlement", "/v1/settlement", Value::Null)
-        .await
-        .body;
+    let late = "payout_returned, after it was sent";
+    story.payout(late, "payout_returned", "pay_1").await;
+    let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!("12:34");
-    story
-        .app("PUT settlement", "/v1/settlement", settings)
-        .await;
+    app.put("/v1/settlement", settings).await;
     story.deliver("deliver, settings").await;
-    story
-        .app("DELETE push-target", "/v1/push-targets/phone", Value::Null)
-        .await;
-    story.pass_s(POLICY.hold_s);
+    app.delete(device).await;
+    story.world.pass_s(POLICY.hold_s);
     story
         .clean_up("clean-up, completes and asks the bank")
         .await;
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
+    story.logged_in().await;
     story
-        .payout("create_payout", "create_payout", "pay_3")
+        .skim(story.payout("create_payout", "create_payout", "pay_3"))
         .await;
-    story.payout("payout_sent", "payout_sent", "pay_3").await;
-    story.attend();
-    story.pass_s(POLICY.retire_after_effective_s);
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    story.attend();
     story
-        .app(
-            "POST unbind, replaced card",
-            &format!("/v1/cards/{old}/unbind"),
-            Value::Null,
-        )
+        .skim(story.payout("payout_sent", "payout_sent", "pay_3"))
         .await;
+    story.world.pass_s(POLICY.retire_after_effective_s);
+    let app = story.logged_in().await;
+    let unbound = app.unbind(&format!("/v1/cards/{}", old.card_id)).await;
+    assert_eq!(unbound.status, 204, "{:?}", unbound.body);
     story.clean_up("clean-up, removes a card").await;
-    story.pass_s(POLICY.cooldown_s);
+    story.world.pass_s(POLICY.cooldown_s);
     story.clean_up("clean-up, ends a cooldown").await;
     story.deliver("deliver, end of a cooldown").await;
 }
 
 /// A card whose bank cannot be asked.
-async fn micro_deposit(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
-    story.attend();
-    story.world.bank.script([Some(BankAnswer::NotEnabled)]);
-    story
-        .world
-        .bank
-        .script_transfers([Some(TransferAnswer::Pending)]);
-    story.check("POST card-check, deposit", &rebind).await;
-    story
-        .check("POST card-check, deposit repeated", &rebind)
-        .await;
+async fn micro_deposit(story: &Story) {
+    let app = story.logged_in().await;
+    let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
+    story.script_deposit(TransferAnswer::Pending);
+    story.noted("deposit", app.check_card(&rebind)).await;
+    let again = app.check_card(&rebind);
+    story.noted("deposit repeated", again).await;
     let right = story.world.bank.deposit_code();
-    story
-        .prove(
-            "POST card-check/confirm, deposit on its way",
-            &rebind,
-            &right,
-        )
-        .await;
-    let serial = story.world.bank.transfers().pop().unwrap().serial;
-    story.world.bank.settle(&serial, TransferAnswer::Succeeded);
-    story
-        .prove("POST card-check/confirm, deposit wrong", &rebind, "AAAAAA")
-        .await;
+    let early = app.try_card_code(&rebind, &right);
+    story.noted("deposit on its way", early).await;
+    story.settle_transfer(TransferAnswer::Succeeded);
+    let miss = app.try_card_code(&rebind, "AAAAAA");
+    story.noted("deposit wrong", miss).await;
     let done = story
-        .prove("POST card-check/confirm, deposit", &rebind, &right)
+        .noted("deposit", app.try_card_code(&rebind, &right))
         .await;
-    assert_eq!(done.body["state"], "activated", "{:?}", done.body);
+    done.is(200, "activated");
     story.deliver("deliver, activation by deposit").await;
 }
 
 /// A card for later, the switch to it, and another that is taken off.
-async fn standby(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.create(GOOD_CARD, json!({"activate": false})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
-    story.check("POST card-check", &rebind).await;
-    story.attend();
-    let code = story.world.sms.code(RESERVED_PHONE);
-    let done = story
-        .prove("POST card-check/confirm, standby", &rebind, &code)
-        .await;
-    assert_eq!(done.body["state"], "completed", "{:?}", done.body);
+async fn standby(story: &Story) {
+    let app = story.logged_in().await;
+    let members = || json!({"activate": false});
+    let steps = async |app: &App<'_>| {
+        let rebind = app.request_with(GOOD_CARD, members()).await;
+        app.identify(&rebind).await;
+        app.sign(&rebind).await;
+        app.check_card(&rebind).await;
+        rebind
+    };
+    let rebind = story.skim(steps(&app)).await;
+    let done = story.noted("standby", app.confirm_card(&rebind)).await;
+    let card = card_path(&done.is(200, "completed").body);
     story.deliver("deliver, standby").await;
-    let card = format!(
-        "/v1/cards/{}",
-        done.body["new_card"]["card_id"].as_str().unwrap()
-    );
-    story.skim();
-    story.pass_s(GAP_S);
-    let rebind = story.whole(SECOND_CARD, json!({"activate": false})).await;
-    let shown = story.app("GET rebind", &rebind, Value::Null).await;
-    let second = format!(
-        "/v1/cards/{}",
-        shown.body["new_card"]["card_id"].as_str().unwrap()
-    );
-    story.pass_s(POLICY.standby_wait_s);
-    story.log_in("POST sessions", "device-1").await;
-    story.attend();
-    story
-        .app(
-            "POST unbind, standby card",
-            &format!("{second}/unbind"),
-            Value::Null,
-        )
-        .await;
+    story.world.pass_s(GAP_S);
+    let second = story.skim(app.standby(SECOND_CARD)).await;
+    story.world.pass_s(POLICY.standby_wait_s);
+    let app = story.logged_in().await;
+    story.noted("standby card", app.unbind(&second)).await;
     let activate = format!("{card}/activate");
-    story.app("POST activate", &activate, Value::Null).await;
-    story
-        .app("POST activate, repeated", &activate, Value::Null)
-        .await;
-    let right = story.on_file();
-    story
-        .app("POST activate, wrong code", &activate, wrong(&right))
-        .await;
-    let done = story
-        .app("POST activate, code", &activate, json!({"code": right}))
-        .await;
-    assert_eq!(done.body["state"], "activated", "{:?}", done.body);
+    app.post(&activate, ()).await;
+    story.noted("repeated", app.post(&activate, ())).await;
+    let right = story.code(&app.profile.phone).await;
+    let miss = app.post(&activate, json!({"code": wrong(&right)}));
+    story.noted("wrong code", miss).await;
+    let done = app.post(&activate, json!({"code": right}));
+    story.noted("code", done).await.is(200, "activated");
     story.deliver("deliver, switch").await;
     story.clean_up("clean-up, removes an unbound card").await;
 }
 
+async fn identified(app: &App<'_>, card: &str) -> String {
+    let rebind = app.request(card).await;
+    app.identify(&rebind).await;
+    rebind
+}
+
 /// Rebinds that come to nothing by the merchant, by time, and by a transfer that comes back.
-async fn ends(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.attend();
-    story
-        .app(
-            "POST cancel, at once",
-            &format!("{rebind}/cancel"),
-            Value::Null,
-        )
-        .await;
-    story.skim();
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.attend();
-    story
-        .app(
-            "POST cancel, identified",
-            &format!("{rebind}/cancel"),
-            Value::Null,
-        )
-        .await;
-    story.skim();
-    story.pass_s(GAP_S);
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.pass_s(POLICY.rebind_life_s);
-    story.log_in("POST sessions", "device-1").await;
-    story.attend();
-    story.create(GOOD_CARD, json!({})).await;
-    story.pass_s(POLICY.rebind_life_s);
+async fn ends(story: &Story) {
+    let app = story.logged_in().await;
+    let rebind = story.skim(app.request(GOOD_CARD)).await;
+    story.noted("at once", app.cancel(&rebind)).await;
+    let rebind = story.skim(identified(&app, GOOD_CARD)).await;
+    story.noted("identified", app.cancel(&rebind)).await;
+    story.world.pass_s(GAP_S);
+    story.skim(identified(&app, GOOD_CARD)).await;
+    story.world.pass_s(POLICY.rebind_life_s);
+    let app = story.logged_in().await;
+    app.request(GOOD_CARD).await;
+    story.world.pass_s(POLICY.rebind_life_s);
     story.clean_up("clean-up, expires two").await;
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.whole(GOOD_CARD, json!({})).await;
-    story.deliver("deliver, activation").await;
-    story.attend();
-    story
-        .world
-        .bank
-        .script_transfers([Some(TransferAnswer::Returned)]);
-    let test = format!("{rebind}/test-transaction");
-    let failed = story
-        .app("POST test-transaction, returned", &test, Value::Null)
-        .await;
-    assert_eq!(failed.body["status"], "failed", "{:?}", failed.body);
+    let app = story.logged_in().await;
+    let rebind = story.skim(app.activate(GOOD_CARD)).await;
+    story.skim(story.deliver("deliver, activation")).await;
+    story.world.bank.next_transfer(TransferAnswer::Returned);
+    let failed = story.noted("returned", app.test_transfer(&rebind)).await;
+    failed.is(200, "failed");
     story.deliver("deliver, revert").await;
-    story
-        .clean_up("clean-up, removes a card that was sent back")
-        .await;
+    let step = "clean-up, removes a card that was sent back";
+    story.clean_up(step).await;
 }
 
 /// Rebinds that are refused for good.
-async fn refusals(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
-    story.attend();
+async fn refusals(story: &Story) {
+    let app = story.logged_in().await;
+    let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
     story.world.bank.script([Some(BankAnswer::Mismatch)]);
-    story.check("POST card-check, mismatch", &rebind).await;
-    story.skim();
-    story.pass_s(GAP_S);
-    let rebind = story.create(TAKEN_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
-    story.attend();
+    story.noted("mismatch", app.check_card(&rebind)).await;
+    story.world.pass_s(GAP_S);
+    let rebind = story.skim(app.to_card_pending(TAKEN_CARD)).await;
     let taken = story
-        .check("POST card-check, bound elsewhere", &rebind)
+        .noted("bound elsewhere", app.check_card(&rebind))
         .await;
-    assert_eq!(taken.code(), "CARD_BOUND_ELSEWHERE", "{:?}", taken.body);
-    story.skim();
-    story.pass_s(GAP_S);
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    let document = story.document();
-    story
-        .app("POST identity", &format!("{rebind}/identity"), document)
-        .await;
-    let guess = wrong(&story.on_file());
-    let confirm = format!("{rebind}/identity/confirm");
+    taken.is(409, "CARD_BOUND_ELSEWHERE");
+    story.world.pass_s(GAP_S);
+    let rebind = story.skim(app.request(GOOD_CARD)).await;
+    story.skim(app.show_document(&rebind)).await;
+    let guess = wrong(&story.code(&app.profile.phone).await);
     for _ in 1..POLICY.code_tries {
-        story
-            .app("POST identity/confirm, wrong", &confirm, guess.clone())
-            .await;
+        let miss = app.try_identity_code(&rebind, guess);
+        story.skim(miss).await;
     }
-    story.attend();
-    let last = story
-        .app("POST identity/confirm, last wrong", &confirm, guess)
-        .await;
-    assert_eq!(last.code(), "OTP_TOO_MANY", "{:?}", last.body);
+    let last = app.try_identity_code(&rebind, guess);
+    let last: Reply = story.noted("last wrong", last).await;
+    last.is(422, "OTP_TOO_MANY");
     story.deliver("deliver, rejection").await;
-    story.skim();
-    story.pass_s(GAP_S);
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
-    story.attend();
-    story.world.bank.script([Some(BankAnswer::NotEnabled)]);
-    story
-        .world
-        .bank
-        .script_transfers([Some(TransferAnswer::Returned)]);
-    story
-        .check("POST card-check, deposit returned", &rebind)
-        .await;
+    story.world.pass_s(GAP_S);
+    let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
+    story.script_deposit(TransferAnswer::Returned);
+    let returned = app.check_card(&rebind);
+    story.noted("deposit returned", returned).await;
 }
 
 /// The old contact freezes: a wrong code, the right one in the hold.
-async fn freeze(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    story.whole(GOOD_CARD, json!({})).await;
-    story.deliver("deliver, activation").await;
+async fn freeze(story: &Story) {
+    let app = story.logged_in().await;
+    story.skim(app.activate(GOOD_CARD)).await;
+    story.skim(story.deliver("deliver, activation")).await;
     story
-        .payout("create_payout", "create_payout", "pay_1")
+        .skim(story.payout("create_payout", "create_payout", "pay_1"))
         .await;
-    story.attend();
     story
-        .type_freeze_code("POST freezes, wrong", "AAAAAAAA")
+        .noted("wrong", story.type_freeze_code("AAAAAAAA"))
         .await;
-    let code = story.freeze_code();
-    story.type_freeze_code("POST freezes", &code).await;
+    story.type_freeze_code(&app.freeze_code().await).await;
     story.deliver("deliver, freeze").await;
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    story.attend();
-    story
-        .app("GET cards, frozen", "/v1/cards", Value::Null)
-        .await;
+    let app = story.logged_in().await;
+    story.noted("frozen", app.get("/v1/cards")).await;
     story.clean_up("clean-up, removes a frozen card").await;
 }
 
 /// A freeze when the change has taken effect: every payout waits, and another rebind's card goes.
-async fn late_freeze(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    story.whole(GOOD_CARD, json!({"activate": false})).await;
-    story.deliver("deliver, standby").await;
-    let of_standby = story.freeze_code();
-    story.pass_s(GAP_S);
-    story.whole(SECOND_CARD, json!({})).await;
-    story.deliver("deliver, activation").await;
-    story.pass_s(POLICY.hold_s);
+async fn late_freeze(story: &Story) {
+    let app = story.logged_in().await;
+    story.skim(app.standby(GOOD_CARD)).await;
+    story.skim(story.deliver("deliver, standby")).await;
+    let of_standby = app.freeze_code().await;
+    story.world.pass_s(GAP_S);
+    story.skim(app.activate(SECOND_CARD)).await;
+    story.skim(story.deliver("deliver, activation")).await;
+    story.world.pass_s(POLICY.hold_s);
     story
-        .payout("create_payout", "create_payout", "pay_1")
+        .skim(story.payout("create_payout", "create_payout", "pay_1"))
         .await;
-    story.attend();
     story
-        .type_freeze_code("POST freezes, older rebind", &of_standby)
+        .noted("older rebind", story.type_freeze_code(&of_standby))
         .await;
     story
         .payout("create_payout, held", "create_payout", "pay_2")
@@ -613,35 +378,24 @@ async fn late_freeze(story: &mut Story) {
 }
 
 /// Everything that a clean-up does, in one run, after a month without any.
-async fn dead_clean_up(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.whole(GOOD_CARD, json!({"reason": "lost"})).await;
+async fn dead_clean_up(story: &Story) {
+    let app = story.logged_in().await;
+    let lost = app.activate_with(GOOD_CARD, json!({"reason": "lost"}));
+    let rebind = story.skim(lost).await;
     for id in ["pay_1", "pay_2"] {
-        let held = story.payout("create_payout", "create_payout", id).await;
+        let held = story.payout("create_payout", "create_payout", id);
+        let held = story.skim(held).await;
         assert_eq!(held.body["held"], true, "{:?}", held.body);
     }
-    story
-        .world
-        .bank
-        .script_transfers([Some(TransferAnswer::Pending)]);
-    story
-        .app(
-            "POST test-transaction",
-            &format!("{rebind}/test-transaction"),
-            Value::Null,
-        )
-        .await;
-    let serial = story.world.bank.transfers().pop().unwrap().serial;
-    story.world.bank.settle(&serial, TransferAnswer::Succeeded);
-    story.pass_s(POLICY.cooldown_lost_s);
-    story.log_in("POST sessions", "device-1").await;
-    story.create(SECOND_CARD, json!({})).await;
-    story.pass_s(2 * DAY_S);
-    story.attend();
-    let told = story
-        .step("clean-up, everything", Work::CleanUp { thorough: true })
-        .await;
+    story.world.bank.next_transfer(TransferAnswer::Pending);
+    story.skim(app.test_transfer(&rebind)).await;
+    story.settle_transfer(TransferAnswer::Succeeded);
+    story.world.pass_s(POLICY.cooldown_lost_s);
+    let app = story.logged_in().await;
+    story.skim(app.request(SECOND_CARD)).await;
+    story.world.pass_s(2 * DAY_S);
+    let work = Work::CleanUp { thorough: true };
+    let told = story.step("clean-up, everything", work).await;
     for what in [
         "expired",
         "completed",
@@ -661,43 +415,27 @@ async fn dead_clean_up(story: &mut Story) {
 }
 
 /// Answers that were lost, and what the clean-up hears of them.
-async fn unheard(story: &mut Story) {
-    story.skim();
-    story.log_in("POST sessions", "device-1").await;
-    let rebind = story.create(GOOD_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
+async fn unheard(story: &Story) {
+    let app = story.logged_in().await;
+    let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
     story.world.bank.script([None]);
-    let unknown = story.check("POST card-check", &rebind).await;
-    assert_eq!(unknown.code(), "UPSTREAM_UNKNOWN", "{:?}", unknown.body);
+    let unknown = story.skim(app.check_card(&rebind)).await;
+    unknown.is(502, "UPSTREAM_UNKNOWN");
     let serial = story.world.bank.serials().pop().unwrap();
     story.world.bank.decide(&serial, BankAnswer::Match);
-    story.pass_s(5 * MINUTE_S);
-    story.attend();
+    story.world.pass_s(5 * MINUTE_S);
     story.clean_up("clean-up, hears of a match").await;
-    story
-        .check("POST card-check, after the clean-up", &rebind)
-        .await;
-    story.skim();
-    story
-        .app("POST cancel", &format!("{rebind}/cancel"), Value::Null)
-        .await;
-    story.pass_s(GAP_S);
-    let rebind = story.create(SECOND_CARD, json!({})).await;
-    story.identify(&rebind).await;
-    story.sign(&rebind).await;
-    story.world.bank.script([Some(BankAnswer::NotEnabled)]);
-    story
-        .world
-        .bank
-        .script_transfers([Some(TransferAnswer::Pending)]);
-    story.check("POST card-check, deposit", &rebind).await;
-    story.pass_s(5 * MINUTE_S);
-    story.attend();
+    let after = app.check_card(&rebind);
+    story.noted("after the clean-up", after).await;
+    story.skim(app.cancel(&rebind)).await;
+    story.world.pass_s(GAP_S);
+    let rebind = story.skim(app.to_card_pending(SECOND_CARD)).await;
+    story.script_deposit(TransferAnswer::Pending);
+    story.skim(app.check_card(&rebind)).await;
+    story.world.pass_s(5 * MINUTE_S);
     story.clean_up("clean-up, deposit on its way").await;
-    let serial = story.world.bank.transfers().pop().unwrap().serial;
-    story.world.bank.settle(&serial, TransferAnswer::Returned);
-    story.pass_s(5 * MINUTE_S);
+    story.settle_transfer(TransferAnswer::Returned);
+    story.world.pass_s(5 * MINUTE_S);
     let told = story.clean_up("clean-up, deposit returned").await;
     assert_eq!(told["bank_answers"], 1, "{told:?}");
 }

@@ -4,17 +4,20 @@ use crate::picture::{self, Picture, differences};
 use crate::reasons;
 use application::crypto::HashPurpose;
 use domain::policy::Policy;
+use http::HeaderMap;
 use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tests::dynamodb_table::{Items, Table};
 use tests::in_process::{InProcess, PeerState, TABLE};
 use tests::invariants::violations;
-use tests::merchant::{Profile, merchant};
+use tests::merchant::{Merchant, Profile, merchant};
 use tests::peer_faults::Lost;
 use tests::sample::sample;
 use tests::table_faults::{Call, Fault, impatient};
+use tests::transport::{HttpCall, Reply, Transport};
 
 /// Whose story it is.
 pub const NAME: &str = "plain_1";
@@ -27,24 +30,17 @@ const CLEAN_UP_AFTER_S: i64 = Policy::CURRENT.notice_retry_s + 1;
 const FINDS_NOTHING: [Fault; 3] = [Fault::RequestLost, Fault::ReplyCut, Fault::DiesBefore];
 /// Of a step's points a sample takes every so many. It shares no factor with the number of faults that a call can meet: a
 /// query 26, an update 28, a transaction 30.
-const STRIDE: usize = 17;
+const STRIDE: usize = 29;
+/// The same where only some steps are taken.
+const STRIDE_OF_ONLY: usize = 3;
 /// How often a client asks before it is said to get nowhere.
 const ROUNDS_MAX: usize = 12;
 
 /// What is done in a step.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// A request of the app.
-    Request {
-        /// Its method.
-        method: &'static str,
-        /// Its path.
-        path: String,
-        /// Its body.
-        body: Value,
-        /// Of which session.
-        token: Option<String>,
-    },
+    /// A request.
+    Request(HttpCall),
     /// An operation of the acquirer's core.
     Core(Value),
     /// A run of the clean-up.
@@ -116,6 +112,14 @@ pub enum Point {
 }
 
 impl Point {
+    /// The fault of the table, and whether each attempt meets it.
+    const fn fault(&self) -> Option<(Fault, bool)> {
+        match self {
+            Self::Table { fault, lasts, .. } => Some((*fault, *lasts)),
+            Self::Outside { .. } => None,
+        }
+    }
+
     /// The kind of fault, for the figures.
     #[must_use]
     pub fn kind(&self) -> String {
@@ -187,23 +191,20 @@ struct Wanted {
     codes: usize,
 }
 
-/// A story in progress.
+/// A story in progress. It is the transport of its merchant: each request is a step.
 pub struct Story {
     /// The functions.
     pub world: Arc<InProcess>,
-    /// Whose.
-    pub merchant: Profile,
-    /// The session, once there is one.
-    pub token: Option<String>,
     /// How its client behaves.
     pub manners: Manners,
     /// Only these steps are taken with faults; all when it is empty.
     pub only: Vec<&'static str>,
     /// Its table.
     pub table: Table,
-    tally: Tally,
-    keys: usize,
-    skims: bool,
+    tally: RefCell<Tally>,
+    keys: Cell<usize>,
+    skims: Cell<bool>,
+    note: Cell<&'static str>,
     title: &'static str,
 }
 
@@ -211,8 +212,7 @@ impl Story {
     /// A merchant of whom nothing has been asked yet.
     pub async fn begin(title: &'static str) -> Self {
         let table = Table::new(TABLE);
-        let world =
-            InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
+        let world = InProcess::on(&table, impatient, "sandbox").await;
         let mut items = (*table.items()).clone();
         // Most are only in the way.
         let mut names = Vec::new();
@@ -228,14 +228,13 @@ impl Story {
         table.put_back(&Arc::new(items));
         Self {
             world,
-            merchant: merchant(NAME),
-            token: None,
             manners: Manners::Keyed,
             only: Vec::new(),
             table,
-            tally: Tally::default(),
-            keys: 0,
-            skims: false,
+            tally: RefCell::default(),
+            keys: Cell::default(),
+            skims: Cell::default(),
+            note: Cell::default(),
             title,
         }
     }
@@ -243,69 +242,77 @@ impl Story {
     /// What it has found.
     #[must_use]
     pub fn end(self) -> Tally {
-        self.tally
+        self.tally.into_inner()
     }
 
-    /// Time goes by.
-    pub fn pass_s(&self, seconds: i64) {
-        self.world.pass_s(seconds);
+    /// Takes steps without faults: they are taken with them in another story, or before.
+    pub async fn skim<T>(&self, steps: impl Future<Output = T>) -> T {
+        let before = self.skims.replace(true);
+        let done = steps.await;
+        self.skims.set(before);
+        done
     }
 
-    /// From now on steps are taken without faults: they were taken with them in another story, or before.
-    pub const fn skim(&mut self) {
-        self.skims = true;
+    /// Takes steps under names that say more than their routes.
+    pub async fn noted<T>(&self, note: &'static str, steps: impl Future<Output = T>) -> T {
+        self.note.set(note);
+        let done = steps.await;
+        self.note.set("");
+        done
     }
 
-    /// From now on every step counts.
-    pub const fn attend(&mut self) {
-        self.skims = false;
+    /// The merchant, as it knows itself.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        let clock = self.world.clock.clone();
+        Profile {
+            clock,
+            ..merchant(NAME)
+        }
     }
 
-    /// A request of the logged-in app, as a step: `step` begins with the method.
-    pub async fn app(&mut self, step: &'static str, path: &str, body: Value) -> Told {
-        let work = Work::Request {
-            method: step.split(' ').next().unwrap(),
-            path: path.to_owned(),
-            body,
-            token: self.token.clone(),
-        };
-        self.step(step, work).await
+    /// Logs in.
+    pub async fn log_in(&self) -> Merchant<&Self> {
+        Merchant::log_in(self, &self.profile(), "device-1").await
     }
 
-    /// A request that needs no login, as a step.
-    pub async fn stranger(&mut self, step: &'static str, path: &str, body: Value) -> Told {
-        let work = Work::Request {
-            method: "POST",
-            path: path.to_owned(),
-            body,
-            token: None,
-        };
-        self.step(step, work).await
-    }
-
-    /// Logs in, as a step.
-    pub async fn log_in(&mut self, step: &'static str, device: &str) {
-        let (account, password) = (&self.profile.account, &self.profile.password);
-        let body = json!({"account": account, "password": password, "device_id": device});
-        let told = self.stranger(step, "/v1/sessions", body).await;
-        self.token = Some(told.body["token"].as_str().unwrap().to_owned());
+    /// Logs in without faults.
+    pub async fn logged_in(&self) -> Merchant<&Self> {
+        self.skim(self.log_in()).await
     }
 
     /// Takes a step with every fault at every call, then without any; returns what that one was told.
-    pub async fn step(&mut self, step: &'static str, work: Work) -> Told {
-        self.keys += 1;
+    pub async fn step(&self, step: &str, work: Work) -> Told {
+        self.keys.set(self.keys.get() + 1);
         let before = self.moment();
-        if !self.skims && (self.only.is_empty() || self.only.contains(&step)) {
-            let (wanted, mut points) = self.reference(&before, &work).await;
-            if self.only.is_empty() {
-                points = sample(points, STRIDE, self.keys);
-            }
-            for point in points {
+        if !self.skims.get() && (self.only.is_empty() || self.only.contains(&step)) {
+            let (wanted, points) = self.reference(&before, &work).await;
+            for point in self.sampled(points) {
                 self.try_point(step, &before, &work, &point, &wanted).await;
             }
             self.put_back(&before);
         }
         self.attempt(&work, &self.key(0)).await
+    }
+
+    /// All points, or every so many and the first of each fault that the story has not met.
+    fn sampled(&self, points: Vec<Point>) -> Vec<Point> {
+        let stride = if self.only.is_empty() {
+            STRIDE
+        } else {
+            STRIDE_OF_ONLY
+        };
+        let mut taken = sample((0..points.len()).collect(), stride, self.keys.get());
+        let mut met = self.tally.borrow().faults.clone();
+        met.extend(taken.iter().filter_map(|place| points[*place].fault()));
+        for (place, point) in points.iter().enumerate() {
+            if point.fault().is_some_and(|fault| met.insert(fault)) {
+                taken.push(place);
+            }
+        }
+        let points = points.into_iter().enumerate();
+        let points = points.filter(|(place, _)| taken.contains(place));
+        points.map(|(_, point)| point).collect()
     }
 
     fn moment(&self) -> Moment {
@@ -322,8 +329,8 @@ impl Story {
 
     fn key(&self, round: usize) -> String {
         match self.manners {
-            Manners::Keyed => format!("key-{}", self.keys),
-            Manners::Careless => format!("key-{}-{round}", self.keys),
+            Manners::Keyed => format!("key-{}", self.keys.get()),
+            Manners::Careless => format!("key-{}-{round}", self.keys.get()),
         }
     }
 
@@ -385,8 +392,8 @@ impl Story {
     }
 
     async fn try_point(
-        &mut self,
-        step: &'static str,
+        &self,
+        step: &str,
         before: &Moment,
         work: &Work,
         point: &Point,
@@ -401,7 +408,7 @@ impl Story {
             Point::Table { n, fault, .. } => boundary.fail_once(*n, *fault),
             Point::Outside { n, lost, .. } => outside.fail(*n, *lost),
         }
-        let mut wrong = Vec::new();
+        let (mut wrong, mut explained) = (Vec::new(), Vec::new());
         if let Some(told) = self.pursue(work, point, wanted, &mut wrong).await {
             self.ask_for_code(work, &told, before, wanted).await;
             match self.ended(work, &told).await {
@@ -409,24 +416,26 @@ impl Story {
                 Ok(found) => {
                     for difference in differences(&wanted.picture, &found) {
                         match reasons::of(step, point, &difference) {
-                            Some(reason) => *self.tally.reasons.entry(reason).or_default() += 1,
+                            Some(reason) => explained.push(reason),
                             None => wrong.push(difference.to_string()),
                         }
                     }
                 }
             }
         }
-        let points = self.tally.points.entry(point.kind()).or_default();
+        let mut tally = self.tally.borrow_mut();
+        for reason in explained {
+            *tally.reasons.entry(reason).or_default() += 1;
+        }
+        let points = tally.points.entry(point.kind()).or_default();
         points.0 += 1;
         points.1 += usize::from(!wrong.is_empty());
-        if let Point::Table { fault, lasts, .. } = point {
-            self.tally.faults.insert((*fault, *lasts));
-        }
-        *self.tally.steps.entry(step.to_owned()).or_default() += 1;
+        tally.faults.extend(point.fault());
+        *tally.steps.entry(step.to_owned()).or_default() += 1;
         if !wrong.is_empty() {
             let (title, wrong) = (self.title, wrong.join("\n    "));
             let wrong = format!("{title}, {step}, {point:?}:\n    {wrong}");
-            self.tally.wrong.push(wrong);
+            tally.wrong.push(wrong);
         }
     }
 
@@ -480,17 +489,13 @@ impl Story {
 
     /// The reply to a request was lost on its way to the app: the same is answered again, and nothing changes.
     async fn repeat(&self, work: &Work, key: &str, told: &Told, wrong: &mut Vec<String>) {
-        let Work::Request {
-            method,
-            path,
-            token: Some(_),
-            ..
-        } = work
-        else {
+        let Work::Request(call) = work else {
             return;
         };
-        // A key is ignored on sessions.
-        let keyed = *method != "GET" && path != "/v1/sessions/current";
+        // A key is ignored on sessions and freezes.
+        let keyed = call.method != "GET"
+            && call.headers.iter().any(|(name, _)| name == "authorization")
+            && call.path != "/v1/sessions/current";
         if !keyed || told.status >= 300 || self.manners == Manners::Careless {
             return;
         }
@@ -512,7 +517,7 @@ impl Story {
         let codes = |kept: &PeerState| kept.sms.len();
         let is_missing = wanted.codes > codes(&before.kept)
             && codes(&self.world.peer_state()) == codes(&before.kept);
-        let Work::Request { path, token, .. } = work else {
+        let Work::Request(call) = work else {
             return;
         };
         if !is_missing || told.status != 200 {
@@ -520,25 +525,25 @@ impl Story {
         }
         let challenge = &told.body["challenge"];
         let (wait_s, life_s) = (&challenge["resend_after_s"], Policy::CURRENT.code_life_s);
-        let rebind = path.split('/').take(4).collect::<Vec<_>>().join("/");
+        let rebind = call.path.split('/').take(4).collect::<Vec<_>>().join("/");
         let path = match challenge["purpose"].as_str().unwrap() {
             "identity" => format!("{rebind}/identity/code"),
             "card" => format!("{rebind}/card-check/code"),
-            _ => path.clone(),
+            _ => call.path.clone(),
         };
         // A switch has no other way than to be begun again, once its code is dead.
         let is_switch = path.ends_with("/activate");
-        self.pass_s(if is_switch {
+        self.world.pass_s(if is_switch {
             life_s
         } else {
             wait_s.as_i64().unwrap()
         });
-        let again = Work::Request {
-            method: "POST",
+        let body = bytes::Bytes::new();
+        let again = Work::Request(HttpCall {
             path,
-            body: Value::Null,
-            token: token.clone(),
-        };
+            body,
+            ..call.clone()
+        });
         let sent = self.attempt(&again, "another code").await;
         assert_eq!(sent.status, 200, "{:?}", sent.body);
         assert_eq!(codes(&self.world.peer_state()), codes(&before.kept) + 1);
@@ -553,25 +558,12 @@ impl Story {
         };
         let _ = world.boundary.take();
         match work {
-            Work::Request {
-                method,
-                path,
-                body,
-                token,
-            } => {
-                let bearer = token.as_ref().map(|token| format!("Bearer {token}"));
-                let mut headers = vec![("idempotency-key", key)];
-                headers.extend(
-                    bearer
-                        .as_ref()
-                        .map(|bearer| ("authorization", bearer.as_str())),
-                );
-                let event = world.event(method, path, &headers, body);
-                let answer = world.send(event).await;
+            Work::Request(call) => {
+                let reply = world.http(call.clone().at(world.now()).key(key)).await;
                 Told {
-                    status: answer.status,
-                    body: answer.body,
-                    calls: answer.calls,
+                    status: reply.status,
+                    body: reply.body,
+                    calls: reply.calls,
                 }
             }
             Work::Core(operation) => match world.core(operation.clone()).await {
@@ -660,5 +652,61 @@ impl Story {
             found.extend(picture::answer(told.status, &told.body));
         }
         Ok(found)
+    }
+}
+
+/// The name of the step that a request is: `POST identity/confirm`, `GET rebind`.
+fn name_of(call: &HttpCall) -> String {
+    let path = call.path.split('?').next().unwrap_or_default();
+    let segments: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
+    let what = match segments[..] {
+        ["sessions", _] => "session".to_owned(),
+        ["rebinds", _] => "rebind".to_owned(),
+        ["push-targets", _] => "push-target".to_owned(),
+        ["rebinds" | "cards", _, ..] => segments[2..].join("/"),
+        _ => segments.join("/"),
+    };
+    format!("{} {what}", call.method)
+}
+
+impl Transport for Story {
+    async fn http(&self, mut request: HttpCall) -> Reply {
+        request
+            .headers
+            .retain(|(name, _)| name != "idempotency-key");
+        let name = name_of(&request);
+        let step = match self.note.get() {
+            "" => name.clone(),
+            note => format!("{name}, {note}"),
+        };
+        let told = self.step(&step, Work::Request(request)).await;
+        Reply {
+            what: step,
+            status: told.status,
+            headers: HeaderMap::new(),
+            body: told.body,
+            calls: told.calls,
+        }
+    }
+
+    async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
+        assert_eq!(function, "payouts");
+        let told = self.step(self.note.get(), Work::Core(event.clone())).await;
+        Ok(told.body)
+    }
+
+    async fn sms(&self, phone: &str) -> Vec<String> {
+        self.world.sms.to(phone)
+    }
+
+    async fn statement(&self, card: &str) -> Vec<Value> {
+        self.world.statement(card).await
+    }
+
+    /// Each delivery is a step of the story.
+    async fn deliver_notices(&self) {}
+
+    fn new_key(&self) -> Option<String> {
+        None
     }
 }

@@ -11,7 +11,11 @@ use tests::local_cloud::LocalCloud;
 /// Each merchant's events are numbered without a gap, each carries the hash of the one before, each hash is that of its
 /// event, and the head ends the chain.
 pub async fn every_history_is_whole(live: &LocalCloud) {
-    let store = Store::new(live.table.clone(), &live.system.endpoints().table);
+    let store = Store::new(
+        live.table.clone(),
+        &live.system.endpoints().table,
+        &domain::policy::Policy::CURRENT,
+    );
     let mut heads = BTreeMap::new();
     for item in live.items().await {
         if item["sk"].as_s().unwrap() == "Y" {

@@ -25,8 +25,7 @@ async fn sign(app: &App<'_>, path: &str, body: &Value) -> Reply {
 
 /// In two languages, each with its own hash, either of which can be signed.
 pub async fn languages(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let path = app.request(&card).await;
     app.identify(&path).await;
@@ -63,8 +62,7 @@ pub async fn languages(live: &LocalCloud) {
 
 /// Ten seconds at least; a signature that was refused may be sent again with the same token.
 pub async fn too_soon(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let signature = app.signature_of(&read(&app, &path, "").await);
     merchant.pass_s(4);
@@ -88,8 +86,7 @@ pub async fn too_soon(live: &LocalCloud) {
 
 /// Another version, another text, a token that is too old, one of another rebind or of nobody.
 pub async fn what_was_not_shown_cannot_be_signed(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let elsewhere = app.signature_of(&read(&app, &path, "").await)["reading_token"].clone();
     app.cancel(&path).await.ok(200);
@@ -157,8 +154,7 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &LocalCloud) {
 
 /// The name, and each consent.
 pub async fn name_and_consents(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let good = app.signature(&path).await;
     let with = |name: &str, value: Value| {
@@ -213,8 +209,7 @@ pub async fn name_and_consents(live: &LocalCloud) {
 
 /// What the evidence of a signature holds, and that its personal part is not readable in the table.
 pub async fn the_evidence_is_kept(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let text = read(&app, &path, "").await;
     let shown_at = merchant.now().to_rfc3339_shanghai();

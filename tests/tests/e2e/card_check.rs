@@ -11,8 +11,7 @@ use crate::see::without;
 
 /// A definite refusal ends the rebind.
 async fn the_bank_refuses(live: &LocalCloud, outcome: &str, code: ErrorCode) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card(outcome)).await;
     let problem = app.check_card(&path).await.refused(code);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
@@ -84,8 +83,7 @@ pub async fn matches(live: &LocalCloud) {
 
 /// Busy leaves everything as it is and counts for nothing, however often it is said.
 pub async fn busy(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("busy")).await;
     for _ in 0..6 {
         let problem = app.check_card(&path).await.refused(ErrorCode::UpstreamBusy);
@@ -109,8 +107,7 @@ pub async fn busy(live: &LocalCloud) {
 
 /// Busy at first, then a match; the same request under the same key is no replay.
 pub async fn busy_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("busy_once")).await;
     let check = async || app.keyed("check", &format!("{path}/card-check"), ()).await;
     check().await.refused(ErrorCode::UpstreamBusy);
@@ -124,8 +121,7 @@ pub async fn busy_once(live: &LocalCloud) {
 
 /// Too many checks upstream: tomorrow, by the bank's calendar.
 pub async fn quota(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("quota")).await;
     let problem = app
         .check_card(&path)
@@ -141,8 +137,7 @@ pub async fn quota(live: &LocalCloud) {
 
 /// An answer that cannot be read is no answer: asked again, never counted.
 pub async fn garbage(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("garbage")).await;
     for _ in 0..5 {
         let problem = app
@@ -163,8 +158,7 @@ pub async fn garbage(live: &LocalCloud) {
 
 /// The bank decided, and its reply was lost on the way: asked by the serial, it says so again.
 pub async fn reply_lost(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("reply_lost")).await;
     let checked = app.check_card(&path).await.ok(200);
     assert_eq!(checked["challenge"]["method"], "bank_code");
@@ -173,8 +167,7 @@ pub async fn reply_lost(live: &LocalCloud) {
 
 /// A bank that takes a second and a half.
 pub async fn slow(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("slow")).await;
     let started = std::time::Instant::now();
     app.check_card(&path).await.ok(200);
@@ -184,8 +177,7 @@ pub async fn slow(live: &LocalCloud) {
 
 /// Repeated, the same challenge: the bank is not asked, nothing is sent.
 pub async fn the_same_challenge(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     let first = app.check_card(&path).await.ok(200);
     for _ in 0..4 {
@@ -219,8 +211,7 @@ pub async fn the_same_challenge(live: &LocalCloud) {
 
 /// Each step in its place.
 pub async fn steps_out_of_order(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let refused = async |steps: &[&str], next: Value| {
         for step in steps {
@@ -269,8 +260,7 @@ pub async fn steps_out_of_order(live: &LocalCloud) {
 
 /// The identity must be of the last fifteen minutes: refreshed by a code to the phone on file, no try is used.
 pub async fn a_stale_identity_is_refreshed(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     let identified_at = merchant.now().plus_s(-11);
     merchant.set_clock(identified_at.plus_s(14 * MINUTE_S));
@@ -382,8 +372,7 @@ pub async fn checks_of_a_day(live: &LocalCloud) {
 
 /// Five tries for the card's code too; a wrong one at the end tells the phone on file, not the reserved one.
 pub async fn wrong_codes(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = live.code(&merchant.reserved_phone).await;
@@ -412,8 +401,7 @@ pub async fn wrong_codes(live: &LocalCloud) {
 
 /// A code that is too old costs no try.
 pub async fn an_old_code(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     merchant.pass_s(5 * MINUTE_S);
@@ -486,8 +474,7 @@ pub async fn the_same_person_twice(live: &LocalCloud) {
 
 /// Three checks at the same moment are one question to the bank and one code.
 pub async fn checks_at_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     let replies = futures::future::join_all((0..3).map(|_| app.check_card(&path))).await;
     let shown = app.get(&path).await.ok(200);
@@ -502,8 +489,7 @@ pub async fn checks_at_once(live: &LocalCloud) {
 
 /// Confirmed on one device and given up on another, at the same moment: one of the two has happened.
 pub async fn confirm_against_cancel(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let other = live.app_on(&merchant, "another device").await;
@@ -524,8 +510,7 @@ pub async fn confirm_against_cancel(live: &LocalCloud) {
 
 /// The same right code from two places at once: one activation, one event, one notice.
 pub async fn one_activation(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let replies = futures::future::join_all((0..4).map(|_| app.confirm_card(&path))).await;

@@ -42,7 +42,7 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &LocalCloud) {
     let activated_at = merchant.now();
     live.notices(&merchant.phone, 1).await;
     let day = |days: i64| activated_at.plus_s(days * DAY_S);
-    let version = async || live.state(&merchant.pk(), "R#000001").await["v"].clone();
+    let version = async || live.state(&merchant.pk(), "R#000001").await["ver"].clone();
     let before = version().await;
 
     assert_eq!(did(&live.clean_up(day(1).plus_s(-1)).await), json!({}));

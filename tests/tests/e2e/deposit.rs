@@ -25,8 +25,7 @@ fn wrong(code: &str) -> String {
 
 /// From the check to the hold.
 async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(card).await;
     let sent_at = merchant.now();
     let checked = app.check_card(&path).await.ok(200);
@@ -156,8 +155,7 @@ pub async fn the_next_day_on_another_device(live: &LocalCloud) {
 
 /// Three tries, whatever else was typed; the third wrong one ends the rebind.
 pub async fn three_tries(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live
         .card_that("issuer_unsupported", &merchant.holder_name)
         .await;
@@ -213,8 +211,7 @@ pub async fn three_tries(live: &LocalCloud) {
 
 /// Many guesses at the same moment are no more than three tries.
 pub async fn parallel_guesses_are_three_tries(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
@@ -325,8 +322,7 @@ async fn comes_back(app: &App<'_>, card: &str) {
 
 /// It arrived, and was returned later: told when the code is tried, and no try is used.
 pub async fn returned_later(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
@@ -418,8 +414,7 @@ pub async fn a_card_of_someone_else(live: &LocalCloud) {
 
 /// Kept for later, it is proven the same way.
 pub async fn for_a_standby_card(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let mut body = app.request_body(&card);
     body["activate"] = json!(false);
@@ -444,8 +439,7 @@ pub async fn for_a_standby_card(live: &LocalCloud) {
 
 /// Given up with the deposit on its way: its code is for nothing, and the next rebind has a deposit of its own.
 pub async fn given_up(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;
     let first = live.deposit_code(&card).await;

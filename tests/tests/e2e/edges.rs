@@ -47,8 +47,7 @@ fn method_of(path: &str) -> &'static str {
 
 /// An unknown path or method is a problem document too.
 pub async fn what_is_not_there(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     for (method, path) in [
         ("GET", "/"),
         ("GET", "/v1"),
@@ -91,8 +90,7 @@ pub async fn what_is_not_there(live: &LocalCloud) {
 
 /// 16 KiB fit, one byte more does not, whatever the size says of the rest.
 pub async fn sizes(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let of_size = |field: &str, bytes: usize| {
         let frame = format!("{{\"{field}\":\"\"}}").len();
         format!("{{\"{field}\":\"{}\"}}", "1".repeat(bytes - frame))
@@ -124,8 +122,7 @@ pub async fn sizes(live: &LocalCloud) {
 
 /// Not JSON, not an object, unknown fields, wrong types, deep nesting, doubled names, no text.
 pub async fn bodies_that_are_none(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let before = app.get(&path).await.ok(200);
     let deep = |open: &str, close: &str| open.repeat(4_000) + &close.repeat(4_000);
@@ -167,8 +164,7 @@ pub async fn bodies_that_are_none(live: &LocalCloud) {
 
 /// A media type that the gateway does not take for text: it sends the body as base64, and the body is the body.
 pub async fn bodies_in_base64(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card()).to_string();
     let ask = app.ask("POST", "/v1/rebinds").key("k");
     let created = ask
@@ -213,8 +209,7 @@ pub async fn the_ends_of_time(live: &LocalCloud) {
 ///
 /// Run when nothing else is: then a new process could only be there because an old one is gone.
 pub async fn the_environment_survives(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let doors = [
         "/v1/sessions",
@@ -282,6 +277,7 @@ pub async fn the_environment_survives(live: &LocalCloud) {
         "verification",
         "agreement",
         "settlement",
+        "freezes",
     ] {
         let spawned = spawned(live);
         for event in [
@@ -303,6 +299,8 @@ pub async fn the_environment_survives(live: &LocalCloud) {
         "login",
         "cards",
         "settlement",
+        "freezes",
+        "payouts",
         "confirmation-notice",
         "cooldown-cleanup",
     ] {

@@ -284,8 +284,7 @@ pub async fn a_card_is_changed(live: &LocalCloud) {
 
 /// Without any header about time, as in production: the merchant really reads for ten seconds.
 pub async fn a_card_is_changed_by_the_wall_clock(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let ask = |method: &str, path: &str, body: Value| {
         let key = format!("wall-{method}-{path}");
         live.ask(method, path)
@@ -416,8 +415,7 @@ pub async fn names_as_they_are_typed(live: &LocalCloud) {
 
 /// What is printed on a card, and read from it, is understood.
 pub async fn numbers_as_they_are_typed(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let grouped: Vec<String> = card
         .as_bytes()

@@ -61,8 +61,7 @@ fn hash(event: &Value, merchant_id: &Value) -> String {
 
 /// A whole life, in three pages.
 pub async fn a_chain_that_can_be_checked(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     assert_eq!(
         app.get("/v1/history").await.ok(200),
         json!({"items": [], "next_cursor": null})

@@ -21,8 +21,7 @@ async fn shows(app: &App<'_>, path: &str, changes: Value) -> Reply {
 
 /// What is no document is told field by field, and costs no try.
 pub async fn documents_that_are_none(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let number = merchant.document_number.clone();
     let wrong_check = {
@@ -121,8 +120,7 @@ pub async fn an_expired_document(live: &LocalCloud) {
 
 /// Repeated while the code lives, the challenge is the same and nothing is sent; after that, a new one is.
 pub async fn the_same_challenge(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let first = app.show_document(&path).await["challenge"].clone();
     merchant.pass_s(30);
@@ -146,8 +144,7 @@ pub async fn the_same_challenge(live: &LocalCloud) {
 
 /// The document three times at the same moment: one code. Another code three times: one, and the rest are too soon.
 pub async fn documents_at_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let replies = futures::future::join_all((0..3).map(|_| app.show_document(&path))).await;
     assert!(
@@ -171,8 +168,7 @@ pub async fn documents_at_once(live: &LocalCloud) {
 
 /// Five minutes; an old one costs no try. A new one makes the old one wrong.
 pub async fn codes_end(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let first = live.code(&merchant.phone).await;
@@ -197,8 +193,7 @@ pub async fn codes_end(live: &LocalCloud) {
 
 /// Five tries, adding up over resends; the last one ends the rebind, and the phone on file is told.
 pub async fn wrong_codes_add_up(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let path = app.request(&card).await;
     app.show_document(&path).await;
@@ -258,8 +253,7 @@ pub async fn wrong_codes_add_up(live: &LocalCloud) {
 
 /// Many guesses at the same moment are no more than five tries.
 pub async fn parallel_guesses_are_five_tries(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let code: u32 = live.code(&merchant.phone).await.parse().unwrap();
@@ -294,8 +288,7 @@ pub async fn parallel_guesses_are_five_tries(live: &LocalCloud) {
 
 /// The right code among wrong ones, at the same moment: it wins.
 pub async fn a_right_code_wins(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
@@ -320,14 +313,13 @@ pub async fn a_right_code_wins(live: &LocalCloud) {
 
 /// All tries are taken and one request died deciding: for ten seconds others are asked to come again, then it is over.
 pub async fn all_tries_taken(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
     let taken_at = merchant.now().epoch_s();
     live.edit_state(&merchant.pk(), "R#000001", |state| {
-        state["st"]["identity_pending"]["try"] = json!({"n": 5, "w": 4, "at": taken_at});
+        state["st"]["identity_pending"]["att"] = json!({"n": 5, "w": 4, "at": taken_at});
     })
     .await;
     let confirm = async || {
@@ -361,8 +353,7 @@ pub async fn all_tries_taken(live: &LocalCloud) {
 
 /// A minute apart, five an hour, ten a day: for a phone and not for a rebind.
 pub async fn codes_to_a_phone_are_limited(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let resend = async |app: &App<'_>| app.resend_identity_code(&path).await;
     resend(&app).await.refused(ErrorCode::StepOutOfOrder);

@@ -9,8 +9,8 @@ use http::Method;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{LOGS, SQS, STREAMS};
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::{metric, metric_in_bytes};
 use tests::secrets::{Kind, Searcher};
 use tests::transport::Transport as _;
 
@@ -36,12 +36,12 @@ pub async fn no_secret_is_kept_or_told(live: &LocalCloud) {
     let planted = plant(live, &used).await;
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
-    figure(
+    metric_in_bytes(
         "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
         bytes,
         0,
     );
-    figure(
+    metric(
         "secrets: planted ones, of every kind and in every place, not found",
         planted.len(),
         0,
@@ -64,8 +64,7 @@ const PLACES: [&str; 10] = [
 
 /// Whatever else has run before: a merchant who has used a secret of each kind; the last of each.
 async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let push = format!("push-token-of-{}", merchant.id);
     live.secrets.add(Kind::PushToken, &push);
     let target = json!({"platform": "fcm", "token": push});
@@ -181,11 +180,11 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     let function = &live.system.endpoints().functions["cards"];
     let path = format!("/2015-03-31/functions/{function}/configuration");
     let described = json!({"Description": used[&Kind::Password]});
-    let set = live
+    let changed = live
         .root
         .rest("lambda", &Method::PUT, &path, &described)
         .await;
-    assert_eq!(set.status, 200);
+    assert_eq!(changed.status, 200, "{:?}", changed.text());
     [
         ("an item", Kind::IdNumber),
         ("an item", Kind::Token),

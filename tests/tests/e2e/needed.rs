@@ -13,8 +13,8 @@ use domain::policy::DAY_S;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 use tests::secrets::Kind;
 use tests::transport::Transport as _;
 
@@ -30,7 +30,7 @@ const NOT_EVALUATED: [&str; 6] = [
 
 /// Every function; the sandbox's bank last, for it is asked through another.
 pub async fn each_permission_is_needed(live: &LocalCloud) {
-    // Everything is prepared while all of it works. Then each function is tried by itself, the eight side by side.
+    // Everything is prepared while all of it works. Then each function is tried by itself, the ten side by side.
     let prepared = futures::join!(
         login(live),
         cards(live),
@@ -38,11 +38,13 @@ pub async fn each_permission_is_needed(live: &LocalCloud) {
         verification(live),
         agreement(live),
         settlement(live),
+        freezes(live),
+        payouts(live),
         confirmation_notice(live),
         cooldown_cleanup(live),
     );
     let bank = sandbox_bank(live).await;
-    let (l, c, r, v, a, s, n, u) = prepared;
+    let (l, c, r, v, a, s, f, p, n, u) = prepared;
     let functions = [
         ("login", l),
         ("cards", c),
@@ -50,6 +52,8 @@ pub async fn each_permission_is_needed(live: &LocalCloud) {
         ("verification", v),
         ("agreement", a),
         ("settlement", s),
+        ("freezes", f),
+        ("payouts", p),
         ("confirmation-notice", n),
         ("cooldown-cleanup", u),
     ];
@@ -58,7 +62,7 @@ pub async fn each_permission_is_needed(live: &LocalCloud) {
     all.push(try_all(live, "sandbox-bank", bank).await);
     let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
-    figure(
+    metric(
         "IAM, running system: permissions taken away one by one, not missed",
         all.iter().map(|tried| tried.needed).sum::<usize>(),
         0,
@@ -158,8 +162,7 @@ async fn login(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let standby = app.standby_rebind(&live.card()).await;
     let card_id = standby["new_card"]["card_id"].as_str().unwrap();
     let unbind = format!("/v1/cards/{card_id}/unbind");
@@ -181,8 +184,7 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn rebind_request(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let cancel = format!("{path}/cancel");
     let another = app.request_body(&live.card());
@@ -270,8 +272,7 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.identify(&path).await;
     let signature = app.signature(&path).await;
@@ -293,27 +294,11 @@ async fn agreement(live: &LocalCloud) -> Vec<Probe<'_>> {
 }
 
 async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
-    let payout = |operation: &str| {
-        let payout_id = format!("pay_needed_{}", merchant.id);
-        let at = merchant.now().to_rfc3339_shanghai();
-        json!({"operation": operation, "merchant_id": merchant.id, "payout_id": payout_id, "time": at})
-    };
-    let mut create = payout("create_payout");
-    create["amount_fen"] = json!(100);
+    let (merchant, app) = live.logged_in().await;
     let wrong = json!({"cycle": "T9"});
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
     live.secrets
         .add(Kind::PushToken, target["token"].as_str().unwrap());
-    let core = |taken: &[&'static [&'static str]], event| {
-        invoked(
-            live,
-            taken,
-            ("INTERNAL", "done"),
-            ("settlement", event, false),
-        )
-    };
     vec![
         asked(&[QUERY], "200", read(&app, "/v1/payouts")),
         asked(
@@ -321,10 +306,8 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
             "400 REQUEST_MALFORMED",
             step(&app, "wrong", "PUT", "/v1/settlement", &wrong),
         ),
-        core(&[PUT, UPDATE], create),
-        core(&[BATCH, DELETE], payout("payout_sent")),
         asked(
-            &[HISTORY],
+            &[PUT, UPDATE, HISTORY],
             "204",
             step(&app, "target", "PUT", "/v1/push-targets/phone", &target),
         ),
@@ -332,10 +315,45 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
     ]
 }
 
+/// A freeze code that is not of the latest rebind: it was announced with a standby card.
+async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
+    let (merchant, app) = live.logged_in().await;
+    app.standby(&live.card()).await;
+    let code = live.freeze_code(&merchant.phone).await;
+    app.activate(&live.card()).await;
+    let body = json!({"account": merchant.account, "freeze_code": code});
+    let freeze = move || {
+        live.ask("POST", "/v1/freezes")
+            .at(merchant.now())
+            .json(&body)
+    };
+    vec![
+        asked(&[BATCH, QUERY, GET, PUT, UPDATE], "202", freeze),
+        in_init(live, "freezes", &[HASH]),
+    ]
+}
+
+async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
+    let (merchant, _) = live.logged_in().await;
+    let payout = |operation: &str| {
+        let payout_id = format!("pay_needed_{}", merchant.id);
+        let at = merchant.now().to_rfc3339_shanghai();
+        json!({"operation": operation, "merchant_id": merchant.id, "payout_id": payout_id, "time": at})
+    };
+    let mut create = payout("create_payout");
+    create["amount_fen"] = json!(100);
+    let core = |taken: &[&'static [&'static str]], event| {
+        invoked(live, taken, ("INTERNAL", "done"), ("payouts", event, false))
+    };
+    vec![
+        core(&[QUERY, PUT, UPDATE], create),
+        core(&[BATCH, DELETE], payout("payout_sent")),
+    ]
+}
+
 /// An event whose notice waits to be sent, to a phone and to a device; the record that the stream would bring of it.
 async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
     live.secrets
         .add(Kind::PushToken, target["token"].as_str().unwrap());

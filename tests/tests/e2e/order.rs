@@ -9,8 +9,7 @@ use crate::see::rebind_path;
 
 /// Size and JSON, token, whose object, idempotency.
 pub async fn from_the_body_to_the_object(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let identity = format!("{path}/identity");
     let large = format!("{{\"document_number\":\"{}\"}}", "1".repeat(17 * 1024));
@@ -46,14 +45,13 @@ pub async fn from_the_body_to_the_object(live: &LocalCloud) {
 
 /// From the frozen account to the limits: ten obstacles, taken away one by one.
 pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let pk = merchant.pk();
     let path = app.request(&live.card()).await;
     let now = merchant.now().epoch_s();
     let limit: Vec<i64> = (0..5).map(|ago| now - 60 * ago).rev().collect();
     live.edit_state(&pk, "Y", |head| {
-        head["ice"] = json!({"at": now});
+        head["frz"] = json!({"at": now});
         head["sec"] = json!(now);
         head["req"] = json!(limit);
     })
@@ -65,11 +63,11 @@ pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
     merchant.pass_s(14 * MINUTE_S);
     // A change, so that the session lives on with a login that is too old.
     live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("ice"))
+        drop(head.as_object_mut().unwrap().remove("frz"))
     })
     .await;
     app.show_document(&path).await;
-    live.edit_state(&pk, "Y", |head| head["ice"] = json!({"at": now}))
+    live.edit_state(&pk, "Y", |head| head["frz"] = json!({"at": now}))
         .await;
     merchant.pass_s(MINUTE_S);
 
@@ -80,7 +78,7 @@ pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
         .refused(ErrorCode::AccountFrozen);
     assert_eq!(blocked_by(&app).await, "ACCOUNT_FROZEN");
     live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("ice"))
+        drop(head.as_object_mut().unwrap().remove("frz"))
     })
     .await;
 
@@ -156,8 +154,7 @@ pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
 
 /// Expired, step order, fields; and for a code: step order, the code's form, its age.
 pub async fn of_a_step(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = rebind_path(
         &app.post("/v1/rebinds", app.request_body(&live.card()))
             .await

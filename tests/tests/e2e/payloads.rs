@@ -159,8 +159,7 @@ pub async fn events_are_as_captured(live: &LocalCloud) {
         compare(&payloads::file_name(route), &event);
     }
 
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     app.activate(&live.card()).await;
     let batch = probe.stream_batch(live, &merchant).await;
     compare("stream_notice.json", &batch);

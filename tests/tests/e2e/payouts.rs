@@ -55,8 +55,7 @@ async fn listed(app: &App<'_>) -> Vec<Value> {
 
 /// Made once, however often it is asked for; shown to the merchant until it is sent; in the history.
 pub async fn made_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     // A Monday.
     let at = Timestamp::parse_rfc3339("2031-03-10T10:00:00+08:00").unwrap();
@@ -181,8 +180,7 @@ pub async fn events_that_are_none(live: &LocalCloud) {
 
 /// To the old card until the change takes effect, to the new one from then on, by the clock of the creation.
 pub async fn routed_by_the_hold(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let before = create(live, &merchant, "before", merchant.now()).await;
     let card = live.card();
     app.activate(&card).await;
@@ -221,8 +219,7 @@ pub async fn routed_by_the_hold(live: &LocalCloud) {
 
 /// Sent and returned, each twice; and what does not follow.
 pub async fn sent_and_returned(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let at = merchant.now();
     let payout = create(live, &merchant, "a", at).await;
     let other = create(live, &merchant, "b", at.plus_s(1)).await;
@@ -289,8 +286,7 @@ pub async fn sent_and_returned(live: &LocalCloud) {
 
 /// Newest first, twenty a page.
 pub async fn pages(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let at = merchant.now();
     let mut made = Vec::new();
     for number in 0..22_i64 {

@@ -10,9 +10,9 @@ use futures::StreamExt as _;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::figures::figure;
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::{Profile, another};
+use tests::metrics::metric;
 use tests::transport::Reply;
 use tests::transport::Transport as _;
 
@@ -98,7 +98,7 @@ pub async fn one_rebind(live: &LocalCloud) {
     let list = devices[1].get("/v1/rebinds").await.ok(200);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["rebind_id"], made[0].body["rebind_id"]);
-    figure(
+    metric(
         "races, running system: rebinds asked for at once by two devices, made more than once",
         tried,
         0,
@@ -108,8 +108,7 @@ pub async fn one_rebind(live: &LocalCloud) {
 /// Wrong codes, right ones, and right ones from a device that did not ask for the code: at most five are looked at, and a
 /// right one that is looked at wins.
 pub async fn five_tries(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
@@ -156,7 +155,7 @@ pub async fn five_tries(live: &LocalCloud) {
     };
     assert_eq!((state, ends[0]), (json!(expected), right.len()));
     assert_eq!(ends[1], left.iter().filter(|left| **left == 0).count());
-    figure(
+    metric(
         "races, running system: codes tried at once, wrong and right, looked at more often than five times",
         tried,
         0,
@@ -165,8 +164,7 @@ pub async fn five_tries(live: &LocalCloud) {
 
 /// The right code again and again, a third of them the same request: one activation, one event, one notice for each phone.
 pub async fn one_activation(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = json!({"code": live.code(&merchant.reserved_phone).await});
@@ -189,7 +187,7 @@ pub async fn one_activation(live: &LocalCloud) {
     assert_eq!(count(&app, "activated").await, 1);
     live.notices(&merchant.phone, 1).await;
     live.notices(&merchant.reserved_phone, 1).await;
-    figure(
+    metric(
         "races, running system: right codes at once from two devices, activations more than one",
         tried,
         0,
@@ -228,7 +226,7 @@ pub async fn confirm_against_cancel(live: &LocalCloud) {
         let kinds = [count(app, "activated").await, count(app, "cancelled").await];
         assert_eq!(kinds, if state == "activated" { [1, 0] } else { [0, 1] });
     }
-    figure(
+    metric(
         "races, running system: confirmations against cancellations, both done",
         tried,
         0,
@@ -283,7 +281,7 @@ pub async fn confirm_against_freeze(live: &LocalCloud) {
         let kinds = [count(&app, "activated").await, count(&app, "frozen").await];
         assert_eq!(kinds, [confirmed, 1]);
     }
-    figure(
+    metric(
         "races, running system: confirmations against freezes, ended with the new card",
         tried,
         0,
@@ -387,7 +385,7 @@ pub async fn clean_up_against_everything(live: &LocalCloud) {
     }
     assert_eq!((ends, ends + cancelled), (expired, 8));
     assert!(routed > 8, "{routed} payouts");
-    figure(
+    metric(
         "races, running system: clean-ups against each other, merchants and the core, done twice or undone",
         tried,
         0,

@@ -11,8 +11,7 @@ use crate::see::rebind_path;
 
 /// Every step, sent twice: the same status and body, said to be a replay; the rebind has moved once.
 pub async fn every_step_twice(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let twice = async |path: &str, body: Value| {
         let first = app.keyed(path, path, body.clone()).await;
         assert!(!first.is_replayed());
@@ -55,8 +54,7 @@ pub async fn every_step_twice(live: &LocalCloud) {
 
 /// The key with another body is refused, whatever that body is; and so is a repeated body in another spelling not.
 pub async fn another_body(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
     let created = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
     let mut other = body.clone();
@@ -129,8 +127,7 @@ pub async fn the_scope_of_a_key(live: &LocalCloud) {
 
 /// A day; then the key is new again.
 pub async fn a_key_is_kept_for_a_day(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
     let first = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
     merchant.pass_s(DAY_S - 1);
@@ -146,8 +143,7 @@ pub async fn a_key_is_kept_for_a_day(live: &LocalCloud) {
 
 /// Kept are refusals that were counted; those that were not may be put right under the same key.
 pub async fn refusals(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let mut body = app.request_body(&live.card());
     body["holder_name"] = json!("别人");
     app.keyed("k", "/v1/rebinds", body)
@@ -201,8 +197,7 @@ pub async fn refusals(live: &LocalCloud) {
 
 /// A request that is sent three times at once, as an app does that hears nothing: one try, one deed, one answer.
 pub async fn the_same_request_at_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let thrice = async |key: &str, path: &str, body: Value| {
         let replies =
             futures::future::join_all((0..3).map(|_| app.keyed(key, path, body.clone()))).await;
@@ -252,8 +247,7 @@ pub async fn the_same_request_at_once(live: &LocalCloud) {
 
 /// A refusal that ended the rebind is repeated as it was.
 pub async fn a_rejection_is_repeated(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("invalid")).await;
     let check = format!("{path}/card-check");
     let first = app
@@ -270,8 +264,7 @@ pub async fn a_rejection_is_repeated(live: &LocalCloud) {
 
 /// Where it is needed, and what it may be.
 pub async fn keys_that_are_none(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
     let without = app.ask("POST", "/v1/rebinds").json(&body).send().await;
     without.refused(ErrorCode::RequestMalformed);

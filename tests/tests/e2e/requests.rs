@@ -33,8 +33,7 @@ async fn asks_with(app: &App<'_>, changes: Value) -> tests::transport::Reply {
 
 /// Each field has its code; all of them are told at once; nothing is written.
 pub async fn every_bad_field_at_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let problem = asks_with(
         &app,
         json!({"card_number": "12", "holder_name": "别人", "reserved_phone": "12345678901", "reason": "bored"}),
@@ -81,8 +80,7 @@ pub async fn every_bad_field_at_once(live: &LocalCloud) {
 
 /// Cards that are none, or not for settlement.
 pub async fn cards_that_cannot_be_bound(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let active = merchant.active_card.clone().unwrap();
     for (number, code) in [
         ("6225750009007770", ErrorCode::CardTypeCredit),
@@ -99,8 +97,7 @@ pub async fn cards_that_cannot_be_bound(live: &LocalCloud) {
 
 /// A prefix that is in no table: the bank decides.
 pub async fn a_card_of_an_unknown_bank(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = luhn("99999900000000");
     let path = app.activate(&card).await;
     let new_card = app.get(&path).await.ok(200)["new_card"].clone();
@@ -182,8 +179,7 @@ pub async fn the_cooldown(live: &LocalCloud) {
 
 /// One at a time; one that is overdue does not stand in the way.
 pub async fn one_open_rebind(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let problem = asks_with(&app, json!({}))
         .await
@@ -231,8 +227,7 @@ pub async fn one_open_rebind(live: &LocalCloud) {
 
 /// Two devices, one moment: one rebind.
 pub async fn two_requests_at_once_make_one_rebind(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let card = live.card();
     let ask = |key: &str| {
         let ask = app.ask("POST", "/v1/rebinds").key(key);
@@ -262,8 +257,7 @@ pub async fn two_requests_at_once_make_one_rebind(live: &LocalCloud) {
 
 /// Five rebinds a day, and ten wrong documents; what was given up before the identity was confirmed does not count.
 pub async fn limits_of_a_day(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     for _ in 0..3 {
         let path = app.request(&live.card()).await;
         app.cancel(&path).await.ok(200);
@@ -327,8 +321,7 @@ pub async fn limits_of_a_day(live: &LocalCloud) {
 
 /// From each of the three pending states; never after the activation, and once only.
 pub async fn giving_up(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let cancel = async |path: &str| app.cancel(&path).await;
     for steps in 0..4 {
         let path = app.request(&live.card()).await;
@@ -363,8 +356,7 @@ pub async fn giving_up(live: &LocalCloud) {
 
 /// Newest first, twenty a page.
 pub async fn pages(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let mut made = Vec::new();
     for _ in 0..21 {
         let path = app.request(&live.card()).await;

@@ -8,11 +8,11 @@ use domain::error_code::ErrorCode;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
-use tests::figures::figure;
 use tests::local_cloud::LocalCloud;
+use tests::metrics::metric;
 
 /// What each role may do of [`CALLS`], by the template's name for it.
-const MAY: [(&str, &[&str]); 10] = [
+const MAY: [(&str, &[&str]); 12] = [
     (
         "LoginRole",
         &[
@@ -77,12 +77,31 @@ const MAY: [(&str, &[&str]); 10] = [
         &[
             "table Query",
             "table GetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "hash GenerateMac",
+            "history Decrypt",
+        ],
+    ),
+    (
+        "FreezesRole",
+        &[
+            "table Query",
+            "table GetItem",
+            "table BatchGetItem",
+            "table PutItem",
+            "table UpdateItem",
+            "hash GenerateMac",
+        ],
+    ),
+    (
+        "PayoutsRole",
+        &[
+            "table Query",
             "table BatchGetItem",
             "table PutItem",
             "table UpdateItem",
             "table DeleteItem",
-            "hash GenerateMac",
-            "history Decrypt",
         ],
     ),
     (
@@ -213,7 +232,7 @@ pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
         }
         assert_eq!(may, allowed, "{role}");
     }
-    figure(
+    metric(
         "IAM, running system: calls of every kind tried with every role, allowed beyond its list or denied on it",
         MAY.len() * CALLS.len(),
         0,
@@ -222,8 +241,7 @@ pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
 
 /// A key opens what was sealed under it for this merchant, not for another.
 pub async fn what_is_sealed_is_bound_to_its_merchant(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let other = live.merchant().await;
     live.app(&other).await.to_card_pending(&live.card()).await;
@@ -278,7 +296,7 @@ impl Targets {
             functions: [
                 functions["cards"].clone(),
                 functions["cooldown-cleanup"].clone(),
-                functions["settlement"].clone(),
+                functions["payouts"].clone(),
             ],
             sealed,
         }

@@ -209,8 +209,7 @@ async fn is_dead(live: &LocalCloud, merchant: &Profile, token: &str) {
 
 /// No token, one of another shape, one with a wrong secret, another merchant's.
 pub async fn tokens_that_are_none(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let (start, secret) = app.token.rsplit_once('.').unwrap();
     let mut guessed = secret.to_owned();
     guessed.replace_range(..1, if secret.starts_with('A') { "B" } else { "A" });
@@ -241,8 +240,7 @@ pub async fn tokens_that_are_none(live: &LocalCloud) {
 
 /// Dead at once and everywhere; the merchant's other session lives on.
 pub async fn logout(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let other = live.app_on(&merchant, "another device").await;
     let path = app.request(&live.card()).await;
     let gone = app.ask("DELETE", "/v1/sessions/current").send().await;
@@ -254,8 +252,7 @@ pub async fn logout(live: &LocalCloud) {
 
 /// Fifteen minutes, counted from the login or the last change; a read is no change.
 pub async fn an_idle_session_ends(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     merchant.pass_s(14 * MINUTE_S);
     let path = app.request(&live.card()).await;
     merchant.pass_s(15 * MINUTE_S - 1);
@@ -283,8 +280,7 @@ pub async fn a_session_ends_after_twelve_hours(live: &LocalCloud) {
 
 /// A rebind is begun with a login younger than fifteen minutes, carried on with an older one.
 pub async fn a_rebind_needs_a_fresh_login(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     merchant.pass_s(14 * MINUTE_S);
     let path = app.request(&live.card()).await;
     merchant.pass_s(MINUTE_S - 1);
@@ -310,8 +306,7 @@ pub async fn a_rebind_needs_a_fresh_login(live: &LocalCloud) {
 
 /// A clock that is none is refused, wherever it is sent to.
 pub async fn clocks_that_are_none(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     for clock in [
         "",
         "now",

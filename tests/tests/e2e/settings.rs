@@ -29,8 +29,7 @@ fn with(name: &str, value: Value) -> Value {
 
 /// Shown, changed, told, and written down.
 pub async fn settings_are_changed(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let shown = app.get("/v1/settlement").await.ok(200);
     assert_eq!(
         shown,
@@ -92,8 +91,7 @@ pub async fn settings_are_changed(live: &LocalCloud) {
 
 /// Every bad field at once.
 pub async fn every_bad_field_at_once(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let refused = async |body: Value, code: ErrorCode| {
         let problem = app.put("/v1/settlement", body).await.refused(code);
         bad_fields(&problem)
@@ -235,8 +233,7 @@ async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests
 
 /// Registered, replaced, five at most, removed.
 pub async fn push_targets(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     for (id, platform) in [
         ("phone-1", "apns"),
         ("9b2e1c54-6f0d-4a7e-8d3b-52c1a0f4e7d6", "fcm"),
@@ -315,8 +312,7 @@ pub async fn push_targets(live: &LocalCloud) {
 
 /// What is no target is told field by field.
 pub async fn push_targets_that_are_none(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let long = "x".repeat(37);
     let token = "t".repeat(4_097);
     for (id, body, fields) in [
@@ -380,8 +376,7 @@ pub async fn push_targets_that_are_none(live: &LocalCloud) {
 
 /// A device to be told changes nothing about who else is: every notice still goes out, once.
 pub async fn notices_with_a_device(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     register(&app, "phone", "apns", "phone").await.ok(204);
     register(&app, "till", "fcm", "till").await.ok(204);
     app.delete("/v1/push-targets/till").await.ok(204);

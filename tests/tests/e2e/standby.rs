@@ -33,8 +33,7 @@ async fn switch(app: &App<'_>, path: &str) -> Value {
 
 /// From the request to the switch, with what the app shows and what the phones get.
 pub async fn a_standby_card(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     let created = ask(&app, &card).await.ok(201);
@@ -133,7 +132,11 @@ pub async fn a_standby_card(live: &LocalCloud) {
         "resend_after_s": 60,
         "attempts_left": 5,
     });
-    assert_eq!(asked, json!({"challenge": challenge}));
+    assert_eq!(
+        (&asked["state"], &asked["challenge"]),
+        (&json!("completed"), &challenge)
+    );
+    assert_eq!(asked["new_card"]["card_id"], standby["card_id"]);
     let code = live.code(&merchant.phone).await;
     assert_eq!(
         live.sms(&merchant.phone).await.last().unwrap(),
@@ -213,8 +216,7 @@ pub async fn a_standby_card(live: &LocalCloud) {
 
 /// Two at most; none twice; and a card that is active is none.
 pub async fn two_at_most(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let (one, two) = (live.card(), live.card());
     let first = app.standby_rebind(&one).await;
     let problem = ask(&app, &one).await.refused(ErrorCode::CardSameAsCurrent);
@@ -366,8 +368,7 @@ pub async fn wrong_codes_lock_for_a_day(live: &LocalCloud) {
 
 /// Wherever a rebind would be refused, the switch is too; and each of them for a standby card.
 pub async fn refused_like_a_rebind(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
@@ -454,8 +455,7 @@ pub async fn proofs_that_are_too_old(live: &LocalCloud) {
 
 /// Cards that are none, or not for switching to; and the switch sent twice.
 pub async fn what_can_be_switched_to(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
     merchant.pass_s(DAY_S);
@@ -559,8 +559,7 @@ pub async fn another_device_switches(live: &LocalCloud) {
 
 /// What was said of the old card when this one was added is said of another time: nothing is lost by the switch.
 pub async fn nothing_is_lost_by_a_switch(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let mut body = app.request_body(&live.card());
     body["activate"] = json!(false);
     body["reason"] = json!("lost");

@@ -16,8 +16,7 @@ async fn test(app: &App<'_>, path: &str) -> Reply {
 
 /// It arrives: said, once, and nothing is shortened.
 pub async fn it_arrives(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let path = app.to_card_pending(&card).await;
     let problem = test(&app, &path).await.refused(ErrorCode::StepOutOfOrder);
@@ -72,8 +71,7 @@ pub async fn it_arrives(live: &LocalCloud) {
 
 /// Asked for at the same moment from several places: one transfer.
 pub async fn one_transfer(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let card = live.card();
     let path = app.activate(&card).await;
     let replies = futures::future::join_all((0..4).map(|_| test(&app, &path))).await;
@@ -113,8 +111,7 @@ pub async fn pending(live: &LocalCloud) {
 
 /// The magic card of that kind.
 pub async fn the_listed_card_that_is_pending(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (_, app) = live.logged_in().await;
     let path = app
         .activate(&live.magic_card("match_transfer_pending"))
         .await;
@@ -123,8 +120,7 @@ pub async fn the_listed_card_that_is_pending(live: &LocalCloud) {
 
 /// It comes back within the hold: everything is as before, and both contacts are told.
 pub async fn it_comes_back(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
     let card = live.magic_card("match_transfer_returned");
     let path = app.activate(&card).await;

@@ -15,8 +15,7 @@ pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {
 
 /// The active card stays; so does one that is pending, and nothing leaves in the quiet period or with an old login.
 pub async fn what_may_not_leave(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     let problem = unbind(&app, &active)
         .await
@@ -76,8 +75,7 @@ pub async fn what_may_not_leave(live: &LocalCloud) {
 
 /// A standby card may go at any time.
 pub async fn a_standby_card_leaves(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let ready = app.standby_rebind(&card).await;
     let path = crate::see::rebind_path(&ready);
@@ -133,8 +131,7 @@ pub async fn the_only_usable_card(live: &LocalCloud) {
 
 /// A replaced card waits for its safety period and for its last payout.
 pub async fn a_replaced_card(live: &LocalCloud) {
-    let merchant = live.merchant().await;
-    let app = live.app(&merchant).await;
+    let (merchant, app) = live.logged_in().await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
     let path = app.activate(&live.card()).await;
     let activated_at = merchant.now();

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use tests::figures::figure;
+use tests::metrics::metric;
 use tests::processes::Processes;
 use tests::processes::cloud::{Kill, Moment};
 use tests::sample::sample;
@@ -243,7 +243,7 @@ async fn tried(what: &str, outcome: &str, script: &[Step], places: Range<usize>)
     let trial = Trial::of(outcome, script, App::Careful).await;
     let found = trial.kill_at_all(places).await;
     let lost = found.lost.len();
-    figure(&format!("processes killed: {what}"), found.points, lost);
+    metric(&format!("processes killed: {what}"), found.points, lost);
     assert!(found.lost.is_empty(), "{}", found.lost.join("\n"));
 }
 

@@ -56,7 +56,7 @@ impl Picture {
         let cards = walk.get(system, "/v1/cards").await;
         let payouts = walk.get(system, "/v1/payouts").await;
         let events = system.cloud.history(&Walk::id()).await?;
-        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
         let store = system.cloud.store();
         let stored = store.load(&Walk::id(), Selector::Latest).await.unwrap();
         let head = stored.unwrap().head;

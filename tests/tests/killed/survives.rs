@@ -6,8 +6,8 @@ use application::serve::wall_clock;
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
 use store::seed::World;
-use tests::figures::figure;
 use tests::merchant::{GOOD_CARD, Merchant, merchant};
+use tests::metrics::metric;
 use tests::processes::template::{TABLE, Template};
 use tests::processes::{Outcome, Processes};
 use tests::transport::HttpCall;
@@ -88,7 +88,7 @@ async fn no_event_ends_a_process() {
             );
         }
     }
-    figure("strange events, to every function", sent, ended);
+    metric("strange events, to every function", sent, ended);
     assert_eq!(ended, 0);
 }
 

@@ -249,7 +249,7 @@ impl Walk {
         match step {
             Step::Tell => "confirmation-notice",
             Step::CleanUp => "cooldown-cleanup",
-            Step::PayOut => "settlement",
+            Step::PayOut => "payouts",
             _ => system.function_of(&self.event(step, "")),
         }
     }

@@ -275,7 +275,7 @@ async fn round(
         way.stop_in_time().await;
         let events = ["create_payout", "payout_sent"].map(|one| profile.payout(one, &payout));
         for (event, leaves) in events.iter().zip(["payout_created", "payout_sent"]) {
-            way.invoke("settlement", event).await.unwrap();
+            way.invoke("payouts", event).await.unwrap();
             way.acknowledged.lock().unwrap().push(leaves);
         }
     }

@@ -20,8 +20,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tests::figures::figure;
 use tests::merchant::Profile;
+use tests::metrics::metric;
 use tests::processes::Outcome;
 use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
@@ -85,7 +85,7 @@ fn memory(system: &Processes) -> BTreeMap<String, u64> {
 async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     let merchant = client.profile.merchant_id();
     let events = system.cloud.history(&merchant).await?;
-    let kinds = events.iter().map(|event| event.kind.as_str());
+    let kinds = events.iter().map(|event| event.kind().as_str());
     let (cleaned, kinds): (Vec<&str>, Vec<&str>) = kinds.partition(|kind| CLEAN_UP.contains(kind));
     let acknowledged = client.way.acknowledged();
     if kinds != acknowledged {
@@ -235,18 +235,18 @@ async fn sixty_four_clients_lose_nothing() {
     );
     let row = |what: &str| format!("load, {CLIENTS} clients for {seconds} s: {what}");
     let all = marks.all();
-    figure(
+    metric(
         &row("requests, answered with 5xx or wrongly"),
         all.count(),
         wrong.len(),
     );
     let transitions = transitions + cleaned.transitions;
-    figure(
+    metric(
         &row("transitions acknowledged, not in the table exactly once"),
         transitions,
         lost.len(),
     );
-    figure(
+    metric(
         &row("processes whose memory was watched, grown by more than two MiB"),
         growth.len(),
         too_large.count(),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::client::SingleUpdate;
-use store::record::event_from;
+use store::records::event;
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Bug {
         let event = puts
             .map(|put| put.item())
             .find(|item| text(item, "sk").starts_with("E#"));
-        let kind = event.map(|item| event_from(item).unwrap().kind);
+        let kind = event.map(|item| event::read(item).unwrap().kind());
         for item in items {
             self.drop_conditions(item);
             let (pk, sk) = key_in(item);

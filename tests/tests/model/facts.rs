@@ -2,7 +2,7 @@
 
 use crate::rows::Rows;
 use domain::event_kind::EventKind;
-use domain::history::{Event, GENESIS};
+use domain::history::{ChainedEvent, GENESIS};
 use domain::time::Timestamp;
 
 /// One move of the pointer.
@@ -31,8 +31,8 @@ pub struct Facts {
     pub last_hash: String,
 }
 
-fn text(event: &Event, name: &str) -> Option<String> {
-    Some(event.data.get(name)?.as_str()?.to_owned())
+fn text(event: &ChainedEvent, name: &str) -> Option<String> {
+    Some(event.data().get(name)?.as_str()?.to_owned())
 }
 
 impl Facts {
@@ -54,9 +54,9 @@ impl Facts {
         facts
     }
 
-    fn note(&mut self, event: &Event) {
+    fn note(&mut self, event: &ChainedEvent) {
         let time = |name| text(event, name).and_then(|at| Timestamp::parse_rfc3339(&at));
-        match event.kind {
+        match event.kind() {
             EventKind::Activated => self.moves.push(Moved {
                 rebind: text(event, "rebind_id").unwrap(),
                 card: text(event, "card_id").unwrap(),
@@ -76,7 +76,7 @@ impl Facts {
                         last.cooldown_until = None;
                     }
                 }
-                let holds = event.data["holds_payouts"] == true;
+                let holds = event.data()["holds_payouts"] == true;
                 self.frozen = Some(holds || self.frozen == Some(true));
             }
             _ => {}

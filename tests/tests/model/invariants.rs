@@ -8,6 +8,7 @@ use crate::world::{Known, World};
 use application::ports::{ListRebinds, LoadMerchant, Selector};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
+use domain::policy::Policy;
 use domain::rebind::Rebind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -136,5 +137,5 @@ fn rebinds(rows: &Rows, merchant: &MerchantId) -> Vec<Rebind> {
 /// A store over the rows of one moment.
 pub fn looking(rows: &Rows) -> Store<View<'_>> {
     let meter = Meter::default();
-    Store::over(View { rows, meter })
+    Store::over(View { rows, meter }, &Policy::CURRENT)
 }

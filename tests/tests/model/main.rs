@@ -37,7 +37,7 @@ use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
-use tests::figures::figure;
+use tests::metrics::metric;
 use world::World;
 
 /// States of one world that are explored in every order from its beginning, and steps that are walked at random from there,
@@ -85,8 +85,8 @@ fn every_order_keeps_every_promise() {
     ] {
         assert!(seen.contains(what), "never: {what}");
     }
-    figure("model: states explored; broken invariants", total, 0);
-    figure(
+    metric("model: states explored; broken invariants", total, 0);
+    metric(
         "model: steps walked at random; broken invariants",
         walked,
         0,
@@ -151,5 +151,5 @@ fn every_mistake_is_found() {
         invariants::ALL.into(),
         "an invariant without a mistake"
     );
-    figure("model: seeded mistakes, not found", found, 0);
+    metric("model: seeded mistakes, not found", found, 0);
 }

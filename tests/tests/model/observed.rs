@@ -11,13 +11,15 @@ use application::ports::ReadPayouts;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::decide::BankAnswer;
 use domain::event_kind::EventKind;
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use domain::ids::{PayoutId, RebindId};
+use domain::notification::Notification;
+use domain::pii::Phone;
 use domain::rebind::{OtpPurpose, RebindState};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use std::mem::discriminant;
-use store::record::event_from;
+use store::records::event;
 
 /// Whether a transaction keeps the request's reply: it is the request's last one.
 fn keeps_reply(items: &[TransactWriteItem]) -> bool {
@@ -90,7 +92,7 @@ impl World {
         let mut events = events.filter(|put| text(put.item(), "sk").starts_with("E#"));
         match events.next() {
             Some(put) => {
-                let event = event_from(put.item()).unwrap();
+                let event = event::read(put.item()).unwrap();
                 self.happened(state, process, who, before, after, &event);
             }
             None if !is_silent(before, after) => {
@@ -133,11 +135,11 @@ impl World {
         who: Who,
         before: &Look,
         after: &Look,
-        event: &Event,
+        event: &ChainedEvent,
     ) {
         let at = process.input.at;
         for notice in &event.notices {
-            state.told.insert((who, event.seq, notice.to), 0);
+            state.told.insert((who, event.seq, notice.to()), 0);
         }
         let request = process.input.request.as_ref();
         // A proof is what a person has done: typed a code that was sent, signed.
@@ -147,7 +149,7 @@ impl World {
             let shown = state.codes.get(&(who, id.number(), code_for(purpose)))?;
             shown.contains(code).then(|| (id.number(), purpose))
         });
-        match (event.kind, typed) {
+        match (event.kind(), typed) {
             (EventKind::IdentityConfirmed, Some((number, OtpPurpose::Identity))) => {
                 state.proofs.entry((who, number)).or_default().identity_at = Some(at);
             }
@@ -159,7 +161,7 @@ impl World {
             }
             _ => {}
         }
-        match event.kind {
+        match event.kind() {
             EventKind::AgreementSigned => {
                 if let Some(crate::requests::Asks::Sign(id, _)) = request.map(|one| &one.asks) {
                     state.proofs.entry((who, id.number())).or_default().signed = true;
@@ -193,11 +195,11 @@ impl World {
         state: &mut State,
         who: Who,
         (before, after): (&Look, &Look),
-        event: &Event,
+        event: &ChainedEvent,
         at: Timestamp,
     ) {
         self.meets("a card was activated");
-        let id = event.data["rebind_id"].as_str().and_then(RebindId::parse);
+        let id = event.data()["rebind_id"].as_str().and_then(RebindId::parse);
         let id = id.unwrap();
         let of = |look: &'_ Look| {
             let mut rebinds = look.rebinds.iter();
@@ -218,15 +220,16 @@ impl World {
             merchant.profile.phone_on_file.clone(),
             of(after).reserved_phone,
         ];
-        let told = |phone: &String| event.notices.iter().any(|notice| notice.phone == *phone);
+        let told = event.notices.iter().filter_map(Notification::phone);
+        let told = |phone: &Phone| told.clone().any(|told| told == phone);
         if !must.iter().all(told) {
             state.broken.insert(TOLD);
         }
     }
 
     /// The card of the payout that an event is about.
-    fn payout_card(&self, rows: &Rows, event: &Event) -> Option<String> {
-        let id = PayoutId::parse(event.data["payout_id"].as_str().unwrap()).unwrap();
+    fn payout_card(&self, rows: &Rows, event: &ChainedEvent) -> Option<String> {
+        let id = PayoutId::parse(event.data()["payout_id"].as_str().unwrap()).unwrap();
         let store = looking(rows);
         let read = futures::executor::block_on(store.payout(&id, None)).unwrap();
         let card = read.0.unwrap().payout.card?;

@@ -4,7 +4,7 @@ use crate::expression::{Placeholders, holds, updated};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
-use domain::history::{self, Event};
+use domain::history::{self, ChainedEvent};
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -12,13 +12,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 use store::client::{Query, SingleUpdate};
 use store::item::Item;
-use store::record::event_from;
+use store::records::event;
 
 /// One item, with what is asked of it again and again.
 pub struct Row {
     pub item: Item,
     hash: u64,
-    event: OnceLock<Event>,
+    event: OnceLock<ChainedEvent>,
     hash_fits: OnceLock<bool>,
 }
 
@@ -53,8 +53,8 @@ impl Row {
     }
 
     /// Of a row that is an event.
-    pub fn event(&self) -> &Event {
-        self.event.get_or_init(|| event_from(&self.item).unwrap())
+    pub fn event(&self) -> &ChainedEvent {
+        self.event.get_or_init(|| event::read(&self.item).unwrap())
     }
 
     /// Whether an event's hash is its own.

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use store::client::{DynamoDb, Table, Transacted, Updated};
 use store::item::Item;
-use tests::figures::figure;
 use tests::in_process::{InProcess, TABLE};
+use tests::metrics::metric;
 
 /// Walks through each world, and steps of each.
 const WALKS: u64 = 16;
@@ -61,7 +61,7 @@ fn the_models_table_is_like_a_real_one() {
     ] {
         assert!(counts.get(what).is_some_and(|count| *count > 5), "{what}");
     }
-    figure(
+    metric(
         "model: calls tried on a real table too, with another answer",
         counts.values().sum::<usize>(),
         0,

@@ -2,9 +2,9 @@
 
 use crate::requests::{BankSays, Process, Request, Who};
 use crate::rows::Rows;
+use domain::notification::Recipient;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
-use domain::transition::Recipient;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much of each may still happen: what bounds the number of worlds.

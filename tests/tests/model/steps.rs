@@ -12,7 +12,7 @@ use domain::transfer::TransferAnswer;
 use std::sync::Arc;
 use store::client::SingleUpdate;
 use store::item::Item;
-use store::record::event_from;
+use store::records::event;
 use tests::transport::code_in;
 
 /// What chance adds to a call.
@@ -268,7 +268,7 @@ impl World {
     fn put_into_stream(&self, state: &mut State, item: &Item) -> bool {
         let is_due = text(item, "notice") == "due";
         if is_due {
-            let event = event_from(item).unwrap();
+            let event = event::read(item).unwrap();
             let all = self.merchants.iter();
             let who = all
                 .zip(0..)
@@ -292,7 +292,8 @@ impl World {
             unreachable!("a notice is claimed first")
         };
         let mut notices = event.event().notices.iter();
-        let to = notices.find(|notice| notice.phone == phone).unwrap().to;
+        let notice = notices.find(|notice| notice.phone().is_some_and(|to| to.e164() == phone));
+        let to = notice.unwrap().to();
         *state.told.entry((who, seq, to)).or_default() += 1;
         self.meets("somebody was told");
     }

@@ -18,6 +18,7 @@ use application::serve::{DeploymentStage, respond};
 use cards::Cards;
 use confirmation_notice::{BatchReply, ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent};
+use domain::policy::Policy;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 use freezes::Freezes;
@@ -148,7 +149,7 @@ impl World {
                 "amount_fen": 100,
                 "time": input.at.to_rfc3339_shanghai(),
             });
-            let payouts = Payouts::new(Store::over(ports.clone()));
+            let payouts = Payouts::new(Store::over(ports.clone(), &Policy::CURRENT));
             let created = payouts.handle(operation, &stage).await;
             return Next::Replied {
                 status: if created.is_ok() { 200 } else { 409 },
@@ -159,7 +160,7 @@ impl World {
         (index, input.sent).hash(&mut seed);
         let call = self.http(request, index, input.at).await;
         let event: HttpEvent = serde_json::from_value(call.event()).unwrap();
-        let store = Store::over(ports.clone());
+        let store = Store::over(ports.clone(), &Policy::CURRENT);
         let keys = self.keys(seed.finish());
         let route = HttpRequest::from(event.clone()).route;
         let response = match route.map(Route::function) {
@@ -275,7 +276,11 @@ fn sandbox() -> DeploymentStage {
 async fn clean_up(ports: &Ports, now: Timestamp) -> Next {
     let event = json!({"time": now.to_rfc3339_shanghai()});
     let event: ScheduleEvent = serde_json::from_value(event).unwrap();
-    let function = CooldownCleanup::new(Store::over(ports.clone()), ports.clone(), true);
+    let function = CooldownCleanup::new(
+        Store::over(ports.clone(), &Policy::CURRENT),
+        ports.clone(),
+        true,
+    );
     let deadline = Instant::now() + Duration::from_secs(60);
     let summary = function.run(&event, now, deadline).await.unwrap();
     assert_eq!(summary.failed, 0);
@@ -299,7 +304,7 @@ async fn notify(
         },
     }]});
     let batch: StreamEvent = serde_json::from_value(batch).unwrap();
-    let store = Store::over(ports.clone());
+    let store = Store::over(ports.clone(), &Policy::CURRENT);
     let function = ConfirmationNotice::new(store, keys, ports.clone(), ports.clone());
     let reply = function.handle(batch, || wall).await;
     Next::Ended {

@@ -14,15 +14,15 @@
 mod others;
 mod steps;
 
-use domain::history::Event;
+use domain::history::ChainedEvent;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tests::dynamodb_table::{Items, Table};
-use tests::figures::figure;
 use tests::in_process::{App, InProcess, PeerState, TABLE};
 use tests::invariants::violations;
+use tests::metrics::metric;
 use tests::table_faults::{Chance, impatient};
 use tests::transport::Reply;
 
@@ -97,8 +97,7 @@ struct Race {
 impl Race {
     async fn prepare() -> Self {
         let table = Table::new(TABLE);
-        let world =
-            InProcess::reached(|config| impatient(table.reached_by(config)), "sandbox").await;
+        let world = InProcess::on(&table, impatient, "sandbox").await;
         Self {
             begin: (table.items(), world.peer_state()),
             world,
@@ -159,7 +158,7 @@ impl Race {
     }
 
     /// The rules above, for what concerns one rebind; returns the history.
-    async fn is_one_order(&self, made: &[Made], rebind: &str) -> Vec<Event> {
+    async fn is_one_order(&self, made: &[Made], rebind: &str) -> Vec<ChainedEvent> {
         let wrong = violations(&self.table.items(), self.world.now());
         assert!(wrong.is_empty(), "{wrong:?}");
         let mut states: BTreeMap<u64, &str> = BTreeMap::new();
@@ -236,8 +235,8 @@ fn rank(state: &str) -> usize {
         .unwrap_or(order.len())
 }
 
-fn count(history: &[Event], kind: &str) -> usize {
-    let of_kind = history.iter().filter(|event| event.kind.as_str() == kind);
+fn count(history: &[ChainedEvent], kind: &str) -> usize {
+    let of_kind = history.iter().filter(|event| event.kind().as_str() == kind);
     of_kind.count()
 }
 
@@ -273,7 +272,7 @@ async fn each(what: &str, race: impl AsyncFn(&Race, u64, usize) -> usize) {
         arena.begin();
         requests += race(&arena, seed, devices).await;
     }
-    figure(&format!("races in one process, {what}"), requests, 0);
+    metric(&format!("races in one process, {what}"), requests, 0);
 }
 
 /// What every request may be told when others write at the same time.

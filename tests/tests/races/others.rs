@@ -62,10 +62,10 @@ async fn a_freeze_leaves_the_old_card_whatever_was_confirmed() {
         assert_eq!(count(&history, "frozen"), 1);
         let activated = history
             .iter()
-            .position(|event| event.kind.as_str() == "activated");
+            .position(|event| event.kind().as_str() == "activated");
         let frozen = history
             .iter()
-            .position(|event| event.kind.as_str() == "frozen");
+            .position(|event| event.kind().as_str() == "frozen");
         assert!(
             activated.is_none() || activated < frozen,
             "activated while frozen"
@@ -137,7 +137,7 @@ async fn the_clean_up_meets_every_step_and_another_clean_up() {
         for id in 0..10 {
             race.world.core(payout("create_payout", id)).await.unwrap();
         }
-        race.world.bank.script_transfers([Some(TransferAnswer::Pending)]);
+        race.world.bank.next_transfer(TransferAnswer::Pending);
         apps[0].test_transfer(&path).await;
         let serial = race.world.bank.transfers()[0].serial.clone();
         race.world.bank.settle(&serial, TransferAnswer::Succeeded);

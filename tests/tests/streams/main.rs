@@ -17,8 +17,8 @@ use domain::policy::{HOUR_S, MINUTE_S, Policy};
 use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
 use sns::Weather;
 use std::collections::BTreeSet;
-use store::history::CLAIM_S;
-use tests::figures::figure;
+use store::outbox::CLAIM_S;
+use tests::metrics::metric;
 use tests::stream_host::{Mapping, Retries};
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn everybody_is_told_once_whatever_shard_is_first() {
         }
     }
     assert!(orders.len() > 1, "one order only");
-    figure("notices over shards in any order", messages, 0);
+    metric("notices over shards in any order", messages, 0);
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn what_comes_again_is_told_once() {
         }
     }
     assert!(invocations > 24, "{invocations}");
-    figure("notices whose records came up to six times", messages, 0);
+    metric("notices whose records came up to six times", messages, 0);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn sns_down_for_longer_than_retries_and_age_delays_and_loses_nothing() {
     let messages = scene.assert_done(0).await;
     let wait_s = scene.longest_wait_s() - scene.since.age_s_at(up);
     assert!(wait_s <= REARMED_WITHIN_S, "{wait_s}");
-    figure("notices with SNS down for 90 minutes", messages, 0);
+    metric("notices with SNS down for 90 minutes", messages, 0);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_throttled_sns_delays_and_loses_nothing() {
             assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S);
         }
     }
-    figure(
+    metric(
         "notices with SNS throttling every 2nd to 7th publish",
         messages,
         0,
@@ -132,7 +132,7 @@ async fn a_slow_sns_is_left_in_time() {
             messages += scene.assert_done(0).await;
         }
     }
-    figure("notices with SNS slow, or silent", messages, 0);
+    metric("notices with SNS slow, or silent", messages, 0);
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn records_that_are_too_old_are_armed_again() {
                     .all(|condition| condition == "RecordAgeExceeded")
         );
     }
-    figure("notices whose records were too old", messages, 0);
+    metric("notices whose records were too old", messages, 0);
 }
 
 #[tokio::test]
@@ -203,5 +203,5 @@ async fn a_clean_up_in_the_middle_of_a_delivery_doubles_nothing() {
         scene.assert_done(0).await;
         clean_ups += 1;
     }
-    figure("clean-ups in the middle of a delivery", clean_ups, 0);
+    metric("clean-ups in the middle of a delivery", clean_ups, 0);
 }

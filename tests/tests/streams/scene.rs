@@ -350,7 +350,7 @@ async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usi
     for token in tokens(name) {
         let path = format!("/v1/push-targets/{token}");
         let put = app.put(&path, json!({"platform": "apns", "token": token}));
-        assert_eq!(put.await.status, 204);
+        put.await.ok(204);
     }
     let reserved = format!("+861370000{number:04}");
     let rebind = app
@@ -359,12 +359,11 @@ async fn change_card_and_setting(world: &Arc<InProcess>, name: &str, number: usi
     app.identify(&rebind).await;
     app.sign(&rebind).await;
     let check = format!("{rebind}/card-check");
-    let asked = app.post(&check, ()).await;
-    assert_eq!(asked.status, 200, "{:?}", asked.body);
-    let done = app.try_card_code(&rebind, &world.sms.code(&reserved)).await;
-    assert_eq!(done.state(), "activated", "{:?}", done.body);
+    app.post(&check, ()).await.ok(200);
+    app.try_card_code(&rebind, &world.sms.code(&reserved))
+        .await
+        .is(200, "activated");
     let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!(format!("12:{number:02}"));
-    let changed = app.put("/v1/settlement", settings).await;
-    assert_eq!(changed.status, 200, "{:?}", changed.body);
+    app.put("/v1/settlement", settings).await.ok(200);
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveSpecification};
 use domain::policy::{HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use tests::figures::figure;
+use tests::metrics::metric;
 use tests::stream_host::Retries;
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn what_is_filtered_and_what_expires_reaches_nobody() {
     assert!(scene.host.invocations > invocations + 50);
     assert_eq!(scene.sns.told.lock().unwrap().len(), told);
     assert!(scene.host.given_up.is_empty());
-    figure(
+    metric(
         "records that no filter lets through, 200 of them expiries",
         500,
         0,
@@ -130,7 +130,7 @@ async fn who_is_told_of_failures_learns_no_more_than_where_they_are() {
         scene.settle(HOUR_S).await;
         scene.assert_done(0).await;
     }
-    figure(
+    metric(
         "messages of the failure destination searched for what they are about",
         messages,
         0,

@@ -12,19 +12,21 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use tests::figures::figure;
 use tests::iam_policy::{Use, granted, logical_name, template};
+use tests::metrics::metric;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use walk::Walk;
 
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 10] = [
     "login",
     "cards",
     "rebind-request",
     "verification",
     "agreement",
     "settlement",
+    "freezes",
+    "payouts",
     "confirmation-notice",
     "cooldown-cleanup",
 ];
@@ -54,7 +56,7 @@ fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {
     assert!(wide.is_empty(), "granted and never asked for: {wide:#?}");
     // The walk stops at what is missing, so that nothing it asked for can be.
     assert_eq!(asked.len(), pairs);
-    figure(
+    metric(
         "IAM, in process: operation on kind of item or key, each granted and each used",
         pairs,
         wide.len(),

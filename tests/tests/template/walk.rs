@@ -5,9 +5,9 @@ use domain::policy::{DAY_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tests::figures::figure;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::metrics::metric_in_bytes;
 use tests::secrets::{Kind, Secrets};
 use tests::transport::{Reply, code_in, freeze_code_in};
 
@@ -135,8 +135,7 @@ impl Walk {
         );
         let code = json!({"code": self.world.sms.code(RESERVED_PHONE)});
         let confirm = format!("{rebind}/card-check/confirm");
-        let done = app.keyed("a", &confirm, code).await;
-        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        app.keyed("a", &confirm, code).await.is(200, "activated");
         is(
             &app.keyed("t", &format!("{rebind}/test-transaction"), ())
                 .await,
@@ -159,14 +158,10 @@ impl Walk {
         let code = self.world.bank.deposit_code();
         self.secrets.add(Kind::DepositCode, &code);
         is(&app.try_card_code(&rebind, "AAAAAA").await, 422);
-        let done = app.try_card_code(&rebind, &code).await;
-        assert_eq!(done.state(), "activated", "{:?}", done.body);
+        app.try_card_code(&rebind, &code).await.is(200, "activated");
         // It comes back: the activation is undone, and the card is nobody's.
-        self.world
-            .bank
-            .script_transfers([Some(TransferAnswer::Returned)]);
-        let tried = app.test_transfer(&rebind).await;
-        assert_eq!(tried.body["status"], "failed", "{:?}", tried.body);
+        self.world.bank.next_transfer(TransferAnswer::Returned);
+        app.test_transfer(&rebind).await.has("status", "failed");
     }
 
     async fn standby_cards(&self) {
@@ -304,13 +299,9 @@ impl Walk {
     async fn what_is_undone_late(&self) {
         let app = self.app("plain_5").await;
         let rebind = app.activate(self.card("6222020000009001090")).await;
-        self.world
-            .bank
-            .script_transfers([Some(TransferAnswer::Pending)]);
-        let tried = app.test_transfer(&rebind).await;
-        assert_eq!(tried.body["status"], "pending", "{:?}", tried.body);
-        let serial = self.world.bank.transfers().pop().unwrap().serial;
-        self.world.bank.settle(&serial, TransferAnswer::Returned);
+        self.world.bank.next_transfer(TransferAnswer::Pending);
+        app.test_transfer(&rebind).await.has("status", "pending");
+        self.world.bank.settle_last(TransferAnswer::Returned);
         self.world.pass_s(DAY_S);
         assert!(self.world.clean_up().await.bank_answers > 0);
         self.world.deliver_due().await;
@@ -352,7 +343,7 @@ impl Walk {
                 "{kind:?}: nothing to search for"
             );
         }
-        figure(
+        metric_in_bytes(
             "secrets, in process: bytes logged at any level and searched",
             log.len(),
             0,

@@ -1,5 +1,5 @@
-//! A thief knows the password and the ID, and has talked the code out of the merchant. The notice to the old contact
-//! undoes it.
+//! A thief knows the password and the ID number, and tricks the merchant into revealing the code. The merchant undoes the change
+//! with the freeze code from the notice to the phone on file.
 
 use domain::history::canonical;
 use serde_json::{Value, json};
@@ -21,18 +21,18 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     let mut walk = Walk::start(system, title, CAST)?;
     walk.log_in("The thief logs in 盗号者登录").await?;
     let body = walk.new_rebind();
-    let step = "… and asks for a card of their own 申请换卡";
-    let rebind = walk.ask(step, body).await?;
+    let step = "The thief requests a new card 申请换卡";
+    let rebind = walk.request(step, body).await?;
     walk.prove_identity(&rebind).await?;
     walk.sign_the_agreement(&rebind).await?;
     let activated = walk.prove_the_card(&rebind).await?;
     walk.is_activated(&activated, Span::hours(24))?;
-    let step = "The merchant gets the notice 商户收到通知";
+    let step = "The merchant receives the notice 商户收到通知";
     let freeze_code = walk.read_the_notice(step).await?;
 
     let thief = walk.pick_up(App::install()?);
     let thief = freeze(&mut walk, thief, &freeze_code).await?;
-    find_the_thief_out(&mut walk, thief).await?;
+    lock_the_thief_out(&mut walk, thief).await?;
     walk.log_in("The merchant logs in 商户登录").await?;
     see_the_old_card(&mut walk, &rebind).await?;
     be_refused(&mut walk).await?;
@@ -40,7 +40,8 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     Ok(walk.end())
 }
 
-/// Nobody is logged in here. A code that is wrong is answered as the right one is; gives the thief's app back.
+/// Freezes without a login: first with a wrong code, then with the right one. Both replies are the same. Returns the thief's
+/// app.
 async fn freeze(walk: &mut Walk<'_>, thief: App, code: &str) -> Result<App, Error> {
     let wrong = if code == "ABCDEFGH" {
         "HGFEDCBA"
@@ -50,7 +51,7 @@ async fn freeze(walk: &mut Walk<'_>, thief: App, code: &str) -> Result<App, Erro
     let step = "A wrong freeze code 输错冻结码";
     let mistyped = send_freeze_code(walk, step, wrong).await?;
     let owner = walk.pick_up(thief);
-    let step = "… has frozen nothing: the thief still looks around 未冻结";
+    let step = "The thief still has access 未冻结";
     let cards = walk.get(step, "/v1/cards").await?;
     walk.equal(&cards, "/active/last4", last4(CAST.new_card))?;
     walk.equal(&cards, "/blocked_by", "REBIND_COOLDOWN")?;
@@ -58,9 +59,9 @@ async fn freeze(walk: &mut Walk<'_>, thief: App, code: &str) -> Result<App, Erro
     let thief = walk.pick_up(owner);
 
     let typed = typed(code);
-    let step = format!("The right one, typed `{typed}` 输入冻结码");
+    let step = format!("The right freeze code, typed `{typed}` 输入冻结码");
     let right = send_freeze_code(walk, &step, &typed).await?;
-    walk.expect(right == mistyped, "both are answered alike")?;
+    walk.expect(right == mistyped, "both replies are equal")?;
     let phone = walk.merchant.phone.clone();
     walk.read_notice(&phone).await?;
     Ok(thief)
@@ -73,9 +74,9 @@ async fn send_freeze_code(walk: &mut Walk<'_>, step: &str, code: &str) -> Result
     Ok(reply)
 }
 
-async fn find_the_thief_out(walk: &mut Walk<'_>, thief: App) -> Result<(), Error> {
+async fn lock_the_thief_out(walk: &mut Walk<'_>, thief: App) -> Result<(), Error> {
     let owner = walk.pick_up(thief);
-    let step = "The thief's session is dead 盗号者会话失效";
+    let step = "The thief's session has expired 盗号者会话失效";
     let problem = walk.call(step, "GET", "/v1/cards", None, 401).await?;
     walk.is_refused(&problem, "SESSION_EXPIRED")?;
     walk.pick_up(owner);
@@ -83,7 +84,7 @@ async fn find_the_thief_out(walk: &mut Walk<'_>, thief: App) -> Result<(), Error
 }
 
 async fn see_the_old_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
-    let step = "The old card is back 原卡恢复";
+    let step = "The old card is active again 原卡恢复";
     let cards = walk.get(step, "/v1/cards").await?;
     let old = walk.merchant.old_card_last4.clone();
     walk.equal(&cards, "/active/last4", old.clone())?;
@@ -97,7 +98,7 @@ async fn see_the_old_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error
     walk.see(&format!("active 当前: {}", card(&cards["active"])));
 
     let path = format!("/v1/rebinds/{rebind}");
-    let step = "… and the thief's is gone 新卡移除";
+    let step = "The thief's card is removed 新卡移除";
     let reply = walk.get(step, &path).await?;
     walk.equal(&reply, "/state", "frozen")?;
     walk.equal(&reply, "/new_card/status", "removed")?;
@@ -107,9 +108,9 @@ async fn see_the_old_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error
     Ok(())
 }
 
-/// Reads work, changes do not, until an operator has decided.
+/// A frozen account allows reads and refuses changes, until an operator decides.
 async fn be_refused(walk: &mut Walk<'_>) -> Result<(), Error> {
-    let step = "Ask for a card while frozen 冻结期间换卡";
+    let step = "Request a card while frozen 冻结期间换卡";
     let body = walk.new_rebind();
     let problem = walk.post(step, "/v1/rebinds", body, 423).await?;
     walk.is_refused(&problem, "ACCOUNT_FROZEN")?;
@@ -124,7 +125,7 @@ async fn be_refused(walk: &mut Walk<'_>) -> Result<(), Error> {
     walk.is_refused(&problem, "ACCOUNT_FROZEN")
 }
 
-/// Every event is there, and each hash is that of the event and of the one before it.
+/// Recomputes the hash chain of the history.
 async fn read_the_history(walk: &mut Walk<'_>) -> Result<(), Error> {
     let history = walk.get("The history 历史记录", "/v1/history").await?;
     let events = walk.items(&history, "/items")?;
@@ -153,8 +154,8 @@ async fn read_the_history(walk: &mut Walk<'_>) -> Result<(), Error> {
     let kinds = events.iter().map(|event| event["kind"].as_str());
     walk.expect(
         kinds.take(2).eq([Some("frozen"), Some("activated")]),
-        "the freeze is the last event, after the activation",
+        "the freeze is the latest event, after the activation",
     )?;
-    walk.see("each hash is right, and each event holds the hash of the one before");
+    walk.see("every hash is correct, and every event holds the hash of its predecessor");
     Ok(())
 }

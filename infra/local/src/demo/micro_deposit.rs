@@ -1,5 +1,5 @@
-//! A card whose bank cannot check it: ¥0.01 goes to it with a code that only its holder can read. And the payouts: each
-//! reaches the card that it got when it was created.
+//! The bank cannot check the card, so the card receives ¥0.01 with a code that only its holder can read. Then the payouts: each
+//! goes to the card chosen at its creation.
 
 use serde_json::{Value, json};
 use time::{Duration as Span, OffsetDateTime};
@@ -20,14 +20,14 @@ const DURING_THE_HOLD: &str = "pay_demo_during_the_hold";
 const AFTER_THE_HOLD: &str = "pay_demo_after_the_hold";
 
 pub(super) async fn walk(system: &System) -> Result<u32, Error> {
-    let title = "A card is proven by a micro-deposit 小额打款验证";
+    let title = "A micro-deposit verifies the card 小额打款验证";
     let mut walk = Walk::start(system, title, CAST)?;
     walk.log_in("Log in 登录").await?;
     let body = walk.new_rebind();
-    let rebind = walk.ask("Ask for the change 申请换卡", body).await?;
+    let rebind = walk.request("Request the change 申请换卡", body).await?;
     walk.prove_identity(&rebind).await?;
     walk.sign_the_agreement(&rebind).await?;
-    get_the_deposit(&mut walk, &rebind).await?;
+    receive_the_deposit(&mut walk, &rebind).await?;
     let code = read_the_statement(&mut walk).await?;
     come_back_the_next_day(&mut walk, &rebind).await?;
     let activated = type_the_code(&mut walk, &rebind, &code).await?;
@@ -38,7 +38,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     Ok(walk.end())
 }
 
-async fn get_the_deposit(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
+async fn receive_the_deposit(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
     let path = format!("/v1/rebinds/{rebind}/card-check");
     let step = "The bank cannot check the card 银行不支持核验";
     let reply = walk.post(step, &path, None, 200).await?;
@@ -47,16 +47,16 @@ async fn get_the_deposit(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error>
     walk.equal(&reply, "/challenge/method", "micro_deposit")?;
     walk.equal(&reply, "/challenge/attempts_left", 3)?;
     walk.see(&format!(
-        "¥0.01 went to 已打款至 {}; its code is good until 有效期至 {}",
+        "¥0.01 sent to 已打款至 {}; its code expires at 有效期至 {}",
         walk.text(&reply, "/challenge/sent_to")?,
         walk.text(&reply, "/challenge/expires_at")?
     ));
     walk.see_next(&reply)
 }
 
-/// The code ends the deposit's descriptor.
+/// Reads the code at the end of the deposit's descriptor.
 async fn read_the_statement(walk: &mut Walk<'_>) -> Result<String, Error> {
-    let step = "The card's statement, at its bank 银行流水";
+    let step = "The card's bank statement 银行流水";
     let transfers = walk.statement(step, CAST.new_card).await?;
     walk.expect(transfers.len() == 1, "one deposit reached the card")?;
     let deposit = &transfers[0];
@@ -67,23 +67,28 @@ async fn read_the_statement(walk: &mut Walk<'_>) -> Result<String, Error> {
     let code = descriptor.rsplit(' ').next().unwrap_or_default();
     walk.expect(
         code.len() == CODE_CHARS && code.bytes().all(|b| b.is_ascii_alphanumeric()),
-        "the descriptor ends in a code of six characters",
+        "the descriptor ends with a code of six characters",
     )?;
     Ok(code.to_owned())
 }
 
-/// The deposit's code waits for days, but the proof of identity does not.
+/// The code of the deposit is valid for days, the proof of identity is not.
 async fn come_back_the_next_day(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
-    walk.wait(Span::days(1), "by a day until the merchant has looked");
+    walk.wait(
+        Span::days(1),
+        "by a day, until the merchant reads the statement",
+    );
     walk.log_in("Log in, the next day 次日登录").await?;
     let path = format!("/v1/rebinds/{rebind}");
-    let reply = walk.get("The rebind still waits 申请仍有效", &path).await?;
+    let reply = walk
+        .get("The rebind is still open 申请仍有效", &path)
+        .await?;
     walk.equal(&reply, "/state", "card_pending")?;
     walk.equal(&reply, "/challenge/method", "micro_deposit")?;
     walk.equal(&reply, "/next_actions/0", "identity_code")?;
     walk.see_next(&reply)?;
     let path = format!("{path}/identity/code");
-    let step = "Another code, to the phone on file 重新验证身份";
+    let step = "Another code to the phone on file 重新验证身份";
     let reply = walk.post(step, &path, None, 200).await?;
     walk.confirm_identity(rebind, &reply, "card_pending").await
 }
@@ -100,7 +105,7 @@ async fn type_the_code(walk: &mut Walk<'_>, rebind: &str, code: &str) -> Result<
     walk.equal(&problem, "/counts_toward_limit", true)?;
 
     let right = typed(code);
-    let step = format!("The right one, typed `{right}` 输入校验码");
+    let step = format!("The right code, typed `{right}` 输入校验码");
     let reply = walk
         .post(&step, &path, json!({ "code": right }), 200)
         .await?;
@@ -108,12 +113,12 @@ async fn type_the_code(walk: &mut Walk<'_>, rebind: &str, code: &str) -> Result<
     Ok(reply)
 }
 
-/// One transfer for one rebind, however often it is asked for.
+/// Repeated requests make one transfer.
 async fn test_the_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
     let path = format!("/v1/rebinds/{rebind}/test-transaction");
     for step in [
         "Test the new card with ¥0.01 测试转账",
-        "Ask for the test again 再次查询",
+        "Request the test again 再次查询",
     ] {
         let reply = walk.post(step, &path, None, 200).await?;
         walk.equal(&reply, "/status", "succeeded")?;
@@ -142,9 +147,9 @@ async fn see_the_payouts(walk: &mut Walk<'_>, activated: &Value) -> Result<(), E
         last4(CAST.new_card).to_owned(),
     );
     let effective_at = walk.time(activated, "/effective_at")?;
-    let step = "The acquirer pays out during the hold 生效前打款";
+    let step = "The acquirer creates a payout during the hold 生效前打款";
     create_payout(walk, step, DURING_THE_HOLD, None, &old).await?;
-    let step = "… and the moment the hold is over 生效时打款";
+    let step = "The acquirer creates a payout at the end of the hold 生效时打款";
     create_payout(walk, step, AFTER_THE_HOLD, Some(effective_at), &new).await?;
 
     walk.wait_until(effective_at, "until after the hold");
@@ -165,7 +170,7 @@ async fn see_the_payouts(walk: &mut Walk<'_>, activated: &Value) -> Result<(), E
         let field = |pointer| payout.pointer(pointer).and_then(Value::as_str);
         (field("/payout_id"), field("/card/last4"))
     });
-    // Newest first; the sandbox's own were there before the change.
+    // Newest first. The sandbox's own payouts are older than the change.
     let wanted = [
         (AFTER_THE_HOLD, &new),
         (DURING_THE_HOLD, &old),
@@ -175,7 +180,7 @@ async fn see_the_payouts(walk: &mut Walk<'_>, activated: &Value) -> Result<(), E
     let wanted = wanted.map(|(id, last4)| (Some(id), Some(last4.as_str())));
     walk.expect(
         shown.eq(wanted),
-        &format!("each payout has the card of its creation; the reply is {list}"),
+        &format!("each payout keeps the card chosen at its creation; the reply is {list}"),
     )
 }
 
@@ -192,7 +197,7 @@ async fn create_payout(
         "payout_id": payout_id,
         "amount_fen": 8_800,
     });
-    let payout = walk.invoke(step, "settlement", event, at).await?;
+    let payout = walk.invoke(step, "payouts", event, at).await?;
     walk.equal(&payout, "/status", "unsent")?;
     walk.equal(&payout, "/held", false)?;
     walk.equal(&payout, "/card/last4", last4)?;

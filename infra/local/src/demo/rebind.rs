@@ -1,4 +1,4 @@
-//! One whole rebind, from the login to its end a month later.
+//! A whole rebind, from the login to its completion a month later.
 
 use serde_json::{Value, json};
 use time::Duration as Span;
@@ -19,7 +19,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.log_in("Log in 登录").await?;
     see_the_old_card(&mut walk).await?;
     let body = walk.new_rebind();
-    let rebind = walk.ask("Ask for the change 申请换卡", body).await?;
+    let rebind = walk.request("Request the change 申请换卡", body).await?;
     walk.prove_identity(&rebind).await?;
     walk.sign_the_agreement(&rebind).await?;
     let activated = walk.prove_the_card(&rebind).await?;
@@ -40,7 +40,7 @@ async fn see_the_old_card(walk: &mut Walk<'_>) -> Result<(), Error> {
     walk.equal(&cards, "/can_rebind", true)?;
     walk.expect(
         cards["open_rebind"].is_null() && cards["hold"].is_null(),
-        "nothing is open and nothing held",
+        "no rebind is open, and no hold",
     )?;
     walk.see(&format!("active 当前: {}", card(&cards["active"])));
     Ok(())
@@ -56,7 +56,7 @@ async fn see_the_hold(walk: &mut Walk<'_>) -> Result<(), Error> {
     walk.equal(&cards, "/blocked_by", "REBIND_COOLDOWN")?;
     walk.see(&format!("active 当前: {}", card(&cards["active"])));
     walk.see(&format!(
-        "still paid to 仍结算到: {} until {}",
+        "payouts still go to 仍结算到: {} until {}",
         card(&cards["hold"]["paying_card"]),
         walk.text(&cards, "/hold/effective_at")?
     ));
@@ -69,7 +69,7 @@ async fn see_the_hold(walk: &mut Walk<'_>) -> Result<(), Error> {
 
 async fn be_refused_in_the_cooldown(walk: &mut Walk<'_>, activated: &Value) -> Result<(), Error> {
     let body = walk.new_rebind();
-    let step = "Ask for another change 再次申请";
+    let step = "Request another change 再次申请";
     let problem = walk.post(step, "/v1/rebinds", body, 409).await?;
     walk.is_refused(&problem, "REBIND_COOLDOWN")?;
     let until = activated["cooldown_until"].clone();
@@ -91,7 +91,7 @@ async fn let_a_month_pass(
     walk.read_notice(&phone).await?;
 
     let path = format!("/v1/rebinds/{rebind}");
-    let reply = walk.get("The rebind, from then on 换卡完成", &path).await?;
+    let reply = walk.get("The rebind is completed 换卡完成", &path).await?;
     walk.equal(&reply, "/state", "completed")?;
     walk.see(&format!(
         "{} is the settlement card 结算卡",

@@ -1,4 +1,4 @@
-//! A second card: proven and announced like any, kept for later, and there at once when it is needed.
+//! A standby card: verified and announced like any card, kept for later, and active at once when the merchant switches to it.
 
 use serde_json::{Value, json};
 use time::Duration as Span;
@@ -25,19 +25,21 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.log_in("Log in 登录").await?;
     let mut body = walk.new_rebind();
     body["activate"] = false.into();
-    let rebind = walk.ask("Ask for a standby card 申请备用卡", body).await?;
+    let rebind = walk
+        .request("Request a standby card 申请备用卡", body)
+        .await?;
     walk.prove_identity(&rebind).await?;
     walk.sign_the_agreement(&rebind).await?;
     let ready = walk.prove_the_card(&rebind).await?;
-    it_waits(&walk, &ready)?;
+    is_on_standby(&walk, &ready)?;
     walk.read_the_notice("The notice of the standby card 备用卡通知")
         .await?;
     let cards = see_both_cards(&mut walk).await?;
-    be_too_early(&mut walk, &cards).await?;
+    activate_too_early(&mut walk, &cards).await?;
 
     let usable_at = walk.time(&ready, "/new_card/usable_at")?;
-    walk.wait_until(usable_at, "by a day until the card can be used");
-    walk.log_in("Log in, a day later 次日登录").await?;
+    walk.wait_until(usable_at, "by a day, until the card can be used");
+    walk.log_in("Log in a day later 次日登录").await?;
     let step = "Unbind the card in use 解绑当前卡";
     be_refused_to_unbind(&mut walk, step, &cards.old, "LAST_CARD_CANNOT_UNBIND").await?;
     let activated = activate(&mut walk, &rebind, &cards).await?;
@@ -48,18 +50,18 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
 
     let free_at = walk.time(&activated, "/effective_at")? + Span::days(7);
     walk.wait_until(free_at, "by a week");
-    walk.log_in("Log in, a week later 一周后登录").await?;
+    walk.log_in("Log in a week later 一周后登录").await?;
     unbind_the_old_card(&mut walk, &rebind, &cards).await?;
     Ok(walk.end())
 }
 
-/// Complete, but not to be used for a day, as a new card's payouts would be held for one.
-fn it_waits(walk: &Walk<'_>, ready: &Value) -> Result<(), Error> {
+/// The rebind is completed, but the card cannot be used for a day: as long as the hold of a new card.
+fn is_on_standby(walk: &Walk<'_>, ready: &Value) -> Result<(), Error> {
     walk.equal(ready, "/state", "completed")?;
     walk.equal(ready, "/purpose", "standby")?;
     walk.equal(ready, "/new_card/status", "standby")?;
     let wait = walk.time(ready, "/new_card/usable_at")? - walk.time(ready, "/new_card/bound_at")?;
-    walk.expect(wait == Span::hours(24), "the card waits 24 hours")?;
+    walk.expect(wait == Span::hours(24), "the card is usable after 24 hours")?;
     walk.see(&format!(
         "standby 备用: {}; usable from 可启用 {}",
         card(&ready["new_card"]),
@@ -83,7 +85,7 @@ async fn see_both_cards(walk: &mut Walk<'_>) -> Result<Cards, Error> {
     })
 }
 
-async fn be_too_early(walk: &mut Walk<'_>, cards: &Cards) -> Result<(), Error> {
+async fn activate_too_early(walk: &mut Walk<'_>, cards: &Cards) -> Result<(), Error> {
     let path = format!("/v1/cards/{}/activate", cards.new);
     let step = "Activate it too early 过早启用";
     let problem = walk.post(step, &path, None, 409).await?;
@@ -91,7 +93,7 @@ async fn be_too_early(walk: &mut Walk<'_>, cards: &Cards) -> Result<(), Error> {
     retry_within(walk, &problem, Span::days(1))
 }
 
-/// The wait that is told is no longer than `limit`, and all but the time this story took.
+/// `retry_after_s` is at most `limit`, and at least `limit` less the time this story took.
 fn retry_within(walk: &Walk<'_>, problem: &Value, limit: Span) -> Result<(), Error> {
     let wait_s = problem["retry_after_s"].as_i64();
     let limit_s = limit.whole_seconds();
@@ -105,6 +107,8 @@ async fn activate(walk: &mut Walk<'_>, rebind: &str, cards: &Cards) -> Result<Va
     let path = format!("/v1/cards/{}/activate", cards.new);
     let step = "Activate the standby card 启用备用卡";
     let reply = walk.post(step, &path, json!({}), 200).await?;
+    walk.equal(&reply, "/rebind_id", rebind)?;
+    walk.equal(&reply, "/new_card/status", "standby")?;
     walk.equal(&reply, "/challenge/purpose", "activate")?;
     walk.equal(&reply, "/challenge/method", "sms_code")?;
     let phone = walk.merchant.phone.clone();
@@ -120,7 +124,7 @@ async fn activate(walk: &mut Walk<'_>, rebind: &str, cards: &Cards) -> Result<Va
     Ok(reply)
 }
 
-/// The new card gets paid already, and there is no further change for a month.
+/// Payouts go to the new card without a hold, and the cooldown has begun.
 async fn see_the_new_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error> {
     let step = "Settlement cards, without a hold 结算卡";
     let cards = walk.get(step, "/v1/cards").await?;
@@ -135,7 +139,9 @@ async fn see_the_new_card(walk: &mut Walk<'_>, rebind: &str) -> Result<(), Error
         walk.text(&cards, "/cooldown_until")?
     ));
     let path = format!("/v1/rebinds/{rebind}");
-    let reply = walk.get("The old card retires 原卡退役中", &path).await?;
+    let reply = walk
+        .get("The old card is retiring 原卡退役中", &path)
+        .await?;
     walk.equal(&reply, "/old_card/status", "retiring")?;
     walk.see(&format!("old 原卡: {}", card(&reply["old_card"])));
     Ok(())
@@ -164,7 +170,9 @@ async fn unbind_the_old_card(
     walk.post("Unbind the old card 解绑原卡", &path, None, 204)
         .await?;
     let path = format!("/v1/rebinds/{rebind}");
-    let reply = walk.get("The old card is gone 原卡已移除", &path).await?;
+    let reply = walk
+        .get("The old card is removed 原卡已移除", &path)
+        .await?;
     walk.equal(&reply, "/state", "completed")?;
     walk.equal(&reply, "/old_card/status", "removed")?;
     walk.see(&format!("old 原卡: {}", card(&reply["old_card"])));

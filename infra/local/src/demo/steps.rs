@@ -1,4 +1,4 @@
-//! Steps that more than one story takes.
+//! Steps that several stories share.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -8,7 +8,7 @@ use super::walk::{Walk, card, last4};
 use crate::error::Error;
 
 impl Walk<'_> {
-    /// Logs in with the app in hand.
+    /// Logs in with the current app.
     pub(super) async fn log_in(&mut self, step: &str) -> Result<(), Error> {
         let body = json!({
             "account": self.merchant.account,
@@ -27,7 +27,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What is typed to ask for the cast's new card.
+    /// The body of a request for the cast's new card.
     pub(super) fn new_rebind(&self) -> Value {
         json!({
             "card_number": self.cast.new_card,
@@ -37,8 +37,8 @@ impl Walk<'_> {
         })
     }
 
-    /// Asks for the new card, and gives the rebind's id.
-    pub(super) async fn ask(&mut self, step: &str, body: Value) -> Result<String, Error> {
+    /// Requests the new card and returns the rebind's id.
+    pub(super) async fn request(&mut self, step: &str, body: Value) -> Result<String, Error> {
         let reply = self.post(step, "/v1/rebinds", body, 201).await?;
         self.equal(&reply, "/state", "identity_pending")?;
         self.equal(&reply, "/new_card/last4", last4(self.cast.new_card))?;
@@ -51,7 +51,7 @@ impl Walk<'_> {
         self.text(&reply, "/rebind_id")
     }
 
-    /// The ID document, and the code to the phone on file.
+    /// Submits the ID document and confirms the code sent to the phone on file.
     pub(super) async fn prove_identity(&mut self, rebind: &str) -> Result<(), Error> {
         let body = json!({
             "document_number": self.merchant.id_number,
@@ -66,7 +66,7 @@ impl Walk<'_> {
             .await
     }
 
-    /// Types the code that `sent` says was sent to the phone on file.
+    /// Confirms the code that was sent to the phone on file with the reply `sent`.
     pub(super) async fn confirm_identity(
         &mut self,
         rebind: &str,
@@ -90,13 +90,13 @@ impl Walk<'_> {
         let text = self.text(&agreement, "/body_markdown")?;
         self.expect(
             text.contains(last4(self.cast.new_card)),
-            "the text names the last four digits of the new card",
+            "the text has the last four digits of the new card",
         )?;
         self.equal(&agreement, "/sha256", sha256_hex(&text))?;
         self.equal(&agreement, "/min_read_s", 10)?;
         let consents = self.items(&agreement, "/consents")?;
         let ids: Vec<&Value> = consents.iter().map(|one| &one["id"]).collect();
-        self.expect(!ids.is_empty(), "there are consents to give")?;
+        self.expect(!ids.is_empty(), "the agreement asks for consents")?;
         self.see(&format!(
             "{}, version {}, {} characters, {} consents 同意项",
             self.text(&agreement, "/title")?,
@@ -105,7 +105,7 @@ impl Walk<'_> {
             ids.len()
         ));
 
-        self.wait(Span::seconds(11), "by 11 s while the merchant reads");
+        self.wait(Span::seconds(11), "by 11 s, while the merchant reads");
         let body = json!({
             "version": agreement["version"],
             "sha256": agreement["sha256"],
@@ -113,12 +113,14 @@ impl Walk<'_> {
             "signed_name": self.merchant.name,
             "consents": ids,
         });
-        let reply = self.post("Sign it 签署协议", &path, body, 200).await?;
+        let reply = self
+            .post("Sign the agreement 签署协议", &path, body, 200)
+            .await?;
         self.equal(&reply, "/state", "card_pending")?;
         self.see_next(&reply)
     }
 
-    /// The bank knows the card, and its reserved phone gets a code. Gives the confirmed rebind.
+    /// Has the bank check the card, confirms the code sent to its reserved phone and returns the activated rebind.
     pub(super) async fn prove_the_card(&mut self, rebind: &str) -> Result<Value, Error> {
         let path = format!("/v1/rebinds/{rebind}/card-check");
         let reply = self
@@ -132,7 +134,7 @@ impl Walk<'_> {
         self.post(step, &path, json!({ "code": code }), 200).await
     }
 
-    /// A rebind that has just been activated: its hold is so long, and its cooldown 30 days.
+    /// Checks a rebind that has just been activated: the hold as given, a cooldown of 30 days.
     pub(super) fn is_activated(&self, rebind: &Value, hold: Span) -> Result<(), Error> {
         self.equal(rebind, "/state", "activated")?;
         self.equal(rebind, "/new_card/last4", last4(self.cast.new_card))?;
@@ -154,7 +156,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Both phones are told of the new card. Gives the freeze code, which only the phone on file gets.
+    /// Reads the notices to both phones. Returns the freeze code, which only the phone on file receives.
     pub(super) async fn read_the_notice(&mut self, step: &str) -> Result<String, Error> {
         self.begin(step);
         let phone = self.merchant.phone.clone();
@@ -163,17 +165,17 @@ impl Walk<'_> {
         for notice in [&on_file, &reserved] {
             self.expect(
                 notice.contains(last4(self.cast.new_card)),
-                "the notice names the new card's last four digits",
+                "the notice has the new card's last four digits",
             )?;
         }
         self.expect(
             freeze_code(&reserved).is_none(),
-            "the new card's phone gets no freeze code",
+            "the reserved phone receives no freeze code",
         )?;
-        freeze_code(&on_file).ok_or_else(|| self.broken("the phone on file gets a freeze code"))
+        freeze_code(&on_file).ok_or_else(|| self.broken("the phone on file receives a freeze code"))
     }
 
-    /// An SMS that is a notice.
+    /// Reads the next SMS to `phone` and checks the form of a notice.
     pub(super) async fn read_notice(&mut self, phone: &str) -> Result<String, Error> {
         let notice = self.next_sms(phone).await?;
         self.expect(
@@ -184,10 +186,10 @@ impl Walk<'_> {
         Ok(notice)
     }
 
-    /// Shows where a code went, waits for its SMS, and reads it.
+    /// Prints where a code was sent, waits for the SMS and returns the code.
     pub(super) async fn read_code(&mut self, reply: &Value, phone: &str) -> Result<String, Error> {
         let sent_to = self.text(reply, "/challenge/sent_to")?;
-        self.see(&format!("a code went to 验证码已发送至 {sent_to}"));
+        self.see(&format!("code sent to 验证码已发送至 {sent_to}"));
         let sms = self.next_sms(phone).await?;
         run_of(&sms, 6, |c| c.is_ascii_digit())
             .ok_or_else(|| self.broken("the SMS has a code of six digits"))
@@ -198,13 +200,13 @@ fn freeze_code(notice: &str) -> Option<String> {
     run_of(notice, 8, |c| c.is_ascii_uppercase() || c.is_ascii_digit())
 }
 
-/// The first run of exactly so many characters that fit.
+/// The first run of exactly `length` characters for which `fits` holds.
 fn run_of(text: &str, length: usize, fits: impl Fn(char) -> bool) -> Option<String> {
     let mut runs = text.split(|c| !fits(c));
     runs.find(|run| run.len() == length).map(str::to_owned)
 }
 
-/// As people type a code: in lower case, in two halves.
+/// A code as people may type it: in lower case, in two halves.
 pub(super) fn typed(code: &str) -> String {
     let (head, tail) = code.split_at(code.len() / 2);
     format!("{head} {tail}").to_lowercase()

@@ -1,4 +1,4 @@
-//! A merchant with an app and a phone: what a story can do and see, and how it is held against the contract.
+//! A merchant with an app and a phone: requests, SMS, and checks of replies.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,20 +14,20 @@ use crate::error::Error;
 use crate::http::Http;
 use crate::system::System;
 
-/// How long an SMS may take from the request that causes it.
+/// Time limit for an SMS, from the request that causes it.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
 
-/// Who walks, and which card it is about. No two stories share any of it.
+/// The merchant and the card of a story. Stories share none of them.
 pub(super) struct Cast {
     /// A merchant of `sandbox.json`.
     pub(super) merchant_id: &'static str,
-    /// The card that comes.
+    /// The number of the new card.
     pub(super) new_card: &'static str,
-    /// The phone that the bank has for it; not the merchant's own, so that the two codes cannot be confused.
+    /// The phone that the bank has on record for the new card. Not the merchant's own, so that the two codes differ.
     pub(super) reserved_phone: &'static str,
 }
 
-/// What the merchant knows by heart.
+/// The merchant's own data.
 pub(super) struct Merchant {
     pub(super) account: String,
     pub(super) password: String,
@@ -71,18 +71,18 @@ impl Merchant {
 
 /// An installed app.
 pub(super) struct App {
-    /// Its secret.
+    /// The device's secret.
     pub(super) device_id: String,
-    /// Its session; empty before the login.
+    /// The session token; empty before the login.
     pub(super) token: String,
 }
 
 impl App {
-    /// Installs one.
+    /// Installs the app on a new device.
     pub(super) fn install() -> Result<Self, Error> {
         let mut device = [0u8; 16];
         getrandom::fill(&mut device).map_err(|error| Error::Reply {
-            what: "randomness".into(),
+            what: "random bytes".into(),
             reply: error.to_string(),
         })?;
         Ok(Self {
@@ -92,17 +92,17 @@ impl App {
     }
 }
 
-/// A story on its way.
+/// A story in progress.
 pub(super) struct Walk<'a> {
     pub(super) cast: Cast,
     pub(super) merchant: Merchant,
-    /// The app in hand.
+    /// The current app.
     pub(super) app: App,
     system: &'a System,
     http: Http,
-    /// How far the sandbox's clock is ahead of the wall's, so that nobody waits while days pass.
+    /// How far the sandbox's clock is ahead of the real one, so that days pass at once.
     ahead: Span,
-    /// How many SMS of each phone were read.
+    /// The number of SMS read, by phone.
     read: BTreeMap<String, usize>,
     step: String,
     steps: u32,
@@ -124,23 +124,23 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// How many steps it took.
+    /// Ends the story and returns the number of its steps.
     pub(super) fn end(self) -> u32 {
         self.steps
     }
 
-    /// Goes on with another app, and gives the one that was in hand.
+    /// Switches to another app and returns the previous one.
     pub(super) fn pick_up(&mut self, app: App) -> App {
         std::mem::replace(&mut self.app, app)
     }
 
-    /// Lets time pass; `how` ends the sentence.
+    /// Advances the sandbox's clock; `how` ends the sentence.
     pub(super) fn wait(&mut self, span: Span, how: &str) {
         self.ahead += span;
-        println!("        (the sandbox's clock goes on {how})");
+        println!("        (the sandbox's clock advances {how})");
     }
 
-    /// Lets time pass until a minute after `at`.
+    /// Advances the sandbox's clock to a minute after `at`.
     pub(super) fn wait_until(&mut self, at: OffsetDateTime, how: &str) {
         let span = at + Span::minutes(1) - self.now();
         self.wait(span, how);
@@ -155,12 +155,12 @@ impl<'a> Walk<'a> {
             .map_err(|error| self.broken(&error.to_string()))
     }
 
-    /// A step that reads.
+    /// A step that reads. The reply must have status 200.
     pub(super) async fn get(&mut self, step: &str, path: &str) -> Result<Value, Error> {
         self.call(step, "GET", path, None, 200).await
     }
 
-    /// A step that changes something, or is refused to.
+    /// A step that sends a change. The reply must have `status`.
     pub(super) async fn post(
         &mut self,
         step: &str,
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         self.call(step, "POST", path, body.into(), status).await
     }
 
-    /// One step: the request, its time, and the status it must have.
+    /// A step: a request at the sandbox's time. The reply must have `status`.
     pub(super) async fn call(
         &mut self,
         step: &str,
@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
         self.send(request, method, path, body, status).await
     }
 
-    /// Which error a refusal must be, and what it says.
+    /// Checks the error code of a refusal and prints its texts.
     pub(super) fn is_refused(&self, problem: &Value, code: &str) -> Result<(), Error> {
         self.equal(problem, "/code", code)?;
         self.see(&format!("{code}: {}", self.text(problem, "/detail_zh")?));
@@ -203,7 +203,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What reached a card, newest first: its holder's bank statement.
+    /// The transfers to a card, newest first: the bank statement of its holder.
     pub(super) async fn statement(&mut self, step: &str, card: &str) -> Result<Vec<Value>, Error> {
         self.begin(step);
         let url = format!("{}/statement", self.system.endpoints().bank_url);
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
             .await?;
         match reply["transfers"].take() {
             Value::Array(transfers) => Ok(transfers),
-            _ => Err(self.broken("the statement has transfers")),
+            _ => Err(self.broken("the statement has a list of transfers")),
         }
     }
 
@@ -243,7 +243,7 @@ impl<'a> Walk<'a> {
         reply.json()
     }
 
-    /// One step of somebody else than the app: a function is invoked with `event`, at `at` or now.
+    /// A step outside the app: invokes a function with `event`, at `at` or now.
     pub(super) async fn invoke(
         &mut self,
         step: &str,
@@ -262,7 +262,7 @@ impl<'a> Walk<'a> {
         Ok(reply)
     }
 
-    /// The next SMS to `phone`, which may take a moment.
+    /// Waits for the next SMS to `phone`.
     pub(super) async fn next_sms(&mut self, phone: &str) -> Result<String, Error> {
         let deadline = Instant::now() + SMS_LIMIT;
         let read = self.read.get(phone).copied().unwrap_or_default();
@@ -288,7 +288,7 @@ impl<'a> Walk<'a> {
         println!("{:3}. {step}", self.steps);
     }
 
-    /// What the merchant sees.
+    /// Prints what the merchant sees.
     pub(super) fn see(&self, text: &str) {
         println!("        | {text}");
     }
@@ -302,16 +302,16 @@ impl<'a> Walk<'a> {
     pub(super) fn text(&self, reply: &Value, pointer: &str) -> Result<String, Error> {
         let text = reply.pointer(pointer).and_then(Value::as_str);
         text.map(str::to_owned)
-            .ok_or_else(|| self.broken(&format!("{pointer} is a text; the reply is {reply}")))
+            .ok_or_else(|| self.broken(&format!("{pointer} is a string; the reply is {reply}")))
     }
 
     pub(super) fn time(&self, reply: &Value, pointer: &str) -> Result<OffsetDateTime, Error> {
         let text = self.text(reply, pointer)?;
         OffsetDateTime::parse(&text, &Rfc3339)
-            .map_err(|_| self.broken(&format!("{pointer} is a time, not {text}")))
+            .map_err(|_| self.broken(&format!("{pointer} is an RFC 3339 time, not {text}")))
     }
 
-    /// The members of a list.
+    /// The items of a list in a reply.
     pub(super) fn items<'v>(&self, reply: &'v Value, pointer: &str) -> Result<&'v [Value], Error> {
         let items = reply.pointer(pointer).and_then(Value::as_array);
         items
@@ -348,7 +348,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// A card as the app shows it.
+/// A card, as the app shows it.
 pub(super) fn card(card: &Value) -> String {
     let field = |name: &str| card[name].as_str().unwrap_or("?").to_owned();
     format!(
@@ -359,7 +359,7 @@ pub(super) fn card(card: &Value) -> String {
     )
 }
 
-/// All that is shown of a card number.
+/// The last four digits of a card number.
 pub(super) fn last4(number: &str) -> &str {
     &number[number.len().saturating_sub(4)..]
 }

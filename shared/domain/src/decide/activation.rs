@@ -1,7 +1,7 @@
-//! The pointer: how it comes to a new card, and how it goes back.
+//! Activation: the change of the active card, and its undoing.
 
-use super::{Context, card_facts, time_value, with};
-use crate::event_kind::EventKind;
+use super::Context;
+use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{
     BoundCard, FreezeCode, LastActivation, MerchantState, Replaced, ReplacedCard, StandbyCard,
 };
@@ -10,11 +10,10 @@ use crate::rebind::{
     TestTransfer,
 };
 use crate::transition::{FingerprintRule, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
-    /// The card's proof is complete: a card to change to is activated, one for later waits.
-    pub(super) fn bind(&self, rebind: &Rebind) -> Transition {
+    /// Adds the verified card to the account: activates it, or keeps it as a standby card.
+    pub(super) fn attach_card(&self, rebind: &Rebind) -> Transition {
         let mut rebind = rebind.clone();
         rebind.new_card.bound_at = self.now;
         let mut transition = match rebind.purpose {
@@ -22,7 +21,7 @@ impl Context<'_> {
                 let hold_s = self.hold_s(&rebind);
                 self.activate(&rebind, hold_s)
             }
-            Purpose::Standby => self.keep_standby(&rebind),
+            Purpose::Standby => self.add_standby(&rebind),
         };
         transition.fingerprint = Some(FingerprintRule::Claim {
             fingerprint: rebind.fingerprint.clone(),
@@ -31,7 +30,7 @@ impl Context<'_> {
         transition
     }
 
-    /// A card whose bank could not be asked is waited for longer.
+    /// A card that was verified by a deposit has a longer hold.
     const fn hold_s(&self, rebind: &Rebind) -> i64 {
         if rebind.has_deposit() {
             self.policy.hold_deposit_s
@@ -40,12 +39,12 @@ impl Context<'_> {
         }
     }
 
-    /// The one atomic write: the pointer moves, the old card becomes retiring, the cooldown starts, history and notice
-    /// are recorded.
+    /// Activates the card in one atomic write: the old card becomes retiring, the cooldown starts, and the history and the
+    /// notifications are recorded.
     pub(super) fn activate(&self, rebind: &Rebind, hold_s: i64) -> Transition {
         let before = &self.state.head;
         let old = before.active.clone();
-        // Without a card there is none to lose.
+        // Without an active card, `lost` has no effect.
         let lost = rebind.reason == Reason::Lost && old.is_some();
         let short = lost
             && before
@@ -65,25 +64,19 @@ impl Context<'_> {
         rebind.old_card = old.as_ref().map(|old| old.card.clone());
         let old_id = rebind.old_card.as_ref().map(|old| old.card_id.clone());
 
-        let data = with(
-            card_facts(&rebind.new_card),
-            [
-                (
-                    "old_card_id",
-                    old_id
-                        .as_ref()
-                        .map_or(Value::Null, |id| Value::from(id.as_str())),
-                ),
-                ("reason", Value::from(rebind.reason.as_str())),
-                ("effective_at", time_value(times.effective_at)),
-                ("cooldown_until", time_value(times.cooldown_until)),
-            ],
-        );
+        let event = Event::Activated(event::Activated {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            old_card_id: Nullable(old_id.clone()),
+            reason: rebind.reason,
+            effective_at: times.effective_at,
+            cooldown_until: times.cooldown_until,
+        });
         let stage = RebindState::Activated(ActivatedCard {
             times: times.clone(),
             test: TestTransfer::NotSent,
         });
-        let mut transition = self.advance(&rebind, stage, EventKind::Activated, data);
+        let mut transition = self.advance(&rebind, stage, event);
         if let Some(head) = &mut transition.head {
             head.standby
                 .retain(|standby| standby.bound.card.card_id != rebind.new_card.card_id);
@@ -93,7 +86,7 @@ impl Context<'_> {
                     removable_at: times
                         .effective_at
                         .plus_s(self.policy.retire_after_effective_s),
-                    // A lost card cannot be paid to: payouts of the hold wait instead.
+                    // A lost card cannot receive payouts, so payouts during the hold are held.
                     state: if lost {
                         Replaced::Lost
                     } else {
@@ -101,7 +94,7 @@ impl Context<'_> {
                     },
                 }
             }));
-            head.active = Some(bound(&rebind));
+            head.active = Some(bound_card(&rebind));
             head.cooldown_until = Some(times.cooldown_until);
             head.cooldown_end_untold = true;
             if short {
@@ -110,7 +103,7 @@ impl Context<'_> {
             let good_until = times
                 .effective_at
                 .plus_s(self.policy.freeze_after_effective_s);
-            self.announce(head, &rebind, good_until, true);
+            self.issue_freeze_code(head, &rebind, good_until, true);
             head.last_activation = Some(LastActivation {
                 number: rebind.rebind_id.number(),
                 rebind_id: rebind.rebind_id.clone(),
@@ -118,15 +111,12 @@ impl Context<'_> {
                 old_card: old_id,
             });
         }
-        if let Some(event) = &mut transition.event {
-            self.tell(event, Some(&rebind.reserved_phone));
-        }
         transition
     }
 
-    /// A standby card is announced like an activation, and waits as long as an activation would have been held: it is
-    /// no way around the hold.
-    fn keep_standby(&self, rebind: &Rebind) -> Transition {
+    /// Adds a standby card. It is announced like an activation and waits at least as long as an activation's hold, so that
+    /// it does not bypass the hold.
+    fn add_standby(&self, rebind: &Rebind) -> Transition {
         let wait_s = self.policy.standby_wait_s.max(self.hold_s(rebind));
         let usable_at = self.now.plus_s(wait_s);
         let stage = RebindState::Standby(Standby {
@@ -135,27 +125,25 @@ impl Context<'_> {
             code: None,
             tries: Attempts::default(),
         });
-        let data = with(
-            card_facts(&rebind.new_card),
-            [("usable_at", time_value(usable_at))],
-        );
-        let mut transition = self.advance(rebind, stage, EventKind::StandbyReady, data);
+        let event = Event::StandbyReady(event::StandbyReady {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            usable_at,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         if let Some(head) = &mut transition.head {
             head.standby.push(StandbyCard {
-                bound: bound(rebind),
+                bound: bound_card(rebind),
                 usable_at,
             });
             let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
-            self.announce(head, rebind, good_until, false);
-        }
-        if let Some(event) = &mut transition.event {
-            self.tell(event, Some(&rebind.reserved_phone));
+            self.issue_freeze_code(head, rebind, good_until, false);
         }
         transition
     }
 
-    /// The rebind's freeze code works from now on; codes whose time is over are forgotten.
-    fn announce(
+    /// Makes the rebind's freeze code valid and drops expired codes.
+    fn issue_freeze_code(
         &self,
         head: &mut MerchantState,
         rebind: &Rebind,
@@ -172,13 +160,13 @@ impl Context<'_> {
         });
     }
 
-    /// The last activation is undone: the pointer goes back to the old card, if there is one and it may be paid to, or if
-    /// `whatever_was_said` of it came from the one who is frozen out.
-    pub(super) fn point_back(
+    /// Undoes the last activation: restores the old card as the active one, if there is one and it is usable. A freeze sets
+    /// `even_if_lost`, because the attacker may have reported the card lost.
+    pub(super) fn undo_activation(
         &self,
         head: &mut MerchantState,
         last: &LastActivation,
-        whatever_was_said: bool,
+        even_if_lost: bool,
     ) {
         self.retire(head.active.take(), head);
         let old = last.old_card.as_ref().and_then(|id| {
@@ -187,12 +175,12 @@ impl Context<'_> {
                 .position(|replaced| replaced.bound.card.card_id == *id)
         });
         if let Some(index) = old
-            && (whatever_was_said || head.replaced[index].state == Replaced::Usable)
+            && (even_if_lost || head.replaced[index].state == Replaced::Usable)
         {
             head.active = Some(head.replaced.remove(index).bound);
         }
         if !last.times.is_effective(self.now) {
-            // No payout has gone to its card: there is nothing that its code could hold.
+            // The new card has received no payout, so its freeze code cannot hold any.
             for code in &mut head.freeze_codes {
                 code.activation &= code.number != last.number;
             }
@@ -205,7 +193,7 @@ impl Context<'_> {
         head.cooldown_end_untold = false;
     }
 
-    /// A card that is not to be used any more; the clean-up takes it off the record once its last payout is out.
+    /// Retires a card. It receives no more payouts, and the clean-up removes it after its last payout was sent.
     pub(super) fn retire(&self, bound: Option<BoundCard>, head: &mut MerchantState) {
         head.replaced.extend(bound.map(|bound| ReplacedCard {
             bound,
@@ -215,8 +203,8 @@ impl Context<'_> {
     }
 }
 
-/// The rebind's card, verified.
-fn bound(rebind: &Rebind) -> BoundCard {
+/// The rebind's card as a verified card.
+fn bound_card(rebind: &Rebind) -> BoundCard {
     BoundCard {
         card: rebind.new_card.clone(),
         fingerprint: rebind.fingerprint.clone(),

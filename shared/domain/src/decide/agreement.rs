@@ -1,39 +1,39 @@
-//! The agreement: shown, read for a while, signed by name, with each consent given on its own (PIPL 28–29).
+//! The agreement: shown, read for a minimum time, and signed by name with separate consents (PIPL 28–29).
 
-use super::{Context, object};
+use super::Context;
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
-use crate::format::name;
+use crate::history::event::{self, Event};
+use crate::lang::Lang;
+use crate::pii::PersonName;
 use crate::rebind::{Attempts, CardCheck, RebindState, Signature};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use serde_json::Value;
 
-/// What was signed, compared outside with what was shown.
+/// The signature. The caller has compared it with the text that was shown.
 #[derive(Clone, Debug)]
 pub struct SignedAgreement {
-    /// The version in force.
+    /// The current version.
     pub version: String,
-    /// The language that was shown.
-    pub lang: &'static str,
-    /// SHA-256 of the text shown, hex.
+    /// The language of the shown text.
+    pub lang: Lang,
+    /// SHA-256 of the shown text, in hex.
     pub sha256: String,
-    /// Version and hash sent are those of the text in force.
+    /// Whether the signed version and hash match the current text.
     pub is_current: bool,
-    /// When the reading token was issued; `None` when the token is none of ours, or of another rebind.
+    /// When the reading token was issued; `None` when the token is invalid or belongs to another rebind.
     pub issued_at: Option<Timestamp>,
-    /// As typed.
-    pub signed_name: String,
-    /// The consents sent.
+    /// The name as typed.
+    pub signed_name: PersonName,
+    /// The consents in the request.
     pub consents: Vec<String>,
-    /// Whether every required consent is among them, and no other.
+    /// Whether the consents are exactly the required ones.
     pub consents_complete: bool,
 }
 
 impl Context<'_> {
     pub(super) fn read_agreement(&self) -> Result<Transition, Rejection> {
-        // Reading is allowed while frozen, like every read; the step order holds.
+        // Reads are allowed while the account is frozen; the step order still applies.
         self.rebind_in(|stage| matches!(stage, RebindState::AgreementPending { .. }))
             .map(|_| Transition::none())
     }
@@ -56,17 +56,18 @@ impl Context<'_> {
             check: CardCheck::NotAsked { next: 1 },
             card_attempts: Attempts::default(),
         };
-        let data = object([
-            ("version", Value::from(signed.version.as_str())),
-            ("lang", Value::from(signed.lang)),
-            ("sha256", Value::from(signed.sha256.as_str())),
-            ("shown_at", Value::from(issued_at.to_rfc3339_shanghai())),
-            ("consents", Value::from(signed.consents.clone())),
-        ]);
-        Ok(self.advance(rebind, stage, EventKind::AgreementSigned, data))
+        let event = Event::AgreementSigned(event::AgreementSigned {
+            rebind_id: rebind.rebind_id.clone(),
+            version: signed.version.clone(),
+            lang: signed.lang,
+            sha256: signed.sha256.clone(),
+            shown_at: issued_at,
+            consents: signed.consents.clone(),
+        });
+        Ok(self.advance(rebind, stage, event))
     }
 
-    /// Every bad field at once.
+    /// Checks all fields and reports every invalid one.
     fn agreement_fields(&self, signed: &SignedAgreement) -> Result<Timestamp, Rejection> {
         let mut errors = Vec::new();
         let mut wait_s = None;
@@ -97,7 +98,7 @@ impl Context<'_> {
             }
             Some(_) => {}
         }
-        if !name::same_name(&signed.signed_name, self.state.profile.holder_name()) {
+        if signed.signed_name != *self.state.profile.holder_name() {
             errors.push(FieldError {
                 field: "signed_name",
                 code: ErrorCode::HolderNotMerchant,

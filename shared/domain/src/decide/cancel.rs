@@ -1,7 +1,7 @@
-//! `POST /v1/rebinds/{id}/cancel`: only before activation.
+//! `POST /v1/rebinds/{id}/cancel`: cancels a rebind before its activation.
 
-use super::{Context, object};
-use crate::event_kind::EventKind;
+use super::{Context, of_rebind};
+use crate::history::event::Event;
 use crate::rebind::{End, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
@@ -14,12 +14,12 @@ impl Context<'_> {
             at: self.now,
             reason: None,
         };
-        let mut transition = self.advance(rebind, stage, EventKind::Cancelled, object([]));
+        let mut transition = self.advance(rebind, stage, Event::Cancelled(of_rebind(rebind)));
         if let (RebindState::IdentityPending { .. }, Some(head)) =
             (&rebind.stage, &mut transition.head)
         {
-            // Given up before the code to the phone on file was confirmed: does not count toward the day's limit.
-            head.requests.take_back(rebind.created_at);
+            // Cancelled before the identity code was confirmed, so the rebind does not count toward the daily limit.
+            head.requests.refund(rebind.created_at);
         }
         Ok(transition)
     }

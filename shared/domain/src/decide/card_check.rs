@@ -1,11 +1,12 @@
-//! The bank's check of the new card, or the deposit where the bank cannot check it.
+//! The bank's check of the new card, or a deposit if the bank cannot check it.
 //!
-//! The intent, with its serial and its place in the day's count, is written before the bank is asked; the answer after.
-//! No answer is not a "no": the same question is asked again under the same serial, and counts for nothing meanwhile.
+//! One write records the intent, with its bank reference and its place in the daily count, before the bank is called; a
+//! second write records the answer. A lost answer is not a refusal: the same check is repeated under the same reference,
+//! and does not count meanwhile.
 
-use super::{Context, card_facts, deposit_of, object, with};
+use super::{Context, deposit_of};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event, Match};
 use crate::merchant::{BankCall, MerchantState};
 use crate::next_action::NextAction;
 use crate::policy::{DAY_S, MINUTE_S};
@@ -14,48 +15,47 @@ use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
 use crate::transition::{Decision, FingerprintRule, OtpDelivery, Transition};
-use serde_json::Value;
 
-/// What a bank can say of name, ID, card and phone together.
+/// The bank's answer about name, ID, card and phone, or the state of the deposit that replaces the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BankAnswer {
-    /// They belong together.
+    /// The elements belong together.
     Match,
-    /// They do not. Which one does not is never told.
+    /// The elements do not belong together. The bank never reveals which one differs.
     Mismatch,
-    /// The card was not opened for such checks.
+    /// The card is not enabled for such checks.
     NotEnabled,
-    /// The issuer does not answer such checks.
+    /// The issuer does not support such checks.
     IssuerUnsupported,
-    /// Confiscated, reported lost.
+    /// Confiscated, or reported lost.
     Blocked,
     /// No such card.
     Invalid,
     /// Not initialised, or dormant.
     Dormant,
-    /// Past its date.
+    /// The card has expired.
     Expired,
     /// Restricted.
     Restricted,
-    /// A Class II account: it cannot receive settlement.
+    /// A Class II account, which cannot receive settlement.
     ClassTwo,
-    /// The bank did not understand the question: a bug of ours.
+    /// The bank rejected the request as malformed, which is a defect of this system.
     Malformed,
-    /// Try again soon.
+    /// The bank is busy. Retry soon.
     Busy,
-    /// Try again tomorrow.
+    /// The daily quota is used up. Retry tomorrow.
     Quota,
-    /// The bank cannot check the card; a deposit with a code is on its way to it, or has arrived.
+    /// The bank cannot check the card. A deposit with a code was sent instead.
     Deposited {
-        /// The bank has said so.
+        /// Whether the bank has confirmed its arrival.
         arrived: bool,
     },
-    /// The bank cannot check the card, and the deposit came back.
+    /// The bank cannot check the card, and the deposit was returned.
     DepositReturned,
 }
 
 impl BankAnswer {
-    /// Whether it says something of the card; else the bank cannot say, or cannot say now.
+    /// Whether the answer decides about the card. Otherwise the bank cannot check the card, or not now.
     #[must_use]
     pub const fn decides(self) -> bool {
         !matches!(
@@ -87,27 +87,27 @@ impl BankAnswer {
     }
 }
 
-/// What came back for one serial.
+/// The bank's reply to one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BankReply {
-    /// The number of the serial that was asked.
+    /// The number in the bank reference.
     pub number: u16,
-    /// The answer; `None` when it was lost, late or garbled.
+    /// The answer; `None` when it was lost, late or unreadable.
     pub answer: Option<BankAnswer>,
 }
 
-/// What an answer means for the rebind.
+/// The consequence of an answer for the rebind.
 enum Meaning {
     /// A code goes to the reserved phone.
     Matched,
-    /// A code went to the card itself.
+    /// A deposit carries a code to the card itself.
     Deposited {
-        /// And is there.
+        /// Whether the bank has confirmed its arrival.
         arrived: bool,
     },
-    /// This card will not do: the rebind ends.
+    /// The card is refused and the rebind ends.
     Refused(ErrorCode),
-    /// Nothing is decided: the same serial is asked again.
+    /// Nothing is decided. The same reference is asked again, after these seconds if given.
     AskAgain(ErrorCode, Option<i64>),
 }
 
@@ -143,11 +143,11 @@ impl Context<'_> {
                     return Ok(Transition::none());
                 }
                 if card_attempts.taken >= self.policy.code_tries {
-                    return self.all_tries_taken(rebind, OtpPurpose::Card, card_attempts);
+                    return self.no_attempts_left(rebind, OtpPurpose::Card, card_attempts);
                 }
-                return Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent));
+                return Ok(self.resend_card_code(rebind, check, fresh));
             }
-            // The deposit is the challenge, for as long as the rebind lives.
+            // A deposit remains the challenge until the rebind ends.
             CardCheck::Deposit { .. } => return Ok(Transition::none()),
             CardCheck::Matched { number, .. } => number.saturating_add(1),
             CardCheck::NotAsked { next } => *next,
@@ -192,33 +192,33 @@ impl Context<'_> {
             ..
         } = check
         else {
-            // Another request has settled the same answer already.
+            // A concurrent request has already recorded the answer.
             return Ok(Transition::none());
         };
         if *number != reply.number {
             return Err(Rejection::new(ErrorCode::VersionConflict).retry_after(1));
         }
         let meaning = match reply.answer {
-            // After a deposit it is said once the code has proven the card, and not to whoever has typed its number.
+            // Reveal this only to a caller who has proven the card. After a deposit, the correct code comes first.
             Some(BankAnswer::Match) if *bound_elsewhere => {
                 Meaning::Refused(ErrorCode::CardBoundElsewhere)
             }
-            Some(answer) => meaning(answer, self.now),
+            Some(answer) => interpret(answer, self.now),
             None => Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5)),
         };
         let mut transition = match meaning {
             Meaning::AskAgain(code, wait_s) => {
-                // Nobody waits for the clean-up's question: it comes by again, and what counts goes on counting.
-                let is_asked_for = self.by.is_some();
+                // Background polls run again on their own, so only a merchant's request gets a refusal and a refund.
+                let is_merchant_request = self.by.is_some();
                 let asking = CardCheck::Asking {
                     number: *number,
-                    counted_at: counted_at.filter(|_| !is_asked_for),
+                    counted_at: counted_at.filter(|_| !is_merchant_request),
                     since: *since,
                     asked_at: self.now,
                     bound_elsewhere: *bound_elsewhere,
                 };
                 let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
-                if is_asked_for {
+                if is_merchant_request {
                     let refusal = Rejection {
                         retry_after_s: wait_s,
                         ..Rejection::new(code).not_counted()
@@ -226,24 +226,18 @@ impl Context<'_> {
                     let next = [NextAction::CardCheck, NextAction::Cancel];
                     transition.outcome = Decision::Refused(Box::new(refusal.next(&next)));
                     if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
-                        take_back_bank_call(head, *at);
+                        refund_bank_call(head, *at);
                     }
                 }
                 return Ok(transition);
             }
             Meaning::Refused(code) => {
-                let mut transition = self.reject(
-                    rebind,
-                    Rejection {
-                        counts_toward_limit: Some(true),
-                        ..Rejection::new(code)
-                    },
-                );
-                if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(BankReference::Check(*number)));
-                    event.data.insert("serial".to_owned(), serial);
-                }
-                transition
+                let refusal = Rejection {
+                    counts_toward_limit: Some(true),
+                    ..Rejection::new(code)
+                };
+                let serial = rebind.serial(BankReference::Check(*number));
+                self.reject(rebind, refusal, Some(serial))
             }
             Meaning::Deposited { arrived } => self.deposited(rebind, *number, arrived),
             Meaning::Matched => {
@@ -252,17 +246,23 @@ impl Context<'_> {
                     matched_at: self.now,
                     code: None,
                 };
-                self.send_card_code(rebind, &matched, fresh, EventKind::CardCheckAnswered)
+                let event = Event::CardCheckAnswered(event::CardCheckAnswered {
+                    rebind_id: rebind.rebind_id.clone(),
+                    purpose: OtpPurpose::Card,
+                    serial: rebind.serial(BankReference::Check(*number)),
+                    answer: Match,
+                });
+                self.send_card_code(rebind, &matched, fresh, event)
             }
         };
         if let (Some(head), None) = (&mut transition.head, counted_at) {
-            // The answer that was lost before has come after all: now it counts.
+            // The call was refunded when its answer was lost. Now that the answer is known, the call counts again.
             self.count_bank_call(head, rebind);
         }
         Ok(transition)
     }
 
-    /// The card is proven by a code that only its holder can read: the rebind lives as long as that code.
+    /// Starts the deposit challenge: only the card's holder can read the code. Extends the rebind to the life of the code.
     fn deposited(&self, rebind: &Rebind, number: u16, arrived: bool) -> Transition {
         let mut stage = with_check(
             &rebind.stage,
@@ -274,16 +274,19 @@ impl Context<'_> {
             },
         );
         if let RebindState::CardPending { card_attempts, .. } = &mut stage {
-            // The deposit's code has tries of its own.
+            // The deposit's code has its own attempts.
             *card_attempts = Attempts::default();
         }
-        let longer = Rebind {
+        let extended = Rebind {
             expires_at: self.now.plus_s(self.policy.deposit_life_s),
             ..rebind.clone()
         };
-        let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
-        let data = with(card_facts(&rebind.new_card), [("serial", serial)]);
-        self.advance(&longer, stage, EventKind::MicroDepositSent, data)
+        let event = Event::MicroDepositSent(event::MicroDepositSent {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            serial: rebind.serial(BankReference::Deposit(number)),
+        });
+        self.advance(&extended, stage, event)
     }
 
     pub(super) fn settle_deposit(
@@ -300,14 +303,10 @@ impl Context<'_> {
                     counts_toward_limit: Some(false),
                     ..Rejection::new(ErrorCode::MicroDepositReturned)
                 };
-                let mut transition = self.reject(rebind, refusal);
-                if let Some(event) = &mut transition.event {
-                    let serial = Value::from(rebind.serial(BankReference::Deposit(number)));
-                    event.data.insert("serial".to_owned(), serial);
-                }
-                Ok(transition)
+                let serial = rebind.serial(BankReference::Deposit(number));
+                Ok(self.reject(rebind, refusal, Some(serial)))
             }
-            // For the first time; the clean-up also notes that it has asked.
+            // Record the first arrival. The clean-up also records that it has polled.
             answer
                 if self.by.is_none() || (answer == Some(TransferAnswer::Succeeded) && !arrived) =>
             {
@@ -346,13 +345,26 @@ impl Context<'_> {
             return Err(self.out_of_order(rebind));
         };
         if card_attempts.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, OtpPurpose::Card, card_attempts);
+            return self.no_attempts_left(rebind, OtpPurpose::Card, card_attempts);
         }
-        Ok(self.send_card_code(rebind, check, Some(fresh), EventKind::CodeSent))
+        Ok(self.resend_card_code(rebind, check, fresh))
     }
 
     fn is_fresh(&self, matched_at: Timestamp) -> bool {
         matched_at.age_s_at(self.now) <= self.policy.bank_proof_s
+    }
+
+    fn resend_card_code(&self, rebind: &Rebind, check: &CardCheck, fresh: &Otp) -> Transition {
+        let serial = match check {
+            CardCheck::Matched { number, .. } => Some(BankReference::Check(*number)),
+            _ => None,
+        };
+        let event = Event::CodeSent(event::CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Card,
+            serial: serial.map(|serial| rebind.serial(serial)),
+        });
+        self.send_card_code(rebind, check, Some(fresh), event)
     }
 
     fn send_card_code(
@@ -360,7 +372,7 @@ impl Context<'_> {
         rebind: &Rebind,
         check: &CardCheck,
         fresh: Option<&Otp>,
-        kind: EventKind,
+        event: Event,
     ) -> Transition {
         let check = match check {
             CardCheck::Matched {
@@ -372,15 +384,7 @@ impl Context<'_> {
             },
             other => other.clone(),
         };
-        let mut data = object([("purpose", Value::from(OtpPurpose::Card.as_str()))]);
-        if let CardCheck::Matched { number, .. } = &check {
-            let serial = rebind.serial(BankReference::Check(*number));
-            data.insert("serial".to_owned(), Value::from(serial));
-        }
-        if kind == EventKind::CardCheckAnswered {
-            data.insert("answer".to_owned(), Value::from(BankAnswer::Match.as_str()));
-        }
-        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), kind, data);
+        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), event);
         transition.otp_delivery = fresh.map(|fresh| OtpDelivery {
             phone: rebind.reserved_phone.clone(),
             phone_hash: fresh.phone_hash.clone(),
@@ -433,14 +437,14 @@ impl Context<'_> {
     }
 }
 
-/// Enough to tell the few cards apart that one merchant can have checked in a day.
+/// Enough to distinguish the few cards that one merchant can have checked in a day.
 const CARD_TAG_CHARS: usize = 8;
 
 fn card_tag(rebind: &Rebind) -> String {
     rebind.fingerprint.0.chars().take(CARD_TAG_CHARS).collect()
 }
 
-fn take_back_bank_call(head: &mut MerchantState, at: Timestamp) {
+fn refund_bank_call(head: &mut MerchantState, at: Timestamp) {
     if let Some(index) = head.bank_calls.iter().rposition(|call| call.at == at) {
         head.bank_calls.remove(index);
     }
@@ -454,8 +458,8 @@ fn with_check(stage: &RebindState, check: CardCheck) -> RebindState {
     next
 }
 
-/// The table of background material: a bank's answer and what it is to us.
-fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
+/// The consequence of each answer, as in the contract's table of bank answers.
+fn interpret(answer: BankAnswer, now: Timestamp) -> Meaning {
     match answer {
         BankAnswer::Match => Meaning::Matched,
         BankAnswer::Mismatch => Meaning::Refused(ErrorCode::ElementsMismatch),
@@ -464,7 +468,7 @@ fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
         BankAnswer::Dormant => Meaning::Refused(ErrorCode::CardDormant),
         BankAnswer::Expired => Meaning::Refused(ErrorCode::CardExpired),
         BankAnswer::Restricted => Meaning::Refused(ErrorCode::CardRestricted),
-        // A card whose bank cannot be asked is proven by a deposit: whoever asked sends it, and says what came of it.
+        // A deposit verifies this card instead. The caller sends it and reports `Deposited` or `DepositReturned`.
         BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
             Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5))
         }
@@ -479,7 +483,7 @@ fn meaning(answer: BankAnswer, now: Timestamp) -> Meaning {
     }
 }
 
-/// Until the bank's next day, which begins at midnight in Shanghai.
+/// Seconds until the bank's next day, which starts at midnight in Shanghai.
 const fn until_tomorrow_s(now: Timestamp) -> i64 {
     const SHANGHAI_S: i64 = 8 * 60 * MINUTE_S;
     DAY_S - (now.epoch_s() + SHANGHAI_S).rem_euclid(DAY_S)

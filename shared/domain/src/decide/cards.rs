@@ -1,8 +1,8 @@
-//! Cards leave: by the merchant's wish, or because their time on record is over.
+//! Removal of cards: unbinding by the merchant, and deletion when the retention of a replaced card is over.
 
-use super::{Context, card_facts, create, moved, nothing_due, seconds_until};
+use super::{Context, create, nothing_due, of_card, seconds_until, with_stage};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::Event;
 use crate::ids::CardId;
 use crate::merchant::{MerchantState, Replaced};
 use crate::next_action::NextAction;
@@ -11,10 +11,10 @@ use crate::rejection::Rejection;
 use crate::transition::{FingerprintRule, Transition};
 
 impl Context<'_> {
-    /// Whether a card is this merchant's: verified and on record, or asked for by the open rebind.
-    pub(super) fn is_known(&self, card_id: &CardId) -> Result<(), Rejection> {
+    /// Checks that the card belongs to this merchant: it is verified and on record, or pending in the open rebind.
+    pub(super) fn check_card_known(&self, card_id: &CardId) -> Result<(), Rejection> {
         let head = &self.state.head;
-        // One whose time on record is over can still be taken off by hand, before the clean-up comes by.
+        // A replaced card whose retention is over can still be unbound until the clean-up removes it.
         let gone = head
             .replaced(card_id)
             .is_some_and(|replaced| replaced.state == Replaced::Out && replaced.is_gone(self.now));
@@ -32,13 +32,13 @@ impl Context<'_> {
     }
 
     pub(super) fn unbind(&self, card_id: &CardId) -> Result<Transition, Rejection> {
-        self.is_known(card_id)?;
+        self.check_card_known(card_id)?;
         self.not_frozen()?;
         self.fresh_login()?;
         if let Some(open) = self.pending_card(card_id) {
             return Err(self.out_of_order(open));
         }
-        create::quiet(self.state, self.policy, self.now)?;
+        create::check_quiet_period(self.state, self.policy, self.now)?;
         let head = &self.state.head;
         if let Some(replaced) = head.replaced(card_id) {
             let in_flight = Rejection::new(ErrorCode::PayoutInFlight).next(&[NextAction::Wait]);
@@ -50,7 +50,7 @@ impl Context<'_> {
             }
         } else {
             let is_active = head.standby(card_id).is_none();
-            // A standby card without an active one is the only card that could be paid to, unless its proof is too old.
+            // Without an active card, the last standby card with a recent proof is the only usable card.
             let usable = head.standby.iter().filter(|standby| {
                 standby.usable_at.age_s_at(self.now) <= self.policy.standby_proof_s
             });
@@ -68,7 +68,7 @@ impl Context<'_> {
         let Some(bound) = detach(&mut after, card_id) else {
             return Err(Rejection::new(ErrorCode::NotFound));
         };
-        let event = self.event(EventKind::CardUnbound, card_facts(&bound.card));
+        let event = self.event(Event::CardUnbound(of_card(&bound.card)), None);
         self.retire(Some(bound), &mut after);
         Ok(Transition {
             head: Some(after),
@@ -77,7 +77,7 @@ impl Context<'_> {
         })
     }
 
-    /// The last trace that finds the card goes: its encrypted number, and its claim on that number.
+    /// Deletes the card's encrypted number and releases its claim on that number.
     pub(super) fn remove_card(&self, card_id: &CardId) -> Result<Transition, Rejection> {
         let replaced = self.state.head.replaced(card_id).ok_or_else(nothing_due)?;
         if self.now < replaced.removable_at || !self.state.head.may_remove(replaced) {
@@ -87,18 +87,18 @@ impl Context<'_> {
         let Some(bound) = detach(&mut head, card_id) else {
             return Err(nothing_due());
         };
-        let kept =
+        let with_number =
             self.state.rebind.as_ref().filter(|rebind| {
                 rebind.new_card.card_id == *card_id && rebind.sealed_number.is_some()
             });
-        let emptied = kept.map(|rebind| Rebind {
+        let emptied = with_number.map(|rebind| Rebind {
             sealed_number: None,
-            ..moved(&mut head, rebind, rebind.stage.clone())
+            ..with_stage(&mut head, rebind, rebind.stage.clone())
         });
         Ok(Transition {
             head: Some(head),
             rebind: emptied,
-            event: Some(self.event(EventKind::CardRemoved, card_facts(&bound.card))),
+            event: Some(self.event(Event::CardRemoved(of_card(&bound.card)), None)),
             fingerprint: Some(FingerprintRule::Release {
                 fingerprint: bound.fingerprint,
                 card_id: card_id.clone(),
@@ -109,7 +109,7 @@ impl Context<'_> {
     }
 }
 
-/// Takes a standby or a replaced card out of the head.
+/// Removes a standby or a replaced card from the merchant state.
 fn detach(head: &mut MerchantState, card_id: &CardId) -> Option<crate::merchant::BoundCard> {
     let standby = head
         .standby

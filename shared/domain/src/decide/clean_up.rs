@@ -1,9 +1,9 @@
-//! What time alone brings about. The clean-up writes it down and announces it; whoever reads in between computes the same
-//! from the times, so a late clean-up changes nothing for anybody.
+//! Time-driven transitions. The clean-up persists them and queues their notifications. Readers derive the same states from
+//! the stored times, so a late clean-up makes no difference.
 
-use super::{Context, nothing_due, object};
+use super::{Context, nothing_due, of_rebind};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{Event, NoFacts};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
@@ -15,10 +15,10 @@ impl Context<'_> {
             return Err(nothing_due());
         }
         let stage = self.expired(rebind);
-        Ok(self.advance(rebind, stage, EventKind::Expired, object([])))
+        Ok(self.advance(rebind, stage, Event::Expired(of_rebind(rebind))))
     }
 
-    /// How an overdue rebind ends: with a deposit, because its code ran out.
+    /// The final state of an overdue rebind. With a deposit, the reason is that its code has expired.
     pub(super) fn expired(&self, rebind: &Rebind) -> RebindState {
         RebindState::Ended {
             how: End::Expired,
@@ -34,7 +34,7 @@ impl Context<'_> {
         match &rebind.stage {
             RebindState::Activated(activated_card) if activated_card.times.is_over(self.now) => {
                 let stage = RebindState::Completed(activated_card.clone());
-                Ok(self.advance(rebind, stage, EventKind::Completed, object([])))
+                Ok(self.advance(rebind, stage, Event::Completed(of_rebind(rebind))))
             }
             _ => Err(nothing_due()),
         }
@@ -48,11 +48,9 @@ impl Context<'_> {
         }
         let mut after = self.changed_head();
         after.cooldown_end_untold = false;
-        let mut event = self.event(EventKind::CooldownEnded, object([]));
-        self.tell(&mut event, None);
         Ok(Transition {
             head: Some(after),
-            event: Some(event),
+            event: Some(self.event(Event::CooldownEnded(NoFacts), None)),
             ..Transition::none()
         })
     }

@@ -1,45 +1,44 @@
-//! `POST /v1/rebinds`: may this merchant change to this card now?
+//! `POST /v1/rebinds`: creates a rebind, if this merchant may change to this card now.
 
-use super::{Context, card_facts, seconds_until, with};
+use super::{Context, seconds_until};
 use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
-use crate::format::name;
+use crate::history::event::{Event, RebindRequested};
 use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant};
 use crate::next_action::NextAction;
+use crate::pii::{PersonName, Phone};
 use crate::policy::Policy;
 use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
 use crate::rejection::{FieldError, Rejection};
 use crate::time::Timestamp;
 use crate::transition::Transition;
-use serde_json::Value;
 
-/// What the merchant typed, each field parsed on its own, and what chance and the keys gave.
+/// The merchant's input, with each field parsed separately, and the random values and keyed hashes that a rebind needs.
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// The card, or what is wrong with its number.
+    /// The card, or the error of its number.
     pub card: Result<CardFacts, ErrorCode>,
     /// As typed.
-    pub holder_name: String,
-    /// E.164, or what is wrong with it.
-    pub reserved_phone: Result<String, ErrorCode>,
-    /// `None` when it is neither of the two words.
+    pub holder_name: PersonName,
+    /// The phone, or what is wrong with it.
+    pub reserved_phone: Result<Phone, ErrorCode>,
+    /// `None` when the text is not a valid reason.
     pub reason: Option<Reason>,
-    /// What the card is for.
+    /// The purpose of the new card.
     pub purpose: Purpose,
-    /// For the rebind's id.
+    /// The random part of the rebind's id.
     pub rebind_random: [u8; 16],
-    /// For the card's id.
+    /// The random part of the card's id.
     pub card_random: [u8; 16],
 }
 
-/// What is known of a well-formed card number without the number.
+/// The facts of a valid card number, without the number itself.
 #[derive(Clone, Debug)]
 pub struct CardFacts {
-    /// From the prefix table.
+    /// The bank's code in the prefix table.
     pub bank_code: Option<String>,
-    /// From the prefix table.
+    /// The type in the prefix table.
     pub card_type: CardType,
     /// The last four digits.
     pub last4: String,
@@ -53,10 +52,10 @@ impl Context<'_> {
         self.not_frozen()?;
         self.fresh_login()?;
         let (facts, reserved_phone, reason) = self.fields(create)?;
-        may_rebind(self.state, self.policy, self.now)?;
-        card_rules(self.state, facts)?;
-        self.room_for(create.purpose)?;
-        limits(self.state, self.policy, self.now)?;
+        check_rebind_allowed(self.state, self.policy, self.now)?;
+        check_card(self.state, facts)?;
+        self.check_standby_limit(create.purpose)?;
+        check_daily_limit(self.state, self.policy, self.now)?;
 
         let number = head.rebinds.saturating_add(1);
         if number > RebindId::NUMBER_MAX {
@@ -80,7 +79,7 @@ impl Context<'_> {
             new_card,
             old_card: head.active.as_ref().map(|active| active.card.clone()),
             fingerprint: facts.fingerprint.clone(),
-            reserved_phone: reserved_phone.to_owned(),
+            reserved_phone: reserved_phone.clone(),
             created_at: self.now,
             expires_at: self.now.plus_s(self.policy.rebind_life_s),
             stage: RebindState::IdentityPending {
@@ -91,17 +90,15 @@ impl Context<'_> {
             },
             sealed_number: None,
         };
-        let holder = crate::mask::name(profile.holder_name());
-        let data = with(
-            card_facts(&rebind.new_card),
-            [
-                ("purpose", Value::from(create.purpose.as_str())),
-                ("reason", Value::from(reason.as_str())),
-                ("holder", Value::from(holder)),
-            ],
-        );
+        let event = Event::RebindRequested(RebindRequested {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            purpose: create.purpose,
+            reason,
+            holder: profile.holder_name().masked(),
+        });
         let stage = rebind.stage.clone();
-        let mut transition = self.advance(&rebind, stage, EventKind::RebindRequested, data);
+        let mut transition = self.advance(&rebind, stage, event);
         if let (Some(after), Some(created)) = (&mut transition.head, &transition.rebind) {
             after.rebinds = number;
             after.rebind_version = created.version;
@@ -111,8 +108,8 @@ impl Context<'_> {
         Ok(transition)
     }
 
-    /// Standby cards are few: each is a way to be paid that has to be looked after.
-    fn room_for(&self, purpose: Purpose) -> Result<(), Rejection> {
+    /// Limits the number of standby cards, because each one is a payout destination that an attacker could switch to.
+    fn check_standby_limit(&self, purpose: Purpose) -> Result<(), Rejection> {
         if purpose == Purpose::Standby && self.state.head.standby.len() >= self.policy.standby_max {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder)
                 .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
@@ -120,11 +117,11 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Every bad field at once, the holder's name included.
+    /// Checks all fields and reports every invalid one, including the holder's name.
     fn fields<'c>(
         &self,
         create: &'c Create,
-    ) -> Result<(&'c CardFacts, &'c str, Reason), Rejection> {
+    ) -> Result<(&'c CardFacts, &'c Phone, Reason), Rejection> {
         let mut errors = Vec::new();
         if let Err(code) = create.card {
             errors.push(FieldError {
@@ -132,7 +129,7 @@ impl Context<'_> {
                 code,
             });
         }
-        if !name::same_name(&create.holder_name, self.state.profile.holder_name()) {
+        if create.holder_name != *self.state.profile.holder_name() {
             errors.push(FieldError {
                 field: "holder_name",
                 code: ErrorCode::HolderNotMerchant,
@@ -159,8 +156,8 @@ impl Context<'_> {
     }
 }
 
-/// Company → quiet period → open rebind → cooldown: what stands in the way of any new rebind, first reason first.
-pub(super) fn may_rebind(
+/// Checks what blocks every new rebind, in this order: company, quiet period, open rebind, cooldown.
+pub(super) fn check_rebind_allowed(
     state: &Merchant,
     policy: &Policy,
     now: Timestamp,
@@ -170,13 +167,17 @@ pub(super) fn may_rebind(
             Rejection::new(ErrorCode::EntityNeedsSupport).next(&[NextAction::ContactSupport])
         );
     }
-    quiet(state, policy, now)?;
-    open_rebind(state, policy, now)?;
-    cooldown(state, now)
+    check_quiet_period(state, policy, now)?;
+    check_no_open_rebind(state, policy, now)?;
+    check_cooldown(state, now)
 }
 
-/// One rebind at a time. One that is not loaded may be in time: then it is in the way.
-fn open_rebind(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+/// Allows one open rebind at a time. A rebind that is not loaded may still be open, so it blocks too.
+fn check_no_open_rebind(
+    state: &Merchant,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(), Rejection> {
     if state
         .head
         .open
@@ -191,8 +192,8 @@ fn open_rebind(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
-/// The last activation is too recent.
-pub(super) fn cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection> {
+/// Checks that the cooldown after the last activation is over.
+pub(super) fn check_cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection> {
     if let Some(until) = state.cooldown(now) {
         return Err(Rejection {
             cooldown_until: Some(until),
@@ -204,8 +205,12 @@ pub(super) fn cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection
     Ok(())
 }
 
-/// Phone, password or name was changed a short while ago.
-pub(super) fn quiet(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+/// Checks that phone, password and name have not changed recently.
+pub(super) fn check_quiet_period(
+    state: &Merchant,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(), Rejection> {
     match state.quiet_until(policy, now) {
         None => Ok(()),
         Some(until) => Err(Rejection::new(ErrorCode::QuietPeriod)
@@ -214,7 +219,8 @@ pub(super) fn quiet(state: &Merchant, policy: &Policy, now: Timestamp) -> Result
     }
 }
 
-fn card_rules(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
+/// Checks the card's type, and that the merchant does not use the card already.
+fn check_card(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
     let refused = |code| Err(Rejection::new(code).field("card_number"));
     match card.card_type {
         CardType::Credit | CardType::QuasiCredit => return refused(ErrorCode::CardTypeCredit),
@@ -227,7 +233,7 @@ fn card_rules(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
         return refused(ErrorCode::CardSameAsCurrent);
     }
     if head.standby.iter().any(|standby| is_same(&standby.bound)) {
-        // It is the merchant's already, and need not be proven again, unless that was too long ago.
+        // The card is already verified. If its proof is too old, the merchant unbinds it first.
         return Err(Rejection::new(ErrorCode::CardSameAsCurrent)
             .field("card_number")
             .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
@@ -235,8 +241,12 @@ fn card_rules(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// How many rebinds a day.
-pub(super) fn limits(state: &Merchant, policy: &Policy, now: Timestamp) -> Result<(), Rejection> {
+/// Checks the number of rebinds per day.
+pub(super) fn check_daily_limit(
+    state: &Merchant,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(), Rejection> {
     match state
         .head
         .requests

@@ -1,19 +1,18 @@
-//! The freeze: the old contact's one move against a change that was not the merchant's, and what ends it.
+//! The freeze, by which the old contact stops a fraudulent change, and its end.
 
-use super::{Context, moved, nothing_due, object, released, with};
-use crate::card::Card;
+use super::{Context, nothing_due, release_claim, with_stage};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{Frozen, MerchantState};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::transition::Transition;
-use serde_json::Value;
 
 impl Context<'_> {
-    /// The freeze code of rebind `number` was given, and everything that a stranger may have done is stopped, whichever of
-    /// the codes it was: an activation whose hold is running is undone; one that has taken effect and can still be frozen
-    /// holds every payout, for nobody knows which card is right; standby cards and the open rebind go.
+    /// Freezes the account with the freeze code of rebind `number`. Every freeze code stops all recent changes:
+    /// - An activation whose hold is running is undone.
+    /// - An activation in effect that can still be frozen holds all payouts, because it is unknown which card is right.
+    /// - Standby cards are retired and the open rebind ends.
     pub(super) fn freeze(&self, number: u32) -> Result<Transition, Rejection> {
         let before = &self.state.head;
         let mut codes = before.freeze_codes.iter();
@@ -30,31 +29,31 @@ impl Context<'_> {
             .any(|code| code.activation && self.now < code.good_until && !is_undone(code.number));
         let ends = is_undone(number) || before.standby(&rebind.new_card.card_id).is_some();
 
-        let data = object([
-            ("undone", Value::from(undone.is_some())),
-            ("holds_payouts", Value::from(in_force)),
-        ]);
+        let event = Event::Frozen(event::Frozen {
+            rebind_id: rebind.rebind_id.clone(),
+            undone: undone.is_some(),
+            holds_payouts: in_force,
+        });
         let mut transition = if ends {
-            self.advance(rebind, self.frozen_out(), EventKind::Frozen, data)
+            self.advance(rebind, self.frozen_stage(), event)
         } else {
-            let id = Value::from(rebind.rebind_id.as_str());
             Transition {
                 head: Some(self.changed_head()),
-                event: Some(self.event(EventKind::Frozen, with(data, [("rebind_id", id)]))),
+                event: Some(self.event(event, None)),
                 ..Transition::none()
             }
         };
         let Some(head) = &mut transition.head else {
             return Err(nothing_due());
         };
-        let also = self.end_another(head, rebind)?;
-        // Of two cards that go in this write, the one that was in use; the other is released when it is removed.
+        let also = self.end_second_rebind(head, rebind)?;
+        // A write can release one claim only, preferably that of the undone card. The clean-up releases the other.
         let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
         let released_card = also.iter().chain([rebind]).find(of_undone);
-        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(released);
+        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(release_claim);
         transition.also = also;
         match (undone, &before.last_activation) {
-            (Some(last), _) => self.point_back(head, last, true),
+            (Some(last), _) => self.undo_activation(head, last, true),
             (None, Some(last)) if last.number == number => {
                 head.cooldown_until = None;
                 head.cooldown_end_untold = false;
@@ -71,15 +70,12 @@ impl Context<'_> {
         }
         head.sessions = Default::default();
         transition.ends_sessions = true;
-        if let Some(event) = &mut transition.event {
-            self.tell(event, None);
-        }
         Ok(transition)
     }
 
-    /// Beside the rebind of the code, one more can be there to end: the open one, or the one whose hold is running. Never
-    /// both, for an activation starts a cooldown. It has to be loaded: what is not read cannot be written.
-    fn end_another(
+    /// Ends a second rebind besides that of the code: the open one, or the one whose hold is running. Both cannot exist at
+    /// once, because an activation starts a cooldown. If the rebind is not loaded, the caller must read it and retry.
+    fn end_second_rebind(
         &self,
         head: &mut MerchantState,
         frozen: &Rebind,
@@ -89,21 +85,21 @@ impl Context<'_> {
         let Some(number) = numbers.find(|number| *number != frozen.rebind_id.number()) else {
             return Ok(None);
         };
-        let another = self.state.numbered(number);
-        let another =
-            another.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
-        let stage = if another.is_overdue(self.now) {
-            self.expired(another)
+        let second = self.state.numbered(number);
+        let second =
+            second.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
+        let stage = if second.is_overdue(self.now) {
+            self.expired(second)
         } else {
-            self.frozen_out()
+            self.frozen_stage()
         };
         Ok(Some(Rebind {
             sealed_number: None,
-            ..moved(head, another, stage)
+            ..with_stage(head, second, stage)
         }))
     }
 
-    const fn frozen_out(&self) -> RebindState {
+    const fn frozen_stage(&self) -> RebindState {
         RebindState::Ended {
             how: End::Frozen,
             at: self.now,
@@ -111,8 +107,8 @@ impl Context<'_> {
         }
     }
 
-    /// The operator has decided. Payouts that have their card go on to it, those without one are assigned; one that is not
-    /// to go out is returned by the acquirer's core first.
+    /// Ends the freeze by the operator's decision. Payouts with a card go to that card, and held payouts are assigned. To
+    /// stop a payout, the acquirer's core returns it before.
     pub(super) fn unfreeze(&self, reason: &str) -> Result<Transition, Rejection> {
         if self.state.head.frozen.is_none() {
             return Err(nothing_due());
@@ -120,13 +116,13 @@ impl Context<'_> {
         let mut head = self.changed_head();
         head.frozen = None;
         let active = head.active.as_ref().map(|active| &active.card);
-        let active = active.map_or(Value::Null, |card: &Card| {
-            Value::from(card.card_id.as_str())
+        let event = Event::Unfrozen(event::Unfrozen {
+            reason: reason.to_owned(),
+            card_id: Nullable(active.map(|card| card.card_id.clone())),
         });
-        let data = object([("reason", Value::from(reason)), ("card_id", active)]);
         Ok(Transition {
             head: Some(head),
-            event: Some(self.event(EventKind::Unfrozen, data)),
+            event: Some(self.event(event, None)),
             ..Transition::none()
         })
     }

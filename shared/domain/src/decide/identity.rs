@@ -1,23 +1,22 @@
-//! The identity step: the ID document is compared with the record, a code goes to the phone ON FILE. That code authorises
-//! the change; a contact that came with the change cannot.
+//! The identity step: compares the ID document with the record and sends a code to the phone on file. Only this code
+//! authorises the change, because an attacker could choose the contacts of the new card.
 
-use super::{Context, object};
+use super::{Context, of_rebind};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
 use crate::format::document_expiry::DocumentExpiry;
+use crate::history::event::{CodeSent, Event};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
 use crate::rejection::{FieldError, Rejection};
 use crate::transition::{Decision, OtpDelivery, Transition};
-use serde_json::Value;
 
-/// The document as typed, each field parsed on its own.
+/// The document as typed, with each field parsed separately.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Keyed hash of the number, or what is wrong with it.
+    /// Keyed hash of the number, or the error of the number.
     pub number: Result<Mac, ErrorCode>,
-    /// The expiry, or what is wrong with it.
+    /// The expiry date, or its error.
     pub expires_on: Result<DocumentExpiry, ErrorCode>,
 }
 
@@ -47,12 +46,12 @@ impl Context<'_> {
             self.now,
         );
         if let Some(wait_s) = wait_s {
-            // The day's tries are used up: the document is not even compared, and another rebind would not help.
+            // The day's attempts are used up, so the document is not compared. Another rebind would not help.
             let refusal = Rejection {
                 counts_toward_limit: Some(false),
                 ..Rejection::new(ErrorCode::IdMismatch).counted(0)
             };
-            let mut transition = self.reject(rebind, refusal.clone());
+            let mut transition = self.reject(rebind, refusal.clone(), None);
             let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
             transition.outcome = Decision::Refused(Box::new(refusal));
             return Ok(transition);
@@ -75,11 +74,11 @@ impl Context<'_> {
             .as_ref()
             .is_some_and(|code| code.lives(self.policy, self.now))
         {
-            // Repeated: the same challenge, nothing is sent, nothing changes.
+            // A repeated request gets the same challenge. Nothing is sent or changed.
             return Ok(Transition::none());
         }
         if tries.taken >= self.policy.code_tries {
-            return self.all_tries_taken(rebind, OtpPurpose::Identity, tries);
+            return self.no_attempts_left(rebind, OtpPurpose::Identity, tries);
         }
         let stage = RebindState::IdentityPending {
             mismatches: *mismatches,
@@ -87,12 +86,12 @@ impl Context<'_> {
             code: Some(self.sent(fresh)),
             tries: tries.clone(),
         };
-        let mut transition = self.advance(rebind, stage, EventKind::IdentityMatched, object([]));
+        let mut transition = self.advance(rebind, stage, Event::IdentityMatched(of_rebind(rebind)));
         transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
         Ok(transition)
     }
 
-    /// Counted. Number and expiry are not told apart, nor is a wrong one from a tired day.
+    /// Counts toward the limit. The refusal never reveals which of number, expiry or daily limit failed.
     fn document_mismatch(
         &self,
         rebind: &Rebind,
@@ -108,10 +107,13 @@ impl Context<'_> {
         let left = left_here.min(u8::try_from(left_today).unwrap_or(u8::MAX));
         let refusal = Rejection::new(ErrorCode::IdMismatch).counted(left);
         let mut transition = if left == 0 {
-            self.reject(rebind, refusal)
+            self.reject(rebind, refusal, None)
         } else {
-            let mut transition =
-                self.advance(rebind, counted, EventKind::IdentityMismatched, object([]));
+            let mut transition = self.advance(
+                rebind,
+                counted,
+                Event::IdentityMismatched(of_rebind(rebind)),
+            );
             transition.outcome = Decision::Refused(Box::new(
                 refusal.next(&[NextAction::Identity, NextAction::Cancel]),
             ));
@@ -122,7 +124,7 @@ impl Context<'_> {
             let limit = self.policy.id_mismatches_per_day;
             let wait_s = head.id_mismatches.wait_s(limit, DAY_S, self.now);
             if let (Some(wait_s), Decision::Refused(refusal)) = (wait_s, &mut transition.outcome) {
-                // The day's last: another rebind would not help.
+                // This was the day's last attempt. Another rebind would not help.
                 refusal.retry_after_s = Some(wait_s);
                 refusal.next_actions = vec![NextAction::Wait];
             }
@@ -140,7 +142,7 @@ impl Context<'_> {
         })?;
         let stage = match &rebind.stage {
             RebindState::IdentityPending { tries, .. } if tries.taken >= self.policy.code_tries => {
-                return self.all_tries_taken(rebind, OtpPurpose::Identity, tries);
+                return self.no_attempts_left(rebind, OtpPurpose::Identity, tries);
             }
             RebindState::IdentityPending {
                 mismatches, tries, ..
@@ -153,7 +155,7 @@ impl Context<'_> {
             RebindState::CardPending {
                 identity_attempts, ..
             } if identity_attempts.taken >= self.policy.code_tries => {
-                return self.all_tries_taken(rebind, OtpPurpose::Identity, identity_attempts);
+                return self.no_attempts_left(rebind, OtpPurpose::Identity, identity_attempts);
             }
             RebindState::CardPending {
                 identity,
@@ -172,9 +174,12 @@ impl Context<'_> {
             },
             _ => return Err(self.out_of_order(rebind)),
         };
-        let purpose = Value::from(OtpPurpose::Identity.as_str());
-        let data = object([("purpose", purpose)]);
-        let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
+        let event = Event::CodeSent(CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Identity,
+            serial: None,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
         Ok(transition)
     }

@@ -1,18 +1,20 @@
-//! The core: `decide(state, command, policy, now)`. Total and pure: no clock, no randomness, no store. What needs those
-//! (ids, codes, keyed hashes, the bank's answer) comes in with the command.
+//! The core: `decide(state, command, policy, now)`. It is total and pure: no clock, no randomness, no store. Values that
+//! need those (ids, codes, keyed hashes, the bank's answer) are part of the command.
 //!
-//! Every act walks the contract's order of checks: frozen, fresh login, expired, step order, fields, then its own rules.
+//! Every command checks in the contract's order: frozen, fresh login, expired, step order, fields, its own rules.
 
 mod activation;
 mod agreement;
 mod cancel;
 mod card_check;
 mod cards;
+mod challenge;
 mod clean_up;
 mod codes;
 mod create;
 mod freeze;
 mod identity;
+mod next_actions;
 mod payouts;
 mod settings;
 mod standby;
@@ -22,130 +24,128 @@ mod tests;
 
 use super::card::Card;
 use super::error_code::ErrorCode;
-use super::event_kind::EventKind;
+use super::history::event::{self, Event};
 use super::ids::{CardId, PayoutId};
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
+use super::notification::{Notification, Recipient, notification};
 use super::payout::Payout;
+use super::pii::Phone;
 use super::policy::Policy;
-use super::rebind::{
-    CardCheck, End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag, TestTransfer,
-};
+use super::rebind::{End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag};
 use super::rejection::Rejection;
 use super::settlement::SettlementChange;
 use super::time::Timestamp;
 use super::transfer::TransferAnswer;
-use super::transition::{
-    FingerprintRule, NewEvent, NewPushTarget, Notification, Recipient, Transition,
-};
-use serde_json::{Map, Value};
+use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
-pub use codes::{attempts_max, deposit_of, otp_of, pending_otp};
+pub use challenge::{attempts_max, deposit_of, otp_of, pending_otp};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
+pub use next_actions::next_actions;
 
-/// Who asks, and for what.
+/// A command with the session that issues it.
 #[derive(Clone, Debug)]
 pub struct CommandContext {
-    /// The session's slot; `None` for the system itself (clean-up).
+    /// The session's slot; `None` for commands of the system (clean-up, acquirer's core).
     pub by: Option<Slot>,
-    /// For what.
+    /// The command.
     pub act: Command,
 }
 
-/// Everything that can be asked of a merchant's rebinds.
+/// Every command that can change a merchant.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Begin a rebind.
+    /// Create a rebind.
     Create(Box<Create>),
-    /// Give it up.
+    /// Cancel the rebind.
     Cancel,
     /// Compare the ID document and send a code to the phone on file.
     CheckDocument(Document, Otp),
-    /// Another code to the phone on file.
+    /// Send another code to the phone on file.
     ResendIdentityOtp(Otp),
-    /// Take a try, before the code is compared. `well_formed`: six digits at all.
+    /// Reserve an attempt before the code is compared.
     ReserveAttempt {
-        /// Which code.
+        /// The code's purpose.
         purpose: OtpPurpose,
-        /// Whether the code had six digits; one that has not is refused without taking a try.
+        /// Whether the code has a valid form. A malformed code is refused without reserving an attempt.
         well_formed: bool,
         /// Whether the bank was queried for the deposit already.
         deposit_polled: bool,
     },
-    /// The code that a try was taken for is right, or not.
+    /// Record the result of a reserved attempt.
     SettleAttempt {
-        /// Which code.
+        /// The code's purpose.
         purpose: OtpPurpose,
         /// The stored hash that the code was compared with.
         compared: Mac,
-        /// The comparison's result.
+        /// Whether the code was correct.
         right: bool,
-        /// Learned when the write found the card verified for another person.
+        /// Whether an earlier write found the card verified for another person.
         bound_elsewhere: bool,
     },
-    /// Show the agreement: allowed or not; changes nothing.
+    /// Check that the agreement may be shown. Changes nothing.
     ReadAgreement,
-    /// Sign it.
+    /// Sign the agreement.
     SignAgreement(SignedAgreement),
-    /// Ask the bank, or repeat what is known.
+    /// Start the bank's check, or return the known result.
     StartCardCheck {
-        /// Learned when the write found the card verified for another person.
+        /// Whether an earlier write found the card verified for another person.
         bound_elsewhere: bool,
-        /// For the case that only the code is missing.
+        /// The code to send if the bank's match is still valid.
         code: Otp,
     },
-    /// The bank's answer, or the lack of one; without a code when the reserved phone may get none now.
+    /// Record the bank's answer, or that it is unknown. The code is `None` when the reserved phone may not receive one now.
     SettleCardCheck(BankReply, Option<Otp>),
-    /// Another code to the reserved phone, or the first one when it could not be sent.
+    /// Send a code to the reserved phone again, or the first one after a failed SMS.
     ResendCardOtp(Otp),
-    /// The SMS could not be handed over: forget the code.
+    /// Drop the code, because its SMS could not be sent.
     OtpNotSent(OtpPurpose, Mac),
-    /// What the bank says of a deposit that went out; `None`: nothing new.
+    /// Record the bank's answer about a deposit; `None` when the bank has not answered.
     SettleDeposit(Option<TransferAnswer>),
-    /// Send the test transfer, or ask for its answer again.
+    /// Send the test transfer, or query its status.
     StartTestTransfer,
-    /// What the bank says of the test transfer; `None`: nothing.
+    /// Record the bank's answer about the test transfer; `None` when the bank has not answered.
     SettleTestTransfer(Option<TransferAnswer>),
-    /// Ask for the code that authorises the switch to a standby card.
+    /// Send the code that authorises the switch to a standby card.
     StartActivation(CardId, Otp),
-    /// Take a card off the account.
+    /// Remove a card from the account.
     Unbind(CardId),
-    /// Change how payouts are made.
+    /// Change the settlement settings.
     ChangeSettlement(SettlementChange),
     /// Register a device for push.
     PutPushTarget(Box<NewPushTarget>),
-    /// No longer tell a device.
+    /// Remove a device from push notifications.
     RemovePushTarget(String),
-    /// The freeze code of the rebind of this number was given.
+    /// Freeze the account with the freeze code of the rebind with this number.
     Freeze(u32),
-    /// The operator ends a freeze, for a reason that the history keeps.
+    /// Operator: end a freeze. The history records the reason.
     Unfreeze(String),
-    /// The acquirer's core: a new payout, which gets its card now.
+    /// Acquirer's core: create a payout and choose its card.
     CreatePayout(PayoutId, u64),
-    /// The acquirer's core: it was handed to the bank.
+    /// Acquirer's core: the payout was submitted to the bank.
     PayoutSent(Payout),
-    /// The acquirer's core: the bank has returned it.
+    /// Acquirer's core: the bank returned the payout.
     PayoutReturned(Payout),
-    /// The clean-up: a held payout gets its card.
+    /// Clean-up: assign a card to a held payout.
     AssignPayout(Payout),
-    /// The clean-up: a card's time on record is over.
+    /// Clean-up: remove a replaced card whose retention is over.
     RemoveCard(CardId),
-    /// The clean-up: end an overdue rebind.
+    /// Clean-up: end an overdue rebind.
     Expire,
-    /// The clean-up: the hold is over.
+    /// Clean-up: complete an activated rebind whose hold is over.
     Complete,
-    /// The clean-up: tell that the cooldown is over.
+    /// Clean-up: announce the end of the cooldown.
     EndCooldown,
 }
 
 /// Decides one command.
 ///
 /// # Errors
-/// A [`Rejection`] when the command is refused and nothing changes. A refusal that changes something is a transition
-/// whose outcome is `Refused`.
+/// A [`Rejection`] when the command is refused without any change. A refusal that changes something is a transition with
+/// the outcome `Refused`.
 pub fn decide(
     state: &Merchant,
     command: &CommandContext,
@@ -206,7 +206,7 @@ pub fn decide(
     }
 }
 
-/// What every act looks at.
+/// The inputs of a decision.
 struct Context<'a> {
     state: &'a Merchant,
     by: Option<Slot>,
@@ -215,16 +215,16 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Frozen → expired → step order, for every act that changes a rebind. `fits` says in which stages it is allowed.
+    /// Checks frozen, expired, step order, for every command that changes a rebind. `fits` selects the allowed states.
     fn open_rebind(&self, fits: impl Fn(&RebindState) -> bool) -> Result<&Rebind, Rejection> {
         self.not_frozen()?;
         self.rebind_in(fits)
     }
 
-    /// Expired → step order.
+    /// Checks expired, step order.
     fn rebind_in(&self, fits: impl Fn(&RebindState) -> bool) -> Result<&Rebind, Rejection> {
         let rebind = self.rebind()?;
-        // Replaced by a later one once it was overdue: it stays expired, even by a clock that is behind.
+        // An overdue rebind that a later one has replaced stays expired, even if this clock is behind.
         let replaced =
             rebind.stage.is_open() && self.state.head.open != Some(rebind.rebind_id.number());
         if replaced
@@ -290,7 +290,7 @@ impl Context<'_> {
             .map_or_else(|| SessionTag(String::new()), super::merchant::Session::tag)
     }
 
-    /// The head after this change: one version on, the session's last change moved (never back).
+    /// The merchant state for this change: the next version, and the session's last change with_stage to `now` (never back).
     fn changed_head(&self) -> MerchantState {
         let mut head = self.state.head.clone();
         head.version += 1;
@@ -303,27 +303,18 @@ impl Context<'_> {
         head
     }
 
-    /// A transition that moves `rebind` to `stage`: head, rebind and event together, which is the only way a stage changes.
-    fn advance(
-        &self,
-        rebind: &Rebind,
-        stage: RebindState,
-        kind: EventKind,
-        data: Map<String, Value>,
-    ) -> Transition {
+    /// Moves `rebind` to `stage` in one transition with merchant state, rebind and event. No state changes in another way.
+    fn advance(&self, rebind: &Rebind, stage: RebindState, event: Event) -> Transition {
         let mut head = self.changed_head();
-        let mut next = moved(&mut head, rebind, stage);
+        let mut next = with_stage(&mut head, rebind, stage);
         if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
             head.open = None;
         }
         if matches!(next.stage, RebindState::Ended { .. }) {
-            // A number that will never be paid to is not kept.
+            // Nothing is ever paid to this card, so its number is deleted.
             next.sealed_number = None;
         }
-        let mut event = self.event(kind, data);
-        event
-            .data
-            .insert("rebind_id".to_owned(), Value::from(next.rebind_id.as_str()));
+        let event = self.event(event, Some(&next.reserved_phone));
         Transition {
             head: Some(head),
             rebind: Some(next),
@@ -332,36 +323,42 @@ impl Context<'_> {
         }
     }
 
-    /// Ends the rebind with a refusal that the caller is told.
-    fn reject(&self, rebind: &Rebind, refusal: Rejection) -> Transition {
-        let code = refusal.code;
+    /// Ends the rebind and refuses the request. `serial`: the bank reference whose answer is the reason.
+    fn reject(&self, rebind: &Rebind, refusal: Rejection, serial: Option<String>) -> Transition {
+        let reason = refusal.code;
         let stage = RebindState::Ended {
             how: End::Rejected,
             at: self.now,
-            reason: Some(code),
+            reason: Some(reason),
         };
-        let kind = match code {
-            ErrorCode::MicroDepositReturned => EventKind::MicroDepositReturned,
-            _ => EventKind::Rejected,
+        let rebind_id = rebind.rebind_id.clone();
+        let card = (&rebind.new_card).into();
+        let event = match (reason, serial) {
+            (ErrorCode::MicroDepositReturned, Some(serial)) => {
+                Event::MicroDepositReturned(event::MicroDepositReturned {
+                    rebind_id,
+                    card,
+                    reason,
+                    serial,
+                })
+            }
+            (_, serial) => Event::Rejected(event::Rejected {
+                rebind_id,
+                card,
+                reason,
+                serial,
+            }),
         };
-        let mut transition = self.advance(
-            rebind,
-            stage,
-            kind,
-            with(
-                card_facts(&rebind.new_card),
-                [("reason", Value::from(code.as_str()))],
-            ),
-        );
+        let mut transition = self.advance(rebind, stage, event);
         let refusal = refusal.next(&[NextAction::NewRebind]);
         transition.outcome = super::transition::Decision::Refused(Box::new(refusal));
         transition
     }
 
-    /// A write that says nothing new to anybody (a bank call and what it left): version and stage move, without an event.
+    /// A write without a history event, for bookkeeping of bank calls: only version and state change.
     fn bookkeeping(&self, rebind: &Rebind, stage: RebindState) -> Transition {
         let mut head = self.changed_head();
-        let next = moved(&mut head, rebind, stage);
+        let next = with_stage(&mut head, rebind, stage);
         Transition {
             head: Some(head),
             rebind: Some(next),
@@ -369,35 +366,30 @@ impl Context<'_> {
         }
     }
 
-    /// Has the old contact told, the new card's phone where one is given, and every device that is registered for push.
-    fn tell(&self, event: &mut NewEvent, reserved: Option<&str>) {
+    /// An event with a notification for each recipient that it has a message for: the phone on file, the new card's phone
+    /// where one is given and is another one, and push where a device is registered.
+    fn event(&self, event: Event, reserved: Option<&Phone>) -> NewEvent {
         let on_file = &self.state.profile.phone_on_file;
-        let mut add = |to, phone: &str| {
-            event.notices.push(Notification {
-                to,
-                phone: phone.to_owned(),
-            });
-        };
-        add(Recipient::OnFile, on_file);
-        if let Some(reserved) = reserved.filter(|reserved| reserved != on_file) {
-            add(Recipient::Reserved, reserved);
-        }
-        if self.state.head.pushes(self.policy, self.now) {
-            add(Recipient::Push, "");
-        }
-    }
-
-    const fn event(&self, kind: EventKind, data: Map<String, Value>) -> NewEvent {
+        let reserved = reserved.filter(|reserved| *reserved != on_file);
+        let is_pushed = self.state.head.pushes(self.policy, self.now);
+        let all = [
+            Some(Notification::OnFile(on_file.clone())),
+            reserved.map(|reserved| Notification::Reserved(reserved.clone())),
+            is_pushed.then(|| Notification::Push {
+                delivered: Vec::new(),
+            }),
+        ];
+        let is_sent = |to: Recipient| notification(&event, self.now, to).is_some();
+        let notices = all.into_iter().flatten();
         NewEvent {
-            kind,
+            notices: notices.filter(|notice| is_sent(notice.to())).collect(),
             at: self.now,
-            data,
-            notices: Vec::new(),
+            event,
         }
     }
 }
 
-/// Why no rebind can be asked for now, by this session: the first reason in the contract's order; `None` if one can.
+/// The first reason, in the contract's order, why this session cannot create a rebind now; `None` if it can.
 #[must_use]
 pub fn blocked_by(
     state: &Merchant,
@@ -414,41 +406,26 @@ pub fn blocked_by(
     let checks = ctx
         .not_frozen()
         .and_then(|()| ctx.fresh_login())
-        .and_then(|()| create::may_rebind(state, policy, now))
-        .and_then(|()| create::limits(state, policy, now));
+        .and_then(|()| create::check_rebind_allowed(state, policy, now))
+        .and_then(|()| create::check_daily_limit(state, policy, now));
     checks.err().map(|refusal| refusal.code)
 }
 
-/// A JSON object from its entries.
-fn object<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
-    with(Map::new(), entries)
+/// The facts of an event about a rebind that needs no other.
+fn of_rebind(rebind: &Rebind) -> event::OfRebind {
+    event::OfRebind {
+        rebind_id: rebind.rebind_id.clone(),
+    }
 }
 
-/// … with further entries.
-fn with<const N: usize>(
-    mut object: Map<String, Value>,
-    entries: [(&str, Value); N],
-) -> Map<String, Value> {
-    object.extend(
-        entries
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value)),
-    );
-    object
+/// The facts of an event about a card.
+fn of_card(card: &Card) -> event::OfCard {
+    event::OfCard { card: card.into() }
 }
 
-/// What an event says of a card.
-fn card_facts(card: &Card) -> Map<String, Value> {
-    object([
-        ("card_id", Value::from(card.card_id.as_str())),
-        ("bank_code", Value::from(card.bank_code())),
-        ("last4", Value::from(card.last4.as_str())),
-    ])
-}
-
-/// The rebind in another stage, one version on; the head keeps the version of the latest one, so that a read of half of a
-/// write is seen.
-fn moved(head: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebind {
+/// The next version of the rebind, in another state. The merchant state keeps the version of the latest rebind, so that a
+/// read can detect a half-visible write.
+fn with_stage(head: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebind {
     let next = Rebind {
         version: rebind.version + 1,
         stage,
@@ -460,97 +437,19 @@ fn moved(head: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebin
     next
 }
 
-/// The card of a rebind that was undone is no verified card of this merchant any more.
-fn released(rebind: &Rebind) -> FingerprintRule {
+/// Releases the merchant's claim on the card of an undone rebind.
+fn release_claim(rebind: &Rebind) -> FingerprintRule {
     FingerprintRule::Release {
         fingerprint: rebind.fingerprint.clone(),
         card_id: rebind.new_card.card_id.clone(),
     }
 }
 
-fn time_value(at: Timestamp) -> Value {
-    Value::from(at.to_rfc3339_shanghai())
-}
-
-/// Done already, or too early: to the clean-up both mean "leave it".
+/// The refusal of a clean-up command that is already done or not due yet.
 const fn nothing_due() -> Rejection {
     Rejection::new(ErrorCode::StepOutOfOrder)
 }
 
 fn seconds_until(until: Timestamp, now: Timestamp) -> i64 {
     (until.epoch_s() - now.epoch_s()).max(1)
-}
-
-/// What the merchant can do next with a rebind.
-#[must_use]
-pub fn next_actions(
-    state: &Merchant,
-    rebind: &Rebind,
-    policy: &Policy,
-    now: Timestamp,
-) -> Vec<NextAction> {
-    use NextAction as Next;
-    if rebind.stage.is_open() && !state.is_open(rebind, now) {
-        return vec![Next::NewRebind];
-    }
-    let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
-    if let Some((purpose, code, _)) = pending_otp(&rebind.stage, policy, now)
-        && code.lives(policy, now)
-        && (rebind.stage.is_open() || is_standby)
-    {
-        if purpose == OtpPurpose::Activate {
-            return vec![Next::ActivateStandby];
-        }
-        let (confirm, resend) = (
-            codes::confirm_action(purpose),
-            codes::resend_action(purpose),
-        );
-        let stale = codes::stale_proof(&rebind.stage, purpose, policy, now);
-        return match stale.and_then(|actions| actions.first()) {
-            Some(refresh) => vec![*refresh, Next::Cancel],
-            None => vec![confirm, resend, Next::Cancel],
-        };
-    }
-    match &rebind.stage {
-        RebindState::IdentityPending { matched: true, .. } => {
-            vec![Next::IdentityCode, Next::Cancel]
-        }
-        RebindState::IdentityPending { .. } => vec![Next::Identity, Next::Cancel],
-        RebindState::AgreementPending { .. } => {
-            vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
-        }
-        stage @ RebindState::CardPending { check, .. } => {
-            match (
-                codes::stale_proof(stage, OtpPurpose::Card, policy, now),
-                check,
-            ) {
-                (Some([first, ..]), _) => vec![*first, Next::Cancel],
-                (_, CardCheck::Matched { .. }) => vec![Next::CardCheckCode, Next::Cancel],
-                (_, CardCheck::Deposit { .. }) => vec![Next::CardCheckConfirm, Next::Cancel],
-                (_, _) => vec![Next::CardCheck, Next::Cancel],
-            }
-        }
-        RebindState::Standby(standby) if is_standby => {
-            let first = match standby.locked_for_s(policy, now) {
-                Some(_) => Next::Wait,
-                None => Next::ActivateStandby,
-            };
-            vec![first, Next::UnbindCard]
-        }
-        RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-            let is_active = state.head.active.as_ref();
-            let is_active =
-                is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
-            match activated_card.test {
-                TestTransfer::NotSent | TestTransfer::Sent { .. }
-                    if is_active && activated_card.can_be_reverted(policy, now) =>
-                {
-                    vec![Next::TestTransaction]
-                }
-                _ => Vec::new(),
-            }
-        }
-        RebindState::Standby(_) => Vec::new(),
-        RebindState::Ended { .. } => vec![Next::NewRebind],
-    }
 }

@@ -1,19 +1,18 @@
-//! Which card a payout goes to. It is chosen in the write that creates the payout, and never changed.
+//! Payouts. The write that creates a payout chooses its card, which never changes.
 
-use super::{Context, nothing_due, object};
+use super::{Context, nothing_due};
 use crate::card::Card;
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{Event, Nullable, OfPayout};
 use crate::ids::PayoutId;
 use crate::merchant::MerchantState;
 use crate::next_action::NextAction;
 use crate::payout::{Payout, PayoutState};
 use crate::rejection::Rejection;
 use crate::transition::{PayoutChange, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
-    /// Never refused: a payout without a card is held.
+    /// Creates a payout. Never refuses it: without a usable card the payout is held.
     pub(super) fn create_payout(&self, payout_id: &PayoutId, amount_fen: u64) -> Transition {
         let payout = Payout {
             payout_id: payout_id.clone(),
@@ -24,21 +23,17 @@ impl Context<'_> {
         };
         let mut head = self.changed_head();
         match &payout.card {
-            Some(card) => on_its_way(&mut head, card),
+            Some(card) => count_unsent(&mut head, card),
             None => head.held_payouts += 1,
         }
-        self.payout_event(
-            head,
-            EventKind::PayoutCreated,
-            PayoutChange::Created(payout),
-        )
+        self.payout_event(head, Event::PayoutCreated, PayoutChange::Created(payout))
     }
 
     pub(super) fn payout_sent(&self, payout: &Payout) -> Result<Transition, Rejection> {
         match (payout.state, &payout.card) {
             (PayoutState::Sent, _) => return Ok(Transition::none()),
             (PayoutState::Unsent, Some(_)) => {}
-            // Over, or held without a card.
+            // Returned, or held without a card.
             _ => return Err(Rejection::new(ErrorCode::StepOutOfOrder)),
         }
         if self.state.head.holds_payouts() {
@@ -46,15 +41,16 @@ impl Context<'_> {
                 Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport])
             );
         }
-        Ok(self.end_payout(payout, PayoutState::Sent, EventKind::PayoutSent))
+        Ok(self.end_payout(payout, PayoutState::Sent, Event::PayoutSent))
     }
 
-    /// It ends, sent or not; the acquirer's core creates another, which is routed then.
+    /// Ends the payout, whether or not it was sent. To pay again, the acquirer's core creates a new payout, which gets the
+    /// card that is valid then.
     pub(super) fn payout_returned(&self, payout: &Payout) -> Result<Transition, Rejection> {
         if payout.state == PayoutState::Returned {
             return Ok(Transition::none());
         }
-        Ok(self.end_payout(payout, PayoutState::Returned, EventKind::PayoutReturned))
+        Ok(self.end_payout(payout, PayoutState::Returned, Event::PayoutReturned))
     }
 
     pub(super) fn assign_payout(&self, payout: &Payout) -> Result<Transition, Rejection> {
@@ -69,10 +65,10 @@ impl Context<'_> {
         };
         let mut after = self.changed_head();
         after.held_payouts = after.held_payouts.saturating_sub(1);
-        on_its_way(&mut after, card);
+        count_unsent(&mut after, card);
         Ok(self.payout_event(
             after,
-            EventKind::PayoutAssigned,
+            Event::PayoutAssigned,
             PayoutChange::Changed {
                 was: payout.clone(),
                 is: assigned,
@@ -80,7 +76,12 @@ impl Context<'_> {
         ))
     }
 
-    fn end_payout(&self, payout: &Payout, state: PayoutState, kind: EventKind) -> Transition {
+    fn end_payout(
+        &self,
+        payout: &Payout,
+        state: PayoutState,
+        kind: fn(OfPayout) -> Event,
+    ) -> Transition {
         let mut head = self.changed_head();
         if payout.state == PayoutState::Unsent {
             match &payout.card {
@@ -106,28 +107,27 @@ impl Context<'_> {
     fn payout_event(
         &self,
         head: MerchantState,
-        kind: EventKind,
+        kind: fn(OfPayout) -> Event,
         change: PayoutChange,
     ) -> Transition {
         let payout = change.payout();
         let card = payout.card.as_ref();
-        let text = |value: Option<&str>| value.map_or(Value::Null, Value::from);
-        let data = object([
-            ("payout_id", Value::from(payout.payout_id.as_str())),
-            ("amount_fen", Value::from(payout.amount_fen)),
-            ("card_id", text(card.map(|card| card.card_id.as_str()))),
-            ("last4", text(card.map(|card| card.last4.as_str()))),
-        ]);
+        let event = kind(OfPayout {
+            payout_id: payout.payout_id.clone(),
+            amount_fen: payout.amount_fen,
+            card_id: Nullable(card.map(|card| card.card_id.clone())),
+            last4: Nullable(card.map(|card| card.last4.clone())),
+        });
         Transition {
             head: Some(head),
-            event: Some(self.event(kind, data)),
+            event: Some(self.event(event, None)),
             payout: Some(change),
             ..Transition::none()
         }
     }
 }
 
-fn on_its_way(head: &mut MerchantState, card: &Card) {
+fn count_unsent(head: &mut MerchantState, card: &Card) {
     if let Some(bound) = head.bound_mut(&card.card_id) {
         bound.unsent += 1;
     }

@@ -1,15 +1,14 @@
-//! How payouts are made, and which devices are told.
+//! Settlement settings and push devices.
 
-use super::{Context, create, object};
+use super::{Context, create};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event};
 use crate::merchant::{MerchantState, PushTarget};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 use crate::settlement::{self, SettlementChange};
 use crate::transition::{NewPushTarget, PushChange, Transition};
-use serde_json::{Value, json};
 
 impl Context<'_> {
     pub(super) fn change_settlement(
@@ -27,25 +26,23 @@ impl Context<'_> {
             self.now,
             self.policy,
         )?;
-        create::quiet(self.state, self.policy, self.now)?;
+        create::check_quiet_period(self.state, self.policy, self.now)?;
         if next == profile.settlement {
             return Ok(Transition::none());
         }
-        let data = object([
-            ("before", json!(profile.settlement)),
-            ("after", json!(next)),
-        ]);
-        let mut event = self.event(EventKind::SettlementChanged, data);
-        self.tell(&mut event, None);
+        let event = Event::SettlementChanged(event::SettlementChanged {
+            before: profile.settlement.clone(),
+            after: next.clone(),
+        });
         Ok(Transition {
             head: Some(self.counted_change()?),
-            event: Some(event),
+            event: Some(self.event(event, None)),
             settlement: Some(next),
             ..Transition::none()
         })
     }
 
-    /// The head after one more change of a setting, if the day has room for it.
+    /// The merchant state after one more setting change, unless the daily limit is reached.
     fn counted_change(&self) -> Result<MerchantState, Rejection> {
         let limit = self.policy.setting_changes_per_day;
         let changes = &self.state.head.setting_changes;
@@ -71,7 +68,7 @@ impl Context<'_> {
             return Ok(Transition::none());
         }
         if known.is_some() {
-            // Another device in its place: the one that was is removed.
+            // Replacing a device also removes the old one, so the rule for a removal applies.
             self.fresh_login()?;
         } else if head.push_targets.len() >= self.policy.push_targets_max {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder));
@@ -84,13 +81,13 @@ impl Context<'_> {
         if known.is_some() {
             after.push_removed_at = Some(self.now);
         }
-        let data = object([
-            ("push_target_id", Value::from(new.target.id.as_str())),
-            ("platform", Value::from(new.platform.as_str())),
-        ]);
+        let event = Event::PushTargetChanged(event::PushTargetChanged {
+            push_target_id: new.target.id.clone(),
+            platform: new.platform,
+        });
         Ok(Transition {
             head: Some(after),
-            event: Some(self.event(EventKind::PushTargetChanged, data)),
+            event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: known.cloned(),
                 added: Some(new.clone()),
@@ -99,7 +96,8 @@ impl Context<'_> {
         })
     }
 
-    /// It is told for some days more: who takes over an account would begin by silencing it.
+    /// Removes a push device. It keeps receiving notifications for some days, because an account thief would first silence
+    /// the owner's devices.
     pub(super) fn remove_push_target(&self, id: &str) -> Result<Transition, Rejection> {
         let head = &self.state.head;
         let known = head.push_targets.iter().find(|target| target.id == id);
@@ -109,10 +107,12 @@ impl Context<'_> {
         let mut after = self.changed_head();
         after.push_targets.retain(|target| target.id != id);
         after.push_removed_at = Some(self.now);
-        let data = object([("push_target_id", Value::from(id))]);
+        let event = Event::PushTargetRemoved(event::PushTargetRemoved {
+            push_target_id: id.to_owned(),
+        });
         Ok(Transition {
             head: Some(after),
-            event: Some(self.event(EventKind::PushTargetRemoved, data)),
+            event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: Some(known.clone()),
                 added: None,

@@ -1,15 +1,14 @@
-//! `POST /v1/cards/{card_id}/activate`: the switch to a card that has already waited. It needs a fresh login and a code to
-//! the phone on file, and is refused wherever a rebind would be.
+//! `POST /v1/cards/{card_id}/activate`: the switch to a standby card, which has already waited. It requires a fresh login
+//! and a code to the phone on file. Whatever blocks a rebind also blocks the switch.
 
-use super::{Context, create, object, seconds_until};
+use super::{Context, create, seconds_until};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{CodeSent, Event};
 use crate::ids::CardId;
 use crate::next_action::NextAction;
 use crate::rebind::{Attempts, Otp, OtpPurpose, Reason, Rebind, RebindState, SentOtp, Standby};
 use crate::rejection::Rejection;
 use crate::transition::{OtpDelivery, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
     pub(super) fn start_activation(
@@ -17,25 +16,28 @@ impl Context<'_> {
         card_id: &CardId,
         fresh: &Otp,
     ) -> Result<Transition, Rejection> {
-        let (rebind, standby) = self.may_switch(card_id)?;
-        // Another session's code is no use to this one: it gets one of its own. And one whose text never came is replaced
-        // like any other, once the challenge says so: nothing else sends a code for a switch.
-        let here = self.session_tag();
-        let is_on_its_way = |code: &SentOtp| {
-            code.session == here && code.sent_at.age_s_at(self.now) < self.policy.code_gap_s
+        let (rebind, standby) = self.check_switch(card_id)?;
+        // A session cannot use the code of another session, so it gets its own. A code that was sent too recently is not
+        // replaced; later requests send a new one, because no other endpoint resends the code of a switch.
+        let session = self.session_tag();
+        let is_recent = |code: &SentOtp| {
+            code.session == session && code.sent_at.age_s_at(self.now) < self.policy.code_gap_s
         };
-        if standby.code.as_ref().is_some_and(is_on_its_way) {
+        if standby.code.as_ref().is_some_and(is_recent) {
             return Ok(Transition::none());
         }
-        let tries = self.tries_of_today(standby)?;
+        let tries = self.current_attempts(standby)?;
         let stage = RebindState::Standby(Standby {
             code: Some(self.sent(fresh)),
             tries,
             ..standby.clone()
         });
-        let purpose = Value::from(OtpPurpose::Activate.as_str());
-        let data = object([("purpose", purpose)]);
-        let mut transition = self.advance(rebind, stage, EventKind::CodeSent, data);
+        let event = Event::CodeSent(CodeSent {
+            rebind_id: rebind.rebind_id.clone(),
+            purpose: OtpPurpose::Activate,
+            serial: None,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         transition.otp_delivery = Some(OtpDelivery {
             phone: self.state.profile.phone_on_file.clone(),
             phone_hash: fresh.phone_hash.clone(),
@@ -46,9 +48,10 @@ impl Context<'_> {
         Ok(transition)
     }
 
-    /// Whose card → frozen → fresh login → step order → document → what stands in the way of any rebind → its own rules.
-    pub(super) fn may_switch(&self, card_id: &CardId) -> Result<(&Rebind, &Standby), Rejection> {
-        self.is_known(card_id)?;
+    /// Checks, in this order: the card's owner, frozen, fresh login, step order, ID document, what blocks any rebind, and
+    /// the rules of the switch.
+    pub(super) fn check_switch(&self, card_id: &CardId) -> Result<(&Rebind, &Standby), Rejection> {
+        self.check_card_known(card_id)?;
         self.not_frozen()?;
         self.fresh_login()?;
         let not_standby =
@@ -63,14 +66,14 @@ impl Context<'_> {
                 .not_counted()
                 .next(&[NextAction::ContactSupport]));
         }
-        create::may_rebind(self.state, self.policy, self.now)?;
+        create::check_rebind_allowed(self.state, self.policy, self.now)?;
         if self.now < waiting.usable_at {
             return Err(Rejection::new(ErrorCode::StandbyNotReady)
                 .retry_after(seconds_until(waiting.usable_at, self.now))
                 .next(&[NextAction::Wait]));
         }
         if standby.ready_at.age_s_at(self.now) > self.policy.standby_proof_s {
-            // Proven too long ago: the card has to be proven anew.
+            // The proof is too old, so the card must be verified again.
             return Err(Rejection::new(ErrorCode::StepUpRequired)
                 .not_counted()
                 .next(&[NextAction::UnbindCard, NextAction::NewRebind]));
@@ -78,9 +81,9 @@ impl Context<'_> {
         Ok((rebind, standby))
     }
 
-    /// The tries still running. Five wrong codes lock the switch for a day; the card is kept, for a thief who guesses is
-    /// not to take it from its owner.
-    pub(super) fn tries_of_today(&self, standby: &Standby) -> Result<Attempts, Rejection> {
+    /// The attempts so far, or none after a lock has ended. Too many wrong codes lock the switch for a while. The card
+    /// stays, so that a thief's guesses cannot take it from its owner.
+    pub(super) fn current_attempts(&self, standby: &Standby) -> Result<Attempts, Rejection> {
         if let Some(wait_s) = standby.locked_for_s(self.policy, self.now) {
             return Err(Rejection {
                 attempts_left: Some(0),
@@ -98,9 +101,9 @@ impl Context<'_> {
         })
     }
 
-    /// The code was right: the pointer moves at once, for the card has waited already.
+    /// Activates the standby card without a hold, because the card has already waited.
     pub(super) fn switch(&self, rebind: &Rebind) -> Transition {
-        // Whatever was said when the card was added was said of another time's card: nothing is lost now.
+        // Ignore the reason of the original rebind: a switch never counts as a lost card.
         let switched = Rebind {
             reason: Reason::Replace,
             ..rebind.clone()

@@ -1,21 +1,20 @@
-//! `POST /v1/rebinds/{id}/test-transaction`: ¥0.01 to the new card. One that comes back undoes the change; one that arrives
-//! shortens nothing.
+//! `POST /v1/rebinds/{id}/test-transaction`: transfers ¥0.01 to the new card. A returned transfer undoes the change. A
+//! successful one does not shorten the hold or the cooldown.
 
-use super::{Context, card_facts, nothing_due, object, released, with};
+use super::{Context, nothing_due, of_rebind, release_claim};
 use crate::error_code::ErrorCode;
-use crate::event_kind::EventKind;
+use crate::history::event::{self, Event};
 use crate::rebind::{ActivatedCard, BankReference, End, Rebind, RebindState, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
 use crate::transition::{Decision, Transition};
-use serde_json::Value;
 
 impl Context<'_> {
-    /// The intent is written before the transfer is sent; a repetition asks for the answer to the same one.
+    /// Writes the intent before the transfer is sent. A repeated request queries the same transfer.
     pub(super) fn start_test_transfer(&self) -> Result<Transition, Rejection> {
         if self.is_reverted() {
-            // It came back; a repetition says so again.
+            // The transfer was returned. A repeated request gets the same result.
             return self.not_frozen().map(|()| Transition::none());
         }
         let (rebind, activated_card) = self.activated_card()?;
@@ -25,19 +24,17 @@ impl Context<'_> {
             TestTransfer::NotSent
                 if is_active && activated_card.can_be_reverted(self.policy, self.now) =>
             {
-                let serial = Value::from(rebind.serial(BankReference::Test));
+                let event = Event::TestTransferStarted(event::TestTransferStarted {
+                    rebind_id: rebind.rebind_id.clone(),
+                    serial: rebind.serial(BankReference::Test),
+                });
                 let test = TestTransfer::Sent {
                     sent_at: self.now,
                     checked_at: self.now,
                 };
                 Ok(Transition {
                     outcome: Decision::Proceed,
-                    ..self.advance(
-                        rebind,
-                        with_test(&rebind.stage, test),
-                        EventKind::TestTransferStarted,
-                        object([("serial", serial)]),
-                    )
+                    ..self.advance(rebind, with_test(&rebind.stage, test), event)
                 })
             }
             TestTransfer::NotSent => Err(self.out_of_order(rebind)),
@@ -54,11 +51,11 @@ impl Context<'_> {
         answer: Option<TransferAnswer>,
     ) -> Result<Transition, Rejection> {
         if self.by.is_none() && self.state.head.frozen.is_some() {
-            // The operator decides first; the bank is asked again later.
-            return self.asked_again();
+            // The operator decides first, and a later poll gets the answer again.
+            return self.record_poll();
         }
         if self.by.is_some() && self.is_reverted() {
-            // Another request has heard the same, and was faster.
+            // A concurrent request has already recorded the return.
             return self.not_frozen().map(|()| Transition::none());
         }
         let (rebind, activated_card) = self.activated_card()?;
@@ -66,14 +63,13 @@ impl Context<'_> {
             (TestTransfer::Sent { .. }, Some(TransferAnswer::Succeeded)) => Ok(self.advance(
                 rebind,
                 with_test(&rebind.stage, self.arrived(self.now)),
-                EventKind::TestTransferSucceeded,
-                object([]),
+                Event::TestTransferSucceeded(of_rebind(rebind)),
             )),
             (
                 TestTransfer::Sent { .. } | TestTransfer::Arrived { .. },
                 Some(TransferAnswer::Returned),
-            ) => Ok(self.came_back(rebind, activated_card)),
-            _ if self.by.is_none() => self.asked_again(),
+            ) => Ok(self.record_return(rebind, activated_card)),
+            _ if self.by.is_none() => self.record_poll(),
             _ => Ok(Transition::none()),
         }
     }
@@ -91,8 +87,8 @@ impl Context<'_> {
         self.state.rebind.as_ref().is_some_and(reverted)
     }
 
-    /// The clean-up has asked and heard nothing new: it is not to ask again at once.
-    fn asked_again(&self) -> Result<Transition, Rejection> {
+    /// Records a poll without news, so that the next poll waits.
+    fn record_poll(&self) -> Result<Transition, Rejection> {
         let rebind = self.rebind()?;
         let test = match rebind
             .activated_card()
@@ -115,7 +111,7 @@ impl Context<'_> {
         }
     }
 
-    /// Frozen → expired → step order.
+    /// Checks frozen, expired, step order.
     fn activated_card(&self) -> Result<(&Rebind, &ActivatedCard), Rejection> {
         let fits = |stage: &RebindState| {
             matches!(stage, RebindState::Activated(_) | RebindState::Completed(_))
@@ -125,8 +121,8 @@ impl Context<'_> {
         Ok((rebind, activated_card))
     }
 
-    /// The card cannot be paid to: the change is undone, if it still can be.
-    fn came_back(&self, rebind: &Rebind, activated_card: &ActivatedCard) -> Transition {
+    /// Undoes the change if that is still possible, because the card cannot receive payouts.
+    fn record_return(&self, rebind: &Rebind, activated_card: &ActivatedCard) -> Transition {
         let last = self.state.head.last_activation.as_ref();
         let last = last.filter(|last| last.number == rebind.rebind_id.number());
         let Some(last) = last.filter(|_| activated_card.can_be_reverted(self.policy, self.now))
@@ -134,8 +130,7 @@ impl Context<'_> {
             return self.advance(
                 rebind,
                 with_test(&rebind.stage, TestTransfer::CameBack),
-                EventKind::TestTransferFailed,
-                object([]),
+                Event::TestTransferFailed(of_rebind(rebind)),
             );
         };
         let stage = RebindState::Ended {
@@ -143,16 +138,16 @@ impl Context<'_> {
             at: self.now,
             reason: Some(ErrorCode::TestTxnFailed),
         };
-        let reason = Value::from(ErrorCode::TestTxnFailed.as_str());
-        let data = with(card_facts(&rebind.new_card), [("reason", reason)]);
-        let mut transition = self.advance(rebind, stage, EventKind::Reverted, data);
+        let event = Event::Reverted(event::Reverted {
+            rebind_id: rebind.rebind_id.clone(),
+            card: (&rebind.new_card).into(),
+            reason: ErrorCode::TestTxnFailed,
+        });
+        let mut transition = self.advance(rebind, stage, event);
         if let Some(head) = &mut transition.head {
-            self.point_back(head, last, false);
+            self.undo_activation(head, last, false);
         }
-        transition.fingerprint = Some(released(rebind));
-        if let Some(event) = &mut transition.event {
-            self.tell(event, Some(&rebind.reserved_phone));
-        }
+        transition.fingerprint = Some(release_claim(rebind));
         transition
     }
 }

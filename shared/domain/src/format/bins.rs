@@ -1,63 +1,50 @@
-//! Which bank issued a card and of what type it is, from the first digits of its number.
+//! The issuing bank and the type of a card, by the prefix of its number.
 //!
-//! The tables `GROUPS` and `BANKS` are made by `build.rs` from `data/china-card-bins.csv` (source and licence:
-//! `data/NOTICE.md`). They are collected by a community: a prefix that is missing means "unknown, let the bank
-//! decide" and never "invalid", and a prefix cannot tell a Class I account from a Class II one.
+//! `build.rs` generates the tables `GROUPS` and `BANKS` from `data/china-card-bins.csv` (source and licence:
+//! `data/NOTICE.md`). A community maintains the data, so a missing prefix means "unknown, let the bank decide" and never
+//! "invalid". A prefix does not distinguish Class I accounts from Class II accounts.
 
-use serde::{Deserialize, Serialize};
-
-use super::card_number::CardNumber;
+use crate::pii::CardNumber;
+use crate::vocabulary::vocabulary;
 
 include!(concat!(env!("OUT_DIR"), "/bins.rs"));
 
-/// Of what type the cards of a prefix are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BinKind {
-    /// 借记卡: an account with money in it. The only kind that settlement goes to.
-    Debit,
-    /// 贷记卡
-    Credit,
-    /// 准贷记卡: a credit card that also keeps a deposit; treated as credit.
-    QuasiCredit,
-    /// 预付费卡
-    Prepaid,
-}
-
-impl BinKind {
-    /// As in the contract's `Card.type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Debit => "debit",
-            Self::Credit => "credit",
-            Self::QuasiCredit => "quasi_credit",
-            Self::Prepaid => "prepaid",
-        }
+vocabulary! {
+    /// The type of the cards with a prefix.
+    pub enum BinKind {
+        /// 借记卡: a debit card, the only type that can receive settlement.
+        Debit = "debit",
+        /// 贷记卡
+        Credit = "credit",
+        /// 准贷记卡: a credit card with a deposit account; treated as a credit card.
+        QuasiCredit = "quasi_credit",
+        /// 预付费卡
+        Prepaid = "prepaid",
     }
 }
 
-/// One row of the table of prefixes.
+/// One row of the prefix table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bin {
-    /// The first digits of the card numbers that it is about.
+    /// The first digits of the card numbers.
     pub prefix: &'static str,
-    /// How many digits such a card number has.
+    /// The number of digits of the card numbers.
     pub length: usize,
     /// The type of card.
     pub kind: BinKind,
-    /// A short name of the bank, as `ICBC`.
+    /// The bank's code, such as `ICBC`.
     pub bank_code: &'static str,
-    /// The bank's Chinese name, as `中国工商银行`.
+    /// The bank's Chinese name, such as `中国工商银行`.
     pub bank_name: &'static str,
 }
 
-/// The rows whose prefixes are equally long.
+/// All rows with the same prefix length.
 struct Group {
     prefix_length: usize,
     bins: &'static [Bin],
 }
 
-/// The row with the longest prefix among those for cards of this length. `None`: unknown, let the bank decide.
+/// The row with the longest matching prefix for this length of card number. `None` means that the bank decides.
 pub fn lookup(card: &CardNumber) -> Option<&'static Bin> {
     let digits = card.expose();
     GROUPS.iter().find_map(|group| {
@@ -80,13 +67,13 @@ pub fn bank_name(bank_code: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::sandbox;
     use super::*;
+    use crate::pii::tests::sandbox;
     use proptest::prelude::*;
 
     const CSV: &str = include_str!("../../../data/china-card-bins.csv");
 
-    /// (prefix, length, type, bank code, bank name), read without the build script.
+    /// (prefix, length, type, bank code, bank name), parsed independently of the build script.
     type Row = (
         &'static str,
         usize,
@@ -105,7 +92,7 @@ mod tests {
             .collect()
     }
 
-    fn naive(rows: &[Row], digits: &str) -> Option<Row> {
+    fn scan(rows: &[Row], digits: &str) -> Option<Row> {
         rows.iter()
             .filter(|row| row.1 == digits.len() && digits.starts_with(row.0))
             .max_by_key(|row| row.0.len())
@@ -117,7 +104,7 @@ mod tests {
         (bin.prefix, bin.length, kind, bin.bank_code, bin.bank_name)
     }
 
-    /// A card number of this length that starts with these digits.
+    /// A valid card number with this prefix and length.
     fn card(prefix: &str, filler: char, length: usize) -> CardNumber {
         let mut payload = prefix.to_owned();
         payload.extend(std::iter::repeat_n(filler, length - 1 - prefix.len()));
@@ -127,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_holds_every_row_once_and_in_order() {
+    fn table_contains_every_row_in_order() {
         let mut wanted = rows();
         assert_eq!(wanted.len(), 1698);
         wanted.sort_by_key(|row| (usize::MAX - row.0.len(), row.0, row.1));
@@ -141,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn every_row_agrees_with_a_scan() {
+    fn lookup_agrees_with_a_scan_for_every_row() {
         let rows = rows();
         for row in &rows {
             for filler in ['0', '5', '9'] {
                 for length in 15..=19 {
                     let card = card(row.0, filler, length);
                     let found = lookup(&card).map(as_row);
-                    assert_eq!(found, naive(&rows, card.expose()));
+                    assert_eq!(found, scan(&rows, card.expose()));
                     assert!(length != row.1 || found.is_some());
                 }
             }
@@ -156,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn longest_prefix_with_the_right_length_wins() {
+    fn longest_prefix_of_the_card_length_wins() {
         let rows = rows();
-        // (shorter, longer) for the same card length; and a longer one that is for another length.
+        // Finds two nested prefixes (shorter, longer), for the same card length or for different ones.
         let nested = |same_length: bool| {
             rows.iter()
                 .flat_map(|a| rows.iter().map(move |b| (*a, *b)))
@@ -178,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_card_of_the_sandbox_has_its_bank() {
+    fn every_sandbox_card_has_its_bank() {
         let sandbox = sandbox();
         let own = sandbox["merchants"].as_array().unwrap().iter();
         let own = own.map(|merchant| &merchant["active_card"]);
@@ -199,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_banks() {
+    fn bank_name_is_found_by_code() {
         assert_eq!(bank_name("ICBC"), Some("中国工商银行"));
         assert_eq!(bank_name("icbc"), None);
         assert_eq!(bank_name(""), None);
@@ -207,29 +194,15 @@ mod tests {
         assert!(rows().iter().all(|row| bank_name(row.3) == Some(row.4)));
     }
 
-    #[test]
-    fn kinds_have_one_name() {
-        for kind in [
-            BinKind::Debit,
-            BinKind::Credit,
-            BinKind::QuasiCredit,
-            BinKind::Prepaid,
-        ] {
-            let json = serde_json::to_value(kind).unwrap();
-            assert_eq!(json, kind.as_str());
-            assert_eq!(serde_json::from_value::<BinKind>(json).unwrap(), kind);
-        }
-    }
-
     proptest! {
         #[test]
-        fn random_numbers_agree_with_a_scan(digits in "(62|4|5|3|9|1)?[0-9]{12,17}", filler in 0..10_u32) {
+        fn lookup_agrees_with_a_scan_for_any_number(digits in "(62|4|5|3|9|1)?[0-9]{12,17}", filler in 0..10_u32) {
             let rows = rows();
             let filler = char::from_digit(filler, 10).unwrap();
             for length in 15..=19 {
                 if digits.len() < length {
                     let card = card(&digits, filler, length);
-                    prop_assert_eq!(lookup(&card).map(as_row), naive(&rows, card.expose()));
+                    prop_assert_eq!(lookup(&card).map(as_row), scan(&rows, card.expose()));
                 }
             }
         }

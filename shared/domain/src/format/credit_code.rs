@@ -1,26 +1,29 @@
 //! Unified social credit codes of companies and sole traders (GB 32100-2015).
+//!
+//! The standard computes the check character as `(31 - sum mod 31) mod 31`. The sum including the check character is then
+//! a multiple of 31.
 
 use std::fmt;
 
-use super::{gather, half_width};
+use crate::pii::{gather, half_width};
 use crate::secret::Secret;
 
 const LENGTH: usize = 18;
-/// The place of a character is its value. I, O, S, V and Z are left out because they look like digits or each other.
+/// The index of a character is its value. I, O, S, V and Z are missing because they resemble digits or other letters.
 const ALPHABET: &str = "0123456789ABCDEFGHJKLMNPQRTUWXY";
-/// 3^i modulo 31 for the place i from the left, and 1 for the check character.
+/// 3^i modulo 31 for index i from the left, and 1 for the check character.
 const WEIGHTS: [usize; LENGTH] = [
     1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28, 1,
 ];
 
-/// A code with a right check character, in upper case. It is public by itself, but it stands beside personal data
-/// of sole traders, so it is kept like the rest.
+/// A code with a valid check character, in upper case. The code is public, but it identifies sole traders, so it is
+/// treated as personal data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CreditCode(Secret<String>);
 
 impl CreditCode {
-    /// White space around it is cut off; full-width forms and lower case are folded. `None` unless it is 18
-    /// characters of the alphabet with a right check character: no request carries one, so there is no wire code.
+    /// Trims surrounding white space and folds full-width forms and lower case. `None` unless the text has 18 characters
+    /// of the alphabet and a valid check character. No request contains a code, so there is no error code for it.
     pub fn parse(text: &str) -> Option<Self> {
         let chars = text.trim().chars().map(half_width);
         let chars = chars.map(|c| Some(c.to_ascii_uppercase()).filter(|c| ALPHABET.contains(*c)));
@@ -40,12 +43,9 @@ impl fmt::Debug for CreditCode {
     }
 }
 
-/// The standard's check = (31 - sum mod 31) mod 31, said as one sum: with the check character, everything adds up
-/// to a multiple of 31.
-///
-/// Thirty-one is prime and larger than any value, no weight is a multiple of it and neighbours' weights differ: so
-/// every wrong character and every swap of neighbours is caught. The powers of 3 repeat only after 30 places, so
-/// every other swap is caught too, but that of the first character and the check character (both weigh 1).
+/// Detects every single wrong character and every swap of two characters, except a swap of the first character and the
+/// check character (both have weight 1). Reason: 31 is prime and larger than any value, no weight is a multiple of 31, and
+/// the powers of 3 repeat only after 30 places.
 fn is_checked(code: &str) -> bool {
     let values = code.chars().map(|c| ALPHABET.find(c).unwrap_or_default());
     let sum: usize = WEIGHTS.iter().zip(values).map(|(w, v)| w * v).sum();
@@ -54,8 +54,8 @@ fn is_checked(code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{sandbox, single_errors, swaps};
     use super::*;
+    use crate::pii::tests::{sandbox, single_errors, swaps};
     use proptest::prelude::*;
 
     const VECTOR: &str = "91350100M000100Y43";
@@ -74,7 +74,7 @@ mod tests {
         })
     }
 
-    /// The standard's own words, to hold the one-sum form against.
+    /// The check character by the formula of the standard.
     fn check_by_the_standard(payload: &str) -> char {
         let (sum, _) = payload.chars().fold((0, 1), |(sum, weight), c| {
             (sum + ALPHABET.find(c).unwrap() * weight, weight * 3 % 31)
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn known_codes() {
+    fn known_codes_are_valid() {
         assert_eq!(ALPHABET.len(), 31);
         assert_eq!(parse(VECTOR).as_deref(), Some(VECTOR));
         let sandbox = sandbox();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_folded() {
+    fn width_case_and_space_are_folded() {
         for text in [
             "91350100m000100y43",
             " 91350100M000100Y43\t",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_not() {
+    fn malformed_codes_are_rejected() {
         for text in [
             "",
             "0",
@@ -130,28 +130,28 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_output_hides_the_code() {
         let code = CreditCode::parse(VECTOR).unwrap();
         assert_eq!(format!("{code:?}"), "CreditCode(***)");
     }
 
     proptest! {
         #[test]
-        fn the_check_character_is_the_standards(code in valid()) {
+        fn check_character_follows_the_standard(code in valid()) {
             prop_assert_eq!(code.chars().last().unwrap(), check_by_the_standard(&code[..17]));
             prop_assert_eq!(parse(&code), Some(code));
         }
 
         #[test]
-        fn each_wrong_character_is_caught(code in valid()) {
+        fn each_wrong_character_is_detected(code in valid()) {
             for wrong in single_errors(&code, ALPHABET) {
                 prop_assert_eq!(parse(&wrong), None, "{}", wrong);
             }
         }
 
-        /// Neighbours and all others, but for the first and the last.
+        /// A swap of the first and the last character is the only one that is not detected.
         #[test]
-        fn each_swap_is_caught_but_the_widest(code in valid()) {
+        fn each_swap_but_the_widest_is_detected(code in valid()) {
             for distance in 1..LENGTH {
                 for (_, _, wrong) in swaps(&code, distance) {
                     prop_assert_eq!(parse(&wrong).is_some(), distance == LENGTH - 1, "{}", wrong);

@@ -1,4 +1,4 @@
-//! Until when an identity document is good.
+//! The expiry date of an identity document.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,20 +8,20 @@ use crate::time::{Date, Timestamp};
 
 const LONG_TERM: &str = "long_term";
 
-/// The last day of a document's validity. It is part of the proof of identity, so `Debug` does not show it.
+/// The last day of a document's validity. It is part of the proof of identity, so `Debug` hides it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum DocumentExpiry {
-    /// Good until the end of this day in Shanghai.
+    /// Valid until the end of this day in Shanghai.
     On(Date),
-    /// 长期: documents of people of 46 and older do not expire.
+    /// 长期: documents of people aged 46 or older do not expire.
     LongTerm,
 }
 
 impl DocumentExpiry {
-    /// Reads exactly `YYYY-MM-DD` or `long_term`.
+    /// Parses exactly `YYYY-MM-DD` or `long_term`.
     ///
     /// # Errors
-    /// [`ErrorCode::IdFormat`] for anything else and for a day that does not exist.
+    /// [`ErrorCode::IdFormat`] for any other text and for a date that does not exist.
     pub fn parse(text: &str) -> Result<Self, ErrorCode> {
         if text == LONG_TERM {
             return Ok(Self::LongTerm);
@@ -29,7 +29,7 @@ impl DocumentExpiry {
         Date::parse(text).map(Self::On).ok_or(ErrorCode::IdFormat)
     }
 
-    /// What [`Self::parse`] reads.
+    /// The text that [`Self::parse`] accepts.
     pub fn to_text(self) -> Cow<'static, str> {
         match self {
             Self::On(date) => Cow::Owned(date.to_string()),
@@ -37,12 +37,12 @@ impl DocumentExpiry {
         }
     }
 
-    /// Whether the last day is over.
+    /// Whether the document has expired.
     pub fn is_over_at(self, now: Timestamp) -> bool {
         self.days_left_at(now).is_some_and(|days| days < 0)
     }
 
-    /// 0 on the last day, negative after it; `None` when there is no last day.
+    /// Days until the last day: 0 on the last day, negative after it. `None` when the document does not expire.
     pub fn days_left_at(self, now: Timestamp) -> Option<i64> {
         match self {
             Self::On(date) => Some(now.date_shanghai().days_until(date)),
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_read_back() {
+    fn both_forms_round_trip() {
         for text in ["2025-12-31", "2024-02-29", "9999-12-31", "long_term"] {
             assert_eq!(DocumentExpiry::parse(text).unwrap().to_text(), text);
         }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_that_are_none() {
+    fn malformed_dates_are_rejected() {
         for text in [
             "",
             "长期",
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn good_until_the_end_of_the_last_day_in_shanghai() {
+    fn document_expires_at_midnight_in_shanghai() {
         let at = |text| Timestamp::parse_rfc3339(text).unwrap();
         let expiry = DocumentExpiry::parse("2026-11-22").unwrap();
         let last = at("2026-11-22T23:59:59+08:00");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_output_hides_the_date() {
         for text in ["2025-12-31", "long_term"] {
             let expiry = DocumentExpiry::parse(text).unwrap();
             assert_eq!(format!("{expiry:?}"), "DocumentExpiry(***)");

@@ -1,15 +1,16 @@
-//! Activation is one atomic write: the pointer, the old card, the hold, the cooldown, history and notice.
+//! Activation is one atomic write: active card, old card, hold, cooldown, history and notifications.
 
 use super::fixture::*;
 use crate::card::CardStatus;
 use crate::decide::Command;
 use crate::event_kind::EventKind;
 use crate::merchant::{LastActivation, Replaced};
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::Card;
 use crate::rebind::{ActivatedCard, Activation, Mac, Reason, RebindState, TestTransfer};
-use crate::transition::{FingerprintRule, Recipient, Transition};
+use crate::transition::{FingerprintRule, Transition};
 
-/// Everything proven at `at_s`, up to the right card code.
+/// Every proof at `at_s`, up to the correct card code.
 fn about_to_activate(world: World, at_s: i64, request: Command) -> World {
     let world = world.at(at_s).login().then(request).then(document(true));
     world
@@ -40,7 +41,7 @@ fn cooldown_days(world: &World) -> i64 {
 }
 
 #[test]
-fn the_pointer_moves_and_the_old_card_is_retiring_until_7_days_after_the_hold() {
+fn activation_retires_the_old_card() {
     let before = World::new().matched().at(60);
     let old = before.state.head.active.clone().unwrap().card;
     let (world, _) = activate(before);
@@ -63,7 +64,7 @@ fn the_pointer_moves_and_the_old_card_is_retiring_until_7_days_after_the_hold() 
 }
 
 #[test]
-fn hold_is_24_h_and_cooldown_30_days_from_activation() {
+fn hold_is_24_h_and_cooldown_30_days() {
     let (world, _) = activate(World::new().matched().at(60));
     let times = Activation {
         activated_at: t(60),
@@ -89,7 +90,7 @@ fn hold_is_24_h_and_cooldown_30_days_from_activation() {
 }
 
 #[test]
-fn the_card_becomes_this_persons_in_the_same_write() {
+fn activation_claims_the_card() {
     let (_, transition) = activate(World::new().matched());
     assert_eq!(
         transition.fingerprint,
@@ -102,10 +103,10 @@ fn the_card_becomes_this_persons_in_the_same_write() {
 }
 
 #[test]
-fn the_history_says_what_was_activated() {
+fn activation_event_contains_the_change() {
     let (world, transition) = activate(World::new().matched());
     let event = transition.event.unwrap();
-    assert_eq!((event.kind, event.at), (EventKind::Activated, t(0)));
+    assert_eq!((event.kind(), event.at), (EventKind::Activated, t(0)));
     let new = &world.rebind().new_card;
     let old = world.rebind().old_card.as_ref().unwrap();
     let mut expected = serde_json::json!({
@@ -118,7 +119,7 @@ fn the_history_says_what_was_activated() {
         "effective_at": "2026-11-23T10:00:00+08:00",
         "cooldown_until": "2026-12-22T10:00:00+08:00",
     });
-    assert_eq!(serde_json::Value::from(event.data), expected);
+    assert_eq!(serde_json::Value::from(event.event.data()), expected);
 
     let mut first_card = World::new();
     first_card.state.head.active = None;
@@ -126,37 +127,43 @@ fn the_history_says_what_was_activated() {
     assert_eq!(first_card.rebind().old_card, None);
     expected["old_card_id"] = serde_json::Value::Null;
     assert_eq!(
-        serde_json::Value::from(transition.event.unwrap().data),
+        serde_json::Value::from(transition.event.unwrap().event.data()),
         expected
     );
 }
 
 #[test]
-fn the_phone_on_file_and_the_reserved_phone_are_told_once_if_they_are_equal() {
-    let told = |world: World| -> Vec<_> {
+fn equal_phones_are_notified_once() {
+    let notified = |world: World| -> Vec<_> {
         let notices = activate(world).1.event.unwrap().notices;
         notices
-            .into_iter()
-            .map(|notice| (notice.to, notice.phone))
+            .iter()
+            .map(|notice| (notice.to(), notice.phone().unwrap().clone()))
             .collect()
     };
-    let on_file = (Recipient::OnFile, PHONE_ON_FILE.to_owned());
-    let reserved = (Recipient::Reserved, RESERVED_PHONE.to_owned());
-    assert_eq!(told(World::new().matched()), [on_file.clone(), reserved]);
+    let on_file = (Recipient::OnFile, Phone::parse(PHONE_ON_FILE).unwrap());
+    let reserved = (Recipient::Reserved, Phone::parse(RESERVED_PHONE).unwrap());
+    assert_eq!(
+        notified(World::new().matched()),
+        [on_file.clone(), reserved]
+    );
 
-    let same = create_with(|request| request.reserved_phone = Ok(PHONE_ON_FILE.to_owned()));
-    assert_eq!(told(about_to_activate(World::new(), 0, same)), [on_file]);
+    let same = create_with(|request| request.reserved_phone = Phone::parse(PHONE_ON_FILE));
+    assert_eq!(
+        notified(about_to_activate(World::new(), 0, same)),
+        [on_file]
+    );
 }
 
 #[test]
-fn lost_has_a_cooldown_of_7_days_once_in_365_days() {
+fn lost_card_has_short_cooldown_once_a_year() {
     let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
     assert_eq!(
         (cooldown_days(&world), world.state.head.lost_at),
         (7, Some(t(0)))
     );
 
-    // A second one a day too early has the long cooldown, and does not begin the year anew.
+    // A second loss a day too early has the long cooldown and does not restart the year.
     let early = 365 * DAY_S - 1;
     let (second, _) = activate(about_to_activate(world.clone(), early, lost("b")));
     assert_eq!(
@@ -172,7 +179,7 @@ fn lost_has_a_cooldown_of_7_days_once_in_365_days() {
 }
 
 #[test]
-fn replace_never_uses_the_short_cooldown_up() {
+fn replace_does_not_use_the_short_cooldown() {
     let (world, _) = activate(about_to_activate(World::new(), 0, create()));
     assert_eq!(
         (cooldown_days(&world), world.state.head.lost_at),
@@ -183,7 +190,7 @@ fn replace_never_uses_the_short_cooldown_up() {
 }
 
 #[test]
-fn without_a_card_there_is_none_to_lose() {
+fn lost_without_a_card_has_no_effect() {
     let mut first_card = World::new();
     first_card.state.head.active = None;
     let (world, _) = activate(about_to_activate(first_card, 0, lost("a")));
@@ -195,7 +202,7 @@ fn without_a_card_there_is_none_to_lose() {
 }
 
 #[test]
-fn lost_marks_the_old_card_unusable_and_keeps_the_hold() {
+fn lost_card_is_unusable_during_the_hold() {
     let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
     let last = world.state.head.last_activation.as_ref().unwrap();
     let old = last.old_card.as_ref().unwrap();
@@ -203,7 +210,7 @@ fn lost_marks_the_old_card_unusable_and_keeps_the_hold() {
     assert_eq!(replaced.state, Replaced::Lost);
     assert_eq!(world.state.head.paying_card(world.now), None);
     assert_eq!(last.times.effective_at, t(DAY_S));
-    // What was created before the change still reaches it.
+    // Payouts from before the change still go to it.
     let old = world.rebind().old_card.as_ref().unwrap();
     assert_eq!(
         world.state.card_status(&old.card_id, world.now),
@@ -212,7 +219,7 @@ fn lost_marks_the_old_card_unusable_and_keeps_the_hold() {
 }
 
 #[test]
-fn the_old_card_is_the_one_in_use_at_activation() {
+fn old_card_is_the_active_one_at_activation() {
     let mut world = World::new().matched();
     let mut moved = world.state.head.active.clone().unwrap();
     moved.card.last4 = "9999".to_owned();

@@ -1,4 +1,4 @@
-//! The agreement: read for a while, then signed whole.
+//! The agreement: read for a minimum time, then signed with all consents.
 
 use super::fixture::*;
 use crate::decide::{Command, SignedAgreement};
@@ -19,7 +19,7 @@ fn signed(change: impl FnOnce(&mut SignedAgreement)) -> Command {
 }
 
 #[test]
-fn ten_seconds_between_issue_and_signature() {
+fn reading_takes_at_least_10_seconds() {
     let early = pending().at(9);
     let refusal = early.refused(sign(t(0)));
     assert_eq!(refusal.code, ErrorCode::AgreementNotRead);
@@ -28,12 +28,12 @@ fn ten_seconds_between_issue_and_signature() {
         bad_fields(&refusal),
         [("reading_token", ErrorCode::AgreementNotRead)]
     );
-    // A refused signature may be repeated with the same token.
+    // A refused signature can be repeated with the same token.
     assert!(early.later(1).decide(sign(t(0))).is_ok());
 }
 
 #[test]
-fn the_token_is_good_for_30_min() {
+fn reading_token_is_valid_for_30_minutes() {
     let world = pending();
     assert!(world.clone().at(30 * MINUTE_S).decide(sign(t(0))).is_ok());
     let refusal = world.at(30 * MINUTE_S + 1).refused(sign(t(0)));
@@ -46,17 +46,17 @@ fn the_token_is_good_for_30_min() {
 }
 
 #[test]
-fn the_token_is_good_for_one_accepted_signature() {
+fn reading_token_signs_once() {
     let world = pending().at(10).then(sign(t(0)));
     assert_eq!(world.refused(sign(t(0))).code, ErrorCode::StepOutOfOrder);
 }
 
 #[test]
-fn all_bad_fields_at_once() {
+fn all_invalid_fields_are_reported() {
     let refusal = pending().at(10).refused(signed(|signed| {
         signed.is_current = false;
         signed.issued_at = None;
-        signed.signed_name = "别人".to_owned();
+        signed.signed_name = PersonName::new("别人");
         signed.consents_complete = false;
     }));
     assert_eq!(refusal.code, ErrorCode::AgreementStale);
@@ -72,7 +72,7 @@ fn all_bad_fields_at_once() {
 }
 
 #[test]
-fn each_bad_field_alone() {
+fn each_invalid_field_is_reported() {
     let cases: [(ErrorCode, &str, Command); 4] = [
         (
             ErrorCode::AgreementStale,
@@ -87,7 +87,7 @@ fn each_bad_field_alone() {
         (
             ErrorCode::HolderNotMerchant,
             "signed_name",
-            signed(|signed| signed.signed_name = String::new()),
+            signed(|signed| signed.signed_name = PersonName::new("")),
         ),
         (
             ErrorCode::ConsentMissing,
@@ -105,10 +105,10 @@ fn each_bad_field_alone() {
 }
 
 #[test]
-fn the_signed_name_is_the_holders_after_folding() {
+fn signed_name_is_folded() {
     let mut world = pending().at(10);
-    world.state.profile.settlement_name = Some("阿依古丽·测试".to_owned());
-    let named = |name: &str| signed(|signed| signed.signed_name = name.to_owned());
+    world.state.profile.settlement_name = Some(PersonName::new("阿依古丽·测试"));
+    let named = |name: &str| signed(|signed| signed.signed_name = PersonName::new(name));
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
     assert_eq!(
         world.refused(named(HOLDER)).code,
@@ -117,7 +117,7 @@ fn the_signed_name_is_the_holders_after_folding() {
 }
 
 #[test]
-fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
+fn signature_is_recorded_in_the_history() {
     let mut world = World::new().identity_sent();
     world.wrong(Identity);
     let mut world = world.confirmed(Identity).at(25);
@@ -146,9 +146,9 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
     assert_eq!(card_attempts, &Attempts::default());
 
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::AgreementSigned);
+    assert_eq!(event.kind(), EventKind::AgreementSigned);
     assert_eq!(
-        serde_json::Value::from(event.data),
+        serde_json::Value::from(event.event.data()),
         json!({
             "rebind_id": world.rebind().rebind_id.as_str(),
             "version": "2026-11-22",
@@ -161,7 +161,7 @@ fn a_signature_leads_to_card_pending_and_the_history_keeps_what_was_signed() {
 }
 
 #[test]
-fn the_text_is_shown_in_agreement_pending_only() {
+fn agreement_is_shown_in_its_state_only() {
     let shown = pending().decide(Command::ReadAgreement).unwrap();
     assert!(shown.head.is_none() && shown.rebind.is_none() && shown.event.is_none());
     for world in [
@@ -178,12 +178,12 @@ fn the_text_is_shown_in_agreement_pending_only() {
 }
 
 #[test]
-fn while_frozen_reading_works_and_signing_does_not() {
+fn frozen_account_can_read_but_not_sign() {
     let mut world = pending().at(10);
     world.state.head.frozen = frozen(t(5));
     assert!(world.decide(Command::ReadAgreement).is_ok());
     assert_eq!(world.refused(sign(t(0))).code, ErrorCode::AccountFrozen);
-    // A read that is not possible now says why, not that the account is frozen.
+    // A read that is out of order reports that, not the freeze.
     let mut world = World::new().card_pending();
     world.state.head.frozen = frozen(t(0));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The bank's check: intent first, then the answer; no answer decides nothing.
+//! The bank's check: the intent is written first, then the answer. A lost answer decides nothing.
 
 use super::fixture::*;
 use super::states::lost_answer;
@@ -25,7 +25,7 @@ fn bound_elsewhere() -> Command {
 }
 
 #[test]
-fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
+fn intent_is_written_before_the_bank_call() {
     let mut world = World::new().card_pending();
     let before = world.state.clone();
     let intent = world.write(card_check());
@@ -41,7 +41,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
         }
     );
     assert_eq!(world.state.head.bank_calls.len(), 1);
-    // Bookkeeping: versions move, nothing is said in the history.
+    // Bookkeeping: the versions change without an event.
     assert!(intent.event.is_none() && intent.otp_delivery.is_none());
     assert_eq!(world.state.head.version, before.head.version + 1);
     assert_eq!(world.rebind().version, before.rebind.unwrap().version + 1);
@@ -60,7 +60,7 @@ fn the_intent_with_its_serial_is_written_before_the_bank_is_asked() {
 }
 
 #[test]
-fn repeated_while_the_bank_is_asked_the_same_serial_and_not_counted_again() {
+fn repeated_check_reuses_its_reference() {
     let mut world = World::new().asking().later(60);
     let repeated = world.write(card_check());
     assert_eq!(repeated.outcome, Decision::Proceed);
@@ -69,7 +69,7 @@ fn repeated_while_the_bank_is_asked_the_same_serial_and_not_counted_again() {
 }
 
 #[test]
-fn a_match_sends_a_code_to_the_reserved_phone() {
+fn match_sends_code_to_reserved_phone() {
     let mut world = World::new().asking().later(3);
     let answered = world.done(bank(Some(BankAnswer::Match)));
     assert!(matches!(
@@ -77,20 +77,20 @@ fn a_match_sends_a_code_to_the_reserved_phone() {
         CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
     ));
     let send = answered.otp_delivery.unwrap();
-    assert_eq!((send.phone.as_str(), send.purpose), (RESERVED_PHONE, Card));
+    assert_eq!((send.phone.e164(), send.purpose), (RESERVED_PHONE, Card));
     assert_eq!(send.card, world.rebind().new_card);
     let event = answered.event.unwrap();
-    assert_eq!(event.kind, EventKind::CardCheckAnswered);
-    assert_eq!(event.data["answer"], "match");
+    assert_eq!(event.kind(), EventKind::CardCheckAnswered);
+    assert_eq!(event.event.data()["answer"], "match");
     assert_eq!(
-        event.data["serial"],
+        event.event.data()["serial"],
         world.rebind().serial(BankReference::Check(1))
     );
     assert_eq!(world.state.head.bank_calls.len(), 1);
 }
 
 #[test]
-fn repeated_after_a_match_the_same_challenge_while_it_lives_then_a_new_code_without_the_bank() {
+fn repeated_check_after_match_skips_the_bank() {
     let mut world = World::new().matched().at(5 * MINUTE_S - 1);
     let repeated = world.write(card_check());
     assert!(repeated.head.is_none() && repeated.rebind.is_none());
@@ -102,12 +102,12 @@ fn repeated_after_a_match_the_same_challenge_while_it_lives_then_a_new_code_with
     let mut dead = world.at(5 * MINUTE_S);
     let renewed = dead.done(card_check());
     assert!(renewed.otp_delivery.is_some());
-    assert_eq!(renewed.event.unwrap().kind, EventKind::CodeSent);
+    assert_eq!(renewed.event.unwrap().kind(), EventKind::CodeSent);
     assert_eq!(dead.state.head.bank_calls.len(), 1);
 }
 
 #[test]
-fn a_match_is_kept_even_if_its_code_cannot_be_sent_now() {
+fn match_is_kept_without_a_code() {
     let reply = BankReply {
         number: 1,
         answer: Some(BankAnswer::Match),
@@ -127,7 +127,7 @@ fn a_match_is_kept_even_if_its_code_cannot_be_sent_now() {
 }
 
 #[test]
-fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
+fn bank_refusal_ends_the_rebind() {
     for (answer, code) in [
         (BankAnswer::Mismatch, ErrorCode::ElementsMismatch),
         (BankAnswer::Blocked, ErrorCode::CardBlocked),
@@ -157,7 +157,7 @@ fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
             assert_eq!(world.state.head.bank_calls.len(), calls, "{answer:?}");
             let event = transition.event.unwrap();
             assert_eq!(
-                event.data["serial"],
+                event.event.data()["serial"],
                 world.rebind().serial(BankReference::Check(1))
             );
             assert!(event.notices.is_empty());
@@ -166,10 +166,10 @@ fn a_definite_refusal_by_the_bank_ends_the_rebind_and_counts() {
 }
 
 #[test]
-fn busy_quota_unknown_and_a_bug_of_ours_leave_it_card_pending_and_count_for_nothing() {
+fn undecided_answers_do_not_count() {
     for (answer, code, after_s) in [
         (Some(BankAnswer::Busy), ErrorCode::UpstreamBusy, Some(60)),
-        // Until midnight in Shanghai; it is 10 o'clock.
+        // The wait lasts until midnight in Shanghai; the current time is 10:00.
         (
             Some(BankAnswer::Quota),
             ErrorCode::UpstreamQuota,
@@ -196,11 +196,11 @@ fn busy_quota_unknown_and_a_bug_of_ours_leave_it_card_pending_and_count_for_noth
 }
 
 #[test]
-fn the_banks_next_day_begins_at_midnight_in_shanghai() {
+fn bank_day_starts_at_midnight_in_shanghai() {
     let wait_s = |at_s: i64| {
         let mut world = World::new().at(at_s).login().asking();
         world
-            .refused_in_writing(bank(Some(BankAnswer::Quota)))
+            .refused_with_write(bank(Some(BankAnswer::Quota)))
             .retry_after_s
     };
     assert_eq!(wait_s(14 * HOUR_S - 1), Some(1));
@@ -209,7 +209,7 @@ fn the_banks_next_day_begins_at_midnight_in_shanghai() {
 }
 
 #[test]
-fn a_lost_answer_is_asked_for_again_under_the_same_serial_never_a_new_one() {
+fn lost_answer_is_retried_with_its_reference() {
     let mut world = lost_answer(World::new().asking());
     for at_s in [60, 120] {
         world = world.at(at_s);
@@ -226,7 +226,7 @@ fn a_lost_answer_is_asked_for_again_under_the_same_serial_never_a_new_one() {
         world = lost_answer(world);
         assert!(world.state.head.bank_calls.is_empty());
     }
-    // It comes after all: now it counts, and at the time it came.
+    // When the answer arrives, the call counts at that time.
     world.done(bank(Some(BankAnswer::Match)));
     let counted: Vec<_> = world
         .state
@@ -239,7 +239,7 @@ fn a_lost_answer_is_asked_for_again_under_the_same_serial_never_a_new_one() {
 }
 
 #[test]
-fn an_answer_to_another_serial_decides_nothing() {
+fn answer_to_other_reference_conflicts() {
     let world = World::new().asking();
     let refusal = world.refused(bank_to(2, Some(BankAnswer::Match)));
     assert_eq!(refusal.code, ErrorCode::VersionConflict);
@@ -247,7 +247,7 @@ fn an_answer_to_another_serial_decides_nothing() {
 }
 
 #[test]
-fn an_answer_that_another_request_has_written_already_changes_nothing() {
+fn settled_answer_changes_nothing() {
     for world in [World::new().matched(), World::new().card_pending()] {
         let late = world.decide(bank(Some(BankAnswer::Mismatch))).unwrap();
         assert!(late.head.is_none() && late.rebind.is_none() && late.event.is_none());
@@ -256,7 +256,7 @@ fn an_answer_that_another_request_has_written_already_changes_nothing() {
 }
 
 #[test]
-fn an_answer_to_a_rebind_that_is_over_is_dropped() {
+fn answer_to_ended_rebind_is_dropped() {
     let asking = World::new().asking();
     let cancelled = asking.clone().then(Command::Cancel);
     let late = bank(Some(BankAnswer::Match));
@@ -271,9 +271,9 @@ fn an_answer_to_a_rebind_that_is_over_is_dropped() {
 }
 
 #[test]
-fn card_bound_elsewhere_is_only_told_after_the_bank_has_matched() {
+fn other_owner_is_revealed_after_a_match() {
     let mut world = World::new().card_pending();
-    // The write that asks found the card to be another person's: it is asked all the same, without that condition.
+    // The first write found another owner. The check continues without that condition.
     let intent = world.write(bound_elsewhere());
     assert_eq!(
         (intent.outcome, intent.fingerprint),
@@ -282,21 +282,21 @@ fn card_bound_elsewhere_is_only_told_after_the_bank_has_matched() {
     assert_eq!(world.state.head.bank_calls.len(), 1);
 
     let mut mismatched = world.clone();
-    let refusal = mismatched.refused_in_writing(bank(Some(BankAnswer::Mismatch)));
+    let refusal = mismatched.refused_with_write(bank(Some(BankAnswer::Mismatch)));
     assert_eq!(refusal.code, ErrorCode::ElementsMismatch);
 
-    // Not even a lost answer makes it forgotten.
+    // A lost answer does not clear this fact.
     let mut matched = lost_answer(world);
-    let refusal = matched.refused_in_writing(bank(Some(BankAnswer::Match)));
+    let refusal = matched.refused_with_write(bank(Some(BankAnswer::Match)));
     assert_eq!(refusal.code, ErrorCode::CardBoundElsewhere);
     assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
     assert_eq!(matched.shown(), "rejected");
 }
 
 #[test]
-fn card_bound_elsewhere_in_between_is_found_by_the_activation_itself() {
-    let mut world = World::new().matched().then(take(Card));
-    let refusal = world.refused_in_writing(Command::SettleAttempt {
+fn activation_detects_a_new_other_owner() {
+    let mut world = World::new().matched().then(reserve(Card));
+    let refusal = world.refused_with_write(Command::SettleAttempt {
         purpose: Card,
         compared: world.mac(Card),
         right: true,
@@ -308,8 +308,8 @@ fn card_bound_elsewhere_in_between_is_found_by_the_activation_itself() {
     let active = world.state.head.active.unwrap();
     assert_eq!(active.fingerprint, fingerprint("old"));
 
-    // It is the card's matter, not the identity's.
-    let mut world = World::new().identity_sent().then(take(Identity));
+    // This concerns the card's code only, not the identity code.
+    let mut world = World::new().identity_sent().then(reserve(Identity));
     world.done(Command::SettleAttempt {
         purpose: Identity,
         compared: world.mac(Identity),
@@ -320,7 +320,7 @@ fn card_bound_elsewhere_in_between_is_found_by_the_activation_itself() {
 }
 
 #[test]
-fn card_check_needs_the_signed_agreement() {
+fn card_check_needs_a_signed_agreement() {
     for world in [
         World::new().created(),
         World::new().identity_sent(),

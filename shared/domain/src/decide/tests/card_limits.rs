@@ -1,4 +1,4 @@
-//! Three bank calls a day per merchant and card, five per merchant.
+//! Three bank calls per card and day, five per merchant and day.
 
 use super::fixture::*;
 use super::states::lost_answer;
@@ -7,7 +7,7 @@ use crate::error_code::ErrorCode;
 use crate::next_action::NextAction;
 use crate::rejection::Rejection;
 
-/// A rebind for this card that is about to ask the bank, an hour after what was before.
+/// A rebind for this card that is about to call the bank, an hour later.
 fn about_to_ask(world: World, card: &str) -> World {
     let mut world = world.later(HOUR_S).login();
     world.state.head.requests = Default::default();
@@ -18,7 +18,7 @@ fn about_to_ask(world: World, card: &str) -> World {
         .then(sign(shown_at))
 }
 
-/// One call that counts for this card; the rebind is given up.
+/// One counted bank call for this card; the rebind is cancelled.
 fn called(world: World, card: &str) -> World {
     let matched = bank(Some(BankAnswer::Match));
     about_to_ask(world, card)
@@ -36,25 +36,25 @@ fn limited(world: &World) -> Rejection {
 }
 
 #[test]
-fn three_calls_per_card_a_day() {
+fn three_bank_calls_per_card_and_day() {
     let mut world = World::new();
     for _ in 0..3 {
         world = called(world, "a");
     }
     let fourth = about_to_ask(world.clone(), "a");
-    // The first was at one o'clock past the start; it is four now.
+    // The first call was one hour after the start; now it is hour four.
     assert_eq!(limited(&fourth).retry_after_s, Some(21 * HOUR_S));
     assert_eq!(
         limited(&fourth.clone().at(DAY_S + HOUR_S - 1).login()).retry_after_s,
         Some(1)
     );
     assert!(fourth.at(DAY_S + HOUR_S).decide(card_check()).is_ok());
-    // Another card has its own.
+    // Another card has its own limit.
     assert!(about_to_ask(world, "b").decide(card_check()).is_ok());
 }
 
 #[test]
-fn five_calls_per_merchant_a_day() {
+fn five_bank_calls_per_merchant_and_day() {
     let mut world = World::new();
     for card in ["a", "b", "c", "a", "b"] {
         world = called(world, card);
@@ -65,12 +65,12 @@ fn five_calls_per_merchant_a_day() {
 }
 
 #[test]
-fn the_longer_wait_is_told() {
+fn refusal_reports_the_longer_wait() {
     let mut world = World::new();
     for card in ["b", "a", "a", "a", "c"] {
         world = called(world, card);
     }
-    // At 25 o'clock b's call leaves the day and one would fit, but none for a before 26.
+    // At hour 25 the call for b leaves the day, but card a is limited until hour 26.
     let sixth = about_to_ask(world, "a");
     assert_eq!(limited(&sixth).retry_after_s, Some(20 * HOUR_S));
 }
@@ -81,7 +81,7 @@ fn busy_and_lost_answers_are_refunded() {
     for _ in 0..6 {
         let mut asked = about_to_ask(world, "a").then(card_check());
         assert_eq!(asked.state.head.bank_calls.len(), 1);
-        asked.refused_in_writing(bank(Some(BankAnswer::Busy)));
+        asked.refused_with_write(bank(Some(BankAnswer::Busy)));
         assert!(asked.state.head.bank_calls.is_empty());
         world = lost_answer(asked).then(Command::Cancel);
     }
@@ -89,7 +89,7 @@ fn busy_and_lost_answers_are_refunded() {
 }
 
 #[test]
-fn a_refund_takes_back_its_own_call_only() {
+fn refund_removes_its_own_call_only() {
     let mut world = called(called(World::new(), "a"), "b");
     world = lost_answer(about_to_ask(world, "c").then(card_check()));
     let left: Vec<_> = world
@@ -100,13 +100,13 @@ fn a_refund_takes_back_its_own_call_only() {
         .map(|call| (call.at, call.card_tag.as_str()))
         .collect();
     assert_eq!(left, [(t(HOUR_S), "-------a"), (t(2 * HOUR_S), "-------b")]);
-    // A second lost answer finds nothing to take back.
+    // A second lost answer refunds nothing.
     world = lost_answer(world.then(card_check()));
     assert_eq!(world.state.head.bank_calls.len(), 2);
 }
 
 #[test]
-fn calls_older_than_a_day_are_forgotten_when_the_next_is_counted() {
+fn old_bank_calls_are_dropped() {
     let world = called(called(World::new(), "a"), "b").at(DAY_S);
     let world = called(world, "a");
     let times: Vec<_> = world
@@ -120,16 +120,16 @@ fn calls_older_than_a_day_are_forgotten_when_the_next_is_counted() {
 }
 
 #[test]
-fn a_question_that_was_asked_and_not_answered_stays_counted_when_the_rebind_ends() {
+fn unanswered_call_stays_counted() {
     let asking = World::new().asking();
     assert_eq!(asking.state.head.bank_calls.len(), 1);
     let cancelled = asking.clone().then(Command::Cancel);
     assert_eq!(cancelled.state.head.bank_calls.len(), 1);
     let expired = asking.clone().at(DAY_S).then(Command::Expire);
     assert_eq!(expired.state.head.bank_calls.len(), 1);
-    // So does one that was answered.
+    // An answered call also stays counted.
     let mut answered = asking.clone();
-    answered.refused_in_writing(bank(Some(BankAnswer::Blocked)));
+    answered.refused_with_write(bank(Some(BankAnswer::Blocked)));
     assert_eq!(answered.state.head.bank_calls.len(), 1);
     let matched = asking
         .then(bank(Some(BankAnswer::Match)))

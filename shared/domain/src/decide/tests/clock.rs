@@ -1,23 +1,23 @@
-//! The clock may go back and forth: a negative age counts as 0, a last use never moves back.
+//! The clock may go backwards: a negative age counts as 0, and a session's last change never moves back.
 
 use super::fixture::*;
-use super::states::all_taken;
+use super::states::all_reserved;
 use crate::decide::Command;
 use crate::error_code::ErrorCode;
 use crate::merchant::Merchant;
 use crate::rebind::OtpPurpose::{Card, Identity};
 
-/// An hour before the world began.
+/// An hour before the start of the test.
 const BEFORE: i64 = -HOUR_S;
 
 #[test]
-fn a_login_a_code_and_a_proof_of_the_future_are_as_fresh_as_can_be() {
+fn future_times_have_age_zero() {
     assert!(World::new().at(BEFORE).decide(create()).is_ok());
     assert!(
         World::new()
             .identity_sent()
             .at(BEFORE)
-            .decide(take(Identity))
+            .decide(reserve(Identity))
             .is_ok()
     );
     let mut world = World::new().matched().at(BEFORE);
@@ -26,7 +26,7 @@ fn a_login_a_code_and_a_proof_of_the_future_are_as_fresh_as_can_be() {
 }
 
 #[test]
-fn limits_count_what_lies_ahead() {
+fn limits_count_future_entries() {
     let mut world = World::new();
     for _ in 0..5 {
         world = world.login().agreement_pending().then(Command::Cancel);
@@ -47,7 +47,7 @@ fn limits_count_what_lies_ahead() {
 }
 
 #[test]
-fn waits_are_never_longer_than_what_they_wait_for() {
+fn waits_never_exceed_their_period() {
     let mut quiet = World::new();
     quiet.state.head.security_changed_at = Some(t(0));
     assert_eq!(
@@ -55,8 +55,8 @@ fn waits_are_never_longer_than_what_they_wait_for() {
         ErrorCode::QuietPeriod
     );
 
-    let taken = all_taken(World::new().identity_sent(), Identity);
-    let refusal = taken.at(BEFORE).refused(take(Identity));
+    let taken = all_reserved(World::new().identity_sent(), Identity);
+    let refusal = taken.at(BEFORE).refused(reserve(Identity));
     assert_eq!(refusal.code, ErrorCode::VersionConflict);
     assert_eq!(refusal.retry_after_s, Some(POLICY.code_deciding_s));
 
@@ -69,7 +69,7 @@ fn waits_are_never_longer_than_what_they_wait_for() {
 }
 
 #[test]
-fn a_cooldown_holds_by_a_clock_that_went_back() {
+fn cooldown_holds_under_a_backward_clock() {
     let world = World::new().activated().at(BEFORE);
     assert_eq!(
         world.refused(create_for("third")).code,
@@ -78,7 +78,7 @@ fn a_cooldown_holds_by_a_clock_that_went_back() {
 }
 
 #[test]
-fn a_sessions_last_change_never_moves_back_and_only_its_own_moves() {
+fn last_change_never_moves_back() {
     let last_changes = |state: &Merchant| {
         let sessions = &state.head.sessions;
         [0, 1].map(|slot: usize| sessions[slot].as_ref().unwrap().last_change_at)
@@ -92,14 +92,14 @@ fn a_sessions_last_change_never_moves_back_and_only_its_own_moves() {
     world = world.by(1).at(90);
     world.done(resend(Identity));
     assert_eq!(last_changes(&world.state), [t(60), t(90)]);
-    // A refusal that is written is a change as well.
+    // A refusal with a write is also a change.
     world = world.at(120).not_sent(Identity);
-    world.refused_in_writing(document(false));
+    world.refused_with_write(document(false));
     assert_eq!(last_changes(&world.state), [t(60), t(120)]);
 }
 
 #[test]
-fn the_clean_up_moves_no_session() {
+fn clean_up_touches_no_session() {
     let mut world = World::new().created().at(DAY_S);
     let before = world.state.head.sessions.clone();
     world.by = None;
@@ -108,7 +108,7 @@ fn the_clean_up_moves_no_session() {
 }
 
 #[test]
-fn the_event_carries_the_clock_of_its_request() {
+fn event_has_the_time_of_its_request() {
     let mut world = World::new().at(60).created().at(30);
     let event = world.done(document(true)).event.unwrap();
     assert_eq!(event.at, t(30));

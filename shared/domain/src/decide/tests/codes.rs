@@ -1,4 +1,4 @@
-//! Codes: whose they are, how long they live, what a resend does.
+//! Codes: their session, their lifetime, and resending.
 
 use super::fixture::*;
 use crate::decide::{Command, otp_of, pending_otp};
@@ -8,7 +8,7 @@ use crate::next_action::NextAction;
 use crate::rebind::OtpPurpose;
 use crate::rebind::OtpPurpose::{Card, Identity};
 
-/// For each purpose, a code just sent in session 0, and what asks for another.
+/// For each purpose, a code that was just sent in session 0, and the action that resends it.
 fn sent() -> [(OtpPurpose, World, NextAction); 2] {
     [
         (
@@ -21,34 +21,34 @@ fn sent() -> [(OtpPurpose, World, NextAction); 2] {
 }
 
 #[test]
-fn the_code_of_another_session_is_step_up_required_and_uses_no_try() {
+fn code_of_other_session_uses_no_attempt() {
     for (purpose, world, again) in sent() {
         let world = world.by(1);
-        let refusal = world.refused(take(purpose));
+        let refusal = world.refused(reserve(purpose));
         assert_eq!(refusal.code, ErrorCode::StepUpRequired);
         assert_eq!(refusal.next_actions, [again]);
         assert_eq!(refusal.counts_toward_limit, Some(false));
-        // It asks for one of its own, and then the first device has none.
+        // It requests its own code, which replaces that of the first session.
         let world = world.then(resend(purpose));
-        assert!(world.decide(take(purpose)).is_ok());
+        assert!(world.decide(reserve(purpose)).is_ok());
         assert_eq!(
-            world.by(0).refused(take(purpose)).code,
+            world.by(0).refused(reserve(purpose)).code,
             ErrorCode::StepUpRequired
         );
     }
 }
 
 #[test]
-fn a_code_lives_5_min_and_an_expired_one_uses_no_try() {
+fn expired_code_uses_no_attempt() {
     for (purpose, world, again) in sent() {
         assert!(
             world
                 .clone()
                 .later(5 * MINUTE_S - 1)
-                .decide(take(purpose))
+                .decide(reserve(purpose))
                 .is_ok()
         );
-        let refusal = world.later(5 * MINUTE_S).refused(take(purpose));
+        let refusal = world.later(5 * MINUTE_S).refused(reserve(purpose));
         assert_eq!(refusal.code, ErrorCode::OtpExpired);
         assert_eq!(refusal.attempts_left, Some(5));
         assert_eq!(refusal.counts_toward_limit, Some(false));
@@ -57,9 +57,9 @@ fn a_code_lives_5_min_and_an_expired_one_uses_no_try() {
 }
 
 #[test]
-fn a_code_that_is_not_six_digits_uses_no_try() {
+fn malformed_code_uses_no_attempt() {
     for (purpose, world, _) in sent() {
-        let mut world = world.then(take(purpose));
+        let mut world = world.then(reserve(purpose));
         world.wrong(purpose);
         let refusal = world.refused(Command::ReserveAttempt {
             purpose,
@@ -74,24 +74,24 @@ fn a_code_that_is_not_six_digits_uses_no_try() {
 }
 
 #[test]
-fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
+fn resend_replaces_the_code() {
     for (purpose, world, again) in sent() {
         let old = world.mac(purpose);
-        let mut world = world.then(take(purpose)).later(60).by(1);
+        let mut world = world.then(reserve(purpose)).later(60).by(1);
         let transition = world.done(resend(purpose));
         assert_ne!(world.mac(purpose), old);
         let (code, _) = otp_of(world.stage(), purpose).unwrap();
         let session = world.state.head.sessions[1].as_ref().unwrap();
         assert_eq!((&code.session, code.sent_at), (&session.tag(), t(60)));
-        assert_eq!(transition.event.unwrap().kind, EventKind::CodeSent);
+        assert_eq!(transition.event.unwrap().kind(), EventKind::CodeSent);
         let send = transition.otp_delivery.unwrap();
         let phone = match purpose {
             Identity => PHONE_ON_FILE,
             Card | OtpPurpose::Activate => RESERVED_PHONE,
         };
-        assert_eq!((send.phone.as_str(), send.purpose), (phone, purpose));
+        assert_eq!((send.phone.e164(), send.purpose), (phone, purpose));
 
-        // The old code was right; it does not count any more, not even for the try that was taken before the resend.
+        // The old code is no longer valid, even for an attempt that was reserved before the resend.
         let refusal = world.refused(settle(purpose, old, true));
         assert_eq!(refusal.code, ErrorCode::OtpExpired);
         assert_eq!(refusal.next_actions, [again]);
@@ -100,7 +100,7 @@ fn a_resend_kills_the_old_code_and_is_bound_to_who_asked() {
 }
 
 #[test]
-fn a_resend_needs_a_document_that_matched() {
+fn resend_needs_a_matched_document() {
     let refusal = World::new().created().refused(resend(Identity));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     let refusal = World::new().agreement_pending().refused(resend(Identity));
@@ -110,7 +110,7 @@ fn a_resend_needs_a_document_that_matched() {
 }
 
 #[test]
-fn a_code_that_could_not_be_sent_is_forgotten_and_another_may_be_asked_for() {
+fn unsent_code_is_dropped() {
     let refresh = World::new().card_pending().then(resend(Identity));
     let refresh = (Identity, refresh, NextAction::CardCheck);
     for (purpose, mut world, next) in sent().into_iter().chain([refresh]) {
@@ -120,10 +120,10 @@ fn a_code_that_could_not_be_sent_is_forgotten_and_another_may_be_asked_for() {
         assert!(transition.head.is_none() && transition.event.is_none());
         assert_eq!(world.rebind().version, before.rebind.unwrap().version);
         assert!(otp_of(world.stage(), purpose).is_none());
-        let refusal = world.refused(take(purpose));
+        let refusal = world.refused(reserve(purpose));
         assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
         assert_eq!(refusal.next_actions, [next, NextAction::Cancel]);
-        // Twice changes nothing; the same request again sends another code.
+        // Repeating it changes nothing; repeating the request sends another code.
         assert!(
             world
                 .done(Command::OtpNotSent(purpose, mac))
@@ -135,7 +135,7 @@ fn a_code_that_could_not_be_sent_is_forgotten_and_another_may_be_asked_for() {
 }
 
 #[test]
-fn a_newer_code_is_not_forgotten_for_an_older_one_that_could_not_be_sent() {
+fn unsent_code_does_not_drop_a_newer_one() {
     for (purpose, world, _) in sent() {
         let older = world.mac(purpose);
         let mut world = world.later(60).then(resend(purpose));
@@ -143,7 +143,7 @@ fn a_newer_code_is_not_forgotten_for_an_older_one_that_could_not_be_sent() {
         let transition = world.done(Command::OtpNotSent(purpose, older.clone()));
         assert!(transition.rebind.is_none());
         assert_eq!(world.mac(purpose), newer);
-        // Nor does it matter once the rebind has gone on.
+        // It also has no effect after the rebind has advanced.
         let ended = world.then(Command::Cancel);
         let transition = ended.decide(Command::OtpNotSent(purpose, older)).unwrap();
         assert!(transition.rebind.is_none());
@@ -151,7 +151,7 @@ fn a_newer_code_is_not_forgotten_for_an_older_one_that_could_not_be_sent() {
 }
 
 #[test]
-fn of_two_codes_the_living_one_is_waited_for_and_of_two_that_live_the_later() {
+fn pending_code_is_unexpired_then_latest() {
     let waits_for = |world: &World| {
         pending_otp(world.stage(), &POLICY, world.now).map(|(purpose, _, _)| purpose)
     };
@@ -163,7 +163,7 @@ fn of_two_codes_the_living_one_is_waited_for_and_of_two_that_live_the_later() {
     assert_eq!(waits_for(&both), Some(Identity));
     let both = both.at(120).then(resend(Card));
     assert_eq!(waits_for(&both), Some(Card));
-    // The card's code is dead, the other lives; then the other way round.
+    // The card's code has expired and the other has not; then the other way round.
     let refresh = World::new()
         .matched()
         .at(5 * MINUTE_S)
@@ -179,10 +179,10 @@ fn of_two_codes_the_living_one_is_waited_for_and_of_two_that_live_the_later() {
 }
 
 #[test]
-fn a_right_code_moves_on_and_a_refresh_stays() {
+fn correct_code_advances_and_refresh_stays() {
     let mut world = World::new().identity_sent();
     assert_eq!(
-        world.confirm(Identity, true).event.unwrap().kind,
+        world.confirm(Identity, true).event.unwrap().kind(),
         EventKind::IdentityConfirmed
     );
     assert_eq!(world.shown(), "agreement_pending");
@@ -196,10 +196,10 @@ fn a_right_code_moves_on_and_a_refresh_stays() {
 }
 
 #[test]
-fn a_step_out_of_order_names_what_is_in_order() {
+fn out_of_order_step_lists_next_actions() {
     for world in [World::new().created(), World::new().agreement_pending()] {
         for purpose in [Identity, Card] {
-            let refusal = world.refused(take(purpose));
+            let refusal = world.refused(reserve(purpose));
             assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
             assert_eq!(refusal.next_actions, world.next_actions());
         }

@@ -1,4 +1,4 @@
-//! `POST /v1/rebinds`: whether, and in which order it is refused.
+//! `POST /v1/rebinds`: the refusals and their order.
 
 use super::fixture::*;
 use crate::card::CardType;
@@ -10,8 +10,8 @@ use crate::next_action::NextAction;
 use crate::rebind::{Attempts, Purpose, Reason, RebindState};
 use crate::window::Window;
 
-/// A merchant and a request with everything wrong that can be wrong at once.
-fn everything_wrong() -> World {
+/// A merchant with every obstacle that can exist at the same time.
+fn every_obstacle() -> World {
     let mut world = World::new().created();
     let head = &mut world.state.head;
     head.frozen = frozen(t(0));
@@ -28,7 +28,7 @@ fn everything_wrong() -> World {
 fn wrong_request() -> Command {
     create_with(|request| {
         request.card = Err(ErrorCode::CardLuhn);
-        request.holder_name = "别人".to_owned();
+        request.holder_name = PersonName::new("别人");
         request.reserved_phone = Err(ErrorCode::PhoneFormat);
         request.reason = None;
     })
@@ -39,8 +39,8 @@ fn credit_card() -> Command {
 }
 
 #[test]
-fn order_of_checks_frozen_login_fields_company_quiet_open_cooldown_card_limits() {
-    let mut world = everything_wrong();
+fn create_checks_in_contract_order() {
+    let mut world = every_obstacle();
     let refused = |world: &World, act: Command| world.refused(act).code;
 
     assert_eq!(refused(&world, wrong_request()), ErrorCode::AccountFrozen);
@@ -66,8 +66,8 @@ fn order_of_checks_frozen_login_fields_company_quiet_open_cooldown_card_limits()
 }
 
 #[test]
-fn blocked_by_is_the_first_code_in_that_order() {
-    let mut world = everything_wrong();
+fn blocked_by_is_the_first_reason() {
+    let mut world = every_obstacle();
     let blocked = |world: &World| blocked_by(&world.state, 0, &POLICY, world.now);
 
     assert_eq!(blocked(&world), Some(ErrorCode::AccountFrozen));
@@ -88,7 +88,7 @@ fn blocked_by_is_the_first_code_in_that_order() {
 }
 
 #[test]
-fn all_bad_fields_at_once_the_holders_name_included_and_the_code_is_the_first_ones() {
+fn all_invalid_fields_are_reported() {
     let refusal = World::new().refused(wrong_request());
     assert_eq!(refusal.code, ErrorCode::CardLuhn);
     assert_eq!(
@@ -103,7 +103,7 @@ fn all_bad_fields_at_once_the_holders_name_included_and_the_code_is_the_first_on
 }
 
 #[test]
-fn each_bad_field_alone() {
+fn each_invalid_field_is_reported() {
     let cases: [(&str, ErrorCode, Command); 4] = [
         (
             "card_number",
@@ -113,7 +113,7 @@ fn each_bad_field_alone() {
         (
             "holder_name",
             ErrorCode::HolderNotMerchant,
-            create_with(|request| request.holder_name = "测试商户二".to_owned()),
+            create_with(|request| request.holder_name = PersonName::new("测试商户二")),
         ),
         (
             "reserved_phone",
@@ -136,16 +136,16 @@ fn each_bad_field_alone() {
 }
 
 #[test]
-fn holder_is_the_settlement_name_or_the_legal_name_where_there_is_none_after_folding() {
+fn holder_name_is_the_settlement_or_legal_name() {
     let named = |name: &str| {
-        let name = name.to_owned();
+        let name = PersonName::new(name);
         create_with(|request| request.holder_name = name)
     };
     let mut world = World::new();
-    world.state.profile.legal_name = "阿依古丽·测试".to_owned();
+    world.state.profile.legal_name = PersonName::new("阿依古丽·测试");
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
     assert!(world.decide(named("阿依古丽・测试")).is_ok());
-    world.state.profile.settlement_name = Some("测试 SHOP".to_owned());
+    world.state.profile.settlement_name = Some(PersonName::new("测试 SHOP"));
     assert!(world.decide(named("测试　ＳＨＯＰ")).is_ok());
     assert_eq!(
         world.refused(named("阿依古丽·测试")).code,
@@ -154,7 +154,7 @@ fn holder_is_the_settlement_name_or_the_legal_name_where_there_is_none_after_fol
 }
 
 #[test]
-fn a_login_younger_than_15_min_or_step_up_required() {
+fn create_needs_login_within_15_minutes() {
     let world = World::new();
     assert!(world.clone().at(15 * MINUTE_S - 1).decide(create()).is_ok());
     let late = world.clone().at(15 * MINUTE_S);
@@ -162,7 +162,7 @@ fn a_login_younger_than_15_min_or_step_up_required() {
     assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.next_actions, [NextAction::Login]);
 
-    // The login of the session that asks, not another one's; and nobody has none.
+    // The login of the requesting session counts, not another one's. Without a session there is none.
     let mut other = late;
     other.state.head.sessions[1].as_mut().unwrap().login_at = other.now;
     assert_eq!(other.refused(create()).code, ErrorCode::StepUpRequired);
@@ -176,7 +176,7 @@ fn a_login_younger_than_15_min_or_step_up_required() {
 }
 
 #[test]
-fn companies_need_support_other_merchants_do_not() {
+fn companies_need_support() {
     for (kind, allowed) in [
         (EntityType::NaturalPerson, true),
         (EntityType::SoleTrader, true),
@@ -194,7 +194,7 @@ fn companies_need_support_other_merchants_do_not() {
 }
 
 #[test]
-fn quiet_period_is_24_h_after_a_change_of_phone_password_or_name() {
+fn quiet_period_lasts_24_hours() {
     let mut world = World::new();
     world.state.head.security_changed_at = Some(t(0));
     let world = world.at(DAY_S - 60).login();
@@ -208,7 +208,7 @@ fn quiet_period_is_24_h_after_a_change_of_phone_password_or_name() {
 }
 
 #[test]
-fn one_open_per_merchant_and_an_overdue_one_is_not_open() {
+fn one_open_rebind_per_merchant() {
     for open in [
         World::new().created(),
         World::new().agreement_pending(),
@@ -226,7 +226,7 @@ fn one_open_per_merchant_and_an_overdue_one_is_not_open() {
 }
 
 #[test]
-fn cooldown_blocks_until_its_end_and_tells_when_that_is() {
+fn cooldown_blocks_until_its_end() {
     let until = 30 * DAY_S;
     let world = World::new().activated().at(until - 60).login();
     let refusal = world.refused(create_for("third"));
@@ -238,7 +238,7 @@ fn cooldown_blocks_until_its_end_and_tells_when_that_is() {
 }
 
 #[test]
-fn credit_quasi_credit_and_prepaid_are_refused_by_prefix_and_an_unknown_prefix_is_not() {
+fn credit_and_prepaid_prefixes_are_refused() {
     for (card_type, refused) in [
         (CardType::Credit, Some(ErrorCode::CardTypeCredit)),
         (CardType::QuasiCredit, Some(ErrorCode::CardTypeCredit)),
@@ -256,7 +256,7 @@ fn credit_quasi_credit_and_prepaid_are_refused_by_prefix_and_an_unknown_prefix_i
 }
 
 #[test]
-fn the_card_in_use_is_the_same_as_current() {
+fn active_card_is_same_as_current() {
     let refusal = World::new().refused(create_for("old"));
     assert_eq!(refusal.code, ErrorCode::CardSameAsCurrent);
     assert_eq!(
@@ -269,7 +269,7 @@ fn the_card_in_use_is_the_same_as_current() {
 }
 
 #[test]
-fn a_rebind_begins_identity_pending_and_lives_24_h() {
+fn rebind_starts_in_identity_pending_for_24_h() {
     let mut world = World::new().at(7);
     let transition = world.done(create_with(|request| {
         request.reason = Some(Reason::Lost);
@@ -285,7 +285,7 @@ fn a_rebind_begins_identity_pending_and_lives_24_h() {
     assert_eq!((rebind.created_at, rebind.expires_at), (t(7), t(7 + DAY_S)));
     assert_eq!(rebind.new_card.bound_at, t(7));
     assert_eq!(rebind.new_card.last4, "0020");
-    assert_eq!(rebind.reserved_phone, RESERVED_PHONE);
+    assert_eq!(rebind.reserved_phone.e164(), RESERVED_PHONE);
     assert_eq!(rebind.fingerprint, fingerprint("new"));
     let active = world.state.head.active.as_ref().unwrap();
     assert_eq!(rebind.old_card.as_ref(), Some(&active.card));
@@ -302,13 +302,13 @@ fn a_rebind_begins_identity_pending_and_lives_24_h() {
         (world.state.head.rebinds, world.state.head.open),
         (1, Some(1))
     );
-    // What the history shows of a name is its first character.
-    let event = serde_json::to_string(&transition.event.unwrap().data).unwrap();
+    // The history shows only the first character of a name.
+    let event = serde_json::to_string(&transition.event.unwrap().event.data()).unwrap();
     assert!(event.contains("测*") && !event.contains(HOLDER), "{event}");
 }
 
 #[test]
-fn the_last_number_of_a_rebind_is_not_passed() {
+fn rebind_numbers_end_at_their_maximum() {
     let mut world = World::new();
     world.state.head.rebinds = RebindId::NUMBER_MAX - 1;
     let mut world = world.created();

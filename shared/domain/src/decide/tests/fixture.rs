@@ -1,13 +1,13 @@
-//! One merchant in memory, walked from state to state by the commands themselves: a test starts from nothing that could not
-//! be reached.
+//! One merchant in memory. Only commands change its state, so every test starts from a reachable state.
 
 use super::super::*;
 use crate::card::{Card, CardStatus, CardType};
 use crate::format::DocumentExpiry;
-use crate::history::{Event, GENESIS};
+use crate::history::{ChainedEvent, GENESIS};
 use crate::ids::{CardId, MerchantId};
 use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
+pub(super) use crate::pii::{PersonName, Phone};
 use crate::push::PushPlatform;
 use crate::rebind::{Purpose, Reason, Sealed};
 use crate::secret::Secret;
@@ -23,27 +23,27 @@ pub(super) const PHONE_ON_FILE: &str = "+8613900000001";
 pub(super) const RESERVED_PHONE: &str = "+8613900000002";
 pub(super) const HOLDER: &str = "测试商户一";
 
-/// Seconds after 2026-11-22T10:00:00+08:00, when every [`World`] begins.
+/// The time this many seconds after 2026-11-22T10:00:00+08:00, the start of every [`World`].
 pub(super) fn t(after_s: i64) -> Timestamp {
     Timestamp::from_epoch_s(1_795_312_800 + after_s)
 }
 
-/// A merchant, a clock, and everything that was written so far.
+/// A merchant, a clock, and everything written so far.
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) state: Merchant,
     pub(super) now: Timestamp,
-    /// The session that asks: 0, 1 or none.
+    /// The session of the next command: 0, 1 or none.
     pub(super) by: Option<Slot>,
-    pub(super) history: Vec<Event>,
-    /// Every rebind as it was last written, by its number.
+    pub(super) history: Vec<ChainedEvent>,
+    /// The stored rebinds, by number.
     rebinds: BTreeMap<u32, Rebind>,
-    /// Every payout as it was last written, by its id.
+    /// The stored payouts, by id.
     payouts: BTreeMap<PayoutId, Payout>,
 }
 
 impl World {
-    /// A sole trader with a card, logged in just now on two devices; no rebind yet.
+    /// A sole trader with a card, just logged in on two devices, without a rebind.
     pub(super) fn new() -> Self {
         Self {
             state: merchant(),
@@ -70,7 +70,7 @@ impl World {
         self
     }
 
-    /// Both sessions begin anew.
+    /// Renews both sessions.
     pub(super) fn login(mut self) -> Self {
         for session in self.state.head.sessions.iter_mut().flatten() {
             session.login_at = self.now;
@@ -84,7 +84,7 @@ impl World {
         decide(&self.state, &command, &POLICY, self.now)
     }
 
-    /// Decides and writes; the transition as it was decided.
+    /// Decides and writes. Returns the decided transition.
     pub(super) fn write(&mut self, act: Command) -> Transition {
         let transition = self.decide(act).unwrap();
         self.apply(transition.clone());
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// Decides, which must do what was asked, and writes.
+    /// Decides and writes. The command must succeed.
     pub(super) fn done(&mut self, act: Command) -> Transition {
         let transition = self.write(act);
         assert!(
@@ -122,19 +122,19 @@ impl World {
         transition
     }
 
-    /// The same, by value.
+    /// Same as [`World::done`], by value.
     pub(super) fn then(mut self, act: Command) -> Self {
         self.done(act);
         self
     }
 
-    /// Decides, which must refuse and write nothing.
+    /// Decides. The command must be refused without a write.
     pub(super) fn refused(&self, act: Command) -> Rejection {
         self.decide(act).unwrap_err()
     }
 
-    /// Decides, which must refuse and write that down.
-    pub(super) fn refused_in_writing(&mut self, act: Command) -> Rejection {
+    /// Decides and writes. The command must be refused with a write.
+    pub(super) fn refused_with_write(&mut self, act: Command) -> Rejection {
         match self.write(act).outcome {
             Decision::Refused(refusal) => *refusal,
             other => panic!("{other:?}"),
@@ -157,25 +157,25 @@ impl World {
         next_actions(&self.state, self.rebind(), &POLICY, self.now)
     }
 
-    /// Taken and wrong, of the code that is waited for.
+    /// The reserved and the wrong attempts of the pending code.
     pub(super) fn tries(&self, purpose: OtpPurpose) -> (u8, u8) {
         let (_, tries) = otp_of(self.stage(), purpose).unwrap();
         (tries.taken, tries.wrong)
     }
 
-    /// The hash of the code that is waited for.
+    /// The hash of the pending code.
     pub(super) fn mac(&self, purpose: OtpPurpose) -> Mac {
         otp_of(self.stage(), purpose).unwrap().0.mac.clone()
     }
 
-    /// Takes a try and compares: a whole `…/confirm`.
+    /// A complete `…/confirm`: reserves an attempt and settles it.
     pub(super) fn confirm(&mut self, purpose: OtpPurpose, right: bool) -> Transition {
         let compared = self.mac(purpose);
-        assert_eq!(self.write(take(purpose)).outcome, Decision::Proceed);
+        assert_eq!(self.write(reserve(purpose)).outcome, Decision::Proceed);
         self.write(settle(purpose, compared, right))
     }
 
-    /// A whole `…/confirm` with a wrong code.
+    /// A complete `…/confirm` with a wrong code.
     pub(super) fn wrong(&mut self, purpose: OtpPurpose) -> Rejection {
         match self.confirm(purpose, false).outcome {
             Decision::Refused(refusal) => *refusal,
@@ -183,13 +183,13 @@ impl World {
         }
     }
 
-    /// The code that is waited for could not be handed over.
+    /// The SMS with the pending code could not be sent.
     pub(super) fn not_sent(self, purpose: OtpPurpose) -> Self {
         let mac = self.mac(purpose);
         self.then(Command::OtpNotSent(purpose, mac))
     }
 
-    // The way to the new card, each step at the present time.
+    // The steps to the new card, each at the current time.
 
     pub(super) fn created(self) -> Self {
         self.then(create())
@@ -225,9 +225,9 @@ impl World {
         self
     }
 
-    // Any way to a new card.
+    // Several steps to a new card at once.
 
-    /// A fresh login, a request, and every step up to the question to the bank.
+    /// A fresh login, a request, and every step up to the bank call.
     pub(super) fn asking_for(self, request: Command) -> Self {
         let world = self.latest().login().then(request).then(document(true));
         let shown_at = world.now.plus_s(-POLICY.agreement_min_read_s);
@@ -235,75 +235,75 @@ impl World {
         world.then(card_check())
     }
 
-    /// … up to the code to the reserved phone.
+    /// Every step up to the code to the reserved phone.
     pub(super) fn matched_for(self, request: Command) -> Self {
         self.asking_for(request).then(bank(Some(BankAnswer::Match)))
     }
 
-    /// … and that code too: the card is bound.
+    /// Every step, including that code: the card is verified.
     pub(super) fn bound_by(self, request: Command) -> Self {
         self.matched_for(request).confirmed(OtpPurpose::Card)
     }
 
-    /// The bank cannot check the card: a deposit is on its way to it.
+    /// The bank cannot check the card, and a deposit is sent.
     pub(super) fn deposit_sent_for(self, request: Command) -> Self {
         let sent = BankAnswer::Deposited { arrived: false };
         self.asking_for(request).then(bank(Some(sent)))
     }
 
-    /// … and has arrived.
+    /// The deposit has arrived.
     pub(super) fn deposit_arrived_for(self, request: Command) -> Self {
         self.deposit_sent_for(request)
             .then(Command::SettleDeposit(Some(TransferAnswer::Succeeded)))
     }
 
-    /// … and its code is right, with the identity proven anew where it has to be.
+    /// The deposit's code is correct, with a renewed identity proof if needed.
     pub(super) fn bound_by_deposit(self, request: Command) -> Self {
         let mut world = self.deposit_arrived_for(request);
         assert_eq!(world.confirm_deposit(true).outcome, Decision::Done);
         world
     }
 
-    /// A whole `…/card-check/confirm` with a deposit's code.
+    /// A complete `…/card-check/confirm` with a deposit's code.
     pub(super) fn confirm_deposit(&mut self, right: bool) -> Transition {
         assert_eq!(
-            self.write(take(OtpPurpose::Card)).outcome,
+            self.write(reserve(OtpPurpose::Card)).outcome,
             Decision::Proceed
         );
         let derived = Mac("derived from the serial".to_owned());
         self.write(settle(OtpPurpose::Card, derived, right))
     }
 
-    /// A standby card, told apart by its name.
+    /// A standby card with this name.
     pub(super) fn standby(self, card: &str) -> Self {
         self.bound_by(create_standby(card))
     }
 
-    /// A fresh login and a code for the switch to the card of this rebind, named `switch-1`.
+    /// A fresh login and the code `switch-1` for the switch to the card of this rebind.
     pub(super) fn switch_code_for(self, number: u32) -> Self {
         let world = self.login().about(number);
         let card_id = world.card(number);
         world.then(Command::StartActivation(card_id, code("switch-1")))
     }
 
-    /// … which is right.
+    /// The switch with the correct code.
     pub(super) fn switched_to(self, number: u32) -> Self {
         self.switch_code_for(number).confirmed(OtpPurpose::Activate)
     }
 
-    /// ¥0.01 is on its way to the new card.
+    /// The test transfer to the new card is sent.
     pub(super) fn test_sent(self) -> Self {
         self.then(Command::StartTestTransfer)
     }
 
-    /// What the bank says of it.
+    /// The bank's answer about the test transfer.
     pub(super) fn test_says(self, answer: TransferAnswer) -> Self {
         self.then(Command::SettleTestTransfer(Some(answer)))
     }
 
-    // Everything that is stored.
+    // Stored objects.
 
-    /// The next command is about this rebind.
+    /// Loads this rebind for the next command.
     pub(super) fn about(mut self, number: u32) -> Self {
         self.state.rebind = self.rebinds.get(&number).cloned();
         let latest = Some(self.state.head.rebinds).filter(|latest| *latest != number);
@@ -311,13 +311,13 @@ impl World {
         self
     }
 
-    /// … about the latest one.
+    /// Loads the latest rebind.
     pub(super) fn latest(self) -> Self {
         let latest = self.state.head.rebinds;
         self.about(latest)
     }
 
-    /// The card that came with this rebind; 0 for the one that came with the merchant.
+    /// The card of this rebind; 0 for the card from onboarding.
     pub(super) fn card(&self, number: u32) -> CardId {
         match self.rebinds.get(&number) {
             Some(rebind) => rebind.new_card.card_id.clone(),
@@ -325,23 +325,23 @@ impl World {
         }
     }
 
-    /// The rebind of this number as it was last written.
+    /// The stored rebind with this number.
     pub(super) fn rebind_of(&self, number: u32) -> &Rebind {
         &self.rebinds[&number]
     }
 
-    /// What the card of this rebind is now.
+    /// The status of this rebind's card.
     pub(super) fn status_of(&self, number: u32) -> CardStatus {
         self.state.card_status(&self.card(number), self.now)
     }
 
-    /// The number of the rebind that the pointer's card came with.
+    /// The rebind number of the active card.
     pub(super) fn active(&self) -> Option<u32> {
         let active = self.state.head.active.as_ref()?;
         Some(active.card.card_id.number())
     }
 
-    /// The code of this rebind's announcement is given.
+    /// Uses the freeze code of this rebind.
     pub(super) fn freeze(mut self, number: u32) -> Self {
         let by = self.by.take();
         let mut world = self.about(number).then(Command::Freeze(number));
@@ -349,16 +349,18 @@ impl World {
         world
     }
 
-    /// The operator's word, and a new login.
+    /// The operator ends the freeze; then a new login.
     pub(super) fn unfreeze(mut self) -> Self {
         let by = self.by.take();
-        let mut world = self.then(Command::Unfreeze("the merchant was asked".to_owned()));
+        let mut world = self.then(Command::Unfreeze(
+            "the merchant confirmed the change".to_owned(),
+        ));
         world.by = by;
         world.state.head.sessions = merchant().head.sessions;
         world.login()
     }
 
-    /// By nobody: the clean-up's decision, or the acquirer's core's.
+    /// Issues a command of the clean-up or the acquirer's core.
     pub(super) fn system(mut self, act: Command) -> Self {
         let by = self.by.take();
         let mut world = self.then(act);
@@ -371,13 +373,13 @@ impl World {
         self.system(Command::CreatePayout(payout_id(name), 100))
     }
 
-    /// The same, about a payout.
+    /// Issues such a command about a payout.
     pub(super) fn system_with(self, name: &str, act: impl FnOnce(Payout) -> Command) -> Self {
         let payout = self.payout(name);
         self.system(act(payout))
     }
 
-    /// Every payout as it was last written.
+    /// The stored payouts.
     pub(super) fn payouts(&self) -> impl Iterator<Item = &Payout> {
         self.payouts.values()
     }
@@ -386,20 +388,20 @@ impl World {
         self.payouts[&payout_id(name)].clone()
     }
 
-    /// The number of the rebind that the payout's card came with; `None` while it is held.
+    /// The rebind number of the payout's card; `None` while the payout is held.
     pub(super) fn paid_to(&self, name: &str) -> Option<u32> {
         let card = self.payouts[&payout_id(name)].card.as_ref()?;
         Some(card.card_id.number())
     }
 
-    /// The merchant's unsent payouts on their way to this rebind's card.
+    /// The number of unsent payouts to this rebind's card.
     pub(super) fn unsent(&self, number: u32) -> u32 {
         let bound = self.state.head.bound(&self.card(number));
         bound.map_or(0, |bound| bound.unsent)
     }
 }
 
-/// A device is to be told by push.
+/// Registers a device for push.
 pub(super) fn push(id: &str, token: &str) -> Command {
     Command::PutPushTarget(Box::new(NewPushTarget {
         target: PushTarget {
@@ -411,7 +413,7 @@ pub(super) fn push(id: &str, token: &str) -> Command {
     }))
 }
 
-/// Settings as they were typed.
+/// Changes the settings, as typed.
 pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Command {
     Command::ChangeSettlement(SettlementChange::read(
         Some(cycle),
@@ -422,12 +424,12 @@ pub(super) fn settlement(cycle: &str, daily_limit_fen: i64) -> Command {
     ))
 }
 
-/// `pay_` and the name.
+/// The payout id with this name.
 pub(super) fn payout_id(name: &str) -> PayoutId {
     PayoutId::parse(&format!("pay_{name}")).unwrap()
 }
 
-/// A merchant without a rebind: what the store holds once the acquirer has put it there.
+/// A merchant without a rebind, as after onboarding.
 fn merchant() -> Merchant {
     let session = |token| Session {
         token_hash: [token; 32],
@@ -474,11 +476,11 @@ fn merchant() -> Merchant {
         profile: Profile {
             merchant_id: MerchantId::parse("mer_test").unwrap(),
             entity_type: EntityType::SoleTrader,
-            legal_name: HOLDER.to_owned(),
+            legal_name: PersonName::new(HOLDER),
             settlement_name: None,
             id_number_mac: Mac("person".to_owned()),
             id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
-            phone_on_file: PHONE_ON_FILE.to_owned(),
+            phone_on_file: Phone::parse(PHONE_ON_FILE).unwrap(),
             opened_at: t(-800 * DAY_S),
             daily_limit_max_fen: 5_000_000,
             fee_rate_bp: 60,
@@ -496,12 +498,12 @@ fn merchant() -> Merchant {
     }
 }
 
-/// A card number's keyed hash. The first eight characters tell cards apart where calls are counted.
+/// The keyed hash of a card number. Its first eight characters identify the card in the count of bank calls.
 pub(super) fn fingerprint(card: &str) -> Mac {
     Mac(format!("{card:->8}-fingerprint"))
 }
 
-/// What a merchant types to ask for a rebind, all of it right.
+/// A valid request for a rebind.
 pub(super) fn request() -> Create {
     Create {
         card: Ok(CardFacts {
@@ -510,8 +512,8 @@ pub(super) fn request() -> Create {
             last4: "0020".to_owned(),
             fingerprint: fingerprint("new"),
         }),
-        holder_name: HOLDER.to_owned(),
-        reserved_phone: Ok(RESERVED_PHONE.to_owned()),
+        holder_name: PersonName::new(HOLDER),
+        reserved_phone: Phone::parse(RESERVED_PHONE),
         reason: Some(Reason::Replace),
         purpose: Purpose::Activate,
         rebind_random: [2; 16],
@@ -523,19 +525,19 @@ pub(super) fn create() -> Command {
     Command::Create(Box::new(request()))
 }
 
-/// [`request`] with a change.
+/// [`request`] with a modification.
 pub(super) fn create_with(change: impl FnOnce(&mut Create)) -> Command {
     let mut request = request();
     change(&mut request);
     Command::Create(Box::new(request))
 }
 
-/// For another card, told apart by its name.
+/// A rebind for the card with this name.
 pub(super) fn create_for(card: &str) -> Command {
     create_with(|request| request.card.as_mut().unwrap().fingerprint = fingerprint(card))
 }
 
-/// A standby card, told apart by its name.
+/// A rebind for a standby card with this name.
 pub(super) fn create_standby(card: &str) -> Command {
     create_with(|request| {
         request.purpose = Purpose::Standby;
@@ -543,7 +545,7 @@ pub(super) fn create_standby(card: &str) -> Command {
     })
 }
 
-/// The old card is lost; the new one is told apart by its name.
+/// A rebind to the card with this name, because the old card is lost.
 pub(super) fn create_lost(card: &str) -> Command {
     create_with(|request| {
         request.reason = Some(Reason::Lost);
@@ -570,7 +572,7 @@ pub(super) fn code(name: &str) -> Otp {
     }
 }
 
-/// The right document, or one with another number; the code that follows is named `identity-1`.
+/// The registered document or one with another number. The code to send is `identity-1`.
 pub(super) fn document(right: bool) -> Command {
     let number = if right { "person" } else { "somebody else" };
     typed_document(
@@ -586,7 +588,7 @@ pub(super) fn typed_document(
     Command::CheckDocument(Document { number, expires_on }, code("identity-1"))
 }
 
-/// A further code, named `identity-2` or `card-2`.
+/// Sends another code, `identity-2` or `card-2`.
 pub(super) fn resend(purpose: OtpPurpose) -> Command {
     match purpose {
         OtpPurpose::Identity => Command::ResendIdentityOtp(code("identity-2")),
@@ -595,7 +597,7 @@ pub(super) fn resend(purpose: OtpPurpose) -> Command {
     }
 }
 
-pub(super) fn take(purpose: OtpPurpose) -> Command {
+pub(super) fn reserve(purpose: OtpPurpose) -> Command {
     Command::ReserveAttempt {
         purpose,
         well_formed: true,
@@ -612,15 +614,15 @@ pub(super) fn settle(purpose: OtpPurpose, compared: Mac, right: bool) -> Command
     }
 }
 
-/// A signature with everything in order, of a text that was shown at `shown_at`.
+/// A valid signature of a text that was shown at `shown_at`.
 pub(super) fn signature(shown_at: Timestamp) -> SignedAgreement {
     SignedAgreement {
         version: "2026-11-22".to_owned(),
-        lang: "zh-CN",
+        lang: crate::lang::Lang::ZhCn,
         sha256: "5ha".to_owned(),
         is_current: true,
         issued_at: Some(shown_at),
-        signed_name: HOLDER.to_owned(),
+        signed_name: PersonName::new(HOLDER),
         consents: vec!["settlement_change".to_owned()],
         consents_complete: true,
     }
@@ -630,7 +632,7 @@ pub(super) fn sign(shown_at: Timestamp) -> Command {
     Command::SignAgreement(signature(shown_at))
 }
 
-/// `…/card-check`; the code that a match leads to is named `card-1`.
+/// `…/card-check`. The code after a match is `card-1`.
 pub(super) fn card_check() -> Command {
     Command::StartCardCheck {
         bound_elsewhere: false,
@@ -638,7 +640,7 @@ pub(super) fn card_check() -> Command {
     }
 }
 
-/// What the bank says to the first question.
+/// The bank's answer to the first call.
 pub(super) fn bank(answer: Option<BankAnswer>) -> Command {
     bank_to(1, answer)
 }
@@ -647,13 +649,13 @@ pub(super) fn bank_to(number: u16, answer: Option<BankAnswer>) -> Command {
     Command::SettleCardCheck(BankReply { number, answer }, Some(code("card-1")))
 }
 
-/// The codes of a refusal's bad fields.
+/// The fields of a refusal with their codes.
 pub(super) fn bad_fields(refusal: &Rejection) -> Vec<(&'static str, ErrorCode)> {
     let errors = refusal.errors.iter();
     errors.map(|error| (error.field, error.code)).collect()
 }
 
-/// The account is frozen; payouts go on.
+/// A freeze that does not hold payouts.
 pub(super) fn frozen(at: Timestamp) -> Option<Frozen> {
     Some(Frozen {
         at,

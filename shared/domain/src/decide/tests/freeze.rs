@@ -1,5 +1,5 @@
-//! The freeze: before `effective_at` the pointer goes back, later every payout is held; open rebinds, logins, standby cards
-//! and the cooldown end in either case. Only the operator ends a freeze.
+//! The freeze: before `effective_at` the old card is restored, later every payout is held. Open rebinds, sessions, standby
+//! cards and the cooldown end in both cases. Only the operator ends a freeze.
 
 use super::fixture::*;
 use crate::card::CardStatus;
@@ -8,28 +8,28 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::Frozen;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{End, RebindState};
 use crate::transfer::TransferAnswer;
-use crate::transition::Recipient;
 
-/// By nobody: whoever knows the code needs no login.
-fn code_given(world: &World, number: u32) -> World {
+/// Freezes without a session, because the code needs no login.
+fn freeze_without_session(world: &World, number: u32) -> World {
     let mut world = world.clone().about(number);
     world.by = None;
     world
 }
 
 fn is_good(world: &World, number: u32) -> bool {
-    code_given(world, number)
+    freeze_without_session(world, number)
         .decide(Command::Freeze(number))
         .is_ok()
 }
 
 #[test]
-fn before_effective_at_the_pointer_goes_back_and_the_new_card_is_removed() {
+fn freeze_in_hold_restores_the_old_card() {
     let world = World::new().activated().at(DAY_S - 1).pay("in_hold");
-    let mut world = code_given(&world, 1);
+    let mut world = freeze_without_session(&world, 1);
     let transition = world.done(Command::Freeze(1));
     assert_eq!((world.active(), world.shown()), (Some(0), "frozen"));
     assert_eq!(world.status_of(1), CardStatus::Removed);
@@ -56,15 +56,15 @@ fn before_effective_at_the_pointer_goes_back_and_the_new_card_is_removed() {
             holds_payouts: false
         })
     );
-    // Sessions die; the old contact is told.
+    // All sessions end, and the old contact is notified.
     assert!(transition.ends_sessions);
     assert!(head.sessions.iter().all(Option::is_none));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::Frozen);
-    assert_eq!(event.data["undone"], true);
-    let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
-    assert_eq!(told, [Recipient::OnFile]);
-    // Payouts go on, to the card of before.
+    assert_eq!(event.kind(), EventKind::Frozen);
+    assert_eq!(event.event.data()["undone"], true);
+    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+    assert_eq!(notified, [Recipient::OnFile]);
+    // Payouts continue, to the old card.
     assert_eq!(world.paid_to("in_hold"), Some(0));
     let world = world
         .pay("next")
@@ -73,10 +73,10 @@ fn before_effective_at_the_pointer_goes_back_and_the_new_card_is_removed() {
 }
 
 #[test]
-fn from_effective_at_on_every_payout_is_held() {
+fn freeze_after_hold_holds_payouts() {
     let world = World::new().pay("old").activated().at(DAY_S).pay("new");
     let world = world.freeze(1);
-    // Nobody knows which card is right: nothing is undone.
+    // It is unknown which card is right, so nothing is undone.
     assert_eq!((world.active(), world.shown()), (Some(1), "completed"));
     let head = &world.state.head;
     assert_eq!(
@@ -103,13 +103,13 @@ fn from_effective_at_on_every_payout_is_held() {
         let assign = world.refused(Command::AssignPayout(world.payout(name)));
         assert_eq!(assign.code, ErrorCode::StepOutOfOrder);
     }
-    // One that is not to go out is returned by the acquirer's core.
+    // To stop a payout, the acquirer's core returns it.
     let returned = world.system_with("new", Command::PayoutReturned);
     assert_eq!(returned.unsent(1), 0);
 }
 
 #[test]
-fn the_hold_of_a_deposit_is_longer_and_a_switch_has_none() {
+fn freeze_follows_the_hold_of_its_activation() {
     let deposit = World::new().bound_by_deposit(create());
     assert_eq!(
         deposit.clone().at(3 * DAY_S - 1).freeze(1).active(),
@@ -122,7 +122,7 @@ fn the_hold_of_a_deposit_is_longer_and_a_switch_has_none() {
 }
 
 #[test]
-fn a_code_works_until_7_days_after_effective_at_and_once() {
+fn freeze_code_works_once_within_7_days() {
     let world = World::new().activated();
     assert!(is_good(&world, 1));
     assert!(is_good(&world.clone().at(8 * DAY_S - 1), 1));
@@ -136,12 +136,12 @@ fn a_code_works_until_7_days_after_effective_at_and_once() {
     assert!(!is_good(&used, 1));
     let used = used.unfreeze();
     assert!(!is_good(&used, 1));
-    let refusal = code_given(&used, 1).refused(Command::Freeze(1));
+    let refusal = freeze_without_session(&used, 1).refused(Command::Freeze(1));
     assert_eq!(refusal.code, ErrorCode::NotFound);
 }
 
 #[test]
-fn a_code_of_a_rebind_that_is_not_at_hand_decides_nothing() {
+fn freeze_needs_its_rebind_loaded() {
     let world = World::new().activated();
     let mut other = world.clone().about(1);
     other.by = None;
@@ -150,24 +150,24 @@ fn a_code_of_a_rebind_that_is_not_at_hand_decides_nothing() {
 }
 
 #[test]
-fn with_lost_it_ends_with_the_old_card_whatever_was_said_of_it() {
+fn freeze_restores_the_old_card_even_if_lost() {
     let world = World::new().bound_by(create_lost("b")).pay("held");
     assert_eq!(world.paid_to("held"), None);
     assert_eq!(world.state.head.lost_at, Some(t(0)));
     let world = world.at(DAY_S - 1).freeze(1);
     assert_eq!(world.active(), Some(0));
-    // Who said that it was lost is frozen out: the short cooldown is not used up either.
+    // The report of the loss is not trusted, so the short cooldown does not count as used.
     assert_eq!(world.state.head.lost_at, None);
     let world = world.pay("next");
     assert_eq!(world.paid_to("next"), Some(0));
-    // What was held waits for nothing any more.
+    // Held payouts can be assigned now.
     assert_eq!(world.state.head.due_at(world.now), Some(world.now));
     let world = world.system_with("held", Command::AssignPayout);
     assert_eq!(world.paid_to("held"), Some(0));
 }
 
 #[test]
-fn with_a_first_card_there_is_none_afterwards() {
+fn freeze_of_a_first_card_leaves_none() {
     let mut world = World::new();
     world.state.head.active = None;
     let world = world.activated().pay("held").at(DAY_S - 1).freeze(1);
@@ -175,7 +175,7 @@ fn with_a_first_card_there_is_none_afterwards() {
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert_eq!(world.clone().pay("next").paid_to("next"), None);
     let world = world.unfreeze();
-    // Nothing to assign it to: not due, however long it takes.
+    // Without a card to assign, the payout is never due.
     let refusal = world.refused(Command::AssignPayout(world.payout("held")));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert!(
@@ -191,10 +191,10 @@ fn with_a_first_card_there_is_none_afterwards() {
 }
 
 #[test]
-fn an_open_rebind_ends_with_it() {
-    // The code of a standby card, while the next rebind is open.
+fn freeze_ends_the_open_rebind() {
+    // The code of a standby card is used while the next rebind is open.
     let world = World::new().standby("b").matched_for(create_for("c"));
-    let mut world = code_given(&world, 1);
+    let mut world = freeze_without_session(&world, 1);
     let transition = world.done(Command::Freeze(1));
     assert!(transition.also.is_some());
     let ended = world.rebind_of(2);
@@ -202,9 +202,9 @@ fn an_open_rebind_ends_with_it() {
     assert_eq!(ended.sealed_number, None);
     assert_eq!(world.state.head.open, None);
     assert_eq!(world.state.head.rebind_version, ended.version);
-    // What was in flight for it finds it ended, after the freeze too.
+    // Results that were in flight find the rebind ended, also after the freeze.
     let world = world.by(0).about(2).unfreeze();
-    assert_eq!(world.refused(take(Card)).code, ErrorCode::StepOutOfOrder);
+    assert_eq!(world.refused(reserve(Card)).code, ErrorCode::StepOutOfOrder);
     assert_eq!(
         world.refused(bank(Some(BankAnswer::Match))).code,
         ErrorCode::StepOutOfOrder
@@ -213,9 +213,9 @@ fn an_open_rebind_ends_with_it() {
 }
 
 #[test]
-fn an_open_rebind_that_was_not_read_is_not_passed_over() {
+fn freeze_needs_the_open_rebind_loaded() {
     let world = World::new().standby("b").matched_for(create_for("c"));
-    let mut world = code_given(&world, 1);
+    let mut world = freeze_without_session(&world, 1);
     world.state.latest = None;
     assert_eq!(
         world.refused(Command::Freeze(1)).code,
@@ -224,7 +224,7 @@ fn an_open_rebind_that_was_not_read_is_not_passed_over() {
 }
 
 #[test]
-fn an_open_rebind_that_is_overdue_is_expired_by_it() {
+fn freeze_expires_an_overdue_rebind() {
     let world = World::new().standby("b").matched_for(create_for("c"));
     let world = world.at(DAY_S).freeze(1);
     assert_eq!(world.rebind_of(2).state_at(world.now).as_str(), "expired");
@@ -232,7 +232,7 @@ fn an_open_rebind_that_is_overdue_is_expired_by_it() {
 }
 
 #[test]
-fn an_open_rebind_whose_deposit_ran_out_says_so_when_a_freeze_ends_it() {
+fn freeze_reports_an_expired_deposit() {
     let world = World::new()
         .standby("b")
         .deposit_arrived_for(create_for("c"));
@@ -248,9 +248,9 @@ fn an_open_rebind_whose_deposit_ran_out_says_so_when_a_freeze_ends_it() {
 }
 
 #[test]
-fn the_code_of_a_standby_card_takes_it_away_and_leaves_the_payouts_alone() {
+fn standby_freeze_code_retires_the_card_only() {
     let world = World::new().pay("a").standby("b");
-    // Until usable_at + 7 days.
+    // The code is valid until usable_at + 7 days.
     assert!(is_good(&world.clone().at(8 * DAY_S - 1), 1));
     assert!(!is_good(&world.clone().at(8 * DAY_S), 1));
     let world = world.freeze(1).pay("b");
@@ -263,12 +263,12 @@ fn the_code_of_a_standby_card_takes_it_away_and_leaves_the_payouts_alone() {
     let event = world
         .history
         .iter()
-        .find(|event| event.kind == EventKind::Frozen);
-    assert_eq!(event.unwrap().data["holds_payouts"], false);
+        .find(|event| event.kind() == EventKind::Frozen);
+    assert_eq!(event.unwrap().data()["holds_payouts"], false);
 }
 
 #[test]
-fn a_freeze_takes_every_standby_card_away_however_long_it_has_been_there() {
+fn freeze_retires_every_standby_card() {
     let world = World::new()
         .standby("b")
         .bound_by(create_for("c"))
@@ -276,7 +276,7 @@ fn a_freeze_takes_every_standby_card_away_however_long_it_has_been_there() {
     assert_eq!(world.active(), Some(0));
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert!(world.state.head.standby.is_empty());
-    // The other card's code still works, and freezes what it can.
+    // The other card's code is still valid and freezes what it can.
     assert!(is_good(&world, 1));
     let old = World::new().standby("b").at(80 * DAY_S);
     let old = old.bound_by(create_for("c")).freeze(2);
@@ -284,7 +284,7 @@ fn a_freeze_takes_every_standby_card_away_however_long_it_has_been_there() {
 }
 
 #[test]
-fn a_standby_card_that_was_switched_to_has_the_code_of_its_activation_only() {
+fn switched_card_has_one_freeze_code() {
     let world = World::new().standby("b").at(DAY_S).switched_to(1);
     assert!(is_good(&world.clone().at(8 * DAY_S - 1), 1));
     assert!(!is_good(&world.clone().at(8 * DAY_S), 1));
@@ -295,7 +295,7 @@ fn a_standby_card_that_was_switched_to_has_the_code_of_its_activation_only() {
 }
 
 #[test]
-fn any_code_undoes_the_activation_whose_hold_is_running() {
+fn any_freeze_code_undoes_the_running_hold() {
     let world = World::new().standby("b").bound_by(create_for("c")).pay("a");
     let world = world.at(DAY_S - 1).freeze(1);
     assert_eq!(world.active(), Some(0));
@@ -313,14 +313,14 @@ fn any_code_undoes_the_activation_whose_hold_is_running() {
 }
 
 #[test]
-fn any_code_holds_the_payouts_while_an_activation_is_in_effect_that_can_still_be_frozen() {
+fn any_freeze_code_holds_freezable_payouts() {
     let world = World::new().standby("b").bound_by(create_for("c"));
     let held = world.clone().at(8 * DAY_S - 1).freeze(1).pay("a");
     assert_eq!((held.active(), held.paid_to("a")), (Some(2), None));
     assert!(held.state.head.frozen.unwrap().holds_payouts);
-    // Only the cooldown of the code's own activation is cancelled.
+    // The freeze cancels only the cooldown of the code's own activation.
     assert_eq!(held.state.head.cooldown_until, Some(t(30 * DAY_S)));
-    // Once nobody can freeze it any more, it is the merchant's.
+    // After the freeze period, the activation is final.
     let later = World::new()
         .bound_by(create_for("c"))
         .at(30 * DAY_S)
@@ -329,9 +329,9 @@ fn any_code_holds_the_payouts_while_an_activation_is_in_effect_that_can_still_be
     assert_eq!(later.paid_to("a"), Some(1));
 }
 
-// An activation that was undone already, by another code or by its test transfer, is not in force any more.
+// An activation that another code or its test transfer has undone is no longer in force.
 #[test]
-fn the_code_of_an_activation_that_was_undone_already_holds_nothing() {
+fn code_of_undone_activation_holds_nothing() {
     let world = World::new().standby("b").bound_by(create_for("c"));
     let world = world.at(60).freeze(1).freeze(2);
     assert_eq!(world.active(), Some(0));
@@ -343,8 +343,8 @@ fn the_code_of_an_activation_that_was_undone_already_holds_nothing() {
 }
 
 #[test]
-fn a_hold_that_is_undone_leaves_the_older_activation_in_effect_and_its_payouts_held() {
-    // A lost card with a deposit: its code still works when the next activation is possible.
+fn undone_hold_keeps_older_payouts_held() {
+    // A lost card with a deposit: its code is still valid when the next activation is possible.
     let lost = World::new().bound_by_deposit(create_lost("b"));
     let second = lost.at(7 * DAY_S).bound_by(create_for("c"));
     for number in [1, 2] {
@@ -353,7 +353,7 @@ fn a_hold_that_is_undone_leaves_the_older_activation_in_effect_and_its_payouts_h
         assert_eq!(held.state.head.cooldown_until, None);
         assert!(held.state.head.frozen.unwrap().holds_payouts);
         assert_eq!(held.clone().pay("x").paid_to("x"), None);
-        // Another freeze does not end it.
+        // Another freeze does not release the payouts.
         let other = 3 - number;
         let both = held.at(8 * DAY_S).freeze(other);
         assert!(both.state.head.frozen.unwrap().holds_payouts);
@@ -362,7 +362,7 @@ fn a_hold_that_is_undone_leaves_the_older_activation_in_effect_and_its_payouts_h
 }
 
 #[test]
-fn while_frozen_every_change_is_refused() {
+fn frozen_account_refuses_every_change() {
     let world = World::new().activated().freeze(1).unfreeze();
     let mut world = world
         .standby("b")
@@ -376,8 +376,8 @@ fn while_frozen_every_change_is_refused() {
         Command::Cancel,
         document(true),
         resend(Identity),
-        take(Identity),
-        take(Card),
+        reserve(Identity),
+        reserve(Card),
         settle(Card, world.mac(Card), true),
         settle(Card, world.mac(Card), false),
         sign(world.now),
@@ -396,16 +396,16 @@ fn while_frozen_every_change_is_refused() {
         assert_eq!(refusal.code, ErrorCode::AccountFrozen, "{act:?}");
         assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
     }
-    // A try that was taken before cannot win, and a late try is none.
+    // An attempt that was reserved before cannot succeed, and no new one can be reserved.
     let taken = World::new().standby("b").at(DAY_S).switch_code_for(1);
-    let taken = taken.then(take(Activate));
+    let taken = taken.then(reserve(Activate));
     let right = settle(Activate, taken.mac(Activate), true);
     let frozen = taken.freeze(1).by(0);
     assert_eq!(frozen.refused(right).code, ErrorCode::AccountFrozen);
 }
 
 #[test]
-fn only_unfreeze_ends_it_and_says_why() {
+fn only_unfreeze_ends_a_freeze() {
     let world = World::new().activated().freeze(1);
     for at_s in [60, 9 * DAY_S, 400 * DAY_S] {
         let late = world.clone().at(at_s);
@@ -418,19 +418,19 @@ fn only_unfreeze_ends_it_and_says_why() {
     by_operator.by = None;
     let transition = by_operator.done(Command::Unfreeze("asked at the shop".to_owned()));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::Unfrozen);
-    assert_eq!(event.data["reason"], "asked at the shop");
-    assert_eq!(event.data["card_id"], world.card(0).as_str());
+    assert_eq!(event.kind(), EventKind::Unfrozen);
+    assert_eq!(event.event.data()["reason"], "asked at the shop");
+    assert_eq!(event.event.data()["card_id"], world.card(0).as_str());
     assert_eq!(by_operator.state.head.frozen, None);
     let again = by_operator.refused(Command::Unfreeze("again".to_owned()));
     assert_eq!(again.code, ErrorCode::StepOutOfOrder);
-    // A rebind can be asked for at once: its cooldown was cancelled.
+    // A new rebind is possible at once, because the cooldown was cancelled.
     let world = world.unfreeze().latest();
     assert!(world.decide(create()).is_ok());
 }
 
 #[test]
-fn after_a_freeze_that_held_the_payouts_go_on_to_the_cards_they_had() {
+fn payouts_keep_their_cards_after_a_freeze() {
     let world = World::new().pay("old").activated().at(DAY_S).pay("new");
     let world = world.freeze(1).pay("held").unfreeze();
     assert_eq!(world.state.head.due_at(world.now), Some(world.now));
@@ -439,27 +439,27 @@ fn after_a_freeze_that_held_the_payouts_go_on_to_the_cards_they_had() {
     let world = world.system_with("old", Command::PayoutSent);
     let world = world.system_with("new", Command::PayoutSent);
     assert_eq!((world.unsent(0), world.unsent(1)), (0, 1));
-    // The change is not undone by the freeze: its test transfer still can.
+    // The freeze did not undo the change, but its test transfer still can.
     let world = world.test_sent().test_says(TransferAnswer::Returned);
     assert_eq!(world.active(), Some(0));
 }
 
 #[test]
-fn frozen_before_effective_at_with_a_deposit_a_push_and_a_test_transfer_on_their_way() {
+fn freeze_in_hold_with_pending_operations() {
     let world = World::new().then(push("phone", "token"));
     let world = world.activated().test_sent().at(60).freeze(1);
     let notices = &world.history.last().unwrap().notices;
-    let told: Vec<_> = notices.iter().map(|notice| notice.to).collect();
-    assert_eq!(told, [Recipient::OnFile, Recipient::Push]);
+    let notified: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
+    assert_eq!(notified, [Recipient::OnFile, Recipient::Push]);
     assert_eq!(world.rebind().due_at(&POLICY), None);
     let world = world.unfreeze();
     let late = world.refused(Command::SettleTestTransfer(Some(TransferAnswer::Returned)));
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
 }
 
-/// The deposit's hold of three days, and seven more: in that second it is the merchant's card.
+/// The freeze period after a deposit is the hold of three days and seven more. It ends exactly then.
 #[test]
-fn the_code_of_another_card_holds_the_payouts_up_to_the_last_second_of_the_activations_own() {
+fn other_code_holds_payouts_until_the_same_second() {
     let world = World::new().bound_by_deposit(create_lost("b"));
     let world = world.at(7 * DAY_S).standby("c");
     for (at, holds) in [(10 * DAY_S - 1, true), (10 * DAY_S, false)] {

@@ -1,7 +1,7 @@
-//! The document step: what is compared, how often, and where the code goes.
+//! The document step: comparison, limits, and the destination of the code.
 
 use super::fixture::*;
-use super::states::{all_taken, wrong_documents};
+use super::states::{all_reserved, wrong_documents};
 use crate::decide::{Command, otp_of};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
@@ -19,16 +19,13 @@ fn typed(number: &str, expires_on: &str) -> Command {
 }
 
 #[test]
-fn the_code_goes_to_the_phone_on_file_and_belongs_to_the_session_that_asked() {
+fn code_goes_to_phone_on_file() {
     let mut world = World::new().created().by(1);
     let transition = world.done(document(true));
     let send = transition.otp_delivery.unwrap();
-    assert_eq!(
-        (send.phone.as_str(), send.purpose),
-        (PHONE_ON_FILE, Identity)
-    );
+    assert_eq!((send.phone.e164(), send.purpose), (PHONE_ON_FILE, Identity));
     assert_eq!(send.card, world.rebind().new_card);
-    assert_eq!(transition.event.unwrap().kind, EventKind::IdentityMatched);
+    assert_eq!(transition.event.unwrap().kind(), EventKind::IdentityMatched);
     let (code, tries) = otp_of(world.stage(), Identity).unwrap();
     let session = world.state.head.sessions[1].as_ref().unwrap();
     assert_eq!((&code.session, code.sent_at), (&session.tag(), t(0)));
@@ -37,18 +34,18 @@ fn the_code_goes_to_the_phone_on_file_and_belongs_to_the_session_that_asked() {
 }
 
 #[test]
-fn repeated_while_the_code_lives_nothing_is_sent_and_nothing_changes() {
+fn repeated_document_sends_no_second_code() {
     let mut world = World::new().identity_sent().at(5 * MINUTE_S - 1);
     let repeated = world.done(document(true));
     assert!(repeated.head.is_none() && repeated.rebind.is_none());
     assert!(repeated.event.is_none() && repeated.otp_delivery.is_none());
-    // Once it is dead, a new one is sent.
+    // After its expiry, a new code is sent.
     let renewed = world.at(5 * MINUTE_S).done(document(true));
     assert!(renewed.otp_delivery.is_some());
 }
 
 #[test]
-fn malformed_fields_are_named_all_at_once_and_use_no_try() {
+fn malformed_fields_use_no_attempt() {
     let world = World::new().created();
     let number = || Ok(Mac("person".to_owned()));
     let expires_on = || DocumentExpiry::parse("long_term");
@@ -76,7 +73,7 @@ fn malformed_fields_are_named_all_at_once_and_use_no_try() {
 }
 
 #[test]
-fn number_and_expiry_mismatch_are_not_told_apart() {
+fn mismatch_hides_which_field_differs() {
     let world = World::new().created();
     let mut answers = [
         typed("somebody else", "2035-01-31"),
@@ -91,7 +88,7 @@ fn number_and_expiry_mismatch_are_not_told_apart() {
 }
 
 #[test]
-fn id_expired_only_when_both_match_and_it_counts_for_nothing() {
+fn expired_document_is_reported_after_a_match() {
     let mut world = World::new().created();
     world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-21").unwrap();
     let refusal = world.refused(typed("person", "2026-11-21"));
@@ -102,28 +99,28 @@ fn id_expired_only_when_both_match_and_it_counts_for_nothing() {
         typed("somebody else", "2026-11-21"),
         typed("person", "2035-01-31"),
     ] {
-        let refusal = world.clone().refused_in_writing(wrong);
+        let refusal = world.clone().refused_with_write(wrong);
         assert_eq!(refusal.code, ErrorCode::IdMismatch);
     }
-    // Good until the end of its last day.
+    // Valid until the end of its last day.
     world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
     assert!(world.decide(typed("person", "2026-11-22")).is_ok());
 }
 
 #[test]
-fn a_long_term_document_matches_long_term_only() {
+fn long_term_matches_long_term_only() {
     let mut world = World::new().created();
     world.state.profile.id_expires_on = DocumentExpiry::LongTerm;
-    let refusal = world.clone().refused_in_writing(document(true));
+    let refusal = world.clone().refused_with_write(document(true));
     assert_eq!(refusal.code, ErrorCode::IdMismatch);
     world.done(typed("person", "long_term"));
 }
 
 #[test]
-fn five_id_mismatches_reject_the_rebind() {
+fn five_mismatches_reject_the_rebind() {
     let mut world = World::new().created();
     for left in [4, 3, 2, 1] {
-        let refusal = world.refused_in_writing(document(false));
+        let refusal = world.refused_with_write(document(false));
         assert_eq!(refusal.code, ErrorCode::IdMismatch);
         assert_eq!(refusal.attempts_left, Some(left));
         assert_eq!(refusal.counts_toward_limit, Some(true));
@@ -133,7 +130,7 @@ fn five_id_mismatches_reject_the_rebind() {
         );
         assert_eq!(world.shown(), "identity_pending");
     }
-    let last = world.refused_in_writing(document(false));
+    let last = world.refused_with_write(document(false));
     assert_eq!(
         (last.code, last.attempts_left),
         (ErrorCode::IdMismatch, Some(0))
@@ -144,7 +141,7 @@ fn five_id_mismatches_reject_the_rebind() {
 }
 
 #[test]
-fn ten_id_mismatches_a_day_then_a_rebind_is_rejected_without_comparing() {
+fn ten_mismatches_a_day_stop_comparison() {
     let mut world = World::new();
     for _ in 0..2 {
         world = wrong_documents(world.created(), 4)
@@ -152,7 +149,7 @@ fn ten_id_mismatches_a_day_then_a_rebind_is_rejected_without_comparing() {
             .later(60);
     }
     let mut world = wrong_documents(world.created(), 1);
-    let tenth = world.refused_in_writing(document(false));
+    let tenth = world.refused_with_write(document(false));
     assert_eq!(
         (tenth.code, tenth.attempts_left),
         (ErrorCode::IdMismatch, Some(0))
@@ -161,55 +158,55 @@ fn ten_id_mismatches_a_day_then_a_rebind_is_rejected_without_comparing() {
     assert_eq!(world.state.head.id_mismatches.count(DAY_S, world.now), 10);
 
     let mut next = world.created();
-    let refusal = next.refused_in_writing(document(true));
+    let refusal = next.refused_with_write(document(true));
     assert_eq!(refusal.code, ErrorCode::IdMismatch);
     assert_eq!(refusal.attempts_left, Some(0));
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(next.shown(), "rejected");
     assert_eq!(next.state.head.id_mismatches.count(DAY_S, next.now), 10);
-    // Another rebind would not help: it is told when the first of them leaves the day.
+    // Another rebind would not help, so the refusal reports when the first mismatch leaves the day.
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     assert_eq!(refusal.retry_after_s, Some(DAY_S - 120));
 
-    // A day after the first ones there is room again.
+    // A day after the first mismatches, attempts are possible again.
     next.at(DAY_S).login().created().done(document(true));
 }
 
 #[test]
-fn what_is_left_is_the_smaller_of_the_rebinds_and_the_days() {
+fn remaining_attempts_are_the_smaller_limit() {
     let mut world = World::new().created();
     world.state.head.id_mismatches = Window::from_iter([t(0); 7]);
     assert_eq!(
-        world.refused_in_writing(document(false)).attempts_left,
+        world.refused_with_write(document(false)).attempts_left,
         Some(2)
     );
     assert_eq!(
-        world.refused_in_writing(document(false)).attempts_left,
+        world.refused_with_write(document(false)).attempts_left,
         Some(1)
     );
     assert_eq!(
-        world.refused_in_writing(document(false)).attempts_left,
+        world.refused_with_write(document(false)).attempts_left,
         Some(0)
     );
     assert_eq!(world.shown(), "rejected");
 }
 
 #[test]
-fn a_mismatch_leaves_the_code_that_was_sent_and_its_tries() {
+fn mismatch_keeps_the_sent_code() {
     let mut world = World::new()
         .identity_sent()
-        .then(super::fixture::take(Identity));
+        .then(super::fixture::reserve(Identity));
     let before = world.mac(Identity);
-    world.refused_in_writing(document(false));
+    world.refused_with_write(document(false));
     assert_eq!(world.mac(Identity), before);
     assert_eq!(world.tries(Identity), (1, 0));
 }
 
 #[test]
-fn no_new_code_for_the_document_once_all_tries_are_taken() {
-    let dead = all_taken(World::new().identity_sent(), Identity).at(5 * MINUTE_S);
+fn document_sends_no_code_without_attempts() {
+    let dead = all_reserved(World::new().identity_sent(), Identity).at(5 * MINUTE_S);
     assert_eq!(
-        dead.clone().refused_in_writing(document(true)).code,
+        dead.clone().refused_with_write(document(true)).code,
         ErrorCode::OtpTooMany
     );
 }

@@ -1,56 +1,12 @@
-//! What is kept and what is named: what a record leaves out when it is empty, when something is due, the words of the wire.
+//! When something is due, and the words of the wire.
 
 use super::fixture::*;
-use crate::card::CardStatus;
 use crate::error_code::ErrorCode;
-use crate::merchant::PushTarget;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
-use serde_json::{Value, json};
-
-fn kept(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap()
-}
 
 #[test]
-fn a_head_keeps_counts_only_where_there_is_something_to_count() {
-    let world = World::new();
-    let empty = kept(&world.state.head);
-    assert_eq!(
-        (&empty["held"], &empty["act"]["out"]),
-        (&Value::Null, &Value::Null)
-    );
-    let paid = kept(&world.pay("one").pay("two").state.head);
-    assert_eq!(paid["act"]["out"], 2);
-    let held = World::new().asking_for(create_lost("other")).state.head;
-    assert_eq!(kept(&held).get("held"), None);
-}
-
-#[test]
-fn a_push_target_is_kept_as_a_pair() {
-    let target = PushTarget {
-        id: "phone".to_owned(),
-        token_tag: "abc".to_owned(),
-    };
-    assert_eq!(kept(&target), json!(["phone", "abc"]));
-    let read: PushTarget = serde_json::from_value(kept(&target)).unwrap();
-    assert_eq!(read, target);
-}
-
-#[test]
-fn a_test_transfer_is_kept_once_it_was_sent() {
-    let activated = World::new().activated();
-    let of = |world: &World| {
-        kept(&world.rebind().stage)["activated"]
-            .get("test")
-            .cloned()
-    };
-    assert_eq!(of(&activated), None);
-    assert!(of(&activated.test_sent()).is_some());
-}
-
-#[test]
-fn a_payout_waits_for_its_card_or_for_the_operators_word() {
+fn payout_is_held_without_card_or_in_freeze() {
     let world = World::new().pay("one");
     let payout = world.payout("one");
     assert!(!world.state.holds(&payout), "it has its card");
@@ -59,7 +15,7 @@ fn a_payout_waits_for_its_card_or_for_the_operators_word() {
     assert!(world.state.holds(&without));
     let mut sent = without;
     sent.state = crate::payout::PayoutState::Sent;
-    assert!(!world.state.holds(&sent), "it waits for nothing any more");
+    assert!(!world.state.holds(&sent), "a sent payout is not held");
     let late = World::new()
         .activated()
         .later(2 * DAY_S)
@@ -72,7 +28,7 @@ fn a_payout_waits_for_its_card_or_for_the_operators_word() {
 }
 
 #[test]
-fn an_open_rebind_is_due_when_its_time_is_over_and_reads_expired_from_then_on() {
+fn open_rebind_is_due_at_its_expiry() {
     for world in [World::new().created(), World::new().agreement_pending()] {
         let rebind = world.rebind();
         assert_eq!(rebind.due_at(&POLICY), Some(rebind.expires_at));
@@ -83,21 +39,7 @@ fn an_open_rebind_is_due_when_its_time_is_over_and_reads_expired_from_then_on() 
 }
 
 #[test]
-fn each_status_of_a_card_has_its_word() {
-    let words = [
-        (CardStatus::Pending, "pending"),
-        (CardStatus::Active, "active"),
-        (CardStatus::Standby, "standby"),
-        (CardStatus::Retiring, "retiring"),
-        (CardStatus::Removed, "removed"),
-    ];
-    for (status, word) in words {
-        assert_eq!(status.as_str(), word);
-    }
-}
-
-#[test]
-fn the_bank_is_asked_again_after_five_minutes_then_ever_later_at_last_once_a_day() {
+fn poll_interval_grows_to_one_day() {
     let asks = |known_for_s| POLICY.asks_bank_at(t(0), t(known_for_s), false);
     assert_eq!(asks(0), t(5 * 60));
     assert_eq!(asks(HOUR_S), t(HOUR_S + HOUR_S / 4));
@@ -106,7 +48,7 @@ fn the_bank_is_asked_again_after_five_minutes_then_ever_later_at_last_once_a_day
 }
 
 #[test]
-fn what_the_contract_leaves_to_us_is_as_it_is_written_down() {
+fn policy_choices_match_the_contract() {
     let Policy {
         bank_retry_s,
         notice_retry_s,
@@ -122,7 +64,7 @@ fn what_the_contract_leaves_to_us_is_as_it_is_written_down() {
 }
 
 #[test]
-fn a_freeze_code_is_forgotten_in_the_second_in_which_it_ends() {
+fn freeze_code_is_dropped_at_its_end() {
     let codes = |after_s| {
         let first = World::new().bound_by(create_lost("first"));
         let second = first.later(after_s).login().bound_by(create_for("second"));
@@ -134,7 +76,7 @@ fn a_freeze_code_is_forgotten_in_the_second_in_which_it_ends() {
 }
 
 #[test]
-fn an_answer_decides_when_it_says_something_of_the_card() {
+fn answer_decides_only_about_the_card() {
     use crate::decide::BankAnswer as Bank;
     let says = [
         Bank::Match,
@@ -160,7 +102,7 @@ fn an_answer_decides_when_it_says_something_of_the_card() {
 }
 
 #[test]
-fn every_malformed_field_is_named_and_a_good_one_is_not() {
+fn only_malformed_fields_are_reported() {
     let fields = [("a", true), ("b", false), ("c", true)];
     let refusal = Rejection::of_malformed(fields).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::RequestMalformed);

@@ -1,17 +1,16 @@
-//! What is read off a merchant at a moment.
+//! Values that are derived from a merchant's state at a given time.
 
 use super::fixture::*;
 use crate::card::CardStatus;
 use crate::decide::Command;
-use crate::format::DocumentExpiry;
-use crate::merchant::{MerchantState, Profile, Session};
+use crate::merchant::Session;
 
 fn session() -> Session {
     World::new().state.head.sessions[0].clone().unwrap()
 }
 
 #[test]
-fn a_session_is_idle_for_15_min_from_its_last_change_at_most() {
+fn session_idles_out_after_15_minutes() {
     let mut session = session();
     assert!(session.lives(&POLICY, t(15 * MINUTE_S - 1)));
     assert!(!session.lives(&POLICY, t(15 * MINUTE_S)));
@@ -22,7 +21,7 @@ fn a_session_is_idle_for_15_min_from_its_last_change_at_most() {
 }
 
 #[test]
-fn a_session_lives_12_h_at_most() {
+fn session_ends_after_12_hours() {
     let mut session = session();
     session.last_change_at = t(12 * HOUR_S - 1);
     assert!(session.lives(&POLICY, t(12 * HOUR_S - 1)));
@@ -30,7 +29,7 @@ fn a_session_lives_12_h_at_most() {
 }
 
 #[test]
-fn a_sessions_tag_tells_sessions_apart_without_the_token() {
+fn session_tag_hides_the_token() {
     let world = World::new();
     let tag = |slot: usize| world.state.head.sessions[slot].as_ref().unwrap().tag().0;
     assert_eq!(tag(0), "0101010101010101");
@@ -38,7 +37,7 @@ fn a_sessions_tag_tells_sessions_apart_without_the_token() {
 }
 
 #[test]
-fn cards_are_active_pending_retiring_or_removed() {
+fn card_status_follows_merchant_state() {
     let world = World::new().created();
     let status = |world: &World| {
         let new = &world.rebind().new_card;
@@ -51,7 +50,7 @@ fn cards_are_active_pending_retiring_or_removed() {
         CardStatus::Removed
     );
     assert_eq!(status(&World::new().activated()), CardStatus::Active);
-    // Another card is none of these, with a rebind that is open or without any.
+    // An unknown card has no status, with an open rebind or without a rebind.
     let mut other = world.rebind().new_card.clone();
     other.card_id = crate::ids::CardId::new(9, &[9; 16]);
     for state in [&world.state, &World::new().state] {
@@ -61,7 +60,7 @@ fn cards_are_active_pending_retiring_or_removed() {
 }
 
 #[test]
-fn the_open_rebind_is_the_one_the_head_names_and_in_time() {
+fn open_rebind_is_named_and_in_time() {
     let world = World::new().created();
     assert_eq!(
         world.state.open_rebind(t(DAY_S - 1)),
@@ -76,7 +75,7 @@ fn the_open_rebind_is_the_one_the_head_names_and_in_time() {
 }
 
 #[test]
-fn cooldown_and_quiet_period_end_at_their_second() {
+fn cooldown_and_quiet_period_end_exactly() {
     let mut state = World::new().state;
     assert_eq!(
         (state.cooldown(t(0)), state.quiet_until(&POLICY, t(0))),
@@ -88,43 +87,4 @@ fn cooldown_and_quiet_period_end_at_their_second() {
     state.head.security_changed_at = Some(t(0));
     assert_eq!(state.quiet_until(&POLICY, t(DAY_S - 1)), Some(t(DAY_S)));
     assert_eq!(state.quiet_until(&POLICY, t(DAY_S)), None);
-}
-
-#[test]
-fn head_and_profile_survive_their_record() {
-    let mut head = World::new().activated().state.head;
-    head.lost_at = Some(t(1));
-    head.frozen = frozen(t(2));
-    head.security_changed_at = Some(t(3));
-    head.id_mismatches.add(DAY_S, t(4));
-    let json = serde_json::to_string(&head).unwrap();
-    let mut read: MerchantState = serde_json::from_str(&json).unwrap();
-    // These are attributes of their own in the store.
-    read.version = head.version;
-    read.cooldown_until = head.cooldown_until;
-    read.sessions.clone_from(&head.sessions);
-    assert_eq!(read, head);
-
-    for expiry in ["long_term", "2035-01-31"] {
-        let mut profile = World::new().state.profile;
-        profile.id_expires_on = DocumentExpiry::parse(expiry).unwrap();
-        let json = serde_json::to_string(&profile).unwrap();
-        assert!(json.contains(expiry));
-        assert_eq!(serde_json::from_str::<Profile>(&json).unwrap(), profile);
-    }
-    let json = serde_json::to_string(&World::new().state.profile).unwrap();
-    let broken = json.replace("2035-01-31", "2035-02-31");
-    assert!(serde_json::from_str::<Profile>(&broken).is_err());
-}
-
-#[test]
-fn kinds_of_merchants_have_the_words_of_their_record() {
-    use crate::merchant::EntityType;
-    for kind in [
-        EntityType::NaturalPerson,
-        EntityType::SoleTrader,
-        EntityType::Company,
-    ] {
-        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
-    }
 }

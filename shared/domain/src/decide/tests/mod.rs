@@ -1,4 +1,4 @@
-//! The core's rules, each test named after its rule in the contract (sections 3 and 4).
+//! Tests of the rules in the contract, sections 3 and 4.
 
 mod activation;
 mod agreement;
@@ -17,6 +17,7 @@ mod merchant;
 mod model;
 mod payout_properties;
 mod payouts;
+mod personal_data;
 mod print;
 mod proofs;
 mod properties;

@@ -1,5 +1,5 @@
-//! What a merchant's cards and payouts have to be, computed from what has happened and nothing else: activations, freezes,
-//! reverts and payouts, as a reader of the contract would note them down. Every write is compared with it.
+//! A reference model of a merchant's cards and payouts. It derives them from events only (activations, freezes, reverts and
+//! payouts), as a reader of the contract would. Every write is compared with it.
 
 use super::fixture::POLICY;
 use crate::decide::{Command, deposit_of};
@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 use crate::transition::{PayoutChange, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One move of the pointer.
+/// One activation.
 #[derive(Clone, Debug)]
 struct Activated {
     number: u32,
@@ -23,33 +23,33 @@ struct Activated {
     is_short: bool,
     at: Timestamp,
     effective_at: Timestamp,
-    /// `None` once it was cancelled.
+    /// `None` after the cooldown was cancelled.
     cooldown_until: Option<Timestamp>,
-    /// Frozen in its hold, or reverted.
+    /// Whether it was frozen in its hold or reverted.
     undone: bool,
-    /// … before it took effect.
+    /// Whether that happened before it took effect.
     in_time: bool,
 }
 
-/// The notes.
+/// The model.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pointer: Option<CardId>,
     activations: Vec<Activated>,
-    /// While frozen: whether payouts are held.
+    /// `Some` while frozen, with whether payouts are held.
     frozen: Option<bool>,
-    /// From when each standby card can be used.
+    /// The standby cards and from when they are usable.
     standby: BTreeMap<CardId, Timestamp>,
-    /// Cards that nothing may be assigned to: lost, frozen out, sent back, unbound.
+    /// Cards that payouts must not be assigned to: lost, frozen, reverted or unbound.
     bad: BTreeSet<CardId>,
-    /// Cards that are off the record.
+    /// Removed cards.
     removed: BTreeSet<CardId>,
-    /// Until when the freeze code of which rebind works.
+    /// The valid freeze codes: rebind number and end of validity.
     codes: BTreeMap<u32, Timestamp>,
     payouts: BTreeMap<PayoutId, Payout>,
-    /// Of everything that was ever created, fen.
+    /// The sum of all created payouts, in fen.
     total_fen: u64,
-    /// Once the clock has gone back, what held before holds again, and "valid at" says nothing certain.
+    /// Whether the clock ever went back. Then past periods can apply again, so "valid at" is not certain.
     went_back: bool,
 }
 
@@ -66,7 +66,7 @@ impl Model {
         self.payouts.values()
     }
 
-    /// Whether the freeze code of this rebind works.
+    /// Whether the freeze code of this rebind is valid.
     pub(super) fn code_works(&self, number: u32, now: Timestamp) -> bool {
         self.codes.get(&number).is_some_and(|until| now < *until)
     }
@@ -75,7 +75,7 @@ impl Model {
         self.activations.iter().rev().find(|one| !one.undone)
     }
 
-    /// Where a payout goes that is created at `now`.
+    /// The card of a payout that is created at `now`.
     fn valid_card(&self, now: Timestamp) -> Option<&CardId> {
         if self.frozen == Some(true) {
             return None;
@@ -87,7 +87,7 @@ impl Model {
         }
     }
 
-    /// Notes what a transition has done, and compares.
+    /// Applies a transition to the model and compares the results.
     pub(super) fn after(
         &mut self,
         before: &Merchant,
@@ -101,7 +101,7 @@ impl Model {
         if let Some(change) = &transition.payout {
             self.note_payout(change, now);
         }
-        let kind = transition.event.as_ref().map(|event| event.kind);
+        let kind = transition.event.as_ref().map(|event| event.kind());
         let was_frozen = self.frozen.is_some();
         match kind {
             Some(EventKind::Activated) => self.note_activation(before, now),
@@ -125,7 +125,7 @@ impl Model {
             _ => {}
         }
         if was_frozen {
-            // Nothing but the operator's word ends a freeze, and nothing but time and payouts goes on in it.
+            // Only the operator ends a freeze. During a freeze only time-driven transitions and payouts are allowed.
             use EventKind as Kind;
             let goes_on = matches!(
                 kind,
@@ -138,12 +138,12 @@ impl Model {
                         | Kind::Completed
                         | Kind::Expired
                         | Kind::CooldownEnded
-                        // One that is out for good; never the card that the operator could want back.
+                        // Only a retired card, never one that the operator could restore.
                         | Kind::CardRemoved
                 )
             ) || (kind == Some(Kind::PayoutAssigned)
                 && !after.head.frozen.is_some_and(|frozen| frozen.holds_payouts));
-            assert!(goes_on, "{kind:?} in a frozen account");
+            assert!(goes_on, "{kind:?} during a freeze");
             let ended = after.head.frozen.is_none();
             assert_eq!(ended, kind == Some(EventKind::Unfrozen));
         }
@@ -218,11 +218,11 @@ impl Model {
             stage if deposit_of(stage).is_some() => 3 * DAY_S,
             _ => DAY_S,
         };
-        // Said of the card that was in use when this one was added; a switch is later.
+        // The reason refers to the active card at the request; a switch happens later and ignores it.
         let is_switch = matches!(rebind.stage, RebindState::Standby(_));
         let lost = rebind.reason == Reason::Lost && self.pointer.is_some() && !is_switch;
         let year = 365 * DAY_S;
-        // A short cooldown that was not undone, in the last year.
+        // A short cooldown in the last year that was not undone.
         let used = self
             .activations
             .iter()
@@ -279,18 +279,18 @@ impl Model {
             panic!("{act:?} freezes")
         };
         assert!(self.code_works(*number, now), "the code does not work");
-        // Of an activation before one that was undone nothing is left to undo, also by a clock that has gone back.
+        // An activation before an undone one cannot be undone, even if the clock has gone back.
         let last = self.activations.last_mut().filter(|one| !one.undone);
         if let Some(last) = last {
             if now < last.effective_at {
-                // In the hold it always ends with the old card, whatever was said of that, and whichever code it was.
+                // A freeze in the hold restores the old card, even if it was reported lost, with any code.
                 last.undone = true;
                 last.in_time = true;
                 self.bad.insert(last.card.clone());
                 self.pointer.clone_from(&last.old);
                 let off_record = |old: &CardId| self.removed.contains(old);
                 if self.went_back && self.pointer.as_ref().is_some_and(off_record) {
-                    // By a clock that has gone back behind the removal.
+                    // The clock has gone back to before the removal.
                     self.pointer = None;
                 }
                 if let Some(old) = &self.pointer {
@@ -300,11 +300,11 @@ impl Model {
                 last.cooldown_until = None;
             }
         }
-        // An activation that took effect and can still be frozen; one that came back later too, for payouts may have gone to it.
+        // An activation in effect that can still be frozen. A later revert counts too, because payouts may have gone to the card.
         let can_be_frozen = |one: &Activated| !one.in_time && self.code_works(one.number, now);
         let mut holds = self.activations.iter().any(can_be_frozen);
         if self.went_back {
-            // By a clock that has gone back a code that was forgotten stays so.
+            // A dropped code stays invalid even if the clock has gone back.
             holds = head_holds;
         }
         self.frozen = Some(holds || self.frozen == Some(true));
@@ -335,15 +335,12 @@ impl Model {
         assert_eq!(standby, self.standby);
         assert!(head.standby.len() <= POLICY.standby_max);
 
-        // Every card once, and all of the merchant's unsent payouts counted where their card stands.
+        // Every card appears once, and every unsent payout is counted with its card.
         let mut cards = BTreeSet::new();
         let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
         let waiting = head.standby.iter().map(|standby| &standby.bound);
         for bound in head.active.iter().chain(waiting).chain(replaced) {
-            assert!(
-                cards.insert(bound.card.card_id.clone()),
-                "a card stands twice"
-            );
+            assert!(cards.insert(bound.card.card_id.clone()), "duplicate card");
         }
         let unsent = |card: Option<&CardId>| {
             let all = self.payouts.values();
@@ -361,7 +358,10 @@ impl Model {
         assert_eq!(head.held_payouts as usize, unsent(None));
         for payout in self.payouts.values() {
             if let (PayoutState::Unsent, Some(card)) = (payout.state, &payout.card) {
-                assert!(cards.contains(&card.card_id), "its card is off the record");
+                assert!(
+                    cards.contains(&card.card_id),
+                    "the card of an unsent payout was removed"
+                );
             }
         }
         let sum: u64 = self.payouts.values().map(|payout| payout.amount_fen).sum();

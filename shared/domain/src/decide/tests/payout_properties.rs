@@ -1,6 +1,6 @@
-//! Whole lives of one merchant, in big steps: changes of every kind and their undoing, payouts in between, the clean-up in
-//! time, late or never. After every write the store's and the model's checks hold; what is due is decided by the clean-up,
-//! and nothing else is.
+//! Long random histories of one merchant: changes of every kind and their reversal, payouts in between, and a clean-up that
+//! runs in time, late or never. After every write the checks of the store and the model hold. The clean-up decides exactly
+//! what is due.
 
 use super::fixture::*;
 use super::world::{Store, TIGHT};
@@ -17,14 +17,14 @@ use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// Histories of each property.
+/// Number of histories per property.
 const CASES: u32 = 1_024;
 
-/// One step of a life.
+/// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
     Jump(i64),
-    /// A rebind from its request as far as this.
+    /// Creates a rebind and takes its steps up to this point.
     Rebind {
         card: u8,
         lost: bool,
@@ -32,10 +32,10 @@ enum Step {
         deposit: bool,
         far: Far,
     },
-    /// The open rebind is taken up again.
+    /// Continues the open rebind.
     Onward,
     Cancel,
-    /// To a standby card, with codes that are wrong first.
+    /// Switches to a standby card after some wrong codes.
     Switch {
         which: u8,
         wrong: u8,
@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
     let jump = prop_oneof![
         3 => 0..HOUR_S,
         3 => HOUR_S..25 * HOUR_S,
-        // The edges of what is compared.
+        // The edges of the compared periods.
         3 => prop::sample::select(vec![DAY_S - 1, DAY_S, 3 * DAY_S, 7 * DAY_S - 1, 7 * DAY_S]),
         2 => DAY_S..9 * DAY_S,
         2 => 9 * DAY_S..40 * DAY_S,
@@ -105,7 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How often each kind of event was written.
+/// The number of events of each kind.
 type Seen = BTreeMap<EventKind, u32>;
 
 struct Life<'s> {
@@ -129,7 +129,7 @@ impl<'s> Life<'s> {
         Ok(())
     }
 
-    /// By the merchant, who logs in for it.
+    /// Issues a command as the merchant, after a login.
     fn ask(&mut self, number: u32, act: &Command) -> Result<(), ErrorCode> {
         self.store.login();
         self.command(number, Some(0), act)
@@ -143,7 +143,7 @@ impl<'s> Life<'s> {
         u32::from(which) % (self.latest() + 1)
     }
 
-    /// The rebind of the card in use, most of the time.
+    /// Usually the rebind of the active card.
     fn activated_card(&self, which: u8) -> u32 {
         match &self.store.merchant.head.active {
             Some(active) if which < 220 => active.card.card_id.number(),
@@ -221,7 +221,7 @@ impl<'s> Life<'s> {
         self.ask(self.latest(), &act)
     }
 
-    /// The open rebind's next steps, each of which may be refused: then it stays where it is.
+    /// Takes the next steps of the open rebind. A refused step leaves it unchanged.
     fn walk(&mut self, deposit: bool, far: Far) {
         let number = self.latest();
         for _ in 0..12 {
@@ -297,14 +297,14 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// A try and its result.
+    /// Reserves an attempt and settles it.
     fn confirm(&mut self, number: u32, purpose: OtpPurpose, right: bool) -> Result<(), ErrorCode> {
-        let take = Command::ReserveAttempt {
+        let reserve = Command::ReserveAttempt {
             purpose,
             well_formed: true,
             deposit_polled: true,
         };
-        self.ask(number, &take)?;
+        self.ask(number, &reserve)?;
         let Some(one) = self.store.compared.pop() else {
             return Err(ErrorCode::OtpTooMany);
         };
@@ -333,8 +333,8 @@ impl<'s> Life<'s> {
         let _ = self.confirm(number, Activate, true);
     }
 
-    /// The code of any rebind: it freezes exactly when it was announced, is in time, and was not used. By a clock that went
-    /// back, one that has been forgotten stays so.
+    /// Uses the freeze code of any rebind. It must freeze exactly if it was issued, is in time and is unused. A dropped code
+    /// stays invalid even if the clock goes back.
     fn freeze(&mut self, number: u32) {
         let works = self.store.model.code_works(number, self.store.now);
         let done = self.command(number, None, &Command::Freeze(number));
@@ -351,9 +351,9 @@ impl<'s> Life<'s> {
 
     // The clean-up.
 
-    /// Everything that is due, and nothing else, with the bank saying this to every question. Then nothing is due any more.
+    /// Processes exactly what is due, with this answer of the bank to every query. Nothing is due afterwards.
     fn clean_up(&mut self, answer: Option<TransferAnswer>) {
-        self.what_is_not_due_is_not_decided();
+        self.check_due_times();
         let now = self.store.now;
         for number in 1..=self.latest() {
             let is_due = |life: &Self| {
@@ -363,7 +363,7 @@ impl<'s> Life<'s> {
             if !is_due(self) {
                 continue;
             }
-            // The bank is asked before what its answer may change is over.
+            // Query the bank before the period ends in which its answer matters.
             for act in self.questions(number, answer) {
                 let _ = self.command(number, None, &act);
             }
@@ -372,7 +372,7 @@ impl<'s> Life<'s> {
             }
             assert!(
                 !is_due(self),
-                "due for ever: {:?}",
+                "due forever: {:?}",
                 self.store.rebinds[&number]
             );
         }
@@ -380,8 +380,8 @@ impl<'s> Life<'s> {
         self.clean_head();
         let head = &self.store.merchant.head;
         let due_at = head.due_at(now);
-        assert!(due_at.is_none_or(|at| at > now), "due for ever: {head:?}");
-        self.what_is_not_due_is_not_decided();
+        assert!(due_at.is_none_or(|at| at > now), "due forever: {head:?}");
+        self.check_due_times();
     }
 
     fn clean_head(&mut self) {
@@ -411,8 +411,8 @@ impl<'s> Life<'s> {
         acts
     }
 
-    /// Overdue when a later one began, and by a clock that has gone back in time again: it can only expire, once that clock
-    /// has caught up.
+    /// Whether a later rebind replaced this one when it was overdue. After the clock has gone back, it can only expire, once
+    /// the clock has caught up.
     fn is_replaced(&self, number: u32) -> bool {
         let rebind = &self.store.rebinds[&number];
         let replaced =
@@ -421,7 +421,7 @@ impl<'s> Life<'s> {
         replaced
     }
 
-    /// What the bank is asked about this rebind.
+    /// The queries to the bank about this rebind.
     fn questions(&mut self, number: u32, answer: Option<TransferAnswer>) -> Vec<Command> {
         let rebind = &self.store.rebinds[&number];
         match &rebind.stage {
@@ -445,14 +445,14 @@ impl<'s> Life<'s> {
         }
     }
 
-    /// A clean-up that only looks at what is due misses nothing.
-    fn what_is_not_due_is_not_decided(&self) {
+    /// Checks that the due times are complete: nothing can be decided that is not due.
+    fn check_due_times(&self) {
         let now = self.store.now;
         let due = |at: Option<crate::time::Timestamp>| at.is_some_and(|at| at <= now);
         for (number, rebind) in &self.store.rebinds {
             if !due(rebind.due_at(&TIGHT)) {
                 for act in [Command::Expire, Command::Complete] {
-                    assert!(!self.store.would(*number, &act), "{act:?} is not due");
+                    assert!(!self.store.is_allowed(*number, &act), "{act:?} is not due");
                 }
             }
         }
@@ -461,7 +461,7 @@ impl<'s> Life<'s> {
             return;
         }
         for (number, act) in self.acts_of_the_head() {
-            assert!(!self.store.would(number, &act), "{act:?} is not due");
+            assert!(!self.store.is_allowed(number, &act), "{act:?} is not due");
         }
     }
 }
@@ -492,7 +492,7 @@ fn live(name: &str, goes_back: bool, enough: &[(EventKind, u32)]) {
     let seen = seen.into_inner();
     let events: u32 = seen.values().sum();
     eprintln!("{name}: {CASES} cases, {events} events: {seen:?}");
-    // Lives in which nothing happens would prove nothing.
+    // Histories without events would prove nothing.
     for (kind, times) in enough {
         let seen = seen.get(kind).copied().unwrap_or(0);
         assert!(seen >= *times, "{kind} only {seen} times");
@@ -500,9 +500,9 @@ fn live(name: &str, goes_back: bool, enough: &[(EventKind, u32)]) {
 }
 
 #[test]
-fn every_payout_goes_to_the_card_that_was_valid_when_it_was_created() {
+fn payout_goes_to_card_valid_at_creation() {
     live(
-        "a clock that only goes on",
+        "a clock that never goes back",
         false,
         &[
             (EventKind::Activated, 500),
@@ -527,7 +527,7 @@ fn every_payout_goes_to_the_card_that_was_valid_when_it_was_created() {
 }
 
 #[test]
-fn no_payout_is_lost_or_counted_twice_by_a_clock_that_goes_back() {
+fn backward_clock_loses_no_payout() {
     live(
         "a clock that goes back and forth",
         true,

@@ -1,4 +1,4 @@
-//! A payout gets its card in the write that creates it, and keeps it.
+//! A payout gets its card in the write that creates it, and never changes it.
 
 use super::fixture::*;
 use crate::decide::Command;
@@ -20,7 +20,7 @@ fn created(transition: &Transition) -> &Payout {
 }
 
 #[test]
-fn to_the_old_card_before_effective_at_to_the_new_one_from_then_on() {
+fn payout_goes_to_new_card_from_effective_at() {
     for (world, hold_s) in [
         (World::new().activated(), DAY_S),
         (World::new().bound_by_deposit(create()), 3 * DAY_S),
@@ -34,14 +34,14 @@ fn to_the_old_card_before_effective_at_to_the_new_one_from_then_on() {
         let paid_to = ["first", "last", "next"].map(|name| world.paid_to(name));
         assert_eq!(paid_to, [Some(0), Some(0), Some(1)]);
         assert_eq!((world.unsent(0), world.unsent(1)), (2, 1));
-        // By the time of creation, whether the clean-up has come by or not.
+        // The time of creation decides, not the run of the clean-up.
         let world = world.then(Command::Complete).pay("after");
         assert_eq!(world.paid_to("after"), Some(1));
     }
 }
 
 #[test]
-fn its_card_is_written_with_it_in_one_write_conditioned_on_the_merchants_version() {
+fn payout_and_card_are_one_write() {
     let mut world = World::new().at(7);
     world.by = None;
     let before = world.state.head.version;
@@ -55,13 +55,13 @@ fn its_card_is_written_with_it_in_one_write_conditioned_on_the_merchants_version
     assert_eq!(world.state.head.version, before + 1);
     assert!(transition.rebind.is_none() && !transition.ends_sessions);
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::PayoutCreated);
-    assert_eq!(event.data["amount_fen"], 12_345);
-    assert_eq!(event.data["card_id"], world.card(0).as_str());
+    assert_eq!(event.kind(), EventKind::PayoutCreated);
+    assert_eq!(event.event.data()["amount_fen"], 12_345);
+    assert_eq!(event.event.data()["card_id"], world.card(0).as_str());
 }
 
 #[test]
-fn an_open_rebind_changes_nothing_for_payouts() {
+fn open_rebind_does_not_affect_payouts() {
     for world in [World::new().created(), World::new().matched()] {
         assert_eq!(world.pay("a").paid_to("a"), Some(0));
     }
@@ -69,7 +69,7 @@ fn an_open_rebind_changes_nothing_for_payouts() {
 }
 
 #[test]
-fn it_is_never_moved() {
+fn payout_never_changes_its_card() {
     let world = World::new()
         .pay("a")
         .activated()
@@ -97,7 +97,7 @@ fn it_is_never_moved() {
 }
 
 #[test]
-fn without_an_old_card_or_with_a_lost_one_it_is_held_and_assigned_at_effective_at() {
+fn payout_is_held_until_effective_at() {
     let mut first = World::new();
     first.state.head.active = None;
     for world in [first.activated(), World::new().bound_by(create_lost("b"))] {
@@ -119,9 +119,9 @@ fn without_an_old_card_or_with_a_lost_one_it_is_held_and_assigned_at_effective_a
         let transition = world.done(assign(&world));
         assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
         assert_eq!(world.state.head.held_payouts, 1);
-        assert_eq!(transition.event.unwrap().kind, EventKind::PayoutAssigned);
+        assert_eq!(transition.event.unwrap().kind(), EventKind::PayoutAssigned);
         assert_eq!(world.payout("held").created_at, t(0));
-        // Twice changes nothing.
+        // Repeating it changes nothing.
         assert_eq!(
             world.refused(assign(&world)).code,
             ErrorCode::StepOutOfOrder
@@ -134,7 +134,7 @@ fn without_an_old_card_or_with_a_lost_one_it_is_held_and_assigned_at_effective_a
 }
 
 #[test]
-fn without_any_card_it_is_held_until_there_is_one() {
+fn payout_is_held_without_a_card() {
     let mut world = World::new();
     world.state.head.active = None;
     let world = world.pay("held");
@@ -146,7 +146,7 @@ fn without_any_card_it_is_held_until_there_is_one() {
 }
 
 #[test]
-fn sent_and_returned_twice_change_nothing_more() {
+fn repeated_reports_change_nothing() {
     let world = World::new().pay("a").system_with("a", Command::PayoutSent);
     assert_eq!(world.unsent(0), 0);
     let again = world
@@ -162,7 +162,7 @@ fn sent_and_returned_twice_change_nothing_more() {
         .decide(Command::PayoutReturned(world.payout("a")))
         .unwrap();
     assert!(again.head.is_none() && again.event.is_none());
-    // It is over: it cannot be sent, or assigned.
+    // A returned payout cannot be sent or assigned.
     for act in [
         Command::PayoutSent(world.payout("a")),
         Command::AssignPayout(world.payout("a")),
@@ -172,7 +172,7 @@ fn sent_and_returned_twice_change_nothing_more() {
 }
 
 #[test]
-fn one_that_comes_back_ends_and_another_is_routed_anew() {
+fn returned_payout_ends_and_a_new_one_is_routed() {
     let world = World::new().pay("a").activated().at(DAY_S);
     let world = world.system_with("a", Command::PayoutReturned).pay("again");
     assert_eq!(
@@ -180,7 +180,7 @@ fn one_that_comes_back_ends_and_another_is_routed_anew() {
         (Some(0), Some(1))
     );
     assert_eq!((world.unsent(0), world.unsent(1)), (0, 1));
-    // One that is held and not to go out.
+    // A held payout can be returned too.
     let held = World::new().bound_by(create_lost("b")).pay("held");
     let held = held.system_with("held", Command::PayoutReturned);
     assert_eq!(held.state.head.held_payouts, 0);
@@ -188,7 +188,7 @@ fn one_that_comes_back_ends_and_another_is_routed_anew() {
 }
 
 #[test]
-fn counted_where_its_card_stands_through_activation_switch_revert_and_freeze() {
+fn unsent_payouts_are_counted_with_their_card() {
     let world = World::new().pay("a").pay("b");
     assert_eq!(world.unsent(0), 2);
     let world = world.activated();
@@ -211,7 +211,7 @@ fn counted_where_its_card_stands_through_activation_switch_revert_and_freeze() {
 }
 
 #[test]
-fn a_revert_in_the_hold_leaves_its_payouts_where_they_are() {
+fn revert_leaves_payouts_unchanged() {
     let world = World::new().activated().pay("a").test_sent();
     let world = world
         .test_says(TransferAnswer::Returned)
@@ -224,7 +224,7 @@ fn a_revert_in_the_hold_leaves_its_payouts_where_they_are() {
 }
 
 #[test]
-fn what_can_be_assigned_now_is_due_now() {
+fn assignable_payout_is_due() {
     let world = World::new().activated().at(DAY_S).freeze(1).pay("held");
     let world = world.unfreeze().bound_by(create_for("c"));
     assert!(

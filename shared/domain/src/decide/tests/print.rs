@@ -1,14 +1,15 @@
-//! States, refusals and changes as text.
+//! Prints states, refusals and changes as text.
 
 use crate::card::Card;
 use crate::merchant::{BoundCard, FreezeCode, Merchant, Replaced, ReplacedCard, StandbyCard};
+use crate::notification::Recipient;
 use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
 use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::{Decision, FingerprintRule, PayoutChange, Recipient, Transition};
+use crate::transition::{Decision, FingerprintRule, PayoutChange, Transition};
 
-/// One line on what a refusal tells the caller.
+/// A refusal on one line.
 pub(super) fn refusal(refusal: &Rejection) -> String {
     let mut text = refusal.code.as_str().to_owned();
     match refusal.counts_toward_limit {
@@ -43,24 +44,24 @@ pub(super) fn refusal(refusal: &Rejection) -> String {
 pub(super) fn outcome(outcome: &Decision) -> String {
     match outcome {
         Decision::Done => "done".to_owned(),
-        Decision::Proceed => "go on".to_owned(),
+        Decision::Proceed => "proceed".to_owned(),
         Decision::PollDeposit => "poll the deposit".to_owned(),
         Decision::Refused(refused) => format!("refused {}", refusal(refused)),
     }
 }
 
-/// Everything that a transition of `before` writes and causes.
+/// Everything that a transition from `before` writes and causes.
 pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp) -> String {
     let mut parts = Vec::new();
     if let Some(event) = &transition.event {
-        parts.push(format!("event {}", event.kind));
+        parts.push(format!("event {}", event.kind()));
         for notice in &event.notices {
-            let to = match notice.to {
+            let to = match notice.to() {
                 Recipient::OnFile => "phone on file",
                 Recipient::Reserved => "reserved phone",
                 Recipient::Push => "by push",
             };
-            parts.push(format!("tell {to}"));
+            parts.push(format!("notify {to}"));
         }
     }
     if let Some(send) = &transition.otp_delivery {
@@ -74,12 +75,12 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
         parts.push(format!("send {} code to {to}", send.purpose.as_str()));
     }
     match &transition.fingerprint {
-        Some(FingerprintRule::Free { .. }) => parts.push("unless the card is another's".to_owned()),
+        Some(FingerprintRule::Free { .. }) => parts.push("requires an unclaimed card".to_owned()),
         Some(FingerprintRule::Claim { .. }) => {
-            parts.push("unless the card is another's; from now on it is this person's".to_owned());
+            parts.push("requires an unclaimed card and claims it".to_owned());
         }
         Some(FingerprintRule::Release { .. }) => {
-            parts.push("the card's number is free again".to_owned());
+            parts.push("releases the card".to_owned());
         }
         None => {}
     }
@@ -96,10 +97,10 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
         ));
     }
     if transition.ends_sessions {
-        parts.push("all logins end".to_owned());
+        parts.push("all sessions end".to_owned());
     }
     if let Some(card_id) = &transition.forgotten_card {
-        parts.push(format!("the number of #{} is forgotten", card_id.number()));
+        parts.push(format!("the number of #{} is deleted", card_id.number()));
     }
     let after = transition.applied_to(before);
     let same_stage = stage_of(before) == stage_of(&after);
@@ -107,7 +108,7 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
     for (old, new) in facts_before.into_iter().zip(facts(&after, now)) {
         match (old, new) {
             (old, new) if old.value == new.value => {}
-            // What a stage has comes and goes with it: only what has come is worth a word.
+            // The values of a state appear and disappear with it, so print new values only.
             (old, new) if old.of_stage && !same_stage => {
                 if new.value != "-" {
                     parts.push(format!("{} {}", new.name, new.value));
@@ -122,11 +123,11 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
     parts.join("; ")
 }
 
-/// Something that can be told of a merchant.
+/// A printable fact of a merchant.
 struct Fact {
     name: &'static str,
     value: String,
-    /// Whether it belongs to the stage that the rebind is in.
+    /// Whether the fact belongs to the state of the rebind.
     of_stage: bool,
 }
 
@@ -136,7 +137,7 @@ fn stage_of(merchant: &Merchant) -> Option<(&str, std::mem::Discriminant<RebindS
     Some((rebind.rebind_id.as_str(), stage))
 }
 
-/// What can be told of a merchant, always the same list of names.
+/// The facts of a merchant, always with the same names.
 fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
     let head = &merchant.head;
     let rebind = merchant.rebind.as_ref();
@@ -191,7 +192,7 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
                 let payouts = if frozen.holds_payouts {
                     "held"
                 } else {
-                    "go on"
+                    "continue"
                 };
                 format!("{}, payouts {payouts}", moment(frozen.at, now))
             }),
@@ -231,7 +232,7 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
             "cooldown over",
             option(head.cooldown_until, |until| moment(until, now)),
         ),
-        ("its end to be told", head.cooldown_end_untold.to_string()),
+        ("end to announce", head.cooldown_end_untold.to_string()),
         (
             "short cooldown used",
             option(head.lost_at, |at| moment(at, now)),
@@ -251,21 +252,21 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
     of_stage.into_iter().chain(others).collect()
 }
 
-/// What belongs to the stage that a rebind is in; `-` for what another stage has.
+/// The facts of a rebind's state; `-` for those of other states.
 fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, String); 14] {
     let mut facts = [
         "mismatches",
         "document",
         "identity",
         "identity code",
-        "identity tries",
+        "identity attempts",
         "signed",
         "check",
         "card code",
-        "card tries",
+        "card attempts",
         "usable",
         "switch code",
-        "switch tries",
+        "switch attempts",
         "test transfer",
         "reason",
     ]
@@ -287,11 +288,11 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
             );
             put("mismatches", mismatches.to_string());
             put("identity code", sent(code.as_ref(), now));
-            put("identity tries", counted(tries));
+            put("identity attempts", counted(tries));
         }
         Some(RebindState::AgreementPending { identity, tries }) => {
             put("identity", moment(identity.confirmed_at, now));
-            put("identity tries", counted(tries));
+            put("identity attempts", counted(tries));
         }
         Some(RebindState::CardPending {
             identity,
@@ -303,10 +304,10 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         }) => {
             put("identity", moment(identity.confirmed_at, now));
             put("identity code", sent(refresh.as_ref(), now));
-            put("identity tries", counted(identity_attempts));
+            put("identity attempts", counted(identity_attempts));
             put("signed", moment(signature.signed_at, now));
             put("check", checked(check, now));
-            put("card tries", counted(card_attempts));
+            put("card attempts", counted(card_attempts));
             if let CardCheck::Matched { code, .. } = check {
                 put("card code", sent(code.as_ref(), now));
             }
@@ -317,7 +318,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         Some(RebindState::Standby(standby)) => {
             put("usable", moment(standby.usable_at, now));
             put("switch code", sent(standby.code.as_ref(), now));
-            put("switch tries", counted(&standby.tries));
+            put("switch attempts", counted(&standby.tries));
         }
         Some(RebindState::Activated(activated_card) | RebindState::Completed(activated_card)) => {
             let text = match &activated_card.test {
@@ -330,7 +331,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
                     moment(*at, now),
                     moment(*checked_at, now)
                 ),
-                TestTransfer::CameBack => "came back too late".to_owned(),
+                TestTransfer::CameBack => "returned too late".to_owned(),
             };
             put("test transfer", text);
         }
@@ -370,9 +371,9 @@ fn checked(check: &CardCheck, now: Timestamp) -> String {
             checked_at,
         } => {
             let sent = moment(*sent_at, now);
-            let arrived = if *arrived { "arrived" } else { "not yet there" };
-            let heard = moment(*checked_at, now);
-            format!("#{number} deposit sent {sent}, {arrived}, last heard of {heard}")
+            let arrived = if *arrived { "arrived" } else { "not arrived" };
+            let polled = moment(*checked_at, now);
+            format!("#{number} deposit sent {sent}, {arrived}, last polled {polled}")
         }
     }
 }
@@ -384,7 +385,7 @@ fn sent(code: Option<&SentOtp>, now: Timestamp) -> String {
 }
 
 fn counted(tries: &Attempts) -> String {
-    format!("{} taken {} wrong", tries.taken, tries.wrong)
+    format!("{} reserved {} wrong", tries.taken, tries.wrong)
 }
 
 fn option<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
@@ -403,7 +404,7 @@ fn last4(bound: &BoundCard) -> String {
     last4.clone()
 }
 
-/// A card, with the payouts on their way to it.
+/// A card with its number of unsent payouts.
 fn bound(bound: &BoundCard) -> String {
     match bound.unsent {
         0 => last4(bound),
@@ -415,13 +416,13 @@ fn gone(replaced: &ReplacedCard, now: Timestamp) -> String {
     let usable = match replaced.state {
         Replaced::Usable => "",
         Replaced::Lost => ", lost",
-        Replaced::Out => ", not to be paid",
+        Replaced::Out => ", retired",
     };
     let until = moment(replaced.removable_at, now);
     format!("{} until {until}{usable}", bound(&replaced.bound))
 }
 
-/// A moment as seen from `now`.
+/// A time relative to `now`.
 fn moment(at: Timestamp, now: Timestamp) -> String {
     match at.epoch_s() - now.epoch_s() {
         0 => "now".to_owned(),
@@ -430,7 +431,7 @@ fn moment(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `1d 2h 3m 4s`, without what is 0.
+/// `1d 2h 3m 4s`, without zero parts.
 fn span(span_s: i64) -> String {
     let units = [(DAY_S, "d"), (HOUR_S, "h"), (MINUTE_S, "m"), (1, "s")];
     let mut left_s = span_s;

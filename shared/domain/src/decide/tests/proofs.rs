@@ -1,4 +1,4 @@
-//! At confirm the identity is at most 15 min old and the bank's answer at most 30.
+//! At the confirmation, the identity is at most 15 minutes old and the bank's answer at most 30.
 
 use super::fixture::*;
 use crate::decide::BankAnswer;
@@ -8,7 +8,7 @@ use crate::rebind::CardCheck;
 use crate::rebind::OtpPurpose::{Card, Identity};
 use crate::rebind::RebindState;
 
-/// Matched at 0, with a card code that lives at `at_s`.
+/// Matched at 0, with an unexpired card code at `at_s`.
 fn matched_with_code_at(at_s: i64) -> World {
     World::new()
         .matched()
@@ -17,7 +17,7 @@ fn matched_with_code_at(at_s: i64) -> World {
         .at(at_s)
 }
 
-/// The same, with the identity refreshed on the way.
+/// The same, with a refreshed identity.
 fn refreshed_with_code_at(at_s: i64) -> World {
     World::new()
         .matched()
@@ -30,7 +30,7 @@ fn refreshed_with_code_at(at_s: i64) -> World {
 }
 
 #[test]
-fn identity_is_good_up_to_15_min() {
+fn identity_is_valid_for_15_minutes() {
     let mut good = matched_with_code_at(15 * MINUTE_S);
     assert_eq!(
         good.next_actions(),
@@ -45,9 +45,9 @@ fn identity_is_good_up_to_15_min() {
 }
 
 #[test]
-fn a_stale_identity_is_step_up_required_and_uses_no_try() {
+fn stale_identity_uses_no_attempt() {
     let stale = matched_with_code_at(15 * MINUTE_S + 1);
-    let refusal = stale.refused(take(Card));
+    let refusal = stale.refused(reserve(Card));
     assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.next_actions, [NextAction::IdentityCode]);
     assert_eq!(refusal.counts_toward_limit, Some(false));
@@ -59,14 +59,13 @@ fn a_stale_identity_is_step_up_required_and_uses_no_try() {
 }
 
 #[test]
-fn a_living_code_that_refreshes_a_stale_identity_is_offered_before_a_card_code_that_cannot_be_used()
-{
+fn next_action_prefers_identity_refresh() {
     let refresh = World::new()
         .matched()
         .at(14 * MINUTE_S)
         .then(resend(Identity));
     let both = refresh.at(15 * MINUTE_S).then(resend(Card));
-    // Both live, and both can be used: the card's was sent later.
+    // Both codes are usable, so the later one (the card's) is offered.
     assert_eq!(both.next_actions()[0], NextAction::CardCheckConfirm);
     let stale = both.at(15 * MINUTE_S + 1);
     assert_eq!(
@@ -77,7 +76,7 @@ fn a_living_code_that_refreshes_a_stale_identity_is_offered_before_a_card_code_t
             NextAction::Cancel
         ]
     );
-    // Once it is dead, a new one comes first.
+    // After its expiry, a new identity code comes first.
     let dead = stale.at(19 * MINUTE_S);
     assert_eq!(
         dead.next_actions(),
@@ -86,21 +85,21 @@ fn a_living_code_that_refreshes_a_stale_identity_is_offered_before_a_card_code_t
 }
 
 #[test]
-fn an_identity_that_goes_stale_while_the_code_is_compared_does_not_activate() {
+fn identity_stale_during_comparison_is_refused() {
     let taken = matched_with_code_at(15 * MINUTE_S)
-        .then(take(Card))
+        .then(reserve(Card))
         .later(1);
     let refusal = taken.refused(settle(Card, taken.mac(Card), true));
     assert_eq!(refusal.code, ErrorCode::StepUpRequired);
 }
 
 #[test]
-fn a_refreshed_identity_is_good_for_another_15_min() {
+fn refreshed_identity_is_valid_for_15_minutes() {
     let world = World::new()
         .matched()
         .at(14 * MINUTE_S)
         .then(resend(Identity));
-    // While its code lives, that is what comes next.
+    // While the identity code is valid, confirming it is the next action.
     assert_eq!(
         world.next_actions(),
         [
@@ -118,7 +117,7 @@ fn a_refreshed_identity_is_good_for_another_15_min() {
 }
 
 #[test]
-fn the_banks_answer_is_good_up_to_30_min() {
+fn bank_answer_is_valid_for_30_minutes() {
     let mut good = refreshed_with_code_at(30 * MINUTE_S);
     assert_eq!(
         good.next_actions().first(),
@@ -140,9 +139,9 @@ fn the_banks_answer_is_good_up_to_30_min() {
 }
 
 #[test]
-fn a_stale_answer_is_step_up_required_and_uses_no_try() {
+fn stale_bank_answer_uses_no_attempt() {
     let stale = refreshed_with_code_at(30 * MINUTE_S + 1);
-    let refusal = stale.refused(take(Card));
+    let refusal = stale.refused(reserve(Card));
     assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(
@@ -157,7 +156,7 @@ fn a_stale_answer_is_step_up_required_and_uses_no_try() {
 }
 
 #[test]
-fn a_stale_answer_is_asked_for_again_under_the_next_serial_and_its_tries_go_on() {
+fn stale_bank_answer_gets_the_next_reference() {
     let mut stale = refreshed_with_code_at(30 * MINUTE_S);
     stale.wrong(Card);
     let mut asked = stale.later(1).then(card_check());
@@ -176,13 +175,13 @@ fn a_stale_answer_is_asked_for_again_under_the_next_serial_and_its_tries_go_on()
 }
 
 #[test]
-fn the_identity_code_itself_needs_no_fresh_proof() {
+fn identity_code_needs_no_fresh_proof() {
     let world = refreshed_with_code_at(31 * MINUTE_S).then(resend(Identity));
-    assert!(world.later(3 * MINUTE_S).decide(take(Identity)).is_ok());
+    assert!(world.later(3 * MINUTE_S).decide(reserve(Identity)).is_ok());
 }
 
 #[test]
-fn a_stale_identity_comes_first_whatever_the_bank_said() {
+fn stale_identity_precedes_the_bank_answer() {
     for world in [
         World::new().card_pending(),
         World::new().asking(),

@@ -1,4 +1,4 @@
-//! Random commands under a clock that jumps, from a merchant without a rebind: what must hold, holds after every one.
+//! Random commands under a jumping clock, starting from a merchant without a rebind. The invariants hold after each command.
 
 use super::fixture::*;
 use super::world::{Asked, Compared, Store, TIGHT};
@@ -17,36 +17,36 @@ use proptest::test_runner::{Config, TestRunner};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// Sequences of commands.
+/// Number of command sequences.
 const CASES: u32 = 1_024;
 
 /// One random step.
 #[derive(Clone, Debug)]
 enum Step {
-    /// The clock moves by so many seconds; it may go back.
+    /// Moves the clock by this many seconds, possibly backwards.
     Jump(i64),
     Login,
-    /// The next action reaches an instance whose clock is ahead by so many seconds.
+    /// The next action runs on an instance whose clock is ahead by this many seconds.
     Ahead(i64),
-    /// The clean-up comes by.
+    /// Runs the clean-up.
     CleanUp,
-    /// The first of the next actions, so that the later states are reached.
+    /// Takes the first next action, so that the run reaches late states.
     Onward,
-    /// Some codes in a row, by the first session, whatever the time: wrong ones, but perhaps the last.
+    /// Tries several codes in a row in the first session. All are wrong except possibly the last.
     Codes {
         purpose: OtpPurpose,
         wrong: u8,
         right: bool,
     },
-    /// Any command about any rebind.
+    /// Issues any command about any rebind.
     CommandContext(Asking, u8, By),
-    /// The result of a try that is in flight.
+    /// Delivers the result of a pending comparison.
     Compared {
         which: u8,
         right: bool,
         bound: bool,
     },
-    /// The bank's answer to a question that is in flight; it may come again.
+    /// Delivers the bank's answer to a pending call, possibly twice.
     Answered {
         which: u8,
         answer: Option<BankAnswer>,
@@ -55,14 +55,14 @@ enum Step {
     },
 }
 
-/// Who asks.
+/// The issuer of a command.
 #[derive(Clone, Copy, Debug)]
 enum By {
     Session(u8),
     Nobody,
 }
 
-/// A command without what only the state knows.
+/// A command without the values that depend on the state.
 #[derive(Clone, Debug)]
 enum Asking {
     Create {
@@ -205,7 +205,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How often each kind of event was written.
+/// The number of events of each kind.
 type Seen = BTreeMap<EventKind, u32>;
 
 struct Run<'s> {
@@ -214,7 +214,7 @@ struct Run<'s> {
 }
 
 impl Run<'_> {
-    /// The code of a refusal that wrote nothing.
+    /// Returns the code of a refusal without a write.
     fn command(&mut self, number: u32, by: Option<u8>, act: &Command) -> Option<ErrorCode> {
         match self.store.command(number, by, act) {
             Ok(Some(kind)) => *self.seen.borrow_mut().entry(kind).or_default() += 1,
@@ -264,7 +264,7 @@ impl Run<'_> {
                 }
             }
             Step::CommandContext(asking, which, by) => {
-                // The latest, most of the time.
+                // Usually the latest one.
                 let latest = self.store.merchant.head.rebinds;
                 let number = match which {
                     0..100 if latest > 0 => 1 + u32::from(*which) % latest,
@@ -331,7 +331,7 @@ impl Run<'_> {
         let code = self.store.code();
         let latest = self.store.merchant.head.rebinds;
         let act = match asking {
-            // A rebind is asked for with the latest one at hand.
+            // A rebind is created with the latest one loaded.
             Asking::Create {
                 card,
                 lost,
@@ -404,7 +404,7 @@ impl Run<'_> {
         })
     }
 
-    /// The card of this rebind; of none, the one that came with the merchant.
+    /// The card of this rebind, or the card from onboarding.
     fn card(&self, number: u32) -> CardId {
         let rebind = self.store.rebinds.get(&number);
         rebind.map_or(CardId::new(0, &[1; 16]), |rebind| {
@@ -412,7 +412,7 @@ impl Run<'_> {
         })
     }
 
-    /// One of the payouts, or nothing to do where there is none.
+    /// A command about one of the payouts, or a harmless command if there is none.
     fn with_payout(&self, which: u8, act: impl FnOnce(Payout) -> Command) -> Command {
         let payouts: Vec<_> = self.store.model.payouts().collect();
         match payouts.get(usize::from(which) % payouts.len().max(1)) {
@@ -421,7 +421,7 @@ impl Run<'_> {
         }
     }
 
-    /// The first of the next actions of the latest rebind: it must never be out of order.
+    /// Takes the first next action of the latest rebind, which must never be out of order.
     fn onward(&mut self) {
         let latest = self.store.merchant.head.rebinds;
         let now = self.store.now;
@@ -432,7 +432,7 @@ impl Run<'_> {
                 .copied()
         });
         let asking = match next {
-            // The bank is being asked: it answers.
+            // A bank call is pending, so the bank answers.
             Some(NextAction::CardCheck) if self.store.asked.len() == 1 => {
                 let one = self.store.asked.remove(0);
                 let answer = match latest % 5 {
@@ -474,11 +474,11 @@ impl Run<'_> {
                     _ => Asking::TestSays(Some(TransferAnswer::Succeeded)),
                 }
             }
-            // The switch is locked for a day.
+            // The switch is locked.
             Some(NextAction::Wait) => return self.store.jump(DAY_S),
             None | Some(NextAction::NewRebind) => {
                 if self.store.merchant.cooldown(now).is_some() {
-                    // Comes back a while later; the cooldown may be over then.
+                    // Retry later; the cooldown may be over then.
                     return self.store.jump(11 * DAY_S);
                 }
                 self.store.login();
@@ -487,13 +487,13 @@ impl Run<'_> {
                 self.command(latest, Some(0), &act);
                 return;
             }
-            other => panic!("{other:?} is no next action of a rebind"),
+            other => panic!("{other:?} is not a next action of a rebind"),
         };
         let (number, act) = self.act(&asking, latest);
         let refused = self.command(number, Some(0), &act);
         assert_ne!(refused, Some(ErrorCode::StepOutOfOrder), "{asking:?}");
         if let (Asking::Take(purpose, _), Some(ErrorCode::StepUpRequired)) = (&asking, refused) {
-            // It was the other session's code.
+            // The code belonged to the other session.
             let (number, act) = self.act(&Asking::Resend(*purpose), latest);
             self.command(number, Some(0), &act);
         }
@@ -503,15 +503,15 @@ impl Run<'_> {
         }
     }
 
-    /// A try, and its result at once.
+    /// Reserves an attempt and settles it immediately.
     fn confirm(&mut self, number: u32, purpose: OtpPurpose, right: bool) {
         let in_flight = self.store.compared.len();
-        let take = Command::ReserveAttempt {
+        let reserve = Command::ReserveAttempt {
             purpose,
             well_formed: true,
             deposit_polled: true,
         };
-        self.command(number, Some(0), &take);
+        self.command(number, Some(0), &reserve);
         if self.store.compared.len() > in_flight {
             let one = self.store.compared.remove(in_flight);
             self.settle(&one, right, false);
@@ -532,7 +532,7 @@ fn typed_as(typed: Typed) -> Document {
 }
 
 #[test]
-fn whatever_is_asked_in_whatever_order_the_invariants_hold() {
+fn invariants_hold_for_any_commands() {
     let seen = RefCell::new(Seen::new());
     let config = Config {
         cases: CASES,
@@ -558,10 +558,10 @@ fn whatever_is_asked_in_whatever_order_the_invariants_hold() {
     if let Err(failed) = result {
         panic!("{failed}");
     }
-    // A run that never came to the interesting states would prove nothing.
+    // A run that never reaches the late states would prove nothing.
     let seen = seen.into_inner();
     eprintln!("any command in any order: {CASES} cases: {seen:?}");
-    // What is missing here, `payout_properties.rs` brings about.
+    // `payout_properties.rs` covers the missing kinds.
     for kind in [
         EventKind::RebindRequested,
         EventKind::IdentityMatched,

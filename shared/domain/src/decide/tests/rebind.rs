@@ -1,13 +1,12 @@
-//! What a rebind is shown as, and that its record loses nothing.
+//! What a rebind is shown as.
 
 use super::fixture::*;
-use super::states::states;
 use crate::card::{Card, CardType};
 use crate::ids::CardId;
-use crate::rebind::{OtpPurpose, Purpose, Reason, Rebind, Sealed};
+use crate::rebind::Sealed;
 
 #[test]
-fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
+fn open_rebind_is_overdue_from_its_expiry() {
     let world = World::new().created();
     let rebind = world.rebind();
     assert!(!rebind.is_overdue(t(DAY_S - 1)) && rebind.is_open(t(DAY_S - 1)));
@@ -18,7 +17,7 @@ fn overdue_begins_with_its_second_and_ends_with_the_open_stages() {
 }
 
 #[test]
-fn an_activation_is_there_from_activated_on() {
+fn activation_exists_from_activated_on() {
     assert_eq!(World::new().matched().rebind().activated_card(), None);
     let activated = World::new().activated();
     let activation = activated.rebind().activated_card().unwrap().clone();
@@ -27,46 +26,7 @@ fn an_activation_is_there_from_activated_on() {
 }
 
 #[test]
-fn every_state_survives_its_record() {
-    for (name, world) in states() {
-        let Some(rebind) = world.state.rebind else {
-            continue;
-        };
-        let json = serde_json::to_string(&rebind).unwrap();
-        let mut read: Rebind = serde_json::from_str(&json).unwrap();
-        // These are attributes of their own in the store.
-        read.revision = rebind.revision;
-        read.sealed_number.clone_from(&rebind.sealed_number);
-        assert_eq!(read, rebind, "{name}");
-    }
-}
-
-#[test]
-fn words_of_the_record_are_the_words_of_the_wire() {
-    for purpose in [Purpose::Activate, Purpose::Standby] {
-        assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.as_str());
-    }
-    for reason in [Reason::Replace, Reason::Lost] {
-        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
-        assert_eq!(Reason::parse(reason.as_str()), Some(reason));
-    }
-    assert_eq!(Reason::parse("stolen"), None);
-    for purpose in [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate] {
-        assert_eq!(serde_json::to_value(purpose).unwrap(), purpose.as_str());
-    }
-    for card_type in [
-        CardType::Debit,
-        CardType::Credit,
-        CardType::QuasiCredit,
-        CardType::Prepaid,
-        CardType::Unknown,
-    ] {
-        assert_eq!(serde_json::to_value(card_type).unwrap(), card_type.as_str());
-    }
-}
-
-#[test]
-fn a_card_of_no_known_bank_is_unknown() {
+fn card_without_bank_is_unknown() {
     let card = |bank_code: Option<&str>| Card {
         card_id: CardId::new(0, &[1; 16]),
         bank_code: bank_code.map(str::to_owned),
@@ -84,6 +44,6 @@ fn a_card_of_no_known_bank_is_unknown() {
 }
 
 #[test]
-fn what_is_sealed_is_not_printed() {
+fn debug_output_hides_the_sealed_number() {
     assert_eq!(format!("{:?}", Sealed(vec![1, 2, 3])), "Sealed(3 bytes)");
 }

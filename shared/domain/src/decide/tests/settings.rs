@@ -1,4 +1,4 @@
-//! Settlement settings and push targets: who may change them when, and who is told.
+//! Settlement settings and push targets: permissions and notifications.
 
 use super::fixture::*;
 use crate::decide::Command;
@@ -6,8 +6,8 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::merchant::PushTarget;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::settlement::{Cycle, SettlementChange};
-use crate::transition::Recipient;
 
 fn bad() -> Command {
     Command::ChangeSettlement(SettlementChange::read(
@@ -20,7 +20,7 @@ fn bad() -> Command {
 }
 
 #[test]
-fn all_settings_are_replaced_and_the_phone_on_file_is_told() {
+fn settings_change_notifies_phone_on_file() {
     let mut world = World::new().at(60);
     let before = world.state.clone();
     let transition = world.done(settlement("D1", 3_000_000));
@@ -35,18 +35,18 @@ fn all_settings_are_replaced_and_the_phone_on_file_is_told() {
     );
     assert_eq!(world.state.head.version, before.head.version + 1);
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::SettlementChanged);
-    assert_eq!(event.data["before"]["cycle"], "T1");
-    assert_eq!(event.data["after"]["cycle"], "D1");
-    let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
-    assert_eq!(told, [Recipient::OnFile]);
-    // The same again changes nothing and tells nobody.
+    assert_eq!(event.kind(), EventKind::SettlementChanged);
+    assert_eq!(event.event.data()["before"]["cycle"], "T1");
+    assert_eq!(event.event.data()["after"]["cycle"], "D1");
+    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+    assert_eq!(notified, [Recipient::OnFile]);
+    // Repeating it changes nothing and notifies nobody.
     let again = world.decide(settlement("D1", 3_000_000)).unwrap();
     assert!(again.head.is_none() && again.event.is_none() && again.settlement.is_none());
 }
 
 #[test]
-fn frozen_then_fresh_login_then_fields_then_quiet_period() {
+fn settings_check_in_contract_order() {
     let mut world = World::new().at(15 * MINUTE_S);
     world.state.head.frozen = frozen(t(0));
     world.state.head.security_changed_at = Some(t(0));
@@ -71,7 +71,7 @@ fn frozen_then_fresh_login_then_fields_then_quiet_period() {
 }
 
 #[test]
-fn neither_a_cooldown_nor_an_open_rebind_stands_in_the_way() {
+fn settings_ignore_cooldown_and_rebinds() {
     for world in [World::new().created(), World::new().activated()] {
         let mut world = world;
         world.done(settlement("D1", 3_000_000));
@@ -80,7 +80,7 @@ fn neither_a_cooldown_nor_an_open_rebind_stands_in_the_way() {
 }
 
 #[test]
-fn t0_is_for_merchants_of_90_days() {
+fn t0_needs_an_account_of_90_days() {
     let opened = |age_s: i64| {
         let mut world = World::new();
         world.state.profile.opened_at = t(-age_s);
@@ -95,7 +95,7 @@ fn t0_is_for_merchants_of_90_days() {
 }
 
 #[test]
-fn the_daily_limit_is_at_most_the_tiers() {
+fn daily_limit_is_capped_by_the_tier() {
     let world = World::new();
     assert!(world.decide(settlement("T1", 5_000_000)).is_ok());
     let refusal = world.refused(settlement("T1", 5_000_001));
@@ -107,38 +107,38 @@ fn the_daily_limit_is_at_most_the_tiers() {
 }
 
 #[test]
-fn a_device_is_told_from_now_on_and_for_7_days_after_its_removal() {
-    let told = |world: &World| world.state.head.pushes(&POLICY, world.now);
+fn removed_device_is_notified_for_7_days() {
+    let is_notified = |world: &World| world.state.head.pushes(&POLICY, world.now);
     let world = World::new();
-    assert!(!told(&world));
+    assert!(!is_notified(&world));
     let mut world = world.at(60);
     let transition = world.done(push("phone-1", "token"));
-    assert!(told(&world));
+    assert!(is_notified(&world));
     let change = transition.push.unwrap();
     assert_eq!(change.removed, None);
     assert_eq!(change.added.unwrap().target.id, "phone-1");
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::PushTargetChanged);
-    assert_eq!(event.data["platform"], "apns");
-    // A token is nobody's business.
-    assert_eq!(event.data.get("token"), None);
+    assert_eq!(event.kind(), EventKind::PushTargetChanged);
+    assert_eq!(event.event.data()["platform"], "apns");
+    // The event does not contain the token.
+    assert_eq!(event.event.data().get("token"), None);
     assert!(event.notices.is_empty());
     let settings = world.clone().then(settlement("D1", 1_000));
     let notices = &settings.history.last().unwrap().notices;
-    assert_eq!(notices[1].to, Recipient::Push);
-    assert_eq!(notices[1].phone, "");
+    assert_eq!(notices[1].to(), Recipient::Push);
+    assert_eq!(notices[1].phone(), None);
 
     let transition = world.done(Command::RemovePushTarget("phone-1".to_owned()));
     let change = transition.push.unwrap();
     assert_eq!(change.removed.unwrap().id, "phone-1");
     assert_eq!(change.added, None);
     assert!(world.state.head.push_targets.is_empty());
-    assert!(told(&world.clone().at(60 + 7 * DAY_S - 1)));
-    assert!(!told(&world.at(60 + 7 * DAY_S)));
+    assert!(is_notified(&world.clone().at(60 + 7 * DAY_S - 1)));
+    assert!(!is_notified(&world.at(60 + 7 * DAY_S)));
 }
 
 #[test]
-fn a_removal_needs_a_fresh_login_and_a_known_id_and_no_freeze() {
+fn device_removal_needs_fresh_login() {
     let remove = || Command::RemovePushTarget("phone-1".to_owned());
     let world = World::new().then(push("phone-1", "token"));
     assert_eq!(
@@ -160,9 +160,9 @@ fn a_removal_needs_a_fresh_login_and_a_known_id_and_no_freeze() {
         frozen_world.refused(push("phone-2", "token")).code,
         ErrorCode::AccountFrozen
     );
-    // Registering one does not.
+    // Registering a new device needs no fresh login.
     assert!(late.decide(push("phone-2", "token")).is_ok());
-    // Removed twice: unknown.
+    // A second removal finds no device.
     assert_eq!(
         world.then(remove()).refused(remove()).code,
         ErrorCode::NotFound
@@ -170,7 +170,7 @@ fn a_removal_needs_a_fresh_login_and_a_known_id_and_no_freeze() {
 }
 
 #[test]
-fn a_replaced_token_is_told_for_7_days_as_well_and_the_same_one_changes_nothing() {
+fn replaced_device_is_notified_for_7_days() {
     let world = World::new().then(push("phone-1", "token"));
     let same = world.decide(push("phone-1", "token")).unwrap();
     assert!(same.head.is_none() && same.push.is_none());
@@ -190,7 +190,7 @@ fn a_replaced_token_is_told_for_7_days_as_well_and_the_same_one_changes_nothing(
 }
 
 #[test]
-fn a_device_is_replaced_with_a_fresh_login_only_for_that_removes_one() {
+fn device_replacement_needs_fresh_login() {
     let world = World::new()
         .then(push("phone-1", "token"))
         .at(15 * MINUTE_S);
@@ -203,7 +203,7 @@ fn a_device_is_replaced_with_a_fresh_login_only_for_that_removes_one() {
 }
 
 #[test]
-fn ten_registrations_a_day() {
+fn ten_device_registrations_per_day() {
     let mut world = World::new();
     for n in 0..10 {
         world = world
@@ -219,7 +219,7 @@ fn ten_registrations_a_day() {
     );
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
-    // The same again is no change, and a removal is never counted.
+    // Repeating a registration is not a change, and removals never count.
     assert!(world.decide(push("phone", "token-9")).is_ok());
     assert!(
         world
@@ -230,7 +230,7 @@ fn ten_registrations_a_day() {
 }
 
 #[test]
-fn at_most_five_devices() {
+fn at_most_five_push_devices() {
     let mut world = World::new();
     for n in 1..=5 {
         world = world.then(push(&format!("phone-{n}"), "token"));
@@ -244,14 +244,14 @@ fn at_most_five_devices() {
 }
 
 #[test]
-fn who_silences_the_devices_first_is_told_of_all_the_same() {
+fn removed_device_still_learns_of_a_change() {
     let world = World::new().then(push("phone-1", "token"));
     let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
     let world = world.activated();
     let notices = &world.history.last().unwrap().notices;
-    let told: Vec<_> = notices.iter().map(|notice| notice.to).collect();
+    let notified: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
     assert_eq!(
-        told,
+        notified,
         [Recipient::OnFile, Recipient::Reserved, Recipient::Push]
     );
 }

@@ -1,5 +1,5 @@
-//! Standby cards: verified, announced, and switched to later without a hold, because they have waited already. A standby
-//! card is no way around the hold, the cooldown, the quiet period or a freeze.
+//! Standby cards: verified and announced, then switched to without a hold, because they have already waited. A standby card
+//! does not bypass the hold, the cooldown, the quiet period or a freeze.
 
 use super::fixture::*;
 use crate::card::CardStatus;
@@ -9,12 +9,13 @@ use crate::event_kind::EventKind;
 use crate::format::DocumentExpiry;
 use crate::merchant::{EntityType, Replaced};
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{Purpose, Reason, RebindState, Standby};
 use crate::transfer::TransferAnswer;
-use crate::transition::{Decision, FingerprintRule, Recipient};
+use crate::transition::{Decision, FingerprintRule};
 
-/// A standby card (#1) that was completed at 0 and is ready to be switched to.
+/// A standby card (#1), added at 0 and ready for a switch.
 fn ready() -> World {
     World::new().standby("b").at(DAY_S).login()
 }
@@ -31,7 +32,7 @@ fn stage(world: &World) -> &Standby {
 }
 
 #[test]
-fn its_completion_is_announced_like_an_activation_and_moves_no_pointer() {
+fn standby_card_is_announced_but_not_active() {
     let mut world = World::new().matched_for(create_standby("b")).at(60);
     let transition = world.confirm(Card, true);
     assert_eq!(world.shown(), "completed");
@@ -44,16 +45,16 @@ fn its_completion_is_announced_like_an_activation_and_moves_no_pointer() {
     let standby = head.standby(&world.card(1)).unwrap();
     assert_eq!(standby.usable_at, t(60 + DAY_S));
     assert_eq!(standby.bound.card.bound_at, t(60));
-    // The freeze code that is announced works from now on.
+    // The announced freeze code is valid from now on.
     let [code] = head.freeze_codes[..] else {
         panic!("{:?}", head.freeze_codes)
     };
     assert_eq!((code.number, code.activation), (1, false));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::StandbyReady);
-    let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
-    assert_eq!(told, [Recipient::OnFile, Recipient::Reserved]);
-    // It is this person's card from now on.
+    assert_eq!(event.kind(), EventKind::StandbyReady);
+    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+    assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
+    // The card is claimed for this person from now on.
     assert!(matches!(
         transition.fingerprint,
         Some(FingerprintRule::Claim { .. })
@@ -61,9 +62,9 @@ fn its_completion_is_announced_like_an_activation_and_moves_no_pointer() {
 }
 
 #[test]
-fn it_needs_every_proof_that_an_activation_needs() {
+fn standby_card_needs_every_proof() {
     let world = World::new().matched_for(create_standby("b"));
-    let stale = world.clone().at(15 * MINUTE_S + 1).refused(take(Card));
+    let stale = world.clone().at(15 * MINUTE_S + 1).refused(reserve(Card));
     assert_eq!(stale.code, ErrorCode::StepUpRequired);
     for purpose in [Identity, Card] {
         let mut world = match purpose {
@@ -79,7 +80,7 @@ fn it_needs_every_proof_that_an_activation_needs() {
 }
 
 #[test]
-fn at_most_two_and_the_third_is_told_what_makes_room() {
+fn third_standby_card_is_refused() {
     let world = World::new().standby("b").standby("c").later(60).login();
     assert_eq!(world.state.head.standby.len(), 2);
     let refusal = world.refused(create_standby("d"));
@@ -88,7 +89,7 @@ fn at_most_two_and_the_third_is_told_what_makes_room() {
         refusal.next_actions,
         [NextAction::ActivateStandby, NextAction::UnbindCard]
     );
-    // A rebind that changes the card is another matter; and room comes with an unbinding.
+    // A rebind to activate a card is not limited, and unbinding makes room.
     assert!(world.decide(create_for("d")).is_ok());
     let card = world.card(1);
     let world = world.about(1).then(Command::Unbind(card)).latest();
@@ -96,7 +97,7 @@ fn at_most_two_and_the_third_is_told_what_makes_room() {
 }
 
 #[test]
-fn a_rebind_for_a_card_that_waits_already_is_the_same_as_current() {
+fn standby_card_is_same_as_current() {
     let world = ready();
     for request in [create_for("b"), create_standby("b")] {
         let refusal = world.refused(request);
@@ -116,7 +117,7 @@ fn a_rebind_for_a_card_that_waits_already_is_the_same_as_current() {
 }
 
 #[test]
-fn before_usable_at_it_is_not_ready() {
+fn standby_card_is_not_ready_before_usable_at() {
     let world = World::new().standby("b");
     let early = world.clone().at(DAY_S - 1).login();
     let refusal = early.refused(start(&early, 1));
@@ -127,38 +128,38 @@ fn before_usable_at_it_is_not_ready() {
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     let ready = world.at(DAY_S).login();
     assert!(ready.decide(start(&ready, 1)).is_ok());
-    // By a clock that has gone back since the code was sent, it is not ready either.
+    // The card is also not ready if the clock goes back after the code was sent.
     let sent = ready.switch_code_for(1).at(DAY_S - 1);
     assert_eq!(
-        sent.refused(take(Activate)).code,
+        sent.refused(reserve(Activate)).code,
         ErrorCode::StandbyNotReady
     );
 }
 
 #[test]
-fn the_code_goes_to_the_phone_on_file_and_repeated_is_the_same_challenge() {
+fn switch_code_goes_to_phone_on_file() {
     let mut world = ready();
     let transition = world.done(start(&world, 1));
     let send = transition.otp_delivery.unwrap();
-    assert_eq!(
-        (send.phone.as_str(), send.purpose),
-        (PHONE_ON_FILE, Activate)
-    );
+    assert_eq!((send.phone.e164(), send.purpose), (PHONE_ON_FILE, Activate));
     assert_eq!(send.card, world.rebind().new_card);
     assert_eq!(send.of, Purpose::Standby);
-    assert_eq!(transition.event.unwrap().data["purpose"], "activate");
+    assert_eq!(
+        transition.event.unwrap().event.data()["purpose"],
+        "activate"
+    );
     assert_eq!(world.next_actions(), [NextAction::ActivateStandby]);
 
     let on_its_way = world.clone().later(MINUTE_S - 1);
     let repeated = on_its_way.decide(start(&on_its_way, 1)).unwrap();
     assert!(repeated.head.is_none() && repeated.otp_delivery.is_none());
     let dead = world.later(5 * MINUTE_S);
-    assert_eq!(dead.refused(take(Activate)).code, ErrorCode::OtpExpired);
+    assert_eq!(dead.refused(reserve(Activate)).code, ErrorCode::OtpExpired);
     assert!(dead.decide(start(&dead, 1)).unwrap().otp_delivery.is_some());
 }
 
 #[test]
-fn the_switch_has_no_hold_and_starts_a_cooldown() {
+fn switch_has_no_hold_but_a_cooldown() {
     let mut world = ready().pay("before").switch_code_for(1).later(60);
     let transition = world.confirm(Activate, true);
     let at = DAY_S + 60;
@@ -171,7 +172,7 @@ fn the_switch_has_no_hold_and_starts_a_cooldown() {
     assert_eq!((times.activated_at, times.effective_at), (t(at), t(at)));
     assert_eq!(world.state.head.cooldown_until, Some(t(at + 30 * DAY_S)));
     assert!(world.state.head.standby.is_empty());
-    // Of the same rebind, with the card that was in use now, not when it was asked for.
+    // The switch belongs to the same rebind. Its old card is the one in use now, not at the request.
     assert_eq!(world.rebind().rebind_id.number(), 1);
     assert_eq!(world.rebind().purpose, Purpose::Standby);
     assert_eq!(
@@ -183,16 +184,16 @@ fn the_switch_has_no_hold_and_starts_a_cooldown() {
         (world_after.paid_to("before"), world_after.paid_to("after")),
         (Some(0), Some(1))
     );
-    // Announced with a freeze code, for 7 days, to both.
+    // Both phones are notified, with a freeze code for 7 days.
     let [code] = world.state.head.freeze_codes[..] else {
         panic!("{:?}", world.state.head.freeze_codes)
     };
     assert_eq!((code.number, code.activation), (1, true));
     assert_eq!(code.good_until, t(at + 7 * DAY_S));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::Activated);
+    assert_eq!(event.kind(), EventKind::Activated);
     assert_eq!(event.notices.len(), 2);
-    // It is complete the second after, so that the app sees `activated` once.
+    // It completes one second later, so that the app sees `activated` once.
     assert_eq!(world.clone().later(1).shown(), "completed");
     assert_eq!(world.rebind().due_at(&POLICY), Some(t(at + 1)));
     assert_eq!(
@@ -203,7 +204,7 @@ fn the_switch_has_no_hold_and_starts_a_cooldown() {
 }
 
 #[test]
-fn a_switch_loses_no_card_whatever_was_said_when_its_card_was_added() {
+fn switch_never_counts_as_a_lost_card() {
     let request = create_with(|request| {
         request.purpose = Purpose::Standby;
         request.reason = Some(Reason::Lost);
@@ -220,17 +221,17 @@ fn a_switch_loses_no_card_whatever_was_said_when_its_card_was_added() {
 }
 
 #[test]
-fn refused_wherever_a_rebind_would_be_quiet_period_cooldown_company_frozen_login() {
+fn switch_is_blocked_like_a_rebind() {
     let base = ready();
     let refused = |change: fn(&mut World)| {
         let mut world = base.clone();
         change(&mut world);
-        // Before the code is sent, before it is compared, and before it takes effect.
+        // The checks run before the code is sent, before it is compared, and before it takes effect.
         let code = world.refused(start(&world, 1)).code;
         let mut sent = base.clone().switch_code_for(1);
         change(&mut sent);
-        assert_eq!(sent.refused(take(Activate)).code, code);
-        let mut taken = base.clone().switch_code_for(1).then(take(Activate));
+        assert_eq!(sent.refused(reserve(Activate)).code, code);
+        let mut taken = base.clone().switch_code_for(1).then(reserve(Activate));
         change(&mut taken);
         let right = settle(Activate, taken.mac(Activate), true);
         assert_eq!(taken.refused(right).code, code);
@@ -265,8 +266,8 @@ fn refused_wherever_a_rebind_would_be_quiet_period_cooldown_company_frozen_login
 }
 
 #[test]
-fn no_way_around_the_hold() {
-    // Made and switched to, it takes as long as an activation's hold would have: nothing is paid to it earlier.
+fn standby_does_not_bypass_the_hold() {
+    // Adding a standby card and switching to it takes as long as the hold of an activation.
     for world in [
         World::new().standby("b"),
         World::new().bound_by_deposit(create_standby("b")),
@@ -287,8 +288,8 @@ fn no_way_around_the_hold() {
 }
 
 #[test]
-fn no_way_around_the_cooldown() {
-    // Made before the activation, not switched to after it; nor made in the cooldown.
+fn standby_does_not_bypass_the_cooldown() {
+    // A card that was added before an activation cannot be switched to after it, nor can one be added in the cooldown.
     let world = World::new().standby("b").bound_by(create_for("c"));
     let world = world.at(30 * DAY_S - 1).login().about(1);
     assert_eq!(
@@ -299,7 +300,7 @@ fn no_way_around_the_cooldown() {
     assert_eq!(refusal.code, ErrorCode::RebindCooldown);
     let over = world.at(30 * DAY_S).login();
     assert!(over.decide(start(&over, 1)).is_ok());
-    // Two standby cards are no two switches.
+    // Two standby cards do not allow two switches.
     let world = World::new().standby("b").standby("c").at(DAY_S);
     let world = world.switched_to(1).about(2);
     assert_eq!(
@@ -309,7 +310,7 @@ fn no_way_around_the_cooldown() {
 }
 
 #[test]
-fn no_way_around_the_quiet_period() {
+fn standby_does_not_bypass_the_quiet_period() {
     let mut world = ready();
     world.state.head.security_changed_at = Some(world.now);
     assert_eq!(
@@ -326,18 +327,18 @@ fn no_way_around_the_quiet_period() {
 }
 
 #[test]
-fn no_way_around_a_freeze() {
+fn standby_does_not_bypass_a_freeze() {
     let world = ready().switch_code_for(1).freeze(1);
     assert_eq!(world.shown(), "frozen");
     assert_eq!(world.status_of(1), CardStatus::Removed);
     let world = world.unfreeze();
-    // What the code was for is gone, also after the freeze.
+    // The standby card is gone, also after the freeze has ended.
     assert_eq!(world.refused(start(&world, 1)).code, ErrorCode::NotFound);
-    assert_eq!(world.refused(take(Activate)).code, ErrorCode::NotFound);
+    assert_eq!(world.refused(reserve(Activate)).code, ErrorCode::NotFound);
 }
 
 #[test]
-fn its_proof_may_be_90_days_old() {
+fn standby_proof_is_valid_for_90_days() {
     let world = World::new().standby("b");
     let good = world.clone().at(90 * DAY_S).login();
     assert!(good.decide(start(&good, 1)).is_ok());
@@ -348,31 +349,31 @@ fn its_proof_may_be_90_days_old() {
         refusal.next_actions,
         [NextAction::UnbindCard, NextAction::NewRebind]
     );
-    // It went stale while the code was on its way.
-    let sent = good.switch_code_for(1).then(take(Activate)).later(1);
+    // The proof expired after the code was sent.
+    let sent = good.switch_code_for(1).then(reserve(Activate)).later(1);
     let right = settle(Activate, sent.mac(Activate), true);
     assert_eq!(sent.refused(right).code, ErrorCode::StepUpRequired);
 }
 
 #[test]
-fn only_a_standby_card_is_activated() {
+fn only_standby_cards_can_be_activated() {
     let world = ready();
     let refusal = world.refused(start(&world, 0));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert_eq!(world.refused(start(&world, 7)).code, ErrorCode::NotFound);
-    // A pending card is known, and no standby card.
+    // A pending card is known, but not a standby card.
     let open = World::new().then(create_standby("b"));
     assert_eq!(
         open.refused(start(&open, 1)).code,
         ErrorCode::StepOutOfOrder
     );
-    // An active one that was standby.
+    // An active card that was a standby card.
     let active = ready().switched_to(1).later(60);
     assert_eq!(
         active.refused(start(&active, 1)).code,
         ErrorCode::StepOutOfOrder
     );
-    // The one that was left.
+    // The card that was replaced.
     assert_eq!(
         active.refused(start(&active, 0)).code,
         ErrorCode::StepOutOfOrder
@@ -380,7 +381,7 @@ fn only_a_standby_card_is_activated() {
 }
 
 #[test]
-fn five_wrong_codes_lock_the_switch_for_24_h_and_keep_the_card() {
+fn five_wrong_codes_lock_the_switch() {
     let mut world = ready().switch_code_for(1);
     for left in [4, 3, 2, 1] {
         let refusal = world.wrong(Activate);
@@ -402,11 +403,14 @@ fn five_wrong_codes_lock_the_switch_for_24_h_and_keep_the_card() {
     assert_eq!(world.shown(), "completed");
     assert_eq!(world.status_of(1), CardStatus::Standby);
     let event = last.event.unwrap();
-    assert_eq!(event.kind, EventKind::CodeWrong);
-    assert_eq!(event.notices[0].to, Recipient::OnFile);
+    assert_eq!(event.kind(), EventKind::CodeWrong);
+    assert_eq!(event.notices[0].to(), Recipient::OnFile);
 
     let locked = world.clone().later(DAY_S - 1).login();
-    assert_eq!(locked.refused(take(Activate)).code, ErrorCode::OtpTooMany);
+    assert_eq!(
+        locked.refused(reserve(Activate)).code,
+        ErrorCode::OtpTooMany
+    );
     let refusal = locked.refused(start(&locked, 1));
     assert_eq!(
         (refusal.code, refusal.retry_after_s, refusal.attempts_left),
@@ -420,40 +424,40 @@ fn five_wrong_codes_lock_the_switch_for_24_h_and_keep_the_card() {
 }
 
 #[test]
-fn tries_add_up_over_codes_and_a_new_code_while_all_are_taken_is_refused() {
+fn switch_attempts_add_up_over_codes() {
     let mut world = ready().switch_code_for(1);
     for _ in 0..3 {
         world.wrong(Activate);
     }
     let mut world = world.later(5 * MINUTE_S).switch_code_for(1);
     assert_eq!(world.wrong(Activate).attempts_left, Some(1));
-    // Four wrong, the fifth taken and not decided.
-    let taken = world.then(take(Activate));
+    // Four wrong codes; the fifth attempt is reserved and unsettled.
+    let taken = world.then(reserve(Activate));
     assert_eq!(
-        taken.refused(take(Activate)).code,
+        taken.refused(reserve(Activate)).code,
         ErrorCode::VersionConflict
     );
     let dead = taken.clone().later(5 * MINUTE_S);
     assert_eq!(dead.refused(start(&dead, 1)).code, ErrorCode::OtpTooMany);
-    // As the fifth wrong one, once nobody can be deciding any more.
+    // It counts as wrong once no request can still settle it.
     let mut later = taken.clone().later(10);
     assert_eq!(
-        later.refused_in_writing(take(Activate)).code,
+        later.refused_with_write(reserve(Activate)).code,
         ErrorCode::OtpTooMany
     );
-    // And a right one wins whatever its number.
+    // A correct code wins on any attempt.
     let right = settle(Activate, taken.mac(Activate), true);
     assert_eq!(taken.then(right).active(), Some(1));
 }
 
 #[test]
-fn only_in_the_session_that_asked_and_with_the_last_code() {
+fn switch_code_is_bound_to_its_session() {
     let world = ready().switch_code_for(1);
-    let other = world.clone().by(1).refused(take(Activate));
+    let other = world.clone().by(1).refused(reserve(Activate));
     assert_eq!(other.code, ErrorCode::StepUpRequired);
     assert_eq!(other.next_actions, [NextAction::ActivateStandby]);
     let old = world.mac(Activate);
-    let world = world.then(take(Activate)).later(5 * MINUTE_S).login();
+    let world = world.then(reserve(Activate)).later(5 * MINUTE_S).login();
     let world = world
         .clone()
         .then(Command::StartActivation(world.card(1), code("switch-2")));
@@ -462,8 +466,8 @@ fn only_in_the_session_that_asked_and_with_the_last_code() {
 }
 
 #[test]
-fn a_code_that_never_came_is_replaced_after_a_minute() {
-    let world = ready().switch_code_for(1).then(take(Activate));
+fn undelivered_switch_code_is_replaced_after_1_min() {
+    let world = ready().switch_code_for(1).then(reserve(Activate));
     let again = || Command::StartActivation(world.card(1), code("switch-2"));
     let repeated = world.clone().later(MINUTE_S - 1).decide(again()).unwrap();
     assert!(repeated.head.is_none() && repeated.otp_delivery.is_none());
@@ -472,18 +476,18 @@ fn a_code_that_never_came_is_replaced_after_a_minute() {
         world.mac(Activate),
         ready().switch_code_for(1).mac(Activate)
     );
-    // The try that was taken stays taken.
+    // The reserved attempt stays reserved.
     assert_eq!(stage(&world).tries.taken, 1);
 }
 
 #[test]
-fn a_code_that_could_not_be_sent_is_forgotten() {
+fn unsent_switch_code_is_dropped() {
     let mut world = ready().switch_code_for(1);
     let mac = world.mac(Activate);
     let forgotten = world.done(Command::OtpNotSent(Activate, mac));
     assert!(forgotten.head.is_none() && forgotten.event.is_none());
     assert_eq!(
-        world.refused(take(Activate)).code,
+        world.refused(reserve(Activate)).code,
         ErrorCode::StepOutOfOrder
     );
     assert!(
@@ -496,8 +500,8 @@ fn a_code_that_could_not_be_sent_is_forgotten() {
 }
 
 #[test]
-fn unbound_while_the_code_is_compared_it_is_not_switched_to() {
-    let taken = ready().switch_code_for(1).then(take(Activate));
+fn unbound_card_is_not_switched_to() {
+    let taken = ready().switch_code_for(1).then(reserve(Activate));
     let right = settle(Activate, taken.mac(Activate), true);
     let card = taken.card(1);
     let gone = taken.then(Command::Unbind(card));
@@ -506,7 +510,7 @@ fn unbound_while_the_code_is_compared_it_is_not_switched_to() {
 }
 
 #[test]
-fn a_test_transfer_that_comes_back_undoes_a_switch_too() {
+fn returned_test_transfer_reverts_a_switch() {
     let world = ready().switched_to(1).test_sent();
     let world = world
         .later(7 * DAY_S - 1)
@@ -517,7 +521,7 @@ fn a_test_transfer_that_comes_back_undoes_a_switch_too() {
 }
 
 #[test]
-fn a_first_card_can_be_a_standby_card_and_held_payouts_go_to_it_after_the_switch() {
+fn switch_to_first_card_releases_held_payouts() {
     let mut world = World::new();
     world.state.head.active = None;
     let world = world.pay("held").standby("b").at(DAY_S).switched_to(1);
@@ -528,7 +532,7 @@ fn a_first_card_can_be_a_standby_card_and_held_payouts_go_to_it_after_the_switch
 }
 
 #[test]
-fn an_open_rebind_is_in_the_way_of_a_switch() {
+fn open_rebind_blocks_a_switch() {
     let world = ready().then(create_for("c")).about(1);
     assert_eq!(world.state.head.open, Some(2));
     assert_eq!(
@@ -537,12 +541,12 @@ fn an_open_rebind_is_in_the_way_of_a_switch() {
     );
 }
 
-// Whatever is done about the order, two activations are at least a cooldown apart.
+// In any order of commands, two activations are at least a cooldown apart.
 #[test]
-fn an_open_rebind_is_not_activated_in_the_cooldown_of_a_switch() {
+fn open_rebind_is_blocked_by_switch_cooldown() {
     let world = ready().matched_for(create_for("c"));
     let mut world = world.about(1).login();
-    for act in [start(&world, 1), take(Activate)] {
+    for act in [start(&world, 1), reserve(Activate)] {
         if let Ok(transition) = world.decide(act) {
             world.apply(transition);
         }
@@ -554,28 +558,28 @@ fn an_open_rebind_is_not_activated_in_the_cooldown_of_a_switch() {
         }
     }
     let mut world = world.about(2);
-    for act in [take(Card), settle(Card, world.mac(Card), true)] {
+    for act in [reserve(Card), settle(Card, world.mac(Card), true)] {
         if let Ok(transition) = world.decide(act) {
             world.apply(transition);
         }
     }
     let activations = world.history.iter();
-    let activations = activations.filter(|event| event.kind == EventKind::Activated);
+    let activations = activations.filter(|event| event.kind() == EventKind::Activated);
     assert_eq!(activations.count(), 1);
 }
 
 #[test]
-fn another_session_gets_a_code_of_its_own() {
+fn other_session_gets_its_own_code() {
     let world = ready().switch_code_for(1).later(60).by(1);
-    let refusal = world.refused(take(Activate));
+    let refusal = world.refused(reserve(Activate));
     assert_eq!(refusal.next_actions, [NextAction::ActivateStandby]);
     let mut world = world;
     let transition = world.done(start(&world, 1));
     assert!(transition.otp_delivery.is_some());
-    assert!(world.decide(take(Activate)).is_ok());
-    // Then the first device has none.
+    assert!(world.decide(reserve(Activate)).is_ok());
+    // The first session's code is then invalid.
     assert_eq!(
-        world.by(0).refused(take(Activate)).code,
+        world.by(0).refused(reserve(Activate)).code,
         ErrorCode::StepUpRequired
     );
 }

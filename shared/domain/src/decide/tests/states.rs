@@ -1,4 +1,4 @@
-//! Every state that can be told apart, for the tables; each is reached by commands.
+//! Every distinguishable state, for the tables. Each one is reached by commands.
 
 use super::fixture::*;
 use crate::decide::{BankAnswer, Command};
@@ -15,7 +15,7 @@ pub(super) fn states() -> Vec<(&'static str, World)> {
             World::new().agreement_pending().later(10),
         ),
         (
-            "card_pending, bank not asked",
+            "card_pending, bank not called",
             World::new().card_pending().later(60),
         ),
     ]);
@@ -42,7 +42,7 @@ fn identity_pending() -> Vec<(&'static str, World)> {
         ("identity_pending, code lives", sent().later(60)),
         (
             "identity_pending, code being compared",
-            sent().then(take(Identity)).later(1),
+            sent().then(reserve(Identity)).later(1),
         ),
         (
             "identity_pending, code has expired",
@@ -63,15 +63,15 @@ fn identity_pending() -> Vec<(&'static str, World)> {
         ),
         (
             "identity_pending, four wrong codes, the fifth being compared",
-            four_wrong_one_taken(sent(), Identity),
+            four_wrong_one_reserved(sent(), Identity),
         ),
         (
-            "identity_pending, all tries taken just now",
-            all_taken(sent(), Identity).later(9),
+            "identity_pending, all attempts reserved just now",
+            all_reserved(sent(), Identity).later(9),
         ),
         (
-            "identity_pending, all tries taken 10 s ago",
-            all_taken(sent(), Identity).later(10),
+            "identity_pending, all attempts reserved 10 s ago",
+            all_reserved(sent(), Identity).later(10),
         ),
     ]
 }
@@ -82,13 +82,13 @@ fn asking() -> Vec<(&'static str, World)> {
         code: code("card-1"),
     };
     vec![
-        ("card_pending, bank being asked", World::new().asking()),
+        ("card_pending, bank call pending", World::new().asking()),
         (
             "card_pending, bank's answer was lost",
             lost_answer(World::new().asking()).later(60),
         ),
         (
-            "card_pending, bank being asked about another person's card",
+            "card_pending, bank call pending about another person's card",
             World::new().card_pending().then(bound_elsewhere),
         ),
         (
@@ -110,7 +110,7 @@ fn matched() -> Vec<(&'static str, World)> {
         ("card_pending, matched, code lives", matched().later(60)),
         (
             "card_pending, matched, code being compared",
-            matched().then(take(Card)).later(1),
+            matched().then(reserve(Card)).later(1),
         ),
         (
             "card_pending, matched, code could not be sent",
@@ -126,15 +126,15 @@ fn matched() -> Vec<(&'static str, World)> {
         ),
         (
             "card_pending, matched, four wrong codes, the fifth being compared",
-            four_wrong_one_taken(matched(), Card),
+            four_wrong_one_reserved(matched(), Card),
         ),
         (
-            "card_pending, matched, all tries taken just now",
-            all_taken(matched(), Card).later(9),
+            "card_pending, matched, all attempts reserved just now",
+            all_reserved(matched(), Card).later(9),
         ),
         (
-            "card_pending, matched, all tries taken 10 s ago",
-            all_taken(matched(), Card).later(10),
+            "card_pending, matched, all attempts reserved 10 s ago",
+            all_reserved(matched(), Card).later(10),
         ),
         (
             "card_pending, matched, identity a second too old",
@@ -148,8 +148,8 @@ fn matched() -> Vec<(&'static str, World)> {
             matched().at(16 * MINUTE_S).then(resend(Identity)).later(60),
         ),
         (
-            "card_pending, matched, all identity tries taken 10 s ago",
-            all_taken(matched().at(16 * MINUTE_S).then(resend(Identity)), Identity).later(10),
+            "card_pending, matched, all identity attempts reserved 10 s ago",
+            all_reserved(matched().at(16 * MINUTE_S).then(resend(Identity)), Identity).later(10),
         ),
         (
             "card_pending, matched, bank's answer a second too old",
@@ -170,16 +170,16 @@ fn deposit() -> Vec<(&'static str, World)> {
     let mut expired = arrived().later(POLICY.deposit_life_s);
     expired.done(Command::Expire);
     let mut returned = World::new().deposit_sent_for(create()).later(60);
-    returned.refused_in_writing(Command::SettleDeposit(Some(TransferAnswer::Returned)));
+    returned.refused_with_write(Command::SettleDeposit(Some(TransferAnswer::Returned)));
     vec![
         (
-            "card_pending, deposit not yet there",
+            "card_pending, deposit not arrived",
             World::new().deposit_sent_for(create()).later(60),
         ),
         ("card_pending, deposit arrived", arrived().later(60)),
         (
             "card_pending, deposit arrived, two wrong codes, the third being compared",
-            two_wrong.then(take(Card)),
+            two_wrong.then(reserve(Card)),
         ),
         (
             "card_pending, deposit arrived, identity a second too old",
@@ -210,7 +210,7 @@ fn standby() -> Vec<(&'static str, World)> {
         ("standby, switch code lives", code_sent().later(60)),
         (
             "standby, four wrong switch codes, the fifth being compared",
-            four_wrong_one_taken(code_sent(), Activate),
+            four_wrong_one_reserved(code_sent(), Activate),
         ),
         ("standby, locked for a day", locked.later(60)),
         (
@@ -218,7 +218,7 @@ fn standby() -> Vec<(&'static str, World)> {
             World::new().standby("b").later(90 * DAY_S + 1).login(),
         ),
         (
-            "standby, taken off the account",
+            "standby, unbound",
             ready().then(Command::Unbind(ready().card(1))).later(60),
         ),
         (
@@ -231,7 +231,7 @@ fn standby() -> Vec<(&'static str, World)> {
 fn over() -> Vec<(&'static str, World)> {
     let activated = || World::new().activated();
     let mut rejected = World::new().asking();
-    rejected.refused_in_writing(bank(Some(BankAnswer::Mismatch)));
+    rejected.refused_with_write(bank(Some(BankAnswer::Mismatch)));
     vec![
         ("activated, in hold", activated().later(60)),
         (
@@ -246,7 +246,7 @@ fn over() -> Vec<(&'static str, World)> {
                 .login(),
         ),
         (
-            "completed, cooldown over and not yet told",
+            "completed, cooldown over, end not announced",
             activated()
                 .later(POLICY.hold_s)
                 .then(Command::Complete)
@@ -301,9 +301,9 @@ fn over() -> Vec<(&'static str, World)> {
                 .test_says(TransferAnswer::Returned)
                 .later(60),
         ),
-        ("frozen, the account too", activated().freeze(1).later(60)),
+        ("frozen, account frozen", activated().freeze(1).later(60)),
         (
-            "frozen, the account not any more",
+            "frozen, account unfrozen",
             activated().freeze(1).later(60).unfreeze(),
         ),
         (
@@ -321,17 +321,17 @@ fn over() -> Vec<(&'static str, World)> {
     ]
 }
 
-/// What cuts across the states.
+/// States that differ in more than the rebind.
 fn beside() -> Vec<(&'static str, World)> {
     let mut ice = World::new().matched().later(60);
     ice.state.head.frozen = frozen(ice.now);
     vec![
         (
-            "overdue: card_pending 24 h after it was asked for",
+            "overdue: card_pending 24 h after its creation",
             World::new().matched().at(POLICY.rebind_life_s).login(),
         ),
         (
-            "replaced: overdue, then another was asked for, then the clock went back",
+            "replaced: overdue, then another created, then the clock went back",
             {
                 let first = World::new().identity_sent();
                 let overdue = first.state.rebind.clone();
@@ -344,7 +344,7 @@ fn beside() -> Vec<(&'static str, World)> {
     ]
 }
 
-/// Accounts, for what is done with cards, payouts and settings.
+/// Accounts, for the commands about cards, payouts and settings.
 pub(super) fn accounts() -> Vec<(&'static str, World)> {
     let paid = || World::new().pay("before");
     let in_hold = || paid().activated().pay("in_hold");
@@ -443,7 +443,7 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
                 .later(60),
         ),
         (
-            "two standby cards, and five devices told by push",
+            "two standby cards, five push devices",
             (1..=5).fold(
                 World::new().standby("b").standby("c").later(DAY_S).login(),
                 |world, n| world.then(push(&format!("phone-{n}"), "token")),
@@ -454,32 +454,32 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
 
 pub(super) fn wrong_documents(mut world: World, count: usize) -> World {
     for _ in 0..count {
-        world.refused_in_writing(document(false));
+        world.refused_with_write(document(false));
     }
     world
 }
 
-fn four_wrong_one_taken(mut world: World, purpose: OtpPurpose) -> World {
+fn four_wrong_one_reserved(mut world: World, purpose: OtpPurpose) -> World {
     for _ in 0..4 {
         world.wrong(purpose);
     }
-    world.then(take(purpose))
+    world.then(reserve(purpose))
 }
 
-/// Every try is taken and none was decided: the requests are on their way, or died.
-pub(super) fn all_taken(mut world: World, purpose: OtpPurpose) -> World {
+/// Every attempt is reserved and none is settled: the requests are in flight or have failed.
+pub(super) fn all_reserved(mut world: World, purpose: OtpPurpose) -> World {
     while world.tries(purpose).0 < POLICY.code_tries {
-        world.done(take(purpose));
+        world.done(reserve(purpose));
     }
     world
 }
 
 pub(super) fn lost_answer(mut world: World) -> World {
-    world.refused_in_writing(bank(None));
+    world.refused_with_write(bank(None));
     world
 }
 
-/// Three rebinds for the same card were matched and given up; the fourth is about to ask.
+/// Three rebinds for the same card were matched and cancelled; the fourth is about to call the bank.
 fn checks_used_up() -> World {
     let mut world = World::new();
     for _ in 0..3 {

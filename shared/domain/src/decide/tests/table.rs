@@ -1,4 +1,4 @@
-//! The whole table, states × commands, as one text that a reader can check against the contract.
+//! The table of states × commands as one text, which a reader can compare with the contract.
 
 use super::fixture::*;
 use super::print;
@@ -14,19 +14,19 @@ use crate::transfer::TransferAnswer;
 use crate::transition::Transition;
 use std::fmt::Write as _;
 
-/// A command of the table: the request it belongs to, and what sets it apart from others of that request.
-struct Row {
+/// A command of the table: its request, and the case that distinguishes it from others of that request.
+pub(super) struct Row {
     request: &'static str,
     case: &'static str,
-    act: Command,
+    pub(super) act: Command,
 }
 
 fn row(request: &'static str, case: &'static str, act: Command) -> Row {
     Row { request, case, act }
 }
 
-/// Every [`Command`], in each variant that can make a difference.
-fn rows(world: &World) -> Vec<Row> {
+/// Every [`Command`] in all variants that can make a difference.
+pub(super) fn rows(world: &World) -> Vec<Row> {
     let mut rows = vec![
         row("create", "", create()),
         row("cancel", "", Command::Cancel),
@@ -70,7 +70,7 @@ fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Comma
     vec![
         row(request, "arrived", act(Some(TransferAnswer::Succeeded))),
         row(request, "pending", act(Some(TransferAnswer::Pending))),
-        row(request, "came back", act(Some(TransferAnswer::Returned))),
+        row(request, "returned", act(Some(TransferAnswer::Returned))),
         row(request, "no answer", act(None)),
     ]
 }
@@ -131,7 +131,7 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
             "older code",
             Command::OtpNotSent(purpose, older.clone()),
         ),
-        row(names[2], "", take(purpose)),
+        row(names[2], "", reserve(purpose)),
         row(names[2], "malformed", malformed),
     ];
     if !in_flight {
@@ -154,7 +154,7 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     rows
 }
 
-/// `None` for a stage that has no such tries: there a result may come late.
+/// `None` for a state without such attempts, where a result can only be late.
 fn tries(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
         (RebindState::IdentityPending { tries, .. }, Identity) => Some(tries),
@@ -188,7 +188,7 @@ fn bank_rows() -> Vec<Row> {
         Answer::Quota,
         Answer::DepositReturned,
     ];
-    let answers = ALL.map(|answer| row("bank says", answer.as_str(), bank(Some(answer))));
+    let answers = ALL.map(|answer| row("bank answer", answer.as_str(), bank(Some(answer))));
     let reply = BankReply {
         number: 1,
         answer: Some(Answer::Match),
@@ -196,23 +196,23 @@ fn bank_rows() -> Vec<Row> {
     let mut rows = Vec::from(answers);
     rows.extend([
         row(
-            "bank says",
+            "bank answer",
             "deposited",
             bank(Some(Answer::Deposited { arrived: false })),
         ),
         row(
-            "bank says",
+            "bank answer",
             "deposited and arrived",
             bank(Some(Answer::Deposited { arrived: true })),
         ),
-        row("bank says", "nothing", bank(None)),
+        row("bank answer", "nothing", bank(None)),
         row(
-            "bank says",
+            "bank answer",
             "match, of another serial",
             bank_to(9, Some(Answer::Match)),
         ),
         row(
-            "bank says",
+            "bank answer",
             "match, phone may get no code",
             Command::SettleCardCheck(reply, None),
         ),
@@ -220,13 +220,13 @@ fn bank_rows() -> Vec<Row> {
     rows
 }
 
-/// The commands that had one and the same effect, in the order of their first.
+/// Commands with the same effect, in the order of the first one.
 struct Group {
     effect: String,
     rows: Vec<(&'static str, &'static str)>,
 }
 
-/// What is done with an account's cards, payouts and settings, whatever its latest rebind is.
+/// The commands about cards, payouts and settings, independent of the latest rebind.
 fn account_rows(world: &World) -> Vec<Row> {
     let mut rows = vec![row(
         "payout",
@@ -234,7 +234,7 @@ fn account_rows(world: &World) -> Vec<Row> {
         Command::CreatePayout(payout_id("new"), 100),
     )];
     for payout in world.payouts() {
-        // A table's names live as long as the test.
+        // The names of the table live as long as the test.
         let name = &*payout.payout_id.as_str()[4..].to_owned().leak();
         rows.extend([
             row("payout sent", name, Command::PayoutSent(payout.clone())),
@@ -263,8 +263,8 @@ fn account_rows(world: &World) -> Vec<Row> {
     ]);
     let head = &world.state.head;
     let is_first = head.rebinds == 0;
-    let told = !head.push_targets.is_empty();
-    if !(is_first || told || head.frozen.is_some() || head.security_changed_at.is_some()) {
+    let has_devices = !head.push_targets.is_empty();
+    if !(is_first || has_devices || head.frozen.is_some() || head.security_changed_at.is_some()) {
         return rows;
     }
     rows.extend([
@@ -286,7 +286,7 @@ fn account_rows(world: &World) -> Vec<Row> {
     rows
 }
 
-/// A command about a card is decided with that card's rebind at hand.
+/// Loads the card's rebind for a command about a card.
 fn at_hand(world: &World, act: &Command) -> World {
     let world = world.clone();
     match act {
@@ -308,7 +308,7 @@ fn at_hand(world: &World, act: &Command) -> World {
 fn block(world: &World, mut rows: Vec<Row>, of_account: bool) -> String {
     let rebind = world.state.rebind.as_ref();
     if rebind.is_some_and(|rebind| rebind.rebind_id.number() != world.state.head.rebinds) {
-        // A rebind is asked for with the latest one at hand, never with an older one.
+        // A rebind is created with the latest one loaded, never with an older one.
         rows.retain(|row| row.request != "create");
     }
     let mut groups: Vec<Group> = Vec::new();
@@ -357,7 +357,7 @@ fn written(world: &World, transition: &Transition) -> String {
     format!("{outcome}{moved}\n      {writes}")
 }
 
-/// The commands of a group; a request of which every case is there stands without its cases.
+/// The names of a group's commands. A request with all its cases is printed without them.
 fn names(group: &[(&'static str, &'static str)], all: &[Row]) -> String {
     let mut names: Vec<String> = Vec::new();
     for (request, case) in group {
@@ -377,9 +377,9 @@ fn names(group: &[(&'static str, &'static str)], all: &[Row]) -> String {
 #[test]
 fn states_and_commands() {
     let mut table = String::from(
-        "For each state: commands that have the same effect, then that effect (outcome, new state, what is written).\n\
-         \"go on\" is the first write of a step in two; \"compared\" its second, where a try is in flight. A command without\n\
-         a case in brackets stands for all its cases. Times are as seen from the command's.\n",
+        "For each state: commands with the same effect, then that effect (outcome, new state, writes).\n\
+         \"proceed\" is the first write of a two-step command; \"compared\" is the second, while an attempt is in flight. A command\n\
+         without a case in brackets stands for all its cases. Times are relative to the command's time.\n",
     );
     for (name, world) in states() {
         let next = match &world.state.rebind {
@@ -403,9 +403,9 @@ fn states_and_commands() {
 #[test]
 fn accounts_and_commands() {
     let mut table = String::from(
-        "What is done with an account's cards, payouts and settings, as in the table of states and commands. The payouts are\n\
-         named after the time at which they were created. Settlement and push targets are shown where they are not what\n\
-         they are for the first account.\n",
+        "Commands about an account's cards, payouts and settings, as in the table of states and commands. Payouts are named\n\
+         after the time of their creation. Settlement and push targets are shown where they differ from the first\n\
+         account.\n",
     );
     for (name, world) in accounts() {
         let rows = account_rows(&world);

@@ -1,5 +1,5 @@
-//! `…/test-transaction`: one transfer of ¥0.01 per rebind. One that comes back until `effective_at` + 7 days undoes the
-//! change; one that arrives shortens nothing.
+//! `…/test-transaction`: one transfer of ¥0.01 per rebind. If it is returned until `effective_at` + 7 days, the change is
+//! undone. A successful transfer shortens no period.
 
 use super::fixture::*;
 use crate::card::CardStatus;
@@ -7,9 +7,10 @@ use crate::decide::Command;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::{BankReference, End, RebindState, TestTransfer};
 use crate::transfer::TransferAnswer::{Pending, Returned, Succeeded};
-use crate::transition::{Decision, Recipient};
+use crate::transition::Decision;
 
 fn says(answer: crate::transfer::TransferAnswer) -> Command {
     Command::SettleTestTransfer(Some(answer))
@@ -19,14 +20,14 @@ fn test(world: &World) -> &TestTransfer {
     &world.rebind().activated_card().unwrap().test
 }
 
-/// By the clean-up.
-fn unasked(mut world: World) -> World {
+/// Issues the following commands as the clean-up.
+fn by_clean_up(mut world: World) -> World {
     world.by = None;
     world
 }
 
 #[test]
-fn the_intent_with_its_serial_is_written_before_anything_is_sent() {
+fn intent_is_written_before_the_transfer() {
     let mut world = World::new().activated().at(60);
     assert_eq!(world.next_actions(), [NextAction::TestTransaction]);
     let started = world.write(Command::StartTestTransfer);
@@ -39,10 +40,10 @@ fn the_intent_with_its_serial_is_written_before_anything_is_sent() {
         }
     );
     let event = started.event.unwrap();
-    assert_eq!(event.kind, EventKind::TestTransferStarted);
+    assert_eq!(event.kind(), EventKind::TestTransferStarted);
     let serial = world.rebind().serial(BankReference::Test);
-    assert_eq!(event.data["serial"], serial.as_str());
-    // A repeat asks about the same one.
+    assert_eq!(event.event.data()["serial"], serial.as_str());
+    // A repeated request queries the same transfer.
     let again = world
         .clone()
         .later(60)
@@ -54,7 +55,7 @@ fn the_intent_with_its_serial_is_written_before_anything_is_sent() {
 }
 
 #[test]
-fn activated_or_completed_until_7_days_after_effective_at() {
+fn test_is_possible_until_7_days_after_hold() {
     for (world, hold_s) in [
         (World::new().activated(), DAY_S),
         (World::new().bound_by_deposit(create()), 3 * DAY_S),
@@ -86,7 +87,7 @@ fn activated_or_completed_until_7_days_after_effective_at() {
 }
 
 #[test]
-fn it_is_no_step_of_a_rebind_without_an_activation() {
+fn test_needs_an_activation() {
     for world in [
         World::new().created(),
         World::new().matched(),
@@ -105,8 +106,8 @@ fn it_is_no_step_of_a_rebind_without_an_activation() {
 }
 
 #[test]
-fn a_card_that_the_pointer_has_left_gets_none() {
-    // A lost card with a deposit: its cooldown ends before its test transfer could not be reverted any more.
+fn replaced_card_gets_no_test() {
+    // A lost card with a deposit: its cooldown ends while its test transfer can still revert the change.
     let world = World::new().bound_by_deposit(create_lost("b"));
     let world = world.at(7 * DAY_S).bound_by(create_for("c")).about(1);
     assert_eq!(
@@ -117,7 +118,7 @@ fn a_card_that_the_pointer_has_left_gets_none() {
 }
 
 #[test]
-fn one_that_arrives_shortens_nothing() {
+fn successful_test_shortens_nothing() {
     let before = World::new().pay("a").activated().test_sent().at(60);
     let mut world = before.clone();
     let transition = world.done(says(Succeeded));
@@ -129,7 +130,7 @@ fn one_that_arrives_shortens_nothing() {
         }
     );
     assert_eq!(
-        transition.event.unwrap().kind,
+        transition.event.unwrap().kind(),
         EventKind::TestTransferSucceeded
     );
     let (old, new) = (&before.state.head, &world.state.head);
@@ -142,15 +143,15 @@ fn one_that_arrives_shortens_nothing() {
     assert_eq!(world.shown(), "activated");
     assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
     assert_eq!(world.clone().freeze(1).active(), Some(0));
-    // A repeat returns its status; it is not offered any more.
+    // A repeated request returns the status. The step is no longer offered.
     let again = world.decide(Command::StartTestTransfer).unwrap();
     assert_eq!(again.outcome, Decision::Done);
     assert!(again.head.is_none() && again.rebind.is_none());
     assert!(world.next_actions().is_empty());
-    // A moment that was told stays, whoever asks again.
+    // A later poll does not change the time of arrival.
     let later = world.at(120);
     assert!(later.decide(says(Succeeded)).unwrap().rebind.is_none());
-    let later = unasked(later).then(says(Succeeded));
+    let later = by_clean_up(later).then(says(Succeeded));
     assert!(matches!(
         test(&later),
         TestTransfer::Arrived { at, checked_at } if (*at, *checked_at) == (t(60), t(120))
@@ -158,14 +159,14 @@ fn one_that_arrives_shortens_nothing() {
 }
 
 #[test]
-fn an_unknown_or_undecided_answer_is_pending_and_changes_nothing() {
+fn unknown_answer_changes_nothing() {
     let world = World::new().activated().test_sent().at(60);
     for answer in [None, Some(Pending)] {
         let transition = world.decide(Command::SettleTestTransfer(answer)).unwrap();
         assert!(transition.head.is_none() && transition.rebind.is_none());
         assert_eq!(transition.outcome, Decision::Done);
     }
-    // Nor does an answer to a transfer that was never sent.
+    // An answer to a transfer that was never sent changes nothing either.
     for answer in [Succeeded, Returned] {
         let transition = World::new().activated().decide(says(answer)).unwrap();
         assert!(transition.head.is_none() && transition.rebind.is_none());
@@ -173,7 +174,7 @@ fn an_unknown_or_undecided_answer_is_pending_and_changes_nothing() {
 }
 
 #[test]
-fn one_that_comes_back_undoes_the_change_and_both_are_told() {
+fn returned_test_reverts_and_notifies_both() {
     for arrived in [false, true] {
         let world = World::new().pay("a").activated().test_sent();
         let world = if arrived {
@@ -202,14 +203,14 @@ fn one_that_comes_back_undoes_the_change_and_both_are_told() {
         assert_eq!((&head.last_activation, head.frozen), (&None, None));
         assert_eq!(world.unsent(0), 1);
         let event = transition.event.unwrap();
-        assert_eq!(event.kind, EventKind::Reverted);
-        assert_eq!(event.data["reason"], "TEST_TXN_FAILED");
-        let told: Vec<_> = event.notices.iter().map(|notice| notice.to).collect();
-        assert_eq!(told, [Recipient::OnFile, Recipient::Reserved]);
+        assert_eq!(event.kind(), EventKind::Reverted);
+        assert_eq!(event.event.data()["reason"], "TEST_TXN_FAILED");
+        let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+        assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
         assert!(!transition.ends_sessions);
         assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
-        // Twice changes nothing, and the next rebind can begin.
-        // Another request that hears the same says so too, and changes nothing.
+        // Repeating it changes nothing, and the next rebind can start.
+        // A concurrent request with the same answer gets the same result and changes nothing.
         let again = world.decide(says(Returned)).unwrap();
         assert!(again.head.is_none() && again.rebind.is_none() && again.event.is_none());
         assert!(world.decide(create_for("c")).is_ok());
@@ -217,7 +218,7 @@ fn one_that_comes_back_undoes_the_change_and_both_are_told() {
 }
 
 #[test]
-fn it_undoes_until_7_days_after_effective_at_also_when_completed() {
+fn test_reverts_until_7_days_after_hold() {
     for completes in [false, true] {
         let world = World::new().activated().test_sent();
         let world = match completes {
@@ -231,7 +232,7 @@ fn it_undoes_until_7_days_after_effective_at_also_when_completed() {
         assert_eq!((late.active(), late.shown()), (Some(1), "completed"));
         assert_eq!(test(&late), &TestTransfer::CameBack);
         let event = transition.event.unwrap();
-        assert_eq!(event.kind, EventKind::TestTransferFailed);
+        assert_eq!(event.kind(), EventKind::TestTransferFailed);
         assert!(event.notices.is_empty());
         assert_eq!(late.state.head.cooldown_until, Some(t(30 * DAY_S)));
         assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);
@@ -241,7 +242,7 @@ fn it_undoes_until_7_days_after_effective_at_also_when_completed() {
 }
 
 #[test]
-fn with_the_old_card_lost_there_is_none_and_payouts_are_held() {
+fn revert_after_lost_card_holds_payouts() {
     let world = World::new().bound_by(create_lost("b")).pay("in_hold");
     let world = world.test_sent().at(60).test_says(Returned).pay("after");
     assert_eq!((world.active(), world.shown()), (None, "reverted"));
@@ -251,9 +252,9 @@ fn with_the_old_card_lost_there_is_none_and_payouts_are_held() {
         (None, None)
     );
     assert_eq!(world.state.head.cooldown_until, None);
-    // The short cooldown was for nothing: it may be had again.
+    // The short cooldown does not count as used.
     assert_eq!(world.state.head.lost_at, None);
-    // Assigned only when the next card is in effect.
+    // The payout is assigned when the next card takes effect.
     let world = world.bound_by(create_for("c"));
     let refusal = world.refused(Command::AssignPayout(world.payout("after")));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
@@ -264,13 +265,13 @@ fn with_the_old_card_lost_there_is_none_and_payouts_are_held() {
 }
 
 #[test]
-fn without_an_old_card_there_is_none_again() {
+fn reverting_a_first_card_leaves_no_active_card() {
     let mut world = World::new();
     world.state.head.active = None;
     let world = world.activated().at(DAY_S).pay("a").test_sent();
     let world = world.test_says(Returned);
     assert_eq!(world.active(), None);
-    // A payout never moves: this one stays where it was, and its card on record as long as that takes.
+    // A payout keeps its card, and the card stays on record until the payout is sent.
     assert_eq!((world.paid_to("a"), world.unsent(1)), (Some(1), 1));
     assert_eq!(
         world.refused(Command::RemoveCard(world.card(1))).code,
@@ -282,7 +283,7 @@ fn without_an_old_card_there_is_none_again() {
 }
 
 #[test]
-fn after_a_later_activation_nothing_is_undone() {
+fn later_activation_prevents_revert() {
     let world = World::new().bound_by_deposit(create_lost("b")).test_sent();
     let world = world.at(7 * DAY_S).bound_by(create_for("c"));
     let before = world.state.head.clone();
@@ -295,14 +296,14 @@ fn after_a_later_activation_nothing_is_undone() {
 }
 
 #[test]
-fn it_is_refused_while_the_account_is_frozen_and_decided_after() {
+fn frozen_account_defers_the_test_result() {
     let world = World::new().activated().test_sent().at(DAY_S).freeze(1);
     for act in [Command::StartTestTransfer, says(Returned), says(Succeeded)] {
         assert_eq!(world.refused(act.clone()).code, ErrorCode::AccountFrozen);
     }
-    // The clean-up only notes that it has asked: the operator decides first.
+    // The clean-up only records its poll, because the operator decides first.
     for answer in [Returned, Succeeded] {
-        let mut asked = unasked(world.clone());
+        let mut asked = by_clean_up(world.clone());
         let transition = asked.done(says(answer));
         assert!(transition.event.is_none());
         assert_eq!(asked.active(), Some(1));
@@ -317,20 +318,20 @@ fn it_is_refused_while_the_account_is_frozen_and_decided_after() {
 }
 
 #[test]
-fn the_clean_up_asks_every_5_min_then_every_day_as_long_as_it_could_be_undone() {
+fn clean_up_polls_test_while_revertible() {
     let due = |world: &World| world.rebind().due_at(&POLICY);
     let world = World::new().activated();
     assert_eq!(due(&world), Some(t(DAY_S)));
     let world = world.test_sent();
     assert_eq!(due(&world), Some(t(5 * MINUTE_S)));
-    let arrived = unasked(world.at(5 * MINUTE_S)).then(says(Succeeded));
-    // The hold ends first.
+    let arrived = by_clean_up(world.at(5 * MINUTE_S)).then(says(Succeeded));
+    // The end of the hold is due first.
     assert_eq!(due(&arrived), Some(t(DAY_S)));
     let completed = arrived.at(DAY_S).then(Command::Complete);
     assert_eq!(due(&completed), Some(t(300 + DAY_S)));
     let late = completed.at(7 * DAY_S - 1).then(says(Succeeded));
     assert_eq!(due(&late), Some(t(8 * DAY_S - 1)));
-    // The last chance is not missed by the day that would end after it.
+    // The last poll comes before the revert period ends, although a full day has not passed.
     let last = late.at(7 * DAY_S).then(says(Succeeded));
     assert_eq!(due(&last), Some(t(8 * DAY_S - 1)));
     let last = last.at(8 * DAY_S - 1);

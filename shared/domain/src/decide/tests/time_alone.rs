@@ -1,20 +1,20 @@
-//! What time alone brings about: readers compute it, the clean-up writes it down.
+//! Time-driven transitions: readers derive them, the clean-up persists them.
 
 use super::fixture::*;
 use crate::decide::{Command, next_actions};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::{End, RebindState};
-use crate::transition::Recipient;
 
-fn by_the_clean_up(mut world: World) -> World {
+fn by_clean_up(mut world: World) -> World {
     world.by = None;
     world
 }
 
 #[test]
-fn an_overdue_rebind_is_expired_to_every_step_before_the_clean_up_comes_by() {
+fn overdue_rebind_refuses_every_step() {
     let steps = [
         Command::Cancel,
         document(true),
@@ -31,7 +31,7 @@ fn an_overdue_rebind_is_expired_to_every_step_before_the_clean_up_comes_by() {
         let overdue = world.at(DAY_S);
         assert_eq!(overdue.shown(), "expired");
         assert_eq!(overdue.next_actions(), [NextAction::NewRebind]);
-        let written = by_the_clean_up(overdue.clone()).then(Command::Expire);
+        let written = by_clean_up(overdue.clone()).then(Command::Expire);
         for world in [overdue, written] {
             for step in &steps {
                 let refusal = world.refused(step.clone());
@@ -43,8 +43,8 @@ fn an_overdue_rebind_is_expired_to_every_step_before_the_clean_up_comes_by() {
 }
 
 #[test]
-fn the_clean_up_expires_what_is_overdue_and_nothing_else() {
-    let world = by_the_clean_up(World::new().matched());
+fn clean_up_expires_overdue_rebinds_only() {
+    let world = by_clean_up(World::new().matched());
     assert_eq!(
         world.clone().at(DAY_S - 1).refused(Command::Expire).code,
         ErrorCode::StepOutOfOrder
@@ -62,8 +62,8 @@ fn the_clean_up_expires_what_is_overdue_and_nothing_else() {
     assert_eq!(overdue.state.head.open, None);
     assert_eq!(overdue.rebind().sealed_number, None);
     let event = expired.event.unwrap();
-    assert_eq!((event.kind, event.notices.len()), (EventKind::Expired, 0));
-    // Twice changes nothing.
+    assert_eq!((event.kind(), event.notices.len()), (EventKind::Expired, 0));
+    // Repeating it changes nothing.
     assert_eq!(
         overdue.refused(Command::Expire).code,
         ErrorCode::StepOutOfOrder
@@ -80,13 +80,13 @@ fn the_clean_up_expires_what_is_overdue_and_nothing_else() {
 }
 
 #[test]
-fn expiring_an_older_rebind_leaves_the_open_one_alone() {
+fn expiry_leaves_the_open_rebind_unchanged() {
     let first = World::new().identity_sent();
     let older = first.state.rebind.clone();
     let mut world = first.at(DAY_S).login().created();
     let head = world.state.head.clone();
     world.state.rebind = older;
-    let world = by_the_clean_up(world).then(Command::Expire);
+    let world = by_clean_up(world).then(Command::Expire);
     assert_eq!(world.shown(), "expired");
     assert_eq!(world.state.head.open, Some(2));
     assert_eq!(world.state.head.rebind_version, head.rebind_version);
@@ -94,13 +94,13 @@ fn expiring_an_older_rebind_leaves_the_open_one_alone() {
 }
 
 #[test]
-fn a_rebind_that_was_replaced_when_it_was_overdue_stays_expired_by_a_clock_that_is_behind() {
+fn replaced_rebind_stays_expired() {
     let first = World::new().matched();
     let older = first.state.rebind.clone();
     let mut world = first.at(DAY_S).login().created().at(60);
     world.state.rebind = older;
     for step in [
-        take(crate::rebind::OtpPurpose::Card),
+        reserve(crate::rebind::OtpPurpose::Card),
         Command::Cancel,
         card_check(),
     ] {
@@ -109,8 +109,8 @@ fn a_rebind_that_was_replaced_when_it_was_overdue_stays_expired_by_a_clock_that_
 }
 
 #[test]
-fn activated_is_completed_only_when_effective_at_has_passed() {
-    let world = by_the_clean_up(World::new().activated());
+fn rebind_completes_after_effective_at() {
+    let world = by_clean_up(World::new().activated());
     let early = world.clone().at(DAY_S - 1);
     assert_eq!(early.shown(), "activated");
     assert_eq!(
@@ -122,10 +122,10 @@ fn activated_is_completed_only_when_effective_at_has_passed() {
     assert_eq!(over.shown(), "completed");
     let activated_card = over.rebind().activated_card().unwrap().clone();
     let completed = over.done(Command::Complete);
-    assert_eq!(completed.event.unwrap().kind, EventKind::Completed);
+    assert_eq!(completed.event.unwrap().kind(), EventKind::Completed);
     assert_eq!(over.shown(), "completed");
     assert_eq!(over.stage(), &RebindState::Completed(activated_card));
-    // Twice changes nothing; and a rebind without an activation has nothing to complete.
+    // Repeating it changes nothing, and a rebind without an activation never completes.
     assert_eq!(
         over.refused(Command::Complete).code,
         ErrorCode::StepOutOfOrder
@@ -137,22 +137,22 @@ fn activated_is_completed_only_when_effective_at_has_passed() {
 }
 
 #[test]
-fn the_end_of_a_cooldown_is_told_once() {
-    let world = by_the_clean_up(World::new().activated());
+fn cooldown_end_is_announced_once() {
+    let world = by_clean_up(World::new().activated());
     let early = world.clone().at(30 * DAY_S - 1);
     assert_eq!(
         early.refused(Command::EndCooldown).code,
         ErrorCode::StepOutOfOrder
     );
     let mut over = world.at(30 * DAY_S);
-    let told = over.done(Command::EndCooldown);
-    assert!(told.rebind.is_none());
-    let event = told.event.unwrap();
-    assert_eq!(event.kind, EventKind::CooldownEnded);
+    let announced = over.done(Command::EndCooldown);
+    assert!(announced.rebind.is_none());
+    let event = announced.event.unwrap();
+    assert_eq!(event.kind(), EventKind::CooldownEnded);
     let notices: Vec<_> = event
         .notices
         .iter()
-        .map(|notice| (notice.to, notice.phone.as_str()))
+        .map(|notice| (notice.to(), notice.phone().unwrap().e164()))
         .collect();
     assert_eq!(notices, [(Recipient::OnFile, PHONE_ON_FILE)]);
     assert_eq!(
@@ -160,12 +160,12 @@ fn the_end_of_a_cooldown_is_told_once() {
         ErrorCode::StepOutOfOrder
     );
 
-    let mut never = by_the_clean_up(World::new());
+    let mut never = by_clean_up(World::new());
     assert_eq!(
         never.refused(Command::EndCooldown).code,
         ErrorCode::StepOutOfOrder
     );
-    // One that was cancelled has no end to be told.
+    // The end of a cancelled cooldown is not announced.
     never.state.head.cooldown_end_untold = true;
     assert_eq!(
         never.refused(Command::EndCooldown).code,
@@ -174,15 +174,15 @@ fn the_end_of_a_cooldown_is_told_once() {
 }
 
 #[test]
-fn the_clean_up_never_changes_cooldown_until() {
+fn clean_up_never_changes_the_cooldown() {
     let until = Some(t(30 * DAY_S));
-    let world = by_the_clean_up(World::new().activated());
+    let world = by_clean_up(World::new().activated());
     assert_eq!(world.state.head.cooldown_until, until);
     let world = world.at(DAY_S).then(Command::Complete);
     assert_eq!(world.state.head.cooldown_until, until);
     let world = world.at(40 * DAY_S).then(Command::EndCooldown);
     assert_eq!(world.state.head.cooldown_until, until);
-    // So a late one, or a dead one, neither shortens nor prolongs it.
+    // So a late or failed clean-up neither shortens nor prolongs the cooldown.
     let mut asking = world.at(30 * DAY_S - 1).login();
     asking.by = Some(0);
     assert_eq!(
@@ -193,17 +193,17 @@ fn the_clean_up_never_changes_cooldown_until() {
 }
 
 #[test]
-fn the_clean_up_goes_on_while_the_account_is_frozen() {
-    let mut overdue = by_the_clean_up(World::new().matched().at(DAY_S));
+fn clean_up_runs_while_frozen() {
+    let mut overdue = by_clean_up(World::new().matched().at(DAY_S));
     overdue.state.head.frozen = frozen(t(0));
     overdue.done(Command::Expire);
-    let mut held = by_the_clean_up(World::new().activated().at(DAY_S));
+    let mut held = by_clean_up(World::new().activated().at(DAY_S));
     held.state.head.frozen = frozen(t(0));
     held.done(Command::Complete);
 }
 
 #[test]
-fn only_before_activation_can_a_rebind_be_cancelled() {
+fn cancel_works_before_activation_only() {
     for world in [
         World::new().created(),
         World::new().agreement_pending(),
@@ -211,7 +211,7 @@ fn only_before_activation_can_a_rebind_be_cancelled() {
     ] {
         let mut world = world.later(5);
         let cancelled = world.done(Command::Cancel);
-        assert_eq!(cancelled.event.unwrap().kind, EventKind::Cancelled);
+        assert_eq!(cancelled.event.unwrap().kind(), EventKind::Cancelled);
         assert_eq!(
             world.stage(),
             &RebindState::Ended {

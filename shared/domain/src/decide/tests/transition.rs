@@ -1,4 +1,4 @@
-//! A transition says everything that is to be written.
+//! A transition contains everything to write.
 
 use super::fixture::*;
 use super::states::{accounts, states};
@@ -10,7 +10,7 @@ use crate::transition::{Decision, Transition, as_it_was, next_revision};
 use std::fmt::Write as _;
 
 #[test]
-fn nothing_is_nothing() {
+fn empty_transition_changes_nothing() {
     let world = World::new().created();
     let mut nothing = Transition::none();
     assert_eq!(nothing.outcome, Decision::Done);
@@ -19,22 +19,22 @@ fn nothing_is_nothing() {
 }
 
 #[test]
-fn a_rebinds_revision_counts_every_write_and_its_version_only_transitions() {
+fn revision_counts_writes_and_version_transitions() {
     let world = World::new().created();
     let of = |world: &World| (world.rebind().revision, world.rebind().version);
     assert_eq!(of(&world), (1, 1));
     let world = world.then(document(true));
     assert_eq!(of(&world), (2, 2));
-    let mut world = world.then(take(Identity));
+    let mut world = world.then(reserve(Identity));
     assert_eq!(of(&world), (3, 2));
-    world.refused_in_writing(settle(Identity, world.mac(Identity), false));
+    world.refused_with_write(settle(Identity, world.mac(Identity), false));
     assert_eq!(of(&world), (4, 2));
-    // The next rebind begins anew.
+    // The next rebind starts with its first revision.
     assert_eq!(of(&world.then(Command::Cancel).created()), (1, 1));
 }
 
 #[test]
-fn the_rebind_before_is_none_for_one_that_is_created() {
+fn created_rebind_has_no_predecessor() {
     let written = |transition: &Transition| transition.rebind.clone().unwrap();
     let world = World::new().created();
     let changed = world.decide(document(true)).unwrap();
@@ -50,7 +50,7 @@ fn the_rebind_before_is_none_for_one_that_is_created() {
 }
 
 #[test]
-fn chaining_takes_the_event_and_moves_the_heads_end() {
+fn chaining_consumes_the_event() {
     let world = World::new();
     let mut transition = world.decide(create()).unwrap();
     let personal = Some(Sealed(vec![7]));
@@ -66,12 +66,12 @@ fn chaining_takes_the_event_and_moves_the_heads_end() {
     let head = transition.head.as_ref().unwrap();
     assert_eq!((head.last_seq, &head.last_hash), (1, &event.hash));
     assert_eq!(event.hash, history::hash(&event));
-    // It is taken: a second time there is none.
+    // The event is consumed, so a second call returns none.
     assert_eq!(transition.chained(&world.state, None, &POLICY), None);
 }
 
 #[test]
-fn every_state_has_a_whole_history() {
+fn every_state_has_a_complete_history() {
     for (name, world) in states().into_iter().chain(accounts()) {
         let mut prev_hash = history::GENESIS;
         for (index, event) in world.history.iter().enumerate() {
@@ -90,14 +90,14 @@ fn every_state_has_a_whole_history() {
 }
 
 #[test]
-fn an_event_names_its_rebind_and_no_personal_data() {
+fn event_has_its_rebind_and_no_personal_data() {
     use crate::event_kind::EventKind as Kind;
     for (name, world) in states().into_iter().chain(accounts()) {
         for event in &world.history {
-            let data = serde_json::to_string(&event.data).unwrap();
-            // The account's own: a card's, a payout's, a setting's, the end of a freeze and of a cooldown.
+            let data = serde_json::to_string(event.data()).unwrap();
+            // Events of the account: cards, payouts, settings, the end of a freeze and of a cooldown.
             let of_account = matches!(
-                event.kind,
+                event.kind(),
                 Kind::CardUnbound
                     | Kind::CardRemoved
                     | Kind::PayoutCreated
@@ -110,8 +110,8 @@ fn an_event_names_its_rebind_and_no_personal_data() {
                     | Kind::Unfrozen
                     | Kind::CooldownEnded
             );
-            let names_rebind = event.data.contains_key("rebind_id");
-            assert_eq!(names_rebind, !of_account, "{name}: {}", event.kind);
+            let names_rebind = event.data().contains_key("rebind_id");
+            assert_eq!(names_rebind, !of_account, "{name}: {}", event.kind());
             for personal in [HOLDER, "1390000", "fingerprint", "person"] {
                 assert!(!data.contains(personal), "{name}: {data}");
             }
@@ -119,11 +119,11 @@ fn an_event_names_its_rebind_and_no_personal_data() {
     }
 }
 
-/// One whole rebind with its detours, as the history tells it.
+/// The history of one rebind with its detours.
 #[test]
-fn what_the_history_says() {
+fn history_of_one_rebind() {
     let mut world = World::new().created().at(5);
-    world.refused_in_writing(document(false));
+    world.refused_with_write(document(false));
     let mut world = world.then(document(true)).at(70).then(resend(Identity));
     world.wrong(Identity);
     let world = world.confirmed(Identity).at(90).then(sign(t(75)));
@@ -146,10 +146,16 @@ fn what_the_history_says() {
     }
     let mut text = String::new();
     for event in &world.history {
-        let data = history::canonical(&event.data.clone().into());
-        writeln!(text, "{} {}\n    {data}", event.at, event.kind).unwrap();
+        let data = history::canonical(&event.data().clone().into());
+        writeln!(text, "{} {}\n    {data}", event.at, event.kind()).unwrap();
         for notice in &event.notices {
-            writeln!(text, "    tell {:?} {}", notice.to, notice.phone).unwrap();
+            writeln!(
+                text,
+                "    notify {:?} {}",
+                notice.to(),
+                notice.phone().map_or("", Phone::e164)
+            )
+            .unwrap();
         }
     }
     insta::assert_snapshot!(text);

@@ -1,13 +1,14 @@
-//! Five tries per rebind and purpose: taken before the code is compared, found wrong after.
+//! Five attempts per rebind and purpose: reserved before the comparison, counted as wrong after it.
 
 use super::fixture::*;
-use super::states::all_taken;
+use super::states::all_reserved;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
+use crate::notification::Recipient;
 use crate::rebind::OtpPurpose;
 use crate::rebind::OtpPurpose::{Card, Identity};
-use crate::transition::{Decision, Recipient};
+use crate::transition::Decision;
 
 const BOTH: [OtpPurpose; 2] = [Identity, Card];
 
@@ -19,21 +20,21 @@ fn sent(purpose: OtpPurpose) -> World {
 }
 
 #[test]
-fn a_try_is_counted_by_a_write_before_the_code_is_compared() {
+fn attempt_is_reserved_before_comparison() {
     for purpose in BOTH {
         let mut world = sent(purpose);
         let before = world.state.clone();
-        let taken = world.write(take(purpose));
+        let taken = world.write(reserve(purpose));
         assert_eq!(taken.outcome, Decision::Proceed);
         assert_eq!(world.tries(purpose), (1, 0));
-        // Only the rebind is written: its revision is the condition, so parallel tries cannot both be the fifth.
+        // Only the rebind is written. Its revision is the condition, so two parallel attempts cannot both be the fifth.
         assert!(taken.head.is_none() && taken.event.is_none());
         assert_eq!(world.rebind().revision, before.rebind.unwrap().revision + 1);
     }
 }
 
 #[test]
-fn a_wrong_code_is_counted_and_says_how_many_are_left() {
+fn wrong_code_counts_and_reports_remaining() {
     for purpose in BOTH {
         let mut world = sent(purpose);
         for left in [4, 3, 2, 1] {
@@ -49,7 +50,7 @@ fn a_wrong_code_is_counted_and_says_how_many_are_left() {
 }
 
 #[test]
-fn what_can_follow_a_wrong_code() {
+fn wrong_code_suggests_next_actions() {
     use NextAction::{Cancel, CardCheckCode, CardCheckConfirm, IdentityCode, IdentityConfirm};
     let after_wrong = |purpose| sent(purpose).wrong(purpose).next_actions;
     assert_eq!(
@@ -60,7 +61,7 @@ fn what_can_follow_a_wrong_code() {
 }
 
 #[test]
-fn the_fifth_wrong_one_rejects_the_rebind_and_the_phone_on_file_is_told() {
+fn fifth_wrong_code_rejects_and_notifies() {
     for purpose in BOTH {
         let mut world = sent(purpose);
         for _ in 0..4 {
@@ -79,19 +80,19 @@ fn the_fifth_wrong_one_rejects_the_rebind_and_the_phone_on_file_is_told() {
         assert_eq!(world.state.head.open, None);
         assert_eq!(world.rebind().sealed_number, None);
         let event = last.event.unwrap();
-        assert_eq!(event.kind, EventKind::Rejected);
-        assert_eq!(event.data["reason"], "OTP_TOO_MANY");
-        let told: Vec<_> = event
+        assert_eq!(event.kind(), EventKind::Rejected);
+        assert_eq!(event.event.data()["reason"], "OTP_TOO_MANY");
+        let notified: Vec<_> = event
             .notices
             .iter()
-            .map(|notice| (notice.to, notice.phone.as_str()))
+            .map(|notice| (notice.to(), notice.phone().unwrap().e164()))
             .collect();
-        assert_eq!(told, [(Recipient::OnFile, PHONE_ON_FILE)]);
+        assert_eq!(notified, [(Recipient::OnFile, PHONE_ON_FILE)]);
     }
 }
 
 #[test]
-fn tries_add_up_over_resends() {
+fn attempts_add_up_over_resends() {
     for purpose in BOTH {
         let mut world = sent(purpose);
         for _ in 0..4 {
@@ -100,7 +101,7 @@ fn tries_add_up_over_resends() {
         }
         assert_eq!(world.wrong(purpose).code, ErrorCode::OtpTooMany);
     }
-    // And over a new document, once the code is dead.
+    // They also add up over a new document check after the code has expired.
     let mut world = sent(Identity);
     world.wrong(Identity);
     let world = world.later(5 * MINUTE_S).then(document(true));
@@ -108,7 +109,7 @@ fn tries_add_up_over_resends() {
 }
 
 #[test]
-fn the_purposes_are_counted_apart() {
+fn each_purpose_has_its_own_attempts() {
     let mut world = sent(Identity);
     for _ in 0..4 {
         world.wrong(Identity);
@@ -123,7 +124,7 @@ fn the_purposes_are_counted_apart() {
 }
 
 #[test]
-fn wrong_identity_codes_go_on_counting_in_card_pending() {
+fn identity_attempts_persist_in_card_pending() {
     let mut world = sent(Identity);
     world.wrong(Identity);
     let mut world = world.confirmed(Identity).then(sign(t(-10)));
@@ -133,35 +134,35 @@ fn wrong_identity_codes_go_on_counting_in_card_pending() {
 }
 
 #[test]
-fn a_right_code_gives_its_try_back_so_that_a_proof_can_be_refreshed_any_number_of_times() {
+fn correct_code_refunds_its_attempt() {
     let mut world = World::new().card_pending();
     for _ in 0..10 {
         world = world.later(60).then(resend(Identity));
         assert_eq!(world.tries(Identity), (0, 0));
         world = world.confirmed(Identity);
     }
-    // What others have taken at the same time stays taken.
+    // Attempts that concurrent requests reserved stay reserved.
     let world = world.later(60).then(resend(Identity));
-    let mut world = world.then(take(Identity)).confirmed(Identity);
+    let mut world = world.then(reserve(Identity)).confirmed(Identity);
     world.done(resend(Identity));
     assert_eq!(world.tries(Identity), (1, 0));
 }
 
 #[test]
-fn a_right_code_wins_whatever_its_number() {
+fn correct_code_wins_on_any_attempt() {
     for purpose in BOTH {
-        // As the fifth, after four wrong ones.
+        // As the fifth attempt, after four wrong ones.
         let mut world = sent(purpose);
         for _ in 0..4 {
             world.wrong(purpose);
         }
         assert_eq!(world.confirm(purpose, true).outcome, Decision::Done);
 
-        // As the first of five that are compared at once, decided last but one.
-        let mut world = all_taken(sent(purpose), purpose);
+        // As the first of five concurrent attempts, settled last but one.
+        let mut world = all_reserved(sent(purpose), purpose);
         let compared = world.mac(purpose);
         for _ in 0..4 {
-            let refusal = world.refused_in_writing(settle(purpose, compared.clone(), false));
+            let refusal = world.refused_with_write(settle(purpose, compared.clone(), false));
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
                 (ErrorCode::OtpWrong, Some(0))
@@ -175,23 +176,23 @@ fn a_right_code_wins_whatever_its_number() {
 }
 
 #[test]
-fn five_wrong_ones_at_once_reject_as_one_after_another() {
+fn five_concurrent_wrong_codes_reject() {
     for purpose in BOTH {
-        let mut world = all_taken(sent(purpose), purpose);
+        let mut world = all_reserved(sent(purpose), purpose);
         let wrong = settle(purpose, world.mac(purpose), false);
         for _ in 0..4 {
-            world.refused_in_writing(wrong.clone());
+            world.refused_with_write(wrong.clone());
         }
-        assert_eq!(world.refused_in_writing(wrong).code, ErrorCode::OtpTooMany);
+        assert_eq!(world.refused_with_write(wrong).code, ErrorCode::OtpTooMany);
         assert_eq!(world.shown(), "rejected");
     }
 }
 
 #[test]
-fn all_tries_taken_is_a_version_conflict_for_10_s_then_as_the_fifth_wrong_one() {
+fn exhausted_attempts_conflict_for_10_s() {
     for purpose in BOTH {
-        let world = all_taken(sent(purpose), purpose);
-        for act in [take(purpose), resend(purpose)] {
+        let world = all_reserved(sent(purpose), purpose);
+        for act in [reserve(purpose), resend(purpose)] {
             for (after_s, left_s) in [(0, 10), (9, 1)] {
                 let refusal = world.clone().later(after_s).refused(act.clone());
                 assert_eq!(refusal.code, ErrorCode::VersionConflict);
@@ -199,7 +200,7 @@ fn all_tries_taken_is_a_version_conflict_for_10_s_then_as_the_fifth_wrong_one() 
                 assert_eq!(refusal.counts_toward_limit, None);
             }
             let mut later = world.clone().later(10);
-            let refusal = later.refused_in_writing(act);
+            let refusal = later.refused_with_write(act);
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
                 (ErrorCode::OtpTooMany, Some(0))
@@ -210,55 +211,57 @@ fn all_tries_taken_is_a_version_conflict_for_10_s_then_as_the_fifth_wrong_one() 
 }
 
 #[test]
-fn a_try_whose_request_died_stays_taken() {
-    let mut world = sent(Identity).then(take(Identity));
+fn abandoned_attempt_stays_reserved() {
+    let mut world = sent(Identity).then(reserve(Identity));
     for _ in 0..4 {
         assert_eq!(world.wrong(Identity).code, ErrorCode::OtpWrong);
     }
     assert_eq!(world.tries(Identity), (5, 4));
     assert_eq!(
-        world.refused(take(Identity)).code,
+        world.refused(reserve(Identity)).code,
         ErrorCode::VersionConflict
     );
     assert_eq!(
-        world.later(10).refused_in_writing(take(Identity)).code,
+        world.later(10).refused_with_write(reserve(Identity)).code,
         ErrorCode::OtpTooMany
     );
 }
 
 #[test]
-fn card_check_repeated_sends_no_code_once_all_tries_are_taken() {
-    let world = all_taken(sent(Card), Card);
+fn card_check_sends_no_code_without_attempts() {
+    let world = all_reserved(sent(Card), Card);
     let dead = world.later(5 * MINUTE_S);
     assert_eq!(
-        dead.clone().refused_in_writing(card_check()).code,
+        dead.clone().refused_with_write(card_check()).code,
         ErrorCode::OtpTooMany
     );
 }
 
 #[test]
-fn a_refresh_that_finds_all_identity_tries_taken_ends_the_rebind() {
+fn refresh_without_attempts_ends_the_rebind() {
     let world = World::new().card_pending().then(resend(Identity));
-    let world = all_taken(world, Identity);
+    let world = all_reserved(world, Identity);
     assert_eq!(
         world.refused(resend(Identity)).code,
         ErrorCode::VersionConflict
     );
     assert_eq!(
-        world.later(10).refused_in_writing(resend(Identity)).code,
+        world.later(10).refused_with_write(resend(Identity)).code,
         ErrorCode::OtpTooMany
     );
 }
 
 #[test]
-fn a_late_result_finds_the_rebind_where_it_is() {
-    // Two right ones at once: the first moved it on.
-    let mut world = sent(Identity).then(take(Identity)).then(take(Identity));
+fn late_result_does_not_change_the_rebind() {
+    // Of two concurrent correct codes, the first one advances the rebind.
+    let mut world = sent(Identity)
+        .then(reserve(Identity))
+        .then(reserve(Identity));
     let right = settle(Identity, world.mac(Identity), true);
     world.done(right.clone());
     assert_eq!(world.refused(right).code, ErrorCode::StepOutOfOrder);
 
-    let mut world = sent(Card).then(take(Card)).then(take(Card));
+    let mut world = sent(Card).then(reserve(Card)).then(reserve(Card));
     let compared = world.mac(Card);
     world.done(settle(Card, compared.clone(), true));
     for result in [true, false] {
@@ -266,8 +269,8 @@ fn a_late_result_finds_the_rebind_where_it_is() {
         assert_eq!(world.refused(late).code, ErrorCode::StepOutOfOrder);
     }
 
-    // It was cancelled, or its time was over, while the code was being compared.
-    let taken = sent(Card).then(take(Card));
+    // The rebind was cancelled or expired during the comparison.
+    let taken = sent(Card).then(reserve(Card));
     let right = settle(Card, taken.mac(Card), true);
     let cancelled = taken.clone().then(crate::decide::Command::Cancel);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! `POST /v1/cards/{card_id}/unbind`, and the clean-up's removal: a card leaves once nothing can be on its way to it.
+//! `POST /v1/cards/{card_id}/unbind` and removal by the clean-up: a card leaves once no payout can still go to it.
 
 use super::fixture::*;
 use crate::card::CardStatus;
@@ -24,7 +24,7 @@ fn remove(world: &World, number: u32) -> Command {
 }
 
 #[test]
-fn the_active_card_is_refused() {
+fn active_card_cannot_be_unbound() {
     for world in [World::new(), World::new().activated()] {
         let active = world.active().unwrap();
         let refusal = refused(&world, active);
@@ -34,12 +34,12 @@ fn the_active_card_is_refused() {
 }
 
 #[test]
-fn the_only_card_that_could_be_used_is_refused() {
+fn only_usable_card_cannot_be_unbound() {
     let mut world = World::new();
     world.state.head.active = None;
     let world = world.standby("b");
     assert_eq!(refused(&world, 1).code, ErrorCode::LastCardCannotUnbind);
-    // One of two may go, and then the other may not.
+    // One of two standby cards can be unbound, but then not the other.
     let world = world.standby("c").login();
     let first = unbind(&world, 1);
     let world = world.about(1).then(first);
@@ -47,7 +47,7 @@ fn the_only_card_that_could_be_used_is_refused() {
 }
 
 #[test]
-fn the_old_card_is_in_flight_during_the_hold_and_7_days_after_it() {
+fn old_card_is_kept_until_7_days_after_hold() {
     for (world, hold_s) in [
         (World::new().activated(), DAY_S),
         (World::new().bound_by_deposit(create()), 3 * DAY_S),
@@ -68,7 +68,7 @@ fn the_old_card_is_in_flight_during_the_hold_and_7_days_after_it() {
 }
 
 #[test]
-fn after_a_switch_the_7_days_begin_at_once() {
+fn retention_starts_at_once_after_a_switch() {
     let world = World::new().standby("b").at(DAY_S).switched_to(1);
     let early = world.clone().at(8 * DAY_S - 1);
     assert_eq!(refused(&early, 0).retry_after_s, Some(1));
@@ -77,7 +77,7 @@ fn after_a_switch_the_7_days_begin_at_once() {
 }
 
 #[test]
-fn the_old_card_stays_until_its_last_payout_is_out() {
+fn old_card_stays_until_its_last_payout() {
     let world = World::new().pay("a").activated().pay("b").at(8 * DAY_S);
     let refusal = refused(&world, 0);
     assert_eq!(
@@ -87,13 +87,13 @@ fn the_old_card_stays_until_its_last_payout_is_out() {
     assert_eq!(world.unsent(0), 2);
     let world = world.system_with("a", Command::PayoutSent);
     assert_eq!(refused(&world, 0).code, ErrorCode::PayoutInFlight);
-    // A payout that comes back is over as well.
+    // A returned payout is no longer pending either.
     let world = world.system_with("b", Command::PayoutReturned).login();
     assert!(world.decide(unbind(&world, 0)).is_ok());
 }
 
 #[test]
-fn nobody_unbinds_the_old_card_in_the_hold_to_keep_it_from_coming_back() {
+fn old_card_cannot_be_unbound_during_hold() {
     let world = World::new().activated().at(60);
     assert_eq!(refused(&world, 0).code, ErrorCode::PayoutInFlight);
     assert_eq!(world.clone().freeze(1).active(), Some(0));
@@ -104,13 +104,13 @@ fn nobody_unbinds_the_old_card_in_the_hold_to_keep_it_from_coming_back() {
 }
 
 #[test]
-fn a_standby_card_is_unbound_at_any_time_and_its_code_for_the_switch_dies() {
+fn unbinding_standby_card_voids_its_switch_code() {
     let world = World::new().standby("b").login();
     let mut world = world.clone().at(60);
     let transition = world.done(unbind(&world, 1));
     let event = transition.event.unwrap();
-    assert_eq!(event.kind, EventKind::CardUnbound);
-    assert_eq!(event.data["card_id"], world.card(1).as_str());
+    assert_eq!(event.kind(), EventKind::CardUnbound);
+    assert_eq!(event.event.data()["card_id"], world.card(1).as_str());
     assert!(event.notices.is_empty());
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert!(world.state.head.standby.is_empty());
@@ -119,7 +119,7 @@ fn a_standby_card_is_unbound_at_any_time_and_its_code_for_the_switch_dies() {
 }
 
 #[test]
-fn the_card_of_an_open_rebind_is_out_of_order_and_unknown_ones_are_not_found() {
+fn pending_and_unknown_cards_cannot_be_unbound() {
     let open = World::new().matched();
     let refusal = refused(&open, 1);
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
@@ -132,7 +132,7 @@ fn the_card_of_an_open_rebind_is_out_of_order_and_unknown_ones_are_not_found() {
 }
 
 #[test]
-fn it_needs_a_fresh_login_no_freeze_and_no_quiet_period() {
+fn unbind_needs_fresh_login_and_unlocked_account() {
     let world = World::new().standby("b").login();
     let late = world.clone().later(15 * MINUTE_S);
     assert_eq!(
@@ -149,21 +149,21 @@ fn it_needs_a_fresh_login_no_freeze_and_no_quiet_period() {
     let mut ice = world;
     ice.state.head.frozen = frozen(ice.now);
     assert_eq!(refused(&ice, 1).code, ErrorCode::AccountFrozen);
-    // Whose card it is comes first: another's card says nothing of this account.
+    // Ownership is checked first, so that the reply for another merchant's card reveals nothing.
     assert_eq!(refused(&ice, 7).code, ErrorCode::NotFound);
 }
 
 #[test]
-fn a_cooldown_is_no_reason_to_keep_a_card() {
+fn cooldown_does_not_block_unbind() {
     let world = World::new().standby("b").bound_by(create_for("c")).login();
     assert!(world.decide(unbind(&world, 1)).is_ok());
 }
 
 #[test]
-fn the_clean_up_removes_a_card_when_its_week_is_over_and_its_last_payout_is_out() {
+fn clean_up_removes_card_after_retention_and_payouts() {
     let world = World::new().pay("a").activated();
     let due = |world: &World| world.state.head.due_at(world.now);
-    // With a payout on its way it is not due at all.
+    // With an unsent payout, the removal is not due.
     assert_eq!(due(&world), Some(t(30 * DAY_S)));
     assert_eq!(
         world.clone().at(8 * DAY_S).refused(remove(&world, 0)).code,
@@ -179,7 +179,7 @@ fn the_clean_up_removes_a_card_when_its_week_is_over_and_its_last_payout_is_out(
     let mut world = world.at(8 * DAY_S).about(0);
     world.by = None;
     let removed = world.done(remove(&world, 0));
-    assert_eq!(removed.event.unwrap().kind, EventKind::CardRemoved);
+    assert_eq!(removed.event.unwrap().kind(), EventKind::CardRemoved);
     assert_eq!(
         removed.fingerprint,
         Some(FingerprintRule::Release {
@@ -187,7 +187,7 @@ fn the_clean_up_removes_a_card_when_its_week_is_over_and_its_last_payout_is_out(
             card_id: world.card(0)
         })
     );
-    // It came with the merchant: its number is kept apart from the rebinds.
+    // A card from onboarding has no rebind; its number is stored separately.
     assert_eq!(removed.forgotten_card, Some(world.card(0)));
     assert_eq!(world.state.head.bound(&world.card(0)), None);
     assert_eq!(
@@ -198,10 +198,10 @@ fn the_clean_up_removes_a_card_when_its_week_is_over_and_its_last_payout_is_out(
 }
 
 #[test]
-fn with_the_card_goes_the_number_that_its_rebind_keeps() {
+fn removing_a_card_deletes_its_number() {
     let world = World::new().standby("b").login();
     let world = world.clone().then(unbind(&world, 1)).then(create());
-    // The latest rebind is another one.
+    // The latest rebind is a different one.
     let before = world.state.head.clone();
     let world = world.about(1);
     assert!(world.rebind().sealed_number.is_some());
@@ -217,11 +217,11 @@ fn with_the_card_goes_the_number_that_its_rebind_keeps() {
 }
 
 #[test]
-fn while_the_account_is_frozen_only_what_is_out_for_good_is_removed() {
+fn frozen_account_keeps_replaced_cards() {
     let frozen = World::new().standby("b").freeze(1);
     assert_eq!(frozen.state.head.due_at(frozen.now), Some(t(0)));
     assert!(frozen.decide(remove(&frozen, 1)).is_ok());
-    // The card that was replaced may be the right one: the operator decides first.
+    // The replaced card may be the right one, so the operator decides first.
     let frozen = World::new()
         .activated()
         .at(8 * DAY_S - 1)
@@ -238,7 +238,7 @@ fn while_the_account_is_frozen_only_what_is_out_for_good_is_removed() {
 }
 
 #[test]
-fn neither_the_active_card_nor_a_standby_card_is_ever_removed_by_the_clean_up() {
+fn clean_up_never_removes_usable_cards() {
     let world = World::new().standby("b").at(400 * DAY_S);
     for number in [0, 1, 7] {
         assert_eq!(

@@ -1,12 +1,12 @@
-//! A merchant with all its rebinds under random commands, as the store would hold them: results that are compared and
-//! answers that come are in flight until they arrive, late, twice, or never. What every write must keep is checked here.
+//! A merchant with all its rebinds under random commands, as the store holds them. Results of comparisons and answers of the
+//! bank stay in flight until they arrive: late, twice, or never. Every write is checked against the invariants.
 
 use super::fixture::{World, code, fingerprint};
 use super::model::Model;
 use crate::decide::*;
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
-use crate::history::{self, Event, GENESIS};
+use crate::history::{self, ChainedEvent, GENESIS};
 use crate::merchant::{Merchant, Session};
 use crate::policy::{DAY_S, HOUR_S};
 use crate::rebind::{
@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::transition::{Decision, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The rules with limits so low that random commands meet them.
+/// A policy with limits so low that random commands reach them.
 pub(super) const TIGHT: Policy = Policy {
     rebinds_per_day: 3,
     id_mismatches_per_rebind: 2,
@@ -27,18 +27,18 @@ pub(super) const TIGHT: Policy = Policy {
     ..Policy::CURRENT
 };
 
-/// A proof that a rebind has brought.
+/// A proof of a rebind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Proof {
     Identity,
     Signature,
-    /// A match, or a deposit that went out.
+    /// A match, or a deposit that was sent.
     Bank,
     CardCode,
     SwitchCode,
 }
 
-/// A code that is being compared: for which rebind, and which code.
+/// A code that is being compared: its rebind and its hash.
 #[derive(Clone, Debug)]
 pub(super) struct Compared {
     pub(super) number: u32,
@@ -48,7 +48,7 @@ pub(super) struct Compared {
     at: Timestamp,
 }
 
-/// A question that the bank was asked: for which rebind, under which serial.
+/// A pending bank call: its rebind and its reference.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) number: u32,
@@ -56,14 +56,14 @@ pub(super) struct Asked {
 }
 
 pub(super) struct Store {
-    /// Head and profile; `rebind` is the one that the last command was about.
+    /// The merchant; `rebind` is the one of the last command.
     pub(super) merchant: Merchant,
     pub(super) rebinds: BTreeMap<u32, Rebind>,
     pub(super) now: Timestamp,
     pub(super) compared: Vec<Compared>,
     pub(super) asked: Vec<Asked>,
-    pub(super) history: Vec<Event>,
-    /// Whether the clock ever did.
+    pub(super) history: Vec<ChainedEvent>,
+    /// Whether the clock ever went back.
     pub(super) went_back: bool,
     codes: u32,
     proofs: BTreeMap<u32, BTreeSet<Proof>>,
@@ -87,7 +87,7 @@ impl Store {
         }
     }
 
-    /// A code unlike any before.
+    /// A new unique code.
     pub(super) fn code(&mut self) -> Otp {
         self.codes += 1;
         code(&format!("code {}", self.codes))
@@ -109,10 +109,10 @@ impl Store {
         }
     }
 
-    /// One command about rebind `number`: decided twice, checked, written. The kind of its event, if it has one.
+    /// Decides one command about rebind `number` twice, checks and writes it. Returns the kind of its event, if any.
     ///
     /// # Errors
-    /// The code of a refusal that wrote nothing.
+    /// The code of a refusal without a write.
     pub(super) fn command(
         &mut self,
         number: u32,
@@ -154,7 +154,7 @@ impl Store {
         self.model
             .after(&before, act, &transition, &after, now, back);
 
-        let told = transition.event.as_ref().map(|event| event.kind);
+        let told = transition.event.as_ref().map(|event| event.kind());
         let event = transition.chained(&before, None, &TIGHT);
         assert_eq!(
             event.is_some(),
@@ -171,8 +171,8 @@ impl Store {
         Ok(told)
     }
 
-    /// Whether the clean-up would decide this now; nothing is written.
-    pub(super) fn would(&self, number: u32, act: &Command) -> bool {
+    /// Whether the clean-up could issue this command now. Writes nothing.
+    pub(super) fn is_allowed(&self, number: u32, act: &Command) -> bool {
         let state = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
             latest: self.latest_beside(number),
@@ -185,14 +185,14 @@ impl Store {
         decide(&state, &command, &TIGHT, self.now).is_ok()
     }
 
-    /// The latest rebind, where it is another one.
+    /// The latest rebind, if it is a different one.
     fn latest_beside(&self, number: u32) -> Option<Rebind> {
         let latest = Some(self.merchant.head.rebinds).filter(|latest| *latest != number)?;
         self.rebinds.get(&latest).cloned()
     }
 
-    /// Whether a result can still arrive: who compares a code of a switch does so within the hour, and the lock that five
-    /// wrong ones set lasts a day.
+    /// Whether a result can still arrive. The comparison of a switch code takes less than an hour, while the lock after five
+    /// wrong codes lasts a day.
     pub(super) fn arrives(&self, one: &Compared) -> bool {
         let ago_s = self.now.epoch_s() - one.at.epoch_s();
         one.purpose != OtpPurpose::Activate || ago_s.abs() < HOUR_S
@@ -210,7 +210,7 @@ impl Store {
             let deposit = deposit_of(&rebind.stage).is_some() && *purpose == OtpPurpose::Card;
             if !deposit {
                 let (code, _) = otp_of(&rebind.stage, *purpose).unwrap();
-                assert_eq!(&code.mac, compared, "a code that was replaced");
+                assert_eq!(&code.mac, compared, "the compared code was replaced");
             }
         }
         let proof = match act {
@@ -244,12 +244,12 @@ impl Store {
         proofs.insert(proof);
     }
 
-    /// The pointer only moves by an activation of a rebind that has brought every proof, the fresh ones in time.
+    /// Checks that the active card changes only by the activation of a rebind with all proofs, each recent enough.
     fn check_pointer(&self, before: &Merchant, transition: &Transition, after: &Merchant) {
-        let kind = transition.event.as_ref().map(|event| event.kind);
+        let kind = transition.event.as_ref().map(|event| event.kind());
         match kind {
             Some(EventKind::Activated) => {}
-            // The notes of the model say how.
+            // The model checks the new active card.
             Some(EventKind::Reverted | EventKind::Frozen) => return,
             _ => {
                 let pointer = |merchant: &Merchant| {
@@ -308,7 +308,7 @@ impl Store {
         assert!(!transition.event.as_ref().unwrap().notices.is_empty());
     }
 
-    /// What the first write of a step in two sets going.
+    /// Records what the first write of a two-step command starts.
     fn in_flight(
         &mut self,
         after: &Merchant,
@@ -376,7 +376,7 @@ impl Store {
             head.rebind_version,
             latest.map_or(0, |latest| latest.version)
         );
-        // At most one is open, and it is the latest.
+        // At most one rebind is open, and it is the latest.
         match head.open {
             None => assert!(
                 latest.is_none_or(|latest| !latest.stage.is_open()),
@@ -404,7 +404,7 @@ impl Store {
         }
     }
 
-    /// The whole history, from its first event to where the head says it ends.
+    /// Checks the whole history, from its first event to its recorded end.
     pub(super) fn check_history(&self) {
         let mut prev_hash = GENESIS;
         for (event, seq) in self.history.iter().zip(1..) {
@@ -418,7 +418,7 @@ impl Store {
     }
 }
 
-/// Everything that a transition says, to compare two of them.
+/// Everything in a transition, to compare two of them.
 fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
     let Transition {
         head,
@@ -453,7 +453,8 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
     )
 }
 
-/// A change of the head is one version and one event, but for the bookkeeping around a bank call; a try is neither.
+/// Checks that every change of the merchant state is one version and one event, except bookkeeping of bank calls. Attempts
+/// change neither.
 fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) {
     let bookkeeping = matches!(
         after.rebind.as_ref().map(|rebind| &rebind.stage),
@@ -475,7 +476,7 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
         (Some(head), None) => {
             assert_eq!(head.version, before.head.version + 1);
             assert!(bookkeeping, "a change without an event");
-            // Nothing but the day's count of bank calls and the session's last change.
+            // Bookkeeping changes only the daily count of bank calls and the session's last change.
             let mut quiet = before.head.clone();
             quiet.version = head.version;
             quiet.rebind_version = head.rebind_version;
@@ -511,7 +512,7 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
     }
 }
 
-/// Stages follow each other, what has ended stays as it is, and only the open rebind moves at a merchant's word.
+/// Checks the order of states: an ended rebind never changes, and a merchant's command changes the open rebind only.
 fn check_stages(before: &Merchant, after: &Merchant, act: &Command) {
     let (Some(old), Some(new)) = (&before.rebind, &after.rebind) else {
         return;
@@ -536,7 +537,7 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Command) {
         )
         | (RebindState::CardPending { .. }, RebindState::Standby(_))
         | (RebindState::Standby(_), RebindState::Standby(_) | RebindState::Activated(_)) => true,
-        // A card goes off the record, or a test transfer is on its way.
+        // Exceptions: a card is removed, or a test transfer is pending.
         (RebindState::Activated(old), RebindState::Activated(new))
         | (RebindState::Completed(old), RebindState::Completed(new)) => old.times == new.times,
         (old, new @ RebindState::Ended { .. }) => {
@@ -563,7 +564,7 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Command) {
     );
     for tries in tries_of(&new.stage) {
         assert!(tries.wrong <= tries.taken && tries.taken <= TIGHT.code_tries);
-        // Five wrong ones end a rebind; a standby card is only locked for a while.
+        // Five wrong codes end a rebind, but only lock a standby card.
         assert!(tries.wrong < TIGHT.code_tries || matches!(new.stage, RebindState::Standby(_)));
     }
     if let RebindState::IdentityPending { mismatches, .. } = new.stage {
@@ -585,7 +586,7 @@ fn tries_of(stage: &RebindState) -> Vec<&Attempts> {
     }
 }
 
-/// A code is sent to the phone of its purpose, and the rebind then waits for it; a refusal sends none.
+/// Checks that a code goes to the phone of its purpose and that the rebind then expects it. A refusal sends no code.
 fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
     let Some(send) = &transition.otp_delivery else {
         return;
@@ -603,9 +604,9 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
     assert_eq!(code.sent_at, at);
 }
 
-/// A freeze ends the logins, the open rebind and what its code was for.
+/// Checks that a freeze ends all sessions, the open rebind and the activation or standby card of its code.
 fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
-    let kind = transition.event.as_ref().map(|event| event.kind);
+    let kind = transition.event.as_ref().map(|event| event.kind());
     if kind != Some(EventKind::Frozen) {
         assert!(!transition.ends_sessions && transition.also.is_none());
         return;
@@ -630,6 +631,6 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         ));
         assert_eq!(ended.sealed_number, None);
     }
-    let told = &transition.event.as_ref().unwrap().notices;
-    assert_eq!(told[0].phone, before.profile.phone_on_file);
+    let notices = &transition.event.as_ref().unwrap().notices;
+    assert_eq!(notices[0].phone(), Some(&before.profile.phone_on_file));
 }

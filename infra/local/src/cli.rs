@@ -1,0 +1,265 @@
+//! The command line of `cargo local`. The comments of commands and options are the help texts.
+
+use clap::{Parser, Subcommand};
+use local::demo::Story;
+use local::stress::Suite;
+use local::{Architecture, UpOptions};
+
+/// Runs, tests and packages the whole system on this machine
+///
+/// The functions run as real Lambda processes against a local cloud that serves the real template. Only Rust, Python 3.10 or
+/// newer with `venv`, and the package registries are needed; everything else is installed under target/. Servers listen on
+/// 127.0.0.1 only.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo local",
+    bin_name = "cargo local",
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Exit codes:
+  0  success
+  1  the command failed; the message tells what to do
+  2  the command line is not valid
+
+`cargo local help COMMAND` shows what a command does, what it leaves behind, and examples."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One variant for each command. Its arguments are fields; its work is one function of the library.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Walk merchants' stories over HTTP on a system of its own
+    ///
+    /// Builds the functions in the dev profile, starts a local cloud, deploys infra/template.yaml, loads the sandbox's
+    /// merchants and walks each story as the app would. Every reply is checked against the contract. The first run installs
+    /// the local cloud and takes minutes, later runs seconds.
+    #[command(after_long_help = "\
+Leaves behind:
+  target/local/venv      the local cloud's Python packages, for later runs
+  target/local/packages  the functions' packages
+  target/local/demo      the log of the local cloud
+  No process keeps running, even if the demo is interrupted.
+
+Examples:
+  cargo local demo
+  cargo local demo --story freeze --story standby
+
+Exit codes:
+  0  every step matched the contract
+  1  a step did not match, or the system did not start; the message names the step
+  2  the command line is not valid")]
+    Demo {
+        /// A story to walk; repeat the option to walk several on one system
+        #[arg(long = "story", value_name = "STORY", value_enum, default_values_t = [Story::Rebind])]
+        stories: Vec<Story>,
+    },
+
+    /// Start a system and keep it running
+    ///
+    /// Builds, deploys and loads a system as `demo` does, then waits for Ctrl-C. Addresses and credentials of all services
+    /// are in target/local/endpoints.json while the system runs.
+    #[command(after_long_help = "\
+Leaves behind:
+  target/local/endpoints.json  while the system runs
+  target/local/ministack.log   the log of the local cloud and of the functions
+  With --detach, the system runs until `cargo local down`. Without it, Ctrl-C stops the system.
+
+Examples:
+  cargo local up
+  cargo local up --detach --port 4566
+
+Exit codes:
+  0  the system was stopped, or runs detached
+  1  the system did not start: for example, another one is running, or the port is in use
+  2  the command line is not valid")]
+    Up {
+        /// Return when the system is up; it runs until `cargo local down`
+        #[arg(long)]
+        detach: bool,
+        /// The port of the local cloud on 127.0.0.1 [default: a free port]
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        port: Option<u16>,
+    },
+
+    /// Stop the system that `up` started
+    ///
+    /// Ends the local cloud and its functions, and no other process. All data of the system is lost.
+    #[command(after_long_help = "\
+Leaves behind:
+  Installed packages and logs in target/local, for later runs.
+
+Example:
+  cargo local down
+
+Exit codes:
+  0  the system was stopped, or none was running
+  1  the system is still starting, or its state cannot be read
+  2  the command line is not valid")]
+    Down,
+
+    /// Run the suites that try to break the system, at length
+    ///
+    /// Runs all suites or the given ones, one after the other; all of them take most of a day. `cargo test --workspace` runs
+    /// a shorter form of most suites. A failed suite does not stop the next one.
+    #[command(after_long_help = "\
+Leaves behind:
+  target/stress/SUITE.json  date, commit, commands and metrics of the latest run of each suite
+  target/tools              cargo-mutants, after a suite of mutants
+
+Environment:
+  MUTANTS_RESUME=1  continue an interrupted suite of mutants
+
+Examples:
+  cargo local stress
+  cargo local stress model races
+  cargo local stress --report > stress.md
+
+Exit codes:
+  0  no suite has a failure
+  1  a suite has a failure; the message names it
+  2  the command line is not valid")]
+    Stress {
+        /// The suites to run [default: all]
+        #[arg(value_name = "SUITE", value_enum, hide_default_value = true)]
+        suites: Vec<Suite>,
+        /// Run nothing; print the latest results as Markdown tables
+        #[arg(long, conflicts_with = "suites")]
+        report: bool,
+    },
+
+    /// Write the API description from the types and routes
+    ///
+    /// Generates the description from `shared/api`: routes, requests, replies, their doc comments and examples. The copy in
+    /// OpenAPI 3.0.3 is for tools that do not read 3.1.
+    #[command(
+        name = "openapi",
+        after_long_help = "\
+Leaves behind:
+  infra/openapi.json      OpenAPI 3.1
+  infra/openapi-3.0.json  OpenAPI 3.0.3
+
+Examples:
+  cargo local openapi
+  cargo local openapi --check
+
+Exit codes:
+  0  both files are up to date
+  1  with --check, a file is not up to date; otherwise, a file cannot be written
+  2  the command line is not valid"
+    )]
+    OpenApi {
+        /// Write nothing; fail if a file is not up to date
+        #[arg(long)]
+        check: bool,
+    },
+
+    /// Build functions for release and zip them for Lambda
+    ///
+    /// Builds each function alone in the release profile, so that it contains no feature that only another function needs,
+    /// zips it and prints the sizes. The same binary always gives the same zip.
+    ///
+    /// A build for this machine's architecture links this machine's C library. Lambda's is that of Amazon Linux 2023 (glibc
+    /// 2.34): to deploy, build on a system that is not newer, or use `sam build`. A build for the other architecture needs
+    /// cargo-lambda; without it, the command tells how to install it.
+    #[command(after_long_help = "\
+Leaves behind:
+  target/package/ARCH/FUNCTION.zip  one entry, `bootstrap`
+
+Examples:
+  cargo local package
+  cargo local package login cards
+  cargo local package --arch arm64
+
+Exit codes:
+  0  all zips are written
+  1  a build failed, or a tool is missing
+  2  the command line is not valid, or a function is unknown")]
+    Package {
+        /// The processor architecture
+        #[arg(long, value_enum, default_value_t = Architecture::Host)]
+        arch: Architecture,
+        /// The functions to package, by folder name [default: all]
+        #[arg(value_name = "FUNCTION")]
+        functions: Vec<String>,
+    },
+}
+
+/// The options of `up`.
+pub(crate) fn up_options(detach: bool, port: Option<u16>) -> UpOptions {
+    UpOptions {
+        port,
+        detached: detach,
+        ..UpOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        let words = line.split_whitespace();
+        Cli::try_parse_from(std::iter::once("cargo local").chain(words)).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_demo_walks_a_rebind_by_default() {
+        let stories = |line| match parse(line) {
+            Ok(Command::Demo { stories }) => stories,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(stories("demo"), [Story::Rebind]);
+        assert_eq!(
+            stories("demo --story freeze --story standby"),
+            [Story::Freeze, Story::Standby]
+        );
+    }
+
+    #[test]
+    fn a_report_runs_no_suite() {
+        assert!(parse("stress --report").is_ok());
+        let error = parse("stress --report model").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+    }
+
+    #[test]
+    fn a_wrong_command_line_exits_2() {
+        for (line, expected) in [
+            ("", "Usage: cargo local <COMMAND>"),
+            ("demos", "'demo'"),
+            ("demo --story", "rebind, micro-deposit, freeze, standby"),
+            ("demo --story thaw", "micro-deposit"),
+            ("down --story freeze", "'--story'"),
+            ("up --port http", "'http'"),
+            ("up --port 0", "1..=65535"),
+            ("stress rack", "races"),
+            ("package --arch mips", "host, x86_64, arm64"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(expected), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            for part in ["Leaves behind:", "Example", "Exit codes:"] {
+                assert!(help.contains(part), "{}: {part}", command.get_name());
+            }
+        }
+    }
+}

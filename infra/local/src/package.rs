@@ -1,0 +1,168 @@
+//! `cargo local package`: release builds of functions, each zipped for upload to Lambda.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::architecture::Architecture;
+use crate::artifacts::{self, Compression};
+use crate::error::Error;
+use crate::paths;
+
+/// Sizes of one function's package, in bytes.
+struct Packaged {
+    function: String,
+    binary: u64,
+    zip: u64,
+}
+
+/// Builds and zips `functions`, or all functions of the template if there are none, and prints their sizes.
+///
+/// # Errors
+/// When a function is unknown, a build fails or a tool for a foreign architecture is missing.
+pub fn run(architecture: Architecture, functions: &[String]) -> Result<(), Error> {
+    let template = artifacts::template()?;
+    let functions = select(&artifacts::functions(&template), functions)?;
+    if !architecture.is_host() {
+        require_cargo_lambda(architecture)?;
+    }
+    let folder = paths::target().join("package").join(architecture.name());
+    let mut sizes = Vec::new();
+    for function in functions {
+        println!("building {function} for {}", architecture.name());
+        let binary = build(architecture, &function)?;
+        let zip = folder.join(format!("{function}.zip"));
+        artifacts::pack(&binary, &zip, Compression::Best)?;
+        sizes.push(Packaged {
+            function,
+            binary: size(&binary)?,
+            zip: size(&zip)?,
+        });
+    }
+    print!("\n{}", table(&sizes));
+    println!("zips: {}", folder.display());
+    Ok(())
+}
+
+/// The chosen functions, in the template's order.
+fn select(known: &[&str], chosen: &[String]) -> Result<Vec<String>, Error> {
+    if let Some(unknown) = chosen.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(Error::UnknownFunction {
+            name: unknown.clone(),
+            known: known.join(", "),
+        });
+    }
+    let is_chosen = |name: &&&str| chosen.is_empty() || chosen.iter().any(|one| one == **name);
+    let selected = known.iter().filter(is_chosen);
+    Ok(selected.map(|name| (*name).to_owned()).collect())
+}
+
+/// Builds one function alone, so that it has no feature that only another function needs.
+fn build(architecture: Architecture, function: &str) -> Result<PathBuf, Error> {
+    let mut command = Command::new(paths::cargo());
+    if architecture.is_host() {
+        command.args(["build", "--release", "--locked"]);
+        command.args(["--package", function, "--bin", function]);
+        let binary = artifacts::executables(&mut command)?.remove(function);
+        return binary.ok_or_else(|| Error::NoBinary(function.to_owned()));
+    }
+    // The same tool with the same options as `sam build`.
+    let folder = paths::target().join("lambda");
+    command
+        .current_dir(paths::workspace())
+        .args(["lambda", "build", "--release", "--locked"])
+        .args(["--target", architecture.target()])
+        .args(["--package", function, "--bin", function])
+        .arg("--lambda-dir")
+        .arg(&folder)
+        .stdin(Stdio::null());
+    let status = command
+        .status()
+        .map_err(Error::io("starting cargo lambda"))?;
+    if status.success() {
+        Ok(folder.join(function).join("bootstrap"))
+    } else {
+        Err(Error::Build)
+    }
+}
+
+fn require_cargo_lambda(architecture: Architecture) -> Result<(), Error> {
+    let version = Command::new(paths::cargo())
+        .args(["lambda", "--version"])
+        .stdin(Stdio::null())
+        .output();
+    match version {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(Error::NoCargoLambda {
+            architecture: architecture.name(),
+            target: architecture.target(),
+        }),
+    }
+}
+
+fn size(path: &Path) -> Result<u64, Error> {
+    let metadata = std::fs::metadata(path);
+    let metadata = metadata.map_err(Error::io(format!("reading {}", path.display())))?;
+    Ok(metadata.len())
+}
+
+/// One line for each function, in megabytes.
+fn table(sizes: &[Packaged]) -> String {
+    let width = sizes.iter().map(|one| one.function.len()).max();
+    let width = width.unwrap_or_default().max("function".len());
+    let mut text = format!("{:width$}  binary MB  zip MB\n", "function");
+    for Packaged {
+        function,
+        binary,
+        zip,
+    } in sizes
+    {
+        let (binary, zip) = (megabytes(*binary), megabytes(*zip));
+        text.push_str(&format!("{function:width$}  {binary:>9}  {zip:>6}\n"));
+    }
+    text
+}
+
+/// Two decimals, rounded.
+fn megabytes(bytes: u64) -> String {
+    let hundredths = (bytes + 5_000) / 10_000;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 3] = ["login", "cards", "payouts"];
+
+    #[test]
+    fn without_a_choice_all_are_packaged() {
+        assert_eq!(select(&KNOWN, &[]).unwrap(), KNOWN);
+    }
+
+    #[test]
+    fn a_chosen_function_is_packaged_once() {
+        let chosen = ["payouts", "login", "payouts"].map(str::to_owned);
+        assert_eq!(select(&KNOWN, &chosen).unwrap(), ["login", "payouts"]);
+    }
+
+    #[test]
+    fn an_unknown_function_is_refused() {
+        let error = select(&KNOWN, &["logon".into()]).unwrap_err();
+        assert!(error.is_usage());
+        let text = error.to_string();
+        assert!(text.contains("`logon`") && text.contains("login, cards, payouts"));
+    }
+
+    #[test]
+    fn sizes_are_printed_in_megabytes() {
+        let sizes = [Packaged {
+            function: "rebind-request".into(),
+            binary: 11_996_000,
+            zip: 4_664_999,
+        }];
+        assert_eq!(
+            table(&sizes),
+            "function        binary MB  zip MB\nrebind-request      12.00    4.66\n"
+        );
+    }
+}

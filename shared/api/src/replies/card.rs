@@ -1,0 +1,161 @@
+//! Cards.
+
+use super::rebind::Rebind;
+use super::{Text, Time};
+#[cfg(feature = "schema")]
+use crate::schema;
+use domain::card::{Card as DomainCard, CardStatus, CardType};
+use domain::decide::blocked_by;
+use domain::error_code::ErrorCode;
+use domain::ids::{CardId, RebindId};
+use domain::merchant::{Merchant as DomainMerchant, Slot};
+use domain::policy::Policy;
+use domain::time::Timestamp;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A card, without its number.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::card))]
+pub struct Card {
+    /// The card's id.
+    pub card_id: Text<CardId>,
+    /// By the card's prefix; `UNKNOWN` for a prefix that is in no table.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub bank_code: String,
+    /// The bank's Chinese name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub bank_name: String,
+    /// By the card's prefix; only the bank knows for certain.
+    #[serde(rename = "type")]
+    pub card_type: CardType,
+    /// The last four digits of the card number.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Last4"))]
+    pub last4: String,
+    /// What the card is now.
+    pub status: CardStatus,
+    /// When it was added.
+    pub bound_at: Time,
+    /// Of a standby card: the time from which it can be activated. 24 h after it was verified; 72 h when that was by a
+    /// micro-deposit, as an activation would have been held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usable_at: Option<Time>,
+}
+
+impl Card {
+    /// A card of this merchant, at `now`.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant, card: &DomainCard, now: Timestamp) -> Self {
+        Self::with(merchant, card, merchant.card_status(&card.card_id, now))
+    }
+
+    pub(super) fn with(merchant: &DomainMerchant, card: &DomainCard, status: CardStatus) -> Self {
+        let DomainCard {
+            card_id,
+            bank_code: _, // shown with its fallback
+            card_type,
+            last4,
+            bound_at,
+        } = card;
+        Self {
+            card_id: Text(card_id.clone()),
+            bank_code: card.bank_code().to_owned(),
+            bank_name: card.bank_name().to_owned(),
+            card_type: *card_type,
+            last4: last4.clone(),
+            status,
+            bound_at: Time(*bound_at),
+            usable_at: merchant
+                .head
+                .standby(card_id)
+                .map(|standby| Time(standby.usable_at)),
+        }
+    }
+}
+
+/// Why `POST /v1/rebinds` would be refused now; the first reason in the order of checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+#[cfg_attr(
+    feature = "schema",
+    derive(JsonSchema),
+    schemars(transform = schema::rules::blocked_by)
+)]
+pub struct BlockedBy(pub ErrorCode);
+
+impl BlockedBy {
+    /// Every reason, in the order of checks.
+    pub const ALL: &'static [ErrorCode] = &[
+        ErrorCode::AccountFrozen,
+        ErrorCode::StepUpRequired,
+        ErrorCode::EntityNeedsSupport,
+        ErrorCode::QuietPeriod,
+        ErrorCode::RequestInProgress,
+        ErrorCode::RebindCooldown,
+        ErrorCode::DailyRequestLimit,
+    ];
+}
+
+/// A merchant's cards.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::cards))]
+pub struct Cards {
+    /// The card that the pointer is on.
+    pub active: Option<Card>,
+    /// Verified cards that can be switched to.
+    #[cfg_attr(feature = "schema", schemars(length(max = 2)))]
+    pub standby: Vec<Card>,
+    /// The rebind in one of the three pending states.
+    pub open_rebind: Option<Rebind>,
+    /// A change that has not taken effect yet.
+    pub hold: Option<Hold>,
+    /// Whether a rebind can be started now.
+    pub can_rebind: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<BlockedBy>,
+    /// No further rebind before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown_until: Option<Time>,
+}
+
+impl Cards {
+    /// The cards of this merchant, for the session in this slot.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant, slot: Slot, policy: &Policy, now: Timestamp) -> Self {
+        let head = &merchant.head;
+        let card = |card: &DomainCard| Card::new(merchant, card, now);
+        let open = merchant.open_rebind(now);
+        let blocked_by = blocked_by(merchant, slot, policy, now).map(BlockedBy);
+        Self {
+            active: head.active.as_ref().map(|active| card(&active.card)),
+            standby: head
+                .standby
+                .iter()
+                .map(|standby| card(&standby.bound.card))
+                .collect(),
+            open_rebind: open.map(|open| Rebind::new(merchant, open, policy, now)),
+            hold: head.hold(now).map(|last| Hold {
+                rebind_id: Text(last.rebind_id.clone()),
+                paying_card: head.paying_card(now).map(card),
+                effective_at: Time(last.times.effective_at),
+            }),
+            can_rebind: blocked_by.is_none(),
+            blocked_by,
+            cooldown_until: merchant.cooldown(now).map(Time),
+        }
+    }
+}
+
+/// A change that has been made and has not taken effect.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Hold {
+    /// The rebind that made it.
+    pub rebind_id: Text<RebindId>,
+    /// Where payouts go until then; null when they are held.
+    pub paying_card: Option<Card>,
+    /// When it takes effect.
+    pub effective_at: Time,
+}

@@ -1,0 +1,54 @@
+//! The bodies of replies, and how they are made from the domain. A member that can be null is always there; a member with
+//! `skip_serializing_if` is omitted when there is nothing to state.
+
+mod account;
+mod agreement;
+mod card;
+mod problem;
+mod rebind;
+mod settlement;
+
+pub use account::{Freeze, FreezeStatus, Merchant, Notice, Session};
+pub use agreement::{Agreement, Consent};
+pub use card::{BlockedBy, Card, Cards, Hold};
+pub use problem::{FieldError, Problem};
+pub use rebind::{Challenge, ChallengeMethod, EndedReason, Rebind, TestStatus, TestTransaction};
+pub use settlement::{Event, Payout, Settlement};
+
+use domain::time::Timestamp;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
+
+/// A value in its text form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<T>(pub T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// A time: RFC 3339 at +08:00, whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339_shanghai())
+    }
+}
+
+/// One page of a list, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "{T}List"))]
+pub struct Page<T> {
+    /// At most 20.
+    #[cfg_attr(feature = "schema", schemars(length(max = 20)))]
+    pub items: Vec<T>,
+    /// For the next page; null on the last one.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 512)))]
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,166 @@
+//! Payouts, settlement settings and the history.
+
+use super::{Card, Text, Time};
+#[cfg(feature = "schema")]
+use crate::schema;
+use domain::event_kind::EventKind;
+use domain::history;
+use domain::ids::PayoutId;
+use domain::merchant::Merchant as DomainMerchant;
+use domain::payout::Payout as DomainPayout;
+use domain::settlement::{self, Cycle};
+use domain::time::Timestamp;
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// A payout that is not sent yet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::payout))]
+pub struct Payout {
+    /// The acquirer's id.
+    pub payout_id: Text<PayoutId>,
+    /// How much, fen.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Fen", extend("minimum" = 1)))]
+    pub amount_fen: u64,
+    /// When it was created.
+    pub created_at: Time,
+    /// Where it goes, chosen once; null while it is held without a card.
+    pub card: Option<Card>,
+    /// Not sent until it has a card, or until the account is no longer frozen.
+    pub held: bool,
+    /// When it is expected to be sent, if nothing holds it.
+    pub expected_at: Time,
+}
+
+impl Payout {
+    /// A payout of this merchant. One that waits for a hold to end is expected after it.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant, payout: &DomainPayout, now: Timestamp) -> Self {
+        let DomainPayout {
+            payout_id,
+            amount_fen,
+            created_at,
+            card,
+            state: _, // the core system's
+        } = payout;
+        let routed_at = match (card, merchant.head.hold(now)) {
+            (None, Some(last)) => last.times.effective_at.max(*created_at),
+            _ => *created_at,
+        };
+        let expected_at = settlement::expected_at(&merchant.profile.settlement, routed_at, now);
+        Self {
+            payout_id: Text(payout_id.clone()),
+            amount_fen: *amount_fen,
+            created_at: Time(*created_at),
+            card: card.as_ref().map(|card| Card::new(merchant, card, now)),
+            held: merchant.holds(payout),
+            expected_at: Time(expected_at),
+        }
+    }
+}
+
+/// Settlement settings.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Settlement {
+    /// On which day a payout is made.
+    pub cycle: Cycle,
+    /// Time of the day in Shanghai.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::PayoutTime"))]
+    pub payout_time: String,
+    /// Kept back from each payout.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
+    pub retained_fen: u64,
+    /// Paid out a day at most.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
+    pub daily_limit_fen: u64,
+    /// The fee in basis points (1/10000). It can be read only.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::FeeRateBp"))]
+    pub fee_rate_bp: u32,
+}
+
+impl Settlement {
+    /// The settings of this merchant.
+    #[must_use]
+    pub fn new(merchant: &DomainMerchant) -> Self {
+        let settlement::Settlement {
+            cycle,
+            payout_time,
+            retained_fen,
+            daily_limit_fen,
+        } = &merchant.profile.settlement;
+        Self {
+            cycle: *cycle,
+            payout_time: payout_time.to_string(),
+            retained_fen: *retained_fen,
+            daily_limit_fen: *daily_limit_fen,
+            fee_rate_bp: merchant.profile.fee_rate_bp,
+        }
+    }
+}
+
+/// One event of the history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+pub struct Event {
+    /// `evt_` and the sequence number.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = "^evt_[1-9][0-9]*$"), length(max = 24))
+    )]
+    pub event_id: String,
+    /// From 1, without a gap.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(range(min = 1, max = 9_007_199_254_740_991_u64))
+    )]
+    pub sequence: u64,
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub kind: EventKind,
+    /// The version of the rules that it was decided by.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_u64)))]
+    pub policy_version: u32,
+    /// Facts without personal data. Which ones depends on `kind`; more can be added.
+    #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 64, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"})))]
+    pub data: Map<String, Value>,
+    /// Of the ciphertext of the personal data; null where there is none. Erasing the key leaves the chain whole.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<schema::Sha256>"))]
+    pub personal_sha256: Option<String>,
+    /// The `hash` of the event before; 64 zeros for the first.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Sha256"))]
+    pub prev_hash: String,
+    /// SHA-256 of the event's canonical form, see `GET /v1/history`.
+    #[cfg_attr(feature = "schema", schemars(with = "schema::Sha256"))]
+    pub hash: String,
+}
+
+impl From<&history::ChainedEvent> for Event {
+    fn from(event: &history::ChainedEvent) -> Self {
+        let history::ChainedEvent {
+            merchant_id: _, // known to the merchant
+            seq,
+            at,
+            policy,
+            recorded: _, // shown as `kind` and `data`
+            personal: _, // shown by its hash
+            prev_hash,
+            hash,
+            notices: _, // no part of the chain
+        } = event;
+        Self {
+            event_id: format!("evt_{seq}"),
+            sequence: *seq,
+            at: Time(*at),
+            kind: event.kind(),
+            policy_version: *policy,
+            data: event.data().clone(),
+            personal_sha256: event.personal_sha256(),
+            prev_hash: prev_hash.clone(),
+            hash: hash.clone(),
+        }
+    }
+}

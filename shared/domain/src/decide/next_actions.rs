@@ -1,0 +1,82 @@
+//! The steps that a rebind allows next.
+
+use super::{challenge, pending_otp};
+use crate::merchant::Merchant;
+use crate::next_action::NextAction;
+use crate::policy::Policy;
+use crate::rebind::{CardCheck, OtpPurpose, Rebind, RebindState, TestTransfer};
+use crate::time::Timestamp;
+
+/// The steps that the merchant can take next.
+#[must_use]
+pub fn next_actions(
+    state: &Merchant,
+    rebind: &Rebind,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<NextAction> {
+    use NextAction as Next;
+    if rebind.stage.is_open() && !state.is_open(rebind, now) {
+        return vec![Next::NewRebind];
+    }
+    let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
+    if let Some((purpose, code, _)) = pending_otp(&rebind.stage, policy, now)
+        && code.lives(policy, now)
+        && (rebind.stage.is_open() || is_standby)
+    {
+        if purpose == OtpPurpose::Activate {
+            return vec![Next::ActivateStandby];
+        }
+        let (confirm, resend) = (
+            challenge::confirm_action(purpose),
+            challenge::resend_action(purpose),
+        );
+        let stale = challenge::stale_proof(&rebind.stage, purpose, policy, now);
+        return match stale.and_then(|actions| actions.first()) {
+            Some(refresh) => vec![*refresh, Next::Cancel],
+            None => vec![confirm, resend, Next::Cancel],
+        };
+    }
+    match &rebind.stage {
+        RebindState::IdentityPending { matched: true, .. } => {
+            vec![Next::IdentityCode, Next::Cancel]
+        }
+        RebindState::IdentityPending { .. } => vec![Next::Identity, Next::Cancel],
+        RebindState::AgreementPending { .. } => {
+            vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
+        }
+        stage @ RebindState::CardPending { check, .. } => {
+            match (
+                challenge::stale_proof(stage, OtpPurpose::Card, policy, now),
+                check,
+            ) {
+                (Some([first, ..]), _) => vec![*first, Next::Cancel],
+                (_, CardCheck::Matched { .. }) => vec![Next::CardCheckCode, Next::Cancel],
+                (_, CardCheck::Deposit { .. }) => vec![Next::CardCheckConfirm, Next::Cancel],
+                (_, _) => vec![Next::CardCheck, Next::Cancel],
+            }
+        }
+        RebindState::Standby(standby) if is_standby => {
+            let first = match standby.locked_for_s(policy, now) {
+                Some(_) => Next::Wait,
+                None => Next::ActivateStandby,
+            };
+            vec![first, Next::UnbindCard]
+        }
+        RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
+            let is_active = state.head.active.as_ref();
+            let is_active =
+                is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
+            match activated_card.test {
+                TestTransfer::NotSent | TestTransfer::Sent { .. }
+                    if is_active && activated_card.can_be_reverted(policy, now) =>
+                {
+                    vec![Next::TestTransaction]
+                }
+                _ => Vec::new(),
+            }
+        }
+        RebindState::Standby(_) => Vec::new(),
+        RebindState::Ended { .. } => vec![Next::NewRebind],
+    }
+}

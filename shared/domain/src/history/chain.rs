@@ -1,0 +1,118 @@
+//! The chain: one event for each transition, each with the hash of the event before it.
+//!
+//! A hash is the SHA-256 of the canonical JSON ([`canonical`], RFC 8785) of
+//! `{"at","data","kind","merchant_id","personal_sha256","policy","prev_hash","seq"}`, with times as epoch seconds and hashes
+//! as lower-case hex. `personal_sha256` is the hash of the *ciphertext* of the personal data, or null: erasing the key that
+//! opens it leaves the chain whole; the ciphertext itself must stay.
+
+use super::canonical_json::canonical;
+use super::event::{Event, Recorded};
+use crate::event_kind::EventKind;
+use crate::ids::MerchantId;
+use crate::merchant::MerchantState;
+use crate::notification::Notification;
+use crate::policy::Policy;
+use crate::rebind::Sealed;
+use crate::time::Timestamp;
+use crate::transition::NewEvent;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// `prev_hash` of a merchant's first event.
+pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// An event in its place in the chain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChainedEvent {
+    /// Whose.
+    pub merchant_id: MerchantId,
+    /// From 1, without a gap.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Under which policy.
+    pub policy: u32,
+    /// What happened: kind and facts, without personal data.
+    pub recorded: Recorded,
+    /// Personal data, encrypted under the merchant's history key.
+    pub personal: Option<Sealed>,
+    /// The hash of the event before.
+    pub prev_hash: String,
+    /// The hash of this one.
+    pub hash: String,
+    /// The messages that are not yet sent; not part of the chain.
+    pub notices: Vec<Notification>,
+}
+
+impl ChainedEvent {
+    /// The kind.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        self.recorded.event().kind()
+    }
+
+    /// The facts by type.
+    #[must_use]
+    pub const fn event(&self) -> &Event {
+        self.recorded.event()
+    }
+
+    /// The facts as JSON, as they are stored, shown and hashed.
+    #[must_use]
+    pub const fn data(&self) -> &Map<String, Value> {
+        self.recorded.data()
+    }
+
+    /// The hash of the ciphertext of its personal data, hex; part of the canonical form.
+    #[must_use]
+    pub fn personal_sha256(&self) -> Option<String> {
+        let personal = self.personal.as_ref()?;
+        Some(hex::encode(Sha256::digest(&personal.0)))
+    }
+}
+
+/// Puts `event` at the end of the chain that `head` ends, and moves the head's end.
+#[must_use]
+pub fn chain(
+    merchant_id: &MerchantId,
+    head: &mut MerchantState,
+    event: NewEvent,
+    personal: Option<Sealed>,
+    policy: &Policy,
+) -> ChainedEvent {
+    let mut chained = ChainedEvent {
+        merchant_id: merchant_id.clone(),
+        seq: head.last_seq + 1,
+        at: event.at,
+        policy: policy.version,
+        recorded: Recorded::new(event.event),
+        personal,
+        prev_hash: head.last_hash.clone(),
+        hash: String::new(),
+        notices: event.notices,
+    };
+    chained.hash = hash(&chained);
+    head.last_seq = chained.seq;
+    head.last_hash.clone_from(&chained.hash);
+    chained
+}
+
+/// The hash of an event's canonical form, hex.
+#[must_use]
+pub fn hash(event: &ChainedEvent) -> String {
+    let event = json!({
+        "at": event.at.epoch_s(),
+        "data": event.data(),
+        "kind": event.kind().as_str(),
+        "merchant_id": event.merchant_id.as_str(),
+        "personal_sha256": event.personal_sha256(),
+        "policy": event.policy,
+        "prev_hash": event.prev_hash,
+        "seq": event.seq,
+    });
+    hex::encode(Sha256::digest(canonical(&event).as_bytes()))
+}
+
+#[cfg(test)]
+#[path = "chain_tests.rs"]
+mod tests;

@@ -1,0 +1,199 @@
+//! Card numbers (ISO/IEC 7812): 15 to 19 digits, the last of which is a check digit.
+
+use std::fmt;
+
+use super::{gather, half_width};
+use crate::error_code::ErrorCode;
+use crate::secret::Secret;
+
+const MIN_DIGITS: usize = 15;
+const MAX_DIGITS: usize = 19;
+
+/// A card number with a valid check digit. The first digits are not checked, because the bank decides about an unknown
+/// prefix.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CardNumber(Secret<String>);
+
+impl CardNumber {
+    /// Skips spaces, because card numbers are printed and pasted in groups, and folds full-width digits. Other characters
+    /// are refused: a hyphen or a letter in a card number is probably a mistake.
+    ///
+    /// # Errors
+    /// [`ErrorCode::CardFormat`] unless 15 to 19 digits remain; [`ErrorCode::CardLuhn`] when the check digit is wrong.
+    pub fn parse(text: &str) -> Result<Self, ErrorCode> {
+        let digits = text
+            .chars()
+            .map(half_width)
+            .filter(|c| *c != ' ')
+            .map(|c| c.is_ascii_digit().then_some(c));
+        let number = Self(gather(MAX_DIGITS, digits).ok_or(ErrorCode::CardFormat)?);
+        if number.expose().len() < MIN_DIGITS {
+            return Err(ErrorCode::CardFormat);
+        }
+        if !luhn(number.expose()) {
+            return Err(ErrorCode::CardLuhn);
+        }
+        Ok(number)
+    }
+
+    /// All digits without spaces.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// The last four digits. No other digits are ever shown.
+    pub fn last4(&self) -> &str {
+        let digits = self.expose();
+        &digits[digits.len() - 4..]
+    }
+}
+
+impl fmt::Debug for CardNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CardNumber(***)")
+    }
+}
+
+/// ISO/IEC 7812-1, annex B: from the right, double every second digit and add the digits of the results; the sum must be a
+/// multiple of ten. Detects every single wrong digit and every swap of neighbours except 0 and 9 (both orders add 9).
+fn luhn(digits: &str) -> bool {
+    let sum: u32 = digits
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(index, byte)| {
+            let digit = u32::from(byte - b'0');
+            match index % 2 {
+                0 => digit,
+                // For a digit above 4, the digits of its double add up to the double minus 9.
+                _ => digit * 2 - if digit > 4 { 9 } else { 0 },
+            }
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{sandbox, single_errors, swaps};
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &str = "6222020000008000010";
+
+    fn parse(text: &str) -> Result<String, ErrorCode> {
+        CardNumber::parse(text).map(|card| card.expose().to_owned())
+    }
+
+    /// A random payload of 14 to 18 digits with its check digit.
+    fn valid() -> impl Strategy<Value = String> {
+        "[0-9]{14,18}".prop_map(|payload| {
+            ('0'..='9')
+                .map(|check| format!("{payload}{check}"))
+                .find(|number| luhn(number))
+                .unwrap()
+        })
+    }
+
+    #[test]
+    fn known_numbers_are_valid() {
+        // The example of ISO/IEC 7812-1, and published test numbers of card schemes.
+        assert!(luhn("79927398713"));
+        for good in ["4111111111111111", "378282246310005", "6250941006528599"] {
+            assert_eq!(parse(good).as_deref(), Ok(good));
+        }
+        assert_eq!(parse("4111111111111112"), Err(ErrorCode::CardLuhn));
+        assert_eq!(CardNumber::parse(GOOD).unwrap().last4(), "0010");
+    }
+
+    #[test]
+    fn sandbox_cards_have_the_expected_format() {
+        let sandbox = sandbox();
+        let own = sandbox["merchants"].as_array().unwrap().iter();
+        let own = own.map(|merchant| &merchant["active_card"]);
+        let others = sandbox["cards"].as_array().unwrap().iter();
+        let refused = sandbox["refused_cards"].as_array().unwrap().iter();
+        let mut seen = 0;
+        for card in own.chain(others).chain(refused).filter(|c| !c.is_null()) {
+            let number = card["card_number"].as_str().unwrap();
+            let wanted = match card["refused_before_bank"].as_str() {
+                Some("CARD_LUHN") => Err(ErrorCode::CardLuhn),
+                _ => Ok(number.to_owned()),
+            };
+            assert_eq!(parse(number), wanted);
+            seen += 1;
+        }
+        assert_eq!(seen, 37);
+    }
+
+    #[test]
+    fn spaces_and_full_width_digits_are_folded() {
+        for text in [
+            "6222 0200 0000 8000 010",
+            "  6222020000008000010 ",
+            "６２２２０２００００００８００００１０",
+            "6222\u{3000}0200 0000 ８０００ 010",
+        ] {
+            assert_eq!(parse(text).as_deref(), Ok(GOOD), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_characters_are_rejected() {
+        for text in [
+            "",
+            " ",
+            "6222-0200-0000-8000-010",
+            "6222020000008000010\n",
+            "6222\t020000008000010",
+            "6222\u{A0}020000008000010",
+            "6222020000008000010x",
+            "+6222020000008000010",
+            "\u{202A}6222020000008000010",
+            // Arabic-Indic digits are digits in Unicode, but not valid in a card number.
+            "٦٢٢٢٠٢٠٠٠٠٠٠٨٠٠٠٠١٠",
+        ] {
+            assert_eq!(parse(text), Err(ErrorCode::CardFormat), "{text}");
+        }
+    }
+
+    #[test]
+    fn number_has_15_to_19_digits() {
+        // A number of zeros has a valid check digit, so only the length matters.
+        for length in 0..40 {
+            let wanted = (15..=19).contains(&length);
+            assert_eq!(parse(&"0".repeat(length)).is_ok(), wanted, "{length}");
+        }
+    }
+
+    #[test]
+    fn format_error_precedes_luhn_error() {
+        assert_eq!(parse("622202000000800001x"), Err(ErrorCode::CardFormat));
+        assert_eq!(parse("62220200000080"), Err(ErrorCode::CardFormat));
+    }
+
+    #[test]
+    fn debug_output_hides_the_number() {
+        let card = CardNumber::parse(GOOD).unwrap();
+        assert_eq!(format!("{card:?}"), "CardNumber(***)");
+    }
+
+    proptest! {
+        #[test]
+        fn each_wrong_digit_is_detected(number in valid()) {
+            prop_assert_eq!(parse(&number), Ok(number.clone()));
+            for wrong in single_errors(&number, "0123456789") {
+                prop_assert_eq!(parse(&wrong), Err(ErrorCode::CardLuhn));
+            }
+        }
+
+        /// 09 and 90 add up to the same: 9 doubled is 18, whose digits add up to 9 again.
+        #[test]
+        fn each_swap_of_neighbours_but_0_and_9_is_detected(number in valid()) {
+            for (a, b, wrong) in swaps(&number, 1) {
+                let blind = matches!((a, b), ('0', '9') | ('9', '0'));
+                prop_assert_eq!(parse(&wrong).is_ok(), blind, "{} {}", a, b);
+            }
+        }
+    }
+}

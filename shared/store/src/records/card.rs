@@ -1,0 +1,62 @@
+//! A card inside a record, and the item of a card that came with the merchant.
+
+use super::stored::Stored;
+use super::{Attributes, check_version, version};
+use crate::item::{Item, b, broken, opt_b};
+use application::ports::PortError;
+use domain::card::{Card, CardType};
+use domain::rebind::Sealed;
+use serde::{Deserialize, Serialize};
+
+/// Id, bank code, type, last four digits, bound at. A list, since a merchant's state can hold five cards.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CardV1(String, Option<String>, CardType, String, i64);
+
+impl Stored<Card> for CardV1 {
+    fn of(value: &Card) -> Self {
+        let Card {
+            card_id,
+            bank_code,
+            card_type,
+            last4,
+            bound_at,
+        } = value;
+        Self(
+            Stored::of(card_id),
+            bank_code.clone(),
+            *card_type,
+            last4.clone(),
+            Stored::of(bound_at),
+        )
+    }
+
+    fn back(self) -> Result<Card, PortError> {
+        let Self(card_id, bank_code, card_type, last4, bound_at) = self;
+        Ok(Card {
+            card_id: card_id.back()?,
+            bank_code,
+            card_type,
+            last4,
+            bound_at: bound_at.back()?,
+        })
+    }
+}
+
+/// The attribute of an encrypted card number, here and in a rebind.
+pub(super) const NUMBER: &str = "number";
+
+/// The item of a card that came with the merchant.
+pub fn attributes(number: &Sealed) -> Attributes {
+    vec![version(), (NUMBER, Some(b(&number.0)))]
+}
+
+/// The encrypted number of a card that came with the merchant.
+///
+/// # Errors
+/// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
+pub fn read(item: &Item) -> Result<Sealed, PortError> {
+    check_version(item, "a card")?;
+    opt_b(item, NUMBER)
+        .map(Sealed)
+        .ok_or_else(|| broken(NUMBER))
+}

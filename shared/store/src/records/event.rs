@@ -1,0 +1,102 @@
+//! An event of the history, with its notice until it was sent.
+
+use super::{Attributes, check_version, due, version};
+use crate::item::{
+    Item, b, broken, get_json, get_s, json, n, opt_b, opt_n, opt_s, opt_time, s, time,
+};
+use crate::keys::merchant_of;
+use application::ports::PortError;
+use domain::event_kind::EventKind;
+use domain::history::{ChainedEvent, Recorded};
+use domain::notification::{Notification, Recipient};
+use domain::pii::Phone;
+use domain::policy::Policy;
+use domain::rebind::Sealed;
+
+/// The value of `notice` while somebody is still to be told.
+pub(crate) const NOTICE_DUE: &str = "due";
+
+/// The attribute that holds a recipient's part of a notice.
+pub(crate) const fn recipient_name(to: Recipient) -> &'static str {
+    match to {
+        Recipient::OnFile => "to_on_file",
+        Recipient::Reserved => "to_reserved",
+        Recipient::Push => "to_push",
+    }
+}
+
+/// Tags as the attribute of a push holds them.
+pub(crate) fn tags_text(tags: &[String]) -> String {
+    tags.join(" ")
+}
+
+/// The event's attributes.
+pub fn attributes(event: &ChainedEvent, policy: &Policy) -> Result<Attributes, PortError> {
+    let mut attributes = vec![
+        version(),
+        ("at", Some(time(event.at))),
+        ("kind", Some(s(event.kind().as_str()))),
+        ("policy", Some(n(event.policy))),
+        ("data", Some(json(event.data())?)),
+        ("prev_hash", Some(s(&event.prev_hash))),
+        ("hash", Some(s(&event.hash))),
+        (
+            "personal",
+            event.personal.as_ref().map(|personal| b(&personal.0)),
+        ),
+    ];
+    if !event.notices.is_empty() {
+        attributes.push(("notice", Some(s(NOTICE_DUE))));
+        let retry_at = event.at.plus_s(policy.notice_retry_s);
+        attributes.extend(due(&event.merchant_id, Some(retry_at)));
+        for notice in &event.notices {
+            let value = match notice {
+                Notification::OnFile(phone) | Notification::Reserved(phone) => {
+                    phone.e164().to_owned()
+                }
+                Notification::Push { delivered } => tags_text(delivered),
+            };
+            attributes.push((recipient_name(notice.to()), Some(s(value))));
+        }
+    }
+    Ok(attributes)
+}
+
+/// The event of an item.
+///
+/// # Errors
+/// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
+pub fn read(item: &Item) -> Result<ChainedEvent, PortError> {
+    check_version(item, "an event")?;
+    let kind = EventKind::parse(get_s(item, "kind")?).ok_or_else(|| broken("kind"))?;
+    let seq = get_s(item, "sk")?
+        .strip_prefix("E#")
+        .and_then(|seq| seq.parse().ok());
+    let recorded = Recorded::read(kind, get_json(item, "data")?);
+    Ok(ChainedEvent {
+        merchant_id: merchant_of(get_s(item, "pk")?).ok_or_else(|| broken("pk"))?,
+        seq: seq.ok_or_else(|| broken("sk"))?,
+        at: opt_time(item, "at").ok_or_else(|| broken("at"))?,
+        policy: opt_n(item, "policy").ok_or_else(|| broken("policy"))?,
+        recorded: recorded.map_err(|error| broken(&error.to_string()))?,
+        personal: opt_b(item, "personal").map(Sealed),
+        prev_hash: get_s(item, "prev_hash")?.to_owned(),
+        hash: get_s(item, "hash")?.to_owned(),
+        notices: notices_of(item)?,
+    })
+}
+
+/// The notifications that an event item still has to send.
+fn notices_of(item: &Item) -> Result<Vec<Notification>, PortError> {
+    let value = |to| opt_s(item, recipient_name(to));
+    let phone = |to| {
+        let phone = value(to).map(Phone::parse).transpose();
+        phone.map_err(|_| broken(recipient_name(to)))
+    };
+    let tags = value(Recipient::Push).map(|tags| Notification::Push {
+        delivered: tags.split_whitespace().map(str::to_owned).collect(),
+    });
+    let on_file = phone(Recipient::OnFile)?.map(Notification::OnFile);
+    let reserved = phone(Recipient::Reserved)?.map(Notification::Reserved);
+    Ok([on_file, reserved, tags].into_iter().flatten().collect())
+}

@@ -1,0 +1,64 @@
+//! Attempts at freeze codes, counted by the hour: an addition does not ask what it adds to, so attempts never stand in each
+//! other's way. The sum over a day's hours is at most an hour short of the last 24.
+
+use super::{GARBAGE_AFTER_S, check_version, stamp};
+use crate::item::{Item, Update, b, n, opt_n, time};
+use application::ports::PortError;
+use domain::policy::{DAY_S, HOUR_S};
+use domain::time::Timestamp;
+
+/// Adds `more` to this hour's count. `once` is random: an addition whose answer was lost is repeated, and is not done again
+/// unless another one came between the two.
+pub(crate) fn add(more: i64, once: &[u8], now: Timestamp) -> (Update, String) {
+    let hour = hour_name(hour_of(now));
+    let mut update = Update::default();
+    stamp(&mut update);
+    update.put("ttl", Some(time(now.plus_s(DAY_S + GARBAGE_AFTER_S))));
+    update.value("more", n(more));
+    update.name(&hour);
+    update.put("once", Some(b(once)));
+    update.when("(attribute_not_exists(#once) OR #once <> :once)");
+    let expression = format!("{} ADD #{hour} :more", update.expression());
+    (update, expression)
+}
+
+/// The removal of hours that no rule looks at any more; `None` when there are none.
+pub(crate) fn forget_old(item: &Item, now: Timestamp) -> Option<Update> {
+    let mut update = Update::default();
+    for old in hours(item).filter(|old| *old < hour_of(now) - 2 * DAY_S / HOUR_S) {
+        update.put(&hour_name(old), None);
+    }
+    (!update.names.is_empty()).then_some(update)
+}
+
+/// The attempts in the hours of the last day.
+///
+/// # Errors
+/// `TooNew`, for an item of a later release.
+pub fn of_last_day(item: &Item, now: Timestamp) -> Result<usize, PortError> {
+    check_version(item, "the attempts at freeze codes")?;
+    let last = hour_of(now);
+    let first = last - DAY_S / HOUR_S + 1;
+    let attempts = hours(item)
+        // A count ahead of this clock is an attempt all the same.
+        .filter(|hour| *hour >= first)
+        .map(|hour| opt_n::<i64>(item, &hour_name(hour)).unwrap_or(0))
+        .map(|count| usize::try_from(count).unwrap_or(0))
+        .sum();
+    Ok(attempts)
+}
+
+/// Hours since 1970; a clock before that (a sandbox's can be) counts in the first, for its number names an attribute.
+fn hour_of(at: Timestamp) -> i64 {
+    at.epoch_s().div_euclid(HOUR_S).max(0)
+}
+
+fn hour_name(hour: i64) -> String {
+    format!("h{hour}")
+}
+
+/// The hours that an item has counts of.
+fn hours(item: &Item) -> impl Iterator<Item = i64> {
+    item.keys()
+        .filter_map(|name| name.strip_prefix('h')?.parse().ok())
+}

@@ -1,0 +1,90 @@
+//! An idempotency row: a request that was begun, or its reply. Put as a whole: nothing in it outlives the request.
+
+use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
+use crate::item::{Item, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
+use application::ports::{IdempotencyKey, IdempotencyLookup, PortError, StoredReply};
+use domain::time::Timestamp;
+use std::io::{Read, Write};
+
+/// The attribute of the body's fingerprint.
+pub(crate) const FINGERPRINT: &str = "fp";
+/// The attribute of the last moment at which the row counts.
+pub(crate) const UNTIL: &str = "until";
+/// The attribute of the reply's status; a claim has none.
+pub(crate) const STATUS: &str = "status";
+
+fn row(key: &IdempotencyKey, until: Timestamp) -> Attributes {
+    vec![
+        version(),
+        (FINGERPRINT, Some(s(&key.fingerprint))),
+        (UNTIL, Some(time(until))),
+        ("ttl", Some(time(until.plus_s(GARBAGE_AFTER_S)))),
+    ]
+}
+
+/// The attributes of a request that was begun.
+pub(crate) fn claim(key: &IdempotencyKey, context: &str, until: Timestamp) -> Attributes {
+    let mut attributes = row(key, until);
+    attributes.push(("context", Some(s(context))));
+    attributes
+}
+
+/// The attributes of a request that was answered.
+pub(crate) fn reply(
+    key: &IdempotencyKey,
+    reply: &StoredReply,
+    until: Timestamp,
+) -> Result<Attributes, PortError> {
+    let StoredReply { status, body } = reply;
+    let mut attributes = row(key, until);
+    attributes.push((STATUS, Some(n(status))));
+    attributes.push(("body", Some(b(&compress(body)?))));
+    Ok(attributes)
+}
+
+/// What a row says to a request with this key.
+///
+/// # Errors
+/// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
+pub fn read(
+    item: &Item,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<IdempotencyLookup, PortError> {
+    check_version(item, "an idempotency row")?;
+    if opt_time(item, UNTIL).is_none_or(|until| until <= now) {
+        return Ok(IdempotencyLookup::Nothing);
+    }
+    if opt_s(item, FINGERPRINT) != Some(&key.fingerprint) {
+        return Ok(IdempotencyLookup::OtherBody);
+    }
+    match (opt_n(item, STATUS), opt_b(item, "body")) {
+        (Some(status), Some(body)) => Ok(IdempotencyLookup::Reply(StoredReply {
+            status,
+            body: decompress(&body)?,
+        })),
+        _ => Ok(IdempotencyLookup::Claimed(
+            opt_s(item, "context").unwrap_or_default().to_owned(),
+        )),
+    }
+}
+
+/// A reply of a thousand bytes with many known words becomes half of that: the row stays below one write unit.
+fn compress(body: &str) -> Result<Vec<u8>, PortError> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder
+        .write_all(body.as_bytes())
+        .and_then(|()| encoder.finish())
+        .map_err(|error| broken(&error.to_string()))
+}
+
+fn decompress(bytes: &[u8]) -> Result<String, PortError> {
+    /// More than any reply; a damaged row must not fill the memory.
+    const BODY_MAX_BYTES: u64 = 64 * 1024;
+    let mut body = String::new();
+    flate2::read::DeflateDecoder::new(bytes)
+        .take(BODY_MAX_BYTES)
+        .read_to_string(&mut body)
+        .map_err(|error| broken(&error.to_string()))?;
+    Ok(body)
+}

@@ -1,0 +1,255 @@
+//! The state of a merchant.
+
+use super::card::CardV1;
+use super::stored::{Stored, stored};
+use super::window::WindowV1;
+use super::{Attributes, check_version, due, is_zero, session, version};
+use crate::item::{Item, get_json, get_n, json, n, opt_time, time};
+use application::ports::PortError;
+use domain::ids::MerchantId;
+use domain::merchant::{
+    BankCall, BoundCard, FreezeCode, Frozen, LastActivation, MerchantState, PushTarget, Replaced,
+    ReplacedCard, StandbyCard,
+};
+use domain::rebind::Activation;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::ops::Not;
+
+stored! {
+    /// The attribute `state`. What a write's condition compares, and each session, is an attribute of its own.
+    struct MerchantStateV1 of MerchantState {
+        #[serde(rename = "seq")]
+        last_seq: u64,
+        #[serde(rename = "hash")]
+        last_hash: String,
+        #[serde(rename = "n")]
+        rebinds: u32,
+        #[serde(rename = "rv")]
+        rebind_version: u32,
+        #[serde(rename = "open", skip_serializing_if = "Option::is_none")]
+        open: Option<u32>,
+        #[serde(rename = "act", skip_serializing_if = "Option::is_none")]
+        active: Option<BoundCardV1>,
+        #[serde(rename = "stby", default, skip_serializing_if = "Vec::is_empty")]
+        standby: Vec<StandbyCardV1>,
+        #[serde(rename = "repl", default, skip_serializing_if = "Vec::is_empty")]
+        replaced: Vec<ReplacedCardV1>,
+        #[serde(rename = "held", default, skip_serializing_if = "is_zero")]
+        held_payouts: u32,
+        #[serde(rename = "fc", default, skip_serializing_if = "Vec::is_empty")]
+        freeze_codes: Vec<FreezeCodeV1>,
+        #[serde(rename = "push", default, skip_serializing_if = "Vec::is_empty")]
+        push_targets: Vec<PushTargetV1>,
+        #[serde(rename = "pushrm", skip_serializing_if = "Option::is_none")]
+        push_removed_at: Option<i64>,
+        #[serde(rename = "setn", default, skip_serializing_if = "WindowV1::is_empty")]
+        setting_changes: WindowV1,
+        #[serde(rename = "last", skip_serializing_if = "Option::is_none")]
+        last_activation: Option<LastActivationV1>,
+        #[serde(rename = "ntf", default, skip_serializing_if = "Not::not")]
+        cooldown_end_untold: bool,
+        #[serde(rename = "sec", skip_serializing_if = "Option::is_none")]
+        security_changed_at: Option<i64>,
+        #[serde(rename = "frz", skip_serializing_if = "Option::is_none")]
+        frozen: Option<FrozenV1>,
+        #[serde(rename = "lost", skip_serializing_if = "Option::is_none")]
+        lost_at: Option<i64>,
+        #[serde(rename = "req", default, skip_serializing_if = "WindowV1::is_empty")]
+        requests: WindowV1,
+        #[serde(rename = "mis", default, skip_serializing_if = "WindowV1::is_empty")]
+        id_mismatches: WindowV1,
+        #[serde(rename = "bank", default, skip_serializing_if = "Vec::is_empty")]
+        bank_calls: Vec<BankCallV1>,
+    }
+    but {
+        version: 0,
+        cooldown_until: None,
+        sessions: Default::default(),
+    }
+}
+
+stored! {
+    struct BoundCardV1 of BoundCard {
+        #[serde(rename = "c")]
+        card: CardV1,
+        #[serde(rename = "fp")]
+        fingerprint: String,
+        #[serde(rename = "out", default, skip_serializing_if = "is_zero")]
+        unsent: u32,
+    }
+}
+
+stored! {
+    struct StandbyCardV1 of StandbyCard {
+        #[serde(flatten)]
+        bound: BoundCardV1,
+        #[serde(rename = "use")]
+        usable_at: i64,
+    }
+}
+
+stored! {
+    struct ReplacedCardV1 of ReplacedCard {
+        #[serde(flatten)]
+        bound: BoundCardV1,
+        #[serde(rename = "until")]
+        removable_at: i64,
+        #[serde(rename = "is")]
+        state: ReplacedV1,
+    }
+}
+
+stored! {
+    struct LastActivationV1 of LastActivation {
+        #[serde(rename = "n")]
+        number: u32,
+        #[serde(rename = "id")]
+        rebind_id: String,
+        #[serde(flatten)]
+        times: ActivationV1,
+        #[serde(rename = "old", skip_serializing_if = "Option::is_none")]
+        old_card: Option<String>,
+    }
+}
+
+stored! {
+    /// The times of an activation, here and in a rebind.
+    struct ActivationV1 of Activation {
+        #[serde(rename = "at")]
+        activated_at: i64,
+        #[serde(rename = "eff")]
+        effective_at: i64,
+        #[serde(rename = "cool")]
+        cooldown_until: i64,
+    }
+}
+
+stored! {
+    struct FrozenV1 of Frozen {
+        #[serde(rename = "at")]
+        at: i64,
+        #[serde(rename = "hold", default, skip_serializing_if = "Not::not")]
+        holds_payouts: bool,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum ReplacedV1 {
+    #[serde(rename = "u")]
+    Usable,
+    #[serde(rename = "l")]
+    Lost,
+    #[serde(rename = "o")]
+    Out,
+}
+
+impl Stored<Replaced> for ReplacedV1 {
+    fn of(value: &Replaced) -> Self {
+        match value {
+            Replaced::Usable => Self::Usable,
+            Replaced::Lost => Self::Lost,
+            Replaced::Out => Self::Out,
+        }
+    }
+
+    fn back(self) -> Result<Replaced, PortError> {
+        Ok(match self {
+            Self::Usable => Replaced::Usable,
+            Self::Lost => Replaced::Lost,
+            Self::Out => Replaced::Out,
+        })
+    }
+}
+
+/// The rebind's number, the end, whether it is of an activation.
+#[derive(Serialize, Deserialize)]
+struct FreezeCodeV1(u32, i64, bool);
+
+impl Stored<FreezeCode> for FreezeCodeV1 {
+    fn of(value: &FreezeCode) -> Self {
+        let FreezeCode {
+            number,
+            good_until,
+            activation,
+        } = value;
+        Self(*number, good_until.epoch_s(), *activation)
+    }
+
+    fn back(self) -> Result<FreezeCode, PortError> {
+        let Self(number, good_until, activation) = self;
+        Ok(FreezeCode {
+            number,
+            good_until: good_until.back()?,
+            activation,
+        })
+    }
+}
+
+/// Id, tag of the token.
+#[derive(Serialize, Deserialize)]
+struct PushTargetV1(String, String);
+
+impl Stored<PushTarget> for PushTargetV1 {
+    fn of(PushTarget { id, token_tag }: &PushTarget) -> Self {
+        Self(id.clone(), token_tag.clone())
+    }
+
+    fn back(self) -> Result<PushTarget, PortError> {
+        let Self(id, token_tag) = self;
+        Ok(PushTarget { id, token_tag })
+    }
+}
+
+/// When, tag of the card.
+#[derive(Serialize, Deserialize)]
+struct BankCallV1(i64, String);
+
+impl Stored<BankCall> for BankCallV1 {
+    fn of(BankCall { at, card_tag }: &BankCall) -> Self {
+        Self(at.epoch_s(), card_tag.clone())
+    }
+
+    fn back(self) -> Result<BankCall, PortError> {
+        let Self(at, card_tag) = self;
+        Ok(BankCall {
+            at: at.back()?,
+            card_tag,
+        })
+    }
+}
+
+/// The state's attributes, but for its sessions. `now`: when it is written.
+///
+/// # Errors
+/// `Permanent`, when it cannot be written as JSON.
+pub fn attributes(
+    merchant: &MerchantId,
+    state: &MerchantState,
+    now: Timestamp,
+) -> Result<Attributes, PortError> {
+    let mut attributes = vec![
+        version(),
+        ("version", Some(n(state.version))),
+        ("state", Some(json(&MerchantStateV1::of(state))?)),
+        ("cooldown_until", state.cooldown_until.map(time)),
+    ];
+    attributes.extend(due(merchant, state.due_at(now)));
+    Ok(attributes)
+}
+
+/// The state of a merchant, from its item.
+///
+/// # Errors
+/// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
+pub fn read(item: &Item) -> Result<MerchantState, PortError> {
+    check_version(item, "a merchant's state")?;
+    let record: MerchantStateV1 = get_json(item, "state")?;
+    let mut state = record.back()?;
+    state.version = get_n(item, "version")?;
+    state.cooldown_until = opt_time(item, "cooldown_until");
+    for (slot, session) in (0_u8..).zip(state.sessions.iter_mut()) {
+        *session = session::read(item, slot);
+    }
+    Ok(state)
+}

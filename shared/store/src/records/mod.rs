@@ -1,0 +1,113 @@
+//! What an item holds beside its key: one file for each kind of item. It decides the names of the attributes; a condition
+//! repeats the name that it compares, and the outbox has the attributes of its claims and retries.
+//!
+//! # Versions
+//! Each item has the version of its format in the attribute `v`. A value inside an attribute has no version of its own.
+//! - A reader refuses an item of a later version with [`PortError::TooNew`] before anything is written: the caller gets a
+//!   503. So the release that writes version n + 1 follows one that reads it.
+//! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares both
+//!   directions. A change inside an attribute is a new version: a struct `…V2` with a way back, and files in `golden/v2`.
+//! - A new attribute that old releases may ignore needs no new version: they leave it alone, since an item that exists is
+//!   changed by attribute. Put as a whole are events, which are written once, and idempotency rows and counts of failed
+//!   logins, which live for two days.
+//!
+//! Names are short: an item below 1 KiB costs one write unit.
+
+pub mod account;
+pub mod card;
+pub mod card_claim;
+pub mod event;
+pub mod freeze_counter;
+pub mod idempotency;
+pub mod login_failures;
+pub mod merchant_state;
+pub mod otp_counter;
+pub mod payout;
+pub mod profile;
+pub mod push_target;
+pub mod rebind;
+pub mod session;
+mod stored;
+pub mod window;
+
+#[cfg(test)]
+mod golden;
+
+use super::item::{Item, Update, broken, n, opt_n, s, time};
+use super::keys::bucket;
+use application::ports::PortError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::ids::MerchantId;
+use domain::policy::DAY_S;
+use domain::time::Timestamp;
+
+/// The version of every format that this release writes.
+const V1: u32 = 1;
+
+/// The attribute that holds it.
+const VERSION: &str = "v";
+
+/// Attributes to set; `None` removes one.
+pub type Attributes = Vec<(&'static str, Option<AttributeValue>)>;
+
+/// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
+const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
+
+/// The version of an item.
+fn version() -> (&'static str, Option<AttributeValue>) {
+    (VERSION, Some(n(V1)))
+}
+
+/// Refuses an item that a later release wrote. `kind` names it in the log.
+fn check_version(item: &Item, kind: &'static str) -> Result<(), PortError> {
+    match opt_n::<u32>(item, VERSION) {
+        Some(V1) => Ok(()),
+        Some(later) if later > V1 => Err(PortError::TooNew(kind)),
+        _ => Err(broken(VERSION)),
+    }
+}
+
+/// Versions an item that is created or changed without a read. An item of a later release fails the condition.
+fn stamp(update: &mut Update) {
+    update.put(VERSION, Some(n(V1)));
+    update.when("(attribute_not_exists(#v) OR #v <= :v)");
+}
+
+/// Where the index finds the item; nothing when time alone changes nothing about it.
+fn due(merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
+    vec![
+        ("due_bucket", at.map(|at| s(bucket(merchant, at)))),
+        ("due_at", at.map(time)),
+    ]
+}
+
+/// A new item.
+pub(super) fn item_of(key: Item, attributes: Attributes) -> Item {
+    let mut item = key;
+    for (name, value) in attributes {
+        if let Some(value) = value {
+            item.insert(name.to_owned(), value);
+        }
+    }
+    item
+}
+
+/// Bytes of an item as DynamoDB counts them, nearly: names and values.
+#[must_use]
+pub fn size_bytes(item: &Item) -> usize {
+    let value_bytes = |value: &AttributeValue| match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(blob) => blob.as_ref().len(),
+        AttributeValue::Ss(texts) => 3 + texts.iter().map(|text| text.len() + 1).sum::<usize>(),
+        _ => 1,
+    };
+    item.iter()
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
+}
+
+/// Whether a count is left out of its record.
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}

@@ -1,0 +1,69 @@
+//! A session in a merchant's state. Each slot is an attribute of its own, so that a login and a step do not wait for each
+//! other; its first byte is the version of its format.
+
+use crate::item::{Item, b, opt_b};
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::merchant::Session;
+use domain::time::Timestamp;
+
+const VERSION: u8 = 1;
+
+/// The attribute of a slot.
+pub(crate) fn slot_name(slot: u8) -> String {
+    format!("s{slot}")
+}
+
+/// The beginning of a slot's value while it holds the session of this token: the version and the token's hash.
+pub(crate) fn prefix(token_hash: &[u8; 32]) -> AttributeValue {
+    b(&[&[VERSION][..], token_hash].concat())
+}
+
+/// The prefix, then the login and the last change.
+pub(crate) fn value(session: &Session) -> AttributeValue {
+    let Session {
+        token_hash,
+        login_at,
+        last_change_at,
+    } = session;
+    let times = [five_bytes(*login_at), five_bytes(*last_change_at)];
+    b(&[&[VERSION][..], token_hash, &times.concat()].concat())
+}
+
+/// The session in a slot of a merchant's state.
+pub(crate) fn read(item: &Item, slot: u8) -> Option<Session> {
+    let bytes = opt_b(item, &slot_name(slot))?;
+    let (version, rest) = bytes.split_first()?;
+    let (token_hash, rest) = rest.split_first_chunk::<32>()?;
+    let (login_at, rest) = rest.split_first_chunk::<5>()?;
+    let (change_at, _) = rest.split_first_chunk::<5>()?;
+    (*version == VERSION).then(|| Session {
+        token_hash: *token_hash,
+        login_at: of_five_bytes(*login_at),
+        last_change_at: of_five_bytes(*change_at),
+    })
+}
+
+/// A time as a signed number of epoch seconds: five bytes hold every time with a four-digit year.
+fn five_bytes(at: Timestamp) -> [u8; 5] {
+    const MAX: i64 = (1 << 39) - 1;
+    let [_, _, _, five @ ..] = at.epoch_s().clamp(-MAX, MAX).to_be_bytes();
+    five
+}
+
+fn of_five_bytes([a, b, c, d, e]: [u8; 5]) -> Timestamp {
+    let sign = if a & 0x80 == 0 { 0 } else { 0xff };
+    Timestamp::from_epoch_s(i64::from_be_bytes([sign, sign, sign, a, b, c, d, e]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_survives_five_bytes() {
+        for epoch_s in [0, 1, -1, 1_790_000_000, -62_135_596_800, 253_402_300_799] {
+            let at = Timestamp::from_epoch_s(epoch_s);
+            assert_eq!(of_five_bytes(five_bytes(at)), at, "{epoch_s}");
+        }
+    }
+}
