@@ -72,11 +72,12 @@ impl Bug {
             .map(|put| put.item())
             .find(|item| text(item, "sk").starts_with("E#"));
         let kind = event.map(|item| event::read(item).unwrap().kind());
+        let merchant = event.map_or("", |item| text(item, "pk")).to_owned();
         for item in items {
             self.drop_conditions(item);
-            let (pk, sk) = key_in(item);
+            let (_, sk) = key_in(item);
             let active = || {
-                let head = rows.get(&pk, "Y").unwrap();
+                let head = rows.get(&merchant, "Y").unwrap();
                 let state: Value = serde_json::from_str(text(&head.item, "state")).unwrap();
                 state.get("act").cloned()
             };
@@ -86,7 +87,7 @@ impl Bug {
                     if sk == "Y" =>
                 {
                     let active = active();
-                    alter_head(item, |state| {
+                    alter(attributes(item), |state| {
                         let state = state.as_object_mut().unwrap();
                         match &active {
                             Some(active) => state.insert("act".to_owned(), active.clone()),
@@ -95,12 +96,14 @@ impl Bug {
                     });
                 }
                 (Self::NoCooldown, Some(EventKind::Activated)) if sk == "Y" => {
-                    let values = values_of(item);
+                    let values = attributes(item);
                     let never = AttributeValue::N("0".to_owned());
                     values.insert(":cooldown_until".to_owned(), never);
                 }
                 (Self::ForgetsTheChain, _) if sk == "Y" => {
-                    alter_head(item, |state| state["hash"] = json!("0".repeat(64)));
+                    alter(attributes(item), |state| {
+                        state["hash"] = json!("0".repeat(64))
+                    });
                 }
                 (Self::SignsInSilence, Some(EventKind::AgreementSigned))
                     if sk.starts_with("E#") =>
@@ -116,12 +119,9 @@ impl Bug {
                     }
                 }
                 (Self::PaysThePointer, Some(EventKind::PayoutCreated)) if sk == "O" => {
-                    let merchant = format!("M#{}", text(item.put().unwrap().item(), "merchant"));
-                    let head = rows.get(&merchant, "Y").unwrap();
-                    let state: Value = serde_json::from_str(text(&head.item, "state")).unwrap();
-                    let put = item.put.as_mut().unwrap();
-                    alter(&mut put.item, |payout| {
-                        payout["card"] = state["act"]["c"].clone();
+                    let active = active();
+                    alter(attributes(item), |payout| {
+                        payout["card"] = active.unwrap()["c"].clone();
                     });
                 }
                 _ => {}
@@ -130,19 +130,16 @@ impl Bug {
     }
 
     fn drop_conditions(self, item: &mut TransactWriteItem) {
-        let (_, sk) = key_in(item);
-        let blindly = self == Self::WritesBlindly && sk != "I";
-        if let Some(put) = &mut item.put {
-            let counts = put.condition_expression() == Some("rev = :rev");
-            if blindly || (self == Self::CountsTriesBlindly && counts) {
-                put.condition_expression = None;
-                put.expression_attribute_values = None;
-            }
+        let (pk, sk) = key_in(item);
+        let drops = match self {
+            Self::CountsTriesBlindly => sk.starts_with("R#"),
+            Self::WritesBlindly => pk.starts_with("M#"),
+            _ => false,
+        };
+        if let Some(put) = item.put.as_mut().filter(|_| drops) {
+            put.condition_expression = None;
         }
-        if let Some(update) = &mut item.update
-            && blindly
-            && sk == "Y"
-        {
+        if let Some(update) = item.update.as_mut().filter(|_| drops) {
             update.condition_expression = None;
         }
     }
@@ -173,13 +170,13 @@ fn alter(item: &mut HashMap<String, AttributeValue>, change: impl FnOnce(&mut Va
     *state = AttributeValue::S(json.to_string());
 }
 
-fn alter_head(item: &mut TransactWriteItem, change: impl FnOnce(&mut Value)) {
-    alter(values_of(item), change);
-}
-
-fn values_of(item: &mut TransactWriteItem) -> &mut HashMap<String, AttributeValue> {
-    let update = item.update.as_mut().unwrap();
-    update.expression_attribute_values.as_mut().unwrap()
+/// The item that a put writes, or the values of an update.
+fn attributes(item: &mut TransactWriteItem) -> &mut HashMap<String, AttributeValue> {
+    match (&mut item.put, &mut item.update) {
+        (Some(put), _) => &mut put.item,
+        (_, Some(update)) => update.expression_attribute_values.as_mut().unwrap(),
+        _ => unreachable!("only writes have attributes"),
+    }
 }
 
 /// An item that changes nothing, in the place of another.
