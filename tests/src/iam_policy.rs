@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_iams() {
+    fn patterns_match_like_iam() {
         for (pattern, text, like) in [
             ("M#*", "M#mer_1", true),
             ("M#*", "M#", true),
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_granted_is_refused() {
+    fn denies_what_role_does_not_grant() {
         let asked = Asked::default();
         let may = |function: &str, action: &str, resource: &str, context: &Context| {
             asked.for_leave(function, action, resource, context).is_ok()

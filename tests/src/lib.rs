@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on says so
 
 pub mod aws;
+pub mod canonical;
 pub mod defences;
 pub mod dynamodb_table;
 pub mod fuzz;
@@ -17,6 +18,7 @@ pub mod payloads;
 pub mod peer_faults;
 pub mod processes;
 pub mod sample;
+pub mod scenario;
 pub mod scripted_peers;
 pub mod secrets;
 pub mod stream_host;

@@ -232,6 +232,16 @@ pub fn another(code: &str) -> String {
     format!("{:06}", (number + 1) % 1_000_000)
 }
 
+/// A code of six digits that is wrong.
+#[must_use]
+pub fn wrong(right: &str) -> &'static str {
+    if right == "000000" {
+        "000001"
+    } else {
+        "000000"
+    }
+}
+
 /// `digits` and the check digit that makes them a card number.
 #[must_use]
 pub fn luhn(digits: &str) -> String {

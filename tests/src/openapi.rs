@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_match_segment_by_segment() {
+    fn paths_match_by_segment() {
         assert!(matches(
             "/v1/rebinds/{id}/cancel",
             "/v1/rebinds/rbd_1/cancel"
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_reply_passes() {
+    fn described_reply_is_valid() {
         let contract = contract();
         let rebind = example("RebindCreated");
         let json = "application/json; charset=utf-8";
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_is_not_described_fails() {
+    fn undescribed_reply_is_invalid() {
         let contract = contract();
         let json = "application/json";
         let fails = |method, path, status, media_type, body: &Value, reason: &str| {
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_described_is_404() {
+    fn undescribed_path_requires_404_problem() {
         let contract = contract();
         let problem = example("NOT_FOUND");
         for (method, path) in [

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_found_in_each_form_and_named_without_showing_it() {
+    fn secrets_are_found_in_each_form() {
         let secrets = samples();
         let searcher = secrets.searcher();
         assert_eq!(SAMPLES.map(|(kind, _)| kind), Kind::ALL);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_secret_is_none() {
+    fn search_ignores_similar_text() {
         let secrets = samples();
         let searcher = secrets.searcher();
         for innocent in [

@@ -91,7 +91,7 @@ fn described(message: &Value) -> (u32, u32, u64) {
 }
 
 #[test]
-fn the_template_says_how_the_host_works() {
+fn mapping_is_read_from_template() {
     let mapping = Mapping::of("ConfirmationNoticeFunction");
     assert!(mapping.reports_failures && mapping.bisects);
     assert!(mapping.retries_max.is_some() && mapping.age_max_s.is_some());
@@ -112,7 +112,7 @@ fn the_template_says_how_the_host_works() {
 }
 
 #[test]
-fn a_filter_asks_for_values_and_for_their_absence() {
+fn filter_matches_values_and_absence() {
     let one_of = json!({"a": {"S": ["x", "y"]}});
     for (value, admitted) in [
         (json!({"a": {"S": "x"}}), true),
@@ -129,12 +129,12 @@ fn a_filter_asks_for_values_and_for_their_absence() {
 
 #[test]
 #[should_panic(expected = "a rule that is not known here")]
-fn a_filter_that_is_not_known_here_is_no_filter() {
+fn unknown_filter_panics() {
     let _ = fits(&json!({"a": [{"prefix": "x"}]}), Some(&json!({"a": "xy"})));
 }
 
 #[test]
-fn batches_are_full_and_in_order_and_what_is_filtered_does_not_count() {
+fn batches_are_full_and_in_order() {
     let mut host = host_with(mapping(), Retries::UsedUp, 0);
     for number in 1..=50 {
         let notice = if number % 2 == 0 { "due" } else { "sent" };
@@ -147,7 +147,7 @@ fn batches_are_full_and_in_order_and_what_is_filtered_does_not_count() {
 }
 
 #[test]
-fn these_replies_are_successes() {
+fn empty_failure_list_is_success() {
     for reply in [
         json!(null),
         json!({}),
@@ -160,7 +160,7 @@ fn these_replies_are_successes() {
 }
 
 #[test]
-fn these_replies_fail_the_whole_batch() {
+fn invalid_failure_id_fails_whole_batch() {
     for id in [
         json!({"itemIdentifier": ""}),
         json!({"itemIdentifier": null}),
@@ -177,7 +177,7 @@ fn these_replies_fail_the_whole_batch() {
 }
 
 #[test]
-fn a_reply_is_read_only_when_the_template_says_so() {
+fn reply_is_read_only_if_configured() {
     let mut mapping = mapping();
     mapping.reports_failures = false;
     let mut host = host_with(mapping, Retries::UsedUp, 3);
@@ -185,7 +185,7 @@ fn a_reply_is_read_only_when_the_template_says_so() {
 }
 
 #[test]
-fn the_lowest_failure_is_the_checkpoint() {
+fn lowest_failure_is_checkpoint() {
     let first = |batch: &[u32]| batch.len() == 6;
     let batches = run(&mut host(6), &|batch| {
         Some(failed(if first(batch) { &[5, 3, 4] } else { &[] }))
@@ -194,7 +194,7 @@ fn the_lowest_failure_is_the_checkpoint() {
 }
 
 #[test]
-fn a_record_that_is_first_to_fail_takes_the_rest_of_its_batch_along() {
+fn first_failed_record_fails_the_rest() {
     // Stops at the first failure, as one is advised to: the batch is never cut again, for nothing is before it.
     let stops = |batch: &[u32]| {
         let poisoned = batch.iter().find(|number| **number == 3);
@@ -214,7 +214,7 @@ fn a_record_that_is_first_to_fail_takes_the_rest_of_its_batch_along() {
 }
 
 #[test]
-fn an_error_cuts_the_batch_in_two_until_the_poison_is_alone() {
+fn errors_bisect_the_batch() {
     let mut host = host(8);
     let batches = run(&mut host, &|batch| {
         (!batch.contains(&3)).then_some(json!(null))
@@ -229,7 +229,7 @@ fn an_error_cuts_the_batch_in_two_until_the_poison_is_alone() {
 }
 
 #[test]
-fn without_bisection_the_batch_is_given_up_whole() {
+fn without_bisection_the_batch_fails() {
     let mut mapping = mapping();
     mapping.bisects = false;
     let mut host = host_with(mapping, Retries::UsedUp, 4);
@@ -241,7 +241,7 @@ fn without_bisection_the_batch_is_given_up_whole() {
 }
 
 #[test]
-fn retries_can_be_without_end_until_the_records_are_too_old() {
+fn retries_end_at_the_record_age() {
     let mut mapping = mapping();
     mapping.retries_max = None;
     let mut host = host_with(mapping, Retries::UsedUp, 1);
@@ -252,7 +252,7 @@ fn retries_can_be_without_end_until_the_records_are_too_old() {
 }
 
 #[test]
-fn what_is_too_old_is_not_delivered_and_what_came_later_is() {
+fn old_records_are_skipped() {
     let mut host = host(2);
     let mut young = record(3, "M#1", "due");
     young["dynamodb"]["ApproximateCreationDateTime"] = json!(START + 100);
@@ -264,7 +264,7 @@ fn what_is_too_old_is_not_delivered_and_what_came_later_is() {
 }
 
 #[test]
-fn the_description_holds_no_record_unless_a_bucket_gets_it() {
+fn failure_description_holds_no_record() {
     for (kind, told) in [("SQS", false), ("SNS", false), ("S3", true)] {
         let mut mapping = mapping();
         mapping.destination = Some(kind.to_owned());
@@ -281,7 +281,7 @@ fn the_description_holds_no_record_unless_a_bucket_gets_it() {
 }
 
 #[test]
-fn a_shard_that_fails_stands_still_and_the_others_go_on() {
+fn failing_shard_does_not_block_others() {
     let mut host = Host::new(mapping(), Retries::UsedUp, 4, 7);
     for number in 1..=40 {
         host.add(record(number, &format!("M#{}", number % 8), "due"));
@@ -326,7 +326,7 @@ fn a_shard_that_fails_stands_still_and_the_others_go_on() {
 }
 
 #[test]
-fn another_seed_is_another_order_of_the_shards() {
+fn seed_decides_the_shard_order() {
     let orders: BTreeSet<Vec<Vec<u32>>> = (0..8)
         .map(|seed| {
             let mut host = Host::new(mapping(), Retries::UsedUp, 4, seed);
@@ -340,7 +340,7 @@ fn another_seed_is_another_order_of_the_shards() {
 }
 
 #[test]
-fn children_wait_for_their_parent() {
+fn child_shard_waits_for_parent() {
     let mut host = host(4);
     host.split();
     for number in 5..=8 {
@@ -357,7 +357,7 @@ fn children_wait_for_their_parent() {
 }
 
 #[test]
-fn a_batch_can_come_again_and_so_can_everything() {
+fn stream_host_redelivers_batches() {
     let mut host = host(20);
     host.repeat_every = Some(2);
     let (first, second): (Vec<u32>, Vec<u32>) = ((1..=10).collect(), (11..=20).collect());

@@ -354,7 +354,6 @@ impl Reply {
     /// This reply, in whose body a member must have this value. A name that begins with `/` is a JSON pointer; a missing
     /// member is null.
     #[track_caller]
-    #[expect(clippy::must_use_candidate, reason = "many tests only check")]
     pub fn has(self, member: &str, value: impl Into<Value>) -> Self {
         let found = match member.strip_prefix('/') {
             Some(_) => self.body.pointer(member),

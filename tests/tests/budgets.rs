@@ -225,7 +225,7 @@ fn print_sizes(of: &str, sizes: &[(usize, String)]) {
 }
 
 #[tokio::test]
-async fn a_whole_rebind_stays_within_its_budgets() {
+async fn rebind_stays_within_budget() {
     let world = InProcess::start().await;
     let mut table = Table::default();
     // The longest name and the longest ids that the sandbox has.
@@ -260,7 +260,7 @@ async fn a_whole_rebind_stays_within_its_budgets() {
 /// A deposit costs no more than a code by SMS: that it has arrived is asked at the confirmation, and written only when it
 /// is news.
 #[tokio::test]
-async fn a_rebind_with_a_micro_deposit_stays_within_its_budgets() {
+async fn deposit_rebind_keeps_its_budgets() {
     let world = InProcess::start().await;
     let mut table = Table::default();
     let app = world.log_in("minority_name").await;
@@ -288,7 +288,7 @@ async fn a_rebind_with_a_micro_deposit_stays_within_its_budgets() {
 
 /// A standby card and the switch to it: another code, another announcement, and a second login, since it has to wait.
 #[tokio::test]
-async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
+async fn standby_and_switch_keep_their_budgets() {
     const SWITCH_RRU_MAX: f64 = 30.0;
     const SWITCH_WRU_MAX: f64 = 160.0;
     let world = InProcess::start().await;
@@ -337,7 +337,7 @@ async fn a_standby_card_and_the_switch_to_it_stay_within_their_budgets() {
 }
 
 #[tokio::test]
-async fn payouts_settings_and_push_targets_stay_within_their_budgets() {
+async fn settlement_keeps_its_budgets() {
     let world = InProcess::start().await;
     let mut table = Table::default();
     let app = world.log_in("minority_name").await;
@@ -387,7 +387,7 @@ async fn payouts_settings_and_push_targets_stay_within_their_budgets() {
 }
 
 #[tokio::test]
-async fn a_freeze_and_notices_with_push_stay_within_their_budgets() {
+async fn freeze_and_push_keep_their_budgets() {
     let world = InProcess::start().await;
     let mut table = Table::default();
     let app = world.log_in("minority_name").await;
@@ -481,7 +481,7 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
 }
 
 #[tokio::test]
-async fn the_fullest_head_is_two_write_units_and_the_tail_of_its_merchant_one_read_unit() {
+async fn fullest_merchant_state_costs_two_write_units() {
     let world = InProcess::start().await;
     for device in 0..5 {
         let device = format!("device-{device}");

@@ -135,18 +135,18 @@ fn replay_all(slow: bool) {
 }
 
 #[test]
-fn parsers_keep_their_word_whatever_they_read() {
+fn parsers_hold_on_any_input() {
     replay_all(false);
 }
 
 #[test]
-fn functions_answer_whatever_they_are_sent() {
+fn functions_pass_corpus_and_mutations() {
     replay_all(true);
 }
 
 /// Requests that end a process whose runtime parses them as HTTP again (`lambda_http`): of every route, as the gateway sends it.
 #[test]
-fn requests_that_ended_other_runtimes_are_answered() {
+fn requests_that_crash_lambda_http_are_answered() {
     let target = target("http_event");
     let (mut tried, mut crashes) = (0, Vec::new());
     for file in std::fs::read_dir(payloads::FOLDER).unwrap() {
@@ -228,7 +228,7 @@ fn planted(input: &[u8]) {
 }
 
 #[test]
-fn a_panic_that_a_function_catches_is_a_crash_all_the_same() {
+fn caught_panic_counts_as_a_crash() {
     let target = Target {
         name: "planted",
         run: planted,
@@ -251,7 +251,7 @@ fn a_panic_that_a_function_catches_is_a_crash_all_the_same() {
 }
 
 #[test]
-fn a_wrong_check_is_a_crash() {
+fn failed_assertion_counts_as_crash() {
     fn wrong(input: &[u8]) {
         assert!(input.len() < 4, "a parser that is not as it must be");
     }

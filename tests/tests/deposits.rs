@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::scenario;
 use tests::table_faults::Fault;
 use tests::transport::Reply;
 
@@ -35,9 +36,8 @@ async fn bank_calls(world: &Arc<InProcess>) -> usize {
 // The check.
 
 #[tokio::test]
-async fn a_check_without_an_answer_is_asked_again_under_its_serial_and_never_counted() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.to_card_pending(GOOD_CARD).await;
+async fn unanswered_check_repeats_its_reference_uncounted() {
+    let (world, app, rebind) = scenario::card_pending("plain_1").await;
     world.bank.script([None, None, None, None]);
     for _ in 0..4 {
         app.check_card(&rebind)
@@ -54,9 +54,8 @@ async fn a_check_without_an_answer_is_asked_again_under_its_serial_and_never_cou
 }
 
 #[tokio::test]
-async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.to_card_pending(GOOD_CARD).await;
+async fn unanswered_deposit_is_repeated_unchanged() {
+    let (world, app, rebind) = scenario::card_pending("plain_1").await;
     world.bank.script([Some(BankAnswer::NotEnabled)]);
     world.bank.script_transfers([None, None]);
     for _ in 0..2 {
@@ -88,7 +87,7 @@ async fn a_transfer_without_an_answer_is_repeated_with_its_serial_and_its_words(
 }
 
 #[tokio::test]
-async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
+async fn cleanup_settles_an_interrupted_check() {
     for (decided, expected) in [
         (Some(BankAnswer::Match), ("card_pending", 1)),
         (Some(BankAnswer::Dormant), ("rejected", 1)),
@@ -97,8 +96,7 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
         (Some(BankAnswer::Busy), ("card_pending", 0)),
         (None, ("card_pending", 0)),
     ] {
-        let (world, app) = InProcess::with("plain_1").await;
-        let rebind = app.to_card_pending(GOOD_CARD).await;
+        let (world, app, rebind) = scenario::card_pending("plain_1").await;
         world.bank.script([None]);
         app.check_card(&rebind).await.is(502, "UPSTREAM_UNKNOWN");
         let serial = world.bank.serials().pop().unwrap();
@@ -151,9 +149,8 @@ async fn a_check_that_died_after_its_intent_is_settled_by_the_clean_up() {
 }
 
 #[tokio::test]
-async fn a_card_whose_deposit_is_returned_at_once_ends_the_rebind() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.to_card_pending(GOOD_CARD).await;
+async fn returned_deposit_rejects_the_rebind() {
+    let (world, app, rebind) = scenario::card_pending("plain_1").await;
     world.bank.script([Some(BankAnswer::IssuerUnsupported)]);
     world.bank.next_transfer(TransferAnswer::Returned);
     app.check_card(&rebind)
@@ -178,7 +175,7 @@ async fn pending_deposit(app: &App) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation() {
+async fn pending_deposit_counts_no_attempt() {
     let (world, app) = InProcess::with("plain_1").await;
     let (rebind, serial) = pending_deposit(&app).await;
     let right = world.bank.deposit_code();
@@ -209,7 +206,7 @@ async fn a_deposit_on_its_way_takes_no_try_and_is_heard_of_at_the_confirmation()
 }
 
 #[tokio::test]
-async fn a_deposit_that_is_returned_is_heard_of_at_the_confirmation() {
+async fn confirmation_notices_a_returned_deposit() {
     let (world, app) = InProcess::with("plain_1").await;
     let (rebind, serial) = pending_deposit(&app).await;
     let right = world.bank.deposit_code();
@@ -240,7 +237,7 @@ async fn a_deposit_that_is_returned_is_heard_of_at_the_confirmation() {
 }
 
 #[tokio::test]
-async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
+async fn cleanup_settles_a_pending_deposit() {
     for (answer, state) in [
         (TransferAnswer::Succeeded, "card_pending"),
         (TransferAnswer::Returned, "rejected"),
@@ -269,10 +266,9 @@ async fn the_clean_up_hears_that_a_deposit_has_arrived_or_come_back() {
 }
 
 #[tokio::test]
-async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
+async fn late_return_of_a_deposit_is_noticed() {
     // By the clean-up, a day later.
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     world.bank.settle_last(TransferAnswer::Returned);
     world.pass_s(POLICY.transfer_recheck_s);
     assert_eq!(world.clean_up().await.bank_answers, 1);
@@ -295,9 +291,8 @@ async fn a_deposit_that_comes_back_after_it_has_arrived_is_still_heard_of() {
 }
 
 #[tokio::test]
-async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn deposit_expires_after_seven_days() {
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     for _ in 0..6 {
         world.pass_s(POLICY.transfer_recheck_s);
         assert_eq!(world.clean_up().await.bank_answers, 1);
@@ -325,9 +320,8 @@ async fn a_deposit_that_is_heard_of_every_day_lives_for_seven() {
 }
 
 #[tokio::test]
-async fn twenty_parallel_guesses_of_a_deposit_are_three() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn parallel_deposit_guesses_are_three() {
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     let code = wrong(&world.bank.deposit_code());
     let guesses = (0..20).map(|_| app.try_card_code(&rebind, &code));
     let answers = futures::future::join_all(guesses).await;
@@ -361,10 +355,9 @@ async fn twenty_parallel_guesses_of_a_deposit_are_three() {
 }
 
 #[tokio::test]
-async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
+async fn right_deposit_code_wins_among_guesses() {
     for place in 0..3 {
-        let (world, app) = InProcess::with("plain_1").await;
-        let rebind = app.deposit(GOOD_CARD).await;
+        let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
         let right = world.bank.deposit_code();
         let mut codes = vec![wrong(&right); 2];
         codes.insert(place, right.clone());
@@ -381,9 +374,8 @@ async fn a_right_code_of_a_deposit_wins_among_wrong_ones() {
 }
 
 #[tokio::test]
-async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn right_deposit_code_wins_if_it_got_an_attempt() {
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     let right = world.bank.deposit_code();
     // It comes first; what the others do after it does not matter.
     let mut codes = vec![wrong(&right); 20];
@@ -412,9 +404,8 @@ async fn a_right_code_among_twenty_wrong_ones_wins_if_it_got_a_try() {
 }
 
 #[tokio::test]
-async fn what_is_no_code_of_a_deposit_takes_no_try() {
-    let (_, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn malformed_deposit_code_counts_no_attempt() {
+    let (_, app, rebind) = scenario::deposit_sent("plain_1").await;
     for code in ["", "123456", "ABCDE", "ABCDEFG", "ABCDE0", "ABCDEI"] {
         let answer = app.try_card_code(&rebind, code).await;
         assert_eq!(
@@ -430,9 +421,8 @@ async fn what_is_no_code_of_a_deposit_takes_no_try() {
 }
 
 #[tokio::test]
-async fn a_deposits_code_is_good_on_another_device_a_day_later() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn deposit_code_works_on_another_device() {
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     world.pass_s(DAY_S + HOUR_S);
     world.clean_up().await;
     let other = app.on("another device").await;
@@ -460,9 +450,8 @@ async fn a_deposits_code_is_good_on_another_device_a_day_later() {
 }
 
 #[tokio::test]
-async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn interrupted_deposit_attempt_resumes_uncounted() {
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     let right = world.bank.deposit_code();
     let confirm = format!("{rebind}/card-check/confirm");
     let body = json!({"code": wrong(&right)});
@@ -490,7 +479,7 @@ async fn a_deposits_confirmation_that_died_goes_on_without_another_try() {
 }
 
 #[tokio::test]
-async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else() {
+async fn silent_bank_does_not_block_the_cleanup() {
     let world = InProcess::start().await;
     let names = ["plain_1", "plain_2", "plain_3", "plain_4"];
     for name in names {
@@ -531,9 +520,8 @@ async fn a_silent_bank_changes_nothing_and_keeps_the_clean_up_from_nothing_else(
 }
 
 #[tokio::test]
-async fn a_silent_bank_leaves_a_deposit_that_has_arrived_to_its_code() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.deposit(GOOD_CARD).await;
+async fn arrived_deposit_needs_no_bank() {
+    let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     world.bank.set_silent(true);
     app.try_card_code(&rebind, &world.bank.deposit_code())
         .await
@@ -541,7 +529,7 @@ async fn a_silent_bank_leaves_a_deposit_that_has_arrived_to_its_code() {
 }
 
 #[tokio::test]
-async fn a_strangers_card_is_told_apart_only_by_the_right_code_of_its_deposit() {
+async fn bound_card_shows_only_after_its_deposit_code() {
     let world = InProcess::start().await;
     let owner = world.log_in("plain_1").await;
     owner.activate(GOOD_CARD).await;
@@ -575,7 +563,7 @@ async fn asked_at_once(app: &App, rebind: &str, cancel: bool) -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
+async fn parallel_checks_stay_within_the_bank_limits() {
     for cancel in [false, true] {
         let world = InProcess::start().await;
         let mut app = world.log_in("plain_1").await;
@@ -618,9 +606,8 @@ async fn parallel_checks_ask_the_bank_three_times_a_card_and_five_a_merchant() {
 // The test transaction.
 
 #[tokio::test]
-async fn a_test_transfer_without_an_answer_is_pending_and_repeated_under_its_serial() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.activate(GOOD_CARD).await;
+async fn unanswered_test_transfer_stays_pending() {
+    let (world, app, rebind) = scenario::activated("plain_1").await;
     world
         .bank
         .script_transfers([None, None, Some(TransferAnswer::Pending)]);
@@ -657,13 +644,12 @@ async fn a_test_transfer_without_an_answer_is_pending_and_repeated_under_its_ser
 }
 
 #[tokio::test]
-async fn the_clean_up_hears_of_a_test_transfer() {
+async fn cleanup_settles_test_transfer() {
     for (answer, state) in [
         (TransferAnswer::Succeeded, "activated"),
         (TransferAnswer::Returned, "reverted"),
     ] {
-        let (world, app) = InProcess::with("plain_1").await;
-        let rebind = app.activate(GOOD_CARD).await;
+        let (world, app, rebind) = scenario::activated("plain_1").await;
         world.bank.next_transfer(TransferAnswer::Pending);
         assert_eq!(app.test_transfer(&rebind).await.body["status"], "pending");
         let serial = world.bank.transfers()[0].serial.clone();
@@ -683,7 +669,7 @@ async fn the_clean_up_hears_of_a_test_transfer() {
 }
 
 #[tokio::test]
-async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones() {
+async fn returned_test_transfer_reverts_and_notifies() {
     for late_s in [0, POLICY.hold_s + POLICY.revert_after_effective_s - 1] {
         let (world, app) = InProcess::with("plain_1").await;
         let before = world.stored("plain_1").await.head.active.unwrap();
@@ -723,9 +709,8 @@ async fn a_test_transfer_that_comes_back_undoes_the_change_and_tells_both_phones
 }
 
 #[tokio::test]
-async fn a_test_transfer_that_comes_back_after_a_week_undoes_nothing() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let rebind = app.activate(GOOD_CARD).await;
+async fn late_return_of_a_test_reverts_nothing() {
+    let (world, app, rebind) = scenario::activated("plain_1").await;
     world.bank.next_transfer(TransferAnswer::Pending);
     app.test_transfer(&rebind).await;
     let serial = world.bank.transfers()[0].serial.clone();
@@ -748,10 +733,9 @@ async fn a_test_transfer_that_comes_back_after_a_week_undoes_nothing() {
 }
 
 #[tokio::test]
-async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
+async fn test_transfer_can_return_for_a_week() {
     for (day, undone) in [(1, true), (7, true), (9, false)] {
-        let (world, app) = InProcess::with("plain_1").await;
-        let rebind = app.activate(GOOD_CARD).await;
+        let (world, app, rebind) = scenario::activated("plain_1").await;
         assert_eq!(app.test_transfer(&rebind).await.body["status"], "succeeded");
         let serial = world.bank.transfers()[0].serial.clone();
         for passed in 1..=10 {
@@ -770,9 +754,8 @@ async fn a_test_transfer_that_has_arrived_can_still_come_back_for_a_week() {
 }
 
 #[tokio::test]
-async fn a_test_transfer_that_fails_without_an_old_card_leaves_payouts_held() {
-    let (world, app) = InProcess::with("no_card").await;
-    let rebind = app.activate(GOOD_CARD).await;
+async fn failed_test_of_a_first_card_holds_payouts() {
+    let (world, app, rebind) = scenario::activated("no_card").await;
     world.bank.next_transfer(TransferAnswer::Returned);
     app.test_transfer(&rebind).await.has("status", "failed");
     app.get("/v1/cards").await.has("active", ()).has("hold", ());
@@ -786,14 +769,13 @@ async fn a_test_transfer_that_fails_without_an_old_card_leaves_payouts_held() {
 }
 
 #[tokio::test]
-async fn ten_parallel_requests_send_one_test_transfer() {
+async fn parallel_requests_send_one_test_transfer() {
     for answer in [
         Some(TransferAnswer::Succeeded),
         Some(TransferAnswer::Returned),
         None,
     ] {
-        let (world, app) = InProcess::with("plain_1").await;
-        let rebind = app.activate(GOOD_CARD).await;
+        let (world, app, rebind) = scenario::activated("plain_1").await;
         world.bank.think(Duration::from_millis(20));
         world.bank.script_transfers(std::iter::repeat_n(answer, 11));
         let requests = (0..10).map(|_| app.test_transfer(&rebind));
@@ -821,14 +803,13 @@ async fn ten_parallel_requests_send_one_test_transfer() {
 }
 
 #[tokio::test]
-async fn a_test_transfer_whose_replies_are_lost_is_one() {
+async fn test_transfer_survives_lost_replies() {
     for (n, fault) in [
         (2, Fault::ReplyLost),
         (3, Fault::RequestLost),
         (3, Fault::ReplyLost),
     ] {
-        let (world, app) = InProcess::with("plain_1").await;
-        let rebind = app.activate(GOOD_CARD).await;
+        let (world, app, rebind) = scenario::activated("plain_1").await;
         let path = format!("{rebind}/test-transaction");
         world.boundary.fail(n, fault);
         let lost = app.keyed("k", &path, ()).await;

@@ -221,7 +221,7 @@ impl Held {
 }
 
 #[test]
-fn the_running_api_is_as_described() {
+fn running_api_matches_openapi() {
     let program = schemathesis();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

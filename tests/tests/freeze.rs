@@ -89,7 +89,7 @@ async fn set_counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str, cou
 }
 
 #[tokio::test]
-async fn thirty_parallel_right_codes_freeze_once() {
+async fn parallel_right_codes_freeze_once() {
     let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
     let old = world.history(NAME).await.len();
@@ -113,7 +113,7 @@ async fn thirty_parallel_right_codes_freeze_once() {
 }
 
 #[tokio::test]
-async fn a_freeze_before_effective_at_takes_the_new_card_away() {
+async fn freeze_in_the_hold_removes_the_new_card() {
     let (world, app) = InProcess::with(NAME).await;
     let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let (_, rebind, code) = announced(&world).await;
@@ -145,7 +145,7 @@ async fn a_freeze_before_effective_at_takes_the_new_card_away() {
 }
 
 #[tokio::test]
-async fn a_freeze_after_effective_at_holds_every_payout() {
+async fn freeze_after_the_hold_holds_payouts() {
     let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s - 1);
@@ -185,7 +185,7 @@ async fn a_freeze_after_effective_at_holds_every_payout() {
 }
 
 #[tokio::test]
-async fn a_freeze_code_works_once_and_until_a_week_after_effective_at() {
+async fn freeze_code_works_once_for_a_week() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s);
@@ -206,7 +206,7 @@ async fn a_freeze_code_works_once_and_until_a_week_after_effective_at() {
 }
 
 #[tokio::test]
-async fn wrong_codes_are_counted_for_the_address_and_the_account_and_right_ones_are_not() {
+async fn only_wrong_freeze_codes_count() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
@@ -242,7 +242,7 @@ async fn wrong_codes_are_counted_for_the_address_and_the_account_and_right_ones_
 }
 
 #[tokio::test]
-async fn parallel_wrong_codes_of_one_address_are_ten_and_take_no_more_of_the_accounts_tries() {
+async fn parallel_guesses_from_one_address_are_ten() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
@@ -261,7 +261,7 @@ async fn parallel_wrong_codes_of_one_address_are_ten_and_take_no_more_of_the_acc
 }
 
 #[tokio::test]
-async fn parallel_wrong_codes_of_many_addresses_are_all_counted() {
+async fn parallel_freeze_guesses_are_all_counted() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
@@ -282,7 +282,7 @@ async fn parallel_wrong_codes_of_many_addresses_are_all_counted() {
 }
 
 #[tokio::test]
-async fn after_ten_wrong_codes_from_one_address_a_right_one_works_from_another() {
+async fn blocked_address_does_not_block_another() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
@@ -296,7 +296,7 @@ async fn after_ten_wrong_codes_from_one_address_a_right_one_works_from_another()
 }
 
 #[tokio::test]
-async fn the_tenth_try_of_an_address_is_looked_at_and_after_a_day_there_are_ten_again() {
+async fn address_limit_resets_after_a_day() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
@@ -317,7 +317,7 @@ async fn the_tenth_try_of_an_address_is_looked_at_and_after_a_day_there_are_ten_
 }
 
 #[tokio::test]
-async fn an_account_has_a_thousand_tries_a_day() {
+async fn account_has_1000_attempts_a_day() {
     for (tries, works) in [(999, true), (1_000, false)] {
         let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
@@ -328,7 +328,7 @@ async fn an_account_has_a_thousand_tries_a_day() {
 }
 
 #[tokio::test]
-async fn what_is_no_freeze_request_is_malformed() {
+async fn rejects_malformed_freeze_requests() {
     let world = InProcess::start().await;
     for body in [
         json!({}),
@@ -377,7 +377,7 @@ async fn put_back(world: &Arc<InProcess>, items: &[HashMap<String, AttributeValu
 }
 
 #[tokio::test]
-async fn a_match_a_mismatch_and_an_unknown_account_take_the_same_time() {
+async fn freeze_takes_constant_time() {
     const ROUNDS: usize = 15;
     const APART_MAX: Duration = Duration::from_millis(8);
     let world = InProcess::start().await;
@@ -419,7 +419,7 @@ async fn a_match_a_mismatch_and_an_unknown_account_take_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_frozen_account_can_be_read_and_nothing_else() {
+async fn frozen_account_is_read_only() {
     let (world, app) = InProcess::with(NAME).await;
     let target = json!({"platform": "apns", "token": "a-token"});
     app.put("/v1/push-targets/phone", target.clone()).await;
@@ -494,7 +494,7 @@ async fn a_frozen_account_can_be_read_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_freeze_ends_an_open_rebind_and_every_session() {
+async fn freeze_ends_rebind_and_sessions() {
     let world = InProcess::start().await;
     let (app, first, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s);
@@ -524,8 +524,7 @@ async fn a_freeze_ends_an_open_rebind_and_every_session() {
 }
 
 #[tokio::test]
-async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_looked_at_may_be_repeated()
- {
+async fn freeze_survives_a_lost_write() {
     // Two counts, the account and the merchant are read; the fifth call is the freeze.
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
         let world = InProcess::start().await;
@@ -546,7 +545,7 @@ async fn a_freeze_whose_write_is_lost_is_written_again_and_one_that_was_not_look
 
 /// Before the function's own time is over, and so that whoever asked may ask again.
 #[tokio::test]
-async fn a_freeze_that_cannot_be_written_is_given_up_in_time() {
+async fn unwritable_freeze_gives_up_in_time() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     world.boundary.fail_from(1, Fault::CancelledForThroughput);
@@ -570,7 +569,7 @@ async fn a_freeze_that_cannot_be_written_is_given_up_in_time() {
 }
 
 #[tokio::test]
-async fn a_freeze_and_a_step_at_the_same_time_leave_one_whole_state() {
+async fn freeze_races_a_step() {
     let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;
     let account = &app.profile.account;

@@ -11,14 +11,14 @@ use std::time::Duration;
 use store::outbox::Rearmed;
 use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::scenario;
 use tests::table_faults::Fault;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
 #[tokio::test]
-async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.request(GOOD_CARD).await;
+async fn undeliverable_code_is_not_counted() {
+    let (world, app, path) = scenario::requested("plain_1").await;
     let identity = format!("{path}/identity");
     world.sms.set_down(true);
     for _ in 0..7 {
@@ -43,9 +43,8 @@ async fn a_code_that_cannot_be_handed_over_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn a_card_code_that_cannot_be_handed_over_leaves_the_banks_answer() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.to_card_pending(GOOD_CARD).await;
+async fn undeliverable_card_code_keeps_the_bank_answer() {
+    let (world, app, path) = scenario::card_pending("plain_1").await;
     let check = format!("{path}/card-check");
     world.sms.set_down(true);
     app.post(&check, ()).await.is(503, "OTP_CHANNEL_DOWN");
@@ -58,9 +57,8 @@ async fn a_card_code_that_cannot_be_handed_over_leaves_the_banks_answer() {
 }
 
 #[tokio::test]
-async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothing() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.to_card_pending(GOOD_CARD).await;
+async fn retried_check_keeps_its_reference() {
+    let (world, app, path) = scenario::card_pending("plain_1").await;
     let check = format!("{path}/card-check");
     world.bank.script([
         None,
@@ -99,7 +97,7 @@ async fn no_answer_is_asked_for_again_under_the_same_serial_and_counts_for_nothi
 }
 
 #[tokio::test]
-async fn a_card_is_checked_three_times_a_day() {
+async fn card_is_checked_three_times_a_day() {
     let (world, app) = InProcess::with("plain_1").await;
     for (card, refused) in [
         (GOOD_CARD, false),
@@ -129,7 +127,7 @@ async fn a_card_is_checked_three_times_a_day() {
 }
 
 #[tokio::test]
-async fn a_matched_card_whose_phone_may_get_no_code_keeps_the_banks_answer() {
+async fn limited_phone_keeps_the_bank_answer() {
     let world = InProcess::start().await;
     // Five codes to the same reserved phone within the hour, by others.
     for name in ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"] {
@@ -152,7 +150,7 @@ async fn a_matched_card_whose_phone_may_get_no_code_keeps_the_banks_answer() {
 }
 
 #[tokio::test]
-async fn outside_the_sandbox_nobody_sets_the_clock() {
+async fn production_refuses_a_sandbox_clock() {
     let world = InProcess::staged("production").await;
     let now = world.now().to_rfc3339_shanghai();
     let event = world.event("GET", "/v1/cards", &[("x-sandbox-now", &now)], &Value::Null);
@@ -164,7 +162,7 @@ async fn outside_the_sandbox_nobody_sets_the_clock() {
 }
 
 #[tokio::test]
-async fn the_clean_ups_clock_is_the_events_and_outside_the_sandbox_it_is_checked() {
+async fn cleanup_checks_its_clock_in_production() {
     let left = Duration::from_secs(60);
     let at = |ahead_s: i64| json!({"time": wall_clock().plus_s(ahead_s).to_rfc3339_shanghai()});
     let sandbox = InProcess::start().await;
@@ -202,7 +200,7 @@ async fn the_clean_ups_clock_is_the_events_and_outside_the_sandbox_it_is_checked
 }
 
 #[tokio::test]
-async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
+async fn cleanup_stops_in_time_and_resumes() {
     let world = InProcess::start().await;
     world.log_in("plain_1").await.request(GOOD_CARD).await;
     world.pass_s(POLICY.rebind_life_s);
@@ -226,7 +224,7 @@ async fn the_clean_up_stops_in_time_and_the_next_run_carries_on() {
 
 /// The second finds a device that is known by then, and takes its failure back where it was counted.
 #[tokio::test]
-async fn two_first_logins_of_a_device_at_once_leave_no_failure_behind() {
+async fn parallel_first_logins_leave_no_failure() {
     let merchant = merchant("plain_1");
     let body =
         json!({"account": merchant.account, "password": merchant.password, "device_id": "new"});
@@ -252,7 +250,7 @@ async fn two_first_logins_of_a_device_at_once_leave_no_failure_behind() {
 }
 
 #[tokio::test]
-async fn a_list_comes_page_by_page() {
+async fn lists_are_paged_newest_first() {
     const PAGE: usize = 20;
     let (world, app) = InProcess::with("plain_1").await;
     let read = async |path: &str| {
@@ -298,9 +296,8 @@ async fn a_list_comes_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
-    let (world, app) = InProcess::with("plain_1").await;
-    app.request(GOOD_CARD).await;
+async fn cleanup_skips_a_conflict() {
+    let (world, _, _) = scenario::requested("plain_1").await;
     world.pass_s(POLICY.rebind_life_s);
     world.boundary.fail_from(1, Fault::Conflict);
     let met = world.clean_up().await;
@@ -311,7 +308,7 @@ async fn what_another_write_was_quicker_at_is_left_to_the_next_run() {
 }
 
 #[tokio::test]
-async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
+async fn cleanup_cost_depends_on_due_items() {
     let world = InProcess::start().await;
     world.clean_up().await;
     let empty = world.boundary.take().len();
@@ -328,9 +325,8 @@ async fn the_clean_up_costs_what_is_due_not_what_is_stored() {
 }
 
 #[tokio::test]
-async fn a_notice_waits_for_sms_and_is_sent_once() {
-    let (world, app) = InProcess::with("plain_1").await;
-    app.activate(GOOD_CARD).await;
+async fn notification_survives_sms_outage() {
+    let (world, app, _) = scenario::activated("plain_1").await;
     let before = world.sms.to(&app.profile.phone).len();
     let batch = world.due_notices().await;
     let sequence_number = batch["Records"][0]["dynamodb"]["SequenceNumber"].clone();
@@ -364,7 +360,7 @@ async fn a_notice_waits_for_sms_and_is_sent_once() {
 }
 
 #[tokio::test]
-async fn the_stream_function_survives_shapes_that_are_not_ours() {
+async fn stream_function_skips_foreign_records() {
     let world = InProcess::start().await;
     for batch in [
         json!({}),
@@ -390,7 +386,7 @@ async fn the_stream_function_survives_shapes_that_are_not_ours() {
 }
 
 #[tokio::test]
-async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_card() {
+async fn lost_card_shortens_the_cooldown_and_holds_payouts() {
     let (world, app) = InProcess::with("plain_1").await;
     let mut body = app.request_body(GOOD_CARD);
     body["reason"] = json!("lost");
@@ -427,9 +423,8 @@ async fn lost_shortens_the_cooldown_once_a_year_and_nothing_is_paid_to_the_lost_
 }
 
 #[tokio::test]
-async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.request(GOOD_CARD).await;
+async fn right_code_wins_among_parallel_guesses() {
+    let (world, app, path) = scenario::requested("plain_1").await;
     app.post(&format!("{path}/identity"), app.document()).await;
     let right = world.sms.code(&app.profile.phone);
     let wrong = if right == "000000" {
@@ -456,9 +451,8 @@ async fn parallel_wrong_codes_take_five_tries_and_a_right_one_among_them_wins() 
 }
 
 #[tokio::test]
-async fn a_resend_that_could_not_be_handed_over_may_be_repeated() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.request(GOOD_CARD).await;
+async fn undeliverable_resend_can_be_repeated() {
+    let (world, app, path) = scenario::requested("plain_1").await;
     app.post(&format!("{path}/identity"), app.document())
         .await
         .ok(200);
@@ -475,9 +469,8 @@ async fn a_resend_that_could_not_be_handed_over_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn the_challenge_shown_is_the_code_that_is_waited_for() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.to_card_pending(GOOD_CARD).await;
+async fn challenge_shows_the_awaited_code() {
+    let (world, app, path) = scenario::card_pending("plain_1").await;
     world.pass_s(61);
     app.resend_identity_code(&path)
         .await
@@ -491,7 +484,7 @@ async fn the_challenge_shown_is_the_code_that_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_question_whose_rebind_ends_before_its_answer_is_counted() {
+async fn unanswered_check_of_an_ended_rebind_counts() {
     let (world, app) = InProcess::with("plain_1").await;
     // The function dies after its intent, three times, and the merchant starts over: the bank may have been asked.
     for _ in 0..3 {
@@ -509,9 +502,8 @@ async fn a_question_whose_rebind_ends_before_its_answer_is_counted() {
 }
 
 #[tokio::test]
-async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
-    let (world, app) = InProcess::with("plain_1").await;
-    app.activate(GOOD_CARD).await;
+async fn refused_phone_does_not_block_the_other() {
+    let (world, app, _) = scenario::activated("plain_1").await;
     let told = world.sms.to(RESERVED_PHONE).len();
     world.sms.refuse(Some(&app.profile.phone));
     let batch = world.due_notices().await;
@@ -525,9 +517,8 @@ async fn a_phone_that_gets_nothing_does_not_keep_the_other_from_being_told() {
 }
 
 #[tokio::test]
-async fn a_notice_that_cannot_be_sent_for_a_day_is_given_up_and_said_so() {
-    let (world, app) = InProcess::with("plain_1").await;
-    app.activate(GOOD_CARD).await;
+async fn undeliverable_notice_is_given_up_after_a_day() {
+    let (world, _, _) = scenario::activated("plain_1").await;
     let event = world.store().events(&merchant_id(), 6, 1).await.unwrap();
     for _ in 0..POLICY.notice_retries_max {
         world.pass_s(POLICY.notice_retry_s + 1);

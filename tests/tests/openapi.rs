@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::problems;
-use api::routes::{Authentication, Freshness, KeyRule, Route};
+use api::routes::{Authentication, Freshness, Function, KeyRule, Route};
 use domain::error_code::ErrorCode;
 use domain::history;
 use domain::time::Timestamp;
@@ -174,7 +174,7 @@ fn the_3_0_copy_has_no_later_keyword() {
 }
 
 #[test]
-fn every_reference_points_to_something() {
+fn every_reference_resolves() {
     let contract = contract();
     let mut referred = BTreeSet::new();
     walk(contract.document(), "", &mut |at, object| {
@@ -231,7 +231,7 @@ fn every_example_is_valid() {
 }
 
 #[test]
-fn nothing_can_be_said_that_is_not_described() {
+fn schemas_reject_undescribed_members() {
     let contract = contract();
     walk(contract.document(), "", &mut |at, object| {
         // A condition says what one of the described members has to be.
@@ -252,7 +252,7 @@ fn nothing_can_be_said_that_is_not_described() {
 
 /// An app reads `code` first and `errors` next: they must not contradict each other.
 #[test]
-fn the_first_bad_field_gives_its_code_to_the_problem() {
+fn problem_code_is_first_field_error() {
     let contract = contract();
     let examples = contract.document()["components"]["examples"]
         .as_object()
@@ -265,7 +265,7 @@ fn the_first_bad_field_gives_its_code_to_the_problem() {
 }
 
 #[test]
-fn every_error_is_a_problem_with_the_codes_of_its_status() {
+fn error_responses_list_codes_of_status() {
     let contract = contract();
     let mut seen = BTreeSet::new();
     for Operation {
@@ -307,13 +307,16 @@ fn every_error_is_a_problem_with_the_codes_of_its_status() {
     }
 }
 
-/// What is not routed is answered by `$default`, with 404, however well it is described.
+/// A route that the gateway lacks is answered by `$default`, with 404.
 #[test]
 fn the_gateway_has_every_route_and_no_other() {
-    let routed = Template::load().routes();
-    let routed: BTreeSet<_> = routed.iter().map(|route| route.key.as_str()).collect();
-    let routes = Route::ALL.iter().map(|route| route.label());
-    assert_eq!(routed, routes.chain(["$default"]).collect());
+    let routed = Template::load().routes().into_iter();
+    let routed: BTreeSet<_> = routed.map(|route| (route.key, route.function)).collect();
+    let routes = Route::ALL.iter();
+    let routes = routes.map(|route| (route.label(), route.function().folder()));
+    let routes = routes.chain([("$default", Function::Cards.folder())]);
+    let routes = routes.map(|(key, function)| (key.to_owned(), function.to_owned()));
+    assert_eq!(routed, routes.collect());
 }
 
 /// The rows of a section's table, each with its cells.
@@ -401,7 +404,7 @@ fn the_contract_has_every_code_with_its_status() {
 
 /// These answers never pass through our code, so no schema can speak of them.
 #[test]
-fn the_description_says_which_answers_are_the_gateways_own() {
+fn description_lists_gateway_errors() {
     let contract = contract();
     let description = contract.document()["info"]["description"].as_str().unwrap();
     let (_, gateway) = description
@@ -413,7 +416,7 @@ fn the_description_says_which_answers_are_the_gateways_own() {
 }
 
 #[test]
-fn every_link_leads_to_an_operation_with_these_parameters() {
+fn links_target_existing_operations() {
     let contract = contract();
     let operations = operations(&contract);
     let mut links = 0;
@@ -448,7 +451,7 @@ fn every_link_leads_to_an_operation_with_these_parameters() {
 
 /// The history's description says how to check it; whoever does so with its own example must succeed.
 #[test]
-fn the_history_that_is_shown_is_a_chain() {
+fn history_example_is_a_valid_chain() {
     let contract = contract();
     let examples = &contract.document()["components"]["examples"];
     let merchant_id = &examples["Session"]["value"]["merchant"]["merchant_id"];
@@ -478,7 +481,7 @@ fn the_history_that_is_shown_is_a_chain() {
 /// What must not pass: of an example, one member set to another value, or left out (null).
 #[test]
 #[rustfmt::skip] // a table: one row, one shape
-fn the_shapes_refuse_what_the_contract_rules_out() {
+fn schemas_reject_contract_violations() {
     let rows = [
         // A standby card says from when it is usable, and nothing else stands among them.
         ("Cards", "CardsWithStandby", "/standby/0", "usable_at", json!(null)),
@@ -529,7 +532,7 @@ fn the_shapes_refuse_what_the_contract_rules_out() {
 
 /// A code of a deposit is typed off a bank statement.
 #[test]
-fn the_code_of_a_deposit_may_hold_spaces_and_small_letters() {
+fn deposit_code_allows_spaces_and_lower_case() {
     let contract = contract();
     let schema = &contract.document()["components"]["schemas"]["ConfirmCard"];
     for code in ["K7M2QX", "k7m 2qx", " K7 M2 QX ", "731055"] {
@@ -544,7 +547,7 @@ fn the_code_of_a_deposit_may_hold_spaces_and_small_letters() {
 }
 
 #[test]
-fn every_operation_keeps_the_conventions() {
+fn every_operation_follows_conventions() {
     let contract = contract();
     let mut ids = BTreeSet::new();
     for Operation {

@@ -109,7 +109,7 @@ fn text(event: &Value, pointer: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_rebind_of_captured_events() {
+async fn handlers_accept_captured_events() {
     let world = InProcess::start().await;
     let mut app = CapturedApp::new(&world, "plain_1");
     app.log_in().await;

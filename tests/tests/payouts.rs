@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tests::canonical::canonical;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::table_faults::Fault;
@@ -87,7 +88,7 @@ fn card_of(payout: &Value) -> Option<&str> {
 }
 
 #[tokio::test]
-async fn ten_parallel_creations_of_one_id_are_one_payout() {
+async fn parallel_creations_make_one_payout() {
     let (world, app) = InProcess::with("plain_1").await;
     let creations = (0..10).map(|_| world.core(create("plain_1", "pay_1", 500)));
     let done = futures::future::join_all(creations).await;
@@ -114,7 +115,7 @@ async fn ten_parallel_creations_of_one_id_are_one_payout() {
 }
 
 #[tokio::test]
-async fn ten_parallel_ends_of_one_payout_are_one_event() {
+async fn parallel_ends_make_one_event() {
     for (operation, kind, status) in [
         (sent as fn(&str) -> Value, "payout_sent", "sent"),
         (returned, "payout_returned", "returned"),
@@ -132,7 +133,7 @@ async fn ten_parallel_ends_of_one_payout_are_one_event() {
 }
 
 #[tokio::test]
-async fn sent_and_returned_at_once_end_as_returned() {
+async fn payout_sent_and_returned_ends_returned() {
     let (world, app) = InProcess::with("plain_1").await;
     world.core(create("plain_1", "pay_1", 500)).await.unwrap();
     let both = [
@@ -158,7 +159,7 @@ async fn sent_and_returned_at_once_end_as_returned() {
 }
 
 #[tokio::test]
-async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
+async fn refused_core_operations_change_nothing() {
     let world = InProcess::start().await;
     let items = world.items().await.len();
     for (operation, code) in [
@@ -218,7 +219,7 @@ async fn what_the_core_gets_wrong_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then_on() {
+async fn payout_card_changes_at_effective_at() {
     let (world, app) = InProcess::with("plain_1").await;
     let old = world
         .core(create("plain_1", "pay_before", 1))
@@ -245,7 +246,7 @@ async fn a_payout_has_the_old_card_before_effective_at_and_the_new_one_from_then
 }
 
 #[tokio::test]
-async fn payouts_created_while_the_card_changes_have_exactly_one_card() {
+async fn payout_during_a_change_has_one_card() {
     let (world, app) = InProcess::with("plain_1").await;
     let old = world
         .stored("plain_1")
@@ -339,7 +340,7 @@ async fn held(app: &App, count: usize) {
 }
 
 #[tokio::test]
-async fn two_parallel_clean_ups_assign_each_held_payout_once() {
+async fn parallel_cleanups_assign_once() {
     let (world, app) = InProcess::with("plain_1").await;
     held(&app, 12).await;
     world.pass_s(POLICY.hold_s - 1);
@@ -378,7 +379,7 @@ async fn two_parallel_clean_ups_assign_each_held_payout_once() {
 }
 
 #[tokio::test]
-async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_time() {
+async fn cleanup_assigns_many_held_payouts_in_time() {
     let (world, app) = InProcess::with("plain_1").await;
     held(&app, 120).await;
     world.pass_s(POLICY.hold_s);
@@ -394,7 +395,7 @@ async fn the_clean_up_assigns_a_hundred_and_twenty_held_payouts_and_stops_in_tim
 }
 
 #[tokio::test]
-async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
+async fn short_run_leaves_held_payouts() {
     let (world, app) = InProcess::with("plain_1").await;
     held(&app, 60).await;
     world.pass_s(POLICY.hold_s);
@@ -414,7 +415,7 @@ async fn held_payouts_are_left_for_the_next_run_when_the_time_is_short() {
 }
 
 #[tokio::test]
-async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
+async fn first_card_receives_held_payouts() {
     let (world, app) = InProcess::with("no_card").await;
     let payout = world.core(create("no_card", "pay_1", 100)).await.unwrap();
     assert_eq!(payout["held"], true);
@@ -427,7 +428,7 @@ async fn held_payouts_without_any_card_are_assigned_when_there_is_one() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
+async fn repeated_core_operation_changes_nothing() {
     let (world, app) = InProcess::with("plain_1").await;
     for (operation, kind) in [
         (create("plain_1", "pay_1", 500), "payout_created"),
@@ -453,7 +454,7 @@ async fn a_lost_reply_of_the_core_is_repeated_to_the_same_result() {
 }
 
 #[tokio::test]
-async fn a_replaced_card_leaves_with_its_last_payout() {
+async fn replaced_card_leaves_after_its_last_payout() {
     let (world, app) = InProcess::with("plain_1").await;
     world.core(create("plain_1", "pay_1", 1)).await.unwrap();
     let rebind = app.activate(GOOD_CARD).await;
@@ -487,7 +488,7 @@ async fn a_replaced_card_leaves_with_its_last_payout() {
 }
 
 #[tokio::test]
-async fn settings_whose_reply_is_lost_are_changed_once() {
+async fn lost_settings_reply_is_replayed() {
     let (world, app) = InProcess::with("plain_1").await;
     let shown = app.get("/v1/settlement").await;
     let mut wanted = shown.body.clone();
@@ -513,7 +514,7 @@ async fn settings_whose_reply_is_lost_are_changed_once() {
 }
 
 #[tokio::test]
-async fn parallel_changes_of_the_settings_follow_one_another() {
+async fn parallel_settings_changes_are_serial() {
     let (world, app) = InProcess::with("plain_1").await;
     let shown = app.get("/v1/settlement").await;
     let change = |hour: u32| {
@@ -543,27 +544,8 @@ async fn parallel_changes_of_the_settings_follow_one_another() {
     assert_eq!(last["payout_time"], stored.body["payout_time"], "{last}");
 }
 
-/// JSON with sorted keys and no white space, written here once more: a reader of the history has no other code of ours.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let sorted: BTreeMap<&String, &Value> = members.iter().collect();
-            let members: Vec<String> = sorted
-                .into_iter()
-                .map(|(name, member)| format!("{}:{}", json!(name), canonical(member)))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(canonical).collect();
-            format!("[{}]", items.join(","))
-        }
-        scalar => scalar.to_string(),
-    }
-}
-
 #[tokio::test]
-async fn the_history_as_it_is_shown_can_be_recomputed() {
+async fn shown_history_can_be_recomputed() {
     let (world, app) = InProcess::with("plain_1").await;
     // A bit of everything.
     let target = json!({"platform": "apns", "token": "a-token"});

@@ -42,7 +42,7 @@ async fn delivered(world: &Arc<InProcess>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
+async fn pushes_never_hold_the_freeze_code() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await.ok(204);
     let fcm = json!({"platform": "fcm", "token": "token-b"});
@@ -80,7 +80,7 @@ async fn every_device_is_told_of_an_activation_and_none_the_freeze_code() {
 }
 
 #[tokio::test]
-async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
+async fn standby_push_holds_no_freeze_code() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     app.standby(GOOD_CARD).await;
@@ -91,7 +91,7 @@ async fn no_freeze_code_is_pushed_with_a_standby_card_either() {
 }
 
 #[tokio::test]
-async fn who_was_removed_is_told_for_seven_days_more() {
+async fn removed_device_is_notified_for_seven_days() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
@@ -115,7 +115,7 @@ async fn who_was_removed_is_told_for_seven_days_more() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_is_told_for_seven_days_more() {
+async fn replaced_device_is_notified_for_seven_days() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "phone", "token-b").await.ok(204);
@@ -133,7 +133,7 @@ async fn a_replaced_token_is_told_for_seven_days_more() {
 }
 
 #[tokio::test]
-async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() {
+async fn late_push_goes_to_devices_of_the_event() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     app.activate(GOOD_CARD).await;
@@ -144,7 +144,7 @@ async fn a_notice_that_waits_is_pushed_to_who_was_registered_when_it_happened() 
 }
 
 #[tokio::test]
-async fn five_devices_are_all_and_a_removed_one_makes_room() {
+async fn five_devices_at_most() {
     let (_, app) = InProcess::with(NAME).await;
     for number in 0..5 {
         let id = format!("phone-{number}");
@@ -159,7 +159,7 @@ async fn five_devices_are_all_and_a_removed_one_makes_room() {
 }
 
 #[tokio::test]
-async fn parallel_registrations_are_never_more_than_five() {
+async fn parallel_registrations_are_five_at_most() {
     let (world, app) = InProcess::with(NAME).await;
     let ids: Vec<String> = (0..9).map(|number| format!("phone-{number}")).collect();
     let puts = ids.iter().map(|id| put(&app, id, id));
@@ -178,7 +178,7 @@ async fn parallel_registrations_are_never_more_than_five() {
 }
 
 #[tokio::test]
-async fn a_push_that_fails_is_sent_again_by_the_stream_without_another_sms() {
+async fn failed_push_is_retried_without_an_sms() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
@@ -240,7 +240,7 @@ async fn released(world: &Arc<InProcess>) -> Value {
 }
 
 #[tokio::test]
-async fn a_device_that_cannot_be_told_for_good_keeps_nobody_else_from_it() {
+async fn dead_device_does_not_block_others() {
     for result in [
         Ok(Pushed::Gone),
         Ok(Pushed::NotConfigured),
@@ -257,7 +257,7 @@ async fn a_device_that_cannot_be_told_for_good_keeps_nobody_else_from_it() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_leaves_one_change() {
+async fn lost_reply_changes_target_once() {
     let (world, app) = InProcess::with(NAME).await;
     let path = "/v1/push-targets/phone";
     let target = json!({"platform": "apns", "token": "token-a"});
@@ -284,7 +284,7 @@ async fn a_lost_reply_leaves_one_change() {
 }
 
 #[tokio::test]
-async fn what_is_no_push_target_is_malformed() {
+async fn rejects_malformed_push_targets() {
     let (_, app) = InProcess::with(NAME).await;
     for (id, body, fields) in [
         ("phone", json!({}), vec!["platform", "token"]),
@@ -331,7 +331,7 @@ async fn what_is_no_push_target_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_device_is_removed_with_a_fresh_login_only() {
+async fn removing_a_device_needs_a_fresh_login() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     world.pass_s(POLICY.fresh_login_s - 1);
@@ -354,7 +354,7 @@ async fn a_device_is_removed_with_a_fresh_login_only() {
 }
 
 #[tokio::test]
-async fn devices_are_changed_ten_times_a_day() {
+async fn allows_ten_changes_a_day() {
     let (world, app) = InProcess::with(NAME).await;
     for number in 0..POLICY.setting_changes_per_day {
         let token = format!("token-{number}");

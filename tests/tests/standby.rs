@@ -4,30 +4,21 @@
 
 use domain::policy::{DAY_S, Policy};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tests::in_process::{App, InProcess};
+use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::scenario;
 use tests::table_faults::Fault;
 use tests::transport::freeze_code_in;
 
 const POLICY: &Policy = &Policy::CURRENT;
 const NAME: &str = "plain_1";
 
-/// A merchant whose standby card has waited; with the card's path.
-async fn ready(world: &Arc<InProcess>) -> (App, String) {
-    let app = world.log_in(NAME).await;
-    let card = app.standby(GOOD_CARD).await;
-    world.deliver_due().await;
-    world.pass_s(POLICY.standby_wait_s);
-    (app.again().await, card)
-}
-
 fn wrong(right: &Value) -> Value {
     json!({"code": if right["code"] == "000000" { "000001" } else { "000000" }})
 }
 
 #[tokio::test]
-async fn a_standby_card_is_announced_waits_and_is_switched_to() {
+async fn standby_card_life_cycle() {
     let (world, app) = InProcess::with(NAME).await;
     let rebind = app
         .request_with(GOOD_CARD, json!({"activate": false}))
@@ -88,15 +79,14 @@ async fn a_standby_card_is_announced_waits_and_is_switched_to() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_of_the_switch_is_found_again_by_its_key() {
+async fn lost_switch_reply_is_replayed() {
     for (n, fault) in [
         (2, Fault::RequestLost),
         (2, Fault::ReplyLost),
         (3, Fault::RequestLost),
         (3, Fault::ReplyLost),
     ] {
-        let world = InProcess::start().await;
-        let (app, card) = ready(&world).await;
+        let (world, app, card) = scenario::standby_ready(NAME).await;
         let code = app.switch_code(&card).await;
         let path = format!("{card}/activate");
         world.boundary.fail(n, fault);
@@ -120,9 +110,8 @@ async fn a_lost_reply_of_the_switch_is_found_again_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_code_for_the_switch_whose_write_was_done_but_not_answered_is_sent() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn switch_code_is_sent_after_a_lost_reply() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let path = format!("{card}/activate");
     let before = world.sms.to(&app.profile.phone).len();
     world.boundary.fail(2, Fault::ReplyLost);
@@ -143,9 +132,8 @@ async fn a_code_for_the_switch_whose_write_was_done_but_not_answered_is_sent() {
 }
 
 #[tokio::test]
-async fn a_code_for_the_switch_that_cannot_be_handed_over_counts_for_nothing() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn undeliverable_switch_code_is_not_counted() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let path = format!("{card}/activate");
     world.sms.set_down(true);
     for _ in 0..7 {
@@ -156,9 +144,8 @@ async fn a_code_for_the_switch_that_cannot_be_handed_over_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn parallel_switch_guesses_are_five() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
     let guesses = (0..20).map(|_| app.post(&path, wrong(&right)));
@@ -192,9 +179,8 @@ async fn parallel_guesses_of_the_switch_are_five_and_the_card_stays() {
 }
 
 #[tokio::test]
-async fn the_fifth_wrong_code_of_the_switch_locks_it_for_a_day() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn fifth_wrong_switch_code_locks_for_a_day() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
     for left in [4, 3, 2, 1] {
@@ -217,9 +203,8 @@ async fn the_fifth_wrong_code_of_the_switch_locks_it_for_a_day() {
 }
 
 #[tokio::test]
-async fn a_right_code_of_the_switch_wins_among_wrong_ones() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn right_switch_code_wins_among_guesses() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
     let codes = [
@@ -240,9 +225,8 @@ async fn a_right_code_of_the_switch_wins_among_wrong_ones() {
 }
 
 #[tokio::test]
-async fn ten_parallel_right_codes_switch_once() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn parallel_right_otps_switch_once() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
     let tries = (0..5).map(|_| app.keyed("same", &path, right.clone()));
@@ -268,9 +252,8 @@ async fn ten_parallel_right_codes_switch_once() {
 }
 
 #[tokio::test]
-async fn who_asks_comes_before_what_the_card_is() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn switch_checks_owner_then_card_then_login() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let code = json!({"code": "123456"});
     for (path, status, expected) in [
@@ -315,7 +298,7 @@ async fn who_asks_comes_before_what_the_card_is() {
 }
 
 #[tokio::test]
-async fn there_are_two_standby_cards_at_most() {
+async fn allows_two_standby_cards() {
     let (world, app) = InProcess::with(NAME).await;
     let first = app.standby(GOOD_CARD).await;
     world.pass_s(61);
@@ -336,10 +319,9 @@ async fn there_are_two_standby_cards_at_most() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
+async fn lost_unbind_reply_is_replayed() {
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
-        let world = InProcess::start().await;
-        let (app, card) = ready(&world).await;
+        let (world, app, card) = scenario::standby_ready(NAME).await;
         let path = format!("{card}/unbind");
         world.boundary.fail(2, fault);
         app.keyed("k", &path, ()).await.ok(500);
@@ -357,9 +339,8 @@ async fn a_lost_reply_of_an_unbinding_is_found_again_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_card_that_was_unbound_leaves_no_trace_and_is_free_for_another() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn unbound_card_is_free_for_another() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     app.unbind(&card).await.ok(204);
     let summary = world.clean_up().await;
     assert_eq!((summary.cards_removed, summary.failed), (1, 0));
@@ -379,9 +360,8 @@ async fn a_card_that_was_unbound_leaves_no_trace_and_is_free_for_another() {
 }
 
 #[tokio::test]
-async fn the_active_card_is_never_unbound_and_a_switch_and_an_unbinding_do_not_both_happen() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn switch_and_unbind_exclude_each_other() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
     let path = format!("/v1/cards/{active}/unbind");
     app.post(&path, ()).await.is(409, "LAST_CARD_CANNOT_UNBIND");
@@ -396,7 +376,7 @@ async fn the_active_card_is_never_unbound_and_a_switch_and_an_unbinding_do_not_b
 }
 
 #[tokio::test]
-async fn a_freeze_takes_a_standby_card_away() {
+async fn freeze_removes_standby_card() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let code = app.freeze_code().await;
@@ -418,9 +398,8 @@ async fn a_freeze_takes_a_standby_card_away() {
 }
 
 #[tokio::test]
-async fn a_freeze_right_after_a_switch_holds_every_payout() {
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+async fn freeze_after_a_switch_holds_payouts() {
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     app.switch(&card).await;
     let code = app.freeze_code().await;
     world
@@ -437,7 +416,7 @@ async fn a_freeze_right_after_a_switch_holds_every_payout() {
 }
 
 #[tokio::test]
-async fn a_standby_card_in_cooldown_waits_for_its_end() {
+async fn standby_waits_for_the_cooldown() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     world.pass_s(61);
@@ -450,8 +429,7 @@ async fn a_standby_card_in_cooldown_waits_for_its_end() {
     world.pass_s(POLICY.cooldown_s - POLICY.standby_wait_s);
     app.again().await.switch(&card).await;
     // Ninety days after it was proven it has to be proven anew.
-    let world = InProcess::start().await;
-    let (app, card) = ready(&world).await;
+    let (world, app, card) = scenario::standby_ready(NAME).await;
     world.pass_s(POLICY.standby_proof_s - POLICY.standby_wait_s);
     let (app_then, path) = (app.again().await, format!("{card}/activate"));
     app_then.post(&path, ()).await.ok(200);

@@ -18,6 +18,7 @@ use store::due::{DueItem, buckets};
 use store::outbox::Rearmed;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::scenario;
 use tests::table_faults::Fault;
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -84,7 +85,7 @@ async fn commit_cancel(
 }
 
 #[tokio::test]
-async fn a_merchant_that_is_not_there_is_none() {
+async fn unknown_merchant_loads_as_none() {
     let world = InProcess::start().await;
     assert!(
         world
@@ -97,7 +98,7 @@ async fn a_merchant_that_is_not_there_is_none() {
 }
 
 #[tokio::test]
-async fn what_is_written_is_what_is_read() {
+async fn written_merchant_reads_back() {
     let (world, path) = with_open_rebind().await;
     let read = load(&world).await;
     let rebind = read.rebind.as_ref().unwrap();
@@ -125,7 +126,7 @@ async fn what_is_written_is_what_is_read() {
 }
 
 #[tokio::test]
-async fn of_two_writes_on_one_state_the_second_conflicts_and_writes_nothing() {
+async fn second_write_on_one_state_conflicts() {
     let (world, _) = with_open_rebind().await;
     let before = load(&world).await;
     written(commit_cancel(&world, &before, IdempotencyMode::None).await);
@@ -135,7 +136,7 @@ async fn of_two_writes_on_one_state_the_second_conflicts_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_that_ended_in_between_cannot_write() {
+async fn ended_session_cannot_write() {
     let (world, _) = with_open_rebind().await;
     let before = load(&world).await;
     let hash = before.head.sessions[0].as_ref().unwrap().token_hash;
@@ -160,7 +161,7 @@ async fn a_session_that_ended_in_between_cannot_write() {
 }
 
 #[tokio::test]
-async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
+async fn idempotency_record_life_cycle() {
     let (world, _) = with_open_rebind().await;
     let key = IdempotencyKey {
         scope: "scope".to_owned(),
@@ -215,7 +216,7 @@ async fn an_idempotency_row_is_claimed_answered_repeated_and_forgotten() {
 }
 
 #[tokio::test]
-async fn a_read_that_saw_half_of_a_write_is_done_again() {
+async fn torn_read_is_repeated() {
     let (world, _) = with_open_rebind().await;
     let before = load(&world).await;
     // The old rebind beside the new head is what such a read returns. Left so, it is a conflict and never a state.
@@ -256,9 +257,8 @@ async fn a_read_that_saw_half_of_a_write_is_done_again() {
 }
 
 #[tokio::test]
-async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.request(GOOD_CARD).await;
+async fn otps_per_phone_are_limited() {
+    let (world, app, path) = scenario::requested("plain_1").await;
     let identity = format!("{path}/identity");
     let resend = format!("{path}/identity/code");
     app.post(&identity, app.document()).await.ok(200);
@@ -298,7 +298,7 @@ async fn codes_to_one_phone_are_limited_by_the_minute_the_hour_and_the_day() {
 }
 
 #[tokio::test]
-async fn what_counts_is_kept_for_two_days_after_it_was_counted() {
+async fn counters_are_kept_for_two_days() {
     let world = InProcess::start().await;
     let merchant = merchant("plain_1");
     let login = |device: &str| json!({"account": merchant.account, "password": "wrong", "device_id": device});
@@ -361,7 +361,7 @@ async fn what_counts_is_kept_for_two_days_after_it_was_counted() {
 }
 
 #[tokio::test]
-async fn what_is_due_is_found_in_the_index_and_only_that() {
+async fn index_holds_only_due_items() {
     let (world, _) = with_open_rebind().await;
     let due = async |at| {
         let mut found = Vec::new();
@@ -386,7 +386,7 @@ async fn what_is_due_is_found_in_the_index_and_only_that() {
 }
 
 #[tokio::test]
-async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
+async fn notice_is_rearmed_only_while_unsent() {
     let world = InProcess::start().await;
     world.log_in("plain_1").await.activate(GOOD_CARD).await;
     let store = world.store();
@@ -443,7 +443,7 @@ async fn a_notice_is_claimed_once_marked_and_armed_again_only_while_unsent() {
 }
 
 #[tokio::test]
-async fn the_history_of_a_rebind_is_an_unbroken_chain() {
+async fn history_is_an_unbroken_chain() {
     let world = InProcess::start().await;
     world.log_in("plain_1").await.activate(GOOD_CARD).await;
     let events = world.history("plain_1").await;
@@ -464,7 +464,7 @@ async fn the_history_of_a_rebind_is_an_unbroken_chain() {
 }
 
 #[tokio::test]
-async fn the_same_number_is_told_apart_by_person_only_when_it_is_verified() {
+async fn bound_card_shows_only_after_a_match() {
     let world = InProcess::start().await;
     // Pending rebinds reserve nothing.
     let one = world.log_in("plain_1").await;
@@ -483,7 +483,7 @@ async fn the_same_number_is_told_apart_by_person_only_when_it_is_verified() {
 }
 
 #[tokio::test]
-async fn a_card_that_somebody_else_verifies_in_between_cannot_be_activated() {
+async fn card_verified_by_another_cannot_activate() {
     let world = InProcess::start().await;
     let one = world.log_in("plain_1").await;
     let two = world.log_in("plain_2").await;
@@ -498,7 +498,7 @@ async fn a_card_that_somebody_else_verifies_in_between_cannot_be_activated() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_found_again_by_the_key() {
+async fn lost_reply_is_replayed_by_key() {
     let (world, app) = InProcess::with("plain_1").await;
     world.boundary.fail(2, Fault::ReplyLost);
     app.keyed("k", "/v1/rebinds", app.request_body(GOOD_CARD))
@@ -518,7 +518,7 @@ async fn a_lost_reply_is_found_again_by_the_key() {
 }
 
 #[tokio::test]
-async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
+async fn interrupted_attempt_resumes_uncounted() {
     let world = InProcess::start().await;
     let (app, path) = with_identity_code(&world).await;
     let right = json!({"code": world.sms.code(&app.profile.phone)});
@@ -545,7 +545,7 @@ async fn a_confirmation_that_died_after_its_try_goes_on_without_another() {
 
 /// The try that was taken was one at the code of then: no other is compared for it.
 #[tokio::test]
-async fn a_confirmation_that_died_after_its_try_is_not_about_a_newer_code() {
+async fn interrupted_attempt_is_bound_to_its_code() {
     let world = InProcess::start().await;
     let (app, path) = with_identity_code(&world).await;
     let first = world.sms.code(&app.profile.phone);
@@ -568,9 +568,8 @@ async fn a_confirmation_that_died_after_its_try_is_not_about_a_newer_code() {
 }
 
 #[tokio::test]
-async fn a_code_whose_write_was_done_but_not_answered_is_sent() {
-    let (world, app) = InProcess::with("plain_1").await;
-    let path = app.request(GOOD_CARD).await;
+async fn code_is_sent_after_a_lost_reply() {
+    let (world, app, path) = scenario::requested("plain_1").await;
     let identity = format!("{path}/identity");
     world.boundary.fail(2, Fault::ReplyLost);
     let answer = app.keyed("k", &identity, app.document()).await;
@@ -585,7 +584,7 @@ async fn a_code_whose_write_was_done_but_not_answered_is_sent() {
 }
 
 #[tokio::test]
-async fn what_is_due_comes_page_by_page_and_each_once() {
+async fn due_items_are_paged() {
     let world = InProcess::start().await;
     let bucket = "203001#0";
     for number in 1..=120_i64 {
@@ -624,7 +623,7 @@ async fn activated(world: &Arc<InProcess>) -> (MerchantId, u64) {
 }
 
 #[tokio::test]
-async fn a_single_write_that_meets_a_transaction_is_repeated_and_is_no_claim_of_somebody_else() {
+async fn claim_is_retried_after_a_conflict() {
     let world = InProcess::start().await;
     let (merchant, seq) = activated(&world).await;
     let (store, wall) = (world.store(), world.now());
@@ -641,7 +640,7 @@ async fn a_single_write_that_meets_a_transaction_is_repeated_and_is_no_claim_of_
 }
 
 #[tokio::test]
-async fn the_last_arming_is_tried_too_when_its_answer_is_lost() {
+async fn last_rearm_survives_a_lost_reply() {
     let world = InProcess::start().await;
     let (merchant, seq) = activated(&world).await;
     let (store, mut rearmed) = (world.store(), Vec::new());

@@ -145,7 +145,7 @@ fn wrong(graph: &Graph) -> Vec<String> {
 }
 
 #[test]
-fn the_functions_are_built_of_one_tls_stack_and_nothing_they_do_not_need() {
+fn functions_link_one_tls_stack() {
     let mut crates = BTreeSet::new();
     for target in TARGETS {
         let graph = graph(target);
@@ -166,7 +166,7 @@ fn the_functions_are_built_of_one_tls_stack_and_nothing_they_do_not_need() {
 }
 
 #[test]
-fn what_is_not_wanted_is_found() {
+fn detects_unwanted_crates() {
     let fine = "rustls v0.23.46|aws_lc_rs,std\naws-lc-rs v1.19.0|\nhyper-rustls v0.27.10|http1\nhyper v1.12.0|client\n\
                 h2 v0.4.20|\ntokio v1.54.1|rt (*)\nhttp v1.5.0|\naws-config v1.13.0|default-https-client,rt-tokio\n";
     assert_eq!(wrong(&parsed(fine)), Vec::<String>::new());
@@ -204,7 +204,7 @@ fn what_is_not_wanted_is_found() {
 
 /// Nobody but the template sets a function's variables, and it gives each one file of root certificates.
 #[test]
-fn no_function_searches_directories_for_root_certificates() {
+fn root_certificates_are_built_in() {
     let globals = &template()["Globals"]["Function"]["Environment"]["Variables"];
     assert_eq!(globals["SSL_CERT_FILE"], "RootCertificates");
     let file = template()["Parameters"]["RootCertificates"]["Default"]
@@ -234,7 +234,7 @@ fn limit_ms(function: &str) -> u64 {
 /// No call outlasts the function that waits for it; and where the calls of a step that follow one another all hang for as long as
 /// they may, the function still answers.
 #[test]
-fn every_wait_ends_before_its_function_does() {
+fn calls_time_out_before_function() {
     // A pause before a repetition is at most a second, then two (the SDK's).
     const PAUSE_MS: u64 = 1_000;
     const {
@@ -276,7 +276,7 @@ fn every_wait_ends_before_its_function_does() {
 
 /// A panic must end a request, not the environment with it.
 #[test]
-fn a_panic_unwinds() {
+fn release_profile_unwinds() {
     let read = |path: &str| std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap_or_default();
     let manifest = read("Cargo.toml");
     let (_, release) = manifest.split_once("[profile.release]\n").unwrap();

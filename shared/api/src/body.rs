@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_is_an_empty_object() {
+    fn empty_body_reads_as_empty_object() {
         assert!(
             read::<ConfirmCode>(&with(b""))
                 .unwrap()
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_shape_is_malformed() {
+    fn rejects_malformed_body() {
         let deep = [vec![b'['; 8_000], vec![b']'; 8_000]].concat();
         let bodies: [&[u8]; 9] = [
             b"{",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn seventeen_kibibytes_are_too_many() {
+    fn rejects_oversized_body() {
         let body = format!("{{\"code\":\"{}\"}}", "1".repeat(BODY_MAX_BYTES));
         assert_eq!(
             read::<ConfirmCode>(&with(body.as_bytes()))
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn spelling_does_not_matter_to_the_fingerprint() {
+    fn body_fingerprint_ignores_whitespace() {
         let one = read::<ConfirmCode>(&with(b"{\"code\": \"1\"}"))
             .unwrap()
             .canonical;

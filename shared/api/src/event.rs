@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_queries_and_hosts_are_just_text() {
+    fn tolerates_odd_query_and_host() {
         let request = request(json!({
             "rawPath": Route::GetCards.path(),
             "rawQueryString": "a={|\"<&b=%E4%B8%AD+x&%ff&=&&c",
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn any_shape_is_a_request() {
+    fn tolerates_event_of_any_shape() {
         for event in [
             json!({}),
             json!({"headers": [], "requestContext": 7, "body": {"a": 1}, "rawPath": null}),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_come_plain_or_as_base64() {
+    fn reads_plain_and_base64_bodies() {
         assert_eq!(request(json!({"body": "{}"})).body.unwrap(), b"{}");
         assert_eq!(
             request(json!({"body": "e30=", "isBase64Encoded": true}))

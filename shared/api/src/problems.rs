@@ -289,14 +289,14 @@ mod tests {
     }
 
     #[test]
-    fn statuses_are_the_contracts() {
+    fn statuses_match_contract() {
         for (code, status) in contract_rows() {
             assert_eq!(entry(code).status, status, "{code}");
         }
     }
 
     #[test]
-    fn the_codes_are_the_contracts_in_its_order() {
+    fn error_codes_match_contract_order() {
         let mut listed: Vec<_> = contract_rows().into_iter().map(|(code, _)| code).collect();
         listed.push(ErrorCode::TestTxnFailed); // only as `ended_reason`
         assert_eq!(listed, ErrorCode::ALL);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn chinese_is_chinese_and_english_is_english() {
+    fn texts_are_in_their_language() {
         for &code in ErrorCode::ALL {
             let row = entry(code);
             let zh = row.detail_zh;
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_final_and_each_code_has_its_own() {
+    fn texts_are_final_and_unique() {
         let mut seen = HashSet::new();
         for &code in ErrorCode::ALL {
             let row = entry(code);
@@ -349,7 +349,7 @@ mod tests {
 
     /// The bank and the register say "no"; the texts must not say to which element.
     #[test]
-    fn a_mismatch_does_not_name_the_element() {
+    fn mismatch_text_hides_wrong_element() {
         let cases: [(ErrorCode, &[&str]); 3] = [
             (
                 ErrorCode::AuthBadCredentials,
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_never_offered_for_what_must_be_changed() {
+    fn retryable_agrees_with_status() {
         for &code in ErrorCode::ALL {
             let row = entry(code);
             match row.status {
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_names_its_code() {
+    fn type_uri_contains_error_code() {
         assert_eq!(
             type_uri(ErrorCode::OtpWrong),
             "tag:settlement-rebind.example,2026:OTP_WRONG"

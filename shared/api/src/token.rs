@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_where_its_session_is() {
+    fn token_locates_session_slot() {
         let merchant = MerchantId::parse("mer_a_1").unwrap();
         let token = token_text(&merchant, 3, "secret");
         let presented = presented(&with(&format!("Bearer {token}"))).unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_a_dead_session() {
+    fn malformed_token_is_session_expired() {
         for header in [
             "",
             "Bearer",

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whatever_fails_inside_becomes_a_reply_that_tells_nothing() {
+    async fn internal_failure_reply_leaks_nothing() {
         for (path, status, code) in [
             ("panic", 500, "INTERNAL"),
             ("conflict", 409, "VERSION_CONFLICT"),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clock_in_the_header_is_refused_outside_the_sandbox() {
+    async fn production_rejects_clock_header() {
         let (status, body) = get("", json!({"X-Sandbox-Now": "2026-11-22T10:00:00+08:00"})).await;
         assert_eq!(
             (status, body["code"].as_str().unwrap()),
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_support_ref_is_the_gateways_id_or_random_never_a_callers_text() {
+    fn support_ref_is_gateway_id_or_random() {
         let of = |id: &str| {
             support_ref(&Request {
                 request_id: id.to_owned(),

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn told_from_ninety_days_before_the_last_day() {
+    fn banner_starts_90_days_before_expiry() {
         let first = until().plus_s(1 - 91 * DAY_S);
         assert_eq!(notices(&last_day(), first.plus_s(-1)), []);
         let notice = only(first);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_at_each_threshold() {
+    fn wording_changes_at_each_threshold() {
         let plan = |notice: &Banner| notice.detail_en.contains("Plan");
         let soon = |notice: &Banner| notice.detail_en.contains("soon");
         let urgent = |notice: &Banner| notice.detail_en.starts_with("Urgent");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn good_until_the_end_of_the_last_day() {
+    fn document_expires_after_its_last_day() {
         let last = only(until());
         assert_eq!(
             (last.code, last.days_left),
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_a_last_day_is_never_told_of() {
+    fn long_term_document_has_no_banner() {
         for now in [Timestamp::MIN, until(), Timestamp::MAX] {
             assert_eq!(notices(&DocumentExpiry::LongTerm, now), []);
         }
     }
 
     #[test]
-    fn as_a_merchant_reads_them() {
+    fn texts_read_as_specified() {
         assert_eq!(
             days_before(25).detail_zh,
             "您登记的证件还有25天到期，请尽快换证并联系客服更新，过期后将不能更换结算卡。"
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn at_most_one_and_always_with_texts(from_last_s in -200 * DAY_S..200 * DAY_S) {
+        fn banner_has_texts_and_correct_days(from_last_s in -200 * DAY_S..200 * DAY_S) {
             let now = until().plus_s(from_last_s);
             for notice in notices(&last_day(), now) {
                 prop_assert!(notice.detail_en.is_ascii() && notice.detail_en.ends_with('.'));
@@ -187,7 +187,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(now_s: i64, days in 0_i64..1_000_000) {
+        fn arbitrary_input_never_panics(now_s: i64, days in 0_i64..1_000_000) {
             let now = Timestamp::from_epoch_s(now_s);
             let day = Timestamp::from_epoch_s(days * DAY_S).date_shanghai();
             prop_assert!(notices(&DocumentExpiry::On(day), now).len() <= 1);

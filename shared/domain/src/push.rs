@@ -17,7 +17,7 @@ mod tests {
     use super::PushPlatform;
 
     #[test]
-    fn a_platform_goes_to_the_wire_and_back() {
+    fn platform_round_trips() {
         for &platform in PushPlatform::ALL {
             assert_eq!(PushPlatform::parse(platform.as_str()), Some(platform));
         }

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn cycles_go_to_the_wire_and_back() {
+    fn cycle_round_trips() {
         let words: Vec<_> = Cycle::ALL.iter().map(|cycle| cycle.as_str()).collect();
         assert_eq!(words, ["T0", "T1", "D1"]);
         for &cycle in Cycle::ALL {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn every_minute_of_the_day_reads_back_and_nothing_else_does() {
+    fn payout_time_accepts_only_hh_mm() {
         for minute in 0..24 * 60 {
             let text = format!("{:02}:{:02}", minute / 60, minute % 60);
             let time = PayoutTime::parse(&text).unwrap();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_change_is_taken_as_typed() {
+    fn valid_change_is_accepted() {
         let expected = Settlement {
             cycle: Cycle::D1,
             payout_time: PayoutTime::parse("18:30").unwrap(),
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn all_bad_fields_are_named_at_once() {
+    fn reports_all_bad_fields_at_once() {
         let malformed = ErrorCode::RequestMalformed;
         let nothing = SettlementChange::read(None, None, None, None, None);
         assert_eq!(
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_on_its_own() {
+    fn reports_each_bad_field_alone() {
         let limit = |daily_limit_fen| SettlementChange {
             daily_limit_fen: Ok(daily_limit_fen),
             ..change()
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn t0_opens_on_the_day_the_merchant_is_old_enough() {
+    fn t0_requires_minimum_age() {
         let t0 = SettlementChange {
             cycle: Ok(Cycle::T0),
             ..change()
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_when() {
+    fn expected_payout_follows_cycle() {
         use Cycle::{D1, T0, T1};
         // Created, asked, expected; the payout time is 06:00. The 27th is a Friday.
         for (cycle, created, now, expected) in [
@@ -462,7 +462,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_payout_time_of_the_calendar_that_fits(
+        fn expected_payout_is_earliest_possible(
             cycle in cycle(),
             minute in 0_i64..24 * 60,
             created_s in 0_i64..4_000_000_000,
@@ -498,7 +498,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(
+        fn arbitrary_input_never_panics(
             cycle in cycle(), created_s: i64, now_s: i64, text: String, amounts: [Option<i64>; 3]
         ) {
             let [retained_fen, limit_fen, fee] = amounts;
@@ -511,7 +511,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_taken_keeps_the_rules(
+        fn accepted_change_obeys_all_rules(
             cycle in cycle(),
             retained_fen in 0_i64..20, limit_fen in 0_i64..20, tier_fen in 1_u64..20, age_days in 0_i64..180,
         ) {

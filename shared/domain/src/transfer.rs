@@ -19,7 +19,7 @@ mod tests {
     use super::TransferAnswer;
 
     #[test]
-    fn an_answer_goes_to_the_store_and_back() {
+    fn transfer_answer_round_trips() {
         for &answer in TransferAnswer::ALL {
             assert_eq!(TransferAnswer::parse(answer.as_str()), Some(answer));
         }

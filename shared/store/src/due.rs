@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_buckets_reach_over_the_year() {
+    fn buckets_cover_thirteen_months() {
         let now = Timestamp::parse_rfc3339("2026-02-10T00:00:00Z").unwrap();
         let buckets = buckets(now);
         assert_eq!(buckets.len(), 13 * usize::from(SHARDS));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_lies_in_one_of_the_buckets() {
+    fn entry_is_in_a_queried_bucket() {
         let now = Timestamp::parse_rfc3339("2026-12-31T23:59:59Z").unwrap();
         let merchant = MerchantId::parse("mer_plain_1").unwrap();
         assert!(buckets(now).contains(&bucket(&merchant, now)));

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_given_what_the_template_gives_it() {
+    fn function_gets_its_environment() {
         let functions = Template::load().functions();
         assert_eq!(functions.len(), 9);
         let verification = &functions["Verification"];
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_leads_to_a_function() {
+    fn every_route_maps_to_function() {
         let routes = Template::load().routes();
         assert_eq!(routes.len(), 26);
         let of = |key: &str| {

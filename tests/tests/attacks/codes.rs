@@ -1,11 +1,11 @@
 //! Codes: guessed, taken from elsewhere, relayed to another phone, used up.
 
-use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused, wrong};
+use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, wrong};
 use tests::table_faults::Fault;
 use tests::transport::Reply;
 
@@ -45,7 +45,7 @@ async fn move_code(world: &Arc<InProcess>, from: &Item, to: &str) {
 }
 
 #[tokio::test]
-async fn a_code_guessed_in_parallel() {
+async fn otp_guessed_in_parallel() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     let path = format!("{rebind}/identity/confirm");
@@ -75,7 +75,7 @@ async fn a_code_guessed_in_parallel() {
 }
 
 #[tokio::test]
-async fn guesses_that_die_before_they_are_answered() {
+async fn guesses_aborted_before_answer() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..POLICY.code_tries {
@@ -89,7 +89,7 @@ async fn guesses_that_die_before_they_are_answered() {
 }
 
 #[tokio::test]
-async fn codes_guessed_over_resends() {
+async fn otp_guessed_over_resends() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, mut right) = identity_otp(&app, GOOD_CARD).await;
     for guess in 1..POLICY.code_tries {
@@ -112,7 +112,7 @@ async fn codes_guessed_over_resends() {
 }
 
 #[tokio::test]
-async fn a_document_guessed() {
+async fn document_guessed_over_rebinds() {
     let (world, app) = InProcess::with(NAME).await;
     // Numbers that could be: each is somebody's. Ten at once to each rebind.
     let others = ["plain_2", "plain_3", "plain_4", "plain_5", "young"];
@@ -146,7 +146,7 @@ async fn a_document_guessed() {
 }
 
 #[tokio::test]
-async fn a_code_of_another_rebind() {
+async fn otp_of_another_rebind() {
     let (world, app) = InProcess::with(NAME).await;
     let (first, known) = identity_otp(&app, GOOD_CARD).await;
     let kept = item_of(&world, NAME, "R#000001").await;
@@ -161,7 +161,7 @@ async fn a_code_of_another_rebind() {
 }
 
 #[tokio::test]
-async fn a_code_of_another_purpose() {
+async fn otp_of_another_purpose() {
     let (world, app) = InProcess::with(NAME).await;
     // One phone for both, so that nothing but the purpose differs.
     let phone = app.profile.phone.clone();
@@ -194,7 +194,7 @@ async fn a_code_of_another_purpose() {
 }
 
 #[tokio::test]
-async fn a_code_relayed_when_the_phone_was_changed() {
+async fn otp_relayed_after_phone_change() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, known) = identity_otp(&app, GOOD_CARD).await;
     let mut profile = item_of(&world, NAME, "Z").await;
@@ -209,7 +209,7 @@ async fn a_code_relayed_when_the_phone_was_changed() {
 }
 
 #[tokio::test]
-async fn a_change_right_after_the_phone_was_changed() {
+async fn rebind_right_after_phone_change() {
     let world = InProcess::start().await;
     // Three hours ago somebody talked the acquirer into another phone on file.
     let app = world.log_in("phone_changed").await;
@@ -230,7 +230,7 @@ async fn a_change_right_after_the_phone_was_changed() {
 }
 
 #[tokio::test]
-async fn the_tries_of_a_code_used_up_from_another_session() {
+async fn attempts_used_up_from_another_session() {
     let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;

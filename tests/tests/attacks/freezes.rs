@@ -45,7 +45,7 @@ async fn set_counted(world: &Arc<InProcess>, account: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn a_freeze_code_guessed_from_one_address() {
+async fn freeze_code_guessed_from_one_address() {
     let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;
@@ -60,7 +60,7 @@ async fn a_freeze_code_guessed_from_one_address() {
 }
 
 #[tokio::test]
-async fn a_freeze_code_guessed_from_many_addresses() {
+async fn freeze_code_guessed_from_many_addresses() {
     let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;
@@ -73,7 +73,7 @@ async fn a_freeze_code_guessed_from_many_addresses() {
 }
 
 #[tokio::test]
-async fn a_freeze_code_of_another_merchant() {
+async fn freeze_code_of_another_merchant() {
     let world = InProcess::start().await;
     let (victim, _) = announced(&world, NAME, GOOD_CARD).await;
     world.pass_s(POLICY.code_gap_s);
@@ -86,7 +86,7 @@ async fn a_freeze_code_of_another_merchant() {
 }
 
 #[tokio::test]
-async fn the_tries_of_a_freeze_code_burnt() {
+async fn freeze_attempts_of_account_exhausted() {
     let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;

@@ -10,6 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::scenario;
 use verification::Verification;
 
 /// What somebody between us and the bank makes of its reply.
@@ -176,7 +177,7 @@ fn with_sealed(mut item: Item, name: &str, sealed: &AttributeValue) -> Item {
 }
 
 #[tokio::test]
-async fn a_ciphertext_swapped_between_merchants() {
+async fn ciphertext_swapped_between_merchants() {
     const FIRST: &str = "R#000001";
     let world = InProcess::start().await;
     let victim = world.log_in(NAME).await;
@@ -211,9 +212,8 @@ async fn a_ciphertext_swapped_between_merchants() {
 }
 
 #[tokio::test]
-async fn an_event_injected_into_the_stream_function() {
-    let (world, app) = InProcess::with(NAME).await;
-    app.activate(GOOD_CARD).await;
+async fn event_injected_into_stream_function() {
+    let (world, app, _) = scenario::activated(NAME).await;
     world.deliver_due().await;
     let texts = world.sms.to(&app.profile.phone);
     let other = world.log_in(OTHER).await;

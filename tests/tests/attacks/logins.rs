@@ -38,7 +38,7 @@ async fn owner(world: &Arc<InProcess>, device: &str, source: &str) -> Result<(),
 }
 
 #[tokio::test]
-async fn passwords_sprayed_over_accounts_and_devices() {
+async fn passwords_sprayed_over_accounts() {
     const FROM: &str = "203.0.113.66";
     let world = InProcess::start().await;
     owner(&world, "the merchant's phone", "203.0.113.7")
@@ -71,7 +71,7 @@ async fn passwords_sprayed_over_accounts_and_devices() {
 }
 
 #[tokio::test]
-async fn a_merchant_is_locked_out() {
+async fn merchant_locked_out_by_guesses() {
     let world = InProcess::start().await;
     owner(&world, "the merchant's phone", "203.0.113.7")
         .await
@@ -98,7 +98,7 @@ async fn a_merchant_is_locked_out() {
 }
 
 #[tokio::test]
-async fn a_device_id_made_up_to_dodge_the_throttle() {
+async fn device_ids_invented_to_evade_throttle() {
     let world = InProcess::start().await;
     // One that is well known, for an account of the thief's own.
     world.log_in_on(OTHER, "a thief's phone").await;
@@ -139,7 +139,7 @@ async fn a_device_id_made_up_to_dodge_the_throttle() {
 }
 
 #[tokio::test]
-async fn a_device_id_made_up_to_trip_the_throttle() {
+async fn device_ids_invented_to_trip_throttle() {
     const PHONE: &str = "4f7d the merchant's phone";
     let world = InProcess::start().await;
     owner(&world, PHONE, "203.0.113.7").await.unwrap();
@@ -186,7 +186,7 @@ fn trimmed_mean(times: &[f64]) -> f64 {
 }
 
 #[tokio::test]
-async fn users_are_enumerated_by_body_status_and_time() {
+async fn accounts_enumerated_by_reply_or_time() {
     /// Each a password against an account that is there, and one against an account that is not, right after each other.
     const PAIRS: usize = 40;
     let world = InProcess::start().await;

@@ -9,13 +9,13 @@
 //! | attack | more of it |
 //! |---|---|
 //! | codes guessed in parallel | `deposits.rs` (three tries), `standby.rs` (the switch), `e2e::identity`, `e2e::deposit` |
-//! | steps skipped, out of order | `e2e::card_check::steps_out_of_order`, `e2e::order`, the table of states and commands in the core |
+//! | steps skipped, out of order | `e2e::card_check::out_of_order_steps_list_next_actions`, `e2e::order`, the table of states and commands in the core |
 //! | replays | `e2e::replays` (every step twice, keys of another body, after a day) |
 //! | user enumeration | `freeze.rs` (a freeze of a match, a mismatch, an unknown account takes the same time) |
-//! | a card of someone else | `deposits.rs`, `e2e::card_check::a_card_of_someone_else` |
+//! | a card of someone else | `deposits.rs`, `e2e::card_check::foreign_card_is_refused_after_match` |
 //! | a device silenced before the change | `push.rs` |
 //! | forged bank requests and replies | `bank` (each fault by itself), `functions/sandbox-bank` |
-//! | ciphertext under another context, with AWS's own conditions | `e2e::roles::what_is_sealed_is_bound_to_its_merchant` |
+//! | ciphertext under another context, with AWS's own conditions | `e2e::roles::sealed_number_is_bound_to_merchant` |
 //! | requests that end a process | `e2e::edges`, `tests/fuzz` |
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -55,15 +55,6 @@ type Item = store::item::Item;
 fn refused(answer: &Reply, status: u16, code: &str) {
     let got = (answer.status, answer.code());
     assert_eq!(got, (status, code), "{:?}", answer.body);
-}
-
-/// A code that is not this one.
-fn wrong(right: &str) -> &'static str {
-    if right == "000000" {
-        "000001"
-    } else {
-        "000000"
-    }
 }
 
 /// Every request that wants a session: what is asked of this rebind, of this card, and of neither. Logging out comes last.

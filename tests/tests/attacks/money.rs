@@ -28,7 +28,7 @@ async fn pays_to(world: &Arc<InProcess>, payout: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_standby_card_as_a_way_around_the_hold() {
+async fn standby_card_to_bypass_hold() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let switch = format!("{card}/activate");
@@ -64,7 +64,7 @@ async fn a_standby_card_as_a_way_around_the_hold() {
 }
 
 #[tokio::test]
-async fn a_standby_card_as_a_way_around_the_notice() {
+async fn standby_card_to_bypass_notification() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
@@ -82,7 +82,7 @@ async fn a_standby_card_as_a_way_around_the_notice() {
 }
 
 #[tokio::test]
-async fn a_standby_card_to_shorten_the_hold_of_a_deposit() {
+async fn standby_card_to_shorten_deposit_hold() {
     let (world, app) = InProcess::with(NAME).await;
     let rebind = app
         .request_with(GOOD_CARD, json!({"activate": false}))
@@ -133,7 +133,7 @@ impl QueryTransfer for MulesBank {
 }
 
 #[tokio::test]
-async fn a_micro_deposit_to_a_mules_card() {
+async fn micro_deposit_to_mule_card() {
     let (world, app) = InProcess::with(NAME).await;
     let bank = MulesBank::default();
     let function = Verification::new(world.store(), world.keys(), world.sms.clone(), bank.clone());
@@ -158,7 +158,7 @@ async fn a_micro_deposit_to_a_mules_card() {
 }
 
 #[tokio::test]
-async fn a_test_transaction_to_close_the_freeze_window() {
+async fn test_transfer_to_close_freeze_window() {
     let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     let rebind = app.activate(GOOD_CARD).await;
@@ -181,7 +181,7 @@ async fn a_test_transaction_to_close_the_freeze_window() {
 }
 
 #[tokio::test]
-async fn the_old_card_unbound_during_the_hold() {
+async fn old_card_unbound_during_hold() {
     let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate(GOOD_CARD).await;
@@ -211,7 +211,7 @@ async fn the_old_card_unbound_during_the_hold() {
 }
 
 #[tokio::test]
-async fn the_old_card_called_lost_so_that_a_freeze_cannot_go_back_to_it() {
+async fn the_old_card_reported_lost_to_defeat_a_freeze() {
     let (world, app) = InProcess::with(NAME).await;
     let old = active_card(&world, NAME).await;
     app.activate_with(GOOD_CARD, json!({"reason": "lost"}))

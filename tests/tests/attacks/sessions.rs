@@ -1,6 +1,6 @@
 //! Somebody else's session: stolen, left, frozen out, made up.
 
-use crate::{NAME, OTHER, POLICY, active_card, ask, doors, with_token, wrong};
+use crate::{NAME, OTHER, POLICY, active_card, ask, doors, with_token};
 use application::ports::{
     CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
@@ -8,7 +8,8 @@ use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id, wrong};
+use tests::scenario;
 use verification::Verification;
 
 /// No door opens.
@@ -21,7 +22,7 @@ async fn is_shut_out(app: &App, rebind: &str, card: &str) {
 }
 
 #[tokio::test]
-async fn a_stolen_session() {
+async fn stolen_session() {
     let world = InProcess::start().await;
     let card = world.log_in(NAME).await.standby(GOOD_CARD).await;
     world.pass_s(POLICY.standby_wait_s);
@@ -81,7 +82,7 @@ async fn a_stolen_session() {
 }
 
 #[tokio::test]
-async fn a_code_that_the_merchant_reads_out_to_another_session() {
+async fn otp_read_out_to_another_session() {
     let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let rebind = app.request(GOOD_CARD).await;
@@ -106,7 +107,7 @@ async fn a_code_that_the_merchant_reads_out_to_another_session() {
 }
 
 #[tokio::test]
-async fn a_session_after_logout() {
+async fn session_reused_after_logout() {
     let (world, app) = InProcess::with(NAME).await;
     let tablet = world.log_in_on(NAME, "tablet").await;
     let rebind = app.request(GOOD_CARD).await;
@@ -142,9 +143,8 @@ impl QueryTransfer for Leaving<'_> {
 }
 
 #[tokio::test]
-async fn a_step_under_way_when_its_session_ends() {
-    let (world, app) = InProcess::with(NAME).await;
-    let rebind = app.to_card_pending(GOOD_CARD).await;
+async fn step_in_flight_when_session_ends() {
+    let (world, app, rebind) = scenario::card_pending(NAME).await;
     let (bank, sms) = (Leaving(&app), world.sms.clone());
     let function = Verification::new(world.store(), world.keys(), sms, bank);
     let path = format!("{rebind}/card-check");
@@ -156,7 +156,7 @@ async fn a_step_under_way_when_its_session_ends() {
 }
 
 #[tokio::test]
-async fn a_session_after_a_freeze() {
+async fn session_reused_after_freeze() {
     let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let rebind = thief.activate(GOOD_CARD).await;
@@ -191,7 +191,7 @@ async fn a_session_after_a_freeze() {
 }
 
 #[tokio::test]
-async fn a_made_up_token() {
+async fn forged_session_token() {
     let (world, app) = InProcess::with(NAME).await;
     let own = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;

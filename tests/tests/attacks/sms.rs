@@ -5,6 +5,7 @@ use domain::policy::HOUR_S;
 use serde_json::json;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, merchant_id};
+use tests::scenario;
 
 /// Asks for a card and for the code; gives it up at once. Whether a code was sent.
 async fn pump(app: &App, card: &str) -> bool {
@@ -88,9 +89,8 @@ async fn sms_pumped_to_many_phones() {
 }
 
 #[tokio::test]
-async fn quotas_used_up_by_a_stranger() {
-    let (world, app) = InProcess::with(NAME).await;
-    let rebind = app.request(GOOD_CARD).await;
+async fn quotas_used_up_without_session() {
+    let (world, app, rebind) = scenario::requested(NAME).await;
     app.post(&format!("{rebind}/identity"), app.document())
         .await;
     let card = active_card(&world, NAME).await;

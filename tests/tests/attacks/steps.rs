@@ -1,9 +1,10 @@
 //! The order of steps and whose they are: skipped, half done, of somebody else, done again.
 
-use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of, wrong};
+use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of};
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, wrong};
+use tests::scenario;
 use tests::transport::Reply;
 
 /// What is wanted of a rebind and its card is refused as out of order, and leaves nothing behind.
@@ -82,7 +83,7 @@ fn again_after_the_end(app: &App) -> impl Iterator<Item = (&'static str, Value)>
 }
 
 #[tokio::test]
-async fn an_agreement_signed_unread() {
+async fn agreement_signed_unread() {
     let (world, app) = InProcess::with(NAME).await;
     let other = world.log_in(OTHER).await;
     let rebind = app.request(GOOD_CARD).await;
@@ -122,9 +123,8 @@ async fn an_agreement_signed_unread() {
 }
 
 #[tokio::test]
-async fn proofs_from_another_time() {
-    let (world, app) = InProcess::with(NAME).await;
-    let rebind = app.to_card_pending(GOOD_CARD).await;
+async fn stale_proofs_reused() {
+    let (world, app, rebind) = scenario::card_pending(NAME).await;
     // The merchant proves who asks, and leaves the phone on the table.
     world.pass_s(POLICY.session_idle_s - 60);
     app.check_card(&rebind).await.ok(200);
@@ -251,7 +251,7 @@ async fn requests_replayed() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_of_another_merchant() {
+async fn idempotency_key_of_another_merchant() {
     let world = InProcess::start().await;
     let victim = world.log_in(NAME).await;
     let thief = world.log_in(OTHER).await;

@@ -233,7 +233,7 @@ async fn tricks_in_headers() {
 }
 
 #[tokio::test]
-async fn a_forged_clock_outside_the_sandbox() {
+async fn forged_clock_in_production() {
     let world = InProcess::staged("production").await;
     let app = world.log_in(NAME).await;
     let at = |ahead_s: i64| wall_clock().plus_s(ahead_s).to_rfc3339_shanghai();

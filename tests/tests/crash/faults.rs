@@ -57,7 +57,7 @@ async fn done(world: &Arc<InProcess>) -> u32 {
 /// each does; and whether the caller hears that it was done. The SDK sends a transaction again under the same token, by which
 /// the table knows it.
 #[tokio::test(start_paused = true)]
-async fn each_fault_is_what_it_says() {
+async fn every_fault_has_its_stated_effect() {
     let table = Table::new(TABLE);
     let reached = InProcess::on(&table, impatient, "sandbox");
     let world = reached.await;

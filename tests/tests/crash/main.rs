@@ -23,7 +23,7 @@ use tests::sample::is_whole;
 use tests::table_faults::Fault;
 
 #[test]
-fn every_call_of_every_step_meets_every_fault() {
+fn every_call_meets_every_fault() {
     let only = std::env::var("STORY")
         .ok()
         .map(|n| n.parse::<usize>().unwrap());

@@ -12,7 +12,7 @@ const POLICY: &Policy = &Policy::CURRENT;
 
 /// An app that asks again with another key is answered otherwise, and its merchant ends elsewhere.
 #[test]
-fn a_client_that_does_not_reuse_its_key_is_found() {
+fn careless_client_is_found() {
     let only = ["POST rebinds", "POST identity/confirm, wrong"];
     let tally = stories::run_as("careless", Manners::Careless, &only, stories::proofs);
     let found = |step: &str| tally.wrong.iter().any(|wrong| wrong.contains(step));
@@ -22,7 +22,7 @@ fn a_client_that_does_not_reuse_its_key_is_found() {
 
 /// A table that forgets the conditions of a transaction does what is late over what was done since.
 #[test]
-fn a_table_that_forgets_conditions_is_found() {
+fn detects_table_without_conditions() {
     let only = ["POST card-check/confirm"];
     let tally = stories::run_as("forgetful", Manners::Keyed, &only, async |story| {
         story.table.forget_conditions();
@@ -226,7 +226,7 @@ const SPOILS: &[(&str, Spoil)] = &[
 ];
 
 #[test]
-fn every_rule_is_violated_by_something() {
+fn every_spoiled_record_violates_a_rule() {
     stories::run("spoiled", async |story| {
         story.skim(one_of_everything(story)).await;
         let (whole, now) = (story.table.items(), story.world.now());

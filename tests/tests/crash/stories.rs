@@ -5,7 +5,7 @@ use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
-use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_path};
+use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_path, wrong};
 use tests::transport::{HttpCall, Reply, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -60,14 +60,6 @@ pub fn run_as(
         let told = thread.spawn_scoped(scope, told).unwrap().join();
         told.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-fn wrong(right: &str) -> &'static str {
-    if right == "000000" {
-        "000001"
-    } else {
-        "000000"
-    }
 }
 
 impl Story {

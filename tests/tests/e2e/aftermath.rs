@@ -10,7 +10,7 @@ use tests::local_cloud::LocalCloud;
 
 /// Each merchant's events are numbered without a gap, each carries the hash of the one before, each hash is that of its
 /// event, and the head ends the chain.
-pub async fn every_history_is_whole(live: &LocalCloud) {
+pub async fn every_history_is_unbroken(live: &LocalCloud) {
     let store = Store::new(
         live.table.clone(),
         &live.system.endpoints().table,
@@ -59,7 +59,7 @@ pub async fn every_history_is_whole(live: &LocalCloud) {
 }
 
 /// Nobody is still to be told, and nothing lies in a dead-letter queue but what was put there to test permissions.
-pub async fn every_notice_was_sent(live: &LocalCloud) {
+pub async fn every_notification_was_sent(live: &LocalCloud) {
     let mut sent = 0;
     for item in live.items().await {
         if let Some(notice) = item.get("notice") {
@@ -94,7 +94,7 @@ pub async fn every_notice_was_sent(live: &LocalCloud) {
 
 /// Nothing is logged as an error but what the cases have brought about: a bank that does not answer, one damaged record,
 /// a schedule without a good clock; no panic; and each line of ours is one JSON object.
-pub async fn the_logs_are_quiet(live: &LocalCloud) {
+pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
     let mut errors = BTreeSet::new();
     let mut refused = 0;
     for line in live.log_lines().await {

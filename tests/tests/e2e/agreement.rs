@@ -24,7 +24,7 @@ async fn sign(app: &App<'_>, path: &str, body: &Value) -> Reply {
 }
 
 /// In two languages, each with its own hash, either of which can be signed.
-pub async fn languages(live: &LocalCloud) {
+pub async fn agreement_is_signable_in_both_languages(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let path = app.request(&card).await;
@@ -61,7 +61,7 @@ pub async fn languages(live: &LocalCloud) {
 }
 
 /// Ten seconds at least; a signature that was refused may be sent again with the same token.
-pub async fn too_soon(live: &LocalCloud) {
+pub async fn early_signature_reports_wait(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let signature = app.signature_of(&read(&app, &path, "").await);
@@ -85,7 +85,7 @@ pub async fn too_soon(live: &LocalCloud) {
 }
 
 /// Another version, another text, a token that is too old, one of another rebind or of nobody.
-pub async fn what_was_not_shown_cannot_be_signed(live: &LocalCloud) {
+pub async fn rejects_stale_version_text_or_token(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let elsewhere = app.signature_of(&read(&app, &path, "").await)["reading_token"].clone();
@@ -153,7 +153,7 @@ pub async fn what_was_not_shown_cannot_be_signed(live: &LocalCloud) {
 }
 
 /// The name, and each consent.
-pub async fn name_and_consents(live: &LocalCloud) {
+pub async fn rejects_wrong_name_or_consents(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let good = app.signature(&path).await;
@@ -208,7 +208,7 @@ pub async fn name_and_consents(live: &LocalCloud) {
 }
 
 /// What the evidence of a signature holds, and that its personal part is not readable in the table.
-pub async fn the_evidence_is_kept(live: &LocalCloud) {
+pub async fn signature_evidence_is_sealed(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
     let text = read(&app, &path, "").await;

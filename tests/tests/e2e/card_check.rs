@@ -38,42 +38,42 @@ async fn the_bank_refuses(live: &LocalCloud, outcome: &str, code: ErrorCode) {
 }
 
 /// Name, ID, card and phone do not belong together.
-pub async fn mismatch(live: &LocalCloud) {
+pub async fn mismatch_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "mismatch", ErrorCode::ElementsMismatch).await;
 }
 
 /// Reported lost.
-pub async fn blocked(live: &LocalCloud) {
+pub async fn blocked_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "blocked", ErrorCode::CardBlocked).await;
 }
 
 /// No such card.
-pub async fn invalid(live: &LocalCloud) {
+pub async fn invalid_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "invalid", ErrorCode::CardInvalid).await;
 }
 
 /// Not in use.
-pub async fn dormant(live: &LocalCloud) {
+pub async fn dormant_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "dormant", ErrorCode::CardDormant).await;
 }
 
 /// Past its date.
-pub async fn expired(live: &LocalCloud) {
+pub async fn expired_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "expired", ErrorCode::CardExpired).await;
 }
 
 /// Restricted by its bank.
-pub async fn restricted(live: &LocalCloud) {
+pub async fn restricted_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "restricted", ErrorCode::CardRestricted).await;
 }
 
 /// An account that cannot receive settlement.
-pub async fn class_two(live: &LocalCloud) {
+pub async fn class_ii_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "class_ii", ErrorCode::CardClassIi).await;
 }
 
 /// A card that is listed as matching.
-pub async fn matches(live: &LocalCloud) {
+pub async fn matching_card_activates(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app(&merchant)
         .await
@@ -82,7 +82,7 @@ pub async fn matches(live: &LocalCloud) {
 }
 
 /// Busy leaves everything as it is and counts for nothing, however often it is said.
-pub async fn busy(live: &LocalCloud) {
+pub async fn busy_bank_changes_nothing(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("busy")).await;
     for _ in 0..6 {
@@ -106,7 +106,7 @@ pub async fn busy(live: &LocalCloud) {
 }
 
 /// Busy at first, then a match; the same request under the same key is no replay.
-pub async fn busy_once(live: &LocalCloud) {
+pub async fn busy_once_is_retried_under_same_key(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("busy_once")).await;
     let check = async || app.keyed("check", &format!("{path}/card-check"), ()).await;
@@ -120,7 +120,7 @@ pub async fn busy_once(live: &LocalCloud) {
 }
 
 /// Too many checks upstream: tomorrow, by the bank's calendar.
-pub async fn quota(live: &LocalCloud) {
+pub async fn exhausted_quota_waits_until_midnight(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("quota")).await;
     let problem = app
@@ -136,7 +136,7 @@ pub async fn quota(live: &LocalCloud) {
 }
 
 /// An answer that cannot be read is no answer: asked again, never counted.
-pub async fn garbage(live: &LocalCloud) {
+pub async fn unreadable_answer_is_unknown(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("garbage")).await;
     for _ in 0..5 {
@@ -157,7 +157,7 @@ pub async fn garbage(live: &LocalCloud) {
 }
 
 /// The bank decided, and its reply was lost on the way: asked by the serial, it says so again.
-pub async fn reply_lost(live: &LocalCloud) {
+pub async fn lost_reply_is_recovered_by_query(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("reply_lost")).await;
     let checked = app.check_card(&path).await.ok(200);
@@ -166,7 +166,7 @@ pub async fn reply_lost(live: &LocalCloud) {
 }
 
 /// A bank that takes a second and a half.
-pub async fn slow(live: &LocalCloud) {
+pub async fn slow_bank_is_awaited(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("slow")).await;
     let started = std::time::Instant::now();
@@ -176,7 +176,7 @@ pub async fn slow(live: &LocalCloud) {
 }
 
 /// Repeated, the same challenge: the bank is not asked, nothing is sent.
-pub async fn the_same_challenge(live: &LocalCloud) {
+pub async fn repeat_returns_same_challenge(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     let first = app.check_card(&path).await.ok(200);
@@ -210,7 +210,7 @@ pub async fn the_same_challenge(live: &LocalCloud) {
 }
 
 /// Each step in its place.
-pub async fn steps_out_of_order(live: &LocalCloud) {
+pub async fn out_of_order_steps_list_next_actions(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let refused = async |steps: &[&str], next: Value| {
@@ -259,7 +259,7 @@ pub async fn steps_out_of_order(live: &LocalCloud) {
 }
 
 /// The identity must be of the last fifteen minutes: refreshed by a code to the phone on file, no try is used.
-pub async fn a_stale_identity_is_refreshed(live: &LocalCloud) {
+pub async fn stale_identity_is_refreshed(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     let identified_at = merchant.now().plus_s(-11);
@@ -301,7 +301,7 @@ pub async fn a_stale_identity_is_refreshed(live: &LocalCloud) {
 }
 
 /// The bank's answer must be of the last thirty minutes: else it is asked again, under a new serial, and that counts.
-pub async fn a_stale_answer_is_asked_for_again(live: &LocalCloud) {
+pub async fn stale_answer_needs_new_check(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let path = live
         .app(&merchant)
@@ -348,7 +348,7 @@ pub async fn a_stale_answer_is_asked_for_again(live: &LocalCloud) {
 }
 
 /// Three calls for a card, five for a merchant.
-pub async fn checks_of_a_day(live: &LocalCloud) {
+pub async fn daily_check_limits_apply(live: &LocalCloud) {
     let mut merchant = live.merchant().await;
     let mut answers = Vec::new();
     for phone in ["+8613699990001", "+8613699990002"] {
@@ -371,12 +371,12 @@ pub async fn checks_of_a_day(live: &LocalCloud) {
 }
 
 /// Five tries for the card's code too; a wrong one at the end tells the phone on file, not the reserved one.
-pub async fn wrong_codes(live: &LocalCloud) {
+pub async fn fifth_wrong_card_otp_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = live.code(&merchant.reserved_phone).await;
-    let confirm = async |typed: &str| app.try_card_code(&path, &typed).await;
+    let confirm = async |typed: &str| app.try_card_code(&path, typed).await;
     // What was sent for the identity is no code for the card, even where the digits are right.
     for left in [4, 3, 2, 1] {
         let problem = confirm(&another(&code)).await.refused(ErrorCode::OtpWrong);
@@ -400,7 +400,7 @@ pub async fn wrong_codes(live: &LocalCloud) {
 }
 
 /// A code that is too old costs no try.
-pub async fn an_old_code(live: &LocalCloud) {
+pub async fn expired_card_otp_uses_no_attempt(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
@@ -417,7 +417,7 @@ pub async fn an_old_code(live: &LocalCloud) {
 }
 
 /// Verified for another person: told at the card check, after the bank matched; a pending rebind reserves nothing.
-pub async fn a_card_of_someone_else(live: &LocalCloud) {
+pub async fn foreign_card_is_refused_after_match(live: &LocalCloud) {
     let card = live.card();
     let (first, second) = (live.merchant().await, live.merchant().await);
     let (one, two) = (live.app(&first).await, live.app(&second).await);
@@ -452,7 +452,7 @@ pub async fn a_card_of_someone_else(live: &LocalCloud) {
 }
 
 /// The same person may have it in two shops; a card that somebody came with counts as verified.
-pub async fn the_same_person_twice(live: &LocalCloud) {
+pub async fn same_person_may_bind_card_twice(live: &LocalCloud) {
     let first = live.merchant().await;
     let card = live.card();
     live.app(&first).await.activate(&card).await;
@@ -473,7 +473,7 @@ pub async fn the_same_person_twice(live: &LocalCloud) {
 }
 
 /// Three checks at the same moment are one question to the bank and one code.
-pub async fn checks_at_once(live: &LocalCloud) {
+pub async fn concurrent_checks_send_one_otp(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     let replies = futures::future::join_all((0..3).map(|_| app.check_card(&path))).await;
@@ -488,7 +488,7 @@ pub async fn checks_at_once(live: &LocalCloud) {
 }
 
 /// Confirmed on one device and given up on another, at the same moment: one of the two has happened.
-pub async fn confirm_against_cancel(live: &LocalCloud) {
+pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
@@ -509,7 +509,7 @@ pub async fn confirm_against_cancel(live: &LocalCloud) {
 }
 
 /// The same right code from two places at once: one activation, one event, one notice.
-pub async fn one_activation(live: &LocalCloud) {
+pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);

@@ -28,63 +28,81 @@ macro_rules! cases {
 
 /// Each has merchants of its own, so they do not meet.
 pub const SIDE_BY_SIDE: &[Case] = cases! {
-    happy: a_card_is_changed, a_card_is_changed_by_the_wall_clock, a_first_card, a_lost_card,
-        names_as_they_are_typed, numbers_as_they_are_typed, one_phone_is_told_once, another_device_carries_on,
-        the_clock_goes_back_and_forth;
-    sessions: wrong_passwords_and_unknown_accounts_look_alike, logins_at_once_are_no_failures,
-        guessing_is_slowed_down, twenty_failures_a_day, nobody_is_locked_out, logins_that_are_none,
-        tokens_that_are_none, logout, an_idle_session_ends, a_session_ends_after_twelve_hours,
-        a_rebind_needs_a_fresh_login, clocks_that_are_none;
-    requests: every_bad_field_at_once, cards_that_cannot_be_bound, a_card_of_an_unknown_bank, a_company,
-        the_quiet_period, the_cooldown, one_open_rebind, two_requests_at_once_make_one_rebind,
-        limits_of_a_day, giving_up, pages, what_is_not_yours_is_not_there;
-    identity: documents_that_are_none, an_expired_document, the_same_challenge, documents_at_once, codes_end,
-        wrong_codes_add_up, parallel_guesses_are_five_tries, a_right_code_wins, all_tries_taken,
-        codes_to_a_phone_are_limited;
-    agreement: languages, too_soon, what_was_not_shown_cannot_be_signed, name_and_consents,
-        the_evidence_is_kept;
-    card_check: mismatch, blocked, invalid, dormant, expired, restricted, class_two, matches, busy, busy_once,
-        quota, garbage, reply_lost, slow, the_same_challenge, steps_out_of_order,
-        a_stale_identity_is_refreshed, a_stale_answer_is_asked_for_again, checks_of_a_day, wrong_codes,
-        an_old_code, a_card_of_someone_else, the_same_person_twice, checks_at_once, confirm_against_cancel,
-        one_activation;
-    replays: every_step_twice, another_body, the_scope_of_a_key, a_key_is_kept_for_a_day, refusals,
-        the_same_request_at_once, a_rejection_is_repeated, keys_that_are_none;
-    order: from_the_body_to_the_object, from_the_freeze_to_the_limits, of_a_step;
-    standby: a_standby_card, two_at_most, wrong_codes_lock_for_a_day, refused_like_a_rebind,
-        proofs_that_are_too_old, what_can_be_switched_to, one_switch, another_device_switches,
-        nothing_is_lost_by_a_switch;
-    unbind: what_may_not_leave, a_standby_card_leaves, the_only_usable_card, a_replaced_card, unbind_against_switch;
-    deposit: not_enabled, issuer_unsupported, the_next_day_on_another_device, three_tries,
-        parallel_guesses_are_three_tries, seven_days, returned, a_mules_card, returned_later, not_there_yet,
-        a_card_of_someone_else, for_a_standby_card, given_up;
-    test_transfer: it_arrives, one_transfer, pending, the_listed_card_that_is_pending, it_comes_back,
-        after_it_took_effect, without_a_card_to_go_back_to;
-    payouts: made_once, events_that_are_none, routed_by_the_hold, sent_and_returned, pages, as_the_sandbox_begins,
-        made_while_the_card_is_switched;
-    settings: settings_are_changed, every_bad_field_at_once, a_young_merchant, when_settings_may_be_changed,
-        push_targets, push_targets_that_are_none, notices_with_a_device;
-    history: a_chain_that_can_be_checked;
-    freezes: before_it_takes_effect, after_it_took_effect, seven_days, nothing_is_told, the_eleventh_of_a_day,
-        one_freeze, freeze_against_confirm, a_standby_card_is_taken_away, any_code_stops_everything, after_a_switch;
-    frozen: only_reads_work;
-    notices: a_document_that_expires, a_document_that_has_expired, nothing_to_tell, a_first_card;
-    cleanup: after_one_thirty_and_thirty_one_days, a_late_run_makes_up_for_all, overdue_rebinds_expire,
-        two_runs_at_once, an_unsent_notice_is_sent_again, held_payouts_are_assigned, a_test_transfer_is_settled,
-        an_answer_is_found, a_deposit_runs_out, a_frozen_account_is_left_alone, after_a_switch,
-        the_clock_of_the_event;
-    edges: what_is_not_there, sizes, bodies_that_are_none, bodies_in_base64, the_ends_of_time,
-        a_problem_can_be_found_in_the_log;
-    roles: each_role_may_do_what_it_must, what_is_sealed_is_bound_to_its_merchant;
-    payloads: events_are_as_captured;
+    happy: card_is_changed, card_is_changed_by_wall_clock, first_card_is_bound, lost_card_has_short_cooldown_once,
+        typed_names_are_folded, typed_numbers_are_folded, equal_phones_are_notified_once,
+        another_device_continues_rebind, clock_may_go_back_and_forth;
+    sessions: unknown_account_looks_like_bad_password, concurrent_logins_leave_no_failures,
+        waits_double_from_fourth_failure, twenty_failures_block_for_a_day, unknown_devices_do_not_block_known_one,
+        malformed_login_names_missing_fields, invalid_tokens_are_refused, logout_ends_only_its_own_session,
+        session_expires_after_15_min_idle, session_expires_after_12_h, new_rebind_needs_fresh_login,
+        malformed_clock_is_refused;
+    requests: all_bad_fields_are_reported_at_once, unsuitable_cards_are_refused, card_of_unlisted_bank_is_accepted,
+        company_is_sent_to_support, quiet_period_blocks_for_a_day, cooldown_blocks_until_its_end,
+        one_open_rebind_until_overdue, concurrent_requests_make_one_rebind, daily_rebind_and_document_limits_apply,
+        cancel_works_only_before_activation, pages_are_newest_first, foreign_rebind_is_not_found;
+    identity: malformed_document_uses_no_attempt, expired_document_is_revealed_on_match, repeat_returns_same_challenge,
+        concurrent_documents_send_one_otp, expired_or_replaced_otp_fails, fifth_wrong_otp_rejects,
+        parallel_guesses_are_capped_at_five, right_otp_wins_among_wrong, reserved_attempts_conflict_for_10_s,
+        otps_per_phone_are_limited;
+    agreement: agreement_is_signable_in_both_languages, early_signature_reports_wait,
+        rejects_stale_version_text_or_token, rejects_wrong_name_or_consents, signature_evidence_is_sealed;
+    card_check: mismatch_rejects, blocked_card_rejects, invalid_card_rejects, dormant_card_rejects,
+        expired_card_rejects, restricted_card_rejects, class_ii_card_rejects, matching_card_activates,
+        busy_bank_changes_nothing, busy_once_is_retried_under_same_key, exhausted_quota_waits_until_midnight,
+        unreadable_answer_is_unknown, lost_reply_is_recovered_by_query, slow_bank_is_awaited,
+        repeat_returns_same_challenge, out_of_order_steps_list_next_actions, stale_identity_is_refreshed,
+        stale_answer_needs_new_check, daily_check_limits_apply, fifth_wrong_card_otp_rejects,
+        expired_card_otp_uses_no_attempt, foreign_card_is_refused_after_match, same_person_may_bind_card_twice,
+        concurrent_checks_send_one_otp, confirm_and_cancel_exclude_each_other, concurrent_confirms_activate_once;
+    replays: repeated_step_replays_its_reply, same_key_with_other_body_is_refused,
+        key_scope_is_merchant_method_and_path, key_is_reusable_after_24_h, only_counted_refusals_are_replayed,
+        concurrent_repeats_act_once, rejection_is_replayed, malformed_keys_are_refused;
+    order: body_token_and_object_checks_in_order, rebind_checks_run_in_order, step_checks_run_in_order;
+    standby: standby_card_is_added_and_switched_to, third_standby_card_is_refused,
+        fifth_wrong_otp_locks_switch_for_24_h, switch_is_refused_like_rebind, stale_proof_or_document_blocks_switch,
+        only_own_standby_card_is_switchable, concurrent_right_otps_switch_once, other_device_needs_its_own_otp,
+        switch_ignores_lost_reason;
+    unbind: active_or_pending_card_cannot_leave, standby_card_unbinds_any_time, only_usable_card_cannot_be_unbound,
+        replaced_card_waits_for_last_payout, unbind_and_switch_exclude_each_other;
+    deposit: unenabled_card_gets_deposit, unsupported_issuer_gets_deposit, deposit_confirms_on_other_device_later,
+        third_wrong_deposit_code_rejects, parallel_guesses_are_capped_at_three, deposit_expires_after_7_days,
+        returned_deposit_rejects, deposit_to_mule_card_is_returned, late_return_rejects_at_confirm,
+        pending_deposit_cannot_be_confirmed, foreign_card_is_refused_after_proof, standby_card_is_proven_by_deposit,
+        cancel_voids_deposit_code;
+    test_transfer: arrived_transfer_keeps_all_periods, concurrent_requests_send_one_transfer,
+        pending_transfer_is_sent_once, listed_card_leaves_transfer_pending, returned_transfer_reverts_and_notifies,
+        return_reverts_within_7_days_of_effect, revert_without_usable_card_holds_payouts;
+    payouts: repeated_creation_makes_one_payout, malformed_core_events_are_refused, payouts_change_card_after_hold,
+        repeated_sent_and_returned_are_no_ops, pages_are_newest_first, seeded_payouts_stay_on_old_card,
+        payouts_follow_concurrent_switch;
+    settings: changed_settings_notify_and_take_effect, all_bad_fields_are_reported_at_once,
+        young_merchant_may_not_use_t0, change_needs_fresh_login_after_quiet, push_targets_register_replace_and_remove,
+        malformed_push_targets_are_refused, push_targets_do_not_replace_sms;
+    history: history_pages_form_verifiable_chain;
+    freezes: freeze_in_hold_reverts_change, freeze_after_hold_holds_payouts, freeze_code_ends_7_days_after_effect,
+        wrong_freeze_code_looks_the_same, eleventh_guess_of_address_is_ignored, concurrent_freezes_act_once,
+        freeze_racing_confirm_still_freezes, standby_freeze_code_removes_card, any_freeze_code_stops_everything,
+        freeze_after_switch_holds_payouts;
+    frozen: frozen_account_allows_only_reads;
+    notices: expiring_document_shows_banner, expired_document_blocks_rebind, valid_document_shows_no_banner,
+        first_card_holds_payouts_in_hold;
+    cleanup: entries_fall_due_on_days_1_8_and_30, late_run_catches_up, overdue_rebinds_expire,
+        concurrent_runs_act_once, unsent_notification_is_resent_once, held_payouts_are_assigned,
+        pending_test_transfer_is_settled, lost_bank_answer_is_recovered, deposit_is_polled_until_it_expires,
+        frozen_account_is_left_alone, switch_completes_and_old_card_leaves, event_time_is_the_clock;
+    edges: unknown_routes_return_404, body_over_16_kib_is_refused, malformed_bodies_are_refused,
+        base64_body_is_decoded, extreme_clocks_are_accepted, support_ref_finds_log_line;
+    roles: roles_allow_exactly_their_calls, sealed_number_is_bound_to_merchant;
+    payloads: events_match_captured_payloads;
 };
 
 /// Each has the machine for itself; and then they look at what all the others have left.
 pub const AT_THE_END: &[Case] = cases! {
-    races: one_rebind, five_tries, one_activation, confirm_against_cancel, confirm_against_freeze,
-        clean_up_against_everything;
-    aftermath: every_history_is_whole, every_notice_was_sent, the_logs_are_quiet;
-    edges: the_environment_survives;
-    needed: each_permission_is_needed;
-    leaks: no_secret_is_kept_or_told;
+    races: concurrent_requests_make_one_rebind, concurrent_guesses_are_capped_at_five,
+        concurrent_confirms_activate_once, confirm_and_cancel_exclude_each_other, freeze_racing_confirm_keeps_old_card,
+        cleanup_racing_other_writes_acts_once;
+    aftermath: every_history_is_unbroken, every_notification_was_sent, logs_contain_only_expected_errors;
+    edges: process_survives_hostile_requests;
+    needed: every_permission_is_needed;
+    leaks: no_secret_is_stored_or_sent;
 };

@@ -35,7 +35,7 @@ fn did(summary: &Value) -> Value {
 }
 
 /// At +1 day a hold is over, at +30 the cooldown, which is told once; at +31 there is nothing left.
-pub async fn after_one_thirty_and_thirty_one_days(live: &LocalCloud) {
+pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     let merchant = in_year(live, 1990).await;
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
@@ -111,7 +111,7 @@ pub async fn after_one_thirty_and_thirty_one_days(live: &LocalCloud) {
 }
 
 /// A clean-up that comes late: everything at once, each once.
-pub async fn a_late_run_makes_up_for_all(live: &LocalCloud) {
+pub async fn late_run_catches_up(live: &LocalCloud) {
     let (changed, pending) = (in_year(live, 1993).await, in_year(live, 1993).await);
     live.app(&changed).await.activate(&live.card()).await;
     let app = live.app(&pending).await;
@@ -178,7 +178,7 @@ pub async fn overdue_rebinds_expire(live: &LocalCloud) {
 }
 
 /// Two runs at the same moment do what one does.
-pub async fn two_runs_at_once(live: &LocalCloud) {
+pub async fn concurrent_runs_act_once(live: &LocalCloud) {
     let merchant = in_year(live, 1999).await;
     live.app(&merchant).await.activate(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
@@ -210,7 +210,7 @@ pub async fn two_runs_at_once(live: &LocalCloud) {
 }
 
 /// A notice that was never sent is sent by the clean-up; once.
-pub async fn an_unsent_notice_is_sent_again(live: &LocalCloud) {
+pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let merchant = in_year(live, 2002).await;
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
@@ -324,7 +324,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
 }
 
 /// A test transfer whose answer was not known is settled: the second time that it is asked about.
-pub async fn a_test_transfer_is_settled(live: &LocalCloud) {
+pub async fn pending_test_transfer_is_settled(live: &LocalCloud) {
     let merchant = in_year(live, 2005).await;
     let app = live.app(&merchant).await;
     let card = live
@@ -360,7 +360,7 @@ pub async fn a_test_transfer_is_settled(live: &LocalCloud) {
 }
 
 /// An answer of the bank that nobody could read is asked for again, and found; the merchant goes on where it stood.
-pub async fn an_answer_is_found(live: &LocalCloud) {
+pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     let merchant = in_year(live, 2014).await;
     let app = live.app(&merchant).await;
     let card = live.card_that("garbage", &merchant.holder_name).await;
@@ -409,7 +409,7 @@ pub async fn an_answer_is_found(live: &LocalCloud) {
 }
 
 /// A deposit is asked about once a day, and ends with its code.
-pub async fn a_deposit_runs_out(live: &LocalCloud) {
+pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
     let (kept, back) = (in_year(live, 2011).await, in_year(live, 2011).await);
     let mut paths = Vec::new();
     for merchant in [&kept, &back] {
@@ -456,7 +456,7 @@ pub async fn a_deposit_runs_out(live: &LocalCloud) {
 }
 
 /// While an account is frozen nothing leaves the record and nothing is assigned: an operator decides first.
-pub async fn a_frozen_account_is_left_alone(live: &LocalCloud) {
+pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
     let merchant = in_year(live, 2017).await;
     live.app(&merchant).await.activate(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
@@ -485,7 +485,7 @@ pub async fn a_frozen_account_is_left_alone(live: &LocalCloud) {
 }
 
 /// A standby card is over its switch in the same moment; the card before it goes a week later.
-pub async fn after_a_switch(live: &LocalCloud) {
+pub async fn switch_completes_and_old_card_leaves(live: &LocalCloud) {
     let merchant = in_year(live, 2020).await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);
@@ -511,7 +511,7 @@ pub async fn after_a_switch(live: &LocalCloud) {
 }
 
 /// In the sandbox the event's time is taken as it is; without one the clock on the wall counts.
-pub async fn the_clock_of_the_event(live: &LocalCloud) {
+pub async fn event_time_is_the_clock(live: &LocalCloud) {
     let invoke = |event: Value| async move { live.system.invoke("cooldown-cleanup", &event).await };
     for event in [
         json!({}),

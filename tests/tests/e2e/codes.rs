@@ -5,100 +5,202 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Which case is there for which code.
 const CASES: [(ErrorCode, &str); 56] = [
-    (ErrorCode::RequestMalformed, "edges::bodies_that_are_none"),
+    (
+        ErrorCode::RequestMalformed,
+        "edges::malformed_bodies_are_refused",
+    ),
     (
         ErrorCode::AuthBadCredentials,
-        "sessions::wrong_passwords_and_unknown_accounts_look_alike",
+        "sessions::unknown_account_looks_like_bad_password",
     ),
-    (ErrorCode::SessionExpired, "sessions::logout"),
+    (
+        ErrorCode::SessionExpired,
+        "sessions::logout_ends_only_its_own_session",
+    ),
     (
         ErrorCode::StepUpRequired,
-        "sessions::a_rebind_needs_a_fresh_login",
+        "sessions::new_rebind_needs_fresh_login",
+    ),
+    (ErrorCode::NotFound, "requests::foreign_rebind_is_not_found"),
+    (
+        ErrorCode::StepOutOfOrder,
+        "card_check::out_of_order_steps_list_next_actions",
     ),
     (
-        ErrorCode::NotFound,
-        "requests::what_is_not_yours_is_not_there",
+        ErrorCode::RequestInProgress,
+        "requests::one_open_rebind_until_overdue",
     ),
-    (ErrorCode::StepOutOfOrder, "card_check::steps_out_of_order"),
-    (ErrorCode::RequestInProgress, "requests::one_open_rebind"),
-    (ErrorCode::RebindCooldown, "requests::the_cooldown"),
-    (ErrorCode::QuietPeriod, "requests::the_quiet_period"),
+    (
+        ErrorCode::RebindCooldown,
+        "requests::cooldown_blocks_until_its_end",
+    ),
+    (
+        ErrorCode::QuietPeriod,
+        "requests::quiet_period_blocks_for_a_day",
+    ),
     (
         ErrorCode::CardSameAsCurrent,
-        "requests::cards_that_cannot_be_bound",
+        "requests::unsuitable_cards_are_refused",
     ),
     (
         ErrorCode::CardBoundElsewhere,
-        "card_check::a_card_of_someone_else",
+        "card_check::foreign_card_is_refused_after_match",
     ),
     (
         ErrorCode::AgreementStale,
-        "agreement::what_was_not_shown_cannot_be_signed",
+        "agreement::rejects_stale_version_text_or_token",
     ),
-    (ErrorCode::VersionConflict, "identity::all_tries_taken"),
-    (ErrorCode::RequestExpired, "requests::one_open_rebind"),
-    (ErrorCode::BodyTooLarge, "edges::sizes"),
-    (ErrorCode::CardFormat, "requests::every_bad_field_at_once"),
-    (ErrorCode::CardLuhn, "requests::every_bad_field_at_once"),
+    (
+        ErrorCode::VersionConflict,
+        "identity::reserved_attempts_conflict_for_10_s",
+    ),
+    (
+        ErrorCode::RequestExpired,
+        "requests::one_open_rebind_until_overdue",
+    ),
+    (
+        ErrorCode::BodyTooLarge,
+        "edges::body_over_16_kib_is_refused",
+    ),
+    (
+        ErrorCode::CardFormat,
+        "requests::all_bad_fields_are_reported_at_once",
+    ),
+    (
+        ErrorCode::CardLuhn,
+        "requests::all_bad_fields_are_reported_at_once",
+    ),
     (
         ErrorCode::CardTypeCredit,
-        "requests::cards_that_cannot_be_bound",
+        "requests::unsuitable_cards_are_refused",
     ),
     (
         ErrorCode::CardTypePrepaid,
-        "requests::cards_that_cannot_be_bound",
+        "requests::unsuitable_cards_are_refused",
     ),
-    (ErrorCode::CardClassIi, "card_check::class_two"),
-    (ErrorCode::HolderNotMerchant, "agreement::name_and_consents"),
-    (ErrorCode::PhoneFormat, "requests::every_bad_field_at_once"),
-    (ErrorCode::EntityNeedsSupport, "requests::a_company"),
-    (ErrorCode::IdFormat, "identity::documents_that_are_none"),
-    (ErrorCode::IdChecksum, "identity::documents_that_are_none"),
-    (ErrorCode::IdMismatch, "requests::limits_of_a_day"),
-    (ErrorCode::IdExpired, "identity::an_expired_document"),
-    (ErrorCode::OtpWrong, "identity::wrong_codes_add_up"),
-    (ErrorCode::OtpExpired, "identity::codes_end"),
-    (ErrorCode::OtpTooMany, "identity::wrong_codes_add_up"),
-    (ErrorCode::ConsentMissing, "agreement::name_and_consents"),
-    (ErrorCode::AgreementNotRead, "agreement::too_soon"),
-    (ErrorCode::ElementsMismatch, "card_check::mismatch"),
-    (ErrorCode::CardDormant, "card_check::dormant"),
-    (ErrorCode::CardBlocked, "card_check::blocked"),
-    (ErrorCode::CardInvalid, "card_check::invalid"),
-    (ErrorCode::CardExpired, "card_check::expired"),
-    (ErrorCode::CardRestricted, "card_check::restricted"),
-    (ErrorCode::IdempotencyMismatch, "replays::another_body"),
-    (ErrorCode::AccountFrozen, "frozen::only_reads_work"),
+    (ErrorCode::CardClassIi, "card_check::class_ii_card_rejects"),
+    (
+        ErrorCode::HolderNotMerchant,
+        "agreement::rejects_wrong_name_or_consents",
+    ),
+    (
+        ErrorCode::PhoneFormat,
+        "requests::all_bad_fields_are_reported_at_once",
+    ),
+    (
+        ErrorCode::EntityNeedsSupport,
+        "requests::company_is_sent_to_support",
+    ),
+    (
+        ErrorCode::IdFormat,
+        "identity::malformed_document_uses_no_attempt",
+    ),
+    (
+        ErrorCode::IdChecksum,
+        "identity::malformed_document_uses_no_attempt",
+    ),
+    (
+        ErrorCode::IdMismatch,
+        "requests::daily_rebind_and_document_limits_apply",
+    ),
+    (
+        ErrorCode::IdExpired,
+        "identity::expired_document_is_revealed_on_match",
+    ),
+    (ErrorCode::OtpWrong, "identity::fifth_wrong_otp_rejects"),
+    (
+        ErrorCode::OtpExpired,
+        "identity::expired_or_replaced_otp_fails",
+    ),
+    (ErrorCode::OtpTooMany, "identity::fifth_wrong_otp_rejects"),
+    (
+        ErrorCode::ConsentMissing,
+        "agreement::rejects_wrong_name_or_consents",
+    ),
+    (
+        ErrorCode::AgreementNotRead,
+        "agreement::early_signature_reports_wait",
+    ),
+    (ErrorCode::ElementsMismatch, "card_check::mismatch_rejects"),
+    (ErrorCode::CardDormant, "card_check::dormant_card_rejects"),
+    (ErrorCode::CardBlocked, "card_check::blocked_card_rejects"),
+    (ErrorCode::CardInvalid, "card_check::invalid_card_rejects"),
+    (ErrorCode::CardExpired, "card_check::expired_card_rejects"),
+    (
+        ErrorCode::CardRestricted,
+        "card_check::restricted_card_rejects",
+    ),
+    (
+        ErrorCode::IdempotencyMismatch,
+        "replays::same_key_with_other_body_is_refused",
+    ),
+    (
+        ErrorCode::AccountFrozen,
+        "frozen::frozen_account_allows_only_reads",
+    ),
     (
         ErrorCode::AuthThrottled,
-        "sessions::guessing_is_slowed_down",
+        "sessions::waits_double_from_fourth_failure",
     ),
-    (ErrorCode::DailyRequestLimit, "requests::limits_of_a_day"),
+    (
+        ErrorCode::DailyRequestLimit,
+        "requests::daily_rebind_and_document_limits_apply",
+    ),
     (
         ErrorCode::OtpSendLimit,
-        "identity::codes_to_a_phone_are_limited",
+        "identity::otps_per_phone_are_limited",
     ),
-    (ErrorCode::CardCheckLimit, "card_check::checks_of_a_day"),
-    (ErrorCode::UpstreamUnknown, "card_check::garbage"),
-    (ErrorCode::UpstreamBusy, "card_check::busy"),
-    (ErrorCode::UpstreamQuota, "card_check::quota"),
-    (ErrorCode::StandbyNotReady, "standby::a_standby_card"),
+    (
+        ErrorCode::CardCheckLimit,
+        "card_check::daily_check_limits_apply",
+    ),
+    (
+        ErrorCode::UpstreamUnknown,
+        "card_check::unreadable_answer_is_unknown",
+    ),
+    (
+        ErrorCode::UpstreamBusy,
+        "card_check::busy_bank_changes_nothing",
+    ),
+    (
+        ErrorCode::UpstreamQuota,
+        "card_check::exhausted_quota_waits_until_midnight",
+    ),
+    (
+        ErrorCode::StandbyNotReady,
+        "standby::standby_card_is_added_and_switched_to",
+    ),
     (
         ErrorCode::LastCardCannotUnbind,
-        "unbind::what_may_not_leave",
+        "unbind::active_or_pending_card_cannot_leave",
     ),
-    (ErrorCode::PayoutInFlight, "unbind::a_replaced_card"),
-    (ErrorCode::MicroDepositWrong, "deposit::three_tries"),
-    (ErrorCode::MicroDepositExpired, "deposit::seven_days"),
-    (ErrorCode::MicroDepositReturned, "deposit::a_mules_card"),
-    (ErrorCode::T0NotAllowed, "settings::a_young_merchant"),
+    (
+        ErrorCode::PayoutInFlight,
+        "unbind::replaced_card_waits_for_last_payout",
+    ),
+    (
+        ErrorCode::MicroDepositWrong,
+        "deposit::third_wrong_deposit_code_rejects",
+    ),
+    (
+        ErrorCode::MicroDepositExpired,
+        "deposit::deposit_expires_after_7_days",
+    ),
+    (
+        ErrorCode::MicroDepositReturned,
+        "deposit::deposit_to_mule_card_is_returned",
+    ),
+    (
+        ErrorCode::T0NotAllowed,
+        "settings::young_merchant_may_not_use_t0",
+    ),
     (
         ErrorCode::LimitAboveTier,
-        "settings::every_bad_field_at_once",
+        "settings::all_bad_fields_are_reported_at_once",
     ),
     (
         ErrorCode::Internal,
-        "roles::what_is_sealed_is_bound_to_its_merchant",
+        "roles::sealed_number_is_bound_to_merchant",
     ),
 ];
 
@@ -110,7 +212,7 @@ const NOT_HERE: [(ErrorCode, &str); 2] = [
     ),
     (
         ErrorCode::TestTxnFailed,
-        "never the code of a reply; as an ended_reason: test_transfer::it_comes_back",
+        "never the code of a reply; as an ended_reason: test_transfer::returned_transfer_reverts_and_notifies",
     ),
 ];
 

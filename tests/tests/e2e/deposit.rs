@@ -6,15 +6,14 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, rebind_path};
 
 const ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 async fn confirm(app: &App<'_>, path: &str, typed: &str) -> Reply {
-    app.try_card_code(&path, &typed).await
+    app.try_card_code(path, typed).await
 }
 
 /// A code of the same form that is not this one.
@@ -104,19 +103,19 @@ async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
 }
 
 /// A card that was not opened for such checks.
-pub async fn not_enabled(live: &LocalCloud) {
+pub async fn unenabled_card_gets_deposit(live: &LocalCloud) {
     let card = live.magic_card("not_enabled");
     a_deposit_is_sent(live, &card, "招商银行").await;
 }
 
 /// A bank that answers no checks.
-pub async fn issuer_unsupported(live: &LocalCloud) {
+pub async fn unsupported_issuer_gets_deposit(live: &LocalCloud) {
     let card = live.magic_card("issuer_unsupported");
     a_deposit_is_sent(live, &card, "中信银行").await;
 }
 
 /// A deposit takes a day to be seen: the identity is old by then, and is refreshed on whichever device is at hand.
-pub async fn the_next_day_on_another_device(live: &LocalCloud) {
+pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = live.app(&merchant).await.to_deposit(&card).await;
@@ -154,7 +153,7 @@ pub async fn the_next_day_on_another_device(live: &LocalCloud) {
 }
 
 /// Three tries, whatever else was typed; the third wrong one ends the rebind.
-pub async fn three_tries(live: &LocalCloud) {
+pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live
         .card_that("issuer_unsupported", &merchant.holder_name)
@@ -210,7 +209,7 @@ pub async fn three_tries(live: &LocalCloud) {
 }
 
 /// Many guesses at the same moment are no more than three tries.
-pub async fn parallel_guesses_are_three_tries(live: &LocalCloud) {
+pub async fn parallel_guesses_are_capped_at_three(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;
@@ -235,7 +234,7 @@ pub async fn parallel_guesses_are_three_tries(live: &LocalCloud) {
 }
 
 /// Seven days; then every step says so.
-pub async fn seven_days(live: &LocalCloud) {
+pub async fn deposit_expires_after_7_days(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = live.app(&merchant).await.to_deposit(&card).await;
@@ -276,14 +275,14 @@ pub async fn seven_days(live: &LocalCloud) {
 }
 
 /// It came back: the card is none to be paid to.
-pub async fn returned(live: &LocalCloud) {
+pub async fn returned_deposit_rejects(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.magic_card("deposit_returned");
     comes_back(&live.app(&merchant).await, &card).await;
 }
 
 /// The name on the account is another: the payee-name check tells, although the merchant could read the statement.
-pub async fn a_mules_card(live: &LocalCloud) {
+pub async fn deposit_to_mule_card_is_returned(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", "李四").await;
     comes_back(&live.app(&merchant).await, &card).await;
@@ -321,7 +320,7 @@ async fn comes_back(app: &App<'_>, card: &str) {
 }
 
 /// It arrived, and was returned later: told when the code is tried, and no try is used.
-pub async fn returned_later(live: &LocalCloud) {
+pub async fn late_return_rejects_at_confirm(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;
@@ -336,7 +335,7 @@ pub async fn returned_later(live: &LocalCloud) {
 }
 
 /// Not heard of yet: the code cannot be tried before the bank says that the holder has it.
-pub async fn not_there_yet(live: &LocalCloud) {
+pub async fn pending_deposit_cannot_be_confirmed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     // Ahead of every clean-up, which would ask about it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2041-03-10T10:00:00+08:00").unwrap());
@@ -387,7 +386,7 @@ pub async fn the_bank_says(live: &LocalCloud, path: &str, status: &str) {
 }
 
 /// Verified for another person: told once the card is proven, and to nobody who cannot prove it.
-pub async fn a_card_of_someone_else(live: &LocalCloud) {
+pub async fn foreign_card_is_refused_after_proof(live: &LocalCloud) {
     let (first, second) = (live.merchant().await, live.merchant().await);
     let card = live.card_that("not_enabled", &first.holder_name).await;
     let app = live.app(&first).await;
@@ -413,7 +412,7 @@ pub async fn a_card_of_someone_else(live: &LocalCloud) {
 }
 
 /// Kept for later, it is proven the same way.
-pub async fn for_a_standby_card(live: &LocalCloud) {
+pub async fn standby_card_is_proven_by_deposit(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let mut body = app.request_body(&card);
@@ -438,7 +437,7 @@ pub async fn for_a_standby_card(live: &LocalCloud) {
 }
 
 /// Given up with the deposit on its way: its code is for nothing, and the next rebind has a deposit of its own.
-pub async fn given_up(live: &LocalCloud) {
+pub async fn cancel_voids_deposit_code(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
     let path = app.to_deposit(&card).await;

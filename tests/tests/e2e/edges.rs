@@ -46,7 +46,7 @@ fn method_of(path: &str) -> &'static str {
 }
 
 /// An unknown path or method is a problem document too.
-pub async fn what_is_not_there(live: &LocalCloud) {
+pub async fn unknown_routes_return_404(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     for (method, path) in [
         ("GET", "/"),
@@ -89,7 +89,7 @@ pub async fn what_is_not_there(live: &LocalCloud) {
 }
 
 /// 16 KiB fit, one byte more does not, whatever the size says of the rest.
-pub async fn sizes(live: &LocalCloud) {
+pub async fn body_over_16_kib_is_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let of_size = |field: &str, bytes: usize| {
         let frame = format!("{{\"{field}\":\"\"}}").len();
@@ -121,7 +121,7 @@ pub async fn sizes(live: &LocalCloud) {
 }
 
 /// Not JSON, not an object, unknown fields, wrong types, deep nesting, doubled names, no text.
-pub async fn bodies_that_are_none(live: &LocalCloud) {
+pub async fn malformed_bodies_are_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let before = app.get(&path).await.ok(200);
@@ -163,7 +163,7 @@ pub async fn bodies_that_are_none(live: &LocalCloud) {
 }
 
 /// A media type that the gateway does not take for text: it sends the body as base64, and the body is the body.
-pub async fn bodies_in_base64(live: &LocalCloud) {
+pub async fn base64_body_is_decoded(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card()).to_string();
     let ask = app.ask("POST", "/v1/rebinds").key("k");
@@ -176,7 +176,7 @@ pub async fn bodies_in_base64(live: &LocalCloud) {
 }
 
 /// A clock at the ends of what can be written down: answered like any other.
-pub async fn the_ends_of_time(live: &LocalCloud) {
+pub async fn extreme_clocks_are_accepted(live: &LocalCloud) {
     for clock in [
         "0001-01-02T00:00:00+08:00",
         "1969-12-31T23:59:59Z",
@@ -208,7 +208,7 @@ pub async fn the_ends_of_time(live: &LocalCloud) {
 /// Requests that ended other runtimes: each is answered, and the same process answers the next one.
 ///
 /// Run when nothing else is: then a new process could only be there because an old one is gone.
-pub async fn the_environment_survives(live: &LocalCloud) {
+pub async fn process_survives_hostile_requests(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let doors = [
@@ -378,7 +378,7 @@ fn log(live: &LocalCloud) -> String {
 }
 
 /// The answer to a request may be large or odd, the log line is one.
-pub async fn a_problem_can_be_found_in_the_log(live: &LocalCloud) {
+pub async fn support_ref_finds_log_line(live: &LocalCloud) {
     let problem: Value = live
         .ask("GET", "/v1/cards")
         .send()

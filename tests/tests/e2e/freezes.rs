@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::Profile;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::payouts::{create, report};
 use crate::see::last4;
@@ -84,7 +83,7 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
 }
 
 /// Before the change takes effect it is undone.
-pub async fn before_it_takes_effect(live: &LocalCloud) {
+pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let first = live.app(&merchant).await;
     first
@@ -176,7 +175,7 @@ pub async fn before_it_takes_effect(live: &LocalCloud) {
 }
 
 /// Later nobody knows which card is right: every payout is held, and the pointer stays.
-pub async fn after_it_took_effect(live: &LocalCloud) {
+pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     merchant.pass_s(2 * DAY_S);
     let routed = create(live, &merchant, "routed", merchant.now()).await;
@@ -231,7 +230,7 @@ pub async fn after_it_took_effect(live: &LocalCloud) {
 }
 
 /// Until seven days after the change took effect, to the second.
-pub async fn seven_days(live: &LocalCloud) {
+pub async fn freeze_code_ends_7_days_after_effect(live: &LocalCloud) {
     for (after_s, frozen) in [(8 * DAY_S - 1, true), (8 * DAY_S, false)] {
         let (merchant, _, code) = changed(live).await;
         merchant.pass_s(after_s);
@@ -247,7 +246,7 @@ pub async fn seven_days(live: &LocalCloud) {
 }
 
 /// What does not match is answered the same, no sooner, and freezes nothing.
-pub async fn nothing_is_told(live: &LocalCloud) {
+pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     let (other, _, foreign) = changed(live).await;
     let wrong = {
@@ -307,7 +306,7 @@ pub async fn nothing_is_told(live: &LocalCloud) {
 }
 
 /// Ten wrong codes a day from one address are looked at; the code itself is not lost by that.
-pub async fn the_eleventh_of_a_day(live: &LocalCloud) {
+pub async fn eleventh_guess_of_address_is_ignored(live: &LocalCloud) {
     let ((one, _, first), (two, _, second)) = (changed(live).await, changed(live).await);
     let (source, elsewhere) = ("203.0.113.7", "203.0.113.8");
     let at = one.now();
@@ -339,7 +338,7 @@ pub async fn the_eleventh_of_a_day(live: &LocalCloud) {
 }
 
 /// The same code from two places at once: one freeze.
-pub async fn one_freeze(live: &LocalCloud) {
+pub async fn concurrent_freezes_act_once(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     let at = merchant.now();
     let account = merchant.account.as_str();
@@ -354,7 +353,7 @@ pub async fn one_freeze(live: &LocalCloud) {
 }
 
 /// Frozen while the switch is being confirmed: one came first, and the account is frozen after both.
-pub async fn freeze_against_confirm(live: &LocalCloud) {
+pub async fn freeze_racing_confirm_still_freezes(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
@@ -380,7 +379,7 @@ pub async fn freeze_against_confirm(live: &LocalCloud) {
 }
 
 /// The code of a standby card takes that card away; the change it was for has not happened, so payouts go on.
-pub async fn a_standby_card_is_taken_away(live: &LocalCloud) {
+pub async fn standby_freeze_code_removes_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = crate::see::rebind_path(&ready);
@@ -417,7 +416,7 @@ pub async fn a_standby_card_is_taken_away(live: &LocalCloud) {
 
 /// Whichever of the codes is given, everything stops that a stranger may have done: here the code of a standby card, while
 /// a change to another card is held, and once it has taken effect.
-pub async fn any_code_stops_everything(live: &LocalCloud) {
+pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
     for later in [false, true] {
         let merchant = live.merchant().await;
         let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -465,7 +464,7 @@ pub async fn any_code_stops_everything(live: &LocalCloud) {
 }
 
 /// A switch takes effect at once, so its code holds every payout.
-pub async fn after_a_switch(live: &LocalCloud) {
+pub async fn freeze_after_switch_holds_payouts(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);

@@ -9,7 +9,7 @@ use tests::transport::Transport as _;
 use crate::freezes::nothing_moves;
 
 /// In each of the pending states, by the code of a card that was announced before.
-pub async fn only_reads_work(live: &LocalCloud) {
+pub async fn frozen_account_allows_only_reads(live: &LocalCloud) {
     for steps in 0..4 {
         let merchant = live.merchant().await;
         live.app(&merchant).await.standby_rebind(&live.card()).await;

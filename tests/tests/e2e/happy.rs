@@ -11,7 +11,7 @@ use tests::transport::Transport as _;
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
 
 /// Login to hold, in full.
-pub async fn a_card_is_changed(live: &LocalCloud) {
+pub async fn card_is_changed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let old = last4(merchant.active_card.as_ref().unwrap());
     let app = live.app(&merchant).await;
@@ -283,7 +283,7 @@ pub async fn a_card_is_changed(live: &LocalCloud) {
 }
 
 /// Without any header about time, as in production: the merchant really reads for ten seconds.
-pub async fn a_card_is_changed_by_the_wall_clock(live: &LocalCloud) {
+pub async fn card_is_changed_by_wall_clock(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ask = |method: &str, path: &str, body: Value| {
         let key = format!("wall-{method}-{path}");
@@ -339,7 +339,7 @@ pub async fn a_card_is_changed_by_the_wall_clock(live: &LocalCloud) {
 }
 
 /// A merchant who never had a card.
-pub async fn a_first_card(live: &LocalCloud) {
+pub async fn first_card_is_bound(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
     let cards = app.get("/v1/cards").await.ok(200);
@@ -357,7 +357,7 @@ pub async fn a_first_card(live: &LocalCloud) {
 }
 
 /// A lost card is not paid to during the hold, and the cooldown is short: once a year.
-pub async fn a_lost_card(live: &LocalCloud) {
+pub async fn lost_card_has_short_cooldown_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let lose = async || {
         let app = live.app(&merchant).await;
@@ -389,7 +389,7 @@ pub async fn a_lost_card(live: &LocalCloud) {
 }
 
 /// The name on the card is the settlement name where there is one; a dot in a name may be typed in any way.
-pub async fn names_as_they_are_typed(live: &LocalCloud) {
+pub async fn typed_names_are_folded(live: &LocalCloud) {
     let trader = json!({"entity_type": "sole_trader", "legal_name": "测试经营部", "settlement_name": "测试经营者"});
     let merchant = live.merchant_with(trader).await;
     let app = live.app(&merchant).await;
@@ -414,7 +414,7 @@ pub async fn names_as_they_are_typed(live: &LocalCloud) {
 }
 
 /// What is printed on a card, and read from it, is understood.
-pub async fn numbers_as_they_are_typed(live: &LocalCloud) {
+pub async fn typed_numbers_are_folded(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let grouped: Vec<String> = card
@@ -452,7 +452,7 @@ pub async fn numbers_as_they_are_typed(live: &LocalCloud) {
 }
 
 /// Where both phones are one, it is told once.
-pub async fn one_phone_is_told_once(live: &LocalCloud) {
+pub async fn equal_phones_are_notified_once(live: &LocalCloud) {
     let mut merchant = live.merchant().await;
     merchant.reserved_phone.clone_from(&merchant.phone);
     let app = live.app(&merchant).await;
@@ -463,7 +463,7 @@ pub async fn one_phone_is_told_once(live: &LocalCloud) {
 }
 
 /// Begun on one device, ended on another. The session that asked for a code is the one that may use it.
-pub async fn another_device_carries_on(live: &LocalCloud) {
+pub async fn another_device_continues_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let first = live.app(&merchant).await;
     let path = first.request(&live.card()).await;
@@ -519,7 +519,7 @@ pub async fn another_device_carries_on(live: &LocalCloud) {
 }
 
 /// The clock of a request may go back: what is ahead of it is of age 0, and nothing moves back.
-pub async fn the_clock_goes_back_and_forth(live: &LocalCloud) {
+pub async fn clock_may_go_back_and_forth(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let noon = merchant.now();
     let app = live.app(&merchant).await;

@@ -5,40 +5,10 @@ use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tests::canonical::canonical;
 use tests::local_cloud::LocalCloud;
 
 use crate::see::without;
-
-/// JSON with sorted keys and without white space: the form whose hash is taken, written here once more.
-fn canonical(value: &Value, text: &mut String) {
-    match value {
-        Value::Object(members) => {
-            let mut names: Vec<&String> = members.keys().collect();
-            names.sort();
-            text.push('{');
-            for (index, name) in names.into_iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                text.push_str(&json!(name).to_string());
-                text.push(':');
-                canonical(&members[name], text);
-            }
-            text.push('}');
-        }
-        Value::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                canonical(item, text);
-            }
-            text.push(']');
-        }
-        scalar => text.push_str(&scalar.to_string()),
-    }
-}
 
 /// The hash of an event, of what the reply says and the merchant's id.
 fn hash(event: &Value, merchant_id: &Value) -> String {
@@ -53,14 +23,12 @@ fn hash(event: &Value, merchant_id: &Value) -> String {
         "prev_hash": event["prev_hash"],
         "seq": event["sequence"],
     });
-    let mut text = String::new();
-    canonical(&hashed, &mut text);
-    let digest = Sha256::digest(text);
+    let digest = Sha256::digest(canonical(&hashed));
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A whole life, in three pages.
-pub async fn a_chain_that_can_be_checked(live: &LocalCloud) {
+pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     assert_eq!(
         app.get("/v1/history").await.ok(200),

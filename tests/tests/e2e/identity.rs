@@ -5,8 +5,7 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::another;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, without};
 
@@ -20,7 +19,7 @@ async fn shows(app: &App<'_>, path: &str, changes: Value) -> Reply {
 }
 
 /// What is no document is told field by field, and costs no try.
-pub async fn documents_that_are_none(live: &LocalCloud) {
+pub async fn malformed_document_uses_no_attempt(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let number = merchant.document_number.clone();
@@ -85,7 +84,7 @@ pub async fn documents_that_are_none(live: &LocalCloud) {
 }
 
 /// A wrong number and a wrong expiry look alike; whether the document has expired is told only when both match.
-pub async fn an_expired_document(live: &LocalCloud) {
+pub async fn expired_document_is_revealed_on_match(live: &LocalCloud) {
     let id_document =
         json!({"number": tests::merchant::resident_id(13_000), "expires_on": "2025-12-31"});
     let merchant = live
@@ -119,7 +118,7 @@ pub async fn an_expired_document(live: &LocalCloud) {
 }
 
 /// Repeated while the code lives, the challenge is the same and nothing is sent; after that, a new one is.
-pub async fn the_same_challenge(live: &LocalCloud) {
+pub async fn repeat_returns_same_challenge(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let first = app.show_document(&path).await["challenge"].clone();
@@ -143,7 +142,7 @@ pub async fn the_same_challenge(live: &LocalCloud) {
 }
 
 /// The document three times at the same moment: one code. Another code three times: one, and the rest are too soon.
-pub async fn documents_at_once(live: &LocalCloud) {
+pub async fn concurrent_documents_send_one_otp(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let replies = futures::future::join_all((0..3).map(|_| app.show_document(&path))).await;
@@ -167,12 +166,12 @@ pub async fn documents_at_once(live: &LocalCloud) {
 }
 
 /// Five minutes; an old one costs no try. A new one makes the old one wrong.
-pub async fn codes_end(live: &LocalCloud) {
+pub async fn expired_or_replaced_otp_fails(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let first = live.code(&merchant.phone).await;
-    let confirm = async |code: &str| app.try_identity_code(&path, &code).await;
+    let confirm = async |code: &str| app.try_identity_code(&path, code).await;
     merchant.pass_s(5 * MINUTE_S);
     let problem = confirm(&first).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
@@ -192,12 +191,12 @@ pub async fn codes_end(live: &LocalCloud) {
 }
 
 /// Five tries, adding up over resends; the last one ends the rebind, and the phone on file is told.
-pub async fn wrong_codes_add_up(live: &LocalCloud) {
+pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let path = app.request(&card).await;
     app.show_document(&path).await;
-    let guess = async |code: &str| app.try_identity_code(&path, &code).await;
+    let guess = async |code: &str| app.try_identity_code(&path, code).await;
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６"] {
         let problem = guess(typed).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
@@ -252,7 +251,7 @@ pub async fn wrong_codes_add_up(live: &LocalCloud) {
 }
 
 /// Many guesses at the same moment are no more than five tries.
-pub async fn parallel_guesses_are_five_tries(live: &LocalCloud) {
+pub async fn parallel_guesses_are_capped_at_five(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
@@ -287,7 +286,7 @@ pub async fn parallel_guesses_are_five_tries(live: &LocalCloud) {
 }
 
 /// The right code among wrong ones, at the same moment: it wins.
-pub async fn a_right_code_wins(live: &LocalCloud) {
+pub async fn right_otp_wins_among_wrong(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
@@ -312,7 +311,7 @@ pub async fn a_right_code_wins(live: &LocalCloud) {
 }
 
 /// All tries are taken and one request died deciding: for ten seconds others are asked to come again, then it is over.
-pub async fn all_tries_taken(live: &LocalCloud) {
+pub async fn reserved_attempts_conflict_for_10_s(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
@@ -352,7 +351,7 @@ pub async fn all_tries_taken(live: &LocalCloud) {
 }
 
 /// A minute apart, five an hour, ten a day: for a phone and not for a rebind.
-pub async fn codes_to_a_phone_are_limited(live: &LocalCloud) {
+pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let resend = async |app: &App<'_>| app.resend_identity_code(&path).await;

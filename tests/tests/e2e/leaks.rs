@@ -18,7 +18,7 @@ use tests::transport::Transport as _;
 type Found = BTreeSet<(String, Kind)>;
 
 /// Nothing is found; what is planted is, one secret of each kind, one in each place, by the same search.
-pub async fn no_secret_is_kept_or_told(live: &LocalCloud) {
+pub async fn no_secret_is_stored_or_sent(live: &LocalCloud) {
     let used = every_kind_is_used(live).await;
     let search = Search::of(live).await;
     assert_eq!(search.found, Found::new());

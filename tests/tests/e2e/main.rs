@@ -68,7 +68,7 @@ struct Done {
 }
 
 #[test]
-fn the_running_system_keeps_the_contract() {
+fn running_system_obeys_contract() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

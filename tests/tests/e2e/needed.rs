@@ -29,7 +29,7 @@ const NOT_EVALUATED: [&str; 6] = [
 ];
 
 /// Every function; the sandbox's bank last, for it is asked through another.
-pub async fn each_permission_is_needed(live: &LocalCloud) {
+pub async fn every_permission_is_needed(live: &LocalCloud) {
     // Everything is prepared while all of it works. Then each function is tried by itself, the ten side by side.
     let prepared = futures::join!(
         login(live),

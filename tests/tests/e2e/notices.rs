@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::local_cloud::LocalCloud;
 
 /// A document that is about to expire: told in other words as the day comes near, and when it is over.
-pub async fn a_document_that_expires(live: &LocalCloud) {
+pub async fn expiring_document_shows_banner(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_id_expiring");
     let app = live.app(&merchant).await;
     let notices = app.login.body["notices"].as_array().unwrap();
@@ -51,7 +51,7 @@ pub async fn a_document_that_expires(live: &LocalCloud) {
 }
 
 /// One that has expired: told with the login, and in the way of a change.
-pub async fn a_document_that_has_expired(live: &LocalCloud) {
+pub async fn expired_document_blocks_rebind(live: &LocalCloud) {
     let mut merchant = live.sandbox_merchant("mer_id_expired");
     merchant.expires_on = "2025-12-31".to_owned();
     let app = live.app(&merchant).await;
@@ -72,13 +72,13 @@ pub async fn a_document_that_has_expired(live: &LocalCloud) {
 }
 
 /// Nothing to tell, and nothing is told.
-pub async fn nothing_to_tell(live: &LocalCloud) {
+pub async fn valid_document_shows_no_banner(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_plain_3");
     assert_eq!(live.app(&merchant).await.login.body["notices"], json!([]));
 }
 
 /// The first card of a merchant: there is none before it, and none to be paid to in the hold.
-pub async fn a_first_card(live: &LocalCloud) {
+pub async fn first_card_holds_payouts_in_hold(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_no_card");
     let app = live.app(&merchant).await;
     let cards = app.get("/v1/cards").await.ok(200);

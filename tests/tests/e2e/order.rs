@@ -8,7 +8,7 @@ use tests::local_cloud::LocalCloud;
 use crate::see::rebind_path;
 
 /// Size and JSON, token, whose object, idempotency.
-pub async fn from_the_body_to_the_object(live: &LocalCloud) {
+pub async fn body_token_and_object_checks_in_order(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let identity = format!("{path}/identity");
@@ -44,7 +44,7 @@ pub async fn from_the_body_to_the_object(live: &LocalCloud) {
 }
 
 /// From the frozen account to the limits: ten obstacles, taken away one by one.
-pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
+pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let pk = merchant.pk();
     let path = app.request(&live.card()).await;
@@ -153,7 +153,7 @@ pub async fn from_the_freeze_to_the_limits(live: &LocalCloud) {
 }
 
 /// Expired, step order, fields; and for a code: step order, the code's form, its age.
-pub async fn of_a_step(live: &LocalCloud) {
+pub async fn step_checks_run_in_order(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = rebind_path(
         &app.post("/v1/rebinds", app.request_body(&live.card()))
@@ -164,7 +164,7 @@ pub async fn of_a_step(live: &LocalCloud) {
     app.post(&format!("{path}/identity"), nonsense.clone())
         .await
         .refused(ErrorCode::IdFormat);
-    app.try_identity_code(&path, &"x")
+    app.try_identity_code(&path, "x")
         .await
         .refused(ErrorCode::StepOutOfOrder);
     app.identify(&path).await;

@@ -146,7 +146,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// Each route's event, and the stream's.
-pub async fn events_are_as_captured(live: &LocalCloud) {
+pub async fn events_match_captured_payloads(live: &LocalCloud) {
     let probe = Probe::deploy(live).await;
     let mut routes = probe.routes.clone();
     routes.sort();

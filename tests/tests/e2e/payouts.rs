@@ -54,7 +54,7 @@ async fn listed(app: &App<'_>) -> Vec<Value> {
 }
 
 /// Made once, however often it is asked for; shown to the merchant until it is sent; in the history.
-pub async fn made_once(live: &LocalCloud) {
+pub async fn repeated_creation_makes_one_payout(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     // A Monday.
@@ -112,7 +112,7 @@ pub async fn made_once(live: &LocalCloud) {
 }
 
 /// What is no operation is refused with a word to go by, and does nothing.
-pub async fn events_that_are_none(live: &LocalCloud) {
+pub async fn malformed_core_events_are_refused(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let good = creation(&merchant, "none", merchant.now());
     let with = |name: &str, value: Value| {
@@ -179,7 +179,7 @@ pub async fn events_that_are_none(live: &LocalCloud) {
 }
 
 /// To the old card until the change takes effect, to the new one from then on, by the clock of the creation.
-pub async fn routed_by_the_hold(live: &LocalCloud) {
+pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let before = create(live, &merchant, "before", merchant.now()).await;
     let card = live.card();
@@ -218,7 +218,7 @@ pub async fn routed_by_the_hold(live: &LocalCloud) {
 }
 
 /// Sent and returned, each twice; and what does not follow.
-pub async fn sent_and_returned(live: &LocalCloud) {
+pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let at = merchant.now();
     let payout = create(live, &merchant, "a", at).await;
@@ -285,7 +285,7 @@ pub async fn sent_and_returned(live: &LocalCloud) {
 }
 
 /// Newest first, twenty a page.
-pub async fn pages(live: &LocalCloud) {
+pub async fn pages_are_newest_first(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let at = merchant.now();
     let mut made = Vec::new();
@@ -322,7 +322,7 @@ pub async fn pages(live: &LocalCloud) {
 }
 
 /// The payouts that the sandbox begins with.
-pub async fn as_the_sandbox_begins(live: &LocalCloud) {
+pub async fn seeded_payouts_stay_on_old_card(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_plain_2");
     let app = live.app(&merchant).await;
     let items = listed(&app).await;
@@ -361,7 +361,7 @@ pub async fn as_the_sandbox_begins(live: &LocalCloud) {
 
 /// Payouts that are made while the card is switched: each has the card that the pointer was on when it was made, as the
 /// order of the history says.
-pub async fn made_while_the_card_is_switched(live: &LocalCloud) {
+pub async fn payouts_follow_concurrent_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);

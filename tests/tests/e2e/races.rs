@@ -13,8 +13,7 @@ use std::collections::BTreeSet;
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::{Profile, another};
 use tests::metrics::metric;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 /// Requests on their way at the same time. Each needs a process of its own; more of them make the local cloud slower, not the
 /// races closer.
@@ -61,7 +60,7 @@ async fn count(app: &App<'_>, kind: &str) -> usize {
 }
 
 /// Two devices ask for cards, each under forty keys, three times each: one rebind.
-pub async fn one_rebind(live: &LocalCloud) {
+pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let devices = [
         live.app(&merchant).await,
@@ -107,7 +106,7 @@ pub async fn one_rebind(live: &LocalCloud) {
 
 /// Wrong codes, right ones, and right ones from a device that did not ask for the code: at most five are looked at, and a
 /// right one that is looked at wins.
-pub async fn five_tries(live: &LocalCloud) {
+pub async fn concurrent_guesses_are_capped_at_five(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
@@ -163,7 +162,7 @@ pub async fn five_tries(live: &LocalCloud) {
 }
 
 /// The right code again and again, a third of them the same request: one activation, one event, one notice for each phone.
-pub async fn one_activation(live: &LocalCloud) {
+pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
@@ -195,7 +194,7 @@ pub async fn one_activation(live: &LocalCloud) {
 }
 
 /// Of a confirmation and a cancellation one happens, whichever it is told.
-pub async fn confirm_against_cancel(live: &LocalCloud) {
+pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
     let merchants: Vec<Profile> = join_all((0..4).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
         let app = live.app(merchant).await;
@@ -234,7 +233,7 @@ pub async fn confirm_against_cancel(live: &LocalCloud) {
 }
 
 /// Whatever a confirmation meets, a freeze before the change takes effect ends with the old card.
-pub async fn confirm_against_freeze(live: &LocalCloud) {
+pub async fn freeze_racing_confirm_keeps_old_card(live: &LocalCloud) {
     let merchants: Vec<Profile> = join_all((0..3).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
         live.app(merchant).await.standby_rebind(&live.card()).await;
@@ -296,7 +295,7 @@ fn done_of<'r>(replies: impl Iterator<Item = &'r Reply>) -> usize {
 
 /// Clean-ups at once, against each other and against what merchants and the acquirer's core do: each thing that is due
 /// happens once, and what was done before it is not undone.
-pub async fn clean_up_against_everything(live: &LocalCloud) {
+pub async fn cleanup_racing_other_writes_acts_once(live: &LocalCloud) {
     const YEAR: u16 = 1977;
     let merchants: Vec<Profile> = join_all((0..8).map(|_| in_year(live, YEAR))).await;
     let apps: Vec<App<'_>> = join_all(merchants.iter().map(|merchant| live.app(merchant))).await;

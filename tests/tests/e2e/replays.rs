@@ -10,7 +10,7 @@ use tests::transport::Transport as _;
 use crate::see::rebind_path;
 
 /// Every step, sent twice: the same status and body, said to be a replay; the rebind has moved once.
-pub async fn every_step_twice(live: &LocalCloud) {
+pub async fn repeated_step_replays_its_reply(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let twice = async |path: &str, body: Value| {
         let first = app.keyed(path, path, body.clone()).await;
@@ -53,7 +53,7 @@ pub async fn every_step_twice(live: &LocalCloud) {
 }
 
 /// The key with another body is refused, whatever that body is; and so is a repeated body in another spelling not.
-pub async fn another_body(live: &LocalCloud) {
+pub async fn same_key_with_other_body_is_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
     let created = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
@@ -88,7 +88,7 @@ pub async fn another_body(live: &LocalCloud) {
 }
 
 /// Scope: merchant, method and path.
-pub async fn the_scope_of_a_key(live: &LocalCloud) {
+pub async fn key_scope_is_merchant_method_and_path(live: &LocalCloud) {
     let (one, two) = (live.merchant().await, live.merchant().await);
     let (a, b) = (live.app(&one).await, live.app(&two).await);
     let first = a
@@ -126,7 +126,7 @@ pub async fn the_scope_of_a_key(live: &LocalCloud) {
 }
 
 /// A day; then the key is new again.
-pub async fn a_key_is_kept_for_a_day(live: &LocalCloud) {
+pub async fn key_is_reusable_after_24_h(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
     let first = app.keyed("k", "/v1/rebinds", body.clone()).await.ok(201);
@@ -142,7 +142,7 @@ pub async fn a_key_is_kept_for_a_day(live: &LocalCloud) {
 }
 
 /// Kept are refusals that were counted; those that were not may be put right under the same key.
-pub async fn refusals(live: &LocalCloud) {
+pub async fn only_counted_refusals_are_replayed(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let mut body = app.request_body(&live.card());
     body["holder_name"] = json!("别人");
@@ -196,7 +196,7 @@ pub async fn refusals(live: &LocalCloud) {
 }
 
 /// A request that is sent three times at once, as an app does that hears nothing: one try, one deed, one answer.
-pub async fn the_same_request_at_once(live: &LocalCloud) {
+pub async fn concurrent_repeats_act_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let thrice = async |key: &str, path: &str, body: Value| {
         let replies =
@@ -246,7 +246,7 @@ pub async fn the_same_request_at_once(live: &LocalCloud) {
 }
 
 /// A refusal that ended the rebind is repeated as it was.
-pub async fn a_rejection_is_repeated(live: &LocalCloud) {
+pub async fn rejection_is_replayed(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("invalid")).await;
     let check = format!("{path}/card-check");
@@ -263,7 +263,7 @@ pub async fn a_rejection_is_repeated(live: &LocalCloud) {
 }
 
 /// Where it is needed, and what it may be.
-pub async fn keys_that_are_none(live: &LocalCloud) {
+pub async fn malformed_keys_are_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
     let without = app.ask("POST", "/v1/rebinds").json(&body).send().await;

@@ -32,7 +32,7 @@ async fn asks_with(app: &App<'_>, changes: Value) -> tests::transport::Reply {
 }
 
 /// Each field has its code; all of them are told at once; nothing is written.
-pub async fn every_bad_field_at_once(live: &LocalCloud) {
+pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let problem = asks_with(
         &app,
@@ -79,7 +79,7 @@ pub async fn every_bad_field_at_once(live: &LocalCloud) {
 }
 
 /// Cards that are none, or not for settlement.
-pub async fn cards_that_cannot_be_bound(live: &LocalCloud) {
+pub async fn unsuitable_cards_are_refused(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let active = merchant.active_card.clone().unwrap();
     for (number, code) in [
@@ -96,7 +96,7 @@ pub async fn cards_that_cannot_be_bound(live: &LocalCloud) {
 }
 
 /// A prefix that is in no table: the bank decides.
-pub async fn a_card_of_an_unknown_bank(live: &LocalCloud) {
+pub async fn card_of_unlisted_bank_is_accepted(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = luhn("99999900000000");
     let path = app.activate(&card).await;
@@ -117,7 +117,7 @@ pub async fn a_card_of_an_unknown_bank(live: &LocalCloud) {
 }
 
 /// Companies change their card with support.
-pub async fn a_company(live: &LocalCloud) {
+pub async fn company_is_sent_to_support(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"entity_type": "company"})).await;
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({}))
@@ -132,7 +132,7 @@ pub async fn a_company(live: &LocalCloud) {
 }
 
 /// A day after phone, password or name were changed.
-pub async fn the_quiet_period(live: &LocalCloud) {
+pub async fn quiet_period_blocks_for_a_day(live: &LocalCloud) {
     let merchant = live
         .merchant_with(json!({"security_changed_hours_ago": 3}))
         .await;
@@ -159,7 +159,7 @@ pub async fn the_quiet_period(live: &LocalCloud) {
 }
 
 /// Of a change that was made before this system was there.
-pub async fn the_cooldown(live: &LocalCloud) {
+pub async fn cooldown_blocks_until_its_end(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"last_rebind_days_ago": 5})).await;
     let app = live.app(&merchant).await;
     let problem = asks_with(&app, json!({}))
@@ -178,7 +178,7 @@ pub async fn the_cooldown(live: &LocalCloud) {
 }
 
 /// One at a time; one that is overdue does not stand in the way.
-pub async fn one_open_rebind(live: &LocalCloud) {
+pub async fn one_open_rebind_until_overdue(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let problem = asks_with(&app, json!({}))
@@ -226,7 +226,7 @@ pub async fn one_open_rebind(live: &LocalCloud) {
 }
 
 /// Two devices, one moment: one rebind.
-pub async fn two_requests_at_once_make_one_rebind(live: &LocalCloud) {
+pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let card = live.card();
     let ask = |key: &str| {
@@ -256,7 +256,7 @@ pub async fn two_requests_at_once_make_one_rebind(live: &LocalCloud) {
 }
 
 /// Five rebinds a day, and ten wrong documents; what was given up before the identity was confirmed does not count.
-pub async fn limits_of_a_day(live: &LocalCloud) {
+pub async fn daily_rebind_and_document_limits_apply(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     for _ in 0..3 {
         let path = app.request(&live.card()).await;
@@ -320,9 +320,9 @@ pub async fn limits_of_a_day(live: &LocalCloud) {
 }
 
 /// From each of the three pending states; never after the activation, and once only.
-pub async fn giving_up(live: &LocalCloud) {
+pub async fn cancel_works_only_before_activation(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
-    let cancel = async |path: &str| app.cancel(&path).await;
+    let cancel = async |path: &str| app.cancel(path).await;
     for steps in 0..4 {
         let path = app.request(&live.card()).await;
         if steps > 0 {
@@ -355,7 +355,7 @@ pub async fn giving_up(live: &LocalCloud) {
 }
 
 /// Newest first, twenty a page.
-pub async fn pages(live: &LocalCloud) {
+pub async fn pages_are_newest_first(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let mut made = Vec::new();
     for _ in 0..21 {
@@ -388,7 +388,7 @@ pub async fn pages(live: &LocalCloud) {
 }
 
 /// Another merchant's rebind is not there, for no step; nor is one that nobody has.
-pub async fn what_is_not_yours_is_not_there(live: &LocalCloud) {
+pub async fn foreign_rebind_is_not_found(live: &LocalCloud) {
     let (owner, stranger) = (live.merchant().await, live.merchant().await);
     let mine = live.app(&owner).await;
     let path = mine.to_card_pending(&live.card()).await;

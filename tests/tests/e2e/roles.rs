@@ -216,7 +216,7 @@ struct Targets {
 }
 
 /// Each role, each call.
-pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
+pub async fn roles_allow_exactly_their_calls(live: &LocalCloud) {
     let targets = Targets::of(live).await;
     let known: BTreeSet<&str> = CALLS.into_iter().collect();
     assert_eq!(known.len(), CALLS.len());
@@ -240,7 +240,7 @@ pub async fn each_role_may_do_what_it_must(live: &LocalCloud) {
 }
 
 /// A key opens what was sealed under it for this merchant, not for another.
-pub async fn what_is_sealed_is_bound_to_its_merchant(live: &LocalCloud) {
+pub async fn sealed_number_is_bound_to_merchant(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
     let other = live.merchant().await;

@@ -2,6 +2,7 @@
 
 use domain::time::Timestamp;
 use serde_json::Value;
+pub use tests::merchant::rebind_path;
 
 /// The last four digits.
 pub fn last4(card: &str) -> &str {
@@ -19,11 +20,6 @@ pub fn minute_zh(at: Timestamp) -> String {
     let text = at.to_rfc3339_shanghai();
     let (month, day, clock) = (&text[5..7], &text[8..10], &text[11..16]);
     format!("{month}月{day}日{clock}")
-}
-
-/// `/v1/rebinds/rbd_…`
-pub fn rebind_path(rebind: &Value) -> String {
-    format!("/v1/rebinds/{}", rebind["rebind_id"].as_str().unwrap())
 }
 
 /// An object without some of its members.

@@ -24,7 +24,7 @@ async fn try_password(
 }
 
 /// A wrong password and an account that is not there get the same answer.
-pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &LocalCloud) {
+pub async fn unknown_account_looks_like_bad_password(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let wrong = try_password(live, &merchant, "a device", "not this one").await;
     let wrong = wrong.refused(ErrorCode::AuthBadCredentials);
@@ -40,7 +40,7 @@ pub async fn wrong_passwords_and_unknown_accounts_look_alike(live: &LocalCloud) 
 }
 
 /// From the fourth failure in a row a device waits, twice as long each time; a right password ends it.
-pub async fn guessing_is_slowed_down(live: &LocalCloud) {
+pub async fn waits_double_from_fourth_failure(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
     let mut waits = Vec::new();
@@ -77,7 +77,7 @@ pub async fn guessing_is_slowed_down(live: &LocalCloud) {
 }
 
 /// Twenty failures a day; the next day is another.
-pub async fn twenty_failures_a_day(live: &LocalCloud) {
+pub async fn twenty_failures_block_for_a_day(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
     for _ in 0..20 {
@@ -95,7 +95,7 @@ pub async fn twenty_failures_a_day(live: &LocalCloud) {
 }
 
 /// Whoever guesses from devices that never logged in holds back others of that kind, never the merchant's own.
-pub async fn nobody_is_locked_out(live: &LocalCloud) {
+pub async fn unknown_devices_do_not_block_known_one(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
     for guess in 0..4 {
@@ -115,7 +115,7 @@ pub async fn nobody_is_locked_out(live: &LocalCloud) {
 
 /// Many merchants log in from new devices at the same moment and from one address, as behind a carrier's: each gets in,
 /// and none of these logins stays counted as a failure.
-pub async fn logins_at_once_are_no_failures(live: &LocalCloud) {
+pub async fn concurrent_logins_leave_no_failures(live: &LocalCloud) {
     let mut merchants = Vec::new();
     for _ in 0..8 {
         merchants.push(live.merchant().await);
@@ -152,7 +152,7 @@ pub async fn logins_at_once_are_no_failures(live: &LocalCloud) {
 }
 
 /// What is missing in a login is named, all at once.
-pub async fn logins_that_are_none(live: &LocalCloud) {
+pub async fn malformed_login_names_missing_fields(live: &LocalCloud) {
     let sessions = |body: Value| live.ask("POST", "/v1/sessions").json(&body).send();
     let problem = sessions(json!({"account": "a"}))
         .await
@@ -208,7 +208,7 @@ async fn is_dead(live: &LocalCloud, merchant: &Profile, token: &str) {
 }
 
 /// No token, one of another shape, one with a wrong secret, another merchant's.
-pub async fn tokens_that_are_none(live: &LocalCloud) {
+pub async fn invalid_tokens_are_refused(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let (start, secret) = app.token.rsplit_once('.').unwrap();
     let mut guessed = secret.to_owned();
@@ -239,7 +239,7 @@ pub async fn tokens_that_are_none(live: &LocalCloud) {
 }
 
 /// Dead at once and everywhere; the merchant's other session lives on.
-pub async fn logout(live: &LocalCloud) {
+pub async fn logout_ends_only_its_own_session(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let other = live.app_on(&merchant, "another device").await;
     let path = app.request(&live.card()).await;
@@ -251,7 +251,7 @@ pub async fn logout(live: &LocalCloud) {
 }
 
 /// Fifteen minutes, counted from the login or the last change; a read is no change.
-pub async fn an_idle_session_ends(live: &LocalCloud) {
+pub async fn session_expires_after_15_min_idle(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     merchant.pass_s(14 * MINUTE_S);
     let path = app.request(&live.card()).await;
@@ -267,7 +267,7 @@ pub async fn an_idle_session_ends(live: &LocalCloud) {
 }
 
 /// Twelve hours, however busy the session is.
-pub async fn a_session_ends_after_twelve_hours(live: &LocalCloud) {
+pub async fn session_expires_after_12_h(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let login_at = merchant.now();
     let app = live.app(&merchant).await;
@@ -279,7 +279,7 @@ pub async fn a_session_ends_after_twelve_hours(live: &LocalCloud) {
 }
 
 /// A rebind is begun with a login younger than fifteen minutes, carried on with an older one.
-pub async fn a_rebind_needs_a_fresh_login(live: &LocalCloud) {
+pub async fn new_rebind_needs_fresh_login(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     merchant.pass_s(14 * MINUTE_S);
     let path = app.request(&live.card()).await;
@@ -305,7 +305,7 @@ pub async fn a_rebind_needs_a_fresh_login(live: &LocalCloud) {
 }
 
 /// A clock that is none is refused, wherever it is sent to.
-pub async fn clocks_that_are_none(live: &LocalCloud) {
+pub async fn malformed_clock_is_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     for clock in [
         "",

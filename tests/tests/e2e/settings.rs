@@ -28,7 +28,7 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 /// Shown, changed, told, and written down.
-pub async fn settings_are_changed(live: &LocalCloud) {
+pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let shown = app.get("/v1/settlement").await.ok(200);
     assert_eq!(
@@ -90,7 +90,7 @@ pub async fn settings_are_changed(live: &LocalCloud) {
 }
 
 /// Every bad field at once.
-pub async fn every_bad_field_at_once(live: &LocalCloud) {
+pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let refused = async |body: Value, code: ErrorCode| {
         let problem = app.put("/v1/settlement", body).await.refused(code);
@@ -157,7 +157,7 @@ pub async fn every_bad_field_at_once(live: &LocalCloud) {
 }
 
 /// T+0 is for merchants of ninety days.
-pub async fn a_young_merchant(live: &LocalCloud) {
+pub async fn young_merchant_may_not_use_t0(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_young");
     let app = live.app(&merchant).await;
     let mut body = with("cycle", json!("T0"));
@@ -192,7 +192,7 @@ pub async fn a_young_merchant(live: &LocalCloud) {
 }
 
 /// A fresh login, no quiet period.
-pub async fn when_settings_may_be_changed(live: &LocalCloud) {
+pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_phone_changed");
     let app = live.app(&merchant).await;
     let problem = app
@@ -232,7 +232,7 @@ async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests
 }
 
 /// Registered, replaced, five at most, removed.
-pub async fn push_targets(live: &LocalCloud) {
+pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     for (id, platform) in [
         ("phone-1", "apns"),
@@ -311,7 +311,7 @@ pub async fn push_targets(live: &LocalCloud) {
 }
 
 /// What is no target is told field by field.
-pub async fn push_targets_that_are_none(live: &LocalCloud) {
+pub async fn malformed_push_targets_are_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let long = "x".repeat(37);
     let token = "t".repeat(4_097);
@@ -375,7 +375,7 @@ pub async fn push_targets_that_are_none(live: &LocalCloud) {
 }
 
 /// A device to be told changes nothing about who else is: every notice still goes out, once.
-pub async fn notices_with_a_device(live: &LocalCloud) {
+pub async fn push_targets_do_not_replace_sms(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     register(&app, "phone", "apns", "phone").await.ok(204);
     register(&app, "till", "fcm", "till").await.ok(204);

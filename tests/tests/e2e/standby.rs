@@ -4,16 +4,14 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::another;
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::merchant::{another, card_path};
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
 
 /// The path that switches to a rebind's card.
 pub fn switch_path(rebind: &Value) -> String {
-    let card_id = rebind["new_card"]["card_id"].as_str().unwrap();
-    format!("/v1/cards/{card_id}/activate")
+    format!("{}/activate", card_path(rebind))
 }
 
 /// Asks for a standby card.
@@ -32,7 +30,7 @@ async fn switch(app: &App<'_>, path: &str) -> Value {
 }
 
 /// From the request to the switch, with what the app shows and what the phones get.
-pub async fn a_standby_card(live: &LocalCloud) {
+pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -215,7 +213,7 @@ pub async fn a_standby_card(live: &LocalCloud) {
 }
 
 /// Two at most; none twice; and a card that is active is none.
-pub async fn two_at_most(live: &LocalCloud) {
+pub async fn third_standby_card_is_refused(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let (one, two) = (live.card(), live.card());
     let first = app.standby_rebind(&one).await;
@@ -267,7 +265,7 @@ pub async fn two_at_most(live: &LocalCloud) {
 }
 
 /// Five wrong codes: the card stays, and waits for a day.
-pub async fn wrong_codes_lock_for_a_day(live: &LocalCloud) {
+pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card();
     let ready = live.app(&merchant).await.standby_rebind(&card).await;
@@ -367,7 +365,7 @@ pub async fn wrong_codes_lock_for_a_day(live: &LocalCloud) {
 }
 
 /// Wherever a rebind would be refused, the switch is too; and each of them for a standby card.
-pub async fn refused_like_a_rebind(live: &LocalCloud) {
+pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
@@ -425,7 +423,7 @@ pub async fn refused_like_a_rebind(live: &LocalCloud) {
 }
 
 /// The card's proof may be ninety days old, and the document must be good.
-pub async fn proofs_that_are_too_old(live: &LocalCloud) {
+pub async fn stale_proof_or_document_blocks_switch(live: &LocalCloud) {
     let id_document =
         json!({"number": tests::merchant::resident_id(13_100), "expires_on": "2031-06-30"});
     let merchant = live
@@ -454,7 +452,7 @@ pub async fn proofs_that_are_too_old(live: &LocalCloud) {
 }
 
 /// Cards that are none, or not for switching to; and the switch sent twice.
-pub async fn what_can_be_switched_to(live: &LocalCloud) {
+pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
@@ -508,7 +506,7 @@ pub async fn what_can_be_switched_to(live: &LocalCloud) {
 }
 
 /// The right code from several places at once: one switch.
-pub async fn one_switch(live: &LocalCloud) {
+pub async fn concurrent_right_otps_switch_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
@@ -526,7 +524,7 @@ pub async fn one_switch(live: &LocalCloud) {
 }
 
 /// Asked for on one device, switched on another: each session has a code of its own, and the last one sent counts.
-pub async fn another_device_switches(live: &LocalCloud) {
+pub async fn other_device_needs_its_own_otp(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = switch_path(&ready);
@@ -558,7 +556,7 @@ pub async fn another_device_switches(live: &LocalCloud) {
 }
 
 /// What was said of the old card when this one was added is said of another time: nothing is lost by the switch.
-pub async fn nothing_is_lost_by_a_switch(live: &LocalCloud) {
+pub async fn switch_ignores_lost_reason(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let mut body = app.request_body(&live.card());
     body["activate"] = json!(false);

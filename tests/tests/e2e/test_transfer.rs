@@ -5,17 +5,16 @@ use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, rebind_path};
 
 async fn test(app: &App<'_>, path: &str) -> Reply {
-    app.test_transfer(&path).await
+    app.test_transfer(path).await
 }
 
 /// It arrives: said, once, and nothing is shortened.
-pub async fn it_arrives(live: &LocalCloud) {
+pub async fn arrived_transfer_keeps_all_periods(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let path = app.to_card_pending(&card).await;
@@ -70,7 +69,7 @@ pub async fn it_arrives(live: &LocalCloud) {
 }
 
 /// Asked for at the same moment from several places: one transfer.
-pub async fn one_transfer(live: &LocalCloud) {
+pub async fn concurrent_requests_send_one_transfer(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let card = live.card();
     let path = app.activate(&card).await;
@@ -91,7 +90,7 @@ pub async fn one_transfer(live: &LocalCloud) {
 }
 
 /// Not decided yet: said as it is, and asked about under the same serial.
-pub async fn pending(live: &LocalCloud) {
+pub async fn pending_transfer_is_sent_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     // Ahead of every clean-up, which would ask about it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2042-03-10T10:00:00+08:00").unwrap());
@@ -110,7 +109,7 @@ pub async fn pending(live: &LocalCloud) {
 }
 
 /// The magic card of that kind.
-pub async fn the_listed_card_that_is_pending(live: &LocalCloud) {
+pub async fn listed_card_leaves_transfer_pending(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app
         .activate(&live.magic_card("match_transfer_pending"))
@@ -119,7 +118,7 @@ pub async fn the_listed_card_that_is_pending(live: &LocalCloud) {
 }
 
 /// It comes back within the hold: everything is as before, and both contacts are told.
-pub async fn it_comes_back(live: &LocalCloud) {
+pub async fn returned_transfer_reverts_and_notifies(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
     let card = live.magic_card("match_transfer_returned");
@@ -169,7 +168,7 @@ pub async fn it_comes_back(live: &LocalCloud) {
 }
 
 /// From `completed` too, for seven days after the change took effect; then nothing is undone any more.
-pub async fn after_it_took_effect(live: &LocalCloud) {
+pub async fn return_reverts_within_7_days_of_effect(live: &LocalCloud) {
     for (after_s, status) in [(8 * DAY_S - 1, 200), (8 * DAY_S, 409)] {
         let merchant = live.merchant().await;
         let card = live
@@ -218,7 +217,7 @@ pub async fn after_it_took_effect(live: &LocalCloud) {
 }
 
 /// Where the old card cannot be paid to there is no active card afterwards, and payouts are held.
-pub async fn without_a_card_to_go_back_to(live: &LocalCloud) {
+pub async fn revert_without_usable_card_holds_payouts(live: &LocalCloud) {
     for lost in [false, true] {
         let changes = if lost {
             json!({})

@@ -4,8 +4,7 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::transport::Reply;
-use tests::transport::Transport as _;
+use tests::transport::{Reply, Transport as _};
 
 /// Takes a card off.
 pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {
@@ -14,7 +13,7 @@ pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {
 }
 
 /// The active card stays; so does one that is pending, and nothing leaves in the quiet period or with an old login.
-pub async fn what_may_not_leave(live: &LocalCloud) {
+pub async fn active_or_pending_card_cannot_leave(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     let problem = unbind(&app, &active)
@@ -74,7 +73,7 @@ pub async fn what_may_not_leave(live: &LocalCloud) {
 }
 
 /// A standby card may go at any time.
-pub async fn a_standby_card_leaves(live: &LocalCloud) {
+pub async fn standby_card_unbinds_any_time(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
     let ready = app.standby_rebind(&card).await;
@@ -114,7 +113,7 @@ pub async fn a_standby_card_leaves(live: &LocalCloud) {
 }
 
 /// Without an active card, the only card that could be paid to stays.
-pub async fn the_only_usable_card(live: &LocalCloud) {
+pub async fn only_usable_card_cannot_be_unbound(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
     let one = app.standby_rebind(&live.card()).await["new_card"].clone();
@@ -130,7 +129,7 @@ pub async fn the_only_usable_card(live: &LocalCloud) {
 }
 
 /// A replaced card waits for its safety period and for its last payout.
-pub async fn a_replaced_card(live: &LocalCloud) {
+pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
     let path = app.activate(&live.card()).await;
@@ -167,7 +166,7 @@ pub async fn a_replaced_card(live: &LocalCloud) {
 }
 
 /// Unbound and switched to at the same moment: one of the two has happened.
-pub async fn unbind_against_switch(live: &LocalCloud) {
+pub async fn unbind_and_switch_exclude_each_other(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     merchant.pass_s(DAY_S);

@@ -269,17 +269,17 @@ const REBIND: [Step; 17] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebind_whose_card_the_bank_checks() {
+async fn rebind_survives_kill_at_any_call() {
     tried("a rebind", "match", &REBIND, 0..14).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clean_up_and_what_it_has_told() {
+async fn cleanup_survives_kill_at_any_call() {
     tried("a clean-up", "match", &REBIND, 15..17).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebind_with_a_micro_deposit() {
+async fn deposit_survives_kill_at_any_call() {
     let script = [
         Step::LogIn,
         Step::Create,
@@ -299,7 +299,7 @@ async fn a_rebind_with_a_micro_deposit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_card_and_the_switch_to_it() {
+async fn standby_survives_kill_at_any_call() {
     let script = [
         Step::LogIn,
         Step::CreateStandby,
@@ -320,7 +320,7 @@ async fn a_standby_card_and_the_switch_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_freeze() {
+async fn freeze_survives_kill_at_any_call() {
     let script = [
         Step::LogIn,
         Step::Create,
@@ -340,7 +340,7 @@ async fn a_freeze() {
 
 /// What is looked for can be found: an app that does not keep its keys asks for a second rebind, and takes a second try.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_app_that_repeats_under_another_key_is_noticed() {
+async fn careless_app_is_noticed() {
     let script = [
         Step::LogIn,
         Step::Create,

@@ -95,7 +95,7 @@ async fn no_event_ends_a_process() {
 /// From outside no panic was found that could be had for the asking. One is had from a damaged record: a version that
 /// cannot be counted up, which a build with overflow checks does not take.
 #[tokio::test]
-async fn a_panic_is_answered_and_the_process_goes_on() {
+async fn process_survives_a_panic() {
     let system = Processes::start().await;
     seed(&system, Walk::id().as_str()).await;
     let merchant = Merchant::log_in(&system, &merchant("plain_1"), "a phone").await;
@@ -117,7 +117,7 @@ async fn a_panic_is_answered_and_the_process_goes_on() {
 
 /// Where no request waits for an answer, the runtime's own net holds: the run fails, the process does not.
 #[tokio::test]
-async fn a_panic_in_the_clean_up_fails_the_run_only() {
+async fn cleanup_panic_fails_only_its_run() {
     const ID: &str = "mer_in_cooldown";
     let system = Processes::start().await;
     seed(&system, ID).await;
@@ -153,7 +153,7 @@ fn damaged(head: &Value) -> Value {
 
 /// A panic can be caught only where it unwinds.
 #[test]
-fn what_is_deployed_unwinds() {
+fn release_profile_unwinds() {
     let manifest = include_str!("../../../Cargo.toml");
     let (_, release) = manifest.split_once("[profile.release]").unwrap();
     assert!(release.contains("panic = \"unwind\""));
@@ -162,7 +162,7 @@ fn what_is_deployed_unwinds() {
 
 /// Should the tests be killed, their processes are not left behind.
 #[tokio::test]
-async fn a_process_without_a_runtime_api_ends_by_itself() {
+async fn orphaned_process_ends() {
     let system = Processes::start().await;
     system.run("cards", &json!({})).await;
     let ended = system.orphan("cards").await;

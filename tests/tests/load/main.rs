@@ -6,7 +6,7 @@
 //! the table is not one thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection), the clients
 //! and the system live in the same process, and all of it is compiled without optimisation.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 #![allow(clippy::print_stdout)] // what is measured is printed
 
 mod client;
@@ -22,9 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tests::merchant::Profile;
 use tests::metrics::metric;
-use tests::processes::Outcome;
-use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
+use tests::processes::{Outcome, Processes};
 use tests::transport::{Clock, freeze_code_in};
 
 const CLIENTS: u32 = 64;
@@ -143,7 +142,7 @@ async fn wait_for_the_table(system: Arc<Processes>, marks: Arc<Marks>, deadline:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sixty_four_clients_lose_nothing() {
+async fn load_of_64_clients_loses_nothing() {
     let given = std::env::var("LOAD_S").ok();
     let seconds = given.map_or(SECONDS, |text| text.parse().unwrap());
     let time = Duration::from_secs(seconds);

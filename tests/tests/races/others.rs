@@ -12,7 +12,7 @@ use tests::transport::Reply;
 const POLICY: &Policy = &Policy::CURRENT;
 
 /// A merchant with a standby card that can be switched to, as first device of those given; with the card's path.
-async fn with_standby<'r>(race: &'r Race, devices: usize) -> (Vec<App>, String) {
+async fn with_standby(race: &Race, devices: usize) -> (Vec<App>, String) {
     let apps = race.devices(1).await;
     let card = apps[0].standby(GOOD_CARD).await;
     race.world.pass_s(POLICY.standby_wait_s);
@@ -20,7 +20,7 @@ async fn with_standby<'r>(race: &'r Race, devices: usize) -> (Vec<App>, String) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_freeze_leaves_the_old_card_whatever_was_confirmed() {
+async fn freeze_races_a_confirmation() {
     each("confirm against freeze", async |race, seed, devices| {
         let apps = race.devices(1).await;
         let old = race
@@ -88,7 +88,7 @@ async fn a_freeze_leaves_the_old_card_whatever_was_confirmed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_standby_card_is_switched_to_or_taken_off_never_both() {
+async fn standby_is_switched_or_unbound() {
     each("activate against unbind", async |race, seed, devices| {
         let (apps, card) = with_standby(race, devices).await;
         let code = apps[0].switch_code(&card).await;
@@ -122,7 +122,7 @@ async fn a_standby_card_is_switched_to_or_taken_off_never_both() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clean_up_meets_every_step_and_another_clean_up() {
+async fn cleanup_races_every_step() {
     each("clean-up against everything", async |race, seed, devices| {
         let apps = race.devices(1).await;
         let body = json!({"reason": "lost"});
@@ -187,7 +187,7 @@ async fn the_clean_up_meets_every_step_and_another_clean_up() {
 /// Each time by a record of its own, as the clean-up arms a notice again. One record is never brought twice at once: a shard
 /// of the stream waits for its batch.
 #[tokio::test(start_paused = true)]
-async fn a_notice_that_is_brought_many_times_at_once_is_sent_once() {
+async fn parallel_deliveries_send_one_notice() {
     const TIMES: usize = 200;
     each(
         "a notice brought many times at once",
@@ -223,7 +223,7 @@ async fn a_notice_that_is_brought_many_times_at_once_is_sent_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_logins_open_five_sessions_and_count_as_no_failure() {
+async fn parallel_logins_open_five_sessions() {
     each("login", async |race, seed, devices| {
         race.devices(devices).await;
         race.world.boundary.disturb(seed, CONFLICTS_PERCENT);

@@ -5,12 +5,12 @@ use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::in_process::App;
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, wrong};
 
 const POLICY: &Policy = &Policy::CURRENT;
 
 #[tokio::test(start_paused = true)]
-async fn one_of_many_requests_for_a_card_is_granted() {
+async fn parallel_requests_make_one_rebind() {
     each("create", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let mut asks = vec![post("/v1/rebinds", apps[0].request_body(GOOD_CARD))];
@@ -44,7 +44,7 @@ async fn one_of_many_requests_for_a_card_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_requests_for_one_code_send_one() {
+async fn concurrent_identity_sends_one_otp() {
     each("identity", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let path = apps[0].request(GOOD_CARD).await;
@@ -57,15 +57,6 @@ async fn many_requests_for_one_code_send_one() {
         made.len()
     })
     .await;
-}
-
-/// A code that is not this one.
-fn wrong(right: &str) -> &'static str {
-    if right == "000000" {
-        "000001"
-    } else {
-        "000000"
-    }
 }
 
 /// Replies that have used up a try.
@@ -93,7 +84,7 @@ async fn guesses(race: &Race, seed: u64, apps: &[App], path: &str, right: &str) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn parallel_tries_of_an_identity_code_are_five_and_a_right_one_wins() {
+async fn parallel_identity_guesses_are_five() {
     each(
         "identity/confirm, right and wrong codes",
         async |race, seed, devices| {
@@ -126,7 +117,7 @@ async fn parallel_tries_of_an_identity_code_are_five_and_a_right_one_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_signatures_are_one() {
+async fn concurrent_signatures_sign_once() {
     each("sign", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let path = apps[0].request(GOOD_CARD).await;
@@ -144,7 +135,7 @@ async fn many_signatures_are_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_checks_of_a_card_are_one_question_and_one_code() {
+async fn parallel_checks_send_one_code() {
     each("card-check", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let path = apps[0].to_card_pending(GOOD_CARD).await;
@@ -165,7 +156,7 @@ async fn many_checks_of_a_card_are_one_question_and_one_code() {
 }
 
 /// Devices of which the first has come to where the card's code is asked for; with the path and the code.
-async fn to_code<'r>(race: &'r Race, devices: usize) -> (Vec<App>, String, String) {
+async fn to_code(race: &Race, devices: usize) -> (Vec<App>, String, String) {
     let apps = race.devices(devices).await;
     let path = apps[0].to_card_pending(GOOD_CARD).await;
     apps[0].check_card(&path).await.ok(200);
@@ -174,7 +165,7 @@ async fn to_code<'r>(race: &'r Race, devices: usize) -> (Vec<App>, String, Strin
 }
 
 #[tokio::test(start_paused = true)]
-async fn parallel_tries_of_a_cards_code_activate_once() {
+async fn parallel_card_codes_activate_once() {
     each(
         "card-check/confirm, right and wrong codes",
         async |race, seed, devices| {
@@ -201,7 +192,7 @@ async fn parallel_tries_of_a_cards_code_activate_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rebind_is_activated_or_cancelled_never_both() {
+async fn activation_races_a_cancellation() {
     each("confirm against cancel", async |race, seed, devices| {
         let (apps, path, right) = to_code(race, devices).await;
         let asks = [

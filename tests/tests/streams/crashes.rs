@@ -10,7 +10,7 @@ use tests::table_faults::{Call, Fault};
 
 /// Of one merchant, so that one batch has all.
 #[tokio::test]
-async fn a_crash_doubles_what_sns_had_and_was_not_marked() {
+async fn crash_repeats_only_unmarked_notices() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     let all = scene.outcome().messages;
     assert_eq!(
@@ -45,7 +45,7 @@ async fn a_crash_doubles_what_sns_had_and_was_not_marked() {
 }
 
 #[tokio::test]
-async fn crashes_without_end_lose_nothing() {
+async fn endless_crashes_lose_nothing() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut crashes = 0;
     for retries in BOTH {
@@ -66,7 +66,7 @@ async fn crashes_without_end_lose_nothing() {
 
 /// The reply that says all is well never arrives: everything comes again, and has been said.
 #[tokio::test]
-async fn a_reply_that_is_lost_doubles_nothing() {
+async fn lost_reply_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     scene.feed().await;
     for _ in 0..3 {
@@ -100,7 +100,7 @@ fn is_mark(call: &Call) -> bool {
 
 /// A call to the table that is lost, or whose answer is: what is out and could not be marked is marked by another call.
 #[tokio::test]
-async fn a_call_to_the_table_that_fails_doubles_nothing() {
+async fn failed_table_call_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     scene.feed().await;
     let calls = calls_of_a_batch(&mut scene).await;
@@ -128,7 +128,7 @@ async fn a_call_to_the_table_that_fails_doubles_nothing() {
 
 /// A table that is down when somebody was told: a mark is tried twice, and the batch is given back.
 #[tokio::test]
-async fn a_table_that_stays_down_is_not_waited_for() {
+async fn table_outage_ends_the_invocation() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     scene.feed().await;
     let calls = calls_of_a_batch(&mut scene).await;
@@ -156,7 +156,7 @@ async fn a_table_that_stays_down_is_not_waited_for() {
 /// AWS has one batch of a shard under way at a time, as long as nothing of its own breaks. If it did not, a claim could not
 /// tell the two apart, for they are the same record's: all is told, perhaps twice.
 #[tokio::test]
-async fn a_batch_that_is_under_way_twice_at_once_loses_nothing() {
+async fn batch_delivered_twice_at_once_loses_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     scene.feed().await;
     let delivery = scene.next().unwrap();

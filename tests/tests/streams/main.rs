@@ -22,7 +22,7 @@ use tests::metrics::metric;
 use tests::stream_host::{Mapping, Retries};
 
 #[tokio::test]
-async fn everybody_is_told_once_whatever_shard_is_first() {
+async fn each_notice_is_sent_once_in_any_shard_order() {
     let mut scene = Scene::start(&MERCHANTS).await;
     scene.settle(HOUR_S).await;
     let mut messages = scene.assert_done(0).await;
@@ -46,7 +46,7 @@ async fn everybody_is_told_once_whatever_shard_is_first() {
 }
 
 #[tokio::test]
-async fn what_comes_again_is_told_once() {
+async fn redelivered_records_notify_once() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let (mut messages, mut invocations) = (0, 0);
     for retries in BOTH {
@@ -68,7 +68,7 @@ async fn what_comes_again_is_told_once() {
 }
 
 #[tokio::test]
-async fn sns_down_for_longer_than_retries_and_age_delays_and_loses_nothing() {
+async fn long_sns_outage_loses_no_notice() {
     let mut scene = Scene::start(&MERCHANTS[..3]).await;
     scene.sns.set(Weather::Down);
     scene.pass_s(90 * MINUTE_S).await;
@@ -84,7 +84,7 @@ async fn sns_down_for_longer_than_retries_and_age_delays_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_throttled_sns_delays_and_loses_nothing() {
+async fn sns_throttling_loses_nothing() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for retries in BOTH {
@@ -109,14 +109,14 @@ async fn a_throttled_sns_delays_and_loses_nothing() {
 const ONE_MORE_S: i64 = 6 + 4 * 4;
 
 #[test]
-fn the_function_ends_before_its_time_does_and_its_claims_after() {
+fn function_ends_before_its_claims() {
     let timeout_s = Mapping::of(FUNCTION).timeout_s;
     assert!(BEGIN_FOR_S + ONE_MORE_S <= timeout_s);
     assert!(timeout_s < CLAIM_S);
 }
 
 #[tokio::test]
-async fn a_slow_sns_is_left_in_time() {
+async fn slow_sns_loses_nothing() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for retries in BOTH {
@@ -136,7 +136,7 @@ async fn a_slow_sns_is_left_in_time() {
 }
 
 #[tokio::test]
-async fn records_that_are_too_old_are_armed_again() {
+async fn expired_records_are_rearmed() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for retries in BOTH {
@@ -168,7 +168,7 @@ async fn records_that_are_too_old_are_armed_again() {
 }
 
 #[tokio::test]
-async fn a_clean_up_in_the_middle_of_a_delivery_doubles_nothing() {
+async fn cleanup_during_a_delivery_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     let mut clean_ups = 0;
     for message in 0..7 {

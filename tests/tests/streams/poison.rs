@@ -8,7 +8,7 @@ use tests::metrics::metric;
 use tests::stream_host::Retries;
 
 #[tokio::test]
-async fn who_is_behind_a_record_that_cannot_be_delivered_is_told_at_once() {
+async fn poison_record_does_not_delay_the_next() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     // Without a text, without a meaning, not even readable; first, in the middle and last of a batch.
@@ -47,7 +47,7 @@ async fn who_is_behind_a_record_that_cannot_be_delivered_is_told_at_once() {
 
 /// The freeze code of an activation cannot be made: nobody but who would get it waits for that.
 #[tokio::test]
-async fn a_text_that_cannot_be_made_keeps_nobody_else_from_being_told() {
+async fn unreadable_record_does_not_block_others() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     scene.world.lose_hash_keys();
     scene.again(Retries::UsedUp, 1, 1).await;
@@ -65,7 +65,7 @@ async fn a_text_that_cannot_be_made_keeps_nobody_else_from_being_told() {
 
 /// A damaged event is tried for a day, holds nobody up all the while, and then somebody has to look.
 #[tokio::test]
-async fn a_notice_that_cannot_be_sent_is_given_up_in_the_end_and_kept() {
+async fn undeliverable_notice_is_kept() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     let mut events = scene.events.clone();
     let damaged = AttributeValue::S("{}".to_owned());
@@ -96,7 +96,7 @@ async fn a_notice_that_cannot_be_sent_is_given_up_in_the_end_and_kept() {
 }
 
 #[tokio::test]
-async fn records_of_another_shape_hold_nobody_up() {
+async fn foreign_records_do_not_block_others() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     let event = scene.events[0].clone();
     let s = |text: &str| AttributeValue::S(text.to_owned());

@@ -10,7 +10,7 @@ use tests::metrics::metric;
 use tests::stream_host::Retries;
 
 #[tokio::test]
-async fn what_is_filtered_and_what_expires_reaches_nobody() {
+async fn filtered_records_reach_no_function() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     scene.again(Retries::UsedUp, 1, 1).await;
     scene.feed().await;
@@ -104,7 +104,7 @@ fn leaked<'r>(message: &Value, records: &'r [Value]) -> BTreeSet<&'r str> {
 }
 
 #[tokio::test]
-async fn who_is_told_of_failures_learns_no_more_than_where_they_are() {
+async fn failure_records_hold_only_positions() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for (kind, leaks) in [(None, false), (Some("S3"), true)] {

@@ -33,7 +33,7 @@ const FUNCTIONS: [&str; 10] = [
 
 /// One test: the walk's log is the process's.
 #[tokio::test]
-async fn what_is_asked_for_is_what_is_granted_and_nothing_secret_is_logged() {
+async fn granted_permissions_equal_those_used() {
     let log = Log::capture();
     let walk = Walk::through_everything().await;
     each_role_is_no_wider_than_the_walk(&walk.world.asked.all());
@@ -115,7 +115,7 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn no_role_has_more_than_its_policy_and_its_log() {
+fn roles_hold_only_policy_and_log() {
     let resources = template()["Resources"].as_object().unwrap();
     let of_kind = |kind: &str| -> BTreeSet<&str> {
         let found = resources
@@ -194,7 +194,7 @@ fn no_role_has_more_than_its_policy_and_its_log() {
 
 /// A statement without a condition on what is in the table, or sealed under a key, would be wider than it reads.
 #[test]
-fn the_table_and_what_is_sealed_are_never_granted_whole() {
+fn no_role_has_the_whole_table() {
     for function in FUNCTIONS {
         for granted in granted(function)
             .iter()
@@ -209,7 +209,7 @@ fn the_table_and_what_is_sealed_are_never_granted_whole() {
 
 /// The local gateway writes no access log, so it is looked at here: numbers, names of routes, an address; nothing that was typed.
 #[test]
-fn the_access_log_says_nothing_that_was_typed() {
+fn access_log_holds_no_input() {
     let format = &template()["Resources"]["ApiStage"]["Properties"]["AccessLogSettings"]["Format"];
     let format: Value = serde_json::from_str(format.as_str().unwrap()).unwrap();
     let logged: BTreeSet<&str> = format

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_and_full_width_digits_are_folded() {
+    fn folds_spaces_and_full_width_digits() {
         for text in [
             "6222 0200 0000 8000 010",
             "  6222020000008000010 ",

@@ -375,7 +375,7 @@ fn names(group: &[(&'static str, &'static str)], all: &[Row]) -> String {
 }
 
 #[test]
-fn states_and_commands() {
+fn state_command_table_is_unchanged() {
     let mut table = String::from(
         "For each state: commands with the same effect, then that effect (outcome, new state, writes).\n\
          \"proceed\" is the first write of a two-step command; \"compared\" is the second, while an attempt is in flight. A command\n\
@@ -401,7 +401,7 @@ fn states_and_commands() {
 }
 
 #[test]
-fn accounts_and_commands() {
+fn account_command_table_is_unchanged() {
     let mut table = String::from(
         "Commands about an account's cards, payouts and settings, as in the table of states and commands. Payouts are named\n\
          after the time of their creation. Settlement and push targets are shown where they differ from the first\n\
