@@ -358,6 +358,12 @@ impl InProcess {
         Keys::new(self.keys.clone())
     }
 
+    /// The key service behind [`InProcess::keys`].
+    #[must_use]
+    pub fn key_service(&self) -> MemoryKeys {
+        self.keys.clone()
+    }
+
     /// A merchant of the sandbox as it is stored, with its latest rebind.
     pub async fn stored(&self, name: &str) -> domain::merchant::Merchant {
         let loaded = self

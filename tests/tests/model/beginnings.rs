@@ -1,20 +1,22 @@
 //! Where worlds begin: what the real functions have left in a real table.
 
-use crate::requests::Typed;
+use crate::calls::text;
+use crate::invariants::looking;
+use crate::requests::BankSays;
 use crate::rows::Rows;
 use crate::state::{Left, Proofs, State, Table, code_for};
 use crate::world::Known;
-use application::ports::Wanted;
-use domain::decide::{deposit_of, otp_of};
-use domain::ids::MerchantId;
+use application::ports::{LoadMerchant, QueryCheck, QueryOutcome, Selector};
+use domain::decide::{BankAnswer, deposit_of, otp_of};
+use domain::policy::Policy;
 use domain::rebind::{CardCheck, OtpPurpose, RebindState};
 use domain::time::Timestamp;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::read::load_with;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, SECOND_CARD};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant};
+use tests::scripted_peers::MemoryKeys;
 
 /// How far a merchant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +33,8 @@ pub enum Stands {
     CardPending,
     /// The bank has matched, a code is out.
     CardCode,
+    /// The same with another code, one minute before the identity is too old.
+    CardCodeAgain,
     /// The same of a card for later.
     StandbyCode,
     /// A deposit is out.
@@ -44,7 +48,26 @@ pub enum Stands {
 }
 
 /// One world of one or two merchants, both as far.
-pub fn begin(stands: Stands, names: &[&str], devices: usize, left: Left) -> (State, Vec<Known>) {
+pub fn begin(
+    stands: Stands,
+    names: &[&str],
+    devices: usize,
+    left: Left,
+) -> (State, Vec<Known>, MemoryKeys) {
+    // The futures of the kit and the SDK need more stack than a test's thread has.
+    let thread = std::thread::Builder::new().stack_size(16 << 20);
+    std::thread::scope(|scope| {
+        let begin = || begin_here(stands, names, devices, left);
+        thread.spawn_scoped(scope, begin).unwrap().join().unwrap()
+    })
+}
+
+fn begin_here(
+    stands: Stands,
+    names: &[&str],
+    devices: usize,
+    left: Left,
+) -> (State, Vec<Known>, MemoryKeys) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -55,18 +78,60 @@ pub fn begin(stands: Stands, names: &[&str], devices: usize, left: Left) -> (Sta
         world
             .clock
             .set(Timestamp::parse_rfc3339("2026-11-20T10:00:00+08:00").unwrap());
-        let mut first_cards = Vec::new();
+        let mut walked = Vec::new();
         for name in names {
             let active = world.stored(name).await.head.active;
-            first_cards.push(active.map(|one| one.card.card_id.to_string()));
-            walk(&world, stands, name, devices).await;
+            let first_card = active.map(|one| one.card.card_id.to_string());
+            let tokens = walk(&world, stands, name, devices).await;
+            let codes = codes(&world, name).await;
+            walked.push(Walked {
+                name: (*name).to_owned(),
+                first_card,
+                tokens,
+                codes,
+            });
         }
-        read(&world, names, &first_cards, devices, left).await
+        let (state, known) = read(&world, walked, left).await;
+        (state, known, world.key_service())
     })
 }
 
-async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize) {
+/// A merchant at the beginning.
+struct Walked {
+    name: String,
+    /// The card that the history begins with.
+    first_card: Option<String>,
+    /// The tokens of all logins.
+    tokens: Vec<String>,
+    codes: Vec<(OtpPurpose, String)>,
+}
+
+/// The codes that a rebind waits for, as phones and statements show them.
+async fn codes(world: &Arc<InProcess>, name: &str) -> Vec<(OtpPurpose, String)> {
+    let Some(rebind) = world.stored(name).await.rebind else {
+        return Vec::new();
+    };
+    let profile = merchant(name);
+    let mut codes = Vec::new();
+    for (purpose, phone) in [
+        (OtpPurpose::Identity, &profile.phone),
+        (OtpPurpose::Card, &profile.reserved_phone),
+        (OtpPurpose::Activate, &profile.phone),
+    ] {
+        if otp_of(&rebind.stage, purpose).is_some() {
+            codes.push((purpose, world.sms.code(phone)));
+        }
+    }
+    if deposit_of(&rebind.stage).is_some() {
+        codes.push((OtpPurpose::Card, world.bank.deposit_code()));
+    }
+    codes
+}
+
+/// Walks a merchant to where the world begins; the tokens of all logins on the way.
+async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize) -> Vec<String> {
     let mut app = world.log_in(name).await;
+    let mut tokens = vec![app.token.clone()];
     match stands {
         Stands::Idle => {}
         Stands::IdentityCode | Stands::FourWrong => {
@@ -93,12 +158,16 @@ async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize
         Stands::CardPending => {
             app.to_card_pending(GOOD_CARD).await;
         }
-        Stands::CardCode => {
+        Stands::CardCode | Stands::CardCodeAgain => {
             let rebind = app.to_card_pending(GOOD_CARD).await;
             let asked = app.check_card(&rebind).await;
             assert_eq!(asked.status, 200);
             // Another merchant's code to the same phone is a minute later.
             world.pass_s(61);
+            if stands == Stands::CardCodeAgain {
+                world.pass_s(12 * 60);
+                app.resend_card_code(&rebind).await.ok(200);
+            }
         }
         Stands::StandbyCode => {
             let facts = json!({"activate": false});
@@ -123,18 +192,22 @@ async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize
                 world.deliver_due().await;
             }
             app = app.again().await;
+            tokens.push(app.token.clone());
         }
         Stands::SwitchCode => {
             let card = app.standby(SECOND_CARD).await;
             world.deliver_due().await;
             world.pass_s(25 * 3600);
             app = app.again().await;
+            tokens.push(app.token.clone());
             app.switch_code(&card).await;
         }
     }
     for device in 1..devices {
-        app.on(&format!("device-{}", device + 1)).await;
+        let another = app.on(&format!("device-{}", device + 1)).await;
+        tokens.push(another.token);
     }
+    tokens
 }
 
 async fn wrong(app: &App, path: &str, phone: &str) {
@@ -148,29 +221,34 @@ async fn wrong(app: &App, path: &str, phone: &str) {
     assert_eq!(told.code(), "OTP_WRONG");
 }
 
-async fn read(
-    world: &Arc<InProcess>,
-    names: &[&str],
-    first_cards: &[Option<String>],
-    devices: usize,
-    left: Left,
-) -> (State, Vec<Known>) {
+async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State, Vec<Known>) {
     let now = world.now();
-    let ours: BTreeSet<String> = names.iter().map(|name| format!("M#mer_{name}")).collect();
+    let pks: BTreeSet<String> = walked
+        .iter()
+        .map(|one| format!("M#mer_{}", one.name))
+        .collect();
     let items = world.items().await.into_iter().filter(|item| {
-        let pk = item["pk"].as_s().unwrap();
-        // What counts codes to phones and keeps replies is another hash here; the model begins without.
-        ours.contains(pk) || pk.starts_with("F#")
+        let (pk, sk) = (text(item, "pk"), text(item, "sk"));
+        let account = format!("M#{}", text(item, "merchant_id"));
+        // Of logins and earlier requests, only the accounts and the phones matter from here on.
+        // Other merchants' cards do not occur.
+        let holders = item.get("holders").and_then(|value| value.as_ss().ok());
+        let is_ours = |holder: &String| pks.iter().any(|pk| holder.starts_with(&pk[2..]));
+        pks.contains(pk)
+            || (sk == "A" && pks.contains(&account))
+            || (pk.starts_with("F#") && holders.is_none_or(|all| all.iter().any(is_ours)))
+            || pk.starts_with("P#")
     });
-    let rows = Rows::of(items);
+    let rows = Table(Rows::of(items));
     let mut state = State {
         now,
-        before: Table(rows.clone()),
-        rows: Table(rows),
+        before: rows.clone(),
+        rows,
         processes: Vec::new(),
         requests: Vec::new(),
         stream: Vec::new(),
         codes: BTreeMap::new(),
+        bank: BTreeMap::new(),
         told: BTreeMap::new(),
         proofs: BTreeMap::new(),
         compared: BTreeMap::new(),
@@ -179,41 +257,45 @@ async fn read(
         crashed: false,
         broken: BTreeSet::new(),
     };
+    for reference in world.bank.serials() {
+        let known = match world.bank.check_outcome(&reference).await {
+            QueryOutcome::Answer(BankAnswer::Match) => BankSays::Match,
+            QueryOutcome::Answer(BankAnswer::NotEnabled) => BankSays::Deposit,
+            other => unreachable!("{other:?}"),
+        };
+        state.bank.insert(reference, known);
+    }
+    for transfer in world.bank.transfers() {
+        state.bank.insert(transfer.serial, BankSays::Deposit);
+    }
     let mut known = Vec::new();
-    for ((who, name), first_card) in (0..).zip(names).zip(first_cards) {
-        let id = MerchantId::parse(&format!("mer_{name}")).unwrap();
-        let read = load_with(&state.rows.0, &id, Selector::Latest)
-            .await
-            .unwrap()
-            .unwrap();
-        let sessions = (0..5).zip(&read.head.sessions);
-        let lives = sessions.filter(|(_, session)| {
-            let session = session.as_ref();
-            session.is_some_and(|one| one.lives(&domain::policy::Policy::CURRENT, now))
+    for (who, walked) in (0..).zip(walked) {
+        let profile = merchant(&walked.name);
+        let id = profile.merchant_id();
+        let read = looking(&state.rows.0).load(&id, Selector::Latest).await;
+        let read = read.unwrap().unwrap();
+        let lives = |slot: u8| {
+            let session = read.head.sessions[usize::from(slot)].as_ref();
+            session.is_some_and(|one| one.lives(&Policy::CURRENT, now))
+        };
+        let slots = walked.tokens.into_iter().map(|token| {
+            let slot = token.split('.').nth(1).unwrap();
+            (slot.parse().unwrap(), token)
         });
-        let slots: Vec<u8> = lives.map(|(slot, _)| slot).collect();
-        assert!(slots.len() >= devices, "{slots:?}");
         if let Some(rebind) = &read.rebind {
             let number = rebind.rebind_id.number();
             state.proofs.insert((who, number), proofs(&rebind.stage));
-            for purpose in [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate] {
-                if let Some((code, tries)) = otp_of(&rebind.stage, purpose) {
-                    let of = (who, number, code_for(purpose));
-                    state.codes.insert(of, vec![Typed::Sms(code.mac.0.clone())]);
+            for (purpose, code) in walked.codes {
+                let of = (who, number, code_for(purpose));
+                if let Some((_, tries)) = otp_of(&rebind.stage, purpose) {
                     state.compared.insert(of, (tries.wrong, BTreeSet::new()));
                 }
-            }
-            if deposit_of(&rebind.stage).is_some() {
-                let of = (who, number, code_for(OtpPurpose::Card));
-                state.codes.insert(of, vec![Typed::Deposit]);
+                state.codes.insert(of, vec![code]);
             }
         }
-        let pk = format!("M#{id}");
+        let pk = profile.pk();
         let unsent = state.rows.0.of_kind(&pk, "E#");
-        let unsent = unsent.filter(|row| {
-            let notice = row.item.get("notice").and_then(|value| value.as_s().ok());
-            notice.is_some_and(|notice| notice == "due")
-        });
+        let unsent = unsent.filter(|row| text(&row.item, "notice") == "due");
         let unsent: Vec<u64> = unsent.map(|row| row.event().seq).collect();
         state
             .stream
@@ -221,8 +303,9 @@ async fn read(
         known.push(Known {
             id,
             pk,
-            card: first_card.clone(),
-            slots,
+            profile,
+            card: walked.first_card,
+            tokens: slots.filter(|(slot, _)| lives(*slot)).collect(),
         });
     }
     (state, known)

@@ -1,113 +1,192 @@
-//! Mistakes that a change of the product could bring, one for each invariant: the checker has to find every one of them.
+//! Mistakes, at least one for each invariant. The use cases run unchanged: a mistake alters what they write to the table, or
+//! what they read from it. The checker must find every one.
 
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use crate::calls::text;
+use crate::requests::{Input, Work};
+use crate::rows::{Row, Rows, key_in};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, TransactWriteItem};
 use domain::event_kind::EventKind;
-use domain::merchant::Merchant;
-use domain::policy::Policy;
-use domain::transition::{PayoutChange, Transition};
+use domain::time::Timestamp;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use store::client::SingleUpdate;
+use store::records::event;
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     None,
-    /// An activation leaves the pointer where it was.
+    /// An activation is written with the old pointer.
     PointerStays,
-    /// A proof is good for ever.
+    /// Each read dates the proofs of a rebind now.
     OldProofsAreGood,
-    /// Another rebind may be asked for while one is open.
+    /// No read shows the open rebind.
     OpensTwice,
-    /// An activation starts no cooldown.
+    /// An activation is written without its cooldown.
     NoCooldown,
-    /// A signature is not written into the history.
+    /// A signature is written without its event.
     SignsInSilence,
-    /// The head forgets where the chain ended.
+    /// A state is written without the hash of the last event.
     ForgetsTheChain,
-    /// An activation tells nobody.
+    /// An activation is written without its notifications.
     TellsNobody,
-    /// Who was told is not written down.
+    /// The mark that a message was sent is not written.
     ForgetsWhoWasTold,
-    /// What was answered is not kept.
+    /// No idempotency row is written.
     ForgetsReplies,
-    /// A freeze does not move the pointer back.
+    /// A freeze is written with the pointer of the thief.
     FreezesHalf,
-    /// Two tries at the same time count as one.
+    /// The write of an attempt has no condition.
     CountsTriesBlindly,
-    /// A payout gets the card that the pointer is on, whatever the hold.
+    /// A payout is written with the card of the pointer, whatever the hold.
     PaysThePointer,
-    /// A write does not ask whether what it was decided on is still so.
+    /// No write is conditioned on the state that was read.
     WritesBlindly,
 }
 
 impl Bug {
-    /// What a mistaken reader makes of the state and the rules.
-    pub fn misread(self, merchant: &Merchant, policy: &Policy) -> (Merchant, Policy) {
-        let (mut merchant, mut policy) = (merchant.clone(), policy.clone());
+    /// A row as a mistaken read returns it.
+    pub fn misread(self, row: Arc<Row>, now: Timestamp) -> Arc<Row> {
+        let sk = text(&row.item, "sk");
+        let now = json!(now.epoch_s());
         match self {
-            Self::OldProofsAreGood => {
-                policy.identity_proof_s = i64::MAX;
-                policy.bank_proof_s = i64::MAX;
-            }
-            Self::OpensTwice => merchant.head.open = None,
-            _ => {}
-        }
-        (merchant, policy)
-    }
-
-    /// What a mistaken decision changes.
-    pub fn spoil(self, before: &Merchant, transition: &mut Transition) {
-        let kind = transition.event.as_ref().map(|event| event.kind());
-        let activates = kind == Some(EventKind::Activated);
-        match (self, &mut transition.head) {
-            (Self::PointerStays, Some(head)) if activates => {
-                head.active.clone_from(&before.head.active);
-            }
-            (Self::NoCooldown, Some(head)) if activates => head.cooldown_until = None,
-            (Self::ForgetsTheChain, Some(head)) => head.last_hash = "0".repeat(64),
-            (Self::FreezesHalf, Some(head)) if kind == Some(EventKind::Frozen) => {
-                head.active.clone_from(&before.head.active);
-            }
-            (Self::SignsInSilence, _) if kind == Some(EventKind::AgreementSigned) => {
-                transition.event = None;
-            }
-            (Self::TellsNobody, _) if activates => {
-                if let Some(event) = &mut transition.event {
-                    event.notices.clear();
-                }
-            }
-            (Self::PaysThePointer, _) => {
-                if let Some(PayoutChange::Created(payout)) = &mut transition.payout {
-                    let active = before.head.active.as_ref();
-                    payout.card = active.map(|active| active.card.clone());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What a mistaken store leaves out.
-    pub fn spoil_writes(self, items: &mut [TransactWriteItem]) {
-        for item in items {
-            if self == Self::CountsTriesBlindly
-                && let Some(put) = &mut item.put
-                && put.condition_expression() == Some("rev = :rev")
-            {
-                put.condition_expression = None;
-                put.expression_attribute_values = None;
-            }
-            if self == Self::WritesBlindly {
-                if let Some(update) = &mut item.update {
-                    let is_head = update.key["sk"].as_s().is_ok_and(|sk| sk == "Y");
-                    if is_head {
-                        update.condition_expression = None;
+            Self::OldProofsAreGood if sk.starts_with("R#") => altered(&row, |state| {
+                for at in ["/st/card_pending/id/at", "/st/card_pending/chk/matched/at"] {
+                    if let Some(at) = state.pointer_mut(at) {
+                        at.clone_from(&now);
                     }
                 }
-                if let Some(put) = &mut item.put
-                    && put.item["sk"].as_s().is_ok_and(|sk| !sk.starts_with('I'))
+            }),
+            Self::OpensTwice if sk == "Y" => altered(&row, |state| {
+                state.as_object_mut().unwrap().remove("open");
+            }),
+            _ => row,
+        }
+    }
+
+    /// A transaction as a mistaken table executes it; `rows` is the table before.
+    pub fn spoil(self, rows: &Rows, items: &mut [TransactWriteItem]) {
+        let puts = items.iter().filter_map(TransactWriteItem::put);
+        let event = puts
+            .map(|put| put.item())
+            .find(|item| text(item, "sk").starts_with("E#"));
+        let kind = event.map(|item| event::read(item).unwrap().kind());
+        let merchant = event.map_or("", |item| text(item, "pk")).to_owned();
+        for item in items {
+            self.drop_conditions(item);
+            let (_, sk) = key_in(item);
+            let active = || {
+                let head = rows.get(&merchant, "Y").unwrap();
+                let state: Value = serde_json::from_str(text(&head.item, "state")).unwrap();
+                state.get("act").cloned()
+            };
+            match (self, kind) {
+                (Self::PointerStays, Some(EventKind::Activated))
+                | (Self::FreezesHalf, Some(EventKind::Frozen))
+                    if sk == "Y" =>
                 {
-                    put.condition_expression = None;
-                    put.expression_attribute_values = None;
+                    let active = active();
+                    alter(attributes(item), |state| {
+                        let state = state.as_object_mut().unwrap();
+                        match &active {
+                            Some(active) => state.insert("act".to_owned(), active.clone()),
+                            None => state.remove("act"),
+                        };
+                    });
                 }
+                (Self::NoCooldown, Some(EventKind::Activated)) if sk == "Y" => {
+                    let values = attributes(item);
+                    let never = AttributeValue::N("0".to_owned());
+                    values.insert(":cooldown_until".to_owned(), never);
+                }
+                (Self::ForgetsTheChain, _) if sk == "Y" => {
+                    alter(attributes(item), |state| {
+                        state["hash"] = json!("0".repeat(64))
+                    });
+                }
+                (Self::SignsInSilence, Some(EventKind::AgreementSigned))
+                    if sk.starts_with("E#") =>
+                {
+                    *item = nothing(item);
+                }
+                (Self::ForgetsReplies, _) if sk == "I" => *item = nothing(item),
+                (Self::TellsNobody, Some(EventKind::Activated)) if sk.starts_with("E#") => {
+                    let put = item.put.as_mut().unwrap();
+                    put.item.retain(|name, _| !name.starts_with("to_"));
+                    for name in ["notice", "due_bucket", "due_at"] {
+                        put.item.remove(name);
+                    }
+                }
+                (Self::PaysThePointer, Some(EventKind::PayoutCreated)) if sk == "O" => {
+                    let active = active();
+                    alter(attributes(item), |payout| {
+                        payout["card"] = active.unwrap()["c"].clone();
+                    });
+                }
+                _ => {}
             }
         }
     }
+
+    fn drop_conditions(self, item: &mut TransactWriteItem) {
+        let (pk, sk) = key_in(item);
+        let drops = match self {
+            Self::CountsTriesBlindly => sk.starts_with("R#"),
+            Self::WritesBlindly => pk.starts_with("M#"),
+            _ => false,
+        };
+        if let Some(put) = item.put.as_mut().filter(|_| drops) {
+            put.condition_expression = None;
+        }
+        if let Some(update) = item.update.as_mut().filter(|_| drops) {
+            update.condition_expression = None;
+        }
+    }
+
+    /// Whether an update is answered as done, and is not.
+    pub fn forgets(self, input: &Input, update: &SingleUpdate) -> bool {
+        let is_notice = matches!(input.work, Work::Notice(..));
+        let marks = update.expression.contains("REMOVE #to_");
+        self == Self::ForgetsWhoWasTold && is_notice && marks
+    }
+}
+
+/// The row with another state.
+fn altered(row: &Row, change: impl FnOnce(&mut Value)) -> Arc<Row> {
+    let mut item = row.item.clone();
+    alter(&mut item, change);
+    Arc::new(Row::new(item))
+}
+
+/// Changes the attribute `state` of an item, or of an update's values.
+fn alter(item: &mut HashMap<String, AttributeValue>, change: impl FnOnce(&mut Value)) {
+    let name = [":state", "state"]
+        .into_iter()
+        .find(|name| item.contains_key(*name));
+    let state = item.get_mut(name.unwrap()).unwrap();
+    let mut json: Value = serde_json::from_str(state.as_s().unwrap()).unwrap();
+    change(&mut json);
+    *state = AttributeValue::S(json.to_string());
+}
+
+/// The item that a put writes, or the values of an update.
+fn attributes(item: &mut TransactWriteItem) -> &mut HashMap<String, AttributeValue> {
+    match (&mut item.put, &mut item.update) {
+        (Some(put), _) => &mut put.item,
+        (_, Some(update)) => update.expression_attribute_values.as_mut().unwrap(),
+        _ => unreachable!("only writes have attributes"),
+    }
+}
+
+/// An item that changes nothing, in the place of another.
+fn nothing(item: &TransactWriteItem) -> TransactWriteItem {
+    let (pk, sk) = key_in(item);
+    let check = ConditionCheck::builder()
+        .table_name("")
+        .key("pk", AttributeValue::S(pk))
+        .key("sk", AttributeValue::S(sk))
+        .condition_expression("attribute_not_exists(nothing)");
+    let check = check.build().unwrap();
+    TransactWriteItem::builder().condition_check(check).build()
 }

@@ -185,6 +185,16 @@ impl<'a> Reader<'a> {
             };
         }
         let left = self.operand();
+        if self.takes("BETWEEN") {
+            let first = self.operand();
+            self.expect("AND");
+            let last = self.operand();
+            let (Some(value), Some(first), Some(last)) = (left, first, last) else {
+                return false;
+            };
+            return order(&value, &first).is_some_and(Ordering::is_ge)
+                && order(&value, &last).is_some_and(Ordering::is_le);
+        }
         if self.takes("IN") {
             self.expect("(");
             let mut found = false;

@@ -1,16 +1,19 @@
 //! What must hold in every world.
 
+use crate::calls::View;
 use crate::facts::Facts;
 use crate::rows::Rows;
 use crate::state::State;
 use crate::world::{Known, World};
-use application::ports::Wanted;
+use application::ports::{ListRebinds, LoadMerchant, Selector};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
+use domain::policy::Policy;
 use domain::rebind::Rebind;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use store::read::{load_with, merchant_of_items};
+use store::Store;
+use store::meter::Meter;
 
 pub const POINTER: &str = "one active card: where the history says, and nowhere else";
 pub const PROOFS: &str =
@@ -47,7 +50,7 @@ impl World {
         }
         let look = |known: &Known| Look {
             merchant: read_now(rows, &known.id),
-            rebinds: rebinds(rows, &known.pk),
+            rebinds: rebinds(rows, &known.id),
             facts: Facts::of(rows, &known.pk, known.card.as_deref()),
         };
         let look = Arc::new(self.merchants.iter().map(look).collect::<Vec<_>>());
@@ -118,20 +121,21 @@ impl World {
     }
 }
 
-/// A merchant as a read finds it now; `None` when every read would be of two writes.
+/// A merchant as a read finds it now; `None` if head and rebind are of different writes for ever.
 fn read_now(rows: &Rows, merchant: &MerchantId) -> Option<Merchant> {
-    let read = load_with(rows, merchant, Selector::Latest);
+    let store = looking(rows);
+    let read = store.load(merchant, Selector::Latest);
     futures::executor::block_on(read).ok().flatten()
 }
 
-/// Every rebind of a merchant, by its number.
-fn rebinds(rows: &Rows, pk: &str) -> Vec<Rebind> {
-    let head = &rows.get(pk, "Y").unwrap().item;
-    let profile = &rows.get(pk, "Z").unwrap().item;
-    rows.of_kind(pk, "R#")
-        .map(|row| {
-            let items = [head.clone(), profile.clone(), row.item.clone()];
-            merchant_of_items(&items).unwrap().unwrap().rebind.unwrap()
-        })
-        .collect()
+/// Every rebind of a merchant.
+fn rebinds(rows: &Rows, merchant: &MerchantId) -> Vec<Rebind> {
+    let store = looking(rows);
+    futures::executor::block_on(store.list(merchant, None, u8::MAX)).unwrap()
+}
+
+/// A store over the rows of one moment.
+pub fn looking(rows: &Rows) -> Store<View<'_>> {
+    let meter = Meter::default();
+    Store::over(View { rows, meter }, &Policy::CURRENT)
 }

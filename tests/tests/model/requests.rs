@@ -1,192 +1,161 @@
-//! What is on its way in a function: where it stands between two calls to the table.
+//! The use cases that are running: the input of each, and the point that it has reached.
 
-use domain::decide::BankAnswer;
-use domain::ids::CardId;
-use domain::merchant::Merchant;
-use domain::notification::Recipient;
-use domain::rebind::{Mac, Otp, OtpPurpose};
+use crate::calls::text;
+use crate::use_cases::Point;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::ids::{CardId, RebindId};
+use domain::rebind::OtpPurpose;
+use domain::time::Timestamp;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use store::item::Item;
 
 /// One of the merchants of a scenario.
 pub type Who = u8;
 
-/// A request of an app; it may be sent more than once, always under the same key.
+/// A request of an app. The app may send it more than once, always under the same key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     pub who: Who,
-    /// The session's slot; `None` for what needs no session.
+    /// The session's slot; `None` for a request without a session.
     pub slot: Option<u8>,
     pub asks: Asks,
 }
 
-/// What a request asks for.
+/// The content of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Asks {
-    /// A rebind to a card of this number in the model's wallet.
-    Create { card: u8, standby: bool, lost: bool },
-    /// Compare the document, send a code.
-    Document(u32),
-    /// Another code.
-    Resend(u32, OtpPurpose),
-    /// Try a code; `None` is a wrong one.
-    Code(u32, OtpPurpose, Option<Typed>),
-    /// Sign what was shown 11 s ago.
-    Sign(u32),
-    /// Have the bank check the card.
-    CardCheck(u32),
-    /// Give up.
-    Cancel(u32),
-    /// The code for the switch to this rebind's standby card.
-    StartSwitch(u32),
-    /// Take a card off the account.
+    /// A rebind to the card of this number in the model's wallet.
+    Create {
+        card: u8,
+        standby: bool,
+    },
+    /// The document.
+    Document(RebindId),
+    /// Another OTP.
+    Resend(RebindId, OtpPurpose),
+    /// A typed code; `None` for a wrong one.
+    Code(RebindId, OtpPurpose, Option<String>),
+    /// The switch to the standby card of a rebind: the request for its OTP, or a typed one.
+    Switch(RebindId, CardId, Option<Option<String>>),
+    /// The signature of the agreement that the app shows at this time.
+    Sign(RebindId, Timestamp),
+    CardCheck(RebindId),
+    Cancel(RebindId),
     Unbind(CardId),
-    /// The freeze code of this rebind.
+    /// The freeze code of the rebind of this number.
     Freeze(u32),
-    /// A payout under this number.
+    /// A payout of this number.
     Pay(u8),
 }
 
-/// What stands in an SMS, or in a statement.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Typed {
-    /// The code with this hash.
-    Sms(String),
-    /// The code of the deposit.
-    Deposit,
+impl Asks {
+    /// The rebind, and the OTP that the request asks for or that it types.
+    pub fn otp(&self) -> Option<(&RebindId, OtpPurpose)> {
+        match self {
+            Self::Document(id) => Some((id, OtpPurpose::Identity)),
+            Self::Resend(id, purpose) | Self::Code(id, purpose, _) => Some((id, *purpose)),
+            Self::Switch(id, ..) => Some((id, OtpPurpose::Activate)),
+            Self::CardCheck(id) => Some((id, OtpPurpose::Card)),
+            _ => None,
+        }
+    }
+
+    /// The typed code.
+    pub fn typed(&self) -> Option<&Option<String>> {
+        match self {
+            Self::Code(_, _, typed) | Self::Switch(_, _, Some(typed)) => Some(typed),
+            _ => None,
+        }
+    }
 }
 
-/// Something that a function is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A running use case. The point tells processes apart: it is of one input.
+#[derive(Clone, Debug)]
 pub struct Process {
-    pub work: Work,
-    pub phase: Phase,
-    /// How often it began again.
-    pub rounds: u8,
-    /// It goes on under a claim that an earlier one has left.
-    pub claimed: bool,
-    /// The write has found the card verified for another person.
-    pub bound_elsewhere: bool,
-    /// The reserved phone may get no code now: the bank's answer is written without one.
-    pub limited: bool,
+    pub input: Arc<Input>,
+    pub point: Arc<Point>,
 }
 
-/// For whom.
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        self.point == other.point
+    }
+}
+
+impl Eq for Process {}
+
+impl Hash for Process {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.point.hash(state);
+    }
+}
+
+/// Everything that a use case gets when it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Input {
+    pub work: Work,
+    /// The clock of this invocation.
+    pub at: Timestamp,
+    /// For a request: its content, and how often it was sent before.
+    pub request: Option<Request>,
+    pub sent: u8,
+}
+
+/// The trigger of a use case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Work {
-    /// For an app: the index of its request.
+    /// A request, by its index.
     Request(usize),
-    /// For the clean-up.
-    CleanUp(Who, Duty),
-    /// For a stream record, delivered for the so-many-th time.
+    /// A run of the clean-up that finds one entry.
+    CleanUp(Due),
+    /// A stream record about an event, and how often a write has put that event into the stream.
     Notice(Who, u64, u8),
 }
 
-/// What the clean-up has found in the index.
+/// An entry of the due index.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Duty {
-    /// A rebind whose time, or whose hold, is over, or whose answer is not known.
-    Rebind(u32),
-    /// A cooldown whose end is to be told.
-    Cooldown,
-    /// A card whose time on record is over.
-    Card(CardId),
-    /// A notice that was not sent.
-    Notice(u64),
+pub struct Due {
+    pub who: Who,
+    pub pk: String,
+    pub sk: String,
+    bucket: String,
+    at: String,
 }
 
-/// Where it stands. The next step is one call to the table, to the bank, or to the operator.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// To read.
-    Load,
-    /// Read; to decide and write.
-    Write(Loaded),
-    /// A try was taken; to write what came of it.
-    SettleAttempt {
-        loaded: Loaded,
-        compared: Mac,
-        right: bool,
-    },
-    /// The intent is written; the bank is to be asked.
-    Ask(Loaded, u16),
-    /// The bank has answered, or not; to be written.
-    SettleCheck {
-        loaded: Loaded,
-        number: u16,
-        answer: Option<Answer>,
-    },
-    /// A code is written; its SMS is to be handed over.
-    Sms {
-        number: u32,
-        purpose: OtpPurpose,
-        code: Mac,
-        status: u16,
-    },
-    /// A notice is claimed; these are still to be told.
-    Tell(Vec<Recipient>),
-    /// One was told; that is to be written.
-    Mark(Vec<Recipient>),
+impl Due {
+    pub fn of(who: Who, item: &Item) -> Self {
+        Self {
+            who,
+            pk: text(item, "pk").to_owned(),
+            sk: text(item, "sk").to_owned(),
+            bucket: text(item, "due_bucket").to_owned(),
+            at: item["due_at"].as_n().unwrap().clone(),
+        }
+    }
+
+    /// The entry as the index returns it.
+    pub fn item(&self) -> Item {
+        let s = |text: &String| AttributeValue::S(text.clone());
+        Item::from([
+            ("pk".to_owned(), s(&self.pk)),
+            ("sk".to_owned(), s(&self.sk)),
+            ("due_bucket".to_owned(), s(&self.bucket)),
+            ("due_at".to_owned(), AttributeValue::N(self.at.clone())),
+        ])
+    }
+
+    /// The number of the rebind that the entry is about.
+    pub fn rebind(&self) -> Option<u32> {
+        u32::from_str_radix(self.sk.strip_prefix("R#")?, 16).ok()
+    }
 }
 
-/// The bank's answers that lead different ways.
+/// The bank's answers that lead different ways. `Deposit` stands for a card that the bank cannot check, and for the transfer
+/// that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum BankSays {
     Match,
     Mismatch,
     Deposit,
-}
-
-impl From<Answer> for BankAnswer {
-    fn from(answer: Answer) -> Self {
-        match answer {
-            Answer::Match => Self::Match,
-            Answer::Mismatch => Self::Mismatch,
-            Answer::Deposit => Self::Deposited { arrived: true },
-        }
-    }
-}
-
-/// A merchant as it was read, known by the rows that it was read from.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    pub merchant: Arc<Merchant>,
-    /// A hash of those rows.
-    pub rows: u64,
-}
-
-impl PartialEq for Loaded {
-    fn eq(&self, other: &Self) -> bool {
-        self.rows == other.rows
-    }
-}
-
-impl Eq for Loaded {}
-
-impl Hash for Loaded {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.rows.hash(state);
-    }
-}
-
-impl Process {
-    pub const fn new(work: Work) -> Self {
-        Self {
-            work,
-            phase: Phase::Load,
-            rounds: 0,
-            claimed: false,
-            bound_elsewhere: false,
-            limited: false,
-        }
-    }
-}
-
-/// The code that a request makes in one of its rounds. Where the functions use chance, the model uses who asks and when:
-/// what a state leads to is always the same.
-pub fn fresh_code(request: usize, round: u8) -> Otp {
-    Otp {
-        digits: domain::secret::Secret::new("000000".to_owned()),
-        mac: Mac(format!("code-{request}-{round}")),
-    }
 }

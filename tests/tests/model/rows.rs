@@ -2,18 +2,19 @@
 
 use crate::expression::{Placeholders, holds, updated};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 use domain::history::{self, ChainedEvent};
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
+use store::client::{Query, SingleUpdate};
 use store::item::Item;
 use store::records::event;
 
 /// One item, with what is asked of it again and again.
-#[derive(Debug)]
 pub struct Row {
     pub item: Item,
     hash: u64,
@@ -22,7 +23,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(item: Item) -> Self {
+    pub fn new(item: Item) -> Self {
         let mut hasher = DefaultHasher::new();
         let mut attributes: Vec<_> = item.iter().collect();
         attributes.sort_by_key(|(name, _)| *name);
@@ -42,6 +43,15 @@ impl Row {
         }
     }
 
+    /// The item with one attribute only, if one is given.
+    pub fn projected(&self, only: Option<&str>) -> Item {
+        let mut item = self.item.clone();
+        if let Some(only) = only {
+            item.retain(|name, _| name == only);
+        }
+        item
+    }
+
     /// Of a row that is an event.
     pub fn event(&self) -> &ChainedEvent {
         self.event.get_or_init(|| event::read(&self.item).unwrap())
@@ -52,6 +62,27 @@ impl Row {
         *self
             .hash_fits
             .get_or_init(|| history::hash(self.event()) == self.event().hash)
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pk, sk) = key_of(&self.item);
+        write!(f, "{pk} {sk}")
+    }
+}
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+    }
+}
+
+impl Eq for Row {}
+
+impl Hash for Row {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
     }
 }
 
@@ -94,17 +125,62 @@ impl Rows {
     }
 
     /// Puts one row as it was in another table: what a read sees that falls between the halves of a transaction.
-    pub fn as_it_was_in(&mut self, before: &Self, pk: &str, sk: &str) {
+    pub fn restore_row(&mut self, before: &Self, pk: &str, sk: &str) {
         let key = (pk.to_owned(), sk.to_owned());
         let old = before.rows.get(&key).map(|row| row.item.clone());
         self.put(key, old);
     }
 
-    /// Tells the states of one partition apart.
-    pub fn hash_of(&self, pk: &str) -> u64 {
-        let rows = self.rows.range((pk.to_owned(), String::new())..);
-        let rows = rows.take_while(|(key, _)| key.0 == pk);
-        rows.fold(0, |hash, (key, row)| hash ^ mixed(key, row.hash))
+    /// The row under a key.
+    pub fn at(&self, key: &Item) -> Option<Arc<Row>> {
+        self.rows.get(&key_of(key)).map(Arc::clone)
+    }
+
+    /// The rows under several keys.
+    pub fn batch(&self, keys: &[Item]) -> Vec<Arc<Row>> {
+        keys.iter().filter_map(|key| self.at(key)).collect()
+    }
+
+    /// The rows that a query of the table returns.
+    pub fn query(&self, query: &Query) -> Vec<Arc<Row>> {
+        assert!(query.index.is_none() && query.start.is_none());
+        let with = Placeholders {
+            names: None,
+            values: Some(&query.values),
+        };
+        let pk = query.values[":pk"].as_s().unwrap();
+        let rows = self.rows.range((pk.clone(), String::new())..);
+        let rows = rows.take_while(|(key, _)| key.0 == *pk);
+        let rows = rows.filter(|(_, row)| holds(query.condition, with, Some(&row.item)));
+        let mut rows: Vec<Arc<Row>> = rows.map(|(_, row)| Arc::clone(row)).collect();
+        if !query.forward {
+            rows.reverse();
+        }
+        if let Some(limit) = query.limit {
+            rows.truncate(usize::try_from(limit).unwrap());
+        }
+        rows
+    }
+
+    /// The new row; if the condition fails, the old one.
+    pub fn update(&mut self, update: &SingleUpdate) -> Result<Arc<Row>, Option<Arc<Row>>> {
+        let part = Part {
+            key: key_of(&update.key),
+            condition: update.condition.as_deref(),
+            with: Placeholders {
+                names: Some(&update.names),
+                values: Some(&update.values),
+            },
+            shows_old: true,
+            then: Then::Update(&update.expression),
+        };
+        let old = self.rows.get(&part.key).cloned();
+        if !part.holds(old.as_deref()) {
+            return Err(old);
+        }
+        let key = part.key.clone();
+        self.apply(part);
+        Ok(Arc::clone(&self.rows[&key]))
     }
 
     /// Tells the states of the whole table apart.
@@ -112,7 +188,7 @@ impl Rows {
         self.hash
     }
 
-    fn put(&mut self, key: Key, item: Option<Item>) {
+    pub fn put(&mut self, key: Key, item: Option<Item>) {
         let old = match item {
             Some(item) => {
                 let row = Arc::new(Row::new(item));
@@ -127,51 +203,44 @@ impl Rows {
     }
 
     /// All of it or, with the reasons, nothing.
-    pub fn transact(&mut self, items: &[TransactWriteItem]) -> Result<(), Vec<CancellationReason>> {
+    pub fn transact(&mut self, items: &[TransactWriteItem]) -> Result<(), Vec<Reason>> {
         let parts: Vec<Part<'_>> = items.iter().map(Part::of).collect();
-        let mut failed = false;
-        let mut reasons = Vec::new();
-        for part in &parts {
-            let old = self.rows.get(&part.key).map(|row| &row.item);
-            let reason = CancellationReason::builder();
-            let fails = part
-                .condition
-                .is_some_and(|condition| !holds(condition, part.with, old));
-            reasons.push(if fails {
-                failed = true;
-                let shown = old.filter(|_| part.shows_old).cloned();
-                reason
-                    .code("ConditionalCheckFailed")
-                    .set_item(shown)
-                    .build()
-            } else {
-                reason.code("None").build()
-            });
-        }
-        if failed {
+        let reasons = parts.iter().map(|part| {
+            let old = self.rows.get(&part.key);
+            let fails = !part.holds(old.map(Arc::as_ref));
+            (fails, old.filter(|_| fails && part.shows_old).cloned())
+        });
+        let reasons: Vec<Reason> = reasons.collect();
+        if reasons.iter().any(|(fails, _)| *fails) {
             return Err(reasons);
         }
         for part in parts {
-            let old = self.rows.get(&part.key).map(|row| &row.item);
-            match part.then {
-                Then::Nothing => {}
-                Then::Remove => self.put(part.key, None),
-                Then::Put(item) => self.put(part.key, Some(item.clone())),
-                Then::Update(update) => {
-                    let keys = || {
-                        let pk = AttributeValue::S(part.key.0.clone());
-                        let sk = AttributeValue::S(part.key.1.clone());
-                        Item::from([("pk".to_owned(), pk), ("sk".to_owned(), sk)])
-                    };
-                    let before = old.cloned().unwrap_or_else(keys);
-                    let after = updated(update, part.with, &before);
-                    self.put(part.key, Some(after));
-                }
-            }
+            self.apply(part);
         }
         Ok(())
     }
+
+    fn apply(&mut self, part: Part<'_>) {
+        match part.then {
+            Then::Nothing => {}
+            Then::Remove => self.put(part.key, None),
+            Then::Put(item) => self.put(part.key, Some(item.clone())),
+            Then::Update(update) => {
+                let keys = || {
+                    let pk = AttributeValue::S(part.key.0.clone());
+                    let sk = AttributeValue::S(part.key.1.clone());
+                    Item::from([("pk".to_owned(), pk), ("sk".to_owned(), sk)])
+                };
+                let old = self.rows.get(&part.key).map(|row| row.item.clone());
+                let after = updated(update, part.with, &old.unwrap_or_else(keys));
+                self.put(part.key, Some(after));
+            }
+        }
+    }
 }
+
+/// Why an item cancels its transaction: whether its condition failed, and the old row if the item asks for it.
+pub type Reason = (bool, Option<Arc<Row>>);
 
 /// Different for the same item under another key, so that two changes never cancel out.
 fn mixed(key: &Key, hash: u64) -> u64 {
@@ -183,6 +252,15 @@ fn mixed(key: &Key, hash: u64) -> u64 {
 pub fn key_of(item: &Item) -> Key {
     let text = |name: &str| item[name].as_s().unwrap().clone();
     (text("pk"), text("sk"))
+}
+
+/// The key that an item of a transaction is about.
+pub fn key_in(item: &TransactWriteItem) -> Key {
+    let put = item.put().map(|put| key_of(put.item()));
+    let update = item.update().map(|update| key_of(update.key()));
+    let delete = item.delete().map(|delete| key_of(delete.key()));
+    let check = item.condition_check().map(|check| key_of(check.key()));
+    put.or(update).or(delete).or(check).unwrap()
 }
 
 enum Then<'a> {
@@ -202,6 +280,12 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    fn holds(&self, old: Option<&Row>) -> bool {
+        let old = old.map(|row| &row.item);
+        self.condition
+            .is_none_or(|condition| holds(condition, self.with, old))
+    }
+
     fn of(item: &'a TransactWriteItem) -> Self {
         let shows = |how: Option<&_>| how == Some(&ReturnValuesOnConditionCheckFailure::AllOld);
         if let Some(put) = item.put() {

@@ -1,15 +1,17 @@
-//! The model's table against a real DynamoDB API: every transaction of many random walks through the worlds, tried on both.
+//! The model's table against a real DynamoDB API: every call of many random walks through the worlds, tried on both.
 
 use crate::bugs::Bug;
-use crate::rows::{Rows, key_of};
+use crate::calls::Call;
+use crate::rows::{Key, Row, Rows, key_in, key_of};
 use crate::scenarios::Which;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, TransactWriteItem};
 use stateright::Model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use store::client::{DynamoDb, Table, Transacted, Updated};
 use store::item::Item;
-use tests::in_process::InProcess;
+use tests::in_process::{InProcess, TABLE};
 use tests::metrics::metric;
 
 /// Walks through each world, and steps of each.
@@ -22,9 +24,8 @@ fn the_models_table_is_like_a_real_one() {
         .enable_all()
         .build()
         .unwrap();
-    let real = runtime.block_on(InProcess::start());
-    let mut compared = 0;
-    let mut refused = 0;
+    let mut real = runtime.block_on(Real::start());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for which in Which::ALL {
         let tape = Arc::new(Mutex::new(Vec::new()));
         let mut world = which.world(Bug::None);
@@ -39,64 +40,175 @@ fn the_models_table_is_like_a_real_one() {
                     break;
                 }
                 let action = actions.swap_remove(chance.below(actions.len()));
-                state = world.next_state(&state, action).unwrap();
+                state = world.next_state(&state, action).unwrap_or(state);
             }
         }
         let tape = std::mem::take(&mut *tape.lock().unwrap());
-        for (before, items, done) in tape {
-            runtime.block_on(compare(&real, &before, &items, done));
-            compared += 1;
-            refused += usize::from(!done);
+        for (before, call) in tape {
+            let what = runtime.block_on(real.compare(&before, call));
+            *counts.entry(what).or_default() += 1;
         }
     }
-    assert!(
-        compared > 500 && refused > 20,
-        "{compared} transactions, {refused} refused"
-    );
+    println!("{counts:?}");
+    for what in [
+        "query",
+        "get",
+        "batch get",
+        "transaction done",
+        "transaction refused",
+        "update done",
+        "update refused",
+    ] {
+        assert!(counts.get(what).is_some_and(|count| *count > 5), "{what}");
+    }
     metric(
-        "model: transactions tried on a real table too, with another end",
-        compared,
+        "model: calls tried on a real table too, with another answer",
+        counts.values().sum::<usize>(),
         0,
     );
 }
 
-/// The rows that a transaction is about, put into the real table; the transaction; the same rows after it.
-async fn compare(real: &Arc<InProcess>, before: &Rows, items: &[TransactWriteItem], done: bool) {
-    let keys: BTreeSet<(String, String)> = items.iter().map(key_in).collect();
-    for (pk, sk) in &keys {
-        let old = before.get(pk, sk).map(|row| row.item.clone());
-        put(&real.client, &real.table, pk, sk, old).await;
+/// A real table, and the rows that are in it.
+struct Real {
+    system: Arc<InProcess>,
+    table: DynamoDb,
+    rows: Rows,
+}
+
+impl Real {
+    async fn start() -> Self {
+        let system = InProcess::start().await;
+        let mut rows = Rows::of(system.items().await);
+        // What the seed has put there is no part of the worlds.
+        let keys: Vec<Key> = rows.all().map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            put(&system.client, &key, None).await;
+            rows.put(key, None);
+        }
+        Self {
+            table: DynamoDb::new(&system.client, TABLE),
+            system,
+            rows,
+        }
     }
-    let mut after = before.clone();
-    assert_eq!(after.transact(items).is_ok(), done);
-    let items = items
-        .iter()
-        .cloned()
-        .map(|item| on_table(item, &real.table))
-        .collect();
-    let sent = real
-        .client
-        .transact_write_items()
-        .set_transact_items(Some(items))
-        .send()
-        .await;
-    assert_eq!(sent.is_ok(), done, "{sent:?}");
-    for (pk, sk) in &keys {
-        let get = real
-            .client
-            .get_item()
-            .table_name(&real.table)
-            .consistent_read(true);
-        let get = get.key("pk", AttributeValue::S(pk.clone()));
-        let got = get
-            .key("sk", AttributeValue::S(sk.clone()))
-            .send()
-            .await
-            .unwrap()
-            .item;
-        let expected = after.get(pk, sk).map(|row| sorted(&row.item));
-        assert_eq!(got.as_ref().map(sorted), expected, "{pk} {sk}");
+
+    /// Makes the real table hold these rows.
+    async fn hold(&mut self, rows: &Rows) {
+        let keys: BTreeSet<Key> = rows
+            .all()
+            .chain(self.rows.all())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            let wanted = rows.get(&key.0, &key.1);
+            if self.rows.get(&key.0, &key.1) != wanted {
+                let item = wanted.map(|row| row.item.clone());
+                put(&self.system.client, &key, item.clone()).await;
+                self.rows.put(key, item);
+            }
+        }
     }
+
+    /// The same call on both, from the same rows: the same answer, and the same rows after it.
+    async fn compare(&mut self, before: &Rows, call: Call) -> &'static str {
+        self.hold(before).await;
+        match call {
+            Call::Query(query) => {
+                let page = self.table.query(query.clone()).await.unwrap();
+                assert_eq!(
+                    page.items.iter().map(sorted).collect::<Vec<_>>(),
+                    all(&before.query(&query))
+                );
+                "query"
+            }
+            Call::Get(get) => {
+                let got = self.table.get(get.clone()).await.unwrap();
+                let expected = before.at(&get.key).map(|row| row.projected(get.only));
+                assert_eq!(got.as_ref().map(sorted), expected.as_ref().map(sorted));
+                "get"
+            }
+            Call::BatchGet(keys) => {
+                let mut got = self.table.batch_get(keys.clone()).await.unwrap();
+                // In any order.
+                got.sort_by_key(key_of);
+                let mut expected = before.batch(&keys);
+                expected.sort_by_key(|row| key_of(&row.item));
+                assert_eq!(got.iter().map(sorted).collect::<Vec<_>>(), all(&expected));
+                "batch get"
+            }
+            Call::Transact(items) => self.compare_transaction(before, items).await,
+            Call::Update(update) => {
+                let mut after = before.clone();
+                let expected = after.update(&update);
+                let (key, returned) = (key_of(&update.key), update.returned.clone());
+                let sent = self.table.update(update).await.unwrap();
+                self.look(&[key], &after).await;
+                match (sent, expected) {
+                    (Updated::Done(item), Ok(row)) => {
+                        let expected = (returned == ReturnValue::AllNew).then(|| sorted(&row.item));
+                        assert_eq!(item.as_ref().map(sorted), expected);
+                        "update done"
+                    }
+                    (Updated::ConditionFailed(item), Err(old)) => {
+                        let old = old.map(|row| sorted(&row.item));
+                        assert_eq!(item.as_ref().map(sorted), old);
+                        "update refused"
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            other => unreachable!("{other:?} does not go to the table"),
+        }
+    }
+
+    async fn compare_transaction(
+        &mut self,
+        before: &Rows,
+        items: Vec<TransactWriteItem>,
+    ) -> &'static str {
+        let mut after = before.clone();
+        let expected = after.transact(&items);
+        let sent = self.table.transact(items.clone()).await.unwrap();
+        let keys: Vec<Key> = items.iter().map(key_in).collect();
+        self.look(&keys, &after).await;
+        match (sent, expected) {
+            (Transacted::Done, Ok(())) => "transaction done",
+            (Transacted::Cancelled(sent), Err(expected)) => {
+                let failed = |code: Option<&str>| code == Some("ConditionalCheckFailed");
+                let sent = sent
+                    .iter()
+                    .map(|one| (failed(one.code()), one.item().map(sorted)));
+                let expected = expected
+                    .iter()
+                    .map(|(failed, old)| (*failed, old.as_ref().map(|row| sorted(&row.item))));
+                assert_eq!(sent.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+                "transaction refused"
+            }
+            other => panic!("{other:?}: {items:?}"),
+        }
+    }
+
+    /// The real rows under these keys must be the model's.
+    async fn look(&mut self, keys: &[Key], after: &Rows) {
+        for (pk, sk) in keys {
+            let get = self
+                .system
+                .client
+                .get_item()
+                .table_name(TABLE)
+                .consistent_read(true);
+            let get = get.key("pk", AttributeValue::S(pk.clone()));
+            let get = get.key("sk", AttributeValue::S(sk.clone()));
+            let got = get.send().await.unwrap().item;
+            let expected = after.get(pk, sk).map(|row| sorted(&row.item));
+            assert_eq!(got.as_ref().map(sorted), expected, "{pk} {sk}");
+            self.rows.put((pk.clone(), sk.clone()), got);
+        }
+    }
+}
+
+fn all(rows: &[Arc<Row>]) -> Vec<BTreeMap<String, AttributeValue>> {
+    rows.iter().map(|row| sorted(&row.item)).collect()
 }
 
 fn sorted(item: &Item) -> BTreeMap<String, AttributeValue> {
@@ -113,44 +225,19 @@ fn sorted(item: &Item) -> BTreeMap<String, AttributeValue> {
         .collect()
 }
 
-async fn put(client: &Client, table: &str, pk: &str, sk: &str, item: Option<Item>) {
+async fn put(client: &Client, (pk, sk): &Key, item: Option<Item>) {
     match item {
         Some(item) => {
-            let put = client.put_item().table_name(table).set_item(Some(item));
+            let put = client.put_item().table_name(TABLE).set_item(Some(item));
             put.send().await.unwrap();
         }
         None => {
-            let delete = client.delete_item().table_name(table);
-            let delete = delete.key("pk", AttributeValue::S(pk.to_owned()));
-            delete
-                .key("sk", AttributeValue::S(sk.to_owned()))
-                .send()
-                .await
-                .unwrap();
+            let delete = client.delete_item().table_name(TABLE);
+            let delete = delete.key("pk", AttributeValue::S(pk.clone()));
+            let delete = delete.key("sk", AttributeValue::S(sk.clone()));
+            delete.send().await.unwrap();
         }
     }
-}
-
-fn key_in(item: &TransactWriteItem) -> (String, String) {
-    let put = item.put().map(|put| key_of(put.item()));
-    let update = item.update().map(|update| key_of(update.key()));
-    let delete = item.delete().map(|delete| key_of(delete.key()));
-    let check = item.condition_check().map(|check| key_of(check.key()));
-    put.or(update).or(delete).or(check).unwrap()
-}
-
-fn on_table(mut item: TransactWriteItem, table: &str) -> TransactWriteItem {
-    let table = table.to_owned();
-    if let Some(put) = &mut item.put {
-        put.table_name = table;
-    } else if let Some(update) = &mut item.update {
-        update.table_name = table;
-    } else if let Some(delete) = &mut item.delete {
-        delete.table_name = table;
-    } else if let Some(check) = &mut item.condition_check {
-        check.table_name = table;
-    }
-    item
 }
 
 /// The same every time.

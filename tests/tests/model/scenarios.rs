@@ -3,20 +3,18 @@
 use crate::beginnings::{Stands, begin};
 use crate::bugs::Bug;
 use crate::invariants as must;
-use crate::requests::Answer;
+use crate::requests::BankSays;
 use crate::state::Left;
 use crate::world::{Extra, Scenario, World};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use domain::policy::Policy;
 use std::sync::Arc;
-use store::Store;
 
 /// Which world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     FirstSteps,
     Codes,
+    Outages,
     LastTry,
     Signing,
     Bank,
@@ -38,6 +36,7 @@ const NOTHING: Left = Left {
     torn: 0,
     jumps: 0,
     again: 0,
+    lost: 0,
 };
 
 const MINUTE_S: i64 = 60;
@@ -45,9 +44,10 @@ const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 24 * HOUR_S;
 
 impl Which {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::FirstSteps,
         Self::Codes,
+        Self::Outages,
         Self::LastTry,
         Self::Signing,
         Self::Bank,
@@ -69,34 +69,31 @@ impl Which {
     /// The world, with a mistake in it or none.
     pub fn world(self, bug: Bug) -> World {
         let (stands, scenario, names, devices) = self.scenario();
-        let (start, merchants) = begin(stands, names, devices, scenario.left);
-        let config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .build();
+        let (start, merchants, memory_keys) = begin(stands, names, devices, scenario.left);
         World {
             scenario,
             bug,
             merchants,
             start,
-            // It writes things down and sends nothing.
-            store: Store::new(Client::from_conf(config), "model", &Policy::CURRENT),
+            memory_keys,
             policy: &Policy::CURRENT,
             tape: None,
             met: Arc::default(),
             looks: Arc::default(),
+            points: Arc::default(),
+            signatures: Arc::default(),
         }
     }
 
     #[allow(clippy::too_many_lines)] // a table
     fn scenario(self) -> (Stands, Scenario, &'static [&'static str], usize) {
-        use Extra::{Create, Freeze, Offered, Pay, Unbind, WrongCodes};
+        use Extra::{AnyCode, Create, Freeze, Offered, Pay, Unbind};
         const ONE: &[&str] = &["plain_1"];
         const TWO: &[&str] = &["plain_1", "plain_2"];
         let base = Scenario {
             name: "",
             extras: &[Offered],
-            answers: &[Some(Answer::Match)],
+            answers: &[Some(BankSays::Match)],
             jumps_s: &[],
             stream: false,
             clean_up: false,
@@ -125,7 +122,7 @@ impl Which {
                 Stands::IdentityCode,
                 Scenario {
                     name: "codes: right, wrong, sent again, given up",
-                    extras: &[Offered, WrongCodes],
+                    extras: &[Offered, AnyCode],
                     jumps_s: &[61, 6 * MINUTE_S],
                     left: Left {
                         requests: 3,
@@ -140,11 +137,30 @@ impl Which {
                 ONE,
                 2,
             ),
+            Self::Outages => (
+                Stands::IdentityCode,
+                Scenario {
+                    name: "outages: lost answers, SMS that nobody takes",
+                    extras: &[Offered, AnyCode],
+                    jumps_s: &[61],
+                    left: Left {
+                        requests: 2,
+                        repeats: 1,
+                        jumps: 1,
+                        again: 1,
+                        lost: 1,
+                        ..NOTHING
+                    },
+                    ..base
+                },
+                ONE,
+                1,
+            ),
             Self::LastTry => (
                 Stands::FourWrong,
                 Scenario {
                     name: "the fifth try, by three at once",
-                    extras: &[Offered, WrongCodes],
+                    extras: &[Offered, AnyCode],
                     jumps_s: &[11],
                     at_once: 3,
                     left: Left {
@@ -183,9 +199,9 @@ impl Which {
                 Scenario {
                     name: "the bank: match, mismatch, no answer, a deposit",
                     answers: &[
-                        Some(Answer::Match),
-                        Some(Answer::Mismatch),
-                        Some(Answer::Deposit),
+                        Some(BankSays::Match),
+                        Some(BankSays::Mismatch),
+                        Some(BankSays::Deposit),
                         None,
                     ],
                     left: Left {
@@ -201,11 +217,11 @@ impl Which {
                 2,
             ),
             Self::Confirming => (
-                Stands::CardCode,
+                Stands::CardCodeAgain,
                 Scenario {
                     name: "the activation: confirmed, given up, old proofs",
-                    extras: &[Offered, WrongCodes, Pay],
-                    jumps_s: &[16 * MINUTE_S],
+                    extras: &[Offered, AnyCode, Pay],
+                    jumps_s: &[2 * MINUTE_S],
                     left: Left {
                         requests: 3,
                         repeats: 1,
@@ -223,7 +239,7 @@ impl Which {
                 Stands::Deposit,
                 Scenario {
                     name: "a deposit: confirmed, wrong, run out",
-                    extras: &[Offered, WrongCodes],
+                    extras: &[Offered, AnyCode],
                     jumps_s: &[10 * MINUTE_S, 8 * DAY_S],
                     clean_up: true,
                     left: Left {
@@ -320,7 +336,7 @@ impl Which {
                 Stands::StandbyCode,
                 Scenario {
                     name: "a card for later: confirmed, told, frozen out",
-                    extras: &[Offered, WrongCodes, Freeze],
+                    extras: &[Offered, AnyCode, Freeze],
                     stream: true,
                     left: Left {
                         requests: 3,
@@ -339,7 +355,7 @@ impl Which {
                     name: "the switch: against unbinding, freezing, asking anew",
                     extras: &[
                         Offered,
-                        WrongCodes,
+                        AnyCode,
                         Unbind,
                         Freeze,
                         Create { standby: false },
@@ -392,7 +408,7 @@ pub const MISTAKES: &[(Bug, Which, &str)] = &[
     (Bug::WritesBlindly, Which::Signing, must::CHAIN),
     (Bug::TellsNobody, Which::Confirming, must::TOLD),
     (Bug::ForgetsWhoWasTold, Which::Telling, must::TOLD),
-    (Bug::ForgetsReplies, Which::Codes, must::REPLAY),
+    (Bug::ForgetsReplies, Which::ForLater, must::REPLAY),
     (Bug::FreezesHalf, Which::Freezing, must::FREEZE),
     (Bug::CountsTriesBlindly, Which::LastTry, must::TRIES),
     (Bug::PaysThePointer, Which::Freezing, must::PAYOUT),

@@ -1,6 +1,6 @@
 //! One moment of the world: the table, what is on its way, what people have, and what is known of how it came about.
 
-use crate::requests::{Process, Request, Typed, Who};
+use crate::requests::{BankSays, Process, Request, Who};
 use crate::rows::Rows;
 use domain::notification::Recipient;
 use domain::rebind::OtpPurpose;
@@ -20,8 +20,10 @@ pub struct Left {
     pub torn: u8,
     /// Jumps of the clock.
     pub jumps: u8,
-    /// Stream records that are delivered again.
+    /// Stream records that are delivered again, and SMS that the operator does not take.
     pub again: u8,
+    /// Transactions without an answer.
+    pub lost: u8,
 }
 
 /// What a rebind has been given in proof, and when: noted from what people did, not from what the table says.
@@ -35,6 +37,14 @@ pub struct Proofs {
     pub switch_code: bool,
 }
 
+/// A request, how often it was sent, and the status of its last reply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sent {
+    pub request: Request,
+    pub times: u8,
+    pub status: Option<u16>,
+}
+
 /// The world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
@@ -43,12 +53,14 @@ pub struct State {
     /// The table before the last transaction.
     pub before: Table,
     pub processes: Vec<Process>,
-    /// Every request so far, and what it was answered; the index is its idempotency key.
-    pub requests: Vec<(Request, Option<u16>)>,
+    /// Every request so far; its index is its idempotency key.
+    pub requests: Vec<Sent>,
     /// Stream records that are still to be delivered: whose, and which event; how often this record was.
     pub stream: Vec<(Who, u64, u8)>,
     /// What phones and statements show, newest last.
-    pub codes: BTreeMap<(Who, u32, CodeFor), Vec<Typed>>,
+    pub codes: BTreeMap<(Who, u32, CodeFor), Vec<String>>,
+    /// What the bank has decided, by reference.
+    pub bank: BTreeMap<String, BankSays>,
     /// How often each was told of each event; 0 as long as they are to be told.
     pub told: BTreeMap<(Who, u64, Recipient), u8>,
     pub proofs: BTreeMap<(Who, u32), Proofs>,
@@ -75,8 +87,15 @@ pub const fn code_for(purpose: OtpPurpose) -> CodeFor {
 }
 
 /// The rows, told apart by their hash.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Table(pub Rows);
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys = self.0.all().map(|(key, _)| key);
+        f.debug_list().entries(keys).finish()
+    }
+}
 
 impl PartialEq for Table {
     fn eq(&self, other: &Self) -> bool {

@@ -1,22 +1,25 @@
 //! A scenario as stateright explores it: every order of everything that may happen.
 
 use crate::bugs::Bug;
+use crate::calls::Call;
 use crate::invariants::{self as must, Look};
-use crate::requests::{Answer, Asks, Duty, Phase, Process, Request, Who, Work};
+use crate::requests::{Asks, BankSays, Due, Input, Process, Request, Who, Work};
 use crate::rows::{Row, Rows};
-use crate::state::{Left, State};
-use crate::steps::{Chance, Read};
-use aws_sdk_dynamodb::types::TransactWriteItem;
+use crate::state::{Left, Sent, State, code_for};
+use crate::steps::Chance;
+use crate::use_cases::Point;
 use domain::decide::next_actions;
-use domain::ids::{CardId, MerchantId};
+use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::next_action::NextAction;
 use domain::policy::Policy;
-use domain::rebind::OtpPurpose;
+use domain::rebind::{OtpPurpose, Rebind};
+use domain::time::Timestamp;
 use stateright::{Model, Property};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use store::Store;
+use tests::merchant::Profile;
+use tests::scripted_peers::MemoryKeys;
 
 /// A merchant of a scenario.
 #[derive(Clone, Debug)]
@@ -25,15 +28,17 @@ pub struct Known {
     pub pk: String,
     /// The card that the history begins with.
     pub card: Option<String>,
-    /// Slots with a session.
-    pub slots: Vec<u8>,
+    /// What the person knows.
+    pub profile: Profile,
+    /// The token of each session, by its slot.
+    pub tokens: BTreeMap<u8, String>,
 }
 
 /// What may be asked for beyond what the app offers next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
-    /// Each code is also tried wrongly.
-    WrongCodes,
+    /// Each code that is waited for is typed, wrongly and as it was shown, whatever the app offers.
+    AnyCode,
     /// What the app offers: confirm, resend, cancel, and so on.
     Offered,
     /// A new rebind, whatever there is: replacing, or for later.
@@ -51,7 +56,7 @@ pub enum Extra {
 pub struct Scenario {
     pub name: &'static str,
     pub extras: &'static [Extra],
-    pub answers: &'static [Option<Answer>],
+    pub answers: &'static [Option<BankSays>],
     pub jumps_s: &'static [i64],
     pub stream: bool,
     pub clean_up: bool,
@@ -60,8 +65,8 @@ pub struct Scenario {
     pub left: Left,
 }
 
-/// Transactions as they were tried: what was there, what was asked, whether it was done.
-pub type Tape = Arc<Mutex<Vec<(Rows, Vec<TransactWriteItem>, bool)>>>;
+/// Calls to the table with the rows before them.
+pub type Tape = Arc<Mutex<Vec<(Rows, Call)>>>;
 
 /// A scenario with its beginning.
 #[derive(Clone)]
@@ -70,14 +75,21 @@ pub struct World {
     pub bug: Bug,
     pub merchants: Vec<Known>,
     pub start: State,
-    pub store: Store,
+    pub memory_keys: MemoryKeys,
     pub policy: &'static Policy,
     pub tape: Option<Tape>,
     /// What has happened anywhere, to show that the exploration gets there.
     pub met: Arc<Mutex<BTreeSet<&'static str>>>,
     /// What was looked at before, by the table's fingerprint.
     pub looks: Arc<Mutex<HashMap<u64, Arc<Vec<Look>>>>>,
+    /// The points of use cases that were reached before, by their keys.
+    pub points: Arc<Mutex<HashMap<u64, Arc<Point>>>>,
+    /// Signatures by session, rebind and time.
+    pub signatures: Arc<Mutex<HashMap<Shown, Option<String>>>>,
 }
+
+/// An agreement that an app shows.
+type Shown = (Who, u8, RebindId, Timestamp);
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,14 +98,14 @@ pub enum Event {
     Asks(Request),
     /// An app asks again, under the same key.
     AsksAgain(usize),
-    /// A function does its next step.
+    /// A function makes its next call.
     Steps(usize, Chance),
     /// A function ends where it stands.
     Crashes(usize),
     /// The stream delivers a record, perhaps to deliver it again.
     Delivers(usize, bool),
     /// The clean-up takes up something that is due.
-    CleansUp(Who, Duty),
+    CleansUp(Due),
     /// Time passes.
     Passes(i64),
 }
@@ -102,12 +114,6 @@ impl World {
     /// Notes what has happened.
     pub fn meets(&self, what: &'static str) {
         self.met.lock().unwrap().insert(what);
-    }
-
-    pub fn who_is(&self, merchant: &Merchant) -> Who {
-        let mut all = self.merchants.iter();
-        let index = all.position(|one| one.id == merchant.profile.merchant_id);
-        u8::try_from(index.unwrap()).unwrap()
     }
 
     pub fn event_row<'s>(&self, state: &'s State, who: Who, seq: u64) -> &'s Row {
@@ -122,19 +128,10 @@ impl World {
         armed.map_or(0, |armed| 100 + armed.parse::<u8>().unwrap())
     }
 
-    /// The card that came with a rebind.
-    pub fn card_of(&self, state: &State, who: Who, number: u32) -> Option<CardId> {
-        let look = self.look(&state.rows.0);
-        let mut all = look[usize::from(who)].rebinds.iter();
-        let rebind = all.find(|rebind| rebind.rebind_id.number() == number)?;
-        Some(rebind.new_card.card_id.clone())
-    }
-
-    /// Notes a transaction, to be tried on a real table.
-    pub fn record(&self, before: &Rows, items: &[TransactWriteItem], done: bool) {
+    /// Notes a call to the table, to be tried on a real one.
+    pub fn record(&self, before: &Rows, call: impl FnOnce() -> Call) {
         if let Some(tape) = &self.tape {
-            let one = (before.clone(), items.to_vec(), done);
-            tape.lock().unwrap().push(one);
+            tape.lock().unwrap().push((before.clone(), call()));
         }
     }
 
@@ -146,7 +143,7 @@ impl World {
             let Some(merchant) = &look.merchant else {
                 continue;
             };
-            for slot in &known.slots {
+            for slot in known.tokens.keys() {
                 let request = |asks| Request {
                     who,
                     slot: Some(*slot),
@@ -157,13 +154,14 @@ impl World {
                         Extra::Create { standby } => all.push(request(Asks::Create {
                             card: u8::from(*standby) + 1,
                             standby: *standby,
-                            lost: false,
                         })),
                         Extra::Offered => {
-                            all.extend(self.offered(state, who, merchant).into_iter().map(request));
+                            let offered = self.offered(state, who, *slot, merchant);
+                            all.extend(offered.into_iter().map(request));
                         }
-                        Extra::WrongCodes => {
-                            all.extend(wrong_codes(merchant).into_iter().map(request));
+                        Extra::AnyCode => {
+                            let codes = self.any_codes(state, who, merchant);
+                            all.extend(codes.into_iter().map(request));
                         }
                         Extra::Unbind => {
                             let standby = merchant.head.standby.iter().map(|one| &one.bound);
@@ -189,46 +187,35 @@ impl World {
                 all.push(without(Asks::Pay(number)));
             }
         }
+        let mut seen = HashSet::new();
+        all.retain(|request| seen.insert(request.clone()));
         all
     }
 
     /// What the app shows as the next things to do.
-    fn offered(&self, state: &State, who: Who, merchant: &Merchant) -> Vec<Asks> {
+    fn offered(&self, state: &State, who: Who, slot: u8, merchant: &Merchant) -> Vec<Asks> {
         let Some(rebind) = &merchant.rebind else {
             return Vec::new();
         };
-        let number = rebind.rebind_id.number();
-        let known = |purpose| {
-            let shown = state
-                .codes
-                .get(&(who, number, crate::state::code_for(purpose)));
-            shown.map_or(&[][..], Vec::as_slice)
-        };
+        let id = || rebind.rebind_id.clone();
+        let typed = |purpose| shown_codes(state, who, rebind, purpose);
         let mut all = Vec::new();
         for action in next_actions(merchant, rebind, self.policy, state.now) {
             match action {
-                NextAction::Identity => all.push(Asks::Document(number)),
-                NextAction::IdentityCode => all.push(Asks::Resend(number, OtpPurpose::Identity)),
-                NextAction::CardCheckCode => all.push(Asks::Resend(number, OtpPurpose::Card)),
-                NextAction::SignAgreement => all.push(Asks::Sign(number)),
-                NextAction::CardCheck => all.push(Asks::CardCheck(number)),
-                NextAction::Cancel => all.push(Asks::Cancel(number)),
-                NextAction::IdentityConfirm => {
-                    let codes = known(OtpPurpose::Identity).iter().cloned();
-                    all.extend(
-                        codes.map(|code| Asks::Code(number, OtpPurpose::Identity, Some(code))),
-                    );
+                NextAction::Identity => all.push(Asks::Document(id())),
+                NextAction::IdentityCode => all.push(Asks::Resend(id(), OtpPurpose::Identity)),
+                NextAction::CardCheckCode => all.push(Asks::Resend(id(), OtpPurpose::Card)),
+                NextAction::SignAgreement if self.shows(state, who, slot, &rebind.rebind_id) => {
+                    all.push(Asks::Sign(id(), state.now));
                 }
-                NextAction::CardCheckConfirm => {
-                    let codes = known(OtpPurpose::Card).iter().cloned();
-                    all.extend(codes.map(|code| Asks::Code(number, OtpPurpose::Card, Some(code))));
-                }
+                NextAction::CardCheck => all.push(Asks::CardCheck(id())),
+                NextAction::Cancel => all.push(Asks::Cancel(id())),
+                NextAction::IdentityConfirm => all.extend(typed(OtpPurpose::Identity)),
+                NextAction::CardCheckConfirm => all.extend(typed(OtpPurpose::Card)),
                 NextAction::ActivateStandby => {
-                    all.push(Asks::StartSwitch(number));
-                    let codes = known(OtpPurpose::Activate).iter().cloned();
-                    all.extend(
-                        codes.map(|code| Asks::Code(number, OtpPurpose::Activate, Some(code))),
-                    );
+                    let card = rebind.new_card.card_id.clone();
+                    all.push(Asks::Switch(id(), card, None));
+                    all.extend(typed(OtpPurpose::Activate));
                 }
                 _ => {}
             }
@@ -236,52 +223,86 @@ impl World {
         all
     }
 
+    /// A right and a wrong code for each that is waited for.
+    fn any_codes(&self, state: &State, who: Who, merchant: &Merchant) -> Vec<Asks> {
+        let Some(rebind) = &merchant.rebind else {
+            return Vec::new();
+        };
+        let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
+        let waits = |purpose: &OtpPurpose| {
+            domain::decide::otp_of(&rebind.stage, *purpose).is_some()
+                || (*purpose == OtpPurpose::Card && rebind.has_deposit())
+        };
+        let codes = purposes.into_iter().filter(waits).flat_map(|purpose| {
+            let wrong = code_of(rebind, purpose, None);
+            shown_codes(state, who, rebind, purpose).chain([wrong])
+        });
+        codes.collect()
+    }
+
+    /// Whether an app shows the agreement now; then its signature is known.
+    fn shows(&self, state: &State, who: Who, slot: u8, id: &RebindId) -> bool {
+        let shown = (who, slot, id.clone(), state.now);
+        let mut known = self.signatures.lock().unwrap();
+        let sign = || self.signature(&state.rows.0, who, slot, id.as_str(), state.now);
+        known.entry(shown).or_insert_with(sign).is_some()
+    }
+
     /// What the index shows as due.
-    fn due(&self, state: &State) -> Vec<(Who, Duty)> {
+    fn due(&self, state: &State) -> Vec<Due> {
         let mut all = Vec::new();
-        let looks = self.look(&state.rows.0);
-        for ((who, known), look) in (0..).zip(&self.merchants).zip(looks.iter()) {
-            let pk = known.pk.as_str();
-            for (key, row) in state.rows.0.all().filter(|(key, _)| key.0 == pk) {
+        for (who, known) in (0..).zip(&self.merchants) {
+            for row in state.rows.0.of_kind(&known.pk, "") {
                 let at = row.item.get("due_at").and_then(|value| value.as_n().ok());
-                if at.is_none_or(|at| at.parse::<i64>().unwrap() > state.now.epoch_s()) {
-                    continue;
-                }
-                match key.1.split_once('#') {
-                    Some(("R", number)) => {
-                        all.push((who, Duty::Rebind(u32::from_str_radix(number, 16).unwrap())));
-                    }
-                    Some(("E", seq)) => all.push((who, Duty::Notice(seq.parse().unwrap()))),
-                    _ => {
-                        all.push((who, Duty::Cooldown));
-                        let replaced = look.merchant.iter().flat_map(|one| &one.head.replaced);
-                        all.extend(
-                            replaced.map(|one| (who, Duty::Card(one.bound.card.card_id.clone()))),
-                        );
-                    }
+                if at.is_some_and(|at| at.parse::<i64>().unwrap() <= state.now.epoch_s()) {
+                    all.push(Due::of(who, &row.item));
                 }
             }
         }
         all
     }
+
+    /// Starts a use case.
+    fn start(&self, state: &mut State, work: Work, request: Option<(Request, u8)>) {
+        let (request, sent) = request.unzip();
+        let input = Arc::new(Input {
+            work,
+            at: state.now,
+            request,
+            sent: sent.unwrap_or_default(),
+        });
+        let point = self.begun(&input);
+        state.processes.push(Process { input, point });
+    }
+
+    /// Sends a request, perhaps again.
+    fn send(&self, state: &mut State, index: usize) {
+        let sent = &mut state.requests[index];
+        sent.times += 1;
+        let request = (sent.request.clone(), sent.times);
+        self.start(state, Work::Request(index), Some(request));
+    }
 }
 
-/// A wrong code for each that is waited for.
-fn wrong_codes(merchant: &Merchant) -> Vec<Asks> {
-    let Some(rebind) = &merchant.rebind else {
-        return Vec::new();
-    };
-    let number = rebind.rebind_id.number();
-    let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
-    let waits = |purpose: &OtpPurpose| {
-        domain::decide::otp_of(&rebind.stage, *purpose).is_some()
-            || (*purpose == OtpPurpose::Card && rebind.has_deposit())
-    };
-    purposes
-        .into_iter()
-        .filter(waits)
-        .map(|purpose| Asks::Code(number, purpose, None))
-        .collect()
+/// The request that types a code.
+fn code_of(rebind: &Rebind, purpose: OtpPurpose, typed: Option<String>) -> Asks {
+    let id = rebind.rebind_id.clone();
+    match purpose {
+        OtpPurpose::Activate => Asks::Switch(id, rebind.new_card.card_id.clone(), Some(typed)),
+        OtpPurpose::Identity | OtpPurpose::Card => Asks::Code(id, purpose, typed),
+    }
+}
+
+/// The requests that type a code as it was shown.
+fn shown_codes(
+    state: &State,
+    who: Who,
+    rebind: &Rebind,
+    purpose: OtpPurpose,
+) -> impl Iterator<Item = Asks> {
+    let shown = (who, rebind.rebind_id.number(), code_for(purpose));
+    let shown = state.codes.get(&shown).into_iter().flatten();
+    shown.map(move |code| code_of(rebind, purpose, Some(code.clone())))
 }
 
 impl Model for World {
@@ -295,29 +316,11 @@ impl Model for World {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Event>) {
-        let is_app = |process: &&Process| matches!(process.work, Work::Request(_));
+        let is_app = |process: &&Process| matches!(process.input.work, Work::Request(_));
         let in_flight = state.processes.iter().filter(is_app).count();
         for (index, process) in state.processes.iter().enumerate() {
-            match &process.phase {
-                Phase::Load if matches!(process.work, Work::Request(_)) => {
-                    actions.push(Event::Steps(index, Chance::Reads(Read::Whole)));
-                    if state.left.torn > 0 && state.before != state.rows {
-                        actions.push(Event::Steps(index, Chance::Reads(Read::OldHead)));
-                        actions.push(Event::Steps(index, Chance::Reads(Read::OldRebind)));
-                    }
-                }
-                Phase::Ask(..) => {
-                    let answers = self.scenario.answers.iter();
-                    actions.extend(answers.map(|one| Event::Steps(index, Chance::Answers(*one))));
-                }
-                Phase::Tell(_) => {
-                    actions.push(Event::Steps(index, Chance::Takes(true)));
-                    if state.left.again > 0 {
-                        actions.push(Event::Steps(index, Chance::Takes(false)));
-                    }
-                }
-                _ => actions.push(Event::Steps(index, Chance::None)),
-            }
+            let chances = self.chances(state, process).into_iter();
+            actions.extend(chances.map(|chance| Event::Steps(index, chance)));
             if state.left.crashes > 0 {
                 actions.push(Event::Crashes(index));
             }
@@ -327,16 +330,14 @@ impl Model for World {
                 actions.extend(self.asks(state).into_iter().map(Event::Asks));
             }
             if state.left.repeats > 0 {
-                let keyed = |(request, _): &&(Request, Option<u16>)| request.slot.is_some();
                 let all = state.requests.iter().enumerate();
-                let keyed = all.filter(|(_, request)| keyed(request));
+                let keyed = all.filter(|(_, sent)| sent.request.slot.is_some());
                 actions.extend(keyed.map(|(index, _)| Event::AsksAgain(index)));
             }
         }
         if self.scenario.stream {
             for who in (0..).take(self.merchants.len()) {
-                let busy =
-                    |process: &Process| matches!(process.work, Work::Notice(of, ..) if of == who);
+                let busy = |process: &Process| matches!(process.input.work, Work::Notice(of, ..) if of == who);
                 if state.processes.iter().any(busy) {
                     continue;
                 }
@@ -350,14 +351,16 @@ impl Model for World {
             }
         }
         if self.scenario.clean_up {
-            let cleaning = |process: &&Process| matches!(process.work, Work::CleanUp(..));
+            let cleaning = |process: &&Process| matches!(process.input.work, Work::CleanUp(_));
             if state.processes.iter().filter(cleaning).count() < 2 {
-                let due = self.due(state).into_iter();
-                actions.extend(due.map(|(who, duty)| Event::CleansUp(who, duty)));
+                actions.extend(self.due(state).into_iter().map(Event::CleansUp));
             }
         }
         if state.left.jumps > 0 {
-            actions.extend(self.scenario.jumps_s.iter().map(|by| Event::Passes(*by)));
+            // An invocation ends within a minute: a longer time passes between invocations only.
+            let jumps = self.scenario.jumps_s.iter().copied();
+            let jumps = jumps.filter(|by_s| *by_s < 60 || state.processes.is_empty());
+            actions.extend(jumps.map(Event::Passes));
         }
     }
 
@@ -367,28 +370,28 @@ impl Model for World {
             Event::Asks(request) => {
                 state.left.requests -= 1;
                 let index = state.requests.len();
-                state.requests.push((request, None));
+                state.requests.push(Sent {
+                    request,
+                    times: 0,
+                    status: None,
+                });
                 state.effects.push(0);
-                state.processes.push(Process::new(Work::Request(index)));
+                self.send(&mut state, index);
             }
             Event::AsksAgain(index) => {
                 state.left.repeats -= 1;
-                state.processes.push(Process::new(Work::Request(index)));
+                self.send(&mut state, index);
             }
             Event::Steps(index, chance) => {
-                if let Chance::Reads(Read::OldHead | Read::OldRebind) = chance {
-                    state.left.torn -= 1;
+                if !self.step(&mut state, index, chance) {
+                    return None;
                 }
-                if chance == Chance::Takes(false) {
-                    state.left.again -= 1;
-                }
-                self.step(&mut state, index, chance);
             }
             Event::Crashes(index) => {
                 state.left.crashes -= 1;
                 state.crashed = true;
                 let process = state.processes.remove(index);
-                if let Work::Notice(who, seq, times) = process.work {
+                if let Work::Notice(who, seq, times) = process.input.work {
                     // A record whose function died comes again.
                     state.stream.insert(0, (who, seq, times));
                 }
@@ -397,17 +400,12 @@ impl Model for World {
                 let (who, seq, times) = state.stream[index];
                 if again {
                     state.left.again -= 1;
-                    state.stream[index].2 = times;
                 } else {
                     state.stream.remove(index);
                 }
-                state
-                    .processes
-                    .push(Process::new(Work::Notice(who, seq, times)));
+                self.start(&mut state, Work::Notice(who, seq, times), None);
             }
-            Event::CleansUp(who, duty) => {
-                state.processes.push(Process::new(Work::CleanUp(who, duty)));
-            }
+            Event::CleansUp(due) => self.start(&mut state, Work::CleanUp(due), None),
             Event::Passes(by_s) => {
                 state.left.jumps -= 1;
                 state.now = state.now.plus_s(by_s);

@@ -1,0 +1,283 @@
+//! What a write says about the world: read from the rows before and after it, and compared with what people did.
+
+use crate::calls::{Answer, Call, text};
+use crate::invariants::{CHAIN, COOLDOWN, FREEZE, Look, PAYOUT, PROOFS, TOLD, looking};
+use crate::requests::{Process, Who, Work};
+use crate::rows::{Rows, key_in};
+use crate::state::{State, code_for};
+use crate::use_cases::Next;
+use crate::world::World;
+use application::ports::ReadPayouts;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::decide::BankAnswer;
+use domain::event_kind::EventKind;
+use domain::history::ChainedEvent;
+use domain::ids::{PayoutId, RebindId};
+use domain::notification::Notification;
+use domain::pii::Phone;
+use domain::rebind::{OtpPurpose, RebindState};
+use domain::time::Timestamp;
+use domain::transfer::TransferAnswer;
+use std::mem::discriminant;
+use store::records::event;
+
+/// Whether a transaction keeps the request's reply: it is the request's last one.
+fn keeps_reply(items: &[TransactWriteItem]) -> bool {
+    let mut puts = items.iter().filter_map(TransactWriteItem::put);
+    puts.any(|put| text(put.item(), "pk").starts_with("I#") && put.item().contains_key("status"))
+}
+
+fn releases_key(items: &[TransactWriteItem]) -> bool {
+    let mut deletes = items.iter().filter_map(TransactWriteItem::delete);
+    deletes.any(|delete| text(delete.key(), "pk").starts_with("I#"))
+}
+
+impl World {
+    /// Counts a wrong code that was compared: its request is about to settle an attempt that it has reserved, now or in an
+    /// earlier delivery.
+    pub fn compared(&self, state: &mut State, process: &Process) {
+        let (Work::Request(index), Some(request), Next::Call(Call::Transact(items))) = (
+            &process.input.work,
+            &process.input.request,
+            &process.point.next,
+        ) else {
+            return;
+        };
+        let (Some(None), Some((id, purpose))) = (request.asks.typed(), request.asks.otp()) else {
+            return;
+        };
+        if keeps_reply(items) && (has_written(process) || has_claim(process)) {
+            let of = (request.who, id.number(), code_for(purpose));
+            state.compared.entry(of).or_default().1.insert(*index);
+        }
+    }
+
+    /// Notes a transaction that is written: as the use case meant it, and as it was executed.
+    pub fn observe(
+        &self,
+        state: &mut State,
+        process: &Process,
+        before: &Rows,
+        meant: &[TransactWriteItem],
+        done: &[TransactWriteItem],
+    ) {
+        let rows = state.rows.0.clone();
+        let looks = (self.look(before), self.look(&rows));
+        match process.input.work {
+            Work::CleanUp(_) => self.meets("the clean-up did something"),
+            Work::Request(index) if keeps_reply(meant) => {
+                state.effects[index] += 1;
+                if has_claim(process) && !has_written(process) {
+                    self.meets("a try was taken over");
+                }
+            }
+            // The key is free again: the request has had no effect.
+            Work::Request(index) if releases_key(meant) => {
+                state.effects[index] = state.effects[index].saturating_sub(1);
+                self.meets("an idempotency key was freed");
+            }
+            Work::Request(_) | Work::Notice(..) => {}
+        }
+        let pks: Vec<String> = done.iter().map(|item| key_in(item).0).collect();
+        let mut whose = (0..)
+            .zip(&self.merchants)
+            .filter(|(_, known)| pks.contains(&known.pk));
+        let Some((who, _)) = whose.next() else {
+            return;
+        };
+        let at = usize::from(who);
+        let (before, after) = (&looks.0[at], &looks.1[at]);
+        self.bank_said(state, process, who);
+        let events = done.iter().filter_map(TransactWriteItem::put);
+        let mut events = events.filter(|put| text(put.item(), "sk").starts_with("E#"));
+        match events.next() {
+            Some(put) => {
+                let event = event::read(put.item()).unwrap();
+                self.happened(state, process, who, before, after, &event);
+            }
+            None if !is_silent(before, after) => {
+                state.broken.insert(CHAIN);
+            }
+            None => {}
+        }
+    }
+
+    /// The bank's answer is a proof once it is written.
+    fn bank_said(&self, state: &mut State, process: &Process, who: Who) {
+        let number = match (&process.input.work, &process.input.request) {
+            (Work::CleanUp(due), _) => due.rebind(),
+            (_, Some(request)) => request.asks.otp().map(|(id, _)| id.number()),
+            _ => None,
+        };
+        let Some(number) = number else {
+            return;
+        };
+        for answer in &process.point.answers {
+            match **answer {
+                Answer::Checked(BankAnswer::Match)
+                | Answer::CheckKnown(Some(BankAnswer::Match)) => {
+                    let proofs = state.proofs.entry((who, number)).or_default();
+                    proofs.bank_at = Some(process.input.at);
+                }
+                Answer::Transferred(TransferAnswer::Succeeded)
+                | Answer::TransferKnown(Some(TransferAnswer::Succeeded)) => {
+                    state.proofs.entry((who, number)).or_default().deposit = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn happened(
+        &self,
+        state: &mut State,
+        process: &Process,
+        who: Who,
+        before: &Look,
+        after: &Look,
+        event: &ChainedEvent,
+    ) {
+        let at = process.input.at;
+        for notice in &event.notices {
+            state.told.insert((who, event.seq, notice.to()), 0);
+        }
+        let request = process.input.request.as_ref();
+        // A proof is what a person has done: typed a code that was sent, signed.
+        let typed = request.and_then(|request| {
+            let code = request.asks.typed()?.as_ref()?;
+            let (id, purpose) = request.asks.otp()?;
+            let shown = state.codes.get(&(who, id.number(), code_for(purpose)))?;
+            shown.contains(code).then(|| (id.number(), purpose))
+        });
+        match (event.kind(), typed) {
+            (EventKind::IdentityConfirmed, Some((number, OtpPurpose::Identity))) => {
+                state.proofs.entry((who, number)).or_default().identity_at = Some(at);
+            }
+            (EventKind::Activated | EventKind::StandbyReady, Some((number, OtpPurpose::Card))) => {
+                state.proofs.entry((who, number)).or_default().card_otp = true;
+            }
+            (EventKind::Activated, Some((number, OtpPurpose::Activate))) => {
+                state.proofs.entry((who, number)).or_default().switch_code = true;
+            }
+            _ => {}
+        }
+        match event.kind() {
+            EventKind::AgreementSigned => {
+                if let Some(crate::requests::Asks::Sign(id, _)) = request.map(|one| &one.asks) {
+                    state.proofs.entry((who, id.number())).or_default().signed = true;
+                }
+            }
+            EventKind::Activated => self.activated(state, who, (before, after), event, at),
+            EventKind::Frozen => {
+                self.meets("an account was frozen");
+                let hold = before.facts.moves.iter().rev().find(|one| !one.undone);
+                let hold = hold.filter(|one| at < one.effective_at);
+                let after = after.merchant.as_ref();
+                let active = after.and_then(|after| after.head.active.as_ref());
+                let active = active.map(|bound| bound.card.card_id.as_str());
+                if hold.is_some_and(|hold| active != hold.old.as_deref()) {
+                    state.broken.insert(FREEZE);
+                }
+            }
+            EventKind::PayoutCreated => {
+                let paid = self.payout_card(&state.rows.0, event);
+                if paid.as_deref() != before.facts.paid(at) {
+                    state.broken.insert(PAYOUT);
+                }
+            }
+            EventKind::StandbyReady => self.meets("a standby card is ready"),
+            _ => {}
+        }
+    }
+
+    fn activated(
+        &self,
+        state: &mut State,
+        who: Who,
+        (before, after): (&Look, &Look),
+        event: &ChainedEvent,
+        at: Timestamp,
+    ) {
+        self.meets("a card was activated");
+        let id = event.data()["rebind_id"].as_str().and_then(RebindId::parse);
+        let id = id.unwrap();
+        let of = |look: &'_ Look| {
+            let mut rebinds = look.rebinds.iter();
+            rebinds
+                .find(|rebind| rebind.rebind_id == id)
+                .cloned()
+                .unwrap()
+        };
+        let was_standby = matches!(of(before).stage, RebindState::Standby(_));
+        if !is_proven(state, who, id.number(), was_standby, at) {
+            state.broken.insert(PROOFS);
+        }
+        if before.facts.cools(at) {
+            state.broken.insert(COOLDOWN);
+        }
+        let merchant = before.merchant.as_ref().unwrap();
+        let must = [
+            merchant.profile.phone_on_file.clone(),
+            of(after).reserved_phone,
+        ];
+        let told = event.notices.iter().filter_map(Notification::phone);
+        let told = |phone: &Phone| told.clone().any(|told| told == phone);
+        if !must.iter().all(told) {
+            state.broken.insert(TOLD);
+        }
+    }
+
+    /// The card of the payout that an event is about.
+    fn payout_card(&self, rows: &Rows, event: &ChainedEvent) -> Option<String> {
+        let id = PayoutId::parse(event.data()["payout_id"].as_str().unwrap()).unwrap();
+        let store = looking(rows);
+        let read = futures::executor::block_on(store.payout(&id, None)).unwrap();
+        let card = read.0.unwrap().payout.card?;
+        Some(card.card_id.as_str().to_owned())
+    }
+}
+
+/// Whether the use case has written before.
+fn has_written(process: &Process) -> bool {
+    let mut answers = process.point.answers.iter();
+    answers.any(|answer| matches!(**answer, Answer::Written))
+}
+
+/// Whether the use case has found the claim of an earlier delivery.
+fn has_claim(process: &Process) -> bool {
+    process.point.answers.iter().any(|answer| match &**answer {
+        Answer::Cancelled(reasons) => {
+            let mut rows = reasons.iter().filter_map(|(_, row)| row.as_ref());
+            rows.any(|row| row.item.contains_key("context"))
+        }
+        Answer::Rows(rows) => rows.iter().any(|row| row.item.contains_key("context")),
+        _ => false,
+    })
+}
+
+/// Whether a rebind is proven, and lately, by what people did.
+fn is_proven(state: &State, who: Who, number: u32, was_standby: bool, at: Timestamp) -> bool {
+    let Some(proofs) = state.proofs.get(&(who, number)) else {
+        return false;
+    };
+    if was_standby {
+        return proofs.switch_code && proofs.signed && proofs.card_otp;
+    }
+    let fresh =
+        |since: Option<Timestamp>, most_s| since.is_some_and(|one| one.age_s_at(at) <= most_s);
+    let card = proofs.deposit || fresh(proofs.bank_at, 30 * 60);
+    fresh(proofs.identity_at, 15 * 60) && proofs.signed && card && proofs.card_otp
+}
+
+/// Whether a write without an event left each rebind in its state, and the pointer where it was: only attempts, OTPs and bank
+/// calls may change without an event.
+fn is_silent(before: &Look, after: &Look) -> bool {
+    let states = |look: &Look| -> Vec<_> {
+        let rebinds = look.rebinds.iter();
+        rebinds
+            .map(|one| (one.rebind_id.clone(), discriminant(&one.stage)))
+            .collect()
+    };
+    let active = |look: &Look| look.merchant.as_ref().map(|one| one.head.active.clone());
+    states(before) == states(after) && active(before) == active(after)
+}
