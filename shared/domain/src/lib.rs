@@ -1,4 +1,4 @@
-//! The pure core.
+//! The pure core: the rules of card changes and payouts, without a clock, randomness, network or storage.
 
 pub mod agreement;
 pub mod banner;
