@@ -73,7 +73,7 @@ pub struct ReplacedCard {
     pub bound: BoundCard,
     /// The earliest time of its removal, which also waits for its last payout.
     pub removable_at: Timestamp,
-    /// Its condition, which decides if it can receive payouts.
+    /// Its condition, which determines if it can receive payouts.
     pub state: Replaced,
 }
 
@@ -84,12 +84,12 @@ pub enum Replaced {
     Usable,
     /// The merchant has reported it lost. It receives no new payouts.
     Lost,
-    /// Frozen, reverted by the bank or unbound. It only waits for its removal.
+    /// Frozen, reverted after a returned test transfer, or unbound. It only waits for its removal.
     Out,
 }
 
 impl ReplacedCard {
-    /// True if the card is detached from the account at `now`, so it can receive no payouts.
+    /// True if the card counts as removed at `now`: it receives no new payouts and its last payout was sent.
     #[must_use]
     pub fn is_gone(&self, now: Timestamp) -> bool {
         let may_go = self.state == Replaced::Out || now >= self.removable_at;
@@ -97,7 +97,7 @@ impl ReplacedCard {
     }
 }
 
-/// A verified card that is ready to be switched to.
+/// A standby card: verified, and not yet switched to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandbyCard {
     /// The card.
@@ -164,7 +164,7 @@ pub struct MerchantState {
     pub standby: Vec<StandbyCard>,
     /// The formerly active cards.
     pub replaced: Vec<ReplacedCard>,
-    /// The payouts that are held.
+    /// The number of payouts that are held without a card.
     pub held_payouts: u32,
     /// The valid freeze codes.
     pub freeze_codes: Vec<FreezeCode>,
@@ -356,7 +356,7 @@ impl Profile {
 /// A merchant as loaded, the state that a decision starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merchant {
-    /// The part that changes.
+    /// The changing state.
     pub head: MerchantState,
     /// The acquirer's record.
     pub profile: Profile,
@@ -403,7 +403,7 @@ impl Merchant {
         rebind.is_open(now) && self.head.open == Some(rebind.rebind_id.number())
     }
 
-    /// The wire name of the merchant's state at `now`.
+    /// The wire name of the rebind's state at `now`.
     #[must_use]
     pub fn state_of(&self, rebind: &Rebind, now: Timestamp) -> StateName {
         if rebind.stage.is_open() && !self.is_open(rebind, now) {

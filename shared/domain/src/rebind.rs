@@ -199,7 +199,7 @@ impl Activation {
         now >= self.effective_at
     }
 
-    /// True if the hold is over. An activation without a hold (a standby card) is over one second later.
+    /// True if the hold is over. An activation without a hold (of a standby card) counts as over one second after it.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.is_effective(now) && now > self.activated_at
@@ -260,7 +260,7 @@ impl ActivatedCard {
             TestTransfer::NotSent | TestTransfer::CameBack => return None,
         };
         let next = policy.asks_bank_at(since, checked_at, arrived);
-        // The last query comes before the revert period ends, although a full interval has not passed.
+        // The last query comes just before the revert period ends, even if the interval ends later.
         let last_chance = self
             .times
             .effective_at
@@ -437,8 +437,8 @@ impl Rebind {
         self.stage.is_open() && now < self.expires_at
     }
 
-    /// The wire name of the state at `now`: an overdue rebind is `expired`, and an activated one without a hold is
-    /// `completed`.
+    /// The wire name of the state at `now`: an overdue rebind is `expired`, and an activated rebind whose hold is over
+    /// is `completed`.
     #[must_use]
     pub fn state_at(&self, now: Timestamp) -> StateName {
         match &self.stage {

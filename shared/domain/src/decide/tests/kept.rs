@@ -1,4 +1,4 @@
-//! When something is due, and the words of the wire.
+//! Held payouts, due times and the wire vocabularies.
 
 use super::fixture::*;
 use crate::error_code::ErrorCode;
@@ -9,7 +9,10 @@ use crate::rejection::Rejection;
 fn payout_is_held_without_card_or_in_freeze() {
     let world = World::new().pay("one");
     let payout = world.payout("one");
-    assert!(!world.state.holds(&payout), "a payout with a card is not held");
+    assert!(
+        !world.state.holds(&payout),
+        "a payout with a card is not held"
+    );
     let mut without = payout.clone();
     without.card = None;
     assert!(world.state.holds(&without));

@@ -300,7 +300,8 @@ impl Model {
                 last.cooldown_until = None;
             }
         }
-        // An activation in effect that can still be frozen. A later revert counts too, because payouts may have gone to the card.
+        // An activation in effect that can still be frozen. A later revert counts too, because payouts may have gone to
+        // the card.
         let can_be_frozen = |one: &Activated| !one.in_time && self.code_works(one.number, now);
         let mut holds = self.activations.iter().any(can_be_frozen);
         if self.went_back {
