@@ -6,7 +6,7 @@
 //! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
 //! - [`pii`], [`secret`], [`mask`]: personal data and secrets as types.
 //! - [`login`], [`banner`], [`agreement`]: throttling of logins, banners, and the agreement to sign.
-//! - [`error_code`], [`rejection`], [`vocabulary`]: the words of the API.
+//! - [`error_code`], [`rejection`], [`mod@vocabulary`]: the words of the API.
 
 pub mod agreement;
 pub mod banner;
