@@ -1,4 +1,4 @@
-//! What a merchant is told with a login.
+//! The banners in the reply to a login.
 
 use super::banner_code::BannerCode;
 use super::format::document_expiry::DocumentExpiry;
@@ -6,21 +6,21 @@ use super::lang::Lang;
 use super::texts;
 use super::time::Timestamp;
 
-/// With this many days left or fewer the renewal of a document is to be planned, …
+/// With at most this many days left, the banner asks to plan the renewal of the document.
 pub const PLAN_FROM_DAYS: i64 = 90;
-/// … with these it is to be done soon, …
+/// With at most this many days left, it asks to renew soon.
 pub const SOON_FROM_DAYS: i64 = 30;
-/// … and with these it is urgent.
+/// With at most this many days left, it is urgent.
 pub const URGENT_FROM_DAYS: i64 = 7;
 
-/// One thing to tell. It informs; it blocks nothing by itself.
+/// One banner. It informs and blocks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Banner {
-    /// What about.
+    /// The subject.
     pub code: BannerCode,
-    /// For the merchant; may be shown as it is.
+    /// The text for the merchant, in Chinese.
     pub detail_zh: String,
-    /// The same in English.
+    /// The text in English.
     pub detail_en: String,
     /// With [`BannerCode::IdExpiring`]: whole days to the document's last day, 0 on that day.
     pub days_left: Option<i64>,
@@ -28,8 +28,8 @@ pub struct Banner {
     pub until: Option<Timestamp>,
 }
 
-/// The notices about the registered ID document, at `now`. A document is good until its last day is over; one without a
-/// last day is never told of.
+/// The banners about the registered ID document at `now`. A document is valid until the end of its last day. A document
+/// without a last day gets no banner.
 #[must_use]
 pub fn notices(expiry: &DocumentExpiry, now: Timestamp) -> Vec<Banner> {
     about_document(expiry, now).into_iter().collect()

@@ -1,4 +1,4 @@
-//! What a merchant is told at login.
+//! The codes of the banners at login.
 
 use super::vocabulary::vocabulary;
 

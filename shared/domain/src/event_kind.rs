@@ -1,4 +1,4 @@
-//! What can be read in a merchant's history.
+//! The kinds of events in a merchant's history.
 
 use super::vocabulary::vocabulary;
 

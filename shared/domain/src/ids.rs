@@ -42,7 +42,7 @@ fn numbered(number: u32, random: &[u8; 16]) -> String {
     format!("{number:06x}{}", random_part(random))
 }
 
-/// Whether a text has the form of [`numbered`].
+/// True if the text has the form of [`numbered`].
 fn is_numbered(rest: &str) -> bool {
     rest.len() == 22
         && is_id_text(rest, 22)

@@ -1,4 +1,12 @@
-//! The pure core.
+//! The pure core: the rules of card changes and payouts, without a clock, randomness, network or storage.
+//!
+//! - [`decide`]: one function for every command, from a [`merchant`] state to a [`transition`].
+//! - [`merchant`], [`rebind`], [`card`], [`payout`], [`settlement`]: the state.
+//! - [`history`], [`notification`], [`sms`]: the events, and the messages that they cause.
+//! - [`policy`], [`window`]: the numbers of the rules, and sliding-window limits.
+//! - [`pii`], [`secret`], [`mask`]: personal data and secrets as types.
+//! - [`login`], [`banner`], [`agreement`]: throttling of logins, banners, and the agreement to sign.
+//! - [`error_code`], [`rejection`], [`mod@vocabulary`]: the words of the API.
 
 pub mod agreement;
 pub mod banner;

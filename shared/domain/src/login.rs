@@ -1,6 +1,6 @@
-//! Throttling of logins. It slows down guessing, but lets unknown_account lock out somebody else: each device that has logged in
-//! before has its own counter, and all other devices share one. A source address is limited for unknown devices only,
-//! because carriers share addresses.
+//! Throttling of logins. It slows down guessing without letting an attacker lock out the owner: each device that has
+//! logged in before has its own counter, and all other devices share one. A source address is limited for unknown
+//! devices only, because carriers share addresses.
 
 use super::error_code::ErrorCode;
 use super::format::document_expiry::DocumentExpiry;
@@ -87,7 +87,7 @@ pub struct Account {
 pub struct LoginRead {
     /// `None` for an unknown account name. Failures are counted anyway.
     pub account: Option<Account>,
-    /// Whether this device has logged in to this account before.
+    /// True if this device has logged in to this account before.
     pub device_known: bool,
     /// Failures of this device, if it is known.
     pub device: Failures,
@@ -347,7 +347,7 @@ mod tests {
         }
         let refusal = read.count(&POLICY, t(0)).unwrap_err();
         assert_eq!(refusal.retry_after_s, Some(HOUR_S));
-        // The hour is over, the daily limit is not reached, and the wait of the row is over.
+        // The hour is over, the daily limit is not reached, and the wait after consecutive failures is over.
         assert!(read.count(&POLICY, t(HOUR_S)).is_ok());
     }
 

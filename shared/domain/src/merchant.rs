@@ -1,4 +1,4 @@
-//! A merchant as one read returns it: the head (what changes), the profile (what the acquirer says), one rebind.
+//! A merchant as one read returns it: the state, the profile from the acquirer's record, and one rebind.
 
 use super::card::{Card, CardStatus};
 use super::format::document_expiry::DocumentExpiry;
@@ -24,25 +24,25 @@ vocabulary! {
     }
 }
 
-/// One login.
+/// One login session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// SHA-256 of the token.
     pub token_hash: [u8; 32],
-    /// When it began.
+    /// The time of the login.
     pub login_at: Timestamp,
-    /// When something was last changed in it.
+    /// The time of the last change made in this session.
     pub last_change_at: Timestamp,
 }
 
 impl Session {
-    /// Tells a merchant's sessions apart without being able to act as one.
+    /// Distinguishes a merchant's sessions without giving access to them.
     #[must_use]
     pub fn tag(&self) -> SessionTag {
         SessionTag(hex::encode(&self.token_hash[..8]))
     }
 
-    /// Whether it is still good at `now`.
+    /// True if the session is valid at `now`.
     #[must_use]
     pub fn lives(&self, policy: &Policy, now: Timestamp) -> bool {
         self.login_at.age_s_at(now) < policy.session_max_s
@@ -50,46 +50,46 @@ impl Session {
     }
 }
 
-/// Where a session is kept in the head.
+/// The index of a session in the merchant state.
 pub type Slot = u8;
 
-/// The last activation of a merchant, for as long as anything follows from it.
+/// The last activation of a merchant, kept while it still has consequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastActivation {
     /// The number of its rebind.
     pub number: u32,
-    /// Its id.
+    /// The id of its rebind.
     pub rebind_id: super::ids::RebindId,
-    /// Its times.
+    /// Its schedule.
     pub times: Activation,
-    /// The card it replaced; among [`MerchantState::replaced`].
+    /// The card that it replaced; one of [`MerchantState::replaced`].
     pub old_card: Option<CardId>,
 }
 
-/// A card that the pointer has left. It stays on record until it can be removed.
+/// A formerly active card. It stays on record until it can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacedCard {
-    /// The card, with the payouts that are on their way to it.
+    /// The card, with its number of unsent payouts.
     pub bound: BoundCard,
-    /// From when it can be taken off the record, once its last payout is out.
+    /// The earliest time of its removal, which also waits for its last payout.
     pub removable_at: Timestamp,
-    /// Whether it may be paid to.
+    /// Its condition, which determines if it can receive payouts.
     pub state: Replaced,
 }
 
-/// What became of a card that the pointer has left.
+/// The condition of a formerly active card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaced {
-    /// It may be paid to.
+    /// The card can receive payouts.
     Usable,
-    /// The merchant has said that it was lost: nothing new is paid to it.
+    /// The merchant has reported it lost. It receives no new payouts.
     Lost,
-    /// Frozen out, sent back by its bank, or taken off by the merchant: it only waits to be removed.
+    /// Frozen, reverted after a returned test transfer, or unbound. It only waits for its removal.
     Out,
 }
 
 impl ReplacedCard {
-    /// Whether it is off the account at `now`: nothing can still be paid to it.
+    /// True if the card counts as removed at `now`: it receives no new payouts and its last payout was sent.
     #[must_use]
     pub fn is_gone(&self, now: Timestamp) -> bool {
         let may_go = self.state == Replaced::Out || now >= self.removable_at;
@@ -97,45 +97,45 @@ impl ReplacedCard {
     }
 }
 
-/// A verified card that waits to be switched to.
+/// A standby card: verified, and not yet switched to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StandbyCard {
     /// The card.
     pub bound: BoundCard,
-    /// From when it can be activated.
+    /// The earliest time of its activation.
     pub usable_at: Timestamp,
 }
 
-/// A freeze code that was announced: of which rebind, and until when it works. It works once: then it is not here.
+/// An announced freeze code. It works once and is removed when used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreezeCode {
-    /// The number of the rebind.
+    /// The number of its rebind.
     pub number: u32,
-    /// It works before this.
+    /// The end of its validity.
     pub good_until: Timestamp,
-    /// Of an activation, unless that was undone before it took effect; else of a standby card.
+    /// True if the code belongs to an activation that was not undone before it took effect; false for a standby card.
     pub activation: bool,
 }
 
-/// The account is frozen.
+/// A freeze of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frozen {
-    /// Since when.
+    /// The start of the freeze.
     pub at: Timestamp,
-    /// Every payout is held: the change had taken effect, so nobody knows which card is right.
+    /// True if every payout is held: the change had taken effect, so it is unknown which card is right.
     pub holds_payouts: bool,
 }
 
-/// A device that is told by push, as far as the head has to know it.
+/// A push device, reduced to what the merchant state needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushTarget {
-    /// The app's name for it.
+    /// The app's id for the device.
     pub id: String,
     /// The first characters of its token's keyed hash.
     pub token_tag: String,
 }
 
-/// Sessions that the state has room for.
+/// The number of session slots in the merchant state.
 pub const SESSION_SLOTS: usize = 5;
 
 const _: () = assert!(
@@ -143,72 +143,72 @@ const _: () = assert!(
     "a session in a further slot would never be read"
 );
 
-/// Everything of a merchant that changes, in one item: the one place where two writers meet.
+/// Everything about a merchant that changes, in one item. Concurrent writers conflict on this item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MerchantState {
-    /// Counts changes; every write that decides something is conditioned on it.
+    /// Counts changes. Every deciding write is conditioned on it.
     pub version: u64,
     /// The sequence number of the last history event.
     pub last_seq: u64,
-    /// The hash of that event, hex.
+    /// The hash of that event, in hex.
     pub last_hash: String,
-    /// The number of the latest rebind; 0 when there was none.
+    /// The number of the latest rebind; 0 before the first one.
     pub rebinds: u32,
-    /// That rebind's version: a read that sees only half of a commit shows a difference here, and is done again.
+    /// The version of that rebind. A torn read has a different version here and is repeated.
     pub rebind_version: u32,
-    /// The number of the open rebind. It may be overdue; the rebind itself tells.
+    /// The number of the open rebind, which may be overdue: only the rebind has its expiry.
     pub open: Option<u32>,
-    /// The pointer: where payouts go, or will go once the hold is over.
+    /// The active card. Payouts go to it, or will once its hold is over.
     pub active: Option<BoundCard>,
-    /// Verified cards that wait.
+    /// The standby cards.
     pub standby: Vec<StandbyCard>,
-    /// Cards that the pointer has left.
+    /// The formerly active cards.
     pub replaced: Vec<ReplacedCard>,
-    /// Payouts that wait for a card.
+    /// The number of payouts that are held without a card.
     pub held_payouts: u32,
-    /// Freeze codes that work.
+    /// The valid freeze codes.
     pub freeze_codes: Vec<FreezeCode>,
-    /// Devices that are told by push.
+    /// The devices registered for push.
     pub push_targets: Vec<PushTarget>,
-    /// When one was last removed or replaced: it is told for some days more.
+    /// When a device was last removed or replaced. It receives notifications for some more days.
     pub push_removed_at: Option<Timestamp>,
-    /// Changes of settlement settings and push targets.
+    /// The times of changes of settlement settings and push devices.
     pub setting_changes: Window,
     /// The last activation that was neither frozen nor reverted.
     pub last_activation: Option<LastActivation>,
-    /// No rebind before this.
+    /// No rebind can be requested before this time.
     pub cooldown_until: Option<Timestamp>,
-    /// The end of the cooldown is still to be told.
+    /// True if the end of the cooldown is not yet announced.
     pub cooldown_end_untold: bool,
     /// When phone, password or name was last changed.
     pub security_changed_at: Option<Timestamp>,
-    /// While the account is frozen.
+    /// The current freeze of the account.
     pub frozen: Option<Frozen>,
     /// When the short cooldown was last used.
     pub lost_at: Option<Timestamp>,
-    /// Rebinds asked for.
+    /// The times of requested rebinds.
     pub requests: Window,
-    /// Documents that did not match.
+    /// The times of document mismatches.
     pub id_mismatches: Window,
-    /// Bank calls that count.
+    /// The counted bank calls.
     pub bank_calls: Vec<BankCall>,
-    /// The logins.
+    /// The sessions.
     pub sessions: [Option<Session>; SESSION_SLOTS],
 }
 
-/// A verified card of the merchant, with what finds its duplicate.
+/// A verified card of the merchant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundCard {
     /// The card.
     pub card: Card,
-    /// Keyed hash of its number.
+    /// Keyed hash of its number, which finds duplicates.
     pub fingerprint: Mac,
-    /// Payouts on their way to it.
+    /// The number of unsent payouts to it.
     pub unsent: u32,
 }
 
 impl MerchantState {
-    /// The verified card of this id, wherever it stands.
+    /// The verified card with this id: active, standby or replaced.
     #[must_use]
     pub fn bound(&self, card_id: &CardId) -> Option<&BoundCard> {
         self.all_bound()
@@ -221,7 +221,7 @@ impl MerchantState {
         self.active.iter().chain(standby).chain(replaced)
     }
 
-    /// The same, to count a payout.
+    /// The verified card with this id, mutable to count a payout.
     pub(super) fn bound_mut(&mut self, card_id: &CardId) -> Option<&mut BoundCard> {
         let standby = self.standby.iter_mut().map(|standby| &mut standby.bound);
         let replaced = self.replaced.iter_mut().map(|replaced| &mut replaced.bound);
@@ -229,14 +229,14 @@ impl MerchantState {
         all.find(|bound| bound.card.card_id == *card_id)
     }
 
-    /// The standby card of this id.
+    /// The standby card with this id.
     #[must_use]
     pub fn standby(&self, card_id: &CardId) -> Option<&StandbyCard> {
         let mut all = self.standby.iter();
         all.find(|standby| standby.bound.card.card_id == *card_id)
     }
 
-    /// The card that the pointer has left, of this id.
+    /// The formerly active card with this id.
     #[must_use]
     pub fn replaced(&self, card_id: &CardId) -> Option<&ReplacedCard> {
         let mut all = self.replaced.iter();
@@ -250,14 +250,14 @@ impl MerchantState {
         (!last.times.is_effective(now)).then_some(last)
     }
 
-    /// Whether a freeze holds every payout until the operator decides.
+    /// True if a freeze holds every payout until the operator decides.
     #[must_use]
     pub fn holds_payouts(&self) -> bool {
         self.frozen.is_some_and(|frozen| frozen.holds_payouts)
     }
 
-    /// Where a payout that is created at `now` goes: the old card during a hold, else the one that the pointer is on.
-    /// `None`: it is held.
+    /// The destination of a payout that is created at `now`: the old card during a hold, otherwise the active card.
+    /// `None` if the payout is held.
     #[must_use]
     pub fn paying_card(&self, now: Timestamp) -> Option<&Card> {
         if self.holds_payouts() {
@@ -272,21 +272,21 @@ impl MerchantState {
         }
     }
 
-    /// Whether a card can be taken off the record once its time has come: its last payout is out, and in a frozen account
-    /// the operator, who decides which card is right, could not want it back.
+    /// True if the card can be removed once its retention is over: its last payout was sent, and the account is not
+    /// frozen. The operator of a frozen account decides which card is right, and could restore this one.
     #[must_use]
     pub fn may_remove(&self, replaced: &ReplacedCard) -> bool {
         replaced.bound.unsent == 0 && (self.frozen.is_none() || replaced.state == Replaced::Out)
     }
 
-    /// Whether some device is told by push at `now`.
+    /// True if a device receives push notifications at `now`.
     #[must_use]
     pub fn pushes(&self, policy: &Policy, now: Timestamp) -> bool {
         let lately = |at: Timestamp| at.age_s_at(now) < policy.push_after_removal_s;
         !self.push_targets.is_empty() || self.push_removed_at.is_some_and(lately)
     }
 
-    /// When the clean-up has to look at it next; `now` is when it is written.
+    /// When the clean-up must next process this merchant. `now` is the time of the write.
     #[must_use]
     pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
         let cooldown = self.cooldown_until.filter(|_| self.cooldown_end_untold);
@@ -304,44 +304,44 @@ impl MerchantState {
     }
 }
 
-/// One counted bank call: when, and the first characters of the card's keyed hash, which tell a merchant's own cards
-/// apart.
+/// One counted bank call: its time and the first characters of the card's keyed hash, which distinguish the merchant's
+/// cards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BankCall {
-    /// When.
+    /// The time of the call.
     pub at: Timestamp,
-    /// Which card.
+    /// The first characters of the card's keyed hash.
     pub card_tag: String,
 }
 
-/// What the acquirer's record says. Never typed in by the merchant, only compared with.
+/// The acquirer's record. The merchant never enters it; input is only compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The merchant.
     pub merchant_id: MerchantId,
-    /// Kind of merchant.
+    /// The kind of merchant.
     pub entity_type: EntityType,
     /// The registered name.
     pub legal_name: PersonName,
-    /// The name on settlement cards, where it differs.
+    /// The name on settlement cards, if it differs from the registered name.
     pub settlement_name: Option<PersonName>,
     /// Keyed hash of the ID number.
     pub id_number_mac: Mac,
-    /// When the ID document ends.
+    /// The expiry of the ID document.
     pub id_expires_on: DocumentExpiry,
     /// The phone on file.
     pub phone_on_file: Phone,
-    /// When the merchant was opened.
+    /// When the acquirer opened the account.
     pub opened_at: Timestamp,
-    /// The highest daily limit that can be set, fen.
+    /// The highest daily limit that the merchant can set, in fen.
     pub daily_limit_max_fen: u64,
-    /// The fee in basis points.
+    /// The fee, in basis points.
     pub fee_rate_bp: u32,
-    /// How payouts are made.
+    /// The settlement settings.
     pub settlement: Settlement,
     /// The encrypted ID number.
     pub sealed_id_number: Option<Sealed>,
-    /// The merchant's history key, wrapped.
+    /// The merchant's history key, wrapped by KMS.
     pub history_key: Option<Sealed>,
 }
 
@@ -353,21 +353,21 @@ impl Profile {
     }
 }
 
-/// A merchant as loaded: the state that a decision starts from.
+/// A merchant as loaded, the state that a decision starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merchant {
-    /// What changes.
+    /// The changing state.
     pub head: MerchantState,
-    /// What the acquirer says.
+    /// The acquirer's record.
     pub profile: Profile,
     /// The rebind that the request is about, or the latest one.
     pub rebind: Option<Rebind>,
-    /// The latest rebind, where it is another one and matters too: it may be open, or its hold may be running.
+    /// The latest rebind, if it is another one that may be open or in its hold.
     pub latest: Option<Rebind>,
 }
 
 impl Merchant {
-    /// What a card is at `now`.
+    /// The status of a card at `now`.
     #[must_use]
     pub fn card_status(&self, card_id: &CardId, now: Timestamp) -> CardStatus {
         let head = &self.head;
@@ -396,14 +396,14 @@ impl Merchant {
         }
     }
 
-    /// Whether a rebind of this merchant is open and in time. One that was overdue when a later one began is not, even by
-    /// a clock that is behind.
+    /// True if a rebind of this merchant is open and not expired. A rebind that was overdue when a later one began
+    /// stays expired, even if the clock is behind.
     #[must_use]
     pub fn is_open(&self, rebind: &Rebind, now: Timestamp) -> bool {
         rebind.is_open(now) && self.head.open == Some(rebind.rebind_id.number())
     }
 
-    /// The state's name on the wire, at `now`.
+    /// The wire name of the rebind's state at `now`.
     #[must_use]
     pub fn state_of(&self, rebind: &Rebind, now: Timestamp) -> StateName {
         if rebind.stage.is_open() && !self.is_open(rebind, now) {
@@ -412,21 +412,21 @@ impl Merchant {
         rebind.state_at(now)
     }
 
-    /// Whether an unsent payout waits: for a card, or for an operator's word.
+    /// True if an unsent payout is held, for a card or for the operator's decision.
     #[must_use]
     pub fn holds(&self, payout: &Payout) -> bool {
         let waits = payout.card.is_none() || self.head.holds_payouts();
         payout.state == PayoutState::Unsent && waits
     }
 
-    /// The open rebind, when it is loaded and in time.
+    /// The open rebind, if it is loaded and not expired.
     #[must_use]
     pub fn open_rebind(&self, now: Timestamp) -> Option<&Rebind> {
         let mut loaded = self.loaded();
         loaded.find(|rebind| self.is_open(rebind, now))
     }
 
-    /// The rebind of this number, if it was loaded.
+    /// The rebind with this number, if it is loaded.
     #[must_use]
     pub fn numbered(&self, number: u32) -> Option<&Rebind> {
         let mut loaded = self.loaded();
@@ -437,13 +437,13 @@ impl Merchant {
         self.rebind.iter().chain(&self.latest)
     }
 
-    /// The cooldown's end, while it runs.
+    /// The end of the cooldown, while it runs.
     #[must_use]
     pub fn cooldown(&self, now: Timestamp) -> Option<Timestamp> {
         self.head.cooldown_until.filter(|until| now < *until)
     }
 
-    /// The quiet period's end, while it runs.
+    /// The end of the quiet period, while it runs.
     #[must_use]
     pub fn quiet_until(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
         let changed_at = self.head.security_changed_at?;

@@ -1,4 +1,4 @@
-//! What an app can offer the merchant next.
+//! The steps that an app can offer to the merchant next.
 
 use super::vocabulary::vocabulary;
 

@@ -1,4 +1,4 @@
-//! Which events notify whom, and with what message. [`notification`] is the one answer to both: `decide` queues a
+//! The recipients and the messages of each event. [`notification`] alone maps an event to both: `decide` queues a
 //! notification for each recipient with a message, and the function `confirmation-notice` renders the message.
 
 use crate::card::UNKNOWN_BANK;
@@ -11,27 +11,27 @@ use crate::secret::Secret;
 use crate::sms::{CardLabel, Sms};
 use crate::time::Timestamp;
 
-/// Whom a notification reaches.
+/// The recipient of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
-    /// The phone on file. Only this one gets the freeze code.
+    /// The phone on file. Only it receives the freeze code.
     OnFile,
-    /// The phone that the bank has for the new card.
+    /// The reserved phone of the new card.
     Reserved,
-    /// The devices that are registered for push, and those that were until lately.
+    /// The devices registered for push, and those removed recently.
     Push,
 }
 
-/// A message that is still to be sent.
+/// A queued message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notification {
     /// An SMS to the phone on file.
     OnFile(Phone),
-    /// An SMS to the new card's phone.
+    /// An SMS to the reserved phone.
     Reserved(Phone),
-    /// A push. The devices are looked up when it is sent.
+    /// A push notification. Its devices are looked up when it is sent.
     Push {
-        /// The tags of the devices that got it already.
+        /// The tags of the devices that have already received it.
         delivered: Vec<String>,
     },
 }
@@ -47,7 +47,7 @@ impl Notification {
         }
     }
 
-    /// The phone; `None` for a push.
+    /// The phone; `None` for push.
     #[must_use]
     pub const fn phone(&self) -> Option<&Phone> {
         match self {
@@ -57,10 +57,10 @@ impl Notification {
     }
 }
 
-/// What a notification says. A freeze code is no fact of an event: it is derived when the message is sent.
+/// The content of a notification. A freeze code is not a fact of an event: it is derived when the message is sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'e> {
-    /// A text that is complete.
+    /// A complete text.
     Text(Sms<'e>),
     /// [`Sms::Activated`], with the freeze code of this rebind.
     Activated {
@@ -68,7 +68,7 @@ pub enum Message<'e> {
         rebind_id: &'e RebindId,
         /// The new card.
         card: CardLabel<'e>,
-        /// From when payouts go to it.
+        /// The time from which payouts go to the card.
         effective_at: Timestamp,
     },
     /// [`Sms::StandbyReady`], with the freeze code of this rebind.
@@ -77,16 +77,17 @@ pub enum Message<'e> {
         rebind_id: &'e RebindId,
         /// The standby card.
         card: CardLabel<'e>,
-        /// From when it can be activated.
+        /// The earliest time of its activation.
         usable_at: Timestamp,
     },
 }
 
-/// The message of an event to a recipient; `None` where the event does not notify this one. `at`: when it happened.
+/// The message of an event to a recipient; `None` if the event does not notify this recipient. `at` is the time of the
+/// event.
 #[must_use]
 pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Message<'_>> {
     let text = |sms| Some(Message::Text(sms));
-    // The new card's phone hears only about what became of that card.
+    // The reserved phone is notified only about the new card.
     let to_merchant = |sms| match to {
         Recipient::OnFile | Recipient::Push => text(sms),
         Recipient::Reserved => None,
@@ -119,7 +120,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::Reverted(event) => text(Sms::Reverted {
             card: label(&event.card),
         }),
-        // Only wrong codes are a sign of somebody else at work.
+        // Only wrong codes suggest an attacker.
         Event::Rejected(event) => match event.reason {
             ErrorCode::OtpTooMany | ErrorCode::MicroDepositWrong => to_merchant(Sms::Rejected {
                 card: label(&event.card),
@@ -172,7 +173,7 @@ impl<'e> Message<'e> {
         }
     }
 
-    /// The text to render. `None`: the message needs a freeze code, and there is none.
+    /// The text to render; `None` if the message needs a freeze code and `freeze_code` is `None`.
     #[must_use]
     pub fn sms(self, freeze_code: Option<&'e Secret<String>>) -> Option<Sms<'e>> {
         Some(match self {
@@ -215,7 +216,7 @@ mod tests {
 
     const ALL: [Recipient; 3] = [Recipient::OnFile, Recipient::Reserved, Recipient::Push];
 
-    /// Every kind of event, with every form that its facts can have.
+    /// Every kind of event, with every form of its facts.
     fn events() -> Vec<Event> {
         let vectors: Vec<Value> =
             serde_json::from_str(include_str!("history/vectors.json")).unwrap();
@@ -240,7 +241,7 @@ mod tests {
                 };
                 let sms = message.sms(Some(&freeze_code)).unwrap();
                 writeln!(text, "    {to:?}: {}", render(&sms, Lang::ZhCn)).unwrap();
-                // A freeze code is for the phone on file alone.
+                // Only the phone on file may receive a freeze code.
                 let names_code = message.freeze_code_of().is_some();
                 assert_eq!(message.sms(None).is_none(), names_code);
                 assert!(!names_code || to == Recipient::OnFile);

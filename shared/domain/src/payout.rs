@@ -1,4 +1,4 @@
-//! Payouts, as far as cards are concerned: which one is paid to which card. Amounts and days are the acquirer's core's.
+//! Payouts, reduced to the choice of the card. Amounts and days belong to the acquirer's core.
 
 use super::card::Card;
 use super::ids::PayoutId;
@@ -20,14 +20,14 @@ vocabulary! {
 /// One payout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payout {
-    /// The acquirer's id.
+    /// The id from the acquirer's core.
     pub payout_id: PayoutId,
-    /// How much, fen; at least 1.
+    /// The amount in fen, at least 1.
     pub amount_fen: u64,
     /// When it was created, by the clock of the write.
     pub created_at: Timestamp,
-    /// The card that it goes to: chosen once, never changed. `None` while it is held without one.
+    /// The card that it goes to, chosen once and never changed. `None` while the payout is held without a card.
     pub card: Option<Card>,
-    /// How far it is.
+    /// The state of the payout.
     pub state: PayoutState,
 }

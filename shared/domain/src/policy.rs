@@ -1,8 +1,8 @@
-//! Every number of the policy, once, each with its unit (contract, section 4).
+//! All numbers of the policy with their units (contract, section 4).
 //!
-//! A decision is given a [`Policy`] and records its [`Policy::version`] in the history event, so that it can be
-//! said later under which rules it fell. To change a rule: change the number here and raise the version; a test then names
-//! each text that states the old number.
+//! A decision receives a [`Policy`] and records its [`Policy::version`] in the history event, which documents the rules
+//! that applied. To change a rule, change its number here and raise the version. A test then names each text that
+//! states the old number.
 
 use super::time::Timestamp;
 
@@ -10,133 +10,133 @@ use super::time::Timestamp;
 pub const MINUTE_S: i64 = 60;
 /// See [`MINUTE_S`].
 pub const HOUR_S: i64 = 60 * MINUTE_S;
-/// "A day" of the contract is the last 24 h, never a calendar day.
+/// A day of the contract is the last 24 hours, not a calendar day.
 pub const DAY_S: i64 = 24 * HOUR_S;
 
-/// The rules in force. There is one set, [`Policy::CURRENT`]; it is a value so that a test can tighten it.
+/// The rules in force. The only set is [`Policy::CURRENT`]; it is a value so that a test can tighten it.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Raised with every change of a number below; kept with each decision.
+    /// Raised with every change of a number below. Recorded with each decision.
     pub version: u32,
 
-    /// A session dies this long after its login or the last change made in it.
+    /// A session expires this long after its login or its last change.
     pub session_idle_s: i64,
-    /// … and this long after its login in any case.
+    /// A session expires this long after its login in any case.
     pub session_max_s: i64,
-    /// A rebind may be asked for only with a login younger than this.
+    /// A rebind can be requested only with a login younger than this.
     pub fresh_login_s: i64,
-    /// Sessions that one merchant can have at once; a further login ends the oldest.
+    /// Concurrent sessions of one merchant. Another login ends the oldest session.
     pub sessions_max: u8,
 
-    /// From this failure in a row on, the next login waits.
+    /// Consecutive failures from which the next login must wait.
     pub login_wait_from_failure: u32,
-    /// The first wait; it doubles with each further failure.
+    /// The first wait. It doubles with each further failure.
     pub login_wait_first_s: i64,
-    /// … up to this.
+    /// The maximum wait.
     pub login_wait_max_s: i64,
-    /// Failures a day for one device that has logged in before, and for all others together.
+    /// Failed logins per day for one known device, and for all unknown devices together.
     pub login_failures_per_day: usize,
-    /// Failures an hour from one source address, for devices that never logged in.
+    /// Failed logins per hour from one source address, for unknown devices only.
     pub login_failures_per_source_hour: usize,
-    /// Devices remembered for an account; a further one replaces the one used longest ago.
+    /// Known devices of an account. Another device replaces the least recently used one.
     pub known_devices_max: usize,
 
-    /// How long a rebind lives.
+    /// The lifetime of a rebind.
     pub rebind_life_s: i64,
-    /// Rebinds a day for one merchant.
+    /// Rebinds per day for one merchant.
     pub rebinds_per_day: usize,
 
-    /// Wrong documents for one rebind; the last one ends it.
+    /// Document mismatches for one rebind. The last one ends it.
     pub id_mismatches_per_rebind: u8,
-    /// Wrong documents a day for one merchant.
+    /// Document mismatches per day for one merchant.
     pub id_mismatches_per_day: usize,
 
-    /// How long a code lives.
+    /// The lifetime of an OTP.
     pub code_life_s: i64,
-    /// Tries for one rebind and purpose, added up over resends.
+    /// Attempts for one rebind and purpose, over all resends.
     pub code_tries: u8,
-    /// How long a request that finds all tries taken is told to come back: others may still be deciding.
+    /// The retry delay of a request that finds all attempts reserved, because concurrent requests may still succeed.
     pub code_deciding_s: i64,
-    /// The time between two codes to one phone for one purpose.
+    /// The minimum interval between two OTPs to one phone for one purpose.
     pub code_gap_s: i64,
-    /// Codes an hour for one phone.
+    /// OTPs per hour for one phone.
     pub codes_per_phone_hour: usize,
-    /// Codes a day for one phone.
+    /// OTPs per day for one phone.
     pub codes_per_phone_day: usize,
 
-    /// Bank calls a day for one merchant and card.
+    /// Bank calls per day for one merchant and card.
     pub bank_calls_per_card_day: usize,
-    /// Bank calls a day for one merchant.
+    /// Bank calls per day for one merchant.
     pub bank_calls_per_day: usize,
 
-    /// How old the confirmed identity may be when the card is confirmed.
+    /// The maximum age of the identity proof when the card is confirmed.
     pub identity_proof_s: i64,
-    /// How old the bank's answer may be when the card is confirmed.
+    /// The maximum age of the bank's answer when the card is confirmed.
     pub bank_proof_s: i64,
 
-    /// How long the code of a micro-deposit can be confirmed.
+    /// The lifetime of a micro-deposit's code.
     pub deposit_life_s: i64,
-    /// Tries of a micro-deposit's code.
+    /// Attempts of a micro-deposit's code.
     pub deposit_tries: u8,
 
-    /// From activation until payouts go to the new card.
+    /// The hold: from the activation until payouts go to the new card.
     pub hold_s: i64,
-    /// The same when the card was proven by a micro-deposit.
+    /// The hold of a card that was verified by a micro-deposit.
     pub hold_deposit_s: i64,
-    /// From a standby card's completion until it can be activated.
+    /// From the completion of a standby card's rebind until the card can be activated.
     pub standby_wait_s: i64,
-    /// How old a standby card's proof may be when it is activated.
+    /// The maximum age of a standby card's proof when the card is activated.
     pub standby_proof_s: i64,
-    /// No switch to a standby card for this long after its last wrong code.
+    /// The lock of a switch to a standby card after too many wrong OTPs.
     pub standby_lock_s: i64,
-    /// Standby cards that one merchant can have.
+    /// Standby cards of one merchant.
     pub standby_max: usize,
-    /// No further rebind for this long after an activation.
+    /// The cooldown: no rebind can be requested for this long after an activation.
     pub cooldown_s: i64,
-    /// The same when the old card was reported lost, once in [`Policy::lost_every_s`].
+    /// The short cooldown of a lost card, granted once per [`Policy::lost_every_s`].
     pub cooldown_lost_s: i64,
-    /// How often the short cooldown can be had.
+    /// The interval between two short cooldowns.
     pub lost_every_s: i64,
-    /// No rebind for this long after phone, password or name was changed.
+    /// The quiet period: no rebind for this long after a change of phone, password or name.
     pub quiet_period_s: i64,
     /// A replaced card stays on record for this long after `effective_at`.
     pub retire_after_effective_s: i64,
-    /// A freeze code is good for this long after `effective_at`, or after a standby card's `usable_at`.
+    /// A freeze code is valid until this long after `effective_at`, or after a standby card's `usable_at`.
     pub freeze_after_effective_s: i64,
-    /// Wrong freeze codes a day from one source address.
+    /// Wrong freeze codes per day from one source address.
     pub freeze_tries_per_source_day: usize,
-    /// Wrong freeze codes a day for one account.
+    /// Wrong freeze codes per day for one account.
     pub freeze_tries_per_account_day: usize,
-    /// A test transfer that comes back this long after `effective_at` still undoes the activation.
+    /// A test transfer that is returned until this long after `effective_at` still undoes the activation.
     pub revert_after_effective_s: i64,
 
-    /// T+0 settlement is for merchants that were opened this long ago.
+    /// The minimum age of a merchant for T+0 settlement.
     pub t0_from_age_s: i64,
-    /// Push targets that one merchant can have.
+    /// Push devices of one merchant.
     pub push_targets_max: usize,
-    /// Changes of settlement settings and new push targets a day: each is told, and each target is told for days, so that
-    /// more would bury what matters.
+    /// Changes of settlement settings and new push devices per day. Each causes notifications, and a removed device
+    /// stays notified for days, so more changes would bury important messages.
     pub setting_changes_per_day: usize,
-    /// A push target that was removed is told for this long.
+    /// A removed push device is notified for this long.
     pub push_after_removal_s: i64,
 
-    /// From the issue of the agreement to the signature, at least.
+    /// The minimum time from the display of the agreement to the signature.
     pub agreement_min_read_s: i64,
-    /// … and at most: the reading token's life.
+    /// The maximum of that time: the lifetime of the reading token.
     pub agreement_read_within_s: i64,
 
     /// How long a reply is kept for a repeated idempotency key.
     pub idempotency_s: i64,
-    /// The clean-up asks the bank again about an answer that is not known yet, at first this long after it was last asked;
-    /// the longer it is not known, the longer it waits.
+    /// The initial interval between the clean-up's queries to the bank about an unknown answer. It grows with the time
+    /// that the answer has been unknown.
     pub bank_retry_s: i64,
-    /// … and at last this long. So long too about a transfer that has arrived, which can still come back.
+    /// The maximum of that interval. Also the interval for an arrived transfer, which can still be returned.
     pub transfer_recheck_s: i64,
-    /// Questions without an answer after which a run of the clean-up asks the bank nothing more.
+    /// Unanswered queries after which a run of the clean-up stops querying the bank.
     pub bank_silence_max: u32,
-    /// The clean-up arms a notice again that was not sent for this long.
+    /// The clean-up rearms a notification that was unsent for this long.
     pub notice_retry_s: i64,
-    /// … so many times at most: a day's worth.
+    /// The maximum number of rearms, which covers a day.
     pub notice_retries_max: u32,
 }
 
@@ -211,22 +211,22 @@ impl Policy {
     };
 }
 
-/// Bounds between the numbers that the code relies on. A number that breaks one does not compile. Bounds that come from
-/// the layout of the state or of the table stand there.
+/// Constraints between the numbers that the code relies on. A violation does not compile. Constraints from the layout
+/// of the merchant state or the table are asserted there.
 const _: () = {
     let policy = Policy::CURRENT;
-    assert!(policy.sessions_max >= 1, "slots are counted modulo this");
+    assert!(policy.sessions_max >= 1, "slot numbers are modulo this");
     assert!(policy.session_idle_s <= policy.session_max_s);
     assert!(policy.login_wait_from_failure >= 1);
     assert!(policy.login_wait_first_s <= policy.login_wait_max_s);
     assert!(policy.known_devices_max >= 1);
     assert!(
         policy.bank_calls_per_card_day <= policy.bank_calls_per_day,
-        "the limit of a card could never be reached"
+        "the limit per card would be unreachable"
     );
     assert!(
         policy.codes_per_phone_hour <= policy.codes_per_phone_day,
-        "the limit of an hour could never be reached"
+        "the hourly limit would be unreachable"
     );
     assert!(policy.code_gap_s <= policy.code_life_s);
     assert!(policy.code_deciding_s < policy.code_life_s);
@@ -238,28 +238,29 @@ const _: () = {
     assert!(policy.cooldown_lost_s <= policy.cooldown_s);
     assert!(
         policy.hold_deposit_s <= policy.cooldown_lost_s,
-        "a freeze ends one rebind beside its own: none can be open while a hold is running"
+        "a freeze ends one second rebind, so none may be open during a hold"
     );
     assert!(
         policy.revert_after_effective_s <= policy.retire_after_effective_s,
-        "a change that can be undone needs the card before it"
+        "undoing a change restores the replaced card"
     );
     assert!(
         policy.agreement_min_read_s < policy.agreement_read_within_s,
-        "no agreement could be signed"
+        "every signature would be too early or too late"
     );
     assert!(
         policy.bank_retry_s <= policy.transfer_recheck_s,
-        "the time between two questions is clamped between them"
+        "clamp needs min <= max"
     );
     assert!(
         policy.notice_retry_s * policy.notice_retries_max as i64 >= DAY_S,
-        "a notification is tried for a day"
+        "a notification is retried for a day"
     );
 };
 
 impl Policy {
-    /// When the clean-up asks the bank again about something that began at `since` and was last asked about at `last_at`.
+    /// When the clean-up next queries the bank about an operation that began at `since` and was last queried at
+    /// `last_at`.
     #[must_use]
     pub fn asks_bank_at(&self, since: Timestamp, last_at: Timestamp, arrived: bool) -> Timestamp {
         if arrived {

@@ -1,4 +1,4 @@
-//! Holds the numbers to their version, and to the documents that state them.
+//! Checks the numbers against their version and against the documents that state them.
 
 use super::*;
 use sha2::{Digest, Sha256};
@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 const CONTRACT: &str = include_str!("../../CONTRACT.md");
 
-/// Each version with the digest of its numbers. Add a line for a new version; never change one.
+/// Each version with the digest of its numbers. A new version adds a line; existing lines never change.
 const VERSIONS: [(u32, &str); 1] = [(
     1,
     "ef77e939c5c9e80ce163a6fb416c8e642b2a0ed489bb015fc16cad3f01448d86",
 )];
 
-/// Every number but the version, in the order of the struct.
+/// Every number except the version, in the order of the struct.
 fn numbers(policy: &Policy) -> Vec<(String, i64)> {
     let text = format!("{policy:?}");
     let fields = text
@@ -59,7 +59,7 @@ fn digest_follows_the_numbers() {
     }
 }
 
-/// A number with its unit in seconds; a number without a unit as it is.
+/// A number in seconds if it has a unit, otherwise unchanged.
 fn read(value: &str) -> i64 {
     let (number, unit) = value.split_once(' ').unwrap_or((value, ""));
     let unit_s = match unit {
@@ -67,7 +67,7 @@ fn read(value: &str) -> i64 {
         "min" => MINUTE_S,
         "h" => HOUR_S,
         "days" => DAY_S,
-        other => panic!("{other:?} is not a unit"),
+        other => panic!("{other:?} is not a known unit"),
     };
     number.parse::<i64>().unwrap() * unit_s
 }

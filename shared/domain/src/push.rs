@@ -1,4 +1,4 @@
-//! Notifications to the merchant's app.
+//! The services that deliver push notifications.
 
 use super::vocabulary::vocabulary;
 

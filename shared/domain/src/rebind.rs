@@ -1,5 +1,5 @@
-//! One rebind: what it is about, and the stage it is in. A stage carries only what that stage has, so that a card check
-//! without an identity, or an activation without a signature, cannot be written down.
+//! One rebind and its state. Each state has only its own values, so that a card check without an identity, or an
+//! activation without a signature, is unrepresentable.
 
 use super::card::Card;
 use super::error_code::ErrorCode;
@@ -30,52 +30,52 @@ vocabulary! {
     }
 }
 
-/// A keyed hash, 64 hex digits or 43 base64url characters; tells nothing without the key.
+/// A keyed hash, 64 hex digits or 43 base64url characters. Useless without the key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub String);
 
-/// The first bytes of a session's token hash: enough to tell a merchant's sessions apart.
+/// The first bytes of a session's token hash, which distinguish a merchant's sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionTag(pub String);
 
-/// A code that was sent, without the code.
+/// A sent OTP, without its digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentOtp {
-    /// Keyed hash over merchant, rebind, purpose, phone, session and code.
+    /// Keyed hash over merchant, rebind, purpose, phone, session and OTP.
     pub mac: Mac,
     /// When it was sent.
     pub sent_at: Timestamp,
-    /// The session that asked for it; only that one may use it.
+    /// The session that requested it. No other session can use it.
     pub session: SessionTag,
 }
 
 impl SentOtp {
-    /// When it dies.
+    /// The end of its validity.
     #[must_use]
     pub fn expires_at(&self, policy: &Policy) -> Timestamp {
         self.sent_at.plus_s(policy.code_life_s)
     }
 
-    /// Whether it can still be confirmed.
+    /// True if the OTP can still be confirmed.
     #[must_use]
     pub fn lives(&self, policy: &Policy, now: Timestamp) -> bool {
         self.sent_at.age_s_at(now) < policy.code_life_s
     }
 }
 
-/// The tries of one purpose, over all codes sent for it.
+/// The attempts of one purpose, over all OTPs sent for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// Counted, by a write, before anything was compared.
+    /// Reserved attempts. A write counts them before the comparison.
     pub taken: u8,
-    /// Found wrong. Less than `taken` while a request is still deciding, or when one died deciding.
+    /// Wrong attempts. Fewer than `taken` while a request compares, or after a request failed in between.
     pub wrong: u8,
-    /// When the last one was taken.
+    /// When the last attempt was reserved.
     pub last_at: Option<Timestamp>,
 }
 
 impl Attempts {
-    /// What a caller has left of `max`.
+    /// The attempts left of `max`.
     #[must_use]
     pub const fn left(&self, max: u8) -> u8 {
         max.saturating_sub(self.taken)
@@ -94,74 +94,74 @@ vocabulary! {
     }
 }
 
-/// The document matched and the code to the phone on file was right.
+/// Proof that the document matched and that the OTP to the phone on file was correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityProof {
-    /// When the code was confirmed.
+    /// When the OTP was confirmed.
     pub confirmed_at: Timestamp,
 }
 
-/// The agreement was read and signed. The evidence is in the history; this is what later steps need.
+/// The signature of the agreement, as far as later steps need it. The evidence is in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// When it was signed.
+    /// When the agreement was signed.
     pub signed_at: Timestamp,
-    /// Which text.
+    /// The version of the signed text.
     pub version: String,
 }
 
-/// How far the bank's check of the new card is.
+/// The progress of the bank's check of the new card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CardCheck {
-    /// Nothing was asked yet.
+    /// The bank was not called yet.
     NotAsked {
-        /// The number of the next serial.
+        /// The number of the next bank reference.
         next: u16,
     },
-    /// The question is out under this serial; only its answer, or its repetition, may follow.
+    /// A call with this bank reference is pending. Only its answer or its repetition may follow.
     Asking {
-        /// The number of the serial.
+        /// The number of the bank reference.
         number: u16,
-        /// The entry in the day's count while it counts; `None` once an answer was lost.
+        /// The time under which the call counts for its day; `None` once an answer was lost.
         counted_at: Option<Timestamp>,
-        /// When it was first asked.
+        /// When the bank was first called.
         since: Timestamp,
-        /// When it was last asked.
+        /// When the bank was last called.
         asked_at: Timestamp,
-        /// The card is verified for another person. Told only after the bank has matched.
+        /// True if the card is verified for another person. Revealed only after the bank has matched.
         bound_elsewhere: bool,
     },
-    /// Name, ID, card and phone belong together.
+    /// The bank has matched name, ID, card and phone.
     Matched {
-        /// The number of the serial.
+        /// The number of the bank reference.
         number: u16,
         /// When the bank answered.
         matched_at: Timestamp,
-        /// The code to the reserved phone; `None` when it could not be sent.
+        /// The OTP to the reserved phone; `None` when its SMS could not be sent.
         code: Option<SentOtp>,
     },
-    /// The bank cannot check this card; ¥0.01 with a code went to it. The code is derived from the serial and kept
-    /// nowhere.
+    /// The bank cannot check this card, so ¥0.01 with a code was sent to it. The code is derived from the bank
+    /// reference and never stored.
     Deposit {
-        /// The number of the serial.
+        /// The number of the bank reference.
         number: u16,
-        /// When it was sent.
+        /// When the deposit was sent.
         sent_at: Timestamp,
-        /// The bank has said that the card's holder has it.
+        /// True if the bank has confirmed its arrival.
         arrived: bool,
-        /// When the bank was last heard about it.
+        /// When the bank last answered about it.
         checked_at: Timestamp,
     },
 }
 
-/// What is sent to a bank under a serial of its own.
+/// A bank operation with its own bank reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BankReference {
-    /// The four-element check of this number.
+    /// The four-element check with this number.
     Check(u16),
-    /// The deposit that follows it where the bank cannot check.
+    /// The deposit that replaces this check if the bank cannot check the card.
     Deposit(u16),
-    /// The one test transfer.
+    /// The only test transfer.
     Test,
 }
 
@@ -181,66 +181,66 @@ vocabulary! {
     }
 }
 
-/// When an activation takes effect, and until when no other may follow.
+/// The schedule of an activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Activation {
-    /// The pointer moved.
+    /// When the active card changed.
     pub activated_at: Timestamp,
-    /// Payouts created from here on go to the new card.
+    /// The time from which payouts are created for the new card.
     pub effective_at: Timestamp,
-    /// No further rebind before this.
+    /// The end of the cooldown. No rebind can be requested before it.
     pub cooldown_until: Timestamp,
 }
 
 impl Activation {
-    /// Whether payouts that are created at `now` go to the new card.
+    /// True if payouts that are created at `now` go to the new card.
     #[must_use]
     pub fn is_effective(&self, now: Timestamp) -> bool {
         now >= self.effective_at
     }
 
-    /// Whether the hold is over. One without a hold (a standby card's) is over the moment after.
+    /// True if the hold is over. An activation without a hold (of a standby card) counts as over one second after it.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.is_effective(now) && now > self.activated_at
     }
 }
 
-/// The one transfer of ¥0.01 that shows the merchant that the new card can be paid to.
+/// The only transfer of ¥0.01, which shows the merchant that the new card can receive payouts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TestTransfer {
-    /// Not asked for.
+    /// Not requested.
     #[default]
     NotSent,
-    /// On its way, or its answer was lost: the bank is asked by the serial.
+    /// Pending, or its answer was lost. The bank is queried by the bank reference.
     Sent {
-        /// When it was asked for.
+        /// When the transfer was requested.
         sent_at: Timestamp,
-        /// When the bank was last asked.
+        /// When the bank was last queried.
         checked_at: Timestamp,
     },
-    /// It arrived; it can still come back.
+    /// Arrived. It can still be returned.
     Arrived {
-        /// When that was heard.
+        /// When the bank first confirmed its arrival.
         at: Timestamp,
-        /// When the bank was last heard about it.
+        /// When the bank last answered about it.
         checked_at: Timestamp,
     },
-    /// It came back when nothing could be undone any more.
+    /// Returned too late to undo the activation.
     CameBack,
 }
 
-/// An activation and the test transfer to its card.
+/// An activation with the test transfer to its card.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivatedCard {
-    /// Its times.
+    /// The schedule.
     pub times: Activation,
     /// The test transfer.
     pub test: TestTransfer,
 }
 
 impl ActivatedCard {
-    /// Whether a transfer that comes back at `now` still undoes the activation.
+    /// True if a transfer that is returned at `now` still undoes the activation.
     #[must_use]
     pub fn can_be_reverted(&self, policy: &Policy, now: Timestamp) -> bool {
         now < self
@@ -249,7 +249,7 @@ impl ActivatedCard {
             .plus_s(policy.revert_after_effective_s)
     }
 
-    /// When the bank is to be asked about the test transfer; `None` once its answer changes nothing.
+    /// When to query the bank about the test transfer; `None` once its answer has no effect.
     fn asks_at(&self, policy: &Policy) -> Option<Timestamp> {
         let (since, checked_at, arrived) = match &self.test {
             TestTransfer::Sent {
@@ -260,7 +260,7 @@ impl ActivatedCard {
             TestTransfer::NotSent | TestTransfer::CameBack => return None,
         };
         let next = policy.asks_bank_at(since, checked_at, arrived);
-        // The last chance is not missed by a day that ends after it.
+        // The last query comes just before the revert period ends, even if the interval ends later.
         let last_chance = self
             .times
             .effective_at
@@ -269,21 +269,21 @@ impl ActivatedCard {
     }
 }
 
-/// A verified card that waits to be switched to. Whether it still does is said by the merchant's head.
+/// A verified card kept as a standby card. Only the merchant state records that it still is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standby {
     /// When it was verified and announced.
     pub ready_at: Timestamp,
-    /// From when it can be activated.
+    /// The earliest time of its activation.
     pub usable_at: Timestamp,
-    /// The code that authorises the switch.
+    /// The OTP that authorises the switch.
     pub code: Option<SentOtp>,
-    /// Tries of such codes.
+    /// The attempts of such OTPs.
     pub tries: Attempts,
 }
 
 impl Standby {
-    /// All tries were wrong: how long the switch is still locked, seconds.
+    /// Seconds until the switch is unlocked after too many wrong OTPs.
     #[must_use]
     pub fn locked_for_s(&self, policy: &Policy, now: Timestamp) -> Option<i64> {
         let age_s = self.tries.last_at?.age_s_at(now);
@@ -292,61 +292,61 @@ impl Standby {
     }
 }
 
-/// Where a rebind is.
+/// The state of a rebind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RebindState {
-    /// Waiting for the document and the code to the phone on file.
+    /// Waits for the document and the OTP to the phone on file.
     IdentityPending {
-        /// Wrong documents so far.
+        /// The number of mismatches.
         mismatches: u8,
-        /// The document is the registered one: codes may be asked for without it.
+        /// True once the document matched. Further OTPs then need no document.
         matched: bool,
-        /// The code that was sent; `None` before the document matched, and when an SMS could not be handed over.
+        /// The sent OTP; `None` before the document matched, and when its SMS could not be sent.
         code: Option<SentOtp>,
-        /// Tries of identity codes.
+        /// The attempts of identity OTPs.
         tries: Attempts,
     },
-    /// Waiting for the signature.
+    /// Waits for the signature.
     AgreementPending {
-        /// Who asked is the merchant.
+        /// The identity proof.
         identity: IdentityProof,
-        /// Tries of identity codes.
+        /// The attempts of identity OTPs.
         tries: Attempts,
     },
-    /// Waiting for the bank and the code to the reserved phone.
+    /// Waits for the bank and the OTP to the reserved phone.
     CardPending {
-        /// Who asked is the merchant.
+        /// The identity proof.
         identity: IdentityProof,
-        /// A code on its way to refresh the identity.
+        /// The OTP that refreshes the identity proof.
         refresh: Option<SentOtp>,
-        /// Tries of identity codes.
+        /// The attempts of identity OTPs.
         identity_attempts: Attempts,
-        /// The merchant agreed.
+        /// The signature of the agreement.
         signature: Signature,
-        /// The bank's side.
+        /// The bank's check.
         check: CardCheck,
-        /// Tries of card codes.
+        /// The attempts of card OTPs.
         card_attempts: Attempts,
     },
-    /// The card is verified and waits; on the wire `completed`.
+    /// The card is verified and kept as a standby card. The wire name is `completed`.
     Standby(Standby),
-    /// The pointer is on the new card.
+    /// The new card is the active card.
     Activated(ActivatedCard),
     /// The hold is over.
     Completed(ActivatedCard),
-    /// Over, without the card.
+    /// Ended without the card.
     Ended {
-        /// How.
+        /// How it ended.
         how: End,
-        /// When.
+        /// When it ended.
         at: Timestamp,
-        /// The code that says why: for `rejected` and `reverted`, and for `expired` with a deposit.
+        /// The reason, for `rejected` and `reverted`, and for `expired` with a deposit.
         reason: Option<ErrorCode>,
     },
 }
 
 impl RebindState {
-    /// Whether it is one of the three pending stages.
+    /// True for the three pending states.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         matches!(
@@ -386,31 +386,31 @@ vocabulary! {
 /// One rebind of one merchant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebind {
-    /// The id; carries the number within the merchant.
+    /// The id, which contains the number within the merchant.
     pub rebind_id: RebindId,
-    /// Counts writes, tries included; the condition of the next write.
+    /// Counts writes, including attempts. It is the condition of the next write.
     pub revision: u64,
-    /// Counts transitions, from 1; shown to callers.
+    /// Counts transitions, from 1. Callers see it.
     pub version: u32,
-    /// What the card is for.
+    /// The purpose of the card.
     pub purpose: Purpose,
-    /// Why.
+    /// The reason for the change.
     pub reason: Reason,
-    /// The card asked for.
+    /// The requested card.
     pub new_card: Card,
-    /// The card in use when it was asked for; once activated, the one that was replaced.
+    /// The active card at the request; after the activation, the card that was replaced.
     pub old_card: Option<Card>,
-    /// Keyed hash of the card number; finds duplicates.
+    /// Keyed hash of the card number, which finds duplicates.
     pub fingerprint: Mac,
-    /// The phone that the bank has for the card.
+    /// The phone that the bank has on record for the card.
     pub reserved_phone: Phone,
-    /// When it was asked for.
+    /// When the rebind was requested.
     pub created_at: Timestamp,
-    /// When it dies unless activated.
+    /// When it expires unless it is activated.
     pub expires_at: Timestamp,
-    /// Where it is.
+    /// The state.
     pub stage: RebindState,
-    /// The encrypted card number; dropped when the rebind ends without the card.
+    /// The encrypted card number, deleted when the rebind ends without the card.
     pub sealed_number: Option<Sealed>,
 }
 
@@ -425,19 +425,20 @@ impl std::fmt::Debug for Sealed {
 }
 
 impl Rebind {
-    /// Open, but past its time: every reader treats it as expired, whether or not the clean-up has come by.
+    /// True if the rebind is open but overdue. Every reader treats it as expired, even before the clean-up has run.
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.stage.is_open() && now >= self.expires_at
     }
 
-    /// Open and in time.
+    /// True if the rebind is open and not overdue.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.stage.is_open() && now < self.expires_at
     }
 
-    /// The state's name on the wire, at `now`: an overdue rebind reads `expired`, one whose hold is over `completed`.
+    /// The wire name of the state at `now`: an overdue rebind is `expired`, and an activated rebind whose hold is over
+    /// is `completed`.
     #[must_use]
     pub fn state_at(&self, now: Timestamp) -> StateName {
         match &self.stage {
@@ -461,7 +462,7 @@ impl Rebind {
         }
     }
 
-    /// The activation with its test transfer, of a rebind that has one.
+    /// The activation with its test transfer, if the rebind has one.
     #[must_use]
     pub const fn activated_card(&self) -> Option<&ActivatedCard> {
         match &self.stage {
@@ -472,7 +473,7 @@ impl Rebind {
         }
     }
 
-    /// Whether a deposit's code is what it waits for.
+    /// True if the rebind waits for a deposit's code.
     #[must_use]
     pub const fn has_deposit(&self) -> bool {
         matches!(
@@ -484,7 +485,7 @@ impl Rebind {
         )
     }
 
-    /// The serial under which the bank is asked: the same question always carries the same serial.
+    /// The bank reference of a call. A repeated call always has the same reference.
     #[must_use]
     pub fn serial(&self, serial: BankReference) -> String {
         match serial {
@@ -494,7 +495,7 @@ impl Rebind {
         }
     }
 
-    /// When the clean-up has to look at it next; `None` when time alone brings nothing about.
+    /// When the clean-up must next process this rebind; `None` when time alone changes nothing.
     #[must_use]
     pub fn due_at(&self, policy: &Policy) -> Option<Timestamp> {
         match &self.stage {
@@ -528,13 +529,13 @@ impl Rebind {
     }
 }
 
-/// A fresh six-digit code with its keyed hash: made outside the core, where the randomness is.
+/// A new OTP with its keyed hash. It is generated outside the domain, which has no randomness.
 #[derive(Clone, Debug)]
 pub struct Otp {
-    /// Six digits; goes into the SMS and nowhere else.
+    /// Six digits, used in the SMS only.
     pub digits: Secret<String>,
-    /// What is kept.
+    /// The hash to store.
     pub mac: Mac,
-    /// Keyed hash of the phone, under which its OTPs are counted.
+    /// Keyed hash of the phone. Limits per phone are counted under it.
     pub phone_hash: Mac,
 }

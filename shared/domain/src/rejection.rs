@@ -20,7 +20,7 @@ pub struct Rejection {
     pub code: ErrorCode,
     /// Seconds until another attempt can succeed.
     pub retry_after_s: Option<i64>,
-    /// Whether the request counts toward a limit; `None` where there is no limit.
+    /// True if the request counts toward a limit; `None` where there is no limit.
     pub counts_toward_limit: Option<bool>,
     /// Remaining attempts, where attempts are limited.
     pub attempts_left: Option<u8>,
@@ -61,7 +61,7 @@ impl Rejection {
         }
     }
 
-    /// Refuses a request with malformed fields. Each entry is a field and whether it is malformed.
+    /// Refuses a request with malformed fields. Each entry is a field, and true if it is malformed.
     ///
     /// # Errors
     /// `REQUEST_MALFORMED` with every malformed field.

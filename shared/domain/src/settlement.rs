@@ -1,4 +1,4 @@
-//! How a merchant is paid out: the settings, what may be changed in them, and when a payout is expected.
+//! Settlement: the settings, their permitted changes, and the expected time of a payout.
 
 use super::error_code::ErrorCode;
 use super::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
@@ -19,7 +19,7 @@ vocabulary! {
     }
 }
 
-/// The time of day at which payouts are made: a minute of the day in Shanghai. Displayed as `06:00`.
+/// The time of day of payouts: a minute of the day in Shanghai. Displayed as `06:00`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PayoutTime {
     hour: u8,
@@ -27,7 +27,7 @@ pub struct PayoutTime {
 }
 
 impl PayoutTime {
-    /// Reads exactly `HH:MM`, from `00:00` to `23:59`. `None` for anything else.
+    /// Parses exactly `HH:MM`, from `00:00` to `23:59`. `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let &[h1, h2, b':', m1, m2] = text.as_bytes() else {
@@ -37,7 +37,7 @@ impl PayoutTime {
         (hour < 24 && minute < 60).then_some(Self { hour, minute })
     }
 
-    /// Seconds since midnight.
+    /// Seconds after midnight.
     fn second_of_day(self) -> i64 {
         i64::from(self.hour) * HOUR_S + i64::from(self.minute) * MINUTE_S
     }
@@ -53,43 +53,43 @@ impl fmt::Display for PayoutTime {
     }
 }
 
-/// As `Display`.
+/// Same as `Display`.
 impl fmt::Debug for PayoutTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// How payouts are made.
+/// The settlement settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
-    /// On which day.
+    /// The day of payouts.
     pub cycle: Cycle,
-    /// At what time of it.
+    /// The time of payouts.
     pub payout_time: PayoutTime,
-    /// Kept back from each payout, fen.
+    /// The amount retained from each payout, in fen.
     pub retained_fen: u64,
-    /// Paid out a day at most, fen.
+    /// The maximum paid out per day, in fen.
     pub daily_limit_fen: u64,
 }
 
-/// New settings as they were typed in: all of them, each read on its own, so that every bad one can be named.
+/// New settings as typed. Each field is parsed separately, so that a refusal can name every invalid one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettlementChange {
-    /// On which day.
+    /// The day of payouts.
     pub cycle: Result<Cycle, ErrorCode>,
-    /// At what time of it.
+    /// The time of payouts.
     pub payout_time: Result<PayoutTime, ErrorCode>,
-    /// Kept back from each payout, fen.
+    /// The amount retained from each payout, in fen.
     pub retained_fen: Result<u64, ErrorCode>,
-    /// Paid out a day at most, fen.
+    /// The maximum paid out per day, in fen.
     pub daily_limit_fen: Result<u64, ErrorCode>,
-    /// The fee in basis points, where it was sent along. It can be read only.
+    /// The fee in basis points, if present. It is read-only.
     pub fee_rate_bp: Option<i64>,
 }
 
 impl SettlementChange {
-    /// From the fields of a body. Missing is as bad as unreadable, but for the fee.
+    /// Parses the fields of a body. A missing field is malformed, except the fee.
     #[must_use]
     pub fn read(
         cycle: Option<&str>,
@@ -116,13 +116,13 @@ impl SettlementChange {
     }
 }
 
-/// The settings that a change asks for, if this merchant may have them.
+/// The requested settings, if this merchant may have them.
 ///
 /// `profile_tier_max_fen` is the highest daily limit of the merchant's tier, `fee_rate_bp` the fee in force.
 ///
 /// # Errors
-/// Every bad field at once: `REQUEST_MALFORMED` for a value that is none, for a daily limit of 0, for more kept back than
-/// is paid out a day and for another fee; `T0_NOT_ALLOWED` and `LIMIT_ABOVE_TIER`.
+/// Every invalid field at once: `REQUEST_MALFORMED` for an invalid value, a daily limit of 0, a retained amount above
+/// the daily limit or a different fee; `T0_NOT_ALLOWED` and `LIMIT_ABOVE_TIER`.
 pub fn check(
     change: &SettlementChange,
     profile_tier_max_fen: u64,
@@ -141,7 +141,7 @@ pub fn check(
         Ok(limit_fen) if limit_fen > profile_tier_max_fen => Err(ErrorCode::LimitAboveTier),
         limit_fen => limit_fen,
     };
-    // Against the limit as it was typed: that is what it would have to fit, whatever else is wrong with the limit.
+    // Compared with the limit as typed, even if the limit itself is invalid for another reason.
     let retained_fen = match (change.retained_fen, change.daily_limit_fen) {
         (Ok(retained_fen), Ok(limit_fen @ 1..)) if retained_fen > limit_fen => {
             Err(ErrorCode::RequestMalformed)
@@ -186,16 +186,16 @@ pub fn check(
     }
 }
 
-/// When a payout that was created at `created_at` is expected: the payout time of its day, see [`Cycle`]; once that is
-/// past, the first payout time after `now` by the same calendar.
+/// When a payout that was created at `created_at` is expected: the payout time of its day, see [`Cycle`]. If that time
+/// is past, the first payout time after `now` by the same calendar.
 ///
-/// Public holidays, and the weekends that are worked for them, are not known here: on those days T1 may be wrong. It is
-/// an estimate for a reader; nothing is decided by it.
+/// Public holidays and the weekends worked in exchange are unknown here, so T1 may be wrong on those days. The result
+/// is an estimate for readers; no decision depends on it.
 #[must_use]
 pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestamp) -> Timestamp {
     let not_before = match settlement.cycle {
         Cycle::T0 => created_at,
-        // The last second of the day: what is after it is on a later one.
+        // The last second of the day, so that the next payout time is on a later day.
         Cycle::T1 | Cycle::D1 => start_of_day(day_of(created_at) + 1).plus_s(-1),
     };
     let after = not_before.max(now);
@@ -210,10 +210,10 @@ pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestam
     payout_on(day)
 }
 
-/// Shanghai is ahead of UTC by this, all year.
+/// The offset of Shanghai from UTC, all year.
 const SHANGHAI_AHEAD_S: i64 = 8 * HOUR_S;
 
-/// The day on the calendar in Shanghai, counted from 1970-01-01.
+/// The calendar day in Shanghai, counted from 1970-01-01.
 const fn day_of(at: Timestamp) -> i64 {
     (at.epoch_s() + SHANGHAI_AHEAD_S).div_euclid(DAY_S)
 }
@@ -222,9 +222,9 @@ fn start_of_day(day: i64) -> Timestamp {
     Timestamp::from_epoch_s(day * DAY_S - SHANGHAI_AHEAD_S)
 }
 
-/// 0 from Monday to Friday, else the days to Monday.
+/// 0 from Monday to Friday, otherwise the days until Monday.
 const fn days_to_weekday(day: i64) -> i64 {
-    // Day 0, 1970-01-01, was a Thursday; here Monday is 0.
+    // Day 0, 1970-01-01, was a Thursday. Here Monday is 0.
     match (day + 3).rem_euclid(7) {
         5 => 2,
         6 => 1,
@@ -318,7 +318,7 @@ mod tests {
             };
             assert_eq!(checked(&change, DAY_S).unwrap(), expected);
         }
-        // The ends of what is allowed.
+        // The bounds of the permitted values.
         for (retained_fen, limit_fen) in [(0, 1), (1, 1), (5_000_000, 5_000_000)] {
             let change = SettlementChange {
                 retained_fen: Ok(retained_fen),
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn expected_payout_follows_cycle() {
         use Cycle::{D1, T0, T1};
-        // Created, asked, expected; the payout time is 06:00. The 27th is a Friday.
+        // Created, now, expected; the payout time is 06:00. The 27th is a Friday.
         for (cycle, created, now, expected) in [
             (T0, "23T05:59", "23T05:59", "23T06:00"),
             (T0, "23T06:00", "23T06:00", "24T06:00"),
@@ -438,7 +438,7 @@ mod tests {
             // Held over the weekend.
             (T1, "24T12:00", "27T06:00", "30T06:00"),
             (T1, "24T12:00", "28T05:00", "30T06:00"),
-            // A clock that went back.
+            // The clock went back.
             (T1, "24T12:00", "20T12:00", "25T06:00"),
             (T0, "24T12:00", "20T12:00", "25T06:00"),
         ] {
@@ -448,7 +448,7 @@ mod tests {
                 "{cycle} {created} {now}"
             );
         }
-        // Midnight belongs to the day that it begins.
+        // Midnight belongs to the day that it starts.
         let midnight = settlement(D1, "00:00");
         let created = nov("23T12:00");
         assert_eq!(expected_at(&midnight, created, created), nov("24T00:00"));
@@ -492,7 +492,7 @@ mod tests {
             for days in 1..=12 {
                 prop_assert!(!fits(expected.plus_s(-days * DAY_S)), "{days} days before {expected}");
             }
-            // What is late stays on the calendar, and never comes earlier than before.
+            // A late payout stays on the calendar, and its expected time never moves back.
             prop_assert!(expected_at(&settlement, created_at, expected) > expected);
             prop_assert_eq!(expected_at(&settlement, created_at, expected.plus_s(-1)), expected);
         }

@@ -228,7 +228,7 @@ fn bank(card: CardLabel<'_>, lang: Lang) -> String {
     }
 }
 
-/// Truncates the text to `max_units`, including the final `…` that marks the truncate.
+/// Truncates the text to `max_units`, including the final `…` that marks the truncation.
 fn truncate(text: &str, max_units: usize) -> String {
     if text.encode_utf16().count() <= max_units {
         return text.to_owned();

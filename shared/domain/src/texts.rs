@@ -1,5 +1,5 @@
-//! The texts in `shared/data`, as constants that the build script writes: a text that is missing, or is missing in one
-//! language, does not build, and a cold start parses nothing.
+//! The texts in `shared/data` as generated constants. A text that is missing in any language fails the build, and a
+//! cold start parses nothing.
 
 use super::lang::Lang;
 

@@ -1,4 +1,4 @@
-//! One fen that was sent to a card.
+//! The bank's answer about a transfer of ¥0.01 to a card.
 
 use super::vocabulary::vocabulary;
 

@@ -1,5 +1,4 @@
-//! What one decision changes: everything that is to be written, in one value. The store turns one transition into one
-//! atomic write; nothing is written that is not in here.
+//! Everything that one decision writes. The store turns one transition into one atomic write and writes nothing else.
 
 use super::card::Card;
 use super::event_kind::EventKind;
@@ -16,73 +15,73 @@ use super::rejection::Rejection;
 use super::settlement::Settlement;
 use super::time::Timestamp;
 
-/// The outcome of a decision.
+/// The result of a decision.
 #[derive(Clone, Debug)]
 pub struct Transition {
-    /// The head after it; `None` when only the rebind changes (a try that is counted).
+    /// The merchant state after the change; `None` when only the rebind changes (a counted attempt).
     pub head: Option<MerchantState>,
-    /// The rebind after it; `None` when none changes.
+    /// The rebind after the change; `None` when no rebind changes.
     pub rebind: Option<Rebind>,
-    /// The history event; every transition that changes the head has one, but for bookkeeping of a bank call.
+    /// The history event. Every transition that changes the merchant state has one, except bookkeeping of a bank call.
     pub event: Option<NewEvent>,
-    /// Another rebind that ends along with everything else.
+    /// A second rebind that this transition also ends.
     pub also: Option<Rebind>,
-    /// A payout that is created, or changed.
+    /// A payout that is created or changed.
     pub payout: Option<PayoutChange>,
-    /// Settlement settings that replace the merchant's.
+    /// New settlement settings of the merchant.
     pub settlement: Option<Settlement>,
-    /// A device that is told by push from now on, or no longer.
+    /// A push device that is registered or removed.
     pub push: Option<PushChange>,
-    /// A card that came with the merchant and is off the record now: its encrypted number goes.
+    /// A card from onboarding that is removed: its encrypted number is deleted.
     pub forgotten_card: Option<CardId>,
-    /// All logins end.
+    /// Ends all sessions.
     pub ends_sessions: bool,
-    /// A code that is sent after the write: its limits are conditions of the write.
+    /// An OTP to send after the write. Its limits are conditions of the write.
     pub otp_delivery: Option<OtpDelivery>,
-    /// What must hold of the card's number across merchants.
+    /// The condition on the card number across all merchants.
     pub fingerprint: Option<FingerprintRule>,
-    /// What the caller is told.
+    /// The result for the caller.
     pub outcome: Decision,
 }
 
-/// What the caller is told once the transition is written.
+/// The result for the caller once the transition is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is done; the reply shows the new state.
+    /// Done. The reply shows the new state.
     Done,
-    /// The first write of a step in two: compare the code, ask the bank.
+    /// The first write of a two-step command. Next, compare the OTP or call the bank.
     Proceed,
-    /// Nothing is written yet: query the bank for the deposit, then decide the attempt again.
+    /// Nothing is written. Query the bank for the deposit, then decide the attempt again.
     PollDeposit,
-    /// It was refused, and the refusal changed something (it was counted, or it ended the rebind).
+    /// A refusal that changes something: it was counted, or it ended the rebind.
     Refused(Box<Rejection>),
 }
 
-/// A code on its way.
+/// An OTP to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtpDelivery {
-    /// To which phone.
+    /// The recipient's phone.
     pub phone: Phone,
-    /// Keyed hash of the phone, under which its OTPs are counted.
+    /// Keyed hash of the phone. Limits per phone are counted under it.
     pub phone_hash: Mac,
-    /// For what; the gap between two codes is per phone and purpose.
+    /// The purpose of the OTP. The minimum interval between two OTPs is per phone and purpose.
     pub purpose: OtpPurpose,
     /// The new card, which the text names.
     pub card: Card,
-    /// What the card is for, which the text says too.
+    /// The purpose of the card, which the text states too.
     pub of: Purpose,
 }
 
-/// What becomes of a payout.
+/// The change of a payout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayoutChange {
-    /// It is new.
+    /// A new payout.
     Created(Payout),
-    /// It has its card now, or it is over.
+    /// The payout gets its card, is sent or is returned.
     Changed {
-        /// As it was read.
+        /// The payout as read, which is the condition of the write.
         was: Payout,
-        /// As it is from now on.
+        /// The payout after the change.
         is: Payout,
     },
 }
@@ -97,44 +96,44 @@ impl PayoutChange {
     }
 }
 
-/// What becomes of the devices that are told by push.
+/// The change of the push devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushChange {
-    /// The one that was registered under this id: told for some days more.
+    /// The removed device. It receives notifications for some more days.
     pub removed: Option<PushTarget>,
-    /// The one that is from now on.
+    /// The new device.
     pub added: Option<NewPushTarget>,
 }
 
-/// A device to be told by push.
+/// A device to register for push.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPushTarget {
-    /// Id and tag of its token.
+    /// The id and the tag of its token.
     pub target: PushTarget,
-    /// Which service reaches it.
+    /// The service that reaches the device.
     pub platform: PushPlatform,
-    /// Its token, encrypted under the merchant's history key.
+    /// The device's token, encrypted under the merchant's history key.
     pub sealed_token: Sealed,
 }
 
-/// What must hold of a card number across all merchants when the transition is written.
+/// A condition on a card number across all merchants, checked by the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FingerprintRule {
-    /// It is not verified for another person.
+    /// The number is not verified for another person.
     Free {
         /// Keyed hash of the card number.
         fingerprint: Mac,
-        /// Keyed hash of the merchant's ID number: who the person is.
+        /// Keyed hash of the merchant's ID number, which identifies the person.
         person: Mac,
     },
-    /// The same, and from now on it is verified for this one.
+    /// The number is not verified for another person, and this write claims it for this one.
     Claim {
         /// Keyed hash of the card number.
         fingerprint: Mac,
         /// Keyed hash of the merchant's ID number.
         person: Mac,
     },
-    /// This card of the merchant is off the record: once no other holds the number, it is free.
+    /// This card of the merchant is removed. The number is free once none of the merchant's cards has it.
     Release {
         /// Keyed hash of the card number.
         fingerprint: Mac,
@@ -146,16 +145,16 @@ pub enum FingerprintRule {
 /// A history event before it is chained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What happened.
+    /// The event and its facts.
     pub event: Event,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
     /// The messages to send.
     pub notices: Vec<Notification>,
 }
 
 impl NewEvent {
-    /// The kind.
+    /// The kind of the event.
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         self.event.kind()
@@ -163,7 +162,7 @@ impl NewEvent {
 }
 
 impl Transition {
-    /// A transition of `merchant` that changes nothing yet and answers [`Decision::Done`].
+    /// A transition of `merchant` that changes nothing and answers [`Decision::Done`].
     #[must_use]
     pub const fn none() -> Self {
         Self {
@@ -182,7 +181,7 @@ impl Transition {
         }
     }
 
-    /// Whether there is nothing to write.
+    /// True if there is nothing to write.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.head.is_none()
@@ -198,7 +197,8 @@ impl Transition {
             && !self.ends_sessions
     }
 
-    /// Takes the event out and puts it at the end of the merchant's chain, which the head then ends with.
+    /// Takes the event and appends it to the merchant's chain. The merchant state then records the new end of the
+    /// chain.
     #[must_use]
     pub fn chained(
         &mut self,
@@ -217,7 +217,7 @@ impl Transition {
         ))
     }
 
-    /// The merchant after this transition was written to `before`.
+    /// The merchant after this transition is applied to `before`.
     #[must_use]
     pub fn applied_to(&self, before: &Merchant) -> Merchant {
         let written = |rebind: &Option<Rebind>| {
@@ -238,7 +238,7 @@ impl Transition {
     }
 }
 
-/// A rebind of `before` with this id, as it was; `None` for one that is new.
+/// The rebind of `before` with this id; `None` for a new rebind.
 #[must_use]
 pub fn as_it_was<'m>(before: &'m Merchant, rebind: &Rebind) -> Option<&'m Rebind> {
     before
@@ -246,7 +246,7 @@ pub fn as_it_was<'m>(before: &'m Merchant, rebind: &Rebind) -> Option<&'m Rebind
         .filter(|old| old.rebind_id == rebind.rebind_id)
 }
 
-/// The revision that a rebind has once it is written over what it was in `before`.
+/// The revision of a rebind after it replaces its version in `before`.
 #[must_use]
 pub fn next_revision(before: &Merchant, rebind: &Rebind) -> u64 {
     as_it_was(before, rebind).map_or(1, |old| old.revision + 1)

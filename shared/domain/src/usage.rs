@@ -1,6 +1,6 @@
 //! The store usage of a request, for its log line and for the budget tests.
 
-/// Number of calls and consumed capacity.
+/// The number of calls and the consumed capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Store calls.

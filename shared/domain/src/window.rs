@@ -49,7 +49,7 @@ impl Window {
         self.0.iter().copied()
     }
 
-    /// Whether there are no entries.
+    /// True if there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -19,7 +19,7 @@ pub struct SignedAgreement {
     pub lang: Lang,
     /// SHA-256 of the shown text, in hex.
     pub sha256: String,
-    /// Whether the signed version and hash match the current text.
+    /// True if the signed version and hash match the current text.
     pub is_current: bool,
     /// When the reading token was issued; `None` when the token is invalid or belongs to another rebind.
     pub issued_at: Option<Timestamp>,
@@ -27,7 +27,7 @@ pub struct SignedAgreement {
     pub signed_name: PersonName,
     /// The consents in the request.
     pub consents: Vec<String>,
-    /// Whether the consents are exactly the required ones.
+    /// True if the consents are exactly the required ones.
     pub consents_complete: bool,
 }
 

@@ -47,7 +47,7 @@ pub enum BankAnswer {
     Quota,
     /// The bank cannot check the card. A deposit with a code was sent instead.
     Deposited {
-        /// Whether the bank has confirmed its arrival.
+        /// True if the bank has confirmed its arrival.
         arrived: bool,
     },
     /// The bank cannot check the card, and the deposit was returned.
@@ -55,7 +55,7 @@ pub enum BankAnswer {
 }
 
 impl BankAnswer {
-    /// Whether the answer decides about the card. Otherwise the bank cannot check the card, or not now.
+    /// True if the answer decides about the card. Otherwise the bank cannot check the card, or not now.
     #[must_use]
     pub const fn decides(self) -> bool {
         !matches!(
@@ -102,7 +102,7 @@ enum Meaning {
     Matched,
     /// A deposit carries a code to the card itself.
     Deposited {
-        /// Whether the bank has confirmed its arrival.
+        /// True if the bank has confirmed its arrival.
         arrived: bool,
     },
     /// The card is refused and the rebind ends.

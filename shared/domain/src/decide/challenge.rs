@@ -70,7 +70,7 @@ pub fn otp_of(stage: &RebindState, purpose: OtpPurpose) -> Option<(&SentOtp, &At
     Some((code?, attempts_of(stage, purpose)?))
 }
 
-/// The deposit that awaits its code: the number of its bank reference, and whether it has arrived.
+/// The deposit that awaits its code: the number of its bank reference, and true if it has arrived.
 #[must_use]
 pub const fn deposit_of(stage: &RebindState) -> Option<(u16, bool)> {
     match stage {

@@ -70,9 +70,9 @@ pub enum Command {
     ReserveAttempt {
         /// The code's purpose.
         purpose: OtpPurpose,
-        /// Whether the code has a valid form. A malformed code is refused without reserving an attempt.
+        /// True if the code has a valid form. A malformed code is refused without reserving an attempt.
         well_formed: bool,
-        /// Whether the bank was queried for the deposit already.
+        /// True if the bank was queried for the deposit already.
         deposit_polled: bool,
     },
     /// Record the result of a reserved attempt.
@@ -81,9 +81,9 @@ pub enum Command {
         purpose: OtpPurpose,
         /// The stored hash that the code was compared with.
         compared: Mac,
-        /// Whether the code was correct.
+        /// True if the code was correct.
         right: bool,
-        /// Whether an earlier write found the card verified for another person.
+        /// True if an earlier write found the card verified for another person.
         bound_elsewhere: bool,
     },
     /// Check that the agreement may be shown. Changes nothing.
@@ -92,7 +92,7 @@ pub enum Command {
     SignAgreement(SignedAgreement),
     /// Start the bank's check, or return the known result.
     StartCardCheck {
-        /// Whether an earlier write found the card verified for another person.
+        /// True if an earlier write found the card verified for another person.
         bound_elsewhere: bool,
         /// The code to send if the bank's match is still valid.
         code: Otp,
@@ -290,7 +290,8 @@ impl Context<'_> {
             .map_or_else(|| SessionTag(String::new()), super::merchant::Session::tag)
     }
 
-    /// The merchant state for this change: the next version, and the session's last change with_stage to `now` (never back).
+    /// The merchant state for this change: the next version, with the session's last change set to `now` (never
+    /// backwards).
     fn changed_head(&self) -> MerchantState {
         let mut head = self.state.head.clone();
         head.version += 1;

@@ -37,7 +37,7 @@ impl DocumentExpiry {
         }
     }
 
-    /// Whether the document has expired.
+    /// True if the document has expired.
     pub fn is_over_at(self, now: Timestamp) -> bool {
         self.days_left_at(now).is_some_and(|days| days < 0)
     }

@@ -1,4 +1,5 @@
-//! What is known by its form alone: card prefixes, credit codes, the expiry of a document. Personal data is in [`crate::pii`].
+//! Values that are recognised by their form: card prefixes, credit codes, the expiry of a document. Personal data is in
+//! [`crate::pii`].
 
 pub mod bins;
 pub mod credit_code;

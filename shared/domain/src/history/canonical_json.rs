@@ -1,14 +1,16 @@
-//! Canonical JSON: one spelling for each value, so that equal values have equal hashes.
+//! Canonical JSON: one form for each value, so that equal values have equal hashes.
 //!
-//! The form is RFC 8785 (JCS) for everything that the history holds: objects, arrays, strings, booleans, null and integers
-//! up to 2^53. A JCS library in any language can therefore verify a history. Other numbers keep the spelling of
-//! `serde_json`: no event has one, and to round a large integer, as JCS does, would make two request bodies equal that are not.
+//! The form is RFC 8785 (JCS) for every value in the history: objects, arrays, strings, booleans, null and integers up
+//! to 2^53. A JCS library in any language can therefore verify a history. Other numbers keep the form of `serde_json`.
+//! No event contains one, but request bodies can: JCS rounds large integers, which would make different request bodies
+//! equal.
 
 use serde_json::Value;
 
 /// The canonical form of a value: members sorted by the UTF-16 code units of their names at every level, no white space.
 ///
-/// The order is not left to `serde_json`, whose map keeps another one as soon as any crate of the build asks for it.
+/// The order does not rely on the map of `serde_json`, because any crate of the build can change that by a Cargo
+/// feature.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
     let mut text = String::new();
@@ -26,7 +28,7 @@ fn write(value: &Value, text: &mut String) {
                 if index > 0 {
                     text.push(',');
                 }
-                // As `Value::String` is written; only the quotes, the backslash and control characters are escaped.
+                // Written as a `Value::String`, which escapes only the quotes, the backslash and control characters.
                 text.push_str(&Value::from(name.as_str()).to_string());
                 text.push(':');
                 write(member, text);
@@ -70,7 +72,7 @@ mod tests {
         }
     }
 
-    /// By UTF-8 bytes the two names would have the other order.
+    /// Sorted by UTF-8 bytes, the two names would be in the other order.
     #[test]
     fn names_sort_by_utf_16_code_units() {
         let value = json!({"\u{e000}": 1, "\u{1f600}": 2});

@@ -1,9 +1,9 @@
-//! The chain: one event for each transition, each with the hash of the event before it.
+//! The chain: one event for each transition, with the hash of the previous event.
 //!
 //! A hash is the SHA-256 of the canonical JSON ([`canonical`], RFC 8785) of
 //! `{"at","data","kind","merchant_id","personal_sha256","policy","prev_hash","seq"}`, with times as epoch seconds and hashes
-//! as lower-case hex. `personal_sha256` is the hash of the *ciphertext* of the personal data, or null: erasing the key that
-//! opens it leaves the chain whole; the ciphertext itself must stay.
+//! as lower-case hex. `personal_sha256` is the hash of the *ciphertext* of the personal data, or null. Erasing the
+//! decryption key therefore leaves the chain intact, but the ciphertext must be kept.
 
 use super::canonical_json::canonical;
 use super::event::{Event, Recorded};
@@ -21,49 +21,49 @@ use sha2::{Digest, Sha256};
 /// `prev_hash` of a merchant's first event.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// An event in its place in the chain.
+/// An event at its position in the chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChainedEvent {
-    /// Whose.
+    /// The merchant.
     pub merchant_id: MerchantId,
-    /// From 1, without a gap.
+    /// The position, from 1 without gaps.
     pub seq: u64,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// Under which policy.
+    /// The version of the policy that was in force.
     pub policy: u32,
-    /// What happened: kind and facts, without personal data.
+    /// The kind and the facts, without personal data.
     pub recorded: Recorded,
     /// Personal data, encrypted under the merchant's history key.
     pub personal: Option<Sealed>,
-    /// The hash of the event before.
+    /// The hash of the previous event.
     pub prev_hash: String,
-    /// The hash of this one.
+    /// The hash of this event.
     pub hash: String,
-    /// The messages that are not yet sent; not part of the chain.
+    /// The messages to send; not part of the chain.
     pub notices: Vec<Notification>,
 }
 
 impl ChainedEvent {
-    /// The kind.
+    /// The kind of the event.
     #[must_use]
     pub const fn kind(&self) -> EventKind {
         self.recorded.event().kind()
     }
 
-    /// The facts by type.
+    /// The typed facts.
     #[must_use]
     pub const fn event(&self) -> &Event {
         self.recorded.event()
     }
 
-    /// The facts as JSON, as they are stored, shown and hashed.
+    /// The facts as the JSON that is stored, shown and hashed.
     #[must_use]
     pub const fn data(&self) -> &Map<String, Value> {
         self.recorded.data()
     }
 
-    /// The hash of the ciphertext of its personal data, hex; part of the canonical form.
+    /// The SHA-256 of the ciphertext of the personal data, in hex; part of the canonical form.
     #[must_use]
     pub fn personal_sha256(&self) -> Option<String> {
         let personal = self.personal.as_ref()?;
@@ -71,7 +71,7 @@ impl ChainedEvent {
     }
 }
 
-/// Puts `event` at the end of the chain that `head` ends, and moves the head's end.
+/// Appends `event` to the chain whose end `head` records, and records the new end there.
 #[must_use]
 pub fn chain(
     merchant_id: &MerchantId,
@@ -97,7 +97,7 @@ pub fn chain(
     chained
 }
 
-/// The hash of an event's canonical form, hex.
+/// The hash of an event's canonical form, in hex.
 #[must_use]
 pub fn hash(event: &ChainedEvent) -> String {
     let event = json!({

@@ -1,4 +1,4 @@
-//! The chain and its canonical form, on which every other verifier of a history relies.
+//! The chain and its canonical form, which every other verifier of a history relies on.
 
 use super::*;
 use crate::history::event::{AgreementSigned, OfRebind};
@@ -20,7 +20,7 @@ fn facts() -> AgreementSigned {
     }
 }
 
-/// An event with nesting, an order to restore, escapes and personal data.
+/// An event with nested values, unsorted members, escapes and personal data.
 fn event() -> ChainedEvent {
     ChainedEvent {
         merchant_id: MerchantId::parse("mer_test").unwrap(),
@@ -37,7 +37,7 @@ fn event() -> ChainedEvent {
 
 #[test]
 fn hash_is_sha_256_of_the_canonical_form() {
-    // Made by hand, hashed by another program.
+    // Written by hand and hashed by another program.
     let canonical_form = concat!(
         r#"{"at":1795312800,"data":{"consents":["b","a"],"lang":"zh-CN","rebind_id":"rbd_000001bcdfghjklmnpqrst","#,
         r#""sha256":"ab","shown_at":"2026-11-22T09:58:20+08:00","version":"\"\\\n换"},"#,
@@ -74,7 +74,7 @@ fn every_chained_value_changes_the_hash() {
                 ..facts()
             }));
         },
-        // A member that this release does not know.
+        // A member that is unknown to this release.
         |event| {
             let mut data = event.data().clone();
             data.insert("added_later".to_owned(), Value::Null);

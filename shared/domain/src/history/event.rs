@@ -1,7 +1,7 @@
-//! What can happen to a merchant's account: one variant for each [`EventKind`], with typed facts.
+//! The events of a merchant's account: one variant for each [`EventKind`], with typed facts.
 //!
-//! This module is the only place that knows the JSON of an event's facts, in both directions. That JSON is a contract: it is
-//! stored, shown by `GET /v1/history` and hashed. A fact holds no personal data: ids, masked values, times and limits only.
+//! Only this module knows the JSON of an event's facts, in both directions. That JSON is a contract: it is stored,
+//! shown by `GET /v1/history` and hashed. Facts contain no personal data, only ids, masked values, times and limits.
 //!
 //! To add an event: add its word to [`EventKind`], then follow the compiler through this file, `crate::notification` and the
 //! command that decides it.
@@ -21,20 +21,19 @@ use serde_json::{Map, Value};
 /// The facts of an event as a JSON object.
 type Data = Map<String, Value>;
 
-/// Stored facts that are not those of their kind.
+/// Stored facts that do not match their kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{member}` of a {kind} event is missing or malformed")]
 pub struct UnreadableEvent {
     /// The kind of the event.
     pub kind: EventKind,
-    /// The member that cannot be read.
+    /// The missing or malformed member.
     pub member: &'static str,
 }
 
-/// An event with its facts twice: by type, and as the JSON object that is stored, shown and hashed.
+/// An event with its facts in two forms: typed, and as the JSON object that is stored, shown and hashed.
 ///
-/// The JSON is kept as it was read. A member that this release does not know therefore still counts for the hash, and is
-/// still shown.
+/// The JSON is kept as read, so a member that this release does not know is still hashed and shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
     event: Event,
@@ -52,13 +51,13 @@ impl Recorded {
     /// A stored event.
     ///
     /// # Errors
-    /// When `data` lacks a fact of this kind.
+    /// When `data` lacks a fact of this kind or has a malformed one.
     pub fn read(kind: EventKind, data: Map<String, Value>) -> Result<Self, UnreadableEvent> {
         let event = Event::read(kind, &data)?;
         Ok(Self { event, data })
     }
 
-    /// The facts by type.
+    /// The typed facts.
     #[must_use]
     pub const fn event(&self) -> &Event {
         &self.event
@@ -74,7 +73,7 @@ impl Recorded {
 /// Declares the events from one list: the enum, its kinds and both directions of the JSON.
 macro_rules! events {
     ($($(#[$doc:meta])* $kind:ident($facts:ty),)+) => {
-        /// What happened, with its facts. The kinds are described at [`EventKind`].
+        /// An event with its facts. [`EventKind`] describes the kinds.
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[expect(missing_docs, reason = "EventKind describes each kind")]
         pub enum Event {
@@ -82,7 +81,7 @@ macro_rules! events {
         }
 
         impl Event {
-            /// The kind.
+            /// The kind of the event.
             #[must_use]
             pub const fn kind(&self) -> EventKind {
                 match self {
@@ -100,10 +99,10 @@ macro_rules! events {
                 data
             }
 
-            /// Reads stored facts. Members that are not known are ignored.
+            /// Reads stored facts. Ignores unknown members.
             ///
             /// # Errors
-            /// When `data` lacks a fact of this kind.
+            /// When `data` lacks a fact of this kind or has a malformed one.
             pub fn read(kind: EventKind, data: &Map<String, Value>) -> Result<Self, UnreadableEvent> {
                 let event = match kind {
                     $(EventKind::$kind => <$facts>::read(data).map(Self::$kind),)+
@@ -150,7 +149,8 @@ events! {
     PushTargetRemoved(PushTargetRemoved),
 }
 
-/// Declares the facts of an event: the struct and both directions of its JSON. A field is the member of the same name.
+/// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same
+/// name.
 macro_rules! facts {
     ($($(#[$doc:meta])* $name:ident {
         $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
@@ -176,7 +176,7 @@ macro_rules! facts {
 }
 
 facts! {
-    /// An event about a rebind that needs no other fact.
+    /// An event about a rebind without other facts.
     OfRebind {
         /// The rebind.
         rebind_id: RebindId,
@@ -192,9 +192,9 @@ facts! {
     OfPayout {
         /// The payout.
         payout_id: PayoutId,
-        /// Its amount, fen.
+        /// The amount in fen.
         amount_fen: u64,
-        /// The card that it goes to; null while it is held.
+        /// The card that receives it; null while the payout is held.
         card_id: Nullable<CardId>,
         /// The last four digits of that card.
         last4: Nullable<String>,
@@ -218,9 +218,9 @@ facts! {
     CodeSent {
         /// The rebind.
         rebind_id: RebindId,
-        /// What the code is for.
+        /// The purpose of the code.
         purpose: OtpPurpose,
-        /// The bank reference of the card check, with a code for the card.
+        /// The bank reference of the card check, for a card code.
         serial: Option<String>,
     }
 
@@ -228,9 +228,9 @@ facts! {
     CodeWrong {
         /// The rebind.
         rebind_id: RebindId,
-        /// The card that cannot be switched to for now.
+        /// The card that is locked for now.
         card: EventCard,
-        /// What the code was for.
+        /// The purpose of the code.
         purpose: OtpPurpose,
     }
 
@@ -240,13 +240,13 @@ facts! {
         rebind_id: RebindId,
         /// The version of the agreement.
         version: String,
-        /// The language that was shown.
+        /// The language of the shown text.
         lang: Lang,
-        /// SHA-256 of the text that was shown, hex.
+        /// SHA-256 of the shown text, in hex.
         sha256: String,
-        /// When it was shown.
+        /// When the text was shown.
         shown_at: Timestamp,
-        /// The consents that were given.
+        /// The given consents.
         consents: Vec<String>,
     }
 
@@ -254,11 +254,11 @@ facts! {
     CardCheckAnswered {
         /// The rebind.
         rebind_id: RebindId,
-        /// What the code is for that was sent.
+        /// The purpose of the sent code.
         purpose: OtpPurpose,
         /// The bank reference of the card check.
         serial: String,
-        /// The bank's answer; any other than a match ends the rebind, which is an event of its own.
+        /// The bank's answer. Any answer except a match ends the rebind, which is a separate event.
         answer: Match,
     }
 
@@ -280,7 +280,7 @@ facts! {
         card: EventCard,
         /// Why the rebind ended.
         reason: ErrorCode,
-        /// The bank reference of the deposit, or of the card check that it replaced.
+        /// The bank reference of the deposit, or of the card check that the deposit replaced.
         serial: String,
     }
 
@@ -290,13 +290,13 @@ facts! {
         rebind_id: RebindId,
         /// The new card.
         card: EventCard,
-        /// The card before it.
+        /// The previous card.
         old_card_id: Nullable<CardId>,
         /// Why the merchant changed the card.
         reason: Reason,
-        /// From when payouts go to the new card.
+        /// The time from which payouts go to the new card.
         effective_at: Timestamp,
-        /// Until when no further rebind can be requested.
+        /// The end of the cooldown. No rebind can be requested before it.
         cooldown_until: Timestamp,
     }
 
@@ -306,7 +306,7 @@ facts! {
         rebind_id: RebindId,
         /// The standby card.
         card: EventCard,
-        /// From when it can be activated.
+        /// The earliest time of its activation.
         usable_at: Timestamp,
     }
 
@@ -316,19 +316,19 @@ facts! {
         rebind_id: RebindId,
         /// The new card.
         card: EventCard,
-        /// Why.
+        /// The reason.
         reason: ErrorCode,
-        /// The bank reference of the card check, where the bank's answer was the reason.
+        /// The bank reference of the card check, if the bank's answer was the reason.
         serial: Option<String>,
     }
 
     /// See [`EventKind::Frozen`].
     Frozen {
-        /// The rebind whose freeze code was given.
+        /// The rebind whose freeze code was used.
         rebind_id: RebindId,
-        /// Whether an activation was undone.
+        /// True if an activation was undone.
         undone: bool,
-        /// Whether payouts are held because of this freeze.
+        /// True if this freeze holds the payouts.
         holds_payouts: bool,
     }
 
@@ -336,7 +336,7 @@ facts! {
     Unfrozen {
         /// The operator's reason.
         reason: String,
-        /// The card in use.
+        /// The active card.
         card_id: Nullable<CardId>,
     }
 
@@ -344,9 +344,9 @@ facts! {
     Reverted {
         /// The rebind.
         rebind_id: RebindId,
-        /// The card that was to be the new one.
+        /// The new card of the undone change.
         card: EventCard,
-        /// Why.
+        /// The reason.
         reason: ErrorCode,
     }
 
@@ -362,26 +362,26 @@ facts! {
     SettlementChanged {
         /// The settings before.
         before: Settlement,
-        /// The settings from now on.
+        /// The settings after the change.
         after: Settlement,
     }
 
     /// See [`EventKind::PushTargetChanged`].
     PushTargetChanged {
-        /// The id that the app gave the target.
+        /// The app's id for the device.
         push_target_id: String,
-        /// The service that reaches it.
+        /// The service that reaches the device.
         platform: PushPlatform,
     }
 
     /// See [`EventKind::PushTargetRemoved`].
     PushTargetRemoved {
-        /// The id that the app gave the target.
+        /// The app's id for the device.
         push_target_id: String,
     }
 }
 
-/// An event that needs no fact.
+/// An event without facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoFacts;
 
@@ -393,12 +393,12 @@ impl NoFacts {
     }
 }
 
-/// The facts of a card, which are members of the event itself.
+/// The facts of a card. They are members of the event itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventCard {
-    /// Its id.
+    /// The card's id.
     pub card_id: CardId,
-    /// The bank's code, `UNKNOWN` for a prefix in no table.
+    /// The bank's code; `UNKNOWN` for an unknown prefix.
     pub bank_code: String,
     /// The last four digits.
     pub last4: String,
@@ -414,11 +414,11 @@ impl From<&Card> for EventCard {
     }
 }
 
-/// A fact that is always there, and null where it has no value. An `Option` is left out instead.
+/// A fact that is always present and null without a value. An `Option` without a value is omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nullable<T>(pub Option<T>);
 
-/// The only bank's answer that a [`CardCheckAnswered`] can have.
+/// The only answer of the bank that a [`CardCheckAnswered`] can contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match;
 
@@ -426,11 +426,11 @@ pub struct Match;
 trait Member: Sized {
     /// Writes this value under `name`.
     fn put(&self, name: &'static str, data: &mut Data);
-    /// Reads the value under `name`; the error is the name of the member at fault.
+    /// Reads the value under `name`. The error is the name of the missing or malformed member.
     fn get(name: &'static str, data: &Data) -> Result<Self, &'static str>;
 }
 
-/// A value that is one member.
+/// A value that is a single member.
 trait Fact: Sized {
     fn to_json(&self) -> Value;
     fn from_json(value: &Value) -> Option<Self>;

@@ -1,12 +1,12 @@
-//! The JSON of events, held against vectors that another program has made (see `vectors.json`).
+//! The JSON of events, compared with vectors from another program (`vectors.json`).
 
 use super::*;
 use crate::history::{ChainedEvent, GENESIS, hash};
 use crate::ids::MerchantId;
 use crate::rebind::Sealed;
 
-/// One chain of every kind, with every form that its facts can have. The file is never regenerated: it is what stored and
-/// published histories look like.
+/// One chain with every kind of event and every form of its facts. The file is never regenerated, because stored and
+/// published histories have this form.
 const VECTORS: &str = include_str!("vectors.json");
 
 fn vectors() -> Vec<Map<String, Value>> {

@@ -1,5 +1,5 @@
-//! The history of a merchant: what can happen ([`event`]), and how each event is tied to the one before it ([`chain`]).
-//! Its hashes are of canonical JSON ([`canonical_json`]).
+//! The history of a merchant: the events ([`event`]) and the hash chain that links them ([`chain`]). Hashes are
+//! computed over canonical JSON ([`canonical_json`]).
 
 pub mod canonical_json;
 pub mod chain;

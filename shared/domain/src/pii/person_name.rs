@@ -51,7 +51,7 @@ impl PersonName {
         mask::name(self.expose())
     }
 
-    /// Whether the name is empty.
+    /// True if the name is empty.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }

@@ -1,4 +1,4 @@
-//! When something is due, and the words of the wire.
+//! Held payouts, due times and the wire vocabularies.
 
 use super::fixture::*;
 use crate::error_code::ErrorCode;
@@ -9,7 +9,10 @@ use crate::rejection::Rejection;
 fn payout_is_held_without_card_or_in_freeze() {
     let world = World::new().pay("one");
     let payout = world.payout("one");
-    assert!(!world.state.holds(&payout), "it has its card");
+    assert!(
+        !world.state.holds(&payout),
+        "a payout with a card is not held"
+    );
     let mut without = payout.clone();
     without.card = None;
     assert!(world.state.holds(&without));
@@ -23,7 +26,7 @@ fn payout_is_held_without_card_or_in_freeze() {
         .freeze(1);
     assert!(
         late.state.holds(&late.payout("late")),
-        "nobody knows which card is right"
+        "a freeze after the hold holds every payout"
     );
 }
 
@@ -59,7 +62,7 @@ fn policy_choices_match_the_contract() {
     assert_eq!(
         notice_retry_s * i64::from(notice_retries_max),
         DAY_S,
-        "a day's worth"
+        "retries cover a day"
     );
 }
 

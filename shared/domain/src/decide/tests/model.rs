@@ -25,9 +25,9 @@ struct Activated {
     effective_at: Timestamp,
     /// `None` after the cooldown was cancelled.
     cooldown_until: Option<Timestamp>,
-    /// Whether it was frozen in its hold or reverted.
+    /// True if it was frozen in its hold or reverted.
     undone: bool,
-    /// Whether that happened before it took effect.
+    /// True if that happened before it took effect.
     in_time: bool,
 }
 
@@ -36,7 +36,7 @@ struct Activated {
 pub(super) struct Model {
     pointer: Option<CardId>,
     activations: Vec<Activated>,
-    /// `Some` while frozen, with whether payouts are held.
+    /// `Some` while frozen; true if payouts are held.
     frozen: Option<bool>,
     /// The standby cards and from when they are usable.
     standby: BTreeMap<CardId, Timestamp>,
@@ -49,7 +49,7 @@ pub(super) struct Model {
     payouts: BTreeMap<PayoutId, Payout>,
     /// The sum of all created payouts, in fen.
     total_fen: u64,
-    /// Whether the clock ever went back. Then past periods can apply again, so "valid at" is not certain.
+    /// True if the clock ever went back. Past periods can then apply again, so "valid at" is not certain.
     went_back: bool,
 }
 
@@ -66,7 +66,7 @@ impl Model {
         self.payouts.values()
     }
 
-    /// Whether the freeze code of this rebind is valid.
+    /// True if the freeze code of this rebind is valid.
     pub(super) fn code_works(&self, number: u32, now: Timestamp) -> bool {
         self.codes.get(&number).is_some_and(|until| now < *until)
     }
@@ -300,7 +300,8 @@ impl Model {
                 last.cooldown_until = None;
             }
         }
-        // An activation in effect that can still be frozen. A later revert counts too, because payouts may have gone to the card.
+        // An activation in effect that can still be frozen. A later revert counts too, because payouts may have gone to
+        // the card.
         let can_be_frozen = |one: &Activated| !one.in_time && self.code_works(one.number, now);
         let mut holds = self.activations.iter().any(can_be_frozen);
         if self.went_back {
@@ -313,7 +314,7 @@ impl Model {
             .extend(std::mem::take(&mut self.standby).into_keys());
     }
 
-    /// Whether an activation that was neither frozen nor reverted is younger than its cooldown.
+    /// True if an activation that was neither frozen nor reverted is younger than its cooldown.
     fn cools(&self, now: Timestamp) -> bool {
         self.activations.iter().any(|one| {
             let until = one.cooldown_until.filter(|_| !one.undone);

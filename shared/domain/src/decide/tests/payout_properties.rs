@@ -411,7 +411,7 @@ impl<'s> Life<'s> {
         acts
     }
 
-    /// Whether a later rebind replaced this one when it was overdue. After the clock has gone back, it can only expire, once
+    /// True if a later rebind replaced this one when it was overdue. After the clock has gone back, it can only expire, once
     /// the clock has caught up.
     fn is_replaced(&self, number: u32) -> bool {
         let rebind = &self.store.rebinds[&number];

@@ -1,10 +1,10 @@
-//! State, commands and transitions can be logged: `Debug` shows no phone, no name and no number in them.
+//! State, commands and transitions can be logged: their `Debug` output contains no phone, no name and no number.
 
 use super::fixture::*;
 use super::states::{accounts, states};
 use super::table::rows;
 
-/// What no print may show: the phones without their country, and the holder's name.
+/// Texts that no output may contain: the phones without their country code, and the holder's name.
 const PERSONAL: [&str; 3] = ["13900000001", "13900000002", HOLDER];
 
 #[test]
@@ -22,7 +22,7 @@ fn debug_shows_no_personal_data() {
     for personal in PERSONAL {
         assert!(!printed.contains(personal), "{personal} is printed");
     }
-    // The masks are printed, so the values were there to be shown.
+    // The masks are printed, so the values are present and masked.
     for mask in ["139****0001", "139****0002", "PersonName(***)"] {
         assert!(printed.contains(mask), "{mask} is not printed");
     }

@@ -127,7 +127,7 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
 struct Fact {
     name: &'static str,
     value: String,
-    /// Whether the fact belongs to the state of the rebind.
+    /// True if the fact belongs to the state of the rebind.
     of_stage: bool,
 }
 

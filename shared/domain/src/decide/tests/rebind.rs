@@ -1,4 +1,4 @@
-//! What a rebind is shown as.
+//! The displayed state of a rebind.
 
 use super::fixture::*;
 use crate::card::{Card, CardType};

@@ -466,7 +466,7 @@ fn four_wrong_one_reserved(mut world: World, purpose: OtpPurpose) -> World {
     world.then(reserve(purpose))
 }
 
-/// Every attempt is reserved and none is settled: the requests are in flight or have failed.
+/// Every attempt is reserved and none is settled, because the requests are in flight or have failed.
 pub(super) fn all_reserved(mut world: World, purpose: OtpPurpose) -> World {
     while world.tries(purpose).0 < POLICY.code_tries {
         world.done(reserve(purpose));

@@ -63,7 +63,7 @@ pub(super) struct Store {
     pub(super) compared: Vec<Compared>,
     pub(super) asked: Vec<Asked>,
     pub(super) history: Vec<ChainedEvent>,
-    /// Whether the clock ever went back.
+    /// True if the clock ever went back.
     pub(super) went_back: bool,
     codes: u32,
     proofs: BTreeMap<u32, BTreeSet<Proof>>,
@@ -109,7 +109,8 @@ impl Store {
         }
     }
 
-    /// Decides one command about rebind `number` twice, checks and writes it. Returns the kind of its event, if any.
+    /// Decides one command about rebind `number` twice, checks that both results are equal, and writes the result.
+    /// Returns the kind of its event, if any.
     ///
     /// # Errors
     /// The code of a refusal without a write.
@@ -159,7 +160,7 @@ impl Store {
         assert_eq!(
             event.is_some(),
             told.is_some(),
-            "an event without a head is lost"
+            "an event without a merchant state would be lost"
         );
         self.history.extend(event);
         self.merchant = transition.applied_to(&before);
@@ -171,7 +172,7 @@ impl Store {
         Ok(told)
     }
 
-    /// Whether the clean-up could issue this command now. Writes nothing.
+    /// True if the clean-up could issue this command now. Writes nothing.
     pub(super) fn is_allowed(&self, number: u32, act: &Command) -> bool {
         let state = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
@@ -191,7 +192,7 @@ impl Store {
         self.rebinds.get(&latest).cloned()
     }
 
-    /// Whether a result can still arrive. The comparison of a switch code takes less than an hour, while the lock after five
+    /// True if a result can still arrive. The comparison of a switch code takes less than an hour, while the lock after five
     /// wrong codes lasts a day.
     pub(super) fn arrives(&self, one: &Compared) -> bool {
         let ago_s = self.now.epoch_s() - one.at.epoch_s();
@@ -364,7 +365,7 @@ impl Store {
                 number,
                 serial: *serial,
             }),
-            other => panic!("{other:?} goes on"),
+            other => panic!("{other:?} cannot start a two-step command"),
         }
     }
 
@@ -484,7 +485,7 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
             quiet.sessions.clone_from(&head.sessions);
             assert_eq!(&quiet, head);
         }
-        (None, Some(event)) => panic!("an event without a head: {event:?}"),
+        (None, Some(event)) => panic!("an event without a merchant state: {event:?}"),
         (None, None) => {}
     }
     let version = |merchant: &Merchant| {
