@@ -8,6 +8,7 @@
 //! - [`login`], [`banner`], [`agreement`]: throttling of logins, banners, and the agreement to sign.
 //! - [`error_code`], [`rejection`], [`mod@vocabulary`]: the words of the API.
 
+pub mod activation;
 pub mod agreement;
 pub mod banner;
 pub mod banner_code;

@@ -46,20 +46,8 @@ impl Context<'_> {
         let old = before.active.clone();
         // Without an active card, `lost` has no effect.
         let lost = rebind.reason == Reason::Lost && old.is_some();
-        let short = lost
-            && before
-                .lost_at
-                .is_none_or(|at| at.age_s_at(self.now) >= self.policy.lost_every_s);
-        let cooldown_s = if short {
-            self.policy.cooldown_lost_s
-        } else {
-            self.policy.cooldown_s
-        };
-        let times = Activation {
-            activated_at: self.now,
-            effective_at: self.now.plus_s(hold_s),
-            cooldown_until: self.now.plus_s(cooldown_s),
-        };
+        let short = lost && self.lost_card_shortens_cooldown();
+        let times = self.schedule(hold_s, short);
         let mut rebind = rebind.clone();
         rebind.old_card = old.as_ref().map(|old| old.card.clone());
         let old_id = rebind.old_card.as_ref().map(|old| old.card_id.clone());
@@ -112,6 +100,25 @@ impl Context<'_> {
             });
         }
         transition
+    }
+
+    /// A lost card shortens the cooldown once per period.
+    fn lost_card_shortens_cooldown(&self) -> bool {
+        let last = self.state.head.lost_at;
+        last.is_none_or(|at| at.age_s_at(self.now) >= self.policy.lost_every_s)
+    }
+
+    fn schedule(&self, hold_s: i64, short_cooldown: bool) -> Activation {
+        let cooldown_s = if short_cooldown {
+            self.policy.cooldown_lost_s
+        } else {
+            self.policy.cooldown_s
+        };
+        Activation {
+            activated_at: self.now,
+            effective_at: self.now.plus_s(hold_s),
+            cooldown_until: self.now.plus_s(cooldown_s),
+        }
     }
 
     /// Adds a standby card. It is announced like an activation and waits at least as long as an activation's hold, so that

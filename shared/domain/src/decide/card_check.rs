@@ -187,7 +187,6 @@ impl Context<'_> {
         let CardCheck::Asking {
             number,
             counted_at,
-            since,
             bound_elsewhere,
             ..
         } = check
@@ -208,28 +207,11 @@ impl Context<'_> {
         };
         let mut transition = match meaning {
             Meaning::AskAgain(code, wait_s) => {
-                // Background polls run again on their own, so only a merchant's request gets a refusal and a refund.
-                let is_merchant_request = self.by.is_some();
-                let asking = CardCheck::Asking {
-                    number: *number,
-                    counted_at: counted_at.filter(|_| !is_merchant_request),
-                    since: *since,
-                    asked_at: self.now,
-                    bound_elsewhere: *bound_elsewhere,
+                let refusal = Rejection {
+                    retry_after_s: wait_s,
+                    ..Rejection::new(code).not_counted()
                 };
-                let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
-                if is_merchant_request {
-                    let refusal = Rejection {
-                        retry_after_s: wait_s,
-                        ..Rejection::new(code).not_counted()
-                    };
-                    let next = [NextAction::CardCheck, NextAction::Cancel];
-                    transition.outcome = Decision::Refused(Box::new(refusal.next(&next)));
-                    if let (Some(head), Some(at)) = (&mut transition.head, counted_at) {
-                        refund_bank_call(head, *at);
-                    }
-                }
-                return Ok(transition);
+                return Ok(self.ask_again(rebind, check, refusal));
             }
             Meaning::Refused(code) => {
                 let refusal = Rejection {
@@ -260,6 +242,34 @@ impl Context<'_> {
             self.count_bank_call(head, rebind);
         }
         Ok(transition)
+    }
+
+    /// Records that the answer is still unknown. Background polls run again on their own, so only a merchant's request gets a
+    /// refusal and a refund.
+    fn ask_again(&self, rebind: &Rebind, check: &CardCheck, refusal: Rejection) -> Transition {
+        let is_merchant_request = self.by.is_some();
+        let mut asking = check.clone();
+        let mut refunded = None;
+        if let CardCheck::Asking {
+            asked_at,
+            counted_at,
+            ..
+        } = &mut asking
+        {
+            *asked_at = self.now;
+            if is_merchant_request {
+                refunded = counted_at.take();
+            }
+        }
+        let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
+        if is_merchant_request {
+            let next = [NextAction::CardCheck, NextAction::Cancel];
+            transition.outcome = Decision::Refused(Box::new(refusal.next(&next)));
+            if let (Some(head), Some(at)) = (&mut transition.head, refunded) {
+                refund_bank_call(head, at);
+            }
+        }
+        transition
     }
 
     /// Starts the deposit challenge: only the card's holder can read the code. Extends the rebind to the life of the code.

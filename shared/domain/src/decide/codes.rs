@@ -166,23 +166,8 @@ impl Context<'_> {
                 };
                 Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
             }
-            (
-                RebindState::CardPending {
-                    signature,
-                    check,
-                    card_attempts,
-                    ..
-                },
-                OtpPurpose::Identity,
-            ) => {
-                let stage = RebindState::CardPending {
-                    identity: self.identity_proof(),
-                    refresh: None,
-                    identity_attempts: refunded,
-                    signature: signature.clone(),
-                    check: check.clone(),
-                    card_attempts: card_attempts.clone(),
-                };
+            (RebindState::CardPending { .. }, OtpPurpose::Identity) => {
+                let stage = self.with_fresh_identity(&rebind.stage, refunded);
                 Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Card) if bound_elsewhere => {
@@ -208,6 +193,23 @@ impl Context<'_> {
             }
             _ => Err(self.out_of_order(rebind)),
         }
+    }
+
+    /// The same state with a new identity proof. The refresh challenge is over.
+    fn with_fresh_identity(&self, stage: &RebindState, attempts: Attempts) -> RebindState {
+        let mut next = stage.clone();
+        if let RebindState::CardPending {
+            identity,
+            refresh,
+            identity_attempts,
+            ..
+        } = &mut next
+        {
+            *identity = self.identity_proof();
+            *refresh = None;
+            *identity_attempts = attempts;
+        }
+        next
     }
 
     const fn identity_proof(&self) -> IdentityProof {

@@ -4,6 +4,7 @@
 pub mod canonical_json;
 pub mod chain;
 pub mod event;
+mod fact;
 
 pub use canonical_json::canonical;
 pub use chain::{ChainedEvent, GENESIS, chain, hash};

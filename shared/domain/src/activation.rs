@@ -1,0 +1,92 @@
+//! An activation: its schedule, and the test transfer that can still undo it.
+
+use super::policy::Policy;
+use super::time::Timestamp;
+
+/// The schedule of an activation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// When the active card changed.
+    pub activated_at: Timestamp,
+    /// The time from which payouts are created for the new card.
+    pub effective_at: Timestamp,
+    /// The end of the cooldown. No rebind can be requested before it.
+    pub cooldown_until: Timestamp,
+}
+
+impl Activation {
+    /// True if payouts that are created at `now` go to the new card.
+    #[must_use]
+    pub fn is_effective(&self, now: Timestamp) -> bool {
+        now >= self.effective_at
+    }
+
+    /// True if the hold is over. An activation without a hold (of a standby card) counts as over one second after it.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.is_effective(now) && now > self.activated_at
+    }
+}
+
+/// The only transfer of ¥0.01, which shows the merchant that the new card can receive payouts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TestTransfer {
+    /// Not requested.
+    #[default]
+    NotSent,
+    /// Pending, or its answer was lost. The bank is queried by the bank reference.
+    Sent {
+        /// When the transfer was requested.
+        sent_at: Timestamp,
+        /// When the bank was last queried.
+        checked_at: Timestamp,
+    },
+    /// Arrived. It can still be returned.
+    Arrived {
+        /// When the bank first confirmed its arrival.
+        at: Timestamp,
+        /// When the bank last answered about it.
+        checked_at: Timestamp,
+    },
+    /// Returned too late to undo the activation.
+    CameBack,
+}
+
+/// An activation with the test transfer to its card.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivatedCard {
+    /// The schedule.
+    pub times: Activation,
+    /// The test transfer.
+    pub test: TestTransfer,
+}
+
+impl ActivatedCard {
+    /// True if a transfer that is returned at `now` still undoes the activation.
+    #[must_use]
+    pub fn can_be_reverted(&self, policy: &Policy, now: Timestamp) -> bool {
+        now < self
+            .times
+            .effective_at
+            .plus_s(policy.revert_after_effective_s)
+    }
+
+    /// When to query the bank about the test transfer; `None` once its answer has no effect.
+    pub(crate) fn asks_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let (since, checked_at, arrived) = match &self.test {
+            TestTransfer::Sent {
+                sent_at,
+                checked_at,
+            } => (*sent_at, *checked_at, false),
+            TestTransfer::Arrived { at, checked_at } => (*at, *checked_at, true),
+            TestTransfer::NotSent | TestTransfer::CameBack => return None,
+        };
+        let next = policy.asks_bank_at(since, checked_at, arrived);
+        // The last query comes just before the revert period ends, even if the interval ends later.
+        let last_chance = self
+            .times
+            .effective_at
+            .plus_s(policy.revert_after_effective_s - 1);
+        (checked_at < last_chance).then(|| next.min(last_chance))
+    }
+}
