@@ -176,7 +176,7 @@ impl Case<'_> {
 
     /// Versions, and what counts them.
     fn is_version(&self) -> bool {
-        let ends = [".version", ".v", ".rv", ".rev", ".seq"];
+        let ends = [".version", ".state.ver", ".v", ".rv", ".rev", ".seq"];
         ends.iter().any(|end| self.place.ends_with(end))
     }
 }
