@@ -1,4 +1,4 @@
-//! Bodies: size, JSON, shape. What is inside the fields is for the domain.
+//! Request bodies: size, JSON, shape. The domain validates the fields' contents.
 
 use super::event::Request;
 use domain::error_code::ErrorCode;
@@ -35,7 +35,7 @@ pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection
     } else {
         bytes
     };
-    // Straight into the fields first: that reader refuses a name given twice, which a map would swallow.
+    // Parse into the fields first: that parser rejects duplicate names, which a map would drop silently.
     let fields: T = serde_json::from_slice(bytes).map_err(|_| malformed())?;
     let value: Value = serde_json::from_slice(bytes).map_err(|_| malformed())?;
     if !value.is_object() {

@@ -1,4 +1,4 @@
-//! The event of an HTTP API (payload format 2.0), read tolerantly: whatever a caller sends must not end the process.
+//! The event of an HTTP API (payload format 2.0), parsed tolerantly: no input may end the process.
 
 use super::routes::Route;
 use percent_encoding::percent_decode_str;

@@ -1,8 +1,8 @@
-//! What a problem document states about each [`ErrorCode`]: one table from codes to HTTP.
+//! The problem document of each [`ErrorCode`]: one table from codes to HTTP.
 //!
-//! `detail_zh` speaks to the merchant and may be shown as it is; `detail_en` speaks to the
-//! developer of the app. Both say what to do next. Neither says which element of a
-//! comparison did not match: that would turn every refusal into an oracle.
+//! `detail_zh` addresses the merchant and may be shown as it is; `detail_en` addresses the app's developer. Both name
+//! the next step. Neither names the element of a comparison that did not match, because that would turn every refusal
+//! into an oracle.
 
 use domain::error_code::ErrorCode;
 
@@ -250,7 +250,7 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "短信暂时无法发送，请稍后再试。",
             "The message could not be handed over. Ask for the code again after retry_after_s; nothing was counted."),
 
-        // Never the code of a reply: the row is here for those who show an `ended_reason`.
+        // Never the code of a reply. The row is for clients that show an `ended_reason`.
         ErrorCode::TestTxnFailed => last(422, "Test transaction failed",
             "测试转账被银行退回，本次换卡已撤销，请换用另一张卡重新发起。",
             "The test transfer to the new card came back and the change was undone. Start a new rebind with another card."),

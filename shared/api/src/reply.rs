@@ -1,4 +1,4 @@
-//! What goes back: JSON, or a problem document (RFC 9457).
+//! Replies: JSON, or a problem document (RFC 9457).
 
 use super::replies::Problem;
 use domain::error_code::ErrorCode;
@@ -26,7 +26,7 @@ impl Reply {
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         Self {
             status,
-            // The bodies of replies are maps with text keys: they always have a JSON form.
+            // Bodies of replies are maps with text keys, so they always have a JSON form.
             body: serde_json::to_value(body).ok(),
             replayed: false,
             code: None,

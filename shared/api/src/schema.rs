@@ -1,4 +1,4 @@
-//! Text formats and rules between members, for the API description. No type here has a value.
+//! Text formats and rules between members, for the API description. The types here have no values.
 
 use crate::replies::{Text, Time};
 use domain::error_code::ErrorCode;

@@ -1,5 +1,6 @@
-//! Session tokens: `<merchant id>.<slot>.<256 random bits>`. The first two make the store's key, so that checking a token
-//! costs no call of its own; the last makes it unguessable. Only the hash of the whole is kept.
+//! Session tokens: `<merchant id>.<slot>.<256 random bits>`. Merchant id and slot form the store's key, so that
+//! checking a token costs no extra call. The random bits make it unguessable. Only the hash of the whole token is
+//! stored.
 
 use super::event::Request;
 use domain::error_code::ErrorCode;

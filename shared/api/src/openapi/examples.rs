@@ -1,4 +1,5 @@
-//! Replies and requests as the description shows them: values of the types, so that no example can have another shape.
+//! The description's example replies and requests. They are values of the types, so that no example can have another
+//! shape.
 
 use super::at;
 use crate::body;

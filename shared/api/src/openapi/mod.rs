@@ -1,5 +1,5 @@
-//! The API description, generated: `infra/openapi.json` (OpenAPI 3.1), and a copy in OpenAPI 3.0.3 for tools that read no
-//! later one. Schemas come from the types and their doc comments, operations from the table of routes.
+//! The generated API description: `infra/openapi.json` (OpenAPI 3.1), and a copy in OpenAPI 3.0.3 for tools without 3.1
+//! support. Schemas come from the types and their doc comments, operations from the table of routes.
 
 #![allow(
     clippy::expect_used,
@@ -242,7 +242,7 @@ fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
         (route.authentication() == Authentication::Session).then_some(operations::SESSION_EXPIRED),
         route.path().contains('{').then_some(operations::NOT_FOUND),
         Some(operations::BODY_TOO_LARGE),
-        // The agreement is a read that leads nowhere in a frozen account.
+        // Reading the agreement is rejected in a frozen account, because the agreement could not be signed.
         (changes || route == Route::GetAgreement).then_some(operations::ACCOUNT_FROZEN),
         Some(operations::INTERNAL),
     ];

@@ -1,4 +1,4 @@
-//! What the description states about each operation beside its route: bodies, statuses, links, problem codes.
+//! The description of each operation beyond its route: bodies, statuses, links, problem codes.
 
 use crate::routes::Route;
 

@@ -1,4 +1,4 @@
-//! Problem documents as the description shows them: one for each code, and more where a code has several forms.
+//! The description's problem documents: one per code, and more for a code with several forms.
 
 use super::at;
 use domain::error_code::ErrorCode as Code;

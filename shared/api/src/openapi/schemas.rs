@@ -54,7 +54,7 @@ pub(super) fn components() -> Map<String, Value> {
     for schema in schemas.values_mut() {
         tidy(schema);
     }
-    // The code of a test transfer that came back stands in `ended_reason` only.
+    // The code of a returned test transfer appears in `ended_reason` only.
     let unused = ErrorCode::TestTxnFailed.as_str();
     let codes = &mut schemas["ErrorCode"];
     codes["enum"]

@@ -1,5 +1,5 @@
-//! The same description in OpenAPI 3.0.3. It loses what 3.0 cannot state (conditions between members, names of members),
-//! and the bodies without members, of which tools for 3.0 make a free form; everything else is kept.
+//! The same description in OpenAPI 3.0.3. It omits what 3.0 cannot express: conditions between members, names of
+//! members, and bodies without members, which 3.0 tools treat as free-form objects. Everything else is kept.
 
 use serde_json::{Map, Value, json};
 
@@ -96,7 +96,7 @@ fn rewrite(schema: &mut Value) {
             members.entry(name).or_insert(member);
         }
     }
-    // Beside a reference, 3.0 reads nothing.
+    // 3.0 ignores every member beside a reference.
     if members.len() > 1
         && let Some(target) = members.remove("$ref")
     {
