@@ -48,7 +48,7 @@ impl<T> Payouts<T> {
 pub struct Refusal {
     /// The error code; also the type of the Lambda error.
     pub code: ErrorCode,
-    /// The remedy, for the operator.
+    /// The next step for the operator.
     pub message: String,
 }
 

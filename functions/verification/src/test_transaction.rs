@@ -35,7 +35,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let selector = Selector::Step(&id);
         let start = async |_: &Loaded, _: &Learned| Ok(Command::StartTestTransfer.into());
         let mut transfer = None;
-        // Prepare the transfer before its intent is written: with an unusable key there must be no intent.
+        // Prepare the transfer before its intent is written: an unusable key must not leave an intent.
         let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             transfer = match transition.outcome {
                 Decision::Proceed => Some(self.transfer_of(&loaded.merchant).await?),

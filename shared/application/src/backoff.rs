@@ -71,7 +71,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Starts before the first attempt.
+    /// Starts the clock; call before the first attempt.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {

@@ -27,7 +27,7 @@ pub enum PortError {
     /// The record has a format that only a later release reads. Nothing was written.
     #[error("{0} was written by a later release")]
     TooNew(&'static str),
-    /// A retry fails too: a missing permission, a damaged record, a bug.
+    /// A retry cannot succeed: a missing permission, a damaged record, a bug.
     #[error("{0} failed: {1}")]
     Permanent(&'static str, String),
 }
@@ -94,7 +94,7 @@ pub trait ReadPayouts {
         before: Option<&str>,
         limit: u8,
     ) -> Result<Vec<Payout>, PortError>;
-    /// One payout by its id, together with its merchant. If the merchant id is given, one call reads both.
+    /// One payout by its id. If the merchant id is given, the same call also reads the merchant.
     async fn payout(
         &self,
         payout_id: &PayoutId,

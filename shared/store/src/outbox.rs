@@ -130,7 +130,7 @@ impl NoticeStep<'_> {
             Self::Pushed { tags, claimant } => {
                 let to = recipient_name(Recipient::Push);
                 update.put(to, Some(s(tags_text(tags))));
-                // A late write, after the mark that everything is sent, would report unsent devices.
+                // After the final mark, a late write would recreate the attribute and report unsent devices.
                 update.when(format!("attribute_exists(#{to})"));
                 mine(&mut update, claimant);
             }

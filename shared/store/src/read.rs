@@ -11,7 +11,7 @@ use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
 
-/// Maximum number of reads, after torn reads.
+/// Maximum number of reads while reads are torn.
 const READS_MAX: u32 = 4;
 
 /// The reads that a merchant is assembled from. Each may see half of a transaction.

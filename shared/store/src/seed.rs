@@ -63,7 +63,7 @@ pub struct SeedMerchant {
     pub phone_on_file: String,
     /// Days before the seeding.
     pub opened_days_ago: i64,
-    /// The card in use.
+    /// The active card.
     pub active_card: Option<SeedCard>,
     /// Days before the seeding; the date can start a cooldown.
     pub last_rebind_days_ago: Option<i64>,

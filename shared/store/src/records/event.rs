@@ -1,4 +1,4 @@
-//! A history event, with its notification until it was sent.
+//! A history event, with its notification until the notification is sent.
 
 use super::{Attributes, check_version, due, version};
 use crate::item::{

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 
 /// The attribute of the body's fingerprint.
 pub(crate) const FINGERPRINT: &str = "fp";
-/// The attribute of the row's last valid moment.
+/// The attribute of the time until which the row is valid.
 pub(crate) const UNTIL: &str = "until";
 /// The attribute of the reply's status; a claim has none.
 pub(crate) const STATUS: &str = "status";

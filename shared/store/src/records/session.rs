@@ -1,5 +1,5 @@
 //! A session in a merchant's state. Each slot is an attribute of its own, so that a login and a step do not conflict.
-//! Its first byte is the version of its format.
+//! The first byte of a slot is the version of the format.
 
 use crate::item::{Item, b, opt_b};
 use aws_sdk_dynamodb::types::AttributeValue;
