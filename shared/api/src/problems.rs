@@ -6,7 +6,7 @@
 
 use domain::error_code::ErrorCode;
 
-/// What is fixed about a code, whatever the request was.
+/// The constant properties of a code, independent of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The HTTP status (contract, section 5).
@@ -17,15 +17,14 @@ pub struct Entry {
     pub detail_zh: &'static str,
     /// The problem's `detail_en`: for the developer.
     pub detail_en: &'static str,
-    /// The very same request may succeed later: only time has to pass (`retry_after_s`, where
-    /// it is known), nothing has to be changed or done.
+    /// The same request may succeed later without any change: only time has to pass (`retry_after_s`, if known).
     pub retryable: bool,
 }
 
-/// What every problem `type` begins with; the code follows.
+/// Prefix of every problem `type`; the code follows.
 ///
-/// A tag URI (RFC 4151) names without promising a page, as RFC 9457 section 3.1.1 allows;
-/// `.example` belongs to nobody.
+/// A tag URI (RFC 4151) names a problem without promising a page, as RFC 9457 section 3.1.1 allows. The domain
+/// `.example` is reserved.
 pub const TYPE_PREFIX: &str = "tag:settlement-rebind.example,2026:";
 
 /// The problem's `type`, for example `tag:settlement-rebind.example,2026:OTP_WRONG`.
@@ -61,7 +60,7 @@ const fn wait(
     }
 }
 
-/// The row of a code. `last` rows need a change by the caller, `wait` rows only time.
+/// The row of a code. `last` rows require a change by the caller, `wait` rows only time.
 #[must_use]
 #[rustfmt::skip] // a table: one row, one shape
 pub const fn entry(code: ErrorCode) -> Entry {
@@ -347,7 +346,7 @@ mod tests {
         }
     }
 
-    /// The bank and the register say "no"; the texts must not say to which element.
+    /// When the bank or the register refuses, the texts must not name the element.
     #[test]
     fn mismatch_text_hides_wrong_element() {
         let cases: [(ErrorCode, &[&str]); 3] = [

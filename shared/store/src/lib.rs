@@ -6,7 +6,7 @@
 //! | `M#<merchant>`, `E#<seq>` | a history event; outbox of its notifications (`notice`) | once; its outbox part until sent |
 //! | `M#<merchant>`, `R#<number>` | a rebind, with the encrypted number of its card until it ends | each step |
 //! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, counters, sessions (`s0`–`s4`) | each step |
-//! | `M#<merchant>`, `Z` | the profile; settlement settings changed by the merchant | by the acquirer; `settlement` by the merchant |
+//! | `M#<merchant>`, `Z` | the profile; the merchant's own settlement settings | by the acquirer; settings by the merchant |
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
 //! | `M#<merchant>`, `P#<time>#<payout>` | an unsent payout | created, assigned; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
@@ -29,7 +29,7 @@
 //! | merchant with latest rebind | 1 query | 1 RRU |
 //! | merchant with a given rebind, to show it | 1 batch get | 3 RRU |
 //! | a merchant's rebinds | 2 queries | 1 RRU each 4 KB |
-//! | commit: state, rebind, event, OTP counter or card claim, idempotency row | 1 transaction | 2 WRU an item, at most 5 items |
+//! | commit: state, rebind, event, OTP counter or card claim, idempotency row | 1 transaction | 2 WRU an item, up to 5 |
 //! | an attempt at a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
 //! | login: account, device, unknown devices, address | 1 batch get | 4 RRU |
 //! | payout created: merchant state, record, entry, event | 1 query, 1 transaction | 1 RRU, 8 WRU |

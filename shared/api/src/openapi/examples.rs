@@ -36,7 +36,7 @@ fn reply(name: &'static str, summary: &'static str, body: impl Serialize) -> Exa
     }
 }
 
-/// A request has no way out of its type, so the type reads it.
+/// Requests are not serialisable, so the example is checked by parsing it.
 fn request<T: DeserializeOwned>(
     name: &'static str,
     summary: &'static str,

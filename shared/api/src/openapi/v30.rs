@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-/// Keywords of JSON Schema 2020-12 that OpenAPI 3.0 does not have.
+/// Keywords of JSON Schema 2020-12 that OpenAPI 3.0 lacks.
 const UNKNOWN: [&str; 4] = ["if", "then", "else", "propertyNames"];
 
-/// Rewrites a 3.1 document.
+/// Converts a 3.1 document.
 #[must_use]
 pub fn to_3_0(document: &Value) -> Value {
     let mut document = document.clone();
@@ -20,7 +20,7 @@ pub fn to_3_0(document: &Value) -> Value {
     super::sorted(document)
 }
 
-/// A request may be sent without a body wherever a body has no members.
+/// Removes request bodies without members, because such requests may be sent without a body.
 fn without_empty_bodies(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter();
     let items = paths
@@ -43,7 +43,7 @@ fn without_empty_bodies(document: &mut Value) {
     }
 }
 
-/// Finds the schemas. What stands in an example is data.
+/// Rewrites every schema. Examples are data, so they are skipped.
 fn visit(value: &mut Value) {
     match value {
         Value::Object(members) => {
