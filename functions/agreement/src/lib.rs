@@ -54,7 +54,7 @@ impl<T: Table, K: KeyService> Handler for Agreement<T, K> {
 }
 
 impl<T, K> Agreement<T, K> {
-    /// With this function's store and keys.
+    /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
@@ -98,7 +98,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         Ok(signed.reply)
     }
 
-    /// What was signed, compared with what was shown: the hash tells the language.
+    /// The signed text, found by comparing the signed hash with each language's.
     async fn signed(
         &self,
         loaded: &Loaded,
@@ -115,7 +115,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
             .is_some_and(|text| signature.version.as_deref() == Some(text.version));
         let shown = shown.unwrap_or_else(|| text(Lang::default(), rebind));
         let token = signature.reading_token.as_deref().unwrap_or_default();
-        // The token is about the text whose hash is signed: a token of the other language proves nothing.
+        // The token is bound to the text of the signed hash: a token for the other language proves nothing.
         let issued_at = self
             .keys
             .read_at(&about(loaded, rebind, &shown), token)
@@ -135,14 +135,14 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         })
     }
 
-    /// What proves the signature and is personal: sealed under the merchant's history key.
+    /// The personal evidence of the signature, sealed under the merchant's history key.
     async fn evidence(
         &self,
         loaded: &Loaded,
         request: &Request,
         signature: &SignAgreement,
     ) -> Result<Sealed, HandlerError> {
-        /// Longer ones say nothing more.
+        /// Longer user agents add no information.
         const USER_AGENT_MAX_CHARS: usize = 200;
         let profile = &loaded.merchant.profile;
         let history_key = profile.history_key.as_ref();
@@ -181,7 +181,7 @@ fn text(lang: Lang, rebind: &Rebind) -> AgreementText {
     agreement::text(lang, rebind.new_card.bank_name(), &rebind.new_card.last4)
 }
 
-/// What a reading token is about.
+/// The parts that a reading token is bound to.
 fn about<'a>(loaded: &'a Loaded, rebind: &'a Rebind, text: &'a AgreementText) -> [&'a str; 4] {
     [
         loaded.merchant.profile.merchant_id.as_str(),

@@ -1,4 +1,4 @@
-//! The `agreement` function: wiring. What it does is in [`agreement`].
+//! The `agreement` function: wiring. Its use cases are in [`agreement`].
 
 use agreement::Agreement;
 use api::event::HttpEvent;

@@ -1,5 +1,5 @@
-//! `GET /v1/cards`, `POST /v1/cards/{card_id}/unbind`. Also the gateway's `$default`: every path and method that is not there
-//! ends here, in a function that can decrypt nothing and send nothing.
+//! `GET /v1/cards`, `POST /v1/cards/{card_id}/unbind`. Also the gateway's `$default`: unknown paths and methods are
+//! answered here, by a function that can decrypt nothing and send nothing.
 
 use api::body;
 use api::event::Request;
@@ -19,7 +19,7 @@ use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 
-/// Shows a merchant's cards, and takes them off.
+/// Lists and unbinds a merchant's cards.
 pub struct Cards<T, K> {
     store: Store<T>,
     keys: Keys<K>,
@@ -48,7 +48,7 @@ impl<T: Table, K: KeyService> Handler for Cards<T, K> {
 }
 
 impl<T, K> Cards<T, K> {
-    /// With this function's store and keys.
+    /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }

@@ -1,4 +1,4 @@
-//! The `cards` function: wiring. What it does is in [`cards`].
+//! The `cards` function: wiring. Its use cases are in [`cards`].
 
 use api::event::HttpEvent;
 use application::crypto::HashPurpose;

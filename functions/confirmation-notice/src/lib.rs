@@ -1,13 +1,13 @@
-//! Fed by the table's stream: whoever a history event concerns is told.
+//! Sends the notifications of history events. The table's stream invokes this function.
 //!
-//! A notice is claimed by a conditional write, handed to SNS, and marked. Two deliveries of the same record meet at the
-//! claim; a message is sent twice only where its mark is missing: the function has died between the two, or the table could
-//! not be written.
+//! A notification is claimed by a conditional write, sent through SNS, and marked as sent. If a record is delivered
+//! twice, only one delivery gets the claim. A message is sent twice only if its mark is missing: the function stopped
+//! between the two calls, or the write of the mark failed.
 //!
-//! # A record that fails does not hold up those after it
-//! The stream begins again at the record that is reported, and what comes again is known by its claim. It cuts a batch nowhere
-//! but before that record: were those behind it left for later, they would be set aside with it, armed again behind it, and
-//! given up with it after a day.
+//! # A failed record does not delay the records behind it
+//! The stream resumes at the reported record, and the claims prevent duplicates. All records of a batch are tried,
+//! because the stream redelivers everything behind the first failure: records left for later would share the failed
+//! record's retries, and expire with it after a day.
 
 use application::backoff::{Limits, retry};
 use application::crypto::Keys;
@@ -28,7 +28,7 @@ use store::Store;
 use store::client::Table;
 use store::outbox::notice_of_keys;
 
-/// Tells people.
+/// Sends notifications by SMS and push.
 pub struct ConfirmationNotice<T, K, M, P> {
     store: Store<T>,
     keys: Keys<K>,
@@ -36,11 +36,11 @@ pub struct ConfirmationNotice<T, K, M, P> {
     push: P,
 }
 
-/// For how long of an invocation something new is begun: what was begun, a publish that nobody answers and the note of it, is
-/// to be over before the function's 60 s are. Whoever is being told when it is cut off is told twice.
+/// Starts no new send after 30 s of the function's 60 s timeout, so that a slow publish and its mark can still finish.
+/// A send that is cut off in between would be repeated.
 pub const BEGIN_FOR_S: i64 = 30;
 
-/// The clock of an invocation.
+/// The time budget of one invocation.
 struct InvocationBudget<'c, C> {
     clock: &'c C,
     began: Timestamp,
@@ -56,7 +56,7 @@ impl<C: Fn() -> Timestamp> InvocationBudget<'_, C> {
     }
 }
 
-/// A batch of stream records, as far as it is used; other shapes read as empty.
+/// A batch of stream records, limited to the fields in use. Other shapes read as empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct StreamEvent {
@@ -64,14 +64,14 @@ pub struct StreamEvent {
     records: Vec<Value>,
 }
 
-/// Which records were not handled: the stream begins again at the lowest of them.
+/// The failed record. The stream resumes at the lowest sequence number in the reply.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BatchReply {
     #[serde(rename = "batchItemFailures")]
     failures: Vec<Failure>,
 }
 
-/// One record.
+/// The sequence number of one failed record.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
     #[serde(rename = "itemIdentifier")]
@@ -79,7 +79,7 @@ pub struct Failure {
 }
 
 impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, M, P> {
-    /// With this function's store, keys, SMS and push.
+    /// Creates the function from its store, keys, SMS and push ports.
     pub const fn new(store: Store<T>, keys: Keys<K>, sms: M, push: P) -> Self {
         Self {
             store,
@@ -89,11 +89,11 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         }
     }
 
-    /// Handles a batch in order and reports the first record that failed, or that there was no time for: there the stream
-    /// begins again.
+    /// Handles a batch in order. Reports the first record that failed or did not fit into the time budget; the stream
+    /// resumes there.
     ///
-    /// A record of a shape that is not ours is skipped with a warning; it would be the same the next time. What is not
-    /// sent when the stream gives up is armed again by the clean-up.
+    /// A record of an unknown shape is skipped with a warning, since a retry would see the same record. Notifications
+    /// still unsent when the stream expires are armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
         let shift = InvocationBudget {
             clock: &wall,
@@ -102,14 +102,14 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         let mut first = None;
         for record in &batch.records {
             let Some((merchant, seq)) = event_of(record) else {
-                tracing::warn!("a stream record that is no event was skipped");
+                tracing::warn!("notification.record_skipped");
                 continue;
             };
             let is_over = shift.is_over();
             let handled = if is_over {
                 Err(out_of_time())
             } else {
-                // A record that comes again is the same claimant: what it died over is its own to finish.
+                // A redelivered record has the same claimant, so it can finish a claim that its own crash left behind.
                 let claimant = record.get("eventID").and_then(Value::as_str);
                 let claimant = claimant.unwrap_or("a record without an id");
                 self.notify(&merchant, seq, claimant, &shift).await
@@ -120,7 +120,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             tracing::error!(
                 event.seq = seq,
                 notice.cause = error.to_string(),
-                "a notice was not sent"
+                "notification.failed"
             );
             let number = record.pointer("/dynamodb/SequenceNumber");
             first = first.or_else(|| number.and_then(Value::as_str));
@@ -155,7 +155,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 tracing::info!(
                     event.kind = event.kind().as_str(),
                     notice.sent = sent,
-                    "notice"
+                    "notification.sent"
                 );
                 Ok(())
             }
@@ -166,7 +166,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         }
     }
 
-    /// Tells everybody, also when one of them cannot be told; who was told is not told again.
+    /// Sends to every recipient, even after one fails. Recipients that are already marked are skipped.
     async fn publish(
         &self,
         event: &ChainedEvent,
@@ -213,8 +213,9 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         }
     }
 
-    /// Every device that is registered, and those that were until lately: who takes over an account would begin by
-    /// silencing it. Each is noted once it was told; one that cannot be told for good keeps nobody else from it.
+    /// Pushes to every registered device, and to those removed lately: an attacker who takes over an account would
+    /// first remove its devices. Each delivery is marked at once. A permanent failure of one device does not block the
+    /// others.
     async fn push_all(
         &self,
         event: &ChainedEvent,
@@ -225,7 +226,8 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     ) -> Result<(), PortError> {
         let merchant = &event.merchant_id;
         let mut delivered = delivered.to_vec();
-        // Either clock: the event's may be a sandbox's, the wall's goes on while a notice waits.
+        // The earlier of two clocks: the event's can be a sandbox clock, and the wall clock advances while a
+        // notification waits.
         let now = event.at.min(shift.now());
         let told_s = self.store.policy().push_after_removal_s;
         let mut targets = self.store.push_targets(merchant).await?;
@@ -277,7 +279,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             .open_personal(merchant.as_str(), history_key, sealed)
             .await?;
         let pushed = self.push.push(target.platform, &token, text).await?;
-        tracing::info!(push.result = ?pushed, "push");
+        tracing::info!(push.result = ?pushed, "push.finished");
         Ok(())
     }
 
@@ -299,16 +301,16 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
 }
 
 fn out_of_time() -> PortError {
-    PortError::Transient("this invocation", "its time is up".to_owned())
+    PortError::Transient("this invocation", "the time budget is used up".to_owned())
 }
 
-/// A message that was sent but not marked would be sent twice, so the mark is retried.
+/// A message that was sent but not marked would be sent twice, so retry the mark.
 async fn insist(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), PortError> {
     let marked = retry(Limits::MARK, async || Ok(mark().await?)).await;
     marked.map_err(HandlerError::into_port_error)
 }
 
-/// The event that a stream record is about.
+/// The event that a stream record belongs to.
 fn event_of(record: &Value) -> Option<(MerchantId, u64)> {
     let key = |name: &str| {
         record

@@ -1,4 +1,4 @@
-//! The `confirmation-notice` function: wiring. What it does is in [`confirmation_notice`].
+//! The `confirmation-notice` function: wiring. Its use case is in [`confirmation_notice`].
 
 use application::crypto::HashPurpose;
 use application::serve::wall_clock;

@@ -1,7 +1,7 @@
-//! Every five minutes: writes down what time has brought about, and has it announced.
+//! Runs every five minutes: persists time-driven transitions and queues their notifications.
 //!
-//! Nothing waits for it: whoever reads computes the same from the times. It is idempotent, costs what is due, and stops in
-//! time; the next run carries on.
+//! No request depends on a run, because readers compute the same result from the stored times. A run is idempotent,
+//! costs only what is due, and stops before its deadline; the next run continues.
 
 use application::backoff::Limits;
 use application::error::HandlerError;
@@ -25,62 +25,62 @@ use store::due::{Due, DueItem, buckets};
 use store::outbox::Rearmed;
 use store::payout::place;
 
-/// Writes down what is due.
+/// Persists the transitions that are due.
 pub struct CooldownCleanup<T, B> {
     store: Store<T>,
     bank: B,
     sandbox: bool,
 }
 
-/// The schedule's event; other fields do not matter.
+/// The schedule's event. Other fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ScheduleEvent {
-    /// RFC 3339.
+    /// The scheduled time, RFC 3339.
     time: Value,
 }
 
-/// What a run did.
+/// The counts of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Rebinds that were overdue.
+    /// Overdue rebinds that expired.
     pub expired: u32,
-    /// Rebinds whose hold was over.
+    /// Rebinds completed at the end of their hold.
     pub completed: u32,
-    /// Cooldowns whose end is announced.
+    /// Cooldowns whose end was announced.
     pub cooldowns_ended: u32,
-    /// Cards that were taken off the record.
+    /// Replaced cards removed from the record.
     pub cards_removed: u32,
-    /// Held payouts that got their card.
+    /// Held payouts that were assigned a card.
     pub payouts_assigned: u32,
-    /// Answers of the bank that were unknown, or can still change, and were heard.
+    /// Bank answers that settled an unknown or changeable outcome.
     pub bank_answers: u32,
-    /// Notices that were never sent, armed again.
+    /// Unsent notifications that were armed again.
     pub notices_rearmed: u32,
-    /// Notices that could not be sent for a day.
+    /// Notifications given up after a day of failures.
     pub notices_given_up: u32,
-    /// Entries that were done already, or that a concurrent write took.
+    /// Entries that were done already, or lost to a concurrent write.
     pub skipped: u32,
-    /// Entries that failed; they stay due.
+    /// Entries that failed and stay due.
     pub failed: u32,
-    /// Time ran out: the next run carries on.
+    /// The time ran out; the next run continues.
     pub stopped_early: bool,
 }
 
-/// What the scheduler replaces with its time.
+/// The placeholder that the scheduler replaces with its time.
 const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
-/// How far the schedule's clock may be ahead of ours.
+/// Maximum lead of the schedule's clock over the wall clock.
 const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
-/// What one entry may take at most, and so when to stop before the deadline.
+/// Maximum time for one entry. A run stops this long before its deadline.
 pub const RESERVE: Duration = Duration::from_secs(10);
 
-/// What the clean-up asks of a bank: what became of a serial, and never anything new.
+/// The clean-up's bank capability: it queries bank references, and starts nothing new.
 pub trait Bank: QueryCheck + QueryTransfer {}
 
 impl<B: QueryCheck + QueryTransfer> Bank for B {}
 
 impl<T: Table, B: Bank> CooldownCleanup<T, B> {
-    /// With this function's store and bank. In the sandbox the event's clock is taken as it is.
+    /// Creates the clean-up from its store and bank. The sandbox accepts any time in the event.
     pub const fn new(store: Store<T>, bank: B, sandbox: bool) -> Self {
         Self {
             store,
@@ -89,11 +89,11 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         }
     }
 
-    /// One run.
+    /// Executes one run.
     ///
     /// # Errors
-    /// Outside the sandbox, for an event without a time or with one that is more than five minutes ahead; and when the
-    /// index cannot be read in part: what can be read is done first.
+    /// Outside the sandbox, when the event has no time or one more than five minutes ahead. Also when part of the index
+    /// cannot be read; the readable part is processed first.
     pub async fn run(
         &self,
         event: &ScheduleEvent,
@@ -111,7 +111,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let mut unreadable = None;
         for bucket in buckets(now) {
             let mut page = None;
-            // On from page to page, never back: an entry that fails stays due and is met again by the next run.
+            // Pages are read forward only: a failed entry stays due for the next run.
             loop {
                 if run.is_late() {
                     return Ok(run.summary);
@@ -119,11 +119,11 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 let next = match self.store.due_in(&bucket, now, page.as_ref()).await {
                     Ok(next) => next,
                     Err(error) => {
-                        // The other buckets are not to wait for this one; the run still fails, at its end.
+                        // An unreadable bucket does not block the others. The run still fails at its end.
                         tracing::error!(
                             due.bucket = bucket,
                             due.cause = error.to_string(),
-                            "a bucket cannot be read"
+                            "cleanup.bucket_unreadable"
                         );
                         unreadable = Some(error);
                         break;
@@ -146,15 +146,15 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
 
     fn now(&self, event: &ScheduleEvent, wall: Timestamp) -> Result<Timestamp, PortError> {
         let refused = |what: &str| PortError::Permanent("the schedule's event", what.to_owned());
-        // The local cloud's scheduler leaves its placeholder as it is.
+        // The local cloud's scheduler sends its placeholder unreplaced.
         let unfilled = self.sandbox && event.time.as_str() == Some(SCHEDULED_TIME);
         let text = event.time.as_str().filter(|_| !unfilled);
         match text.map(Timestamp::parse_rfc3339) {
             Some(Some(time)) if self.sandbox || time <= wall.plus_s(AHEAD_MAX_S) => Ok(time),
-            Some(Some(_)) => Err(refused("its time is more than five minutes ahead")),
-            Some(None) => Err(refused("its time is not RFC 3339")),
+            Some(Some(_)) => Err(refused("the time is more than five minutes ahead")),
+            Some(None) => Err(refused("the time is not RFC 3339")),
             None if unfilled || (self.sandbox && event.time.is_null()) => Ok(wall),
-            None => Err(refused("it has no time")),
+            None => Err(refused("the time is missing")),
         }
     }
 
@@ -171,7 +171,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 run.summary.failed += 1;
                 tracing::error!(
                     merchant.id = due.merchant_id.as_str(), due.what = ?due.what, due.cause = error.to_string(),
-                    "an entry stays due"
+                    "cleanup.entry_failed"
                 );
             }
         }
@@ -195,14 +195,14 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 tracing::error!(
                     merchant.id = merchant.as_str(),
                     event.seq = seq,
-                    "a notice is given up"
+                    "notification.given_up"
                 );
             }
         }
         Ok(())
     }
 
-    /// What is due of one rebind: its time is over, its hold is, or the bank is to be asked about it.
+    /// Processes one rebind: asks the bank about a pending outcome, then completes or expires the rebind.
     async fn rebind(
         &self,
         merchant: &MerchantId,
@@ -253,8 +253,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         Ok(())
     }
 
-    /// Asks the bank about the one serial of the rebind whose answer is not known, or can still change. `None`: there is
-    /// none, or the bank has been silent too often in this run.
+    /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
+    /// no such reference, or the bank left too many queries of this run unanswered.
     async fn heard(&self, state: &Merchant, run: &mut Run) -> Option<Heard> {
         let rebind = state.rebind.as_ref()?;
         if run.silences >= self.store.policy().bank_silence_max {
@@ -292,7 +292,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         Some(heard)
     }
 
-    /// What is due of a merchant: the end of a cooldown to tell, cards to take off the record, held payouts to assign.
+    /// Processes one merchant: announces the end of a cooldown, removes replaced cards, assigns held payouts.
     async fn head(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
         let Some(state) = self.store.load(merchant, Selector::Latest).await? else {
             return Ok(());
@@ -309,7 +309,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 return Ok(());
             }
             let card_id = &replaced.bound.card.card_id;
-            // With the rebind that the card came with, which has its number.
+            // Loads the rebind that the card came with, because it holds the card's number.
             let Some(state) = self.store.load(merchant, Selector::Card(card_id)).await? else {
                 continue;
             };
@@ -323,7 +323,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         Ok(())
     }
 
-    /// Each held payout gets its card in a write of its own; one that fails is met again by the next run.
+    /// Assigns a card to each held payout, one write each. The next run retries failures.
     async fn assign(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
         let mut before = None;
         loop {
@@ -340,7 +340,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 };
                 let act = Command::AssignPayout(payout.clone());
                 if self.write(&state, act, run.now).await?.is_none() {
-                    // Not yet, or not while the account is frozen: true of all of them.
+                    // Assignment is not possible yet, or the account is frozen. Either applies to all held payouts.
                     return Ok(());
                 }
                 run.summary.payouts_assigned += 1;
@@ -352,7 +352,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         }
     }
 
-    /// Decides and writes: the way of every step, without a caller. `None`: done already, or not due yet by a clock that
+    /// Decides and writes one command as the system. `None`: it was done already, or it is not due because the clock
     /// went back.
     async fn write(
         &self,
@@ -377,19 +377,19 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     }
 }
 
-/// One run.
+/// The state of one run.
 struct Run {
     summary: Summary,
     wall: Timestamp,
     now: Timestamp,
     deadline: Instant,
-    /// Questions that the bank did not answer. After some, it is asked nothing more: it is down, and what else is due is
-    /// not to wait for it.
+    /// Queries that the bank left unanswered. At the maximum, the run sends no more: the bank is down, and other due
+    /// work must not wait for it.
     silences: u32,
 }
 
 impl Run {
-    /// Whether it has to stop; what is left is the next run's.
+    /// True when the run has to stop and leave the rest to the next run.
     fn is_late(&mut self) -> bool {
         let late = Instant::now() + RESERVE >= self.deadline;
         self.summary.stopped_early |= late;
@@ -397,7 +397,7 @@ impl Run {
     }
 }
 
-/// What came of asking the bank about a serial.
+/// The outcome of a query about a bank reference.
 enum Heard {
     Check(u16, QueryOutcome<BankAnswer>),
     Deposit(QueryOutcome<TransferAnswer>),
@@ -414,7 +414,7 @@ impl Heard {
         }
     }
 
-    /// Whether the bank said something that decides.
+    /// True for an answer that decides something.
     const fn is_news(&self) -> bool {
         match self {
             Self::Check(_, QueryOutcome::Answer(answer)) => answer.decides(),
@@ -426,8 +426,9 @@ impl Heard {
         }
     }
 
-    /// What is decided about. A serial that the bank has never seen is sent again by the merchant's own request only, which
-    /// knows the card; a match's code is asked for by the merchant too, for nobody waits for one here.
+    /// The command that settles the outcome. A bank reference that the bank has never seen is sent again only by the
+    /// merchant's own request, which has the card. A match sends no OTP here, because no user is waiting for one; the
+    /// merchant requests it.
     fn act(self) -> Command {
         match self {
             Self::Check(number, recalled) => {
@@ -440,7 +441,7 @@ impl Heard {
     }
 }
 
-/// Unsent payouts read at once.
+/// Page size for unsent payouts.
 const PAYOUTS: u8 = 50;
 
 const fn count(done: bool, counted: &mut u32, skipped: &mut u32) {

@@ -1,4 +1,4 @@
-//! The `cooldown-cleanup` function: wiring. What it does is in [`cooldown_cleanup`].
+//! The `cooldown-cleanup` function: wiring. Its use case is in [`cooldown_cleanup`].
 
 use application::serve::{DeploymentStage, wall_clock};
 use aws::logging;
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Error> {
             error_type: "CleanupFailed".to_owned(),
             error_message: error.to_string(),
         })?;
-        tracing::info!(summary = ?summary, "clean-up");
+        tracing::info!(summary = ?summary, "cleanup.finished");
         Ok::<_, Diagnostic>(summary)
     }))
     .await

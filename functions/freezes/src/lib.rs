@@ -1,5 +1,5 @@
-//! `POST /v1/freezes`: the freeze code of the old contact. No login is needed, and the reply reveals nothing: body and time
-//! are the same whether or not anything was frozen.
+//! `POST /v1/freezes`: accepts the freeze code that was sent to the old contact. It needs no login. The reply reveals
+//! nothing: its body and its time are the same whether or not an account was frozen.
 
 use api::body;
 use api::event::Request;
@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 use store::Store;
 use store::client::Table;
 
-/// The time of every reply: longer than a match needs, so that it reveals nothing.
+/// The duration of every reply: longer than a successful freeze needs, so that the time reveals nothing.
 const ANSWER_AFTER: Duration = Duration::from_millis(800);
 /// Characters of a freeze code.
 const CODE_CHARS: usize = 8;
-/// Takes the place of an unknown account's merchant, so that the same work is done.
+/// Stands in for the merchant of an unknown account, so that the same work is done.
 const NOBODY: &str = "mer_nobody";
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -43,7 +43,7 @@ pub struct Freezes<T, K> {
 }
 
 impl<T, K> Freezes<T, K> {
-    /// With this function's store and keys.
+    /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
@@ -85,8 +85,8 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         Ok(Reply::json(202, &Freeze { status }))
     }
 
-    /// Counts the attempt, then evaluates the code, unless there were too many. A right code and a code that could not be
-    /// evaluated are refunded: neither was wrong.
+    /// Counts the attempt, then evaluates the code unless a limit is reached. A right code and a code that could not be
+    /// evaluated are refunded, because neither is a wrong guess.
     async fn attempt(
         &self,
         keys: &FreezeKeys,
@@ -98,7 +98,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         let frozen = self.freeze_if_right(attempt, typed, now).await;
         if is_counted
             && !matches!(frozen, Ok(false))
-            // The freeze is done, or has failed. An attempt too many in the count changes neither.
+            // The freeze has already succeeded or failed. One attempt too many in the count changes neither.
             && let Err(error) = self.store.refund_freeze_attempt(keys, now).await
         {
             tracing::warn!(store.cause = error.to_string(), "freeze.not_refunded");
@@ -106,7 +106,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         frozen.map(|_| ())
     }
 
-    /// Whether the code was right; then the account is frozen.
+    /// Freezes the account if the code is right. Returns true for a right code.
     async fn freeze_if_right(
         &self,
         attempt: FreezeAttempt,
@@ -143,13 +143,13 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
                 tracing::info!(merchant.id = merchant_id.as_str(), "account.frozen");
                 Ok(true)
             }
-            // The code was used meanwhile: by the same request sent twice, or by a write whose answer was lost.
+            // The code was used meanwhile: by a duplicate of this request, or by a write whose answer was lost.
             Err(HandlerError::Rejected(_)) => Ok(true),
             Err(error) => Err(too_busy(error)),
         }
     }
 
-    /// One write, tried for as long as a thief may keep the account busy.
+    /// Freezes in one write, and retries for as long as a thief could keep the account busy.
     async fn freeze(
         &self,
         account: &Transactor<'_, Store<T>>,
@@ -170,7 +170,8 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         frozen.await.map(|_| ())
     }
 
-    /// The number of the rebind that announced this code. Every working code is compared, so that the time reveals nothing.
+    /// The number of the rebind that issued this code. Every working code is compared, so that the time reveals
+    /// nothing.
     async fn announced(
         &self,
         merchant: &Merchant,
@@ -189,7 +190,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
     }
 }
 
-/// A freeze that met concurrent writes to the end is a failure of ours, never a conflict for the caller to read.
+/// A freeze that lost to concurrent writes on every attempt is a server failure, not a conflict for the caller.
 fn too_busy(error: HandlerError) -> HandlerError {
     match error {
         HandlerError::Failed(PortError::Conflict) => {

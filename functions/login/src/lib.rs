@@ -30,7 +30,7 @@ pub struct Login<T, K> {
 }
 
 const POLICY: &Policy = &Policy::CURRENT;
-/// Of a device's keyed hash: 132 bits are enough to tell an account's devices apart.
+/// Length of a device's keyed hash: 132 bits distinguish an account's devices.
 const DEVICE_CHARS: usize = 22;
 
 impl<T: Table, K: KeyService> Handler for Login<T, K> {
@@ -54,14 +54,15 @@ impl<T: Table, K: KeyService> Handler for Login<T, K> {
 }
 
 impl<T, K> Login<T, K> {
-    /// With this function's store and keys.
+    /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
 }
 
 impl<T: Table, K: KeyService> Login<T, K> {
-    /// Read, count the try as a failure, compare, then open the session and take the failure back: three calls.
+    /// Reads the account and counts the attempt as a failure, compares the password, then opens the session and refunds
+    /// the failure. Three calls.
     async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let (account, password, device_id) = all_given(body::read(request)?.fields)?;
         let keys = self
@@ -97,7 +98,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
         })
     }
 
-    /// Counts the attempt as a failure, before the password is compared.
+    /// Counts the attempt as a failure before the password is compared.
     async fn count(&self, keys: &LoginKeys, now: Timestamp) -> Result<LoginRead, HandlerError> {
         let counted = retry(Limits::REQUEST, async || {
             let counted = self.store.read_login(keys).await?.count(POLICY, now)?;
@@ -105,7 +106,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
             Ok(counted)
         });
         match counted.await {
-            // So many attempts at once that this one cannot be counted: then it must not be compared either.
+            // Too many concurrent attempts to count this one, so its password must not be compared.
             Err(HandlerError::Failed(PortError::Conflict)) => {
                 Err(Rejection::new(ErrorCode::AuthThrottled)
                     .not_counted()
@@ -116,7 +117,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
         }
     }
 
-    /// Opens the session and takes the counted failure back, in one write.
+    /// Opens the session and refunds the counted failure in one write.
     async fn open_session(
         &self,
         keys: &LoginKeys,
@@ -127,7 +128,8 @@ impl<T: Table, K: KeyService> Login<T, K> {
         let mut is_fresh = true;
         let opened = retry(Limits::REQUEST, async || {
             if !is_fresh {
-                // Another login wrote first: to this account, or from this address, which thousands may share.
+                // Another login to this account, or from this address, wrote first. Thousands of users may share an
+                // address.
                 read = self.read_again(keys, counted).await?;
             }
             is_fresh = false;
@@ -136,14 +138,15 @@ impl<T: Table, K: KeyService> Login<T, K> {
         })
         .await;
         match opened {
-            // At last the session comes first, and one failure too many stays counted.
+            // As a last resort, open the session without the refund: one failure too many stays counted.
             Err(HandlerError::Failed(PortError::Conflict)) => {
                 let read = self.read_again(keys, counted).await?;
                 self.write_session(keys, &read, None, now).await
             }
             Err(HandlerError::Failed(error)) => {
-                // The password was right, so the attempt was no failure, whatever became of the session. If the session was
-                // opened after all, this meets a newer record and writes nothing. If this fails, one too many stays counted.
+                // The password was right, so refund the failure even if the session failed. If the session was opened
+                // after all, this write meets a newer record and changes nothing. If the refund fails, one failure too
+                // many stays counted.
                 let _ = self.store.count_login(keys, &read.clear(now), now).await;
                 Err(error.into())
             }
@@ -151,7 +154,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
         }
     }
 
-    /// The account as it is now; refused if its password has changed meanwhile.
+    /// Reads the account again. Rejects the login if the password has changed meanwhile.
     async fn read_again(
         &self,
         keys: &LoginKeys,
@@ -163,7 +166,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
             return Err(bad_credentials());
         }
         Ok(LoginRead {
-            // The failure is taken back where it was counted, although the device may be known by now.
+            // Refund the failure where it was counted, even if the device has become known since.
             device_known: counted.device_known,
             ..fresh
         })

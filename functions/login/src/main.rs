@@ -1,4 +1,4 @@
-//! The `login` function: wiring. What it does is in [`login`].
+//! The `login` function: wiring. Its use cases are in [`login`].
 
 use api::event::HttpEvent;
 use application::crypto::{HashPurpose, password};

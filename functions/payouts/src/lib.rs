@@ -1,8 +1,8 @@
-//! Payouts, for the acquirer's core system: it invokes this function itself, and no other role may.
+//! Payouts, for the acquirer's core system. The core system invokes this function directly; no other role may.
 //!
-//! `{"operation": "create_payout" | "payout_sent" | "payout_returned", "merchant_id", "payout_id", "amount_fen", "time"}`:
-//! the amount only with a new payout, `merchant_id` required with a new one, `time` (RFC 3339) in the sandbox only. The reply
-//! is the payout; a refusal is a Lambda error whose type is the code.
+//! `{"operation": "create_payout" | "payout_sent" | "payout_returned", "merchant_id", "payout_id", "amount_fen",
+//! "time"}`: a new payout requires `merchant_id` and `amount_fen`; other operations reject `amount_fen`. `time` (RFC
+//! 3339) is for the sandbox only. The reply is the payout. A refusal is a Lambda error whose type is the error code.
 
 use api::replies;
 use application::backoff::{Limits, retry};
@@ -28,7 +28,7 @@ use store::Store;
 use store::client::Table;
 
 const POLICY: &Policy = &Policy::CURRENT;
-/// The largest amount: what every JSON reader can hold exactly.
+/// The largest amount that every JSON reader represents exactly.
 const AMOUNT_MAX_FEN: u64 = (1 << 53) - 1;
 
 /// Creates and ends payouts.
@@ -37,18 +37,18 @@ pub struct Payouts<T> {
 }
 
 impl<T> Payouts<T> {
-    /// With this function's store.
+    /// Creates the function from its store.
     pub const fn new(store: Store<T>) -> Self {
         Self { store }
     }
 }
 
-/// Why an operation was refused.
+/// A refused operation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The code; the type of the Lambda error.
+    /// The error code; also the type of the Lambda error.
     pub code: ErrorCode,
-    /// What to do about it.
+    /// The next step for the operator.
     pub message: String,
 }
 
@@ -74,7 +74,7 @@ impl From<HandlerError> for Refusal {
     fn from(stop: HandlerError) -> Self {
         match stop {
             HandlerError::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
-            // No operation has an idempotency key, and a known payout is answered by the one that creates.
+            // `Answered` needs an idempotency key, which no operation has. `create` answers `PayoutExists` itself.
             HandlerError::Answered(_)
             | HandlerError::PayoutExists(_)
             | HandlerError::Failed(PortError::Conflict) => Self::new(
@@ -103,8 +103,8 @@ const fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::StepOutOfOrder => {
             "the payout is held without a card, or has ended: see GET /v1/payouts"
         }
-        ErrorCode::NotFound => "there is no such merchant: check merchant_id",
-        ErrorCode::VersionConflict => "concurrent writes came first: repeat the same operation",
+        ErrorCode::NotFound => "unknown merchant: check merchant_id",
+        ErrorCode::VersionConflict => "concurrent writes conflicted: repeat the same operation",
         _ => "repeat the same operation; if it fails again, see the log",
     }
 }
@@ -127,7 +127,7 @@ struct Operate {
     time: Option<String>,
 }
 
-/// A payout as the core system reads it.
+/// A payout in the core system's format.
 #[derive(Serialize)]
 struct CorePayout<'a> {
     #[serde(flatten)]
@@ -137,14 +137,14 @@ struct CorePayout<'a> {
 }
 
 impl<T: Table> Payouts<T> {
-    /// One operation of the acquirer's core.
+    /// Executes one operation of the acquirer's core system.
     ///
     /// # Errors
-    /// A [`Refusal`]; nothing is changed then.
+    /// A [`Refusal`]; nothing has changed.
     pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
         let done = AssertUnwindSafe(self.operate(event, stage));
         let done = done.catch_unwind().await.unwrap_or_else(|_| {
-            // The panic's text may hold anything; the hook has not printed it either.
+            // Drop the panic's payload, because it can contain personal data. The panic hook does not print it either.
             Err(Refusal::new(
                 ErrorCode::Internal,
                 advice(ErrorCode::Internal),
@@ -202,7 +202,7 @@ impl<T: Table> Payouts<T> {
         }
     }
 
-    /// The payout gets its card in this write. A known payout is answered as it is.
+    /// Creates a payout, with its card assigned in the same write. A known payout is returned unchanged.
     async fn create(
         &self,
         merchant_id: &MerchantId,
@@ -243,7 +243,7 @@ impl<T: Table> Payouts<T> {
         merchant_id: Option<&MerchantId>,
         now: Timestamp,
     ) -> Result<Value, Refusal> {
-        // The payout is read with its merchant, so that a concurrent write repeats both reads.
+        // The payout is read together with its merchant, so that a conflict repeats both reads.
         let ended = retry(Limits::REQUEST, async || {
             let Some((loaded, payout)) = self.owned(payout_id, merchant_id).await? else {
                 return Ok(None);
@@ -271,7 +271,7 @@ impl<T: Table> Payouts<T> {
             Some((merchant, payout)) => shown(&merchant, Some(&payout), now),
             None => Err(Refusal::new(
                 ErrorCode::NotFound,
-                "there is no such payout of this merchant: check payout_id and merchant_id",
+                "this merchant has no such payout: check payout_id and merchant_id",
             )),
         }
     }
@@ -286,7 +286,7 @@ impl<T: Table> Payouts<T> {
         )
     }
 
-    /// The payout with its merchant: in one call if the core system names the merchant. `None`: there is none of this id.
+    /// Loads the payout and its merchant, in one call if the core system names the merchant. `None`: unknown payout id.
     async fn owned(
         &self,
         payout_id: &PayoutId,

@@ -29,13 +29,13 @@ use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 
-/// Begins, shows and cancels rebinds.
+/// Starts, shows and cancels rebinds.
 pub struct RebindRequest<T, K> {
     store: Store<T>,
     keys: Keys<K>,
 }
 
-/// Rebinds a page.
+/// Page size for rebinds.
 const PAGE: u8 = 20;
 
 impl<T: Table, K: KeyService> Handler for RebindRequest<T, K> {
@@ -61,7 +61,7 @@ impl<T: Table, K: KeyService> Handler for RebindRequest<T, K> {
 }
 
 impl<T, K> RebindRequest<T, K> {
-    /// With this function's store and keys.
+    /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }
@@ -128,7 +128,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
         let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
-        // One more than a page tells whether there is another.
+        // One item more than a page shows that a next page exists.
         let mut rebinds = self
             .store
             .list(&merchant.profile.merchant_id, before, PAGE + 1)
@@ -165,7 +165,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
     }
 }
 
-/// A missing member is checked as an empty one.
+/// A missing member is validated as an empty string.
 fn typed(member: &Option<Secret<String>>) -> &str {
     member.as_ref().map_or("", |text| text.expose())
 }

@@ -1,4 +1,4 @@
-//! The `rebind-request` function: wiring. What it does is in [`rebind_request`].
+//! The `rebind-request` function: wiring. Its use cases are in [`rebind_request`].
 
 use api::event::HttpEvent;
 use application::crypto::HashPurpose;

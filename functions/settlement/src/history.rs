@@ -1,4 +1,4 @@
-//! `GET /v1/history`: the merchant's own events, with everything that their hashes are made of.
+//! `GET /v1/history`: the merchant's own events, with every input of their hashes.
 
 use super::{PAGE, Settlement};
 use api::event::Request;

@@ -1,4 +1,4 @@
-//! What a merchant sees and sets of being paid: payouts under way, settlement settings, push targets, the history.
+//! The merchant's settlement: pending payouts, settings, push targets and history.
 
 mod history;
 mod payouts;
@@ -24,11 +24,11 @@ pub struct Settlement<T, K> {
     keys: Keys<K>,
 }
 
-/// Items a page.
+/// Page size.
 const PAGE: u8 = 20;
 
 impl<T, K> Settlement<T, K> {
-    /// With this function's store and keys.
+    /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {
         Self { store, keys }
     }

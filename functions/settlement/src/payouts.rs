@@ -1,4 +1,4 @@
-//! `GET /v1/payouts`: what is on its way, each with the card that it will reach.
+//! `GET /v1/payouts`: the unsent payouts, each with the card it will go to.
 
 use super::{PAGE, Settlement};
 use api::event::Request;
@@ -42,9 +42,9 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
     }
 }
 
-/// A cursor is the place of the last payout shown.
+/// A cursor is the sort position of the last payout shown.
 fn cursor(request: &Request) -> Result<Option<String>, Rejection> {
-    /// A time, `#`, an id.
+    /// Format: time, `#`, payout id.
     const PLACE_MAX_CHARS: usize = 64;
     let Some(text) = request.query.get("cursor") else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! `PUT` and `DELETE /v1/push-targets/{id}`: the devices that are told, besides the phone on file.
+//! `PUT` and `DELETE /v1/push-targets/{id}`: the devices that receive notifications besides the phone on file.
 
 use super::Settlement;
 use api::body;
@@ -21,11 +21,11 @@ use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
 use store::client::Table;
 
-/// The longest id; each lies in the head, which must stay small.
+/// Maximum length of an id. Ids are stored in the merchant state, which must stay small.
 const ID_MAX_CHARS: usize = 36;
-/// The longest token that a platform gives out.
+/// Maximum length of a platform's push token.
 const TOKEN_MAX_CHARS: usize = 4_096;
-/// Characters of a token's keyed hash that tell a merchant's tokens apart.
+/// Length of a token's keyed hash: enough to distinguish one merchant's tokens.
 const TAG_CHARS: usize = 8;
 
 impl<T: Table, K: KeyService> Settlement<T, K> {
@@ -39,7 +39,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let (id, platform, token) = match read(request, body.fields) {
             Ok(read) => read,
             Err(refusal) => {
-                // The token is proven before the fields are answered.
+                // The session token is checked before any field is reported.
                 ctx.load(Selector::Latest).await?;
                 return Err(refusal.into());
             }
@@ -53,7 +53,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             Ok(Command::PutPushTarget(Box::new(NewPushTarget {
                 target: target.clone(),
                 platform,
-                // A refresh changes nothing and costs no call to the key service.
+                // A refresh changes nothing, and skips the call to the key service.
                 sealed_token: match known {
                     true => Sealed(Vec::new()),
                     false => self.sealed(loaded, &token).await?,

@@ -1,4 +1,4 @@
-//! `GET` and `PUT /v1/settlement`: when and how much is paid out.
+//! `GET` and `PUT /v1/settlement`: schedule and amounts of payouts.
 
 use super::Settlement;
 use api::body;

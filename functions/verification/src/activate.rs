@@ -1,4 +1,5 @@
-//! `POST /v1/cards/{card_id}/activate`: without a code one is sent; with it the pointer moves to the standby card.
+//! `POST /v1/cards/{card_id}/activate`: without an OTP in the body, sends one; with it, makes the standby card the
+//! active card.
 
 use super::{Bank, Verification};
 use api::body;

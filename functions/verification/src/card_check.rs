@@ -1,4 +1,4 @@
-//! `POST /v1/rebinds/{id}/card-check`: the intent is written, the bank is asked, the answer is written.
+//! `POST /v1/rebinds/{id}/card-check`: writes the intent, queries the bank, writes the answer.
 
 use super::{Bank, Context, Verification};
 use api::body;
@@ -21,10 +21,10 @@ use domain::transfer::TransferAnswer;
 use domain::transition::{Decision, Transition};
 use store::client::Table;
 
-/// The beginning of a deposit's descriptor; its code is the end.
+/// Prefix of a deposit's descriptor; the code follows.
 const DEPOSIT_TEXT: &str = "结算卡验证码";
 
-/// A question to the bank, and the number in its reference.
+/// A query to the bank, and the number in its bank reference.
 struct Question {
     number: u16,
     asked: CardQuestion,
@@ -48,7 +48,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             }))
         };
         let mut question = None;
-        // The question is prepared before it is counted: an unusable key costs the merchant no bank call.
+        // Prepare the query before it is counted: an unusable key must not cost the merchant a bank call.
         let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             question = match transition.outcome {
                 Decision::Proceed => {
@@ -65,7 +65,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         }
         let question = match question {
             Some(question) if begun.is_written => question,
-            // Asked before and not answered: the same question again, under the same reference.
+            // An earlier query was not answered: repeat it under the same bank reference.
             _ => self.question(&begun.after.merchant).await?,
         };
         let answer = self.ask(&begun.after.merchant, &question).await?;
@@ -74,7 +74,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             .await
     }
 
-    /// The bank's answer; where the bank cannot check the card, that of a micro-deposit.
+    /// The bank's answer. If the bank cannot check the card, the answer to a micro-deposit.
     async fn ask(
         &self,
         merchant: &Merchant,
@@ -93,9 +93,9 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         }
     }
 
-    /// The bank cannot check the card: ¥0.01 goes to it, with a code that only its holder can read, and with the payee's
-    /// name checked, or a stranger's card would pass. Its intent is the question's, which is written: the same question
-    /// leads to the same transfer.
+    /// Falls back to a micro-deposit when the bank cannot check the card: ¥0.01 with a code that only the cardholder
+    /// can read. The payee's name is checked, or a stranger's card would pass. The written query is also the intent of
+    /// the transfer: the same query always leads to the same transfer.
     async fn deposit(
         &self,
         merchant: &Merchant,
@@ -124,7 +124,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         }))
     }
 
-    /// The question that a rebind holds, with what the bank has to know.
+    /// The rebind's pending query, with its inputs for the bank.
     async fn question(&self, merchant: &Merchant) -> Result<Question, HandlerError> {
         let profile = &merchant.profile;
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;
@@ -158,7 +158,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         })
     }
 
-    /// The number of the rebind's card, opened.
+    /// The decrypted number of the rebind's card.
     pub(crate) async fn card_number(
         &self,
         merchant: &Merchant,
@@ -174,8 +174,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         Ok(CardNumber::parse(opened.expose()).map_err(|_| missing("the card number"))?)
     }
 
-    /// Writes the answer, and sends the OTP that a match leads to. If the reserved phone may get none now, the answer is
-    /// written without it: only the OTP has to wait.
+    /// Writes the answer, and sends the OTP that follows a match. At the reserved phone's OTP limit, the answer is
+    /// written without an OTP: only the OTP has to wait.
     async fn settle(
         &self,
         ctx: &Context<'_, T, K>,

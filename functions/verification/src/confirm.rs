@@ -1,4 +1,4 @@
-//! `POST /v1/rebinds/{id}/identity/confirm` and `…/card-check/confirm`: the code that was typed.
+//! `POST /v1/rebinds/{id}/identity/confirm` and `…/card-check/confirm`: checks the typed code.
 //!
 //! Three calls: read, reserve an attempt, settle it. An attempt is counted by a write before the code is compared, so
 //! parallel guesses cannot exceed the limit.
@@ -23,7 +23,7 @@ use domain::time::Timestamp;
 use domain::transition::Decision;
 use store::client::Table;
 
-/// Characters of a micro-deposit's code.
+/// Length of a micro-deposit's code.
 const DEPOSIT_CODE_CHARS: usize = 6;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
@@ -55,7 +55,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             .await
     }
 
-    /// Reserves an attempt, compares, settles the attempt. The last write activates the card if the code is right.
+    /// Reserves an attempt, compares the code, settles the attempt. If the code is right, the last write activates the
+    /// card.
     pub(crate) async fn confirm(
         &self,
         ctx: &Context<'_, T, K>,
@@ -78,8 +79,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         Ok(settled.reply)
     }
 
-    /// The first write. A deposit that came back ends the rebind before an attempt is lost to it, so the bank is queried
-    /// first; only if the attempt would be reserved.
+    /// Reserves the attempt. A returned deposit ends the rebind and must not cost an attempt, so the bank is queried
+    /// first, but only if an attempt could be reserved.
     async fn reserve_attempt(
         &self,
         ctx: &Context<'_, T, K>,
@@ -115,16 +116,17 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             let expected = Expected::of(loaded, purpose);
             let context = expected.as_ref().map_or("", Expected::context);
             match (&learned.claimed, &expected) {
-                // This very request reserved its attempt before and died: it goes on, for the same code only.
+                // This request reserved its attempt earlier and crashed. It continues with that attempt, for the same
+                // code only.
                 (Some(claimed), Some(_)) if claimed == context => return Ok(Plan::Resume),
                 (Some(_), Some(_)) => {
                     return Err(Rejection::new(ErrorCode::OtpExpired).not_counted().into());
                 }
-                // Without a code to compare, the core refuses, and a repeated request gets its kept reply.
+                // Without a code to compare, the core rejects the request; a repeated request gets its stored reply.
                 (_, None) | (None, Some(_)) => {}
             }
             if is_used_up(loaded, purpose) && ctx.was_begun(context).await? {
-                // The last attempt was this request's own.
+                // This request itself reserved the last attempt.
                 return Ok(Plan::Resume);
             }
             let command = Command::ReserveAttempt {
@@ -137,7 +139,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         ctx.transact(start, plan, nothing_to_seal).await
     }
 
-    /// Queries the bank for a deposit, and writes what is new. `Answered`: it came back, which ends the rebind.
+    /// Queries the bank about a deposit, and writes a new outcome. `Answered`: the deposit was returned, which ends the
+    /// rebind.
     async fn poll_deposit(
         &self,
         ctx: &Context<'_, T, K>,
@@ -189,7 +192,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     }
 }
 
-/// An attempt that was reserved.
+/// A reserved attempt.
 struct Attempt {
     loaded: Loaded,
     expected: Expected,
@@ -203,7 +206,7 @@ impl Attempt {
     }
 }
 
-/// What a typed code is compared with.
+/// The expected value of a typed code.
 enum Expected {
     /// The hash of the OTP that was sent.
     Otp(Mac),
@@ -222,11 +225,11 @@ impl Expected {
         }
     }
 
-    /// What an attempt is bound to: when the request is repeated, only this code is compared.
+    /// The context that the attempt's claim is bound to. A repeated request may only continue against the same code.
     fn context(&self) -> &str {
         match self {
             Self::Otp(mac) => &mac.0,
-            // A rebind has one deposit.
+            // A rebind has at most one deposit.
             Self::Deposit(_) => "deposit",
         }
     }
@@ -239,7 +242,7 @@ impl Expected {
     }
 }
 
-/// Whether every attempt at the expected code is reserved.
+/// True when every attempt at the expected code is reserved.
 fn is_used_up(loaded: &Loaded, purpose: OtpPurpose) -> bool {
     let Some(rebind) = &loaded.merchant.rebind else {
         return false;

@@ -16,7 +16,7 @@ use domain::time::Timestamp;
 use store::client::Table;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
-    /// Compares the document with the record, and sends an OTP to the phone on file.
+    /// Compares the document with the record, then sends an OTP to the phone on file.
     pub(crate) async fn check_identity(
         &self,
         request: &Request,
@@ -32,7 +32,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         .await
     }
 
-    /// Sends another OTP: to the phone on file, or to the card's reserved phone.
+    /// Sends another OTP to the phone on file, or to the card's reserved phone.
     pub(crate) async fn resend(
         &self,
         request: &Request,
@@ -49,7 +49,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         .await
     }
 
-    /// The typed document as the core compares it: its number only as a keyed hash.
+    /// The typed document in the form the core compares. Its number is only a keyed hash.
     async fn document(&self, typed: CheckIdentity) -> Result<Document, HandlerError> {
         let number = typed.document_number.as_ref();
         let number = match IdNumber::parse(number.map_or("", |number| number.expose())) {

@@ -1,11 +1,11 @@
-//! The proofs of a rebind, one use case a file:
+//! The proofs of a rebind, one use case per file:
 //!
-//! - [`identity`]: `…/identity`, `…/identity/code`, `…/card-check/code`: the document, and further OTPs.
-//! - [`confirm`]: `…/identity/confirm`, `…/card-check/confirm`: the code that was typed.
-//! - [`card_check`]: `…/card-check`: the bank's answer, or a micro-deposit.
+//! - [`identity`]: `…/identity`, `…/identity/code`, `…/card-check/code`: the document check, and further OTPs.
+//! - [`confirm`]: `…/identity/confirm`, `…/card-check/confirm`: the check of a typed code.
+//! - [`card_check`]: `…/card-check`: the bank's card check, or a micro-deposit.
 //! - [`activate`]: `POST /v1/cards/{card_id}/activate`: the switch to a standby card.
 //! - [`test_transaction`]: `…/test-transaction`: one fen to the new card.
-//! - [`otp`]: sending an OTP, which all of them share.
+//! - [`otp`]: sending OTPs, shared by the use cases above.
 
 mod activate;
 mod card_check;
@@ -28,12 +28,12 @@ use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 
-/// The capabilities that this function needs of a bank.
+/// The bank capabilities of this function.
 pub trait Bank: CheckCard + SendTransfer + QueryTransfer {}
 
 impl<B: CheckCard + SendTransfer + QueryTransfer> Bank for B {}
 
-/// Proves the merchant's identity, and that the card is the merchant's.
+/// Proves the merchant's identity and ownership of the card.
 pub struct Verification<T, K, M, B> {
     store: Store<T>,
     keys: Keys<K>,
@@ -41,11 +41,11 @@ pub struct Verification<T, K, M, B> {
     bank: B,
 }
 
-/// The context of a request to this function.
+/// The request context of this function.
 pub(crate) type Context<'a, T, K> = RequestContext<'a, Store<T>, K>;
 
 impl<T, K, M, B> Verification<T, K, M, B> {
-    /// With this function's store, keys, SMS and bank.
+    /// Creates the function from its store, keys, SMS and bank ports.
     pub const fn new(store: Store<T>, keys: Keys<K>, sms: M, bank: B) -> Self {
         Self {
             store,

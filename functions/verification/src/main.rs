@@ -1,4 +1,4 @@
-//! The `verification` function: wiring. What it does is in [`verification`].
+//! The `verification` function: wiring. Its use cases are in [`verification`].
 
 use api::event::HttpEvent;
 use application::crypto::HashPurpose;

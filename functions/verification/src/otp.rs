@@ -1,4 +1,5 @@
-//! Sending an OTP: written first, handed over after. An OTP that was not handed over is taken back.
+//! Sends OTPs. An OTP is written before it is handed to the operator; if the handover fails, it is removed and
+//! refunded.
 
 use super::{Bank, Context, Verification};
 use api::reply::Reply;
@@ -17,11 +18,11 @@ use domain::sms::{CardLabel, Sms, render};
 use domain::transition::OtpDelivery;
 use store::client::Table;
 
-/// `OTP_CHANNEL_DOWN`: when to try again.
+/// `Retry-After` of `OTP_CHANNEL_DOWN`.
 const CHANNEL_RETRY_S: i64 = 5;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
-    /// A use case with one write, which may send an OTP.
+    /// Runs a use case with one write, which may send an OTP.
     pub(crate) async fn send_otp(
         &self,
         ctx: &Context<'_, T, K>,
@@ -29,7 +30,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         purpose: OtpPurpose,
         command: impl Fn(Otp) -> Command,
     ) -> Result<Reply, HandlerError> {
-        // The same digits in every attempt: whichever write was done, the record holds this OTP.
+        // Every retry reuses the same digits: whichever write took effect, the record holds this OTP.
         let digits = self.keys.six_digits()?;
         let plan = async |loaded: &Loaded, _: &Learned| {
             Ok(command(self.otp(loaded, purpose, &digits).await?).into())
@@ -38,7 +39,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         self.deliver(ctx, selector, sent, &digits).await
     }
 
-    /// These digits, bound to the state that was read.
+    /// Binds the digits to the state that was read.
     pub(crate) async fn otp(
         &self,
         loaded: &Loaded,
@@ -48,8 +49,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         Ok(self.keys.otp(&otp_scope(loaded, purpose), digits).await?)
     }
 
-    /// Hands the OTP of a transaction over, if there is one; then the reply. If the operator does not take it, nobody has
-    /// it: it is taken off the rebind and off the phone's count, and the idempotency key is free again.
+    /// Hands over the transaction's OTP, if any, then returns the reply. If the operator refuses the OTP, it is removed
+    /// from the rebind, the phone's count is refunded, and the idempotency key is released.
     pub(crate) async fn deliver(
         &self,
         ctx: &Context<'_, T, K>,
@@ -75,7 +76,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             .await?;
         let (phone, purpose) = (&delivery.phone_hash, delivery.purpose);
         if let Err(error) = self.store.refund_otp(phone, purpose, ctx.now).await {
-            // One OTP too many stays counted: the safe side.
+            // One OTP too many stays counted, which is safe.
             tracing::warn!(store.cause = error.to_string(), "otp.not_refunded");
         }
         Err(Rejection::new(ErrorCode::OtpChannelDown)
@@ -85,7 +86,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     }
 }
 
-/// What an OTP of this request is bound to. A card without a rebind of its own gets none: `decide` refuses it.
+/// The scope that this request's OTP is bound to. A card without a rebind of its own gets no OTP: `decide` rejects it.
 pub(crate) fn otp_scope(loaded: &Loaded, purpose: OtpPurpose) -> OtpScope<'_> {
     let profile = &loaded.merchant.profile;
     let rebind = loaded.merchant.rebind.as_ref();

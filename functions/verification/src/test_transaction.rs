@@ -1,4 +1,4 @@
-//! `POST /v1/rebinds/{id}/test-transaction`: the intent is written, one fen is sent, the answer is written.
+//! `POST /v1/rebinds/{id}/test-transaction`: writes the intent, sends one fen, writes the answer.
 
 use super::{Bank, Context, Verification};
 use api::body;
@@ -35,7 +35,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let selector = Selector::Step(&id);
         let start = async |_: &Loaded, _: &Learned| Ok(Command::StartTestTransfer.into());
         let mut transfer = None;
-        // The transfer is prepared before its intent is written: an unusable key promises no transfer.
+        // Prepare the transfer before its intent is written: an unusable key must not leave an intent.
         let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             transfer = match transition.outcome {
                 Decision::Proceed => Some(self.transfer_of(&loaded.merchant).await?),
@@ -52,7 +52,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             bank.answer = answer.map(TransferAnswer::as_str),
             "test_transfer.answered"
         );
-        // No answer leaves the transfer as it is: the merchant's next request asks by its reference, and so does the clean-up.
+        // Without an answer the transfer stays pending. The merchant's next request and the clean-up query it by its
+        // bank reference.
         let settle = async |_: &Loaded, _: &Learned| Ok(Command::SettleTestTransfer(answer).into());
         let settled = ctx
             .transact((selector, begun.after), settle, nothing_to_seal)
@@ -71,8 +72,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         })
     }
 
-    /// The outcome of a transfer that was sent before. One that the bank has never seen is sent again under its reference, as
-    /// long as its answer can change something.
+    /// Queries the outcome of an earlier transfer. A transfer that the bank has never seen is sent again under the same
+    /// bank reference, while its answer can still change something.
     async fn query_again(
         &self,
         ctx: &Context<'_, T, K>,

@@ -1,4 +1,4 @@
-//! Bodies: size, JSON, shape. What is inside the fields is for the domain.
+//! Request bodies: size, JSON, shape. The domain validates the fields' contents.
 
 use super::event::Request;
 use domain::error_code::ErrorCode;
@@ -7,23 +7,23 @@ use domain::rejection::Rejection;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// The largest body that is read.
+/// Maximum size of a body.
 pub const BODY_MAX_BYTES: usize = 16 * 1024;
 
-/// A body in its shape, with the one spelling of its content that an idempotency key is compared by. It may hold a card
-/// number or a password: no `Debug`.
+/// A parsed body, with the canonical form that an idempotency key is bound to. It may hold a card number or a password,
+/// so it has no `Debug`.
 #[derive(Clone)]
 pub struct Body<T> {
     /// The fields.
     pub fields: T,
-    /// Keys sorted, no white space.
+    /// The canonical form: sorted keys, no white space.
     pub canonical: String,
 }
 
-/// Reads the body; an empty one is `{}`.
+/// Parses the body; an empty one is `{}`.
 ///
 /// # Errors
-/// `BODY_TOO_LARGE`; `REQUEST_MALFORMED` for anything that is not a JSON object of known fields with the right types.
+/// `BODY_TOO_LARGE`; `REQUEST_MALFORMED` for anything except a JSON object of known fields with the right types.
 pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection> {
     let malformed = || Rejection::new(ErrorCode::RequestMalformed);
     let bytes = request.body.as_deref().ok_or_else(malformed)?;
@@ -35,7 +35,7 @@ pub fn read<T: DeserializeOwned>(request: &Request) -> Result<Body<T>, Rejection
     } else {
         bytes
     };
-    // Straight into the fields first: that reader refuses a name given twice, which a map would swallow.
+    // Parse into the fields first: that parser rejects duplicate names, which a map would drop silently.
     let fields: T = serde_json::from_slice(bytes).map_err(|_| malformed())?;
     let value: Value = serde_json::from_slice(bytes).map_err(|_| malformed())?;
     if !value.is_object() {

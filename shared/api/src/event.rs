@@ -1,4 +1,4 @@
-//! The event of an HTTP API (payload format 2.0), read tolerantly: whatever a caller sends must not end the process.
+//! The event of an HTTP API (payload format 2.0), parsed tolerantly: no input may end the process.
 
 use super::routes::Route;
 use percent_encoding::percent_decode_str;
@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What API Gateway sends, as far as it is used. A field that is missing or of another shape reads as empty.
+/// The API Gateway event, limited to the fields in use. A missing or malformed field reads as empty.
 ///
-/// Neither this nor [`Request`] has a `Debug`: bodies hold card numbers, headers hold tokens.
+/// Neither this type nor [`Request`] has a `Debug`: bodies hold card numbers, headers hold tokens.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpEvent {
@@ -23,23 +23,23 @@ pub struct HttpEvent {
 /// One request.
 #[derive(Clone, Default)]
 pub struct Request {
-    /// Upper case.
+    /// The method, in upper case.
     pub method: String,
-    /// As sent, without the query.
+    /// The path as sent, without the query.
     pub path: String,
     /// The route that method and path match.
     pub route: Option<Route>,
-    /// The parameter of the path; empty for a route without one.
+    /// The path parameter; empty for a route without one.
     pub path_id: String,
-    /// Names in lower case.
+    /// The headers, with names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Decoded; of a name given twice, the last one.
+    /// The decoded query. The last value of a repeated name wins.
     pub query: BTreeMap<String, String>,
-    /// The bytes; `None` when they were announced as base64 and are not.
+    /// The body's bytes; `None` for invalid base64.
     pub body: Option<Vec<u8>>,
-    /// The caller's address, as the gateway saw it.
+    /// The caller's address as seen by the gateway.
     pub source_ip: String,
-    /// The gateway's id of the request; what a problem document calls `support_ref`.
+    /// The gateway's request id, shown as `support_ref` in problem documents.
     pub request_id: String,
 }
 

@@ -1,12 +1,12 @@
-//! What a problem document states about each [`ErrorCode`]: one table from codes to HTTP.
+//! The problem document of each [`ErrorCode`]: one table from codes to HTTP.
 //!
-//! `detail_zh` speaks to the merchant and may be shown as it is; `detail_en` speaks to the
-//! developer of the app. Both say what to do next. Neither says which element of a
-//! comparison did not match: that would turn every refusal into an oracle.
+//! `detail_zh` addresses the merchant and may be shown as it is; `detail_en` addresses the app's developer. Both name
+//! the next step. Neither names the element of a comparison that did not match, because that would turn every refusal
+//! into an oracle.
 
 use domain::error_code::ErrorCode;
 
-/// What is fixed about a code, whatever the request was.
+/// The constant properties of a code, independent of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The HTTP status (contract, section 5).
@@ -17,15 +17,14 @@ pub struct Entry {
     pub detail_zh: &'static str,
     /// The problem's `detail_en`: for the developer.
     pub detail_en: &'static str,
-    /// The very same request may succeed later: only time has to pass (`retry_after_s`, where
-    /// it is known), nothing has to be changed or done.
+    /// The same request may succeed later without any change: only time has to pass (`retry_after_s`, if known).
     pub retryable: bool,
 }
 
-/// What every problem `type` begins with; the code follows.
+/// Prefix of every problem `type`; the code follows.
 ///
-/// A tag URI (RFC 4151) names without promising a page, as RFC 9457 section 3.1.1 allows;
-/// `.example` belongs to nobody.
+/// A tag URI (RFC 4151) names a problem without promising a page, as RFC 9457 section 3.1.1 allows. The domain
+/// `.example` is reserved.
 pub const TYPE_PREFIX: &str = "tag:settlement-rebind.example,2026:";
 
 /// The problem's `type`, for example `tag:settlement-rebind.example,2026:OTP_WRONG`.
@@ -61,7 +60,7 @@ const fn wait(
     }
 }
 
-/// The row of a code. `last` rows need a change by the caller, `wait` rows only time.
+/// The row of a code. `last` rows require a change by the caller, `wait` rows only time.
 #[must_use]
 #[rustfmt::skip] // a table: one row, one shape
 pub const fn entry(code: ErrorCode) -> Entry {
@@ -250,7 +249,7 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "短信暂时无法发送，请稍后再试。",
             "The message could not be handed over. Ask for the code again after retry_after_s; nothing was counted."),
 
-        // Never the code of a reply: the row is here for those who show an `ended_reason`.
+        // Never the code of a reply. The row is for clients that show an `ended_reason`.
         ErrorCode::TestTxnFailed => last(422, "Test transaction failed",
             "测试转账被银行退回，本次换卡已撤销，请换用另一张卡重新发起。",
             "The test transfer to the new card came back and the change was undone. Start a new rebind with another card."),
@@ -347,7 +346,7 @@ mod tests {
         }
     }
 
-    /// The bank and the register say "no"; the texts must not say to which element.
+    /// When the bank or the register refuses, the texts must not name the element.
     #[test]
     fn mismatch_text_hides_wrong_element() {
         let cases: [(ErrorCode, &[&str]); 3] = [

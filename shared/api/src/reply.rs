@@ -1,4 +1,4 @@
-//! What goes back: JSON, or a problem document (RFC 9457).
+//! Replies: JSON, or a problem document (RFC 9457).
 
 use super::replies::Problem;
 use domain::error_code::ErrorCode;
@@ -6,16 +6,16 @@ use domain::rejection::Rejection;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A reply before it is an API Gateway response.
+/// A reply, before its conversion to an API Gateway response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
     /// The body; `None` for 204.
     pub body: Option<Value>,
-    /// Repeated from an earlier request with the same key.
+    /// True if repeated from an earlier request with the same key.
     pub replayed: bool,
-    /// Why it was refused, for the log.
+    /// The reason of a refusal, for the log.
     pub code: Option<ErrorCode>,
     retry_after_s: Option<i64>,
 }
@@ -26,7 +26,7 @@ impl Reply {
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         Self {
             status,
-            // The bodies of replies are maps with text keys: they always have a JSON form.
+            // Bodies of replies are maps with text keys, so they always have a JSON form.
             body: serde_json::to_value(body).ok(),
             replayed: false,
             code: None,
@@ -34,7 +34,7 @@ impl Reply {
         }
     }
 
-    /// A success without one.
+    /// A success without a body.
     #[must_use]
     pub const fn no_content() -> Self {
         Self {
@@ -57,7 +57,7 @@ impl Reply {
         }
     }
 
-    /// The same problem as a 503: the request will be answered once another release runs.
+    /// The same problem as a 503: the request will succeed once a later release runs.
     #[must_use]
     pub fn unavailable(mut self) -> Self {
         const UNAVAILABLE: u16 = 503;
@@ -68,7 +68,7 @@ impl Reply {
         self
     }
 
-    /// A reply that was kept, as it was.
+    /// A stored reply, unchanged.
     #[must_use]
     pub fn replay(status: u16, body: &str) -> Self {
         let body: Option<Value> = serde_json::from_str(body).ok();
@@ -87,14 +87,14 @@ impl Reply {
         }
     }
 
-    /// The body as text; empty for none.
+    /// The body as text; empty for a reply without a body.
     #[must_use]
     pub fn body_text(&self) -> String {
         self.body.as_ref().map(Value::to_string).unwrap_or_default()
     }
 
-    /// Whether a repeated request with the same key gets this again: successes, and refusals that were counted. Never a
-    /// conflict, a limit or a failure: those may be different the next time.
+    /// True if a repeated request with the same key gets this reply again: for successes and counted refusals. False
+    /// for conflicts, limits and failures, which may differ the next time.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         match self.code {
@@ -105,7 +105,7 @@ impl Reply {
     }
 }
 
-/// An HTTP API's Lambda response. A missing body is the empty string: a null one is an error to some gateways.
+/// The Lambda response of an HTTP API. A missing body is the empty string, because some gateways reject null.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpResponse {

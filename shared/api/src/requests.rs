@@ -1,5 +1,5 @@
-//! The bodies of requests. Unknown members are refused. Every member is optional to the reader, so that one reply can name all
-//! the missing ones; the domain checks the contents.
+//! The bodies of requests. Unknown members are rejected. Every member is optional to the parser, so that one reply can
+//! name all missing ones; the domain validates the contents.
 
 #[cfg(feature = "schema")]
 use crate::schema;

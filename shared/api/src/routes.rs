@@ -1,5 +1,5 @@
-//! Every operation of the API, in one table: method and path, the function behind it, who may call it, and what it does with
-//! an `Idempotency-Key`. Handlers match on it; the log's label, the API description and the tests' lists come from it.
+//! Every operation of the API, in one table: method, path, function, callers, and use of the `Idempotency-Key`.
+//! Handlers match on it; the log's label, the API description and the tests' lists come from it.
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

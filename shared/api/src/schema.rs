@@ -1,4 +1,4 @@
-//! Text formats and rules between members, for the API description. No type here has a value.
+//! Text formats and rules between members, for the API description. The types here have no values.
 
 use crate::replies::{Text, Time};
 use domain::error_code::ErrorCode;
@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Gives each type a component of the description.
+/// Registers each type as a component of the description.
 macro_rules! components {
     ($($type:ty, $name:literal, $description:literal, $schema:tt;)+) => {$(
         impl JsonSchema for $type {
@@ -79,8 +79,8 @@ formats! {
     IdempotencyKey, "1 to 255 printable ASCII characters.", { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" };
 }
 
-/// What one member states about another. Each rule stands under `then` of a condition that always holds, so that validators
-/// apply it and generators of clients pass it over: no rule adds a type.
+/// Rules between members. Each rule is under `then` of a condition that always holds: validators apply it, and client
+/// generators ignore it, so no rule adds a type.
 pub mod rules {
     use super::{ErrorCode, Schema, Value, json};
     use crate::replies::BlockedBy;
@@ -109,7 +109,7 @@ pub mod rules {
         only(schema, BlockedBy::ALL);
     }
 
-    /// Only a document that expires has days left.
+    /// Only the banner of an expiring document has `days_left` and `until`.
     pub fn notice(schema: &mut Schema) {
         add(
             schema,
@@ -121,7 +121,7 @@ pub mod rules {
         );
     }
 
-    /// A standby card has the time from which it is usable.
+    /// A standby card has `usable_at`.
     pub fn card(schema: &mut Schema) {
         add(
             schema,
@@ -132,7 +132,7 @@ pub mod rules {
         );
     }
 
-    /// What goes with each state.
+    /// The members of each state.
     pub fn rebind(schema: &mut Schema) {
         add(
             schema,
@@ -183,7 +183,7 @@ pub mod rules {
         );
     }
 
-    /// A standby card is one; a rebind that cannot be started has a reason.
+    /// A `standby` entry has the status of a standby card. A rebind that cannot be started has a reason.
     pub fn cards(schema: &mut Schema) {
         add(
             schema,

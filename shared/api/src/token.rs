@@ -1,5 +1,6 @@
-//! Session tokens: `<merchant id>.<slot>.<256 random bits>`. The first two make the store's key, so that checking a token
-//! costs no call of its own; the last makes it unguessable. Only the hash of the whole is kept.
+//! Session tokens: `<merchant id>.<slot>.<256 random bits>`. Merchant id and slot form the store's key, so that
+//! checking a token costs no extra call. The random bits make it unguessable. Only the hash of the whole token is
+//! stored.
 
 use super::event::Request;
 use domain::error_code::ErrorCode;
@@ -12,14 +13,14 @@ use domain::time::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A token as presented; nothing is known of it yet.
+/// A presented token, not yet verified.
 #[derive(Clone, Debug)]
 pub struct Presented {
-    /// Whose it says it is.
+    /// The merchant id in the token.
     pub merchant_id: MerchantId,
-    /// Where its session would be.
+    /// The session slot in the token.
     pub slot: Slot,
-    /// Its SHA-256.
+    /// The SHA-256 of the token.
     pub token_hash: [u8; 32],
 }
 
@@ -29,7 +30,7 @@ pub fn token_text(merchant: &MerchantId, slot: Slot, secret: &str) -> String {
     format!("{merchant}.{slot}.{secret}")
 }
 
-/// SHA-256 of a token: it has 256 random bits, so no key is needed.
+/// SHA-256 of a token. No key is needed, because a token has 256 random bits.
 #[must_use]
 pub fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
@@ -38,7 +39,7 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 /// The token of a request.
 ///
 /// # Errors
-/// `SESSION_EXPIRED` when there is none, or nothing that could be one.
+/// `SESSION_EXPIRED` for a missing or malformed token.
 pub fn presented(request: &Request) -> Result<Presented, Rejection> {
     let header = request.header("authorization").unwrap_or_default();
     let (scheme, token) = header.split_once(' ').unwrap_or_default();
@@ -58,10 +59,10 @@ pub fn presented(request: &Request) -> Result<Presented, Rejection> {
 }
 
 impl Presented {
-    /// The session of this token, if it lives.
+    /// The session of this token, if it is live.
     ///
     /// # Errors
-    /// `SESSION_EXPIRED`, whatever the reason.
+    /// `SESSION_EXPIRED`, for every reason.
     pub fn session<'m>(
         &self,
         merchant: &'m Merchant,
@@ -81,7 +82,7 @@ impl Presented {
     }
 }
 
-/// The one answer to every token that is not good.
+/// The one answer to every invalid token.
 #[must_use]
 pub fn dead() -> Rejection {
     Rejection::new(ErrorCode::SessionExpired).next(&[NextAction::Login])

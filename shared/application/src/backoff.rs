@@ -1,29 +1,29 @@
-//! When to repeat what a concurrent write, or a short outage, prevented.
+//! Retries after a concurrent write or a short outage.
 
 use crate::error::HandlerError;
 use crate::ports::PortError;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often, for how long, and after which pauses.
+/// Retry limits: number, duration and pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Attempts in all.
+    /// Maximum number of attempts.
     pub attempts_max: u32,
-    /// No attempt begins later than this after the first one.
+    /// No attempt starts later than this after the first one.
     pub during: Duration,
-    /// The longest first pause; each further one may be twice as long.
+    /// Upper bound of the first pause. The bound doubles with each further pause.
     pub first_pause_ms: u64,
-    /// The longest pause of all.
+    /// Upper bound of every pause.
     pub pause_max_ms: u64,
-    /// After a concurrent write.
+    /// Retry after a concurrent write.
     pub after_conflict: bool,
-    /// Also after a transient failure, when it is unknown whether the write was done.
+    /// Also retry after a transient failure, when it is unknown whether the write took effect.
     pub after_transient: bool,
 }
 
 impl Limits {
-    /// A request of the app. After a call that hung there is time for one more attempt, and for the reply.
+    /// A request of the app. After one call that times out, there is time for one more attempt and for the reply.
     pub const REQUEST: Self = Self {
         attempts_max: 6,
         during: Duration::from_secs(6),
@@ -32,12 +32,12 @@ impl Limits {
         after_conflict: true,
         after_transient: false,
     };
-    /// An OTP that nobody got must not stay: its removal is repeated after any failure.
+    /// The removal of an OTP that was not delivered. The OTP must not stay, so retry after any failure.
     pub const UNDO: Self = Self {
         after_transient: true,
         ..Self::REQUEST
     };
-    /// A freeze. A thief who keeps the account busy must not prevent it, so the number of attempts has no limit.
+    /// A freeze. A thief who keeps the account busy must not prevent it, so the number of attempts is unlimited.
     pub const FREEZE: Self = Self {
         attempts_max: u32::MAX,
         during: Duration::from_secs(5),
@@ -46,7 +46,8 @@ impl Limits {
         after_conflict: true,
         after_transient: false,
     };
-    /// The mark that a message was sent: without it, the message would be sent twice. A conflict means that the claim is lost.
+    /// The mark of a sent message: without it, the message would be sent twice. A conflict means that the claim is
+    /// lost.
     pub const MARK: Self = Self {
         attempts_max: 2,
         first_pause_ms: 50,
@@ -54,14 +55,14 @@ impl Limits {
         after_transient: true,
         ..Self::REQUEST
     };
-    /// The clean-up. The next run finds the entry again.
+    /// The clean-up. The next run retries a failed entry.
     pub const ONCE: Self = Self {
         attempts_max: 1,
         ..Self::REQUEST
     };
 }
 
-/// The attempts of one transaction.
+/// The retry state of one transaction.
 #[derive(Debug)]
 pub struct Backoff {
     limits: Limits,
@@ -70,7 +71,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Before the first attempt.
+    /// Starts the clock; call before the first attempt.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -80,10 +81,10 @@ impl Backoff {
         }
     }
 
-    /// Waits before the next attempt, for a random time: clients that met once would meet again.
+    /// Sleeps for a random time before the next attempt, so that clients in conflict do not meet again.
     ///
     /// # Errors
-    /// `error`, when there is no attempt left.
+    /// `error`, when no attempt is left.
     pub async fn pause(&mut self, error: PortError) -> Result<(), PortError> {
         if self.attempts >= self.limits.attempts_max || self.began.elapsed() > self.limits.during {
             return Err(error);
@@ -93,17 +94,17 @@ impl Backoff {
         let [high, low] = crate::crypto::random::<2>()?;
         let chance = u64::from(u16::from_be_bytes([high, low]));
         self.attempts += 1;
-        // Between a quarter and the whole of the longest pause.
+        // A random pause between a quarter of the upper bound and the bound.
         let pause_ms = longest / 4 + chance % (longest - longest / 4).max(1);
         tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
         Ok(())
     }
 }
 
-/// Repeats `attempt` as long as it meets concurrent writes.
+/// Repeats `attempt` while it fails for a reason that `limits` retries.
 ///
 /// # Errors
-/// What the last attempt failed with.
+/// The error of the last attempt.
 pub async fn retry<T>(
     limits: Limits,
     mut attempt: impl AsyncFnMut() -> Result<T, HandlerError>,

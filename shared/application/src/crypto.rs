@@ -1,12 +1,12 @@
-//! Keyed hashes, sealed data, codes, tokens, passwords. What each key is for, in one place.
+//! Keyed hashes, sealed data, codes, tokens and passwords, with the purpose of every key.
 //!
-//! **Keyed hashes.** For each purpose a function derives one HMAC-SHA256 key, once per environment, by asking KMS for the
-//! MAC of the purpose's name under the stack's HMAC key; the hashes themselves are computed in the function. One KMS call
-//! per hash would cost some milliseconds and a place in a shared quota in every step; what is given up is that the derived
-//! key lives in the function's memory, where the data it protects passes anyway. The HMAC key itself never leaves KMS.
+//! **Keyed hashes.** A function derives one HMAC-SHA256 key per purpose, once per environment: KMS computes the MAC of
+//! the purpose's name under the stack's HMAC key. The function computes the hashes itself. One KMS call per hash would
+//! add milliseconds and use up a shared quota in every step. The price is that the derived key is held in the
+//! function's memory, through which the protected data passes anyway. The HMAC key itself never leaves KMS.
 //!
-//! **Sealed data.** AES-256-GCM under a data key of its own, wrapped by the KMS key of its kind; merchant and record are the
-//! associated data and the KMS encryption context, so that a ciphertext moved to another record cannot be opened.
+//! **Sealed data.** AES-256-GCM under a fresh data key, wrapped by the KMS key of its kind. Merchant and record are the
+//! associated data and the KMS encryption context, so that a ciphertext copied to another record cannot be opened.
 
 use crate::ports::{DataKey, KeyService, PortError};
 use aes_gcm::aead::{Aead, KeyInit as _, Payload};
@@ -21,7 +21,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use tokio::sync::OnceCell;
 
-/// What a keyed hash is made for. Two purposes never share a key.
+/// The purpose of a keyed hash. Two purposes never share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HashPurpose {
     /// Account names at login.
@@ -30,28 +30,28 @@ pub enum HashPurpose {
     Device,
     /// Source addresses at login.
     Source,
-    /// Phones, to count codes.
+    /// Phones, to count OTPs.
     Phone,
     /// Card numbers, to find duplicates.
     Card,
     /// ID numbers, to compare.
     IdNumber,
-    /// Codes.
+    /// OTPs.
     Code,
     /// Idempotency keys and bodies.
     Idempotency,
-    /// Reading tokens.
+    /// Reading tokens of the agreement.
     Reading,
     /// Freeze codes.
     Freeze,
     /// Codes of micro-deposits.
     Deposit,
-    /// Push tokens, to tell them apart.
+    /// Push tokens, to distinguish them.
     Push,
 }
 
 impl HashPurpose {
-    /// All of them.
+    /// All purposes.
     pub const ALL: [Self; 12] = [
         Self::Account,
         Self::Device,
@@ -91,11 +91,11 @@ pub struct Keys<K> {
     derived: [OnceCell<Secret<Vec<u8>>>; HashPurpose::ALL.len()],
 }
 
-/// Of codes that people read and type: nothing that looks like something else.
+/// Alphabet for hand-typed codes, without look-alike characters.
 const CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
-/// A code as it was typed, in the one spelling that it is compared in: case and spaces do not matter. `None` when it
-/// cannot be a code of so many characters.
+/// Normalises a typed code for comparison: case and spaces are ignored. `None` if it is not a valid code of this
+/// length.
 #[must_use]
 pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
     let code: String = typed
@@ -107,7 +107,7 @@ pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
     fits.then(|| Secret::new(code))
 }
 
-/// Whether two codes are the same; takes the same time either way.
+/// Compares two codes in constant time.
 #[must_use]
 pub fn same_code(typed: &Secret<String>, kept: &Secret<String>) -> bool {
     typed
@@ -121,7 +121,7 @@ const SEALED_VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 
 impl<K: KeyService> Keys<K> {
-    /// Derives nothing yet: each key on its first use.
+    /// Creates the keys. Each key is derived on its first use.
     pub fn new(service: K) -> Self {
         Self {
             service,
@@ -129,7 +129,7 @@ impl<K: KeyService> Keys<K> {
         }
     }
 
-    /// The keyed hash of `parts`, each with its length, so that no two lists of parts are alike.
+    /// The keyed hash of `parts`. Each part is hashed with its length, so that different lists never collide.
     ///
     /// # Errors
     /// When the key cannot be derived.
@@ -184,12 +184,12 @@ impl<K: KeyService> Keys<K> {
         Ok(bytes)
     }
 
-    /// Six digits, each number as likely as any other.
+    /// Six uniformly random digits.
     ///
     /// # Errors
     /// When the OS has no randomness.
     pub fn six_digits(&self) -> Result<Secret<String>, PortError> {
-        // Uniform below a million: the few values at the top that would favour small numbers are drawn again.
+        // Uniform below one million: redraw the few top values that would favour small numbers.
         const FAIR: u32 = u32::MAX - u32::MAX % 1_000_000;
         loop {
             let drawn = u32::from_be_bytes(self.random()?);
@@ -207,7 +207,7 @@ impl<K: KeyService> Keys<K> {
         Ok(Secret::new(URL_SAFE_NO_PAD.encode(self.random::<32>()?)))
     }
 
-    /// Encrypts under a data key of its own.
+    /// Encrypts under a fresh data key.
     ///
     /// # Errors
     /// When the key service fails.
@@ -238,7 +238,7 @@ impl<K: KeyService> Keys<K> {
         Ok(Sealed(sealed))
     }
 
-    /// Opens what [`Keys::seal`] made for the same context.
+    /// Opens a value that [`Keys::seal`] sealed for the same context.
     ///
     /// # Errors
     /// `Permanent` for another context, another key or a damaged record.
@@ -269,7 +269,7 @@ impl<K: KeyService> Keys<K> {
         Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
     }
 
-    /// Wraps a new history key for a merchant: the key under which that merchant's personal data in events is sealed.
+    /// Wraps a new history key for a merchant. The key seals the merchant's personal data in events.
     ///
     /// # Errors
     /// When the key service fails.
@@ -281,7 +281,7 @@ impl<K: KeyService> Keys<K> {
         Ok(Sealed(wrapped))
     }
 
-    /// Opens what [`Keys::seal_personal`] made for the same merchant.
+    /// Opens a value that [`Keys::seal_personal`] sealed for the same merchant.
     ///
     /// # Errors
     /// `Permanent` for another merchant, another key or a damaged record.
@@ -311,7 +311,7 @@ impl<K: KeyService> Keys<K> {
         Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
     }
 
-    /// Encrypts a merchant's personal data under the merchant's history key: without that key, nobody reads it again.
+    /// Encrypts a merchant's personal data under the merchant's history key. Without that key, the data is unreadable.
     ///
     /// # Errors
     /// When the key service fails.
@@ -337,10 +337,10 @@ impl<K: KeyService> Keys<K> {
         Ok(Sealed([nonce.as_slice(), &ciphertext].concat()))
     }
 
-    /// These digits as the code for this rebind, purpose, phone and session.
+    /// The keyed hash of an OTP for this rebind, purpose, phone and session.
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the key cannot be derived.
     pub async fn otp(
         &self,
         scope: &OtpScope<'_>,
@@ -353,10 +353,10 @@ impl<K: KeyService> Keys<K> {
         })
     }
 
-    /// Whether `typed` is the code whose hash is `kept`; takes the same time either way.
+    /// Compares `typed` with the OTP of the stored hash `kept`, in constant time.
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the key cannot be derived.
     pub async fn otp_is_right(
         &self,
         scope: &OtpScope<'_>,
@@ -379,10 +379,10 @@ impl<K: KeyService> Keys<K> {
         self.mac(HashPurpose::Code, &parts).await
     }
 
-    /// The freeze code of a merchant's rebind: eight characters, the same each time, kept nowhere.
+    /// The freeze code of a merchant's rebind: eight characters, derived again on each use and never stored.
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the key cannot be derived.
     pub async fn freeze_code(
         &self,
         merchant: &str,
@@ -392,11 +392,12 @@ impl<K: KeyService> Keys<K> {
         self.derived_code(HashPurpose::Freeze, &parts, 8).await
     }
 
-    /// The code of a micro-deposit: six characters. The same for the same serial, so that a transfer whose answer was lost
-    /// is repeated with the same words; unforeseeable, because the serial holds 80 random bits and the key is secret.
+    /// The six-character code of a micro-deposit. It is derived from the bank reference, so that a transfer whose
+    /// answer was lost is repeated with the same descriptor. It is unpredictable, because the reference contains 80
+    /// random bits and the key is secret.
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the key cannot be derived.
     pub async fn deposit_code(
         &self,
         merchant: &str,
@@ -421,10 +422,10 @@ impl<K: KeyService> Keys<K> {
         Ok(Secret::new(code))
     }
 
-    /// A token that says when this agreement was shown for this rebind.
+    /// A token that proves when this agreement was shown for this rebind.
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the key cannot be derived.
     pub async fn reading_token(
         &self,
         about: &[&str],
@@ -434,10 +435,11 @@ impl<K: KeyService> Keys<K> {
         Ok(URL_SAFE_NO_PAD.encode([issued_at.epoch_s().to_be_bytes().as_slice(), &mac].concat()))
     }
 
-    /// When the token was issued for `about`; `None` for a token that is none of ours or about something else.
+    /// The time at which the token was issued for `about`. `None` for a forged token, or one for another agreement or
+    /// rebind.
     ///
     /// # Errors
-    /// When there is no key.
+    /// When the key cannot be derived.
     pub async fn read_at(
         &self,
         about: &[&str],
@@ -465,18 +467,18 @@ impl<K: KeyService> Keys<K> {
     }
 }
 
-/// What a code is bound to.
+/// The scope that an OTP is bound to.
 #[derive(Clone, Copy, Debug)]
 pub struct OtpScope<'a> {
     /// The merchant.
     pub merchant: &'a str,
     /// The rebind.
     pub rebind: &'a str,
-    /// Which of the two codes.
+    /// Which of the two OTPs.
     pub purpose: OtpPurpose,
-    /// The phone it goes to.
+    /// The phone that receives it.
     pub phone: &'a str,
-    /// The session that asked.
+    /// The session that requested it.
     pub session: &'a str,
 }
 
@@ -497,7 +499,7 @@ fn associated_data(context: &[(&str, &str)]) -> Vec<u8> {
 /// Bytes of the OS random source.
 ///
 /// # Errors
-/// When the OS has none.
+/// When the OS provides none.
 pub fn random<const N: usize>() -> Result<[u8; N], PortError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
@@ -505,7 +507,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], PortError> {
     Ok(bytes)
 }
 
-/// Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's floor).
+/// Passwords: argon2id, 19 MiB, two passes, one lane (OWASP's minimum).
 pub mod password {
     use crate::ports::PortError;
     use argon2::password_hash::phc::PasswordHash;
@@ -523,7 +525,7 @@ pub mod password {
         Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
     }
 
-    /// The PHC string of a password under a fresh salt.
+    /// The PHC string of a password with a fresh salt.
     ///
     /// # Errors
     /// When there is no randomness.
@@ -539,11 +541,11 @@ pub mod password {
         Ok(hash.to_string())
     }
 
-    /// Whether the password is the one of `kept`. Without a kept hash (an unknown account) it does the same work and says
-    /// no: the two cannot be told apart by time.
+    /// Verifies a password against the stored hash `kept`. Without a hash (an unknown account), it does the same work
+    /// and returns false, so that the time reveals nothing.
     ///
     /// # Errors
-    /// When the kept hash is damaged.
+    /// When the stored hash is damaged.
     pub fn is_right(password: &Secret<String>, kept: Option<&str>) -> Result<bool, PortError> {
         static NOBODY: OnceLock<String> = OnceLock::new();
         let nobody;
@@ -558,7 +560,7 @@ pub mod password {
             }
         };
         let parsed = PasswordHash::new(kept).map_err(|error| {
-            PortError::Permanent("argon2", format!("a kept hash is damaged: {error}"))
+            PortError::Permanent("argon2", format!("a stored hash is damaged: {error}"))
         })?;
         let right = argon2id()?
             .verify_password(password.expose().as_bytes(), &parsed)
@@ -566,7 +568,8 @@ pub mod password {
         Ok(right && known)
     }
 
-    /// Makes the hash that unknown accounts are compared with, in init: so that the first one costs no more than others.
+    /// Creates the hash that unknown accounts are compared with. Called in init, so that the first such login takes no
+    /// longer than others.
     ///
     /// # Errors
     /// When argon2 cannot run.

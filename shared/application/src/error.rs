@@ -1,24 +1,26 @@
-//! How a use case ends without a success of its own.
+//! The ways in which a use case ends early.
 
 use crate::ports::{OwnedPayout, PortError};
 use api::reply::Reply;
 use domain::rejection::Rejection;
 
-/// Why a use case stops. `?` carries it to the reply.
+/// The reason why a use case ends early. `?` carries it to the reply.
 #[derive(Debug)]
 pub enum HandlerError {
-    /// The request is answered already: an earlier one with the same key got this reply, or a refusal was written.
+    /// The request already has its reply: from an earlier request with the same key, or from a refusal that was
+    /// written.
     Answered(Box<Reply>),
-    /// Refused; nothing has changed.
+    /// Rejected; nothing has changed.
     Rejected(Box<Rejection>),
-    /// There is a payout of this id. Only a new payout meets it.
+    /// The payout id exists already. Only the creation of a payout returns this.
     PayoutExists(Box<OwnedPayout>),
-    /// A failure of ours. The caller learns no more than that.
+    /// A server failure. The caller learns no details.
     Failed(PortError),
 }
 
 impl HandlerError {
-    /// For a caller that is no request: whatever the core refused has changed meanwhile.
+    /// For callers without a request of their own. A rejection becomes a conflict, because the state has changed
+    /// meanwhile.
     #[must_use]
     pub fn into_port_error(self) -> PortError {
         match self {

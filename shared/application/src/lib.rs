@@ -1,11 +1,11 @@
-//! The one way of a request, from the gateway's event to its reply, without any service behind it.
+//! The path of every request, from the gateway's event to its reply. It depends on ports, not on services.
 //!
-//! - [`serve`]: one request: clock, panic net, log line, reply.
+//! - [`serve`]: one request: clock, panic handler, log line, reply.
 //! - [`request`]: its headers, session and idempotency key.
-//! - [`transact`]: read, decide, write: retries, conflicts, claims and replays.
-//! - [`backoff`]: when a transaction is repeated.
-//! - [`error`]: how a use case stops.
-//! - [`ports`]: the capabilities that use cases need from outside, one trait each.
+//! - [`transact`]: read, decide, write; retries, conflicts, claims and replays.
+//! - [`backoff`]: limits and pauses of retries.
+//! - [`error`]: the ways in which a use case ends early.
+//! - [`ports`]: the external capabilities of use cases, one trait each.
 //! - [`crypto`]: keyed hashes, sealed data, OTPs, tokens, passwords.
 
 pub mod backoff;

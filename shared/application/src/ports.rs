@@ -1,4 +1,4 @@
-//! What the steps need from outside, one small trait per capability: a function's signature says what it may do.
+//! The external capabilities of use cases, one small trait each: a function's signature shows what it may do.
 
 use domain::decide::BankAnswer;
 use domain::history::ChainedEvent;
@@ -15,44 +15,44 @@ use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use domain::transition::Transition;
 
-/// Why a call to the outside failed.
+/// A failed call to a port.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// Somebody else wrote first. Read again, decide again.
-    #[error("a concurrent write came first")]
+    /// A concurrent write succeeded first. Read and decide again.
+    #[error("a concurrent write succeeded first")]
     Conflict,
-    /// It may work in a moment: throttled, timed out, unreachable. Whether it was done is unknown.
+    /// A retry may succeed: throttled, timed out or unreachable. It is unknown whether the call took effect.
     #[error("{0} is unavailable: {1}")]
     Transient(&'static str, String),
-    /// A record has a format that only a later release reads. Nothing was written.
+    /// The record has a format that only a later release reads. Nothing was written.
     #[error("{0} was written by a later release")]
     TooNew(&'static str),
-    /// It will not work: a missing permission, a broken record, a bug.
+    /// A retry cannot succeed: a missing permission, a damaged record, a bug.
     #[error("{0} failed: {1}")]
     Permanent(&'static str, String),
 }
 
-/// Which rebind is read with the merchant, and what that costs.
+/// Selects the rebind that is read with the merchant, at different costs.
 #[derive(Clone, Copy, Debug)]
 pub enum Selector<'a> {
-    /// The latest, which is the open one if any is: one query.
+    /// The latest rebind, which is the open one if any is open. One query.
     Latest,
-    /// This one, for a step; nearly always the latest, else one call more.
+    /// The rebind of a step. Nearly always the latest; otherwise one more call.
     Step(&'a RebindId),
-    /// The one of this number, for the clean-up.
+    /// The rebind with this number, for the clean-up.
     Number(u32),
-    /// This one, to be shown: always one call.
+    /// A rebind to show. Always one call.
     Shown(&'a RebindId),
-    /// The one that a card came with: one call, and one more when another rebind is open.
+    /// The rebind that a card came with. One call, and one more while another rebind is open.
     Card(&'a CardId),
-    /// The one of this number, and with it the latest, for a freeze.
+    /// The rebind with this number and the latest one, for a freeze.
     Announced(u32),
 }
 
 /// Reads a merchant with one rebind, consistently.
 #[allow(async_fn_in_trait)]
 pub trait LoadMerchant {
-    /// `None` when there is no such merchant. A wanted rebind that does not exist leaves `rebind` empty.
+    /// `None` for an unknown merchant. If the selected rebind does not exist, `rebind` is `None`.
     async fn load(
         &self,
         merchant: &MerchantId,
@@ -63,7 +63,7 @@ pub trait LoadMerchant {
 /// Lists a merchant's rebinds.
 #[allow(async_fn_in_trait)]
 pub trait ListRebinds {
-    /// At most `limit`, newest first, numbered below `before` where that is given.
+    /// At most `limit` rebinds, newest first, with numbers below `before` if given.
     async fn list(
         &self,
         merchant: &MerchantId,
@@ -75,7 +75,7 @@ pub trait ListRebinds {
 /// Lists a merchant's history.
 #[allow(async_fn_in_trait)]
 pub trait ListEvents {
-    /// At most `limit`, newest first, with a sequence number below `before` where that is given.
+    /// At most `limit` events, newest first, with sequence numbers below `before` if given.
     async fn list_events(
         &self,
         merchant: &MerchantId,
@@ -87,14 +87,14 @@ pub trait ListEvents {
 /// Reads payouts.
 #[allow(async_fn_in_trait)]
 pub trait ReadPayouts {
-    /// The unsent ones, at most `limit`, newest first, before `before` where that is given.
+    /// At most `limit` unsent payouts, newest first, older than `before` if given.
     async fn unsent_payouts(
         &self,
         merchant: &MerchantId,
         before: Option<&str>,
         limit: u8,
     ) -> Result<Vec<Payout>, PortError>;
-    /// One by its id; with the merchant, when it is known whose it is: in one call.
+    /// One payout by its id. If the merchant id is given, the same call also reads the merchant.
     async fn payout(
         &self,
         payout_id: &PayoutId,
@@ -102,41 +102,42 @@ pub trait ReadPayouts {
     ) -> Result<(Option<OwnedPayout>, Option<Merchant>), PortError>;
 }
 
-/// A device that is told by push, as it is kept.
+/// A stored push target: a device that receives notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptPushTarget {
-    /// Tells a merchant's targets apart.
+    /// Distinguishes a merchant's targets.
     pub tag: String,
-    /// Which service reaches it.
+    /// The platform that delivers to it.
     pub platform: PushPlatform,
-    /// Its token, encrypted under the merchant's history key.
+    /// The token, encrypted under the merchant's history key.
     pub sealed_token: Sealed,
-    /// When it was removed or replaced.
+    /// Time of its removal or replacement.
     pub removed_at: Option<Timestamp>,
 }
 
-/// Finds the devices to tell.
+/// Finds the devices to notify.
 #[allow(async_fn_in_trait)]
 pub trait ListPushTargets {
-    /// Those that are registered, then those that were.
+    /// The registered devices, then the removed ones.
     async fn push_targets(&self, merchant: &MerchantId) -> Result<Vec<KeptPushTarget>, PortError>;
     /// The merchant's history key, wrapped.
     async fn history_key(&self, merchant: &MerchantId) -> Result<Option<Sealed>, PortError>;
 }
 
-/// Whom a freeze code is tried for, and from where: keyed hashes of the account's name and of the source address.
+/// The account and the address of a freeze attempt: keyed hashes of the account name and of the source address.
 #[derive(Clone, Debug)]
 pub struct FreezeKeys {
-    /// Of the account's name.
+    /// Keyed hash of the account name.
     pub account: String,
-    /// Of the source address.
+    /// Keyed hash of the source address.
     pub source: String,
-    /// Random: tells this request's additions to the counts from those of others when one is repeated.
+    /// Random nonce. It distinguishes this request's additions to the counts, so that a repeated one is not counted
+    /// twice.
     pub nonce: [u8; 6],
 }
 
 impl FreezeKeys {
-    /// Names one addition of this request: counting and refunding are two.
+    /// The nonce of one addition. Counting and refunding need different ones.
     #[must_use]
     pub const fn nonce_for(&self, more: i64) -> [u8; 6] {
         let mut nonce = self.nonce;
@@ -147,28 +148,28 @@ impl FreezeKeys {
     }
 }
 
-/// What is known before a freeze code is looked at.
+/// The result of counting an attempt, before its freeze code is compared.
 #[derive(Clone, Debug)]
 pub struct FreezeAttempt {
-    /// Whose account it is; `None` for a name that nobody has, whose tries are counted all the same.
+    /// The account's merchant. `None` for an unknown account name, whose attempts are counted as well.
     pub merchant_id: Option<MerchantId>,
-    /// Whether the code is looked at, and this try is counted: neither the address nor the account has had too many.
+    /// True if the attempt is counted and its code may be compared: both address and account are within their limits.
     pub allowed: bool,
 }
 
-/// Counts tries of freeze codes.
+/// Counts attempts at freeze codes.
 #[allow(async_fn_in_trait)]
 pub trait FreezeAttempts {
-    /// Counts one, before the code is looked at. Never in conflict with another: whoever tries wrong codes cannot keep
-    /// the right one from being counted. A try that the address may not make is counted nowhere: one address cannot use
-    /// up the account's.
+    /// Counts one attempt before its code is compared. Counting never conflicts, so wrong attempts cannot keep the
+    /// right code from being counted. An attempt over the address's limit is not counted for the account: one address
+    /// cannot use up the account's attempts.
     async fn count_freeze_attempt(
         &self,
         keys: &FreezeKeys,
         policy: &Policy,
         now: Timestamp,
     ) -> Result<FreezeAttempt, PortError>;
-    /// It was no wrong one.
+    /// Refunds an attempt that turned out not to be wrong.
     async fn refund_freeze_attempt(
         &self,
         keys: &FreezeKeys,
@@ -176,7 +177,7 @@ pub trait FreezeAttempts {
     ) -> Result<(), PortError>;
 }
 
-/// A request's idempotency key, hashed, with the keyed fingerprint of its body.
+/// A request's hashed idempotency key, with the keyed fingerprint of its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey {
     /// Keyed hash of merchant, method, path and key.
@@ -185,98 +186,98 @@ pub struct IdempotencyKey {
     pub fingerprint: String,
 }
 
-/// A reply as it is kept for a repeated request.
+/// A reply stored for repeated requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredReply {
     /// The HTTP status.
     pub status: u16,
-    /// The body, JSON text; empty for none.
+    /// The body as JSON text; empty for a reply without a body.
     pub body: String,
 }
 
-/// What a commit does with the idempotency row.
+/// The effect of a commit on the idempotency row.
 #[derive(Clone, Debug)]
 pub enum IdempotencyMode<'a> {
-    /// The row stays as it is, or the request has no key.
+    /// Leaves the row unchanged, or the request has no key.
     None,
-    /// The first write of a use case in two: from now on the key is taken. A repeated request goes on only in the same
-    /// context (the hash of the OTP that is being compared).
+    /// The first of a use case's two writes claims the key. A repeated request continues only in the same context (the
+    /// hash of the OTP being compared).
     Claim(&'a IdempotencyKey, &'a str),
-    /// The last write: the reply to repeat.
+    /// The last write stores the reply to repeat.
     Reply(&'a IdempotencyKey, &'a StoredReply),
-    /// The promised outcome did not happen: the key is free again.
+    /// The promised outcome did not happen, so the key is released.
     Release(&'a IdempotencyKey),
 }
 
-/// What is found under an idempotency key.
+/// The result of looking up an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdempotencyLookup {
-    /// Nothing that still counts.
+    /// No valid row.
     Nothing,
-    /// The same request, answered.
+    /// The same request, with its reply.
     Reply(StoredReply),
-    /// The same request, begun and not answered, with its context.
+    /// The same request, claimed but not answered, with its context.
     Claimed(String),
-    /// The key with another body.
+    /// A request with another body used this key.
     OtherBody,
 }
 
-/// One write, whole.
+/// One complete write.
 #[derive(Debug)]
 pub struct Commit<'a> {
-    /// The state that was decided on; the write holds only if it still is.
+    /// The state that the decision is based on. The write succeeds only if the state is unchanged.
     pub before: &'a Merchant,
-    /// What changes.
+    /// The changes.
     pub transition: &'a Transition,
-    /// The transition's event in its chain; the head in `transition` ends it.
+    /// The transition's event, chained to the history. The merchant state in `transition` holds the chain's new end.
     pub event: Option<&'a ChainedEvent>,
-    /// The session's slot, whose token must still be there when the write happens.
+    /// The session's slot. Its token must still be there when the write happens.
     pub session: Option<u8>,
     /// The idempotency row.
     pub idempotency: IdempotencyMode<'a>,
-    /// The clock of the rules.
+    /// The clock of the business rules.
     pub now: Timestamp,
 }
 
-/// What became of a commit.
+/// The result of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It is written.
+    /// Written.
     Written,
-    /// Nothing is written: the idempotency key was used before.
+    /// Not written: the idempotency key was used before.
     Before(IdempotencyLookup),
-    /// Nothing is written: no code may go to this phone for so many seconds.
+    /// Not written: the phone is at its OTP limit.
     OtpLimit {
-        /// Until one may.
+        /// Seconds until the phone may receive an OTP.
         wait_s: i64,
     },
-    /// Nothing is written: the card is verified for another person.
+    /// Not written: the card is verified for another person.
     BoundElsewhere,
-    /// Nothing is written: there is a payout of this id.
+    /// Not written: a payout with this id exists.
     PayoutExists(Box<OwnedPayout>),
 }
 
-/// A payout, and whose it is.
+/// A payout and its merchant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedPayout {
-    /// Whose.
+    /// The merchant's id.
     pub merchant_id: MerchantId,
     /// The payout.
     pub payout: Payout,
 }
 
-/// Writes a transition, whole or not at all.
+/// Writes a transition atomically.
 #[allow(async_fn_in_trait)]
 pub trait CommitTransition {
     /// [`PortError::Conflict`] when the state has changed since it was read.
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError>;
-    /// What is kept under an idempotency key.
+    /// The stored result of an idempotency key.
     async fn find(
         &self,
         key: &IdempotencyKey,
         now: Timestamp,
     ) -> Result<IdempotencyLookup, PortError>;
-    /// A code that could not be handed over does not count.
+    /// Refunds an OTP that could not be handed over.
     async fn refund_otp(
         &self,
         phone_hash: &Mac,
@@ -285,19 +286,19 @@ pub trait CommitTransition {
     ) -> Result<(), PortError>;
 }
 
-/// Hands a text to the operator. Whether the phone got it is not known.
+/// Hands an SMS to the operator. Delivery to the phone is not confirmed.
 #[allow(async_fn_in_trait)]
 pub trait SendSms {
     /// `phone`: E.164.
     async fn send(&self, phone: &str, text: &str) -> Result<(), PortError>;
 }
 
-/// One question to the bank.
+/// One card-check query to the bank.
 #[derive(Clone)]
 pub struct CardQuestion {
-    /// Ours; the same question always carries the same one.
+    /// The bank reference. The same query always has the same reference.
     pub serial: String,
-    /// The number.
+    /// The card number.
     pub card_number: CardNumber,
     /// The name on the card.
     pub holder_name: PersonName,
@@ -307,28 +308,29 @@ pub struct CardQuestion {
     pub phone: Phone,
 }
 
-/// Asks the bank whether name, ID, card and phone belong together.
+/// Asks the bank whether name, ID number, card and reserved phone belong together.
 #[allow(async_fn_in_trait)]
 pub trait CheckCard {
-    /// `None`: no answer, late, garbled, or one to another question. Never an error: no answer decides nothing.
+    /// `None` for a missing, late or malformed answer, or one to another query. Never an error: a missing answer
+    /// decides nothing.
     async fn check(&self, question: &CardQuestion) -> Option<BankAnswer>;
 }
 
-/// The keys that a function may use, and nothing of the others.
+/// The data keys that a function may use. It cannot use any others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataKey {
-    /// Card numbers.
+    /// For card numbers.
     Card,
-    /// ID numbers.
+    /// For ID numbers.
     Identity,
-    /// Each merchant's history key.
+    /// For the merchants' history keys.
     History,
 }
 
-/// A key service: keys never leave it but as data keys and derived hash keys.
+/// A key service. Only data keys and derived hash keys leave it.
 #[allow(async_fn_in_trait)]
 pub trait KeyService {
-    /// 32 bytes derived from the hash key for one purpose; the same every time.
+    /// 32 bytes derived from the hash key for one purpose; the same on every call.
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError>;
     /// A fresh 256-bit data key and its wrapped form.
     async fn new_data_key(
@@ -336,7 +338,7 @@ pub trait KeyService {
         key: DataKey,
         context: &[(&str, &str)],
     ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError>;
-    /// Unwraps a data key; fails for another context.
+    /// Unwraps a data key. Fails for another context.
     async fn data_key(
         &self,
         key: DataKey,
@@ -356,7 +358,7 @@ pub trait KeyService {
 /// Counts and opens logins.
 #[allow(async_fn_in_trait)]
 pub trait Logins {
-    /// The account with the failures that matter to this login.
+    /// Reads the account with the failures relevant to this login.
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError>;
     /// Writes a failure before the password is compared. [`PortError::Conflict`] when another login wrote first.
     async fn count_login(
@@ -365,8 +367,8 @@ pub trait Logins {
         counted: &LoginRead,
         now: Timestamp,
     ) -> Result<(), PortError>;
-    /// Opens the session: the token's hash into the merchant's head, the device among the known ones, the counted failure
-    /// taken back. [`PortError::Conflict`] when the account has changed since.
+    /// Opens the session: adds the token's hash to the merchant state and the device to the known ones, and refunds the
+    /// counted failure. [`PortError::Conflict`] when the account has changed since it was read.
     async fn open_session(
         &self,
         keys: &LoginKeys,
@@ -375,7 +377,7 @@ pub trait Logins {
         cleared: Option<&LoginRead>,
         now: Timestamp,
     ) -> Result<(), PortError>;
-    /// Ends the session of this token, and returns it as it was; `None` when there is none.
+    /// Ends the session with this token and returns its former value; `None` if no such session exists.
     async fn close_session(
         &self,
         merchant: &MerchantId,
@@ -387,50 +389,51 @@ pub trait Logins {
 /// The keyed hashes that a login is looked up by.
 #[derive(Clone, Debug)]
 pub struct LoginKeys {
-    /// Of the account's name.
+    /// Hash of the account name.
     pub account: String,
-    /// Of the device id, within the account.
+    /// Hash of the device id within the account.
     pub device: String,
-    /// Of the source address.
+    /// Hash of the source address.
     pub source: String,
 }
 
-/// One fen to a card: a micro-deposit or a test transaction. There is no other amount.
+/// A transfer of one fen to a card: a micro-deposit or a test transaction. No other amount exists.
 #[derive(Clone)]
 pub struct Transfer {
-    /// Ours; the same transfer always carries the same one.
+    /// The bank reference. The same transfer always has the same reference.
     pub serial: String,
-    /// The number.
+    /// The card number.
     pub card_number: CardNumber,
     /// The payee's name.
     pub holder_name: PersonName,
-    /// What the payee's statement shows, 1 to 64 characters; a micro-deposit's ends in its code.
+    /// The descriptor on the payee's statement, 1 to 64 characters. A micro-deposit's descriptor ends in its code.
     pub descriptor: Secret<String>,
-    /// Return it when the payee's name is not the holder's.
+    /// Return the transfer if the payee's name differs from the cardholder's.
     pub check_name: bool,
 }
 
 /// Sends one fen to a card.
 #[allow(async_fn_in_trait)]
 pub trait SendTransfer {
-    /// `None`: no answer, late, garbled, or one to another transfer. It may have been sent all the same.
+    /// `None` for a missing, late or malformed answer, or one to another transfer. The transfer may have been sent all
+    /// the same.
     async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer>;
 }
 
-/// What the bank says about a serial that it was sent before.
+/// The result of querying the bank about a bank reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryOutcome<A> {
-    /// As it stands now.
+    /// The bank's current answer.
     Answer(A),
-    /// The bank has not seen the serial so far. The request may still be on its way: it may only be sent again under the
-    /// same serial.
+    /// The bank has not seen the bank reference yet. The request may still be in flight, so it may only be sent again
+    /// under the same reference.
     NeverSeen,
-    /// No answer to this either.
+    /// The query itself was not answered.
     Unknown,
 }
 
 impl<A> QueryOutcome<A> {
-    /// The answer, if there is one.
+    /// The answer, if any.
     pub fn answer(self) -> Option<A> {
         match self {
             Self::Answer(answer) => Some(answer),
@@ -439,35 +442,35 @@ impl<A> QueryOutcome<A> {
     }
 }
 
-/// Asks again about a card check whose answer was lost, without knowing the card.
+/// Queries a card check whose answer was lost, without the card number.
 #[allow(async_fn_in_trait)]
 pub trait QueryCheck {
-    /// Decides nothing at the bank.
+    /// A read-only query at the bank.
     async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer>;
 }
 
-/// Asks what became of a transfer, without knowing the card.
+/// Queries the outcome of a transfer, without the card number.
 #[allow(async_fn_in_trait)]
 pub trait QueryTransfer {
-    /// Sends nothing.
+    /// A read-only query; nothing is sent.
     async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer>;
 }
 
-/// What became of a push.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// Handed over. Whether the app got it is not known.
+    /// Handed over. Delivery to the app is not confirmed.
     Sent,
-    /// The token is good for nothing any more.
+    /// The token is no longer valid.
     Gone,
     /// This deployment has no application for the platform.
     NotConfigured,
 }
 
-/// Hands a notification for an app to its platform.
+/// Hands a push notification to its platform.
 #[allow(async_fn_in_trait)]
 pub trait SendPush {
-    /// `token`: the platform's name for one app on one phone; whoever has it can write to that phone.
+    /// `token`: the platform's address of one app on one phone. Any holder can send to that phone.
     async fn push(
         &self,
         platform: PushPlatform,

@@ -17,7 +17,7 @@ use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use std::ops::Deref;
 
-/// The longest idempotency key.
+/// Maximum length of an idempotency key.
 const KEY_MAX_CHARS: usize = 255;
 
 /// The context of one request; use cases transact through it.
@@ -40,11 +40,11 @@ where
     S: LoadMerchant + CommitTransition,
     K: KeyService,
 {
-    /// Reads the headers: idempotency key, then token. A key is bound to the canonical form of the body. Replies show the
-    /// rebind, unless [`RequestContext::showing`] says otherwise.
+    /// Reads the headers: idempotency key, then token. A key is bound to the canonical form of the body. Replies show
+    /// the rebind; [`RequestContext::showing`] selects another reply.
     ///
     /// # Errors
-    /// `REQUEST_MALFORMED` for a missing or unusable key, `SESSION_EXPIRED` for a token that cannot be valid.
+    /// `REQUEST_MALFORMED` for a missing or malformed key, `SESSION_EXPIRED` for a malformed token.
     pub async fn begin(
         store: &'a S,
         keys: &'a Keys<K>,
@@ -87,7 +87,7 @@ where
         })
     }
 
-    /// The same with another reply.
+    /// The same context with another reply.
     #[must_use]
     pub fn showing(mut self, show: Show) -> Self {
         self.transactor = self.transactor.showing(show);
@@ -97,7 +97,7 @@ where
     /// The rebind in the path.
     ///
     /// # Errors
-    /// `NOT_FOUND`, after the token is proven: a malformed id looks like an unknown one.
+    /// `NOT_FOUND`, after the token is checked: a malformed id looks like an unknown one.
     pub async fn rebind_id(&self, request: &Request) -> Result<RebindId, HandlerError> {
         self.id(RebindId::parse(&request.path_id)).await
     }

@@ -1,4 +1,4 @@
-//! One request, from the gateway's event to its reply: the clock, the panic net, the log line.
+//! One request, from the gateway's event to its reply: the clock, the panic handler, the log line.
 
 use crate::crypto;
 use crate::error::HandlerError;
@@ -14,7 +14,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// The stage of the deployment, as its parameter says.
+/// The deployment stage, from its parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentStage(String);
 
@@ -25,16 +25,16 @@ impl DeploymentStage {
         Self(name.into())
     }
 
-    /// Whether callers may set the clock.
+    /// True in the sandbox, where callers may set the clock.
     #[must_use]
     pub fn is_sandbox(&self) -> bool {
         self.0 == "sandbox"
     }
 }
 
-/// The clock that hangs on the wall: for leases and signatures, never for a rule of the contract.
+/// Wall-clock time. For leases and signatures only; business rules receive `now`.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is where it is asked")]
+#[expect(clippy::disallowed_methods, reason = "the only read of the clock")]
 pub fn wall_clock() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -42,18 +42,18 @@ pub fn wall_clock() -> Timestamp {
     Timestamp::from_epoch_s(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-/// The clock of this request's rules.
+/// The clock of this request's business rules.
 fn rule_clock(request: &Request, stage: &DeploymentStage) -> Result<Timestamp, Rejection> {
     match request.header("x-sandbox-now") {
         None => Ok(wall_clock()),
         Some(text) if stage.is_sandbox() => Timestamp::parse_rfc3339(text)
             .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed)),
-        // Elsewhere a caller who tries to set the clock is told so; ignoring it would hide the mistake.
+        // Outside the sandbox, reject an attempt to set the clock; ignoring it would hide the mistake.
         Some(_) => Err(Rejection::new(ErrorCode::RequestMalformed)),
     }
 }
 
-/// What a function does with its requests.
+/// A function's request handler.
 #[allow(async_fn_in_trait)]
 pub trait Handler {
     /// The routes of this function. A request for any other route is answered with 404.
@@ -65,13 +65,13 @@ pub trait Handler {
         request: &Request,
         now: Timestamp,
     ) -> Result<Reply, HandlerError>;
-    /// What the request cost at the table.
+    /// The request's cost at the table.
     fn usage(&self) -> domain::usage::Usage;
 }
 
-/// Answers one event. Never fails: whatever happens inside becomes a reply.
+/// Answers one event. Never fails: every failure becomes a reply.
 ///
-/// Boxed, so that the runtime's own layers are not compiled around every state of a handler.
+/// Boxed, so that the runtime's layers are not compiled around every handler's state.
 pub fn respond<'a, H: Handler>(
     handler: &'a H,
     stage: &'a DeploymentStage,
@@ -91,7 +91,7 @@ async fn answer<H: Handler>(
         .route
         .filter(|route| H::Route::try_from(*route).is_ok());
     let support_ref = support_ref(&request);
-    // Every problem document of this request carries the same one, wherever it is made.
+    // All problem documents of this request carry the same reference.
     request.request_id.clone_from(&support_ref);
     let answer = AssertUnwindSafe(async {
         let now = rule_clock(&request, stage)?;
@@ -123,7 +123,7 @@ async fn answer<H: Handler>(
             }
         }
         Err(_) => {
-            // The panic's text may hold anything; the hook has not printed it either.
+            // Drop the panic's payload, because it can contain personal data. The panic hook does not print it either.
             cause = Some("panic".to_owned());
             Reply::problem(&Rejection::new(ErrorCode::Internal), &support_ref)
         }
@@ -176,7 +176,7 @@ mod tests {
     use domain::usage::Usage;
     use serde_json::{Value, json};
 
-    /// Does what the id in its path says.
+    /// Acts by the id in its path.
     struct Probe;
 
     impl Handler for Probe {

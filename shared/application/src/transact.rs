@@ -1,9 +1,10 @@
-//! The one way of every request: read, decide, write, in this order and nothing between.
+//! Every request follows one path: read, decide, write.
 //!
 //! [`Transactor::transact`] owns retries, conflicts, idempotency claims and replays; it is the only loop of its kind.
-//! The order of checks is the contract's (section 1): body (before this) → token → ownership → idempotency → `decide`.
-//! A repeated request is recognised in two places. Its write fails on the idempotency row of the first one; or `decide`
-//! refuses it because the first one has moved the rebind on, and the row is looked up before the refusal is answered.
+//! The contract (section 1) defines the order of checks: body (before this) → token → ownership → idempotency →
+//! `decide`. A repeated request is recognised in two places. Its write fails on the idempotency row of the first
+//! request; or `decide` rejects it because the first request has advanced the rebind, and the row is looked up before
+//! the rejection is returned.
 
 use crate::backoff::{Backoff, Limits};
 use crate::error::HandlerError;
@@ -24,10 +25,10 @@ use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::{Decision, OtpDelivery, Transition};
 
-/// Renders the reply of a use case: the merchant after it, on the wire.
+/// Renders a use case's reply: the resulting merchant in wire format.
 pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
 
-/// A loaded merchant and the session that asks.
+/// A loaded merchant and the session of the request.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The merchant.
@@ -37,7 +38,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The rebind that the request is about.
+    /// The rebind of the request.
     ///
     /// # Errors
     /// `NOT_FOUND`.
@@ -47,7 +48,7 @@ impl Loaded {
     }
 }
 
-/// Where a transaction starts: what is read, and what was read for it already.
+/// The start of a transaction: the selector, and a state that was loaded for it already.
 pub struct Start<'s> {
     selector: Selector<'s>,
     loaded: Option<Loaded>,
@@ -71,26 +72,26 @@ impl<'s> From<(Selector<'s>, Loaded)> for Start<'s> {
     }
 }
 
-/// What earlier attempts of the same transaction found out.
+/// The facts learned by earlier attempts of the same transaction.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
     /// The card is verified for another person.
     pub bound_elsewhere: bool,
-    /// This request made its first write before and was never answered: the context of its claim.
+    /// This request made its first write before and was never answered; the context of its claim.
     pub claimed: Option<String>,
-    /// The phone may not get an OTP for so many seconds.
+    /// Seconds until the phone may receive an OTP.
     pub otp_wait_s: Option<i64>,
 }
 
-/// What one attempt does with the state that was read.
+/// One attempt's plan for the state that was read.
 pub enum Plan {
     /// Decide this command and write the transition.
     Write(Write),
-    /// Write nothing: the first write of this very request was done before.
+    /// Write nothing: this request has already made its first write.
     Resume,
 }
 
-/// A command with what its write needs beyond the transition.
+/// A command, and how its write treats the idempotency key, OTP limit and claim.
 pub struct Write {
     command: Command,
     context: String,
@@ -100,25 +101,25 @@ pub struct Write {
 }
 
 impl Plan {
-    /// Bind the claim of a first write to this context. A repeated request goes on only in the same one.
+    /// Binds the claim of a first write to this context. A repeated request continues only in the same one.
     #[must_use]
     pub fn claiming(self, context: impl Into<String>) -> Self {
         self.with(|write| write.context = context.into())
     }
 
-    /// Free the idempotency key: the promised outcome did not happen.
+    /// Releases the idempotency key: the promised outcome did not happen.
     #[must_use]
     pub fn releasing_key(self) -> Self {
         self.with(|write| write.releases_key = true)
     }
 
-    /// Leave the idempotency key as it is: a write between the request's own ones.
+    /// Leaves the idempotency key unchanged: this write is between the request's first and last.
     #[must_use]
     pub fn leaving_key(self) -> Self {
         self.with(|write| write.leaves_key = true)
     }
 
-    /// Learn of a phone's OTP limit and plan again, instead of refusing the request.
+    /// Plans again after meeting a phone's OTP limit, instead of rejecting the request.
     #[must_use]
     pub fn learning_otp_limit(self) -> Self {
         self.with(|write| write.learns_otp_limit = true)
@@ -147,22 +148,23 @@ impl From<Command> for Plan {
 /// A transaction that was written, or that had nothing to write.
 #[derive(Debug)]
 pub struct Committed {
-    /// The state after it.
+    /// The resulting state.
     pub after: Loaded,
-    /// What was decided.
+    /// The decision.
     pub decision: Decision,
-    /// What the request is answered, if this was its last write.
+    /// The reply to the request, if this was its last write.
     pub reply: Reply,
     /// The OTP to hand over now.
     pub otp_delivery: Option<OtpDelivery>,
-    /// Whether this transaction wrote anything.
+    /// True if this transaction wrote anything.
     pub is_written: bool,
     /// The OTP limit that the write met.
     pub otp_wait_s: Option<i64>,
 }
 
 impl Committed {
-    /// The use case goes on only after [`Decision::Proceed`]; any other decision is its answer.
+    /// Continues the use case after [`Decision::Proceed`] or [`Decision::PollDeposit`]. Any other decision is its
+    /// reply.
     ///
     /// # Errors
     /// `Answered` with the reply.
@@ -176,7 +178,7 @@ impl Committed {
     }
 }
 
-/// Nothing to encrypt before the write.
+/// Encrypts nothing, for writes without personal data.
 ///
 /// # Errors
 /// Never.
@@ -188,13 +190,13 @@ pub async fn nothing_to_seal(
     Ok(None)
 }
 
-/// Who asks, of which merchant, when, and under which idempotency key.
+/// The caller's context: merchant, session, time and idempotency key.
 pub struct Transactor<'a, S> {
     /// The store.
     pub store: &'a S,
-    /// The rules.
+    /// The policy.
     pub policy: &'static Policy,
-    /// The clock of the rules.
+    /// The clock of the business rules.
     pub now: Timestamp,
     merchant_id: MerchantId,
     session: Option<Presented>,
@@ -205,7 +207,7 @@ pub struct Transactor<'a, S> {
 }
 
 impl<'a, S> Transactor<'a, S> {
-    /// For the system itself: clean-up, the acquirer's core, a freeze. No session is asked for.
+    /// For the system: clean-up, the acquirer's core system, a freeze. No session is required.
     pub fn system(
         store: &'a S,
         policy: &'static Policy,
@@ -248,7 +250,7 @@ impl<'a, S> Transactor<'a, S> {
         }
     }
 
-    /// The same with another reply.
+    /// The same transactor with another reply.
     #[must_use]
     pub fn showing(mut self, show: Show) -> Self {
         self.show = show;
@@ -257,7 +259,7 @@ impl<'a, S> Transactor<'a, S> {
 }
 
 impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
-    /// Reads the merchant and proves the session. A card's rebind is loaded if there is one.
+    /// Reads the merchant and checks the session. Loads a card's rebind if it has one.
     ///
     /// # Errors
     /// `SESSION_EXPIRED`, `NOT_FOUND`.
@@ -287,7 +289,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// Decides a command of this caller.
     ///
     /// # Errors
-    /// The core's refusal.
+    /// The core's rejection.
     pub fn decide(&self, merchant: &Merchant, act: Command) -> Result<Transition, Rejection> {
         let command = CommandContext {
             by: self.session.as_ref().map(|presented| presented.slot),
@@ -296,7 +298,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         decide(merchant, &command, self.policy, self.now)
     }
 
-    /// Whether this very request made its first write before, in this context, and was never answered.
+    /// True if this request has made its first write before, in this context, and was never answered.
     ///
     /// # Errors
     /// When the store fails.
@@ -308,13 +310,14 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         Ok(matches!(found, IdempotencyLookup::Claimed(kept) if kept == context))
     }
 
-    /// Reads, plans, decides and writes, until a write holds.
+    /// Reads, plans, decides and writes, until a write succeeds.
     ///
-    /// `plan` turns the state that was read into a command. `seal` encrypts what the write needs, after the decision:
-    /// only a command that is allowed costs a call to the key service. Both run again with each attempt.
+    /// `plan` turns the state that was read into a command. `seal` encrypts the write's personal data after the
+    /// decision, so that only an allowed command costs a call to the key service. Both run again with each attempt.
     ///
     /// # Errors
-    /// `Answered` for a repeated request, `Rejected` for a refusal, `Failed` with `Conflict` when no attempt held.
+    /// `Answered` for a repeated request, `Rejected` for a rejection, `Failed` with `Conflict` when no attempt
+    /// succeeded.
     pub async fn transact(
         &self,
         start: impl Into<Start<'_>>,
@@ -329,7 +332,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// Boxed, so that the futures of use cases stay small: they contain several transactions.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Transactor::transact`].
     pub async fn transact_within(
         &self,
         limits: Limits,
@@ -412,7 +415,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         }
     }
 
-    /// One transaction whose plan does not depend on the state; its reply.
+    /// Runs one transaction whose plan does not depend on the state, and returns its reply.
     ///
     /// # Errors
     /// As [`Transactor::transact`].
@@ -425,7 +428,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         Ok(self.transact(selector, plan, nothing_to_seal).await?.reply)
     }
 
-    /// The reply to a decision: what the use case shows, or the refusal that was written.
+    /// The reply to a decision: the use case's view of the merchant, or the refusal that was written.
     #[must_use]
     pub fn reply(&self, after: &Merchant, decision: &Decision) -> Reply {
         match decision {
@@ -436,7 +439,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         }
     }
 
-    /// A refusal that changed nothing. A request that was answered before gets that answer.
+    /// Returns a rejection that changed nothing. A request that was answered before gets its stored reply.
     async fn refusal(&self, refusal: Rejection) -> HandlerError {
         let Some(key) = &self.idempotency else {
             return refusal.into();
@@ -451,8 +454,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         }
     }
 
-    /// A request's own reply is worth a write even if its state is not; a first write without a change, and a system's
-    /// transition without one, are not.
+    /// True for a first write or a system transition without changes. A request's last write is never empty, because it
+    /// stores the reply.
     fn has_nothing_to_write(&self, transition: &Transition) -> bool {
         let proceeds = matches!(
             transition.outcome,
@@ -489,11 +492,11 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         let is_refused = matches!(transition.outcome, Decision::Refused(_));
         let idempotency = match &self.idempotency {
             Some(key) if write.releases_key => IdempotencyMode::Release(key),
-            // The claim that an earlier attempt of this request has left stays as it is.
+            // Keep the claim of an earlier attempt of this request.
             Some(key) if proceeds && attempts.learned.claimed.is_none() => {
                 IdempotencyMode::Claim(key, &write.context)
             }
-            // A refusal is the request's answer, whatever the write was for.
+            // A refusal is always the request's reply, also in an intermediate write.
             Some(_) if write.leaves_key && !is_refused => IdempotencyMode::None,
             Some(key) if !proceeds && reply.is_kept() => IdempotencyMode::Reply(key, &stored),
             _ => IdempotencyMode::None,
@@ -510,7 +513,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     }
 }
 
-/// The attempts of one transaction, and what they found out.
+/// The attempts of one transaction, with the facts they learned.
 struct Attempts {
     limits: Limits,
     backoff: Backoff,
@@ -518,11 +521,11 @@ struct Attempts {
     unconfirmed: Option<Unconfirmed>,
 }
 
-/// A write whose answer was lost and that was to send an OTP: it may have been done.
+/// A write with an OTP whose answer was lost. It may have taken effect.
 struct Unconfirmed {
     delivery: OtpDelivery,
     otp: Option<Mac>,
-    /// The reply that the request's key was found to keep after it.
+    /// The reply found under the request's key afterwards.
     replay: Option<StoredReply>,
 }
 
@@ -547,7 +550,7 @@ impl Attempts {
         }
     }
 
-    /// After an unconfirmed write: the state shows whether it was done. If it was, its OTP is handed over now.
+    /// After an unconfirmed write, the state shows whether it took effect. If so, its OTP is handed over now.
     fn recover<S: LoadMerchant + CommitTransition>(
         &mut self,
         transactor: &Transactor<'_, S>,
@@ -604,7 +607,7 @@ impl Attempts {
             CommitOutcome::PayoutExists(known) => return Err(HandlerError::PayoutExists(known)),
             CommitOutcome::Written
             | CommitOutcome::BoundElsewhere
-            // The row went between the write and its failure.
+            // The row was removed between the write and its failure.
             | CommitOutcome::Before(IdempotencyLookup::Nothing | IdempotencyLookup::Claimed(_)) => {
                 self.backoff.pause(PortError::Conflict).await?;
             }
@@ -612,7 +615,7 @@ impl Attempts {
         Ok(())
     }
 
-    /// A write that was not answered and sends nothing is not repeated: it may have counted something.
+    /// An unanswered write without an OTP is not repeated, because it may have counted something.
     async fn after_failed_write(
         &mut self,
         error: PortError,
@@ -646,7 +649,7 @@ fn replayed(kept: &StoredReply) -> HandlerError {
     HandlerError::Answered(Box::new(Reply::replay(kept.status, &kept.body)))
 }
 
-/// `OTP_SEND_LIMIT` with the time until the phone may get another OTP.
+/// `OTP_SEND_LIMIT` with the time until the phone may receive another OTP.
 #[must_use]
 pub fn otp_limit(wait_s: i64) -> Rejection {
     Rejection::new(ErrorCode::OtpSendLimit)

@@ -1,4 +1,4 @@
-//! The calls that the store makes to its table. [`DynamoDb`] sends them; a model of the table can answer them instead.
+//! The table calls of the store. [`DynamoDb`] sends them; a model of the table can answer them instead.
 
 use super::item::{self, Item, Update};
 use super::meter::Meter;
@@ -15,18 +15,18 @@ use aws_sdk_dynamodb::types::{
 };
 use std::collections::HashMap;
 
-/// A query of the table, or of its index.
+/// A query of the table or its index.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// The index; `None` for the table itself, which is read consistently.
     pub index: Option<&'static str>,
     /// The key condition.
     pub condition: &'static str,
-    /// The values that the condition names.
+    /// The values that the condition refers to.
     pub values: HashMap<String, AttributeValue>,
     /// Ascending by sort key.
     pub forward: bool,
-    /// At most so many items.
+    /// Maximum number of items.
     pub limit: Option<i32>,
     /// The key after which the page begins.
     pub start: Option<Item>,
@@ -37,7 +37,7 @@ pub struct Query {
 pub struct Page {
     /// The items.
     pub items: Vec<Item>,
-    /// The key that the next page begins after.
+    /// The start key of the next page.
     pub next: Option<Item>,
 }
 
@@ -48,7 +48,7 @@ pub struct Get {
     pub key: Item,
     /// The one attribute to return; `None` for all.
     pub only: Option<&'static str>,
-    /// Whether the read sees every write before it.
+    /// True if the read must see every earlier write.
     pub consistent: bool,
 }
 
@@ -65,12 +65,12 @@ pub struct SingleUpdate {
     pub names: HashMap<String, String>,
     /// The values in both.
     pub values: HashMap<String, AttributeValue>,
-    /// Which attributes are returned when the update is done.
+    /// The attributes to return after the update.
     pub returned: ReturnValue,
 }
 
 impl SingleUpdate {
-    /// `update` of the item under `key`.
+    /// An `update` of the item under `key`.
     pub(super) fn new(key: Item, update: Update, returned: ReturnValue) -> Self {
         let expression = update.expression();
         Self {
@@ -87,9 +87,9 @@ impl SingleUpdate {
 /// The result of a [`SingleUpdate`].
 #[derive(Clone, Debug)]
 pub enum Updated {
-    /// Done; the attributes asked for.
+    /// Written; the requested attributes.
     Done(Option<Item>),
-    /// The condition failed; the item as it is.
+    /// The condition failed; the current item.
     ConditionFailed(Option<Item>),
 }
 
@@ -98,7 +98,7 @@ pub enum Updated {
 pub enum Transacted {
     /// All items are written.
     Done,
-    /// None is; one reason per item.
+    /// Nothing is written; one reason per item.
     Cancelled(Vec<CancellationReason>),
 }
 
@@ -107,19 +107,20 @@ pub enum Transacted {
 pub trait Table {
     /// Its name.
     fn name(&self) -> &str;
-    /// What the calls have cost.
+    /// The cost of the calls.
     fn meter(&self) -> &Meter;
-    /// One page.
+    /// Reads one page.
     async fn query(&self, query: Query) -> Result<Page, PortError>;
-    /// One item.
+    /// Reads one item.
     async fn get(&self, get: Get) -> Result<Option<Item>, PortError>;
-    /// Several items, consistently, in any order. A throttled part is an error: the caller's next request repeats it.
+    /// Reads several items, each consistently, in any order. A throttled part is an error: the caller's next request
+    /// retries.
     async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, PortError>;
-    /// All or nothing.
+    /// Writes all items or none.
     async fn transact(&self, items: Vec<TransactWriteItem>) -> Result<Transacted, PortError>;
-    /// One item.
+    /// Updates one item.
     async fn update(&self, update: SingleUpdate) -> Result<Updated, PortError>;
-    /// Writes one item whatever was there. For the sandbox's seed only.
+    /// Puts one item unconditionally. For the sandbox's seed only.
     async fn put(&self, item: Item) -> Result<(), PortError>;
 }
 
@@ -291,7 +292,8 @@ fn some_unless_empty<K, V>(map: HashMap<K, V>) -> Option<HashMap<K, V>> {
     (!map.is_empty()).then_some(map)
 }
 
-/// Repeats a single write that met a transaction: it was not done. The SDK repeats a transaction in progress only.
+/// Retries a single write that conflicted with a transaction and was not applied. The SDK retries only a transaction in
+/// progress.
 #[derive(Debug)]
 struct MetTransaction;
 
@@ -308,17 +310,17 @@ impl ClassifyRetry for MetTransaction {
     }
 
     fn name(&self) -> &'static str {
-        "single write met a transaction"
+        "single write conflicted with a transaction"
     }
 }
 
-/// Sorts an SDK error into the port's kinds.
+/// Maps an SDK error to a port error.
 fn port_error<E>(error: SdkError<E>) -> PortError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let code = error.code().unwrap_or("").to_owned();
-    // The service's message can repeat a key or a value of the request; the code is enough.
+    // The service's message can contain a key or a value of the request, so only the code is kept.
     let cause = if code.is_empty() {
         kind(&error).to_owned()
     } else {
@@ -326,8 +328,8 @@ where
     };
     match code.as_str() {
         "ConditionalCheckFailedException" => PortError::Conflict,
-        // Neither means that a condition failed: the single write met a transaction and was not done, or the transaction is
-        // still in progress. As a failed condition, either would report a live session as dead.
+        // Neither code means a failed condition: the single write conflicted with a transaction and was not applied, or
+        // the transaction is still in progress. Reported as a failed condition, either would end a live session.
         "TransactionConflictException"
         | "TransactionInProgressException"
         | "ProvisionedThroughputExceededException"
@@ -340,7 +342,7 @@ where
             SdkError::TimeoutError(_)
             | SdkError::DispatchFailure(_)
             | SdkError::ResponseError(_) => PortError::Transient("the table", cause),
-            // An unreadable answer, or a proxy's. Whether the write was done is unknown.
+            // A malformed answer, or one from a proxy. It is unknown whether the write took effect.
             SdkError::ServiceError(answer)
                 if code.is_empty() && !answer.raw().status().is_client_error() =>
             {

@@ -19,7 +19,7 @@ use domain::rebind::{Mac, OtpPurpose, Rebind};
 use domain::time::Timestamp;
 use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
 
-/// What an item of the transaction is, to understand which condition failed.
+/// The role of an item in the transaction, to interpret a failed condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     MerchantState,
@@ -29,16 +29,16 @@ pub(super) enum Part {
     Phone,
     Fingerprint,
     Idempotency,
-    /// One without a condition that could fail.
+    /// An item without a condition that can fail.
     Plain,
 }
 
-/// One transition as the table gets it: the items of one transaction, in order.
+/// One transition as the items of one transaction, in order.
 #[derive(Clone, Debug)]
 pub struct Writes {
     policy: &'static Policy,
     kinds: Vec<Part>,
-    /// What is sent.
+    /// The items to send.
     pub items: Vec<TransactWriteItem>,
 }
 
@@ -48,10 +48,11 @@ impl Writes {
         self.items.push(item);
     }
 
-    /// What a cancelled transaction means: nothing of it is written.
+    /// Interprets a cancelled transaction, of which nothing is written.
     ///
     /// # Errors
-    /// [`PortError::Conflict`] when the state has changed since it was read; what no condition of ours explains.
+    /// [`PortError::Conflict`] when the state has changed since it was read, or the error of an unexpected
+    /// cancellation.
     pub fn cancelled(
         &self,
         commit: &Commit<'_>,
@@ -92,10 +93,10 @@ impl<T: Table> CommitTransition for Store<T> {
 }
 
 impl<T: Table> Store<T> {
-    /// Everything that a commit writes, with the conditions under which it may; nothing is sent.
+    /// Builds all items of a commit with their conditions; sends nothing.
     ///
     /// # Errors
-    /// `Permanent`, when something cannot be written down.
+    /// `Permanent`, when a record cannot be serialised.
     pub fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
         let Commit {
             before,
@@ -195,7 +196,7 @@ impl<T: Table> Store<T> {
         let mut update = Update::default();
         update.put_all(merchant_state::attributes(merchant, head, commit.now)?);
         if commit.transition.ends_sessions {
-            // Also one that was opened since the read.
+            // Also when a rebind was opened after the read.
             for slot in (0..).take(head.sessions.len()) {
                 update.put(&session::slot_name(slot), None);
             }
@@ -214,7 +215,7 @@ impl<T: Table> Store<T> {
         let activates =
             head.last_activation != before.head.last_activation && head.last_activation.is_some();
         if begins || activates {
-            // Whatever else was read: no cooldown may be running when a rebind begins, or a card is activated.
+            // Independent of the state that was read: no cooldown may run when a rebind begins or a card is activated.
             update.value("now", time(commit.now));
             update.name("cooldown_until");
             update.when("(attribute_not_exists(#cooldown_until) OR #cooldown_until <= :now)");
@@ -247,7 +248,7 @@ impl<T: Table> Store<T> {
             } => {
                 let rebind = commit.transition.rebind.as_ref();
                 let card_id = rebind.map(|rebind| &rebind.new_card.card_id);
-                let card_id = card_id.ok_or_else(|| broken("a claim without a rebind"))?;
+                let card_id = card_id.ok_or_else(|| broken("a card claim without a rebind"))?;
                 let (update, expression) = card_claim::claim(merchant, card_id, person);
                 update_with(
                     self.table.name(),
@@ -272,7 +273,7 @@ impl<T: Table> Store<T> {
     }
 }
 
-/// Why the transaction was cancelled, the most telling reason first.
+/// The reason of the cancellation, most specific first.
 fn failed_condition(
     commit: &Commit<'_>,
     kinds: &[Part],
@@ -291,7 +292,7 @@ fn failed_condition(
     if let (Some(reason), IdempotencyMode::Claim(wanted, _) | IdempotencyMode::Reply(wanted, _)) =
         (failed(Part::Idempotency), &commit.idempotency)
     {
-        // Without the old row the reason is still "used before"; the caller reads again.
+        // Even without the old row, the reason is a used key; the caller reads again.
         let row = reason.item().ok_or(PortError::Conflict)?;
         return idempotency::read(row, wanted, commit.now).map(CommitOutcome::Before);
     }
@@ -322,7 +323,7 @@ fn failed_condition(
     Err(cancelled(reasons))
 }
 
-/// A cancellation that no condition of ours explains.
+/// A cancellation that none of the commit's conditions explains.
 pub(super) fn cancelled(reasons: &[CancellationReason]) -> PortError {
     let codes: Vec<&str> = reasons
         .iter()

@@ -1,4 +1,4 @@
-//! What is due: the sparse index and the clean-up's way through it.
+//! Due items: the sparse index and its queries for the clean-up.
 
 use super::Store;
 use super::client::{Query, Table};
@@ -8,12 +8,12 @@ use application::ports::PortError;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
 
-/// How many months back the clean-up looks: one that stood still for longer is looked after by hand.
+/// Months that the clean-up looks back. After a longer outage, an operator handles older entries.
 pub const LOOK_BACK_MONTHS: u32 = 12;
 /// The index.
 pub const INDEX: &str = "due";
 
-/// All hash keys that can hold something due at `now`, the oldest month first.
+/// All hash keys that can hold due items at `now`, oldest month first.
 #[must_use]
 pub fn buckets(now: Timestamp) -> Vec<String> {
     let text = now.yyyymm_utc();
@@ -28,10 +28,10 @@ pub fn buckets(now: Timestamp) -> Vec<String> {
         .collect()
 }
 
-/// Entries read at once.
+/// Page size.
 const PAGE: i32 = 50;
 
-/// Some of what is due in a bucket.
+/// One page of a bucket's due items.
 #[derive(Clone, Debug)]
 pub struct DuePage {
     /// Oldest first.
@@ -40,37 +40,38 @@ pub struct DuePage {
 }
 
 impl DuePage {
-    /// Whether nothing comes after it.
+    /// True for the last page of the bucket.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         self.next.is_none()
     }
 }
 
-/// Something that is due.
+/// A due item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// Whose.
+    /// The merchant.
     pub merchant_id: MerchantId,
-    /// What.
+    /// The kind of the item.
     pub what: DueItem,
-    /// Since when.
+    /// The due time.
     pub due_at: Timestamp,
 }
 
-/// Which kind of item is due.
+/// The kind of a due item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueItem {
-    /// A rebind: its time, or its hold, is over, or the bank is to be asked about it.
+    /// A rebind: it is overdue, its hold is over, or a bank query is due.
     Rebind(u32),
-    /// The head: a cooldown is over and nobody was told, a card can be removed, held payouts can be assigned.
+    /// The merchant state: the end of a cooldown is not yet notified, a replaced card can be removed, or held payouts
+    /// can be assigned.
     MerchantState,
-    /// An event: its notice was not sent.
+    /// An event with an unsent notification.
     Notice(u64),
 }
 
 impl<T: Table> Store<T> {
-    /// A page of what is due in one bucket at `now`, oldest first; `after` is the page before.
+    /// One page of a bucket's due items at `now`, oldest first; `after` is the previous page.
     ///
     /// # Errors
     /// When the index cannot be read.

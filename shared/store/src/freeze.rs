@@ -1,4 +1,4 @@
-//! Attempts at freeze codes, counted before the code is looked at.
+//! Attempts at freeze codes, counted before the code is compared.
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 
-/// The sort key of the counts of an account and of an address.
+/// The sort key of an account's and an address's counts.
 const TRIES: &str = "Q";
 
 fn account_tries(keys: &FreezeKeys) -> Item {
@@ -42,7 +42,8 @@ impl<T: Table> FreezeAttempts for Store<T> {
             Err(error) => Err(error),
         };
         if counted.is_err() {
-            // No code is looked at, so that the address has not tried any. If this fails too, one too many stays counted.
+            // The code is not compared, so refund the address. If the refund fails too, one attempt too many stays
+            // counted.
             let _ = self
                 .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
                 .await;
@@ -64,7 +65,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
 }
 
 impl<T: Table> Store<T> {
-    /// The address is counted; the account follows, unless the address has had too many.
+    /// The address is counted already. Counts the account, unless the address is over its limit.
     async fn count_for_account(
         &self,
         keys: &FreezeKeys,
@@ -98,7 +99,7 @@ impl<T: Table> Store<T> {
         })
     }
 
-    /// Adds to this hour's count, and returns the attempts of the last day.
+    /// Adds to this hour's count, and returns the number of attempts in the last day.
     async fn add_try(
         &self,
         tries: Item,
@@ -114,24 +115,21 @@ impl<T: Table> Store<T> {
         let item = match self.table.update(update).await? {
             Updated::Done(item) | Updated::ConditionFailed(item) => item,
         };
-        // Both ask for it: without it nobody knows how many there were.
+        // Both outcomes include the item; without it, the number of attempts is unknown.
         let item = item.ok_or_else(|| PortError::Transient("the table", "no count".to_owned()))?;
         let attempts = freeze_counter::of_last_day(&item, now)?;
         self.forget_old_hours(tries, &item, now).await;
         Ok(attempts)
     }
 
-    /// Only garbage: whether it is taken out decides nothing.
+    /// Garbage collection only: no decision depends on the removal.
     async fn forget_old_hours(&self, tries: Item, item: &Item, now: Timestamp) {
         let Some(update) = freeze_counter::forget_old(item, now) else {
             return;
         };
         let update = SingleUpdate::new(tries, update, ReturnValue::None);
         if let Err(error) = self.table.update(update).await {
-            tracing::warn!(
-                store.cause = error.to_string(),
-                "old counts were not taken out"
-            );
+            tracing::warn!(store.cause = error.to_string(), "freeze.old_counts_kept");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Idempotency rows: what was answered under a key, for as long as the same answer is given again.
+//! Idempotency rows: a stored reply for each key, for as long as the key is valid.
 
 use super::Store;
 use super::client::{Get, Table};

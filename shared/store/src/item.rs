@@ -1,4 +1,4 @@
-//! Reading and writing attributes, with one error for a record that is not as it should be.
+//! Reading and writing attributes, with one error for damaged records.
 
 use application::ports::PortError;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 
-/// An item as the SDK has it.
+/// An item in the SDK's form.
 pub type Item = HashMap<String, AttributeValue>;
 
 pub(super) fn s(value: impl Into<String>) -> AttributeValue {
@@ -69,7 +69,7 @@ pub(super) fn get_json<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T
         .map_err(|error| broken(&format!("{name}, at byte {}", error.column())))
 }
 
-/// A record that this code did not write, or a bug. The text names attributes, never values.
+/// A damaged or foreign record, or a bug. The text names attributes, never values.
 pub(super) fn broken(what: &str) -> PortError {
     PortError::Permanent("the table", format!("a record cannot be read: {what}"))
 }
@@ -101,7 +101,7 @@ pub(super) fn update_item(
     update_with(table, key, update, expression)
 }
 
-/// The same, with an expression that holds more than the update's own clauses.
+/// The same, with an expression that has more than the update's own clauses.
 pub(super) fn update_with(
     table: &str,
     key: Item,
@@ -122,7 +122,7 @@ pub(super) fn update_with(
         .map_err(|error| broken(&error.to_string()))
 }
 
-/// An update: each clause once, names and values collected.
+/// An update: its clauses, names and values.
 #[derive(Debug, Default)]
 pub(super) struct Update {
     set: Vec<String>,
@@ -133,7 +133,7 @@ pub(super) struct Update {
 }
 
 impl Update {
-    /// Each attribute as [`Update::put`] does.
+    /// Puts several attributes as [`Update::put`] does.
     pub(super) fn put_all(
         &mut self,
         attributes: impl IntoIterator<Item = (&'static str, Option<AttributeValue>)>,
@@ -143,7 +143,7 @@ impl Update {
         }
     }
 
-    /// `#name = :name`, or its removal for `None`.
+    /// Sets `#name = :name`, or removes the attribute for `None`.
     pub(super) fn put(&mut self, name: &str, value: Option<AttributeValue>) {
         self.names.insert(format!("#{name}"), name.to_owned());
         match value {

@@ -47,7 +47,7 @@ pub(super) fn payout_key(payout_id: &PayoutId) -> Item {
     key(format!("O#{payout_id}"), PAYOUT)
 }
 
-/// Parts of a month's index entries. A shard takes 1,000 index writes a second.
+/// Shards of a month's index entries. A shard takes 1,000 index writes a second.
 pub const SHARDS: u8 = 4;
 
 /// The hash key of an entry in the index: month and shard.

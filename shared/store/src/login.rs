@@ -12,7 +12,7 @@ use domain::login::{Account, Failures, LoginRead, OpenedSession};
 use domain::merchant::Session;
 use domain::time::Timestamp;
 
-/// The sort key of the failures of devices that never logged in.
+/// The sort key of the failures of all unknown devices.
 const OTHERS: &str = "D#*";
 
 impl<T: Table> Logins for Store<T> {
@@ -108,7 +108,7 @@ impl<T: Table> Logins for Store<T> {
 }
 
 impl<T: Table> Store<T> {
-    /// The failures that this login touches: the known device's own, or the others' and the address's.
+    /// The failures that this login changes: the known device's own, or those of unknown devices and of the address.
     fn failure_puts(
         &self,
         keys: &LoginKeys,
@@ -143,7 +143,7 @@ impl<T: Table> Store<T> {
         put_item(if read == 0 {
             put.condition_expression("attribute_not_exists(pk)")
         } else {
-            // Garbage collection may have taken the record in between: then there is nothing to overwrite.
+            // The record may be garbage collected after the read; then the write creates it again.
             put.condition_expression("attribute_not_exists(pk) OR #rev = :rev")
                 .expression_attribute_names("#rev", login_failures::REVISION)
                 .expression_attribute_values(":rev", n(read))

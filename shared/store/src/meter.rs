@@ -1,16 +1,16 @@
-//! What a request costs at the table, for its log line and for the tests of the budgets.
+//! The table cost of a request, for its log line and for the budget tests.
 
 use aws_sdk_dynamodb::types::ConsumedCapacity;
 use domain::usage::Usage;
 use std::sync::{Arc, Mutex};
 
-/// Counts for one environment, which serves one request at a time.
+/// The counters of one environment, which serves one request at a time.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Mutex<Usage>>);
 
 impl Meter {
     fn with<R>(&self, change: impl FnOnce(&mut Usage) -> R) -> R {
-        // A panic elsewhere does not make a counter wrong.
+        // A panic elsewhere does not corrupt a counter, so ignore the lock's poison.
         let mut usage = self
             .0
             .lock()
@@ -18,7 +18,7 @@ impl Meter {
         change(&mut usage)
     }
 
-    /// What was used since the last time.
+    /// Takes the cost since the last call.
     #[must_use]
     pub fn take(&self) -> Usage {
         self.with(std::mem::take)

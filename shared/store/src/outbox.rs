@@ -1,5 +1,5 @@
-//! The outbox of notifications, which lies in the event items: a notification is claimed, sent and marked. One that was not
-//! sent in time is armed again.
+//! The outbox of notifications, stored in the event items. A notification is claimed, sent and marked. If it is not
+//! sent in time, the clean-up arms it again.
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
@@ -14,71 +14,71 @@ use domain::notification::Recipient;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 
-/// How long a claim keeps others away, by the store's own clock: longer than the function may run.
+/// Duration of a claim by the store's wall clock: longer than the function may run.
 pub const CLAIM_S: i64 = 90;
 
 const _: () = assert!(
     CLAIM_S < Policy::CURRENT.notice_retry_s,
-    "a notification that somebody holds must not be armed again"
+    "a claimed notification must not be armed again"
 );
 
-/// What became of a notice that the clean-up found unsent.
+/// The result of the clean-up's visit to an unsent notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rearmed {
-    /// It goes through the stream again.
+    /// Armed: the stream delivers it again.
     Armed,
     /// It was sent, or is being sent.
     NotNeeded,
-    /// It has been tried for long enough: somebody has to look.
+    /// It has failed for too long and needs an operator.
     GivenUp,
 }
 
-/// The value of `notice` after a try that failed.
+/// The value of `notice` after a failed attempt.
 const NOTICE_RELEASED: &str = "released";
 
-/// One step of telling people about an event: what is written, and what must hold for it.
+/// One step of a notification: its write and its condition.
 #[derive(Clone, Copy, Debug)]
 pub enum NoticeStep<'a> {
-    /// This invocation takes the notice, unless another one holds it, or it was sent.
+    /// Claims the notification, unless another invocation holds it or it was sent.
     Claim {
-        /// The stream record that asks.
+        /// The stream record that claims it.
         claimant: &'a str,
-        /// The store's own clock.
+        /// The store's wall clock.
         wall: Timestamp,
     },
-    /// One message of it was handed over: its phone is forgotten.
+    /// Marks one message as handed over, and deletes its phone.
     Sent {
-        /// Who was told.
+        /// The recipient.
         to: Recipient,
-        /// Nobody else is left.
+        /// True if no recipient is left.
         last: bool,
-        /// Who holds the notice.
+        /// The holder of the claim.
         claimant: &'a str,
     },
-    /// These devices were told.
+    /// Marks these devices as notified.
     Pushed {
-        /// By their tags.
+        /// The tags of the devices.
         tags: &'a [String],
-        /// Who holds the notice.
+        /// The holder of the claim.
         claimant: &'a str,
     },
-    /// The try failed: the stream, or the clean-up, tries again.
+    /// Releases the claim after a failed attempt. The stream or the clean-up retries.
     Release {
-        /// Who holds the notice.
+        /// The holder of the claim.
         claimant: &'a str,
     },
-    /// Unsent for long: it goes through the stream again.
+    /// Arms a notification that was unsent for long, so that the stream delivers it again.
     Rearm {
-        /// The store's own clock.
+        /// The store's wall clock.
         wall: Timestamp,
-        /// The clock of the rules.
+        /// The clock of the business rules.
         now: Timestamp,
     },
-    /// Armed [`Policy::notice_retries_max`] times: its row keeps whom to tell, the index forgets it.
+    /// Gives up after [`Policy::notice_retries_max`] retries: the row keeps the recipients, the index entry is removed.
     GiveUp {
-        /// The store's own clock.
+        /// The store's wall clock.
         wall: Timestamp,
-        /// The clock of the rules.
+        /// The clock of the business rules.
         now: Timestamp,
     },
 }
@@ -91,7 +91,8 @@ impl NoticeStep<'_> {
             update.value("me", s(claimant));
             update.when("#claimed_by = :me");
         };
-        // Nobody is at it. Somebody who has just armed it, this very step before its answer was lost, has put that off.
+        // Requires a due, unsent notification without a live claim. An arming whose answer was lost has moved `due_at`,
+        // so its repetition fails here.
         let is_unsent_and_due = |update: &mut Update, wall: Timestamp, now: Timestamp| {
             update.value("sent", s("sent"));
             update.value("claimed", s("claimed"));
@@ -129,14 +130,14 @@ impl NoticeStep<'_> {
             Self::Pushed { tags, claimant } => {
                 let to = recipient_name(Recipient::Push);
                 update.put(to, Some(s(tags_text(tags))));
-                // One that comes late, after the mark that all are told, would say that some are not.
+                // After the final mark, a late write would recreate the attribute and report unsent devices.
                 update.when(format!("attribute_exists(#{to})"));
                 mine(&mut update, claimant);
             }
             Self::Release { claimant } => {
-                // Not "due": that would send the event through the stream again at once, and again, while SNS is down.
+                // Not "due", which would send the event through the stream again at once, in a loop while SNS is down.
                 update.put("notice", Some(s(NOTICE_RELEASED)));
-                // The mark whose answer was lost may have been the last one.
+                // A mark whose answer was lost may have been the last one.
                 update.value("claimed", s("claimed"));
                 update.when("#notice = :claimed");
                 mine(&mut update, claimant);
@@ -167,10 +168,10 @@ impl NoticeStep<'_> {
 }
 
 impl<T: Table> Store<T> {
-    /// A step of telling people as the table gets it; nothing is sent.
+    /// The update of one notification step; sends nothing.
     ///
     /// # Errors
-    /// `Permanent`, when it cannot be written down.
+    /// `Permanent`, when the update cannot be built.
     pub fn notice_write(
         &self,
         merchant: &MerchantId,
@@ -181,7 +182,7 @@ impl<T: Table> Store<T> {
         update_item(self.table.name(), event, step.update(merchant, self.policy))
     }
 
-    /// Takes an event's notice for this invocation. `None`: another one holds it, or it was sent.
+    /// Claims an event's notification for this invocation. `None`: another invocation holds it, or it was sent.
     ///
     /// # Errors
     /// When the table cannot be written.
@@ -209,7 +210,7 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Marks one message of a claimed notice as sent: its phone is forgotten. With `last`, the notice is done.
+    /// Marks one message of a claimed notification as sent, and deletes its phone. `last` completes the notification.
     ///
     /// # Errors
     /// When the table cannot be written, or the claim was lost.
@@ -227,7 +228,7 @@ impl<T: Table> Store<T> {
             .map(|_| ())
     }
 
-    /// Notes which devices a claimed notice was pushed to, by their tags: those are not told again.
+    /// Records the tags of the devices that a claimed notification was pushed to, so that they are not notified again.
     ///
     /// # Errors
     /// When the table cannot be written, or the claim was lost.
@@ -244,7 +245,7 @@ impl<T: Table> Store<T> {
             .map(|_| ())
     }
 
-    /// Gives a claim back: the stream, or the clean-up, tries again.
+    /// Releases a claim. The stream or the clean-up retries.
     ///
     /// # Errors
     /// When the table cannot be written.
@@ -264,8 +265,8 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Arms a notice again that was never sent: the write itself goes through the stream. After
-    /// [`Policy::notice_retries_max`] times it is given up: its row keeps whom to tell, the index forgets it.
+    /// Arms an unsent notification again: the write itself goes through the stream. After
+    /// [`Policy::notice_retries_max`] retries it is given up: the row keeps the recipients, the index entry is removed.
     ///
     /// # Errors
     /// When the table cannot be written.
@@ -309,7 +310,7 @@ impl<T: Table> Store<T> {
     }
 }
 
-/// The part of a stream record's new image that says which notice it is about: merchant and sequence number.
+/// Identifies the notification of a stream record by its keys: merchant and sequence number.
 #[must_use]
 pub fn notice_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
     Some((merchant_of(pk)?, sk.strip_prefix("E#")?.parse().ok()?))

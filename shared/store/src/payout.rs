@@ -1,4 +1,5 @@
-//! Payouts: one record under the acquirer's id, and while it is unsent an entry in the merchant's partition, ordered by time.
+//! Payouts: one record under the acquirer's id and, while unsent, one entry in the merchant's partition, ordered by
+//! time.
 
 use super::Store;
 use super::client::Table;
@@ -20,7 +21,7 @@ impl<T: Table> ReadPayouts for Store<T> {
         limit: u8,
     ) -> Result<Vec<Payout>, PortError> {
         let last = before.map_or_else(|| "P#~".to_owned(), |place| format!("P#{place}"));
-        // The one that the page before ended with is read again.
+        // The last payout of the previous page is read again.
         let wanted = i32::from(limit) + i32::from(before.is_some());
         let range = ("P#".to_owned(), last.clone());
         let page = self.newest(merchant, range, wanted).await?;
@@ -53,7 +54,7 @@ impl<T: Table> ReadPayouts for Store<T> {
     }
 }
 
-/// Where an unsent payout stands in its merchant's list: by time, then by id.
+/// The sort position of an unsent payout: time, then id.
 #[must_use]
 pub fn place(payout: &Payout) -> String {
     let at_s = payout.created_at.epoch_s().max(0);
@@ -65,7 +66,7 @@ pub(super) fn entry_key(merchant: &MerchantId, payout: &Payout) -> Item {
 }
 
 impl<T: Table> Store<T> {
-    /// A change as two items of a transaction: the payout's record, and its entry.
+    /// A change as two items of a transaction: the payout's record and its entry.
     pub(super) fn payout_parts(
         &self,
         merchant: &MerchantId,

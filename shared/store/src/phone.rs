@@ -1,4 +1,4 @@
-//! Codes to a phone: counted before they are sent.
+//! OTPs per phone, counted before they are sent.
 
 use super::Store;
 use super::client::{SingleUpdate, Table};
@@ -21,11 +21,11 @@ impl<T: Table> Store<T> {
         let update = otp_counter::take_back(purpose, at);
         let phone = phone_item_key(phone_hash);
         let update = SingleUpdate::new(phone, update, ReturnValue::None);
-        // The condition fails when another OTP was counted after this one. This one stays counted: the safe side.
+        // The condition fails if another OTP was counted after this one. Then this one stays counted, which is safe.
         self.table.update(update).await.map(|_| ())
     }
 
-    /// Counts a code; see [`otp_counter::count`].
+    /// Counts an OTP; see [`otp_counter::count`].
     pub(super) fn count_code(
         &self,
         phone_hash: &Mac,

@@ -1,4 +1,4 @@
-//! Devices that are told by push: one item for each token. One that was replaced or removed stays for some days.
+//! Push targets: one item for each token. A replaced or removed target is kept for some days.
 
 use super::Store;
 use super::client::{Get, Table};

@@ -11,28 +11,28 @@ use domain::ids::{MerchantId, RebindId};
 use domain::merchant::Merchant;
 use domain::rebind::Rebind;
 
-/// How often a read is repeated that saw half of a transaction.
+/// Maximum number of reads while reads are torn.
 const READS_MAX: u32 = 4;
 
-/// The reads that a merchant is put together from; each sees a transaction whole or in part.
+/// The reads that a merchant is assembled from. Each may see half of a transaction.
 #[allow(async_fn_in_trait)]
 pub trait Reads {
-    /// Profile, head and latest rebind: the last three items of the partition, last first.
+    /// Profile, merchant state and latest rebind: the last three items of the partition, last first.
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError>;
-    /// Head, profile and the rebind of this number.
+    /// Merchant state, profile and the rebind with this number.
     async fn head_profile_and(
         &self,
         merchant: &MerchantId,
         number: u32,
     ) -> Result<Vec<Item>, PortError>;
-    /// The rebind of this number.
+    /// The rebind with this number.
     async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError>;
 }
 
-/// The merchant with what is wanted of it. A read that saw half of a transaction is done again.
+/// The merchant with the selected rebind. A torn read is repeated.
 ///
 /// # Errors
-/// [`PortError::Conflict`], when every read was one; what the reads fail with.
+/// [`PortError::Conflict`], when every read was torn, or the error of a read.
 pub async fn load_with<R: Reads>(
     reads: &R,
     merchant: &MerchantId,
@@ -73,7 +73,7 @@ pub async fn load_with<R: Reads>(
             read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
             let other = read.head.open.filter(|open| *open != id.number());
             if let Some(number) = other {
-                // An open rebind stands in the way of what is asked of a card.
+                // Commands on a card depend on an open rebind, so read it too.
                 read.latest = rebind(number).await?;
             }
         }
@@ -209,7 +209,8 @@ impl<T: Table> Store<T> {
     }
 }
 
-/// The merchant of a head and a profile, with the rebind among the items; `None` when one of the two is missing.
+/// Assembles a merchant from merchant state, profile and the rebind among the items. `None` if one of the first two is
+/// missing.
 ///
 /// # Errors
 /// `Permanent`, for an item that this code did not write.
@@ -217,7 +218,7 @@ pub fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> 
     Ok(ReadSet::of(items)?.merchant())
 }
 
-/// What one read returned.
+/// The items of one read.
 struct ReadSet {
     head: Option<domain::merchant::MerchantState>,
     profile: Option<domain::merchant::Profile>,
@@ -251,7 +252,7 @@ impl ReadSet {
     }
 }
 
-/// Whether head and latest rebind are of different commits: the read fell between the halves of a transaction.
+/// True if merchant state and latest rebind come from different commits: the read saw half of a transaction.
 #[must_use]
 pub fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
     match &read.rebind {

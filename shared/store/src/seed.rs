@@ -1,5 +1,5 @@
-//! Putting merchants into the table: what an acquirer's onboarding does, and what the local system and the tests do with
-//! the fixed test world.
+//! Inserts merchants into the table: the acquirer's onboarding, and the fixed test world of the local system and the
+//! tests.
 
 use super::Store;
 use super::client::Table;
@@ -25,7 +25,7 @@ use domain::time::Timestamp;
 use domain::window::Window;
 use serde::Deserialize;
 
-/// The test world: `shared/data/sandbox.json`.
+/// The test world, from `shared/data/sandbox.json`.
 #[derive(Debug, Deserialize)]
 pub struct World {
     /// Its merchants.
@@ -33,7 +33,7 @@ pub struct World {
 }
 
 impl World {
-    /// The world that ships with this crate.
+    /// The test world that ships with this crate.
     ///
     /// # Errors
     /// When the file does not have the expected shape.
@@ -42,7 +42,7 @@ impl World {
     }
 }
 
-/// A merchant as the test world describes it.
+/// A merchant in the test world's format.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SeedMerchant {
     /// The id.
@@ -55,7 +55,7 @@ pub struct SeedMerchant {
     pub entity_type: EntityType,
     /// The registered name.
     pub legal_name: String,
-    /// The name on settlement cards, where it differs.
+    /// The name on settlement cards, if different.
     pub settlement_name: Option<String>,
     /// The ID document.
     pub id_document: SeedDocument,
@@ -63,18 +63,18 @@ pub struct SeedMerchant {
     pub phone_on_file: String,
     /// Days before the seeding.
     pub opened_days_ago: i64,
-    /// The card in use.
+    /// The active card.
     pub active_card: Option<SeedCard>,
-    /// Days before the seeding; a cooldown may follow from it.
+    /// Days before the seeding; the date can start a cooldown.
     pub last_rebind_days_ago: Option<i64>,
-    /// Hours before the seeding; a quiet period may follow from it.
+    /// Hours before the seeding; the time can start a quiet period.
     pub security_changed_hours_ago: Option<i64>,
-    /// Payouts on their way to the card in use.
+    /// Unsent payouts to the active card.
     #[serde(default)]
     pub unsent_payouts: Vec<SeedPayout>,
     /// Limits.
     pub tier: SeedTier,
-    /// How payouts are made.
+    /// The settlement settings.
     pub settlement: SeedSettlement,
 }
 
@@ -85,7 +85,7 @@ pub struct SeedDocument {
     pub number: Secret<String>,
     /// A date or `long_term`.
     pub expires_on: Option<String>,
-    /// Instead of it: days after the seeding.
+    /// An alternative to the date: days after the seeding.
     pub expires_in_days: Option<i64>,
 }
 
@@ -119,7 +119,7 @@ pub struct SeedTier {
 /// Settlement settings of the test world.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SeedSettlement {
-    /// On which day.
+    /// The day of the payout.
     pub cycle: Cycle,
     /// `HH:MM`.
     pub payout_time: String,
@@ -154,17 +154,17 @@ impl SeedMerchant {
             (None, Some(days)) => Ok(DocumentExpiry::On(now.plus_s(days * DAY_S).date_shanghai())),
             _ => Err(PortError::Permanent(
                 "the test world",
-                "a document has one kind of expiry".to_owned(),
+                "a document must have exactly one kind of expiry".to_owned(),
             )),
         }
     }
 }
 
 impl<T: Table> Store<T> {
-    /// Puts one merchant with account and card; what is there already is replaced.
+    /// Inserts one merchant with account and card. Existing items are replaced.
     ///
     /// # Errors
-    /// When the description is not sound, or the table or the keys fail.
+    /// When the description is invalid, or the table or the keys fail.
     pub async fn seed<K: KeyService>(
         &self,
         keys: &Keys<K>,
@@ -173,7 +173,7 @@ impl<T: Table> Store<T> {
     ) -> Result<(), PortError> {
         let policy = self.policy;
         let merchant_id = MerchantId::parse(&seed.merchant_id).ok_or_else(|| {
-            PortError::Permanent("the test world", "a merchant id is none".to_owned())
+            PortError::Permanent("the test world", "invalid merchant id".to_owned())
         })?;
         let id = merchant_id.as_str();
         let number = IdNumber::parse(seed.id_document.number.expose())

@@ -1,4 +1,5 @@
-//! Replies and requests as the description shows them: values of the types, so that no example can have another shape.
+//! The description's example replies and requests. They are values of the types, so that no example can have another
+//! shape.
 
 use super::at;
 use crate::body;
@@ -35,7 +36,7 @@ fn reply(name: &'static str, summary: &'static str, body: impl Serialize) -> Exa
     }
 }
 
-/// A request has no way out of its type, so the type reads it.
+/// Requests are not serialisable, so the example is checked by parsing it.
 fn request<T: DeserializeOwned>(
     name: &'static str,
     summary: &'static str,

@@ -1,5 +1,5 @@
-//! The API description, generated: `infra/openapi.json` (OpenAPI 3.1), and a copy in OpenAPI 3.0.3 for tools that read no
-//! later one. Schemas come from the types and their doc comments, operations from the table of routes.
+//! The generated API description: `infra/openapi.json` (OpenAPI 3.1), and a copy in OpenAPI 3.0.3 for tools without 3.1
+//! support. Schemas come from the types and their doc comments, operations from the table of routes.
 
 #![allow(
     clippy::expect_used,
@@ -114,7 +114,7 @@ pub fn document() -> Value {
     }))
 }
 
-/// Objects with their members in one order, whatever map `serde_json` was built with.
+/// Sorts the members of objects, independent of `serde_json`'s map type.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -131,7 +131,7 @@ fn sorted(value: Value) -> Value {
     }
 }
 
-/// The problem examples by name, with what each shows.
+/// The problem examples by name, with their summaries.
 fn rejected() -> BTreeMap<&'static str, (String, Problem)> {
     let examples = rejections::examples().into_iter();
     let examples = examples.map(|example| {
@@ -194,7 +194,7 @@ fn described(
     described
 }
 
-/// A route's documentation: the first line is its summary; lines of a paragraph are joined.
+/// A route's documentation: the first line is the summary, and the lines of a paragraph are joined.
 fn prose(lines: &[&str]) -> (String, String) {
     let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
     let (summary, rest) = lines.split_first().expect("a route is documented");
@@ -232,8 +232,8 @@ fn parameters_of(route: Route, success: &Success) -> Vec<Value> {
     all.map(|name| reference("parameters", name)).collect()
 }
 
-/// The problems of an operation: what its place in the table of routes leads to, and its own. An own one stands in the
-/// place of a general one of its status.
+/// The problems of an operation: the general ones that follow from its route, and its own. An own problem replaces the
+/// general one of the same status.
 fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
     let own = &operation.problems;
     let changes = route.key_rule() != KeyRule::Ignored;
@@ -242,7 +242,7 @@ fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
         (route.authentication() == Authentication::Session).then_some(operations::SESSION_EXPIRED),
         route.path().contains('{').then_some(operations::NOT_FOUND),
         Some(operations::BODY_TOO_LARGE),
-        // The agreement is a read that leads nowhere in a frozen account.
+        // Reading the agreement is rejected in a frozen account, because the agreement could not be signed.
         (changes || route == Route::GetAgreement).then_some(operations::ACCOUNT_FROZEN),
         Some(operations::INTERNAL),
     ];
@@ -257,7 +257,7 @@ fn status(problems: &Problems) -> u16 {
     problems::entry(code).status
 }
 
-/// The longest code that the example's name begins with.
+/// The longest code that the example's name starts with.
 fn code_in(name: &str) -> Option<ErrorCode> {
     let codes = ErrorCode::ALL.iter().copied();
     let codes = codes.filter(|code| name.starts_with(code.as_str()));
@@ -314,8 +314,8 @@ fn media(body: &Body) -> Value {
     json!({ "schema": reference("schemas", body.schema), "examples": examples })
 }
 
-/// The schema is the problem's. What is narrower here stands where validators find it and generators of clients do not:
-/// they would give each response a type of its own.
+/// The schema of a problem response. Narrower rules are placed where validators find them and client generators do not,
+/// because generators would create a type for each response.
 fn response(
     problems: &Problems,
     takes_key: bool,

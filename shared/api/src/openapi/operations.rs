@@ -1,4 +1,4 @@
-//! What the description states about each operation beside its route: bodies, statuses, links, problem codes.
+//! The description of each operation beyond its route: bodies, statuses, links, problem codes.
 
 use crate::routes::Route;
 
@@ -8,7 +8,7 @@ pub(super) struct Body {
     pub(super) examples: &'static [&'static str],
 }
 
-/// The one success of an operation.
+/// The success response of an operation.
 pub(super) struct Success {
     pub(super) status: u16,
     pub(super) description: &'static str,
@@ -16,7 +16,7 @@ pub(super) struct Success {
     pub(super) links: Vec<Link>,
 }
 
-/// Where to go from a reply.
+/// A link from a reply to a next operation.
 pub(super) struct Link {
     pub(super) name: &'static str,
     pub(super) to: Route,
@@ -24,7 +24,7 @@ pub(super) struct Link {
     pub(super) from: &'static str,
 }
 
-/// The problems under one status, by their examples. Operations share the named ones.
+/// The problems of one status, by their examples. Operations share the named constants.
 #[derive(Clone, Copy)]
 pub(super) struct Problems {
     pub(super) name: Option<&'static str>,
@@ -37,7 +37,7 @@ pub(super) struct Operation {
     pub(super) tag: &'static str,
     pub(super) request: Option<Body>,
     pub(super) success: Success,
-    /// Beside those that follow from the route's place in the table.
+    /// The problems beyond those that follow from the route.
     pub(super) problems: Vec<Problems>,
 }
 

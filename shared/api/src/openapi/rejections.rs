@@ -1,4 +1,4 @@
-//! Problem documents as the description shows them: one for each code, and more where a code has several forms.
+//! The description's problem documents: one per code, and more for a code with several forms.
 
 use super::at;
 use domain::error_code::ErrorCode as Code;
@@ -11,11 +11,11 @@ use domain::rejection::{FieldError, Rejection};
 
 /// A problem document under its name.
 pub(super) struct Example {
-    /// The code, and what distinguishes the code's other examples.
+    /// The code, with a suffix if the code has several examples.
     pub(super) name: &'static str,
-    /// What it shows; empty where the code's title says everything.
+    /// The summary; empty if the code's title is sufficient.
     pub(super) summary: &'static str,
-    /// What was rejected.
+    /// The rejection.
     pub(super) rejection: Rejection,
 }
 
@@ -27,13 +27,13 @@ const fn example(name: &'static str, summary: &'static str, rejection: Rejection
     }
 }
 
-/// … with a field whose code is another one.
+/// Adds a field with another code.
 fn and(mut rejection: Rejection, field: &'static str, code: Code) -> Rejection {
     rejection.errors.push(FieldError { field, code });
     rejection
 }
 
-/// … that counts toward a limit without attempts.
+/// Marks as counted toward a limit without attempts.
 fn used_up(rejection: Rejection) -> Rejection {
     Rejection {
         counts_toward_limit: Some(true),
@@ -41,7 +41,7 @@ fn used_up(rejection: Rejection) -> Rejection {
     }
 }
 
-/// … with attempts left, although this one did not count.
+/// Adds the attempts left, for a refusal that was not counted.
 fn left(rejection: Rejection, attempts: u8) -> Rejection {
     Rejection {
         attempts_left: Some(attempts),
@@ -49,7 +49,7 @@ fn left(rejection: Rejection, attempts: u8) -> Rejection {
     }
 }
 
-/// … with the end of the cooldown.
+/// Adds the end of the cooldown.
 fn until(rejection: Rejection, end: &str) -> Rejection {
     Rejection {
         cooldown_until: Some(at(end).0),

@@ -54,7 +54,7 @@ pub(super) fn components() -> Map<String, Value> {
     for schema in schemas.values_mut() {
         tidy(schema);
     }
-    // The code of a test transfer that came back stands in `ended_reason` only.
+    // The code of a returned test transfer appears in `ended_reason` only.
     let unused = ErrorCode::TestTxnFailed.as_str();
     let codes = &mut schemas["ErrorCode"];
     codes["enum"]
@@ -73,7 +73,7 @@ pub(super) fn components() -> Map<String, Value> {
     schemas
 }
 
-/// Types whose name in the code is not the one on the wire.
+/// Types whose Rust name differs from the name in the description.
 const PUBLIC_NAMES: [(&str, &str); 5] = [
     ("BannerCode", "NoticeCode"),
     ("OtpPurpose", "ChallengePurpose"),
@@ -111,8 +111,8 @@ fn generator(contract: Contract) -> SchemaGenerator {
         .into_generator()
 }
 
-/// Brings a schema to the form of this document: objects are closed, a member that may be absent is never null, null is
-/// one branch of `anyOf`, integers have bounds and no width, and a paragraph is one line.
+/// Normalises a schema: objects are closed, an optional member is never null, null is one branch of `anyOf`, integers
+/// have bounds and no width, and a paragraph is one line.
 fn tidy(schema: &mut Value) {
     let Value::Object(members) = schema else {
         return;
@@ -194,7 +194,7 @@ fn joined(text: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// Adds to each action the request that it stands for.
+/// Adds to each action the request that it represents.
 fn name_routes(schema: &mut Value) {
     let mut description = schema["description"].as_str().expect("a text").to_owned();
     for &action in NextAction::ALL {

@@ -1,12 +1,12 @@
-//! The same description in OpenAPI 3.0.3. It loses what 3.0 cannot state (conditions between members, names of members),
-//! and the bodies without members, of which tools for 3.0 make a free form; everything else is kept.
+//! The same description in OpenAPI 3.0.3. It omits what 3.0 cannot express: conditions between members, names of
+//! members, and bodies without members, which 3.0 tools treat as free-form objects. Everything else is kept.
 
 use serde_json::{Map, Value, json};
 
-/// Keywords of JSON Schema 2020-12 that OpenAPI 3.0 does not have.
+/// Keywords of JSON Schema 2020-12 that OpenAPI 3.0 lacks.
 const UNKNOWN: [&str; 4] = ["if", "then", "else", "propertyNames"];
 
-/// Rewrites a 3.1 document.
+/// Converts a 3.1 document.
 #[must_use]
 pub fn to_3_0(document: &Value) -> Value {
     let mut document = document.clone();
@@ -20,7 +20,7 @@ pub fn to_3_0(document: &Value) -> Value {
     super::sorted(document)
 }
 
-/// A request may be sent without a body wherever a body has no members.
+/// Removes request bodies without members, because such requests may be sent without a body.
 fn without_empty_bodies(document: &mut Value) {
     let paths = document["paths"].as_object_mut().into_iter();
     let items = paths
@@ -43,7 +43,7 @@ fn without_empty_bodies(document: &mut Value) {
     }
 }
 
-/// Finds the schemas. What stands in an example is data.
+/// Rewrites every schema. Examples are data, so they are skipped.
 fn visit(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -96,7 +96,7 @@ fn rewrite(schema: &mut Value) {
             members.entry(name).or_insert(member);
         }
     }
-    // Beside a reference, 3.0 reads nothing.
+    // 3.0 ignores every member beside a reference.
     if members.len() > 1
         && let Some(target) = members.remove("$ref")
     {

@@ -1,4 +1,4 @@
-//! Sessions and freezes: what needs no token.
+//! Sessions and freezes: the routes without a token.
 
 use super::{Text, Time};
 #[cfg(feature = "schema")]

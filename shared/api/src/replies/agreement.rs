@@ -1,4 +1,4 @@
-//! The agreement as it is shown.
+//! The agreement, for display.
 
 #[cfg(feature = "schema")]
 use crate::schema;

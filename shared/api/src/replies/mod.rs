@@ -1,5 +1,5 @@
-//! The bodies of replies, and how they are made from the domain. A member that can be null is always there; a member with
-//! `skip_serializing_if` is omitted when there is nothing to state.
+//! The bodies of replies, built from the domain. A nullable member is always present. A member with
+//! `skip_serializing_if` is omitted when it does not apply.
 
 mod account;
 mod agreement;

@@ -188,7 +188,7 @@ impl Rebind {
         policy: &Policy,
         now: Timestamp,
     ) -> Self {
-        // The card of an open rebind is pending, whichever rebind was loaded with the merchant.
+        // An open rebind's card is pending, also when another rebind was loaded with the merchant.
         let card = |of: &DomainCard| match merchant.card_status(&of.card_id, now) {
             CardStatus::Removed
                 if merchant.is_open(rebind, now) && of.card_id == rebind.new_card.card_id =>
@@ -282,7 +282,7 @@ impl TestTransaction {
         policy: &Policy,
         now: Timestamp,
     ) -> Self {
-        // Without an active card, the change was undone because the transfer came back.
+        // No active card remains: the change was undone because the transfer was returned.
         let test = rebind.activated_card().map(|activated| &activated.test);
         let status = match test {
             Some(TestTransfer::Arrived { .. }) => TestStatus::Succeeded,

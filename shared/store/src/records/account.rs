@@ -1,4 +1,4 @@
-//! An account: what a login knows of a merchant.
+//! An account: a merchant's login data.
 
 use super::{Attributes, check_version, version};
 use crate::item::{Item, broken, get_json, get_n, get_s, json, n, s};
@@ -30,7 +30,7 @@ pub fn attributes(account: &Account) -> Result<Attributes, PortError> {
     Ok(attributes)
 }
 
-/// What a login changes.
+/// The attributes that a login changes.
 pub(crate) fn after_login(
     revision: u64,
     next_slot: u8,
@@ -63,7 +63,7 @@ pub fn read(item: &Item) -> Result<Account, PortError> {
     })
 }
 
-/// Whose account it is.
+/// The merchant of an account.
 pub(crate) fn merchant_id(item: &Item) -> Option<MerchantId> {
     MerchantId::parse(get_s(item, "merchant_id").ok()?)
 }

@@ -8,7 +8,7 @@ use domain::card::{Card, CardType};
 use domain::rebind::Sealed;
 use serde::{Deserialize, Serialize};
 
-/// Id, bank code, type, last four digits, bound at. A list, since a merchant's state can hold five cards.
+/// Id, bank code, type, last four digits, time of binding. A list, because a merchant's state can hold five cards.
 #[derive(Serialize, Deserialize)]
 pub(super) struct CardV1(String, Option<String>, CardType, String, i64);
 

@@ -1,4 +1,4 @@
-//! Which person a card number is verified for, and as which cards.
+//! The person that a card number is verified for, and the cards with that number.
 
 use super::{Attributes, check_version, stamp, version};
 use crate::item::{Item, Update, s};
@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{CardId, MerchantId};
 use domain::rebind::Mac;
 
-/// The condition under which a number may be claimed by `:person`.
+/// The condition under which `:person` may claim a number.
 pub(crate) const FREE: &str = "(attribute_not_exists(holders) OR person = :person)";
 
 /// The name of a card among the holders of its number.
@@ -15,7 +15,7 @@ fn holder(merchant: &MerchantId, card_id: &CardId) -> AttributeValue {
     AttributeValue::Ss(vec![format!("{merchant}#{card_id}")])
 }
 
-/// Makes a card a holder of its number, unless it is another person's.
+/// Makes a card a holder of its number, unless the number belongs to another person.
 pub(crate) fn claim(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> (Update, String) {
     let mut update = Update::default();
     stamp(&mut update);
@@ -26,7 +26,7 @@ pub(crate) fn claim(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> (U
     (update, expression)
 }
 
-/// Takes a card from the holders of its number.
+/// Removes a card from the holders of its number.
 pub(crate) fn release(merchant: &MerchantId, card_id: &CardId) -> (Update, String) {
     let mut update = Update::default();
     update.value("holder", holder(merchant, card_id));
@@ -42,7 +42,7 @@ pub fn attributes(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> Attr
     ]
 }
 
-/// Refuses the item of a later release, whose claim was not free.
+/// Rejects the item of a later release, after an attempt to claim it failed.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release.

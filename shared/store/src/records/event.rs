@@ -1,4 +1,4 @@
-//! An event of the history, with its notice until it was sent.
+//! A history event, with its notification until the notification is sent.
 
 use super::{Attributes, check_version, due, version};
 use crate::item::{
@@ -13,10 +13,10 @@ use domain::pii::Phone;
 use domain::policy::Policy;
 use domain::rebind::Sealed;
 
-/// The value of `notice` while somebody is still to be told.
+/// The value of `notice` while a recipient is not yet notified.
 pub(crate) const NOTICE_DUE: &str = "due";
 
-/// The attribute that holds a recipient's part of a notice.
+/// The attribute of a recipient's part of a notification.
 pub(crate) const fn recipient_name(to: Recipient) -> &'static str {
     match to {
         Recipient::OnFile => "to_on_file",
@@ -25,7 +25,7 @@ pub(crate) const fn recipient_name(to: Recipient) -> &'static str {
     }
 }
 
-/// Tags as the attribute of a push holds them.
+/// Joins tags into the attribute of a push.
 pub(crate) fn tags_text(tags: &[String]) -> String {
     tags.join(" ")
 }
@@ -86,7 +86,7 @@ pub fn read(item: &Item) -> Result<ChainedEvent, PortError> {
     })
 }
 
-/// The notifications that an event item still has to send.
+/// The unsent notifications of an event item.
 fn notices_of(item: &Item) -> Result<Vec<Notification>, PortError> {
     let value = |to| opt_s(item, recipient_name(to));
     let phone = |to| {

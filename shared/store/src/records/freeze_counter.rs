@@ -1,5 +1,5 @@
-//! Attempts at freeze codes, counted by the hour: an addition does not ask what it adds to, so attempts never stand in each
-//! other's way. The sum over a day's hours is at most an hour short of the last 24.
+//! Attempts at freeze codes, counted by the hour. The counters use `ADD`, so concurrent attempts never conflict. The
+//! sum over a day's hours covers at least 23 of the last 24 hours.
 
 use super::{GARBAGE_AFTER_S, check_version, stamp};
 use crate::item::{Item, Update, b, n, opt_n, time};
@@ -7,8 +7,8 @@ use application::ports::PortError;
 use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 
-/// Adds `more` to this hour's count. `once` is random: an addition whose answer was lost is repeated, and is not done again
-/// unless another one came between the two.
+/// Adds `more` to this hour's count. `once` is a random nonce: when an addition whose answer was lost is repeated, it
+/// counts once, unless another addition came in between.
 pub(crate) fn add(more: i64, once: &[u8], now: Timestamp) -> (Update, String) {
     let hour = hour_name(hour_of(now));
     let mut update = Update::default();
@@ -22,7 +22,7 @@ pub(crate) fn add(more: i64, once: &[u8], now: Timestamp) -> (Update, String) {
     (update, expression)
 }
 
-/// The removal of hours that no rule looks at any more; `None` when there are none.
+/// Removes hours that no rule needs any more; `None` when there are no such hours.
 pub(crate) fn forget_old(item: &Item, now: Timestamp) -> Option<Update> {
     let mut update = Update::default();
     for old in hours(item).filter(|old| *old < hour_of(now) - 2 * DAY_S / HOUR_S) {
@@ -48,7 +48,8 @@ pub fn of_last_day(item: &Item, now: Timestamp) -> Result<usize, PortError> {
     Ok(attempts)
 }
 
-/// Hours since 1970; a clock before that (a sandbox's can be) counts in the first, for its number names an attribute.
+/// Hours since 1970. A clock before 1970 (possible in the sandbox) counts in hour 0, because the number is part of an
+/// attribute name.
 fn hour_of(at: Timestamp) -> i64 {
     at.epoch_s().div_euclid(HOUR_S).max(0)
 }
@@ -57,7 +58,7 @@ fn hour_name(hour: i64) -> String {
     format!("h{hour}")
 }
 
-/// The hours that an item has counts of.
+/// The hours with a count in the item.
 fn hours(item: &Item) -> impl Iterator<Item = i64> {
     item.keys()
         .filter_map(|name| name.strip_prefix('h')?.parse().ok())

@@ -1,8 +1,8 @@
-//! Stored items as this format's first release wrote them, in `golden/v1`. The files are never changed: one that can no
-//! longer be read is data that can no longer be read.
+//! Stored items as the first release of this format wrote them, in `golden/v1`. The files never change: a file that
+//! cannot be read stands for production data that cannot be read.
 //!
-//! A new kind of item, or a new version, gets its files once, with
-//! `cargo test -p store write_missing_golden_records -- --ignored`; the command leaves files that exist alone.
+//! The files of a new kind of item, or of a new version, are written once, with `cargo test -p store
+//! write_missing_golden_records -- --ignored`. The command leaves existing files unchanged.
 
 mod events;
 mod values;
@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 
-/// A value, its item as this release writes it, and the way back.
+/// A value, its item as this release writes it, and the conversion back.
 struct Record {
     name: &'static str,
-    /// `None` for an item that was changed since it was written.
+    /// `None` for an item that has changed since it was first written.
     written: Option<Item>,
     printed: String,
     /// Compares an item's value with this one.
@@ -57,7 +57,7 @@ fn created(key: Item, update: &Update, expression: &str) -> Item {
         None => name.to_owned(),
     };
     let value = |text: &str| {
-        // Nothing exists yet: `if_not_exists` is its default.
+        // No item exists yet, so `if_not_exists` yields its default.
         let text = text.rsplit(", ").next().unwrap().trim_end_matches(')');
         update.values[text].clone()
     };
@@ -80,7 +80,7 @@ fn created(key: Item, update: &Update, expression: &str) -> Item {
     item
 }
 
-/// An item and then the attributes of a later change.
+/// An item with the attributes of a later change applied.
 fn changed(item: Item, attributes: Attributes) -> Item {
     item_of(item, attributes)
 }
@@ -152,7 +152,7 @@ fn golden_records_are_written() {
         };
         let (mut written, mut golden) = (to_json(written), stored(record.name));
         if record.name == "idempotency_reply" {
-            // Another version of the compressor may choose other bytes; the test above reads those of the file.
+            // Another version of the compressor may produce other bytes; the test above reads the file's bytes.
             for item in [&mut written, &mut golden] {
                 assert!(item.as_object_mut().unwrap().remove("body").is_some());
             }

@@ -1,4 +1,4 @@
-//! An idempotency row: a request that was begun, or its reply. Put as a whole: nothing in it outlives the request.
+//! An idempotency row: a claim, or the reply. It is put as a whole, because nothing in it outlives the request.
 
 use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
 use crate::item::{Item, b, broken, n, opt_b, opt_n, opt_s, opt_time, s, time};
@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 
 /// The attribute of the body's fingerprint.
 pub(crate) const FINGERPRINT: &str = "fp";
-/// The attribute of the last moment at which the row counts.
+/// The attribute of the time until which the row is valid.
 pub(crate) const UNTIL: &str = "until";
 /// The attribute of the reply's status; a claim has none.
 pub(crate) const STATUS: &str = "status";
@@ -22,14 +22,14 @@ fn row(key: &IdempotencyKey, until: Timestamp) -> Attributes {
     ]
 }
 
-/// The attributes of a request that was begun.
+/// The attributes of a claim.
 pub(crate) fn claim(key: &IdempotencyKey, context: &str, until: Timestamp) -> Attributes {
     let mut attributes = row(key, until);
     attributes.push(("context", Some(s(context))));
     attributes
 }
 
-/// The attributes of a request that was answered.
+/// The attributes of an answered request.
 pub(crate) fn reply(
     key: &IdempotencyKey,
     reply: &StoredReply,
@@ -42,7 +42,7 @@ pub(crate) fn reply(
     Ok(attributes)
 }
 
-/// What a row says to a request with this key.
+/// The result of looking up a row for a request with this key.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
@@ -69,7 +69,7 @@ pub fn read(
     }
 }
 
-/// A reply of a thousand bytes with many known words becomes half of that: the row stays below one write unit.
+/// Compresses a reply. A typical 1,000 bytes with repeated words shrink to half, so the row stays below one write unit.
 fn compress(body: &str) -> Result<Vec<u8>, PortError> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     encoder
@@ -79,7 +79,7 @@ fn compress(body: &str) -> Result<Vec<u8>, PortError> {
 }
 
 fn decompress(bytes: &[u8]) -> Result<String, PortError> {
-    /// More than any reply; a damaged row must not fill the memory.
+    /// More than any reply. A damaged row must not exhaust the memory.
     const BODY_MAX_BYTES: u64 = 64 * 1024;
     let mut body = String::new();
     flate2::read::DeflateDecoder::new(bytes)

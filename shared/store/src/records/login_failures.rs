@@ -1,4 +1,4 @@
-//! Failed logins: of a known device, of all other devices, from a source address.
+//! Failed logins of a known device, of all unknown devices, or from a source address.
 
 use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
 use crate::item::{Item, b, get_n, n, opt_b, opt_n, time};
@@ -6,17 +6,17 @@ use application::ports::PortError;
 use domain::login::Failures;
 use domain::time::Timestamp;
 
-/// The attribute that a write's condition compares.
+/// The attribute for the optimistic lock.
 pub(crate) const REVISION: &str = "rev";
 
-/// The attributes of the failures; `now`: when they are written.
+/// The attributes of the failures; `now` is the time of the write.
 pub fn attributes(failures: &Failures, now: Timestamp) -> Attributes {
     let Failures {
         window,
         in_a_row,
         revision,
     } = failures;
-    // Four bytes each: an address can have a hundred of them.
+    // Four bytes each, because an address can have a hundred.
     let times: Vec<u8> = window
         .times()
         .flat_map(|at| u32::try_from(at.epoch_s()).unwrap_or(0).to_be_bytes())

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
 stored! {
-    /// The attribute `state`. What a write's condition compares, and each session, is an attribute of its own.
+    /// The attribute `state`. Each session, and each value that a write's condition compares, is an attribute of its
+    /// own.
     struct MerchantStateV1 of MerchantState {
         #[serde(rename = "seq")]
         last_seq: u64,
@@ -162,7 +163,7 @@ impl Stored<Replaced> for ReplacedV1 {
     }
 }
 
-/// The rebind's number, the end, whether it is of an activation.
+/// The rebind's number, the end, and whether it belongs to an activation.
 #[derive(Serialize, Deserialize)]
 struct FreezeCodeV1(u32, i64, bool);
 
@@ -201,7 +202,7 @@ impl Stored<PushTarget> for PushTargetV1 {
     }
 }
 
-/// When, tag of the card.
+/// Time, tag of the card.
 #[derive(Serialize, Deserialize)]
 struct BankCallV1(i64, String);
 
@@ -219,7 +220,7 @@ impl Stored<BankCall> for BankCallV1 {
     }
 }
 
-/// The state's attributes, but for its sessions. `now`: when it is written.
+/// The state's attributes, without its sessions; `now` is the time of the write.
 ///
 /// # Errors
 /// `Permanent`, when it cannot be written as JSON.

@@ -1,15 +1,16 @@
-//! What an item holds beside its key: one file for each kind of item. It decides the names of the attributes; a condition
-//! repeats the name that it compares, and the outbox has the attributes of its claims and retries.
+//! The attributes of the items, one file for each kind of item. Attribute names are defined here, except that
+//! conditions repeat the names they compare, and that the outbox defines the attributes of its claims and retries.
 //!
 //! # Versions
 //! Each item has the version of its format in the attribute `v`. A value inside an attribute has no version of its own.
-//! - A reader refuses an item of a later version with [`PortError::TooNew`] before anything is written: the caller gets a
-//!   503. So the release that writes version n + 1 follows one that reads it.
-//! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares both
-//!   directions. A change inside an attribute is a new version: a struct `…V2` with a way back, and files in `golden/v2`.
-//! - A new attribute that old releases may ignore needs no new version: they leave it alone, since an item that exists is
-//!   changed by attribute. Put as a whole are events, which are written once, and idempotency rows and counts of failed
-//!   logins, which live for two days.
+//! - A reader rejects an item of a later version with [`PortError::TooNew`] before anything is written; the caller gets
+//!   a 503. So the release that writes version n + 1 must follow one that reads it.
+//! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares
+//!   both directions. A change inside an attribute requires a new version: a struct `…V2` with a conversion, and files
+//!   in `golden/v2`.
+//! - A new attribute that old releases may ignore requires no new version. Old releases preserve it, because they
+//!   change existing items by attribute. Only events (written once), idempotency rows and counts of failed logins (kept
+//!   for two days) are put as a whole.
 //!
 //! Names are short: an item below 1 KiB costs one write unit.
 
@@ -44,13 +45,13 @@ use domain::time::Timestamp;
 /// The version of every format that this release writes.
 const V1: u32 = 1;
 
-/// The attribute that holds it.
+/// The attribute of the version.
 const VERSION: &str = "v";
 
 /// Attributes to set; `None` removes one.
 pub type Attributes = Vec<(&'static str, Option<AttributeValue>)>;
 
-/// How long garbage stays before `ttl` may collect it: longer than any limit looks back.
+/// Age at which `ttl` may delete garbage: longer than the period of any limit.
 const GARBAGE_AFTER_S: i64 = 2 * DAY_S;
 
 /// The version of an item.
@@ -58,7 +59,7 @@ fn version() -> (&'static str, Option<AttributeValue>) {
     (VERSION, Some(n(V1)))
 }
 
-/// Refuses an item that a later release wrote. `kind` names it in the log.
+/// Rejects an item that a later release wrote. `kind` names the item in the log.
 fn check_version(item: &Item, kind: &'static str) -> Result<(), PortError> {
     match opt_n::<u32>(item, VERSION) {
         Some(V1) => Ok(()),
@@ -67,13 +68,14 @@ fn check_version(item: &Item, kind: &'static str) -> Result<(), PortError> {
     }
 }
 
-/// Versions an item that is created or changed without a read. An item of a later release fails the condition.
+/// Sets the version of an item that is created or changed without a read. The condition rejects an item of a later
+/// release.
 fn stamp(update: &mut Update) {
     update.put(VERSION, Some(n(V1)));
     update.when("(attribute_not_exists(#v) OR #v <= :v)");
 }
 
-/// Where the index finds the item; nothing when time alone changes nothing about it.
+/// The index entry of an item; empty when no time-driven transition is ahead.
 fn due(merchant: &MerchantId, at: Option<Timestamp>) -> Attributes {
     vec![
         ("due_bucket", at.map(|at| s(bucket(merchant, at)))),
@@ -92,7 +94,7 @@ pub(super) fn item_of(key: Item, attributes: Attributes) -> Item {
     item
 }
 
-/// Bytes of an item as DynamoDB counts them, nearly: names and values.
+/// Approximate size of an item as DynamoDB counts it: names and values.
 #[must_use]
 pub fn size_bytes(item: &Item) -> usize {
     let value_bytes = |value: &AttributeValue| match value {
@@ -106,7 +108,7 @@ pub fn size_bytes(item: &Item) -> usize {
         .sum()
 }
 
-/// Whether a count is left out of its record.
+/// True for a count that is omitted from its record.
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 const fn is_zero(count: &u32) -> bool {
     *count == 0

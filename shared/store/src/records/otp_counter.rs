@@ -1,4 +1,4 @@
-//! Codes sent to a phone: the times of the last ten, newest in `t0`, and the last time for each purpose.
+//! OTPs sent to a phone: the times of the last ten, newest in `t0`, and the last time for each purpose.
 
 use super::{GARBAGE_AFTER_S, check_version, stamp};
 use crate::item::{Item, Update, n, opt_time, time};
@@ -7,22 +7,22 @@ use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 
-/// Times kept of a phone: as many as the day's limit.
+/// Times stored per phone: as many as the daily limit.
 const TIMES: usize = 10;
 
 const _: () = {
     let policy = Policy::CURRENT;
     assert!(
         policy.codes_per_phone_hour <= TIMES && policy.codes_per_phone_day <= TIMES,
-        "a limit above the times that are kept would not be higher"
+        "the limits must not exceed the number of stored times"
     );
     assert!(policy.codes_per_phone_hour >= 1);
-    // The limit is read off one of the times kept, so the item must live as long as the longest limit looks back.
+    // The limit is evaluated on the stored times, so the item must live as long as the longest limit looks back.
     assert!(GARBAGE_AFTER_S >= DAY_S && GARBAGE_AFTER_S >= policy.code_gap_s);
 };
 
-/// Counts a code, unless its phone had one a moment ago or too many lately. Ten times shift by one place: the clauses read
-/// the item as it was before the write, so none overwrites what the next one reads.
+/// Counts an OTP, unless the phone is at its limit or received one a moment ago. The ten times shift by one place. All
+/// clauses read the item as it was before the write, so the order of the clauses does not matter.
 pub(crate) fn count(purpose: OtpPurpose, policy: &Policy, now: Timestamp) -> Update {
     let mut update = Update::default();
     stamp(&mut update);
@@ -49,7 +49,7 @@ pub(crate) fn count(purpose: OtpPurpose, policy: &Policy, now: Timestamp) -> Upd
     update
 }
 
-/// Takes back the code that was counted at `at`, if it is the last one.
+/// Refunds the OTP that was counted at `at`, if it is the last one.
 pub(crate) fn take_back(purpose: OtpPurpose, at: Timestamp) -> Update {
     let mut update = Update::default();
     for index in 1..TIMES {
@@ -64,7 +64,7 @@ pub(crate) fn take_back(purpose: OtpPurpose, at: Timestamp) -> Update {
     update
 }
 
-/// Until the phone may get another code, of an item that refused one.
+/// The wait until the phone may receive another OTP, from the item that refused one.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release.
@@ -83,7 +83,8 @@ pub(crate) fn wait_s(
     Ok(longest.unwrap_or(policy.code_gap_s).max(1))
 }
 
-/// The time that each limit looks at, and the limit's seconds: the fifth youngest for the hour, the tenth for the day.
+/// For each limit, the time that decides it and its period in seconds: the fifth newest for the hour, the tenth for the
+/// day.
 fn limits(policy: &Policy) -> [(String, i64); 2] {
     let slot = |limit: usize| format!("t{}", limit.clamp(1, TIMES) - 1);
     [

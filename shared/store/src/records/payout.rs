@@ -1,4 +1,4 @@
-//! A payout: its record under the acquirer's id, and while it is unsent its entry among the merchant's items.
+//! A payout: its record under the acquirer's id and, while unsent, its entry in the merchant's partition.
 
 use super::card::CardV1;
 use super::stored::{Stored, stored};
@@ -24,7 +24,7 @@ stored! {
     }
 }
 
-/// Tells apart two changes of one payout that meet: the condition of a change.
+/// Optimistic-lock tag of a payout.
 pub(crate) const TAG: &str = "tag";
 
 /// The value of [`TAG`].

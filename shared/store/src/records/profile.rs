@@ -1,4 +1,4 @@
-//! A merchant's profile, as the acquirer gave it.
+//! A merchant's profile, as the acquirer provided it.
 
 use super::stored::{Stored, stored};
 use super::{Attributes, check_version, version};
@@ -10,7 +10,7 @@ use domain::rebind::Sealed;
 use domain::settlement::{Cycle, Settlement};
 
 stored! {
-    /// The attribute `state`. What is encrypted is an attribute of its own.
+    /// The attribute `state`. Encrypted values are attributes of their own.
     struct ProfileV1 of Profile {
         #[serde(rename = "id")]
         merchant_id: String,
@@ -54,7 +54,7 @@ stored! {
     }
 }
 
-/// The settings that the merchant has chosen; until then those inside the profile hold.
+/// The settings chosen by the merchant. They override those inside the profile.
 pub(crate) const SETTLEMENT: &str = "settlement";
 /// The merchant's wrapped history key.
 pub(crate) const HISTORY_KEY: &str = "history_key";
@@ -75,7 +75,7 @@ pub(crate) fn settlement(settlement: &Settlement) -> Result<AttributeValue, Port
     json(&SettlementV1::of(settlement))
 }
 
-/// The wrapped history key in an item, or in that part of it.
+/// The wrapped history key of an item, or of a part of it.
 pub(crate) fn history_key(item: &Item) -> Option<Sealed> {
     opt_b(item, HISTORY_KEY).map(Sealed)
 }

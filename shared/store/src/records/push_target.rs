@@ -1,4 +1,4 @@
-//! A device that gets push notifications: its item's sort key holds its id and the tag of its token.
+//! A push target. The sort key holds its id and the tag of its token.
 
 use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
 use crate::item::{Item, b, broken, get_s, opt_b, opt_time, s, time};
@@ -15,7 +15,7 @@ pub(crate) fn sk(target: &PushTarget) -> String {
     format!("N#{}#{}", target.id, target.token_tag)
 }
 
-/// The attributes of a target that is registered, for the first time or again.
+/// The attributes of a registered target, new or registered again.
 pub(crate) fn registered(target: &NewPushTarget) -> Attributes {
     vec![
         version(),
@@ -26,7 +26,7 @@ pub(crate) fn registered(target: &NewPushTarget) -> Attributes {
     ]
 }
 
-/// What changes when a target is removed at `now`: it gets notifications for some days more.
+/// The attributes of a target removed at `now`. It still receives notifications for some days.
 pub(crate) fn removed(policy: &Policy, now: Timestamp) -> Attributes {
     let garbage_at = now.plus_s(policy.push_after_removal_s + GARBAGE_AFTER_S);
     vec![

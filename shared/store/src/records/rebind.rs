@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Not;
 
 stored! {
-    /// The attribute `state`. What a write's condition compares, and the encrypted number, is an attribute of its own.
+    /// The attribute `state`. The encrypted number, and each value that a write's condition compares, is an attribute
+    /// of its own.
     struct RebindV1 of Rebind {
         #[serde(rename = "id")]
         rebind_id: String,
@@ -193,7 +194,7 @@ stored! {
     }
 }
 
-/// A test transfer, once it was asked for.
+/// A test transfer that was requested.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TestTransferV1 {

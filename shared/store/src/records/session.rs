@@ -1,5 +1,5 @@
-//! A session in a merchant's state. Each slot is an attribute of its own, so that a login and a step do not wait for each
-//! other; its first byte is the version of its format.
+//! A session in a merchant's state. Each slot is an attribute of its own, so that a login and a step do not conflict.
+//! The first byte of a slot is the version of the format.
 
 use crate::item::{Item, b, opt_b};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -13,12 +13,12 @@ pub(crate) fn slot_name(slot: u8) -> String {
     format!("s{slot}")
 }
 
-/// The beginning of a slot's value while it holds the session of this token: the version and the token's hash.
+/// The prefix of a slot that holds the session of this token: the version and the token's hash.
 pub(crate) fn prefix(token_hash: &[u8; 32]) -> AttributeValue {
     b(&[&[VERSION][..], token_hash].concat())
 }
 
-/// The prefix, then the login and the last change.
+/// The prefix, then the times of the login and of the last change.
 pub(crate) fn value(session: &Session) -> AttributeValue {
     let Session {
         token_hash,

@@ -1,4 +1,4 @@
-//! Values as records hold them, and the way back.
+//! The stored forms of values, and their conversion back.
 
 use crate::item::broken;
 use application::ports::PortError;
@@ -15,18 +15,18 @@ use domain::time::Timestamp;
 
 /// The stored form of a domain value.
 pub(super) trait Stored<D>: Sized {
-    /// The value as it is stored.
+    /// Converts to the stored form.
     fn of(value: &D) -> Self;
-    /// The value again.
+    /// Converts back.
     ///
     /// # Errors
     /// `Permanent`, for a value that this code did not store.
     fn back(self) -> Result<D, PortError>;
 }
 
-/// Declares the stored form of a struct: its fields have the domain's names, their attributes the stored ones.
+/// Declares the stored form of a struct: fields have the domain's names, attributes the stored ones.
 ///
-/// Each field of the domain type is listed, or named after `but` where it is stored elsewhere: one that is forgotten does not
+/// Each field of the domain type is listed, or named after `but` if it is stored elsewhere. A forgotten field does not
 /// compile.
 macro_rules! stored {
     (
@@ -61,7 +61,7 @@ macro_rules! stored {
 }
 pub(super) use stored;
 
-/// The same for an enum: variants with fields, then after `;` variants of one value.
+/// The same for an enum: variants with fields, then after `;` variants with one value.
 macro_rules! stored_enum {
     (
         $(#[$doc:meta])*
@@ -105,7 +105,7 @@ macro_rules! stored_enum {
 }
 pub(super) use stored_enum;
 
-/// Values that are stored as they are. The words of a vocabulary are fixed like a stored name.
+/// Values that are stored unchanged. The words of a vocabulary are stored names, so they must not change.
 macro_rules! as_it_is {
     ($($type:ty),+) => {$(
         impl Stored<$type> for $type {
@@ -131,7 +131,7 @@ as_it_is!(
     Reason
 );
 
-/// Texts that are parsed when they are read.
+/// Texts that are parsed on reading.
 macro_rules! as_text {
     ($($type:ty: |$value:ident| $text:expr, $parse:expr;)+) => {$(
         impl Stored<$type> for String {

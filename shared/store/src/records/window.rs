@@ -6,7 +6,7 @@ use domain::time::Timestamp;
 use domain::window::Window;
 use serde::{Deserialize, Serialize};
 
-/// The epoch seconds of the first time, then the seconds from each to the next: ten times are about sixty bytes.
+/// The epoch seconds of the first time, then the seconds between consecutive times: ten times take about sixty bytes.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct WindowV1(Vec<i64>);

@@ -21,7 +21,7 @@ use domain::settlement::{Cycle, PayoutTime, Settlement};
 use domain::time::Timestamp;
 use serde_json::Value;
 
-/// The name of a file, its event, and whether it is as the store first writes it.
+/// The name of a file, its event, and whether it is unchanged since the first write.
 type Golden = (&'static str, ChainedEvent, bool);
 
 fn at(epoch_s: i64) -> Timestamp {

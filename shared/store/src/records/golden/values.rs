@@ -1,4 +1,4 @@
-//! The values of the golden records, written out: each comes from its file, and becomes it.
+//! The values of the golden records, written out. Each is compared with its file in both directions.
 
 use super::{Record, changed, created, record};
 use crate::item::{Item, opt_s};
