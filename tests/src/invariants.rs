@@ -1,7 +1,7 @@
-//! What must be true of a table whatever has happened: read from the items alone, so that any run can be looked at afterwards.
+//! Invariants of a table after any run, checked on the items alone.
 //!
-//! The store's own records read the items. That does not blind these checks: the store's golden files, which no code writes
-//! again, hold the records to what is stored.
+//! The checks decode items with the store's own records. Golden files, which no code regenerates, protect these records
+//! against a change of format.
 
 use crate::dynamodb_table::{Items, item_of};
 use application::ports::PortError;
@@ -18,21 +18,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::due::buckets;
 use store::records::{event, merchant_state, payout, profile, rebind};
 
-/// Everything of one merchant.
+/// All items of one merchant.
 struct Whole {
     id: String,
     head: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
     events: Vec<ChainedEvent>,
-    /// Cards that came with the merchant.
+    /// The cards seeded with the merchant.
     cards: BTreeSet<String>,
-    /// Registered devices, and those that were, by id and tag.
+    /// Current and former devices, by id and tag.
     devices: BTreeMap<(String, String), bool>,
     unsent: Vec<Payout>,
 }
 
-/// What is wrong with a table at `now`: nothing, or a sentence each.
+/// The violations in a table at `now`, one sentence each.
 #[must_use]
 pub fn violations(items: &Items, now: Timestamp) -> Vec<String> {
     let mut wrong = Wrong::default();
@@ -73,7 +73,7 @@ impl Wrong {
         }
     }
 
-    /// The value of an item that can be read.
+    /// The decoded value of an item.
     fn unless_read<T>(&mut self, pk: &str, sk: &str, read: Result<T, PortError>) -> Option<T> {
         read.map_err(|error| self.said.push(format!("{pk} {sk}: {error}")))
             .ok()
@@ -145,7 +145,7 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     Some(merchant)
 }
 
-/// The chain has no gap and no fork, and ends in the head.
+/// The chain has no gap and no fork, and ends at the merchant state's last event.
 fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
     let mut prev = GENESIS;
     for (seq, event) in (1..).zip(&merchant.events) {
@@ -162,7 +162,7 @@ fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
     });
 }
 
-/// At most one open rebind, which is the head's.
+/// At most one rebind is open, and the merchant state points to it.
 fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
     let head = &merchant.head;
     let numbers: Vec<u32> = merchant.rebinds.keys().copied().collect();
@@ -181,7 +181,7 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
     for (number, rebind) in &merchant.rebinds {
         let is_heads = head.open == Some(*number);
         let is_open = rebind.stage.is_open();
-        // One that was overdue when a later one began stays as it was until the clean-up comes by.
+        // The clean-up has not yet ended a rebind that was overdue when a later one began.
         wrong.unless(!is_open || is_heads || rebind.is_overdue(now), || {
             format!("rebind {number} is open beside {:?}", head.open)
         });
@@ -190,7 +190,7 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
         });
         let keeps = rebind.sealed_number.is_some();
         let is_bound = head.bound(&rebind.new_card.card_id).is_some();
-        // A card that a freeze took out waits to be removed without its number.
+        // A frozen card stays without its number until its removal.
         let ended = matches!(rebind.stage, RebindState::Ended { .. });
         let fits = if keeps {
             is_open || is_bound
@@ -214,7 +214,7 @@ fn bound_cards(head: &MerchantState) -> impl Iterator<Item = &BoundCard> {
     head.active.iter().chain(standby).chain(replaced)
 }
 
-/// Each card once, with the rebind it came with; the pointer where the last activation left it.
+/// Each card exists once, with the rebind that added it. The active card is the one of the last activation.
 fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
     let head = &merchant.head;
     let mut seen = BTreeSet::new();
@@ -282,7 +282,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
     );
 }
 
-/// What the history says of a rebind and of a payout is what they are.
+/// Rebinds and payouts agree with their history.
 fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     let of = |id: &str, kind: EventKind, fact: &str| {
         let mut count = 0;
@@ -316,7 +316,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         for (how, times) in ended {
             let is_how =
                 matches!(rebind.stage, RebindState::Ended { how: found, .. } if found == how);
-            // A freeze ends an overdue rebind without an event of its own.
+            // A freeze ends an overdue rebind without a separate event.
             let most = usize::from(is_how);
             wrong.unless(times <= most, || {
                 format!("rebind {number} ended {times} times as {how:?}")
@@ -337,7 +337,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     }
 }
 
-/// What is on its way is counted where it is on its way to.
+/// Pending payouts are counted on their destination card.
 fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     let head = &merchant.head;
     for payout in &merchant.unsent {
@@ -382,7 +382,7 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     );
 }
 
-/// Exactly the registered devices are the head's.
+/// The registered devices are exactly those of the merchant state.
 fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
     let heads: BTreeSet<(String, String)> = merchant
         .head
@@ -400,7 +400,7 @@ fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
     });
 }
 
-/// What is due lies in the bucket of its month: elsewhere the clean-up would not look for it.
+/// Each due entry lies in the bucket of its month, where the clean-up looks for it.
 fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
     for ((pk, sk), item) in items {
         let at = number(item, "due_at").map(Timestamp::from_epoch_s);
@@ -418,7 +418,7 @@ fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
     }
 }
 
-/// A card number is claimed by exactly the cards that are bound, each by the one person it belongs to.
+/// A card number is claimed by exactly the attached cards, each by its one owner.
 fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
     let mut claims = BTreeSet::new();
     for ((pk, _), item) in items {
@@ -446,7 +446,7 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
         let head = &merchant.head;
         for bound in bound_cards(head) {
             let id = &bound.card.card_id;
-            // One that was undone is no verified card any more, although it still waits to be removed.
+            // A reverted card is no longer verified, although its removal is still pending.
             let is_out = head
                 .replaced(id)
                 .is_some_and(|replaced| replaced.state == Replaced::Out);
@@ -458,7 +458,7 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
     }
 }
 
-/// Every item belongs to something.
+/// Every item belongs to a known kind.
 fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
     for ((pk, sk), item) in items {
         let is_known = match (pk.split_once('#'), sk.as_str()) {
