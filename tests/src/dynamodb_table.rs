@@ -141,7 +141,7 @@ impl Table {
             "UpdateItem" => call(body, |request| db.update_item(request)),
             "DeleteItem" => call(body, |request| db.delete_item(request)),
             "TransactWriteItems" => call(body, |request| db.transact_write_items(request)),
-            other => panic!("the functions do not ask for {other}"),
+            other => panic!("unsupported operation: {other}"),
         }
     }
 
@@ -235,7 +235,7 @@ pub fn item_of(item: &Value) -> Item {
             "N" => AttributeValue::N(text(value)),
             "B" => AttributeValue::B(Blob::new(BASE64.decode(text(value)).unwrap())),
             "SS" => AttributeValue::Ss(value.as_array().unwrap().iter().map(text).collect()),
-            other => panic!("no item has {other}"),
+            other => panic!("unsupported attribute type: {other}"),
         }
     };
     let attributes = item.as_object().unwrap().iter();

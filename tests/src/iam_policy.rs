@@ -101,7 +101,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 fn statement(value: &Value) -> Statement {
-    assert_eq!(value["Effect"], "Allow", "a policy only allows");
+    assert_eq!(value["Effect"], "Allow", "only Allow is supported");
     let mut conditions = Vec::new();
     for (operator, keys) in value["Condition"].as_object().into_iter().flatten() {
         for (key, values) in chosen(keys).as_object().unwrap() {
@@ -149,7 +149,7 @@ fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> boo
             assert_eq!(wanted, ["false"], "{key}");
             context.encryption.iter().any(|(given, _)| given == name)
         }
-        _ => panic!("a condition that nobody evaluates here: {operator} {key}"),
+        _ => panic!("unsupported condition: {operator} {key}"),
     }
 }
 
@@ -284,7 +284,7 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
                     "ConditionCheck" => {
                         request("ConditionCheckItem", TABLE, vec![text(&part["Key"]["pk"])])
                     }
-                    other => panic!("a transaction with {other}"),
+                    other => panic!("unsupported transaction item: {other}"),
                 })
                 .collect()
         }
@@ -302,7 +302,7 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
             let resource = match (name, body["IndexName"].as_str()) {
                 ("pk", None) => TABLE,
                 ("due_bucket", Some("due")) => "${Table.Arn}/index/due",
-                other => panic!("a query of {other:?}"),
+                other => panic!("unsupported query index: {other:?}"),
             };
             vec![request(operation, resource, vec![value])]
         }

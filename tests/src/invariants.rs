@@ -92,7 +92,9 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     let pk = format!("M#{id}");
     let get = |sk: &str| items.get(&(pk.clone(), sk.to_owned()));
     let (Some(head), Some(profile)) = (get("Y"), get("Z")) else {
-        wrong.unless(false, || format!("{id} has no head or no profile"));
+        wrong.unless(false, || {
+            format!("{id} has no merchant state or no profile")
+        });
         return None;
     };
     let head = wrong.unless_read(&pk, "Y", merchant_state::read(&item_of(head)));
@@ -138,7 +140,7 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
                 merchant.unsent.extend(payout);
             }
             _ => wrong.unless(sk == "Y" || sk == "Z", || {
-                format!("{sk} is no item of a merchant")
+                format!("{sk} is not an item of a merchant")
             }),
         }
     }
@@ -158,7 +160,10 @@ fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
     let head = &merchant.head;
     let ends = head.last_seq == last && head.last_hash == prev;
     wrong.unless(ends, || {
-        format!("the head ends at {}, the chain at {last}", head.last_seq)
+        format!(
+            "the merchant state ends at {}, the chain at {last}",
+            head.last_seq
+        )
     });
 }
 
@@ -167,13 +172,16 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
     let head = &merchant.head;
     let numbers: Vec<u32> = merchant.rebinds.keys().copied().collect();
     wrong.unless(numbers.iter().copied().eq(1..=head.rebinds), || {
-        format!("rebinds {numbers:?}, and the head knows {}", head.rebinds)
+        format!(
+            "rebinds {numbers:?}, but {} in the merchant state",
+            head.rebinds
+        )
     });
     if let Some(latest) = merchant.rebinds.get(&head.rebinds) {
         wrong.unless(latest.version == head.rebind_version, || {
             let version = latest.version;
             format!(
-                "version {version} of the latest rebind, and the head knows {}",
+                "version {version} of the latest rebind, but {} in the merchant state",
                 head.rebind_version
             )
         });
@@ -186,7 +194,7 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
             format!("rebind {number} is open beside {:?}", head.open)
         });
         wrong.unless(is_open || !is_heads, || {
-            format!("the head's open rebind {number} is not")
+            format!("the merchant state's open rebind {number} is closed")
         });
         let keeps = rebind.sealed_number.is_some();
         let is_bound = head.bound(&rebind.new_card.card_id).is_some();
@@ -198,13 +206,13 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
             !is_open && (!is_bound || ended)
         };
         wrong.unless(fits, || {
-            format!("rebind {number} keeps a card number: {keeps}")
+            format!("rebind {number}: stored card number {keeps}")
         });
     }
     wrong.unless(
         head.open
             .is_none_or(|open| merchant.rebinds.contains_key(&open)),
-        || "the head's open rebind is not there".to_owned(),
+        || "the merchant state's open rebind does not exist".to_owned(),
     );
 }
 
@@ -220,10 +228,12 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
     let mut seen = BTreeSet::new();
     for bound in bound_cards(head) {
         let id = &bound.card.card_id;
-        wrong.unless(seen.insert(id.as_str()), || format!("{id:?} is twice"));
+        wrong.unless(seen.insert(id.as_str()), || {
+            format!("{id:?} is attached twice")
+        });
         if id.number() == 0 {
             wrong.unless(merchant.cards.contains(id.as_str()), || {
-                "the first card's number is gone".to_owned()
+                "the first card's number is missing".to_owned()
             });
             continue;
         }
@@ -231,11 +241,13 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
         let fits = rebind.is_some_and(|rebind| {
             rebind.new_card.card_id == *id && rebind.fingerprint == bound.fingerprint
         });
-        wrong.unless(fits, || format!("{id:?} came with no rebind"));
+        wrong.unless(fits, || format!("{id:?} has no rebind"));
     }
     for card in &merchant.cards {
         let is_bound = seen.contains(card.as_str());
-        wrong.unless(is_bound, || "a removed card's number is kept".to_owned());
+        wrong.unless(is_bound, || {
+            "a removed card's number is still stored".to_owned()
+        });
     }
     let stage = |card: &CardId| {
         let rebind = merchant.rebinds.get(&card.number());
@@ -247,7 +259,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             matches!(stage, RebindState::Activated(_) | RebindState::Completed(_))
         });
         wrong.unless(activated_card, || {
-            "the active card was not activated".to_owned()
+            "the active card has no activation".to_owned()
         });
     }
     for standby in &head.standby {
@@ -255,7 +267,9 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             stage(&standby.bound.card.card_id),
             Some(RebindState::Standby(_))
         );
-        wrong.unless(waits, || "a standby card does not wait".to_owned());
+        wrong.unless(waits, || {
+            "a standby card is not in the standby state".to_owned()
+        });
     }
     if let Some(last) = &head.last_activation {
         let pointed = head
@@ -264,7 +278,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             .map(|active| active.card.card_id.number());
         wrong.unless(pointed == Some(last.number), || {
             format!(
-                "activated {}, and the pointer is on {pointed:?}",
+                "activated {}, but the active card is {pointed:?}",
                 last.number
             )
         });
@@ -274,11 +288,11 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             .last_activation
             .as_ref()
             .is_some_and(|last| last.times.cooldown_until == until);
-        wrong.unless(of_last, || "a cooldown of no activation".to_owned());
+        wrong.unless(of_last, || "a cooldown without its activation".to_owned());
     }
     wrong.unless(
         !head.cooldown_end_untold || head.cooldown_until.is_some(),
-        || "the end of no cooldown is to be told".to_owned(),
+        || "a due cooldown-end notification without a cooldown".to_owned(),
     );
 }
 
@@ -296,7 +310,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         let id = rebind.rebind_id.as_str();
         let count = |kind| of(id, kind, "rebind_id");
         wrong.unless(count(EventKind::RebindRequested) == 1, || {
-            format!("rebind {number} was not requested once")
+            format!("rebind {number} was not requested exactly once")
         });
         let activated = count(EventKind::Activated);
         let activated_card = rebind.activated_card().is_some();
@@ -346,7 +360,7 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
         let record = record.and_then(|record| payout::read(&item_of(record)).ok());
         let same = record.is_some_and(|record| record.payout == *payout);
         wrong.unless(same && payout.state == PayoutState::Unsent, || {
-            format!("{id} is listed otherwise than it is recorded")
+            format!("the list entry of {id} differs from its record")
         });
     }
     let to = |card: Option<&CardId>| {
@@ -359,7 +373,7 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     };
     wrong.unless(to(None) == head.held_payouts, || {
         format!(
-            "{} payouts are held, and {} are counted",
+            "{} payouts are held, but {} are counted",
             to(None),
             head.held_payouts
         )
@@ -371,14 +385,14 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
         wrong.unless(found == bound.unsent, || {
             let last4 = &bound.card.last4;
             format!(
-                "{found} payouts go to {last4}, and {} are counted",
+                "{found} payouts go to {last4}, but {} are counted",
                 bound.unsent
             )
         });
     }
     wrong.unless(
         usize::try_from(counted).ok() == Some(merchant.unsent.len()),
-        || format!("{counted} payouts are counted of {}", merchant.unsent.len()),
+        || format!("{counted} of {} payouts are counted", merchant.unsent.len()),
     );
 }
 
@@ -396,7 +410,7 @@ fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
         .filter(|(_, registered)| **registered);
     let registered: BTreeSet<(String, String)> = registered.map(|(key, _)| key.clone()).collect();
     wrong.unless(heads == registered, || {
-        format!("devices {registered:?}, and the head knows {heads:?}")
+        format!("devices {registered:?}, but {heads:?} in the merchant state")
     });
 }
 
@@ -414,7 +428,7 @@ fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
             }
             _ => false,
         };
-        wrong.unless(fits, || format!("{pk} {sk} is due where nobody looks"));
+        wrong.unless(fits, || format!("{pk} {sk} is due in a wrong bucket"));
     }
 }
 
@@ -434,10 +448,10 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
                 all.find(|bound| bound.card.card_id.as_str() == card)
             });
             let fits = bound.is_some_and(|bound| bound.fingerprint.0 == fingerprint);
-            wrong.unless(fits, || format!("{holder} holds a number without a card"));
+            wrong.unless(fits, || format!("{holder} claims a number without a card"));
             let person = merchant.map(|merchant| merchant.profile.id_number_mac.0.as_str());
             wrong.unless(person == text(item, "person"), || {
-                format!("{holder} holds another person's number")
+                format!("{holder} claims another person's number")
             });
             claims.insert(holder.to_owned());
         }
@@ -452,13 +466,13 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
                 .is_some_and(|replaced| replaced.state == Replaced::Out);
             let holder = format!("{}#{}", merchant.id, id.as_str());
             wrong.unless(is_out || claims.contains(&holder), || {
-                format!("{holder} is bound and does not hold its number")
+                format!("{holder} is attached but does not claim its number")
             });
         }
     }
 }
 
-/// Every item belongs to a known kind.
+/// Every item has a known kind and an owner.
 fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
     for ((pk, sk), item) in items {
         let is_known = match (pk.split_once('#'), sk.as_str()) {
@@ -478,6 +492,8 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
             (Some(("P", _)), "P") | (Some(("F", _)), "F") | (Some(("I", _)), "I") => true,
             _ => false,
         };
-        wrong.unless(is_known, || format!("{pk} {sk} belongs to nothing"));
+        wrong.unless(is_known, || {
+            format!("{pk} {sk} has an unknown kind or no owner")
+        });
     }
 }

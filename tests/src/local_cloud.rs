@@ -53,8 +53,8 @@ pub struct LocalCloud {
     http: Http,
     contract: Contract,
     number: AtomicU32,
-    /// Serialises freeze codes for the same reason: ten wrong ones a day are allowed per address, and a right one counts
-    /// until it is compared.
+    /// Freeze codes take turns like logins: one address may submit ten wrong ones a day, and a right one counts until it has
+    /// been compared.
     freeze_turn: Mutex<()>,
     /// The local gateway gives every caller the same source address. Simultaneous logins would count as strangers from one
     /// address and block each other, so logins take turns.
@@ -303,7 +303,7 @@ impl LocalCloud {
             .await;
         got.unwrap()
             .item
-            .unwrap_or_else(|| panic!("no item {pk} {sk}"))
+            .unwrap_or_else(|| panic!("item {pk} {sk} does not exist"))
     }
 
     /// Every item of the table. Tests may scan.

@@ -288,7 +288,7 @@ mod tests {
             "effective_at",
         );
 
-        // The code of another step, and one with another status than the reply's.
+        // The code of another operation, and a code whose status differs from the reply's.
         fails(
             "GET",
             "/v1/cards",

@@ -2,22 +2,25 @@
 //! receives the result of the invocation. The local cloud's mapping implements none of the failure rules.
 //!
 //! # Documented rules (AWS Lambda Developer Guide, unless stated otherwise)
-//! | rule | page |
-//! |---|---|
-//! | A shard has one batch in progress at a time, in order. A failing batch blocks its own shard only | Process DynamoDB
-//! records with Lambda |
-//! | A shard's children are read after the shard itself. Each record is in the stream once; an item's records are in order | DynamoDB Developer Guide: Change data capture for DynamoDB Streams |
-//! | A record that matches no filter is dropped before the invocation. Filters are ORed and apply to `dynamodb` only | Control which events Lambda sends to your function; Using event filtering with a DynamoDB event source |
-//! | No failures, null or an empty reply: success. The lowest of several sequence numbers is the checkpoint, and the records from it on are retried. An empty, null or unknown id fails the whole batch | Configuring partial batch response with DynamoDB and Lambda |
-//! | An invocation error fails the whole batch. With bisection, the batch is retried in two halves. With both options, the batch is cut at the reported id and the rest is retried | the same |
-//! | Bisection does not consume a retry | Retaining discarded records for a DynamoDB event source in Lambda |
-//! | After the last retry or the maximum age, a description of the records is sent to the destination and the shard continues. Only an S3 destination receives the records themselves | the same |
-//! | A record can be delivered more than once | Process DynamoDB records with Lambda |
-//! | A record of a TTL expiry has the service as its `userIdentity` | Amazon DynamoDB API Reference: Record |
-//!
-//! # Undocumented behaviour
-//! AWS does not document the number of retries left after a checkpoint. [`Retries`] models both answers, and a function must
-//! handle either. AWS does not document the retry delay either: here it starts at one second and doubles.
+//! - Order: a shard has one batch in progress at a time. A failing batch blocks its own shard only (Process DynamoDB records
+//!   with Lambda).
+//! - Split: a shard's children are read after the shard itself. Each record is in the stream once; an item's records are in
+//!   order (DynamoDB Developer Guide: Change data capture for DynamoDB Streams).
+//! - Filters: a record that matches no filter is dropped before the invocation. Filters are ORed and apply to `dynamodb` only
+//!   (Control which events Lambda sends to your function; Using event filtering with a DynamoDB event source).
+//! - Partial failure: no failures, null or an empty reply mean success. The lowest of several sequence numbers is the
+//!   checkpoint, and the records from it on are retried. An empty, null or unknown id fails the whole batch (Configuring
+//!   partial batch response with DynamoDB and Lambda).
+//! - Error: an invocation error fails the whole batch. With bisection, the batch is retried in two halves. With both options,
+//!   the batch is cut at the reported id and the rest is retried (the same page).
+//! - Retries: bisection does not consume a retry (Retaining discarded records for a DynamoDB event source in Lambda).
+//! - Discarding: after the last retry or the maximum age, a description of the records is sent to the destination and the
+//!   shard continues. Only an S3 destination receives the records themselves (the same page).
+//! - Duplicates: a record can be delivered more than once (Process DynamoDB records with Lambda).
+//! - TTL: a record of an expired item has the service as its `userIdentity` (Amazon DynamoDB API Reference: Record). #
+//!   Undocumented behaviour AWS does not document the number of retries left after a checkpoint. [`Retries`] models both
+//!   answers, and a function must handle either. AWS does not document the retry delay either: here it starts at one second
+//!   and doubles.
 
 use crate::iam_policy::template;
 use domain::time::Timestamp;

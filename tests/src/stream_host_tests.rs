@@ -77,7 +77,7 @@ fn run(host: &mut Host, function: Function<'_>) -> Vec<Vec<u32>> {
             return batches;
         }
     }
-    panic!("it never ends: {batches:?}");
+    panic!("the mapping does not stop: {batches:?}");
 }
 
 fn described(message: &Value) -> (u32, u32, u64) {
@@ -171,7 +171,11 @@ fn invalid_failure_id_fails_whole_batch() {
         mapping.bisects = false;
         let mut host = host_with(mapping, Retries::UsedUp, 3);
         let batches = run(&mut host, &|_| Some(json!({"batchItemFailures": [id]})));
-        assert_eq!(batches, vec![[1, 2, 3]; 6], "{id}: once and five retries");
+        assert_eq!(
+            batches,
+            vec![[1, 2, 3]; 6],
+            "{id}: one attempt and five retries"
+        );
         assert_eq!(described(&host.given_up[0]), (1, 3, 3), "{id}");
     }
 }

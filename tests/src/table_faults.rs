@@ -157,7 +157,7 @@ impl Fault {
     /// The table's reply, for a fault that has one.
     fn answer(self, call: &Call) -> Option<HttpResponse> {
         let refusal = |status, kind: &str| {
-            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "told to"});
+            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "injected fault"});
             Some(response(status, body.to_string()))
         };
         match self {
@@ -203,7 +203,7 @@ pub fn impatient(config: Builder) -> Builder {
 /// A transaction cancelled because of its first item.
 fn cancelled(call: &Call, reason: &str) -> HttpResponse {
     let mut reasons = vec![json!({"Code": "None"}); call.transaction_items()];
-    reasons[0] = json!({"Code": reason, "Message": "told to"});
+    reasons[0] = json!({"Code": reason, "Message": "injected fault"});
     let body = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",

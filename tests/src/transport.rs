@@ -47,7 +47,7 @@ pub trait Transport {
     /// The idempotency key of a request for which a test sets none.
     fn new_key(&self) -> Option<String>;
 
-    /// The OTP in the last OTP message to a phone.
+    /// The OTP in the last OTP message to a phone. Panics if none was sent.
     async fn code(&self, phone: &str) -> String {
         let texts = self.sms(phone).await;
         let last = texts.iter().rev().find(|text| text.starts_with("验证码"));

@@ -29,14 +29,16 @@ fn main() -> ExitCode {
     let defences = all();
     copy_to(root, &copy, &defences);
     let Some(suite) = build(&copy, &place.join("build")) else {
-        println!("the copy does not compile");
+        println!("the edited copy does not compile");
         return ExitCode::FAILURE;
     };
     let whole = run(&suite, &copy, &["--skip", "list::"], None);
     if !matches!(whole, Outcome::Failed) {
-        println!("every attack fails with every defence in place");
+        println!("the suite passes with every defence in place");
     } else {
-        println!("the suite fails with every defence in place: the edits are not switches");
+        println!(
+            "the suite fails with every defence in place: an edit changes behaviour by itself"
+        );
         return ExitCode::FAILURE;
     }
     let (mut tried, mut survivors) = (BTreeSet::new(), 0);
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         }
     }
     metric(
-        "attacks tried without their defence",
+        "attacks without their defence; not successful",
         tried.len(),
         survivors,
     );
@@ -130,10 +132,10 @@ enum Outcome {
 impl Outcome {
     fn told(&self) -> String {
         match self {
-            Self::Passed => "SURVIVES: the attack fails all the same".to_owned(),
+            Self::Passed => "SURVIVES: the attack still fails".to_owned(),
             Self::Succeeded(said) => format!("succeeds: {said}"),
-            Self::Failed => "SURVIVES: broken, but not by the attack's own assertion".to_owned(),
-            Self::Hung => "SURVIVES: no end".to_owned(),
+            Self::Failed => "SURVIVES: failed outside the attack's own assertion".to_owned(),
+            Self::Hung => "SURVIVES: timed out".to_owned(),
         }
     }
 }

@@ -159,12 +159,12 @@ pub fn bank_reply(data: &[u8]) {
             .and_then(Value::as_str)
     };
     let Some(heard) = heard else { return };
-    assert!(How::of(*first) == How::Signed, "a forged reply is believed");
+    assert!(How::of(*first) == How::Signed, "a forged reply is accepted");
     assert!(body.len() <= REPLY_MAX_BYTES);
     assert_eq!(
         member("serial", 0),
         Some(SERIAL),
-        "the answer to another question is believed"
+        "the reply to another request is accepted"
     );
     let word = member(if first % 4 < 2 { "outcome" } else { "status" }, 1);
     assert_eq!(word, Some(heard.as_str()));
@@ -359,7 +359,7 @@ impl Sandbox {
         match reply.status_code {
             200 if statement => assert_eq!(signed, None),
             200 => {
-                assert!(is_signed, "{target} is answered to a stranger");
+                assert!(is_signed, "{target} accepts an unauthenticated request");
                 let right = sign_reply(&key(), &signature, 200, reply.body.as_bytes());
                 assert_eq!(signed, Some(&right));
             }

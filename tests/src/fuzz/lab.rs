@@ -120,7 +120,7 @@ impl Lab {
             .secrets
             .iter()
             .any(|secret| shown.contains(secret.as_str()));
-        assert!(!leaked, "{method} {path} shows a secret");
+        assert!(!leaked, "{method} {path} leaks a secret");
         let is_problem = header("content-type") == PROBLEM;
         assert_eq!(is_problem, status >= 400, "{method} {path}: {status}");
         if is_problem {

@@ -269,7 +269,9 @@ impl Cloud {
             prev.clone_from(&event.hash);
         }
         let stored = store.load(merchant, Selector::Latest).await.unwrap();
-        let head = stored.ok_or_else(|| format!("{merchant} is gone"))?.head;
+        let head = stored
+            .ok_or_else(|| format!("{merchant} has no stored state"))?
+            .head;
         let length = u64::try_from(events.len()).unwrap();
         if (head.last_seq, head.last_hash) != (length, prev) {
             return Err(format!(

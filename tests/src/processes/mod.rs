@@ -309,7 +309,7 @@ fn text_of(headers: &HeaderMap) -> HashMap<String, String> {
 impl Transport for Processes {
     async fn http(&self, request: HttpCall) -> Reply {
         let reply = self.send(&request.event()).await;
-        reply.unwrap_or_else(|| panic!("{} {}: its process died", request.method, request.path))
+        reply.unwrap_or_else(|| panic!("{} {}: the process died", request.method, request.path))
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
@@ -331,7 +331,7 @@ impl Transport for Processes {
         let body = json!({"card_number": card});
         let event = HttpCall::new("POST", "/statement").json(&body).event();
         let Outcome::Answered(reply) = self.run("sandbox-bank", &event).await else {
-            panic!("no statement: {:?}", self.log());
+            panic!("the statement request failed: {:?}", self.log());
         };
         let statement: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
         statement["transfers"].as_array().unwrap().clone()

@@ -163,7 +163,7 @@ impl Process {
             deadline: SystemTime::now() + timeout,
             answer,
         });
-        sent.unwrap_or_else(|_| panic!("the Runtime API of {} is gone", self.name));
+        sent.unwrap_or_else(|_| panic!("the Runtime API of {} is closed", self.name));
         let mut ended = self.ended.clone();
         tokio::select! {
             biased;

@@ -191,7 +191,7 @@ impl<'s> Trial<'s> {
             .once(&self.system, point.step, &key, Some(point.kill))
             .await;
         if let Some(reply) = reply {
-            return Err(format!("the process was to die, but said {reply:?}"));
+            return Err(format!("the process must die, but replied {reply:?}"));
         }
         if point.late {
             walk.pass_s(6 * MINUTE_S);
@@ -224,18 +224,18 @@ impl<'s> Trial<'s> {
         }
         for _ in 0..TRIES {
             let (reply, _) = walk.once(&self.system, step, &key, None).await;
-            let reply = reply.ok_or("a process died that nobody has killed")?;
+            let reply = reply.ok_or("a process died without a kill")?;
             let retryable = reply.status >= 500 || reply.code() == "VERSION_CONFLICT";
             if retryable {
                 continue;
             }
             let (got, wanted) = (of_reply(step, &reply), &self.plain[place].reply);
             if step != Step::CleanUp && got != *wanted {
-                return Err(format!("{step:?} said {got} instead of {wanted}"));
+                return Err(format!("{step:?} returned {got} instead of {wanted}"));
             }
             return walk.take(&self.system, step, &key, &reply).await;
         }
-        Err(format!("{step:?} was never answered for good"))
+        Err(format!("{step:?} got no final reply"))
     }
 }
 

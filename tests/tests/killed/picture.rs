@@ -125,7 +125,7 @@ impl Picture {
         }
         if self.codes_again > wanted.codes_again + 1 {
             return Some(format!(
-                "{} codes more",
+                "{} extra OTPs",
                 self.codes_again - wanted.codes_again
             ));
         }
@@ -135,7 +135,7 @@ impl Picture {
             for text in wanted {
                 match told.iter().position(|other| other == text) {
                     Some(place) => drop(told.remove(place)),
-                    None => return Some(format!("{phone} was not told: {text}")),
+                    None => return Some(format!("{phone} was not sent: {text}")),
                 }
             }
             if let Some(foreign) = told.iter().find(|text| !wanted.contains(text)) {
@@ -143,7 +143,7 @@ impl Picture {
             }
             twice += told.len();
         }
-        (twice > usize::from(repeated)).then(|| format!("{twice} notices too many"))
+        (twice > usize::from(repeated)).then(|| format!("{twice} extra notifications"))
     }
 }
 

@@ -88,7 +88,7 @@ async fn no_event_ends_a_process() {
             );
         }
     }
-    metric("strange events, to every function", sent, ended);
+    metric("unusual events to every function", sent, ended);
     assert_eq!(ended, 0);
 }
 
@@ -108,7 +108,7 @@ async fn process_survives_a_panic() {
     assert_eq!((refused.status, refused.code()), (500, "INTERNAL"));
     assert_eq!(refused.body["support_ref"], "req-1");
     let log = system.log().join("\n");
-    assert!(log.contains("panic.place"), "it was a panic: {log}");
+    assert!(log.contains("panic.place"), "no panic in the log: {log}");
     assert!(!log.contains(GOOD_CARD));
     system.cloud.put(TABLE, &sound);
     wish.send().await.ok(201);

@@ -299,7 +299,7 @@ impl Walk {
                 ("POST", "/v1/freezes".to_owned(), body)
             }
             Step::Pass(_) | Step::Tell | Step::CleanUp | Step::PayOut => {
-                unreachable!("{step:?} is no request")
+                unreachable!("{step:?} is not a request")
             }
         }
     }
@@ -376,20 +376,20 @@ impl Walk {
                 Step::CheckCard => format!("{}/card-check/code", self.rebind),
                 _ => format!("{}/activate", self.standby),
             };
-            // As long as the challenge says, and no longer.
+            // Wait exactly as long as the challenge requires.
             let wait_s = reply.body["challenge"]["resend_after_s"].as_i64();
             self.pass_s(wait_s.unwrap());
             let key = format!("{key}-once-more");
             let event = self.event_of("POST", &path, &key, &Value::Null);
             let reply = system.send(&event).await.unwrap();
             if reply.status != 200 {
-                return Err(format!("no other code: {} {}", reply.status, reply.code()));
+                return Err(format!("no second OTP: {} {}", reply.status, reply.code()));
             }
         }
-        Err("no code came".to_owned())
+        Err("no OTP arrived".to_owned())
     }
 
-    /// The phones are looked at: what comes from now on is new.
+    /// Marks all texts as read: later ones count as new.
     pub fn look(&mut self, system: &Processes) {
         for (phone, seen) in &mut self.seen {
             *seen = system.cloud.texts.to(phone).len();

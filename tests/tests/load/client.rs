@@ -130,7 +130,7 @@ impl Transport for Acknowledging {
             }
             return reply;
         }
-        panic!("{route}: always in conflict");
+        panic!("{route}: conflict at every attempt");
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
@@ -143,7 +143,7 @@ impl Transport for Acknowledging {
                 done => return done,
             }
         }
-        panic!("{function}: always in conflict");
+        panic!("{function}: conflict at every attempt");
     }
 
     async fn sms(&self, phone: &str) -> Vec<String> {

@@ -109,7 +109,7 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
             .is_some_and(|active| active.card.card_id == *card)
     });
     if activated_card.count() != usize::from(count("activated") > 0) {
-        return Err(format!("{merchant}: not one card in use"));
+        return Err(format!("{merchant}: not exactly one active card"));
     }
     // A client that stopped between an activation and its notification still has one pending.
     let announced = count("activated") + count("standby_ready");
@@ -120,7 +120,7 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
         .count();
     if told > announced || told + 1 < announced {
         return Err(format!(
-            "{merchant}: {announced} to announce, {told} announced"
+            "{merchant}: {announced} notifications expected, {told} sent"
         ));
     }
     Ok(cleaned.len() as u64)
@@ -207,7 +207,7 @@ async fn load_of_64_clients_loses_nothing() {
     if by_clean_up != cleaned.transitions {
         let said = cleaned.transitions;
         lost.push(format!(
-            "the clean-up said {said} transitions and wrote {by_clean_up}"
+            "the clean-up reported {said} transitions and wrote {by_clean_up}"
         ));
     }
     let transfers = transfers(&system);
@@ -227,7 +227,7 @@ async fn load_of_64_clients_loses_nothing() {
 
     print_run(&system, &marks, &table, took);
     println!(
-        "memory: {} has grown most since it was warm, by {} KiB, of {} processes; {} clean-ups",
+        "memory: {} grew most since warm-up, by {} KiB, of {} processes; {} clean-ups",
         most.1,
         most.0,
         growth.len(),
@@ -236,18 +236,18 @@ async fn load_of_64_clients_loses_nothing() {
     let row = |what: &str| format!("load, {CLIENTS} clients for {seconds} s: {what}");
     let all = marks.all();
     metric(
-        &row("requests, answered with 5xx or wrongly"),
+        &row("requests; 5xx or wrong replies"),
         all.count(),
         wrong.len(),
     );
     let transitions = transitions + cleaned.transitions;
     metric(
-        &row("transitions acknowledged, not in the table exactly once"),
+        &row("acknowledged transitions; not in the table exactly once"),
         transitions,
         lost.len(),
     );
     metric(
-        &row("processes whose memory was watched, grown by more than two MiB"),
+        &row("processes; memory grown by more than two MiB"),
         growth.len(),
         too_large.count(),
     );
@@ -293,5 +293,5 @@ fn print_run(system: &Processes, marks: &Marks, table: &Marks, took: Duration) {
     } else {
         "it does not limit"
     };
-    println!("dynoxide's one lock is waited for: {lock}; {verdict} this run");
+    println!("waits for dynoxide's lock: {lock}; {verdict} this run");
 }
