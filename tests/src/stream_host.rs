@@ -17,10 +17,11 @@
 //! - Discarding: after the last retry or the maximum age, a description of the records is sent to the destination and the
 //!   shard continues. Only an S3 destination receives the records themselves (the same page).
 //! - Duplicates: a record can be delivered more than once (Process DynamoDB records with Lambda).
-//! - TTL: a record of an expired item has the service as its `userIdentity` (Amazon DynamoDB API Reference: Record). #
-//!   Undocumented behaviour AWS does not document the number of retries left after a checkpoint. [`Retries`] models both
-//!   answers, and a function must handle either. AWS does not document the retry delay either: here it starts at one second
-//!   and doubles.
+//! - TTL: a record of an expired item has the service as its `userIdentity` (Amazon DynamoDB API Reference: Record).
+//!
+//! # Undocumented behaviour
+//! AWS does not document the number of retries left after a checkpoint. [`Retries`] models both answers, and a function must
+//! handle either. AWS does not document the retry delay either: here it starts at one second and doubles.
 
 use crate::iam_policy::template;
 use domain::time::Timestamp;
