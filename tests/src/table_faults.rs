@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::dynamodb_table::response;
 
-/// The same limits as in the functions (`shared/src/adapters/aws.rs`); see [`impatient`].
+/// The same limits as in the functions (`shared/aws/src/settings.rs`); see [`impatient`].
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 /// The delay between two attempts: short, so that a test with a real clock does not wait for seconds.
