@@ -41,7 +41,7 @@ impl MemoryKeys {
         }
     }
 
-    /// A lost reply needs no distinction here: the key service has no side effects.
+    /// A lost request and a lost reply are equivalent, because the key service has no side effects.
     fn reach(&self) -> Result<(), PortError> {
         match self.outside.call("keys") {
             None => Ok(()),
