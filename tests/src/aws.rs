@@ -1,7 +1,7 @@
-//! Signed calls to the local cloud as anybody: the all-powerful user, or a function's role.
+//! Signed calls to the local cloud, as its administrator or as a function's role.
 //!
-//! Requests by hand and not a client for each service: what is asked here is "may this role do that?", of seven
-//! services, and the answer is a code.
+//! The requests are built by hand, without an SDK client per service. The question is always "may this role do that?", across
+//! seven services, and the answer is an error code.
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
-/// Somebody who calls the local cloud.
+/// A caller of the local cloud: credentials and a client.
 #[derive(Clone, Debug)]
 pub struct Caller {
     url: String,
@@ -24,7 +24,7 @@ pub struct Caller {
     identity: Identity,
 }
 
-/// A service with a JSON interface: its name for the signature, what its operations begin with, its media type.
+/// A service with a JSON interface: signing name, target prefix and media type.
 pub struct Service(&'static str, &'static str, &'static str);
 
 /// DynamoDB.
@@ -53,7 +53,7 @@ pub const SECRETS: Service = Service(
 pub const SQS: Service = Service("sqs", "AmazonSQS", "application/x-amz-json-1.0");
 
 impl Caller {
-    /// The local cloud's all-powerful user.
+    /// The administrator of the local cloud.
     #[must_use]
     pub fn root(endpoints: &Endpoints) -> Self {
         let credentials = Credentials::new(
@@ -73,8 +73,8 @@ impl Caller {
 
     /// A caller with the role `name`.
     ///
-    /// The roles trust Lambda or the scheduler only. Here the account is added to those who may assume the role; what the
-    /// role may do is not touched.
+    /// The roles trust only Lambda or the scheduler. This adds the account to the trust policy and leaves the permissions
+    /// unchanged.
     pub async fn assume(&self, name: &str) -> Self {
         let role = self
             .query("iam", "2010-05-08", "GetRole", &[("RoleName", name)])
@@ -112,14 +112,14 @@ impl Caller {
         }
     }
 
-    /// Runs a function to its end and gives its reply.
+    /// Invokes a function synchronously and returns its reply.
     ///
     /// # Errors
     /// The type and the text of the function's error.
     pub async fn run(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let reply = self.rest("lambda", &Method::POST, &path, event).await;
-        assert_eq!(reply.status, 200, "{function} may be run");
+        assert_eq!(reply.status, 200, "{function} must be invocable");
         let failed = reply.headers.contains_key("x-amz-function-error");
         let body = reply.json().unwrap();
         if !failed {
@@ -129,10 +129,10 @@ impl Caller {
         Err((part("errorType"), part("errorMessage")))
     }
 
-    /// Runs a function.
+    /// Invokes a function with an empty event and discards the reply.
     ///
     /// # Errors
-    /// The error's code, when the function may not be run.
+    /// The error code, if the role may not invoke the function.
     pub async fn invoke(&self, function: &str) -> Result<(), String> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let reply = self.rest("lambda", &Method::POST, &path, &json!({})).await;
@@ -144,10 +144,10 @@ impl Caller {
         Err(code.split(':').next().unwrap_or_default().to_owned())
     }
 
-    /// One operation of a JSON interface.
+    /// Calls one operation of a JSON interface.
     ///
     /// # Errors
-    /// The error's code, without its namespace.
+    /// The error code, without its namespace.
     pub async fn json(
         &self,
         service: &Service,
@@ -166,10 +166,10 @@ impl Caller {
         Err(code.rsplit('#').next().unwrap_or_default().to_owned())
     }
 
-    /// One operation of a query interface; the reply is XML.
+    /// Calls one operation of a query interface. The reply is XML.
     ///
     /// # Errors
-    /// The error's code.
+    /// The error code.
     pub async fn query(
         &self,
         service: &str,
@@ -195,7 +195,7 @@ impl Caller {
             .to_owned())
     }
 
-    /// One request with a JSON body to a path, for interfaces that have paths.
+    /// Sends one request with a JSON body, for interfaces with REST paths.
     pub async fn rest(&self, service: &str, method: &Method, path: &str, body: &Value) -> Reply {
         let body = if body.is_null() {
             String::new()
@@ -248,7 +248,7 @@ impl Caller {
     }
 }
 
-/// What stands between `<name>` and `</name>`, the first time.
+/// The text of the first element `name`.
 #[must_use]
 pub fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;

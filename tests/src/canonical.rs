@@ -1,9 +1,10 @@
-//! The form of a history event whose hash is taken.
+//! Canonical JSON of a history event: the input of its hash.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// JSON with sorted keys and no white space, written here once more: a reader of the history has no other code of ours.
+/// JSON with sorted keys and no white space. Reimplemented here because a reader of the history has none of the product's
+/// code.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
     match value {

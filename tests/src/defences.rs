@@ -1,46 +1,46 @@
-//! The defences of the product, each as a small edit that takes it out: `tests/defences/defences.yaml`.
+//! The defences of the product. Each is a small edit that removes one: `tests/defences/defences.yaml`.
 //!
-//! An edit is written so that the product is itself without it: `WITHOUT` stands in it for "this defence is out". So all of
-//! them can be in one build, and a process is told by its environment which one it has to do without.
+//! All edits fit in one build: each keeps the defence unless its condition `WITHOUT` holds. An environment variable names the
+//! defence that a process runs without.
 
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// The variable that names the defence that a process has to do without.
+/// The environment variable that names the disabled defence.
 pub const VARIABLE: &str = "WITHOUT_DEFENCE";
 
-/// What stands in an edit for "this defence is out".
+/// The placeholder in an edit for "this defence is disabled".
 const OUT: &str = "WITHOUT";
 
 /// One defence.
 #[derive(Clone, Debug)]
 pub struct Defence {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The tests in `tests/tests/attacks` that fail without it.
     pub attacks: Vec<String>,
-    /// What it is.
+    /// A description.
     pub why: String,
-    /// What takes it out.
+    /// The edits that remove it.
     pub edits: Vec<Edit>,
 }
 
-/// One place in the product.
+/// One edit of a product file.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// The file, from the top of the checkout.
+    /// The file, relative to the root of the checkout.
     pub file: String,
-    /// The text, which is there once.
+    /// The text to replace. It occurs exactly once.
     pub find: String,
-    /// What takes its place.
+    /// The replacement.
     pub replace: String,
 }
 
-/// The list.
+/// All defences.
 ///
 /// # Panics
-/// When it is not of its form.
+/// If the list is malformed.
 #[must_use]
 pub fn all() -> Vec<Defence> {
     let list: Value = serde_saphyr::from_str(include_str!("../defences/defences.yaml")).unwrap();
@@ -68,20 +68,20 @@ pub fn all() -> Vec<Defence> {
 }
 
 impl Edit {
-    /// How often its text is in the file; once, when the list is true.
+    /// The number of occurrences of the text in the file. A correct list gives 1.
     #[must_use]
     pub fn found(&self, root: &Path) -> usize {
         let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
         text.matches(&self.find).count()
     }
 
-    /// Whether it says when the defence is out.
+    /// Returns true if the replacement contains the placeholder.
     #[must_use]
     pub fn is_a_switch(&self) -> bool {
         self.replace.contains(OUT)
     }
 
-    /// The file's text with it: as it was, but for a process that is told to do without this defence.
+    /// The file's text after the edit. Behaviour changes only in a process that disables this defence.
     #[must_use]
     pub fn applied(&self, defence: &str, text: &str) -> String {
         let is_out =

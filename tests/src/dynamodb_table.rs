@@ -1,5 +1,5 @@
-//! DynamoDB as a call: the real SDK over dynoxide without a socket between them, so that a test whose clock jumps over
-//! every wait waits for nothing; and a way back to how it was.
+//! DynamoDB as a function call: the real SDK over dynoxide, without a socket between them. Tests with a virtual clock
+//! therefore never wait for IO. The table can be reset to an earlier content.
 
 use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -23,7 +23,7 @@ use store::item::Item;
 /// An item's keys.
 pub type Key = (String, String);
 
-/// A table's content, as the wire has it.
+/// The content of a table, in wire format.
 pub type Items = BTreeMap<Key, Value>;
 
 /// One table in memory.
@@ -36,9 +36,9 @@ pub struct Table {
 
 #[derive(Default)]
 struct State {
-    /// What it held when it was last looked at or put back.
+    /// The content at the last read or reset.
     base: Arc<Items>,
-    /// What may have been written to since then.
+    /// The partitions with possible writes since then.
     touched: BTreeSet<Key>,
     forgetful: bool,
 }
@@ -50,7 +50,7 @@ impl fmt::Debug for Table {
 }
 
 impl Table {
-    /// One of this name, yet to be created.
+    /// A table with this name, not yet created.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Table {
         }
     }
 
-    /// Lets the SDK reach this one.
+    /// An SDK configuration that uses this table.
     #[must_use]
     pub fn reached_by(&self, config: Builder) -> Builder {
         let connector = SharedHttpConnector::new(self.clone());
@@ -69,7 +69,7 @@ impl Table {
             .http_client(http_client_fn(move |_, _| connector.clone()))
     }
 
-    /// Everything in it.
+    /// The whole content.
     #[must_use]
     pub fn items(&self) -> Arc<Items> {
         let mut state = self.state.lock().unwrap();
@@ -87,14 +87,14 @@ impl Table {
         state.base.clone()
     }
 
-    /// The partitions that may have been written to since it was last looked at or put back.
+    /// The partitions with possible writes since the last read or reset.
     #[must_use]
     pub fn touched(&self) -> BTreeSet<String> {
         let state = self.state.lock().unwrap();
         state.touched.iter().map(|(pk, _)| pk.clone()).collect()
     }
 
-    /// Makes it hold these items and no others.
+    /// Replaces the content with these items.
     pub fn put_back(&self, wanted: &Arc<Items>) {
         let mut state = self.state.lock().unwrap();
         let mut keys = std::mem::take(&mut state.touched);
@@ -112,7 +112,7 @@ impl Table {
         state.base = wanted.clone();
     }
 
-    /// From now on transactions are done whatever their conditions say: for tests of what must notice that.
+    /// Ignores the conditions of transactions from now on. For tests of the checks that must notice this.
     pub fn forget_conditions(&self) {
         self.state.lock().unwrap().forgetful = true;
     }
@@ -122,7 +122,7 @@ impl Table {
         Some(answer["Item"].take()).filter(|item| !item.is_null())
     }
 
-    /// Past the SDK, and so past everything that records or disturbs.
+    /// Sends a request directly, bypassing the SDK and every recorder and fault injector.
     fn ask(&self, operation: &str, mut request: Value) -> Value {
         request["TableName"] = json!(self.name);
         let answer = self.run(operation, request.to_string().as_bytes()).unwrap();
@@ -141,11 +141,11 @@ impl Table {
             "UpdateItem" => call(body, |request| db.update_item(request)),
             "DeleteItem" => call(body, |request| db.delete_item(request)),
             "TransactWriteItems" => call(body, |request| db.transact_write_items(request)),
-            other => panic!("the functions do not ask for {other}"),
+            other => panic!("unsupported operation: {other}"),
         }
     }
 
-    /// Notes what a request may write to.
+    /// Records the partitions that a request may write.
     fn note(&self, body: &[u8]) {
         let request: Value = serde_json::from_slice(body).unwrap();
         let mut state = self.state.lock().unwrap();
@@ -154,7 +154,7 @@ impl Table {
             .as_array()
             .map_or(one, Vec::as_slice);
         for write in writes {
-            // A transaction names what it does to each item; other requests are one such thing.
+            // A transaction names an action per item; other requests contain one action.
             let kinds = ["Put", "Update", "Delete", "ConditionCheck"];
             let mut named = kinds.iter().filter_map(|kind| write.get(kind));
             let write = named.next().unwrap_or(write);
@@ -185,7 +185,7 @@ impl HttpConnector for Table {
     }
 }
 
-/// The same transaction without its conditions. Names and values that nothing uses any more would be an error.
+/// Removes the conditions from a transaction. Unused expression names and values must go too, because DynamoDB rejects them.
 fn unconditional(body: &[u8]) -> Vec<u8> {
     let mut request: Value = serde_json::from_slice(body).unwrap();
     let writes = request["TransactItems"].as_array_mut().unwrap();
@@ -210,7 +210,7 @@ fn unconditional(body: &[u8]) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-/// An answer on the wire.
+/// A wire response.
 #[must_use]
 pub fn response(status: u16, text: String) -> HttpResponse {
     HttpResponse::new(status.try_into().unwrap(), SdkBody::from(text))
@@ -224,7 +224,7 @@ fn call<Request: DeserializeOwned, Answer: Serialize>(
     Ok(serde_json::to_string(&operation(request)?).unwrap())
 }
 
-/// An item of the wire as the SDK has it.
+/// Converts a wire item to an SDK item.
 #[must_use]
 pub fn item_of(item: &Value) -> Item {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -235,7 +235,7 @@ pub fn item_of(item: &Value) -> Item {
             "N" => AttributeValue::N(text(value)),
             "B" => AttributeValue::B(Blob::new(BASE64.decode(text(value)).unwrap())),
             "SS" => AttributeValue::Ss(value.as_array().unwrap().iter().map(text).collect()),
-            other => panic!("no item has {other}"),
+            other => panic!("unsupported attribute type: {other}"),
         }
     };
     let attributes = item.as_object().unwrap().iter();

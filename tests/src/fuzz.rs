@@ -1,5 +1,5 @@
-//! The targets of the fuzzer: each takes any bytes, and panics when something is not as it must be. `cargo fuzz` looks for
-//! such bytes (`tests/fuzz`), and `tests/tests/corpus.rs` takes all that it has found before, on any toolchain.
+//! The fuzz targets. Each accepts any bytes and panics on a violation. `cargo fuzz` searches for such inputs (`tests/fuzz`);
+//! `tests/tests/corpus.rs` replays the saved ones on any toolchain.
 
 mod bank;
 mod events;
@@ -15,15 +15,15 @@ use tokio::runtime::{Builder, Runtime};
 /// A target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Of its corpus and of its program.
+    /// The name of the corpus and of the fuzz program.
     pub name: &'static str,
-    /// What it does with an input.
+    /// Runs one input.
     pub run: fn(&[u8]),
 }
 
 macro_rules! targets {
     ($($module:ident: $($name:ident),+;)+) => {
-        /// All of them.
+        /// All targets.
         pub const TARGETS: &[Target] = &[$($(
             Target { name: stringify!($name), run: $module::$name }
         ),+),+];
@@ -37,10 +37,10 @@ targets! {
         document_expiry, timestamp;
 }
 
-/// The target of a name.
+/// The target with a name.
 ///
 /// # Panics
-/// When there is none.
+/// If no target has this name.
 #[must_use]
 pub fn target(name: &str) -> Target {
     let mut all = TARGETS.iter();
@@ -48,7 +48,7 @@ pub fn target(name: &str) -> Target {
         .unwrap_or_else(|| panic!("no target {name}"))
 }
 
-/// Where the inputs of a target are kept.
+/// The directory of a target's saved inputs.
 #[must_use]
 pub fn corpus(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "fuzz/corpus", name]
@@ -56,7 +56,7 @@ pub fn corpus(name: &str) -> PathBuf {
         .collect()
 }
 
-/// The functions' runtime: its clock jumps over every pause, as nothing here waits for anything from outside.
+/// The functions' runtime. Its clock skips every pause, because no target waits for IO.
 fn runtime() -> Runtime {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().start_paused(true).build().unwrap()
@@ -67,11 +67,11 @@ fn text(data: &[u8]) -> Option<&str> {
 }
 
 thread_local! {
-    /// What the panics of this thread have said while an input was tried, those that something has caught too.
+    /// The panic messages of this thread during one input, caught panics included.
     static PANICS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Tries one input. Of a crash, what it says: the target panics, or something in it does and is caught.
+/// Runs one input. Returns the message if the target panics, or if it catches a panic of the product.
 pub fn crash(target: Target, input: &[u8]) -> Option<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,6 +1,6 @@
-//! What each function's role may do, read from `infra/template.yaml` and evaluated as IAM would, conditions included: the local
-//! cloud evaluates actions and resources, but neither leading keys nor encryption contexts. And a record of what was asked for,
-//! so that nothing is granted that nothing uses.
+//! Evaluates the role of each function, as `infra/template.yaml` grants it, with IAM's rules and conditions. The local cloud
+//! evaluates actions and resources, but neither leading keys nor encryption contexts. Also records every use, so that a test
+//! can find unused grants.
 
 use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -9,42 +9,42 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex};
 
-/// Where this file is in the repository.
+/// The path of the template in the repository.
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/template.yaml");
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
     let yaml = std::fs::read_to_string(PATH).unwrap_or_else(|error| panic!("{PATH}: {error}"));
-    // A short form like `!GetAtt Table.Arn` reads as what it is applied to: `Table.Arn`.
+    // A short form like `!GetAtt Table.Arn` is read as its argument: `Table.Arn`.
     serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{PATH}: {error}"))
 });
 
-/// The template as data.
+/// The parsed template.
 #[must_use]
 pub fn template() -> &'static Value {
     &TEMPLATE
 }
 
-/// The template's name of the role and the policy of a folder's function: `rebind-request` is `RebindRequest`.
+/// The role and policy name that the template gives to the function of a folder: `rebind-request` is `RebindRequest`.
 #[must_use]
 pub fn logical_name(function: &str) -> String {
     let capital = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
     function.split('-').map(capital).collect()
 }
 
-/// One thing that a function asks of AWS.
+/// One AWS request of a function.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Use {
-    /// The folder's name of the function.
+    /// The folder of the function.
     pub function: String,
     /// `dynamodb:PutItem`, `kms:Decrypt`, …
     pub action: String,
-    /// As the template says it: `Table.Arn`, `${Table.Arn}/index/due`, `CardKey.Arn`.
+    /// The resource as the template names it: `Table.Arn`, `${Table.Arn}/index/due`, `CardKey.Arn`.
     pub resource: String,
     /// The kind of item by its partition key (`M#`), the shape of an index's key, or the names of an encryption context.
     pub what: String,
 }
 
-/// What a request says of itself, for conditions to look at.
+/// The condition keys of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     /// `dynamodb:LeadingKeys`
@@ -53,18 +53,18 @@ pub struct Context {
     pub encryption: Vec<(String, String)>,
 }
 
-/// A statement that allows something.
+/// An `Allow` statement.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// Its actions.
+    /// The actions.
     pub actions: Vec<String>,
-    /// Its resources.
+    /// The resources.
     pub resources: Vec<String>,
-    /// Its conditions: operator, key, values.
+    /// The conditions: operator, key, values.
     pub conditions: Vec<(String, String, Vec<String>)>,
 }
 
-/// The statements of a function's own policy, for a stack outside the sandbox that has every option: the strictest.
+/// The statements of a function's own policy in the strictest stack: not a sandbox, with every option enabled.
 #[must_use]
 pub fn statements(function: &str) -> Vec<Statement> {
     let name = logical_name(function);
@@ -74,7 +74,7 @@ pub fn statements(function: &str) -> Vec<Statement> {
     all.iter().map(|one| statement(chosen(one))).collect()
 }
 
-/// `!If [Durable, this, that]`: this.
+/// `!If [Durable, then, else]`: the first branch.
 fn chosen(value: &Value) -> &Value {
     match value.as_array().map(Vec::as_slice) {
         Some([Value::String(condition), then, _])
@@ -101,7 +101,7 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 fn statement(value: &Value) -> Statement {
-    assert_eq!(value["Effect"], "Allow", "a policy only allows");
+    assert_eq!(value["Effect"], "Allow", "only Allow is supported");
     let mut conditions = Vec::new();
     for (operator, keys) in value["Condition"].as_object().into_iter().flatten() {
         for (key, values) in chosen(keys).as_object().unwrap() {
@@ -122,7 +122,7 @@ fn statement(value: &Value) -> Statement {
 }
 
 impl Statement {
-    /// Whether it allows a request.
+    /// Returns true if the statement allows a request.
     #[must_use]
     pub fn allows(&self, action: &str, resource: &str, context: &Context) -> bool {
         self.actions.iter().any(|allowed| allowed == action)
@@ -134,7 +134,7 @@ impl Statement {
     }
 }
 
-/// Whether a condition holds. One that is not known here is a mistake in the template, or a gap in this.
+/// Evaluates a condition. Panics on an unknown operator: either the template is wrong or this evaluator is incomplete.
 fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> bool {
     match (operator, key.rsplit_once(':')) {
         ("ForAllValues:StringLike", _) if key == "dynamodb:LeadingKeys" => context
@@ -149,11 +149,11 @@ fn holds(operator: &str, key: &str, wanted: &[String], context: &Context) -> boo
             assert_eq!(wanted, ["false"], "{key}");
             context.encryption.iter().any(|(given, _)| given == name)
         }
-        _ => panic!("a condition that nobody evaluates here: {operator} {key}"),
+        _ => panic!("unsupported condition: {operator} {key}"),
     }
 }
 
-/// IAM's patterns: `*` is any text, `?` any character.
+/// Matches an IAM pattern: `*` is any text, `?` any character.
 fn is_like(pattern: &str, text: &str) -> bool {
     let mut rest = text.chars();
     let mut pattern = pattern.chars();
@@ -177,15 +177,15 @@ fn is_like(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// What the functions of one world have asked of AWS.
+/// The AWS requests of all functions of one system.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(Arc<Mutex<BTreeSet<Use>>>);
 
 impl Asked {
-    /// Notes a request.
+    /// Records a request.
     ///
     /// # Errors
-    /// When the function's role does not allow it: a sentence that says what.
+    /// A sentence that names the request, if the function's role does not allow it.
     pub fn for_leave(
         &self,
         function: &str,
@@ -212,14 +212,14 @@ impl Asked {
         ))
     }
 
-    /// Everything so far.
+    /// All recorded requests.
     #[must_use]
     pub fn all(&self) -> BTreeSet<Use> {
         self.0.lock().unwrap().clone()
     }
 }
 
-/// Stands between a function's client and the table as IAM does.
+/// Evaluates IAM between a function's client and the table.
 #[derive(Clone, Debug)]
 pub struct Role {
     function: &'static str,
@@ -227,7 +227,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// Of the folder's function.
+    /// The folder of the function.
     #[must_use]
     pub const fn new(function: &'static str, asked: Asked) -> Self {
         Self { function, asked }
@@ -254,14 +254,14 @@ impl Intercept for Role {
             let leave = self
                 .asked
                 .for_leave(self.function, &action, resource, &context);
-            // Not an error of the call: a step may have an answer to that, and the test would go on.
+            // Panic instead of a service error: a use case may handle an error, and the test would pass.
             leave.unwrap_or_else(|refusal| panic!("{refusal}"));
         }
         Ok(())
     }
 }
 
-/// What IAM is asked about a call to the table: a transaction item by item, a batch with all its keys.
+/// The IAM requests of a call to the table: one per transaction item, or one with all keys of a batch.
 fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context)> {
     const TABLE: &str = "Table.Arn";
     let text = |value: &Value| value["S"].as_str().unwrap().to_owned();
@@ -284,7 +284,7 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
                     "ConditionCheck" => {
                         request("ConditionCheckItem", TABLE, vec![text(&part["Key"]["pk"])])
                     }
-                    other => panic!("a transaction with {other}"),
+                    other => panic!("unsupported transaction item: {other}"),
                 })
                 .collect()
         }
@@ -302,7 +302,7 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
             let resource = match (name, body["IndexName"].as_str()) {
                 ("pk", None) => TABLE,
                 ("due_bucket", Some("due")) => "${Table.Arn}/index/due",
-                other => panic!("a query of {other:?}"),
+                other => panic!("unsupported query index: {other:?}"),
             };
             vec![request(operation, resource, vec![value])]
         }
@@ -314,7 +314,7 @@ fn requests(operation: &str, body: &Value) -> Vec<(String, &'static str, Context
     }
 }
 
-/// The statements, each policy read once.
+/// The statements of each policy, parsed once.
 fn statements_of(function: &str) -> &'static [Statement] {
     static READ: Mutex<BTreeMap<String, &'static [Statement]>> = Mutex::new(BTreeMap::new());
     let mut read = READ.lock().unwrap();
@@ -322,7 +322,7 @@ fn statements_of(function: &str) -> &'static [Statement] {
     known.or_insert_with(|| Vec::leak(statements(function)))
 }
 
-/// What a request touches, in the words of [`Use::what`].
+/// The subject of a request, in the notation of [`Use::what`].
 fn kinds(context: &Context) -> BTreeSet<String> {
     if !context.encryption.is_empty() {
         let names: BTreeSet<&str> = context
@@ -342,7 +342,7 @@ fn kinds(context: &Context) -> BTreeSet<String> {
     context.leading_keys.iter().map(kind).collect()
 }
 
-/// What a function's policy grants of the table and of the keys, in the same words: one line for each operation on each kind.
+/// The grants of a function's policy on the table and the keys, in the same notation: one line per operation and kind.
 #[must_use]
 pub fn granted(function: &str) -> BTreeSet<Use> {
     let mut granted = BTreeSet::new();
@@ -419,7 +419,7 @@ mod tests {
         let (table, index) = ("Table.Arn", "${Table.Arn}/index/due");
         assert!(may("login", "dynamodb:PutItem", table, &of_keys(&["A#x"])));
         assert!(!may("login", "dynamodb:PutItem", table, &of_keys(&["M#x"])));
-        // One key of many that is not allowed is enough.
+        // One forbidden leading key is enough to deny the request.
         assert!(!may(
             "login",
             "dynamodb:BatchGetItem",

@@ -1,5 +1,5 @@
-//! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). Everything beside the table is
-//! scripted: see [`crate::scripted_peers`].
+//! The functions in one process, over the real SDK and a real DynamoDB API (dynoxide). All other peers are scripted: see
+//! [`crate::scripted_peers`].
 
 use crate::dynamodb_table::{Items, Table};
 use crate::iam_policy::{Asked, Role};
@@ -45,17 +45,17 @@ use store::seed::World as SeedWorld;
 use tokio::sync::OnceCell;
 use verification::Verification;
 
-/// The state beside the table: the clock, the messages sent, what the bank has decided and will answer.
+/// The state outside the table: the clock, the messages sent, the bank's decisions and scripted answers.
 #[derive(Clone, Debug)]
 pub struct PeerState {
     now: Timestamp,
-    /// Every SMS: phone and text.
+    /// The SMS messages: phone and text.
     pub sms: Vec<(String, String)>,
-    /// Every push: platform, token, text.
+    /// The push messages: platform, token, text.
     pub push: Vec<(PushPlatform, String, String)>,
-    /// The serials that the bank was asked under.
+    /// The bank references of all requests to the bank.
     pub serials: Vec<String>,
-    /// The transfers that the bank got.
+    /// The transfers that the bank received.
     pub transfers: Vec<SentTransfer>,
     answers: VecDeque<Option<BankAnswer>>,
     transfer_answers: VecDeque<Option<TransferAnswer>>,
@@ -63,28 +63,28 @@ pub struct PeerState {
     settled: HashMap<String, TransferAnswer>,
 }
 
-/// A merchant in this system.
+/// A logged-in merchant of this system.
 pub type App = Merchant<Arc<InProcess>>;
 
-/// The functions over one table.
+/// All functions over one table.
 pub struct InProcess {
-    /// The table's client, for looking.
+    /// A client for reading the table.
     pub client: Client,
     /// The table's name.
     pub table: String,
-    /// What went to the table.
+    /// The recorded calls to the table.
     pub boundary: Boundary,
-    /// What went elsewhere.
+    /// The recorded calls to the other peers.
     pub outside: Outside,
-    /// The SMS sent.
+    /// The SMS messages sent.
     pub sms: SmsBox,
-    /// The pushes sent.
+    /// The push messages sent.
     pub push: PushBox,
     /// The bank.
     pub bank: ScriptedBank,
-    /// The clock that requests carry.
+    /// The clock of the requests.
     pub clock: Clock,
-    /// What the functions have asked of the table and of the keys, under their roles.
+    /// The table and key requests of the functions, checked against their roles.
     pub asked: Asked,
     keys: MemoryKeys,
     stage: DeploymentStage,
@@ -100,7 +100,7 @@ pub struct InProcess {
     cleanup: CooldownCleanup<DynamoDb, ScriptedBank>,
 }
 
-/// The sandbox's merchants, seeded once in a test process: most of the time goes into the hashes of their passwords.
+/// The sandbox's merchants, seeded once per test process because hashing the passwords takes most of the time.
 struct Seeded {
     items: Arc<Items>,
     keys: HashMap<Vec<u8>, WrappedKey>,
@@ -126,24 +126,24 @@ impl Seeded {
 pub const TABLE: &str = "rebind";
 
 impl InProcess {
-    /// An empty table with the sandbox's merchants in it.
+    /// A system whose table holds the sandbox's merchants.
     pub async fn start() -> Arc<Self> {
         Self::staged("sandbox").await
     }
 
-    /// The same, and a merchant of the sandbox who has logged in.
+    /// The same, with a logged-in merchant of the sandbox.
     pub async fn with(name: &str) -> (Arc<Self>, App) {
         let system = Self::start().await;
         let app = system.log_in(name).await;
         (system, app)
     }
 
-    /// The same, deployed as another stage.
+    /// The same, in another deployment stage.
     pub async fn staged(stage: &str) -> Arc<Self> {
         Self::on(&Table::new(TABLE), |config| config, stage).await
     }
 
-    /// The same on a given table, with a client that is configured further.
+    /// The same on a given table, with further client configuration.
     pub async fn on(
         table: &Table,
         configured: impl FnOnce(Builder) -> Builder,
@@ -158,7 +158,7 @@ impl InProcess {
         Arc::new(system)
     }
 
-    /// The same over any table: `how` says how the SDK reaches it, by an HTTP client.
+    /// The same over any table: `how` connects the SDK to the table's HTTP client.
     pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
         let system = Self::empty(how, DeploymentStage::new(stage)).await;
         system.seed().await;
@@ -266,7 +266,7 @@ impl InProcess {
         }
     }
 
-    /// The state beside the table.
+    /// Saves the state outside the table.
     #[must_use]
     pub fn peer_state(&self) -> PeerState {
         let bank = &self.bank;
@@ -283,7 +283,7 @@ impl InProcess {
         }
     }
 
-    /// Restores the state beside the table.
+    /// Restores the state outside the table.
     pub fn restore_peers(&self, state: &PeerState) {
         let state = state.clone();
         let bank = &self.bank;
@@ -298,24 +298,24 @@ impl InProcess {
         *bank.settled.lock().unwrap() = state.settled;
     }
 
-    /// The store, for looking.
+    /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> Store {
         Store::new(self.client.clone(), TABLE, &Policy::CURRENT)
     }
 
-    /// The clock that requests carry.
+    /// The clock of the requests.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Moves it.
+    /// Advances the clock.
     pub fn pass_s(&self, seconds: i64) {
         self.clock.pass_s(seconds);
     }
 
-    /// Sends one event to the function that has its route.
+    /// Sends one event to the function behind its route.
     pub async fn send(&self, event: Value) -> Reply {
         let http: HttpEvent = serde_json::from_value(event.clone()).unwrap();
         let request = Request::from(http.clone());
@@ -334,10 +334,10 @@ impl InProcess {
         Reply { calls, ..reply }
     }
 
-    /// One operation of the acquirer's core, at the world's clock.
+    /// One operation of the acquirer's core, at the system's clock.
     ///
     /// # Errors
-    /// What the function refuses.
+    /// The Lambda error of the function.
     pub async fn core(&self, mut operation: Value) -> Result<Value, payouts::Refusal> {
         if self.stage.is_sandbox() && operation.get("time").is_none() {
             operation["time"] = json!(self.now().to_rfc3339_shanghai());
@@ -346,7 +346,7 @@ impl InProcess {
         self.payouts.handle(operation, &self.stage).await
     }
 
-    /// From now on the key service fails to derive hash keys, and with them freeze codes.
+    /// Makes the key service fail to derive hash keys, and therefore freeze codes, from now on.
     pub fn lose_hash_keys(&self) {
         let fail = &self.keys.hash_keys_fail;
         fail.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -364,7 +364,7 @@ impl InProcess {
         self.keys.clone()
     }
 
-    /// A merchant of the sandbox as it is stored, with its latest rebind.
+    /// The stored state of a sandbox merchant, with its latest rebind.
     pub async fn stored(&self, name: &str) -> domain::merchant::Merchant {
         let loaded = self
             .store()
@@ -374,7 +374,8 @@ impl InProcess {
         loaded.unwrap().expect("a merchant")
     }
 
-    /// A merchant's whole history, oldest first: an unbroken chain whose end the head knows, or a panic.
+    /// A merchant's whole history, oldest first. Panics unless the chain is unbroken and ends at the merchant state's last
+    /// event.
     pub async fn history(&self, name: &str) -> Vec<ChainedEvent> {
         let (id, store) = (merchant_id(name), self.store());
         let mut events: Vec<ChainedEvent> = Vec::new();
@@ -403,7 +404,7 @@ impl InProcess {
         events
     }
 
-    /// How often something stands in a merchant's history.
+    /// The number of events of a kind in a merchant's history.
     pub async fn count(&self, name: &str, kind: &str) -> usize {
         let events = self.history(name).await;
         events
@@ -412,14 +413,14 @@ impl InProcess {
             .count()
     }
 
-    /// A freeze code is typed somewhere.
+    /// Submits a freeze code without a session.
     pub async fn freeze(&self, account: &str, code: &str, source: &str) -> Reply {
         let body = json!({"account": account, "freeze_code": code});
         let request = HttpCall::new("POST", "/v1/freezes").at(self.now());
         self.http(request.from(source).json(&body)).await
     }
 
-    /// The gateway's event for a request at this system's clock.
+    /// The gateway's event for a request, at this system's clock.
     #[must_use]
     pub fn event(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Value {
         let mut request = HttpCall::new(method, path).json(body);
@@ -429,7 +430,7 @@ impl InProcess {
         request.event()
     }
 
-    /// A merchant of the sandbox who logs in, by the part of its id after `mer_`.
+    /// Logs in a merchant of the sandbox, given the part of the id after `mer_`.
     pub async fn log_in(self: &Arc<Self>, name: &str) -> App {
         self.log_in_on(name, "device-1").await
     }
@@ -444,7 +445,7 @@ impl InProcess {
         Merchant::log_in(Arc::clone(self), &profile, device).await
     }
 
-    /// Runs the clean-up at the world's clock.
+    /// Runs the clean-up at the system's clock.
     pub async fn clean_up(&self) -> Summary {
         self.scheduled(
             json!({"time": self.now().to_rfc3339_shanghai()}),
@@ -454,10 +455,10 @@ impl InProcess {
         .unwrap()
     }
 
-    /// Runs the clean-up with an event of the schedule and the time that the function has left.
+    /// Runs the clean-up with a schedule event and a remaining time.
     ///
     /// # Errors
-    /// What the run reports.
+    /// The error that the run reports.
     pub async fn scheduled(&self, event: Value, left: Duration) -> Result<Summary, PortError> {
         let event: ScheduleEvent = serde_json::from_value(event).unwrap();
         self.cleanup
@@ -465,7 +466,7 @@ impl InProcess {
             .await
     }
 
-    /// A batch of stream records for every notice that is due.
+    /// A batch with a stream record for every notification that is due.
     pub async fn due_notices(&self) -> Value {
         let due: Vec<Value> = self
             .items()
@@ -486,19 +487,19 @@ impl InProcess {
         json!({"Records": due})
     }
 
-    /// Delivers every notice that is due, as the stream would; returns the failures reported.
+    /// Delivers every notification that is due, as the stream would. Returns the reported failures.
     pub async fn deliver_due(&self) -> Value {
         let batch = self.due_notices().await;
         self.deliver(batch, self.now()).await
     }
 
-    /// Delivers one batch of stream records at a wall clock.
+    /// Delivers one batch of stream records at a wall-clock time.
     pub async fn deliver(&self, batch: Value, wall: Timestamp) -> Value {
         let batch: StreamEvent = serde_json::from_value(batch).unwrap();
         serde_json::to_value(self.notice.handle(batch, || wall).await).unwrap()
     }
 
-    /// Every item of the table: the tests may, the functions may not.
+    /// Every item of the table. Tests may scan; functions may not.
     pub async fn items(&self) -> Vec<HashMap<String, AttributeValue>> {
         let mut items = Vec::new();
         let mut start = None;
@@ -572,7 +573,7 @@ impl Merchant<Arc<InProcess>> {
         Self::log_in(Arc::clone(&self.system), &self.profile, device).await
     }
 
-    /// Asks for a card whose bank answers that it cannot check it, up to the deposit; returns the rebind's path.
+    /// Requests a card that its bank cannot check, up to the deposit. Returns the rebind's path.
     pub async fn deposit(&self, card: &str) -> String {
         self.system.bank.script([Some(BankAnswer::NotEnabled)]);
         self.to_deposit(card).await
@@ -618,7 +619,7 @@ impl Transport for InProcess {
         assert_eq!(self.deliver_due().await, json!({"batchItemFailures": []}));
     }
 
-    /// None: what a request costs without a key is the smaller case, and the tests of keys name theirs.
+    /// No key by default: budgets measure the smaller case without a key, and tests of idempotency set their own.
     fn new_key(&self) -> Option<String> {
         None
     }

@@ -1,7 +1,7 @@
-//! What must be true of a table whatever has happened: read from the items alone, so that any run can be looked at afterwards.
+//! Invariants of a table after any run, checked on the items alone.
 //!
-//! The store's own records read the items. That does not blind these checks: the store's golden files, which no code writes
-//! again, hold the records to what is stored.
+//! The checks decode items with the store's own records. Golden files, which no code regenerates, protect these records
+//! against a change of format.
 
 use crate::dynamodb_table::{Items, item_of};
 use application::ports::PortError;
@@ -18,21 +18,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::due::buckets;
 use store::records::{event, merchant_state, payout, profile, rebind};
 
-/// Everything of one merchant.
+/// All items of one merchant.
 struct Whole {
     id: String,
     head: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
     events: Vec<ChainedEvent>,
-    /// Cards that came with the merchant.
+    /// The cards seeded with the merchant.
     cards: BTreeSet<String>,
-    /// Registered devices, and those that were, by id and tag.
+    /// Current and former devices, by id and tag.
     devices: BTreeMap<(String, String), bool>,
     unsent: Vec<Payout>,
 }
 
-/// What is wrong with a table at `now`: nothing, or a sentence each.
+/// The violations in a table at `now`, one sentence each.
 #[must_use]
 pub fn violations(items: &Items, now: Timestamp) -> Vec<String> {
     let mut wrong = Wrong::default();
@@ -73,7 +73,7 @@ impl Wrong {
         }
     }
 
-    /// The value of an item that can be read.
+    /// The decoded value of an item.
     fn unless_read<T>(&mut self, pk: &str, sk: &str, read: Result<T, PortError>) -> Option<T> {
         read.map_err(|error| self.said.push(format!("{pk} {sk}: {error}")))
             .ok()
@@ -92,7 +92,9 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     let pk = format!("M#{id}");
     let get = |sk: &str| items.get(&(pk.clone(), sk.to_owned()));
     let (Some(head), Some(profile)) = (get("Y"), get("Z")) else {
-        wrong.unless(false, || format!("{id} has no head or no profile"));
+        wrong.unless(false, || {
+            format!("{id} has no merchant state or no profile")
+        });
         return None;
     };
     let head = wrong.unless_read(&pk, "Y", merchant_state::read(&item_of(head)));
@@ -138,14 +140,14 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
                 merchant.unsent.extend(payout);
             }
             _ => wrong.unless(sk == "Y" || sk == "Z", || {
-                format!("{sk} is no item of a merchant")
+                format!("{sk} is not an item of a merchant")
             }),
         }
     }
     Some(merchant)
 }
 
-/// The chain has no gap and no fork, and ends in the head.
+/// The chain has no gap and no fork, and ends at the merchant state's last event.
 fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
     let mut prev = GENESIS;
     for (seq, event) in (1..).zip(&merchant.events) {
@@ -158,22 +160,28 @@ fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
     let head = &merchant.head;
     let ends = head.last_seq == last && head.last_hash == prev;
     wrong.unless(ends, || {
-        format!("the head ends at {}, the chain at {last}", head.last_seq)
+        format!(
+            "the merchant state ends at {}, the chain at {last}",
+            head.last_seq
+        )
     });
 }
 
-/// At most one open rebind, which is the head's.
+/// At most one rebind is open, and the merchant state points to it.
 fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
     let head = &merchant.head;
     let numbers: Vec<u32> = merchant.rebinds.keys().copied().collect();
     wrong.unless(numbers.iter().copied().eq(1..=head.rebinds), || {
-        format!("rebinds {numbers:?}, and the head knows {}", head.rebinds)
+        format!(
+            "rebinds {numbers:?}, but {} in the merchant state",
+            head.rebinds
+        )
     });
     if let Some(latest) = merchant.rebinds.get(&head.rebinds) {
         wrong.unless(latest.version == head.rebind_version, || {
             let version = latest.version;
             format!(
-                "version {version} of the latest rebind, and the head knows {}",
+                "version {version} of the latest rebind, but {} in the merchant state",
                 head.rebind_version
             )
         });
@@ -181,16 +189,16 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
     for (number, rebind) in &merchant.rebinds {
         let is_heads = head.open == Some(*number);
         let is_open = rebind.stage.is_open();
-        // One that was overdue when a later one began stays as it was until the clean-up comes by.
+        // The clean-up has not yet ended a rebind that was overdue when a later one began.
         wrong.unless(!is_open || is_heads || rebind.is_overdue(now), || {
             format!("rebind {number} is open beside {:?}", head.open)
         });
         wrong.unless(is_open || !is_heads, || {
-            format!("the head's open rebind {number} is not")
+            format!("the merchant state's open rebind {number} is closed")
         });
         let keeps = rebind.sealed_number.is_some();
         let is_bound = head.bound(&rebind.new_card.card_id).is_some();
-        // A card that a freeze took out waits to be removed without its number.
+        // A frozen card stays without its number until its removal.
         let ended = matches!(rebind.stage, RebindState::Ended { .. });
         let fits = if keeps {
             is_open || is_bound
@@ -198,13 +206,13 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
             !is_open && (!is_bound || ended)
         };
         wrong.unless(fits, || {
-            format!("rebind {number} keeps a card number: {keeps}")
+            format!("rebind {number}: stored card number {keeps}")
         });
     }
     wrong.unless(
         head.open
             .is_none_or(|open| merchant.rebinds.contains_key(&open)),
-        || "the head's open rebind is not there".to_owned(),
+        || "the merchant state's open rebind does not exist".to_owned(),
     );
 }
 
@@ -214,16 +222,18 @@ fn bound_cards(head: &MerchantState) -> impl Iterator<Item = &BoundCard> {
     head.active.iter().chain(standby).chain(replaced)
 }
 
-/// Each card once, with the rebind it came with; the pointer where the last activation left it.
+/// Each card exists once, with the rebind that added it. The active card is the one of the last activation.
 fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
     let head = &merchant.head;
     let mut seen = BTreeSet::new();
     for bound in bound_cards(head) {
         let id = &bound.card.card_id;
-        wrong.unless(seen.insert(id.as_str()), || format!("{id:?} is twice"));
+        wrong.unless(seen.insert(id.as_str()), || {
+            format!("{id:?} is attached twice")
+        });
         if id.number() == 0 {
             wrong.unless(merchant.cards.contains(id.as_str()), || {
-                "the first card's number is gone".to_owned()
+                "the first card's number is missing".to_owned()
             });
             continue;
         }
@@ -231,11 +241,13 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
         let fits = rebind.is_some_and(|rebind| {
             rebind.new_card.card_id == *id && rebind.fingerprint == bound.fingerprint
         });
-        wrong.unless(fits, || format!("{id:?} came with no rebind"));
+        wrong.unless(fits, || format!("{id:?} has no rebind"));
     }
     for card in &merchant.cards {
         let is_bound = seen.contains(card.as_str());
-        wrong.unless(is_bound, || "a removed card's number is kept".to_owned());
+        wrong.unless(is_bound, || {
+            "a removed card's number is still stored".to_owned()
+        });
     }
     let stage = |card: &CardId| {
         let rebind = merchant.rebinds.get(&card.number());
@@ -247,7 +259,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             matches!(stage, RebindState::Activated(_) | RebindState::Completed(_))
         });
         wrong.unless(activated_card, || {
-            "the active card was not activated".to_owned()
+            "the active card has no activation".to_owned()
         });
     }
     for standby in &head.standby {
@@ -255,7 +267,9 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             stage(&standby.bound.card.card_id),
             Some(RebindState::Standby(_))
         );
-        wrong.unless(waits, || "a standby card does not wait".to_owned());
+        wrong.unless(waits, || {
+            "a standby card is not in the standby state".to_owned()
+        });
     }
     if let Some(last) = &head.last_activation {
         let pointed = head
@@ -264,7 +278,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             .map(|active| active.card.card_id.number());
         wrong.unless(pointed == Some(last.number), || {
             format!(
-                "activated {}, and the pointer is on {pointed:?}",
+                "activated {}, but the active card is {pointed:?}",
                 last.number
             )
         });
@@ -274,15 +288,15 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             .last_activation
             .as_ref()
             .is_some_and(|last| last.times.cooldown_until == until);
-        wrong.unless(of_last, || "a cooldown of no activation".to_owned());
+        wrong.unless(of_last, || "a cooldown without its activation".to_owned());
     }
     wrong.unless(
         !head.cooldown_end_untold || head.cooldown_until.is_some(),
-        || "the end of no cooldown is to be told".to_owned(),
+        || "a due cooldown-end notification without a cooldown".to_owned(),
     );
 }
 
-/// What the history says of a rebind and of a payout is what they are.
+/// Rebinds and payouts agree with their history.
 fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     let of = |id: &str, kind: EventKind, fact: &str| {
         let mut count = 0;
@@ -296,7 +310,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         let id = rebind.rebind_id.as_str();
         let count = |kind| of(id, kind, "rebind_id");
         wrong.unless(count(EventKind::RebindRequested) == 1, || {
-            format!("rebind {number} was not requested once")
+            format!("rebind {number} was not requested exactly once")
         });
         let activated = count(EventKind::Activated);
         let activated_card = rebind.activated_card().is_some();
@@ -316,7 +330,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         for (how, times) in ended {
             let is_how =
                 matches!(rebind.stage, RebindState::Ended { how: found, .. } if found == how);
-            // A freeze ends an overdue rebind without an event of its own.
+            // A freeze ends an overdue rebind without a separate event.
             let most = usize::from(is_how);
             wrong.unless(times <= most, || {
                 format!("rebind {number} ended {times} times as {how:?}")
@@ -337,7 +351,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     }
 }
 
-/// What is on its way is counted where it is on its way to.
+/// Pending payouts are counted on their destination card.
 fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     let head = &merchant.head;
     for payout in &merchant.unsent {
@@ -346,7 +360,7 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
         let record = record.and_then(|record| payout::read(&item_of(record)).ok());
         let same = record.is_some_and(|record| record.payout == *payout);
         wrong.unless(same && payout.state == PayoutState::Unsent, || {
-            format!("{id} is listed otherwise than it is recorded")
+            format!("the list entry of {id} differs from its record")
         });
     }
     let to = |card: Option<&CardId>| {
@@ -359,7 +373,7 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     };
     wrong.unless(to(None) == head.held_payouts, || {
         format!(
-            "{} payouts are held, and {} are counted",
+            "{} payouts are held, but {} are counted",
             to(None),
             head.held_payouts
         )
@@ -371,18 +385,18 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
         wrong.unless(found == bound.unsent, || {
             let last4 = &bound.card.last4;
             format!(
-                "{found} payouts go to {last4}, and {} are counted",
+                "{found} payouts go to {last4}, but {} are counted",
                 bound.unsent
             )
         });
     }
     wrong.unless(
         usize::try_from(counted).ok() == Some(merchant.unsent.len()),
-        || format!("{counted} payouts are counted of {}", merchant.unsent.len()),
+        || format!("{counted} of {} payouts are counted", merchant.unsent.len()),
     );
 }
 
-/// Exactly the registered devices are the head's.
+/// The registered devices are exactly those of the merchant state.
 fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
     let heads: BTreeSet<(String, String)> = merchant
         .head
@@ -396,11 +410,11 @@ fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
         .filter(|(_, registered)| **registered);
     let registered: BTreeSet<(String, String)> = registered.map(|(key, _)| key.clone()).collect();
     wrong.unless(heads == registered, || {
-        format!("devices {registered:?}, and the head knows {heads:?}")
+        format!("devices {registered:?}, but {heads:?} in the merchant state")
     });
 }
 
-/// What is due lies in the bucket of its month: elsewhere the clean-up would not look for it.
+/// Each due entry lies in the bucket of its month, where the clean-up looks for it.
 fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
     for ((pk, sk), item) in items {
         let at = number(item, "due_at").map(Timestamp::from_epoch_s);
@@ -414,11 +428,11 @@ fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
             }
             _ => false,
         };
-        wrong.unless(fits, || format!("{pk} {sk} is due where nobody looks"));
+        wrong.unless(fits, || format!("{pk} {sk} is due in a wrong bucket"));
     }
 }
 
-/// A card number is claimed by exactly the cards that are bound, each by the one person it belongs to.
+/// A card number is claimed by exactly the attached cards, each by its one owner.
 fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
     let mut claims = BTreeSet::new();
     for ((pk, _), item) in items {
@@ -434,10 +448,10 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
                 all.find(|bound| bound.card.card_id.as_str() == card)
             });
             let fits = bound.is_some_and(|bound| bound.fingerprint.0 == fingerprint);
-            wrong.unless(fits, || format!("{holder} holds a number without a card"));
+            wrong.unless(fits, || format!("{holder} claims a number without a card"));
             let person = merchant.map(|merchant| merchant.profile.id_number_mac.0.as_str());
             wrong.unless(person == text(item, "person"), || {
-                format!("{holder} holds another person's number")
+                format!("{holder} claims another person's number")
             });
             claims.insert(holder.to_owned());
         }
@@ -446,19 +460,19 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
         let head = &merchant.head;
         for bound in bound_cards(head) {
             let id = &bound.card.card_id;
-            // One that was undone is no verified card any more, although it still waits to be removed.
+            // A reverted card is no longer verified, although its removal is still pending.
             let is_out = head
                 .replaced(id)
                 .is_some_and(|replaced| replaced.state == Replaced::Out);
             let holder = format!("{}#{}", merchant.id, id.as_str());
             wrong.unless(is_out || claims.contains(&holder), || {
-                format!("{holder} is bound and does not hold its number")
+                format!("{holder} is attached but does not claim its number")
             });
         }
     }
 }
 
-/// Every item belongs to something.
+/// Every item has a known kind and an owner.
 fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
     for ((pk, sk), item) in items {
         let is_known = match (pk.split_once('#'), sk.as_str()) {
@@ -478,6 +492,8 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
             (Some(("P", _)), "P") | (Some(("F", _)), "F") | (Some(("I", _)), "I") => true,
             _ => false,
         };
-        wrong.unless(is_known, || format!("{pk} {sk} belongs to nothing"));
+        wrong.unless(is_known, || {
+            format!("{pk} {sk} has an unknown kind or no owner")
+        });
     }
 }

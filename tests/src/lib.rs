@@ -1,6 +1,6 @@
 //! The test kit. One actor ([`merchant`]) drives the system at three distances ([`transport`]): in one process
 //! ([`in_process`]), as compiled functions ([`processes`]), as a deployed stack ([`local_cloud`]).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that cannot go on says so
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed precondition ends the test with a message
 
 pub mod aws;
 pub mod canonical;

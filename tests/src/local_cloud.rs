@@ -1,6 +1,6 @@
-//! The running local system, as an app, a merchant's phone and an operator see it.
+//! The running local system, from the view of an app, a merchant's phone and an operator.
 //!
-//! Every reply is held against `infra/openapi.json` and searched for secrets before a test gets it.
+//! Every reply is validated against `infra/openapi.json` and searched for secrets before a test sees it.
 
 use crate::aws::{Caller, LOGS, SECRETS};
 use crate::merchant::{self, Ask, Merchant, Profile, luhn};
@@ -23,48 +23,49 @@ use std::time::{Duration, Instant};
 use store::item::Item;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Test runs at the same time in one checkout.
+/// Distinguishes simultaneous test runs in one checkout.
 const RUNS_MAX: u32 = 8;
-/// How long an SMS may take from what causes it.
+/// The maximum time from a request to its SMS.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
-/// How long nothing may come until it is believed that nothing does: several times what the stream takes.
+/// The silence after which a test concludes that no message comes: several times the latency of the stream.
 const SILENCE: Duration = Duration::from_millis(2_500);
 
-/// A merchant of this system.
+/// A logged-in merchant of this system.
 pub type App<'l> = Merchant<&'l LocalCloud>;
 
 /// The running system.
 pub struct LocalCloud {
-    /// The system itself; it ends when this is dropped.
+    /// The system itself. Dropping this stops it.
     pub system: System,
-    /// Where it keeps its state, its log among it.
+    /// The state directory, which also holds the log.
     pub state_dir: PathBuf,
-    /// The local cloud's all-powerful user.
+    /// The administrator of the local cloud.
     pub root: Caller,
-    /// The table, for looking and for writing what no request can.
+    /// The table, for reads and for writes that no request can make.
     pub table: aws_sdk_dynamodb::Client,
     /// Every secret used so far.
     pub secrets: Secrets,
-    /// How many replies were held against the description.
+    /// The number of replies validated against the API description.
     pub replies: AtomicUsize,
-    /// What anybody was told, place and text, to be searched when all secrets are known: every reply with its header, but
-    /// for the one token that it is there to bring.
+    /// All output to clients and phones, by source and text. It is searched once all secrets are known. It holds every reply
+    /// with its headers, except the token that a login reply must contain.
     pub told: std::sync::Mutex<Vec<(String, String)>>,
     http: Http,
     contract: Contract,
     number: AtomicU32,
-    /// As below: ten wrong freeze codes a day are looked at for one address, and a right one counts while it is compared.
+    /// Freeze codes take turns like logins: one address may submit ten wrong ones a day, and a right one counts until it has
+    /// been compared.
     freeze_turn: Mutex<()>,
-    /// The local gateway gives every caller the same source address, so that apps which log in at the same moment
-    /// would count as strangers from one address that hinder each other. Ours log in one after the other.
+    /// The local gateway gives every caller the same source address. Simultaneous logins would count as strangers from one
+    /// address and block each other, so logins take turns.
     login_turn: Mutex<()>,
 }
 
 impl LocalCloud {
-    /// Starts a system of its own, beside any that `cargo local up` or another test run has started.
+    /// Starts a separate system, beside any that `cargo local up` or another test run has started.
     ///
     /// # Errors
-    /// What stood in the way.
+    /// The reason why the system did not start.
     pub async fn up() -> Result<Self, local::Error> {
         let mut run = 1;
         let (system, state_dir) = loop {
@@ -96,7 +97,7 @@ impl LocalCloud {
         })
     }
 
-    /// Notes what was told somewhere.
+    /// Records output for the search.
     pub fn note(&self, place: &str, text: String) {
         self.told.lock().unwrap().push((place.to_owned(), text));
     }
@@ -105,30 +106,30 @@ impl LocalCloud {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A new merchant with one card, whom the bank knows.
+    /// A new merchant with one card, known to the bank.
     pub async fn merchant(&self) -> Profile {
         self.merchant_with(json!({})).await
     }
 
-    /// A new merchant who has logged in.
+    /// A new merchant, logged in.
     pub async fn logged_in(&self) -> (Profile, App<'_>) {
         let merchant = self.merchant().await;
         let app = self.app(&merchant).await;
         (merchant, app)
     }
 
-    /// A new merchant, different in some members of `sandbox.json`'s description.
+    /// A new merchant whose description differs from `sandbox.json` in some members.
     pub async fn merchant_with(&self, changes: Value) -> Profile {
         let (profile, described) = Profile::new("e2e", self.next(), &self.card(), &changes);
         self.secrets.add(Kind::IdNumber, &profile.document_number);
         self.secrets.add(Kind::Password, &profile.password);
         self.system.load(&[described]).await.unwrap();
-        // What the seeding says was hours ago is no less than that.
+        // Seeded times are at least as old as the description states.
         profile.set_clock(wall_clock());
         profile
     }
 
-    /// A merchant of `sandbox.json`, as the system was loaded with it.
+    /// A merchant of `sandbox.json`, as loaded into the system.
     #[must_use]
     pub fn sandbox_merchant(&self, id: &str) -> Profile {
         let reserved_phone = format!("+86137{:08}", self.next());
@@ -141,7 +142,7 @@ impl LocalCloud {
         profile
     }
 
-    /// The number of a new card that answers like those of `sandbox.json`, and whose owner the bank knows by name.
+    /// The number of a new card that answers like those of `sandbox.json`. The bank knows its owner by name.
     pub async fn card_that(&self, outcome: &str, owner_name: &str) -> String {
         let number = self.card();
         let body = json!({"SecretId": self.system.resource("BankSecret").unwrap()});
@@ -156,7 +157,7 @@ impl LocalCloud {
         number
     }
 
-    /// What the acquirer's core asks for, by invoking the function itself.
+    /// An operation of the acquirer's core: a direct invocation of the function.
     ///
     /// # Errors
     /// The type and the text of the Lambda error.
@@ -166,7 +167,7 @@ impl LocalCloud {
         done
     }
 
-    /// Gives a freeze code over HTTP, as an app that nobody is logged in to.
+    /// Submits a freeze code over HTTP, without a session.
     pub async fn freeze(&self, at: Timestamp, account: &str, code: &str) -> Reply {
         let _turn = self.freeze_turn.lock().await;
         let body = json!({"account": account, "freeze_code": code});
@@ -174,7 +175,8 @@ impl LocalCloud {
         ask.json(&body).send().await
     }
 
-    /// The same from another address. The local gateway knows one only, so its event is sent to the function by hand.
+    /// The same from another address. The local gateway has only one address, so this invokes the function with an event
+    /// built by hand.
     pub async fn freeze_from(&self, source: &str, at: Timestamp, account: &str, code: &str) {
         let body = json!({"account": account, "freeze_code": code}).to_string();
         let event = json!({
@@ -196,54 +198,54 @@ impl LocalCloud {
         assert_eq!(reply["body"], "{\"status\":\"received\"}");
     }
 
-    /// The number of a new debit card; the bank matches it for whoever it knows.
+    /// The number of a new debit card. The bank matches it for every known person.
     pub fn card(&self) -> String {
         let number = luhn(&format!("622202{:012}", self.next()));
         self.secrets.add(Kind::CardNumber, &number);
         number
     }
 
-    /// A card of `sandbox.json`, by what its bank answers.
+    /// The card of `sandbox.json` with a given bank answer.
     pub fn magic_card(&self, outcome: &str) -> String {
         let number = merchant::magic_card(outcome);
         self.secrets.add(Kind::CardNumber, &number);
         number
     }
 
-    /// A request, to be completed and sent.
+    /// A request builder.
     #[must_use]
     pub fn ask(&self, method: &str, path: &str) -> Ask<&Self> {
         Ask::new(self, method, path)
     }
 
-    /// The body of a login; a device's secret is made of its name.
+    /// The body of a login. The device secret is derived from the device name.
     #[must_use]
     pub fn credentials(&self, profile: &Profile, device: &str) -> Value {
         profile.credentials(&device_of(profile, device))
     }
 
-    /// Logs in from the merchant's own device.
+    /// Logs in on the merchant's own device.
     pub async fn app(&self, merchant: &Profile) -> App<'_> {
         self.app_on(merchant, "first device").await
     }
 
-    /// Logs in from another one.
+    /// Logs in on another device.
     pub async fn app_on(&self, merchant: &Profile, device: &str) -> App<'_> {
         Merchant::log_in(self, merchant, &device_of(merchant, device)).await
     }
 
-    /// Keeps everybody else from logging in until the guard is dropped.
+    /// Blocks all other logins until the guard is dropped.
     pub async fn nobody_else_logs_in(&self) -> MutexGuard<'_, ()> {
         self.login_turn.lock().await
     }
 
-    /// Tries to log in.
+    /// Attempts a login.
     pub async fn log_in(&self, at: Timestamp, credentials: &Value) -> Reply {
         let request = HttpCall::new("POST", "/v1/sessions").at(at);
         self.http_login(request.json(credentials)).await
     }
 
-    /// How many code SMS a phone was sent.
+    /// The number of OTP messages sent to a phone.
     pub async fn codes_sent(&self, phone: &str) -> usize {
         self.sms(phone)
             .await
@@ -252,7 +254,7 @@ impl LocalCloud {
             .count()
     }
 
-    /// The notices to a phone, once there are `count` of them and no more come.
+    /// The notification messages to a phone, once there are `count` of them and no more arrive.
     pub async fn notices(&self, phone: &str, count: usize) -> Vec<String> {
         let notices = async || -> Vec<String> {
             let texts = self.sms(phone).await;
@@ -277,7 +279,7 @@ impl LocalCloud {
         all
     }
 
-    /// Runs the clean-up with the time that its schedule would give it.
+    /// Runs the clean-up with the remaining time of a scheduled run.
     pub async fn clean_up(&self, at: Timestamp) -> Value {
         let event = json!({"time": at.to_rfc3339_shanghai()});
         let run = self.system.invoke("cooldown-cleanup", &event).await;
@@ -301,10 +303,10 @@ impl LocalCloud {
             .await;
         got.unwrap()
             .item
-            .unwrap_or_else(|| panic!("no item {pk} {sk}"))
+            .unwrap_or_else(|| panic!("item {pk} {sk} does not exist"))
     }
 
-    /// Every item of the table: a test may scan.
+    /// Every item of the table. Tests may scan.
     pub async fn items(&self) -> Vec<Item> {
         self.items_of(&self.system.endpoints().table).await
     }
@@ -323,7 +325,7 @@ impl LocalCloud {
         }
     }
 
-    /// Every SMS to anybody.
+    /// Every SMS sent.
     pub async fn all_sms(&self) -> Vec<String> {
         let request = Request::get(&self.system.endpoints().sms_url);
         let reply = self.http.send(request.body(Bytes::new()).unwrap()).await;
@@ -335,7 +337,7 @@ impl LocalCloud {
             .collect()
     }
 
-    /// The log groups of everything that runs.
+    /// All log groups.
     pub async fn log_groups(&self) -> Vec<String> {
         let groups = self.logs("DescribeLogGroups", &json!({"limit": 50})).await;
         assert!(groups["nextToken"].is_null(), "more than one page");
@@ -344,7 +346,7 @@ impl LocalCloud {
         names.map(|name| name.unwrap().to_owned()).collect()
     }
 
-    /// Reads logs. The local cloud fails now and then while functions are writing to them.
+    /// Reads logs. Retries, because the local cloud fails occasionally while functions are writing to them.
     async fn logs(&self, operation: &str, body: &Value) -> Value {
         let mut failed = String::new();
         for _ in 0..10 {
@@ -377,7 +379,7 @@ impl LocalCloud {
         }
     }
 
-    /// Every line that anything has logged.
+    /// Every log line.
     pub async fn log_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for group in self.log_groups().await {
@@ -386,12 +388,12 @@ impl LocalCloud {
         lines
     }
 
-    /// The state kept in an item.
+    /// The state stored in an item.
     pub async fn state(&self, pk: &str, sk: &str) -> Value {
         serde_json::from_str(self.item(pk, sk).await["state"].as_s().unwrap()).unwrap()
     }
 
-    /// Changes the state kept in an item: what no request can bring about, or not in a test's time.
+    /// Changes the state stored in an item, to reach states that no request can reach, or not within a test's time.
     pub async fn edit_state(&self, pk: &str, sk: &str, change: impl FnOnce(&mut Value)) {
         let mut state = self.state(pk, sk).await;
         change(&mut state);
@@ -440,7 +442,7 @@ impl LocalCloud {
 
     fn check(&self, reply: &Reply, method: &str, path: &str) {
         let header = |name: &str| reply.headers.get(name).map(|value| value.to_str().unwrap());
-        // The gateway gives every reply a type, that without a body too.
+        // The gateway sets a content type on every reply, even on one without a body.
         let content_type = if reply.body.is_null() {
             ""
         } else {
@@ -520,7 +522,7 @@ impl Transport for LocalCloud {
         };
         self.note_reply(&reply, &text);
         self.check(&reply, method, path);
-        // A reading token is made anew from what it is about: read twice in a second, it is the same one.
+        // A reading token is deterministic: two reads within a second return the same token.
         let found = self.secrets.found_in(&text, &[Kind::ReadingToken]);
         assert!(found.is_empty(), "{} shows {found:?}", reply.what);
         for (name, kind) in [
@@ -561,7 +563,7 @@ impl Transport for LocalCloud {
         transfers.as_array().unwrap().clone()
     }
 
-    /// The stream delivers them.
+    /// Nothing to do: the stream delivers the notifications.
     async fn deliver_notices(&self) {}
 
     fn new_key(&self) -> Option<String> {
@@ -573,7 +575,7 @@ impl Transport for LocalCloud {
         let last = texts.iter().rev().find(|text| text.starts_with("验证码"));
         let last = last.unwrap_or_else(|| panic!("no code was sent to {phone}"));
         let code = code_in(last).expect("a code of six digits");
-        // Such a one cannot be told from the number of a rebind, in a key (`R#000002`) or in a cursor.
+        // A short digit string cannot be distinguished from the number of a rebind, in a key (`R#000002`) or in a cursor.
         if !code.starts_with("0000") {
             self.secrets.add(Kind::ErrorCode, &code);
         }

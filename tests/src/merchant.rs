@@ -1,4 +1,4 @@
-//! The merchant: what it knows, and what its app does. Every suite drives the system with this one actor.
+//! The merchant: its data and the actions of its app. Every suite drives the system with this one actor.
 
 use crate::transport::{Clock, HttpCall, Reply, Transport};
 use application::serve::wall_clock;
@@ -8,14 +8,14 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use store::seed::SeedMerchant;
 
-/// A card that matches.
+/// A card whose check matches.
 pub const GOOD_CARD: &str = "6222020000009001009";
-/// Another one.
+/// Another card whose check matches.
 pub const SECOND_CARD: &str = "6217000000009001375";
-/// The phone that the bank has for a new card of a sandbox merchant.
+/// The reserved phone of a new card of a sandbox merchant.
 pub const RESERVED_PHONE: &str = "+8613700000001";
 
-/// What a merchant knows, and the clock that its requests carry.
+/// The data of a merchant, and the clock of its requests.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// `mer_…`
@@ -32,16 +32,16 @@ pub struct Profile {
     pub document_number: String,
     /// `long_term` or a date.
     pub expires_on: String,
-    /// The phone that the bank has for a new card, `+86…`.
+    /// The reserved phone of a new card, `+86…`.
     pub reserved_phone: String,
-    /// The card in use at first.
+    /// The initially active card.
     pub active_card: Option<String>,
     /// The clock.
     pub clock: Clock,
 }
 
 impl Profile {
-    /// The merchant that a member of `sandbox.json` describes.
+    /// The merchant described by a member of `sandbox.json`.
     #[must_use]
     pub fn of(described: &Value, reserved_phone: String) -> Self {
         let text = |pointer: &str| {
@@ -70,7 +70,7 @@ impl Profile {
         Self::of(&described, RESERVED_PHONE.to_owned())
     }
 
-    /// The description of a new merchant, different in some members.
+    /// The description of a new merchant that differs in some members.
     #[must_use]
     pub fn description(suite: &str, number: u32, card: &str, changes: &Value) -> Value {
         let mut described = json!({
@@ -92,7 +92,7 @@ impl Profile {
         described
     }
 
-    /// A new merchant, and what the acquirer knows of it.
+    /// A new merchant, with the acquirer's record of it.
     #[must_use]
     pub fn new(suite: &str, number: u32, card: &str, changes: &Value) -> (Self, SeedMerchant) {
         let described = Self::description(suite, number, card, changes);
@@ -134,7 +134,7 @@ impl Profile {
         json!({"account": self.account, "password": self.password, "device_id": device})
     }
 
-    /// The body of a request for a card.
+    /// The body of a rebind request.
     #[must_use]
     pub fn request_body(&self, card: &str) -> Value {
         json!({
@@ -145,13 +145,13 @@ impl Profile {
         })
     }
 
-    /// The body that shows the document.
+    /// The body that submits the document.
     #[must_use]
     pub fn document(&self) -> Value {
         json!({"document_number": self.document_number, "document_expires_on": self.expires_on})
     }
 
-    /// The body that signs the agreement in a reply.
+    /// The body that signs the agreement of a reply.
     #[must_use]
     pub fn signature_of(&self, text: &Value) -> Value {
         let consents = text["consents"].as_array().unwrap().iter();
@@ -180,13 +180,13 @@ impl Profile {
     }
 }
 
-/// The id of a merchant of the sandbox, by the part after `mer_`.
+/// The id of a sandbox merchant, given the part after `mer_`.
 #[must_use]
 pub fn merchant_id(name: &str) -> MerchantId {
     MerchantId::parse(&format!("mer_{name}")).unwrap()
 }
 
-/// A merchant of the sandbox, by the part of its id after `mer_`.
+/// A sandbox merchant, given the part of its id after `mer_`.
 #[must_use]
 pub fn merchant(name: &str) -> Profile {
     Profile::sandbox(&format!("mer_{name}"))
@@ -203,20 +203,20 @@ pub fn sandbox(list: &str, name: &str, value: &str) -> Value {
         .clone()
 }
 
-/// The card of `sandbox.json` for which the bank gives this answer.
+/// The card of `sandbox.json` with this bank answer.
 #[must_use]
 pub fn magic_card(outcome: &str) -> String {
     let card = sandbox("cards", "outcome", outcome);
     card["card_number"].as_str().unwrap().to_owned()
 }
 
-/// `/v1/rebinds/{id}` of the rebind that a reply shows.
+/// `/v1/rebinds/{id}` of the rebind in a reply.
 #[must_use]
 pub fn rebind_path(rebind: &Value) -> String {
     format!("/v1/rebinds/{}", rebind["rebind_id"].as_str().unwrap())
 }
 
-/// `/v1/cards/{card_id}` of the new card of the rebind that a reply shows.
+/// `/v1/cards/{card_id}` of the new card of the rebind in a reply.
 #[must_use]
 pub fn card_path(rebind: &Value) -> String {
     format!(
@@ -225,14 +225,14 @@ pub fn card_path(rebind: &Value) -> String {
     )
 }
 
-/// A code of six digits that is not `code`.
+/// A six-digit OTP that differs from `code`.
 #[must_use]
 pub fn another(code: &str) -> String {
     let number: u32 = code.parse().unwrap();
     format!("{:06}", (number + 1) % 1_000_000)
 }
 
-/// A code of six digits that is wrong.
+/// A wrong six-digit OTP.
 #[must_use]
 pub fn wrong(right: &str) -> &'static str {
     if right == "000000" {
@@ -242,12 +242,12 @@ pub fn wrong(right: &str) -> &'static str {
     }
 }
 
-/// `digits` and the check digit that makes them a card number.
+/// `digits` with a check digit appended: a valid card number.
 #[must_use]
 pub fn luhn(digits: &str) -> String {
     let digit = |(index, byte): (usize, u8)| {
         let digit = u32::from(byte - b'0');
-        // The check digit to come stands at the right end, so the doubled places are the even ones here.
+        // The check digit will be the last one, so the digits to double are at even positions from the right.
         if index.is_multiple_of(2) {
             digit * 2 / 10 + digit * 2 % 10
         } else {
@@ -277,7 +277,7 @@ pub fn resident_id(number: u32) -> String {
     format!("{body}{}", char::from(b"10X98765432"[sum as usize % 11]))
 }
 
-/// A request of an app, to be completed and sent.
+/// A request builder of an app.
 #[derive(Clone, Debug)]
 pub struct Ask<T> {
     system: T,
@@ -329,7 +329,7 @@ impl<T: Transport> Ask<T> {
         self.with(|request| request.from(source))
     }
 
-    /// With a JSON body; with none for null.
+    /// With a JSON body; with no body for null.
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.with(|request| request.json(body))
@@ -353,14 +353,14 @@ impl<T: Transport> Ask<T> {
     }
 }
 
-/// A merchant who is logged in: its app on one device.
+/// A logged-in merchant: its app on one device.
 #[derive(Clone, Debug)]
 pub struct Merchant<T> {
-    /// The system that it uses.
+    /// The system under test.
     pub system: T,
-    /// What it knows.
+    /// The merchant's data.
     pub profile: Profile,
-    /// Its session.
+    /// The session token.
     pub token: String,
     /// The reply to its login.
     pub login: Reply,
@@ -388,7 +388,7 @@ impl<T: Transport + Clone> Merchant<T> {
         ask.token(&self.token).at(self.profile.now())
     }
 
-    /// Sends a request. A change carries the key that its transport chooses.
+    /// Sends a request. A change carries a key chosen by the transport.
     pub async fn call(&self, method: &str, path: &str, body: impl Into<Value>) -> Reply {
         let mut ask = self.ask(method, path).json(&body.into());
         if let Some(key) = self.system.new_key().filter(|_| method != "GET") {
@@ -397,32 +397,32 @@ impl<T: Transport + Clone> Merchant<T> {
         ask.send().await
     }
 
-    /// Reads.
+    /// Sends a `GET`.
     pub async fn get(&self, path: &str) -> Reply {
         self.call("GET", path, ()).await
     }
 
-    /// Changes.
+    /// Sends a `POST`.
     pub async fn post(&self, path: &str, body: impl Into<Value>) -> Reply {
         self.call("POST", path, body).await
     }
 
-    /// Puts.
+    /// Sends a `PUT`.
     pub async fn put(&self, path: &str, body: impl Into<Value>) -> Reply {
         self.call("PUT", path, body).await
     }
 
-    /// Deletes.
+    /// Sends a `DELETE`.
     pub async fn delete(&self, path: &str) -> Reply {
         self.call("DELETE", path, ()).await
     }
 
-    /// Changes, under a given idempotency key.
+    /// Sends a `POST` with a given idempotency key.
     pub async fn keyed(&self, key: &str, path: &str, body: impl Into<Value>) -> Reply {
         self.call_keyed(key, "POST", path, body).await
     }
 
-    /// Sends a request under a given idempotency key.
+    /// Sends a request with a given idempotency key.
     pub async fn call_keyed(
         &self,
         key: &str,
@@ -437,24 +437,24 @@ impl<T: Transport + Clone> Merchant<T> {
             .await
     }
 
-    /// The body of a request for a card.
+    /// The body of a rebind request.
     #[must_use]
     pub fn request_body(&self, card: &str) -> Value {
         self.profile.request_body(card)
     }
 
-    /// The body that shows the document.
+    /// The body that submits the document.
     #[must_use]
     pub fn document(&self) -> Value {
         self.profile.document()
     }
 
-    /// Asks for a card; returns the rebind's path.
+    /// Requests a card. Returns the rebind's path.
     pub async fn request(&self, card: &str) -> String {
         self.request_with(card, json!({})).await
     }
 
-    /// The same with other members, or with more.
+    /// The same with changed or additional members.
     pub async fn request_with(&self, card: &str, members: Value) -> String {
         let mut body = self.request_body(card);
         for (name, value) in members.as_object().unwrap() {
@@ -466,26 +466,26 @@ impl<T: Transport + Clone> Merchant<T> {
         rebind_path(&reply.is(201, "identity_pending").body)
     }
 
-    /// Shows the document, which sends a code to the phone on file.
+    /// Submits the document, which sends an OTP to the phone on file.
     pub async fn show_document(&self, rebind: &str) -> Value {
         self.post(&format!("{rebind}/identity"), self.document())
             .await
             .ok(200)
     }
 
-    /// Confirms the code that was sent to the phone on file.
+    /// Confirms the OTP sent to the phone on file.
     pub async fn confirm_identity(&self, rebind: &str) -> Value {
         let code = self.system.code(&self.profile.phone).await;
         self.try_identity_code(rebind, &code).await.ok(200)
     }
 
-    /// Tries a code of the phone on file.
+    /// Submits an OTP of the phone on file.
     pub async fn try_identity_code(&self, rebind: &str, code: &str) -> Reply {
         let path = format!("{rebind}/identity/confirm");
         self.post(&path, json!({"code": code})).await
     }
 
-    /// Asks for another code to the phone on file.
+    /// Requests another OTP to the phone on file.
     pub async fn resend_identity_code(&self, rebind: &str) -> Reply {
         self.post(&format!("{rebind}/identity/code"), ()).await
     }
@@ -497,7 +497,7 @@ impl<T: Transport + Clone> Merchant<T> {
         assert_eq!(after["state"], "agreement_pending");
     }
 
-    /// Reads the agreement for long enough; returns the body that signs it.
+    /// Waits for the reading time of the agreement. Returns the body that signs it.
     pub async fn signature(&self, rebind: &str) -> Value {
         let path = format!("{rebind}/agreement?lang=zh-CN");
         let text = self.get(&path).await.ok(200);
@@ -505,20 +505,20 @@ impl<T: Transport + Clone> Merchant<T> {
         self.signature_of(&text)
     }
 
-    /// The body that signs the agreement in a reply.
+    /// The body that signs the agreement of a reply.
     #[must_use]
     pub fn signature_of(&self, text: &Value) -> Value {
         self.profile.signature_of(text)
     }
 
-    /// Reads and signs.
+    /// Reads and signs the agreement.
     pub async fn sign(&self, rebind: &str) {
         let signature = self.signature(rebind).await;
         let reply = self.post(&format!("{rebind}/agreement"), signature).await;
         reply.is(200, "card_pending");
     }
 
-    /// Asks for a card, up to the question to the bank; returns the rebind's path.
+    /// Requests a card, up to the bank check. Returns the rebind's path.
     pub async fn to_card_pending(&self, card: &str) -> String {
         let rebind = self.request(card).await;
         self.identify(&rebind).await;
@@ -526,39 +526,39 @@ impl<T: Transport + Clone> Merchant<T> {
         rebind
     }
 
-    /// Has the bank check the card.
+    /// Requests the bank check of the card.
     pub async fn check_card(&self, rebind: &str) -> Reply {
         self.post(&format!("{rebind}/card-check"), ()).await
     }
 
-    /// Asks for another code to the card's reserved phone.
+    /// Requests another OTP to the card's reserved phone.
     pub async fn resend_card_code(&self, rebind: &str) -> Reply {
         self.post(&format!("{rebind}/card-check/code"), ()).await
     }
 
-    /// Confirms the code that was sent to the reserved phone.
+    /// Confirms the OTP sent to the reserved phone.
     pub async fn confirm_card(&self, rebind: &str) -> Reply {
         let code = self.system.code(&self.profile.reserved_phone).await;
         self.try_card_code(rebind, &code).await
     }
 
-    /// Tries a code of the card, or of its deposit.
+    /// Submits an OTP of the card, or the code of its deposit.
     pub async fn try_card_code(&self, rebind: &str, code: &str) -> Reply {
         let path = format!("{rebind}/card-check/confirm");
         self.post(&path, json!({"code": code})).await
     }
 
-    /// Gives a rebind up.
+    /// Abandons a rebind.
     pub async fn cancel(&self, rebind: &str) -> Reply {
         self.post(&format!("{rebind}/cancel"), ()).await
     }
 
-    /// Sends a test transfer to the new card, or asks for its result.
+    /// Sends a test transfer to the new card, or polls its result.
     pub async fn test_transfer(&self, rebind: &str) -> Reply {
         self.post(&format!("{rebind}/test-transaction"), ()).await
     }
 
-    /// From a new rebind to the end: identity, agreement, card.
+    /// Completes a new rebind: identity, agreement, card.
     pub async fn finish(&self, rebind: &str) -> Reply {
         self.identify(rebind).await;
         self.sign(rebind).await;
@@ -566,24 +566,24 @@ impl<T: Transport + Clone> Merchant<T> {
         self.confirm_card(rebind).await
     }
 
-    /// Asks for a card and activates it; returns the rebind's path.
+    /// Requests a card and activates it. Returns the rebind's path.
     pub async fn activate(&self, card: &str) -> String {
         self.activate_with(card, json!({})).await
     }
 
-    /// The same with other members, or with more.
+    /// The same with changed or additional members.
     pub async fn activate_with(&self, card: &str, members: Value) -> String {
         let rebind = self.request_with(card, members).await;
         self.finish(&rebind).await.is(200, "activated");
         rebind
     }
 
-    /// Adds a standby card; returns the card's path.
+    /// Adds a standby card. Returns the card's path.
     pub async fn standby(&self, card: &str) -> String {
         card_path(&self.standby_rebind(card).await)
     }
 
-    /// Adds a standby card; returns the rebind.
+    /// Adds a standby card. Returns the rebind.
     pub async fn standby_rebind(&self, card: &str) -> Value {
         let rebind = self.request_with(card, json!({"activate": false})).await;
         let done = self.finish(&rebind).await.is(200, "completed");
@@ -591,7 +591,7 @@ impl<T: Transport + Clone> Merchant<T> {
         done.body
     }
 
-    /// Asks for the code that authorises the switch to a standby card; returns the body that holds it.
+    /// Requests the OTP that authorises the switch to a standby card. Returns the body that holds it.
     pub async fn switch_code(&self, card: &str) -> Value {
         self.post(&format!("{card}/activate"), ()).await.ok(200);
         json!({"code": self.system.code(&self.profile.phone).await})
@@ -604,12 +604,12 @@ impl<T: Transport + Clone> Merchant<T> {
         reply.is(200, "activated")
     }
 
-    /// Takes a card off the account.
+    /// Unbinds a card.
     pub async fn unbind(&self, card: &str) -> Reply {
         self.post(&format!("{card}/unbind"), ()).await
     }
 
-    /// Asks for a card whose bank cannot check it, up to the deposit; returns the rebind's path.
+    /// Requests a card that its bank cannot check, up to the deposit. Returns the rebind's path.
     pub async fn to_deposit(&self, card: &str) -> String {
         let rebind = self.to_card_pending(card).await;
         let checked = self.check_card(&rebind).await.ok(200);
@@ -618,7 +618,7 @@ impl<T: Transport + Clone> Merchant<T> {
         rebind
     }
 
-    /// The freeze code of the last notice to the phone on file.
+    /// The freeze code of the last notification to the phone on file.
     pub async fn freeze_code(&self) -> String {
         self.system.freeze_code(&self.profile.phone).await
     }

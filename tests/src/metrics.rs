@@ -18,7 +18,7 @@ pub fn metric_in_bytes(name: &str, bytes: impl TryInto<u64>, failures: impl TryI
     print(name, bytes, Unit::Bytes, failures);
 }
 
-#[allow(clippy::print_stdout)] // the line is the product of a suite
+#[allow(clippy::print_stdout)] // a metric is the output of a suite
 fn print(name: &str, attempts: impl TryInto<u64>, unit: Unit, failures: impl TryInto<u64>) {
     let metric = Metric {
         name: name.to_owned(),

@@ -1,12 +1,12 @@
-//! `infra/openapi.json`, as the thing that replies are held against.
+//! `infra/openapi.json`, for the validation of replies.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-/// Where this file is in the repository.
+/// The path of the file in the repository.
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/openapi.json");
 
-/// The media type of every error of ours.
+/// The media type of every error of the API.
 pub const PROBLEM: &str = "application/problem+json";
 
 /// The API's description.
@@ -31,12 +31,11 @@ impl Contract {
         &self.document
     }
 
-    /// Holds one reply against the description. `path` is as it was asked for, with or without a query; `content_type` and
-    /// `body` of a reply without a body are `""` and `null`. A path or a method that is not described must be answered with
-    /// the 404 problem.
+    /// Validates one reply. `path` is the requested path, with or without a query. A reply without a body has `content_type`
+    /// `""` and `body` `null`. An unknown path or method must be answered with the 404 problem.
     ///
     /// # Errors
-    /// What is wrong with the reply, for a person to read.
+    /// A readable description of the violation.
     pub fn validate(
         &self,
         method: &str,
@@ -92,10 +91,10 @@ impl Contract {
         self.check(&media["schema"], body)
     }
 
-    /// Holds `instance` against a schema of the document, formats included.
+    /// Validates `instance` against a schema of the document, formats included.
     ///
     /// # Errors
-    /// Every violation, one a line; or why the schema cannot be used.
+    /// Every violation, one per line, or the reason why the schema is unusable.
     pub fn check(&self, schema: &Value, instance: &Value) -> Result<(), String> {
         let errors: Vec<String> = self
             .validator(schema)?
@@ -109,7 +108,7 @@ impl Contract {
         }
     }
 
-    /// References begin with `#/components`, so the components are put beside the schema.
+    /// References begin with `#/components`, so the components are added to the schema.
     fn validator(&self, schema: &Value) -> Result<Validator, String> {
         let root = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -122,10 +121,10 @@ impl Contract {
             .map_err(|error| format!("not a schema: {error}"))
     }
 
-    /// The object itself, or what its `$ref` inside this document points to.
+    /// The object itself, or the target of its `$ref` in this document.
     ///
     /// # Errors
-    /// When it points to nothing.
+    /// If the target does not exist.
     pub fn resolve<'a>(&'a self, object: &'a Value) -> Result<&'a Value, String> {
         match object["$ref"].as_str() {
             None => Ok(object),
@@ -136,7 +135,7 @@ impl Contract {
         }
     }
 
-    /// The operation that a request reaches. A literal segment is preferred to a parameter, as the gateway does.
+    /// The operation of a request. A literal segment is preferred to a parameter, as the gateway does.
     fn operation(&self, method: &str, path: &str) -> Option<&Value> {
         let path = path.split('?').next().unwrap_or_default();
         self.document["paths"]
@@ -289,7 +288,7 @@ mod tests {
             "effective_at",
         );
 
-        // The code of another step, and one with another status than the reply's.
+        // The code of another operation, and a code whose status differs from the reply's.
         fails(
             "GET",
             "/v1/cards",

@@ -3,10 +3,10 @@
 use serde_json::Value;
 use std::path::Path;
 
-/// Where they are.
+/// Their directory.
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/payloads");
 
-/// The file of a route's event: `POST /v1/rebinds/{id}/cancel` is in `post_v1_rebinds_id_cancel.json`.
+/// The event file of a route: `POST /v1/rebinds/{id}/cancel` is in `post_v1_rebinds_id_cancel.json`.
 #[must_use]
 pub fn file_name(route: &str) -> String {
     let words = route.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
@@ -17,7 +17,7 @@ pub fn file_name(route: &str) -> String {
     format!("{}.json", words.join("_"))
 }
 
-/// One event.
+/// Reads one event.
 #[must_use]
 pub fn read(file: &str) -> Value {
     let path = Path::new(FOLDER).join(file);
@@ -26,8 +26,8 @@ pub fn read(file: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// An event with words in capitals replaced, wherever they stand: in a path, a header or a body. Of words that hold one
-/// another the longest counts.
+/// Replaces upper-case placeholders in an event, in the path, the headers and the body. If one placeholder contains another,
+/// the longest match wins.
 #[must_use]
 pub fn filled(event: &Value, words: &[(&str, &str)]) -> Value {
     let mut words = words.to_vec();

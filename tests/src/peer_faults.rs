@@ -1,17 +1,17 @@
-//! Calls to what is outside and is not the table (keys, SMS, push, the bank): counted, and lost where a test says so.
+//! Faults of the peers other than the table (keys, SMS, push, the bank): counts the calls, and drops one on request.
 
 use std::sync::{Arc, Mutex};
 
-/// What is lost of a call.
+/// The dropped part of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lost {
-    /// The request: nothing happens.
+    /// The request: the peer does nothing.
     Request,
-    /// The reply, or it cannot be read: it has happened, and the caller does not know.
+    /// The reply is lost or unreadable: the peer did the work, and the caller does not know.
     Reply,
 }
 
-/// All such calls of a world.
+/// All peer calls of a system.
 #[derive(Clone, Debug, Default)]
 pub struct Outside(Arc<Mutex<State>>);
 
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl Outside {
-    /// The `n`-th call from now on (from 1) is lost; no other is.
+    /// Drops the `n`-th call from now on (from 1), and no other.
     pub fn fail(&self, n: usize, lost: Lost) {
         *self.0.lock().unwrap() = State {
             calls: Vec::new(),
@@ -30,13 +30,13 @@ impl Outside {
         };
     }
 
-    /// The calls since the last time, by whom they went to. Nothing is lost any more.
+    /// The calls since the last time, by peer. Clears the fault.
     #[must_use]
     pub fn take(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.0.lock().unwrap()).calls
     }
 
-    /// Counts a call to `whom`: what is lost of it.
+    /// Counts a call to `whom`. Returns the part to drop.
     pub fn call(&self, whom: &'static str) -> Option<Lost> {
         let mut state = self.0.lock().unwrap();
         state.calls.push(whom);

@@ -1,13 +1,13 @@
-//! How much of an enumeration a run takes: a fixed sample in the developer's suite, everything with `STRESS=all`.
+//! The share of an enumeration that a run covers: a fixed sample in the developer's suite, everything with `STRESS=all`.
 
-/// Whether this run takes everything.
+/// Returns true if this run covers everything.
 #[must_use]
 pub fn is_whole() -> bool {
     std::env::var("STRESS").is_ok_and(|value| value == "all")
 }
 
-/// Every `stride`-th element from the `phase`-th on, and at least one; all of them with `STRESS=all`. A phase that moves on
-/// from list to list lets every kind of element occur, if the stride has no factor in common with the kinds' period.
+/// Every `stride`-th element from the `phase`-th on, and at least one; all with `STRESS=all`. If the phase advances from list
+/// to list, every kind of element occurs, provided that the stride is coprime to the period of the kinds.
 #[must_use]
 pub fn sample<T>(all: Vec<T>, stride: usize, phase: usize) -> Vec<T> {
     if is_whole() {

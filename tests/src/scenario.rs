@@ -1,5 +1,4 @@
-//! The states that cases begin with: a system in one process, a merchant of the sandbox who is logged in, and how far that
-//! merchant has come.
+//! The initial states of test cases: an in-process system, a logged-in sandbox merchant and that merchant's progress.
 
 use crate::in_process::{App, InProcess};
 use crate::merchant::GOOD_CARD;
@@ -9,35 +8,35 @@ use std::sync::Arc;
 /// The system, the merchant, and the path of its rebind or card.
 pub type Scenario = (Arc<InProcess>, App, String);
 
-/// A rebind that was requested.
+/// A requested rebind.
 pub async fn requested(name: &str) -> Scenario {
     let (system, app) = InProcess::with(name).await;
     let rebind = app.request(GOOD_CARD).await;
     (system, app, rebind)
 }
 
-/// A rebind whose card is to be checked.
+/// A rebind that is ready for the card check.
 pub async fn card_pending(name: &str) -> Scenario {
     let (system, app) = InProcess::with(name).await;
     let rebind = app.to_card_pending(GOOD_CARD).await;
     (system, app, rebind)
 }
 
-/// A rebind whose micro-deposit was sent.
+/// A rebind with a micro-deposit sent.
 pub async fn deposit_sent(name: &str) -> Scenario {
     let (system, app) = InProcess::with(name).await;
     let rebind = app.deposit(GOOD_CARD).await;
     (system, app, rebind)
 }
 
-/// An activated rebind, in its hold.
+/// An activated rebind in its hold.
 pub async fn activated(name: &str) -> Scenario {
     let (system, app) = InProcess::with(name).await;
     let rebind = app.activate(GOOD_CARD).await;
     (system, app, rebind)
 }
 
-/// A standby card that can be switched to; its notices are delivered and the login is fresh.
+/// A standby card that is ready for a switch, with its notifications delivered and a fresh login.
 pub async fn standby_ready(name: &str) -> Scenario {
     let (system, app) = InProcess::with(name).await;
     let card = app.standby(GOOD_CARD).await;

@@ -1,4 +1,4 @@
-//! What the functions call beside the table, scripted: keys in memory, boxes of messages, a bank that answers on demand.
+//! Scripted peers of the functions, except the table: in-memory keys, message boxes and a bank with scripted answers.
 
 use crate::iam_policy::{Asked, Context};
 use crate::peer_faults::{Lost, Outside};
@@ -18,22 +18,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Keys in memory, wrapped with their context so that another context does not open them.
+/// In-memory keys. Each is wrapped with its context, so that another context cannot unwrap it.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryKeys {
     pub(crate) wrapped: Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>,
-    /// Whose calls these are, where it is a function's.
+    /// The function that calls, if any, for the check of its role.
     pub(crate) role: Option<(&'static str, Asked)>,
     pub(crate) outside: Outside,
-    /// Whether the key service fails to derive hash keys.
+    /// True if the key service fails to derive hash keys.
     pub(crate) hash_keys_fail: Arc<AtomicBool>,
 }
 
-/// Of which kind, for which context, the key.
+/// The purpose, the context and the key.
 pub(crate) type WrappedKey = (DataKey, String, Vec<u8>);
 
 impl MemoryKeys {
-    /// The same keys for a function, which may do with them what its role allows.
+    /// The same keys for a function, limited to its role.
     pub(crate) fn of(&self, function: &'static str, asked: &Asked) -> Self {
         Self {
             role: Some((function, asked.clone())),
@@ -41,7 +41,7 @@ impl MemoryKeys {
         }
     }
 
-    /// What is lost of a question to the key service does not matter: it changes nothing.
+    /// A lost request and a lost reply are equivalent, because the key service has no side effects.
     fn reach(&self) -> Result<(), PortError> {
         match self.outside.call("keys") {
             None => Ok(()),
@@ -85,7 +85,7 @@ impl KeyService for MemoryKeys {
         self.leave("kms:GenerateDataKey", &format!("{key:?}"), context);
         self.reach()?;
         let mut plain = vec![0; 32];
-        // As long as a wrapped key of AWS's key service: the budgets count these bytes.
+        // Padded to the length of a KMS ciphertext, because the budgets count these bytes.
         let mut wrapped = vec![0; 184];
         getrandom::fill(&mut plain).unwrap();
         getrandom::fill(&mut wrapped).unwrap();
@@ -123,7 +123,7 @@ pub struct SmsBox {
 }
 
 impl SmsBox {
-    /// The texts to one phone, oldest first.
+    /// The texts to a phone, oldest first.
     #[must_use]
     pub fn to(&self, phone: &str) -> Vec<String> {
         let sent = self.sent.lock().unwrap();
@@ -133,19 +133,19 @@ impl SmsBox {
             .collect()
     }
 
-    /// The code in the last SMS to a phone.
+    /// The OTP in the last SMS to a phone.
     #[must_use]
     pub fn code(&self, phone: &str) -> String {
         let text = self.to(phone).pop().expect("an SMS");
         code_in(&text).unwrap_or_else(|| panic!("no code in the last SMS to {phone}"))
     }
 
-    /// The phone, if any, that the operator refuses.
+    /// The phone, if any, that the operator rejects.
     pub fn refuse(&self, phone: Option<&str>) {
         *self.refused.lock().unwrap() = phone.map(str::to_owned);
     }
 
-    /// Whether publishing fails.
+    /// True if publishing fails.
     pub fn set_down(&self, down: bool) {
         *self.down.lock().unwrap() = down;
     }
@@ -169,21 +169,21 @@ impl SendSms for SmsBox {
     }
 }
 
-/// A transfer as the bank got it.
+/// A transfer as received by the bank.
 #[derive(Clone, Debug)]
 pub struct SentTransfer {
-    /// Its serial.
+    /// The bank reference.
     pub serial: String,
-    /// The card it goes to.
+    /// The payee's card.
     pub card_number: String,
-    /// What the payee's statement shows.
+    /// The text on the payee's statement.
     pub descriptor: String,
-    /// Whether the payee's name is checked.
+    /// True if the bank checks the payee's name.
     pub check_name: bool,
 }
 
-/// A bank that answers what it was told to, once each: a check with "match" and a transfer with "succeeded" when nothing is
-/// left. What it has decided about a serial it says again; "busy" and "quota" decide nothing. Keeps the serials.
+/// A bank with scripted answers, each used once. The defaults are "match" for a check and "succeeded" for a transfer. A
+/// decision is final per bank reference; "busy" and "quota" decide nothing. Records the references.
 #[derive(Clone, Debug, Default)]
 pub struct ScriptedBank {
     pub(crate) answers: Arc<Mutex<VecDeque<Option<BankAnswer>>>>,
@@ -198,12 +198,12 @@ pub struct ScriptedBank {
 }
 
 impl ScriptedBank {
-    /// How long it thinks before each answer: time for others to come in between.
+    /// The pause before each answer, which lets concurrent requests interleave.
     pub fn think(&self, pause: Duration) {
         *self.pause.lock().unwrap() = pause;
     }
 
-    /// Whether it answers no question about what it was sent before.
+    /// True if it answers no query about earlier requests.
     pub fn set_silent(&self, silent: bool) {
         *self.silent.lock().unwrap() = silent;
     }
@@ -228,35 +228,35 @@ impl ScriptedBank {
         }
     }
 
-    /// The next answers; `None` is no answer.
+    /// Scripts the next answers. `None` means no answer.
     pub fn script(&self, answers: impl IntoIterator<Item = Option<BankAnswer>>) {
         self.answers.lock().unwrap().extend(answers);
     }
 
-    /// The next answers to transfers; `None` is no answer.
+    /// Scripts the next answers to transfers. `None` means no answer.
     pub fn script_transfers(&self, answers: impl IntoIterator<Item = Option<TransferAnswer>>) {
         self.transfer_answers.lock().unwrap().extend(answers);
     }
 
-    /// The answer to the next transfer.
+    /// Scripts the answer to the next transfer.
     pub fn next_transfer(&self, answer: TransferAnswer) {
         self.script_transfers([Some(answer)]);
     }
 
-    /// The bank's decision about the last transfer, whatever it said before; returns the transfer's serial.
+    /// Replaces the bank's decision about the last transfer. Returns its bank reference.
     pub fn settle_last(&self, answer: TransferAnswer) -> String {
         let serial = self.transfers().pop().expect("a transfer").serial;
         self.settle(&serial, answer);
         serial
     }
 
-    /// The serials it was asked under.
+    /// The bank references of all requests.
     #[must_use]
     pub fn serials(&self) -> Vec<String> {
         self.serials.lock().unwrap().clone()
     }
 
-    /// The transfers it got, repetitions included.
+    /// The transfers received, repetitions included.
     #[must_use]
     pub fn transfers(&self) -> Vec<SentTransfer> {
         self.transfers.lock().unwrap().clone()
@@ -270,7 +270,7 @@ impl ScriptedBank {
         code.into_iter().rev().collect()
     }
 
-    /// What the bank knows of a transfer from now on, whatever it said before.
+    /// Replaces the bank's decision about a transfer.
     pub fn settle(&self, serial: &str, answer: TransferAnswer) {
         self.settled
             .lock()
@@ -278,7 +278,7 @@ impl ScriptedBank {
             .insert(serial.to_owned(), answer);
     }
 
-    /// What the bank has decided about a check whose answer was lost.
+    /// The bank's decision about a check whose answer was lost.
     pub fn decide(&self, serial: &str, answer: BankAnswer) {
         self.decided
             .lock()
@@ -362,20 +362,20 @@ pub struct PushBox {
 }
 
 impl PushBox {
-    /// All of them, oldest first.
+    /// All pushes, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<(PushPlatform, String, String)> {
         self.sent.lock().unwrap().clone()
     }
 
-    /// The tokens that were written to since the last time, oldest first.
+    /// The tokens of the pushes since the last time, oldest first.
     #[must_use]
     pub fn take_tokens(&self) -> Vec<String> {
         let sent = std::mem::take(&mut *self.sent.lock().unwrap());
         sent.into_iter().map(|(_, token, _)| token).collect()
     }
 
-    /// What becomes of the next pushes; of all others: sent.
+    /// Scripts the results of the next pushes. All others are sent.
     pub fn script(&self, results: impl IntoIterator<Item = Result<Pushed, PortError>>) {
         self.results.lock().unwrap().extend(results);
     }

@@ -1,4 +1,4 @@
-//! What must never be seen, and the search for it.
+//! The secrets that no output may contain, and the search for them.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::sync::Mutex;
 
-/// What a secret is, for the report: the secret itself is never printed.
+/// The kind of a secret. Reports name the kind, because the secret itself is never printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A whole card number.
@@ -17,24 +17,24 @@ pub enum Kind {
     IdNumber,
     /// A password.
     Password,
-    /// A session's token.
+    /// A session token.
     Token,
-    /// What an app is recognised by.
+    /// A device secret: an app authenticates with it.
     DeviceId,
-    /// Six digits.
+    /// A six-digit OTP.
     ErrorCode,
-    /// What proves that an agreement was read.
+    /// A reading token: the proof that an agreement was read.
     ReadingToken,
-    /// What freezes an account.
+    /// A freeze code.
     FreezeCode,
-    /// What ends a micro-deposit's descriptor.
+    /// The code at the end of a micro-deposit's descriptor.
     DepositCode,
-    /// What reaches a device by push.
+    /// A push token of a device.
     PushToken,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 10] = [
         Self::CardNumber,
         Self::IdNumber,
@@ -48,27 +48,27 @@ impl Kind {
         Self::PushToken,
     ];
 
-    /// Six digits and six or eight letters can stand inside a longer number or a hash by chance.
+    /// A short secret (six digits, or six to eight letters) can occur by chance inside a longer number or a hash.
     const fn is_short(self) -> bool {
         matches!(self, Self::ErrorCode | Self::FreezeCode | Self::DepositCode)
     }
 }
 
-/// Every secret that a test run has used.
+/// All secrets used in a test run.
 #[derive(Debug, Default)]
 pub struct Secrets(Mutex<BTreeSet<(Kind, String)>>);
 
 impl Secrets {
-    /// One more.
+    /// Adds a secret.
     pub fn add(&self, kind: Kind, value: &str) {
-        // Such a code cannot be told from the number of a rebind, which a cursor is.
+        // Such an OTP cannot be distinguished from the number of a rebind, which appears in cursors.
         if kind == Kind::ErrorCode && value.starts_with("0000") {
             return;
         }
         self.0.lock().unwrap().insert((kind, value.to_owned()));
     }
 
-    /// How many of each kind.
+    /// The number of secrets of each kind.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         self.0
@@ -79,7 +79,7 @@ impl Secrets {
             .count()
     }
 
-    /// The kinds of secrets that `text` shows. Secrets of a kind in `allowed` may be there.
+    /// The kinds of secrets in `text`, except those in `allowed`.
     #[must_use]
     pub fn found_in(&self, text: &str, allowed: &[Kind]) -> Vec<Kind> {
         let secrets = self.0.lock().unwrap();
@@ -92,7 +92,7 @@ impl Secrets {
         found
     }
 
-    /// Ready to search much, for all secrets so far at once and in every form.
+    /// Prepares a search of large texts for all current secrets in every encoding.
     #[must_use]
     pub fn searcher(&self) -> Searcher {
         let secrets = self.0.lock().unwrap();
@@ -111,7 +111,7 @@ impl Secrets {
     }
 }
 
-/// The other forms in which bytes get into a log: base64 at each of three offsets, hex, a list of numbers.
+/// The encodings of bytes in a log: base64 at each of three offsets, hex, a list of numbers.
 fn disguises(value: &str) -> Vec<String> {
     let bytes = value.as_bytes();
     let mut forms = Vec::with_capacity(5);
@@ -119,7 +119,7 @@ fn disguises(value: &str) -> Vec<String> {
         let shifted = [&[0; 2][..skipped], bytes].concat();
         let whole = shifted.len() / 3 * 3;
         let text = STANDARD.encode(&shifted[..whole]);
-        // What the bytes before it have a part in is not the secret's alone.
+        // Drop the characters that also depend on the preceding bytes.
         forms.push(text[if skipped == 0 { 0 } else { 4 }..].to_owned());
     }
     let mut hex = String::new();
@@ -133,14 +133,14 @@ fn disguises(value: &str) -> Vec<String> {
     forms
 }
 
-/// All secrets, as one search.
+/// All secrets, compiled into one search.
 pub struct Searcher {
     forms: Vec<(Kind, String)>,
     automaton: AhoCorasick,
 }
 
 impl Searcher {
-    /// The kinds of secrets that `text` shows, in any form. Secrets of a kind in `allowed` may be there.
+    /// The kinds of secrets in `text` in any encoding, except those in `allowed`.
     #[must_use]
     pub fn found_in(&self, text: &str, allowed: &[Kind]) -> BTreeSet<Kind> {
         let mut found = BTreeSet::new();
@@ -153,19 +153,19 @@ impl Searcher {
         found
     }
 
-    /// The same of bytes, as they are and inflated.
+    /// The same for bytes, both raw and inflated.
     #[must_use]
     pub fn found_in_bytes(&self, bytes: &[u8], allowed: &[Kind]) -> BTreeSet<Kind> {
         let mut found = self.found_in(&String::from_utf8_lossy(bytes), allowed);
         let mut inflated = Vec::new();
-        // What is not compressed ends early.
+        // Input that is not compressed ends early.
         let _ = flate2::read::DeflateDecoder::new(bytes).read_to_end(&mut inflated);
         found.extend(self.found_in(&String::from_utf8_lossy(&inflated), allowed));
         found
     }
 }
 
-/// A long secret is shown wherever it stands, a short one only where nothing else touches it.
+/// A long secret counts anywhere, a short one only as a separate word.
 fn shows(text: &str, kind: Kind, value: &str) -> bool {
     text.match_indices(value)
         .any(|(at, _)| stands_alone(text, kind, at, at + value.len()))
@@ -175,10 +175,10 @@ fn stands_alone(text: &str, kind: Kind, start: usize, end: usize) -> bool {
     let touches = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
     let before = text[..start].chars().next_back();
     let after = text[end..].chars().next();
-    // A record's own numbers (seconds between two events) have six digits now and then; a code is always text.
+    // A number in a record (seconds between two events) can have six digits. An OTP is always a string.
     let is_number =
         matches!(before, Some(',' | '[' | ':' | '-')) && matches!(after, Some(',' | ']' | '}'));
-    // What an item is found by: the month in `202611#0`, the number in `R#000001`.
+    // Skip the table keys: the month in `202611#0`, the number in `R#000001`.
     let is_of_a_key = before == Some('#') || after == Some('#');
     !kind.is_short() || !(touches(before) || touches(after) || is_number || is_of_a_key)
 }
@@ -187,7 +187,7 @@ fn stands_alone(text: &str, kind: Kind, start: usize, end: usize) -> bool {
 mod tests {
     use super::*;
 
-    /// One of each kind.
+    /// One secret of each kind.
     const SAMPLES: [(Kind, &str); 10] = [
         (Kind::CardNumber, "6222020000009001009"),
         (Kind::IdNumber, "11010519491231002X"),

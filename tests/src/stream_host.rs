@@ -1,22 +1,27 @@
-//! Lambda's event source mapping for a DynamoDB stream, as a state machine with a virtual clock: it is asked for the next
-//! batch and told how the invocation ended. The local cloud's mapping knows none of the rules that matter when something fails.
+//! Lambda's event source mapping for a DynamoDB stream, as a state machine with a virtual clock. It yields the next batch and
+//! receives the result of the invocation. The local cloud's mapping implements none of the failure rules.
 //!
-//! # What is documented (AWS Lambda Developer Guide, unless said otherwise)
-//! | rule | page |
-//! |---|---|
-//! | One batch of a shard is under way at a time, in order; while it fails, its shard stands still and the others go on | Process DynamoDB records with Lambda |
-//! | A shard's children wait until it is read to its end; a record is in the stream once, an item's records in order | DynamoDB Developer Guide: Change data capture for DynamoDB Streams |
-//! | A record that fits no filter is dropped before the function sees it; filters are ORed, only `dynamodb` can be asked about | Control which events Lambda sends to your function; Using event filtering with a DynamoDB event source |
-//! | No failures, null or an empty reply: all is done. The lowest sequence number of several is the checkpoint, and everything from it on comes again. An empty or null id, or one of no record of the batch: all of it failed | Configuring partial batch response with DynamoDB and Lambda |
-//! | An invocation that ends in an error fails all of its batch; with bisection on, it comes again in two halves. With both on, a reported id is where it is cut, and the rest comes again | the same |
-//! | To cut a batch takes nothing off the retries | Retaining discarded records for a DynamoDB event source in Lambda |
-//! | After the last retry, or once they are too old, records are described to the destination and the shard goes on. The description holds no record, but with an S3 bucket | the same |
-//! | A record can come more than once | Process DynamoDB records with Lambda |
-//! | What expiry removes has the service as its `userIdentity` | Amazon DynamoDB API Reference: Record |
+//! # Documented rules (AWS Lambda Developer Guide, unless stated otherwise)
+//! - Order: a shard has one batch in progress at a time. A failing batch blocks its own shard only (Process DynamoDB records
+//!   with Lambda).
+//! - Split: a shard's children are read after the shard itself. Each record is in the stream once; an item's records are in
+//!   order (DynamoDB Developer Guide: Change data capture for DynamoDB Streams).
+//! - Filters: a record that matches no filter is dropped before the invocation. Filters are ORed and apply to `dynamodb` only
+//!   (Control which events Lambda sends to your function; Using event filtering with a DynamoDB event source).
+//! - Partial failure: no failures, null or an empty reply mean success. The lowest of several sequence numbers is the
+//!   checkpoint, and the records from it on are retried. An empty, null or unknown id fails the whole batch (Configuring
+//!   partial batch response with DynamoDB and Lambda).
+//! - Error: an invocation error fails the whole batch. With bisection, the batch is retried in two halves. With both options,
+//!   the batch is cut at the reported id and the rest is retried (the same page).
+//! - Retries: bisection does not consume a retry (Retaining discarded records for a DynamoDB event source in Lambda).
+//! - Discarding: after the last retry or the maximum age, a description of the records is sent to the destination and the
+//!   shard continues. Only an S3 destination receives the records themselves (the same page).
+//! - Duplicates: a record can be delivered more than once (Process DynamoDB records with Lambda).
+//! - TTL: a record of an expired item has the service as its `userIdentity` (Amazon DynamoDB API Reference: Record).
 //!
-//! # What is not
-//! Whether what is left after a checkpoint has all its retries again is not said: [`Retries`] is both answers, and a
-//! function must do well with either. How long a retry waits is not said: here one second, then twice as long each time.
+//! # Undocumented behaviour
+//! AWS does not document the number of retries left after a checkpoint. [`Retries`] models both answers, and a function must
+//! handle either. AWS does not document the retry delay either: here it starts at one second and doubles.
 
 use crate::iam_policy::template;
 use domain::time::Timestamp;
@@ -27,37 +32,37 @@ use std::collections::VecDeque;
 /// The longest pause before a retry.
 const PAUSE_MAX_S: i64 = 60;
 
-/// What the template says of a function and its stream.
+/// The settings of a function and its stream, as in the template.
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    /// Records of an invocation, at most.
+    /// The maximum number of records in an invocation.
     pub batch_size: usize,
-    /// A record comes when one of them fits; all do when there are none.
+    /// A record is delivered if any filter matches, or if there are no filters.
     pub filters: Vec<Value>,
-    /// Whether the function's reply is read.
+    /// True if the function reports partial batch failures.
     pub reports_failures: bool,
-    /// Whether a batch that failed is cut.
+    /// True if a failed batch is bisected.
     pub bisects: bool,
-    /// Retries of a batch; `None`: until its records are gone.
+    /// The retries of a batch; `None`: until its records expire.
     pub retries_max: Option<u32>,
-    /// Older records are given up.
+    /// The maximum age of a record.
     pub age_max_s: Option<i64>,
-    /// What kind of destination is told about records that are given up.
+    /// The kind of the failure destination.
     pub destination: Option<String>,
-    /// How long an invocation may take.
+    /// The timeout of an invocation.
     pub timeout_s: i64,
-    /// Which images of an item its records hold.
+    /// The item images in a record.
     pub view: String,
 }
 
 impl Mapping {
-    /// Of a function in `infra/template.yaml`.
+    /// The settings of a function in `infra/template.yaml`.
     #[must_use]
     pub fn of(function: &str) -> Self {
         Self::read(template(), function)
     }
 
-    /// Of a function in a template. What is left out has Lambda's default.
+    /// The settings of a function in a template. Omitted settings have Lambda's defaults.
     #[must_use]
     pub fn read(template: &Value, function: &str) -> Self {
         let properties = &template["Resources"][function]["Properties"];
@@ -73,7 +78,7 @@ impl Mapping {
         });
         let types = stream["FunctionResponseTypes"].as_array();
         let destination = &stream["DestinationConfig"]["OnFailure"]["Type"];
-        // `!GetAtt Table.StreamArn` reads as what it is applied to.
+        // `!GetAtt Table.StreamArn` is read as its argument.
         let arn = stream["Stream"].as_str().unwrap();
         let table = &template["Resources"][arn.split('.').next().unwrap()]["Properties"];
         Self {
@@ -93,13 +98,13 @@ impl Mapping {
         }
     }
 
-    /// Whether the function gets to see a record.
+    /// Returns true if a filter lets a record through.
     #[must_use]
     pub fn admits(&self, record: &Value) -> bool {
         self.filters.is_empty() || self.filters.iter().any(|filter| fits(filter, Some(record)))
     }
 
-    /// Where a batch of these sequence numbers begins again after such a reply; `None`: nowhere.
+    /// The index at which a batch with these sequence numbers is retried after a reply; `None`: no retry.
     fn begins_again(&self, reply: &Value, numbers: &[&str]) -> Option<Cut> {
         if !self.reports_failures {
             return None;
@@ -117,16 +122,16 @@ impl Mapping {
     }
 }
 
-/// What failed of a batch.
+/// The failed part of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
-    /// This record, and so all after it.
+    /// This record, and therefore all after it.
     At(usize),
-    /// All of it, and nobody knows because of which.
+    /// All of it; the failing record is unknown.
     Nowhere,
 }
 
-/// The part of the filter rules that templates here use; anything else is refused, so that it is not overlooked.
+/// The filter rules that the template uses. Any other rule panics, so that none is silently ignored.
 fn fits(filter: &Value, value: Option<&Value>) -> bool {
     match filter {
         Value::Object(members) => members
@@ -141,21 +146,21 @@ fn fits(filter: &Value, value: Option<&Value>) -> bool {
     }
 }
 
-/// What a batch that got shorter has left of its retries.
+/// The remaining retries of a shortened batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retries {
-    /// All of them: it is another batch.
+    /// All retries: it counts as a new batch.
     Anew,
-    /// One less: it was tried.
+    /// One fewer: this attempt counts.
     UsedUp,
 }
 
-/// How an invocation ended.
+/// The end of an invocation.
 #[derive(Clone, Debug)]
 pub enum Ended {
     /// The function replied.
     Replied(Value),
-    /// It said no more: an error, a crash, its time was up.
+    /// No reply: an error, a crash or a timeout.
     Failed,
 }
 
@@ -166,11 +171,11 @@ struct Batch {
     failures: u32,
     invocations: u32,
     not_before: Timestamp,
-    /// It was done before.
+    /// The batch was completed before.
     again: bool,
 }
 
-/// An invocation that is under way.
+/// An invocation in progress.
 #[derive(Debug)]
 pub struct Delivery {
     shard: usize,
@@ -178,7 +183,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The function's event.
+    /// The event for the function.
     #[must_use]
     pub fn event(&self) -> Value {
         json!({"Records": self.batch.records})
@@ -189,7 +194,7 @@ impl Delivery {
 struct Shard {
     parent: Option<usize>,
     records: Vec<Value>,
-    /// How many of them were read.
+    /// The number of records read.
     read: usize,
     waiting: VecDeque<Batch>,
     busy: bool,
@@ -201,29 +206,29 @@ impl Shard {
     }
 }
 
-/// The mapping at work.
+/// The running mapping.
 #[derive(Debug)]
 pub struct Host {
-    /// Its settings.
+    /// The settings.
     pub mapping: Mapping,
-    /// What the destination has got.
+    /// The descriptions sent to the destination.
     pub given_up: Vec<Value>,
-    /// Invocations that were begun.
+    /// The number of invocations started.
     pub invocations: usize,
-    /// Records that no filter let through.
+    /// The number of records dropped by filters.
     pub dropped: usize,
-    /// Every so many batches, one that is done comes again.
+    /// Redelivers every n-th completed batch.
     pub repeat_every: Option<usize>,
     retries: Retries,
     shards: Vec<Shard>,
-    /// Those that still grow.
+    /// The open shards.
     open: Vec<usize>,
     done: usize,
     dice: u64,
 }
 
 impl Host {
-    /// With so many shards; `seed` decides whose turn it is.
+    /// A mapping with this many shards. `seed` determines the order of the shards.
     #[must_use]
     pub fn new(mapping: Mapping, retries: Retries, shards: usize, seed: u64) -> Self {
         Self {
@@ -240,7 +245,7 @@ impl Host {
         }
     }
 
-    /// A record joins the shard of its item's partition.
+    /// Appends a record to the shard of its item's partition.
     pub fn add(&mut self, record: Value) {
         let digest = Sha256::digest(record["dynamodb"]["Keys"]["pk"].to_string());
         let place = digest
@@ -251,10 +256,10 @@ impl Host {
         self.shards[shard].records.push(record);
     }
 
-    /// Every open shard is closed and has two children.
+    /// Closes every open shard and opens two children for each.
     pub fn split(&mut self) {
         let parents = std::mem::take(&mut self.open);
-        // A partition of place p is in the shard p modulo n, and after that modulo 2n: one of these two.
+        // Partition p is in shard p modulo n, and after the split in shard p modulo 2n: one of the two children.
         for parent in parents.iter().chain(&parents) {
             self.open.push(self.shards.len());
             self.shards.push(Shard {
@@ -264,7 +269,7 @@ impl Host {
         }
     }
 
-    /// The checkpoints are lost: everything that is still in the stream comes again.
+    /// Loses the checkpoints: everything still in the stream is redelivered.
     pub fn forget(&mut self) {
         for shard in &mut self.shards {
             shard.read = 0;
@@ -272,7 +277,7 @@ impl Host {
         }
     }
 
-    /// The next invocation, if one can begin now.
+    /// The next invocation, if one can start now.
     pub fn next(&mut self, now: Timestamp) -> Option<Delivery> {
         loop {
             let ready: Vec<usize> = (0..self.shards.len())
@@ -306,14 +311,14 @@ impl Host {
         }
     }
 
-    /// When something can begin that cannot yet.
+    /// The earliest time at which a waiting batch can start.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let waiting = self.shards.iter().filter_map(|shard| shard.waiting.front());
         waiting.map(|batch| batch.not_before).min()
     }
 
-    /// An invocation is over.
+    /// Ends an invocation.
     pub fn finish(&mut self, delivery: Delivery, ended: &Ended, now: Timestamp) {
         let Delivery { shard, mut batch } = delivery;
         self.shards[shard].busy = false;
@@ -377,7 +382,7 @@ impl Host {
         })
     }
 
-    /// What is next of a shard that is ready; `None` when nothing of what it read is let through.
+    /// The next batch of a ready shard; `None` if no record passed the filters.
     fn take(&mut self, shard: usize, now: Timestamp) -> Option<Batch> {
         let shard = &mut self.shards[shard];
         if let Some(batch) = shard.waiting.pop_front() {
@@ -437,9 +442,9 @@ impl Host {
         self.given_up.push(message);
     }
 
-    /// A number below `sides`, the same for the same seed.
+    /// A pseudo-random number below `sides`, determined by the seed.
     fn roll(&mut self, sides: usize) -> usize {
-        // Knuth's constants; the high bits are the good ones.
+        // Knuth's constants. The high bits have the better distribution.
         self.dice = self
             .dice
             .wrapping_mul(6_364_136_223_846_793_005)

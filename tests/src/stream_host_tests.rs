@@ -1,9 +1,9 @@
-//! The rules of the host, each with a function that would show if it were broken.
+//! The rules of the stream host. Each test uses a function that exposes a violation.
 
 use super::*;
 use std::collections::BTreeSet;
 
-/// What a function does with the numbers of a batch: its reply, or `None` for an error.
+/// The function's reply to the sequence numbers of a batch, or `None` for an error.
 type Function<'f> = &'f dyn Fn(&[u32]) -> Option<Value>;
 
 const START: i64 = 1_790_000_000;
@@ -61,7 +61,7 @@ fn failed(numbers: &[u32]) -> Value {
     json!({"batchItemFailures": failures})
 }
 
-/// Runs until nothing is left; returns the batches, in order.
+/// Runs until no record is left. Returns the batches in order.
 fn run(host: &mut Host, function: Function<'_>) -> Vec<Vec<u32>> {
     let mut now = Timestamp::from_epoch_s(START);
     let mut batches = Vec::new();
@@ -77,7 +77,7 @@ fn run(host: &mut Host, function: Function<'_>) -> Vec<Vec<u32>> {
             return batches;
         }
     }
-    panic!("it never ends: {batches:?}");
+    panic!("the mapping does not stop: {batches:?}");
 }
 
 fn described(message: &Value) -> (u32, u32, u64) {
@@ -171,7 +171,11 @@ fn invalid_failure_id_fails_whole_batch() {
         mapping.bisects = false;
         let mut host = host_with(mapping, Retries::UsedUp, 3);
         let batches = run(&mut host, &|_| Some(json!({"batchItemFailures": [id]})));
-        assert_eq!(batches, vec![[1, 2, 3]; 6], "{id}: once and five retries");
+        assert_eq!(
+            batches,
+            vec![[1, 2, 3]; 6],
+            "{id}: one attempt and five retries"
+        );
         assert_eq!(described(&host.given_up[0]), (1, 3, 3), "{id}");
     }
 }
@@ -195,7 +199,8 @@ fn lowest_failure_is_checkpoint() {
 
 #[test]
 fn first_failed_record_fails_the_rest() {
-    // Stops at the first failure, as one is advised to: the batch is never cut again, for nothing is before it.
+    // The function stops at the first failure, as recommended. The failure is then first in the batch, so no bisection
+    // follows.
     let stops = |batch: &[u32]| {
         let poisoned = batch.iter().find(|number| **number == 3);
         Some(failed(poisoned.map(std::slice::from_ref).unwrap_or(&[])))
@@ -220,7 +225,7 @@ fn errors_bisect_the_batch() {
         (!batch.contains(&3)).then_some(json!(null))
     });
     let mut expected = vec![(1..=8).collect(), vec![1, 2, 3, 4], vec![1, 2], vec![3, 4]];
-    // To be cut costs no retry.
+    // Bisection costs no retry.
     expected.extend(vec![vec![3]; 6]);
     expected.extend([vec![4], vec![5, 6, 7, 8]]);
     assert_eq!(batches, expected);
@@ -277,7 +282,7 @@ fn failure_description_holds_no_record() {
     mapping.destination = None;
     let mut host = host_with(mapping, Retries::UsedUp, 2);
     run(&mut host, &|_| None);
-    assert!(host.given_up.is_empty(), "nobody is told");
+    assert!(host.given_up.is_empty(), "no description is sent");
 }
 
 #[test]
@@ -306,7 +311,7 @@ fn failing_shard_does_not_block_others() {
     for shard in &shards[1..] {
         assert!(place(*shard.last().unwrap()) < place(poison), "{batches:?}");
     }
-    // Nobody of its shard overtakes it, and each shard is in order.
+    // No record overtakes another of its shard: each shard is in order.
     for shard in &shards {
         let seen = batches.iter().flatten();
         let mut seen: Vec<u32> = seen

@@ -1,7 +1,7 @@
-//! The SDK's HTTP boundary: what goes over it to the table is recorded, and meets the fault that it is told to meet.
+//! The SDK's HTTP boundary to the table: records the calls and injects faults.
 //!
-//! It is the HTTP client that the SDK is given, around another one that reaches the table. So the SDK's own timeouts and
-//! retries see a fault as they would see it on a wire, and nothing above the SDK knows of it.
+//! It wraps the HTTP client of the SDK. The SDK's own timeouts and retries therefore handle a fault as they would on a wire,
+//! and no code above the SDK is aware of it.
 
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -20,31 +20,31 @@ use std::time::Duration;
 
 use crate::dynamodb_table::response;
 
-/// The limits that the functions have too (`shared/src/adapters/aws.rs`); see [`impatient`].
+/// The same limits as in the functions (`shared/aws/src/settings.rs`); see [`impatient`].
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
-/// Between two attempts: in a test whose clock is real nobody waits for a second.
+/// The delay between two attempts: short, so that a test with a real clock does not wait for seconds.
 const BACKOFF: Duration = Duration::from_millis(1);
-/// How many transactions one operation meets that are drawn at random: fewer than it has attempts.
+/// The maximum number of random conflicts per operation: fewer than its attempts.
 const CONFLICTS_MAX: u32 = 2;
-/// How far behind its time a request arrives that is late.
+/// The delay of a late request.
 const LATE_BY: Duration = Duration::from_millis(100);
 
-/// One call to the table: one attempt of an operation.
+/// One call to the table: one attempt at an operation.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The same for all attempts of an operation.
+    /// An id shared by all attempts at an operation.
     pub id: String,
     /// `Query`, `TransactWriteItems`, …
     pub operation: String,
     /// The request's body.
     pub body: Value,
-    /// What the table says it cost: read units of a read, write units of a write.
+    /// The capacity consumed: read units of a read, write units of a write.
     pub units: f64,
 }
 
 impl Call {
-    /// Whether it only reads.
+    /// Returns true if the operation only reads.
     #[must_use]
     pub fn is_read(&self) -> bool {
         matches!(
@@ -60,47 +60,47 @@ impl Call {
     }
 }
 
-/// What happens to a call.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The connection breaks; it never reaches the table.
+    /// The connection breaks before the request reaches the table.
     RequestLost,
-    /// The table does it; the connection breaks before its answer arrives.
+    /// The table executes the request; the connection breaks before the reply arrives.
     ReplyLost,
-    /// The table does it; its answer breaks off in the middle.
+    /// The table executes the request; the reply is truncated.
     ReplyCut,
-    /// Nothing is heard, and nothing was done. This and what is late is for an [`impatient`] client only.
+    /// The request times out and is not executed. This fault and the late ones need an [`impatient`] client.
     Silence,
-    /// Nothing is heard in time; the table does it between this attempt and the next one's end.
+    /// The request times out; the table executes it before the next attempt ends.
     Late,
-    /// Nothing is heard in time; the table does it when the caller has given the operation up, and has perhaps repeated it.
+    /// The request times out; the table executes it after the caller has given up the operation, and possibly repeated it.
     TooLate,
     /// `ProvisionedThroughputExceededException`.
     Throughput,
     /// `ThrottlingException`.
     Throttled,
-    /// A transaction is cancelled because of an item's throughput.
+    /// A transaction is cancelled because an item is throttled.
     CancelledForThroughput,
-    /// `TransactionConflict`, as the reason of a cancelled transaction or on its own.
+    /// `TransactionConflict`, as a cancellation reason or as the error itself.
     Conflict,
     /// `TransactionInProgressException`.
     InProgress,
-    /// A batch of reads is answered without some of them.
+    /// A batch read returns only some of its items.
     Unprocessed,
-    /// `InternalServerError`, and nothing was done.
+    /// `InternalServerError` without execution.
     Failed,
-    /// `InternalServerError`, although it was done.
+    /// `InternalServerError` after execution.
     FailedAndDone,
-    /// 503 without a word, from something in between; nothing was done.
+    /// 503 with an empty body from an intermediary, without execution.
     Unavailable,
     /// The process ends before the call reaches the table; see [`Boundary::survive`].
     DiesBefore,
-    /// The process ends when the table has done it.
+    /// The process ends after the table has executed the call.
     DiesAfter,
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 17] = [
         Self::RequestLost,
         Self::ReplyLost,
@@ -121,7 +121,7 @@ impl Fault {
         Self::DiesAfter,
     ];
 
-    /// Whether DynamoDB can answer such a call so.
+    /// Returns true if DynamoDB can answer such a call with this fault.
     #[must_use]
     pub fn fits(self, operation: &str) -> bool {
         let is_transaction = operation == "TransactWriteItems";
@@ -133,13 +133,13 @@ impl Fault {
         }
     }
 
-    /// Whether every attempt of an operation can meet it: a process ends once.
+    /// Returns true if every attempt at an operation can meet this fault. A process ends only once.
     #[must_use]
     pub const fn can_last(self) -> bool {
         !matches!(self, Self::DiesBefore | Self::DiesAfter)
     }
 
-    /// The kinds of the issue, for the metrics.
+    /// The label of the fault's category in the metrics.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
@@ -154,10 +154,10 @@ impl Fault {
         }
     }
 
-    /// The table's answer, for a fault that is one.
+    /// The table's reply, for a fault that has one.
     fn answer(self, call: &Call) -> Option<HttpResponse> {
         let refusal = |status, kind: &str| {
-            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "told to"});
+            let body = json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "injected fault"});
             Some(response(status, body.to_string()))
         };
         match self {
@@ -179,7 +179,7 @@ impl Fault {
         }
     }
 
-    /// When a late request reaches the table.
+    /// The time at which a late request reaches the table.
     fn arrives_after(self) -> Option<Duration> {
         match self {
             Self::Late => Some(ATTEMPT_TIMEOUT + LATE_BY),
@@ -189,8 +189,8 @@ impl Fault {
     }
 }
 
-/// A client that waits no longer than a function does. For tests whose clock jumps over every wait: by a real clock a busy
-/// machine would be a fault of its own.
+/// A client with the timeouts of a function. Only for tests with a virtual clock: with a real clock, a busy machine would
+/// cause timeouts.
 #[must_use]
 pub fn impatient(config: Builder) -> Builder {
     let timeouts = TimeoutConfig::builder()
@@ -200,10 +200,10 @@ pub fn impatient(config: Builder) -> Builder {
     config.timeout_config(timeouts)
 }
 
-/// A cancelled transaction, because of its first item.
+/// A transaction cancelled because of its first item.
 fn cancelled(call: &Call, reason: &str) -> HttpResponse {
     let mut reasons = vec![json!({"Code": "None"}); call.transaction_items()];
-    reasons[0] = json!({"Code": reason, "Message": "told to"});
+    reasons[0] = json!({"Code": reason, "Message": "injected fault"});
     let body = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
         "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
@@ -212,50 +212,50 @@ fn cancelled(call: &Call, reason: &str) -> HttpResponse {
     response(400, body.to_string())
 }
 
-/// What meets a fault.
+/// The scope of a fault.
 #[derive(Clone, Copy, Debug)]
 enum Reach {
     /// The operation's first attempt.
     Attempt,
-    /// All of its attempts.
+    /// All attempts at the operation.
     Operation,
-    /// Those, and every operation after it.
+    /// All attempts at the operation and at every later one.
     Onwards,
 }
 
 /// A fault that waits for its operation.
 #[derive(Debug)]
 struct Armed {
-    /// The operation's place among those of the request, from 1.
+    /// The position of the operation in the request, from 1.
     place: usize,
     fault: Fault,
     reach: Reach,
-    /// The operation, once it has met it.
+    /// The operation, once matched.
     operation: Option<String>,
 }
 
-/// Conflicts at random.
+/// Random conflicts.
 #[derive(Debug, Default)]
 struct Weather {
     chance: Chance,
     conflicts_percent: u64,
-    /// How often each operation has met one.
+    /// The number of conflicts of each operation.
     met: HashMap<String, u32>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     calls: Vec<Call>,
-    /// The operations that the calls belong to, each once.
+    /// The operations of the recorded calls, each once.
     operations: Vec<String>,
-    /// Counts the times that `calls` was taken: an answer to an older one belongs to nothing.
+    /// The number of times that `calls` was taken. A reply to an older call is not recorded.
     era: usize,
     armed: Option<Armed>,
     met: usize,
     weather: Weather,
 }
 
-/// Records every call, also the repeated ones, and lets the one that was named meet its fault.
+/// Records every call, SDK retries included, and injects the requested fault.
 #[derive(Clone, Debug, Default)]
 pub struct Boundary {
     state: Arc<Mutex<State>>,
@@ -264,17 +264,17 @@ pub struct Boundary {
 }
 
 impl Boundary {
-    /// The `n`-th operation of the next request (from 1) meets this fault in every attempt; no other does.
+    /// The `n`-th operation of the next request (from 1) meets this fault in every attempt; no other operation does.
     pub fn fail(&self, n: usize, fault: Fault) {
         self.arm(n, fault, Reach::Operation);
     }
 
-    /// The same in its first attempt only: the SDK's next one finds a healthy table.
+    /// The same in the first attempt only: the SDK's retry finds a healthy table.
     pub fn fail_once(&self, n: usize, fault: Fault) {
         self.arm(n, fault, Reach::Attempt);
     }
 
-    /// The same from this operation on, those that it fits, until [`Boundary::calm`].
+    /// The same for this operation and every later one to which the fault applies, until [`Boundary::calm`].
     pub fn fail_from(&self, n: usize, fault: Fault) {
         self.arm(n, fault, Reach::Onwards);
     }
@@ -291,15 +291,15 @@ impl Boundary {
         });
     }
 
-    /// Nothing fails any more. Returns how many attempts have met what was to be met.
+    /// Ends all faults. Returns the number of attempts that met the fault.
     pub fn calm(&self) -> usize {
         let mut state = self.state.lock().unwrap();
         state.armed = None;
         std::mem::take(&mut state.met)
     }
 
-    /// From now on so many of a hundred writes are answered with a transaction conflict, and the order in which concurrent
-    /// calls reach the table is drawn anew, both from this seed.
+    /// From now on this percentage of writes fails with a transaction conflict, and concurrent calls reach the table in
+    /// random order. The seed determines both.
     pub fn disturb(&self, seed: u64, conflicts_percent: u64) {
         self.state.lock().unwrap().weather = Weather {
             chance: Chance::new(seed),
@@ -317,7 +317,7 @@ impl Boundary {
         std::mem::take(&mut state.calls)
     }
 
-    /// Does some work in a process that may die of [`Fault::DiesBefore`] or [`Fault::DiesAfter`]: `None` when it did.
+    /// Runs some work in a process that may die of [`Fault::DiesBefore`] or [`Fault::DiesAfter`]: `None` if it died.
     pub async fn survive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -326,17 +326,17 @@ impl Boundary {
         }
     }
 
-    /// Until every late request has reached the table.
+    /// Waits until every late request has reached the table.
     pub async fn settle(&self) {
         while self.late.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(LATE_BY).await;
         }
     }
 
-    /// The table's client, around the HTTP client that `config` has.
+    /// The table's client, around the HTTP client of `config`.
     #[must_use]
     pub fn client(&self, config: Builder) -> aws_sdk_dynamodb::Client {
-        // A client that has met thousands of faults would no longer repeat anything.
+        // Without this, a client that has met thousands of faults would no longer retry.
         let patience = TokenBucket::builder()
             .retry_cost(0)
             .timeout_retry_cost(0)
@@ -359,7 +359,7 @@ impl Boundary {
         aws_sdk_dynamodb::Client::from_conf(config)
     }
 
-    /// Notes an attempt; returns where its cost is to be noted, and what it meets.
+    /// Records an attempt. Returns the slot for its cost, and its fault.
     fn meet(&self, request: &HttpRequest) -> (Call, (usize, usize), Option<Fault>) {
         let headers = request.headers();
         let target = headers.get("x-amz-target").unwrap_or_default();
@@ -402,7 +402,7 @@ impl Boundary {
                 let is_write = Fault::Conflict.fits(&call.operation);
                 let weather = &mut state.weather;
                 let met = weather.met.entry(id.to_owned()).or_default();
-                // A transaction is over in milliseconds: whoever meets one at every attempt has a table that is down.
+                // A transaction takes milliseconds, so a conflict at every attempt means that the table is down.
                 let strikes = is_write
                     && *met < CONFLICTS_MAX
                     && weather.chance.below(100) < weather.conflicts_percent;
@@ -429,7 +429,7 @@ impl Boundary {
         }
     }
 
-    /// Lets others go first, one, two or three times: calls at the same time reach the table in many orders.
+    /// Yields one to three times, so that concurrent calls reach the table in many orders.
     async fn jostle(&self) {
         let times = 1 + self.state.lock().unwrap().weather.chance.below(3);
         for _ in 0..times {
@@ -477,13 +477,13 @@ impl Boundary {
         answered
     }
 
-    /// The caller is gone by then.
+    /// The caller has already given up.
     fn send_later(&self, inner: SharedHttpConnector, request: HttpRequest, after: Duration) {
         let late = self.late.clone();
         late.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            // Whatever the table says to it: nobody hears it.
+            // Ignore the reply: no caller is waiting for it.
             let _ = inner.call(request).await;
             late.fetch_sub(1, Ordering::SeqCst);
         });
@@ -505,7 +505,7 @@ fn half(answer: &HttpResponse) -> HttpResponse {
     response(answer.status().as_u16(), text.into_owned())
 }
 
-/// A boundary around the HTTP client that reaches the table.
+/// A boundary around the HTTP client of the table.
 #[derive(Debug)]
 struct Around {
     boundary: Boundary,
@@ -538,7 +538,7 @@ impl HttpConnector for Connected {
     }
 }
 
-/// Numbers that look random and are the same every time (xorshift64*).
+/// Deterministic pseudo-random numbers (xorshift64*).
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
@@ -549,7 +549,7 @@ impl Default for Chance {
 }
 
 impl Chance {
-    /// From a seed.
+    /// A generator with a seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)

@@ -14,19 +14,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 tokio::task_local! {
-    /// The codes that the running case has asserted.
+    /// The error codes that the running case has asserted.
     pub static CODES: RefCell<BTreeSet<&'static str>>;
 }
 
-/// What a suite does with the system: requests and invocations in, messages and bank statements out.
+/// The interface between a suite and the system: requests and invocations in, messages and bank statements out.
 ///
-/// The futures carry no `Send` bound: the functions in one process run on one thread, and the other two are `Send` anyway.
+/// The futures have no `Send` bound: the in-process functions run on one thread, and the other two transports are `Send`
+/// anyway.
 #[expect(async_fn_in_trait, reason = "only this crate implements it")]
 pub trait Transport {
     /// Sends one HTTP request to the function behind its route.
     async fn http(&self, request: HttpCall) -> Reply;
 
-    /// Sends a login. Logins of one address may have to take turns.
+    /// Sends a login. Logins from one address may have to take turns.
     async fn http_login(&self, request: HttpCall) -> Reply {
         self.http(request).await
     }
@@ -40,13 +41,13 @@ pub trait Transport {
     /// The transfers to a card, newest first.
     async fn statement(&self, card: &str) -> Vec<Value>;
 
-    /// Delivers the notices that are due, where no stream does.
+    /// Delivers the notifications that are due, if the transport has no stream.
     async fn deliver_notices(&self);
 
-    /// The key that an app sends with a request for which a test names none.
+    /// The idempotency key of a request for which a test sets none.
     fn new_key(&self) -> Option<String>;
 
-    /// The code in the last code message to a phone.
+    /// The OTP in the last OTP message to a phone. Panics if none was sent.
     async fn code(&self, phone: &str) -> String {
         let texts = self.sms(phone).await;
         let last = texts.iter().rev().find(|text| text.starts_with("验证码"));
@@ -54,7 +55,7 @@ pub trait Transport {
         code_in(last).expect("a code of six digits")
     }
 
-    /// The freeze code in the last message to a phone that holds one.
+    /// The freeze code in the last message to a phone that contains one.
     async fn freeze_code(&self, phone: &str) -> String {
         self.deliver_notices().await;
         let texts = self.sms(phone).await;
@@ -103,43 +104,43 @@ impl<D: Deref<Target: Transport>> Transport for D {
     }
 }
 
-/// The only run of exactly six digits.
+/// The first run of exactly six digits.
 #[must_use]
 pub fn code_in(text: &str) -> Option<String> {
     let runs = text.split(|c: char| !c.is_ascii_digit());
     runs.filter(|run| run.len() == 6).map(str::to_owned).next()
 }
 
-/// The freeze code in a text: the only run of eight characters of its alphabet.
+/// The freeze code in a text: the first run of eight characters of its alphabet.
 #[must_use]
 pub fn freeze_code_in(text: &str) -> Option<String> {
     let runs = text.split(|c: char| !"ABCDEFGHJKLMNPQRSTUVWXYZ23456789".contains(c));
     runs.filter(|run| run.len() == 8).map(str::to_owned).next()
 }
 
-/// A clock that requests carry. Clones show the same time.
+/// A clock for requests. Clones share the time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    /// A clock that stands at a time.
+    /// A clock set to a time.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.epoch_s())))
     }
 
-    /// Its time.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_epoch_s(self.0.load(Ordering::Relaxed))
     }
 
-    /// Sets it.
+    /// Sets the time.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.epoch_s(), Ordering::Relaxed);
     }
 
-    /// Moves it forwards, or back.
+    /// Moves the time forwards or back.
     pub fn pass_s(&self, seconds: i64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
@@ -154,11 +155,11 @@ pub struct HttpCall {
     pub path: String,
     /// The header fields.
     pub headers: Vec<(String, String)>,
-    /// The clock of the request, where the system accepts one.
+    /// The time of the request, if the system accepts one.
     pub now: Option<Timestamp>,
     /// The body.
     pub body: Bytes,
-    /// The address it comes from, where the transport can choose one.
+    /// The source address, if the transport can choose one.
     pub source: String,
 }
 
@@ -183,7 +184,7 @@ impl HttpCall {
         self
     }
 
-    /// With a session.
+    /// With a session token.
     #[must_use]
     pub fn token(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
@@ -209,7 +210,7 @@ impl HttpCall {
         self
     }
 
-    /// With a JSON body; with none for null.
+    /// With a JSON body; with no body for null.
     #[must_use]
     pub fn json(mut self, body: &Value) -> Self {
         if !body.is_null() {
@@ -225,7 +226,7 @@ impl HttpCall {
         self.header("content-type", media_type)
     }
 
-    /// All header fields, the clock among them.
+    /// All header fields, including the clock.
     pub fn all_headers(&self) -> impl Iterator<Item = (&str, String)> {
         let clock = self
             .now
@@ -235,7 +236,7 @@ impl HttpCall {
         clock.into_iter().chain(headers)
     }
 
-    /// The event that the gateway makes of it (payload format 2.0).
+    /// The gateway's event for this request (payload format 2.0).
     #[must_use]
     pub fn event(&self) -> Value {
         let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
@@ -259,7 +260,7 @@ impl HttpCall {
 /// A reply.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// Method and path of the request, for messages.
+    /// Method and path of the request, for assertion messages.
     pub what: String,
     /// The HTTP status.
     pub status: u16,
@@ -267,12 +268,12 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body; null for none.
     pub body: Value,
-    /// The calls to the table, where the transport counts them.
+    /// The calls to the table, if the transport records them.
     pub calls: Vec<Call>,
 }
 
 impl Reply {
-    /// The reply that a function has given to an event.
+    /// The reply of a function to an event.
     #[must_use]
     pub fn of_event(event: &Value, reply: &Value) -> Self {
         let http = &event["requestContext"]["http"];
@@ -302,26 +303,26 @@ impl Reply {
         self.body["code"].as_str().unwrap_or("")
     }
 
-    /// The rebind's state; empty where the reply shows none.
+    /// The rebind's state; empty if the reply contains no rebind.
     #[must_use]
     pub fn state(&self) -> &str {
         self.body["state"].as_str().unwrap_or("")
     }
 
-    /// A header field; empty where there is none.
+    /// A header field; empty if absent.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().expect("a text"))
     }
 
-    /// Whether it repeats an earlier reply.
+    /// Returns true for a replay of an earlier reply.
     #[must_use]
     pub fn is_replayed(&self) -> bool {
         self.headers.contains_key("idempotent-replayed")
     }
 
-    /// The body of a success.
+    /// Asserts a success and returns its body.
     #[track_caller]
     #[expect(
         clippy::must_use_candidate,
@@ -332,7 +333,7 @@ impl Reply {
         self.body
     }
 
-    /// The problem, which must be this one.
+    /// Asserts this problem and returns its body.
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "many tests only check the code")]
     pub fn refused(self, code: ErrorCode) -> Value {
@@ -343,7 +344,7 @@ impl Reply {
         self.body
     }
 
-    /// This reply, whose status must be this.
+    /// Asserts the status.
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "many tests only check")]
     pub fn with_status(self, status: u16) -> Self {
@@ -351,8 +352,7 @@ impl Reply {
         self
     }
 
-    /// This reply, in whose body a member must have this value. A name that begins with `/` is a JSON pointer; a missing
-    /// member is null.
+    /// Asserts the value of a member of the body. A name that begins with `/` is a JSON pointer; a missing member is null.
     #[track_caller]
     pub fn has(self, member: &str, value: impl Into<Value>) -> Self {
         let found = match member.strip_prefix('/') {
@@ -370,7 +370,7 @@ impl Reply {
         self
     }
 
-    /// This reply, whose status, and whose problem code, rebind state or transfer status, must be these.
+    /// Asserts the status, and the problem code, rebind state or transfer status.
     #[track_caller]
     #[expect(clippy::must_use_candidate, reason = "many tests only check")]
     pub fn is(self, status: u16, word: &str) -> Self {

@@ -1,8 +1,8 @@
-//! `cargo run -p tests --bin defences`: shows for each attack that it succeeds once its defence is taken out.
+//! `cargo run -p tests --bin defences`: verifies that each attack succeeds once its defence is removed.
 //!
-//! A copy of the checkout under `target/defences` gets all edits of `tests/defences/defences.yaml`, is built once, and passes
-//! the whole suite: no edit does anything by itself. Then each attack is tried in a process that has to do without one defence.
-//! Shown is what fails by an assertion of its own: not one that does not compile, hangs, or breaks on its way there.
+//! Copies the checkout to `target/defences`, applies all edits of `tests/defences/defences.yaml` and builds once. The whole
+//! suite must pass there, because an edit alone changes nothing. Then each attack runs in a process with one defence
+//! disabled. Only a failed assertion of the attack's own test counts; a compile error, a hang or an earlier failure does not.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use tests::defences::{Defence, VARIABLE, all};
 use tests::metrics::metric;
 
-/// An attack takes some seconds; what takes so long hangs.
+/// An attack takes seconds, so a run of this length hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(300);
-/// Where the suite's own assertions are.
+/// The location of the suite's own assertions.
 const OWN: &str = "panicked at tests/tests/attacks/";
 
 fn main() -> ExitCode {
@@ -29,14 +29,16 @@ fn main() -> ExitCode {
     let defences = all();
     copy_to(root, &copy, &defences);
     let Some(suite) = build(&copy, &place.join("build")) else {
-        println!("the copy does not compile");
+        println!("the edited copy does not compile");
         return ExitCode::FAILURE;
     };
     let whole = run(&suite, &copy, &["--skip", "list::"], None);
     if !matches!(whole, Outcome::Failed) {
-        println!("every attack fails with every defence in place");
+        println!("the suite passes with every defence in place");
     } else {
-        println!("the suite fails with every defence in place: the edits are not switches");
+        println!(
+            "the suite fails with every defence in place: an edit changes behaviour by itself"
+        );
         return ExitCode::FAILURE;
     }
     let (mut tried, mut survivors) = (BTreeSet::new(), 0);
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         }
     }
     metric(
-        "attacks tried without their defence",
+        "attacks without their defence; not successful",
         tried.len(),
         survivors,
     );
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Copies what git knows, with the edits. What is the same already is left as it is, so that it is not built again.
+/// Copies the files known to git, with the edits. Skips unchanged files to avoid a rebuild.
 fn copy_to(root: &Path, copy: &Path, defences: &[Defence]) {
     let git = Command::new("git")
         .current_dir(root)
@@ -93,7 +95,7 @@ fn copy_to(root: &Path, copy: &Path, defences: &[Defence]) {
     }
 }
 
-/// Builds the suite; the path of its executable.
+/// Builds the suite. Returns the path of its executable.
 fn build(copy: &Path, target: &Path) -> Option<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
@@ -115,25 +117,25 @@ fn build(copy: &Path, target: &Path) -> Option<PathBuf> {
     suite.filter(|_| built.status.success())
 }
 
-/// What became of a run.
+/// The result of a run.
 enum Outcome {
-    /// Every test passed: the defence is not missed.
+    /// Every test passed: removing the defence had no effect.
     Passed,
-    /// An assertion of the attack's own says what got through.
+    /// An assertion of the attack reports the breach.
     Succeeded(String),
-    /// It broke on its way, or there is no such test.
+    /// The test failed before its own assertion, or does not exist.
     Failed,
-    /// It did not end.
+    /// The run did not end.
     Hung,
 }
 
 impl Outcome {
     fn told(&self) -> String {
         match self {
-            Self::Passed => "SURVIVES: the attack fails all the same".to_owned(),
+            Self::Passed => "SURVIVES: the attack still fails".to_owned(),
             Self::Succeeded(said) => format!("succeeds: {said}"),
-            Self::Failed => "SURVIVES: broken, but not by the attack's own assertion".to_owned(),
-            Self::Hung => "SURVIVES: no end".to_owned(),
+            Self::Failed => "SURVIVES: failed outside the attack's own assertion".to_owned(),
+            Self::Hung => "SURVIVES: timed out".to_owned(),
         }
     }
 }
@@ -159,7 +161,7 @@ fn run(suite: &Path, copy: &Path, arguments: &[&str], without: Option<&str>) -> 
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        // The whole suite is many attacks.
+        // The whole suite contains many attacks, so it gets more time.
         if without.is_some() && started.elapsed() > HANGS_AFTER {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -175,7 +177,7 @@ fn run(suite: &Path, copy: &Path, arguments: &[&str], without: Option<&str>) -> 
         };
     }
     match text.split_once(OWN) {
-        // What one test says before its own assertion is no failure of another's.
+        // Output before the test's own assertion may belong to another test.
         Some((before, after)) if !before.contains("panicked at") => {
             let mut lines = after.lines();
             let (place, said) = (lines.next(), lines.find(|line| !line.trim().is_empty()));

@@ -1,4 +1,4 @@
-//! The bank: what it may answer to our client over a real connection, who it believes, and the sandbox's own.
+//! The bank: its replies to our client over a real connection, its authentication of requests, and the sandbox's bank.
 
 use super::text;
 use crate::dynamodb_table::{Items, Table};
@@ -33,7 +33,7 @@ const KEY: [u8; 64] = [b'k'; 64];
 const SERIAL: &str = "rbd_1-1";
 const NAME: &str = "测试商户一";
 const ID_NUMBER: &str = "110105196302111073";
-/// The longest reply that the client reads.
+/// The maximum length of a reply that the client reads.
 const REPLY_MAX_BYTES: usize = 4 * 1024;
 
 fn key() -> BankKey {
@@ -45,7 +45,7 @@ thread_local! {
     static SANDBOX: Sandbox = Sandbox::new();
 }
 
-/// Our client, and what the other end of its connection will say.
+/// Our client, and the reply of its peer.
 struct Line {
     runtime: Runtime,
     client: BankClient,
@@ -54,7 +54,7 @@ struct Line {
 
 impl Line {
     fn new() -> Self {
-        // A real clock: on a paused one time would run out while bytes are on their way.
+        // A real clock: a paused one would expire timeouts while bytes are in transit.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -66,7 +66,7 @@ impl Line {
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let reply = reply.lock().unwrap().clone();
-                // A client that has heard enough hangs up.
+                // The client closes the connection once it has read enough.
                 let _ = answer(stream, &reply).await;
             }
         });
@@ -78,14 +78,14 @@ impl Line {
     }
 }
 
-/// What a reply is made of: the first byte says how, the rest is the body, or all of it.
+/// The structure of a reply. The first byte selects it; the rest is the body, or the whole reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// A 200 that is signed for this very request.
+    /// A 200 with a signature for this request.
     Signed,
-    /// A 200 that is signed for another one.
+    /// A 200 with a signature for another request.
     SignedForAnother,
-    /// These very bytes.
+    /// Raw bytes.
     Raw,
 }
 
@@ -142,7 +142,7 @@ async fn answer(mut stream: TcpStream, reply: &[u8]) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// What the bank says to our client: an answer only when it is the bank's own, to this very question.
+/// The bank's reply to our client: accepted only if the bank signed it for this very request.
 pub fn bank_reply(data: &[u8]) {
     let Some((first, body)) = data.split_first() else {
         return;
@@ -151,7 +151,7 @@ pub fn bank_reply(data: &[u8]) {
         *line.next.lock().unwrap() = data.to_vec();
         line.runtime.block_on(ask(&line.client, first % 4))
     });
-    // What stands in a member that nobody reads may be no text at all.
+    // An unread member may contain invalid text.
     let said: Value = serde_json::from_str(&String::from_utf8_lossy(body)).unwrap_or_default();
     let member = |name: &str, at: usize| {
         said.get(name)
@@ -159,18 +159,18 @@ pub fn bank_reply(data: &[u8]) {
             .and_then(Value::as_str)
     };
     let Some(heard) = heard else { return };
-    assert!(How::of(*first) == How::Signed, "a forged reply is believed");
+    assert!(How::of(*first) == How::Signed, "a forged reply is accepted");
     assert!(body.len() <= REPLY_MAX_BYTES);
     assert_eq!(
         member("serial", 0),
         Some(SERIAL),
-        "the answer to another question is believed"
+        "the reply to another request is accepted"
     );
     let word = member(if first % 4 < 2 { "outcome" } else { "status" }, 1);
     assert_eq!(word, Some(heard.as_str()));
 }
 
-/// The word that was heard, as it stands on the wire.
+/// The answer that the client accepted, as the wire word.
 async fn ask(client: &BankClient, operation: u8) -> Option<String> {
     let card = CardNumber::parse("6222020000009001009").unwrap();
     let holder = PersonName::new(NAME);
@@ -216,8 +216,8 @@ fn status(outcome: TransferOutcome) -> String {
     word(outcome.parts().0)
 }
 
-/// Whether the bank believes a request: `time`, `signature`, `path`, each on its line, then the body. `$good` in the place
-/// of a signature stands for the right one.
+/// The bank's authentication of a request: `time`, `signature` and `path`, one per line, then the body. `$good` in place of a
+/// signature stands for the right one.
 pub fn bank_signature(data: &[u8]) {
     const NOW_EPOCH_S: i64 = 1_795_000_000;
     let mut lines = data.splitn(4, |byte| *byte == b'\n');
@@ -318,8 +318,7 @@ impl Sandbox {
     }
 }
 
-/// Requests to the sandbox's bank, one after another: the path on a line (after `!`, unsigned), then the body, up to a line
-/// with `%%`.
+/// Requests to the sandbox's bank: the path on a line (after `!`, unsigned), then the body, up to a line with `%%`.
 pub fn sandbox_bank(data: &[u8]) {
     let Some(text) = text(data) else { return };
     SANDBOX.with(|sandbox| {
@@ -351,7 +350,7 @@ impl Sandbox {
                 .insert(SIGNATURE_HEADER.to_owned(), signature.clone());
         }
         let Ok(reply) = self.runtime.block_on(self.bank.handle(&request)) else {
-            // A card whose reply is lost on purpose.
+            // The sandbox loses the reply of this card on purpose.
             assert!(is_signed && target.ends_with(path::CHECK));
             return;
         };
@@ -360,7 +359,7 @@ impl Sandbox {
         match reply.status_code {
             200 if statement => assert_eq!(signed, None),
             200 => {
-                assert!(is_signed, "{target} is answered to a stranger");
+                assert!(is_signed, "{target} accepts an unauthenticated request");
                 let right = sign_reply(&key(), &signature, 200, reply.body.as_bytes());
                 assert_eq!(signed, Some(&right));
             }

@@ -1,4 +1,4 @@
-//! What reaches a function from outside: requests, the gateway's events, the stream's, the schedule's, the core's.
+//! The external inputs of the functions: HTTP requests, and events of the gateway, the stream, the schedule and the core.
 
 use super::lab::in_lab;
 use super::text;
@@ -6,13 +6,13 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Requests in one input: enough for a step and what it leads to.
+/// The maximum number of requests in an input: enough for a step and its consequences.
 const REQUESTS_MAX: usize = 4;
-/// What separates them.
+/// The separator of requests.
 const THEN: &[u8] = b"\n%%\n";
 
-/// Requests as on the wire, one after another: `POST /v1/rebinds?a=b`, header lines, an empty line, the body. Words like
-/// `$token1` stand for what an app would know.
+/// A sequence of requests in wire format: `POST /v1/rebinds?a=b`, header lines, an empty line, the body. Placeholders like
+/// `$token1` stand for values that an app knows.
 pub fn request(data: &[u8]) {
     in_lab(|lab| {
         for request in split(data, THEN).into_iter().take(REQUESTS_MAX) {
@@ -67,11 +67,11 @@ fn json_of(data: &[u8], fill: impl FnOnce(&str) -> String) -> Option<Value> {
     serde_json::from_str(&fill(text(data)?)).ok()
 }
 
-/// An event of the gateway, of any shape.
+/// A gateway event of any shape.
 pub fn http_event(data: &[u8]) {
     in_lab(|lab| {
         let event = json_of(data, |text| lab.filled(text));
-        // What is no object fails in the runtime, before any of ours.
+        // The runtime rejects an event that is not an object, before our code runs.
         if let Some(event) = event.filter(Value::is_object) {
             lab.send(event);
         }
@@ -91,7 +91,7 @@ pub fn stream_event(data: &[u8]) {
         let reply = lab.deliver(batch.clone());
         let failures = reply["batchItemFailures"].as_array().unwrap();
         assert!(failures.len() <= 1, "the first failure is the checkpoint");
-        // An identifier that is not of the batch would fail all of it.
+        // An identifier that is not in the batch would fail the whole batch.
         let records = batch["Records"].as_array().into_iter().flatten();
         let numbers =
             records.filter_map(|record| record.pointer("/dynamodb/SequenceNumber")?.as_str());

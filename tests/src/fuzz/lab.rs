@@ -1,5 +1,5 @@
-//! All functions over one table that goes back to how it was after each input: merchants in every state of a change of
-//! cards, and words for what an app would know of them.
+//! All functions over one table that is reset after each input. The merchants cover every rebind state, and placeholders
+//! stand for values that their apps know.
 
 use crate::dynamodb_table::{Items, Table};
 use crate::in_process::{App, InProcess, TABLE};
@@ -18,18 +18,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// What the mocks and the table keep of each input adds up; after so many everything begins anew.
+/// The state of mocks and table grows with each input, so the lab is rebuilt after this many.
 const INPUTS_MAX: u32 = 20_000;
-/// How often one kind of reply is held against the description: compiling a schema takes longer than a request.
+/// The maximum number of validations per kind of reply, because compiling a schema takes longer than a request.
 const HELD_MAX: u32 = 3;
-/// Methods that a path of the description can have.
+/// The methods in the API description.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
 thread_local! {
     static LAB: RefCell<Option<Lab>> = const { RefCell::new(None) };
 }
 
-/// Runs something in this thread's lab; after a panic there is none, and the next one is new.
+/// Runs a closure in this thread's lab. A panic discards the lab, and the next call builds a new one.
 pub fn in_lab<T>(run: impl FnOnce(&mut Lab) -> T) -> T {
     let kept = LAB.take().filter(|lab| lab.inputs < INPUTS_MAX);
     let mut lab = kept.unwrap_or_else(Lab::new);
@@ -40,7 +40,7 @@ pub fn in_lab<T>(run: impl FnOnce(&mut Lab) -> T) -> T {
     done
 }
 
-/// The functions, and who uses them.
+/// The functions and their users.
 pub struct Lab {
     runtime: Runtime,
     /// The functions.
@@ -48,9 +48,9 @@ pub struct Lab {
     table: Table,
     begin: Arc<Items>,
     contract: Contract,
-    /// `$token1` and the like, longest first.
+    /// The placeholders, `$token1` and the like, longest first.
     words: Vec<(String, String)>,
-    /// What no reply may show.
+    /// The secrets that no reply may contain.
     secrets: Vec<String>,
     held: BTreeMap<(String, u16, String), u32>,
     inputs: u32,
@@ -76,7 +76,7 @@ impl Lab {
         }
     }
 
-    /// A text with what its words stand for.
+    /// A text with its placeholders replaced.
     #[must_use]
     pub fn filled(&self, text: &str) -> String {
         if !text.contains('$') {
@@ -86,7 +86,7 @@ impl Lab {
         self.words.iter().fold(text.to_owned(), fill)
     }
 
-    /// Sends an event of the gateway, at the lab's clock if it has none, and looks at the reply.
+    /// Sends a gateway event, at the lab's clock unless it has one, and checks the reply.
     pub fn send(&mut self, mut event: Value) {
         let headers = event.get_mut("headers").and_then(Value::as_object_mut);
         if let Some(headers) = headers {
@@ -111,7 +111,7 @@ impl Lab {
     fn check(&mut self, method: &str, path: &str, answer: &Reply) {
         let header = |name: &str| answer.header(name);
         let status = answer.status;
-        // 500 is what a panic becomes, too.
+        // A panic also becomes a 500.
         let expected = (200..300).contains(&status) || (400..500).contains(&status);
         assert!(expected, "{method} {path}: {status} {:?}", answer.body);
         assert_eq!(header("cache-control"), "no-store");
@@ -120,7 +120,7 @@ impl Lab {
             .secrets
             .iter()
             .any(|secret| shown.contains(secret.as_str()));
-        assert!(!leaked, "{method} {path} shows a secret");
+        assert!(!leaked, "{method} {path} leaks a secret");
         let is_problem = header("content-type") == PROBLEM;
         assert_eq!(is_problem, status >= 400, "{method} {path}: {status}");
         if is_problem {
@@ -142,7 +142,7 @@ impl Lab {
     }
 
     fn hold_against_the_description(&mut self, method: &str, path: &str, answer: &Reply) {
-        // A clock that is none is refused before anything is looked for. A path with a query in it comes from no gateway.
+        // An invalid clock is rejected before routing. A path that contains a query cannot come from a gateway.
         let clock = answer.status == 400;
         if !METHODS.contains(&method) || path.contains('?') || clock {
             return;
@@ -157,7 +157,7 @@ impl Lab {
             answer.status,
             answer.code().to_owned(),
         );
-        // Of paths that are not there, there are as many as there are inputs.
+        // Unknown paths are as many as inputs, so count them as one kind.
         let kind = if answer.status == 404 {
             (String::new(), 404, String::new())
         } else {
@@ -181,7 +181,7 @@ impl Lab {
             .block_on(self.world.deliver(batch, self.world.now()))
     }
 
-    /// An event of the schedule.
+    /// Sends a schedule event.
     pub fn schedule(&self, event: Value) {
         let run = self.world.scheduled(event, Duration::from_secs(60));
         if let Ok(summary) = self.runtime.block_on(run) {
@@ -196,12 +196,12 @@ impl Lab {
                 assert!(payout["payout_id"].is_string() && payout["merchant_id"].is_string());
                 assert!(payout["amount_fen"].as_u64().is_some_and(|fen| fen > 0));
             }
-            // Internal is what a panic becomes, too.
+            // A panic also becomes an internal error.
             Err(refusal) => assert_ne!(refusal.code, ErrorCode::Internal, "{}", refusal.message),
         }
     }
 
-    /// Whoever was written about can still be read; then everything is as it was.
+    /// Checks that every written merchant is still readable, then resets everything.
     fn settle(&self) {
         for partition in self.table.touched() {
             let Some(id) = partition.strip_prefix("M#").and_then(MerchantId::parse) else {
@@ -217,7 +217,7 @@ impl Lab {
     }
 }
 
-/// Brings the merchants where they are to be, and collects the words for it.
+/// Brings the merchants into their states, and collects the placeholders.
 struct Cast {
     words: BTreeMap<String, String>,
     secrets: Vec<String>,
@@ -229,7 +229,7 @@ impl Cast {
             words: BTreeMap::new(),
             secrets: vec![SECOND_CARD.to_owned()],
         };
-        // 5 has a standby card that can be switched to; that takes a day.
+        // 5 has a standby card that is ready for a switch, which takes a day.
         let standby = world.log_in("plain_5").await.standby(SECOND_CARD).await;
         world.pass_s(Policy::CURRENT.standby_wait_s);
         let app = cast.enter(world, 5, "plain_5").await;
@@ -259,7 +259,7 @@ impl Cast {
         cast.word("freeze", 4, &freeze_code);
         let payout = json!({"operation": "create_payout", "merchant_id": "mer_plain_4", "payout_id": "pay_lab", "amount_fen": 100});
         world.core(payout).await.unwrap();
-        // 6 waits for a micro-deposit, 3 for the bank's code, 1 for the first code.
+        // 6 waits for a micro-deposit, 3 for the card OTP, 1 for the first OTP.
         let app = cast.enter(world, 6, "minority_name").await;
         let rebind = cast.request(&app, 6).await;
         app.identify(&rebind).await;
@@ -279,7 +279,7 @@ impl Cast {
             .await;
         assert_eq!(sent.status, 200, "{:?}", sent.body);
         cast.word("code", 1, &world.sms.code(&app.profile.phone));
-        // 7 has begun nothing, but has a device, and a notice that is not sent yet.
+        // 7 has no rebind, but a device, and a notification that is not sent yet.
         let app = cast.enter(world, 7, "sole_trader").await;
         let device = json!({"platform": "fcm", "token": "a-token"});
         app.put("/v1/push-targets/phone-1", device).await.ok(204);
@@ -305,7 +305,7 @@ impl Cast {
             .insert(format!("${word}{number}"), meant.to_owned());
     }
 
-    /// Logs a merchant in; `$token1`, `$account1` and what is typed.
+    /// Logs a merchant in. Sets `$token1`, `$account1` and the typed values.
     async fn enter(&mut self, world: &Arc<InProcess>, number: u32, name: &str) -> App {
         let app = world.log_in(name).await;
         let merchant = &app.profile;
@@ -333,7 +333,7 @@ impl Cast {
         app
     }
 
-    /// Asks for the merchant's new card; the rebind's path.
+    /// Requests the merchant's new card. Returns the rebind's path.
     async fn request(&mut self, app: &App, number: u32) -> String {
         let card = self.words[&format!("$new{number}")].clone();
         let facts = json!({"reserved_phone": reserved_phone(number)});
@@ -342,7 +342,7 @@ impl Cast {
         rebind
     }
 
-    /// As far as the code of the card's bank.
+    /// Continues up to the card OTP.
     async fn reach_card_code(&mut self, app: &App, number: u32) -> String {
         let rebind = self.request(app, number).await;
         app.identify(&rebind).await;

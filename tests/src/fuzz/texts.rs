@@ -1,4 +1,4 @@
-//! What a person types, and what a caller sends as text: every parser beside a few lines that say the same in another way.
+//! Text typed by people or sent by callers: every parser is compared with an independent short implementation.
 
 use super::text;
 use api::body;
@@ -14,7 +14,7 @@ use domain::time::{Date, Timestamp};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// Full-width forms lie at one distance from what they stand for.
+/// The constant offset between a full-width form and its ASCII character.
 fn narrow(text: &str) -> String {
     let narrow = |c: char| match u32::from(c) {
         0x3000 => ' ',
@@ -32,12 +32,12 @@ fn value(byte: u8) -> u32 {
     char::from(byte).to_digit(36).unwrap()
 }
 
-/// Whether a debug print shows a digit or a letter of its own beside the type's name.
+/// Returns true if a debug print contains a digit or letter beyond the type's name.
 fn shows(printed: &str, name: &str) -> bool {
     printed != format!("{name}(***)")
 }
 
-/// A card number: 15 to 19 digits, the last one by Luhn.
+/// A card number: 15 to 19 digits with a Luhn check digit.
 pub fn card_number(data: &[u8]) {
     let Some(typed) = text(data) else { return };
     let read = CardNumber::parse(typed);
@@ -71,7 +71,7 @@ pub fn card_number(data: &[u8]) {
     assert_eq!(shown, card.last4(), "no more than four digits are shown");
 }
 
-/// A day on the calendar, by counting.
+/// A calendar day, checked by counting.
 fn exists(year: u32, month: u32, day: u32) -> bool {
     let leap = year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let days = match month {
@@ -186,7 +186,7 @@ pub fn person_name(data: &[u8]) {
     );
 }
 
-/// Until when a document is good.
+/// The expiry of a document.
 pub fn document_expiry(data: &[u8]) {
     let Some(typed) = text(data) else { return };
     let read = DocumentExpiry::parse(typed);
@@ -213,7 +213,7 @@ pub fn document_expiry(data: &[u8]) {
     assert!(!shows(&format!("{expiry:?}"), "DocumentExpiry"));
     if is_day {
         let midnight = Timestamp::parse_rfc3339(&format!("{typed}T00:00:00+08:00"));
-        // The first day of all begins before there are times.
+        // The first calendar day begins before the first timestamp.
         let Some(midnight) = midnight else { return };
         assert_eq!(expiry.days_left_at(midnight), Some(0));
         assert!(!expiry.is_over_at(midnight.plus_s(86_399)));
@@ -255,7 +255,7 @@ pub fn timestamp(data: &[u8]) {
         assert_eq!(Timestamp::parse_rfc3339(&shown), Some(at));
         assert_eq!(shown[..10], at.date_shanghai().to_string());
     }
-    // YYYY-MM-DDThh:mm:ss and an offset in minutes: counted by hand.
+    // YYYY-MM-DDThh:mm:ss and an offset in minutes, computed by hand.
     let bytes = given.as_bytes();
     if bytes.len() != 25 || !matches!(bytes[19], b'+' | b'-') {
         return;
@@ -275,7 +275,7 @@ pub fn timestamp(data: &[u8]) {
     let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
     let (hour, minute, second) = (number(11, 2), number(14, 2), number(17, 2));
     let (offset_h, offset_m) = (number(20, 2), number(23, 2));
-    // What the reader makes of a leap second or of an offset beyond a day is its own.
+    // Leap seconds and offsets beyond a day are left to the parser.
     if second > 59 || offset_h > 23 || offset_m > 59 {
         return;
     }
@@ -290,7 +290,7 @@ pub fn timestamp(data: &[u8]) {
     assert_eq!(read.map(Timestamp::epoch_s), kept);
 }
 
-/// The ids of the wire.
+/// The ids in the API.
 pub fn ids(data: &[u8]) {
     let Some(given) = text(data) else { return };
     let word = |rest: &str| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -369,7 +369,7 @@ pub fn query(data: &[u8]) {
     let request = read(raw);
     assert_eq!(request.path, raw);
     assert_eq!(request.header(&raw.to_ascii_lowercase()), Some(raw));
-    // Written down again with every byte escaped, it reads the same.
+    // Re-encoded with every byte escaped, the query parses to the same pairs.
     let escaped = |text: &str| {
         text.bytes()
             .map(|b| format!("%{b:02x}"))
@@ -385,7 +385,7 @@ pub fn query(data: &[u8]) {
     assert!(request.query.len() <= names);
 }
 
-/// A body of any shape, announced as base64 or plain; and read as the body of a request with one field.
+/// A body of any shape, declared as base64 or plain, and parsed as a request with one field.
 pub fn request_body(data: &[u8]) {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -427,7 +427,7 @@ pub fn request_body(data: &[u8]) {
                 serde_json::from_str::<Value>(&body.canonical).unwrap(),
                 value
             );
-            // One spelling: what is canonical stays as it is.
+            // The canonical spelling is a fixed point.
             let again = body::read::<OneField>(&with(body.canonical.as_bytes()));
             assert!(
                 again.is_ok_and(|again| again.canonical == body.canonical)
@@ -444,7 +444,7 @@ pub fn request_body(data: &[u8]) {
                     .as_object()
                     .is_some_and(|known| known.keys().all(|name| name == "code"))
             };
-            // Refused for its shape, or for a name given twice (and perhaps written in another way).
+            // Rejected for its shape, or for a duplicate name, possibly in another spelling.
             let twice = data.windows(6).filter(|w| w == b"\"code\"").count() > 1;
             let twice = twice || data.contains(&b'\\');
             assert!(twice || value.is_none_or(|value| !one_field(&value)));

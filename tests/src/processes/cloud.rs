@@ -1,10 +1,9 @@
-//! AWS as far as the functions use it, for real `bootstrap` processes: a real DynamoDB API (dynoxide), and KMS, SNS and
-//! Secrets Manager in their own wire protocols. Whoever calls is known by its access key, so that a process can be killed
-//! at any one of its calls.
+//! The AWS services of the functions, for real `bootstrap` processes: a real DynamoDB API (dynoxide), and KMS, SNS and
+//! Secrets Manager in their own wire protocols. The access key identifies the caller, so that a process can be killed at any
+//! of its calls.
 //!
-//! The local cloud that `cargo local` starts is not used here. It takes 96 ms a call whatever the call does, which is no
-//! place for load, and it cannot be stopped between two calls. What it is good for (roles, routes, the template as
-//! deployed) is asked of it by the end-to-end tests.
+//! The local cloud of `cargo local` is not suitable here: it takes 96 ms for any call, which rules out load tests, and it
+//! cannot be stopped between two calls. The end-to-end tests use it for roles, routes and the deployed template.
 
 use crate::processes::server::{Answer, Server, serve};
 use crate::processes::template::{BANK_TABLE, TABLE, Template};
@@ -34,28 +33,28 @@ use std::sync::{Arc, Mutex};
 use store::Store;
 use store::seed::SeedMerchant;
 
-/// The region of everything.
+/// The region of all services.
 pub const REGION: &str = "us-east-1";
-/// What the sandbox bank and our side sign with.
+/// The signing keys of the sandbox bank and of our side.
 pub const BANK_SECRET: &str =
     "a secret of the tests that is long enough to be a key of HMAC-SHA256";
 
-/// The services behind one address.
+/// The services at one address.
 pub struct Cloud {
-    /// What the functions are told is AWS.
+    /// The endpoint of the functions' AWS SDK.
     pub url: String,
-    /// The table's own address: past the counting, for load and for looking.
+    /// The table's own address. It bypasses the call recorder, for load and for reads.
     pub table_url: String,
     /// The tables.
     pub database: Database,
-    /// Every SMS that was published.
+    /// Every published SMS.
     pub texts: Texts,
-    /// Who has called what.
+    /// The recorded calls by caller.
     pub calls: Calls,
     _server: Server,
 }
 
-/// Every SMS that was published, by phone: found at once however many there are.
+/// Every published SMS, indexed by phone so that a look-up stays fast.
 #[derive(Clone, Debug, Default)]
 pub struct Texts(Arc<Mutex<HashMap<String, Vec<String>>>>);
 
@@ -77,13 +76,13 @@ impl Texts {
         self.0.lock().unwrap().get(phone)?.last().cloned()
     }
 
-    /// Puts a phone back to where it was.
+    /// Resets a phone to an earlier number of texts.
     pub fn put_back(&self, phone: &str, texts: Vec<String>) {
         self.0.lock().unwrap().insert(phone.to_owned(), texts);
     }
 }
 
-/// What an access key's holder has called since its invocation began, and at which call it is to be killed.
+/// The calls of an access key since its invocation began, and the call at which its process is killed.
 #[derive(Clone, Debug, Default)]
 pub struct Calls(Arc<Mutex<HashMap<String, Calling>>>);
 
@@ -94,26 +93,26 @@ struct Calling {
     kill: Option<Kill>,
 }
 
-/// Where a process is killed: at one of the calls of its invocation, whichever service it goes to.
+/// The point at which a process is killed: one of the calls of its invocation, to any service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kill {
-    /// Which call, from 1.
+    /// The position of the call, from 1.
     pub call: usize,
-    /// On which side of it.
+    /// The side of the call.
     pub moment: Moment,
 }
 
 /// A side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Before the service has seen the call.
+    /// Before the service receives the call.
     Before,
-    /// After the service has done it, before the answer goes back.
+    /// After the service has executed the call, before it replies.
     After,
 }
 
 impl Calls {
-    /// An invocation begins in a process.
+    /// Begins an invocation in a process.
     pub fn begin(&self, caller: &str, pid: u32, kill: Option<Kill>) {
         let calling = Calling {
             pid: i32::try_from(pid).ok().and_then(Pid::from_raw),
@@ -123,14 +122,14 @@ impl Calls {
         self.0.lock().unwrap().insert(caller.to_owned(), calling);
     }
 
-    /// Its calls since then, in order.
+    /// The calls of the invocation, in order.
     #[must_use]
     pub fn end(&self, caller: &str) -> Vec<String> {
         let ended = self.0.lock().unwrap().remove(caller);
         ended.map_or_else(Vec::new, |calling| calling.made)
     }
 
-    /// Lets a call through to its service, unless its caller is to be killed at it. `None`: there is nobody left to answer.
+    /// Forwards a call to its service, unless the caller is killed at it. `None`: the caller is dead, so there is no reply.
     pub async fn pass<T>(
         &self,
         caller: &str,
@@ -150,7 +149,7 @@ impl Calls {
         Some(answer)
     }
 
-    /// Notes a call. `Some`: it is the one at which its caller is killed.
+    /// Records a call. `Some`: the caller is killed at this call.
     fn made(&self, caller: &str, what: String) -> Option<(Pid, Moment)> {
         let mut all = self.0.lock().unwrap();
         let calling = all.get_mut(caller)?;
@@ -163,7 +162,7 @@ impl Calls {
 }
 
 impl Cloud {
-    /// Starts it, with the template's tables in it and nothing in them.
+    /// Starts the services, with the template's tables, empty.
     pub async fn start(template: &Template) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let table_url = format!("http://{}", listener.local_addr().unwrap());
@@ -201,7 +200,7 @@ impl Cloud {
         }
     }
 
-    /// The tables' client, for looking and for seeding.
+    /// The client of the tables, for reading and for seeding.
     #[must_use]
     pub fn client(&self) -> Client {
         let config = aws_sdk_dynamodb::Config::builder()
@@ -212,13 +211,13 @@ impl Cloud {
         Client::from_conf(config.build())
     }
 
-    /// The store, for looking.
+    /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> Store {
         Store::new(self.client(), TABLE, &domain::policy::Policy::CURRENT)
     }
 
-    /// Puts a merchant into the table, and makes the person known to the sandbox bank.
+    /// Adds a merchant to the table, and the person to the sandbox bank.
     pub async fn seed(&self, merchant: &SeedMerchant, now: Timestamp) {
         let (store, client) = (self.store(), self.client());
         let keys = Keys::new(KeyRoom);
@@ -250,7 +249,7 @@ impl Cloud {
     /// A merchant's whole history, oldest first.
     ///
     /// # Errors
-    /// Where the chain is broken, or ends elsewhere than the head says.
+    /// The position of a break in the chain, or a mismatch between its end and the merchant state.
     pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
         let store = self.store();
         let mut events: Vec<ChainedEvent> = Vec::new();
@@ -270,7 +269,9 @@ impl Cloud {
             prev.clone_from(&event.hash);
         }
         let stored = store.load(merchant, Selector::Latest).await.unwrap();
-        let head = stored.ok_or_else(|| format!("{merchant} is gone"))?.head;
+        let head = stored
+            .ok_or_else(|| format!("{merchant} has no stored state"))?
+            .head;
         let length = u64::try_from(events.len()).unwrap();
         if (head.last_seq, head.last_hash) != (length, prev) {
             return Err(format!(
@@ -289,14 +290,14 @@ impl Cloud {
     }
 }
 
-/// Whose credentials a request is signed with.
+/// The access key in a request's signature.
 fn access_key(request: &Request<Bytes>) -> Option<&str> {
     let signed = request.headers().get("authorization")?.to_str().ok()?;
     let (_, credential) = signed.split_once("Credential=")?;
     Some(credential.split_once('/')?.0)
 }
 
-/// What a request asks for, by the name that AWS gives it.
+/// The AWS name of the requested operation.
 fn operation(request: &Request<Bytes>) -> String {
     let target = request.headers().get("x-amz-target");
     let target = target.and_then(|target| target.to_str().ok());
@@ -332,7 +333,7 @@ impl Services {
         }
     }
 
-    /// As it came, to dynoxide, and its answer as it is.
+    /// Forwards the request unchanged to dynoxide, and returns its reply unchanged.
     async fn table(&self, request: Request<Bytes>) -> Answer {
         let (mut parts, body) = request.into_parts();
         parts.uri = self.table_url.parse().unwrap();
@@ -380,11 +381,11 @@ pub(crate) fn json_reply(status: u16, body: &Value) -> Answer {
     reply.body(Bytes::from(body.to_string()).into()).unwrap()
 }
 
-/// Keys that nobody keeps: each is made of its id, and what it wraps of its context, so that nothing has to be remembered
-/// when tables are put back to where they were.
+/// Stateless keys: each is derived from its id, and a wrapped key from its context. A reset of the tables therefore needs no
+/// reset of keys.
 struct KeyRoom;
 
-/// As many bytes as KMS adds to a data key: its length counts in the table.
+/// The number of bytes that KMS adds to a data key. The length counts in the table.
 const WRAPPED_BYTES: usize = 184;
 const TAG_BYTES: usize = 32;
 
@@ -408,7 +409,7 @@ impl KeyRoom {
         (plain, wrapped)
     }
 
-    /// `None`: wrapped by another key, or for another context.
+    /// `None`: wrapped by another key or for another context.
     fn unwrap(key_id: &str, context: &BTreeMap<String, String>, wrapped: &[u8]) -> Option<Vec<u8>> {
         let (random, tag) = wrapped.split_at_checked(WRAPPED_BYTES - TAG_BYTES)?;
         let bound = format!("{key_id} {context:?}");

@@ -1,8 +1,8 @@
-//! Lambda, as far as a function can tell: the compiled `bootstrap`s as processes that speak the real Runtime API, one
-//! invocation at a time each, given what `infra/template.yaml` gives them; in front of them a gateway for requests and a
-//! function URL for the sandbox bank.
+//! Lambda as a function sees it: the compiled `bootstrap`s as processes that use the real Runtime API, one invocation at a
+//! time each, with the settings of `infra/template.yaml`. A gateway in front accepts requests, and a function URL serves the
+//! sandbox bank.
 //!
-//! Every process is a child of this one and is killed with it. What a process calls goes to [`cloud`].
+//! Every process is a child of this one and is killed with it. AWS calls go to [`cloud`].
 
 pub mod cloud;
 mod process;
@@ -24,23 +24,23 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use template::{Deployed, Route, Template};
 use tokio::sync::Semaphore;
 
-/// The compiled functions by name: built once in a test run.
+/// The compiled functions by name, built once per test run.
 static BINARIES: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
 
-/// How an invocation ended.
+/// The result of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// With the function's reply.
+    /// The function's reply.
     Answered(Value),
-    /// With an error of the function, or of the host: `errorType`, `errorMessage`.
+    /// An error of the function or of the host: `errorType`, `errorMessage`.
     Failed(Value),
-    /// The process ended before it had answered.
+    /// The process ended before it replied.
     Died(ExitStatus),
 }
 
 /// The host.
 pub struct Processes {
-    /// What the functions call.
+    /// The services that the functions call.
     pub cloud: Arc<Cloud>,
     inner: Arc<Inner>,
     routes: Vec<Route>,
@@ -51,10 +51,10 @@ struct Inner {
     cloud: Arc<Cloud>,
     functions: HashMap<String, Function>,
     bank_url: String,
-    /// Calls to the table go past the counting.
+    /// True if calls to the table bypass the recorder.
     uncounted: bool,
     started: AtomicU64,
-    /// The pids of what runs, by name.
+    /// The pids of the running processes, by name.
     running: Mutex<BTreeMap<String, u32>>,
     log: Log,
 }
@@ -62,20 +62,20 @@ struct Inner {
 struct Function {
     deployed: Deployed,
     binary: PathBuf,
-    /// How many invocations there may be at a time.
+    /// Limits the number of concurrent invocations.
     room: Semaphore,
-    /// Processes without an invocation.
+    /// Idle processes.
     idle: Mutex<Vec<Process>>,
 }
 
 impl Processes {
-    /// Builds the functions, and starts what they call. Processes are started when they are needed, one for a function.
+    /// Builds the functions and starts their services. Processes start on demand, one per function.
     pub async fn start() -> Self {
         Self::with_processes(|_| 1, false).await
     }
 
-    /// The same with so many processes for a function at most. `uncounted`: what they call of the table goes there at once,
-    /// and no process can be killed at it.
+    /// The same with at most this many processes per function. `uncounted`: calls to the table bypass the recorder, so no
+    /// process can be killed at them.
     pub async fn with_processes(at_most: impl Fn(&str) -> usize, uncounted: bool) -> Self {
         let template = Template::load();
         let deployed: Vec<Deployed> = template.functions().into_values().collect();
@@ -92,7 +92,7 @@ impl Processes {
         });
         let functions: HashMap<_, _> = functions.collect();
         let cloud = Arc::new(Cloud::start(&template).await);
-        // Known once it is there: the functions are told the bank's address, and the bank is one of them.
+        // Set late, because the functions need the bank's address and the bank is one of them.
         let known = Arc::new(OnceLock::<Weak<Inner>>::new());
         let host = Arc::clone(&known);
         let bank = serve(move |request| {
@@ -118,12 +118,12 @@ impl Processes {
         }
     }
 
-    /// One invocation of a function.
+    /// Invokes a function once.
     pub async fn run(&self, function: &str, event: &Value) -> Outcome {
         self.inner.invoke(function, event, None).await.0
     }
 
-    /// The same, in which the process may be killed; and the calls that it has made.
+    /// The same with a point at which the process is killed. Also returns its calls.
     pub async fn invoke_killed(
         &self,
         function: &str,
@@ -146,19 +146,19 @@ impl Processes {
                     .zip(wanted)
                     .all(|(key, segment)| key.starts_with('{') || key == segment)
         };
-        // What is spelled out goes before what has a parameter.
+        // A literal segment takes precedence over a parameter.
         let found = self.routes.iter().filter(|route| fits(&route.key));
         let found = found.min_by_key(|route| route.key.matches('{').count());
         let default = || self.routes.iter().find(|route| route.key == "$default");
         &found.or_else(default).unwrap().function
     }
 
-    /// Sends a request through the gateway. `None`: the process behind it died, which the gateway tells as a 502.
+    /// Sends a request through the gateway. `None`: the process behind it died, which a real gateway reports as a 502.
     pub async fn send(&self, event: &Value) -> Option<Reply> {
         self.send_killed(event, None).await.0
     }
 
-    /// The same, in which the process may be killed; and the calls that it has made.
+    /// The same with a point at which the process is killed. Also returns its calls.
     pub async fn send_killed(
         &self,
         event: &Value,
@@ -174,7 +174,7 @@ impl Processes {
         (Some(Reply::of_event(event, &reply)), calls)
     }
 
-    /// The stream's records of every notice that is due.
+    /// The stream records of every notification that is due.
     #[must_use]
     pub fn due_notices(&self) -> Value {
         let items = self.cloud.items(template::TABLE);
@@ -188,14 +188,14 @@ impl Processes {
         json!({"Records": records.collect::<Vec<_>>()})
     }
 
-    /// The processes of a function that have nothing to do.
+    /// The idle processes of a function.
     #[must_use]
     pub fn pids(&self, function: &str) -> Vec<u32> {
         let idle = self.inner.functions[function].idle.lock().unwrap();
         idle.iter().map(|process| process.pid).collect()
     }
 
-    /// Ends a function's processes without work: the next invocation starts one.
+    /// Ends a function's idle processes: the next invocation starts a new one.
     pub fn end(&self, function: &str) {
         let ended = std::mem::take(&mut *self.inner.functions[function].idle.lock().unwrap());
         let mut running = self.inner.running.lock().unwrap();
@@ -204,13 +204,13 @@ impl Processes {
         }
     }
 
-    /// Takes the Runtime API away from a process without work; says how the process ended, if it did.
+    /// Shuts down the Runtime API of an idle process. Returns its exit status, if it ended.
     pub async fn orphan(&self, function: &str) -> Option<ExitStatus> {
         let process = self.inner.functions[function].idle.lock().unwrap().pop();
         process.expect("an idle process").orphan().await
     }
 
-    /// The pids of all processes, by name: the function's, and a number.
+    /// The pids of all processes, by function name and number.
     #[must_use]
     pub fn running(&self) -> BTreeMap<String, u32> {
         self.inner.running.lock().unwrap().clone()
@@ -264,7 +264,7 @@ impl Inner {
         process
     }
 
-    /// The bank's function URL. Its path begins with the caller's name, whose call it is.
+    /// The bank's function URL. Its path begins with the name of the calling process, so that the call is attributed to it.
     async fn bank(&self, request: Request<Bytes>) -> Option<Answer> {
         let path = request.uri().path().trim_start_matches('/').to_owned();
         let (caller, path) = path.split_once('/')?;
@@ -274,7 +274,7 @@ impl Inner {
         event["headers"] = json!(headers);
         event["body"] = json!(body);
         let asked = async { self.invoke("sandbox-bank", &event, None).await.0 };
-        // Boxed: an invocation of the bank is made within one of its caller.
+        // Boxed, because an invocation of the bank is nested in that of its caller.
         let asked: std::pin::Pin<Box<dyn Future<Output = Outcome> + Send + '_>> = Box::pin(asked);
         let outcome = self
             .cloud
@@ -309,7 +309,7 @@ fn text_of(headers: &HeaderMap) -> HashMap<String, String> {
 impl Transport for Processes {
     async fn http(&self, request: HttpCall) -> Reply {
         let reply = self.send(&request.event()).await;
-        reply.unwrap_or_else(|| panic!("{} {}: its process died", request.method, request.path))
+        reply.unwrap_or_else(|| panic!("{} {}: the process died", request.method, request.path))
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
@@ -331,7 +331,7 @@ impl Transport for Processes {
         let body = json!({"card_number": card});
         let event = HttpCall::new("POST", "/statement").json(&body).event();
         let Outcome::Answered(reply) = self.run("sandbox-bank", &event).await else {
-            panic!("no statement: {:?}", self.log());
+            panic!("the statement request failed: {:?}", self.log());
         };
         let statement: Value = serde_json::from_str(reply["body"].as_str().unwrap()).unwrap();
         statement["transfers"].as_array().unwrap().clone()

@@ -1,5 +1,5 @@
-//! One `bootstrap` as a process, and the Lambda Runtime API (2018-06-01) that it talks to: an address of its own for each
-//! process, as each environment has on Lambda.
+//! One `bootstrap` process and its Lambda Runtime API (2018-06-01). Each process has its own address, like an execution
+//! environment on Lambda.
 
 use super::Outcome;
 use super::server::{Answer, Server, serve};
@@ -18,12 +18,12 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// Lines of log that are kept.
+/// The number of log lines kept.
 const LOG_LINES: usize = 200;
-/// What a process may have to finish when it is asked nothing more.
+/// The time for a process to finish after its last request.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// The last lines that anything has logged.
+/// The last lines of all logs.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<Mutex<VecDeque<String>>>);
 
@@ -49,10 +49,10 @@ impl Log {
     }
 }
 
-/// A running `bootstrap`. It is killed when this is dropped; should this process be killed instead, its Runtime API is gone
-/// and it ends by itself.
+/// A running `bootstrap`. Dropping this kills it. If this test process is killed, its Runtime API disappears and the
+/// bootstrap ends by itself.
 pub(super) struct Process {
-    /// Its access key, by which its calls are told from those of others.
+    /// Its access key, which identifies its calls.
     pub(super) name: String,
     pub(super) pid: u32,
     work: mpsc::UnboundedSender<Invocation>,
@@ -67,19 +67,19 @@ struct Invocation {
     answer: oneshot::Sender<Outcome>,
 }
 
-/// What the Runtime API knows.
+/// The state of the Runtime API.
 struct Api {
     function: String,
     process: String,
     next: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     open: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
     number: Mutex<u64>,
-    /// Whether it has asked for work: its start is over.
+    /// True once the process has requested an event: its initialisation is over.
     ready: watch::Sender<bool>,
 }
 
 impl Process {
-    /// Starts `binary` as `name`, with nothing in its environment but what Lambda, the template and the stand-ins give it.
+    /// Starts `binary` as `name`. Its environment contains only the values of Lambda, the template and the stand-ins.
     pub(super) async fn start(
         name: String,
         binary: &Path,
@@ -138,7 +138,7 @@ impl Process {
         log.keep(child.stderr.take().unwrap());
         let (tell, mut ended) = watch::channel(None);
         let owner = tokio::spawn(wait(child, tell));
-        // What it calls while it starts belongs to no invocation.
+        // Calls during initialisation belong to no invocation.
         tokio::select! {
             Ok(_) = ready.wait_for(|ready| *ready) => {}
             Ok(status) = ended.wait_for(Option::is_some) => {
@@ -155,7 +155,7 @@ impl Process {
         }
     }
 
-    /// One invocation. A function that takes longer than it may is killed, as on Lambda.
+    /// One invocation. A function that exceeds its timeout is killed, as on Lambda.
     pub(super) async fn invoke(&mut self, event: &Value, timeout: Duration) -> Outcome {
         let (answer, answered) = oneshot::channel();
         let sent = self.work.send(Invocation {
@@ -163,7 +163,7 @@ impl Process {
             deadline: SystemTime::now() + timeout,
             answer,
         });
-        sent.unwrap_or_else(|_| panic!("the Runtime API of {} is gone", self.name));
+        sent.unwrap_or_else(|_| panic!("the Runtime API of {} is closed", self.name));
         let mut ended = self.ended.clone();
         tokio::select! {
             biased;
@@ -180,7 +180,7 @@ impl Process {
         self.ended.borrow().is_none() && !self.owner.is_finished()
     }
 
-    /// Takes its Runtime API away, as happens when this very process is killed; says how it ended, if it did.
+    /// Shuts down the Runtime API, as if the test process were killed. Returns the exit status, if the process ended.
     pub(super) async fn orphan(mut self) -> Option<ExitStatus> {
         drop(self.api.take());
         let ended = self.ended.wait_for(Option::is_some);
@@ -195,7 +195,7 @@ impl Drop for Process {
     }
 }
 
-/// Owns the child: when this is aborted the child is killed.
+/// Owns the child. Aborting this kills the child.
 async fn wait(mut child: Child, tell: watch::Sender<Option<ExitStatus>>) {
     let status = child.wait().await.unwrap();
     tell.send_replace(Some(status));
@@ -220,7 +220,7 @@ impl Api {
         }
     }
 
-    /// Waits for an invocation, as long as it takes.
+    /// Waits for the next invocation, without a timeout.
     async fn next(&self) -> Answer {
         self.ready.send_replace(true);
         let invocation = self.next.lock().await.recv().await;

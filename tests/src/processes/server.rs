@@ -1,4 +1,4 @@
-//! A plain HTTP server on a free port of this machine.
+//! A plain HTTP server on a free local port.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,13 +11,13 @@ use std::io;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A whole reply.
+/// A complete reply.
 pub type Answer = Response<Full<Bytes>>;
 
-/// It ends, and every connection with it, when this is dropped.
+/// Dropping this stops the server and closes every connection.
 #[derive(Debug)]
 pub struct Server {
-    /// Its address.
+    /// The address.
     pub url: String,
     task: JoinHandle<()>,
 }
@@ -28,7 +28,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves whole requests. `None` breaks the connection off without an answer.
+/// Serves complete requests. `None` closes the connection without a reply.
 pub async fn serve<H, F>(handler: H) -> Server
 where
     H: Fn(Request<Bytes>) -> F + Clone + Send + Sync + 'static,
@@ -45,7 +45,7 @@ where
                     let handler = handler.clone();
                     let service = service_fn(move |request| answer(handler.clone(), request));
                     connections.spawn(async move {
-                        // A client that is gone is no failure of ours.
+                        // A closed client connection is not an error.
                         let _ = http1::Builder::new()
                             .serve_connection(TokioIo::new(stream), service)
                             .await;

@@ -1,33 +1,33 @@
-//! What `infra/template.yaml` says of the functions: read from the file that is deployed, so that a process here is given
-//! what it is given there, and nothing else.
+//! The functions' settings in `infra/template.yaml`. They are read from the deployed file, so that a local process gets
+//! exactly the deployed settings.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The name that the table has here.
+/// The local name of the table.
 pub const TABLE: &str = "rebind";
-/// The name of the sandbox bank's.
+/// The local name of the sandbox bank's table.
 pub const BANK_TABLE: &str = "bank";
 
-/// The template, with the short forms of its intrinsic functions read as what they are applied to: `!Ref Table` is `Table`.
+/// The template. The short forms of intrinsic functions are read as their arguments: `!Ref Table` is `Table`.
 pub struct Template(Value);
 
-/// A function as it is deployed.
+/// The deployed settings of a function.
 #[derive(Clone, Debug)]
 pub struct Deployed {
-    /// Its folder's name.
+    /// The name of its folder.
     pub name: String,
-    /// Its memory.
+    /// The memory.
     pub memory_mb: u64,
-    /// How long an invocation may take.
+    /// The timeout of an invocation.
     pub timeout: Duration,
     variables: BTreeMap<String, Value>,
     parameters: Value,
 }
 
 impl Deployed {
-    /// Its environment, for a stack of the sandbox whose bank is at `bank_url`.
+    /// The environment, in a sandbox stack whose bank is at `bank_url`.
     pub fn environment(&self, bank_url: &str) -> impl Iterator<Item = (&str, String)> {
         self.variables
             .iter()
@@ -40,11 +40,11 @@ impl Deployed {
 pub struct Route {
     /// `POST /v1/rebinds/{id}/cancel`, or `$default`.
     pub key: String,
-    /// The folder's name of the function behind it.
+    /// The folder of the function behind it.
     pub function: String,
 }
 
-/// What a key of the template is called here.
+/// The local value of a template key.
 #[must_use]
 pub fn key_arn(resource: &str) -> String {
     format!(
@@ -53,10 +53,10 @@ pub fn key_arn(resource: &str) -> String {
     )
 }
 
-/// A value of the template in a stack of the sandbox on this machine, all other parameters left at their defaults.
+/// A template value in a local sandbox stack, with all other parameters at their defaults.
 fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
     let Value::String(name) = value else {
-        assert_eq!(value[0], "OwnBank", "the one condition among the variables");
+        assert_eq!(value[0], "OwnBank", "unsupported condition");
         return bank_url.to_owned();
     };
     match name.as_str() {
@@ -74,12 +74,12 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
 }
 
 impl Template {
-    /// Reads it.
+    /// Reads the template.
     #[must_use]
     pub fn load() -> Self {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/template.yaml");
         let yaml = std::fs::read_to_string(path).unwrap();
-        // `AttributeType: N` is a number's, not a "no".
+        // `AttributeType: N` is a string, not the boolean "no".
         let options = serde_saphyr::options! { strict_booleans: true };
         Self(serde_saphyr::from_str_with_options(&yaml, options).unwrap())
     }
@@ -138,8 +138,8 @@ impl Template {
         routes
     }
 
-    /// The request that creates a table as the template describes it, but without a stream: with one, every write costs
-    /// dynoxide a walk over the stream's records so far.
+    /// The request that creates a table as the template describes it, but without a stream: with a stream, dynoxide walks
+    /// over all earlier records at every write.
     #[must_use]
     pub fn table(&self, resource: &str, name: &str) -> Value {
         let properties = &self.0["Resources"][resource]["Properties"];

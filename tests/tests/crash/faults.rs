@@ -1,4 +1,4 @@
-//! Each fault is what it says: how often a write is done that meets it, and what its caller hears.
+//! Each fault behaves as documented: the number of executions of a write that meets it, and the result for its caller.
 
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ fn one() -> AttributeValue {
     AttributeValue::N("1".to_owned())
 }
 
-/// Adds one; whether its caller heard that it was done. `None`: it died.
+/// Adds one. Returns true if the caller received a success. `None`: the process died.
 async fn add(world: &Arc<InProcess>, as_transaction: bool) -> Option<bool> {
     let added = async {
         if as_transaction {
@@ -40,7 +40,7 @@ async fn add(world: &Arc<InProcess>, as_transaction: bool) -> Option<bool> {
     world.boundary.survive(added).await
 }
 
-/// How often it was done since it was last asked.
+/// The number of executions since the last call.
 async fn done(world: &Arc<InProcess>) -> u32 {
     world.boundary.settle().await;
     let key = [("pk", "X#1"), ("sk", "X")];
@@ -53,9 +53,9 @@ async fn done(world: &Arc<InProcess>) -> u32 {
         .map_or(0, |done| done.as_n().unwrap().parse().unwrap())
 }
 
-/// What a single write, and a transaction, come to: how often it is done when the first attempt meets the fault, and when
-/// each does; and whether the caller hears that it was done. The SDK sends a transaction again under the same token, by which
-/// the table knows it.
+/// The effect on a single write and on a transaction: the number of executions if the first attempt meets the fault, and if
+/// every attempt does, and the caller's result. The SDK retries a transaction with the same token, so that the table
+/// recognises it.
 #[tokio::test(start_paused = true)]
 async fn every_fault_has_its_stated_effect() {
     let table = Table::new(TABLE);

@@ -1,7 +1,8 @@
-//! Every call of every step meets every fault. After each the client does what it is told to, the notices are brought and
-//! the clean-up comes by; then the merchant is where a run without a fault has brought it, and nothing was used up.
+//! Injects every fault at every call of every step. After each fault the client retries as instructed, the notifications are
+//! delivered and the clean-up runs. The merchant must then be in the same state as after a run without a fault, with no
+//! attempt or quota consumed.
 
-#![recursion_limit = "256"] // futures of futures
+#![recursion_limit = "256"] // nested futures
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,12 +44,12 @@ fn every_call_meets_every_fault() {
         println!("{times} differences: {}", reason.why);
         assert!(
             only.is_some() || !is_whole() || times > 0,
-            "nothing is explained by: {}",
+            "unused reason: {}",
             reason.why
         );
     }
     for (kind, (points, lost)) in &tally.points {
-        metric(&format!("crash anywhere, {kind}"), *points, *lost);
+        metric(&format!("crash: {kind}"), *points, *lost);
     }
     if only.is_none() {
         for fault in Fault::ALL {

@@ -1,5 +1,5 @@
-//! Where a merchant is, without what differs from run to run: random parts, keyed hashes of them, times. Two runs that end
-//! in the same place have the same picture.
+//! The state of a merchant, without values that differ between runs: random parts, their keyed hashes, times. Two runs that
+//! end in the same state have equal pictures.
 
 use crate::story::NAME;
 use base64::Engine as _;
@@ -11,17 +11,17 @@ use std::io::Read as _;
 use tests::dynamodb_table::Items;
 use tests::in_process::PeerState;
 
-/// Every value by its place, both as text.
+/// Every value by its path, both as text.
 pub type Picture = BTreeMap<String, String>;
 
-/// One value that is not the same in two pictures.
+/// A value that differs between two pictures.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Difference {
-    /// Where.
+    /// The path.
     pub place: String,
-    /// What a run without a fault has there; nothing for `-`.
+    /// The value of a run without a fault; `-` if absent.
     pub wanted: String,
-    /// What this one has.
+    /// The value of this run.
     pub found: String,
 }
 
@@ -31,7 +31,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// What differs.
+/// The differences.
 #[must_use]
 pub fn differences(wanted: &Picture, found: &Picture) -> Vec<Difference> {
     let places: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
@@ -51,7 +51,7 @@ pub fn differences(wanted: &Picture, found: &Picture) -> Vec<Difference> {
         .collect()
 }
 
-/// The table, and everything that has left the system.
+/// The table and all output of the system.
 #[must_use]
 pub fn picture(items: &Items, kept: &PeerState) -> Picture {
     let mut picture = Picture::new();
@@ -59,7 +59,7 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
     for ((pk, sk), item) in items {
         let mut name = name_of(pk, sk);
         if let Some(kind) = item["kind"]["S"].as_str() {
-            // By what it says, not by its number: one event more is one difference.
+            // Events are keyed by content, not by number, so that one extra event is one difference.
             let times = kinds.entry(format!("{kind}{}", about(item))).or_default();
             *times += 1;
             name = format!("event {kind}{}/{times}", about(item));
@@ -69,7 +69,7 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
             if attribute == "pk" || attribute == "sk" {
                 continue;
             }
-            // An hour's count of tries is named by the hour.
+            // The hourly counter of attempts has the hour in its key.
             if let Some(hour) = attribute.strip_prefix('h')
                 && hour.parse::<i64>().is_ok()
             {
@@ -93,7 +93,7 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
             format!("push {to} {token}: {}", said(message)),
         );
     }
-    // How often the bank hears of one serial does not matter: it does everything once for each.
+    // The number of requests with one bank reference does not matter, because the bank is idempotent per reference.
     for serial in &kept.serials {
         picture.insert(format!("bank asked {}", folded(serial)), "yes".to_owned());
     }
@@ -104,13 +104,13 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
     picture
 }
 
-/// What an answer says, as far as two runs can agree on it.
+/// The content of a reply, without values that differ between runs.
 #[must_use]
 pub fn answer(status: u16, body: &Value) -> Picture {
     let mut picture = Picture::from([("answer status".to_owned(), status.to_string())]);
     let mut body = body.clone();
     if let Some(members) = body.as_object_mut() {
-        // Counted from the clock, which has gone on; proved by what is asked with it.
+        // These values depend on the clock, which has moved, or on the request.
         for name in ["retry_after_s", "reading_token", "token"] {
             members.remove(name);
         }
@@ -157,7 +157,7 @@ fn name_of(pk: &str, sk: &str) -> String {
     format!("{other}{name}")
 }
 
-/// The rebind, the payout or the card that an event is about.
+/// The rebind, payout or card of an event.
 fn about(event: &Value) -> String {
     let data = event["data"]["S"].as_str().unwrap();
     let data: Value = serde_json::from_str(data).unwrap();
@@ -173,9 +173,9 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
     };
     match (name, &value["S"], &value["N"], &value["B"]) {
         ("hash" | "prev_hash", ..) => put("a hash".to_owned()),
-        // The hash of the code that a try was begun for.
+        // The hash of the OTP for which the attempt was reserved.
         ("context", ..) => put("a context".to_owned()),
-        // The record of the stream that brought it.
+        // The stream record that delivered the event.
         ("claimed_by", ..) => put("a claimant".to_owned()),
         ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),
         ("state" | "data" | "settlement" | "devices", Value::String(text), ..) => {
@@ -191,7 +191,7 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
                 picture.insert(format!("{place}.{name}"), value);
             }
         }
-        // Failed logins: four bytes each.
+        // Failed logins, four bytes each.
         ("at", _, _, Value::String(text)) => {
             put(format!("{} times", BASE64.decode(text).unwrap().len() / 4));
         }
@@ -214,7 +214,7 @@ fn value_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
                 value_of(picture, &format!("{place}.{name}"), name, member);
             }
         }
-        // Windows: the first time, and then the seconds to the next.
+        // Windows: the first time, then the seconds to each next one.
         Value::Array(times) if ["req", "mis", "setn"].contains(&name) => {
             picture.insert(place.to_owned(), format!("{} times", times.len()));
         }
@@ -241,7 +241,7 @@ fn value_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
     }
 }
 
-/// A time is a time.
+/// Replaces a time by a constant.
 fn number_of(text: &str) -> String {
     let is_time = text
         .parse::<i64>()
@@ -249,7 +249,7 @@ fn number_of(text: &str) -> String {
     if is_time { "a time" } else { text }.to_owned()
 }
 
-/// A text without the random parts of ids; a time is a time.
+/// A text without the random parts of ids. A time is replaced by a constant.
 fn folded(text: &str) -> String {
     if Timestamp::parse_rfc3339(text).is_some() {
         return "a time".to_owned();
@@ -268,7 +268,7 @@ fn folded(text: &str) -> String {
     folded
 }
 
-/// A message without its code, times and dates: six digits, one or two.
+/// A message without its OTP, times and dates: runs of six, two or one digits.
 fn said(text: &str) -> String {
     let mut said = String::new();
     let mut rest = text;

@@ -1,39 +1,39 @@
-//! Where a faulted run may end elsewhere than one without a fault, each with its reason. Everything else is wrong, and a
-//! reason that explains nothing is wrong too.
+//! The permitted differences between a run with a fault and one without, each with its reason. Any other difference fails the
+//! suite, and so does an unused reason.
 
 use crate::picture::Difference;
 use crate::story::Point;
 use tests::table_faults::Fault;
 
-/// A kind of difference, and why it is right.
+/// A kind of difference, and the reason why it is correct.
 pub struct Reason {
-    /// For the report.
+    /// The explanation for the report.
     pub why: &'static str,
     is_it: fn(&Case) -> bool,
 }
 
-/// A difference where it was found.
+/// A difference, with its step and fault.
 struct Case<'c> {
     step: &'c str,
     point: &'c Point,
     place: &'c str,
-    /// How much more there is of what is a number.
+    /// The increase of a numeric value.
     more: Option<i64>,
 }
 
-/// All of them.
+/// All reasons.
 pub const REASONS: &[Reason] = &[
     Reason {
-        why: "a login is counted before its password is compared, or a crash would be a free guess: of a process that died, or \
-              that did not hear that it had counted, one of the day's twenty stays",
+        why: "a login is counted before its password is compared, because a crash would otherwise be a free guess: a process \
+              that died, or that lost the reply to the count, uses up one of the day's twenty",
         is_it: |case| {
             let unsure = case.is_unheard(2) || case.is(3, &[Fault::DiesBefore]);
             case.step.starts_with("POST sessions") && unsure && case.place.starts_with("failures ")
         },
     },
     Reason {
-        why: "the revision of a record counts its writes, and one to take a count back is a write; the row of an address is \
-              looked at by nothing",
+        why: "the revision of a record counts its writes, and a refund of a count is a write; nothing reads the row of an \
+              address",
         is_it: |case| {
             let counts = case.place.starts_with("failures ") && case.place.ends_with(".rev");
             let row = case.place == "failures from an address.row";
@@ -41,26 +41,25 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "a session that was opened for a caller who did not hear of it keeps its slot until it is idle for too long, or \
-              until the fifth login after it",
+        why: "a session whose login reply was lost keeps its slot until its idle timeout, or until the fifth login after it",
         is_it: |case| {
             let of_a_login = case.begins(&["account ", "head.s", "failures of a device "]);
             case.step.starts_with("POST sessions") && case.is_unheard(3) && of_a_login
         },
     },
     Reason {
-        why: "a key is ignored on sessions: who ends one and does not hear of it asks again with a token that is dead by then",
+        why: "sessions ignore the key: after a lost reply to a logout, the retry carries a token that is no longer valid",
         is_it: |case| {
             case.step == "DELETE session" && case.is_unheard(1) && case.place.starts_with("answer")
         },
     },
     Reason {
-        why: "that the bank did not answer is written down, which counts as a version",
+        why: "a missing reply of the bank is recorded, which increments the version",
         is_it: |case| case.is_lost("bank") && case.is_version(),
     },
     Reason {
-        why: "a code that could not be handed over is no code any more, and the history keeps that one was made; the phone has \
-              two messages when the first one went out after all",
+        why: "an OTP that could not be sent is invalidated, and its event stays in the history; the phone has two messages if \
+              the first one was sent after all",
         is_it: |case| {
             let of_a_code = case.begins(&["event identity_matched", "event code_sent"]);
             let message = case.begins(&["sms "]);
@@ -69,8 +68,8 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "a process that dies between the write of a code and its SMS leaves a code that nobody gets: another one is asked \
-              for when the reply says that it may be, and counts as one more to that phone",
+        why: "a process that dies between the write of an OTP and its SMS leaves an unsent OTP: the client requests another \
+              when the reply allows it, and that one counts towards the limit of the phone",
         is_it: |case| {
             let dies = case.step.starts_with("POST ") && case.is_fault(&[Fault::DiesAfter]);
             let of_a_code = case.begins(&["event code_sent", "phone ", "reply "]);
@@ -78,8 +77,8 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "a try of a freeze code is counted before the code is looked at, or a crash would be a free guess, and what was \
-              no wrong one is taken back: one of a process that died, or that did not hear, stays, and never one fewer",
+        why: "a freeze attempt is counted before the comparison, because a crash would otherwise be a free guess, and refunded \
+              if it was not wrong: a process that died, or that lost a reply, leaves the count too high, never too low",
         is_it: |case| {
             let counts = case.begins(&["freezes of an account ", "freezes from an address"]);
             let stays = matches!(case.more, Some(1 | 2));
@@ -90,15 +89,15 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "the clean-up notes that it asks the bank before it asks: whatever made it ask again is noted again",
+        why: "the clean-up records each bank call before it makes it, so a retry is recorded again",
         is_it: |case| {
             let again = case.is_fault(&Fault::ALL) && case.more == Some(1);
             case.step.starts_with("clean-up") && again && case.is_version()
         },
     },
     Reason {
-        why: "a test transfer that can undo nothing any more is asked about once by the clean-up, and by the merchant's own \
-              request whenever that comes",
+        why: "a test transfer that can no longer revert an activation is polled once by the clean-up, and again by any later \
+              request of the merchant",
         is_it: |case| {
             let of_it = case.begins(&[
                 "event test_transfer_succeeded",
@@ -108,7 +107,7 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "who looks again for what the bank had not said asks with another key, and has two answers kept",
+        why: "a later poll of a pending transfer has another key, so two replies are stored",
         is_it: |case| {
             case.step.starts_with("POST test-transaction")
                 && case.is_lost("bank")
@@ -116,7 +115,7 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "a notice is sent again when its sender died, or lost the answer of SNS, before it was marked",
+        why: "a notification is sent again if its sender died, or lost the reply of SNS, before the mark",
         is_it: |case| {
             let died =
                 case.is_fault(&[Fault::DiesBefore]) || case.is_lost("sms") || case.is_lost("push");
@@ -125,7 +124,7 @@ pub const REASONS: &[Reason] = &[
     },
 ];
 
-/// Why this difference is right, by its place in [`REASONS`]; `None`: it is not.
+/// The index in [`REASONS`] of the reason for a difference; `None`: the difference is a failure.
 #[must_use]
 pub fn of(step: &str, point: &Point, difference: &Difference) -> Option<usize> {
     let number = |text: &str| text.parse::<i64>().ok();
@@ -157,7 +156,7 @@ impl Case<'_> {
         self.is_at(place) && self.is_fault(faults)
     }
 
-    /// The table has done this call, and its caller never heard of it.
+    /// The table executed this call, and its caller did not receive the reply.
     fn is_unheard(&self, place: usize) -> bool {
         let done = [
             Fault::ReplyLost,
@@ -169,12 +168,12 @@ impl Case<'_> {
         self.is(place, &done)
     }
 
-    /// A call to something else has failed.
+    /// A call to another peer failed.
     fn is_lost(&self, of: &str) -> bool {
         matches!(self.point, Point::Outside { whom, .. } if *whom == of)
     }
 
-    /// Versions, and what counts them.
+    /// Versions, and the counters derived from them.
     fn is_version(&self) -> bool {
         let ends = [".version", ".state.ver", ".v", ".rv", ".rev", ".seq"];
         ends.iter().any(|end| self.place.ends_with(end))

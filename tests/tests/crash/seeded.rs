@@ -1,4 +1,4 @@
-//! The checks can fail: what is seeded here is found.
+//! The checks can fail: they find every seeded mistake.
 
 use crate::stories;
 use crate::story::{Manners, Story};
@@ -10,17 +10,20 @@ use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-/// An app that asks again with another key is answered otherwise, and its merchant ends elsewhere.
+/// An app that retries with another key gets another reply, and its merchant ends in another state.
 #[test]
 fn careless_client_is_found() {
     let only = ["POST rebinds", "POST identity/confirm, wrong"];
     let tally = stories::run_as("careless", Manners::Careless, &only, stories::proofs);
     let found = |step: &str| tally.wrong.iter().any(|wrong| wrong.contains(step));
-    assert!(found("POST rebinds"), "a second request for a card");
-    assert!(found("POST identity/confirm, wrong"), "a second try");
+    assert!(found("POST rebinds"), "a second rebind is requested");
+    assert!(
+        found("POST identity/confirm, wrong"),
+        "a second attempt is reserved"
+    );
 }
 
-/// A table that forgets the conditions of a transaction does what is late over what was done since.
+/// A table that ignores transaction conditions lets a late write overwrite newer ones.
 #[test]
 fn detects_table_without_conditions() {
     let only = ["POST card-check/confirm"];
@@ -29,11 +32,11 @@ fn detects_table_without_conditions() {
         stories::proofs(story).await;
     });
     let late = tally.wrong.iter().filter(|wrong| wrong.contains("TooLate"));
-    assert!(late.count() > 0, "a write that is late is done over others");
+    assert!(late.count() > 0, "a late write overwrites newer ones");
 }
 
-/// A merchant that has one of everything: a card in use and one that was replaced, with payouts on their way to it, a standby
-/// card, a device, an open rebind.
+/// A merchant with one item of every kind: an active card and a replaced one with pending payouts, a standby card, a device,
+/// an open rebind.
 async fn one_of_everything(story: &Story) {
     let app = story.log_in().await;
     let target = json!({"platform": "apns", "token": "a-token"});
@@ -60,14 +63,14 @@ fn of_merchant(sk: &str) -> Key {
     at("M#mer_plain_1", sk)
 }
 
-/// The key that begins so.
+/// The key with this prefix.
 fn first(items: &Items, pk: &str, sk: &str) -> Key {
     let mut keys = items.keys();
     let found = keys.find(|key| key.0.starts_with(pk) && key.1.starts_with(sk));
     found.unwrap_or_else(|| panic!("no {pk} {sk}")).clone()
 }
 
-/// Changes what is written as JSON in an attribute.
+/// Changes the JSON value of an attribute.
 fn change(items: &mut Items, key: &Key, attribute: &str, change: impl FnOnce(&mut Value)) {
     let text = &mut items.get_mut(key).unwrap()[attribute]["S"];
     let mut value = serde_json::from_str(text.as_str().unwrap()).unwrap();
@@ -84,30 +87,33 @@ fn rebind(items: &mut Items, number: u32, change_rebind: impl FnOnce(&mut Value)
     change(items, &key, "state", change_rebind);
 }
 
-/// Each of these is against one of the rules.
+/// Each violates one of the invariants.
 const SPOILS: &[(&str, Spoil)] = &[
-    ("an event is missing", |items| {
+    ("a missing event", |items| {
         items.remove(&of_merchant("E#0000000003"));
     }),
-    ("an event says something else", |items| {
+    ("an altered event", |items| {
         change(items, &of_merchant("E#0000000003"), "data", |data| {
             data["more"] = json!(1);
         });
     }),
-    ("an event was added behind the head's end", |items| {
-        let last = items[&of_merchant("E#0000000003")].clone();
-        items.insert(of_merchant("E#0000000099"), last);
-    }),
-    ("the head ends elsewhere", |items| {
+    (
+        "an event after the last one of the merchant state",
+        |items| {
+            let last = items[&of_merchant("E#0000000003")].clone();
+            items.insert(of_merchant("E#0000000099"), last);
+        },
+    ),
+    ("another last event in the merchant state", |items| {
         head(items, |head| head["seq"] = json!(3));
     }),
-    ("a rebind is missing", |items| {
+    ("a missing rebind", |items| {
         items.remove(&of_merchant("R#000002"));
     }),
-    ("half of a write", |items| {
+    ("half of a transaction", |items| {
         rebind(items, 3, |rebind| rebind["ver"] = json!(9));
     }),
-    ("two rebinds are open", |items| {
+    ("two open rebinds", |items| {
         let stage = items[&of_merchant("R#000003")]["state"]["S"]
             .as_str()
             .unwrap();
@@ -118,37 +124,37 @@ const SPOILS: &[(&str, Spoil)] = &[
             }
         });
     }),
-    ("the head's open rebind is another", |items| {
+    ("another open rebind in the merchant state", |items| {
         head(items, |head| head["open"] = json!(2));
     }),
-    ("the head's open rebind is not there", |items| {
+    ("a missing open rebind", |items| {
         head(items, |head| head["open"] = json!(7));
     }),
-    ("the active card's number is gone", |items| {
+    ("an active card without its number", |items| {
         let item = items.get_mut(&of_merchant("R#000002")).unwrap();
         item.as_object_mut().unwrap().remove("number");
     }),
-    ("a card is bound twice", |items| {
+    ("a card attached twice", |items| {
         head(items, |head| {
             let active = head["act"].clone();
             head["stby"][0]["c"] = active["c"].clone();
         });
     }),
-    ("a card came with no rebind", |items| {
+    ("a card without a rebind", |items| {
         head(items, |head| {
             head["act"]["fp"] = json!("another");
         });
     }),
-    ("the first card's number is gone", |items| {
+    ("a first card without its number", |items| {
         let key = first(items, "M#mer_plain_1", "C#");
         items.remove(&key);
     }),
-    ("the number of a card that nobody has", |items| {
+    ("the number of an unknown card", |items| {
         let key = first(items, "M#mer_plain_1", "C#");
         let item = items[&key].clone();
         items.insert(of_merchant("C#card_0000000000000000000000"), item);
     }),
-    ("the pointer is on a card that waits", |items| {
+    ("an active card that is on standby", |items| {
         head(items, |head| {
             let mut standby = head["stby"][0].clone();
             standby.as_object_mut().unwrap().remove("use");
@@ -156,7 +162,7 @@ const SPOILS: &[(&str, Spoil)] = &[
             head["stby"] = json!([]);
         });
     }),
-    ("a standby card that was activated", |items| {
+    ("an activated standby card", |items| {
         head(items, |head| {
             let mut active = head["act"].clone();
             active["use"] = json!(1_700_000_000);
@@ -168,59 +174,59 @@ const SPOILS: &[(&str, Spoil)] = &[
         let head = items.get_mut(&of_merchant("Y")).unwrap();
         head["cooldown_until"]["N"] = json!("1900000000");
     }),
-    ("an activation that the history does not know", |items| {
+    ("an activation without an event", |items| {
         rebind(items, 2, |rebind| {
             rebind["id"] = json!("rbd_0000020000000000000000");
         });
     }),
-    ("a payout more is counted than is on its way", |items| {
+    ("a pending payout counted twice", |items| {
         head(items, |head| head["repl"][0]["out"] = json!(2));
     }),
     ("a held payout is counted", |items| {
         head(items, |head| head["held"] = json!(1));
     }),
-    ("a payout is not listed", |items| {
+    ("an unlisted payout", |items| {
         let key = first(items, "M#mer_plain_1", "P#");
         items.remove(&key);
     }),
-    ("a payout is not recorded", |items| {
+    ("a payout without a record", |items| {
         items.remove(&at("O#pay_1", "O"));
     }),
-    ("a payout that is over is listed", |items| {
+    ("a completed payout in the list", |items| {
         change(items, &at("O#pay_1", "O"), "state", |payout| {
             payout["st"] = json!("sent");
         });
     }),
-    ("a bound card does not hold its number", |items| {
+    ("an attached card without a claim on its number", |items| {
         let key = first(items, "F#", "F");
         items.remove(&key);
     }),
-    ("a number is held by a card that is not there", |items| {
+    ("a number claimed by an unknown card", |items| {
         let key = first(items, "F#", "F");
         let holders = items.get_mut(&key).unwrap()["holders"]["SS"].as_array_mut();
         holders
             .unwrap()
             .push(json!("mer_plain_1#card_00000a0000000000000000"));
     }),
-    ("a number is another person's", |items| {
+    ("a number claimed by another person", |items| {
         let key = first(items, "F#", "F");
         items.get_mut(&key).unwrap()["person"]["S"] = json!("another");
     }),
-    ("a device is not known to the head", |items| {
+    ("a device missing in the merchant state", |items| {
         head(items, |head| head["push"] = json!([]));
     }),
-    ("a device is known to the head alone", |items| {
+    ("a device in the merchant state only", |items| {
         let key = first(items, "M#mer_plain_1", "N#");
         items.remove(&key);
     }),
-    ("something is due where nobody looks", |items| {
+    ("a due entry in a wrong bucket", |items| {
         let head = items.get_mut(&of_merchant("Y")).unwrap();
         head["due_bucket"]["S"] = json!("200001#0");
     }),
-    ("an item of nobody", |items| {
+    ("an item without an owner", |items| {
         items.insert(at("M#mer_nobody", "E#0000000001"), json!({}));
     }),
-    ("an item of no kind", |items| {
+    ("an item of an unknown kind", |items| {
         items.insert(at("X#1", "X"), json!({}));
     }),
 ];

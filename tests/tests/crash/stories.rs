@@ -1,4 +1,4 @@
-//! The stories. A step that is taken with faults in one of them is skimmed over in the others.
+//! The stories. A step that meets faults in one story runs without them in the others.
 
 use crate::story::{Manners, NAME, Story, Tally, Told, Work};
 use domain::decide::BankAnswer;
@@ -9,14 +9,14 @@ use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_pat
 use tests::transport::{HttpCall, Reply, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
-/// The card in use of another merchant.
+/// The active card of another merchant.
 const TAKEN_CARD: &str = "6222020000008000028";
-/// More than a code's gap.
+/// Longer than the minimum time between two OTPs.
 const GAP_S: i64 = POLICY.code_gap_s + 1;
 
 type App<'s> = Merchant<&'s Story>;
 
-/// All of them.
+/// All stories.
 pub const ALL: &[fn() -> Tally] = &[
     || run("sessions", sessions),
     || run("proofs", proofs),
@@ -31,12 +31,12 @@ pub const ALL: &[fn() -> Tally] = &[
     || run("what the bank did not say", unheard),
 ];
 
-/// Tells a story from its beginning; returns what it has found.
+/// Runs a story from its beginning. Returns its findings.
 pub fn run(title: &'static str, tell: impl AsyncFn(&Story) + Sync) -> Tally {
     run_as(title, Manners::Keyed, &[], tell)
 }
 
-/// The same with a client of other manners, and with faults in these steps only.
+/// The same with another client behaviour, and with faults in these steps only.
 pub fn run_as(
     title: &'static str,
     manners: Manners,
@@ -55,7 +55,7 @@ pub fn run_as(
         })
     };
     std::thread::scope(|scope| {
-        // Futures of futures, unoptimised, are too much for the stack of a test.
+        // Boxed: unoptimised nested futures overflow the stack of a test.
         let thread = std::thread::Builder::new().stack_size(16 << 20);
         let told = thread.spawn_scoped(scope, told).unwrap().join();
         told.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -87,19 +87,19 @@ impl Story {
         self.http(call).await.ok(202);
     }
 
-    /// The bank answers that it cannot check the card, and to the transfer so.
+    /// The bank cannot check the card, and gives this answer to the transfer.
     fn script_deposit(&self, answer: TransferAnswer) {
         self.world.bank.script([Some(BankAnswer::NotEnabled)]);
         self.world.bank.script_transfers([Some(answer)]);
     }
 
-    /// The bank decides about the last transfer.
+    /// Sets the bank's decision about the last transfer.
     fn settle_transfer(&self, answer: TransferAnswer) {
         self.world.bank.settle_last(answer);
     }
 }
 
-/// Logins of all kinds, looking around, and the way out.
+/// Logins of all kinds, reads, and the logout.
 async fn sessions(story: &Story) {
     story.log_in().await;
     let app = story.noted("known device", story.log_in()).await;
@@ -121,7 +121,7 @@ async fn sessions(story: &Story) {
     app.delete("/v1/sessions/current").await.ok(204);
 }
 
-/// A rebind up to its activation, with a wrong document and wrong codes on the way.
+/// A rebind up to its activation, with a wrong document and wrong OTPs on the way.
 pub async fn proofs(story: &Story) {
     let app = story.logged_in().await;
     let rebind = app.request(GOOD_CARD).await;
@@ -155,7 +155,7 @@ pub async fn proofs(story: &Story) {
     done.is(200, "activated");
 }
 
-/// What follows an activation: payouts, devices, settings, notices, and the clean-up up to the end of the cooldown.
+/// After an activation: payouts, devices, settings, notifications, and the clean-up up to the end of the cooldown.
 async fn activated_card(story: &Story) {
     let app = story.logged_in().await;
     let device = "/v1/push-targets/phone";
@@ -208,7 +208,7 @@ async fn activated_card(story: &Story) {
     story.deliver("deliver, end of a cooldown").await;
 }
 
-/// A card whose bank cannot be asked.
+/// A card whose bank does not support the check.
 async fn micro_deposit(story: &Story) {
     let app = story.logged_in().await;
     let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
@@ -229,7 +229,7 @@ async fn micro_deposit(story: &Story) {
     story.deliver("deliver, activation by deposit").await;
 }
 
-/// A card for later, the switch to it, and another that is taken off.
+/// A standby card, the switch to it, and another card that is unbound.
 async fn standby(story: &Story) {
     let app = story.logged_in().await;
     let members = || json!({"activate": false});
@@ -267,7 +267,7 @@ async fn identified(app: &App<'_>, card: &str) -> String {
     rebind
 }
 
-/// Rebinds that come to nothing by the merchant, by time, and by a transfer that comes back.
+/// Rebinds that end without activation: cancelled, expired, or after a returned transfer.
 async fn ends(story: &Story) {
     let app = story.logged_in().await;
     let rebind = story.skim(app.request(GOOD_CARD)).await;
@@ -292,7 +292,7 @@ async fn ends(story: &Story) {
     story.clean_up(step).await;
 }
 
-/// Rebinds that are refused for good.
+/// Rebinds that are rejected permanently.
 async fn refusals(story: &Story) {
     let app = story.logged_in().await;
     let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
@@ -323,7 +323,7 @@ async fn refusals(story: &Story) {
     story.noted("deposit returned", returned).await;
 }
 
-/// The old contact freezes: a wrong code, the right one in the hold.
+/// The old contact freezes the account: a wrong freeze code, then the right one within the hold.
 async fn freeze(story: &Story) {
     let app = story.logged_in().await;
     story.skim(app.activate(GOOD_CARD)).await;
@@ -341,7 +341,7 @@ async fn freeze(story: &Story) {
     story.clean_up("clean-up, removes a frozen card").await;
 }
 
-/// A freeze when the change has taken effect: every payout waits, and another rebind's card goes.
+/// A freeze after the change took effect: every payout is held, and the card of another rebind is removed.
 async fn late_freeze(story: &Story) {
     let app = story.logged_in().await;
     story.skim(app.standby(GOOD_CARD)).await;
@@ -369,7 +369,7 @@ async fn late_freeze(story: &Story) {
     story.clean_up("clean-up, frozen").await;
 }
 
-/// Everything that a clean-up does, in one run, after a month without any.
+/// Every task of the clean-up in one run, after a month without any.
 async fn dead_clean_up(story: &Story) {
     let app = story.logged_in().await;
     let lost = app.activate_with(GOOD_CARD, json!({"reason": "lost"}));
@@ -406,7 +406,7 @@ async fn dead_clean_up(story: &Story) {
     story.deliver("deliver, rearmed").await;
 }
 
-/// Answers that were lost, and what the clean-up hears of them.
+/// Lost replies, and the answers that the clean-up obtains later.
 async fn unheard(story: &Story) {
     let app = story.logged_in().await;
     let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;

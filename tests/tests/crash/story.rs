@@ -1,4 +1,4 @@
-//! One way through the system, each of its steps taken again and again from the same state, each time with another fault.
+//! A sequence of steps. Each step is repeated from the same state, each time with another fault.
 
 use crate::picture::{self, Picture, differences};
 use crate::reasons;
@@ -19,24 +19,24 @@ use tests::sample::sample;
 use tests::table_faults::{Call, Fault, impatient};
 use tests::transport::{HttpCall, Reply, Transport};
 
-/// Whose story it is.
+/// The merchant of the stories.
 pub const NAME: &str = "plain_1";
-/// Who has a card that is not to be had.
+/// The merchant whose card cannot be attached.
 const OTHER: &str = "plain_2";
-/// When the clean-up comes by: what the bank has not answered, and what nobody was told, is due by then.
+/// The delay of the clean-up: unanswered bank calls and unsent notifications are due by then.
 const CLEAN_UP_AFTER_S: i64 = Policy::CURRENT.notice_retry_s + 1;
-/// What a question for what is due can meet when nothing is: it does nothing, so that it is the same whether the table heard
-/// it. It is answered after all, or not, or unreadably, or its process ends.
+/// The faults for a due query that finds nothing. Such a query has no effect, so it does not matter whether the table
+/// received it. The remaining cases are a successful retry, an unreadable reply and the end of the process.
 const FINDS_NOTHING: [Fault; 3] = [Fault::RequestLost, Fault::ReplyCut, Fault::DiesBefore];
-/// Of a step's points a sample takes every so many. It shares no factor with the number of faults that a call can meet: a
-/// query 26, an update 28, a transaction 30.
+/// The stride of a sample over a step's points. It is coprime to the number of faults per call: a query 26, an update 28, a
+/// transaction 30.
 const STRIDE: usize = 29;
-/// The same where only some steps are taken.
+/// The stride if only some steps meet faults.
 const STRIDE_OF_ONLY: usize = 3;
-/// How often a client asks before it is said to get nowhere.
+/// The maximum number of a client's attempts.
 const ROUNDS_MAX: usize = 12;
 
-/// What is done in a step.
+/// The work of a step.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A request.
@@ -45,18 +45,18 @@ pub enum Work {
     Core(Value),
     /// A run of the clean-up.
     CleanUp {
-        /// Whether the questions that find nothing are to meet faults too: there are as many as months and shards, and to
-        /// each it is the same ([`FINDS_NOTHING`]).
+        /// True if due queries that find nothing also meet faults. There is one query per month and shard, and all behave the
+        /// same ([`FINDS_NOTHING`]).
         thorough: bool,
     },
-    /// The stream brings these records.
+    /// The stream delivers these records.
     Deliver(Value),
 }
 
-/// What came of it.
+/// The result of a step.
 #[derive(Clone, Debug)]
 pub struct Told {
-    /// The HTTP status, or one that means the same.
+    /// The HTTP status, or an equivalent one.
     pub status: u16,
     /// The body.
     pub body: Value,
@@ -74,45 +74,45 @@ impl Told {
         (self.status, self.code()) == (other.status, other.code())
     }
 
-    /// How what was asked for stands, in a reply that can say that it is not over.
+    /// The status in a reply that can be pending.
     fn status(&self) -> Option<&str> {
         self.body["status"].as_str()
     }
 
-    /// Whether the same is to be asked again, and after how many seconds.
+    /// The number of seconds after which to retry; `None` if the reply is final.
     fn again_after_s(&self) -> Option<i64> {
         let again = self.status >= 500 || self.status == 429 || self.code() == "VERSION_CONFLICT";
         again.then(|| self.body["retry_after_s"].as_i64().unwrap_or(2))
     }
 }
 
-/// A place where something can go wrong, and what does.
+/// A point of failure, and its fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Point {
     /// The `n`-th operation on the table.
     Table {
-        /// Which.
+        /// Its position.
         n: usize,
         /// `Query`, …
         operation: String,
-        /// What it meets.
+        /// Its fault.
         fault: Fault,
-        /// In every attempt, or in the first.
+        /// True if every attempt meets the fault, false if only the first does.
         lasts: bool,
     },
-    /// The `n`-th call to something else.
+    /// The `n`-th call to another peer.
     Outside {
-        /// Which.
+        /// Its position.
         n: usize,
-        /// To whom.
+        /// The peer.
         whom: &'static str,
-        /// What is lost.
+        /// The lost part.
         lost: Lost,
     },
 }
 
 impl Point {
-    /// The fault of the table, and whether each attempt meets it.
+    /// The fault of the table; true if each attempt meets it.
     const fn fault(&self) -> Option<(Fault, bool)> {
         match self {
             Self::Table { fault, lasts, .. } => Some((*fault, *lasts)),
@@ -120,7 +120,7 @@ impl Point {
         }
     }
 
-    /// The kind of fault, for the figures.
+    /// The category of the fault, for the metrics.
     #[must_use]
     pub fn kind(&self) -> String {
         match self {
@@ -134,32 +134,32 @@ impl Point {
     }
 }
 
-/// How a client behaves.
+/// The behaviour of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manners {
-    /// It repeats a request with its key.
+    /// It retries a request with the same key.
     Keyed,
-    /// A new key for each repetition: what a careless app does.
+    /// It retries with a new key, like a faulty app.
     Careless,
 }
 
-/// What all stories have found.
+/// The findings of all stories.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Points by kind, and how many of them were lost.
+    /// Points by category, and the number of failures among them.
     pub points: BTreeMap<String, (usize, usize)>,
     /// Points by step.
     pub steps: BTreeMap<String, usize>,
-    /// The faults of the table, and whether each attempt met them.
+    /// The faults of the table; true if each attempt met them.
     pub faults: BTreeSet<(Fault, bool)>,
-    /// What differs for a reason, by the reason's place.
+    /// The number of permitted differences, by index of the reason.
     pub reasons: BTreeMap<usize, usize>,
-    /// What differs for none.
+    /// The failures.
     pub wrong: Vec<String>,
 }
 
 impl Tally {
-    /// Both together.
+    /// Adds the findings of another story.
     pub fn add(&mut self, other: Self) {
         for (kind, (points, lost)) in other.points {
             let all = self.points.entry(kind).or_default();
@@ -183,11 +183,11 @@ struct Moment {
     kept: PeerState,
 }
 
-/// Where a step ends without a fault.
+/// The state after a step without a fault.
 struct Wanted {
     picture: Picture,
     told: Told,
-    /// How many SMS there are when it is answered.
+    /// The number of SMS at the time of the reply.
     codes: usize,
 }
 
@@ -195,11 +195,11 @@ struct Wanted {
 pub struct Story {
     /// The functions.
     pub world: Arc<InProcess>,
-    /// How its client behaves.
+    /// The behaviour of its client.
     pub manners: Manners,
-    /// Only these steps are taken with faults; all when it is empty.
+    /// The steps that meet faults; all if empty.
     pub only: Vec<&'static str>,
-    /// Its table.
+    /// The table.
     pub table: Table,
     tally: RefCell<Tally>,
     keys: Cell<usize>,
@@ -209,12 +209,12 @@ pub struct Story {
 }
 
 impl Story {
-    /// A merchant of whom nothing has been asked yet.
+    /// A story with a new merchant.
     pub async fn begin(title: &'static str) -> Self {
         let table = Table::new(TABLE);
         let world = InProcess::on(&table, impatient, "sandbox").await;
         let mut items = (*table.items()).clone();
-        // Most are only in the way.
+        // The other merchants would only slow the runs down.
         let mut names = Vec::new();
         for name in [NAME, OTHER] {
             let account = merchant(name).account;
@@ -239,13 +239,13 @@ impl Story {
         }
     }
 
-    /// What it has found.
+    /// The findings.
     #[must_use]
     pub fn end(self) -> Tally {
         self.tally.into_inner()
     }
 
-    /// Takes steps without faults: they are taken with them in another story, or before.
+    /// Runs steps without faults, because they meet faults elsewhere.
     pub async fn skim<T>(&self, steps: impl Future<Output = T>) -> T {
         let before = self.skims.replace(true);
         let done = steps.await;
@@ -253,7 +253,7 @@ impl Story {
         done
     }
 
-    /// Takes steps under names that say more than their routes.
+    /// Runs steps under names that are more specific than their routes.
     pub async fn noted<T>(&self, note: &'static str, steps: impl Future<Output = T>) -> T {
         self.note.set(note);
         let done = steps.await;
@@ -261,7 +261,7 @@ impl Story {
         done
     }
 
-    /// The merchant, as it knows itself.
+    /// The merchant's own data.
     #[must_use]
     pub fn profile(&self) -> Profile {
         let clock = self.world.clock.clone();
@@ -281,7 +281,7 @@ impl Story {
         self.skim(self.log_in()).await
     }
 
-    /// Takes a step with every fault at every call, then without any; returns what that one was told.
+    /// Runs a step with every fault at every call, then without any. Returns the reply of the last run.
     pub async fn step(&self, step: &str, work: Work) -> Told {
         self.keys.set(self.keys.get() + 1);
         let before = self.moment();
@@ -295,7 +295,7 @@ impl Story {
         self.attempt(&work, &self.key(0)).await
     }
 
-    /// All points, or every so many and the first of each fault that the story has not met.
+    /// All points, or a sample that includes the first occurrence of each fault in the story.
     fn sampled(&self, points: Vec<Point>) -> Vec<Point> {
         let stride = if self.only.is_empty() {
             STRIDE
@@ -334,7 +334,7 @@ impl Story {
         }
     }
 
-    /// The step without a fault: what is told, where it ends, and where a fault could be.
+    /// Runs the step without a fault: its reply, its end state and the points of failure.
     async fn reference(&self, before: &Moment, work: &Work) -> (Wanted, Vec<Point>) {
         let _ = self.world.outside.take();
         let told = self.attempt(work, &self.key(0)).await;
@@ -439,8 +439,8 @@ impl Story {
         }
     }
 
-    /// What a client does whose step met a fault: it repeats the step with the same key for as long as it is told to. At
-    /// last it repeats it once more, as if the last reply had been lost: that changes nothing.
+    /// The client after a fault: it retries the step with the same key as long as the reply instructs it. Then it repeats the
+    /// step once more, as if the last reply had been lost. That must change nothing.
     async fn pursue(
         &self,
         work: &Work,
@@ -460,7 +460,7 @@ impl Story {
                     Point::Outside { n, .. } => outside.len() >= *n,
                 };
                 if !met {
-                    wrong.push("the fault was met by nothing".to_owned());
+                    wrong.push("no call met the fault".to_owned());
                 }
             }
             let wait_s = match &told {
@@ -468,7 +468,7 @@ impl Story {
                 Some(told) if told.is_like(&wanted.told) => None,
                 Some(told) => told.again_after_s(),
             };
-            // Who is told that it is on its way looks again later, which is a request of its own.
+            // A pending status is polled later by a separate request.
             let is_pending = |told: &Told| told.status() == Some("pending");
             if told.as_ref().is_some_and(is_pending) && !is_pending(&wanted.told) && looks == 0 {
                 looks = 1;
@@ -483,16 +483,16 @@ impl Story {
                 (wait_s, _) => self.world.pass_s(wait_s.unwrap_or(2)),
             }
         }
-        wrong.push("the client gets nowhere".to_owned());
+        wrong.push("the client exceeds its retries".to_owned());
         None
     }
 
-    /// The reply to a request was lost on its way to the app: the same is answered again, and nothing changes.
+    /// The reply was lost on its way to the app: a repetition gets the same reply and changes nothing.
     async fn repeat(&self, work: &Work, key: &str, told: &Told, wrong: &mut Vec<String>) {
         let Work::Request(call) = work else {
             return;
         };
-        // A key is ignored on sessions and freezes.
+        // Sessions and freezes ignore the key.
         let keyed = call.method != "GET"
             && call.headers.iter().any(|(name, _)| name == "authorization")
             && call.path != "/v1/sessions/current";
@@ -503,16 +503,16 @@ impl Story {
         let again = self.attempt(work, key).await;
         if (again.status, &again.body) != (told.status, &told.body) {
             wrong.push(format!(
-                "repeated, it is answered {} {}",
+                "a repetition is answered {} {}",
                 again.status, again.body
             ));
         }
         if before != self.table.items() {
-            wrong.push("repeated, it changes something".to_owned());
+            wrong.push("a repetition changes the state".to_owned());
         }
     }
 
-    /// A code that was promised has not come: the user asks for another, as the reply says how and when.
+    /// A promised OTP did not arrive: the user requests another, as the reply instructs.
     async fn ask_for_code(&self, work: &Work, told: &Told, before: &Moment, wanted: &Wanted) {
         let codes = |kept: &PeerState| kept.sms.len();
         let is_missing = wanted.codes > codes(&before.kept)
@@ -531,7 +531,7 @@ impl Story {
             "card" => format!("{rebind}/card-check/code"),
             _ => call.path.clone(),
         };
-        // A switch has no other way than to be begun again, once its code is dead.
+        // A switch can only be restarted once its OTP is dead.
         let is_switch = path.ends_with("/activate");
         self.world.pass_s(if is_switch {
             life_s
@@ -591,7 +591,7 @@ impl Story {
         }
     }
 
-    /// What the stream has to bring: a record for every notice that is due.
+    /// The stream event: a record for every notification that is due.
     #[must_use]
     pub fn due_notices(&self) -> Value {
         let items = self.table.items();
@@ -600,7 +600,7 @@ impl Story {
             .filter(|(_, item)| item["notice"]["S"] == "due");
         let records: Vec<Value> = due
             .map(|((pk, sk), item)| {
-                // A notice that was armed again comes by another record.
+                // A notification that was queued again has another record.
                 let armed = item["armed"]["N"].as_str().unwrap_or("0");
                 json!({"eventID": format!("{sk}-{armed}"), "eventName": "INSERT", "dynamodb": {
                     "SequenceNumber": sk, "Keys": {"pk": {"S": pk}, "sk": {"S": sk}},
@@ -610,7 +610,7 @@ impl Story {
         json!({"Records": records})
     }
 
-    /// The stream brings what is due, and again what failed.
+    /// The stream delivers the due records, and redelivers failed ones.
     async fn bring(&self) {
         let batch = self.due_notices();
         for _ in 0..3 {
@@ -621,7 +621,7 @@ impl Story {
         }
     }
 
-    /// Whether the clean-up would find anything: without that a run only reads, and nothing comes of it.
+    /// Returns true if a clean-up would find work. Otherwise a run only reads.
     fn is_due(&self) -> bool {
         let now = self.world.now();
         let items = self.table.items();
@@ -631,8 +631,8 @@ impl Story {
         })
     }
 
-    /// Everything that would happen anyway happens: what is late arrives, the stream brings what is due, the clean-up
-    /// comes by. Then: where it has ended, or what must not be.
+    /// Runs everything that happens without the client: late requests arrive, the stream delivers, the clean-up runs. Returns
+    /// the end state, or the violations.
     async fn ended(&self, work: &Work, told: &Told) -> Result<Picture, Vec<String>> {
         let world = &self.world;
         world.boundary.settle().await;
@@ -655,7 +655,7 @@ impl Story {
     }
 }
 
-/// The name of the step that a request is: `POST identity/confirm`, `GET rebind`.
+/// The name of a request's step: `POST identity/confirm`, `GET rebind`.
 fn name_of(call: &HttpCall) -> String {
     let path = call.path.split('?').next().unwrap_or_default();
     let segments: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();

@@ -1,7 +1,7 @@
-//! A process is killed, with SIGKILL, at every call of every step: before the call is seen, and after it is done and
-//! before its answer is. The processes are the compiled `bootstrap`s, the calls those to the table, to KMS, to SNS and to
-//! the bank. Then another process takes over, the app repeats its request under the same key, the clean-up runs, and the
-//! merchant has to end where a merchant ends whose processes were left alone.
+//! Kills a process with SIGKILL at every call of every step: before the service receives the call, and after it executes the
+//! call but before it replies. The processes are the compiled `bootstrap`s; the calls go to the table, KMS, SNS and the bank.
+//! Then another process takes over, the app repeats its request with the same key and the clean-up runs. The merchant must
+//! reach the same end as without a kill.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -21,22 +21,22 @@ use tests::processes::cloud::{Kill, Moment};
 use tests::sample::sample;
 use walk::{Checkpoint, Step, Walk};
 
-/// How often one request is sent until it is given up.
+/// The maximum number of attempts for one request.
 const TRIES: usize = 3;
-/// Of a step's points a sample takes every so many. It shares no factor with the two or four points of a call.
+/// The stride of a sample over a step's points. It is coprime to the two or four points of a call.
 const STRIDE: usize = 7;
 
-/// Where a process is killed.
+/// A point at which a process is killed.
 struct Point {
-    /// The step's place in the script.
+    /// The position of the step in the script.
     place: usize,
     step: Step,
     kill: Kill,
     /// The call's name.
     call: String,
-    /// The app comes back after the clean-up's next run only.
+    /// True if the app returns only after the next run of the clean-up.
     late: bool,
-    /// A notice is out and not marked as sent.
+    /// True if a notification was sent but not marked as sent.
     repeated: bool,
 }
 
@@ -50,29 +50,29 @@ impl fmt::Display for Point {
     }
 }
 
-/// How the app repeats a request.
+/// The app's way of repeating a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum App {
-    /// Under the same key.
+    /// With the same key.
     Careful,
-    /// Under another one, as if it were new: what is lost then has to be noticed.
+    /// With another key, as a new request. The resulting damage must be detected.
     Careless,
 }
 
-/// A step of a walk in which nothing is killed.
+/// A step of a walk without a kill.
 struct Plain {
     reply: Value,
     calls: Vec<String>,
 }
 
-/// What came of killing at all points.
+/// The result of killing at all points.
 #[derive(Default)]
 struct Found {
     points: usize,
     lost: Vec<String>,
 }
 
-/// A script, and the walks through it.
+/// A script and the walks through it.
 struct Trial<'s> {
     system: Processes,
     script: &'s [Step],
@@ -87,7 +87,7 @@ fn key_of(place: usize) -> String {
 }
 
 impl<'s> Trial<'s> {
-    /// Walks through the script once, and leaves everything alone.
+    /// Walks through the script once, without a kill.
     async fn of(outcome: &str, script: &'s [Step], app: App) -> Self {
         let system = Processes::start().await;
         let mut walk = Walk::begin(&system, outcome).await;
@@ -137,7 +137,7 @@ impl<'s> Trial<'s> {
         let step = self.script[place];
         let calls = &self.plain[place].calls;
         let asks_bank = calls.iter().any(|call| call.starts_with("bank"));
-        // What the bank has said may be heard by the clean-up before the app comes back.
+        // The clean-up may read the bank's answer before the app returns.
         let late = match asks_bank && step != Step::CleanUp {
             true => &[false, true][..],
             false => &[false],
@@ -184,19 +184,19 @@ impl<'s> Trial<'s> {
         let key = key_of(point.place);
         let calls = &self.plain[point.place].calls;
         if calls.iter().any(|call| call == "GenerateMac") {
-            // One that has served before would not make that call: it keeps the hash keys that it has fetched.
+            // A process that has served before would not make that call, because it caches the hash keys.
             self.system.end(walk.function(&self.system, point.step));
         }
         let (reply, _) = walk
             .once(&self.system, point.step, &key, Some(point.kill))
             .await;
         if let Some(reply) = reply {
-            return Err(format!("the process was to die, but said {reply:?}"));
+            return Err(format!("the process must die, but replied {reply:?}"));
         }
         if point.late {
             walk.pass_s(6 * MINUTE_S);
             walk.clean_up(&self.system).await?;
-            // A code that came before that is dead by now.
+            // An OTP sent before that has been replaced by now.
             walk.look(&self.system);
         }
         self.step(&mut walk, point.place, self.app).await?;
@@ -212,7 +212,7 @@ impl<'s> Trial<'s> {
             .map_or(Ok(()), Err)
     }
 
-    /// One step, repeated until it is answered for good; the answer must be the one of the plain walk.
+    /// One step, repeated until its answer is final. The answer must equal that of the plain walk.
     async fn step(&self, walk: &mut Walk, place: usize, app: App) -> Result<(), String> {
         let step = self.script[place];
         if matches!(step, Step::Pass(_)) {
@@ -224,18 +224,18 @@ impl<'s> Trial<'s> {
         }
         for _ in 0..TRIES {
             let (reply, _) = walk.once(&self.system, step, &key, None).await;
-            let reply = reply.ok_or("a process died that nobody has killed")?;
+            let reply = reply.ok_or("a process died without a kill")?;
             let retryable = reply.status >= 500 || reply.code() == "VERSION_CONFLICT";
             if retryable {
                 continue;
             }
             let (got, wanted) = (of_reply(step, &reply), &self.plain[place].reply);
             if step != Step::CleanUp && got != *wanted {
-                return Err(format!("{step:?} said {got} instead of {wanted}"));
+                return Err(format!("{step:?} returned {got} instead of {wanted}"));
             }
             return walk.take(&self.system, step, &key, &reply).await;
         }
-        Err(format!("{step:?} was never answered for good"))
+        Err(format!("{step:?} got no final reply"))
     }
 }
 
@@ -247,7 +247,7 @@ async fn tried(what: &str, outcome: &str, script: &[Step], places: Range<usize>)
     assert!(found.lost.is_empty(), "{}", found.lost.join("\n"));
 }
 
-/// Up to where the hold is over, the old card can go and the cooldown is over.
+/// Continues until the hold is over, the old card is removed and the cooldown is over.
 const REBIND: [Step; 17] = [
     Step::LogIn,
     Step::Create,
@@ -294,7 +294,7 @@ async fn deposit_survives_kill_at_any_call() {
         Step::ConfirmCard,
         Step::Tell,
     ];
-    // The steps up to the bank are those of every rebind.
+    // The steps up to the bank are the same in every rebind.
     tried("a micro-deposit", "not_enabled", &script, 6..12).await;
 }
 
@@ -338,7 +338,7 @@ async fn freeze_survives_kill_at_any_call() {
     tried("a freeze", "match", &script, 9..12).await;
 }
 
-/// What is looked for can be found: an app that does not keep its keys asks for a second rebind, and takes a second try.
+/// Checks that the suite detects damage: an app that loses its keys requests a second rebind and reserves a second attempt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn careless_app_is_noticed() {
     let script = [

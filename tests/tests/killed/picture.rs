@@ -1,4 +1,4 @@
-//! Where a merchant has come to, without what may differ between two walks that went equally well: ids, codes, moments.
+//! The state of a merchant, without values that differ between equally correct walks: ids, OTPs, times.
 
 use crate::walk::{Step, Walk};
 use application::ports::{LoadMerchant as _, Selector};
@@ -9,21 +9,21 @@ use tests::processes::Processes;
 use tests::processes::template::{BANK_TABLE, TABLE};
 use tests::transport::{Reply, Transport as _};
 
-/// What the clean-up writes into a history.
+/// The events that the clean-up writes.
 const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];
 
-/// The end of a walk.
+/// The end state of a walk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// What the merchant sees, what is counted, what the bank has done: the same however often a process was killed.
+    /// The merchant's view, the counters and the bank's actions: independent of kills.
     pub same: Value,
-    /// The notices to each phone, sorted.
+    /// The notification messages to each phone, sorted.
     pub told: BTreeMap<String, Vec<String>>,
-    /// Codes sent over and above the first ones.
+    /// The OTPs sent in excess of the first ones.
     pub codes_again: usize,
 }
 
-/// What matters of the reply to a step.
+/// The relevant part of a step's reply.
 #[must_use]
 pub fn of_reply(step: Step, reply: &Reply) -> Value {
     let body = &reply.body;
@@ -43,10 +43,10 @@ pub fn of_reply(step: Step, reply: &Reply) -> Value {
 }
 
 impl Picture {
-    /// The clean-up runs, the merchant logs in once more: everything is looked at.
+    /// Runs the clean-up, logs the merchant in once more and reads everything.
     ///
     /// # Errors
-    /// When the history is not whole.
+    /// If the history is incomplete.
     pub async fn of(system: &Processes, walk: &mut Walk) -> Result<Self, String> {
         let key = "to look";
         walk.clean_up(system).await?;
@@ -66,7 +66,7 @@ impl Picture {
             .filter(|item| item["sk"]["S"] == "I" && item.get("status").is_none());
         let (again, kinds): (Vec<&str>, Vec<&str>) =
             kinds.into_iter().partition(|kind| *kind == "code_sent");
-        // When the clean-up has run is not the merchant's doing.
+        // The time of the clean-up's run does not depend on the merchant.
         let (mut cleaned, kinds): (Vec<&str>, Vec<&str>) =
             kinds.into_iter().partition(|kind| CLEAN_UP.contains(kind));
         cleaned.sort_unstable();
@@ -114,8 +114,8 @@ impl Picture {
         })
     }
 
-    /// What is worse here than in a walk where nothing was killed. `repeated`: a process was killed between a notice's
-    /// publish and its mark, so that one text may have gone out twice.
+    /// The differences for the worse from a walk without a kill. `repeated`: a process was killed between the publish of a
+    /// notification and its mark, so one text may have been sent twice.
     #[must_use]
     pub fn lost_against(&self, wanted: &Self, repeated: bool) -> Option<String> {
         for (name, wanted) in wanted.same.as_object().unwrap() {
@@ -125,7 +125,7 @@ impl Picture {
         }
         if self.codes_again > wanted.codes_again + 1 {
             return Some(format!(
-                "{} codes more",
+                "{} extra OTPs",
                 self.codes_again - wanted.codes_again
             ));
         }
@@ -135,15 +135,15 @@ impl Picture {
             for text in wanted {
                 match told.iter().position(|other| other == text) {
                     Some(place) => drop(told.remove(place)),
-                    None => return Some(format!("{phone} was not told: {text}")),
+                    None => return Some(format!("{phone} was not sent: {text}")),
                 }
             }
             if let Some(foreign) = told.iter().find(|text| !wanted.contains(text)) {
-                return Some(format!("{phone} was told: {foreign}"));
+                return Some(format!("{phone} was sent: {foreign}"));
             }
             twice += told.len();
         }
-        (twice > usize::from(repeated)).then(|| format!("{twice} notices too many"))
+        (twice > usize::from(repeated)).then(|| format!("{twice} extra notifications"))
     }
 }
 

@@ -1,5 +1,5 @@
-//! What does not end a process: requests that end one built on `lambda_http`, events of any shape, a panic. The process
-//! that was asked before answers what is asked after.
+//! Inputs that must not end a process: requests that end one built on `lambda_http`, events of any shape, a panic. The same
+//! process must answer the request that follows.
 
 use crate::walk::Walk;
 use application::serve::wall_clock;
@@ -12,7 +12,7 @@ use tests::processes::template::{TABLE, Template};
 use tests::processes::{Outcome, Processes};
 use tests::transport::HttpCall;
 
-/// Events that a gateway, a stream or a scheduler would hardly send.
+/// Events that a gateway, a stream or a scheduler is unlikely to send.
 fn strange_events() -> Vec<Value> {
     let deep = (0..200).fold(json!("{"), |inner, _| json!([inner]));
     let plain = |path: &str| HttpCall::new("GET", path).event();
@@ -69,7 +69,7 @@ async fn no_event_ends_a_process() {
     let (mut sent, mut ended) = (0, 0);
     for deployed in Template::load().functions().values() {
         let function = deployed.name.as_str();
-        // The first one starts it.
+        // The first request starts the process.
         system.run(function, &json!({})).await;
         let pid = system.pids(function);
         assert_eq!(pid.len(), 1);
@@ -88,12 +88,12 @@ async fn no_event_ends_a_process() {
             );
         }
     }
-    metric("strange events, to every function", sent, ended);
+    metric("unusual events to every function", sent, ended);
     assert_eq!(ended, 0);
 }
 
-/// From outside no panic was found that could be had for the asking. One is had from a damaged record: a version that
-/// cannot be counted up, which a build with overflow checks does not take.
+/// No known external input causes a panic. A damaged record does: its version cannot be incremented, which panics in a build
+/// with overflow checks.
 #[tokio::test]
 async fn process_survives_a_panic() {
     let system = Processes::start().await;
@@ -108,14 +108,14 @@ async fn process_survives_a_panic() {
     assert_eq!((refused.status, refused.code()), (500, "INTERNAL"));
     assert_eq!(refused.body["support_ref"], "req-1");
     let log = system.log().join("\n");
-    assert!(log.contains("panic.place"), "it was a panic: {log}");
+    assert!(log.contains("panic.place"), "no panic in the log: {log}");
     assert!(!log.contains(GOOD_CARD));
     system.cloud.put(TABLE, &sound);
     wish.send().await.ok(201);
     assert_eq!(system.pids("rebind-request"), pid);
 }
 
-/// Where no request waits for an answer, the runtime's own net holds: the run fails, the process does not.
+/// If no request waits for a reply, the runtime catches the panic: the run fails, the process survives.
 #[tokio::test]
 async fn cleanup_panic_fails_only_its_run() {
     const ID: &str = "mer_in_cooldown";
@@ -151,7 +151,7 @@ fn damaged(head: &Value) -> Value {
     head
 }
 
-/// A panic can be caught only where it unwinds.
+/// A panic can be caught only if it unwinds.
 #[test]
 fn release_profile_unwinds() {
     let manifest = include_str!("../../../Cargo.toml");
@@ -160,7 +160,7 @@ fn release_profile_unwinds() {
     assert!(!manifest.contains("\"abort\""));
 }
 
-/// Should the tests be killed, their processes are not left behind.
+/// If the tests are killed, their processes end too.
 #[tokio::test]
 async fn orphaned_process_ends() {
     let system = Processes::start().await;

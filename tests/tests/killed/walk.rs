@@ -1,5 +1,5 @@
-//! A merchant's way through the real functions, step by step, such that any step can be cut off and done again as a real
-//! app would: the same request under the same key, and another code asked for when none came.
+//! A merchant's walk through the real functions, step by step. Any step can be interrupted and repeated like in a real app:
+//! the same request with the same key, and a request for another OTP if none arrived.
 
 use application::serve::wall_clock;
 use domain::ids::MerchantId;
@@ -14,18 +14,18 @@ use tests::processes::template::TABLE;
 use tests::processes::{Outcome, Processes};
 use tests::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in};
 
-/// The merchant that everything happens to.
+/// The merchant of all walks.
 const NAME: &str = "plain_1";
 
-/// What is done next. All but `Pass` are one invocation each.
+/// The next step. All but `Pass` are one invocation each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Time goes by: seconds.
+    /// Time passes: seconds.
     Pass(i64),
     LogIn,
     Create,
     CreateStandby,
-    /// The document of somebody else.
+    /// The document of another person.
     WrongDocument,
     Identity,
     WrongIdentityCode,
@@ -35,15 +35,15 @@ pub enum Step {
     CheckCard,
     WrongCardCode,
     ConfirmCard,
-    /// The stream's records of every notice that is due.
+    /// The stream records of every notification that is due.
     Tell,
     TestTransfer,
-    /// The schedule's run.
+    /// A scheduled run of the clean-up.
     CleanUp,
-    /// The code that authorises the switch to a standby card.
+    /// The OTP that authorises the switch to a standby card.
     AskSwitch,
     Switch,
-    /// The acquirer's core makes a payout.
+    /// The acquirer's core creates a payout.
     PayOut,
     Freeze,
 }
@@ -54,7 +54,7 @@ impl Step {
     }
 }
 
-/// How far a merchant has come.
+/// The progress of a merchant.
 #[derive(Clone)]
 pub struct Walk {
     token: Option<String>,
@@ -63,16 +63,16 @@ pub struct Walk {
     card: String,
     rebind: String,
     standby: String,
-    /// The last code that came.
+    /// The last OTP received.
     code: String,
     signature: Value,
     freeze_code: String,
     batch: Value,
-    /// How many texts each phone had when it was last looked at.
+    /// The number of texts to each phone at the last look.
     seen: BTreeMap<String, usize>,
 }
 
-/// Where a walk can be taken up again: the tables and the merchant's side of it.
+/// A snapshot from which a walk can resume: the tables and the merchant's own data.
 pub struct Checkpoint {
     tables: PathBuf,
     texts: Vec<(String, Vec<String>)>,
@@ -80,7 +80,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The state of everything, now.
+    /// Saves the current state.
     #[must_use]
     pub fn take(system: &Processes, walk: &Walk, number: usize) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -99,7 +99,7 @@ impl Checkpoint {
         }
     }
 
-    /// Puts everything back.
+    /// Restores a snapshot.
     pub fn put_back(&self, system: &Processes) -> Walk {
         let path = self.tables.to_str().unwrap();
         system.cloud.database.restore_from(path).unwrap();
@@ -117,7 +117,7 @@ impl Drop for Checkpoint {
 }
 
 impl Walk {
-    /// A merchant of the sandbox, seeded anew, who wants the card that the bank treats so.
+    /// A newly seeded sandbox merchant who wants the card with this bank answer.
     pub async fn begin(system: &Processes, outcome: &str) -> Self {
         let now = wall_clock();
         let seeds = store::seed::World::sandbox().unwrap().merchants;
@@ -160,7 +160,7 @@ impl Walk {
         self.seen.keys()
     }
 
-    /// The notices to each phone, without what differs from walk to walk: times and codes.
+    /// The notification messages to each phone, without values that differ between walks: times and codes.
     #[must_use]
     pub fn told(&self, system: &Processes) -> BTreeMap<String, Vec<String>> {
         let plain = |text: &String| -> String {
@@ -177,12 +177,12 @@ impl Walk {
             .collect()
     }
 
-    /// Lets time go by.
+    /// Lets time pass.
     pub fn pass_s(&mut self, seconds: i64) {
         self.now = self.now.plus_s(seconds);
     }
 
-    /// What has to be ready before a step, and stays the same when the step is done again.
+    /// Prepares the inputs of a step. They stay the same when the step is repeated.
     pub async fn prepare(&mut self, system: &Processes, step: Step) {
         match step {
             Step::Pass(seconds) => self.pass_s(seconds),
@@ -195,7 +195,7 @@ impl Walk {
         }
     }
 
-    /// The schedule's run, where anything is due; where nothing is, it would read the index and find it empty.
+    /// A scheduled run of the clean-up, if anything is due. Otherwise it would only read an empty index.
     pub async fn clean_up(&self, system: &Processes) -> Result<(), String> {
         let now = self.now.epoch_s();
         let is_due = |item: &Value| {
@@ -212,7 +212,7 @@ impl Walk {
         }
     }
 
-    /// One invocation; `None` when its process died. And the calls that it made.
+    /// One invocation and its calls; `None` if its process died.
     pub async fn once(
         &self,
         system: &Processes,
@@ -243,7 +243,7 @@ impl Walk {
         (reply, calls)
     }
 
-    /// The function that a step is an invocation of.
+    /// The function that a step invokes.
     #[must_use]
     pub fn function<'h>(&self, system: &'h Processes, step: Step) -> &'h str {
         match step {
@@ -299,7 +299,7 @@ impl Walk {
                 ("POST", "/v1/freezes".to_owned(), body)
             }
             Step::Pass(_) | Step::Tell | Step::CleanUp | Step::PayOut => {
-                unreachable!("{step:?} is no request")
+                unreachable!("{step:?} is not a request")
             }
         }
     }
@@ -316,8 +316,7 @@ impl Walk {
         payout
     }
 
-    /// What the app remembers of a reply, and of the text that came with it; one that waits for a code in vain asks for
-    /// another.
+    /// Updates the app's data from a reply and its text messages. An app that waits in vain for an OTP requests another.
     pub async fn take(
         &mut self,
         system: &Processes,
@@ -377,20 +376,20 @@ impl Walk {
                 Step::CheckCard => format!("{}/card-check/code", self.rebind),
                 _ => format!("{}/activate", self.standby),
             };
-            // As long as the challenge says, and no longer.
+            // Wait exactly as long as the challenge requires.
             let wait_s = reply.body["challenge"]["resend_after_s"].as_i64();
             self.pass_s(wait_s.unwrap());
             let key = format!("{key}-once-more");
             let event = self.event_of("POST", &path, &key, &Value::Null);
             let reply = system.send(&event).await.unwrap();
             if reply.status != 200 {
-                return Err(format!("no other code: {} {}", reply.status, reply.code()));
+                return Err(format!("no second OTP: {} {}", reply.status, reply.code()));
             }
         }
-        Err("no code came".to_owned())
+        Err("no OTP arrived".to_owned())
     }
 
-    /// The phones are looked at: what comes from now on is new.
+    /// Marks all texts as read: later ones count as new.
     pub fn look(&mut self, system: &Processes) {
         for (phone, seen) in &mut self.seen {
             *seen = system.cloud.texts.to(phone).len();

@@ -1,4 +1,4 @@
-//! One of many clients: a merchant of its own, who rebinds again and again, a month apart by the merchant's own clock.
+//! One of many clients. Each has its own merchant, who rebinds repeatedly, a month apart by the merchant's own clock.
 
 use crate::marks::Marks;
 use domain::policy::{DAY_S, HOUR_S};
@@ -11,9 +11,9 @@ use tests::processes::Processes;
 use tests::transport::{HttpCall, Reply, Transport};
 use tokio::sync::Notify;
 
-/// How often a request is sent while others write at the same time.
+/// The maximum number of attempts for a request under concurrent writes.
 const TRIES: usize = 10;
-/// The events that have a notice.
+/// The events that send a notification.
 const NOTIFIED: [&str; 4] = [
     "activated",
     "standby_ready",
@@ -21,7 +21,7 @@ const NOTIFIED: [&str; 4] = [
     "cooldown_ended",
 ];
 
-/// The functions as one client reaches them, until a deadline: what they acknowledge is written down.
+/// A client's transport until a deadline. Records the acknowledged events.
 pub struct Acknowledging {
     system: Arc<Processes>,
     marks: Arc<Marks>,
@@ -33,7 +33,7 @@ pub struct Acknowledging {
 }
 
 impl Acknowledging {
-    /// The `number`-th client's way to the functions.
+    /// The transport of the `number`-th client.
     #[must_use]
     pub fn new(system: Arc<Processes>, marks: Arc<Marks>, number: u32, deadline: Instant) -> Self {
         Self {
@@ -47,13 +47,13 @@ impl Acknowledging {
         }
     }
 
-    /// The events that were acknowledged, oldest first.
+    /// The acknowledged events, oldest first.
     #[must_use]
     pub fn acknowledged(&self) -> Vec<&'static str> {
         self.acknowledged.lock().unwrap().clone()
     }
 
-    /// Sends nothing any more once the deadline has passed: the client is stopped between two requests.
+    /// Sends nothing after the deadline: the client stops between two requests.
     async fn stop_in_time(&self) {
         if Instant::now() >= self.deadline {
             self.over.notify_one();
@@ -69,7 +69,7 @@ impl Acknowledging {
     }
 }
 
-/// The events that a reply acknowledges.
+/// The events acknowledged by a reply.
 fn events(route: &str, reply: &Reply) -> &'static [&'static str] {
     let is_activated = reply.state() == "activated";
     match (reply.status, route) {
@@ -91,7 +91,7 @@ fn events(route: &str, reply: &Reply) -> &'static [&'static str] {
     }
 }
 
-/// A request's route: the path without what is one merchant's.
+/// A request's route: the path without a merchant's ids.
 fn route(request: &HttpCall) -> String {
     let path = request.path.split('?').next().unwrap_or_default();
     let segment = |segment| match str::split_once(segment, '_') {
@@ -103,8 +103,7 @@ fn route(request: &HttpCall) -> String {
 }
 
 impl Transport for Acknowledging {
-    /// Repeats a request until no other write is in its way; and every fifth change once more, as an app whose reply was
-    /// lost does.
+    /// Repeats a request until no other write conflicts. Sends every fifth change twice, like an app whose reply was lost.
     async fn http(&self, request: HttpCall) -> Reply {
         let request = request.from(&self.source);
         let route = route(&request);
@@ -131,7 +130,7 @@ impl Transport for Acknowledging {
             }
             return reply;
         }
-        panic!("{route}: always in conflict");
+        panic!("{route}: conflict at every attempt");
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
@@ -144,7 +143,7 @@ impl Transport for Acknowledging {
                 done => return done,
             }
         }
-        panic!("{function}: always in conflict");
+        panic!("{function}: conflict at every attempt");
     }
 
     async fn sms(&self, phone: &str) -> Vec<String> {
@@ -164,15 +163,15 @@ impl Transport for Acknowledging {
 
 /// A client.
 pub struct Client {
-    /// Its way to the functions.
+    /// The transport.
     pub way: Acknowledging,
-    /// Its merchant.
+    /// The merchant.
     pub profile: Profile,
     number: u32,
     counts: Counts,
 }
 
-/// What a client counts over its rounds.
+/// The counters of a client over its rounds.
 #[derive(Default)]
 struct Counts {
     notified_until: u64,
@@ -206,7 +205,7 @@ impl Client {
         }
     }
 
-    /// Changes cards until the time is over.
+    /// Changes cards until the deadline.
     pub async fn run(mut self) -> Self {
         let Self {
             way,
@@ -219,7 +218,7 @@ impl Client {
                 self::round(way, profile, *number, counts, round).await;
             }
         };
-        // Once the deadline has passed the transport sends nothing: nothing under way is dropped here.
+        // The transport sends nothing after the deadline, so no request in progress is dropped here.
         tokio::select! {
             () = rounds => {}
             () = way.over.notified() => {}
@@ -228,7 +227,7 @@ impl Client {
     }
 }
 
-/// Everything that a merchant does, not all of it every time.
+/// Every action of a merchant; some happen only in some rounds.
 async fn round(
     way: &Acknowledging,
     profile: &Profile,
@@ -260,7 +259,7 @@ async fn round(
     let done = app.confirm_card(&rebind).await.ok(200);
     notify(&app, &mut counts.notified_until).await;
     if standby {
-        // A day later the standby card is switched to.
+        // The switch to the standby card is possible a day later.
         profile.pass_s(DAY_S + HOUR_S);
         let app = Merchant::log_in(way, profile, "the phone").await;
         app.switch(&card_path(&done)).await;
@@ -293,7 +292,7 @@ async fn round(
     profile.pass_s(31 * DAY_S);
 }
 
-/// Hands the stream's records of the new notices to the function that sends them.
+/// Passes the stream records of the new notifications to the function that sends them.
 async fn notify(app: &Merchant<&Acknowledging>, until: &mut u64) {
     let mut records = Vec::new();
     let history = app.get("/v1/history").await.ok(200);

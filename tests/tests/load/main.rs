@@ -1,13 +1,13 @@
-//! 64 clients at once over real `bootstrap` processes, several of each function, and a real DynamoDB API. Afterwards the
-//! table is asked: is everything that was acknowledged there, once, and nothing else?
+//! 64 concurrent clients over real `bootstrap` processes, several per function, and a real DynamoDB API. Afterwards the table
+//! must contain every acknowledged event exactly once, and nothing else.
 //!
-//! `LOAD_S` says for how many seconds; without it few, as in CI. The figures of a machine with two processors say how the
-//! work is shared out and that nothing is lost, not what AWS would do: there each function has a processor of its own and
-//! the table is not one thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection), the clients
-//! and the system live in the same process, and all of it is compiled without optimisation.
+//! `LOAD_S` sets the duration in seconds; the default is short, for CI. The metrics of a machine with two processors show the
+//! distribution of the work and the absence of losses, not the performance on AWS: there, each function has its own processor
+//! and the table is not a single thread. Here dynoxide takes one lock for every call (SQLite in memory, one connection),
+//! clients and system share a process, and the build is not optimised.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
-#![allow(clippy::print_stdout)] // what is measured is printed
+#![allow(clippy::print_stdout)] // the measurements are the output
 
 mod client;
 mod marks;
@@ -27,17 +27,17 @@ use tests::processes::{Outcome, Processes};
 use tests::transport::{Clock, freeze_code_in};
 
 const CLIENTS: u32 = 64;
-/// Without `LOAD_S`.
+/// The duration without `LOAD_S`.
 const SECONDS: u64 = 10;
-/// What a process may have more at the end than once it was warm. What the allocator keeps of the largest request so far
-/// stays below it; a leak of a few hundred bytes a request does not, in two minutes.
+/// The maximum growth of a process after warm-up. The allocator's reserve for the largest request stays below it; a leak of a
+/// few hundred bytes per request exceeds it in two minutes.
 const GROWTH_MAX_KIB: u64 = 2 * 1024;
-/// What the waits for the table's lock are noted as.
+/// The label of the waits for the table's lock.
 const LOCK: &str = "lock";
-/// What the clean-up writes into a history.
+/// The events that the clean-up writes.
 const CLEAN_UP: [&str; 3] = ["completed", "card_removed", "cooldown_ended"];
 
-/// How many processes a function has at most.
+/// The maximum number of processes per function.
 fn processes(function: &str) -> usize {
     match function {
         "verification" => 4,
@@ -46,7 +46,7 @@ fn processes(function: &str) -> usize {
     }
 }
 
-/// What the clean-up says that it did.
+/// The counters that the clean-up reports.
 #[derive(Default)]
 struct CleanedUp {
     runs: u32,
@@ -54,7 +54,8 @@ struct CleanedUp {
     wrong: Vec<String>,
 }
 
-/// Runs the clean-up by the slowest merchant's clock until the clients are done: nothing is cut short for anybody.
+/// Runs the clean-up at the slowest merchant's clock until the clients are done, so that no state expires early for any
+/// merchant.
 async fn clean_up(system: Arc<Processes>, clocks: Vec<Clock>, deadline: Instant) -> CleanedUp {
     let mut done = CleanedUp::default();
     while Instant::now() < deadline {
@@ -74,13 +75,13 @@ async fn clean_up(system: Arc<Processes>, clocks: Vec<Clock>, deadline: Instant)
     done
 }
 
-/// Memory of each process, in KiB.
+/// The memory of each process, in KiB.
 fn memory(system: &Processes) -> BTreeMap<String, u64> {
     let running = system.running().into_iter();
     running.map(|(name, pid)| (name, memory_kib(pid))).collect()
 }
 
-/// What is wrong with a merchant's history, cards or notices, given what the client was told.
+/// The violations in a merchant's history, cards or notifications, given the acknowledged events.
 async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     let merchant = client.profile.merchant_id();
     let events = system.cloud.history(&merchant).await?;
@@ -108,9 +109,9 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
             .is_some_and(|active| active.card.card_id == *card)
     });
     if activated_card.count() != usize::from(count("activated") > 0) {
-        return Err(format!("{merchant}: not one card in use"));
+        return Err(format!("{merchant}: not exactly one active card"));
     }
-    // Who was stopped between an activation and its notice has one to tell still.
+    // A client that stopped between an activation and its notification still has one pending.
     let announced = count("activated") + count("standby_ready");
     let told = system.cloud.texts.to(&client.profile.phone);
     let told = told
@@ -119,13 +120,13 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
         .count();
     if told > announced || told + 1 < announced {
         return Err(format!(
-            "{merchant}: {announced} to announce, {told} announced"
+            "{merchant}: {announced} notifications expected, {told} sent"
         ));
     }
     Ok(cleaned.len() as u64)
 }
 
-/// Asks the table for something small ten times a second, past HTTP: what that takes is the wait for its one lock.
+/// Makes a small request to the table ten times a second, bypassing HTTP. Its latency is the wait for the lock.
 async fn wait_for_the_table(system: Arc<Processes>, marks: Arc<Marks>, deadline: Instant) {
     while Instant::now() < deadline {
         let database = system.cloud.database.clone();
@@ -172,7 +173,7 @@ async fn load_of_64_clients_loses_nothing() {
     let cleaner = tokio::spawn(clean_up(Arc::clone(&system), clocks, deadline));
     let prober = wait_for_the_table(Arc::clone(&system), Arc::clone(&table), deadline);
     let prober = tokio::spawn(prober);
-    // Every process has served what it serves by then.
+    // By then every process has served each kind of its requests.
     tokio::time::sleep(time / 3).await;
     let warm = memory(&system);
     let clients = futures::future::join_all(clients).await;
@@ -206,7 +207,7 @@ async fn load_of_64_clients_loses_nothing() {
     if by_clean_up != cleaned.transitions {
         let said = cleaned.transitions;
         lost.push(format!(
-            "the clean-up said {said} transitions and wrote {by_clean_up}"
+            "the clean-up reported {said} transitions and wrote {by_clean_up}"
         ));
     }
     let transfers = transfers(&system);
@@ -226,7 +227,7 @@ async fn load_of_64_clients_loses_nothing() {
 
     print_run(&system, &marks, &table, took);
     println!(
-        "memory: {} has grown most since it was warm, by {} KiB, of {} processes; {} clean-ups",
+        "memory: {} grew most since warm-up, by {} KiB, of {} processes; {} clean-ups",
         most.1,
         most.0,
         growth.len(),
@@ -235,18 +236,18 @@ async fn load_of_64_clients_loses_nothing() {
     let row = |what: &str| format!("load, {CLIENTS} clients for {seconds} s: {what}");
     let all = marks.all();
     metric(
-        &row("requests, answered with 5xx or wrongly"),
+        &row("requests; 5xx or wrong replies"),
         all.count(),
         wrong.len(),
     );
     let transitions = transitions + cleaned.transitions;
     metric(
-        &row("transitions acknowledged, not in the table exactly once"),
+        &row("acknowledged transitions; not in the table exactly once"),
         transitions,
         lost.len(),
     );
     metric(
-        &row("processes whose memory was watched, grown by more than two MiB"),
+        &row("processes; memory grown by more than two MiB"),
         growth.len(),
         too_large.count(),
     );
@@ -255,7 +256,7 @@ async fn load_of_64_clients_loses_nothing() {
     assert!(most.0 <= GROWTH_MAX_KIB, "{growth:?}");
 }
 
-/// Transfers in the bank's own table.
+/// The transfers in the bank's own table.
 fn transfers(system: &Processes) -> usize {
     let is_transfer = |item: &&serde_json::Value| {
         let sk = item["sk"]["S"].as_str();
@@ -292,5 +293,5 @@ fn print_run(system: &Processes, marks: &Marks, table: &Marks, took: Duration) {
     } else {
         "it does not limit"
     };
-    println!("dynoxide's one lock is waited for: {lock}; {verdict} this run");
+    println!("waits for dynoxide's lock: {lock}; {verdict} this run");
 }

@@ -1,29 +1,29 @@
-//! How long each request took, and what the processes used of the machine.
+//! Latencies of the requests, and resource usage of the processes.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// Latencies, by route. Seen by the client: with the wait for a process that is free.
+/// Latencies by route, measured at the client, including the wait for an idle process.
 #[derive(Debug, Default)]
 pub struct Marks(Mutex<BTreeMap<String, Vec<Duration>>>);
 
 impl Marks {
-    /// One request was answered.
+    /// Records the latency of one request.
     pub fn note(&self, route: &str, took: Duration) {
         let mut all = self.0.lock().unwrap();
         all.entry(route.to_owned()).or_default().push(took);
     }
 
-    /// Of all requests.
+    /// The latencies of all requests.
     #[must_use]
     pub fn all(&self) -> Latencies {
         let all = self.0.lock().unwrap();
         Latencies::of(all.values().flatten().copied().collect())
     }
 
-    /// Of each route.
+    /// The latencies of each route.
     #[must_use]
     pub fn by_route(&self) -> BTreeMap<String, Latencies> {
         let all = self.0.lock().unwrap();
@@ -34,7 +34,7 @@ impl Marks {
     }
 }
 
-/// Times, shortest first.
+/// Sorted latencies.
 pub struct Latencies(Vec<Duration>);
 
 impl Latencies {
@@ -43,13 +43,13 @@ impl Latencies {
         Self(times)
     }
 
-    /// How many.
+    /// The number of latencies.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Half of them were no longer.
+    /// The median.
     #[must_use]
     pub fn median(&self) -> Duration {
         self.at(50)
@@ -81,13 +81,13 @@ pub fn memory_kib(pid: u32) -> u64 {
         .unwrap()
 }
 
-/// Processor time that a process has used, in seconds.
+/// The processor time of a process, in seconds.
 #[must_use]
 pub fn cpu_s(pid: u32) -> f64 {
-    /// Linux counts in hundredths, on every machine that there is.
+    /// Linux counts in hundredths of a second on every supported machine.
     const TICKS_A_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name, in brackets, may hold spaces.
+    // The name, in parentheses, may contain spaces.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let fields: Vec<&str> = fields.split(' ').collect();
     let ticks = |place: usize| fields[place].parse::<f64>().unwrap();

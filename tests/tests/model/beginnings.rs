@@ -1,4 +1,4 @@
-//! Where worlds begin: what the real functions have left in a real table.
+//! The initial worlds: the result of running the real functions on a real table.
 
 use crate::calls::text;
 use crate::invariants::looking;
@@ -18,43 +18,43 @@ use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant};
 use tests::scripted_peers::MemoryKeys;
 
-/// How far a merchant is.
+/// The progress of a merchant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stands {
     /// Logged in.
     Idle,
-    /// The document matched, a code is out.
+    /// The document matched, and an OTP was sent.
     IdentityCode,
-    /// Four of the code's tries were wrong.
+    /// Four attempts of the OTP have failed.
     FourWrong,
-    /// To sign.
+    /// Ready to sign.
     Agreement,
-    /// Signed; the bank is to be asked.
+    /// Signed; the card check is next.
     CardPending,
-    /// The bank has matched, a code is out.
+    /// The bank check matched, and an OTP was sent.
     CardCode,
-    /// The same with another code, one minute before the identity is too old.
+    /// The same with another OTP, one minute before the identity proof expires.
     CardCodeAgain,
-    /// The same of a card for later.
+    /// The same for a standby card.
     StandbyCode,
-    /// A deposit is out.
+    /// A deposit was sent.
     Deposit,
-    /// The hold runs.
+    /// Activated, within the hold.
     Hold,
-    /// So is the cooldown.
+    /// Within the cooldown.
     Cooled,
-    /// A standby card has waited, and the code for the switch is out.
+    /// A standby card is ready, and the OTP for the switch was sent.
     SwitchCode,
 }
 
-/// One world of one or two merchants, both as far.
+/// A world of one or two merchants with the same progress.
 pub fn begin(
     stands: Stands,
     names: &[&str],
     devices: usize,
     left: Left,
 ) -> (State, Vec<Known>, MemoryKeys) {
-    // The futures of the kit and the SDK need more stack than a test's thread has.
+    // The futures of the kit and the SDK need more stack than a test thread has.
     let thread = std::thread::Builder::new().stack_size(16 << 20);
     std::thread::scope(|scope| {
         let begin = || begin_here(stands, names, devices, left);
@@ -74,7 +74,7 @@ fn begin_here(
         .unwrap();
     runtime.block_on(async {
         let world = InProcess::start().await;
-        // Always the same day, whatever day it is.
+        // A fixed day, independent of the current date.
         world
             .clock
             .set(Timestamp::parse_rfc3339("2026-11-20T10:00:00+08:00").unwrap());
@@ -99,14 +99,14 @@ fn begin_here(
 /// A merchant at the beginning.
 struct Walked {
     name: String,
-    /// The card that the history begins with.
+    /// The active card at the start of the history.
     first_card: Option<String>,
     /// The tokens of all logins.
     tokens: Vec<String>,
     codes: Vec<(OtpPurpose, String)>,
 }
 
-/// The codes that a rebind waits for, as phones and statements show them.
+/// The OTPs that a rebind waits for, as phones and statements show them.
 async fn codes(world: &Arc<InProcess>, name: &str) -> Vec<(OtpPurpose, String)> {
     let Some(rebind) = world.stored(name).await.rebind else {
         return Vec::new();
@@ -128,7 +128,7 @@ async fn codes(world: &Arc<InProcess>, name: &str) -> Vec<(OtpPurpose, String)> 
     codes
 }
 
-/// Walks a merchant to where the world begins; the tokens of all logins on the way.
+/// Walks a merchant to the initial state. Returns the tokens of all logins on the way.
 async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize) -> Vec<String> {
     let mut app = world.log_in(name).await;
     let mut tokens = vec![app.token.clone()];
@@ -162,7 +162,7 @@ async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize
             let rebind = app.to_card_pending(GOOD_CARD).await;
             let asked = app.check_card(&rebind).await;
             assert_eq!(asked.status, 200);
-            // Another merchant's code to the same phone is a minute later.
+            // The other merchant's OTP to the same phone is sent a minute later.
             world.pass_s(61);
             if stands == Stands::CardCodeAgain {
                 world.pass_s(12 * 60);
@@ -230,8 +230,8 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
     let items = world.items().await.into_iter().filter(|item| {
         let (pk, sk) = (text(item, "pk"), text(item, "sk"));
         let account = format!("M#{}", text(item, "merchant_id"));
-        // Of logins and earlier requests, only the accounts and the phones matter from here on.
-        // Other merchants' cards do not occur.
+        // Of logins and earlier requests, only the accounts and phones matter from here on. Other merchants' cards do not
+        // occur.
         let holders = item.get("holders").and_then(|value| value.as_ss().ok());
         let is_ours = |holder: &String| pks.iter().any(|pk| holder.starts_with(&pk[2..]));
         pks.contains(pk)
@@ -311,7 +311,7 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
     (state, known)
 }
 
-/// What the real functions have taken in proof on the way.
+/// The proofs that the real functions accepted on the way.
 fn proofs(stage: &RebindState) -> Proofs {
     match stage {
         RebindState::AgreementPending { identity, .. } => Proofs {

@@ -1,5 +1,5 @@
-//! Mistakes, at least one for each invariant. The use cases run unchanged: a mistake alters what they write to the table, or
-//! what they read from it. The checker must find every one.
+//! Seeded mistakes, at least one per invariant. The use cases run unchanged: a mistake alters their writes to the table, or
+//! their reads from it. The checker must find every one.
 
 use crate::calls::text;
 use crate::requests::{Input, Work};
@@ -19,7 +19,7 @@ pub enum Bug {
     None,
     /// An activation is written with the old pointer.
     PointerStays,
-    /// Each read dates the proofs of a rebind now.
+    /// An activation does not change the active card.
     OldProofsAreGood,
     /// No read shows the open rebind.
     OpensTwice,
@@ -31,15 +31,15 @@ pub enum Bug {
     ForgetsTheChain,
     /// An activation is written without its notifications.
     TellsNobody,
-    /// The mark that a message was sent is not written.
+    /// The mark of a sent notification is not written.
     ForgetsWhoWasTold,
     /// No idempotency row is written.
     ForgetsReplies,
-    /// A freeze is written with the pointer of the thief.
+    /// A freeze keeps the thief's card active.
     FreezesHalf,
-    /// The write of an attempt has no condition.
+    /// The reservation of an attempt has no condition.
     CountsTriesBlindly,
-    /// A payout is written with the card of the pointer, whatever the hold.
+    /// A payout is written with the active card, regardless of the hold.
     PaysThePointer,
     /// No write is conditioned on the state that was read.
     WritesBlindly,
@@ -144,7 +144,7 @@ impl Bug {
         }
     }
 
-    /// Whether an update is answered as done, and is not.
+    /// Returns true if an update is reported as successful without being executed.
     pub fn forgets(self, input: &Input, update: &SingleUpdate) -> bool {
         let is_notice = matches!(input.work, Work::Notice(..));
         let marks = update.expression.contains("REMOVE #to_");
@@ -170,7 +170,7 @@ fn alter(item: &mut HashMap<String, AttributeValue>, change: impl FnOnce(&mut Va
     *state = AttributeValue::S(json.to_string());
 }
 
-/// The item that a put writes, or the values of an update.
+/// The item of a put, or the values of an update.
 fn attributes(item: &mut TransactWriteItem) -> &mut HashMap<String, AttributeValue> {
     match (&mut item.put, &mut item.update) {
         (Some(put), _) => &mut put.item,
@@ -179,7 +179,7 @@ fn attributes(item: &mut TransactWriteItem) -> &mut HashMap<String, AttributeVal
     }
 }
 
-/// An item that changes nothing, in the place of another.
+/// A no-op item in the place of another.
 fn nothing(item: &TransactWriteItem) -> TransactWriteItem {
     let (pk, sk) = key_in(item);
     let check = ConditionCheck::builder()

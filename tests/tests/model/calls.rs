@@ -1,6 +1,6 @@
-//! The calls that a use case makes to the outside, and the ports that a run of it gets.
+//! The external calls of a use case, and the ports of a run.
 //!
-//! A [`Tape`] holds the answers of the calls so far. The ports answer the first calls from the tape; the next call stops the
+//! A [`Tape`] holds the answers to the calls so far. The ports answer the first calls from the tape. The next call stops the
 //! run and becomes the process's next step.
 
 use crate::rows::{Row, Rows};
@@ -24,7 +24,7 @@ use store::meter::Meter;
 use tests::in_process::TABLE;
 use tests::scripted_peers::MemoryKeys;
 
-/// One call.
+/// An external call.
 #[derive(Debug)]
 pub enum Call {
     Query(Query),
@@ -36,16 +36,16 @@ pub enum Call {
         phone: String,
         text: String,
     },
-    /// A card check, by its reference.
+    /// A card check, by bank reference.
     Check(String),
     CheckOutcome(String),
-    /// A transfer: its reference and its descriptor.
+    /// A transfer: bank reference and descriptor.
     Transfer(String, String),
     TransferOutcome(String),
 }
 
 impl Call {
-    /// A copy of a call to the table. An update has none of its own.
+    /// Copies a call to the table, because the SDK's update has no `Clone`.
     pub fn copy(&self) -> Self {
         match self {
             Self::Query(query) => Self::Query(query.clone()),
@@ -60,7 +60,7 @@ impl Call {
                 values: update.values.clone(),
                 returned: update.returned.clone(),
             }),
-            other => unreachable!("{other:?} does not go to the table"),
+            other => unreachable!("{other:?} is not a call to the table"),
         }
     }
 }
@@ -68,17 +68,17 @@ impl Call {
 /// The answer to one call.
 #[derive(Debug)]
 pub enum Answer {
-    /// To a query, a batch get or a get.
+    /// The result of a query, a batch get or a get.
     Rows(Vec<Arc<Row>>),
     /// The transaction is written.
     Written,
-    /// The transaction is not written: for each item, whether its condition failed, and the old row if it is returned.
+    /// The transaction was cancelled: for each item, true if its condition failed, and the old row if requested.
     Cancelled(Vec<(bool, Option<Arc<Row>>)>),
     /// The update is written; the new row.
     Updated(Option<Arc<Row>>),
     /// The condition of the update failed; the old row.
     NotUpdated(Option<Arc<Row>>),
-    /// The SMS is handed over.
+    /// The SMS was accepted.
     Sent,
     /// No answer.
     Lost,
@@ -89,7 +89,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Tells answers apart.
+    /// A hash that distinguishes answers.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         std::mem::discriminant(self).hash(&mut hasher);
@@ -107,13 +107,13 @@ impl Answer {
     }
 }
 
-/// The answers to the calls of one run.
+/// The answers to the calls of a run.
 #[derive(Debug)]
 pub struct Tape {
     answers: Vec<Arc<Answer>>,
     next: Cell<usize>,
     waiting: RefCell<Option<Call>>,
-    /// What the due index shows to this run.
+    /// The content of the due index for this run.
     due: Option<Item>,
 }
 
@@ -127,7 +127,7 @@ impl Tape {
         })
     }
 
-    /// Whether the run has reached a call without an answer.
+    /// Returns true if the run has reached a call without an answer.
     pub fn is_waiting(&self) -> bool {
         self.waiting.borrow().is_some()
     }
@@ -148,7 +148,7 @@ impl Tape {
     }
 }
 
-/// Every port but the keys, over a tape.
+/// Every port except the keys, over a tape.
 #[derive(Clone, Debug)]
 pub struct Ports {
     tape: Rc<Tape>,
@@ -176,7 +176,7 @@ fn page(rows: &[Arc<Row>]) -> Page {
 }
 
 fn unfit<T>(answer: &Answer) -> T {
-    unreachable!("{answer:?} answers another call")
+    unreachable!("{answer:?} is the answer to another call")
 }
 
 impl Table for Ports {
@@ -329,15 +329,15 @@ fn outcome<A>(known: Option<A>) -> QueryOutcome<A> {
     known.map_or(QueryOutcome::NeverSeen, QueryOutcome::Answer)
 }
 
-/// The keys of the functions that made the world's beginning. New random bytes are a function of the run, so that each
-/// repetition of a run makes the same OTPs, ids and nonces.
+/// The function keys with which the initial world was made. New random bytes are a function of the run, so that each
+/// repetition of a run creates the same OTPs, ids and nonces.
 #[derive(Clone, Debug)]
 pub struct ModelKeys {
     pub memory: MemoryKeys,
     pub random: Cell<u64>,
 }
 
-/// The beginning of a data key that the model has wrapped.
+/// The prefix of a data key that the model has wrapped.
 const WRAPPED: &[u8] = b"model:";
 
 impl ModelKeys {
@@ -391,7 +391,7 @@ impl KeyService for ModelKeys {
     }
 }
 
-/// The rows of one moment as a table to read.
+/// A read-only table over the rows of one moment.
 #[derive(Debug)]
 pub struct View<'r> {
     pub rows: &'r Rows,
@@ -433,13 +433,13 @@ impl Table for View<'_> {
     }
 }
 
-/// A text attribute; empty where there is none.
+/// A text attribute; empty if absent.
 pub fn text<'i>(item: &'i Item, name: &str) -> &'i str {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value.map_or("", String::as_str)
 }
 
-/// The text of a placeholder of a query.
+/// The text value of a query's placeholder.
 pub fn placeholder<'q>(query: &'q Query, name: &str) -> &'q str {
     let value: Option<&AttributeValue> = query.values.get(name);
     value

@@ -1,5 +1,5 @@
-//! DynamoDB's condition and update expressions, as far as the store writes them. That they mean here what they mean to a
-//! real DynamoDB API is what [`crate::same_table`] is for.
+//! DynamoDB's condition and update expressions, as far as the store uses them. [`crate::same_table`] verifies them against a
+//! real DynamoDB API.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::cmp::Ordering;
@@ -13,15 +13,15 @@ pub struct Placeholders<'a> {
     pub values: Option<&'a HashMap<String, AttributeValue>>,
 }
 
-/// Whether an item, or the lack of one, fulfils a condition.
+/// Returns true if an item, or its absence, satisfies a condition.
 pub fn holds(condition: &str, with: Placeholders<'_>, item: Option<&Item>) -> bool {
     let mut reader = Reader::new(condition, with, item);
     let holds = reader.any();
-    assert!(reader.is_done(), "what is {condition}?");
+    assert!(reader.is_done(), "unparsed rest of {condition}");
     holds
 }
 
-/// The item after an update; every clause reads it as it was before.
+/// The item after an update. Every clause reads the old item.
 pub fn updated(update: &str, with: Placeholders<'_>, before: &Item) -> Item {
     let mut after = before.clone();
     let mut reader = Reader::new(update, with, Some(before));
@@ -61,7 +61,7 @@ pub fn updated(update: &str, with: Placeholders<'_>, before: &Item) -> Item {
                         None => after.remove(&name),
                     };
                 }
-                other => panic!("what is {other} in {update}?"),
+                other => panic!("unknown clause {other} in {update}"),
             }
             if !reader.takes(",") {
                 break;
@@ -88,7 +88,7 @@ fn order(a: &AttributeValue, b: &AttributeValue) -> Option<Ordering> {
     }
 }
 
-/// Reads an expression and says at once what it comes to.
+/// Parses and evaluates an expression in one pass.
 struct Reader<'a> {
     words: Vec<&'a str>,
     at: usize,
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         assert!(self.takes(word), "{word} is missing in {:?}", self.words);
     }
 
-    /// The attribute that the next word names.
+    /// The attribute named by the next token.
     fn name(&mut self) -> String {
         let word = self.next().expect("a name");
         if word.starts_with('#') {
@@ -216,13 +216,13 @@ impl<'a> Reader<'a> {
         };
         match comparison {
             "=" => left.is_some() && left == right,
-            // What is not there is not equal to anything.
+            // A missing attribute equals nothing.
             "<>" => left.is_none() || left != right,
             "<" => ordering == Some(Ordering::Less),
             "<=" => matches!(ordering, Some(Ordering::Less | Ordering::Equal)),
             ">" => ordering == Some(Ordering::Greater),
             ">=" => matches!(ordering, Some(Ordering::Greater | Ordering::Equal)),
-            other => panic!("what is {other}?"),
+            other => panic!("unknown comparison {other}"),
         }
     }
 
@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Names, placeholders, words and signs.
+/// The tokens: names, placeholders, keywords and signs.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = text.trim_start();

@@ -1,11 +1,11 @@
-//! What must be true of a merchant, computed from its history alone, as a reader of the contract would.
+//! The expected facts about a merchant, computed from the history alone according to the contract.
 
 use crate::rows::Rows;
 use domain::event_kind::EventKind;
 use domain::history::{ChainedEvent, GENESIS};
 use domain::time::Timestamp;
 
-/// One move of the pointer.
+/// One change of the active card.
 #[derive(Clone, Debug)]
 pub struct Moved {
     pub rebind: String,
@@ -20,13 +20,13 @@ pub struct Moved {
 /// A merchant's history, read from its beginning.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Where the pointer was before the first event of the model's.
+    /// The active card before the first event of the model.
     pub first_card: Option<String>,
     pub moves: Vec<Moved>,
-    /// Frozen, and whether payouts are held.
+    /// Frozen, and true if payouts are held.
     pub frozen: Option<bool>,
     pub events: u64,
-    /// Each event is numbered, carries the hash of the one before, and its own.
+    /// Each event is numbered, and carries its own hash and that of the previous event.
     pub is_whole: bool,
     pub last_hash: String,
 }
@@ -87,7 +87,7 @@ impl Facts {
         self.moves.iter().rev().find(|one| !one.undone)
     }
 
-    /// Where the pointer has to be.
+    /// The expected active card.
     pub fn pointer(&self) -> Option<&str> {
         match self.last() {
             Some(last) => Some(&last.card),
@@ -95,7 +95,7 @@ impl Facts {
         }
     }
 
-    /// The card that a payout gets that is created at `now`.
+    /// The card of a payout that is created at `now`.
     pub fn paid(&self, now: Timestamp) -> Option<&str> {
         if self.frozen == Some(true) {
             return None;
@@ -107,7 +107,7 @@ impl Facts {
         }
     }
 
-    /// Whether an activation that was neither frozen nor reverted is younger than its cooldown.
+    /// Returns true if an activation that was neither frozen nor reverted is within its cooldown.
     pub fn cools(&self, now: Timestamp) -> bool {
         let mut cooldowns = self.moves.iter().filter_map(|one| one.cooldown_until);
         cooldowns.any(|until| now < until)

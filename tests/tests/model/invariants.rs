@@ -1,4 +1,4 @@
-//! What must hold in every world.
+//! The invariants of every world.
 
 use crate::calls::View;
 use crate::facts::Facts;
@@ -15,34 +15,34 @@ use std::sync::Arc;
 use store::Store;
 use store::meter::Meter;
 
-pub const POINTER: &str = "one active card: where the history says, and nowhere else";
+pub const POINTER: &str = "exactly one active card, the one in the history";
 pub const PROOFS: &str =
-    "no activation without a fresh identity, agreement and card proof of this very rebind";
+    "an activation needs a fresh identity, agreement and card proof of the same rebind";
 pub const OPEN: &str = "at most one open rebind";
 pub const COOLDOWN: &str =
-    "a cooldown exactly while an activation that was neither frozen nor reverted is younger";
-pub const CHAIN: &str = "one event for each transition, the chain unbroken";
-pub const TOLD: &str = "every activation is announced, once if nothing crashes";
-pub const REPLAY: &str = "a request that is repeated changes nothing more";
+    "a cooldown runs exactly after an activation that was neither frozen nor reverted";
+pub const CHAIN: &str = "one event per transition, in an unbroken chain";
+pub const TOLD: &str = "every activation is announced, exactly once unless a process crashes";
+pub const REPLAY: &str = "a repeated request has no further effect";
 pub const FREEZE: &str = "a freeze before effective_at ends with the old card";
-pub const TRIES: &str = "five codes are looked at, however many ask at once";
-pub const PAYOUT: &str = "a payout goes to the card of its time";
+pub const TRIES: &str = "at most five OTPs are compared, even by concurrent requests";
+pub const PAYOUT: &str = "a payout goes to the card that is active at its creation";
 
 pub const ALL: [&str; 10] = [
     POINTER, PROOFS, OPEN, COOLDOWN, CHAIN, TOLD, REPLAY, FREEZE, TRIES, PAYOUT,
 ];
 
-/// What a table says of one merchant.
+/// The table's view of one merchant.
 #[derive(Debug)]
 pub struct Look {
-    /// With the latest rebind; `None` when it cannot be read.
+    /// The state with the latest rebind; `None` if unreadable.
     pub merchant: Option<Merchant>,
     pub rebinds: Vec<Rebind>,
     pub facts: Facts,
 }
 
 impl World {
-    /// What a table says of each merchant. Most steps change nothing in it, so it is looked at once.
+    /// The table's view of each merchant. Computed once per table, because most steps do not change it.
     pub fn look(&self, rows: &Rows) -> Arc<Vec<Look>> {
         let key = rows.fingerprint();
         if let Some(known) = self.looks.lock().unwrap().get(&key) {
@@ -58,7 +58,7 @@ impl World {
         look
     }
 
-    /// Adds what does not hold.
+    /// Adds the violated invariants.
     pub fn judge(&self, state: &mut State) {
         let mut broken = BTreeSet::new();
         let rows = &state.rows.0;
@@ -66,7 +66,7 @@ impl World {
         for (known, look) in self.merchants.iter().zip(looks.iter()) {
             let facts = &look.facts;
             let Some(read) = &look.merchant else {
-                // Head and rebind are of different writes for ever.
+                // Merchant state and rebind are permanently from different writes.
                 broken.insert(CHAIN);
                 continue;
             };
@@ -95,7 +95,7 @@ impl World {
             }
             for row in rows.of_kind(&known.pk, "E#") {
                 let notice = row.item.get("notice").and_then(|value| value.as_s().ok());
-                // Whatever becomes of the stream, the clean-up finds what is unsent.
+                // The clean-up finds unsent notifications even if the stream loses them.
                 if notice.is_some_and(|notice| notice != "sent") && !row.item.contains_key("due_at")
                 {
                     broken.insert(TOLD);
@@ -121,7 +121,7 @@ impl World {
     }
 }
 
-/// A merchant as a read finds it now; `None` if head and rebind are of different writes for ever.
+/// A merchant as a read returns it now; `None` if merchant state and rebind are permanently from different writes.
 fn read_now(rows: &Rows, merchant: &MerchantId) -> Option<Merchant> {
     let store = looking(rows);
     let read = store.load(merchant, Selector::Latest);

@@ -1,9 +1,9 @@
-//! Every order of everything that may happen, in small worlds: requests of two devices, repeated ones, functions that end
-//! between any two calls, lost answers, reads that see half of a transaction, the stream, the clean-up, the clock.
+//! Explores every order of events in small worlds: requests of two devices, retries, crashes between any two calls, lost
+//! answers, torn reads, the stream, the clean-up, the clock.
 //!
-//! The use cases are the functions' own, from the HTTP event, the stream record or the schedule's event on. [`use_cases`]
-//! runs them up to each call to the outside; [`steps`] executes the call. The table evaluates the conditions of the store
-//! (held against a real DynamoDB API by [`same_table`]). Each world begins with what the functions have left in a real table.
+//! The use cases are the functions' own, from the HTTP event, the stream record or the schedule event on. [`use_cases`] runs
+//! them up to each external call, and [`steps`] executes the call. The table evaluates the store's conditions; [`same_table`]
+//! verifies it against a real DynamoDB API. Each world starts from the result of running the functions on a real table.
 //!
 //! `MODEL=deep` explores further.
 
@@ -40,8 +40,7 @@ use std::time::Instant;
 use tests::metrics::metric;
 use world::World;
 
-/// States of one world that are explored in every order from its beginning, and steps that are walked at random from there,
-/// which go deeper.
+/// The number of states of a world that are explored exhaustively from its beginning, and the number of deeper random steps.
 fn bounds() -> (usize, usize) {
     match std::env::var("MODEL").as_deref() {
         Ok("deep") => (300_000, 100_000),
@@ -78,22 +77,18 @@ fn every_order_keeps_every_promise() {
         "a write came too late",
         "half a transaction was recognised",
         "a notice was armed again",
-        "somebody was told",
+        "a notification was sent",
         "the clean-up did something",
         "a lost answer was overcome",
         "an idempotency key was freed",
     ] {
         assert!(seen.contains(what), "never: {what}");
     }
-    metric("model: states explored; broken invariants", total, 0);
-    metric(
-        "model: steps walked at random; broken invariants",
-        walked,
-        0,
-    );
+    metric("model: states explored; violated invariants", total, 0);
+    metric("model: random steps; violated invariants", walked, 0);
 }
 
-/// States, depth, and whether there are no others. Panics at the first broken invariant.
+/// The number of states, the depth, and true if the exploration is complete. Panics at the first violated invariant.
 fn explored(world: World) -> (usize, usize, bool) {
     let (max, _) = bounds();
     let checker = world.checker().threads(2).target_state_count(max);
@@ -103,7 +98,7 @@ fn explored(world: World) -> (usize, usize, bool) {
     (checker.unique_state_count(), checker.max_depth(), all)
 }
 
-/// Steps, and the depth of the longest walk. Panics as above.
+/// The number of steps, and the depth of the longest walk. Panics as above.
 fn walked_at_random(world: World) -> (usize, usize) {
     let (_, max) = bounds();
     let checker = world.checker().threads(2).target_state_count(max);
@@ -112,7 +107,7 @@ fn walked_at_random(world: World) -> (usize, usize) {
     (checker.state_count(), checker.max_depth())
 }
 
-/// A checker that finds nothing in a world with a mistake would be none.
+/// The checker must find every seeded mistake, or its silence would prove nothing.
 #[test]
 fn every_mistake_is_found() {
     let mut found = 0;
@@ -130,7 +125,7 @@ fn every_mistake_is_found() {
         let path = path.unwrap_or_else(|| {
             let others: Vec<_> = checker.discoveries().into_keys().collect();
             panic!(
-                "{bug:?} does not break «{broken}» in {} states, but {others:?}",
+                "{bug:?} does not violate «{broken}» in {} states, but {others:?}",
                 checker.unique_state_count()
             )
         });
@@ -151,5 +146,5 @@ fn every_mistake_is_found() {
         invariants::ALL.into(),
         "an invariant without a mistake"
     );
-    metric("model: seeded mistakes, not found", found, 0);
+    metric("model: seeded mistakes; not found", found, 0);
 }

@@ -1,4 +1,4 @@
-//! What a write says about the world: read from the rows before and after it, and compared with what people did.
+//! Derives facts from a write: compares the rows before and after it, and the actions of people.
 
 use crate::calls::{Answer, Call, text};
 use crate::invariants::{CHAIN, COOLDOWN, FREEZE, Look, PAYOUT, PROOFS, TOLD, looking};
@@ -21,7 +21,7 @@ use domain::transfer::TransferAnswer;
 use std::mem::discriminant;
 use store::records::event;
 
-/// Whether a transaction keeps the request's reply: it is the request's last one.
+/// Returns true if a transaction stores the request's reply: it is the request's last one.
 fn keeps_reply(items: &[TransactWriteItem]) -> bool {
     let mut puts = items.iter().filter_map(TransactWriteItem::put);
     puts.any(|put| text(put.item(), "pk").starts_with("I#") && put.item().contains_key("status"))
@@ -33,8 +33,8 @@ fn releases_key(items: &[TransactWriteItem]) -> bool {
 }
 
 impl World {
-    /// Counts a wrong code that was compared: its request is about to settle an attempt that it has reserved, now or in an
-    /// earlier delivery.
+    /// Counts a compared wrong OTP: its request is about to settle an attempt that it reserved, in this delivery or an
+    /// earlier one.
     pub fn compared(&self, state: &mut State, process: &Process) {
         let (Work::Request(index), Some(request), Next::Call(Call::Transact(items))) = (
             &process.input.work,
@@ -52,7 +52,7 @@ impl World {
         }
     }
 
-    /// Notes a transaction that is written: as the use case meant it, and as it was executed.
+    /// Records an executed transaction, both as intended by the use case and as executed.
     pub fn observe(
         &self,
         state: &mut State,
@@ -71,7 +71,7 @@ impl World {
                     self.meets("a try was taken over");
                 }
             }
-            // The key is free again: the request has had no effect.
+            // The key was released: the request has had no effect.
             Work::Request(index) if releases_key(meant) => {
                 state.effects[index] = state.effects[index].saturating_sub(1);
                 self.meets("an idempotency key was freed");
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// The bank's answer is a proof once it is written.
+    /// The bank's answer becomes a proof when it is written.
     fn bank_said(&self, state: &mut State, process: &Process, who: Who) {
         let number = match (&process.input.work, &process.input.request) {
             (Work::CleanUp(due), _) => due.rebind(),
@@ -142,7 +142,7 @@ impl World {
             state.told.insert((who, event.seq, notice.to()), 0);
         }
         let request = process.input.request.as_ref();
-        // A proof is what a person has done: typed a code that was sent, signed.
+        // A proof is an action of a person: an OTP that was sent and typed, or a signature.
         let typed = request.and_then(|request| {
             let code = request.asks.typed()?.as_ref()?;
             let (id, purpose) = request.asks.otp()?;
@@ -227,7 +227,7 @@ impl World {
         }
     }
 
-    /// The card of the payout that an event is about.
+    /// The card of an event's payout.
     fn payout_card(&self, rows: &Rows, event: &ChainedEvent) -> Option<String> {
         let id = PayoutId::parse(event.data()["payout_id"].as_str().unwrap()).unwrap();
         let store = looking(rows);
@@ -237,13 +237,13 @@ impl World {
     }
 }
 
-/// Whether the use case has written before.
+/// Returns true if the use case has written before.
 fn has_written(process: &Process) -> bool {
     let mut answers = process.point.answers.iter();
     answers.any(|answer| matches!(**answer, Answer::Written))
 }
 
-/// Whether the use case has found the claim of an earlier delivery.
+/// Returns true if the use case has found the claim of an earlier delivery.
 fn has_claim(process: &Process) -> bool {
     process.point.answers.iter().any(|answer| match &**answer {
         Answer::Cancelled(reasons) => {
@@ -255,7 +255,7 @@ fn has_claim(process: &Process) -> bool {
     })
 }
 
-/// Whether a rebind is proven, and lately, by what people did.
+/// Returns true if the actions of people prove a rebind recently enough.
 fn is_proven(state: &State, who: Who, number: u32, was_standby: bool, at: Timestamp) -> bool {
     let Some(proofs) = state.proofs.get(&(who, number)) else {
         return false;
@@ -269,7 +269,7 @@ fn is_proven(state: &State, who: Who, number: u32, was_standby: bool, at: Timest
     fresh(proofs.identity_at, 15 * 60) && proofs.signed && card && proofs.card_otp
 }
 
-/// Whether a write without an event left each rebind in its state, and the pointer where it was: only attempts, OTPs and bank
+/// Returns true if a write without an event kept the state of each rebind and the active card. Only attempts, OTPs and bank
 /// calls may change without an event.
 fn is_silent(before: &Look, after: &Look) -> bool {
     let states = |look: &Look| -> Vec<_> {

@@ -1,4 +1,4 @@
-//! The use cases that are running: the input of each, and the point that it has reached.
+//! The running use cases: the input of each, and its current point.
 
 use crate::calls::text;
 use crate::use_cases::Point;
@@ -13,7 +13,7 @@ use store::item::Item;
 /// One of the merchants of a scenario.
 pub type Who = u8;
 
-/// A request of an app. The app may send it more than once, always under the same key.
+/// A request of an app. The app may send it more than once, always with the same key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     pub who: Who,
@@ -25,32 +25,32 @@ pub struct Request {
 /// The content of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Asks {
-    /// A rebind to the card of this number in the model's wallet.
+    /// A rebind to the card with this number in the model's wallet.
     Create {
         card: u8,
         standby: bool,
     },
     /// The document.
     Document(RebindId),
-    /// Another OTP.
+    /// A request for another OTP.
     Resend(RebindId, OtpPurpose),
-    /// A typed code; `None` for a wrong one.
+    /// A typed OTP; `None` for a wrong one.
     Code(RebindId, OtpPurpose, Option<String>),
     /// The switch to the standby card of a rebind: the request for its OTP, or a typed one.
     Switch(RebindId, CardId, Option<Option<String>>),
-    /// The signature of the agreement that the app shows at this time.
+    /// The signature of the agreement that the app displays at this time.
     Sign(RebindId, Timestamp),
     CardCheck(RebindId),
     Cancel(RebindId),
     Unbind(CardId),
-    /// The freeze code of the rebind of this number.
+    /// The freeze code of the rebind with this number.
     Freeze(u32),
-    /// A payout of this number.
+    /// A payout with this number.
     Pay(u8),
 }
 
 impl Asks {
-    /// The rebind, and the OTP that the request asks for or that it types.
+    /// The rebind, and the OTP that is requested or typed.
     pub fn otp(&self) -> Option<(&RebindId, OtpPurpose)> {
         match self {
             Self::Document(id) => Some((id, OtpPurpose::Identity)),
@@ -61,7 +61,7 @@ impl Asks {
         }
     }
 
-    /// The typed code.
+    /// The typed OTP.
     pub fn typed(&self) -> Option<&Option<String>> {
         match self {
             Self::Code(_, _, typed) | Self::Switch(_, _, Some(typed)) => Some(typed),
@@ -70,7 +70,7 @@ impl Asks {
     }
 }
 
-/// A running use case. The point tells processes apart: it is of one input.
+/// A running use case. The point identifies the process, because it belongs to one input.
 #[derive(Clone, Debug)]
 pub struct Process {
     pub input: Arc<Input>,
@@ -91,13 +91,13 @@ impl Hash for Process {
     }
 }
 
-/// Everything that a use case gets when it starts.
+/// The input of a use case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Input {
     pub work: Work,
     /// The clock of this invocation.
     pub at: Timestamp,
-    /// For a request: its content, and how often it was sent before.
+    /// For a request: its content, and the number of earlier sends.
     pub request: Option<Request>,
     pub sent: u8,
 }
@@ -109,7 +109,7 @@ pub enum Work {
     Request(usize),
     /// A run of the clean-up that finds one entry.
     CleanUp(Due),
-    /// A stream record about an event, and how often a write has put that event into the stream.
+    /// A stream record about an event, and the number of times that a write has put this event into the stream.
     Notice(Who, u64, u8),
 }
 
@@ -145,14 +145,14 @@ impl Due {
         ])
     }
 
-    /// The number of the rebind that the entry is about.
+    /// The number of the entry's rebind.
     pub fn rebind(&self) -> Option<u32> {
         u32::from_str_radix(self.sk.strip_prefix("R#")?, 16).ok()
     }
 }
 
-/// The bank's answers that lead different ways. `Deposit` stands for a card that the bank cannot check, and for the transfer
-/// that follows.
+/// The bank's answers with different consequences. `Deposit` stands for a card that the bank cannot check, and for the
+/// transfer that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BankSays {
     Match,

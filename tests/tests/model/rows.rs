@@ -1,4 +1,4 @@
-//! The table of the model: the items that the store's own writes leave behind.
+//! The model's table: the items written by the store.
 
 use crate::expression::{Placeholders, holds, updated};
 use aws_sdk_dynamodb::types::{
@@ -14,7 +14,7 @@ use store::client::{Query, SingleUpdate};
 use store::item::Item;
 use store::records::event;
 
-/// One item, with what is asked of it again and again.
+/// An item, with cached values.
 pub struct Row {
     pub item: Item,
     hash: u64,
@@ -43,7 +43,7 @@ impl Row {
         }
     }
 
-    /// The item with one attribute only, if one is given.
+    /// The item, reduced to one attribute if one is given.
     pub fn projected(&self, only: Option<&str>) -> Item {
         let mut item = self.item.clone();
         if let Some(only) = only {
@@ -52,12 +52,12 @@ impl Row {
         item
     }
 
-    /// Of a row that is an event.
+    /// For a row that is an event.
     pub fn event(&self) -> &ChainedEvent {
         self.event.get_or_init(|| event::read(&self.item).unwrap())
     }
 
-    /// Whether an event's hash is its own.
+    /// True if an event's stored hash is correct.
     pub fn hash_fits(&self) -> bool {
         *self
             .hash_fits
@@ -89,7 +89,7 @@ impl Hash for Row {
 /// Partition and sort key.
 pub type Key = (String, String);
 
-/// All items; a copy shares them.
+/// All items. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
     rows: BTreeMap<Arc<Key>, Arc<Row>>,
@@ -110,7 +110,7 @@ impl Rows {
         self.rows.get(&key).map(Arc::as_ref)
     }
 
-    /// A partition's rows whose sort key begins so, in order.
+    /// A partition's rows with a sort-key prefix, in order.
     pub fn of_kind<'r>(&'r self, pk: &'r str, kind: &'r str) -> impl Iterator<Item = &'r Row> {
         let rows = self.rows.range((pk.to_owned(), kind.to_owned())..);
         rows.take_while(move |(key, _)| key.0 == pk && key.1.starts_with(kind))
@@ -124,7 +124,7 @@ impl Rows {
             .map(|(key, row)| (key.as_ref(), row.as_ref()))
     }
 
-    /// Puts one row as it was in another table: what a read sees that falls between the halves of a transaction.
+    /// Replaces one row by its version in another table, for a torn read between the halves of a transaction.
     pub fn restore_row(&mut self, before: &Self, pk: &str, sk: &str) {
         let key = (pk.to_owned(), sk.to_owned());
         let old = before.rows.get(&key).map(|row| row.item.clone());
@@ -141,7 +141,7 @@ impl Rows {
         keys.iter().filter_map(|key| self.at(key)).collect()
     }
 
-    /// The rows that a query of the table returns.
+    /// The result of a query of the table.
     pub fn query(&self, query: &Query) -> Vec<Arc<Row>> {
         assert!(query.index.is_none() && query.start.is_none());
         let with = Placeholders {
@@ -162,7 +162,7 @@ impl Rows {
         rows
     }
 
-    /// The new row; if the condition fails, the old one.
+    /// The new row, or the old one if the condition fails.
     pub fn update(&mut self, update: &SingleUpdate) -> Result<Arc<Row>, Option<Arc<Row>>> {
         let part = Part {
             key: key_of(&update.key),
@@ -183,7 +183,7 @@ impl Rows {
         Ok(Arc::clone(&self.rows[&key]))
     }
 
-    /// Tells the states of the whole table apart.
+    /// A hash that distinguishes the states of the whole table.
     pub fn fingerprint(&self) -> u64 {
         self.hash
     }
@@ -202,7 +202,7 @@ impl Rows {
         }
     }
 
-    /// All of it or, with the reasons, nothing.
+    /// Executes all of it, or nothing and returns the reasons.
     pub fn transact(&mut self, items: &[TransactWriteItem]) -> Result<(), Vec<Reason>> {
         let parts: Vec<Part<'_>> = items.iter().map(Part::of).collect();
         let reasons = parts.iter().map(|part| {
@@ -239,10 +239,10 @@ impl Rows {
     }
 }
 
-/// Why an item cancels its transaction: whether its condition failed, and the old row if the item asks for it.
+/// The cancellation reason of an item: true if its condition failed, and the old row if requested.
 pub type Reason = (bool, Option<Arc<Row>>);
 
-/// Different for the same item under another key, so that two changes never cancel out.
+/// Includes the key in the hash, so that two changes never cancel each other out.
 fn mixed(key: &Key, hash: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     (key, hash).hash(&mut hasher);
@@ -254,7 +254,7 @@ pub fn key_of(item: &Item) -> Key {
     (text("pk"), text("sk"))
 }
 
-/// The key that an item of a transaction is about.
+/// The key of a transaction item.
 pub fn key_in(item: &TransactWriteItem) -> Key {
     let put = item.put().map(|put| key_of(put.item()));
     let update = item.update().map(|update| key_of(update.key()));
@@ -270,7 +270,7 @@ enum Then<'a> {
     Update(&'a str),
 }
 
-/// One item of a transaction.
+/// A transaction item.
 struct Part<'a> {
     key: Key,
     condition: Option<&'a str>,

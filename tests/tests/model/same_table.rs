@@ -1,4 +1,4 @@
-//! The model's table against a real DynamoDB API: every call of many random walks through the worlds, tried on both.
+//! Compares the model's table with a real DynamoDB API: every call of many random walks through the worlds runs on both.
 
 use crate::bugs::Bug;
 use crate::calls::Call;
@@ -14,7 +14,7 @@ use store::item::Item;
 use tests::in_process::{InProcess, TABLE};
 use tests::metrics::metric;
 
-/// Walks through each world, and steps of each.
+/// The number of walks through each world, and of steps in each walk.
 const WALKS: u64 = 16;
 const STEPS: usize = 40;
 
@@ -62,13 +62,13 @@ fn the_models_table_is_like_a_real_one() {
         assert!(counts.get(what).is_some_and(|count| *count > 5), "{what}");
     }
     metric(
-        "model: calls tried on a real table too, with another answer",
+        "model: calls compared with a real table; different answers",
         counts.values().sum::<usize>(),
         0,
     );
 }
 
-/// A real table, and the rows that are in it.
+/// A real table, and its current rows.
 struct Real {
     system: Arc<InProcess>,
     table: DynamoDb,
@@ -79,7 +79,7 @@ impl Real {
     async fn start() -> Self {
         let system = InProcess::start().await;
         let mut rows = Rows::of(system.items().await);
-        // What the seed has put there is no part of the worlds.
+        // The worlds do not include seeded rows.
         let keys: Vec<Key> = rows.all().map(|(key, _)| key.clone()).collect();
         for key in keys {
             put(&system.client, &key, None).await;
@@ -92,7 +92,7 @@ impl Real {
         }
     }
 
-    /// Makes the real table hold these rows.
+    /// Replaces the content of the real table.
     async fn hold(&mut self, rows: &Rows) {
         let keys: BTreeSet<Key> = rows
             .all()
@@ -109,7 +109,7 @@ impl Real {
         }
     }
 
-    /// The same call on both, from the same rows: the same answer, and the same rows after it.
+    /// Executes the call on both, from the same rows. The answers and the resulting rows must be equal.
     async fn compare(&mut self, before: &Rows, call: Call) -> &'static str {
         self.hold(before).await;
         match call {
@@ -129,7 +129,7 @@ impl Real {
             }
             Call::BatchGet(keys) => {
                 let mut got = self.table.batch_get(keys.clone()).await.unwrap();
-                // In any order.
+                // The order does not matter.
                 got.sort_by_key(key_of);
                 let mut expected = before.batch(&keys);
                 expected.sort_by_key(|row| key_of(&row.item));
@@ -157,7 +157,7 @@ impl Real {
                     other => panic!("{other:?}"),
                 }
             }
-            other => unreachable!("{other:?} does not go to the table"),
+            other => unreachable!("{other:?} is not a call to the table"),
         }
     }
 
@@ -188,7 +188,7 @@ impl Real {
         }
     }
 
-    /// The real rows under these keys must be the model's.
+    /// The real rows with these keys must equal the model's.
     async fn look(&mut self, keys: &[Key], after: &Rows) {
         for (pk, sk) in keys {
             let get = self
@@ -240,7 +240,7 @@ async fn put(client: &Client, (pk, sk): &Key, item: Option<Item>) {
     }
 }
 
-/// The same every time.
+/// A deterministic random number.
 struct Chance(u64);
 
 impl Chance {

@@ -1,4 +1,4 @@
-//! The worlds: where each begins, and what may happen in it.
+//! The worlds: the beginning of each, and its possible events.
 
 use crate::beginnings::{Stands, begin};
 use crate::bugs::Bug;
@@ -9,7 +9,7 @@ use crate::world::{Extra, Scenario, World};
 use domain::policy::Policy;
 use std::sync::Arc;
 
-/// Which world.
+/// The name of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     FirstSteps,
@@ -66,7 +66,7 @@ impl Which {
         self.scenario().1.name
     }
 
-    /// The world, with a mistake in it or none.
+    /// The world, with an optional mistake.
     pub fn world(self, bug: Bug) -> World {
         let (stands, scenario, names, devices) = self.scenario();
         let (start, merchants, memory_keys) = begin(stands, names, devices, scenario.left);
@@ -104,7 +104,7 @@ impl Which {
             Self::FirstSteps => (
                 Stands::Idle,
                 Scenario {
-                    name: "two devices ask for a card at once",
+                    name: "two devices request a card at once",
                     extras: &[Create { standby: false }, Offered],
                     left: Left {
                         requests: 4,
@@ -121,7 +121,7 @@ impl Which {
             Self::Codes => (
                 Stands::IdentityCode,
                 Scenario {
-                    name: "codes: right, wrong, sent again, given up",
+                    name: "OTPs: right, wrong, sent again, cancelled",
                     extras: &[Offered, AnyCode],
                     jumps_s: &[61, 6 * MINUTE_S],
                     left: Left {
@@ -140,7 +140,7 @@ impl Which {
             Self::Outages => (
                 Stands::IdentityCode,
                 Scenario {
-                    name: "outages: lost answers, SMS that nobody takes",
+                    name: "outages: lost answers, rejected SMS",
                     extras: &[Offered, AnyCode],
                     jumps_s: &[61],
                     left: Left {
@@ -159,7 +159,7 @@ impl Which {
             Self::LastTry => (
                 Stands::FourWrong,
                 Scenario {
-                    name: "the fifth try, by three at once",
+                    name: "the fifth attempt, three requests at once",
                     extras: &[Offered, AnyCode],
                     jumps_s: &[11],
                     at_once: 3,
@@ -178,7 +178,7 @@ impl Which {
             Self::Signing => (
                 Stands::Agreement,
                 Scenario {
-                    name: "the agreement, signed twice, given up, overdue",
+                    name: "the agreement: signed twice, cancelled, overdue",
                     jumps_s: &[DAY_S + 1],
                     clean_up: true,
                     left: Left {
@@ -219,7 +219,7 @@ impl Which {
             Self::Confirming => (
                 Stands::CardCodeAgain,
                 Scenario {
-                    name: "the activation: confirmed, given up, old proofs",
+                    name: "the activation: confirmed, cancelled, old proofs",
                     extras: &[Offered, AnyCode, Pay],
                     jumps_s: &[2 * MINUTE_S],
                     left: Left {
@@ -238,7 +238,7 @@ impl Which {
             Self::Depositing => (
                 Stands::Deposit,
                 Scenario {
-                    name: "a deposit: confirmed, wrong, run out",
+                    name: "a deposit: confirmed, wrong, expired",
                     extras: &[Offered, AnyCode],
                     jumps_s: &[10 * MINUTE_S, 8 * DAY_S],
                     clean_up: true,
@@ -273,7 +273,7 @@ impl Which {
             Self::Telling => (
                 Stands::CardCode,
                 Scenario {
-                    name: "the notice: late, twice, refused, armed again",
+                    name: "the notification: late, twice, rejected, requeued",
                     jumps_s: &[11 * MINUTE_S],
                     stream: true,
                     clean_up: true,
@@ -335,7 +335,7 @@ impl Which {
             Self::ForLater => (
                 Stands::StandbyCode,
                 Scenario {
-                    name: "a card for later: confirmed, told, frozen out",
+                    name: "a standby card: confirmed, notified, frozen",
                     extras: &[Offered, AnyCode, Freeze],
                     stream: true,
                     left: Left {
@@ -352,7 +352,7 @@ impl Which {
             Self::Switching => (
                 Stands::SwitchCode,
                 Scenario {
-                    name: "the switch: against unbinding, freezing, asking anew",
+                    name: "the switch: against unbind, freeze, new request",
                     extras: &[
                         Offered,
                         AnyCode,
@@ -376,7 +376,7 @@ impl Which {
             Self::TimePasses => (
                 Stands::Hold,
                 Scenario {
-                    name: "a month: completed, cooled, removed, frozen late",
+                    name: "a month: completed, cooldown over, removed, frozen late",
                     extras: &[Freeze, Pay],
                     jumps_s: &[25 * HOUR_S, 8 * DAY_S, 30 * DAY_S],
                     stream: true,
@@ -397,7 +397,7 @@ impl Which {
     }
 }
 
-/// Each mistake, the world in which it shows, and what it breaks.
+/// Each mistake, the world that exposes it, and the violated invariant.
 pub const MISTAKES: &[(Bug, Which, &str)] = &[
     (Bug::PointerStays, Which::Confirming, must::POINTER),
     (Bug::OldProofsAreGood, Which::Confirming, must::PROOFS),

@@ -1,4 +1,4 @@
-//! One moment of the world: the table, what is on its way, what people have, and what is known of how it came about.
+//! One state of the world: the table, pending work, people's data and the record of past actions.
 
 use crate::requests::{BankSays, Process, Request, Who};
 use crate::rows::Rows;
@@ -7,26 +7,26 @@ use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How much of each may still happen: what bounds the number of worlds.
+/// The remaining number of each kind of event. It bounds the number of worlds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Left {
     /// New requests.
     pub requests: u8,
-    /// Requests that are sent once more under their key: their reply was lost, or they crashed, or the app is impatient.
+    /// Requests that are sent again with their key: after a lost reply, after a crash, or by an impatient app.
     pub repeats: u8,
-    /// Processes that end where they stand.
+    /// Processes that crash.
     pub crashes: u8,
-    /// Reads that fall between the halves of the last transaction.
+    /// Torn reads between the halves of the last transaction.
     pub torn: u8,
     /// Jumps of the clock.
     pub jumps: u8,
-    /// Stream records that are delivered again, and SMS that the operator does not take.
+    /// Stream records that are delivered again, and SMS that the operator rejects.
     pub again: u8,
-    /// Transactions without an answer.
+    /// Transactions without a reply.
     pub lost: u8,
 }
 
-/// What a rebind has been given in proof, and when: noted from what people did, not from what the table says.
+/// The proofs of a rebind and their times. Recorded from people's actions, not from the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Proofs {
     pub identity_at: Option<Timestamp>,
@@ -37,7 +37,7 @@ pub struct Proofs {
     pub switch_code: bool,
 }
 
-/// A request, how often it was sent, and the status of its last reply.
+/// A request, the number of its sends, and the status of its last reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sent {
     pub request: Request,
@@ -55,26 +55,26 @@ pub struct State {
     pub processes: Vec<Process>,
     /// Every request so far; its index is its idempotency key.
     pub requests: Vec<Sent>,
-    /// Stream records that are still to be delivered: whose, and which event; how often this record was.
+    /// Pending stream records: merchant, event, and the number of deliveries so far.
     pub stream: Vec<(Who, u64, u8)>,
-    /// What phones and statements show, newest last.
+    /// The content of phones and statements, newest last.
     pub codes: BTreeMap<(Who, u32, CodeFor), Vec<String>>,
-    /// What the bank has decided, by reference.
+    /// The bank's decisions, by bank reference.
     pub bank: BTreeMap<String, BankSays>,
-    /// How often each was told of each event; 0 as long as they are to be told.
+    /// The number of notifications per phone and event; 0 while one is still due.
     pub told: BTreeMap<(Who, u64, Recipient), u8>,
     pub proofs: BTreeMap<(Who, u32), Proofs>,
-    /// Wrong codes that were looked at: so many before, and those of these requests. One that was sent twice is one code.
+    /// Compared wrong OTPs: the earlier count, and the requests since. A request that was sent twice counts once.
     pub compared: BTreeMap<(Who, u32, CodeFor), (u8, BTreeSet<usize>)>,
-    /// Transitions that a request has brought about.
+    /// The transitions caused by a request.
     pub effects: Vec<u8>,
     pub left: Left,
     pub crashed: bool,
-    /// Invariants that a step has broken.
+    /// The invariants violated by a step.
     pub broken: BTreeSet<&'static str>,
 }
 
-/// [`OtpPurpose`] in order.
+/// Indexed by [`OtpPurpose`].
 pub type CodeFor = u8;
 
 /// See [`CodeFor`].
@@ -86,7 +86,7 @@ pub const fn code_for(purpose: OtpPurpose) -> CodeFor {
     }
 }
 
-/// The rows, told apart by their hash.
+/// The rows, compared by their hash.
 #[derive(Clone)]
 pub struct Table(pub Rows);
 

@@ -1,4 +1,4 @@
-//! One step of a process: its next call to the outside happens, and its use case goes on to the call after.
+//! One step of a process: its next external call is executed, and its use case runs up to the following call.
 
 use crate::calls::{Answer, Call, placeholder, text};
 use crate::requests::{BankSays, Input, Process, Work};
@@ -15,21 +15,21 @@ use store::item::Item;
 use store::records::event;
 use tests::transport::code_in;
 
-/// What chance adds to a call.
+/// The random part of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Chance {
     None,
-    /// The read falls between the halves of the last transaction.
+    /// A torn read between the halves of the last transaction.
     Torn(Torn),
     /// The bank's answer; `None` for none.
     Answers(Option<BankSays>),
-    /// Whether the operator takes the SMS.
+    /// True if the operator accepts the SMS.
     Takes(bool),
-    /// The transaction has no answer; whether it is written.
+    /// The transaction has no reply; true if it is executed.
     Lost(bool),
 }
 
-/// The half of the last transaction that a read does not see.
+/// The half of the last transaction that a read misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Torn {
     OldHead,
@@ -37,7 +37,7 @@ pub enum Torn {
 }
 
 impl World {
-    /// The chances of a process's next call.
+    /// The possible outcomes of a process's next call.
     pub fn chances(&self, state: &State, process: &Process) -> Vec<Chance> {
         let Next::Call(call) = &process.point.next else {
             unreachable!("an ended process is removed")
@@ -54,7 +54,7 @@ impl World {
             }
             Call::Sms { .. } if left.again > 0 => vec![Chance::Takes(true), Chance::Takes(false)],
             Call::Sms { .. } => vec![Chance::Takes(true)],
-            // The bank repeats what it has decided.
+            // The bank repeats its decision.
             Call::Check(reference) => match state.bank.get(reference) {
                 Some(known) => vec![Chance::Answers(Some(*known))],
                 None => {
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// The step of the process at `index`. `false`: the chance makes no difference.
+    /// Executes the step of the process at `index`. `false`: the chance makes no difference.
     pub fn step(&self, state: &mut State, index: usize, chance: Chance) -> bool {
         let mut process = state.processes[index].clone();
         let mut chance = chance;
@@ -124,7 +124,7 @@ impl World {
                     self.meets("a reply was repeated");
                 }
             }
-            // The stream begins again at a record that failed.
+            // The stream restarts at the failed record.
             (Work::Notice(who, seq, times), Next::Ended { again: true }) => {
                 state.stream.insert(0, (*who, *seq, *times));
             }
@@ -257,14 +257,14 @@ impl World {
         }
     }
 
-    /// The stream gets each event that a transaction has written with a due notice.
+    /// The stream receives each event that a transaction wrote with a due notification.
     fn streamed(&self, state: &mut State, items: &[TransactWriteItem]) {
         for put in items.iter().filter_map(TransactWriteItem::put) {
             self.put_into_stream(state, put.item());
         }
     }
 
-    /// Whether the item is an event with a due notice.
+    /// Returns true if the item is an event with a due notification.
     fn put_into_stream(&self, state: &mut State, item: &Item) -> bool {
         let is_due = text(item, "notice") == "due";
         if is_due {
@@ -280,13 +280,13 @@ impl World {
         is_due
     }
 
-    /// A phone shows a text.
+    /// A phone receives a text.
     fn received(&self, state: &mut State, process: &Process, phone: &str, text: &str) {
         let Work::Notice(who, seq, _) = process.input.work else {
             show(state, &process.input, code_in(text).unwrap());
             return;
         };
-        // The claim has returned the event.
+        // The claim returned the event.
         let Some(Answer::Updated(Some(event))) = process.point.answers.first().map(Arc::as_ref)
         else {
             unreachable!("a notice is claimed first")
@@ -295,11 +295,11 @@ impl World {
         let notice = notices.find(|notice| notice.phone().is_some_and(|to| to.e164() == phone));
         let to = notice.unwrap().to();
         *state.told.entry((who, seq, to)).or_default() += 1;
-        self.meets("somebody was told");
+        self.meets("a notification was sent");
     }
 }
 
-/// A code reaches the person who has asked for it.
+/// An OTP reaches the person who requested it.
 fn show(state: &mut State, input: &Input, code: String) {
     let request = input.request.as_ref().unwrap();
     let (id, purpose) = request.asks.otp().unwrap();
@@ -323,11 +323,11 @@ fn read(rows: &Rows, call: &Call) -> Vec<Arc<Row>> {
         Call::Query(query) => rows.query(query),
         Call::BatchGet(keys) => rows.batch(keys),
         Call::Get(get) => rows.at(&get.key).into_iter().collect(),
-        other => unreachable!("{other:?} reads nothing"),
+        other => unreachable!("{other:?} is not a read"),
     }
 }
 
-/// The merchant's partition that a call reads.
+/// The merchant partition that a call reads.
 fn partition(call: &Call) -> Option<String> {
     let pk = match call {
         Call::Query(query) => placeholder(query, ":pk"),
@@ -337,7 +337,7 @@ fn partition(call: &Call) -> Option<String> {
     pk.starts_with("M#").then(|| pk.to_owned())
 }
 
-/// The rows with one row of a partition as it was before the last transaction.
+/// The rows, with one row of a partition in its version before the last transaction.
 fn half(rows: &Rows, before: &Rows, pk: &str, torn: Torn) -> Rows {
     let mut half = rows.clone();
     let sk = match torn {
@@ -348,8 +348,8 @@ fn half(rows: &Rows, before: &Rows, pk: &str, torn: Torn) -> Rows {
     half
 }
 
-/// Whether a call touches only rows that no other use case looks at: it is no step of its own. These are the counts of freeze
-/// attempts, and the rows of devices, which the model has none of.
+/// Returns true if a call touches only rows that no other use case reads, so that it needs no separate step: the counters of
+/// freeze attempts and the rows of devices, which do not exist in the model.
 fn is_private(call: &Call) -> bool {
     let is_private =
         |key: &Item| text(key, "pk").starts_with("A#") || text(key, "pk").starts_with("S#");

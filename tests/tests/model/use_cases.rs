@@ -1,9 +1,9 @@
-//! Runs the use cases of the functions, each up to its next call to the outside.
+//! Runs the use cases of the functions, each up to its next external call.
 //!
-//! The states of the explorer are cloned and hashed, which a future cannot be. A process in a state is therefore the input
-//! of its use case and the answers to its calls so far. To advance it, the use case runs again from its start over these
-//! answers, up to the next call or to its end. The same input and answers always lead to the same call, so each such run
-//! happens once in a world.
+//! The explorer clones and hashes its states, which is impossible with a future. A process in a state therefore consists of
+//! the input of its use case and the answers to its calls so far. To advance it, the use case runs again from its start over
+//! these answers, up to the next call or to its end. The same input and answers always lead to the same call, so the result
+//! is cached per world.
 
 use crate::calls::{Answer, Call, ModelKeys, Ports, Tape};
 use crate::invariants::looking;
@@ -38,10 +38,10 @@ use tests::merchant::luhn;
 use tests::transport::HttpCall;
 use verification::Verification;
 
-/// A point in a use case: the answers so far, and what follows them.
+/// A point in a use case: the answers so far, and the continuation.
 #[derive(Debug)]
 pub struct Point {
-    /// Tells points apart: a hash of the input and the answers.
+    /// A hash of the input and the answers, which identifies the point.
     key: u64,
     pub answers: Vec<Arc<Answer>>,
     pub next: Next,
@@ -61,15 +61,15 @@ impl Hash for Point {
     }
 }
 
-/// What follows a point.
+/// The continuation of a point.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a point is shared, not copied")]
 pub enum Next {
-    /// A call to the outside.
+    /// An external call.
     Call(Call),
     /// The end of a request or of an operation of the core.
     Replied { status: u16, replayed: bool },
-    /// The end of a stream record, or of a run of the clean-up: whether it is to be done again.
+    /// The end of a stream record, or of a run of the clean-up; true if it must be retried.
     Ended { again: bool },
 }
 
@@ -81,7 +81,7 @@ impl World {
         self.point(input, hasher.finish(), Vec::new)
     }
 
-    /// What follows one more answer.
+    /// The continuation after one more answer.
     pub fn after(&self, input: &Input, point: &Point, answer: Answer) -> Arc<Point> {
         let mut hasher = DefaultHasher::new();
         (point.key, answer.fingerprint()).hash(&mut hasher);
@@ -174,7 +174,7 @@ impl World {
             }
             Some(Function::Cards) => respond(&Cards::new(store, keys), &stage, event).await,
             Some(Function::Freezes) => respond(&Freezes::new(store, keys), &stage, event).await,
-            other => unreachable!("the model asks nothing of {other:?}"),
+            other => unreachable!("the model does not call {other:?}"),
         };
         assert!(response.status_code != 500 || self.scenario.left.lost > 0);
         Next::Replied {
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// A request as the app sends it.
+    /// A request in the app's form.
     async fn http(&self, request: &Request, index: usize, at: Timestamp) -> HttpCall {
         let known = &self.merchants[usize::from(request.who)];
         let profile = &known.profile;
@@ -243,7 +243,7 @@ impl World {
         }
     }
 
-    /// The body that signs the agreement which the app has shown since 11 s ago. `None`: the function shows none.
+    /// The body that signs the agreement, displayed 11 s ago. `None`: the function returns no agreement.
     pub fn signature(
         &self,
         rows: &Rows,
@@ -265,14 +265,14 @@ impl World {
     }
 }
 
-/// A code that no OTP and no deposit of the model is.
+/// An OTP that differs from every OTP and deposit code of the model.
 const WRONG_CODE: &str = "222222";
 
 fn sandbox() -> DeploymentStage {
     DeploymentStage::new("sandbox")
 }
 
-/// One run of the clean-up. The index shows it one entry.
+/// One run of the clean-up. The index contains one entry.
 async fn clean_up(ports: &Ports, now: Timestamp) -> Next {
     let event = json!({"time": now.to_rfc3339_shanghai()});
     let event: ScheduleEvent = serde_json::from_value(event).unwrap();

@@ -1,4 +1,4 @@
-//! A scenario as stateright explores it: every order of everything that may happen.
+//! A scenario as a stateright model: every order of its events.
 
 use crate::bugs::Bug;
 use crate::calls::Call;
@@ -26,32 +26,32 @@ use tests::scripted_peers::MemoryKeys;
 pub struct Known {
     pub id: MerchantId,
     pub pk: String,
-    /// The card that the history begins with.
+    /// The active card at the start of the history.
     pub card: Option<String>,
-    /// What the person knows.
+    /// The person's data.
     pub profile: Profile,
     /// The token of each session, by its slot.
     pub tokens: BTreeMap<u8, String>,
 }
 
-/// What may be asked for beyond what the app offers next.
+/// The requests that a scenario allows beyond those that the app offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
-    /// Each code that is waited for is typed, wrongly and as it was shown, whatever the app offers.
+    /// Each pending OTP is typed, both wrongly and correctly, even if the app does not offer it.
     AnyCode,
-    /// What the app offers: confirm, resend, cancel, and so on.
+    /// The actions that the app offers: confirm, resend, cancel, and so on.
     Offered,
-    /// A new rebind, whatever there is: replacing, or for later.
+    /// A new rebind at any time: replacing or standby.
     Create { standby: bool },
-    /// The freeze codes that were announced.
+    /// The freeze codes that were sent.
     Freeze,
     /// A payout.
     Pay,
-    /// Standby cards and replaced ones are taken off.
+    /// The unbinding of standby and replaced cards.
     Unbind,
 }
 
-/// What a scenario allows.
+/// The limits of a scenario.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub name: &'static str,
@@ -60,15 +60,15 @@ pub struct Scenario {
     pub jumps_s: &'static [i64],
     pub stream: bool,
     pub clean_up: bool,
-    /// Requests that are in functions at the same time.
+    /// The maximum number of concurrent requests in functions.
     pub at_once: usize,
     pub left: Left,
 }
 
-/// Calls to the table with the rows before them.
+/// Calls to the table, with the rows before them.
 pub type Tape = Arc<Mutex<Vec<(Rows, Call)>>>;
 
-/// A scenario with its beginning.
+/// A scenario with its initial world.
 #[derive(Clone)]
 pub struct World {
     pub scenario: Scenario,
@@ -78,40 +78,40 @@ pub struct World {
     pub memory_keys: MemoryKeys,
     pub policy: &'static Policy,
     pub tape: Option<Tape>,
-    /// What has happened anywhere, to show that the exploration gets there.
+    /// The observed events, to show that the exploration reaches them.
     pub met: Arc<Mutex<BTreeSet<&'static str>>>,
-    /// What was looked at before, by the table's fingerprint.
+    /// The views computed so far, by the table's fingerprint.
     pub looks: Arc<Mutex<HashMap<u64, Arc<Vec<Look>>>>>,
-    /// The points of use cases that were reached before, by their keys.
+    /// The points of use cases reached so far, by key.
     pub points: Arc<Mutex<HashMap<u64, Arc<Point>>>>,
     /// Signatures by session, rebind and time.
     pub signatures: Arc<Mutex<HashMap<Shown, Option<String>>>>,
 }
 
-/// An agreement that an app shows.
+/// An agreement that an app displays.
 type Shown = (Who, u8, RebindId, Timestamp);
 
-/// Something that happens.
+/// An event of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// An app asks.
+    /// An app sends a request.
     Asks(Request),
-    /// An app asks again, under the same key.
+    /// An app sends a request again, with the same key.
     AsksAgain(usize),
-    /// A function makes its next call.
+    /// A process makes its next call.
     Steps(usize, Chance),
-    /// A function ends where it stands.
+    /// A process crashes.
     Crashes(usize),
-    /// The stream delivers a record, perhaps to deliver it again.
+    /// The stream delivers a record, and may deliver it again.
     Delivers(usize, bool),
-    /// The clean-up takes up something that is due.
+    /// The clean-up processes a due entry.
     CleansUp(Due),
     /// Time passes.
     Passes(i64),
 }
 
 impl World {
-    /// Notes what has happened.
+    /// Records an observed event.
     pub fn meets(&self, what: &'static str) {
         self.met.lock().unwrap().insert(what);
     }
@@ -121,21 +121,21 @@ impl World {
         state.rows.0.get(pk, &format!("E#{seq:010}")).unwrap()
     }
 
-    /// How often a record of this event was delivered so far.
+    /// The number of deliveries of an event's records so far.
     pub fn deliveries(&self, state: &State, who: Who, seq: u64) -> u8 {
         let row = self.event_row(state, who, seq);
         let armed = row.item.get("armed").and_then(|value| value.as_n().ok());
         armed.map_or(0, |armed| 100 + armed.parse::<u8>().unwrap())
     }
 
-    /// Notes a call to the table, to be tried on a real one.
+    /// Records a call to the table, for comparison with a real one.
     pub fn record(&self, before: &Rows, call: impl FnOnce() -> Call) {
         if let Some(tape) = &self.tape {
             tape.lock().unwrap().push((before.clone(), call()));
         }
     }
 
-    /// What the apps may ask for now.
+    /// The requests that apps can send now.
     fn asks(&self, state: &State) -> Vec<Request> {
         let mut all = Vec::new();
         let looks = self.look(&state.rows.0);
@@ -192,7 +192,7 @@ impl World {
         all
     }
 
-    /// What the app shows as the next things to do.
+    /// The next actions that the app offers.
     fn offered(&self, state: &State, who: Who, slot: u8, merchant: &Merchant) -> Vec<Asks> {
         let Some(rebind) = &merchant.rebind else {
             return Vec::new();
@@ -223,7 +223,7 @@ impl World {
         all
     }
 
-    /// A right and a wrong code for each that is waited for.
+    /// A right and a wrong OTP for each pending one.
     fn any_codes(&self, state: &State, who: Who, merchant: &Merchant) -> Vec<Asks> {
         let Some(rebind) = &merchant.rebind else {
             return Vec::new();
@@ -240,7 +240,7 @@ impl World {
         codes.collect()
     }
 
-    /// Whether an app shows the agreement now; then its signature is known.
+    /// Returns true if an app displays the agreement now; then its signature is known.
     fn shows(&self, state: &State, who: Who, slot: u8, id: &RebindId) -> bool {
         let shown = (who, slot, id.clone(), state.now);
         let mut known = self.signatures.lock().unwrap();
@@ -248,7 +248,7 @@ impl World {
         known.entry(shown).or_insert_with(sign).is_some()
     }
 
-    /// What the index shows as due.
+    /// The due entries in the index.
     fn due(&self, state: &State) -> Vec<Due> {
         let mut all = Vec::new();
         for (who, known) in (0..).zip(&self.merchants) {
@@ -275,7 +275,7 @@ impl World {
         state.processes.push(Process { input, point });
     }
 
-    /// Sends a request, perhaps again.
+    /// Sends a request, or sends it again.
     fn send(&self, state: &mut State, index: usize) {
         let sent = &mut state.requests[index];
         sent.times += 1;
@@ -284,7 +284,7 @@ impl World {
     }
 }
 
-/// The request that types a code.
+/// The request that submits an OTP.
 fn code_of(rebind: &Rebind, purpose: OtpPurpose, typed: Option<String>) -> Asks {
     let id = rebind.rebind_id.clone();
     match purpose {
@@ -293,7 +293,7 @@ fn code_of(rebind: &Rebind, purpose: OtpPurpose, typed: Option<String>) -> Asks 
     }
 }
 
-/// The requests that type a code as it was shown.
+/// The requests that submit a correct OTP.
 fn shown_codes(
     state: &State,
     who: Who,
@@ -341,7 +341,7 @@ impl Model for World {
                 if state.processes.iter().any(busy) {
                     continue;
                 }
-                // In order within a merchant; merchants do not wait for each other.
+                // Records of one merchant are delivered in order; merchants do not wait for each other.
                 if let Some(index) = state.stream.iter().position(|one| one.0 == who) {
                     actions.push(Event::Delivers(index, false));
                     if state.left.again > 0 {
@@ -357,7 +357,7 @@ impl Model for World {
             }
         }
         if state.left.jumps > 0 {
-            // An invocation ends within a minute: a longer time passes between invocations only.
+            // An invocation ends within a minute, so longer times pass only between invocations.
             let jumps = self.scenario.jumps_s.iter().copied();
             let jumps = jumps.filter(|by_s| *by_s < 60 || state.processes.is_empty());
             actions.extend(jumps.map(Event::Passes));
@@ -392,7 +392,7 @@ impl Model for World {
                 state.crashed = true;
                 let process = state.processes.remove(index);
                 if let Work::Notice(who, seq, times) = process.input.work {
-                    // A record whose function died comes again.
+                    // A record is redelivered if its function crashed.
                     state.stream.insert(0, (who, seq, times));
                 }
             }

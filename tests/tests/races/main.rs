@@ -1,14 +1,14 @@
-//! Hundreds of requests at once, in one process: the order in which their calls reach the table is drawn from a seed, and so
-//! are transaction conflicts, which the table itself never has.
+//! Hundreds of concurrent requests in one process. A seed determines the order in which their calls reach the table, and the
+//! transaction conflicts, which the in-memory table itself never has.
 //!
-//! What came out is checked for being one order of the requests, with the history as the witness (`Race::is_one_order`):
-//! - the history is one chain, and what it says happened once happened once;
-//! - two replies that show the same version of a rebind show the same state of it, and no later version an earlier state;
-//! - who asks after a reply was given does not see an older version than that reply (every client asks several times);
-//! - who is refused because something has happened was not answered before it was begun;
-//! - what the last reply shows is what is stored.
+//! The result must be equivalent to one order of the requests, with the history as the witness (`Race::is_one_order`):
+//! - the history is one chain, and an event that can happen once occurs once;
+//! - two replies with the same version of a rebind show the same state, and a later version shows no earlier state;
+//! - a request sent after a reply sees no older version than that reply (every client sends several requests);
+//! - a refusal that refers to an effect is answered only after the request with that effect began;
+//! - the state of the last reply is the stored one.
 
-#![recursion_limit = "256"] // futures of futures
+#![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod others;
@@ -27,21 +27,21 @@ use tests::table_faults::{Chance, impatient};
 use tests::transport::Reply;
 
 const NAME: &str = "plain_1";
-/// Clients, and how often each asks, one request after the other.
+/// The number of clients, and of successive requests per client.
 const CLIENTS: usize = 40;
 const EACH: usize = 5;
-/// Of a hundred writes.
+/// The percentage of writes that meet a conflict.
 const CONFLICTS_PERCENT: u64 = 10;
-/// Seeds, and from how many devices.
+/// The seeds, and the number of devices.
 const RUNS: [(u64, usize); 3] = [(1, 1), (2, 2), (3, 2)];
 
-/// One request that is raced, by one of the devices.
+/// A raced request of one device.
 #[derive(Clone, Debug)]
 struct Ask {
     method: &'static str,
     path: String,
     body: Value,
-    /// `None`: a key of its own for every request.
+    /// `None`: a separate key for every request.
     key: Option<String>,
 }
 
@@ -54,7 +54,7 @@ fn post(path: impl Into<String>, body: Value) -> Ask {
     }
 }
 
-/// A request that was made: when it began and was answered, in the order of all of these moments.
+/// A completed request. Its begin and end are positions in the order of all these moments.
 struct Made {
     from: u64,
     to: u64,
@@ -63,7 +63,7 @@ struct Made {
 }
 
 impl Made {
-    /// What the reply says of a rebind, where it does: its version, and its state. A reply that is repeated says what was.
+    /// The version and state of the rebind in the reply, if any. A replay shows past values.
     fn shown(&self, rebind: &str) -> Option<(u64, &str)> {
         let body = &self.answer.body;
         let shown = if body["rebind"].is_object() {
@@ -76,17 +76,18 @@ impl Made {
         now.then_some((shown["version"].as_u64()?, shown["state"].as_str()?))
     }
 
-    /// Whether something has happened by it: a try that was counted is something too.
+    /// Returns true if the request succeeded.
     fn is_done(&self) -> bool {
         self.answer.status < 300
     }
 
+    /// Returns true if the request had an effect. A counted attempt is an effect too.
     fn has_done(&self) -> bool {
         self.is_done() || self.answer.body["counts_toward_limit"] == true
     }
 }
 
-/// A world in which requests meet.
+/// A system for concurrent requests.
 struct Race {
     world: Arc<InProcess>,
     table: Table,
@@ -106,7 +107,7 @@ impl Race {
         }
     }
 
-    /// As it was before anybody asked for anything.
+    /// Resets the system to its initial state.
     fn begin(&self) {
         self.table.put_back(&self.begin.0);
         self.world.restore_peers(&self.begin.1);
@@ -138,7 +139,8 @@ impl Race {
         }
     }
 
-    /// All clients at once, each asking one thing after the other, on the devices in turn. `asks` is drawn from at random.
+    /// Runs all clients concurrently. Each sends one request after another, on the devices in turn. `asks` is sampled at
+    /// random.
     async fn run(&self, seed: u64, apps: &[App], asks: &[Ask]) -> Vec<Made> {
         self.world.boundary.disturb(seed, CONFLICTS_PERCENT);
         let clients = (0..CLIENTS).map(|client| async move {
@@ -157,7 +159,7 @@ impl Race {
         made.into_iter().flatten().collect()
     }
 
-    /// The rules above, for what concerns one rebind; returns the history.
+    /// Checks the rules above for one rebind, and returns the history.
     async fn is_one_order(&self, made: &[Made], rebind: &str) -> Vec<ChainedEvent> {
         let wrong = violations(&self.table.items(), self.world.now());
         assert!(wrong.is_empty(), "{wrong:?}");
@@ -167,19 +169,19 @@ impl Race {
                 continue;
             };
             let known = states.entry(version).or_insert(state);
-            assert_eq!(*known, state, "two states of version {version}");
+            assert_eq!(*known, state, "different states of version {version}");
         }
         let ranks: Vec<usize> = states.values().map(|state| rank(state)).collect();
         assert!(
             ranks.is_sorted(),
-            "a later version of an earlier state: {states:?}"
+            "a later version with an earlier state: {states:?}"
         );
         for one in made {
             for other in made.iter().filter(|other| one.to < other.from) {
                 if let (Some((before, _)), Some((after, _))) =
                     (one.shown(rebind), other.shown(rebind))
                 {
-                    assert!(before <= after, "{after} was seen after {before}");
+                    assert!(before <= after, "version {after} was read after {before}");
                 }
             }
         }
@@ -198,7 +200,7 @@ impl Race {
                 .any(|done| done.has_done() && done.from < refused.to);
             assert!(
                 begun,
-                "{} was refused before anything happened",
+                "{} was refused before any request had an effect",
                 refused.path
             );
         }
@@ -208,7 +210,7 @@ impl Race {
             let stored = shown.body["version"].as_u64().unwrap();
             assert!(
                 stored >= *version,
-                "{stored} is stored, {version} was shown"
+                "version {stored} is stored, but {version} was returned"
             );
             assert!(
                 stored > *version || shown.state() == *state,
@@ -228,7 +230,7 @@ fn rank(state: &str) -> usize {
         "activated",
         "completed",
     ];
-    // Whatever ends a rebind comes after everything else.
+    // The event that ends a rebind comes last.
     order
         .iter()
         .position(|known| *known == state)
@@ -240,7 +242,7 @@ fn count(history: &[ChainedEvent], kind: &str) -> usize {
     of_kind.count()
 }
 
-/// How often each answer was given: `200`, or its code.
+/// The number of replies by status or code: `200`, or the code.
 fn tally(made: &[Made]) -> BTreeMap<String, usize> {
     let mut tally = BTreeMap::new();
     for one in made {
@@ -254,7 +256,7 @@ fn tally(made: &[Made]) -> BTreeMap<String, usize> {
     tally
 }
 
-/// No other answers than these.
+/// Panics on any other reply than these.
 fn only(made: &[Made], known: &[&str]) {
     let tally = tally(made);
     let strange: Vec<&String> = tally
@@ -264,7 +266,7 @@ fn only(made: &[Made], known: &[&str]) {
     assert!(strange.is_empty(), "{tally:?}");
 }
 
-/// One race for every seed; prints its row.
+/// Runs one race per seed and prints its metric.
 async fn each(what: &str, race: impl AsyncFn(&Race, u64, usize) -> usize) {
     let arena = Race::prepare().await;
     let mut requests = 0;
@@ -275,5 +277,5 @@ async fn each(what: &str, race: impl AsyncFn(&Race, u64, usize) -> usize) {
     metric(&format!("races in one process, {what}"), requests, 0);
 }
 
-/// What every request may be told when others write at the same time.
+/// The replies that any request may get under concurrent writes.
 const CONFLICT: &str = "VERSION_CONFLICT";

@@ -1,4 +1,4 @@
-//! Steps against each other, and against what comes by without being asked.
+//! Races between different steps, and between steps and background work.
 
 use super::{Ask, CONFLICT, CONFLICTS_PERCENT, NAME, Race, count, each, only, post, tally};
 use domain::policy::Policy;
@@ -11,7 +11,7 @@ use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-/// A merchant with a standby card that can be switched to, as first device of those given; with the card's path.
+/// A merchant with a standby card that is ready for a switch, as the first of the given devices; and the card's path.
 async fn with_standby(race: &Race, devices: usize) -> (Vec<App>, String) {
     let apps = race.devices(1).await;
     let card = apps[0].standby(GOOD_CARD).await;
@@ -44,7 +44,7 @@ async fn freeze_races_a_confirmation() {
             "/v1/freezes",
             json!({"account": apps[0].profile.account, "freeze_code": freeze_code}),
         );
-        // Few know the freeze code.
+        // Few clients know the freeze code.
         let mut asks = vec![confirm; 12];
         asks.push(freeze);
         let made = race.run(seed, &apps, &asks).await;
@@ -169,7 +169,7 @@ async fn cleanup_races_every_step() {
         only(&made, &known);
         let busy = |refusal: &payouts::Refusal| refusal.code.as_str() == CONFLICT;
         assert!(core.iter().all(|done| done.as_ref().err().is_none_or(busy)), "{core:?}");
-        // What they left to each other is done by the next one.
+        // The next request completes the work that they left unfinished.
         race.world.clean_up().await;
         let history = race.is_one_order(&made, &path).await;
         for kind in ["completed", "cooldown_ended", "card_removed", "test_transfer_succeeded"] {
@@ -184,13 +184,13 @@ async fn cleanup_races_every_step() {
     .await;
 }
 
-/// Each time by a record of its own, as the clean-up arms a notice again. One record is never brought twice at once: a shard
-/// of the stream waits for its batch.
+/// Each delivery has its own record, as when the clean-up queues a notification again. One record is never delivered twice at
+/// once, because a shard waits for its batch.
 #[tokio::test(start_paused = true)]
 async fn parallel_deliveries_send_one_notice() {
     const TIMES: usize = 200;
     each(
-        "a notice brought many times at once",
+        "a notification delivered many times at once",
         async |race, seed, _| {
             let world = &race.world;
             let apps = race.devices(1).await;
@@ -208,7 +208,7 @@ async fn parallel_deliveries_send_one_notice() {
             });
             futures::future::join_all(brought).await;
             world.boundary.disturb(seed, 0);
-            // Should all of them have met a conflict, it is armed again.
+            // If all deliveries met a conflict, the notification is queued again.
             world.pass_s(POLICY.notice_retry_s + 1);
             world.clean_up().await;
             world.deliver_due().await;

@@ -1,4 +1,4 @@
-//! Many requests for the same step.
+//! Many concurrent requests for the same step.
 
 use super::{Ask, CONFLICT, Made, NAME, Race, count, each, only, post, tally};
 use domain::policy::Policy;
@@ -14,7 +14,7 @@ async fn parallel_requests_make_one_rebind() {
     each("create", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let mut asks = vec![post("/v1/rebinds", apps[0].request_body(GOOD_CARD))];
-        // One in two carries the same key as many others.
+        // Every second request shares one key.
         asks.push(Ask {
             key: Some("the same".to_owned()),
             ..asks[0].clone()
@@ -59,7 +59,7 @@ async fn concurrent_identity_sends_one_otp() {
     .await;
 }
 
-/// Replies that have used up a try.
+/// Replies that consumed an attempt.
 fn counted(made: &[Made]) -> usize {
     let counted = made
         .iter()
@@ -67,14 +67,14 @@ fn counted(made: &[Made]) -> usize {
     counted.count()
 }
 
-/// Codes are tried by many at once, one in `dilution` of them the right one. At most five tries are taken by wrong ones; a
-/// right one that got a try has won, and then nobody is told that all were used up.
+/// Many clients submit OTPs at once, one in `dilution` of them right. At most five attempts are reserved by wrong ones. A
+/// right OTP with a reserved attempt wins, and then no client receives an exhausted-attempts error.
 async fn guesses(race: &Race, seed: u64, apps: &[App], path: &str, right: &str) -> Vec<Made> {
     let dilution = [2, 6, 40][usize::try_from(seed % 3).unwrap()];
     let mut asks = vec![post(path, json!({"code": wrong(right)})); dilution - 1];
     asks.push(post(path, json!({"code": right})));
     let made = race.run(seed, apps, &asks).await;
-    // A replay repeats a reply that was counted before: each client has keys of its own, so there is none here.
+    // A replay would repeat a reply that was already counted. Each client has its own keys, so none occurs here.
     assert!(
         counted(&made) <= usize::from(POLICY.code_tries),
         "{:?}",
@@ -96,7 +96,7 @@ async fn parallel_identity_guesses_are_five() {
             let right = race.world.sms.code(&apps[0].profile.phone);
             let confirm = format!("{path}/identity/confirm");
             let made = guesses(race, seed, &apps, &confirm, &right).await;
-            // The other device's code would be another one.
+            // The other device would have another OTP.
             let known = [
                 "200",
                 "OTP_WRONG",
@@ -155,7 +155,7 @@ async fn parallel_checks_send_one_code() {
     .await;
 }
 
-/// Devices of which the first has come to where the card's code is asked for; with the path and the code.
+/// Devices of which the first has reached the card OTP; with the path and the OTP.
 async fn to_code(race: &Race, devices: usize) -> (Vec<App>, String, String) {
     let apps = race.devices(devices).await;
     let path = apps[0].to_card_pending(GOOD_CARD).await;
