@@ -6,7 +6,13 @@
 //! request; or `decide` rejects it because the first request has advanced the rebind, and the row is looked up before
 //! the rejection is returned.
 
-use crate::backoff::{Backoff, Limits};
+mod attempts;
+mod plan;
+
+pub use attempts::otp_limit;
+pub use plan::{Learned, Plan, Write};
+
+use crate::backoff::Limits;
 use crate::error::HandlerError;
 use crate::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
@@ -14,13 +20,14 @@ use crate::ports::{
 };
 use api::reply::Reply;
 use api::token::{self, Presented};
-use domain::decide::{Command, CommandContext, decide, otp_of};
+use attempts::{Attempts, replayed};
+use domain::decide::{Command, CommandContext, decide};
 use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
-use domain::rebind::{Mac, Rebind, Sealed, SessionTag};
+use domain::rebind::{Rebind, Sealed, SessionTag};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::{Decision, OtpDelivery, Transition};
@@ -69,79 +76,6 @@ impl<'s> From<(Selector<'s>, Loaded)> for Start<'s> {
             selector,
             loaded: Some(loaded),
         }
-    }
-}
-
-/// The facts learned by earlier attempts of the same transaction.
-#[derive(Clone, Debug, Default)]
-pub struct Learned {
-    /// The card is verified for another person.
-    pub bound_elsewhere: bool,
-    /// This request made its first write before and was never answered; the context of its claim.
-    pub claimed: Option<String>,
-    /// Seconds until the phone may receive an OTP.
-    pub otp_wait_s: Option<i64>,
-}
-
-/// One attempt's plan for the state that was read.
-pub enum Plan {
-    /// Decide this command and write the transition.
-    Write(Write),
-    /// Write nothing: this request has already made its first write.
-    Resume,
-}
-
-/// A command, and how its write treats the idempotency key, OTP limit and claim.
-pub struct Write {
-    command: Command,
-    context: String,
-    releases_key: bool,
-    leaves_key: bool,
-    learns_otp_limit: bool,
-}
-
-impl Plan {
-    /// Binds the claim of a first write to this context. A repeated request continues only in the same one.
-    #[must_use]
-    pub fn claiming(self, context: impl Into<String>) -> Self {
-        self.with(|write| write.context = context.into())
-    }
-
-    /// Releases the idempotency key: the promised outcome did not happen.
-    #[must_use]
-    pub fn releasing_key(self) -> Self {
-        self.with(|write| write.releases_key = true)
-    }
-
-    /// Leaves the idempotency key unchanged: this write is between the request's first and last.
-    #[must_use]
-    pub fn leaving_key(self) -> Self {
-        self.with(|write| write.leaves_key = true)
-    }
-
-    /// Plans again after meeting a phone's OTP limit, instead of rejecting the request.
-    #[must_use]
-    pub fn learning_otp_limit(self) -> Self {
-        self.with(|write| write.learns_otp_limit = true)
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Write)) -> Self {
-        if let Self::Write(write) = &mut self {
-            change(write);
-        }
-        self
-    }
-}
-
-impl From<Command> for Plan {
-    fn from(command: Command) -> Self {
-        Self::Write(Write {
-            command,
-            context: String::new(),
-            releases_key: false,
-            leaves_key: false,
-            learns_otp_limit: false,
-        })
     }
 }
 
@@ -356,16 +290,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         } = start;
         let mut attempts = Attempts::new(limits);
         loop {
-            let before = match loaded.take() {
-                Some(loaded) => loaded,
-                None => match self.load(selector).await {
-                    Ok(loaded) => loaded,
-                    Err(error) => {
-                        attempts.after_failed_read(error).await?;
-                        continue;
-                    }
-                },
-            };
+            let before = self.read(&mut loaded, selector, &mut attempts).await?;
             if let Some(committed) = attempts.recover(self, &before)? {
                 return Ok(committed);
             }
@@ -411,6 +336,24 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                 }
                 Ok(not_written) => attempts.after_refused_write(not_written, &write).await?,
                 Err(error) => attempts.after_failed_write(error, delivery, &after).await?,
+            }
+        }
+    }
+
+    /// The state for the next attempt: the one that was loaded already, or the current one.
+    async fn read(
+        &self,
+        loaded: &mut Option<Loaded>,
+        selector: Selector<'_>,
+        attempts: &mut Attempts,
+    ) -> Result<Loaded, HandlerError> {
+        if let Some(loaded) = loaded.take() {
+            return Ok(loaded);
+        }
+        loop {
+            match self.load(selector).await {
+                Err(error) => attempts.after_failed_read(error).await?,
+                loaded => return loaded,
             }
         }
     }
@@ -511,148 +454,4 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         };
         self.store.commit(commit).await
     }
-}
-
-/// The attempts of one transaction, with the facts they learned.
-struct Attempts {
-    limits: Limits,
-    backoff: Backoff,
-    learned: Learned,
-    unconfirmed: Option<Unconfirmed>,
-}
-
-/// A write with an OTP whose answer was lost. It may have taken effect.
-struct Unconfirmed {
-    delivery: OtpDelivery,
-    otp: Option<Mac>,
-    /// The reply found under the request's key afterwards.
-    replay: Option<StoredReply>,
-}
-
-impl Attempts {
-    fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            backoff: Backoff::new(limits),
-            learned: Learned::default(),
-            unconfirmed: None,
-        }
-    }
-
-    async fn after_failed_read(&mut self, error: HandlerError) -> Result<(), HandlerError> {
-        match error {
-            HandlerError::Failed(error @ (PortError::Conflict | PortError::Transient(..)))
-                if self.unconfirmed.is_some() || self.limits.after_transient =>
-            {
-                Ok(self.backoff.pause(error).await?)
-            }
-            error => Err(error),
-        }
-    }
-
-    /// After an unconfirmed write, the state shows whether it took effect. If so, its OTP is handed over now.
-    fn recover<S: LoadMerchant + CommitTransition>(
-        &mut self,
-        transactor: &Transactor<'_, S>,
-        loaded: &Loaded,
-    ) -> Result<Option<Committed>, HandlerError> {
-        let Some(unconfirmed) = &mut self.unconfirmed else {
-            return Ok(None);
-        };
-        let purpose = unconfirmed.delivery.purpose;
-        let rebind = loaded.merchant.rebind.as_ref();
-        let stored = rebind.and_then(|rebind| otp_of(&rebind.stage, purpose));
-        if stored.is_some_and(|(stored, _)| Some(&stored.mac) == unconfirmed.otp.as_ref()) {
-            let delivery = unconfirmed.delivery.clone();
-            return Ok(Some(Committed {
-                otp_delivery: Some(delivery),
-                is_written: true,
-                ..transactor.unchanged(loaded.clone(), Decision::Done)
-            }));
-        }
-        match unconfirmed.replay.take() {
-            Some(kept) => Err(replayed(&kept)),
-            None => Ok(None),
-        }
-    }
-
-    async fn after_refused_write(
-        &mut self,
-        outcome: CommitOutcome,
-        write: &Write,
-    ) -> Result<(), HandlerError> {
-        match outcome {
-            CommitOutcome::Before(IdempotencyLookup::Reply(kept)) => {
-                let Some(unconfirmed) = &mut self.unconfirmed else {
-                    return Err(replayed(&kept));
-                };
-                unconfirmed.replay = Some(kept);
-                self.backoff.pause(PortError::Conflict).await?;
-            }
-            CommitOutcome::Before(IdempotencyLookup::OtherBody) => {
-                return Err(Rejection::new(ErrorCode::IdempotencyMismatch).into());
-            }
-            CommitOutcome::Before(IdempotencyLookup::Claimed(context))
-                if self.learned.claimed.is_none() =>
-            {
-                self.learned.claimed = Some(context);
-            }
-            CommitOutcome::OtpLimit { wait_s } if write.learns_otp_limit => {
-                self.learned.otp_wait_s = Some(wait_s);
-            }
-            CommitOutcome::OtpLimit { wait_s } => return Err(otp_limit(wait_s).into()),
-            CommitOutcome::BoundElsewhere if !self.learned.bound_elsewhere => {
-                self.learned.bound_elsewhere = true;
-            }
-            CommitOutcome::PayoutExists(known) => return Err(HandlerError::PayoutExists(known)),
-            CommitOutcome::Written
-            | CommitOutcome::BoundElsewhere
-            // The row was removed between the write and its failure.
-            | CommitOutcome::Before(IdempotencyLookup::Nothing | IdempotencyLookup::Claimed(_)) => {
-                self.backoff.pause(PortError::Conflict).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// An unanswered write without an OTP is not repeated, because it may have counted something.
-    async fn after_failed_write(
-        &mut self,
-        error: PortError,
-        delivery: Option<OtpDelivery>,
-        after: &Merchant,
-    ) -> Result<(), HandlerError> {
-        let is_transient = matches!(error, PortError::Transient(..));
-        let repeats = matches!(error, PortError::Conflict)
-            || is_transient
-                && (delivery.is_some()
-                    || self.unconfirmed.is_some()
-                    || self.limits.after_transient);
-        if !repeats {
-            return Err(error.into());
-        }
-        self.backoff.pause(error).await?;
-        if let (true, Some(delivery)) = (is_transient, delivery) {
-            let rebind = after.rebind.as_ref();
-            let otp = rebind.and_then(|rebind| otp_of(&rebind.stage, delivery.purpose));
-            self.unconfirmed = Some(Unconfirmed {
-                otp: otp.map(|(otp, _)| otp.mac.clone()),
-                delivery,
-                replay: None,
-            });
-        }
-        Ok(())
-    }
-}
-
-fn replayed(kept: &StoredReply) -> HandlerError {
-    HandlerError::Answered(Box::new(Reply::replay(kept.status, &kept.body)))
-}
-
-/// `OTP_SEND_LIMIT` with the time until the phone may receive another OTP.
-#[must_use]
-pub fn otp_limit(wait_s: i64) -> Rejection {
-    Rejection::new(ErrorCode::OtpSendLimit)
-        .not_counted()
-        .retry_after(wait_s)
 }
