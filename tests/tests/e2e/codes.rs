@@ -1,9 +1,9 @@
-//! Every code of the contract has a case that meets it on the wire.
+//! Every error code of the contract has a case that meets it on the wire.
 
 use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which case is there for which code.
+/// The case for each error code.
 const CASES: [(ErrorCode, &str); 56] = [
     (
         ErrorCode::RequestMalformed,
@@ -204,7 +204,7 @@ const CASES: [(ErrorCode, &str); 56] = [
     ),
 ];
 
-/// Codes without a case here, and why.
+/// Error codes without a case here, and the reason.
 const NOT_HERE: [(ErrorCode, &str); 2] = [
     (
         ErrorCode::OtpChannelDown,
@@ -216,7 +216,7 @@ const NOT_HERE: [(ErrorCode, &str); 2] = [
     ),
 ];
 
-/// `met`: the codes that each case has asserted.
+/// `met`: the error codes that each case asserted.
 pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
     let here: BTreeMap<ErrorCode, &str> = CASES.into();
     let elsewhere: BTreeMap<ErrorCode, &str> = NOT_HERE.into();
