@@ -152,7 +152,7 @@ pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
     );
 }
 
-/// Three attempts, independent of other OTPs. The third wrong one ends the rebind.
+/// Three attempts; malformed input uses none. The third wrong code ends the rebind.
 pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live
