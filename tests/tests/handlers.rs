@@ -1,4 +1,4 @@
-//! The functions in one process: what the running system cannot be made to do, or not quickly.
+//! The functions in one process: situations that the running system cannot produce, or not quickly.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -22,7 +22,7 @@ async fn undeliverable_code_is_not_counted() {
     let identity = format!("{path}/identity");
     world.sms.set_down(true);
     for _ in 0..7 {
-        // More often than the limits allow codes: none of these was one. The key is free again each time.
+        // More often than the OTP limits allow: an undelivered OTP does not count. The key is free again each time.
         app.keyed("k", &identity, app.document())
             .await
             .is(503, "OTP_CHANNEL_DOWN")
@@ -129,7 +129,7 @@ async fn card_is_checked_three_times_a_day() {
 #[tokio::test]
 async fn limited_phone_keeps_the_bank_answer() {
     let world = InProcess::start().await;
-    // Five codes to the same reserved phone within the hour, by others.
+    // Five OTPs to the same reserved phone within the hour, requested by others.
     for name in ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"] {
         let app = world.log_in(name).await;
         let path = app.to_card_pending(GOOD_CARD).await;
@@ -222,7 +222,7 @@ async fn cleanup_stops_in_time_and_resumes() {
     assert_eq!((again.expired, again.skipped, again.failed), (0, 0, 0));
 }
 
-/// The second finds a device that is known by then, and takes its failure back where it was counted.
+/// The second login finds the device known by then, and refunds its failure where it was counted.
 #[tokio::test]
 async fn parallel_first_logins_leave_no_failure() {
     let merchant = merchant("plain_1");
@@ -241,7 +241,7 @@ async fn parallel_first_logins_leave_no_failure() {
             .collect();
         assert!(counters.len() >= 2, "of the account and of the address");
         for item in counters {
-            // Nobody reads an address's row: it may serve thousands.
+            // The counter of an address is never reset, since the address may serve thousands.
             let row = item["row"].as_n().unwrap();
             assert!(row == "0" || item["pk"].as_s().unwrap().starts_with('S'));
             assert!(!item.contains_key("at"), "{seed} {item:?}");
@@ -261,7 +261,7 @@ async fn lists_are_paged_newest_first() {
     };
     let mut ids = Vec::new();
     for number in 0..=PAGE {
-        // A full page says nothing of another one.
+        // A full page does not imply a next one.
         let last = read("/v1/rebinds").await.body["next_cursor"].clone();
         assert_eq!(last, Value::Null, "{} rebinds", ids.len());
         let body = app.request_body(GOOD_CARD);
@@ -339,7 +339,7 @@ async fn notification_survives_sms_outage() {
         );
     }
     world.sms.set_down(false);
-    // The stream has given up; the clean-up finds what is unsent and puts it into the stream again.
+    // The stream has given up. The clean-up finds the unsent notification and puts it into the stream again.
     world.pass_s(POLICY.notice_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 1);
     let again = world.due_notices().await;
@@ -433,7 +433,7 @@ async fn right_code_wins_among_parallel_guesses() {
         "000000"
     };
     let confirm = format!("{path}/identity/confirm");
-    // Four wrong and the right one, all at once.
+    // Four wrong ones and the right one, all at once.
     let tries =
         [wrong, wrong, &right, wrong, wrong].map(|code| app.post(&confirm, json!({"code": code})));
     let answers = futures::future::join_all(tries).await;
@@ -486,7 +486,7 @@ async fn challenge_shows_the_awaited_code() {
 #[tokio::test]
 async fn unanswered_check_of_an_ended_rebind_counts() {
     let (world, app) = InProcess::with("plain_1").await;
-    // The function dies after its intent, three times, and the merchant starts over: the bank may have been asked.
+    // The function dies after its intent, three times, and the merchant starts over. The bank may have been called each time.
     for _ in 0..3 {
         let path = app.to_card_pending(GOOD_CARD).await;
         world.boundary.fail(3, Fault::DiesBefore);
