@@ -1,4 +1,4 @@
-//! The list of defences: complete, and true of the product as it is.
+//! The list of defences covers every attack and matches the product's source.
 
 use std::collections::BTreeSet;
 use std::path::Path;

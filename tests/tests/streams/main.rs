@@ -1,7 +1,7 @@
-//! Notices over a stream that behaves as AWS documents it: poison, duplicates, shards in any order, SNS that is down,
-//! throttles or is slow, a function that dies anywhere. Records are real (a table with a stream), handlers are real, time is
-//! virtual; the clean-up runs every five minutes of it. Whatever happens, nobody who is to be told stays untold, nobody waits
-//! behind a record that cannot be delivered, and nobody is told twice but over a crash between publish and mark.
+//! Notifications over a stream that behaves as AWS documents it: poison records, duplicates, shards in any order, SNS that is
+//! down, throttled or slow, a function that dies anywhere. Records are real (a table with a stream), handlers are real, time is
+//! virtual; the clean-up runs every five minutes of that time. Every recipient is notified, no notification waits behind an
+//! undeliverable record, and a notification is repeated only after a crash between publish and mark.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -54,7 +54,7 @@ async fn redelivered_records_notify_once() {
             scene.again(retries, 2, 1).await;
             scene.host.repeat_every = Some(every);
             scene.settle(HOUR_S).await;
-            // The mapping is made anew, from the oldest record that there is.
+            // The event source mapping is created again and starts at the oldest record.
             for _ in 0..2 {
                 scene.host.forget();
                 scene.settle(HOUR_S).await;
@@ -93,7 +93,7 @@ async fn sns_throttling_loses_nothing() {
             scene.sns.set(Weather::Throttled(every));
             scene.settle(HOUR_S).await;
             messages += scene.assert_done(0).await;
-            // With every other one refused it takes a try for each half of what is left.
+            // With every second publish refused, each retry sends half of the rest.
             assert_eq!(scene.host.given_up.len(), 0, "{retries:?}, every {every}");
             assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S);
         }
@@ -105,7 +105,8 @@ async fn sns_throttling_loses_nothing() {
     );
 }
 
-/// One publish that nobody answers, 6 s; the key service before it, its mark, once more, and its release after it, 4 s each.
+/// The longest last send: one publish without an answer (6 s), then the key service before it, its mark, the retry of the mark
+/// and the release (4 s each).
 const ONE_MORE_S: i64 = 6 + 4 * 4;
 
 #[test]
@@ -174,7 +175,7 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
     for message in 0..7 {
         scene.again(Retries::UsedUp, 1, 1).await;
         scene.feed().await;
-        // Due since long.
+        // Overdue.
         scene
             .clock
             .pass_s(Policy::CURRENT.notice_retry_s + MINUTE_S);
@@ -186,7 +187,7 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
                 sns.reached.notified().await;
                 if other == message {
                     let summary = scene.run_clean_up().await;
-                    // What was told by now is off the list; what is being told is let alone.
+                    // A sent notification is no longer due, and one in delivery is left alone.
                     assert_eq!(
                         summary.notices_rearmed,
                         1 - u32::from(message >= 4),
