@@ -237,7 +237,7 @@ async fn rebind_stays_within_budget() {
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     prove_card(&mut table, &app, &rebind, "card confirm").await;
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let (rru, wru) = table.print("a rebind");
     print_cost(rru, wru);
     assert!(rru <= RRU_MAX, "{rru} RRU");
@@ -279,7 +279,7 @@ async fn deposit_rebind_keeps_its_budgets() {
     let confirm = app.keyed("k-6", &confirm, code).await.is(200, "activated");
     table.step("micro-deposit confirm", &confirm, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let (rru, wru) = table.print("a micro-deposit rebind");
     assert!(rru <= RRU_MAX, "{rru} RRU");
     assert!(wru <= WRU_MAX, "{wru} WRU");
@@ -302,7 +302,7 @@ async fn standby_and_switch_keep_their_budgets() {
         .is(200, "completed")
         .has("purpose", "standby");
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let card = format!(
         "/v1/cards/{}",
         done.body["new_card"]["card_id"].as_str().unwrap()
@@ -319,7 +319,7 @@ async fn standby_and_switch_keep_their_budgets() {
     let switched = app.keyed("k-8", &activate, code).await.is(200, "activated");
     table.step("activate (confirm)", &switched, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let (rru, wru) = table.print("standby and switch");
     assert!(rru <= SWITCH_RRU_MAX, "{rru} RRU");
     assert!(wru <= SWITCH_WRU_MAX, "{wru} WRU");
@@ -367,7 +367,7 @@ async fn settlement_keeps_its_budgets() {
         .await;
     table.step("change settlement", &put, STEP);
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "one notice", 2).await;
+    notices(&mut table, &world, "one notification", 2).await;
 
     let target = |token: &str| json!({"platform": "apns", "token": token.repeat(64)});
     let path = "/v1/push-targets/phone-1";
@@ -398,7 +398,7 @@ async fn freeze_and_push_keep_their_budgets() {
     notices(
         &mut table,
         &world,
-        "two notices and a push",
+        "two notifications and a push",
         NOTICE_WITH_PUSH,
     )
     .await;
@@ -412,7 +412,7 @@ async fn freeze_and_push_keep_their_budgets() {
     notices(
         &mut table,
         &world,
-        "one notice and a push",
+        "one notification and a push",
         NOTICE_WITH_PUSH - 1,
     )
     .await;
@@ -531,5 +531,5 @@ async fn fullest_merchant_state_costs_two_write_units() {
     assert!((reads - 1.0).abs() < f64::EPSILON, "{reads} RRU");
     let create = json!({"operation": "create_payout", "merchant_id": "mer_minority_name", "payout_id": "pay_full", "amount_fen": 1});
     core(&mut table, &world, "create_payout", create).await;
-    table.print(&format!("the fullest head, {bytes} B"));
+    table.print(&format!("the largest merchant state, {bytes} B"));
 }

@@ -183,7 +183,7 @@ fn requests_that_crash_lambda_http_are_answered() {
         }
     }
     metric(
-        "requests that end a lambda_http process, in process",
+        "fuzz: requests that crash a lambda_http process",
         tried,
         crashes.len(),
     );

@@ -116,12 +116,12 @@ async fn cleanup_settles_an_interrupted_check() {
         assert_eq!(
             world.sms.to(RESERVED_PHONE).len(),
             0,
-            "nobody waits for a code"
+            "no OTP is sent in the background"
         );
         assert_eq!(
             world.bank.serials().len(),
             1,
-            "the clean-up asks nothing new"
+            "the clean-up starts no new check"
         );
         let calls = bank_calls(&world).await;
         assert_eq!(calls, usize::try_from(expected.1).unwrap(), "{decided:?}");
@@ -249,7 +249,11 @@ async fn cleanup_settles_a_pending_deposit() {
         let summary = world.clean_up().await;
         assert_eq!((summary.bank_answers, summary.failed), (0, 0));
         world.bank.settle(&serial, answer);
-        assert_eq!(world.clean_up().await.bank_answers, 0, "asked a moment ago");
+        assert_eq!(
+            world.clean_up().await.bank_answers,
+            0,
+            "queried a moment ago"
+        );
         world.pass_s(POLICY.bank_retry_s);
         let summary = world.clean_up().await;
         assert_eq!((summary.bank_answers, summary.failed), (1, 0), "{answer:?}");
@@ -259,7 +263,7 @@ async fn cleanup_settles_a_pending_deposit() {
         assert_eq!(
             (after.bank_answers, after.failed),
             (0, 0),
-            "twice changes nothing"
+            "a second run changes nothing"
         );
         world.history("plain_1").await;
     }
@@ -441,7 +445,7 @@ async fn deposit_code_works_on_another_device() {
         .is(200, "card_pending");
     assert_eq!(
         proven.body["challenge"]["attempts_left"], 3,
-        "no try was used"
+        "no attempt was used"
     );
     other
         .try_card_code(&rebind, &code)
@@ -501,7 +505,7 @@ async fn silent_bank_does_not_block_the_cleanup() {
     assert_eq!((summary.bank_answers, summary.failed), (0, 0));
     assert_eq!(
         summary.expired, 5,
-        "whose time is over, with or without an answer"
+        "an overdue rebind expires with or without an answer"
     );
     let app = world.log_in("minority_name").await;
     app.get(&overdue).await.is(200, "expired");
@@ -632,7 +636,7 @@ async fn unanswered_test_transfer_stays_pending() {
     assert_eq!(again.body, arrived.body);
     let transfers = world.bank.transfers();
     // Sent again as long as the bank had not received it, then only queried.
-    assert_eq!(transfers.len(), 3, "what has been seen is not sent again");
+    assert_eq!(transfers.len(), 3, "a received transfer is not sent again");
     assert!(transfers.iter().all(|transfer| transfer.serial == serial));
     let kinds = ["test_transfer_started", "test_transfer_succeeded"];
     for kind in kinds {
@@ -698,13 +702,13 @@ async fn returned_test_transfer_reverts_and_notifies() {
         assert_eq!(
             head.active.unwrap().card,
             before.card,
-            "the pointer is back"
+            "the old card is active again"
         );
         assert_eq!((head.cooldown_until, head.last_activation), (None, None));
         assert_eq!(world.count("plain_1", "reverted").await, 1);
         world.deliver_due().await;
         let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-        assert_eq!(now, told.map(|told| told + 1), "both contacts are told");
+        assert_eq!(now, told.map(|told| told + 1), "both contacts are notified");
     }
 }
 

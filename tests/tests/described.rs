@@ -249,8 +249,8 @@ fn running_api_matches_openapi() {
         succeeded.extend(done.succeeded);
     }
     metric("schemathesis: requests", requests, failures);
-    metric("schemathesis: checks of replies", checks, failures);
-    metric("schemathesis: steps that followed a link", linked, failures);
+    metric("schemathesis: reply checks", checks, failures);
+    metric("schemathesis: steps reached by a link", linked, failures);
     assert_eq!(failures, 0);
     // An operation that was only ever refused was not tested.
     assert_eq!(succeeded, operations(), "each operation has succeeded");

@@ -190,7 +190,7 @@ async fn freeze_code_works_once_for_a_week() {
     let (app, _, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s);
     received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-    assert!(!frozen(&world).await, "too late");
+    assert!(!frozen(&world).await, "the freeze code has expired");
 
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
@@ -201,7 +201,7 @@ async fn freeze_code_works_once_for_a_week() {
     assert_eq!(
         counted(&world, HashPurpose::Source, &source(1)).await,
         1,
-        "the second is a wrong one"
+        "a used code counts as wrong"
     );
 }
 
@@ -290,7 +290,7 @@ async fn blocked_address_does_not_block_another() {
         received(&world.freeze(account, WRONG, &source(1)).await);
     }
     received(&world.freeze(account, &code, &source(1)).await);
-    assert!(!frozen(&world).await, "not looked at");
+    assert!(!frozen(&world).await, "the code is not compared");
     received(&world.freeze(account, &code, &source(2)).await);
     assert!(frozen(&world).await);
 }
@@ -313,7 +313,7 @@ async fn address_limit_resets_after_a_day() {
     set_counted(&world, HashPurpose::Source, &source(1), 10).await;
     world.pass_s(DAY_S);
     received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-    assert!(frozen(&world).await, "yesterday's tries are forgotten");
+    assert!(frozen(&world).await, "attempts expire after a day");
 }
 
 #[tokio::test]
@@ -557,12 +557,12 @@ async fn unwritable_freeze_gives_up_in_time() {
         (answer.status, &answer.body["retryable"]),
         (500, &json!(true))
     );
-    assert!(world.boundary.calm() > 2, "it was tried again and again");
+    assert!(world.boundary.calm() > 2, "the write was retried");
     assert!(!frozen(&world).await);
     assert_eq!(
         counted(&world, HashPurpose::Source, &from).await,
         0,
-        "the code was right"
+        "a right code does not count"
     );
     received(&world.freeze(&app.profile.account, &code, &from).await);
     assert!(frozen(&world).await);

@@ -53,7 +53,11 @@ async fn undeliverable_card_code_keeps_the_bank_answer() {
         .await
         .with_status(200)
         .has("/challenge/method", "bank_code");
-    assert_eq!(world.bank.serials().len(), 1, "the bank is not asked again");
+    assert_eq!(
+        world.bank.serials().len(),
+        1,
+        "the bank is not called again"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +148,7 @@ async fn limited_phone_keeps_the_bank_answer() {
     assert_eq!(
         world.bank.serials().len(),
         6,
-        "the answer is kept, only the code waits"
+        "the answer is stored and only the OTP is pending"
     );
     app.get(&path).await.is(200, "card_pending");
 }
@@ -239,7 +243,10 @@ async fn parallel_first_logins_leave_no_failure() {
             .iter()
             .filter(|item| item.contains_key("row"))
             .collect();
-        assert!(counters.len() >= 2, "of the account and of the address");
+        assert!(
+            counters.len() >= 2,
+            "one counter for the account, one for the address"
+        );
         for item in counters {
             // The counter of an address is never reset, since the address may serve thousands.
             let row = item["row"].as_n().unwrap();
@@ -320,7 +327,7 @@ async fn cleanup_cost_depends_on_due_items() {
     assert_eq!(
         world.boundary.take().len(),
         empty,
-        "three open rebinds cost nothing before they are due"
+        "open rebinds cost nothing until they are due"
     );
 }
 
@@ -353,7 +360,7 @@ async fn notification_survives_sms_outage() {
     assert_eq!(
         world.sms.to(RESERVED_PHONE).len(),
         2,
-        "its code and its notice"
+        "an OTP and a notification"
     );
     world.pass_s(POLICY.notice_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 0);
@@ -381,7 +388,7 @@ async fn stream_function_skips_foreign_records() {
             .await
             .iter()
             .all(|item| !item["pk"].as_s().unwrap().contains("mer_x")),
-        "nothing is made up"
+        "no item is created"
     );
 }
 
@@ -441,7 +448,7 @@ async fn right_code_wins_among_parallel_guesses() {
         answers
             .iter()
             .any(|answer| answer.state() == "agreement_pending"),
-        "the right one wins"
+        "the right OTP wins"
     );
     let wrong_ones = answers
         .iter()

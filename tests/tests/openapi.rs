@@ -377,7 +377,7 @@ fn the_contract_has_the_vocabularies_of_the_api() {
     assert_eq!(
         stated.len(),
         18 + core.count(),
-        "a vocabulary is not compared"
+        "each vocabulary is compared"
     );
 }
 

@@ -166,7 +166,7 @@ async fn handlers_accept_captured_events() {
     batch["Records"][0]["dynamodb"]["Keys"]["sk"] = keys[0]["sk"].clone();
     assert_eq!(
         batch["Records"][0]["dynamodb"]["Keys"], *keys[0],
-        "the only notice that is due"
+        "the only due notification"
     );
     for _ in 0..2 {
         let reply = world.deliver(batch.clone(), world.now()).await;

@@ -73,7 +73,7 @@ async fn pushes_never_hold_the_freeze_code() {
         let text = format!("{item:?}");
         assert!(
             !text.contains("token-a") && !text.contains("token-b"),
-            "kept encrypted only"
+            "tokens are stored encrypted"
         );
     }
     world.history(NAME).await;
@@ -155,7 +155,11 @@ async fn five_devices_at_most() {
         .is(409, "STEP_OUT_OF_ORDER");
     remove(&app, "phone-0").await.ok(204);
     put(&app, "phone-5", "phone-5").await.ok(204);
-    assert_eq!(told(&app, 1).await.len(), 6, "the removed one too");
+    assert_eq!(
+        told(&app, 1).await.len(),
+        6,
+        "the removed device is still notified"
+    );
 }
 
 #[tokio::test]
@@ -203,14 +207,10 @@ async fn failed_push_is_retried_without_an_sms() {
     let batch = released(&world).await;
     let reply = world.deliver(batch.clone(), world.now()).await;
     assert_eq!(reply, json!({"batchItemFailures": []}));
-    assert_eq!(
-        sms(),
-        before.map(|count| count + 1),
-        "one text to each phone"
-    );
+    assert_eq!(sms(), before.map(|count| count + 1), "one SMS per phone");
     let mut tokens = world.push.take_tokens();
     tokens.sort();
-    assert_eq!(tokens, ["token-a", "token-b"], "each device once");
+    assert_eq!(tokens, ["token-a", "token-b"], "one push per device");
     // A repeated delivery sends nothing.
     world.deliver(batch, world.now()).await;
     assert_eq!(
@@ -348,7 +348,7 @@ async fn removing_a_device_needs_a_fresh_login() {
     assert_eq!(
         put(&app, "watch", "token-c").await.status,
         204,
-        "to be told more needs none"
+        "adding a device needs no fresh login"
     );
     remove(&app.again().await, "phone").await.ok(204);
 }

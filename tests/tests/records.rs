@@ -55,7 +55,10 @@ async fn record_of_later_release_is_503() {
     }
     assert!(world.sms.to(&app.profile.phone).is_empty());
     let answer = app.keyed("Y", &identity, app.document()).await;
-    assert_eq!(answer.status, 200, "a refusal for the release is not kept");
+    assert_eq!(
+        answer.status, 200,
+        "a refusal for the release is not stored"
+    );
 }
 
 /// The counter of a phone's OTPs is written without a read.
@@ -95,7 +98,7 @@ async fn account_of_later_release_is_503() {
     let login = world.event("POST", "/v1/sessions", &[], &credentials);
     refused(&world.send(login).await);
     let cards = app.call("GET", "/v1/cards", Value::Null).await;
-    assert_eq!(cards.status, 200, "a session that is open stays");
+    assert_eq!(cards.status, 200, "an open session stays valid");
 }
 
 #[tokio::test]

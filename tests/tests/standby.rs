@@ -46,7 +46,10 @@ async fn standby_card_life_cycle() {
     assert_eq!(world.sms.to(RESERVED_PHONE).len(), told[1] + 1);
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
-    assert_eq!(cards.body["can_rebind"], true, "no cooldown of its own");
+    assert_eq!(
+        cards.body["can_rebind"], true,
+        "a standby card starts no cooldown"
+    );
 
     let card = format!(
         "/v1/cards/{}",

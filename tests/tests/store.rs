@@ -249,11 +249,7 @@ async fn torn_read_is_repeated() {
         world.store().load(&id("plain_1"), Selector::Latest).await,
         Err(PortError::Conflict)
     ));
-    assert_eq!(
-        world.boundary.take().len(),
-        4,
-        "it was read again before it was given up"
-    );
+    assert_eq!(world.boundary.take().len(), 4, "a torn read is retried");
 }
 
 #[tokio::test]
@@ -402,7 +398,7 @@ async fn notice_is_rearmed_only_while_unsent() {
             .await
             .unwrap()
             == Rearmed::NotNeeded,
-        "somebody is at it"
+        "a live claim exists"
     );
     // A claim whose owner died expires soon.
     let later = wall.plus_s(91);
@@ -413,7 +409,7 @@ async fn notice_is_rearmed_only_while_unsent() {
             .mark_sent(&merchant, seq, first, false, "one")
             .await
             .is_err(),
-        "the claim was lost"
+        "the claim has a new owner"
     );
     store
         .mark_sent(&merchant, seq, first, false, "two")
@@ -421,7 +417,7 @@ async fn notice_is_rearmed_only_while_unsent() {
         .unwrap();
     store.release_notice(&merchant, seq, "two").await.unwrap();
     let again = claim("three", later).await.unwrap();
-    assert_eq!(again.notices.len(), 1, "what was sent is not sent again");
+    assert_eq!(again.notices.len(), 1, "a sent message is not sent again");
     store
         .mark_sent(
             &merchant,
@@ -478,7 +474,7 @@ async fn bound_card_shows_only_after_a_match() {
     assert_eq!(
         world.bank.serials().len(),
         2,
-        "told only after the bank has matched"
+        "revealed only after the bank matched"
     );
 }
 
@@ -633,7 +629,7 @@ async fn claim_is_retried_after_a_conflict() {
         matches!(claimed, Err(PortError::Transient(..))),
         "{claimed:?}"
     );
-    assert!(world.boundary.calm() > 1, "it was tried again");
+    assert!(world.boundary.calm() > 1, "the call was retried");
     world.boundary.fail_once(1, Fault::Conflict);
     let claimed = store.claim_notice(&merchant, seq, "one", wall).await;
     assert!(claimed.unwrap().is_some());

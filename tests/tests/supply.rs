@@ -33,13 +33,16 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Crates that a function must not depend on, with the reason.
 const UNWANTED: [(&str, &str); 20] = [
-    ("ring", "a second implementation of what aws-lc does"),
+    ("ring", "a second cryptography library beside aws-lc"),
     ("openssl", "a second TLS stack"),
     ("openssl-sys", "a second TLS stack"),
     ("native-tls", "a second TLS stack"),
     ("s2n-tls", "a second TLS stack"),
     ("boring", "a second TLS stack"),
-    ("webpki-roots", "roots as old as the last deployment"),
+    (
+        "webpki-roots",
+        "root certificates as old as the last deployment",
+    ),
     ("aws-sdk-sso", "a function has the credentials of its role"),
     (
         "aws-sdk-ssooidc",
@@ -49,16 +52,16 @@ const UNWANTED: [(&str, &str); 20] = [
         "aws-sdk-signin",
         "a function has the credentials of its role",
     ),
-    ("lambda_http", "a caller can end it"),
+    ("lambda_http", "a request can crash it"),
     ("reqwest", "a second HTTP client"),
     ("sqlx", "another store"),
-    ("dynoxide-rs", "of the tests"),
-    ("jsonschema", "of the tests"),
-    ("schemars", "of the API description"),
-    ("proptest", "of the tests"),
-    ("stateright", "of the tests"),
-    ("insta", "of the tests"),
-    ("serde-saphyr", "of the tests"),
+    ("dynoxide-rs", "a test dependency"),
+    ("jsonschema", "a test dependency"),
+    ("schemars", "for the API description only"),
+    ("proptest", "a test dependency"),
+    ("stateright", "a test dependency"),
+    ("insta", "a test dependency"),
+    ("serde-saphyr", "a test dependency"),
 ];
 /// Crates that must resolve to one version.
 const ONCE: [&str; 7] = [

@@ -203,10 +203,10 @@ async fn ciphertext_swapped_between_merchants() {
     put_item(&world, with_sealed(profile.clone(), "id_sealed", &papers)).await;
     refused(&check(&victim).await, 500, "INTERNAL");
     put_item(&world, profile).await;
-    assert!(world.bank.serials().is_empty(), "the bank is asked nothing");
+    assert!(world.bank.serials().is_empty(), "the bank is not called");
     assert!(
         world.stored(NAME).await.head.bank_calls.is_empty(),
-        "nor is it counted"
+        "no bank call is counted"
     );
     check(&victim).await.ok(200);
 }
@@ -270,12 +270,12 @@ async fn event_injected_into_stream_function() {
     };
     assert!(
         same(world.items().await) == same(before),
-        "nothing is written for it"
+        "injected records cause no write"
     );
     assert_eq!(
         world.sms.to(&app.profile.phone),
         texts,
-        "nobody is told again"
+        "no notification is repeated"
     );
     assert!(world.sms.to("+8613812345678").is_empty());
     // Among these records, a real due notification is sent once, to its recipient.

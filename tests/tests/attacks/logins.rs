@@ -65,7 +65,11 @@ async fn passwords_sprayed_over_accounts() {
         assert_eq!(held.body["retry_after_s"], HOUR_S);
     }
     let right = owner(&world, "a thief's phone", FROM).await;
-    assert_eq!(right, Err(HOUR_S), "not even the right one is compared");
+    assert_eq!(
+        right,
+        Err(HOUR_S),
+        "not even the right password is compared"
+    );
     // Thousands may share a carrier's address, so its limit does not block a known device.
     owner(&world, "the merchant's phone", FROM).await.unwrap();
 }
@@ -84,7 +88,7 @@ async fn merchant_locked_out_by_guesses() {
         let answer = log_in(&world, &account, "guess", &device, &source).await;
         compared += usize::from(answer.code() == "AUTH_BAD_CREDENTIALS");
     }
-    assert_eq!(compared, POLICY.login_failures_per_day, "and no more a day");
+    assert_eq!(compared, POLICY.login_failures_per_day, "the daily limit");
     // The merchant's usual phone, even from the attacker's own address.
     let own = owner(&world, "the merchant's phone", "198.51.100.1").await;
     assert_eq!(own, Ok(()));
@@ -160,7 +164,7 @@ async fn device_ids_invented_to_trip_throttle() {
         let answer = log_in(&world, &account, "guess", &device, "203.0.113.7").await;
         held += usize::from(answer.code() == "AUTH_THROTTLED");
     }
-    assert!(held > 0, "the throttle of strangers is on");
+    assert!(held > 0, "unknown devices are throttled");
     assert_eq!(owner(&world, PHONE, "203.0.113.7").await, Ok(()));
 }
 
@@ -209,7 +213,7 @@ async fn accounts_enumerated_by_reply_or_time() {
                 .map(|call| (call.operation.clone(), call.transaction_items()))
                 .collect()
         };
-        assert_eq!(asked(&there), asked(&not), "the table is asked the same");
+        assert_eq!(asked(&there), asked(&not), "the table gets the same calls");
     }
     let mut times = [const { Vec::new() }; 2];
     for pair in 0..PAIRS {

@@ -70,7 +70,7 @@ async fn standby_card_to_bypass_notification() {
     let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     world.deliver_due().await;
     let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    assert_eq!(now, told.map(|told| told + 1), "both are told at once");
+    assert_eq!(now, told.map(|told| told + 1), "both are notified at once");
     // The freeze code removes the card a day before it becomes usable.
     let code = app.freeze_code().await;
     freeze(&world, &app, &code).await;
@@ -223,6 +223,6 @@ async fn the_old_card_reported_lost_to_defeat_a_freeze() {
     let active = head
         .active
         .map(|active| format!("/v1/cards/{}", active.card.card_id));
-    assert_eq!(active, Some(old), "what the thief said does not count");
+    assert_eq!(active, Some(old), "the thief's reason is ignored");
     assert_eq!(pays_to(&world, "pay_2").await, "0010");
 }

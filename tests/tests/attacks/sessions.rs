@@ -151,7 +151,7 @@ async fn step_in_flight_when_session_ends() {
     ask(&function, &app, &path, Value::Null)
         .await
         .is(401, "SESSION_EXPIRED");
-    assert!(world.sms.to(RESERVED_PHONE).is_empty(), "no code for it");
+    assert!(world.sms.to(RESERVED_PHONE).is_empty(), "no OTP is sent");
     app.get("/v1/cards").await.is(401, "SESSION_EXPIRED");
 }
 

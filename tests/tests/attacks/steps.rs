@@ -32,7 +32,7 @@ async fn out_of_order(app: &App, rebind: &str, steps: &[(&str, Value)]) {
         let known = ["STEP_OUT_OF_ORDER", "NOT_FOUND"].contains(&answer.code());
         assert!(known, "{:?}", answer.body);
     }
-    assert!(asked().await == before, "written, sent or asked");
+    assert!(asked().await == before, "a refused step had an effect");
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn ids_of_another_merchant() {
     // One of each merchant, with the same numbers in the ids.
     let theirs = victim.to_card_pending(GOOD_CARD).await;
     let own = thief.to_card_pending(SECOND_CARD).await;
-    assert_eq!(theirs[..22], own[..22], "the number comes first");
+    assert_eq!(theirs[..22], own[..22], "an id begins with its number");
     let card = active_card(&world, OTHER).await;
     let nothing = ["/v1/rebinds/rbd_000001", "/v1/cards/card_000000"]
         .map(|start| format!("{start}bbbbbbbbbbbbbbbb"));
@@ -187,7 +187,7 @@ async fn ids_of_another_merchant() {
         assert!(!text.contains("pay_sandbox") && !text.contains(&theirs[12..]));
     }
     let after = [kept_of(&world, OTHER).await, kept_of(&world, NAME).await];
-    assert!(after == before, "nothing of either was changed");
+    assert!(after == before, "neither merchant's items changed");
 }
 
 #[tokio::test]

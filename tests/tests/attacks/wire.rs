@@ -77,7 +77,7 @@ async fn oversized_and_deeply_nested_json() {
             assert_eq!(world.send(event).await.status, code, "{method} {path}");
         }
     }
-    assert_eq!(world.items().await.len(), before, "nothing was kept of it");
+    assert_eq!(world.items().await.len(), before, "no item was written");
     app.get("/v1/cards").await.ok(200);
 }
 

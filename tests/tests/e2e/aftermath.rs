@@ -74,7 +74,7 @@ pub async fn every_notification_was_sent(live: &LocalCloud) {
             sent += 1;
         }
     }
-    assert!(sent > 20, "{sent} notices");
+    assert!(sent > 20, "{sent} notifications");
     for queue in ["NoticeFailures", "CleanupFailures"] {
         let url = live.system.resource(queue).unwrap();
         loop {

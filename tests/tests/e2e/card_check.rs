@@ -19,7 +19,7 @@ async fn the_bank_refuses(live: &LocalCloud, outcome: &str, code: ErrorCode) {
     assert_eq!(
         problem.get("errors"),
         None,
-        "which element did not match is never told"
+        "the reply does not reveal the element that failed"
     );
     let ended = app.get(&path).await.ok(200);
     assert_eq!(

@@ -55,7 +55,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     assert_eq!(
         did(&live.clean_up(day(1)).await),
         json!({}),
-        "twice changes nothing"
+        "a second run changes nothing"
     );
     let looks_at = async |at| {
         merchant.set_clock(at);
@@ -94,7 +94,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     assert_eq!(
         rebind["cooldown_until"],
         day(30).to_rfc3339_shanghai(),
-        "it is announced, not changed"
+        "the end is announced, and its time unchanged"
     );
 
     for at in [day(30), day(31), day(31)] {
@@ -129,7 +129,7 @@ pub async fn late_run_catches_up(live: &LocalCloud) {
     let rebind = live.item(&pending.pk(), "R#000001").await;
     assert!(
         !rebind.contains_key("number"),
-        "a number that will never be paid to is not kept"
+        "the number of an unused card is deleted"
     );
 }
 
@@ -240,7 +240,7 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let again = live.notices(&merchant.phone, 2).await;
     assert_eq!(
         again[1], first[0],
-        "a notice that is sent again carries the same freeze code"
+        "a resent notification carries the same freeze code"
     );
     live.notices(&merchant.reserved_phone, 2).await;
     assert_eq!(did(&live.clean_up(due_at.plus_s(HOUR_S)).await), json!({}));
@@ -301,7 +301,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
     }
     assert_eq!(
         assigned, 5,
-        "three of the first, two in the place of the lost one"
+        "three of the first card, two of the replacement"
     );
     for (merchant, old) in [(&first, 0), (&lost, 1)] {
         let app = live.app(merchant).await;
@@ -374,7 +374,7 @@ pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     assert_eq!(
         (&summary["bank_answers"], &summary["failed"]),
         (&json!(0), &json!(0)),
-        "still nonsense"
+        "still unreadable"
     );
     // The bank works again.
     let serial = format!("SERIAL#{}-1", path.rsplit('/').next().unwrap());
@@ -400,7 +400,7 @@ pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     assert_eq!(shown["next_actions"], json!(["card_check_code", "cancel"]));
     assert!(
         live.sms(&merchant.reserved_phone).await.is_empty(),
-        "nobody waits for a code"
+        "no OTP is sent in the background"
     );
     merchant.set_clock(at);
     let checked = app.check_card(&path).await.ok(200);

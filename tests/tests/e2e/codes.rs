@@ -208,11 +208,11 @@ const CASES: [(ErrorCode, &str); 56] = [
 const NOT_HERE: [(ErrorCode, &str); 2] = [
     (
         ErrorCode::OtpChannelDown,
-        "the local cloud's SNS never fails; in process, with one that does: tests/tests/handlers.rs",
+        "the local cloud's SNS never fails; tests/tests/handlers.rs uses a failing one in process",
     ),
     (
         ErrorCode::TestTxnFailed,
-        "never the code of a reply; as an ended_reason: test_transfer::returned_transfer_reverts_and_notifies",
+        "only an ended_reason, never a reply's code: test_transfer::returned_transfer_reverts_and_notifies",
     ),
 ];
 
@@ -225,7 +225,7 @@ pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
             (Some(case), None) => {
                 let codes = met
                     .get(case)
-                    .unwrap_or_else(|| panic!("{code}: there is no case {case}"));
+                    .unwrap_or_else(|| panic!("{code}: unknown case {case}"));
                 assert!(
                     codes.contains(code.as_str()),
                     "{code}: {case} does not meet it"
@@ -233,7 +233,7 @@ pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
             }
             (None, Some(_)) => {}
             (None, None) => panic!("{code} has no case"),
-            (Some(_), Some(_)) => panic!("{code} has a case and a reason to have none"),
+            (Some(_), Some(_)) => panic!("{code} has both a case and a reason for none"),
         }
     }
 }

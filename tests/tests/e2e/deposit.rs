@@ -56,7 +56,7 @@ async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
     let code = live.deposit_code(card).await;
     assert!(
         code.chars().all(|c| ALPHABET.contains(c)),
-        "of the alphabet"
+        "only letters of the alphabet"
     );
     let transfer = &live.statement(card).await[0];
     assert_eq!(

@@ -170,7 +170,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     assert_eq!(
         app.history().await.len(),
         events.len() + 2,
-        "two of the payout"
+        "only the payout's two events"
     );
 }
 
@@ -200,7 +200,11 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
         (&cards["active"], &cards["blocked_by"]),
         (&active, &json!("ACCOUNT_FROZEN"))
     );
-    assert_eq!(cards.get("cooldown_until"), None, "it is cancelled");
+    assert_eq!(
+        cards.get("cooldown_until"),
+        None,
+        "the freeze cancels the cooldown"
+    );
 
     let now = merchant.now();
     let new = create(live, &merchant, "new", now.plus_s(1)).await;

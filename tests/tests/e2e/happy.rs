@@ -206,7 +206,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
     let alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     assert!(
         freeze_code.len() == 8 && freeze_code.chars().all(|c| alphabet.contains(c)),
-        "eight of the alphabet"
+        "eight letters of the alphabet"
     );
     assert_eq!(
         live.notices(&merchant.reserved_phone, 1).await,
@@ -492,7 +492,10 @@ pub async fn another_device_continues_rebind(live: &LocalCloud) {
     }
     merchant.pass_s(MINUTE_S);
     let resent = second.resend_identity_code(&path).await.ok(200);
-    assert_eq!(resent["challenge"]["attempts_left"], 5, "no try was used");
+    assert_eq!(
+        resent["challenge"]["attempts_left"], 5,
+        "no attempt was used"
+    );
     // Now the first device's OTP is replaced, and the first device did not request the new one.
     first
         .post(&confirm, json!({"code": code}))

@@ -79,7 +79,7 @@ pub async fn malformed_document_uses_no_attempt(live: &LocalCloud) {
     assert_eq!(
         mismatch.refused(ErrorCode::IdMismatch)["attempts_left"],
         4,
-        "none of those was a try"
+        "malformed documents use no attempt"
     );
 }
 
@@ -337,7 +337,7 @@ pub async fn reserved_attempts_conflict_for_10_s(live: &LocalCloud) {
     );
     merchant.pass_s(6);
     let again = confirm().await;
-    assert!(!again.is_replayed(), "a conflict is not kept");
+    assert!(!again.is_replayed(), "a conflict is not stored");
     assert_eq!(
         again.refused(ErrorCode::VersionConflict)["retry_after_s"],
         1

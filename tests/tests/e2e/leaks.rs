@@ -37,12 +37,12 @@ pub async fn no_secret_is_stored_or_sent(live: &LocalCloud) {
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
     metric_in_bytes(
-        "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
+        "secrets: bytes searched (logs, replies, events, SMS, items, queues, metrics, settings)",
         bytes,
         0,
     );
     metric(
-        "secrets: planted ones, of every kind and in every place, not found",
+        "secrets: planted secrets, each kind and each place, not found",
         planted.len(),
         0,
     );

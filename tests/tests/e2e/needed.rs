@@ -63,7 +63,7 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
     let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
     metric(
-        "IAM, running system: permissions taken away one by one, not missed",
+        "IAM, running system: permissions removed one by one, without effect",
         all.iter().map(|tried| tried.needed).sum::<usize>(),
         0,
     );
@@ -94,7 +94,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
         let ended = (probe.attempt)().await;
         if ended != probe.with {
             surprises.push(format!(
-                "{function} with all again, after {:?}: {ended}",
+                "{function} with all permissions restored, after {:?}: {ended}",
                 probe.taken
             ));
         }
@@ -107,7 +107,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
     if needed != granted {
         let differ = needed.symmetric_difference(&granted);
         surprises.push(format!(
-            "{function} is granted what was not tried, or the other way round: {differ:?}"
+            "{function}: granted and tried permissions differ: {differ:?}"
         ));
     }
     Tried {

@@ -67,7 +67,7 @@ pub async fn expired_document_blocks_rebind(live: &LocalCloud) {
     assert_eq!(
         app.get("/v1/payouts").await.ok(200)["items"],
         json!([]),
-        "payouts go on"
+        "payouts continue"
     );
 }
 
@@ -104,7 +104,10 @@ pub async fn first_card_holds_payouts_in_hold(live: &LocalCloud) {
     );
     let effective_at = Timestamp::parse_rfc3339(rebind["effective_at"].as_str().unwrap()).unwrap();
     let expected_at = Timestamp::parse_rfc3339(payout["expected_at"].as_str().unwrap()).unwrap();
-    assert!(expected_at >= effective_at, "not before it has a card");
+    assert!(
+        expected_at >= effective_at,
+        "a held payout is not expected before the hold ends"
+    );
     let later = crate::payouts::create(live, &merchant, "later", effective_at).await;
     assert_eq!(later["held"], false);
 }

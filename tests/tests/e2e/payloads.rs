@@ -176,7 +176,7 @@ fn compare(file: &str, event: &Value) {
     assert_eq!(
         *event,
         payloads::read(file),
-        "{file}: E2E_CAPTURE=1 writes it anew"
+        "{file}: E2E_CAPTURE=1 rewrites it"
     );
 }
 

@@ -41,7 +41,7 @@ pub async fn report(
 
 /// The refusal of an event: its code, and a sentence with the remedy.
 async fn refusal(live: &LocalCloud, event: &Value) -> String {
-    let (code, message) = live.core(event).await.expect_err("it is refused");
+    let (code, message) = live.core(event).await.expect_err("a refusal");
     assert!(message.len() > 15, "{code}: {message}");
     assert!(!message.contains("error("), "{code}: {message}");
     code
@@ -409,7 +409,7 @@ pub async fn payouts_follow_concurrent_switch(live: &LocalCloud) {
                 assert_eq!(
                     reply.unwrap()["card"]["last4"],
                     card,
-                    "as the core was told"
+                    "the card in the core's reply"
                 );
                 seen += 1;
             }

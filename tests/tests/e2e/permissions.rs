@@ -161,7 +161,7 @@ impl<'l> Role<'l> {
         assert_eq!(
             gone,
             taken.iter().copied().collect(),
-            "{} grants none",
+            "{} does not grant all of these",
             self.policy
         );
         let kept: Vec<Value> = kept.into_iter().map(|(_, statement)| statement).collect();

@@ -98,7 +98,7 @@ pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["rebind_id"], made[0].body["rebind_id"]);
     metric(
-        "races, running system: rebinds asked for at once by two devices, made more than once",
+        "races, running system: concurrent rebind requests from two devices, created twice",
         tried,
         0,
     );
@@ -155,7 +155,7 @@ pub async fn concurrent_guesses_are_capped_at_five(live: &LocalCloud) {
     assert_eq!((state, ends[0]), (json!(expected), right.len()));
     assert_eq!(ends[1], left.iter().filter(|left| **left == 0).count());
     metric(
-        "races, running system: codes tried at once, wrong and right, looked at more often than five times",
+        "races, running system: concurrent OTP attempts, compared more than five times",
         tried,
         0,
     );
@@ -187,7 +187,7 @@ pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     live.notices(&merchant.phone, 1).await;
     live.notices(&merchant.reserved_phone, 1).await;
     metric(
-        "races, running system: right codes at once from two devices, activations more than one",
+        "races, running system: concurrent right OTPs from two devices, activated twice",
         tried,
         0,
     );
@@ -226,7 +226,7 @@ pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
         assert_eq!(kinds, if state == "activated" { [1, 0] } else { [0, 1] });
     }
     metric(
-        "races, running system: confirmations against cancellations, both done",
+        "races, running system: confirmations against cancellations, both successful",
         tried,
         0,
     );
@@ -385,7 +385,7 @@ pub async fn cleanup_racing_other_writes_acts_once(live: &LocalCloud) {
     assert_eq!((ends, ends + cancelled), (expired, 8));
     assert!(routed > 8, "{routed} payouts");
     metric(
-        "races, running system: clean-ups against each other, merchants and the core, done twice or undone",
+        "races, running system: concurrent clean-ups, merchants and the core, repeated or undone writes",
         tried,
         0,
     );

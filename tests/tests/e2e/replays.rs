@@ -181,7 +181,7 @@ pub async fn only_counted_refusals_are_replayed(live: &LocalCloud) {
         assert_eq!(
             reply.refused(ErrorCode::OtpWrong)["attempts_left"],
             4,
-            "one try"
+            "one attempt"
         );
     }
     // The refusal of a limit is not stored, so the key works again once the limit has passed.

@@ -234,7 +234,7 @@ pub async fn roles_allow_exactly_their_calls(live: &LocalCloud) {
         assert_eq!(may, allowed, "{role}");
     }
     metric(
-        "IAM, running system: calls of every kind tried with every role, allowed beyond its list or denied on it",
+        "IAM, running system: calls with every role, wrongly allowed or denied",
         MAY.len() * CALLS.len(),
         0,
     );

@@ -146,7 +146,7 @@ pub async fn concurrent_logins_leave_no_failures(live: &LocalCloud) {
         assert_eq!(
             (others["row"].as_n().unwrap().as_str(), others.get("at")),
             ("0", None),
-            "failures are left"
+            "failures stay counted"
         );
     }
 }

@@ -279,7 +279,7 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
             json!(["push_target_removed", "3"]),
             changed("sixth"),
         ],
-        "the same again is no change"
+        "a repetition is not a change"
     );
     // Another merchant's are not found.
     let stranger = live.merchant().await;

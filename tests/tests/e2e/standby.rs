@@ -544,7 +544,10 @@ pub async fn other_device_needs_its_own_otp(live: &LocalCloud) {
     assert_eq!(problem["retry_after_s"], MINUTE_S);
     merchant.pass_s(MINUTE_S);
     let asked = second.post(&path, ()).await.ok(200);
-    assert_eq!(asked["challenge"]["attempts_left"], 5, "no try was used");
+    assert_eq!(
+        asked["challenge"]["attempts_left"], 5,
+        "no attempt was used"
+    );
     assert_eq!(live.codes_sent(&merchant.phone).await, 3);
     first
         .post(&path, json!({"code": code}))

@@ -15,7 +15,7 @@ async fn crash_repeats_only_unmarked_notices() {
     let all = scene.outcome().messages;
     assert_eq!(
         all, 7,
-        "two phones and two devices of a new card, a phone and two devices of a setting"
+        "a new card notifies two phones and two devices, a setting one phone and two devices"
     );
     let (mut crashes, mut twice) = (0, 0);
     for number in 1..=all {
@@ -26,19 +26,19 @@ async fn crash_repeats_only_unmarked_notices() {
             scene.assert_done(doubled).await;
             assert!(
                 scene.longest_wait_s() <= MINUTE_S,
-                "the stream's own retry does it"
+                "the stream's own retry is enough"
             );
             crashes += 1;
             twice += doubled;
         }
     }
     metric(
-        "crashes before and after each publish of a batch",
+        "notifications: crashes before and after each publish",
         crashes,
         0,
     );
     metric(
-        "messages sent twice after a crash between publish and mark",
+        "notifications: sent twice after a crash between publish and mark",
         twice,
         0,
     );
@@ -61,7 +61,7 @@ async fn endless_crashes_lose_nothing() {
             crashes += scene.assert_done(doubled).await;
         }
     }
-    metric("crashes, one at each publish of many notices", crashes, 0);
+    metric("notifications: a crash at every publish", crashes, 0);
 }
 
 /// The reply of success never arrives: the whole batch is delivered again, already sent.
@@ -120,7 +120,7 @@ async fn failed_table_call_repeats_nothing() {
         }
     }
     metric(
-        "calls to the table of a batch of notices, each lost, and each answer lost; twice",
+        "notifications: lost table calls and lost replies, sent twice",
         faults,
         0,
     );

@@ -41,8 +41,8 @@ async fn each_notice_is_sent_once_in_any_shard_order() {
             orders.insert(told.iter().map(|(_, to, _)| to.clone()).collect::<Vec<_>>());
         }
     }
-    assert!(orders.len() > 1, "one order only");
-    metric("notices over shards in any order", messages, 0);
+    assert!(orders.len() > 1, "the seeds produce only one order");
+    metric("notifications: shards in any order", messages, 0);
 }
 
 #[tokio::test]
@@ -64,7 +64,11 @@ async fn redelivered_records_notify_once() {
         }
     }
     assert!(invocations > 24, "{invocations}");
-    metric("notices whose records came up to six times", messages, 0);
+    metric(
+        "notifications: records delivered up to six times",
+        messages,
+        0,
+    );
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn long_sns_outage_loses_no_notice() {
     let messages = scene.assert_done(0).await;
     let wait_s = scene.longest_wait_s() - scene.since.age_s_at(up);
     assert!(wait_s <= REARMED_WITHIN_S, "{wait_s}");
-    metric("notices with SNS down for 90 minutes", messages, 0);
+    metric("notifications: SNS down for 90 minutes", messages, 0);
 }
 
 #[tokio::test]
@@ -99,7 +103,7 @@ async fn sns_throttling_loses_nothing() {
         }
     }
     metric(
-        "notices with SNS throttling every 2nd to 7th publish",
+        "notifications: SNS throttles every 2nd to 7th publish",
         messages,
         0,
     );
@@ -133,7 +137,7 @@ async fn slow_sns_loses_nothing() {
             messages += scene.assert_done(0).await;
         }
     }
-    metric("notices with SNS slow, or silent", messages, 0);
+    metric("notifications: SNS slow or silent", messages, 0);
 }
 
 #[tokio::test]
@@ -151,7 +155,7 @@ async fn expired_records_are_rearmed() {
         messages += scene.assert_done(0).await;
         assert!(
             scene.longest_wait_s() - scene.since.age_s_at(since) < MINUTE_S,
-            "the younger ones do it"
+            "the rearmed records are delivered at once"
         );
         let conditions = scene
             .host
@@ -165,7 +169,7 @@ async fn expired_records_are_rearmed() {
                     .all(|condition| condition == "RecordAgeExceeded")
         );
     }
-    metric("notices whose records were too old", messages, 0);
+    metric("notifications: expired records", messages, 0);
 }
 
 #[tokio::test]
@@ -204,5 +208,5 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
         scene.assert_done(0).await;
         clean_ups += 1;
     }
-    metric("clean-ups in the middle of a delivery", clean_ups, 0);
+    metric("notifications: clean-ups during a delivery", clean_ups, 0);
 }

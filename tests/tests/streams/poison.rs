@@ -42,7 +42,7 @@ async fn poison_record_does_not_delay_the_next() {
             assert_eq!(scene.host.given_up.len(), 1);
         }
     }
-    metric("notices beside one that cannot be delivered", messages, 0);
+    metric("notifications: beside an undeliverable one", messages, 0);
 }
 
 /// The freeze code of an activation cannot be derived: only its own recipient misses a message.
@@ -157,5 +157,5 @@ async fn foreign_records_do_not_block_others() {
         assert_eq!(scene.host.given_up.len(), given_up);
         messages += scene.assert_done(0).await;
     }
-    metric("notices among records of other shapes", messages, 0);
+    metric("notifications: among foreign records", messages, 0);
 }

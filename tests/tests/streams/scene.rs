@@ -259,7 +259,7 @@ impl Scene {
             let texts = told.iter().filter(|(_, to, _)| *to == whom);
             let texts: Vec<&String> = texts.map(|(_, _, text)| text).collect();
             let different: BTreeSet<&&String> = texts.iter().collect();
-            assert!(different.len() <= wanted, "{whom} was told {different:?}");
+            assert!(different.len() <= wanted, "{whom} received {different:?}");
             outcome.untold += wanted - different.len();
             outcome.twice += texts.len() - different.len();
         }
@@ -301,7 +301,7 @@ impl Scene {
                 "to_reserved",
                 "to_push",
             ] {
-                assert!(!notice.contains_key(name), "{name} is kept");
+                assert!(!notice.contains_key(name), "{name} is still stored");
             }
         }
         assert_eq!(self.given_up, 0);

@@ -63,7 +63,7 @@ async fn filtered_records_reach_no_function() {
     assert_eq!(scene.host.dropped - dropped, 500);
     assert_eq!(
         scene.host.invocations, invocations,
-        "the function is not even asked"
+        "the function is not invoked"
     );
     // Without the filter every record arrives, and none has an effect.
     scene.host.mapping.filters.clear();
@@ -73,7 +73,7 @@ async fn filtered_records_reach_no_function() {
     assert_eq!(scene.sns.told.lock().unwrap().len(), told);
     assert!(scene.host.given_up.is_empty());
     metric(
-        "records that no filter lets through, 200 of them expiries",
+        "notifications: filtered records, 200 of them TTL expiries",
         500,
         0,
     );
@@ -132,7 +132,7 @@ async fn failure_records_hold_only_positions() {
         scene.assert_done(0).await;
     }
     metric(
-        "messages of the failure destination searched for what they are about",
+        "notifications: failure messages searched for record contents",
         messages,
         0,
     );

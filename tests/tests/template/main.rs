@@ -53,11 +53,11 @@ fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {
             .collect();
         assert_eq!(elsewhere, granted_elsewhere(function), "{function}");
     }
-    assert!(wide.is_empty(), "granted and never asked for: {wide:#?}");
+    assert!(wide.is_empty(), "granted but never used: {wide:#?}");
     // A missing grant would have stopped the walk, so every call had its grant.
     assert_eq!(asked.len(), pairs);
     metric(
-        "IAM, in process: operation on kind of item or key, each granted and each used",
+        "IAM, in process: granted permissions, unused",
         pairs,
         wide.len(),
     );
@@ -246,7 +246,7 @@ impl Log {
         assert_eq!(
             levels,
             json!(["error", "warn", "info"]),
-            "no level shows what the SDK sends"
+            "no level logs the SDK's requests"
         );
         let crates = FUNCTIONS
             .map(|function| function.replace('-', "_") + "=trace")

@@ -339,11 +339,11 @@ impl Walk {
         for kind in Kind::ALL {
             assert!(
                 self.secrets.count(kind) > 0,
-                "{kind:?}: nothing to search for"
+                "{kind:?}: no secret was recorded"
             );
         }
         metric_in_bytes(
-            "secrets, in process: bytes logged at any level and searched",
+            "secrets, in process: bytes of logs searched, at every level",
             log.len(),
             0,
         );
