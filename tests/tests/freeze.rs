@@ -1,4 +1,4 @@
-//! The freeze: a code that anyone may try. Every attempt counts and gets the same reply.
+//! The freeze: a code that anyone may try. Wrong attempts count, and every attempt gets the same reply.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

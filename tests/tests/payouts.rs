@@ -1,4 +1,4 @@
-//! Payouts that the acquirer's core requests while everything else goes on: each gets one card, chosen once.
+//! Payouts that the acquirer's core requests, under concurrent changes: each gets one card, chosen once.
 
 #![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, missing_docs)]

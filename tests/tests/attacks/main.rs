@@ -8,7 +8,7 @@
 //!
 //! | attack | more of it |
 //! |---|---|
-//! | codes guessed in parallel | `deposits.rs` (three tries), `standby.rs` (the switch), `e2e::identity`, `e2e::deposit` |
+//! | codes guessed in parallel | `deposits.rs` (three attempts), `standby.rs` (the switch), `e2e::identity`, `e2e::deposit` |
 //! | steps skipped, out of order | `e2e::card_check::out_of_order_steps_list_next_actions`, `e2e::order`, the table of states and commands in the core |
 //! | replays | `e2e::replays` (every step twice, keys of another body, after a day) |
 //! | user enumeration | `freeze.rs` (a freeze of a match, a mismatch, an unknown account takes the same time) |

@@ -125,7 +125,7 @@ pub async fn key_scope_is_merchant_method_and_path(live: &LocalCloud) {
         .refused(ErrorCode::NotFound);
 }
 
-/// A key is kept for a day; then it is new again.
+/// A key is stored for a day; then it is new again.
 pub async fn key_is_reusable_after_24_h(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let body = app.request_body(&live.card());

@@ -1,5 +1,5 @@
 //! A thief knows the password and the ID number, and tricks the merchant into revealing the code. The merchant undoes the change
-//! with the freeze code from the notice to the phone on file.
+//! with the freeze code from the notification to the phone on file.
 
 use domain::history::canonical;
 use serde_json::{Value, json};

@@ -156,7 +156,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Reads the notices to both phones. Returns the freeze code, which only the phone on file receives.
+    /// Reads the notifications to both phones. Returns the freeze code, which only the phone on file receives.
     pub(super) async fn read_the_notice(&mut self, step: &str) -> Result<String, Error> {
         self.begin(step);
         let phone = self.merchant.phone.clone();
@@ -175,7 +175,7 @@ impl Walk<'_> {
         freeze_code(&on_file).ok_or_else(|| self.broken("the phone on file receives a freeze code"))
     }
 
-    /// Reads the next SMS to `phone` and checks the form of a notice.
+    /// Reads the next SMS to `phone` and checks the form of a notification.
     pub(super) async fn read_notice(&mut self, phone: &str) -> Result<String, Error> {
         let notice = self.next_sms(phone).await?;
         self.expect(

@@ -42,7 +42,7 @@ pub enum Suite {
     FunctionMutants,
 }
 
-/// What a suite runs.
+/// The command of a suite.
 pub(super) enum Work {
     /// Commands, one after the other.
     Commands(Vec<SuiteCommand>),
