@@ -248,7 +248,7 @@ async fn parallel_first_logins_leave_no_failure() {
             "one counter for the account, one for the address"
         );
         for item in counters {
-            // The counter of an address is never reset, since the address may serve thousands.
+            // An address's count of consecutive failures is unused, since the address may serve thousands.
             let row = item["row"].as_n().unwrap();
             assert!(row == "0" || item["pk"].as_s().unwrap().starts_with('S'));
             assert!(!item.contains_key("at"), "{seed} {item:?}");

@@ -570,7 +570,7 @@ async fn code_is_sent_after_a_lost_reply() {
     world.boundary.fail(2, Fault::ReplyLost);
     let answer = app.keyed("k", &identity, app.document()).await;
     let sent = world.sms.to(&app.profile.phone).len();
-    // Detected by the request or by its repetition: an announced OTP is on the phone.
+    // The request or its repetition recovers: an announced OTP always reaches the phone.
     assert_eq!((answer.status, sent), (200, 1), "{:?}", answer.body);
     let again = app.keyed("k", &identity, app.document()).await;
     assert_eq!(

@@ -378,7 +378,7 @@ fn log(live: &LocalCloud) -> String {
     std::fs::read_to_string(live.state_dir.join("ministack.log")).unwrap()
 }
 
-/// However large or odd the request is, it causes one log line.
+/// Each reply has exactly one log line, which its `support_ref` finds.
 pub async fn support_ref_finds_log_line(live: &LocalCloud) {
     let problem: Value = live
         .ask("GET", "/v1/cards")

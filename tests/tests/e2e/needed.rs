@@ -2,7 +2,7 @@
 //! that it is granted for, and the call that uses it must fail. The local cloud looks up the role for every call, so a change
 //! takes effect at once.
 //!
-//! `tests/template.rs` covers the conditions of the grants, because the local cloud evaluates none of them.
+//! `tests/template` covers the conditions of the grants, because the local cloud evaluates none of them.
 
 use crate::cleanup::in_year;
 use crate::permissions::{
@@ -18,7 +18,7 @@ use tests::metrics::metric;
 use tests::secrets::Kind;
 use tests::transport::Transport as _;
 
-/// Actions that AWS checks against the role and the local cloud does not. `tests/template.rs` gives the reason for each grant.
+/// Actions that AWS checks against the role and the local cloud does not. `tests/template` gives the reason for each grant.
 const NOT_EVALUATED: [&str; 6] = [
     "dynamodb:DescribeStream stream",
     "dynamodb:GetShardIterator stream",
