@@ -351,7 +351,7 @@ pub async fn reserved_attempts_conflict_for_10_s(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "rejected");
 }
 
-/// A minute apart, five an hour, ten a day: for a phone and not for a rebind.
+/// OTPs to a phone are one minute apart, at most five an hour and ten a day. A new rebind does not reset the limits.
 pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -369,12 +369,12 @@ pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
         resend(&app).await.ok(200);
         merchant.pass_s(MINUTE_S);
     }
-    // Five in the last five minutes.
+    // Five were sent in the last five minutes.
     assert_eq!(
         resend(&app).await.refused(ErrorCode::OtpSendLimit)["retry_after_s"],
         HOUR_S - 5 * MINUTE_S
     );
-    // Nor by way of a new rebind.
+    // A new rebind gets none either.
     app.cancel(&path).await.ok(200);
     let path = app.request(&live.card()).await;
     shows(&app, &path, json!({}))
@@ -390,7 +390,7 @@ pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
         merchant.pass_s(MINUTE_S);
         resend(&app).await.ok(200);
     }
-    // Ten in the last 64 minutes; the oldest of them was an hour and four minutes ago.
+    // Ten were sent. After another hour the oldest is two hours and four minutes old.
     merchant.pass_s(HOUR_S);
     let app = live.app(&merchant).await;
     let problem = resend(&app).await.refused(ErrorCode::OtpSendLimit);

@@ -27,7 +27,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.sign_the_agreement(&rebind).await?;
     let activated = walk.prove_the_card(&rebind).await?;
     walk.is_activated(&activated, Span::hours(24))?;
-    let step = "The merchant receives the notice 商户收到通知";
+    let step = "The merchant receives the notification 商户收到通知";
     let freeze_code = walk.read_the_notice(step).await?;
 
     let thief = walk.pick_up(App::install()?);

@@ -165,7 +165,7 @@ impl Walk<'_> {
         for notice in [&on_file, &reserved] {
             self.expect(
                 notice.contains(last4(self.cast.new_card)),
-                "the notice has the new card's last four digits",
+                "the notification has the new card's last four digits",
             )?;
         }
         self.expect(
@@ -180,9 +180,9 @@ impl Walk<'_> {
         let notice = self.next_sms(phone).await?;
         self.expect(
             notice.encode_utf16().count() <= 70,
-            "the notice fits one SMS",
+            "the notification fits one SMS",
         )?;
-        self.expect(!notice.contains("http"), "the notice has no link")?;
+        self.expect(!notice.contains("http"), "the notification has no link")?;
         Ok(notice)
     }
 
