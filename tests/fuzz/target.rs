@@ -1,4 +1,4 @@
-//! One target of `tests::fuzz`: that of the program's name.
+//! The target of `tests::fuzz` with the name of this program.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,5 +7,5 @@ use tests::fuzz::{Target, target};
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| target(env!("CARGO_BIN_NAME")));
 
-// The fuzzer's own hook ends the process at any panic, those that a function catches too.
+// libFuzzer's panic hook ends the process at every panic, including those that a function catches.
 fuzz_target!(|data: &[u8]| (TARGET.run)(data));

@@ -1,7 +1,7 @@
-"""What a description cannot say: who logs in, what a merchant types, and which codes were sent.
+"""Supplies the parts of a request that a description cannot contain: sessions, merchants' data, and the OTPs that were sent.
 
-Requests that are meant to be good are made by a merchant who has come as far as the step needs (three times in four), so
-that steps are really taken; those that are meant to be bad, and those without a session, are left as they are.
+Three of four valid requests are moved to a merchant in the state that the step requires, so that steps succeed. Invalid
+requests and requests without a session are not changed.
 """
 
 import itertools
@@ -18,17 +18,17 @@ with open(os.environ["SCHEMATHESIS_WORLD"], encoding="utf-8") as file:
 
 API = WORLD["api_url"]
 TIMEOUT_S = 30
-# A login opens what wants a fresh one for 15 minutes.
+# A login counts as fresh for 15 minutes; this is well below.
 FRESH_S = 10 * 60
-# Between two codes to one phone, between reading and signing, and until a standby card can be switched to.
+# Waits: between two OTPs to one phone, between reading and signing, and until a standby card is usable.
 CODE_GAP_S = 61
 HOUR_S = 60 * 60
 READ_S = 11
 STANDBY_S = 24 * 60 * 60 + 60
 CODE_SENDERS = {"checkIdentity", "resendIdentityCode", "checkCard", "resendCardCode", "activateCard"}
-# Where a change of cards is whose card waits to be switched to.
+# The state of a rebind whose card is a standby card.
 STANDBY = ("standby", False)
-# A change of cards, step by step; after each, its state and whether a code was sent.
+# A rebind, step by step, with the state after each step and a flag for a pending challenge.
 WALK = [
     ("createRebind", "", ("identity_pending", False)),
     ("checkIdentity", "/identity", ("identity_pending", True)),
@@ -37,7 +37,7 @@ WALK = [
     ("checkCard", "/card-check", ("card_pending", True)),
     ("confirmCard", "/card-check/confirm", ("activated", False)),
 ]
-# Where it has to be for a step to be taken.
+# The state that each step requires.
 NEEDS = {
     "getRebind": ("identity_pending", False),
     "cancelRebind": ("identity_pending", False),
@@ -70,7 +70,7 @@ class Merchant:
         self.offset_s = 0
         self.token = None
         self.logged_in_at = None
-        # The latest change of cards, as a reply has shown it.
+        # The latest rebind, from the last reply that contained it.
         self.rebind = None
 
     def now(self):
@@ -114,7 +114,7 @@ class Merchant:
         return codes[-1].group() if codes else "000000"
 
     def types(self, operation):
-        """The body of a step that has come about; None for one without."""
+        """The body of a step for this merchant; None for a step without a body."""
         if operation == "createRebind":
             return {
                 "card_number": luhn(f"622202{next(CARDS):012}"),
@@ -142,14 +142,14 @@ class Merchant:
         return None
 
     def learns(self, reply):
-        """Keeps what a step's reply shows. One that was refused says to look again."""
+        """Keeps the rebind of a reply. After a refusal it reads the rebind again."""
         if "rebind_id" not in reply and self.rebind:
             reply = self.call("GET", f"/v1/rebinds/{self.rebind['rebind_id']}")
         if "rebind_id" in reply:
             self.shows(reply)
 
     def shows(self, rebind):
-        """Keeps what a reply has shown of the latest change of cards."""
+        """Keeps the latest rebind of a reply."""
         OWNERS[rebind["rebind_id"]] = OWNERS[rebind["new_card"]["card_id"]] = self
         if not self.rebind or rebind["created_at"] >= self.rebind["created_at"]:
             was_standby = self.stands() == STANDBY
@@ -158,8 +158,8 @@ class Merchant:
                 self.offset_s += STANDBY_S
 
     def walk(self, until):
-        """From nothing to where a step needs it."""
-        # To a phone that had codes before, more can be sent an hour later.
+        """Takes a new rebind to the state `until`."""
+        # The hourly OTP limit of the phone resets.
         self.offset_s += HOUR_S if self.rebind else 0
         for operation, path, _ in WALK:
             if operation in CODE_SENDERS:
@@ -171,13 +171,13 @@ class Merchant:
             else:
                 reply = self.call("POST", f"/v1/rebinds/{self.rebind['rebind_id']}{path}", body)
             self.learns(reply)
-            # Somebody who has begun before may have met a limit of the day.
+            # A merchant with an earlier rebind may have reached a daily limit.
             if "rebind_id" not in reply or self.stands() == until:
                 return
 
 
 MERCHANTS = [Merchant(known) for known in WORLD["merchants"]]
-# Whose session a request has unless it is about something of another's; the one who logs out; those who change cards.
+# HOME's session is the default. GUEST logs out. OTHERS change their cards; requests on their objects use their sessions.
 HOME, GUEST, *OTHERS = MERCHANTS
 OWNERS = {}
 
@@ -208,7 +208,7 @@ def object_of(case):
 
 
 def who_is_free():
-    """Somebody who has begun nothing, or has only just begun; None when all have changed their cards."""
+    """A merchant without an open rebind, or with one that can be cancelled; None if all have changed their cards."""
     free = next((merchant for merchant in OTHERS if merchant.is_free()), None)
     begun = next((merchant for merchant in OTHERS if merchant.stands() == NEEDS["cancelRebind"]), None)
     if free is None and begun is not None:
@@ -217,7 +217,7 @@ def who_is_free():
 
 
 def who_can(operation):
-    """Somebody who can take this step, brought there if nobody is."""
+    """A merchant whose rebind permits this step; takes one to that state if necessary."""
     if operation == "createRebind":
         return who_is_free()
     needed = NEEDS[operation]
@@ -232,7 +232,7 @@ def who_can(operation):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     operation = operation_id(case)
-    # Only what has HOME's session: a request without one, or with a made-up one, is to be refused for it.
+    # Changes only requests with HOME's session: the others have none or an invalid one, and must be refused.
     if not case.headers or case.headers.get("Authorization") != HOME.token:
         return
     if operation == "deleteSession":
@@ -246,13 +246,13 @@ def before_call(context, case, kwargs):
             merchant.offset_s += CODE_GAP_S
         if "Idempotency-Key" in case.headers and next(TURN) % 4:
             case.headers["Idempotency-Key"] = f"case-{next(TURN)}"
-        # Almost any clock that is made up is one at which the session is dead.
+        # At almost any generated clock the session has expired.
         case.headers["X-Sandbox-Now"] = merchant.clock()
     case.headers["Authorization"] = merchant.bearer()
 
 
 def put_in_place(case, operation, merchant):
-    """Has the step taken by somebody who can take it, unless the one whose object it is about can. Who that is."""
+    """Moves the request to a merchant who can take the step, unless its owner can. Returns that merchant."""
     if operation == "createRebind" or merchant.stands() != NEEDS[operation]:
         merchant = who_can(operation) or merchant
     rebind = merchant.rebind
@@ -285,7 +285,7 @@ ASKED = set()
 
 @schemathesis.check
 def is_not_anothers(ctx, response, case):
-    """What one merchant sees or changes is not there for another one."""
+    """An object of one merchant is not found for another."""
     about = object_of(case)
     owner = OWNERS.get(about)
     asked = (operation_id(case), about)
@@ -302,7 +302,7 @@ def is_not_anothers(ctx, response, case):
 
 @schemathesis.check
 def is_not_there(ctx, response, case):
-    """A method that a path does not have is the same problem as a path that is not there."""
+    """An unknown method of a path gets the same problem as an unknown path."""
     if case.method.lower() != case.operation.method.lower():
         assert response.status_code == 404, f"{case.method} of another method's path: {response.status_code}"
         assert response.json()["code"] == "NOT_FOUND"
@@ -310,7 +310,7 @@ def is_not_there(ctx, response, case):
 
 @schemathesis.check
 def is_not_stored(ctx, response, case):
-    """No reply may be stored on its way, and each problem can be found in the log."""
+    """No reply may be cached, and each problem has a reference to its log line."""
     assert response.headers.get("cache-control") == ["no-store"], "Cache-Control is not no-store"
     if response.status_code >= 400:
         assert response.json().get("support_ref"), "a problem without a support_ref"

@@ -1,5 +1,5 @@
-//! The budgets of the fault-free path, counted at the SDK's boundary: calls, items of a transaction, bytes of an item,
-//! capacity. `cargo test -p tests --test budgets -- --nocapture` prints the table.
+//! The budgets of the fault-free path, counted at the SDK's boundary: calls, items of a transaction, bytes of an item, capacity
+//! units. `cargo test -p tests --test budgets -- --nocapture` prints the table.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
@@ -19,51 +19,52 @@ use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
 use tests::table_faults::Call;
 use tests::transport::Reply;
 
-/// Of one whole rebind, login to notice.
+/// Maximum capacity of one whole rebind, from login to notification.
 const RRU_MAX: f64 = 15.0;
 const WRU_MAX: f64 = 115.0;
-/// Larger items cost more for the smallest change.
+/// The largest item. A larger one would cost more for the smallest change.
 const ITEM_MAX_BYTES: usize = 1_024;
-/// A head with everything that it can have at once. Above 1 KiB each write of it costs 4 WRU instead of 2; that is
-/// accepted for the few merchants who get there. Above 2 KiB it would be six, and the tail of the partition (profile,
-/// head, latest rebind) might no longer be one read unit.
+/// The largest merchant state, with every field at its maximum. Above 1 KiB each write of it costs 4 WRU instead of 2, which is
+/// accepted for the few merchants who get there. Above 2 KiB a write would cost six, and the tail of the partition (profile,
+/// merchant state, latest rebind) might no longer fit one read unit.
 const FULLEST_HEAD_MAX_BYTES: usize = 2_048;
 const TRANSACTION_ITEMS_MAX: usize = 5;
 
-/// Calls to the table, at most.
+/// Maximum number of calls to the table.
 mod calls_max {
     /// A read.
     pub const READ: usize = 1;
-    /// A list: who asks, then the list.
+    /// A list: the session, then the list.
     pub const LIST: usize = 2;
     /// A step: read, write.
     pub const STEP: usize = 2;
-    /// A code that is tried, or a question to the bank: read, intent, outcome.
+    /// An OTP attempt or a bank call: read, reservation, result.
     pub const TWO_WRITES: usize = 3;
-    /// A notice: claimed, then marked for each phone.
+    /// A notification: its claim, then a mark for each phone.
     pub const NOTICE: usize = 3;
-    /// … with push: the targets, the key that opens their tokens, a mark for each device (here one) and one for all.
+    /// With push: the targets, the key that decrypts their tokens, a mark for each device (here one), and one for all.
     pub const NOTICE_WITH_PUSH: usize = NOTICE + 4;
-    /// A freeze that is refused: two counts, the account, the merchant.
+    /// A refused freeze: two counters, the account, the merchant.
     pub const FREEZE_TRY: usize = 4;
-    /// One that is done: its write too; and, which is accepted for what happens once in a merchant's life, its two counts
-    /// taken back.
+    /// A successful freeze: also its write and the refund of its two counters. The extra calls are accepted, because a freeze
+    /// is rare.
     pub const FREEZE: usize = FREEZE_TRY + 1 + 2;
 }
 use calls_max::{FREEZE, FREEZE_TRY, LIST, NOTICE, NOTICE_WITH_PUSH, READ, STEP, TWO_WRITES};
 
-/// List prices of us-east-1, dollars a million.
+/// List prices of us-east-1, in dollars per million.
 const HTTP_REQUEST: f64 = 1.00;
 const LAMBDA_REQUEST: f64 = 0.20;
 const RRU: f64 = 0.125;
 const WRU: f64 = 0.625;
 const KMS_REQUEST: f64 = 3.00;
-/// Of one rebind: nine requests, one batch of notices; card sealed, card and ID opened, evidence sealed.
+/// For one rebind: nine requests and one batch of notifications. KMS seals the card number, opens card and ID number, and seals
+/// the evidence.
 const HTTP_REQUESTS: f64 = 9.0;
 const INVOCATIONS: f64 = 10.0;
 const KMS_REQUESTS: f64 = 4.0;
 
-/// Without SMS, the time that the functions run, logs, and what the bank asks for.
+/// Excludes SMS, Lambda duration, logs and bank fees.
 fn print_cost(rru: f64, wru: f64) {
     let parts = [
         ("DynamoDB", rru * RRU + wru * WRU),
@@ -105,7 +106,7 @@ impl Table {
                 .filter(|call| call.is_read() == reads)
                 .map(|call| call.units)
                 .sum::<f64>()
-                + 0.0 // an empty sum is minus zero
+                + 0.0 // an empty sum is -0.0
         };
         let row = (
             step.to_owned(),
@@ -117,7 +118,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// In one piece, so that tables of tests that run at the same time do not mix.
+    /// Printed at once, so that the tables of concurrent tests do not mix.
     fn print(&self, of: &str) -> (f64, f64) {
         let mut text = format!(
             "{of:<24} {:>5} {:>5} {:>5} {:>5}\n",
@@ -145,7 +146,7 @@ impl Table {
     }
 }
 
-/// From the request to the signature, with keys, each step in the table; returns the rebind's path.
+/// From the request to the signature, with keys, each step in the table. Returns the rebind's path.
 async fn to_card_pending(table: &mut Table, app: &App, card: &str, facts: Value) -> String {
     let mut body = app.request_body(card);
     for (name, value) in facts.as_object().unwrap() {
@@ -175,7 +176,7 @@ async fn to_card_pending(table: &mut Table, app: &App, card: &str, facts: Value)
     rebind
 }
 
-/// The bank matches; the code to the reserved phone is confirmed.
+/// The bank matches, and the OTP of the reserved phone is confirmed.
 async fn prove_card(table: &mut Table, app: &App, rebind: &str, done: &str) -> Reply {
     let check = format!("{rebind}/card-check");
     let check = app.keyed("k-5", &check, ()).await;
@@ -187,7 +188,7 @@ async fn prove_card(table: &mut Table, app: &App, rebind: &str, done: &str) -> R
     confirm
 }
 
-/// Delivers what is due.
+/// Delivers the due notifications.
 async fn notices(table: &mut Table, world: &Arc<InProcess>, of: &str, calls_max: usize) {
     let due = world.due_notices().await;
     let told = world.deliver(due, world.now()).await;
@@ -202,7 +203,7 @@ async fn core(table: &mut Table, world: &Arc<InProcess>, of: &str, operation: Va
     done
 }
 
-/// The largest items that the walk has had, printed; all of them are small.
+/// Adds the sizes of the stored items and checks that the largest is small.
 async fn small(world: &Arc<InProcess>, before: Vec<(usize, String)>) -> Vec<(usize, String)> {
     let mut sizes = before;
     for item in world.items().await {
@@ -228,7 +229,7 @@ fn print_sizes(of: &str, sizes: &[(usize, String)]) {
 async fn rebind_stays_within_budget() {
     let world = InProcess::start().await;
     let mut table = Table::default();
-    // The longest name and the longest ids that the sandbox has.
+    // The longest name and the longest ids in the sandbox.
     let app = world.log_in("minority_name").await;
     table.step("login", &app.login, 3);
     let cards = app.get("/v1/cards").await;
@@ -236,7 +237,7 @@ async fn rebind_stays_within_budget() {
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     prove_card(&mut table, &app, &rebind, "card confirm").await;
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let (rru, wru) = table.print("a rebind");
     print_cost(rru, wru);
     assert!(rru <= RRU_MAX, "{rru} RRU");
@@ -257,8 +258,7 @@ async fn rebind_stays_within_budget() {
     print_sizes("the largest items of a rebind", &sizes);
 }
 
-/// A deposit costs no more than a code by SMS: that it has arrived is asked at the confirmation, and written only when it
-/// is news.
+/// A deposit costs no more than an OTP by SMS: the confirmation queries its arrival, and writes the answer only if it is new.
 #[tokio::test]
 async fn deposit_rebind_keeps_its_budgets() {
     let world = InProcess::start().await;
@@ -279,14 +279,14 @@ async fn deposit_rebind_keeps_its_budgets() {
     let confirm = app.keyed("k-6", &confirm, code).await.is(200, "activated");
     table.step("micro-deposit confirm", &confirm, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let (rru, wru) = table.print("a micro-deposit rebind");
     assert!(rru <= RRU_MAX, "{rru} RRU");
     assert!(wru <= WRU_MAX, "{wru} WRU");
     print_sizes("its largest items", &small(&world, sizes).await);
 }
 
-/// A standby card and the switch to it: another code, another announcement, and a second login, since it has to wait.
+/// A standby card and the switch to it: one more OTP, one more notification, and a second login because of the waiting period.
 #[tokio::test]
 async fn standby_and_switch_keep_their_budgets() {
     const SWITCH_RRU_MAX: f64 = 30.0;
@@ -302,7 +302,7 @@ async fn standby_and_switch_keep_their_budgets() {
         .is(200, "completed")
         .has("purpose", "standby");
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let card = format!(
         "/v1/cards/{}",
         done.body["new_card"]["card_id"].as_str().unwrap()
@@ -319,12 +319,12 @@ async fn standby_and_switch_keep_their_budgets() {
     let switched = app.keyed("k-8", &activate, code).await.is(200, "activated");
     table.step("activate (confirm)", &switched, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    notices(&mut table, &world, "two notices", NOTICE).await;
+    notices(&mut table, &world, "two notifications", NOTICE).await;
     let (rru, wru) = table.print("standby and switch");
     assert!(rru <= SWITCH_RRU_MAX, "{rru} RRU");
     assert!(wru <= SWITCH_WRU_MAX, "{wru} WRU");
 
-    // The replaced card goes once its week is over.
+    // The replaced card leaves after its week.
     let mut others = Table::default();
     world.pass_s(Policy::CURRENT.retire_after_effective_s);
     let app = app.again().await;
@@ -353,7 +353,7 @@ async fn settlement_keeps_its_budgets() {
     let returned =
         json!({"operation": "payout_returned", "merchant_id": id, "payout_id": "pay_one"});
     core(&mut table, &world, "payout_returned", returned).await;
-    // Who does not say whose it is pays for finding out.
+    // An operation without a merchant id costs one more call, which looks it up.
     let sent = json!({"operation": "payout_sent", "payout_id": "pay_two"});
     world.core(sent).await.unwrap();
     table.calls("payout_sent, owner open", &world.boundary.take(), STEP + 1);
@@ -367,7 +367,7 @@ async fn settlement_keeps_its_budgets() {
         .await;
     table.step("change settlement", &put, STEP);
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "one notice", 2).await;
+    notices(&mut table, &world, "one notification", 2).await;
 
     let target = |token: &str| json!({"platform": "apns", "token": token.repeat(64)});
     let path = "/v1/push-targets/phone-1";
@@ -398,7 +398,7 @@ async fn freeze_and_push_keep_their_budgets() {
     notices(
         &mut table,
         &world,
-        "two notices and a push",
+        "two notifications and a push",
         NOTICE_WITH_PUSH,
     )
     .await;
@@ -412,7 +412,7 @@ async fn freeze_and_push_keep_their_budgets() {
     notices(
         &mut table,
         &world,
-        "one notice and a push",
+        "one notification and a push",
         NOTICE_WITH_PUSH - 1,
     )
     .await;
@@ -420,8 +420,8 @@ async fn freeze_and_push_keep_their_budgets() {
     print_sizes("their largest items", &small(&world, sizes).await);
 }
 
-/// What a head holds at most at once: five logins, two standby and two replaced cards, five push targets, a day's bank
-/// calls, requests and wrong documents, and whatever else it has a place for.
+/// A merchant state with every field at its maximum: five logins, two standby and two replaced cards, five push targets, and a
+/// day's bank calls, requests and wrong documents.
 fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantState {
     let mut head = before.clone();
     let bound = |number: u32, unsent: u32| {
@@ -465,7 +465,7 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
             card_tag: "c".repeat(8),
         })
         .collect();
-    // Spread over the day: the longer the steps between two of them, the more digits.
+    // Spread over the day, because longer steps between two of them need more digits.
     let over_the_day = |count: i64| {
         let step_s = DAY_S / count;
         (1..=count).map(move |number| now.plus_s(number * step_s - DAY_S))
@@ -488,7 +488,7 @@ async fn fullest_merchant_state_costs_two_write_units() {
         world.log_in_on("minority_name", &device).await;
     }
     let app = world.log_in_on("minority_name", "device-1").await;
-    // A last activation, its cooldown, and the largest kind of rebind beside the head.
+    // An activation, its cooldown, and the largest kind of rebind beside the merchant state.
     app.activate(GOOD_CARD).await;
     world.deliver_due().await;
     let head = fullest(&world.stored("minority_name").await.head, world.now());
@@ -531,5 +531,5 @@ async fn fullest_merchant_state_costs_two_write_units() {
     assert!((reads - 1.0).abs() < f64::EPSILON, "{reads} RRU");
     let create = json!({"operation": "create_payout", "merchant_id": "mer_minority_name", "payout_id": "pay_full", "amount_fen": 1});
     core(&mut table, &world, "create_payout", create).await;
-    table.print(&format!("the fullest head, {bytes} B"));
+    table.print(&format!("the largest merchant state, {bytes} B"));
 }

@@ -1,6 +1,6 @@
-//! What the fuzzer has found so far, through the same targets on any toolchain; and as much that is like it.
+//! Runs the committed fuzz corpora, and inputs derived from them, through the fuzz targets on any toolchain.
 //!
-//! `FUZZ_SEED=<number>` changes what is made of the inputs, `FUZZ_TIMES=<number>` makes more of them.
+//! `FUZZ_SEED=<number>` changes the derived inputs, `FUZZ_TIMES=<number>` multiplies them.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -18,13 +18,13 @@ use tests::fuzz::{TARGETS, Target, corpus, crash, target};
 use tests::metrics::metric;
 use tests::payloads;
 
-/// What an ordinary run makes of its inputs.
+/// The default seed of the derived inputs.
 const SEED: u64 = 20_261_122;
-/// Inputs made for a target: of a parser, and of one that has the functions and a table behind it.
+/// Derived inputs per target: for a parser, and for a target with the functions and a table.
 const MADE: [usize; 2] = [4_000, 200];
-/// Seeds of a target in git.
+/// Seeds per target in git.
 const SEEDS: RangeInclusive<usize> = 5..=25;
-/// All seeds together.
+/// Total size of all seeds.
 const SEEDS_MAX_BYTES: u64 = 100_000;
 
 fn number<T: FromStr>(variable: &str, usual: T) -> T {
@@ -32,7 +32,7 @@ fn number<T: FromStr>(variable: &str, usual: T) -> T {
     given.and_then(|given| given.parse().ok()).unwrap_or(usual)
 }
 
-/// A row of numbers that is the same every time (splitmix64).
+/// A deterministic sequence of numbers (splitmix64).
 struct Row(u64);
 
 impl Row {
@@ -43,14 +43,14 @@ impl Row {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `bound`; 0 when that is 0.
+    /// A number below `bound`, or 0 if `bound` is 0.
     fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound.max(1)).unwrap();
         usize::try_from(self.next() % bound).unwrap()
     }
 }
 
-/// Something like one of the inputs.
+/// A random mutation of one of the inputs.
 fn like(inputs: &[Vec<u8>], row: &mut Row) -> Vec<u8> {
     const BYTES: &[u8] = b"\0\x01\x7f\x80\xff\n\r \"\\{}[],:.$%&=/-+0129AXaz";
     let mut input = inputs[row.below(inputs.len())].clone();
@@ -87,7 +87,7 @@ fn kept(target: Target) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Tries all that is kept, and `made` more; the crashes.
+/// Runs all seeds and `made` derived inputs; returns the crashes.
 fn replay(target: Target, kept: &[Vec<u8>], made: usize) -> Vec<String> {
     let mut row = Row(number("FUZZ_SEED", SEED));
     let made = (0..made).map(|_| like(kept, &mut row));
@@ -103,7 +103,7 @@ fn replay(target: Target, kept: &[Vec<u8>], made: usize) -> Vec<String> {
     crashes.collect()
 }
 
-/// The targets that have the functions and a table behind them: each of their inputs takes a thousand times as long.
+/// Targets with the functions and a table: an input takes a thousand times as long as a parser's.
 fn is_slow(target: &Target) -> bool {
     [
         "request",
@@ -144,7 +144,8 @@ fn functions_pass_corpus_and_mutations() {
     replay_all(true);
 }
 
-/// Requests that end a process whose runtime parses them as HTTP again (`lambda_http`): of every route, as the gateway sends it.
+/// Requests that crash a process whose runtime parses them as HTTP again (`lambda_http`): for every route, as the gateway sends
+/// them.
 #[test]
 fn requests_that_crash_lambda_http_are_answered() {
     let target = target("http_event");
@@ -182,7 +183,7 @@ fn requests_that_crash_lambda_http_are_answered() {
         }
     }
     metric(
-        "requests that end a lambda_http process, in process",
+        "fuzz: requests that crash a lambda_http process",
         tried,
         crashes.len(),
     );
@@ -190,7 +191,7 @@ fn requests_that_crash_lambda_http_are_answered() {
     assert!(crashes.is_empty(), "{}", crashes.join("\n\n"));
 }
 
-/// Panics over one id, and is saved by the net that all functions have.
+/// Panics on certain ids. The panic handler of all functions catches it.
 struct Planted;
 
 impl Handler for Planted {
@@ -236,7 +237,7 @@ fn caught_panic_counts_as_a_crash() {
     assert_eq!(crash(target, b"rbd-payouts"), None);
     let said = crash(target, b"rbd-cards").unwrap();
     assert!(said.contains("planted"), "{said}");
-    // Two ids that are none of it are enough to be led there.
+    // Mutations of two harmless ids reach the panic.
     let crashes = replay(
         target,
         &[b"rbd-cards-".to_vec(), b"-cards".repeat(3)[..17].to_vec()],

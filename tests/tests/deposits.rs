@@ -1,4 +1,4 @@
-//! The micro-deposit and the test transaction: answers that are lost, late, or taken back.
+//! The micro-deposit and the test transfer with answers that are lost, late or revoked.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -18,13 +18,13 @@ use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
 
-/// Begins with something else than the right code, and has its form.
+/// A wrong code of the right form.
 fn wrong(right: &str) -> String {
     let first = if right.starts_with('A') { 'B' } else { 'A' };
     format!("{first}{}", &right[1..])
 }
 
-/// Serials, each once.
+/// The number of distinct bank references.
 fn distinct(serials: &[String]) -> usize {
     serials.iter().collect::<BTreeSet<_>>().len()
 }
@@ -76,7 +76,7 @@ async fn unanswered_deposit_is_repeated_unchanged() {
         assert_eq!(transfer.descriptor, transfers[0].descriptor);
         assert!(transfer.check_name, "or a stranger's card would pass");
     }
-    // What was sent is not sent again.
+    // A sent OTP is not sent again.
     let again = app.check_card(&rebind).await;
     assert_eq!(again.body["challenge"], sent.body["challenge"]);
     assert_eq!(world.bank.transfers().len(), 3);
@@ -91,7 +91,7 @@ async fn cleanup_settles_an_interrupted_check() {
     for (decided, expected) in [
         (Some(BankAnswer::Match), ("card_pending", 1)),
         (Some(BankAnswer::Dormant), ("rejected", 1)),
-        // What only the merchant's own request can go on with, and what is not known, are left alone.
+        // Answers that only a request of the merchant can continue from, and unknown ones, are left alone.
         (Some(BankAnswer::NotEnabled), ("card_pending", 0)),
         (Some(BankAnswer::Busy), ("card_pending", 0)),
         (None, ("card_pending", 0)),
@@ -116,17 +116,17 @@ async fn cleanup_settles_an_interrupted_check() {
         assert_eq!(
             world.sms.to(RESERVED_PHONE).len(),
             0,
-            "nobody waits for a code"
+            "no OTP is sent in the background"
         );
         assert_eq!(
             world.bank.serials().len(),
             1,
-            "the clean-up asks nothing new"
+            "the clean-up starts no new check"
         );
         let calls = bank_calls(&world).await;
         assert_eq!(calls, usize::try_from(expected.1).unwrap(), "{decided:?}");
         if decided == Some(BankAnswer::Match) {
-            // The merchant comes back: the answer is there, the code is sent.
+            // On the merchant's next request the answer is known and the OTP is sent.
             app.check_card(&rebind)
                 .await
                 .has("/challenge/method", "bank_code");
@@ -166,7 +166,7 @@ async fn returned_deposit_rejects_the_rebind() {
 
 // The deposit.
 
-/// A rebind whose deposit is on its way; with its serial.
+/// A rebind with a deposit on its way, and the deposit's bank reference.
 async fn pending_deposit(app: &App) -> (String, String) {
     app.system.bank.next_transfer(TransferAnswer::Pending);
     let rebind = app.deposit(GOOD_CARD).await;
@@ -224,7 +224,7 @@ async fn confirmation_notices_a_returned_deposit() {
         .is(200, "rejected")
         .has("ended_reason", "MICRO_DEPOSIT_RETURNED");
     assert_eq!(world.count("plain_1", "micro_deposit_returned").await, 1);
-    // Nothing is left that could find the card.
+    // No stored value can identify the card.
     assert!(
         world
             .stored("plain_1")
@@ -245,11 +245,15 @@ async fn cleanup_settles_a_pending_deposit() {
         let (world, app) = InProcess::with("plain_1").await;
         let (rebind, serial) = pending_deposit(&app).await;
         world.pass_s(POLICY.bank_retry_s);
-        // Still on its way: asked about, and again later.
+        // Still on its way: queried now, and again later.
         let summary = world.clean_up().await;
         assert_eq!((summary.bank_answers, summary.failed), (0, 0));
         world.bank.settle(&serial, answer);
-        assert_eq!(world.clean_up().await.bank_answers, 0, "asked a moment ago");
+        assert_eq!(
+            world.clean_up().await.bank_answers,
+            0,
+            "queried a moment ago"
+        );
         world.pass_s(POLICY.bank_retry_s);
         let summary = world.clean_up().await;
         assert_eq!((summary.bank_answers, summary.failed), (1, 0), "{answer:?}");
@@ -259,7 +263,7 @@ async fn cleanup_settles_a_pending_deposit() {
         assert_eq!(
             (after.bank_answers, after.failed),
             (0, 0),
-            "twice changes nothing"
+            "a second run changes nothing"
         );
         world.history("plain_1").await;
     }
@@ -340,7 +344,7 @@ async fn parallel_deposit_guesses_are_three() {
         ];
         assert!(known.contains(&answer.code()), "{:?}", answer.body);
     }
-    // Whoever was told to come back is told the same as all others.
+    // A request that had to retry gets the same answer as all others.
     world.pass_s(POLICY.code_deciding_s + 1);
     app.try_card_code(&rebind, &code).await;
     app.get(&rebind)
@@ -348,7 +352,7 @@ async fn parallel_deposit_guesses_are_three() {
         .is(200, "rejected")
         .has("ended_reason", "MICRO_DEPOSIT_WRONG");
     assert_eq!(world.count("plain_1", "rejected").await, 1);
-    // Tries too many are told to the phone on file.
+    // The rejection notifies the phone on file.
     let told = world.sms.to(&app.profile.phone).len();
     world.deliver_due().await;
     assert_eq!(world.sms.to(&app.profile.phone).len(), told + 1);
@@ -377,7 +381,7 @@ async fn right_deposit_code_wins_among_guesses() {
 async fn right_deposit_code_wins_if_it_got_an_attempt() {
     let (world, app, rebind) = scenario::deposit_sent("plain_1").await;
     let right = world.bank.deposit_code();
-    // It comes first; what the others do after it does not matter.
+    // The right code comes first; the results of the others do not matter.
     let mut codes = vec![wrong(&right); 20];
     codes.insert(0, right);
     let guesses = codes.iter().map(|code| app.try_card_code(&rebind, code));
@@ -441,7 +445,7 @@ async fn deposit_code_works_on_another_device() {
         .is(200, "card_pending");
     assert_eq!(
         proven.body["challenge"]["attempts_left"], 3,
-        "no try was used"
+        "no attempt was used"
     );
     other
         .try_card_code(&rebind, &code)
@@ -461,7 +465,7 @@ async fn interrupted_deposit_attempt_resumes_uncounted() {
         .await
         .is(422, "MICRO_DEPOSIT_WRONG")
         .has("attempts_left", 2);
-    // The last try dies too: it is the right one, and it wins.
+    // The last attempt dies too. It is the right one, and it wins.
     assert_eq!(
         app.try_card_code(&rebind, &wrong(&right)).await.body["attempts_left"],
         1
@@ -501,11 +505,11 @@ async fn silent_bank_does_not_block_the_cleanup() {
     assert_eq!((summary.bank_answers, summary.failed), (0, 0));
     assert_eq!(
         summary.expired, 5,
-        "whose time is over, with or without an answer"
+        "an overdue rebind expires with or without an answer"
     );
     let app = world.log_in("minority_name").await;
     app.get(&overdue).await.is(200, "expired");
-    // The deposit is waited for, and heard of as soon as the bank speaks again.
+    // The deposit stays pending, and its result is found once the bank answers again.
     let app = world.log_in("plain_5").await;
     app.get(&deposit).await.is(200, "card_pending");
     world.bank.settle_last(TransferAnswer::Returned);
@@ -552,7 +556,7 @@ async fn bound_card_shows_only_after_its_deposit_code() {
 
 // The bank's limits.
 
-/// The bank is to be asked about the card of this rebind, by five requests at once.
+/// Five concurrent requests for a bank check of this rebind's card.
 async fn asked_at_once(app: &App, rebind: &str, cancel: bool) -> Vec<Reply> {
     let mut paths = vec![format!("{rebind}/card-check"); 5];
     if cancel {
@@ -569,7 +573,7 @@ async fn parallel_checks_stay_within_the_bank_limits() {
         let mut app = world.log_in("plain_1").await;
         world.bank.think(Duration::from_millis(20));
         let mut of_card = Vec::new();
-        // Each cancelled one is a rebind of its own, and five a day are all there are.
+        // Each cancelled one is a rebind of its own, and only five a day are allowed.
         let second = if cancel { 1 } else { 3 };
         for (card, times) in [(GOOD_CARD, 4), (SECOND_CARD, second)] {
             let before = distinct(&world.bank.serials());
@@ -580,7 +584,7 @@ async fn parallel_checks_stay_within_the_bank_limits() {
                     None => app.to_card_pending(card).await,
                 };
                 asked_at_once(&app, &path, cancel).await;
-                // An answer is good for half an hour; then the same card is asked about anew.
+                // An answer is valid for half an hour; then a check calls the bank again.
                 world.pass_s(POLICY.bank_proof_s + 1);
                 app = app.again().await;
                 if app.get(&path).await.state() == "card_pending" {
@@ -603,7 +607,7 @@ async fn parallel_checks_stay_within_the_bank_limits() {
     }
 }
 
-// The test transaction.
+// The test transfer.
 
 #[tokio::test]
 async fn unanswered_test_transfer_stays_pending() {
@@ -631,14 +635,14 @@ async fn unanswered_test_transfer_stays_pending() {
     let again = app.test_transfer(&rebind).await;
     assert_eq!(again.body, arrived.body);
     let transfers = world.bank.transfers();
-    // Sent again while the bank had never seen it, then only asked about.
-    assert_eq!(transfers.len(), 3, "what has been seen is not sent again");
+    // Sent again as long as the bank had not received it, then only queried.
+    assert_eq!(transfers.len(), 3, "a received transfer is not sent again");
     assert!(transfers.iter().all(|transfer| transfer.serial == serial));
     let kinds = ["test_transfer_started", "test_transfer_succeeded"];
     for kind in kinds {
         assert_eq!(world.count("plain_1", kind).await, 1, "{kind}");
     }
-    // It shortens nothing.
+    // The hold is not shortened.
     let cards = app.get("/v1/cards").await;
     assert!(cards.body["hold"].is_object());
 }
@@ -698,13 +702,13 @@ async fn returned_test_transfer_reverts_and_notifies() {
         assert_eq!(
             head.active.unwrap().card,
             before.card,
-            "the pointer is back"
+            "the old card is active again"
         );
         assert_eq!((head.cooldown_until, head.last_activation), (None, None));
         assert_eq!(world.count("plain_1", "reverted").await, 1);
         world.deliver_due().await;
         let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-        assert_eq!(now, told.map(|told| told + 1), "both contacts are told");
+        assert_eq!(now, told.map(|told| told + 1), "both contacts are notified");
     }
 }
 

@@ -1,8 +1,8 @@
-//! The running API, held against `infra/openapi.json` by schemathesis: requests made from the description, good ones and bad
-//! ones, and steps that follow from one another by its links.
+//! Checks the running API against `infra/openapi.json` with schemathesis: valid and invalid requests generated from the
+//! description, and sequences of steps that follow its links.
 //!
-//! `SCHEMATHESIS_EXAMPLES=<number>` makes more of them (for each operation and phase), `SCHEMATHESIS_SEED=<number>` others.
-//! What is checked, and what is not, is in `tests/schemathesis/schemathesis.toml`.
+//! `SCHEMATHESIS_EXAMPLES=<number>` sets the number of requests for each operation and phase, `SCHEMATHESIS_SEED=<number>` the
+//! seed. `tests/schemathesis/schemathesis.toml` lists the checks and the exclusions.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -18,18 +18,18 @@ use tests::openapi::Contract;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
-/// What an ordinary run makes.
+/// The defaults.
 const SEED: &str = "20261122";
 const EXAMPLES: &str = "4";
-/// Merchants who change their cards: more than one run can use up.
+/// Merchants who change their cards. A run does not use them all up.
 const MERCHANTS: usize = 40;
 
-/// Path of schemathesis, installed if it was not, or if the pins have changed since.
+/// Path of schemathesis. Installs it if it is missing or its pinned versions have changed.
 fn schemathesis() -> PathBuf {
     let folder = Path::new(ROOT).join("target/schemathesis");
     let (venv, installed) = (folder.join("venv"), folder.join("installed"));
     std::fs::create_dir_all(&folder).unwrap();
-    // Two runs may come here at the same time: the second waits and finds it done.
+    // Two runs may meet here: the second waits, and finds it installed.
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     if std::fs::read_to_string(&installed).is_ok_and(|text| text == REQUIREMENTS) {
@@ -66,7 +66,7 @@ fn run(command: &mut Command) {
     );
 }
 
-/// What the hooks know: merchants, and where to log in and read SMS.
+/// The input of the hooks: merchants, and the URLs for login and SMS.
 async fn world(live: &LocalCloud) -> Value {
     let mut merchants = Vec::new();
     for _ in 0..MERCHANTS {
@@ -86,7 +86,7 @@ async fn world(live: &LocalCloud) -> Value {
         "api_url": endpoints.api_url,
         "sms_url": endpoints.sms_url,
         "merchants": merchants,
-        // Past all that the merchants were seeded with.
+        // Above the numbers of all seeded cards.
         "first_card": 50_000,
     })
 }
@@ -95,17 +95,17 @@ fn variable(name: &str, usual: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| usual.to_owned())
 }
 
-/// What a run has done, from its report.
+/// The result of a run, from its report.
 #[derive(Default)]
 struct Done {
     requests: usize,
     checks: usize,
-    /// Steps that followed from another by a link.
+    /// Steps that followed a link.
     linked: usize,
     failures: usize,
     /// The operations that succeeded, as `GET /v1/cards`.
     succeeded: BTreeSet<String>,
-    /// What it said.
+    /// The output.
     said: String,
 }
 
@@ -145,7 +145,7 @@ fn hold(program: &Path, folder: &Path, description: &Path, url: &str, options: &
         let event: Value = serde_json::from_str(line).unwrap();
         done.note(&event["ScenarioFinished"]["recorder"]);
     }
-    // Zero and one are what it says of the API; all else is trouble of its own.
+    // Exit codes 0 and 1 report on the API; any other is a failure of schemathesis itself.
     let code = ended.status.code();
     assert!(
         matches!(code, Some(0 | 1)) && done.requests > 0,
@@ -196,7 +196,7 @@ fn operations() -> BTreeSet<String> {
     operations.collect()
 }
 
-/// A system of its own, and what schemathesis is told of it.
+/// A system of its own, and the folder with schemathesis's input.
 struct Held {
     live: LocalCloud,
     folder: PathBuf,
@@ -234,7 +234,7 @@ fn running_api_matches_openapi() {
     );
     println!("SCHEMATHESIS_SEED={seed} SCHEMATHESIS_EXAMPLES={examples}");
     let started = Instant::now();
-    // What follows from one another needs merchants who have not met their limits yet.
+    // The stateful phase comes first, because it needs merchants who have not reached their limits.
     let mut succeeded = BTreeSet::new();
     let (mut requests, mut checks, mut linked, mut failures) = (0, 0, 0, 0);
     for phases in ["stateful", "examples,coverage,fuzzing"] {
@@ -249,14 +249,14 @@ fn running_api_matches_openapi() {
         succeeded.extend(done.succeeded);
     }
     metric("schemathesis: requests", requests, failures);
-    metric("schemathesis: checks of replies", checks, failures);
-    metric("schemathesis: steps that followed a link", linked, failures);
+    metric("schemathesis: reply checks", checks, failures);
+    metric("schemathesis: steps reached by a link", linked, failures);
     assert_eq!(failures, 0);
-    // What was only ever refused was not looked at.
+    // An operation that was only ever refused was not tested.
     assert_eq!(succeeded, operations(), "each operation has succeeded");
     assert!(linked > 0, "no link was followed");
 
-    // A description that is not true is found out.
+    // A wrong description is detected.
     let held = Held::up(&runtime);
     let text = std::fs::read_to_string(&description).unwrap();
     let wrong = held.folder.join("wrong.yaml");

@@ -1,4 +1,4 @@
-//! The freeze: one code, tried by anybody, counted always, answered the same.
+//! The freeze: a code that anyone may try. Wrong attempts count, and every attempt gets the same reply.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -19,7 +19,7 @@ const POLICY: &Policy = &Policy::CURRENT;
 const WRONG: &str = "AAAAAAAA";
 const NAME: &str = "plain_1";
 
-/// An activated merchant and the freeze code that was told.
+/// An activated merchant and the freeze code of the notification.
 async fn announced(world: &Arc<InProcess>) -> (App, String, String) {
     let app = world.log_in(NAME).await;
     let rebind = app.activate(GOOD_CARD).await;
@@ -27,7 +27,7 @@ async fn announced(world: &Arc<InProcess>) -> (App, String, String) {
     (app, rebind, code)
 }
 
-/// Every try is answered with the same words.
+/// Every attempt gets the same reply.
 fn received(answer: &Reply) {
     assert_eq!(
         (answer.status, &answer.body),
@@ -43,7 +43,7 @@ fn source(number: usize) -> String {
     format!("198.51.100.{number}")
 }
 
-/// The item that counts an account's tries, or an address's.
+/// The item that counts the attempts for an account or an address.
 async fn counter(
     world: &Arc<InProcess>,
     purpose: HashPurpose,
@@ -62,7 +62,7 @@ async fn counter(
     ])
 }
 
-/// How many tries are counted.
+/// The number of attempts counted.
 async fn counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str) -> i64 {
     let key = counter(world, purpose, of).await;
     let item = world.client.get_item().table_name(&world.table);
@@ -79,7 +79,7 @@ async fn counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str) -> i64 
         .sum()
 }
 
-/// So many tries were counted, an hour ago.
+/// Stores this number of attempts, an hour ago.
 async fn set_counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str, count: i64) {
     let mut item = counter(world, purpose, of).await;
     let hour = world.now().epoch_s().div_euclid(HOUR_S) - 1;
@@ -134,7 +134,7 @@ async fn freeze_in_the_hold_removes_the_new_card() {
     assert_eq!(cards.body["active"]["card_id"], old.as_str());
     assert_eq!(cards.body["blocked_by"], "ACCOUNT_FROZEN");
     assert_eq!(cards.body.get("cooldown_until"), None);
-    // Payouts go on to the old card: nothing is held.
+    // Payouts to the old card continue: nothing is held.
     let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1});
     let payout = world.core(create).await.unwrap();
     assert_eq!(
@@ -175,10 +175,10 @@ async fn freeze_after_the_hold_holds_payouts() {
             .iter()
             .all(|payout| payout["held"] == true)
     );
-    // What has taken effect is not undone.
+    // A change in effect is not undone.
     app.get(&rebind).await.is(200, "completed");
     assert_eq!(world.clean_up().await.payouts_assigned, 0);
-    // One that is not to go out can still be ended.
+    // A held payout can still be returned.
     let returned = json!({"operation": "payout_returned", "payout_id": "pay_1"});
     assert_eq!(world.core(returned).await.unwrap()["status"], "returned");
     world.history(NAME).await;
@@ -190,7 +190,7 @@ async fn freeze_code_works_once_for_a_week() {
     let (app, _, code) = announced(&world).await;
     world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s);
     received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-    assert!(!frozen(&world).await, "too late");
+    assert!(!frozen(&world).await, "the freeze code has expired");
 
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
@@ -201,7 +201,7 @@ async fn freeze_code_works_once_for_a_week() {
     assert_eq!(
         counted(&world, HashPurpose::Source, &source(1)).await,
         1,
-        "the second is a wrong one"
+        "a used code counts as wrong"
     );
 }
 
@@ -227,7 +227,7 @@ async fn only_wrong_freeze_codes_count() {
         assert_eq!(counted(&world, purpose, &of).await, count);
     }
     assert!(!frozen(&world).await);
-    // A name that nobody has is counted as well.
+    // An unknown account is counted as well.
     received(&world.freeze("nobody", WRONG, &source(1)).await);
     assert_eq!(counted(&world, HashPurpose::Source, &source(1)).await, 7);
     assert_eq!(counted(&world, HashPurpose::Account, "nobody").await, 1);
@@ -269,7 +269,7 @@ async fn parallel_freeze_guesses_are_all_counted() {
     let tries = sources
         .iter()
         .map(|from| world.freeze(account, WRONG, from));
-    // The right one among them is looked at all the same.
+    // A right code among them is still compared.
     let (answers, right) = futures::join!(
         futures::future::join_all(tries),
         world.freeze(account, &code, &sources[3]),
@@ -290,7 +290,7 @@ async fn blocked_address_does_not_block_another() {
         received(&world.freeze(account, WRONG, &source(1)).await);
     }
     received(&world.freeze(account, &code, &source(1)).await);
-    assert!(!frozen(&world).await, "not looked at");
+    assert!(!frozen(&world).await, "the code is not compared");
     received(&world.freeze(account, &code, &source(2)).await);
     assert!(frozen(&world).await);
 }
@@ -313,7 +313,7 @@ async fn address_limit_resets_after_a_day() {
     set_counted(&world, HashPurpose::Source, &source(1), 10).await;
     world.pass_s(DAY_S);
     received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-    assert!(frozen(&world).await, "yesterday's tries are forgotten");
+    assert!(frozen(&world).await, "attempts expire after a day");
 }
 
 #[tokio::test]
@@ -349,7 +349,7 @@ async fn rejects_malformed_freeze_requests() {
     }
 }
 
-/// What a freeze changes, to be put back: the merchant's items.
+/// The items of the merchant, which a freeze changes and the test restores.
 async fn snapshot(world: &Arc<InProcess>) -> Vec<HashMap<String, AttributeValue>> {
     let mut items = world.items().await;
     items.retain(|item| item["pk"].as_s().unwrap() == "M#mer_plain_1");
@@ -391,7 +391,7 @@ async fn freeze_takes_constant_time() {
     ];
     let mut times = [const { Vec::new() }; 3];
     for round in 0..ROUNDS {
-        // At the same time, each in turn first: whatever else the machine does is the same for all three.
+        // Concurrent, in rotating order, so that other load affects all three alike.
         let tries = (0..3).map(|place| {
             let kind = (round + place) % 3;
             let (account, code) = kinds[kind];
@@ -489,7 +489,7 @@ async fn frozen_account_is_read_only() {
         );
     }
     assert_eq!(snapshot(&world).await.len(), before);
-    // Who is logged in may always leave.
+    // Logout always works.
     app.delete("/v1/sessions/current").await.ok(204);
 }
 
@@ -500,7 +500,7 @@ async fn freeze_ends_rebind_and_sessions() {
     world.pass_s(POLICY.hold_s);
     app.again().await.get(&first).await.is(200, "completed");
     world.pass_s(7 * DAY_S - 1);
-    // A cooldown that an operator has lifted: else no rebind is open while the code of the last one works.
+    // As after an operator lifted the cooldown. Otherwise no rebind can be open while the last one's freeze code is valid.
     let item = [("pk", "M#mer_plain_1"), ("sk", "Y")];
     let key = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
     let update = world.client.update_item().table_name(&world.table);
@@ -525,13 +525,13 @@ async fn freeze_ends_rebind_and_sessions() {
 
 #[tokio::test]
 async fn freeze_survives_a_lost_write() {
-    // Two counts, the account and the merchant are read; the fifth call is the freeze.
+    // Two counters, the account and the merchant are read; the fifth call is the freeze.
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
         let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
         let account = &app.profile.account;
         world.boundary.fail(3, Fault::Failed);
-        // Not done, and not said to be.
+        // The freeze failed, and the reply does not claim success.
         world.freeze(account, &code, &source(1)).await.ok(500);
         assert!(!frozen(&world).await);
         world.boundary.fail(5, fault);
@@ -543,7 +543,7 @@ async fn freeze_survives_a_lost_write() {
     }
 }
 
-/// Before the function's own time is over, and so that whoever asked may ask again.
+/// Gives up before the function's timeout, so that the client may retry.
 #[tokio::test]
 async fn unwritable_freeze_gives_up_in_time() {
     let world = InProcess::start().await;
@@ -557,12 +557,12 @@ async fn unwritable_freeze_gives_up_in_time() {
         (answer.status, &answer.body["retryable"]),
         (500, &json!(true))
     );
-    assert!(world.boundary.calm() > 2, "it was tried again and again");
+    assert!(world.boundary.calm() > 2, "the write was retried");
     assert!(!frozen(&world).await);
     assert_eq!(
         counted(&world, HashPurpose::Source, &from).await,
         0,
-        "the code was right"
+        "a right code does not count"
     );
     received(&world.freeze(&app.profile.account, &code, &from).await);
     assert!(frozen(&world).await);

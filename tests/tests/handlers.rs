@@ -1,4 +1,4 @@
-//! The functions in one process: what the running system cannot be made to do, or not quickly.
+//! The functions in one process: situations that the running system cannot produce, or not quickly.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -22,7 +22,7 @@ async fn undeliverable_code_is_not_counted() {
     let identity = format!("{path}/identity");
     world.sms.set_down(true);
     for _ in 0..7 {
-        // More often than the limits allow codes: none of these was one. The key is free again each time.
+        // More often than the OTP limits allow: an undelivered OTP does not count. The key is free again each time.
         app.keyed("k", &identity, app.document())
             .await
             .is(503, "OTP_CHANNEL_DOWN")
@@ -53,7 +53,11 @@ async fn undeliverable_card_code_keeps_the_bank_answer() {
         .await
         .with_status(200)
         .has("/challenge/method", "bank_code");
-    assert_eq!(world.bank.serials().len(), 1, "the bank is not asked again");
+    assert_eq!(
+        world.bank.serials().len(),
+        1,
+        "the bank is not called again"
+    );
 }
 
 #[tokio::test]
@@ -129,7 +133,7 @@ async fn card_is_checked_three_times_a_day() {
 #[tokio::test]
 async fn limited_phone_keeps_the_bank_answer() {
     let world = InProcess::start().await;
-    // Five codes to the same reserved phone within the hour, by others.
+    // Five OTPs to the same reserved phone within the hour, requested by others.
     for name in ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"] {
         let app = world.log_in(name).await;
         let path = app.to_card_pending(GOOD_CARD).await;
@@ -144,7 +148,7 @@ async fn limited_phone_keeps_the_bank_answer() {
     assert_eq!(
         world.bank.serials().len(),
         6,
-        "the answer is kept, only the code waits"
+        "the answer is stored and only the OTP is pending"
     );
     app.get(&path).await.is(200, "card_pending");
 }
@@ -222,7 +226,7 @@ async fn cleanup_stops_in_time_and_resumes() {
     assert_eq!((again.expired, again.skipped, again.failed), (0, 0, 0));
 }
 
-/// The second finds a device that is known by then, and takes its failure back where it was counted.
+/// The second login finds the device known by then, and refunds its failure where it was counted.
 #[tokio::test]
 async fn parallel_first_logins_leave_no_failure() {
     let merchant = merchant("plain_1");
@@ -239,9 +243,12 @@ async fn parallel_first_logins_leave_no_failure() {
             .iter()
             .filter(|item| item.contains_key("row"))
             .collect();
-        assert!(counters.len() >= 2, "of the account and of the address");
+        assert!(
+            counters.len() >= 2,
+            "one counter for the account, one for the address"
+        );
         for item in counters {
-            // Nobody reads an address's row: it may serve thousands.
+            // An address's count of consecutive failures is unused, since the address may serve thousands.
             let row = item["row"].as_n().unwrap();
             assert!(row == "0" || item["pk"].as_s().unwrap().starts_with('S'));
             assert!(!item.contains_key("at"), "{seed} {item:?}");
@@ -261,7 +268,7 @@ async fn lists_are_paged_newest_first() {
     };
     let mut ids = Vec::new();
     for number in 0..=PAGE {
-        // A full page says nothing of another one.
+        // A full page does not imply a next one.
         let last = read("/v1/rebinds").await.body["next_cursor"].clone();
         assert_eq!(last, Value::Null, "{} rebinds", ids.len());
         let body = app.request_body(GOOD_CARD);
@@ -320,7 +327,7 @@ async fn cleanup_cost_depends_on_due_items() {
     assert_eq!(
         world.boundary.take().len(),
         empty,
-        "three open rebinds cost nothing before they are due"
+        "open rebinds cost nothing until they are due"
     );
 }
 
@@ -339,7 +346,7 @@ async fn notification_survives_sms_outage() {
         );
     }
     world.sms.set_down(false);
-    // The stream has given up; the clean-up finds what is unsent and puts it into the stream again.
+    // The stream has given up. The clean-up finds the unsent notification and puts it into the stream again.
     world.pass_s(POLICY.notice_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 1);
     let again = world.due_notices().await;
@@ -353,7 +360,7 @@ async fn notification_survives_sms_outage() {
     assert_eq!(
         world.sms.to(RESERVED_PHONE).len(),
         2,
-        "its code and its notice"
+        "an OTP and a notification"
     );
     world.pass_s(POLICY.notice_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 0);
@@ -381,7 +388,7 @@ async fn stream_function_skips_foreign_records() {
             .await
             .iter()
             .all(|item| !item["pk"].as_s().unwrap().contains("mer_x")),
-        "nothing is made up"
+        "no item is created"
     );
 }
 
@@ -433,7 +440,7 @@ async fn right_code_wins_among_parallel_guesses() {
         "000000"
     };
     let confirm = format!("{path}/identity/confirm");
-    // Four wrong and the right one, all at once.
+    // Four wrong ones and the right one, all at once.
     let tries =
         [wrong, wrong, &right, wrong, wrong].map(|code| app.post(&confirm, json!({"code": code})));
     let answers = futures::future::join_all(tries).await;
@@ -441,7 +448,7 @@ async fn right_code_wins_among_parallel_guesses() {
         answers
             .iter()
             .any(|answer| answer.state() == "agreement_pending"),
-        "the right one wins"
+        "the right OTP wins"
     );
     let wrong_ones = answers
         .iter()
@@ -486,7 +493,7 @@ async fn challenge_shows_the_awaited_code() {
 #[tokio::test]
 async fn unanswered_check_of_an_ended_rebind_counts() {
     let (world, app) = InProcess::with("plain_1").await;
-    // The function dies after its intent, three times, and the merchant starts over: the bank may have been asked.
+    // The function dies after its intent, three times, and the merchant starts over. The bank may have been called each time.
     for _ in 0..3 {
         let path = app.to_card_pending(GOOD_CARD).await;
         world.boundary.fail(3, Fault::DiesBefore);

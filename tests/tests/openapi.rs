@@ -1,5 +1,5 @@
-//! `infra/openapi.json` is generated. What generation cannot guarantee is checked here: the files are up to date, examples
-//! satisfy their schemas, every reply is closed, and the rules between operations, headers and problems hold.
+//! `infra/openapi.json` is generated. This file checks the properties that generation cannot guarantee: the files are up to
+//! date, examples satisfy their schemas, every reply is closed, and the rules between operations, headers and problems hold.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tests::openapi::{Contract, PROBLEM};
 use tests::processes::template::Template;
 
-/// The one object whose members are not listed: what an event says depends on its kind.
+/// The one object without a list of members: an event's data depends on its kind.
 const EVENT_DATA: &str = "/components/schemas/Event/properties/data";
 
 fn contract() -> Contract {
@@ -55,7 +55,7 @@ fn walk<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value))
     }
 }
 
-/// Examples are data: what stands in them is no part of the description.
+/// Examples are data, not part of the description.
 fn is_example(at: &str) -> bool {
     at.contains("/example")
 }
@@ -102,13 +102,13 @@ fn otp_of(problem: &Value) -> ErrorCode {
     problem["code"].as_str().unwrap().parse().unwrap()
 }
 
-/// Whether a key is the code, or the code and what is special about this example of it.
+/// Returns true if a key is the error code, with or without a suffix for this example.
 fn is_named_after(key: &str, code: ErrorCode) -> bool {
     key.strip_prefix(code.as_str())
         .is_some_and(|special| special.is_empty() || special.starts_with('_'))
 }
 
-/// The codes that a response can carry, by its schema.
+/// The error codes that a response can carry, by its schema.
 fn codes_of(response: &Value) -> Vec<ErrorCode> {
     let narrowed = &response["content"][PROBLEM]["schema"]["then"]["properties"]["code"]["enum"];
     strings(narrowed)
@@ -125,7 +125,7 @@ fn the_description_is_up_to_date() {
     );
 }
 
-/// Generators of clients give null a type of its own unless it is one branch of two.
+/// Client generators make a separate type for null unless it is one branch of two.
 #[test]
 fn null_has_one_form() {
     let contract = contract();
@@ -234,7 +234,7 @@ fn every_example_is_valid() {
 fn schemas_reject_undescribed_members() {
     let contract = contract();
     walk(contract.document(), "", &mut |at, object| {
-        // A condition says what one of the described members has to be.
+        // A condition constrains members that are described elsewhere.
         let is_condition = at.contains("/if/") || at.contains("/then/");
         if is_example(at) || is_condition || object["type"] != "object" || at == EVENT_DATA {
             return;
@@ -250,7 +250,7 @@ fn schemas_reject_undescribed_members() {
     });
 }
 
-/// An app reads `code` first and `errors` next: they must not contradict each other.
+/// An app reads `code` first and `errors` next, so the two must not contradict each other.
 #[test]
 fn problem_code_is_first_field_error() {
     let contract = contract();
@@ -377,7 +377,7 @@ fn the_contract_has_the_vocabularies_of_the_api() {
     assert_eq!(
         stated.len(),
         18 + core.count(),
-        "a vocabulary is not compared"
+        "each vocabulary is compared"
     );
 }
 
@@ -402,7 +402,7 @@ fn the_contract_has_every_code_with_its_status() {
     assert_eq!(stated, codes);
 }
 
-/// These answers never pass through our code, so no schema can speak of them.
+/// These replies never pass through our code, so no schema can describe them.
 #[test]
 fn description_lists_gateway_errors() {
     let contract = contract();
@@ -439,7 +439,7 @@ fn links_target_existing_operations() {
             let path = path_parameters(target.route.path());
             let all = target.parameters.iter();
             let all: BTreeSet<_> = all.map(|known| known["name"].as_str().unwrap()).collect();
-            // The path's all, and of the query what there is.
+            // All path parameters, and only parameters that exist.
             assert!(
                 path.is_subset(&given) && given.is_subset(&all),
                 "{name} {link}"
@@ -449,7 +449,7 @@ fn links_target_existing_operations() {
     assert!(links > 3, "{links} links");
 }
 
-/// The history's description says how to check it; whoever does so with its own example must succeed.
+/// The history's description explains the verification. It must succeed on the description's own example.
 #[test]
 fn history_example_is_a_valid_chain() {
     let contract = contract();
@@ -478,22 +478,22 @@ fn history_example_is_a_valid_chain() {
     assert!(events.len() > 1);
 }
 
-/// What must not pass: of an example, one member set to another value, or left out (null).
+/// Each row sets one member of an example to an invalid value, or removes it (null). The schema must reject the result.
 #[test]
 #[rustfmt::skip] // a table: one row, one shape
 fn schemas_reject_contract_violations() {
     let rows = [
-        // A standby card says from when it is usable, and nothing else stands among them.
+        // A standby card has `usable_at`, and only standby cards are in the list.
         ("Cards", "CardsWithStandby", "/standby/0", "usable_at", json!(null)),
         ("Cards", "CardsWithStandby", "/standby/0", "status", json!("active")),
         ("Cards", "CardsWithStandby", "/standby/0", "card_id", json!("card_7fqk2mhd9wzr4tbn")),
-        // A document that expires has its days; one that has expired has none left.
+        // An expiring document has days left; an expired one has none.
         ("Session", "Session", "/notices/0", "days_left", json!(null)),
         ("Session", "Session", "/notices/0", "days_left", json!(91)),
         ("Session", "Session", "/notices/0", "until", json!(null)),
         ("Session", "Session", "/notices/0", "code", json!("ID_EXPIRED")),
         ("Session", "Session", "/notices/0", "code", json!("REBIND_HOLD")),
-        // A payout that is not held goes somewhere; nothing is no amount.
+        // A payout that is not held has a card, and an amount is positive.
         ("PayoutList", "PayoutList", "/items/0", "held", json!(false)),
         ("PayoutList", "PayoutList", "/items/0", "amount_fen", json!(0)),
         ("PutSettlement", "PutSettlement", "", "payout_time", json!("24:00")),
@@ -502,14 +502,14 @@ fn schemas_reject_contract_violations() {
         ("PutSettlement", "PutSettlement", "", "daily_limit_fen", json!(null)),
         ("PutPushTarget", "PutPushTarget", "", "platform", json!("sms")),
         ("Freeze", "Freeze", "", "status", json!("frozen")),
-        // A transfer of one fen, which has its time once it has arrived.
+        // A test transfer is one fen, and has its time once it has arrived.
         ("TestTransaction", "TestSucceeded", "", "amount_fen", json!(2)),
         ("TestTransaction", "TestSucceeded", "/rebind", "test_succeeded_at", json!(null)),
-        // A verified card asks for the one code that switches to it, a rebind that is over for none.
+        // A verified card's challenge is the one that switches to it. A rebind that has ended has no challenge.
         ("Rebind", "StandbyActivating", "/challenge", "purpose", json!("identity")),
         ("Rebind", "StandbyActivating", "", "purpose", json!("activate")),
         ("Rebind", "RebindIdentityCode", "", "state", json!("cancelled")),
-        // What undid a change is said, and only where one was undone.
+        // `ended_reason` gives the cause of an undone change, and appears only then.
         ("TestTransaction", "TestFailed", "/rebind", "ended_reason", json!(null)),
         ("TestTransaction", "TestFailed", "/rebind", "ended_reason", json!("CARD_BLOCKED")),
         ("Rebind", "StandbyReady", "", "ended_reason", json!("TEST_TXN_FAILED")),
@@ -530,7 +530,7 @@ fn schemas_reject_contract_violations() {
     }
 }
 
-/// A code of a deposit is typed off a bank statement.
+/// A deposit code is typed off a bank statement.
 #[test]
 fn deposit_code_allows_spaces_and_lower_case() {
     let contract = contract();
@@ -572,7 +572,7 @@ fn every_operation_follows_conventions() {
         for status in ["400", "413", "500"] {
             assert!(statuses.contains(status), "{name} {status}");
         }
-        // The answer to a freeze code says nothing: neither that there is no such account, nor that it is busy.
+        // The reply to a freeze reveals neither an unknown account nor a busy one.
         let is_freeze = route == Route::CreateFreeze;
         assert_eq!(statuses.contains("401"), !is_freeze, "{name}");
         assert!(!is_freeze || statuses.iter().copied().eq(["202", "400", "413", "500"]));
@@ -580,7 +580,7 @@ fn every_operation_follows_conventions() {
         let wants_fresh = route.freshness() == Freshness::Fresh;
         assert_eq!(statuses.contains("403"), wants_fresh, "{name}");
         let takes_key = route.key_rule() != KeyRule::Ignored;
-        // The agreement is a read that is good for nothing in a frozen account.
+        // The agreement is a read that has no use in a frozen account.
         let is_refused_frozen = takes_key || route == Route::GetAgreement;
         assert_eq!(statuses.contains("423"), is_refused_frozen, "{name}");
 

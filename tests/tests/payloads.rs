@@ -1,5 +1,5 @@
-//! Each handler with real events: what the running gateway and the running stream have sent (`tests/payloads`), filled in,
-//! and every reply held against `infra/openapi.json`.
+//! Each handler with captured events (`tests/payloads`) of the running gateway and the running stream, with the placeholders
+//! filled in. Every reply is checked against `infra/openapi.json`.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -18,7 +18,7 @@ struct CapturedApp {
     world: Arc<InProcess>,
     contract: Contract,
     merchant: Profile,
-    /// Word and what stands for it.
+    /// Each placeholder and its value.
     words: Vec<(&'static str, String)>,
     /// The files that were used.
     used: BTreeSet<String>,
@@ -82,7 +82,7 @@ impl CapturedApp {
         answer
     }
 
-    /// The same, which must succeed.
+    /// Sends it and expects success.
     async fn succeed(&mut self, route: &str, status: u16) -> Value {
         let answer = self.send(route).await;
         assert_eq!(answer.status, status, "{route}: {:?}", answer.body["code"]);
@@ -150,7 +150,7 @@ async fn handlers_accept_captured_events() {
         .await;
     assert_eq!(activated["state"], "activated");
 
-    // What the stream brings leads to one text for each phone; brought again, to none.
+    // A stream event leads to one SMS per phone, and its repetition to none.
     let record = filled(
         &read("stream_notice.json"),
         &[("MERCHANT_ID", "mer_plain_1")],
@@ -166,7 +166,7 @@ async fn handlers_accept_captured_events() {
     batch["Records"][0]["dynamodb"]["Keys"]["sk"] = keys[0]["sk"].clone();
     assert_eq!(
         batch["Records"][0]["dynamodb"]["Keys"], *keys[0],
-        "the only notice that is due"
+        "the only due notification"
     );
     for _ in 0..2 {
         let reply = world.deliver(batch.clone(), world.now()).await;
@@ -208,7 +208,7 @@ async fn handlers_accept_captured_events() {
     assert_eq!(app.used, files, "every captured event is used");
 }
 
-/// What has no rebind in it; returns the files that were used.
+/// The routes without a rebind; returns the files that were used.
 async fn money_and_settings(world: &Arc<InProcess>) -> BTreeSet<String> {
     let mut app = CapturedApp::new(world, "plain_2");
     app.log_in().await;
@@ -226,9 +226,9 @@ async fn money_and_settings(world: &Arc<InProcess>) -> BTreeSet<String> {
     app.used
 }
 
-/// A standby card is switched to, the one before it taken off, and everything frozen.
+/// A switch to a standby card, the removal of the card before it, and a freeze.
 async fn a_switch_and_a_freeze(world: &Arc<InProcess>) -> BTreeSet<String> {
-    // The same reserved phone has just had a code.
+    // The minimum gap since the last OTP to this reserved phone.
     world.pass_s(Policy::CURRENT.code_gap_s);
     let phone = world.log_in("plain_3").await;
     let card = phone.standby(SECOND_CARD).await;

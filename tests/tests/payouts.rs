@@ -1,6 +1,6 @@
-//! Payouts as the acquirer's core asks for them, at the same time as everything else: one card each, chosen once.
+//! Payouts that the acquirer's core requests, under concurrent changes: each gets one card, chosen once.
 
-#![recursion_limit = "256"] // futures of futures
+#![recursion_limit = "256"] // nested futures
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use domain::error_code::ErrorCode;
@@ -38,7 +38,7 @@ fn returned(payout: &str) -> Value {
     json!({"operation": "payout_returned", "payout_id": payout})
 }
 
-/// As the core does it: what met a concurrent write is asked for again.
+/// Retries a payout that met a concurrent write, as the core does.
 async fn again_on_conflict(world: &Arc<InProcess>, operation: Value) -> Result<Value, Refusal> {
     for _ in 0..20 {
         match world.core(operation.clone()).await {
@@ -63,7 +63,7 @@ async fn unsent(app: &App) -> Vec<Value> {
     }
 }
 
-/// What the head counts is what is listed: for each card, and for those that wait.
+/// The counts in the merchant state match the list, for each card and for payouts without one.
 async fn counts_fit(app: &App, name: &str) {
     let mut listed: BTreeMap<String, u32> = BTreeMap::new();
     for payout in unsent(app).await {
@@ -82,7 +82,7 @@ async fn counts_fit(app: &App, name: &str) {
     assert_eq!(listed, counted);
 }
 
-/// Whether two payouts have the same card, or both none.
+/// Returns true if both payouts have the same card, or neither has one.
 fn card_of(payout: &Value) -> Option<&str> {
     payout["card"]["card_id"].as_str()
 }
@@ -103,7 +103,7 @@ async fn parallel_creations_make_one_payout() {
     assert_eq!(unsent(&app).await.len(), 1);
     assert_eq!(world.count("plain_1", "payout_created").await, 1);
     counts_fit(&app, "plain_1").await;
-    // The id with anything else is another payout.
+    // The same id with other data is a conflict.
     for other in [
         create("plain_1", "pay_1", 501),
         create("plain_2", "pay_1", 500),
@@ -144,7 +144,7 @@ async fn payout_sent_and_returned_ends_returned() {
     ]
     .map(|operation| again_on_conflict(&world, operation));
     let done = futures::future::join_all(both).await;
-    // A payout that came back cannot be sent; one that was sent can come back.
+    // A returned payout cannot be sent; a sent one can be returned.
     for refused in done.iter().filter_map(|done| done.as_ref().err()) {
         assert_eq!(refused.code, ErrorCode::StepOutOfOrder);
     }
@@ -154,7 +154,7 @@ async fn payout_sent_and_returned_ends_returned() {
     counts_fit(&app, "plain_1").await;
     let late = world.core(sent("pay_1")).await.unwrap_err();
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
-    // Whoever reads it learns where to look.
+    // The error message names the place to look at.
     assert!(late.message.contains("GET /v1/payouts"), "{}", late.message);
 }
 
@@ -196,7 +196,7 @@ async fn refused_core_operations_change_nothing() {
             json!({"operation": "payout_sent", "payout_id": "pay_1", "time": "now"}),
             ErrorCode::RequestMalformed,
         ),
-        // A payout of another merchant than the core says.
+        // A payout that belongs to another merchant than the core states.
         (
             json!({"operation": "payout_sent", "payout_id": "pay_sandbox_1", "merchant_id": "mer_plain_1"}),
             ErrorCode::NotFound,
@@ -236,7 +236,7 @@ async fn payout_card_changes_at_effective_at() {
     let first = world.core(create("plain_1", "pay_after", 1)).await.unwrap();
     assert_ne!(card_of(&first), card_of(&old));
     assert_eq!(first["card"]["last4"], "1009");
-    // None is ever moved.
+    // No payout moves to another card.
     world.clean_up().await;
     let app = app.again().await;
     let items = unsent(&app).await;
@@ -290,7 +290,7 @@ async fn payout_during_a_change_has_one_card() {
     let events = world.history("plain_1").await;
     for payout in done {
         let payout = payout.unwrap();
-        // What the reply says, the list says, and the one event says.
+        // Reply, list and the one event agree.
         let id = payout["payout_id"].as_str().unwrap();
         let listed = listed
             .iter()
@@ -303,7 +303,7 @@ async fn payout_during_a_change_has_one_card() {
         let (place, created_event) = created.next().unwrap();
         assert!(created.next().is_none());
         assert_eq!(created_event.data()["card_id"].as_str(), card_of(&payout));
-        // The card is the one that the pointer was on when it was written.
+        // The card is the one that was active at the moment of the write.
         let activated = events
             .iter()
             .position(|event| event.kind().as_str() == "activated");
@@ -317,7 +317,7 @@ async fn payout_during_a_change_has_one_card() {
     counts_fit(&app, "plain_1").await;
 }
 
-/// A lost card: payouts of the hold wait for a card. With so many of them.
+/// A lost card: payouts of the hold wait for a card. Tried with this number of them.
 async fn held(app: &App, count: usize) {
     app.activate_with(GOOD_CARD, json!({"reason": "lost"}))
         .await;
@@ -400,7 +400,7 @@ async fn short_run_leaves_held_payouts() {
     held(&app, 60).await;
     world.pass_s(POLICY.hold_s);
     let event = json!({"time": world.now().to_rfc3339_shanghai()});
-    // A moment more than the reserve is all it has for sixty payouts.
+    // Slightly more time than the reserve, for sixty payouts.
     let started = std::time::Instant::now();
     let left = cooldown_cleanup::RESERVE + Duration::from_millis(10);
     let short = world.scheduled(event, left).await.unwrap();
@@ -528,7 +528,7 @@ async fn parallel_settings_changes_are_serial() {
     for answer in answers.iter().filter(|answer| answer.status != 200) {
         assert_eq!(answer.code(), "VERSION_CONFLICT", "{:?}", answer.body);
     }
-    // Each change says what was before it: the chain of them has no gap.
+    // Each change states the value before it, so the sequence of changes has no gap.
     let events = world.history("plain_1").await;
     let changes: Vec<&Map<String, Value>> = events
         .iter()
@@ -605,7 +605,7 @@ async fn shown_history_can_be_recomputed() {
         assert_eq!(item["hash"], hash.as_str(), "{}", item["kind"]);
         prev = hash;
     }
-    // Nobody's phone, name or card number stands in it.
+    // The history contains no phone, name or card number.
     let text = serde_json::to_string(&items).unwrap();
     for secret in [
         &app.profile.phone[3..],

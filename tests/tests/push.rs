@@ -1,4 +1,4 @@
-//! Push targets: who is told, for how long after a removal, and what happens when one cannot be.
+//! Push targets: the recipients, the time for which a removed device is still notified, and undeliverable pushes.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -25,7 +25,7 @@ async fn remove(app: &App, id: &str) -> Reply {
     app.delete(&path).await
 }
 
-/// Something that is told: the settings change. Returns the tokens that were written to, sorted.
+/// Changes the settings, which notifies. Returns the tokens that received a push, sorted.
 async fn told(app: &App, minute: u32) -> Vec<String> {
     let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!(format!("12:{minute:02}"));
@@ -63,7 +63,7 @@ async fn pushes_never_hold_the_freeze_code() {
             "{text}"
         );
     }
-    // And the same of everything else that is told.
+    // The same applies to every other notification.
     let _ = world.push.take_tokens();
     world
         .freeze(&app.profile.account, &code, "198.51.100.1")
@@ -73,7 +73,7 @@ async fn pushes_never_hold_the_freeze_code() {
         let text = format!("{item:?}");
         assert!(
             !text.contains("token-a") && !text.contains("token-b"),
-            "kept encrypted only"
+            "tokens are stored encrypted"
         );
     }
     world.history(NAME).await;
@@ -104,7 +104,7 @@ async fn removed_device_is_notified_for_seven_days() {
     assert_eq!(told(&app, 3).await, ["token-a", "token-b"]);
     world.pass_s(1);
     assert_eq!(told(&app, 4).await, ["token-b"]);
-    // The last one too, when nothing is registered any more.
+    // The last one too, when no device is registered any more.
     remove(&app, "tablet").await.ok(204);
     world.pass_s(POLICY.push_after_removal_s - 1);
     let app = app.again().await;
@@ -120,13 +120,13 @@ async fn replaced_device_is_notified_for_seven_days() {
     put(&app, "phone", "token-a").await;
     put(&app, "phone", "token-b").await.ok(204);
     assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
-    // The same again changes nothing.
+    // A repetition changes nothing.
     put(&app, "phone", "token-b").await.ok(204);
     assert_eq!(world.count(NAME, "push_target_changed").await, 2);
     world.pass_s(POLICY.push_after_removal_s);
     let app = app.again().await;
     assert_eq!(told(&app, 2).await, ["token-b"]);
-    // One that comes back is told like any other.
+    // A device that is registered again is notified like any other.
     put(&app, "phone", "token-a").await.ok(204);
     world.pass_s(2 * POLICY.push_after_removal_s);
     assert_eq!(told(&app.again().await, 3).await, ["token-a"]);
@@ -138,7 +138,7 @@ async fn late_push_goes_to_devices_of_the_event() {
     put(&app, "phone", "token-a").await;
     app.activate(GOOD_CARD).await;
     remove(&app.again().await, "phone").await.ok(204);
-    // SNS was down for longer than a removed device is told.
+    // SNS was down for longer than a removed device is notified.
     world.pass_s(POLICY.push_after_removal_s + DAY_S);
     assert_eq!(delivered(&world).await, ["token-a"]);
 }
@@ -155,7 +155,11 @@ async fn five_devices_at_most() {
         .is(409, "STEP_OUT_OF_ORDER");
     remove(&app, "phone-0").await.ok(204);
     put(&app, "phone-5", "phone-5").await.ok(204);
-    assert_eq!(told(&app, 1).await.len(), 6, "the removed one too");
+    assert_eq!(
+        told(&app, 1).await.len(),
+        6,
+        "the removed device is still notified"
+    );
 }
 
 #[tokio::test]
@@ -185,7 +189,7 @@ async fn failed_push_is_retried_without_an_sms() {
     app.activate(GOOD_CARD).await;
     let before = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     let sms = || [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    // One of the two devices cannot be told, twice.
+    // One of the two devices is unreachable, twice.
     for _ in 0..2 {
         world
             .push
@@ -203,15 +207,11 @@ async fn failed_push_is_retried_without_an_sms() {
     let batch = released(&world).await;
     let reply = world.deliver(batch.clone(), world.now()).await;
     assert_eq!(reply, json!({"batchItemFailures": []}));
-    assert_eq!(
-        sms(),
-        before.map(|count| count + 1),
-        "one text to each phone"
-    );
+    assert_eq!(sms(), before.map(|count| count + 1), "one SMS per phone");
     let mut tokens = world.push.take_tokens();
     tokens.sort();
-    assert_eq!(tokens, ["token-a", "token-b"], "each device once");
-    // Delivered once more, it says nothing.
+    assert_eq!(tokens, ["token-a", "token-b"], "one push per device");
+    // A repeated delivery sends nothing.
     world.deliver(batch, world.now()).await;
     assert_eq!(
         (sms(), world.push.take_tokens().len()),
@@ -219,7 +219,7 @@ async fn failed_push_is_retried_without_an_sms() {
     );
 }
 
-/// The stream's records of notices that were given back.
+/// The stream's records of notifications that were released.
 async fn released(world: &Arc<InProcess>) -> Value {
     let items = world.items().await;
     let records = items.iter().filter(|item| {
@@ -335,12 +335,12 @@ async fn removing_a_device_needs_a_fresh_login() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     world.pass_s(POLICY.fresh_login_s - 1);
-    // What keeps the session awake does not make the login fresher.
+    // Activity that keeps the session alive does not refresh the login.
     put(&app, "tablet", "token-b").await.ok(204);
     world.pass_s(1);
     for stale in [
         remove(&app, "phone").await,
-        // Another device in its place removes it.
+        // Another device registered under its id removes it.
         put(&app, "phone", "token-d").await,
     ] {
         assert_eq!((stale.status, stale.code()), (403, "STEP_UP_REQUIRED"));
@@ -348,7 +348,7 @@ async fn removing_a_device_needs_a_fresh_login() {
     assert_eq!(
         put(&app, "watch", "token-c").await.status,
         204,
-        "to be told more needs none"
+        "adding a device needs no fresh login"
     );
     remove(&app.again().await, "phone").await.ok(204);
 }
@@ -365,14 +365,14 @@ async fn allows_ten_changes_a_day() {
         .is(429, "DAILY_REQUEST_LIMIT")
         .has("counts_toward_limit", false);
     assert_eq!(limited.body["retry_after_s"], DAY_S);
-    // What changes nothing is no change, and to remove one is never refused for it.
+    // A request without effect is not counted as a change, and the limit never refuses a removal.
     let last = format!("token-{}", POLICY.setting_changes_per_day - 1);
     put(&app, "phone", &last).await.ok(204);
     remove(&app, "phone").await.ok(204);
     world.pass_s(DAY_S);
     let app = app.again().await;
     put(&app, "phone", "token-more").await.ok(204);
-    // Everybody who was registered in the last week is told, each once.
+    // Every device that was registered in the last week is notified once.
     let told = told(&app, 1).await;
     assert_eq!(told.len(), POLICY.setting_changes_per_day + 1);
 }

@@ -1,5 +1,4 @@
-//! Two releases at one table: a record that only the later one reads is left alone, and so is an attribute that the earlier
-//! one does not know.
+//! Two releases share one table. The older release leaves unknown records and unknown attributes alone.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -13,7 +12,7 @@ use tests::transport::Reply;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The one item whose keys begin so.
+/// The only item with these key prefixes.
 async fn item(world: &InProcess, pk: &str, sk: &str) -> Item {
     let begins = |item: &Item, name: &str, with: &str| item[name].as_s().unwrap().starts_with(with);
     let mut items = world.items().await;
@@ -56,10 +55,13 @@ async fn record_of_later_release_is_503() {
     }
     assert!(world.sms.to(&app.profile.phone).is_empty());
     let answer = app.keyed("Y", &identity, app.document()).await;
-    assert_eq!(answer.status, 200, "a refusal for the release is not kept");
+    assert_eq!(
+        answer.status, 200,
+        "a refusal for the release is not stored"
+    );
 }
 
-/// The codes of a phone are counted by a write that has not read them.
+/// The counter of a phone's OTPs is written without a read.
 #[tokio::test]
 async fn counter_of_later_release_is_503() {
     let world = InProcess::start().await;
@@ -96,7 +98,7 @@ async fn account_of_later_release_is_503() {
     let login = world.event("POST", "/v1/sessions", &[], &credentials);
     refused(&world.send(login).await);
     let cards = app.call("GET", "/v1/cards", Value::Null).await;
-    assert_eq!(cards.status, 200, "a session that is open stays");
+    assert_eq!(cards.status, 200, "an open session stays valid");
 }
 
 #[tokio::test]

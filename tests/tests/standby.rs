@@ -1,4 +1,4 @@
-//! Standby cards: added, switched to, taken off; with lost replies, wrong codes and others at the same time.
+//! Standby cards: added, switched to, removed; with lost replies, wrong OTPs and concurrent requests.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -46,7 +46,10 @@ async fn standby_card_life_cycle() {
     assert_eq!(world.sms.to(RESERVED_PHONE).len(), told[1] + 1);
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
-    assert_eq!(cards.body["can_rebind"], true, "no cooldown of its own");
+    assert_eq!(
+        cards.body["can_rebind"], true,
+        "a standby card starts no cooldown"
+    );
 
     let card = format!(
         "/v1/cards/{}",
@@ -169,7 +172,7 @@ async fn parallel_switch_guesses_are_five() {
     assert!(locked.body["retry_after_s"].as_i64().unwrap() > 0);
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
-    // Whoever guesses is told on.
+    // The guesses notify the phone on file.
     let told = world.sms.to(&app.profile.phone).len();
     world.deliver_due().await;
     assert_eq!(world.sms.to(&app.profile.phone).len(), told + 1);
@@ -280,7 +283,7 @@ async fn switch_checks_owner_then_card_then_login() {
     }
     let other = world.log_in("plain_2").await;
     for body in [Value::Null, code.clone()] {
-        // Somebody else's.
+        // Another merchant's.
         other
             .post(&format!("{card}/activate"), body)
             .await
@@ -391,7 +394,7 @@ async fn freeze_removes_standby_card() {
         .has("blocked_by", "ACCOUNT_FROZEN");
     let switch = app.post(&format!("{card}/activate"), ()).await;
     assert!([404, 423].contains(&switch.status), "{:?}", switch.body);
-    // Payouts go on to the card that was never changed.
+    // Payouts to the card that was never changed continue.
     let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1});
     assert_eq!(world.core(create).await.unwrap()["held"], false);
     world.history(NAME).await;
@@ -405,7 +408,7 @@ async fn freeze_after_a_switch_holds_payouts() {
     world
         .freeze(&app.profile.account, &code, "198.51.100.1")
         .await;
-    // Without a hold the change has taken effect at once.
+    // Without a hold the change took effect at once.
     let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1});
     let payout = world.core(create).await.unwrap();
     assert_eq!(
@@ -428,7 +431,7 @@ async fn standby_waits_for_the_cooldown() {
     assert!(refused.body["cooldown_until"].is_string());
     world.pass_s(POLICY.cooldown_s - POLICY.standby_wait_s);
     app.again().await.switch(&card).await;
-    // Ninety days after it was proven it has to be proven anew.
+    // Ninety days after its proof the card must be proven again.
     let (world, app, card) = scenario::standby_ready(NAME).await;
     world.pass_s(POLICY.standby_proof_s - POLICY.standby_wait_s);
     let (app_then, path) = (app.again().await, format!("{card}/activate"));

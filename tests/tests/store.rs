@@ -34,7 +34,7 @@ async fn with_open_rebind() -> (Arc<InProcess>, String) {
     (world, path)
 }
 
-/// An open rebind of `mer_plain_1`, whose identity code was sent.
+/// An open rebind of `mer_plain_1`, with its identity OTP sent.
 async fn with_identity_code(world: &Arc<InProcess>) -> (App, String) {
     let app = world.log_in("plain_1").await;
     let path = app.request(GOOD_CARD).await;
@@ -197,7 +197,7 @@ async fn idempotency_record_life_cycle() {
         IdempotencyLookup::Nothing
     );
 
-    // The next rebind's write meets the row: nothing is written, the reply is there.
+    // The next rebind's write finds the row: it writes nothing and returns the stored reply.
     world.log_in("plain_1").await.request(SECOND_CARD).await;
     let before = load(&world).await;
     let claimed = commit_cancel(&world, &before, IdempotencyMode::Claim(&key, "context"))
@@ -219,7 +219,7 @@ async fn idempotency_record_life_cycle() {
 async fn torn_read_is_repeated() {
     let (world, _) = with_open_rebind().await;
     let before = load(&world).await;
-    // The old rebind beside the new head is what such a read returns. Left so, it is a conflict and never a state.
+    // A torn read returns the old rebind with the new merchant state. If it persists, it is a conflict and never a valid state.
     let key = HashMap::from([
         (
             "pk".to_owned(),
@@ -249,11 +249,7 @@ async fn torn_read_is_repeated() {
         world.store().load(&id("plain_1"), Selector::Latest).await,
         Err(PortError::Conflict)
     ));
-    assert_eq!(
-        world.boundary.take().len(),
-        4,
-        "it was read again before it was given up"
-    );
+    assert_eq!(world.boundary.take().len(), 4, "a torn read is retried");
 }
 
 #[tokio::test]
@@ -281,7 +277,7 @@ async fn otps_per_phone_are_limited() {
     );
     assert_eq!(world.sms.to(&app.profile.phone).len(), 5);
 
-    // Five more in the second hour are the day's ten.
+    // Five more in the second hour reach the daily limit of ten.
     for _ in 0..5 {
         world.clock.set(world.now().plus_s(3_600));
         let app = world.log_in("plain_1").await;
@@ -322,7 +318,7 @@ async fn counters_are_kept_for_two_days() {
         .freeze(&merchant.account, "AAAAAAAA", "198.51.100.1")
         .await;
 
-    // The kind of each item that may be collected, and for how long it stays.
+    // Each kind of item that TTL may delete, with its lifetime.
     let mut kept_s = BTreeMap::new();
     for item in world.items().await {
         let begins = |name: &str| {
@@ -348,11 +344,11 @@ async fn counters_are_kept_for_two_days() {
         kinds,
         [
             ("A", "D"), // failures of a device, and of all others
-            ("A", "Q"), // freezes tried for an account
+            ("A", "Q"), // freeze attempts for an account
             ("I", "I"), // replies by their keys
-            ("M", "N"), // push targets that were removed
-            ("P", "P"), // codes to a phone
-            ("S", "Q"), // freezes tried from an address
+            ("M", "N"), // removed push targets
+            ("P", "P"), // OTPs to a phone
+            ("S", "Q"), // freeze attempts from an address
             ("S", "S"), // failures of an address
         ]
     );
@@ -402,9 +398,9 @@ async fn notice_is_rearmed_only_while_unsent() {
             .await
             .unwrap()
             == Rearmed::NotNeeded,
-        "somebody is at it"
+        "a live claim exists"
     );
-    // Who claimed and died keeps nobody away for long.
+    // A claim whose owner died expires soon.
     let later = wall.plus_s(91);
     assert!(claim("two", later).await.is_some());
     let first = claimed.notices.first().unwrap().to();
@@ -413,7 +409,7 @@ async fn notice_is_rearmed_only_while_unsent() {
             .mark_sent(&merchant, seq, first, false, "one")
             .await
             .is_err(),
-        "the claim was lost"
+        "the claim has a new owner"
     );
     store
         .mark_sent(&merchant, seq, first, false, "two")
@@ -421,7 +417,7 @@ async fn notice_is_rearmed_only_while_unsent() {
         .unwrap();
     store.release_notice(&merchant, seq, "two").await.unwrap();
     let again = claim("three", later).await.unwrap();
-    assert_eq!(again.notices.len(), 1, "what was sent is not sent again");
+    assert_eq!(again.notices.len(), 1, "a sent message is not sent again");
     store
         .mark_sent(
             &merchant,
@@ -478,7 +474,7 @@ async fn bound_card_shows_only_after_a_match() {
     assert_eq!(
         world.bank.serials().len(),
         2,
-        "told only after the bank has matched"
+        "revealed only after the bank matched"
     );
 }
 
@@ -531,7 +527,7 @@ async fn interrupted_attempt_resumes_uncounted() {
         .is(422, "OTP_WRONG")
         .has("attempts_left", 4);
 
-    // The fifth one dies too: it is the right one, and it wins.
+    // The fifth one dies too. It is the right one, and it wins.
     for left in [3, 2, 1] {
         let answer = app.post(&confirm, wrong.clone()).await;
         assert_eq!(answer.body["attempts_left"], left);
@@ -543,7 +539,7 @@ async fn interrupted_attempt_resumes_uncounted() {
         .is(200, "agreement_pending");
 }
 
-/// The try that was taken was one at the code of then: no other is compared for it.
+/// A reserved attempt belongs to the OTP of that time and is not settled against a newer one.
 #[tokio::test]
 async fn interrupted_attempt_is_bound_to_its_code() {
     let world = InProcess::start().await;
@@ -560,7 +556,7 @@ async fn interrupted_attempt_is_bound_to_its_code() {
         .await
         .is(422, "OTP_EXPIRED")
         .has("counts_toward_limit", false);
-    // The newer code is as good as before.
+    // The newer OTP is as valid as before.
     let newer = json!({"code": world.sms.code(&app.profile.phone)});
     app.keyed("n", &confirm, newer)
         .await
@@ -574,7 +570,7 @@ async fn code_is_sent_after_a_lost_reply() {
     world.boundary.fail(2, Fault::ReplyLost);
     let answer = app.keyed("k", &identity, app.document()).await;
     let sent = world.sms.to(&app.profile.phone).len();
-    // Found out within the request, or by the repeated one: a code that is promised is on the phone.
+    // The request or its repetition recovers: an announced OTP always reaches the phone.
     assert_eq!((answer.status, sent), (200, 1), "{:?}", answer.body);
     let again = app.keyed("k", &identity, app.document()).await;
     assert_eq!(
@@ -633,7 +629,7 @@ async fn claim_is_retried_after_a_conflict() {
         matches!(claimed, Err(PortError::Transient(..))),
         "{claimed:?}"
     );
-    assert!(world.boundary.calm() > 1, "it was tried again");
+    assert!(world.boundary.calm() > 1, "the call was retried");
     world.boundary.fail_once(1, Fault::Conflict);
     let claimed = store.claim_notice(&merchant, seq, "one", wall).await;
     assert!(claimed.unwrap().is_some());
@@ -653,7 +649,7 @@ async fn last_rearm_survives_a_lost_reply() {
         rearmed.push(store.rearm_notice(&merchant, seq, now, now).await.unwrap());
     }
     assert_eq!(world.boundary.calm(), 1);
-    // The first attempt has done it; the second finds it done.
+    // The first attempt succeeded; the second detects it.
     assert_eq!(rearmed.pop(), Some(Rearmed::NotNeeded));
     assert!(rearmed.iter().all(|one| *one == Rearmed::Armed));
     let claimed = store.claim_notice(&merchant, seq, "one", world.now()).await;

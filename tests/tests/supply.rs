@@ -1,5 +1,5 @@
-//! What is deployed is built of, and how it is set: one TLS stack, no credentials that a function does not have, no wait
-//! without an end, an unwinding panic. Read from what cargo would build and from `infra/template.yaml`.
+//! Dependencies and settings of the deployed functions: one TLS stack, no credentials beyond a function's own, a limit on every
+//! wait, panics that unwind. Read from cargo's metadata and from `infra/template.yaml`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -27,19 +27,22 @@ const FUNCTIONS: [&str; 11] = [
     "cooldown-cleanup",
     "sandbox-bank",
 ];
-/// What Lambda runs on.
+/// The processors that Lambda offers.
 const TARGETS: [&str; 2] = ["aarch64-unknown-linux-gnu", "x86_64-unknown-linux-gnu"];
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Crates that a function must not be built of, and why.
+/// Crates that a function must not depend on, with the reason.
 const UNWANTED: [(&str, &str); 20] = [
-    ("ring", "a second implementation of what aws-lc does"),
+    ("ring", "a second cryptography library beside aws-lc"),
     ("openssl", "a second TLS stack"),
     ("openssl-sys", "a second TLS stack"),
     ("native-tls", "a second TLS stack"),
     ("s2n-tls", "a second TLS stack"),
     ("boring", "a second TLS stack"),
-    ("webpki-roots", "roots as old as the last deployment"),
+    (
+        "webpki-roots",
+        "root certificates as old as the last deployment",
+    ),
     ("aws-sdk-sso", "a function has the credentials of its role"),
     (
         "aws-sdk-ssooidc",
@@ -49,18 +52,18 @@ const UNWANTED: [(&str, &str); 20] = [
         "aws-sdk-signin",
         "a function has the credentials of its role",
     ),
-    ("lambda_http", "a caller can end it"),
+    ("lambda_http", "a request can crash it"),
     ("reqwest", "a second HTTP client"),
     ("sqlx", "another store"),
-    ("dynoxide-rs", "of the tests"),
-    ("jsonschema", "of the tests"),
-    ("schemars", "of the API description"),
-    ("proptest", "of the tests"),
-    ("stateright", "of the tests"),
-    ("insta", "of the tests"),
-    ("serde-saphyr", "of the tests"),
+    ("dynoxide-rs", "a test dependency"),
+    ("jsonschema", "a test dependency"),
+    ("schemars", "for the API description only"),
+    ("proptest", "a test dependency"),
+    ("stateright", "a test dependency"),
+    ("insta", "a test dependency"),
+    ("serde-saphyr", "a test dependency"),
 ];
-/// Crates of which there must be one version.
+/// Crates that must resolve to one version.
 const ONCE: [&str; 7] = [
     "rustls",
     "aws-lc-rs",
@@ -71,10 +74,10 @@ const ONCE: [&str; 7] = [
     "http",
 ];
 
-/// What the functions are built of: name, version, features.
+/// The dependencies of the functions: name, version, features.
 type Graph = BTreeSet<(String, String, BTreeSet<String>)>;
 
-/// The crates that go into the functions' binaries on a target: no tools, nothing of the tests.
+/// The crates that are linked into the functions' binaries on a target, without build tools and test dependencies.
 fn graph(target: &str) -> Graph {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut tree = Command::new(cargo);
@@ -95,7 +98,7 @@ fn graph(target: &str) -> Graph {
     parsed(&String::from_utf8(built.stdout).unwrap())
 }
 
-/// `hyper v1.12.0|client,http1`, or with ` (*)` where it was shown before.
+/// `hyper v1.12.0|client,http1`, with ` (*)` appended on repetition.
 fn parsed(tree: &str) -> Graph {
     let lines = tree.lines().filter(|line| !line.is_empty());
     lines
@@ -111,7 +114,7 @@ fn parsed(tree: &str) -> Graph {
         .collect()
 }
 
-/// What is wrong with what they are built of.
+/// The violations of these rules.
 fn wrong(graph: &Graph) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -202,7 +205,7 @@ fn detects_unwanted_crates() {
     assert_eq!(wrong(&parsed("")).len(), ONCE.len());
 }
 
-/// Nobody but the template sets a function's variables, and it gives each one file of root certificates.
+/// Only the template sets a function's variables, and each has one file of root certificates.
 #[test]
 fn root_certificates_are_built_in() {
     let globals = &template()["Globals"]["Function"]["Environment"]["Variables"];
@@ -224,18 +227,18 @@ fn properties(function: &str) -> &'static Value {
     &template()["Resources"][logical_name(function) + "Function"]["Properties"]
 }
 
-/// What the template lets a function run.
+/// The Lambda timeout of each function in the template.
 fn limit_ms(function: &str) -> u64 {
     let own = properties(function)["Timeout"].as_u64();
     let common = template()["Globals"]["Function"]["Timeout"].as_u64();
     own.or(common).unwrap() * 1_000
 }
 
-/// No call outlasts the function that waits for it; and where the calls of a step that follow one another all hang for as long as
-/// they may, the function still answers.
+/// No call outlasts the function that waits for it. Even if every call in the sequence of a step takes its full timeout, the
+/// function still answers.
 #[test]
 fn calls_time_out_before_function() {
-    // A pause before a repetition is at most a second, then two (the SDK's).
+    // The SDK pauses at most one second before the first retry and two before the second.
     const PAUSE_MS: u64 = 1_000;
     const {
         assert!(CONNECT_TIMEOUT_MS < ATTEMPT_TIMEOUT_MS && ATTEMPTS_MAX >= 2);
@@ -251,14 +254,14 @@ fn calls_time_out_before_function() {
         ("settlement", read + write),
         ("freezes", read + write),
         ("payouts", read + write),
-        // Intent, question, answer.
+        // Reservation, bank call, answer.
         (
             "verification",
             read + write + client::ASK_TIMEOUT_MS + write,
         ),
         // Claimed, sent, marked.
         ("confirmation-notice", write + PUBLISH_TIMEOUT_MS + write),
-        // One entry, for which it keeps the time.
+        // One entry, the time reserved for it.
         ("cooldown-cleanup", read + client::QUERY_TIMEOUT_MS + write),
         ("sandbox-bank", read + write),
     ] {
@@ -269,12 +272,12 @@ fn calls_time_out_before_function() {
     }
     let entry_ms = read + client::QUERY_TIMEOUT_MS + write;
     assert!(u128::from(entry_ms) <= cooldown_cleanup::RESERVE.as_millis());
-    // The gateway gives up after 30 s; a claim outlives whoever made it.
+    // The gateway gives up after 30 s; a claim outlives the request that made it.
     assert!(limit_ms("verification") < 30_000);
     assert!(limit_ms("confirmation-notice") < u64::try_from(CLAIM_S).unwrap() * 1_000);
 }
 
-/// A panic must end a request, not the environment with it.
+/// A panic must end a request, not its environment.
 #[test]
 fn release_profile_unwinds() {
     let read = |path: &str| std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap_or_default();

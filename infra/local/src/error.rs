@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no interpreter for the local cloud.
+    /// No interpreter for the local cloud was found.
     #[error(
         "python3 is not on the PATH. The local cloud needs Python 3.10 or newer. Install it, then run this command again."
     )]
@@ -71,7 +71,7 @@ pub enum Error {
     /// The local cloud ended or did not answer.
     #[error("the local cloud {what}. The end of its log {log}:\n{tail}", log = log.display())]
     Cloud {
-        /// What it did instead.
+        /// The actual behaviour.
         what: &'static str,
         /// Its log file.
         log: PathBuf,
@@ -123,7 +123,7 @@ pub enum Error {
     Contract {
         /// The demo's step.
         step: String,
-        /// What was expected, and the reply.
+        /// The expectation and the reply.
         what: String,
     },
     /// Suites failed.
@@ -154,7 +154,7 @@ impl Error {
         move |cause| Self::Io { what, cause }
     }
 
-    /// Whether the command line is wrong, and not the system.
+    /// True if the command line is wrong, and not the system.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::UnknownFunction { .. })

@@ -40,7 +40,7 @@ impl Http {
     /// Sends `request` and reads the complete reply, whatever its status.
     ///
     /// # Errors
-    /// When there is no complete reply within two and a half minutes.
+    /// When the complete reply does not arrive within two and a half minutes.
     pub async fn send(&self, request: Request<Bytes>) -> Result<Reply, Error> {
         let what = format!("{} {}", request.method(), request.uri());
         let unreachable = |cause: String| Error::Unreachable {

@@ -29,7 +29,7 @@ pub fn write() -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares both files with what would be written.
+/// Compares both files with the generated text.
 ///
 /// # Errors
 /// When one differs or cannot be read.

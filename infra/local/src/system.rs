@@ -30,7 +30,7 @@ pub struct UpOptions {
     pub state_dir: PathBuf,
     /// The port to listen on; a free one if `None`.
     pub port: Option<u16>,
-    /// Whether the system outlives this process, until [`down`].
+    /// True if the system outlives this process, until [`down`].
     pub detached: bool,
 }
 
@@ -151,7 +151,7 @@ impl System {
     /// Invokes the function of `folder` and returns its reply.
     ///
     /// # Errors
-    /// When there is no such function, or the function returns an error.
+    /// When the function does not exist or returns an error.
     pub async fn invoke(&self, folder: &str, event: &Value) -> Result<Value, Error> {
         let function = self
             .endpoints

@@ -1,4 +1,4 @@
-//! Codes: guessed, taken from elsewhere, relayed to another phone, used up.
+//! OTPs: guessed, taken from another rebind, relayed to another phone, attempts exhausted.
 
 use crate::{Item, NAME, POLICY, change_json, item_of, put_item, refused};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, wrong};
 use tests::table_faults::Fault;
 use tests::transport::Reply;
 
-/// Asks for a card and shows the document; returns the rebind, and the code that the phone on file got.
+/// Requests a card and sends the document; returns the rebind and the OTP of the phone on file.
 async fn identity_otp(app: &App, card: &str) -> (String, String) {
     let rebind = app.request(card).await;
     let path = format!("{rebind}/identity");
@@ -17,13 +17,13 @@ async fn identity_otp(app: &App, card: &str) -> (String, String) {
     (rebind, app.system.sms.code(&app.profile.phone))
 }
 
-/// Tries a code of the phone on file.
+/// Tries an OTP of the phone on file.
 async fn confirm(app: &App, rebind: &str, code: &str) -> Reply {
     let path = format!("{rebind}/identity/confirm");
     app.post(&path, json!({"code": code})).await
 }
 
-/// Where a code is kept: the first object in the rebind's state that is one.
+/// The stored OTP: the first object in the rebind's state that has an OTP's fields.
 fn kept_code(state: &mut Value) -> Option<&mut Value> {
     let is_code = state.get("m").is_some() && state.get("by").is_some();
     if is_code {
@@ -33,7 +33,7 @@ fn kept_code(state: &mut Value) -> Option<&mut Value> {
     fields.values_mut().find_map(kept_code)
 }
 
-/// Somebody who can write to the table puts one rebind's code in the place of another's.
+/// An attacker with write access to the table replaces one rebind's OTP with another's.
 async fn move_code(world: &Arc<InProcess>, from: &Item, to: &str) {
     let mut state: Value = serde_json::from_str(from["state"].as_s().unwrap()).unwrap();
     let code = kept_code(&mut state).unwrap().clone();
@@ -55,7 +55,7 @@ async fn otp_guessed_in_parallel() {
         let (app, path) = (&app, path.as_str());
         async move {
             let body = json!({"code": code});
-            // Some with keys of their own, some with one that is used again, most without.
+            // Some with keys of their own, some with a shared one, some without.
             match number % 3 {
                 0 => app.keyed(&format!("k{number}"), path, body).await,
                 1 => app.keyed("k", path, body).await,
@@ -79,7 +79,7 @@ async fn guesses_aborted_before_answer() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..POLICY.code_tries {
-        // Read, counted, compared; and gone before it is written what was found.
+        // Read, reserved, compared; the result is never written.
         world.boundary.fail(3, Fault::RequestLost);
         confirm(&app, &rebind, wrong(&right)).await.ok(500);
     }
@@ -114,7 +114,7 @@ async fn otp_guessed_over_resends() {
 #[tokio::test]
 async fn document_guessed_over_rebinds() {
     let (world, app) = InProcess::with(NAME).await;
-    // Numbers that could be: each is somebody's. Ten at once to each rebind.
+    // Plausible numbers, each of another person. Ten at once for each rebind.
     let others = ["plain_2", "plain_3", "plain_4", "plain_5", "young"];
     let guesses = others.map(|name| merchant(name).document_number);
     let mut told = 0;
@@ -128,7 +128,7 @@ async fn document_guessed_over_rebinds() {
         let answers = futures::future::join_all(tries).await;
         let counted = |answer: &&Reply| answer.body["counts_toward_limit"] == true;
         told += answers.iter().filter(counted).count();
-        // Those that came too late say so, or that others came first.
+        // Requests that lost the race get a conflict or a step error and do not count.
         while app.get(&rebind).await.state() == "identity_pending" {
             let body = json!({"document_number": guesses[0], "document_expires_on": "long_term"});
             let answer = app.post(&path, body).await.is(422, "ID_MISMATCH");
@@ -137,7 +137,7 @@ async fn document_guessed_over_rebinds() {
         world.pass_s(POLICY.code_gap_s);
     }
     assert_eq!(told, POLICY.id_mismatches_per_day);
-    // On such a day not even the right one is compared.
+    // After that not even the right one is compared.
     let rebind = app.request(GOOD_CARD).await;
     app.post(&format!("{rebind}/identity"), app.document())
         .await
@@ -155,7 +155,7 @@ async fn otp_of_another_rebind() {
     let (second, right) = identity_otp(&app, SECOND_CARD).await;
     assert_ne!(known, right, "one chance in a million");
     refused(&confirm(&app, &second, &known).await, 422, "OTP_WRONG");
-    // Not even with the first one's hash in its place: it is bound to its rebind.
+    // Moving the stored hash does not help: it is bound to its rebind.
     move_code(&world, &kept, "R#000002").await;
     refused(&confirm(&app, &second, &known).await, 422, "OTP_WRONG");
 }
@@ -163,7 +163,7 @@ async fn otp_of_another_rebind() {
 #[tokio::test]
 async fn otp_of_another_purpose() {
     let (world, app) = InProcess::with(NAME).await;
-    // One phone for both, so that nothing but the purpose differs.
+    // The same phone for both, so that only the purpose differs.
     let phone = app.profile.phone.clone();
     let facts = json!({"reserved_phone": phone});
     let rebind = app.request_with(GOOD_CARD, facts).await;
@@ -173,11 +173,11 @@ async fn otp_of_another_purpose() {
     app.check_card(&rebind).await;
     let card = world.sms.code(&phone);
     let kept = item_of(&world, NAME, "R#000001").await;
-    // The code that has proven who asks does not prove the card.
+    // The identity OTP does not prove the card.
     app.try_card_code(&rebind, &identity)
         .await
         .is(422, "OTP_WRONG");
-    // Nor the card's code who asks, when that has to be proven again; also with its hash in the place of the other.
+    // Nor does the card OTP refresh the identity, even if its hash is moved into the place of the identity OTP.
     world.pass_s(POLICY.code_gap_s);
     app.resend_identity_code(&rebind).await;
     refused(&confirm(&app, &rebind, &card).await, 422, "OTP_WRONG");
@@ -203,7 +203,7 @@ async fn otp_relayed_after_phone_change() {
         state["tel"] = json!("+8613812345678");
     });
     put_item(&world, profile).await;
-    // Whoever had the phone before reads out what was sent to it.
+    // The owner of the previous phone reads out the OTP that was sent there.
     refused(&confirm(&app, &rebind, &known).await, 422, "OTP_WRONG");
     app.get(&rebind).await.is(200, "identity_pending");
 }
@@ -211,7 +211,7 @@ async fn otp_relayed_after_phone_change() {
 #[tokio::test]
 async fn rebind_right_after_phone_change() {
     let world = InProcess::start().await;
-    // Three hours ago somebody talked the acquirer into another phone on file.
+    // Three hours ago the attacker talked the acquirer into changing the phone on file.
     let app = world.log_in("phone_changed").await;
     let mut standby = app.request_body(GOOD_CARD);
     standby["activate"] = json!(false);
@@ -239,7 +239,7 @@ async fn attempts_used_up_from_another_session() {
             .await
             .is(403, "STEP_UP_REQUIRED");
     }
-    // What cannot be the code takes none either, whoever types it.
+    // Malformed input uses no attempt either, from any session.
     for typed in ["", "12345", "1234567", "12345a", "１２３４５６", "12 345"] {
         refused(&confirm(&app, &rebind, typed).await, 422, "OTP_WRONG");
     }

@@ -1,4 +1,4 @@
-//! The freeze code: guessed to stop an account, used up to keep its owner from stopping it.
+//! The freeze code: guessed to stop an account, or its attempts exhausted so that the owner cannot stop a change.
 
 use crate::{NAME, OTHER, POLICY};
 use application::crypto::HashPurpose;
@@ -10,7 +10,7 @@ use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
 const WRONG: &str = "AAAAAAAA";
 
-/// An activated merchant and the freeze code that was told.
+/// An activated merchant and the freeze code of the notification.
 async fn announced(world: &Arc<InProcess>, name: &str, card: &str) -> (App, String) {
     let app = world.log_in(name).await;
     app.activate(card).await;
@@ -22,7 +22,7 @@ async fn frozen(world: &Arc<InProcess>, name: &str) -> bool {
     world.stored(name).await.head.frozen.is_some()
 }
 
-/// The same tries from one address, all at once: each answer takes its time.
+/// The same attempts from one address, concurrently, since each reply takes a fixed time.
 async fn tries(world: &Arc<InProcess>, account: &str, codes: &[&str], source: &str) {
     let tries = codes.iter().map(|code| world.freeze(account, code, source));
     for answer in futures::future::join_all(tries).await {
@@ -30,7 +30,7 @@ async fn tries(world: &Arc<InProcess>, account: &str, codes: &[&str], source: &s
     }
 }
 
-/// So many tries of an account's freeze codes were counted, an hour ago.
+/// Stores this number of attempts for an account, an hour ago.
 async fn set_counted(world: &Arc<InProcess>, account: &str, count: usize) {
     let mac = world.keys().mac(HashPurpose::Account, &[account]).await;
     let text = |text: String| AttributeValue::S(text);
@@ -51,7 +51,7 @@ async fn freeze_code_guessed_from_one_address() {
     let account = &app.profile.account;
     let wrong = vec![WRONG; POLICY.freeze_tries_per_source_day];
     tries(&world, account, &wrong, "198.51.100.1").await;
-    // After those, whatever is tried from there is not looked at, in any spelling.
+    // After those, no attempt from that address is compared, in any spelling.
     let small = code.to_lowercase();
     tries(&world, account, &[&code, &small], "198.51.100.1").await;
     assert!(!frozen(&world, NAME).await);
@@ -64,7 +64,7 @@ async fn freeze_code_guessed_from_many_addresses() {
     let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;
-    // As many a day as a hundred addresses can make: one chance in a thousand million.
+    // The daily limit, which a hundred addresses can reach: a chance of one in a billion.
     set_counted(&world, account, POLICY.freeze_tries_per_account_day).await;
     for address in 0..3 {
         tries(&world, account, &[&code], &format!("198.51.100.{address}")).await;
@@ -77,7 +77,7 @@ async fn freeze_code_of_another_merchant() {
     let world = InProcess::start().await;
     let (victim, _) = announced(&world, NAME, GOOD_CARD).await;
     world.pass_s(POLICY.code_gap_s);
-    // The thief's own, of the rebind with the same number.
+    // The thief's own code, of the rebind with the same number.
     let (own, code) = announced(&world, OTHER, SECOND_CARD).await;
     tries(&world, &victim.profile.account, &[&code], "198.51.100.1").await;
     assert!(!frozen(&world, NAME).await);
@@ -92,12 +92,12 @@ async fn freeze_attempts_of_account_exhausted() {
     let account = &app.profile.account;
     let limit = POLICY.freeze_tries_per_account_day;
     set_counted(&world, account, limit - 15).await;
-    // One address, and many more tries than the account has left.
+    // One address, and many more attempts than the account has left.
     for _ in 0..3 {
         tries(&world, account, &[WRONG; 10], "198.51.100.1").await;
     }
     assert!(!frozen(&world, NAME).await);
-    // The owner's is looked at all the same.
+    // The owner's attempt is still compared.
     tries(&world, account, &[&code], "198.51.100.2").await;
     assert!(frozen(&world, NAME).await);
 }

@@ -1,4 +1,4 @@
-//! Those who sit inside: between us and the bank, at the table without its keys, at the stream function.
+//! Insiders: between us and the bank, at the table without its keys, at the stream function.
 
 use crate::{Item, NAME, OTHER, ask, item_of, kept_of, put_item, refused};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -13,7 +13,7 @@ use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::scenario;
 use verification::Verification;
 
-/// What somebody between us and the bank makes of its reply.
+/// The forgeries that an attacker between us and the bank can make of a reply.
 #[derive(Clone, Copy, Debug)]
 enum Forgery {
     Unsigned,
@@ -26,11 +26,11 @@ enum Forgery {
     Garbled,
     TooLong,
     Nested,
-    /// The bank's own: what it says is believed.
+    /// The bank's own reply, which is accepted.
     None,
 }
 
-/// A bank behind somebody who forges its replies.
+/// A bank behind an attacker who forges its replies.
 struct Forger {
     url: String,
     forgery: Arc<Mutex<Forgery>>,
@@ -46,7 +46,7 @@ impl Forger {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let forgery = *now.lock().unwrap();
-                // Who has had enough of a forgery hangs up; that is the client's business.
+                // The client may hang up on a forged reply.
                 let _ = reply(stream.unwrap(), &key, forgery);
             }
         });
@@ -158,7 +158,7 @@ async fn forged_bank_replies() {
     ask(&function, &app, &path, Value::Null)
         .await
         .has("/challenge/method", "bank_code");
-    // Nor is it asked anything where anybody could listen.
+    // No bank URL is accepted on which others could listen.
     for url in [
         "http://bank.example",
         "http://203.0.113.1/check",
@@ -170,7 +170,7 @@ async fn forged_bank_replies() {
     }
 }
 
-/// Puts what is sealed in one item in the place of what is in another.
+/// Replaces an item's ciphertext with another one.
 fn with_sealed(mut item: Item, name: &str, sealed: &AttributeValue) -> Item {
     item.insert(name.to_owned(), sealed.clone());
     item
@@ -187,8 +187,8 @@ async fn ciphertext_swapped_between_merchants() {
     let own = item_of(&world, NAME, FIRST).await;
     let of_thief = item_of(&world, OTHER, FIRST).await["number"].clone();
     let check = async |app: &App| app.check_card(&rebind).await;
-    // The thief's card in the victim's rebind, so that the victim's agreement and codes would activate it; or one of the
-    // victim's own cards in the place of another.
+    // The thief's card in the victim's rebind, so that the victim's agreement and OTPs would activate it. Also one of the
+    // victim's own cards in place of another.
     let cards = kept_of(&world, NAME).await;
     let is_card = |item: &&Item| item["sk"].as_s().unwrap().starts_with("C#");
     let active = cards.iter().find(is_card).unwrap()["number"].clone();
@@ -197,16 +197,16 @@ async fn ciphertext_swapped_between_merchants() {
         refused(&check(&victim).await, 500, "INTERNAL");
     }
     put_item(&world, own).await;
-    // The thief's papers in the victim's profile.
+    // The thief's ID number in the victim's profile.
     let profile = item_of(&world, NAME, "Z").await;
     let papers = item_of(&world, OTHER, "Z").await["id_sealed"].clone();
     put_item(&world, with_sealed(profile.clone(), "id_sealed", &papers)).await;
     refused(&check(&victim).await, 500, "INTERNAL");
     put_item(&world, profile).await;
-    assert!(world.bank.serials().is_empty(), "the bank is asked nothing");
+    assert!(world.bank.serials().is_empty(), "the bank is not called");
     assert!(
         world.stored(NAME).await.head.bank_calls.is_empty(),
-        "nor is it counted"
+        "no bank call is counted"
     );
     check(&victim).await.ok(200);
 }
@@ -220,7 +220,7 @@ async fn event_injected_into_stream_function() {
     other.request(SECOND_CARD).await;
     let keys = |pk: &str, sk: &str| json!({"pk": {"S": pk}, "sk": {"S": sk}});
     let record = |keys: Value| {
-        // All that a record could say of a notice, and all of it made up.
+        // Every field that a notification's record can have, all forged.
         let image = json!({
             "pk": keys["pk"], "sk": keys["sk"], "kind": {"S": "activated"}, "notice": {"S": "due"},
             "to_on_file": {"S": "+8613812345678"}, "to_reserved": {"S": "+8613812345678"}, "to_push": {"S": ""},
@@ -232,7 +232,7 @@ async fn event_injected_into_stream_function() {
     };
     let sent = world.history(NAME).await.len();
     let injected = [
-        // Sent already; not there; nobody's; nothing to tell; no event at all.
+        // Sent already, unknown, of an unknown merchant, without a notification, not an event.
         record(keys("M#mer_plain_1", &format!("E#{sent:010}"))),
         record(keys("M#mer_plain_1", "E#0000009999")),
         record(keys("M#mer_plain_1", "E#+1")),
@@ -270,15 +270,15 @@ async fn event_injected_into_stream_function() {
     };
     assert!(
         same(world.items().await) == same(before),
-        "nothing is written for it"
+        "injected records cause no write"
     );
     assert_eq!(
         world.sms.to(&app.profile.phone),
         texts,
-        "nobody is told again"
+        "no notification is repeated"
     );
     assert!(world.sms.to("+8613812345678").is_empty());
-    // Among all that, what is due is told: once, to whom it was due.
+    // Among these records, a real due notification is sent once, to its recipient.
     let mut batch = injected.to_vec();
     let settings = other.get("/v1/settlement").await;
     let mut settings = settings.body;

@@ -1,4 +1,4 @@
-//! The list of defences: complete, and true of the product as it is.
+//! The list of defences covers every attack and matches the product's source.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn each_attack_has_a_defence_in_the_product() {
         );
         assert!(!defence.why.is_empty(), "{name}");
         for attack in defence.attacks {
-            assert!(attacks.contains(&attack), "{name}: there is no {attack}");
+            assert!(attacks.contains(&attack), "{name}: unknown attack {attack}");
             met.insert(attack);
         }
         for edit in defence.edits {
@@ -59,7 +59,7 @@ fn each_attack_has_a_defence_in_the_product() {
                 product.iter().any(|place| edit.file.starts_with(place)),
                 "{name}"
             );
-            assert!(edit.is_a_switch(), "{name}: nothing is taken out");
+            assert!(edit.is_a_switch(), "{name}: the edit removes nothing");
             assert_eq!(
                 edit.found(&root),
                 1,
@@ -69,15 +69,15 @@ fn each_attack_has_a_defence_in_the_product() {
             );
             assert!(
                 places.insert((edit.file, edit.find)),
-                "{name}: taken out elsewhere too"
+                "{name}: another defence has the same edit"
             );
         }
     }
     let without: Vec<&String> = attacks.difference(&met).collect();
     metric(
-        "attacks, each with a defence that can be taken out",
+        "attacks: tests without a removable defence",
         attacks.len(),
         without.len(),
     );
-    assert!(without.is_empty(), "no defence is named for {without:?}");
+    assert!(without.is_empty(), "attacks without a defence: {without:?}");
 }

@@ -1,4 +1,4 @@
-//! Guessing passwords: over accounts, over devices, to lock somebody out, to learn who is there.
+//! Password guessing: across accounts, across devices, to lock out a merchant, to enumerate accounts.
 
 use crate::{NAME, OTHER, POLICY, refused};
 use domain::policy::{DAY_S, HOUR_S};
@@ -9,7 +9,7 @@ use tests::in_process::InProcess;
 use tests::merchant::merchant;
 use tests::transport::Reply;
 
-/// One try to log in, from anywhere. Whoever guesses also claims another address, in the header that proxies use for it.
+/// One attempt to log in, from any address. The attacker also claims another address in the header that proxies use.
 async fn log_in(
     world: &Arc<InProcess>,
     account: &str,
@@ -24,7 +24,7 @@ async fn log_in(
     world.send(event).await
 }
 
-/// Logs in as the merchant: whether it worked, and how long to wait if not.
+/// Logs in as the merchant; the error is the time to wait.
 async fn owner(world: &Arc<InProcess>, device: &str, source: &str) -> Result<(), i64> {
     let owner = merchant(NAME);
     let answer = log_in(world, &owner.account, &owner.password, device, source).await;
@@ -45,14 +45,14 @@ async fn passwords_sprayed_over_accounts() {
         .await
         .unwrap();
     let spray = async |guess: usize| {
-        // Three to an account, below what any account notices; each from a device of its own.
+        // Three per account, which is below the account's limit, each from a device of its own.
         let account = format!("139{:08}", guess / 3 + 1);
         log_in(&world, &account, "Aa123456", &format!("{guess}"), FROM).await
     };
     let limit = POLICY.login_failures_per_source_hour;
     for guess in 0..limit {
         if guess == limit / 2 {
-            // A success with an account of one's own between them takes nothing back but itself.
+            // A success with the attacker's own account refunds only its own attempt.
             let own = merchant(OTHER);
             log_in(&world, &own.account, &own.password, "own", FROM)
                 .await
@@ -65,8 +65,12 @@ async fn passwords_sprayed_over_accounts() {
         assert_eq!(held.body["retry_after_s"], HOUR_S);
     }
     let right = owner(&world, "a thief's phone", FROM).await;
-    assert_eq!(right, Err(HOUR_S), "not even the right one is compared");
-    // Thousands share a carrier's address: a known device is not held back by them.
+    assert_eq!(
+        right,
+        Err(HOUR_S),
+        "not even the right password is compared"
+    );
+    // Thousands may share a carrier's address, so its limit does not block a known device.
     owner(&world, "the merchant's phone", FROM).await.unwrap();
 }
 
@@ -84,11 +88,11 @@ async fn merchant_locked_out_by_guesses() {
         let answer = log_in(&world, &account, "guess", &device, &source).await;
         compared += usize::from(answer.code() == "AUTH_BAD_CREDENTIALS");
     }
-    assert_eq!(compared, POLICY.login_failures_per_day, "and no more a day");
-    // The phone that the merchant has always used, even from the attacker's own address.
+    assert_eq!(compared, POLICY.login_failures_per_day, "the daily limit");
+    // The merchant's usual phone, even from the attacker's own address.
     let own = owner(&world, "the merchant's phone", "198.51.100.1").await;
     assert_eq!(own, Ok(()));
-    // A new one has to wait, and never for good.
+    // A new device must wait, but never for good.
     let wait_s = owner(&world, "a new phone", "203.0.113.7")
         .await
         .unwrap_err();
@@ -100,7 +104,7 @@ async fn merchant_locked_out_by_guesses() {
 #[tokio::test]
 async fn device_ids_invented_to_evade_throttle() {
     let world = InProcess::start().await;
-    // One that is well known, for an account of the thief's own.
+    // A device that is known, but for the thief's own account.
     world.log_in_on(OTHER, "a thief's phone").await;
     let account = merchant(NAME).account;
     let free = usize::try_from(POLICY.login_wait_from_failure).unwrap();
@@ -125,7 +129,7 @@ async fn device_ids_invented_to_evade_throttle() {
         compared <= free && compared + held == 30,
         "{compared} {held}"
     );
-    // However slowly they come: the next has to wait for the one before.
+    // Slow attempts are blocked as well, until the waiting time has passed.
     let mut compared = compared;
     for guess in 30..40 {
         let device = format!("device {guess}");
@@ -153,19 +157,19 @@ async fn device_ids_invented_to_trip_throttle() {
         PHONE.replace(' ', "\u{a0}"),
         PHONE[1..].to_owned(),
     ];
-    // More than the devices that are remembered, which could push the merchant's own out.
+    // More than the number of known devices per account, which could evict the merchant's own.
     let far = (0..POLICY.known_devices_max).map(|number| format!("device {number}"));
     let mut held = 0;
     for device in near.into_iter().chain(far) {
         let answer = log_in(&world, &account, "guess", &device, "203.0.113.7").await;
         held += usize::from(answer.code() == "AUTH_THROTTLED");
     }
-    assert!(held > 0, "the throttle of strangers is on");
+    assert!(held > 0, "unknown devices are throttled");
     assert_eq!(owner(&world, PHONE, "203.0.113.7").await, Ok(()));
 }
 
-/// The part of pairs, one of each list, in which the first is larger: what the Mann-Whitney test is made of. Half of them when
-/// the lists cannot be told apart.
+/// The share of pairs, one value from each list, in which the first is larger (the statistic of the Mann-Whitney test). It is
+/// 0.5 if the lists do not differ.
 fn larger(first: &[f64], second: &[f64]) -> f64 {
     let pairs = first
         .iter()
@@ -176,7 +180,7 @@ fn larger(first: &[f64], second: &[f64]) -> f64 {
     larger / (first.len() * second.len()) as f64
 }
 
-/// The mean of the middle half: what the machine did meanwhile is not in it.
+/// The mean of the middle half, which excludes outliers of the machine.
 fn trimmed_mean(times: &[f64]) -> f64 {
     let mut times = times.to_vec();
     times.sort_by(f64::total_cmp);
@@ -187,7 +191,7 @@ fn trimmed_mean(times: &[f64]) -> f64 {
 
 #[tokio::test]
 async fn accounts_enumerated_by_reply_or_time() {
-    /// Each a password against an account that is there, and one against an account that is not, right after each other.
+    /// Each pair is one attempt on a known account and one on an unknown account, back to back.
     const PAIRS: usize = 40;
     let world = InProcess::start().await;
     let accounts = [merchant(NAME).account, "13912345678".to_owned()];
@@ -195,7 +199,7 @@ async fn accounts_enumerated_by_reply_or_time() {
         let device = format!("device {number}");
         log_in(&world, account, "guess", &device, "203.0.113.7").await
     };
-    // To the last byte, and through the throttle as well.
+    // Equal to the last byte, also while throttled.
     for number in 0..8 {
         let there = guess(&accounts[0], number).await;
         let not = guess(&accounts[1], number).await;
@@ -209,14 +213,14 @@ async fn accounts_enumerated_by_reply_or_time() {
                 .map(|call| (call.operation.clone(), call.transaction_items()))
                 .collect()
         };
-        assert_eq!(asked(&there), asked(&not), "the table is asked the same");
+        assert_eq!(asked(&there), asked(&not), "the table gets the same calls");
     }
     let mut times = [const { Vec::new() }; 2];
     for pair in 0..PAIRS {
-        // Yesterday's failures are forgotten.
+        // The failures of the day before have expired.
         world.pass_s(DAY_S);
         for place in 0..2 {
-            // Each in turn first: whatever else the machine does is the same for both.
+            // In alternating order, so that other load affects both alike.
             let kind = (pair + place) % 2;
             let started = Instant::now();
             let answer = guess(&accounts[kind], pair).await;
@@ -225,8 +229,8 @@ async fn accounts_enumerated_by_reply_or_time() {
         }
     }
     let [there, not] = &times;
-    // Were the two alike, either would be passed once in a hundred thousand runs; without the work that is done for nobody,
-    // every guess at an account that is there is the slower one.
+    // If the two times do not differ, a run exceeds these bounds about once in a hundred thousand. Without the dummy hash for
+    // an unknown account, every attempt on a known account is slower.
     let larger = larger(there, not);
     let ratio = trimmed_mean(there) / trimmed_mean(not);
     assert!((0.2..=0.8).contains(&larger), "{larger:.2}, {ratio:.2}");

@@ -1,14 +1,14 @@
-//! The attacks: each is a test with the name of what a thief would try. The functions run in one process over a real DynamoDB
-//! API, which is exact and quick; what is said here of a reply, a row or an SMS is what the running system does.
+//! The attacks: each is a test named after the thief's attempt. The functions run in one process over a real DynamoDB API,
+//! which is exact and fast. Their replies, rows and SMS are those of the running system.
 //!
-//! `tests/defences/defences.yaml` names for each attack the defence that it fails at, as a small edit of the product that takes
-//! it out. `cargo run -p tests --bin defences` shows that each attack then succeeds; [`list`] keeps that file true.
+//! For each attack `tests/defences/defences.yaml` names the defence that stops it, as a small edit of the product that removes
+//! the defence. `cargo run -p tests --bin defences` shows that each attack then succeeds; [`list`] checks the file.
 //!
-//! Variants of an attack that are tested elsewhere, with the whole walk that they need:
+//! Variants of an attack that other suites test, because they need a whole rebind:
 //!
 //! | attack | more of it |
 //! |---|---|
-//! | codes guessed in parallel | `deposits.rs` (three tries), `standby.rs` (the switch), `e2e::identity`, `e2e::deposit` |
+//! | codes guessed in parallel | `deposits.rs` (three attempts), `standby.rs` (the switch), `e2e::identity`, `e2e::deposit` |
 //! | steps skipped, out of order | `e2e::card_check::out_of_order_steps_list_next_actions`, `e2e::order`, the table of states and commands in the core |
 //! | replays | `e2e::replays` (every step twice, keys of another body, after a day) |
 //! | user enumeration | `freeze.rs` (a freeze of a match, a mismatch, an unknown account takes the same time) |
@@ -42,22 +42,22 @@ use tests::merchant::SECOND_CARD;
 use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
-/// The merchant that is attacked.
+/// The merchant under attack.
 const NAME: &str = "plain_1";
-/// Another one; now and then the thief's own.
+/// Another merchant, sometimes the thief's own.
 const OTHER: &str = "plain_2";
 
 /// An item of the table.
 type Item = store::item::Item;
 
-/// Refused so.
+/// Asserts a refusal with this status and code.
 #[track_caller]
 fn refused(answer: &Reply, status: u16, code: &str) {
     let got = (answer.status, answer.code());
     assert_eq!(got, (status, code), "{:?}", answer.body);
 }
 
-/// Every request that wants a session: what is asked of this rebind, of this card, and of neither. Logging out comes last.
+/// Every request that requires a session: on this rebind, on this card, and on neither. Logout comes last.
 fn doors(rebind: &str, card: &str) -> Vec<(&'static str, String, Value)> {
     let of = |step: &str| format!("{rebind}/{step}");
     let code = json!({"code": "123456"});
@@ -113,13 +113,13 @@ fn with_token(app: &App, token: &str) -> App {
     }
 }
 
-/// The path of the card in use.
+/// The path of the active card.
 async fn active_card(world: &Arc<InProcess>, name: &str) -> String {
     let card = world.stored(name).await.head.active.unwrap().card;
     format!("/v1/cards/{}", card.card_id)
 }
 
-/// Everything that is kept of a merchant, in order.
+/// Every stored item of a merchant, in order.
 async fn kept_of(world: &Arc<InProcess>, name: &str) -> Vec<Item> {
     let pk = AttributeValue::S(format!("M#mer_{name}"));
     let mut items = world.items().await;
@@ -128,28 +128,28 @@ async fn kept_of(world: &Arc<InProcess>, name: &str) -> Vec<Item> {
     items
 }
 
-/// One item of a merchant, as somebody with the table's keys reads it.
+/// One item of a merchant, as a reader with the table's keys sees it.
 async fn item_of(world: &Arc<InProcess>, name: &str, sk: &str) -> Item {
     let items = kept_of(world, name).await;
     let is_it = |item: &&Item| item["sk"].as_s().unwrap() == sk;
     items.iter().find(is_it).unwrap().clone()
 }
 
-/// … and puts it back, changed.
+/// Writes a changed item back.
 async fn put_item(world: &Arc<InProcess>, item: Item) {
     let put = world.client.put_item().table_name(&world.table);
     put.set_item(Some(item)).send().await.unwrap();
     let _ = world.boundary.take();
 }
 
-/// An attribute that holds JSON, changed.
+/// Changes an attribute that holds JSON.
 fn change_json(item: &mut Item, name: &str, change: impl FnOnce(&mut Value)) {
     let mut value = serde_json::from_str(item[name].as_s().unwrap()).unwrap();
     change(&mut value);
     item.insert(name.to_owned(), AttributeValue::S(value.to_string()));
 }
 
-/// A request of this app to a function that is not the world's own: one with another bank.
+/// A request of this app to a separate instance of a function, such as one with another bank.
 async fn ask<H: Handler>(function: &H, app: &App, path: &str, body: Value) -> Reply {
     let bearer = format!("Bearer {}", app.token);
     let headers = [("authorization", bearer.as_str())];

@@ -1,4 +1,4 @@
-//! Ways around the hold, the notice and the freeze: by a standby card, a mule, a test transaction, the old card.
+//! Ways around the hold, the notification and the freeze: with a standby card, a mule's card, a test transfer, the old card.
 
 use crate::{NAME, POLICY, active_card, ask};
 use application::ports::{
@@ -12,7 +12,7 @@ use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use verification::Verification;
 
-/// Freezes with the code that the phone on file was told.
+/// Freezes with the code from the notification to the phone on file.
 async fn freeze(world: &Arc<InProcess>, app: &App, code: &str) {
     let source = "198.51.100.1";
     world
@@ -21,7 +21,7 @@ async fn freeze(world: &Arc<InProcess>, app: &App, code: &str) {
         .ok(202);
 }
 
-/// The last four digits of the card that a payout created now would go to.
+/// The last four digits of the card that a payout created now would get.
 async fn pays_to(world: &Arc<InProcess>, payout: &str) -> Value {
     let payout = json!({"operation": "create_payout", "merchant_id": format!("mer_{NAME}"), "payout_id": payout, "amount_fen": 1});
     world.core(payout).await.unwrap()["card"]["last4"].clone()
@@ -32,7 +32,7 @@ async fn standby_card_to_bypass_hold() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
     let switch = format!("{card}/activate");
-    // Added and taken off and added again: each waits from its own beginning.
+    // Two cards, added at different times: each waits from its own beginning.
     world.pass_s(POLICY.standby_wait_s - POLICY.fresh_login_s);
     let app = app.again().await;
     let second = app.standby(SECOND_CARD).await;
@@ -53,7 +53,7 @@ async fn standby_card_to_bypass_hold() {
     }
     assert_eq!(world.sms.to(&app.profile.phone).len(), told, "no code yet");
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
-    // In time it needs a code to the phone on file, and starts the cooldown like any other change.
+    // After its wait the switch needs an OTP to the phone on file, and starts the usual cooldown.
     world.pass_s(POLICY.fresh_login_s);
     let app = app.again().await;
     app.switch(&card).await;
@@ -70,8 +70,8 @@ async fn standby_card_to_bypass_notification() {
     let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     world.deliver_due().await;
     let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    assert_eq!(now, told.map(|told| told + 1), "both are told at once");
-    // A day before the card can be used there is a code that takes it away.
+    assert_eq!(now, told.map(|told| told + 1), "both are notified at once");
+    // The freeze code removes the card a day before it becomes usable.
     let code = app.freeze_code().await;
     freeze(&world, &app, &code).await;
     world.pass_s(POLICY.standby_wait_s);
@@ -103,7 +103,7 @@ async fn standby_card_to_shorten_deposit_hold() {
         .has("retry_after_s", 1);
 }
 
-/// A bank that checks no card, and has given this one to a mule: a transfer arrives unless the payee's name is compared.
+/// A bank that cannot check cards and has issued this one to a mule. A transfer arrives unless the payee's name is compared.
 #[derive(Clone, Default)]
 struct MulesBank(Arc<Mutex<Option<(String, TransferAnswer)>>>);
 
@@ -146,7 +146,7 @@ async fn micro_deposit_to_mule_card() {
     )
     .await
     .is(422, "MICRO_DEPOSIT_RETURNED");
-    // The mule can read the statement of the card, and it is no use.
+    // The mule can read the card's statement, and the code on it is refused.
     let (statement, _) = bank.0.lock().unwrap().clone().unwrap();
     let code = statement.split(' ').next_back().unwrap().to_owned();
     let path = format!("{rebind}/card-check/confirm");
@@ -171,7 +171,7 @@ async fn test_transfer_to_close_freeze_window() {
         .has("status", "succeeded")
         .has("/rebind/state", "activated");
     assert_eq!(tested.body["rebind"]["effective_at"], effective_at);
-    // Nothing is paid to the new card the sooner for it, and the clean-up finds nothing to complete.
+    // The new card receives no payout earlier, and the clean-up finds nothing to complete.
     world.pass_s(POLICY.hold_s - 1);
     assert_eq!(world.clean_up().await.completed, 0);
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
@@ -223,6 +223,6 @@ async fn the_old_card_reported_lost_to_defeat_a_freeze() {
     let active = head
         .active
         .map(|active| format!("/v1/cards/{}", active.card.card_id));
-    assert_eq!(active, Some(old), "what the thief said does not count");
+    assert_eq!(active, Some(old), "the thief's reason is ignored");
     assert_eq!(pays_to(&world, "pay_2").await, "0010");
 }

@@ -1,4 +1,4 @@
-//! Somebody else's session: stolen, left, frozen out, made up.
+//! Another person's session: stolen, left open, frozen, forged.
 
 use crate::{NAME, OTHER, POLICY, active_card, ask, doors, with_token};
 use application::ports::{
@@ -12,7 +12,7 @@ use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id, wrong
 use tests::scenario;
 use verification::Verification;
 
-/// No door opens.
+/// Every endpoint refuses the session.
 async fn is_shut_out(app: &App, rebind: &str, card: &str) {
     for (method, path, body) in doors(rebind, card) {
         let answer = app.call_keyed("a key", method, &path, body).await;
@@ -33,7 +33,7 @@ async fn stolen_session() {
     app.put(push, target("merchants")).await.ok(204);
     world.pass_s(60);
 
-    // Taken from a merchant at work: it lives, and changes nothing that matters.
+    // Stolen from a merchant at work: the session is valid and can change nothing that matters.
     let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!("09:00");
     let mut standby = app.request_body(SECOND_CARD);
@@ -61,7 +61,7 @@ async fn stolen_session() {
             .is(403, "STEP_UP_REQUIRED");
     }
 
-    // Taken while the login is fresh, by somebody who knows the papers too: it stops at the phone on file.
+    // Stolen while the login is fresh, by a thief who knows the document too: the OTP to the phone on file stops the change.
     let app = app.again().await;
     let rebind = app.request(SECOND_CARD).await;
     let shown = app
@@ -74,7 +74,7 @@ async fn stolen_session() {
         .await
         .is(422, "OTP_WRONG");
 
-    // And it dies while the thief looks on: reading keeps nothing alive.
+    // The session expires although the thief keeps reading, because reads do not extend it.
     world.pass_s(POLICY.session_idle_s - 1);
     app.get(&rebind).await.ok(200);
     world.pass_s(1);
@@ -115,11 +115,11 @@ async fn session_reused_after_logout() {
     let left = app.delete("/v1/sessions/current").await;
     is_shut_out(&app, &rebind, &card).await;
     assert_eq!(left.status, 204);
-    // Nothing was changed.
+    // Nothing changed.
     tablet.get(&rebind).await.is(200, "identity_pending");
 }
 
-/// A bank that is asked while the merchant logs out.
+/// A bank that answers only after the merchant has logged out.
 struct Leaving<'w>(&'w App);
 
 impl CheckCard for Leaving<'_> {
@@ -151,7 +151,7 @@ async fn step_in_flight_when_session_ends() {
     ask(&function, &app, &path, Value::Null)
         .await
         .is(401, "SESSION_EXPIRED");
-    assert!(world.sms.to(RESERVED_PHONE).is_empty(), "no code for it");
+    assert!(world.sms.to(RESERVED_PHONE).is_empty(), "no OTP is sent");
     app.get("/v1/cards").await.is(401, "SESSION_EXPIRED");
 }
 
@@ -169,7 +169,7 @@ async fn session_reused_after_freeze() {
     for app in [&app, &thief] {
         is_shut_out(app, &rebind, &card).await;
     }
-    // Whoever knows the password logs in again, and looks on.
+    // With the password the thief can log in again, but only read.
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     thief.get("/v1/cards").await.ok(200);
     let mut settings = thief.get("/v1/settlement").await.body;
@@ -205,7 +205,7 @@ async fn forged_session_token() {
         format!("{place}."),
         format!("{place}.{near}"),
         format!("{place}.{}", &secret[1..]),
-        // The thief's own, with the victim's name on it.
+        // The thief's own token with the victim's merchant id.
         own.token
             .replacen(&merchant_id(OTHER).to_string(), &victim, 1),
         slot("1"),

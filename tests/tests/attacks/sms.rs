@@ -1,4 +1,4 @@
-//! SMS at the merchant's cost, and quotas at the merchant's expense.
+//! SMS at the merchant's cost, and the merchant's limits used up by others.
 
 use crate::{NAME, OTHER, POLICY, active_card, doors, kept_of, refused, with_token};
 use domain::policy::HOUR_S;
@@ -7,7 +7,7 @@ use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, merchant_id};
 use tests::scenario;
 
-/// Asks for a card and for the code; gives it up at once. Whether a code was sent.
+/// Requests a card and an OTP, then cancels. Returns true if an OTP was sent.
 async fn pump(app: &App, card: &str) -> bool {
     let rebind = app.request(card).await;
     let path = format!("{rebind}/identity");
@@ -36,14 +36,14 @@ async fn sms_pumped_to_one_phone() {
         for _ in 0..an_hour + 2 {
             world.pass_s(POLICY.code_gap_s);
             sent += usize::from(pump(&app, GOOD_CARD).await);
-            // Another rebind in the same minute is no way to another code.
+            // Another rebind in the same minute gets no further OTP.
             assert!(!pump(&app, SECOND_CARD).await);
         }
         assert_eq!(sent, a_day.min(hour * an_hour));
         world.pass_s(HOUR_S);
     }
     assert_eq!(world.sms.to(&victim.phone).len(), a_day);
-    // Nor is another merchant, for whom it is the phone of a card, however it is written.
+    // Another merchant who names the phone as a card's phone gets none either, in any spelling.
     let app = world.log_in(OTHER).await;
     for reserved in ["139-0000 0001", "＋８６ 13900000001"] {
         let rebind = app
@@ -64,7 +64,7 @@ async fn sms_pumped_to_many_phones() {
     let cards = [GOOD_CARD, SECOND_CARD, "6228480000009001744"];
     let phones: Vec<String> = (0..8).map(|n| format!("+86135123456{n:02}")).collect();
     for (phone, card) in phones.iter().zip(cards.iter().cycle()) {
-        // Each is given up once the phone that was named for the card has its code.
+        // Each is cancelled once the card's reserved phone has received its OTP.
         let app = world.log_in(NAME).await;
         let mut body = app.request_body(card);
         body["reserved_phone"] = json!(phone);
@@ -99,7 +99,7 @@ async fn quotas_used_up_without_session() {
         kept_of(&world, NAME).await,
         world.sms.to(&app.profile.phone),
     );
-    // What needs no session …
+    // Requests that need no session.
     for guess in 0..8 {
         let body =
             json!({"account": account, "password": "guess", "device_id": format!("{guess}")});
@@ -109,7 +109,7 @@ async fn quotas_used_up_without_session() {
     }
     let freezes = (0..12).map(|_| world.freeze(account, "AAAAAAAA", "198.51.100.1"));
     futures::future::join_all(freezes).await;
-    // … and what needs one, of a rebind whose id has become known, with tokens that are none.
+    // Requests that need one, on a rebind whose id has leaked, with invalid tokens.
     let victim = merchant_id(NAME);
     for token in [
         "",
@@ -124,7 +124,7 @@ async fn quotas_used_up_without_session() {
     }
     assert!(kept_of(&world, NAME).await == before, "the merchant's own");
     assert_eq!(world.sms.to(&app.profile.phone), told);
-    // The merchant goes on as if nothing had been.
+    // The merchant continues undisturbed.
     let code = json!({"code": world.sms.code(&app.profile.phone)});
     app.post(&format!("{rebind}/identity/confirm"), code)
         .await

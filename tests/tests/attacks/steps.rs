@@ -1,4 +1,4 @@
-//! The order of steps and whose they are: skipped, half done, of somebody else, done again.
+//! Step order and ownership: steps that are skipped, left half done, of another merchant, or repeated.
 
 use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, wrong};
 use tests::scenario;
 use tests::transport::Reply;
 
-/// What is wanted of a rebind and its card is refused as out of order, and leaves nothing behind.
+/// Every step on a rebind and its card is refused as out of order and has no effect.
 async fn out_of_order(app: &App, rebind: &str, steps: &[(&str, Value)]) {
     let world = &app.system;
     let shown = app.get(rebind).await;
@@ -28,11 +28,11 @@ async fn out_of_order(app: &App, rebind: &str, steps: &[(&str, Value)]) {
     }
     for body in [Value::Null, json!({"code": "123456"})] {
         let answer = app.post(&switch, body).await;
-        // A card that was given up is not there any more.
+        // The card of a cancelled rebind no longer exists.
         let known = ["STEP_OUT_OF_ORDER", "NOT_FOUND"].contains(&answer.code());
         assert!(known, "{:?}", answer.body);
     }
-    assert!(asked().await == before, "written, sent or asked");
+    assert!(asked().await == before, "a refused step had an effect");
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn steps_skipped() {
     ];
     let rebind = app.request(GOOD_CARD).await;
     let mut steps = vec![
-        // Without the document: straight to the code, or past it.
+        // Without the document: straight to the OTP, or past it.
         ("identity/code", Value::Null),
         ("identity/confirm", code.clone()),
         ("agreement?", Value::Null),
@@ -90,7 +90,7 @@ async fn agreement_signed_unread() {
     app.identify(&rebind).await;
     let elsewhere = other.request(GOOD_CARD).await;
     other.identify(&elsewhere).await;
-    // Read elsewhere, for as long as it takes; the same text, for it names the same card.
+    // Read at another rebind for long enough. The text is the same, because it names the same card.
     let foreign = other.signature(&elsewhere).await;
     let sign = format!("{rebind}/agreement");
     let text = app.get(&format!("{sign}?lang=zh-CN")).await;
@@ -116,7 +116,7 @@ async fn agreement_signed_unread() {
     app.post(&sign, signature.clone())
         .await
         .is(200, "card_pending");
-    // It is good for one signature.
+    // A token is valid for one signature.
     app.post(&sign, signature)
         .await
         .is(409, "STEP_OUT_OF_ORDER");
@@ -125,7 +125,7 @@ async fn agreement_signed_unread() {
 #[tokio::test]
 async fn stale_proofs_reused() {
     let (world, app, rebind) = scenario::card_pending(NAME).await;
-    // The merchant proves who asks, and leaves the phone on the table.
+    // The merchant passes the identity step and leaves the phone unattended.
     world.pass_s(POLICY.session_idle_s - 60);
     app.check_card(&rebind).await.ok(200);
     world.pass_s(120);
@@ -138,7 +138,7 @@ async fn stale_proofs_reused() {
     app.get(&rebind).await.is(200, "card_pending");
 }
 
-/// What is answered, without what is said of the request itself.
+/// Status and body of a reply, without the headers of its request.
 fn said(answer: &Reply) -> (u16, Value) {
     (answer.status, answer.body.clone())
 }
@@ -148,10 +148,10 @@ async fn ids_of_another_merchant() {
     let world = InProcess::start().await;
     let victim = world.log_in(OTHER).await;
     let thief = world.log_in(NAME).await;
-    // One of each, with the same numbers in them.
+    // One of each merchant, with the same numbers in the ids.
     let theirs = victim.to_card_pending(GOOD_CARD).await;
     let own = thief.to_card_pending(SECOND_CARD).await;
-    assert_eq!(theirs[..22], own[..22], "the number comes first");
+    assert_eq!(theirs[..22], own[..22], "an id begins with its number");
     let card = active_card(&world, OTHER).await;
     let nothing = ["/v1/rebinds/rbd_000001", "/v1/cards/card_000000"]
         .map(|start| format!("{start}bbbbbbbbbbbbbbbb"));
@@ -167,13 +167,13 @@ async fn ids_of_another_merchant() {
             .call_keyed("k", method, &path, body.clone())
             .await
             .is(404, "NOT_FOUND");
-        // As of an id that nobody has: not even that it is there is told.
+        // The reply equals that for an unknown id, so it does not reveal that the id exists.
         let of_none = thief.call_keyed("k", method, &none, body).await;
         assert_eq!(said(&answer), said(&of_none), "{method} {path}");
         tried += 1;
     }
     assert_eq!(tried, 14);
-    // A place in somebody else's list leads nowhere.
+    // A cursor of another merchant's list reveals nothing.
     let listed = victim.get("/v1/payouts").await;
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
     for path in [
@@ -187,7 +187,7 @@ async fn ids_of_another_merchant() {
         assert!(!text.contains("pay_sandbox") && !text.contains(&theirs[12..]));
     }
     let after = [kept_of(&world, OTHER).await, kept_of(&world, NAME).await];
-    assert!(after == before, "nothing of either was changed");
+    assert!(after == before, "neither merchant's items changed");
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn requests_replayed() {
         |answer: &Reply| format!("/v1/rebinds/{}", answer.body["rebind_id"].as_str().unwrap());
     let cancelled = path_of(&first);
     app.cancel(&cancelled).await;
-    // Recorded, and sent again once it was given up: the old answer, and no new rebind.
+    // A recorded request, sent again after the cancellation: the old reply, and no new rebind.
     let again = create("one").await;
     assert_eq!(said(&again), said(&first));
     assert_eq!(again.headers["idempotent-replayed"], "true");
@@ -224,13 +224,13 @@ async fn requests_replayed() {
         assert_eq!(said(&answer), said(&sent));
         let answer = app.keyed("four", &confirm, code.clone()).await;
         assert_eq!(said(&answer), said(&done));
-        // Without the key it is another request, and that step is over.
+        // Without the key it is a new request, and its step is over.
         for (path, body) in [(&identity, app.document()), (&confirm, code.clone())] {
             app.post(path, body).await.is(409, "STEP_OUT_OF_ORDER");
         }
     }
     let kept = |items: Vec<Item>| -> Vec<Item> {
-        // The tablet's login is in the head, and nothing else is new.
+        // The tablet's login is in the merchant state; nothing else is new.
         items
             .into_iter()
             .filter(|item| item["sk"].as_s().unwrap() != "Y")
@@ -241,9 +241,9 @@ async fn requests_replayed() {
     app.cancel(&rebind).await;
     let answer = app.keyed("four", &confirm, code.clone()).await;
     assert_eq!(said(&answer), said(&done));
-    // An old answer revives nothing.
+    // A replayed reply changes nothing.
     app.get(&rebind).await.is(200, "cancelled");
-    // Whoever has recorded the request but has no session any more gets not even that.
+    // Without a valid session a recorded request does not even get the replay.
     app.delete("/v1/sessions/current").await;
     app.keyed("four", &confirm, code)
         .await
@@ -264,7 +264,7 @@ async fn idempotency_key_of_another_merchant() {
             .await,
         victim.call_keyed("k", "PUT", settings, body.clone()).await,
     ];
-    // The very same request, but for the session; and one that gives itself away by its name only.
+    // The same request except for the session; and one that also differs in the holder's name.
     let changed = thief.call_keyed("k", "PUT", settings, body).await;
     let created = thief
         .keyed("k", "/v1/rebinds", thief.request_body(GOOD_CARD))

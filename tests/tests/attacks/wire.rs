@@ -1,4 +1,4 @@
-//! What comes with a request and is not what it says: bodies, names, headers, clocks.
+//! Deceptive input: bodies, names, headers, clocks.
 
 use crate::{NAME, POLICY, doors, refused};
 use api::body::BODY_MAX_BYTES;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, SECOND_CARD};
 
-/// A rebind, and a card, that nobody has.
+/// A rebind and a card that do not exist.
 const NO_REBIND: &str = "/v1/rebinds/rbd_000001bbbbbbbbbbbbbbbb";
 const NO_CARD: &str = "/v1/cards/card_000001bbbbbbbbbbbbbbbb";
 
@@ -68,7 +68,7 @@ async fn oversized_and_deeply_nested_json() {
                 &body[..20.min(body.len())]
             );
         }
-        // What is announced as base64 and is none, and what is large behind it.
+        // Invalid base64, and an oversized body in base64.
         let behind = STANDARD.encode(" ".repeat(BODY_MAX_BYTES + 1));
         for (body, code) in [("%%%", 400), (&"e30=".repeat(8_000), 400), (&behind, 413)] {
             let mut event = world.event(method, &path, &headers, &Value::Null);
@@ -77,7 +77,7 @@ async fn oversized_and_deeply_nested_json() {
             assert_eq!(world.send(event).await.status, code, "{method} {path}");
         }
     }
-    assert_eq!(world.items().await.len(), before, "nothing was kept of it");
+    assert_eq!(world.items().await.len(), before, "no item was written");
     app.get("/v1/cards").await.ok(200);
 }
 
@@ -138,7 +138,7 @@ async fn unicode_tricks_in_names() {
         app.post(&format!("{rebind}/agreement"), signature.clone())
             .await
             .is(422, "HOLDER_NOT_MERCHANT");
-        // The field is checked before the rebind that is open.
+        // This field is checked before the open rebind.
         let mut body = app.request_body(SECOND_CARD);
         body["holder_name"] = json!(trick);
         let key = format!("k{tried}");
@@ -148,7 +148,7 @@ async fn unicode_tricks_in_names() {
         tried += 1;
     }
     assert_eq!(tried, tricks.len());
-    // What keyboards do is no trick.
+    // Spaces that keyboards add are accepted.
     signature["signed_name"] = json!(format!("\u{3000}{name} "));
     app.post(&format!("{rebind}/agreement"), signature)
         .await
@@ -180,7 +180,7 @@ async fn tricks_in_headers() {
             .await
             .is(401, "SESSION_EXPIRED");
     }
-    // In no other place.
+    // A token is accepted in no other place.
     for (name, value) in [
         ("x-authorization", format!("Bearer {token}")),
         ("cookie", format!("token={token}")),
@@ -198,7 +198,7 @@ async fn tricks_in_headers() {
         .send(world.event("GET", &query, &[], &Value::Null))
         .await
         .is(401, "SESSION_EXPIRED");
-    // A method is what the gateway says it is.
+    // Only the gateway's method counts.
     let rebind = app.request(GOOD_CARD).await;
     let cancel = [("x-http-method-override", "POST"), ("x-method", "POST")];
     cancel
@@ -210,7 +210,7 @@ async fn tricks_in_headers() {
         .send()
         .await
         .is(404, "NOT_FOUND");
-    // A key that is none makes no new rebind, nor shares one.
+    // A malformed key creates no rebind and never matches another one.
     app.cancel(&rebind).await;
     let before = world.items().await.len();
     for key in [
@@ -253,7 +253,7 @@ async fn forged_clock_in_production() {
             }
         }
     }
-    // Nor in what is invoked without the gateway, nor in the schedule's event.
+    // Nor in an operation of the core, nor in the schedule's event.
     let payout = json!({"operation": "create_payout", "merchant_id": "mer_plain_1", "payout_id": "pay_1", "amount_fen": 1, "time": at(POLICY.hold_s)});
     let refusal = world.core(payout).await.unwrap_err();
     assert_eq!(refusal.code, ErrorCode::RequestMalformed);

@@ -1,4 +1,4 @@
-//! What all the cases together have left behind.
+//! Checks on the state that all cases together leave behind.
 
 use domain::history;
 use domain::ids::MerchantId;
@@ -8,8 +8,8 @@ use store::Store;
 use tests::aws::SQS;
 use tests::local_cloud::LocalCloud;
 
-/// Each merchant's events are numbered without a gap, each carries the hash of the one before, each hash is that of its
-/// event, and the head ends the chain.
+/// Each merchant's event numbers have no gap. Each event carries the hash of its predecessor, each hash matches its event, and
+/// the merchant state holds the hash of the last one.
 pub async fn every_history_is_unbroken(live: &LocalCloud) {
     let store = Store::new(
         live.table.clone(),
@@ -58,7 +58,7 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
     );
 }
 
-/// Nobody is still to be told, and nothing lies in a dead-letter queue but what was put there to test permissions.
+/// No notification is pending, and the dead-letter queues hold only the messages that the permission tests put there.
 pub async fn every_notification_was_sent(live: &LocalCloud) {
     let mut sent = 0;
     for item in live.items().await {
@@ -74,7 +74,7 @@ pub async fn every_notification_was_sent(live: &LocalCloud) {
             sent += 1;
         }
     }
-    assert!(sent > 20, "{sent} notices");
+    assert!(sent > 20, "{sent} notifications");
     for queue in ["NoticeFailures", "CleanupFailures"] {
         let url = live.system.resource(queue).unwrap();
         loop {
@@ -92,8 +92,8 @@ pub async fn every_notification_was_sent(live: &LocalCloud) {
     }
 }
 
-/// Nothing is logged as an error but what the cases have brought about: a bank that does not answer, one damaged record,
-/// a schedule without a good clock; no panic; and each line of ours is one JSON object.
+/// The only errors logged are those that the cases provoke: a silent bank, one damaged record, a schedule with an invalid
+/// clock. There is no panic, and each line that our functions write is one JSON object.
 pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
     let mut errors = BTreeSet::new();
     let mut refused = 0;
@@ -108,12 +108,13 @@ pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         assert!(!line.contains("panic"), "{line}");
         if parsed["level"] == "ERROR" {
-            // A reply's code; what the bank's function ends with has none.
+            // A reply's error code. Invocation errors of the sandbox bank carry none.
             let code = parsed["problem.code"]
                 .as_str()
                 .or(parsed["message"].as_str());
             let code = code.unwrap();
-            // What the acquirer's core, or the schedule, was refused, in the runtime's own words: an error of the invocation.
+            // Refusals of an operation of the acquirer's core or of a schedule event appear in the runtime's own words, as
+            // invocation errors.
             let of_the_core = code.strip_prefix("Diagnostic { error_type: \"");
             if of_the_core.is_some_and(|of| !of.starts_with("INTERNAL")) {
                 refused += 1;

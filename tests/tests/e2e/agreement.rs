@@ -1,4 +1,4 @@
-//! The agreement: shown, read, signed.
+//! The agreement: display, reading time, signature.
 
 use domain::error_code::ErrorCode;
 use domain::policy::MINUTE_S;
@@ -8,7 +8,7 @@ use tests::transport::Reply;
 
 use crate::see::last4;
 
-/// A rebind that waits for the signature.
+/// A rebind that awaits the signature.
 async fn unsigned(app: &App<'_>) -> String {
     let path = app.request(&app.system.card()).await;
     app.identify(&path).await;
@@ -23,7 +23,7 @@ async fn sign(app: &App<'_>, path: &str, body: &Value) -> Reply {
     app.post(&format!("{path}/agreement"), body.clone()).await
 }
 
-/// In two languages, each with its own hash, either of which can be signed.
+/// The agreement exists in two languages, each with its own hash. Either can be signed.
 pub async fn agreement_is_signable_in_both_languages(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
@@ -60,7 +60,7 @@ pub async fn agreement_is_signable_in_both_languages(live: &LocalCloud) {
     sign(&app, &path, &app.signature_of(&en)).await.ok(200);
 }
 
-/// Ten seconds at least; a signature that was refused may be sent again with the same token.
+/// The reading time is at least ten seconds. A refused signature may be sent again with the same token.
 pub async fn early_signature_reports_wait(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
@@ -75,7 +75,7 @@ pub async fn early_signature_reports_wait(live: &LocalCloud) {
     );
     merchant.pass_s(6);
     sign(&app, &path, &signature).await.ok(200);
-    // Accepted once: the token is used up.
+    // A token is accepted once.
     sign(&app, &path, &signature)
         .await
         .refused(ErrorCode::StepOutOfOrder);
@@ -84,7 +84,7 @@ pub async fn early_signature_reports_wait(live: &LocalCloud) {
         .refused(ErrorCode::StepOutOfOrder);
 }
 
-/// Another version, another text, a token that is too old, one of another rebind or of nobody.
+/// Refuses another version, another text, and a token that is expired, belongs to another rebind or was never issued.
 pub async fn rejects_stale_version_text_or_token(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;
@@ -152,7 +152,7 @@ pub async fn rejects_stale_version_text_or_token(live: &LocalCloud) {
     sign(&app, &path, &signature).await.ok(200);
 }
 
-/// The name, and each consent.
+/// Requires the name and each consent.
 pub async fn rejects_wrong_name_or_consents(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = unsigned(&app).await;
@@ -207,7 +207,7 @@ pub async fn rejects_wrong_name_or_consents(live: &LocalCloud) {
     .ok(200);
 }
 
-/// What the evidence of a signature holds, and that its personal part is not readable in the table.
+/// The evidence of a signature is complete, and its personal part is not readable in the table.
 pub async fn signature_evidence_is_sealed(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = unsigned(&app).await;

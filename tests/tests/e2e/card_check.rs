@@ -1,4 +1,4 @@
-//! What the bank says, the code to the card's phone, and the activation.
+//! The bank's answer, the OTP to the card's phone, and the activation.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
@@ -19,7 +19,7 @@ async fn the_bank_refuses(live: &LocalCloud, outcome: &str, code: ErrorCode) {
     assert_eq!(
         problem.get("errors"),
         None,
-        "which element did not match is never told"
+        "the reply does not reveal the element that failed"
     );
     let ended = app.get(&path).await.ok(200);
     assert_eq!(
@@ -47,17 +47,17 @@ pub async fn blocked_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "blocked", ErrorCode::CardBlocked).await;
 }
 
-/// No such card.
+/// The card does not exist.
 pub async fn invalid_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "invalid", ErrorCode::CardInvalid).await;
 }
 
-/// Not in use.
+/// The card is not in use.
 pub async fn dormant_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "dormant", ErrorCode::CardDormant).await;
 }
 
-/// Past its date.
+/// The card has expired.
 pub async fn expired_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "expired", ErrorCode::CardExpired).await;
 }
@@ -72,7 +72,7 @@ pub async fn class_ii_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "class_ii", ErrorCode::CardClassIi).await;
 }
 
-/// A card that is listed as matching.
+/// A card that the sandbox lists as matching.
 pub async fn matching_card_activates(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app(&merchant)
@@ -81,7 +81,7 @@ pub async fn matching_card_activates(live: &LocalCloud) {
         .await;
 }
 
-/// Busy leaves everything as it is and counts for nothing, however often it is said.
+/// A busy bank changes nothing and never counts toward a limit.
 pub async fn busy_bank_changes_nothing(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("busy")).await;
@@ -105,7 +105,7 @@ pub async fn busy_bank_changes_nothing(live: &LocalCloud) {
     assert_eq!(shown["next_actions"], json!(["card_check", "cancel"]));
 }
 
-/// Busy at first, then a match; the same request under the same key is no replay.
+/// The bank is busy first, then matches. The second request under the same key is not a replay.
 pub async fn busy_once_is_retried_under_same_key(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("busy_once")).await;
@@ -119,7 +119,7 @@ pub async fn busy_once_is_retried_under_same_key(live: &LocalCloud) {
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// Too many checks upstream: tomorrow, by the bank's calendar.
+/// After the upstream quota is used up, the next check is possible tomorrow, by the bank's calendar.
 pub async fn exhausted_quota_waits_until_midnight(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("quota")).await;
@@ -135,7 +135,7 @@ pub async fn exhausted_quota_waits_until_midnight(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "card_pending");
 }
 
-/// An answer that cannot be read is no answer: asked again, never counted.
+/// An unreadable answer counts as no answer: the bank is asked again, and nothing is counted.
 pub async fn unreadable_answer_is_unknown(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("garbage")).await;
@@ -152,11 +152,11 @@ pub async fn unreadable_answer_is_unknown(live: &LocalCloud) {
     }
     assert_eq!(app.get(&path).await.ok(200)["state"], "card_pending");
     assert!(live.sms(&merchant.reserved_phone).await.is_empty());
-    // It can be given up all the same.
+    // The rebind can still be cancelled.
     app.cancel(&path).await.ok(200);
 }
 
-/// The bank decided, and its reply was lost on the way: asked by the serial, it says so again.
+/// The bank decided, but its reply was lost. A query by bank reference returns the same decision.
 pub async fn lost_reply_is_recovered_by_query(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("reply_lost")).await;
@@ -175,7 +175,7 @@ pub async fn slow_bank_is_awaited(live: &LocalCloud) {
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// Repeated, the same challenge: the bank is not asked, nothing is sent.
+/// A repetition returns the same challenge without a bank call or an SMS.
 pub async fn repeat_returns_same_challenge(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -209,7 +209,7 @@ pub async fn repeat_returns_same_challenge(live: &LocalCloud) {
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// Each step in its place.
+/// Each step is accepted only in its own state.
 pub async fn out_of_order_steps_list_next_actions(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -258,7 +258,7 @@ pub async fn out_of_order_steps_list_next_actions(live: &LocalCloud) {
     .await;
 }
 
-/// The identity must be of the last fifteen minutes: refreshed by a code to the phone on file, no try is used.
+/// The identity must be at most fifteen minutes old. An OTP to the phone on file refreshes it, and no attempt is used.
 pub async fn stale_identity_is_refreshed(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -284,7 +284,7 @@ pub async fn stale_identity_is_refreshed(live: &LocalCloud) {
         (&refreshing["state"], &refreshing["challenge"]["purpose"]),
         (&json!("card_pending"), &json!("identity"))
     );
-    // A code for the card is none for the identity.
+    // A card OTP does not confirm the identity.
     let card_otp = live.code(&merchant.reserved_phone).await;
     if card_otp != live.code(&merchant.phone).await {
         let confirm = format!("{path}/identity/confirm");
@@ -300,7 +300,8 @@ pub async fn stale_identity_is_refreshed(live: &LocalCloud) {
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// The bank's answer must be of the last thirty minutes: else it is asked again, under a new serial, and that counts.
+/// The bank's answer must be at most thirty minutes old. After that a new check under a new bank reference is needed, which
+/// counts.
 pub async fn stale_answer_needs_new_check(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let path = live
@@ -316,7 +317,7 @@ pub async fn stale_answer_needs_new_check(live: &LocalCloud) {
         ask().await.ok(200);
         merchant.pass_s(30 * MINUTE_S + 1);
     }
-    // Everything else is fresh: a code to both phones, just now.
+    // Everything else is fresh: both phones have just received an OTP.
     let app = live.app(&merchant).await;
     app.resend_identity_code(&path).await.ok(200);
     app.confirm_identity(&path).await;
@@ -336,7 +337,7 @@ pub async fn stale_answer_needs_new_check(live: &LocalCloud) {
         .await
         .refused(ErrorCode::StepOutOfOrder);
     ask().await.ok(200);
-    // Three calls for this card today.
+    // Three bank calls for this card today.
     merchant.pass_s(30 * MINUTE_S + 1);
     let problem = ask().await.refused(ErrorCode::CardCheckLimit);
     assert_eq!(problem["retry_after_s"], DAY_S - 3 * (30 * MINUTE_S + 1));
@@ -347,7 +348,7 @@ pub async fn stale_answer_needs_new_check(live: &LocalCloud) {
     assert_eq!(live.codes_sent(&merchant.reserved_phone).await, 3);
 }
 
-/// Three calls for a card, five for a merchant.
+/// Limits: three bank calls per card, five per merchant.
 pub async fn daily_check_limits_apply(live: &LocalCloud) {
     let mut merchant = live.merchant().await;
     let mut answers = Vec::new();
@@ -370,14 +371,14 @@ pub async fn daily_check_limits_apply(live: &LocalCloud) {
     assert_eq!(answers, [200, 200, 200, 429, 200, 200, 429]);
 }
 
-/// Five tries for the card's code too; a wrong one at the end tells the phone on file, not the reserved one.
+/// The card OTP also allows five attempts. The rejection notifies the phone on file, not the reserved phone.
 pub async fn fifth_wrong_card_otp_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
     app.check_card(&path).await.ok(200);
     let code = live.code(&merchant.reserved_phone).await;
     let confirm = async |typed: &str| app.try_card_code(&path, typed).await;
-    // What was sent for the identity is no code for the card, even where the digits are right.
+    // An identity OTP does not pass as a card OTP, even with the right digits.
     for left in [4, 3, 2, 1] {
         let problem = confirm(&another(&code)).await.refused(ErrorCode::OtpWrong);
         assert_eq!(problem["attempts_left"], left);
@@ -399,7 +400,7 @@ pub async fn fifth_wrong_card_otp_rejects(live: &LocalCloud) {
     assert_eq!(live.sms(&merchant.reserved_phone).await.len(), 1);
 }
 
-/// A code that is too old costs no try.
+/// An expired OTP uses no attempt.
 pub async fn expired_card_otp_uses_no_attempt(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -410,13 +411,14 @@ pub async fn expired_card_otp_uses_no_attempt(live: &LocalCloud) {
         (&problem["next_actions"], &problem["attempts_left"]),
         (&json!(["card_check_code"]), &json!(5))
     );
-    // The bank's answer still stands: only the code is new.
+    // The bank's answer is still valid; only the OTP is new.
     let again = app.check_card(&path).await.ok(200);
     assert_eq!(again["challenge"]["attempts_left"], 5);
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// Verified for another person: told at the card check, after the bank matched; a pending rebind reserves nothing.
+/// A card that is verified for another person is refused at the card check, after the bank matched. A pending rebind reserves
+/// nothing.
 pub async fn foreign_card_is_refused_after_match(live: &LocalCloud) {
     let card = live.card();
     let (first, second) = (live.merchant().await, live.merchant().await);
@@ -425,7 +427,7 @@ pub async fn foreign_card_is_refused_after_match(live: &LocalCloud) {
     let theirs = two.to_card_pending(&card).await;
     one.check_card(&ours).await.ok(200);
     two.check_card(&theirs).await.ok(200);
-    // Both were told that they may; the first one to confirm has it.
+    // Both rebinds passed the check; the first to confirm gets the card.
     assert_eq!(one.confirm_card(&ours).await.ok(200)["state"], "activated");
     let problem = two
         .confirm_card(&theirs)
@@ -438,7 +440,7 @@ pub async fn foreign_card_is_refused_after_match(live: &LocalCloud) {
         (&json!("rejected"), &json!("CARD_BOUND_ELSEWHERE"))
     );
 
-    // Asked for afterwards: no earlier than at the check, and only once the bank has matched.
+    // A later rebind learns of the conflict at the check, and only once the bank has matched.
     second.pass_s(MINUTE_S);
     let theirs = two.to_card_pending(&card).await;
     two.check_card(&theirs)
@@ -451,7 +453,7 @@ pub async fn foreign_card_is_refused_after_match(live: &LocalCloud) {
     assert_eq!(live.codes_sent(&second.reserved_phone).await, 1);
 }
 
-/// The same person may have it in two shops; a card that somebody came with counts as verified.
+/// The same person may use the card at two merchants. A card that the merchant was onboarded with counts as verified.
 pub async fn same_person_may_bind_card_twice(live: &LocalCloud) {
     let first = live.merchant().await;
     let card = live.card();
@@ -472,7 +474,7 @@ pub async fn same_person_may_bind_card_twice(live: &LocalCloud) {
         .refused(ErrorCode::CardBoundElsewhere);
 }
 
-/// Three checks at the same moment are one question to the bank and one code.
+/// Three concurrent checks make one bank call and send one OTP.
 pub async fn concurrent_checks_send_one_otp(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -487,7 +489,7 @@ pub async fn concurrent_checks_send_one_otp(live: &LocalCloud) {
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// Confirmed on one device and given up on another, at the same moment: one of the two has happened.
+/// A confirmation on one device meets a cancellation on another: exactly one of the two happens.
 pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -508,7 +510,7 @@ pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
     assert_eq!(cards["hold"].is_null(), state == "cancelled");
 }
 
-/// The same right code from two places at once: one activation, one event, one notice.
+/// The same right OTP from two places at once: one activation, one event, one notification.
 pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -529,7 +531,7 @@ fn statuses(replies: &[tests::transport::Reply]) -> Vec<(u16, &Value)> {
         .collect()
 }
 
-/// The kinds of a merchant's events, as they lie in the table.
+/// The kinds of a merchant's events, as stored in the table.
 async fn events(app: &App<'_>) -> Vec<String> {
     let items = app.system.items().await;
     let mine = items

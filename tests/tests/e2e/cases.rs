@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use tests::local_cloud::LocalCloud;
 
-/// A case on its way.
+/// A running case.
 pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One case.
 pub struct Case {
     /// `module::function`
     pub name: &'static str,
-    /// What it does.
+    /// Starts the case.
     pub run: fn(Arc<LocalCloud>) -> Running,
 }
 
@@ -26,7 +26,7 @@ macro_rules! cases {
     };
 }
 
-/// Each has merchants of its own, so they do not meet.
+/// Each case has merchants of its own, so these cases run side by side.
 pub const SIDE_BY_SIDE: &[Case] = cases! {
     happy: card_is_changed, card_is_changed_by_wall_clock, first_card_is_bound, lost_card_has_short_cooldown_once,
         typed_names_are_folded, typed_numbers_are_folded, equal_phones_are_notified_once,
@@ -96,7 +96,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
     payloads: events_match_captured_payloads;
 };
 
-/// Each has the machine for itself; and then they look at what all the others have left.
+/// Each of these runs alone. The last ones inspect what all the others leave behind.
 pub const AT_THE_END: &[Case] = cases! {
     races: concurrent_requests_make_one_rebind, concurrent_guesses_are_capped_at_five,
         concurrent_confirms_activate_once, confirm_and_cancel_exclude_each_other, freeze_racing_confirm_keeps_old_card,

@@ -1,7 +1,7 @@
 //! The clean-up, with its clock in the event.
 //!
-//! It acts for all merchants at once. So these merchants live in years of their own, more than a year apart: what is due
-//! to them is due to nobody else, and the other cases' merchants are never late.
+//! A run acts for all merchants. These merchants therefore live in years of their own, more than a year apart: nothing else is
+//! due at their times, and the other cases' merchants are never overdue.
 
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -17,7 +17,7 @@ use tests::transport::Transport as _;
 use crate::payouts::{create, report};
 use crate::see::rebind_path;
 
-/// A merchant on the tenth of March of a year, ten in the morning.
+/// A merchant on 10 March of a year, 10:00.
 pub async fn in_year(live: &LocalCloud, year: u16) -> Profile {
     let merchant = live.merchant().await;
     let text = format!("{year}-03-10T10:00:00+08:00");
@@ -25,7 +25,7 @@ pub async fn in_year(live: &LocalCloud, year: u16) -> Profile {
     merchant
 }
 
-/// What a run did, without what it did not do.
+/// The counts of a run's report, without the zeros.
 fn did(summary: &Value) -> Value {
     let all = summary.as_object().unwrap();
     all.iter()
@@ -34,7 +34,7 @@ fn did(summary: &Value) -> Value {
         .collect()
 }
 
-/// At +1 day a hold is over, at +30 the cooldown, which is told once; at +31 there is nothing left.
+/// The hold ends at day 1. The cooldown ends at day 30 and is announced once. Nothing is left at day 31.
 pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     let merchant = in_year(live, 1990).await;
     let app = live.app(&merchant).await;
@@ -55,7 +55,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     assert_eq!(
         did(&live.clean_up(day(1)).await),
         json!({}),
-        "twice changes nothing"
+        "a second run changes nothing"
     );
     let looks_at = async |at| {
         merchant.set_clock(at);
@@ -94,7 +94,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     assert_eq!(
         rebind["cooldown_until"],
         day(30).to_rfc3339_shanghai(),
-        "it is announced, not changed"
+        "the end is announced, and its time unchanged"
     );
 
     for at in [day(30), day(31), day(31)] {
@@ -102,7 +102,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     }
     assert_eq!(live.notices(&merchant.phone, 2).await, told);
     assert_eq!(live.notices(&merchant.reserved_phone, 1).await.len(), 1);
-    // What the clean-up wrote stands in the history: three events, and the chain is whole.
+    // The clean-up's three events are in the history, and the chain is complete.
     let events = chain(live, &merchant).await;
     assert_eq!(
         events[events.len() - 3..],
@@ -110,7 +110,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     );
 }
 
-/// A clean-up that comes late: everything at once, each once.
+/// A late clean-up does everything that is due, each once.
 pub async fn late_run_catches_up(live: &LocalCloud) {
     let (changed, pending) = (in_year(live, 1993).await, in_year(live, 1993).await);
     live.app(&changed).await.activate(&live.card()).await;
@@ -129,11 +129,11 @@ pub async fn late_run_catches_up(live: &LocalCloud) {
     let rebind = live.item(&pending.pk(), "R#000001").await;
     assert!(
         !rebind.contains_key("number"),
-        "a number that will never be paid to is not kept"
+        "the number of an unused card is deleted"
     );
 }
 
-/// Overdue rebinds end, in each of the pending states; the others stay.
+/// Overdue rebinds expire in each of the pending states; the others stay.
 pub async fn overdue_rebinds_expire(live: &LocalCloud) {
     let mut open = Vec::new();
     for steps in 0..3 {
@@ -177,7 +177,7 @@ pub async fn overdue_rebinds_expire(live: &LocalCloud) {
     }
 }
 
-/// Two runs at the same moment do what one does.
+/// Two concurrent runs do the work of one.
 pub async fn concurrent_runs_act_once(live: &LocalCloud) {
     let merchant = in_year(live, 1999).await;
     live.app(&merchant).await.activate(&live.card()).await;
@@ -209,13 +209,13 @@ pub async fn concurrent_runs_act_once(live: &LocalCloud) {
     );
 }
 
-/// A notice that was never sent is sent by the clean-up; once.
+/// The clean-up sends an unsent notification, once.
 pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let merchant = in_year(live, 2002).await;
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
     let first = live.notices(&merchant.phone, 1).await;
-    // As if SNS had been down: released, with both phones still to be told.
+    // As after an SNS outage: the claim is released, and both phones are not yet notified.
     let sk = event_of(live, &merchant, "activated").await;
     let due_at = merchant.now().plus_s(10 * MINUTE_S);
     let shard = Sha256::digest(merchant.id.as_bytes())[0] % 4;
@@ -240,7 +240,7 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let again = live.notices(&merchant.phone, 2).await;
     assert_eq!(
         again[1], first[0],
-        "a notice that is sent again carries the same freeze code"
+        "a resent notification carries the same freeze code"
     );
     live.notices(&merchant.reserved_phone, 2).await;
     assert_eq!(did(&live.clean_up(due_at.plus_s(HOUR_S)).await), json!({}));
@@ -249,8 +249,8 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     assert!(!event.contains_key("to_on_file") && !event.contains_key("due_at"));
 }
 
-/// What was held in a hold gets its card when the hold is over: the first card of a merchant, and in the place of a lost
-/// one. Payouts that were made later never wait.
+/// Payouts created during a hold get their card when the hold ends. This applies to a merchant's first card and to the
+/// replacement of a lost one. Payouts created later never wait.
 pub async fn held_payouts_are_assigned(live: &LocalCloud) {
     let first = live.merchant_with(json!({"active_card": null})).await;
     let start = Timestamp::parse_rfc3339("2008-03-10T10:00:00+08:00").unwrap();
@@ -280,7 +280,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
         }
         let problem = report(live, "payout_sent", &held[0], merchant.now()).await;
         assert_eq!(problem, Err("STEP_OUT_OF_ORDER".to_owned()));
-        // One is taken back by the core: it is not assigned.
+        // The core takes one back, so it gets no card.
         report(live, "payout_returned", &held[2], merchant.now())
             .await
             .unwrap();
@@ -301,7 +301,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
     }
     assert_eq!(
         assigned, 5,
-        "three of the first, two in the place of the lost one"
+        "three of the first card, two of the replacement"
     );
     for (merchant, old) in [(&first, 0), (&lost, 1)] {
         let app = live.app(merchant).await;
@@ -323,7 +323,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
     }
 }
 
-/// A test transfer whose answer was not known is settled: the second time that it is asked about.
+/// A test transfer with an unknown result is settled by the second query.
 pub async fn pending_test_transfer_is_settled(live: &LocalCloud) {
     let merchant = in_year(live, 2005).await;
     let app = live.app(&merchant).await;
@@ -359,7 +359,7 @@ pub async fn pending_test_transfer_is_settled(live: &LocalCloud) {
     assert_eq!(again["status"], "succeeded");
 }
 
-/// An answer of the bank that nobody could read is asked for again, and found; the merchant goes on where it stood.
+/// An unreadable answer of the bank is queried again and found. The merchant continues from the same state.
 pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     let merchant = in_year(live, 2014).await;
     let app = live.app(&merchant).await;
@@ -374,9 +374,9 @@ pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     assert_eq!(
         (&summary["bank_answers"], &summary["failed"]),
         (&json!(0), &json!(0)),
-        "still nonsense"
+        "still unreadable"
     );
-    // The bank is mended.
+    // The bank works again.
     let serial = format!("SERIAL#{}-1", path.rsplit('/').next().unwrap());
     let bank = live.system.resource("SandboxBankTable").unwrap();
     let items = live.items_of(bank).await;
@@ -387,7 +387,7 @@ pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     record.insert("garbled".to_owned(), AttributeValue::Bool(false));
     let put = live.table.put_item().table_name(bank);
     put.set_item(Some(record)).send().await.unwrap();
-    // It was asked just now, so not at once again.
+    // It was queried just now, so the next query waits.
     assert_eq!(did(&live.clean_up(at).await), json!({}));
     let at = at.plus_s(5 * MINUTE_S);
     assert_eq!(did(&live.clean_up(at).await), json!({"bank_answers": 1}));
@@ -400,7 +400,7 @@ pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     assert_eq!(shown["next_actions"], json!(["card_check_code", "cancel"]));
     assert!(
         live.sms(&merchant.reserved_phone).await.is_empty(),
-        "nobody waits for a code"
+        "no OTP is sent in the background"
     );
     merchant.set_clock(at);
     let checked = app.check_card(&path).await.ok(200);
@@ -408,7 +408,7 @@ pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     assert_eq!(app.confirm_card(&path).await.ok(200)["state"], "activated");
 }
 
-/// A deposit is asked about once a day, and ends with its code.
+/// A deposit is queried once a day, and ends with its OTP.
 pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
     let (kept, back) = (in_year(live, 2011).await, in_year(live, 2011).await);
     let mut paths = Vec::new();
@@ -423,7 +423,7 @@ pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
         json!({"bank_answers": 2})
     );
     assert_eq!(did(&live.clean_up(day(1)).await), json!({}));
-    // One comes back on the third day: a bank may take that long.
+    // One comes back on the third day, which is within a bank's usual time.
     crate::deposit::the_bank_says(live, &paths[1], "returned").await;
     assert_eq!(
         did(&live.clean_up(day(3)).await),
@@ -455,7 +455,7 @@ pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
     app.request(&live.card()).await;
 }
 
-/// While an account is frozen nothing leaves the record and nothing is assigned: an operator decides first.
+/// While an account is frozen nothing leaves the record and no payout gets a card: an operator decides first.
 pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
     let merchant = in_year(live, 2017).await;
     live.app(&merchant).await.activate(&live.card()).await;
@@ -474,7 +474,7 @@ pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
         let at = merchant.now().plus_s(days * DAY_S);
         assert_eq!(did(&live.clean_up(at).await), json!({}), "{days}");
     }
-    // No end of a cooldown is told either: it was cancelled.
+    // The end of the cooldown is not announced either, since the freeze cancelled it.
     live.notices(&merchant.phone, 2).await;
     let app = live.app(&merchant).await;
     let list = app.get("/v1/payouts").await.ok(200);
@@ -484,7 +484,7 @@ pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
     );
 }
 
-/// A standby card is over its switch in the same moment; the card before it goes a week later.
+/// A switch to a standby card completes at once. The card before it is removed a week later.
 pub async fn switch_completes_and_old_card_leaves(live: &LocalCloud) {
     let merchant = in_year(live, 2020).await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -510,7 +510,7 @@ pub async fn switch_completes_and_old_card_leaves(live: &LocalCloud) {
     live.notices(&merchant.phone, 3).await;
 }
 
-/// In the sandbox the event's time is taken as it is; without one the clock on the wall counts.
+/// The sandbox takes the event's time as it is. Without one, wall-clock time counts.
 pub async fn event_time_is_the_clock(live: &LocalCloud) {
     let invoke = |event: Value| async move { live.system.invoke("cooldown-cleanup", &event).await };
     for event in [
@@ -527,7 +527,7 @@ pub async fn event_time_is_the_clock(live: &LocalCloud) {
     }
 }
 
-/// The kinds of a merchant's events, in order, after the chain was checked.
+/// The kinds of a merchant's events, in order, after a check of the chain.
 async fn chain(live: &LocalCloud, merchant: &Profile) -> Vec<String> {
     let mut events: Vec<_> = live
         .items()

@@ -1,9 +1,9 @@
-//! Every code of the contract has a case that meets it on the wire.
+//! Every error code of the contract has a case that meets it on the wire.
 
 use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which case is there for which code.
+/// The case for each error code.
 const CASES: [(ErrorCode, &str); 56] = [
     (
         ErrorCode::RequestMalformed,
@@ -204,19 +204,19 @@ const CASES: [(ErrorCode, &str); 56] = [
     ),
 ];
 
-/// Codes without a case here, and why.
+/// Error codes without a case here, and the reason.
 const NOT_HERE: [(ErrorCode, &str); 2] = [
     (
         ErrorCode::OtpChannelDown,
-        "the local cloud's SNS never fails; in process, with one that does: tests/tests/handlers.rs",
+        "the local cloud's SNS never fails; tests/tests/handlers.rs uses a failing one in process",
     ),
     (
         ErrorCode::TestTxnFailed,
-        "never the code of a reply; as an ended_reason: test_transfer::returned_transfer_reverts_and_notifies",
+        "only an ended_reason, never a reply's code: test_transfer::returned_transfer_reverts_and_notifies",
     ),
 ];
 
-/// `met`: the codes that each case has asserted.
+/// `met`: the error codes that each case asserted.
 pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
     let here: BTreeMap<ErrorCode, &str> = CASES.into();
     let elsewhere: BTreeMap<ErrorCode, &str> = NOT_HERE.into();
@@ -225,7 +225,7 @@ pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
             (Some(case), None) => {
                 let codes = met
                     .get(case)
-                    .unwrap_or_else(|| panic!("{code}: there is no case {case}"));
+                    .unwrap_or_else(|| panic!("{code}: unknown case {case}"));
                 assert!(
                     codes.contains(code.as_str()),
                     "{code}: {case} does not meet it"
@@ -233,7 +233,7 @@ pub fn each_has_its_case(met: &BTreeMap<&str, BTreeSet<&str>>) {
             }
             (None, Some(_)) => {}
             (None, None) => panic!("{code} has no case"),
-            (Some(_), Some(_)) => panic!("{code} has a case and a reason to have none"),
+            (Some(_), Some(_)) => panic!("{code} has both a case and a reason for none"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A card that its bank cannot check: ¥0.01 with a code that only its holder can read.
+//! A card that its bank cannot check: a deposit of ¥0.01 whose code only the holder can read.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
@@ -16,7 +16,7 @@ async fn confirm(app: &App<'_>, path: &str, typed: &str) -> Reply {
     app.try_card_code(path, typed).await
 }
 
-/// A code of the same form that is not this one.
+/// A wrong code of the same form.
 fn wrong(code: &str) -> String {
     let first = if code.starts_with('A') { 'B' } else { 'A' };
     format!("{first}{}", &code[1..])
@@ -56,14 +56,14 @@ async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
     let code = live.deposit_code(card).await;
     assert!(
         code.chars().all(|c| ALPHABET.contains(c)),
-        "of the alphabet"
+        "only letters of the alphabet"
     );
     let transfer = &live.statement(card).await[0];
     assert_eq!(
         (&transfer["amount_fen"], &transfer["status"]),
         (&json!(1), &json!("succeeded"))
     );
-    // Repeated, the same challenge, and no other transfer; there is nothing to send again.
+    // A repetition returns the same challenge and makes no second transfer. There is no resend.
     merchant.pass_s(MINUTE_S);
     assert_eq!(
         app.check_card(&path).await.ok(200)["challenge"],
@@ -73,7 +73,7 @@ async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
     app.resend_card_code(&path)
         .await
         .refused(ErrorCode::StepOutOfOrder);
-    // As it is typed from a small screen.
+    // As typed on a small screen.
     let spaced: Vec<String> = code.to_lowercase().chars().map(String::from).collect();
     let activated_at = merchant.now();
     let activated = confirm(&app, &path, &spaced.join(" ")).await.ok(200);
@@ -102,19 +102,19 @@ async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "completed");
 }
 
-/// A card that was not opened for such checks.
+/// A card without the bank's online-check feature.
 pub async fn unenabled_card_gets_deposit(live: &LocalCloud) {
     let card = live.magic_card("not_enabled");
     a_deposit_is_sent(live, &card, "招商银行").await;
 }
 
-/// A bank that answers no checks.
+/// A bank that does not answer checks.
 pub async fn unsupported_issuer_gets_deposit(live: &LocalCloud) {
     let card = live.magic_card("issuer_unsupported");
     a_deposit_is_sent(live, &card, "中信银行").await;
 }
 
-/// A deposit takes a day to be seen: the identity is old by then, and is refreshed on whichever device is at hand.
+/// A deposit takes a day to appear. The identity is stale by then and can be refreshed on any device.
 pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -144,7 +144,7 @@ pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
         ),
         (&json!("micro_deposit"), &json!(3))
     );
-    // The code stands in a statement, so it is bound to no session.
+    // The code is read from a statement, so it is not bound to a session.
     let first = live.app(&merchant).await;
     assert_eq!(
         confirm(&first, &path, &code).await.ok(200)["state"],
@@ -152,7 +152,7 @@ pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
     );
 }
 
-/// Three tries, whatever else was typed; the third wrong one ends the rebind.
+/// Three attempts; malformed input uses none. The third wrong code ends the rebind.
 pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live
@@ -208,7 +208,7 @@ pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     app.request(&live.card()).await;
 }
 
-/// Many guesses at the same moment are no more than three tries.
+/// Many concurrent guesses use at most three attempts.
 pub async fn parallel_guesses_are_capped_at_three(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -233,7 +233,7 @@ pub async fn parallel_guesses_are_capped_at_three(live: &LocalCloud) {
     }
 }
 
-/// Seven days; then every step says so.
+/// The code expires after seven days; from then on every step reports the expiry.
 pub async fn deposit_expires_after_7_days(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -274,14 +274,14 @@ pub async fn deposit_expires_after_7_days(live: &LocalCloud) {
         .refused(ErrorCode::MicroDepositExpired);
 }
 
-/// It came back: the card is none to be paid to.
+/// The deposit was returned: payouts to this card would fail.
 pub async fn returned_deposit_rejects(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.magic_card("deposit_returned");
     comes_back(&live.app(&merchant).await, &card).await;
 }
 
-/// The name on the account is another: the payee-name check tells, although the merchant could read the statement.
+/// The account belongs to another name. The payee-name check reveals this, although the merchant could read the statement.
 pub async fn deposit_to_mule_card_is_returned(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card_that("not_enabled", "李四").await;
@@ -309,7 +309,7 @@ async fn comes_back(app: &App<'_>, card: &str) {
             &json!("removed")
         )
     );
-    // Whoever reads the code there has it for nothing.
+    // Reading the code on that statement gains nothing.
     let code = app.system.deposit_code(card).await;
     assert_eq!(app.system.statement(card).await[0]["status"], "returned");
     confirm(app, &path, &code)
@@ -319,7 +319,7 @@ async fn comes_back(app: &App<'_>, card: &str) {
     app.request(&app.system.card()).await;
 }
 
-/// It arrived, and was returned later: told when the code is tried, and no try is used.
+/// The deposit arrived and was returned later. The confirmation reports the return, and no attempt is used.
 pub async fn late_return_rejects_at_confirm(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -334,10 +334,10 @@ pub async fn late_return_rejects_at_confirm(live: &LocalCloud) {
     assert_eq!(ended["ended_reason"], "MICRO_DEPOSIT_RETURNED");
 }
 
-/// Not heard of yet: the code cannot be tried before the bank says that the holder has it.
+/// While the result is unknown, the code cannot be tried until the bank reports the deposit as received.
 pub async fn pending_deposit_cannot_be_confirmed(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    // Ahead of every clean-up, which would ask about it too.
+    // Earlier than every clean-up, which would query it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2041-03-10T10:00:00+08:00").unwrap());
     let app = live.app(&merchant).await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -359,14 +359,14 @@ pub async fn pending_deposit_cannot_be_confirmed(live: &LocalCloud) {
     );
     let shown = app.get(&path).await.ok(200);
     assert_eq!(shown["challenge"]["attempts_left"], 3);
-    // The second time that it is asked about, it is there.
+    // The second query finds it.
     assert_eq!(
         confirm(&app, &path, &code).await.ok(200)["state"],
         "activated"
     );
 }
 
-/// Changes what the bank has on record of a rebind's deposit.
+/// Changes the bank's record of a rebind's deposit.
 pub async fn the_bank_says(live: &LocalCloud, path: &str, status: &str) {
     let serial = format!("{}-d1", path.rsplit('/').next().unwrap());
     let bank = live.system.resource("SandboxBankTable").unwrap();
@@ -385,7 +385,7 @@ pub async fn the_bank_says(live: &LocalCloud, path: &str, status: &str) {
     put.set_item(Some(transfer)).send().await.unwrap();
 }
 
-/// Verified for another person: told once the card is proven, and to nobody who cannot prove it.
+/// A card that is verified for another person is refused only once the code proves the card, so nobody else learns of it.
 pub async fn foreign_card_is_refused_after_proof(live: &LocalCloud) {
     let (first, second) = (live.merchant().await, live.merchant().await);
     let card = live.card_that("not_enabled", &first.holder_name).await;
@@ -411,7 +411,7 @@ pub async fn foreign_card_is_refused_after_proof(live: &LocalCloud) {
     );
 }
 
-/// Kept for later, it is proven the same way.
+/// A standby card is proven the same way.
 pub async fn standby_card_is_proven_by_deposit(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;
@@ -428,7 +428,7 @@ pub async fn standby_card_is_proven_by_deposit(live: &LocalCloud) {
         (&ready["state"], &ready["new_card"]["status"]),
         (&json!("completed"), &json!("standby"))
     );
-    // It waits for no less than the hold of such a card.
+    // Its waiting period is no shorter than the hold of such a card.
     let usable_at = ready["new_card"]["usable_at"].as_str().unwrap();
     let usable_at = Timestamp::parse_rfc3339(usable_at).unwrap();
     assert!(
@@ -436,7 +436,7 @@ pub async fn standby_card_is_proven_by_deposit(live: &LocalCloud) {
     );
 }
 
-/// Given up with the deposit on its way: its code is for nothing, and the next rebind has a deposit of its own.
+/// After a cancellation with the deposit on its way, its code is useless, and the next rebind has a deposit of its own.
 pub async fn cancel_voids_deposit_code(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card_that("not_enabled", &merchant.holder_name).await;

@@ -1,4 +1,4 @@
-//! What no app sends.
+//! Requests that no app sends.
 
 use base64::Engine as _;
 use domain::error_code::ErrorCode;
@@ -39,13 +39,13 @@ const WITH_BODY: [(&str, &str); 15] = [
     ),
 ];
 
-/// The method that such a route takes.
+/// The method of such a route.
 fn method_of(path: &str) -> &'static str {
     let is_put = path.ends_with("/settlement") || path.contains("/push-targets/");
     if is_put { "PUT" } else { "POST" }
 }
 
-/// An unknown path or method is a problem document too.
+/// An unknown path or method is answered with a problem document too.
 pub async fn unknown_routes_return_404(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     for (method, path) in [
@@ -88,7 +88,7 @@ pub async fn unknown_routes_return_404(live: &LocalCloud) {
     }
 }
 
-/// 16 KiB fit, one byte more does not, whatever the size says of the rest.
+/// A body of 16 KiB is accepted and one byte more is refused, whatever else is wrong.
 pub async fn body_over_16_kib_is_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let of_size = |field: &str, bytes: usize| {
@@ -120,7 +120,8 @@ pub async fn body_over_16_kib_is_refused(live: &LocalCloud) {
     }
 }
 
-/// Not JSON, not an object, unknown fields, wrong types, deep nesting, doubled names, no text.
+/// Refuses text that is not JSON, JSON that is not an object, unknown fields, wrong types, deep nesting, duplicate names and
+/// non-text bytes.
 pub async fn malformed_bodies_are_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -162,7 +163,7 @@ pub async fn malformed_bodies_are_refused(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200), before, "nothing was written");
 }
 
-/// A media type that the gateway does not take for text: it sends the body as base64, and the body is the body.
+/// The gateway sends a body with a non-text media type as base64. The body is decoded as usual.
 pub async fn base64_body_is_decoded(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card()).to_string();
@@ -175,7 +176,7 @@ pub async fn base64_body_is_decoded(live: &LocalCloud) {
     assert_eq!(created["state"], "identity_pending");
 }
 
-/// A clock at the ends of what can be written down: answered like any other.
+/// Clocks at the limits of the format are answered like any other.
 pub async fn extreme_clocks_are_accepted(live: &LocalCloud) {
     for clock in [
         "0001-01-02T00:00:00+08:00",
@@ -205,9 +206,9 @@ pub async fn extreme_clocks_are_accepted(live: &LocalCloud) {
     }
 }
 
-/// Requests that ended other runtimes: each is answered, and the same process answers the next one.
+/// Requests that crash other runtimes: each is answered, and the same process answers the next one.
 ///
-/// Run when nothing else is: then a new process could only be there because an old one is gone.
+/// Runs alone, because a new process must then mean that an old one died.
 pub async fn process_survives_hostile_requests(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -231,7 +232,7 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
         } else {
             "GET"
         };
-        // One good request, so that there is an environment.
+        // One good request starts the environment.
         ok(live, method, &door).await;
         let spawned = spawned(live);
         for (query, head, body) in [
@@ -269,7 +270,7 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
             "{method} {door}: the same process"
         );
     }
-    // Events of a shape that the gateway does not make.
+    // Events of a shape that the gateway never makes.
     for folder in [
         "login",
         "cards",
@@ -294,7 +295,7 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
         }
         assert_eq!(self::spawned(live), spawned, "{folder}: the same process");
     }
-    // Events that are none at all are an error of the invocation, and no more.
+    // Events that are not objects cause an invocation error and nothing else.
     for folder in [
         "login",
         "cards",
@@ -323,7 +324,7 @@ pub async fn process_survives_hostile_requests(live: &LocalCloud) {
     );
 }
 
-/// A request that the door refuses in the usual way.
+/// A request that is refused in the usual way.
 async fn ok(live: &LocalCloud, method: &str, path: &str) {
     let reply = live.ask(method, path).body("{}").send().await;
     assert!(
@@ -333,7 +334,7 @@ async fn ok(live: &LocalCloud, method: &str, path: &str) {
     );
 }
 
-/// The status of a request that is written by hand.
+/// The status of a handwritten request.
 async fn raw(live: &LocalCloud, method: &str, path: &str, head: &str, body: &str) -> u16 {
     let url = &live.system.endpoints().api_url;
     let (authority, prefix) = url
@@ -347,7 +348,7 @@ async fn raw(live: &LocalCloud, method: &str, path: &str, head: &str, body: &str
         "Host: localhost\r\n"
     };
     let mut request = format!("{method} /{prefix}{path} HTTP/1.1\r\n{host}").into_bytes();
-    // One byte for each character: a header field is no UTF-8.
+    // One byte per character: a header field need not be UTF-8.
     request.extend(head.chars().map(|c| c as u8));
     request.extend(
         format!(
@@ -368,7 +369,7 @@ async fn raw(live: &LocalCloud, method: &str, path: &str, head: &str, body: &str
     status.unwrap_or_else(|| panic!("no reply to {method} {path} {head:?}"))
 }
 
-/// How many environments the local cloud has started so far, of all functions.
+/// The number of environments that the local cloud has started so far, of all functions.
 fn spawned(live: &LocalCloud) -> usize {
     log(live).matches("environment spawned for").count()
 }
@@ -377,7 +378,7 @@ fn log(live: &LocalCloud) -> String {
     std::fs::read_to_string(live.state_dir.join("ministack.log")).unwrap()
 }
 
-/// The answer to a request may be large or odd, the log line is one.
+/// Each reply has exactly one log line, which its `support_ref` finds.
 pub async fn support_ref_finds_log_line(live: &LocalCloud) {
     let problem: Value = live
         .ask("GET", "/v1/cards")

@@ -1,4 +1,4 @@
-//! The freeze: what the old contact can do with the code from a notice, and what nobody can.
+//! The freeze: the effect of the freeze code from a notification, and the attempts that must fail.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
@@ -11,20 +11,20 @@ use tests::transport::{Reply, Transport as _};
 use crate::payouts::{create, report};
 use crate::see::last4;
 
-/// What every freeze is answered with.
+/// The reply to every freeze request.
 fn received(reply: Reply) {
     assert!(!reply.is_replayed());
     assert_eq!(reply.ok(202), json!({"status": "received"}));
 }
 
-/// Whether the account is frozen, as a new login sees it.
+/// Returns true if a new login reports the account as frozen.
 async fn is_frozen(live: &LocalCloud, merchant: &Profile) -> bool {
     let app = live.app(merchant).await;
     let cards = app.get("/v1/cards").await.ok(200);
     cards["blocked_by"] == "ACCOUNT_FROZEN"
 }
 
-/// A merchant who has just changed the card, and the code that could stop it.
+/// A merchant who has just changed the card, with the freeze code that can stop it.
 async fn changed(live: &LocalCloud) -> (Profile, String, String) {
     let merchant = live.merchant().await;
     let path = live.app(&merchant).await.activate(&live.card()).await;
@@ -33,7 +33,7 @@ async fn changed(live: &LocalCloud) -> (Profile, String, String) {
     (merchant, path, code)
 }
 
-/// Every change that there is.
+/// Every kind of change.
 pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
     let card_id = card["card_id"].as_str().unwrap();
     let steps = [
@@ -82,7 +82,7 @@ pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
         .refused(ErrorCode::AccountFrozen);
 }
 
-/// Before the change takes effect it is undone.
+/// Before the change takes effect, a freeze undoes it.
 pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let first = live.app(&merchant).await;
@@ -99,7 +99,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     live.notices(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(600);
-    // As somebody types it who is in a hurry.
+    // As typed in a hurry.
     let typed = format!(" {} {} ", code[..4].to_lowercase(), &code[4..]);
     received(live.freeze(merchant.now(), &merchant.account, &typed).await);
     for app in [&first, &second] {
@@ -117,7 +117,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     );
     live.notices(&merchant.reserved_phone, 1).await;
 
-    // Login and reads work.
+    // Login and reads still work.
     let app = live.app(&merchant).await;
     let rebind = app.get(&path).await.ok(200);
     assert_eq!(
@@ -154,7 +154,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
         .await
         .refused(ErrorCode::AccountFrozen);
 
-    // It is known which card is right: payouts go on to it.
+    // The right card is known, so payouts to it continue.
     let payout = create(live, &merchant, "p", merchant.now()).await;
     assert_eq!(
         (&payout["card"]["last4"], &payout["held"]),
@@ -170,11 +170,11 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     assert_eq!(
         app.history().await.len(),
         events.len() + 2,
-        "two of the payout"
+        "only the payout's two events"
     );
 }
 
-/// Later nobody knows which card is right: every payout is held, and the pointer stays.
+/// Once the change is effective, the right card is no longer known: every payout is held, and the active card stays.
 pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     merchant.pass_s(2 * DAY_S);
@@ -200,7 +200,11 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
         (&cards["active"], &cards["blocked_by"]),
         (&active, &json!("ACCOUNT_FROZEN"))
     );
-    assert_eq!(cards.get("cooldown_until"), None, "it is cancelled");
+    assert_eq!(
+        cards.get("cooldown_until"),
+        None,
+        "the freeze cancels the cooldown"
+    );
 
     let now = merchant.now();
     let new = create(live, &merchant, "new", now.plus_s(1)).await;
@@ -222,14 +226,14 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
         Err("ACCOUNT_FROZEN".to_owned())
     );
     assert!(report(live, "payout_sent", &new, now).await.is_err());
-    // The core can take one back, as before.
+    // The core can still take one back.
     let back = report(live, "payout_returned", &routed, now).await;
     assert_eq!(back.unwrap()["status"], "returned");
     nothing_moves(&app, &path, &active).await;
     live.notices(&merchant.phone, 2).await;
 }
 
-/// Until seven days after the change took effect, to the second.
+/// Possible until seven days after the change took effect, to the second.
 pub async fn freeze_code_ends_7_days_after_effect(live: &LocalCloud) {
     for (after_s, frozen) in [(8 * DAY_S - 1, true), (8 * DAY_S, false)] {
         let (merchant, _, code) = changed(live).await;
@@ -245,7 +249,7 @@ pub async fn freeze_code_ends_7_days_after_effect(live: &LocalCloud) {
     }
 }
 
-/// What does not match is answered the same, no sooner, and freezes nothing.
+/// A mismatch gets the same answer after the same time, and freezes nothing.
 pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
     let (merchant, path, code) = changed(live).await;
     let (other, _, foreign) = changed(live).await;
@@ -266,7 +270,7 @@ pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
         assert!(started.elapsed() >= Duration::from_millis(800));
     }
     assert!(!is_frozen(live, &merchant).await && !is_frozen(live, &other).await);
-    // Who is logged in, and which key is sent, does not matter.
+    // The session and the idempotency key of the sender do not matter.
     let app = live.app(&merchant).await;
     let ask = || {
         let ask = live
@@ -305,7 +309,7 @@ pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
     live.notices(&other.phone, 2).await;
 }
 
-/// Ten wrong codes a day from one address are looked at; the code itself is not lost by that.
+/// At most ten wrong codes a day from one address are compared. The code stays valid.
 pub async fn eleventh_guess_of_address_is_ignored(live: &LocalCloud) {
     let ((one, _, first), (two, _, second)) = (changed(live).await, changed(live).await);
     let (source, elsewhere) = ("203.0.113.7", "203.0.113.8");
@@ -317,17 +321,17 @@ pub async fn eleventh_guess_of_address_is_ignored(live: &LocalCloud) {
         }
     };
     guess(9).await;
-    // A right one is the tenth, is looked at, and is no wrong try.
+    // A right one is the tenth. It is compared and does not count as wrong.
     live.freeze_from(source, at, &two.account, &second).await;
     assert!(is_frozen(live, &two).await);
     guess(1).await;
     live.freeze_from(source, at, &one.account, &first).await;
     assert!(!is_frozen(live, &one).await, "the eleventh");
-    // The address is held back, not the account.
+    // The limit blocks the address, not the account.
     live.freeze_from(elsewhere, at, &one.account, "BBBBBBBB")
         .await;
     assert!(!is_frozen(live, &one).await);
-    // A day later it is looked at again.
+    // A day later it is compared again.
     one.pass_s(DAY_S);
     live.freeze_from(source, one.now(), &one.account, &first)
         .await;
@@ -352,7 +356,7 @@ pub async fn concurrent_freezes_act_once(live: &LocalCloud) {
     live.notices(&merchant.phone, 2).await;
 }
 
-/// Frozen while the switch is being confirmed: one came first, and the account is frozen after both.
+/// A freeze meets the confirmation of a switch: one comes first, and the account is frozen after both.
 pub async fn freeze_racing_confirm_still_freezes(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -378,7 +382,7 @@ pub async fn freeze_racing_confirm_still_freezes(live: &LocalCloud) {
     );
 }
 
-/// The code of a standby card takes that card away; the change it was for has not happened, so payouts go on.
+/// The freeze code of a standby card removes that card. Its change has not happened yet, so payouts continue.
 pub async fn standby_freeze_code_removes_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -414,8 +418,8 @@ pub async fn standby_freeze_code_removes_card(live: &LocalCloud) {
     live.notices(&merchant.phone, 2).await;
 }
 
-/// Whichever of the codes is given, everything stops that a stranger may have done: here the code of a standby card, while
-/// a change to another card is held, and once it has taken effect.
+/// Each of the freeze codes stops every change that a stranger may have made. Here the code of a standby card is used, once
+/// while a change to another card is held and once after it took effect.
 pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
     for later in [false, true] {
         let merchant = live.merchant().await;
@@ -463,7 +467,7 @@ pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
     }
 }
 
-/// A switch takes effect at once, so its code holds every payout.
+/// A switch takes effect at once, so its freeze code holds every payout.
 pub async fn freeze_after_switch_holds_payouts(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;

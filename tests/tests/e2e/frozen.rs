@@ -1,4 +1,4 @@
-//! A frozen account: login and reads work, nothing else; whatever was open has ended.
+//! A frozen account: only login and reads work, and every open rebind has ended.
 
 use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
@@ -8,7 +8,7 @@ use tests::transport::Transport as _;
 
 use crate::freezes::nothing_moves;
 
-/// In each of the pending states, by the code of a card that was announced before.
+/// In each of the pending states, by the freeze code of an earlier standby card.
 pub async fn frozen_account_allows_only_reads(live: &LocalCloud) {
     for steps in 0..4 {
         let merchant = live.merchant().await;
@@ -59,7 +59,7 @@ pub async fn frozen_account_allows_only_reads(live: &LocalCloud) {
         nothing_moves(&app, &path, &cards["active"]).await;
         assert_eq!(app.get(&path).await.ok(200), ended);
         assert_eq!(live.codes_sent(&merchant.reserved_phone).await, codes);
-        // A reply that was given before is given again: the key comes before the freeze.
+        // A stored reply is replayed, because the idempotency check comes before the freeze check.
         let again = app.keyed("r", "/v1/rebinds", body.clone()).await;
         assert!(again.is_replayed());
         assert_eq!(again.ok(201), created);

@@ -1,4 +1,4 @@
-//! A card is changed: each step with what the app shows and what the phones get.
+//! A card change: each step with the app's view and the SMS that the phones receive.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -10,7 +10,7 @@ use tests::transport::Transport as _;
 
 use crate::see::{last4, masked, minute_zh, rebind_path, without};
 
-/// Login to hold, in full.
+/// From login to hold, in full.
 pub async fn card_is_changed(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let old = last4(merchant.active_card.as_ref().unwrap());
@@ -72,7 +72,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
         (&json!(false), &json!("REQUEST_IN_PROGRESS"))
     );
 
-    // The identity: a code to the phone on file.
+    // The identity: an OTP to the phone on file.
     let shown = app.show_document(&path).await;
     let expires_at = merchant.now().plus_s(5 * MINUTE_S).to_rfc3339_shanghai();
     assert_eq!(
@@ -135,7 +135,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
     );
     assert_eq!(signed["next_actions"], json!(["card_check", "cancel"]));
 
-    // The bank, and a code to the card's phone.
+    // The bank check, and an OTP to the card's phone.
     let checked = app.check_card(&path).await.ok(200);
     let expires_at = merchant.now().plus_s(5 * MINUTE_S).to_rfc3339_shanghai();
     assert_eq!(
@@ -192,7 +192,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
         (&Value::Null, &json!(["test_transaction"]))
     );
 
-    // Both phones are told; the one on file gets the freeze code.
+    // Both phones are notified; the phone on file gets the freeze code.
     let from = minute_zh(effective_at);
     let on_file = live.notices(&merchant.phone, 1).await.remove(0);
     let begins = format!(
@@ -206,7 +206,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
     let alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     assert!(
         freeze_code.len() == 8 && freeze_code.chars().all(|c| alphabet.contains(c)),
-        "eight of the alphabet"
+        "eight letters of the alphabet"
     );
     assert_eq!(
         live.notices(&merchant.reserved_phone, 1).await,
@@ -245,7 +245,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
         cooldown_until.epoch_s() - merchant.now().epoch_s()
     );
 
-    // A read computes what time has brought about, whether or not the clean-up came by.
+    // A read computes time-driven transitions, with or without a clean-up run.
     let states = async |at| {
         merchant.set_clock(at);
         let app = live.app(&merchant).await;
@@ -266,14 +266,14 @@ pub async fn card_is_changed(live: &LocalCloud) {
         states(effective_at.plus_s(7 * DAY_S)).await,
         (json!("completed"), json!("removed"), true)
     );
-    // … and the next change is possible to the second, without a clean-up.
+    // The next change is possible to the second, without a clean-up.
     merchant.set_clock(cooldown_until.plus_s(-1));
     let app = live.app(&merchant).await;
     app.post("/v1/rebinds", app.request_body(&live.card()))
         .await
         .refused(ErrorCode::RebindCooldown);
     merchant.pass_s(1);
-    // Back to the first card: verified for this very person.
+    // Back to the first card, which is verified for the same person.
     let path = app.activate(merchant.active_card.as_ref().unwrap()).await;
     let back = app.get(&path).await.ok(200);
     assert_eq!(
@@ -282,7 +282,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
     );
 }
 
-/// Without any header about time, as in production: the merchant really reads for ten seconds.
+/// Without the sandbox's clock header, as in production: the merchant really reads for ten seconds.
 pub async fn card_is_changed_by_wall_clock(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ask = |method: &str, path: &str, body: Value| {
@@ -338,7 +338,7 @@ pub async fn card_is_changed_by_wall_clock(live: &LocalCloud) {
     assert_eq!(confirm.send().await.ok(200)["state"], "activated");
 }
 
-/// A merchant who never had a card.
+/// A merchant without any previous card.
 pub async fn first_card_is_bound(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
@@ -349,14 +349,14 @@ pub async fn first_card_is_bound(live: &LocalCloud) {
     );
     let path = app.activate(&live.card()).await;
     assert_eq!(app.get(&path).await.ok(200)["old_card"], Value::Null);
-    // There is nothing that could be paid to during the hold.
+    // During the hold there is no card to pay to.
     assert_eq!(
         app.get("/v1/cards").await.ok(200)["hold"]["paying_card"],
         Value::Null
     );
 }
 
-/// A lost card is not paid to during the hold, and the cooldown is short: once a year.
+/// A lost card receives no payout during the hold. The cooldown is short, at most once a year.
 pub async fn lost_card_has_short_cooldown_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let lose = async || {
@@ -388,7 +388,7 @@ pub async fn lost_card_has_short_cooldown_once(live: &LocalCloud) {
     assert_eq!(lose().await, 7);
 }
 
-/// The name on the card is the settlement name where there is one; a dot in a name may be typed in any way.
+/// The settlement name replaces the legal name on the card if there is one. A dot in a name may be typed in any form.
 pub async fn typed_names_are_folded(live: &LocalCloud) {
     let trader = json!({"entity_type": "sole_trader", "legal_name": "测试经营部", "settlement_name": "测试经营者"});
     let merchant = live.merchant_with(trader).await;
@@ -413,7 +413,7 @@ pub async fn typed_names_are_folded(live: &LocalCloud) {
     app.activate(&live.card()).await;
 }
 
-/// What is printed on a card, and read from it, is understood.
+/// A card number is accepted in every printed form.
 pub async fn typed_numbers_are_folded(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
@@ -451,7 +451,7 @@ pub async fn typed_numbers_are_folded(live: &LocalCloud) {
         .ok(200);
 }
 
-/// Where both phones are one, it is told once.
+/// If both phones are equal, it is notified once.
 pub async fn equal_phones_are_notified_once(live: &LocalCloud) {
     let mut merchant = live.merchant().await;
     merchant.reserved_phone.clone_from(&merchant.phone);
@@ -462,7 +462,7 @@ pub async fn equal_phones_are_notified_once(live: &LocalCloud) {
     assert_eq!(live.codes_sent(&merchant.phone).await, 2);
 }
 
-/// Begun on one device, ended on another. The session that asked for a code is the one that may use it.
+/// A rebind begins on one device and ends on another. Only the session that requested an OTP can use it.
 pub async fn another_device_continues_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let first = live.app(&merchant).await;
@@ -476,7 +476,7 @@ pub async fn another_device_continues_rebind(live: &LocalCloud) {
         (rebind_path(&open), &open["state"]),
         (path.clone(), &json!("identity_pending"))
     );
-    // The document again: the same challenge, nothing is sent.
+    // The document again returns the same challenge without an SMS.
     assert_eq!(
         second.show_document(&path).await["challenge"],
         open["challenge"]
@@ -492,8 +492,11 @@ pub async fn another_device_continues_rebind(live: &LocalCloud) {
     }
     merchant.pass_s(MINUTE_S);
     let resent = second.resend_identity_code(&path).await.ok(200);
-    assert_eq!(resent["challenge"]["attempts_left"], 5, "no try was used");
-    // Now the first device's code is dead, and the first device is the one that did not ask.
+    assert_eq!(
+        resent["challenge"]["attempts_left"], 5,
+        "no attempt was used"
+    );
+    // Now the first device's OTP is replaced, and the first device did not request the new one.
     first
         .post(&confirm, json!({"code": code}))
         .await
@@ -518,7 +521,7 @@ pub async fn another_device_continues_rebind(live: &LocalCloud) {
     );
 }
 
-/// The clock of a request may go back: what is ahead of it is of age 0, and nothing moves back.
+/// The clock of a request may go back. Ages of future events are 0, and no recorded time moves back.
 pub async fn clock_may_go_back_and_forth(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let noon = merchant.now();
@@ -543,7 +546,7 @@ pub async fn clock_may_go_back_and_forth(live: &LocalCloud) {
     app.post(&format!("{path}/agreement"), app.signature_of(&text))
         .await
         .ok(200);
-    // The identity was confirmed two hours ago by this clock.
+    // By this clock the identity was confirmed two hours ago.
     app.check_card(&path).await.ok(200);
     app.confirm_card(&path)
         .await
@@ -554,7 +557,7 @@ pub async fn clock_may_go_back_and_forth(live: &LocalCloud) {
         activated["activated_at"],
         merchant.now().to_rfc3339_shanghai()
     );
-    // The last change was at noon, and stays there: by the real clock of noon the session is still good.
+    // The last change stays at noon: by the real clock of noon the session is still valid.
     merchant.set_clock(noon.plus_s(10 + 15 * MINUTE_S - 1));
     app.get("/v1/cards").await.ok(200);
     merchant.pass_s(1);

@@ -1,4 +1,4 @@
-//! The history, as a merchant's auditor reads it: page by page, and checked with nothing else in hand.
+//! The history for a merchant's auditor: read in pages and verified from the replies alone.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
@@ -10,7 +10,7 @@ use tests::local_cloud::LocalCloud;
 
 use crate::see::without;
 
-/// The hash of an event, of what the reply says and the merchant's id.
+/// The hash of an event, computed from the reply and the merchant's id.
 fn hash(event: &Value, merchant_id: &Value) -> String {
     let at = Timestamp::parse_rfc3339(event["at"].as_str().unwrap()).unwrap();
     let hashed = json!({
@@ -27,7 +27,7 @@ fn hash(event: &Value, merchant_id: &Value) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A whole life, in three pages.
+/// A complete history on three pages.
 pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     assert_eq!(
@@ -43,7 +43,7 @@ pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
             .await
             .unwrap();
     }
-    // As many as a day has room for.
+    // As many as the daily limits allow.
     for number in 1..=10 {
         let mut settings = app.get("/v1/settlement").await.ok(200);
         settings["retained_fen"] = json!(number);
@@ -85,14 +85,14 @@ pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
             "activated"
         ]
     );
-    // Whatever is changed in it shows.
+    // Every change of an event is detected.
     let mut forged = events[5].clone();
     forged["data"]["last4"] = json!("0000");
     assert_ne!(forged["hash"], hash(&forged, merchant_id));
     let shown = without(&forged, &["data"]).to_string();
     assert!(!shown.contains(&merchant.phone[3..]), "no phone");
 
-    // Cursors go on from where they were made, and what is none is told.
+    // A cursor continues from its own position; an invalid cursor is refused.
     let cursor = first["next_cursor"].as_str().unwrap();
     app.put("/v1/settlement", app.get("/v1/settlement").await.ok(200))
         .await

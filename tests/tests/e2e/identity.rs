@@ -1,4 +1,4 @@
-//! The document and the code to the phone on file.
+//! The document and the OTP to the phone on file.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -9,7 +9,7 @@ use tests::transport::{Reply, Transport as _};
 
 use crate::see::{last4, without};
 
-/// Shows a document with some members changed.
+/// Sends a document with some members changed.
 async fn shows(app: &App<'_>, path: &str, changes: Value) -> Reply {
     let mut body = app.document();
     for (name, value) in changes.as_object().unwrap() {
@@ -18,7 +18,7 @@ async fn shows(app: &App<'_>, path: &str, changes: Value) -> Reply {
     app.post(&format!("{path}/identity"), body).await
 }
 
-/// What is no document is told field by field, and costs no try.
+/// A malformed document is reported field by field and uses no attempt.
 pub async fn malformed_document_uses_no_attempt(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -79,11 +79,11 @@ pub async fn malformed_document_uses_no_attempt(live: &LocalCloud) {
     assert_eq!(
         mismatch.refused(ErrorCode::IdMismatch)["attempts_left"],
         4,
-        "none of those was a try"
+        "malformed documents use no attempt"
     );
 }
 
-/// A wrong number and a wrong expiry look alike; whether the document has expired is told only when both match.
+/// A wrong number and a wrong expiry get the same reply. The expiry of the document is revealed only if both match.
 pub async fn expired_document_is_revealed_on_match(live: &LocalCloud) {
     let id_document =
         json!({"number": tests::merchant::resident_id(13_000), "expires_on": "2025-12-31"});
@@ -111,13 +111,13 @@ pub async fn expired_document_is_revealed_on_match(live: &LocalCloud) {
         .refused(ErrorCode::IdExpired);
     assert_eq!(problem["next_actions"], json!(["contact_support"]));
     assert_eq!(live.codes_sent(&merchant.phone).await, 0);
-    // To the day: it is good on its last one.
+    // A document is valid through its last day.
     let last_day = domain::time::Timestamp::parse_rfc3339("2025-12-31T23:59:00+08:00").unwrap();
     merchant.set_clock(last_day);
     shows(&app, &path, json!({})).await.ok(200);
 }
 
-/// Repeated while the code lives, the challenge is the same and nothing is sent; after that, a new one is.
+/// While the OTP is valid, a repetition returns the same challenge and sends nothing. After that it sends a new OTP.
 pub async fn repeat_returns_same_challenge(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -141,7 +141,7 @@ pub async fn repeat_returns_same_challenge(live: &LocalCloud) {
     app.confirm_identity(&path).await;
 }
 
-/// The document three times at the same moment: one code. Another code three times: one, and the rest are too soon.
+/// Three concurrent documents send one OTP. Three concurrent resends send one, and the rest come too soon.
 pub async fn concurrent_documents_send_one_otp(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -165,7 +165,7 @@ pub async fn concurrent_documents_send_one_otp(live: &LocalCloud) {
     app.confirm_identity(&path).await;
 }
 
-/// Five minutes; an old one costs no try. A new one makes the old one wrong.
+/// Valid for five minutes; an expired OTP uses no attempt. A new OTP replaces the old one, which then counts as wrong.
 pub async fn expired_or_replaced_otp_fails(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -190,7 +190,7 @@ pub async fn expired_or_replaced_otp_fails(live: &LocalCloud) {
     assert_eq!(confirm(&second).await.ok(200)["state"], "agreement_pending");
 }
 
-/// Five tries, adding up over resends; the last one ends the rebind, and the phone on file is told.
+/// Five attempts in total, across resends. The last one ends the rebind and notifies the phone on file.
 pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
@@ -250,7 +250,7 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     );
 }
 
-/// Many guesses at the same moment are no more than five tries.
+/// Many concurrent guesses use at most five attempts.
 pub async fn parallel_guesses_are_capped_at_five(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -267,7 +267,7 @@ pub async fn parallel_guesses_are_capped_at_five(live: &LocalCloud) {
         .into_iter()
         .map(|reply| reply.body["code"].clone())
         .collect();
-    // Whoever found all tries taken is asked to come again; then it is over.
+    // A request that found all attempts reserved may retry. By then the rebind has ended.
     let ended = async || app.get(&path).await.ok(200)["state"] == "rejected";
     while !ended().await {
         assert!(codes.len() < 20);
@@ -285,7 +285,7 @@ pub async fn parallel_guesses_are_capped_at_five(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200)["ended_reason"], "OTP_TOO_MANY");
 }
 
-/// The right code among wrong ones, at the same moment: it wins.
+/// A right OTP among concurrent wrong ones wins.
 pub async fn right_otp_wins_among_wrong(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -310,7 +310,8 @@ pub async fn right_otp_wins_among_wrong(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "agreement_pending");
 }
 
-/// All tries are taken and one request died deciding: for ten seconds others are asked to come again, then it is over.
+/// All attempts are reserved and one request died before it settled its own: others must retry for ten seconds, then the rebind
+/// ends.
 pub async fn reserved_attempts_conflict_for_10_s(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -336,7 +337,7 @@ pub async fn reserved_attempts_conflict_for_10_s(live: &LocalCloud) {
     );
     merchant.pass_s(6);
     let again = confirm().await;
-    assert!(!again.is_replayed(), "a conflict is not kept");
+    assert!(!again.is_replayed(), "a conflict is not stored");
     assert_eq!(
         again.refused(ErrorCode::VersionConflict)["retry_after_s"],
         1
@@ -350,7 +351,7 @@ pub async fn reserved_attempts_conflict_for_10_s(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "rejected");
 }
 
-/// A minute apart, five an hour, ten a day: for a phone and not for a rebind.
+/// OTPs to a phone are one minute apart, at most five an hour and ten a day. A new rebind does not reset the limits.
 pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -368,12 +369,12 @@ pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
         resend(&app).await.ok(200);
         merchant.pass_s(MINUTE_S);
     }
-    // Five in the last five minutes.
+    // Five were sent in the last five minutes.
     assert_eq!(
         resend(&app).await.refused(ErrorCode::OtpSendLimit)["retry_after_s"],
         HOUR_S - 5 * MINUTE_S
     );
-    // Nor by way of a new rebind.
+    // A new rebind gets none either.
     app.cancel(&path).await.ok(200);
     let path = app.request(&live.card()).await;
     shows(&app, &path, json!({}))
@@ -389,7 +390,7 @@ pub async fn otps_per_phone_are_limited(live: &LocalCloud) {
         merchant.pass_s(MINUTE_S);
         resend(&app).await.ok(200);
     }
-    // Ten in the last 64 minutes; the oldest of them was an hour and four minutes ago.
+    // Ten were sent. After another hour the oldest is two hours and four minutes old.
     merchant.pass_s(HOUR_S);
     let app = live.app(&merchant).await;
     let problem = resend(&app).await.refused(ErrorCode::OtpSendLimit);

@@ -1,4 +1,4 @@
-//! No secret anywhere: whatever the run has made anything say or keep is searched for every secret that it has used.
+//! No secret leaks. Everything that the run logged, sent or stored is searched for every secret that the run used.
 
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -14,10 +14,10 @@ use tests::metrics::{metric, metric_in_bytes};
 use tests::secrets::{Kind, Searcher};
 use tests::transport::Transport as _;
 
-/// Where a secret was found, and of which kind it is.
+/// The place where a secret was found, and its kind.
 type Found = BTreeSet<(String, Kind)>;
 
-/// Nothing is found; what is planted is, one secret of each kind, one in each place, by the same search.
+/// The search finds no secret. As proof that it can, it then finds planted ones: each kind once, each place once.
 pub async fn no_secret_is_stored_or_sent(live: &LocalCloud) {
     let used = every_kind_is_used(live).await;
     let search = Search::of(live).await;
@@ -37,18 +37,18 @@ pub async fn no_secret_is_stored_or_sent(live: &LocalCloud) {
     let found = Search::of(live).await.found;
     assert_eq!(found, planted);
     metric_in_bytes(
-        "secrets: bytes searched of logs, replies, events, SMS, items, queues, metrics, settings",
+        "secrets: bytes searched (logs, replies, events, SMS, items, queues, metrics, settings)",
         bytes,
         0,
     );
     metric(
-        "secrets: planted ones, of every kind and in every place, not found",
+        "secrets: planted secrets, each kind and each place, not found",
         planted.len(),
         0,
     );
 }
 
-/// What is searched, besides the queues, which are empty unless something has failed for good.
+/// The searched places, except the queues, which are empty unless something failed permanently.
 const PLACES: [&str; 10] = [
     "a log",
     "a reply",
@@ -62,7 +62,7 @@ const PLACES: [&str; 10] = [
     "a function's settings",
 ];
 
-/// Whatever else has run before: a merchant who has used a secret of each kind; the last of each.
+/// Uses a secret of each kind, whatever ran before; returns the last of each.
 async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
     let (merchant, app) = live.logged_in().await;
     let push = format!("push-token-of-{}", merchant.id);
@@ -95,7 +95,7 @@ async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
         (Kind::Password, merchant.password.clone()),
         (Kind::Token, app.token.clone()),
         (Kind::DeviceId, text(&credentials["device_id"])),
-        // Made up: one in some thousands that are sent is not searched for, because it looks like something else.
+        // Made up. A few real OTPs are excluded from the search, because their digits also occur in other values.
         (Kind::ErrorCode, "917364".to_owned()),
         (Kind::ReadingToken, text(&signature["reading_token"])),
         (Kind::FreezeCode, freeze),
@@ -110,7 +110,7 @@ async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
     used
 }
 
-/// Puts secrets where they must not be.
+/// Puts secrets into places where none may be.
 async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     let text = |value: &str| AttributeValue::S(value.to_owned());
     let table = &live.system.endpoints().table;
@@ -121,7 +121,7 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
         text(&format!("seen: {}", used[&Kind::IdNumber])),
     )
     .await;
-    // As a reply is kept.
+    // As a stored reply.
     let deflated = AttributeValue::B(Blob::new(deflate(&used[&Kind::Token])));
     put(live, table, "PLANTED#2", deflated).await;
     let bank = live.system.resource("SandboxBankTable").unwrap();
@@ -138,7 +138,7 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     )
     .await;
     log(live, group, &format!("plain: {}", used[&Kind::Password])).await;
-    // As a byte string is printed by mistake.
+    // As a byte string that was printed by mistake.
     log(
         live,
         group,
@@ -188,7 +188,7 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     [
         ("an item", Kind::IdNumber),
         ("an item", Kind::Token),
-        // What was put into the table came out of its stream.
+        // The stream carried what was put into the table.
         ("an event", Kind::IdNumber),
         ("an event", Kind::Token),
         ("the bank's item", Kind::CardNumber),
@@ -207,11 +207,11 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     .into()
 }
 
-/// A search through everything.
+/// A search through every place.
 struct Search {
     searcher: Searcher,
     found: Found,
-    /// Pieces and bytes by place.
+    /// Number of pieces and bytes by place.
     searched: BTreeMap<String, (usize, usize)>,
 }
 
@@ -238,7 +238,7 @@ impl Search {
             .items_of(live.system.resource("SandboxBankTable").unwrap())
             .await
         {
-            // A deposit's code stands where its holder reads it: in the bank's statement.
+            // The bank's statement shows the deposit's code to its holder.
             let allowed: &[Kind] = if item.contains_key("descriptor") {
                 &[Kind::DepositCode]
             } else {
@@ -247,7 +247,7 @@ impl Search {
             this.item("the bank's item", item.iter(), allowed);
         }
         for text in live.all_sms().await {
-            // A code is in its own SMS, and nothing else is in any.
+            // An SMS may carry its own OTP or freeze code and no other secret.
             this.text("an SMS", &text, &[Kind::ErrorCode, Kind::FreezeCode]);
         }
         this.events(live).await;
@@ -269,7 +269,7 @@ impl Search {
         this
     }
 
-    /// What lies in the queues; what has been taken from them was noted then.
+    /// The messages in the queues. Messages that a test received earlier were recorded at that time.
     async fn queues(&mut self, live: &LocalCloud) {
         for queue in ["NoticeFailures", "CleanupFailures"] {
             let url = live.system.resource(queue).unwrap();
@@ -288,7 +288,7 @@ impl Search {
         }
     }
 
-    /// Everything that has gone through the table's stream.
+    /// Everything that passed through the table's stream.
     async fn events(&mut self, live: &LocalCloud) {
         let streams = async |operation: &str, body: Value| {
             live.root.json(&STREAMS, operation, &body).await.unwrap()
@@ -369,7 +369,7 @@ impl Search {
     }
 }
 
-/// A log line without its time: a part of a second has six digits, like a code.
+/// A log line without its time, because a fraction of a second has six digits like an OTP.
 fn without_clock(line: &str) -> String {
     match serde_json::from_str(line) {
         Ok(Value::Object(mut line)) => {
@@ -397,7 +397,7 @@ async fn put(live: &LocalCloud, table: &str, pk: &str, value: AttributeValue) {
 
 async fn log(live: &LocalCloud, group: &str, line: &str) {
     let stream = json!({"logGroupName": group, "logStreamName": "planted"});
-    let _ = live.root.json(&LOGS, "CreateLogStream", &stream).await; // there already, the second time
+    let _ = live.root.json(&LOGS, "CreateLogStream", &stream).await; // fails the second time, when the stream exists
     let event = json!({"timestamp": wall_clock().epoch_s() * 1_000, "message": line});
     let mut body = stream;
     body["logEvents"] = json!([event]);

@@ -1,8 +1,8 @@
-//! The contract, end to end, on a running local system: the deployed template, the real functions as processes.
+//! The contract, end to end, on a running local system: the deployed template, with the real functions as processes.
 //!
-//! One test and one system for all cases: whether it is run by `cargo test` or by `cargo nextest`, there is one process,
-//! which owns the system and ends it when the last case is over; when this process is killed, the system ends itself.
-//! `E2E=<text>` runs the cases whose name contains the text, or one of several: `E2E=cards,payouts`.
+//! One test and one system serve all cases. With `cargo test` and with `cargo nextest` alike there is one process, which owns
+//! the system and stops it after the last case. If that process is killed, the system stops by itself. `E2E=<text>` runs the
+//! cases whose name contains the text, or one of several: `E2E=cards,payouts`.
 
 #![allow(
     clippy::unwrap_used,
@@ -53,17 +53,17 @@ use tests::local_cloud::LocalCloud;
 use tests::transport::CODES;
 use tokio::sync::Semaphore;
 
-/// Cases at once. A call waits most of its time, but each one at the same time needs a process of its own.
+/// Maximum number of concurrent cases. A call mostly waits, but each concurrent call needs a process of its own.
 const AT_ONCE: usize = 8;
-/// What one case may take.
+/// The time limit of one case.
 const CASE_LIMIT: Duration = Duration::from_secs(180);
 
-/// What became of a case.
+/// The result of a case.
 struct Done {
     name: &'static str,
-    /// Why it failed.
+    /// The reason for a failure.
     failure: Option<String>,
-    /// The codes that it has met, and said so.
+    /// The error codes that the case asserted.
     codes: BTreeSet<&'static str>,
 }
 
@@ -118,7 +118,7 @@ async fn run() {
         failed.len(),
         started.elapsed().as_secs_f32()
     );
-    drop(live); // ends the system
+    drop(live); // stops the system
     assert!(failed.is_empty(), "failed: {failed:?}");
     if wanted.is_empty() {
         let met: BTreeMap<&str, BTreeSet<&str>> = all

@@ -1,8 +1,8 @@
-//! Nothing is granted that is not needed: on the running system each action of each function's role is taken away, on each
-//! resource it is granted for, and what worked with it fails without it. The local cloud looks a role up with every call, so
-//! that a changed one counts at once.
+//! Every granted permission is needed. On the running system each action of each function's role is taken away on each resource
+//! that it is granted for, and the call that uses it must fail. The local cloud looks up the role for every call, so a change
+//! takes effect at once.
 //!
-//! What the roles grant under conditions is told apart by `tests/template.rs`: the local cloud evaluates none of them.
+//! `tests/template` covers the conditions of the grants, because the local cloud evaluates none of them.
 
 use crate::cleanup::in_year;
 use crate::permissions::{
@@ -18,7 +18,7 @@ use tests::metrics::metric;
 use tests::secrets::Kind;
 use tests::transport::Transport as _;
 
-/// What the local cloud does not ask the role for, although AWS does: `tests/template.rs` says why each is granted.
+/// Actions that AWS checks against the role and the local cloud does not. `tests/template` gives the reason for each grant.
 const NOT_EVALUATED: [&str; 6] = [
     "dynamodb:DescribeStream stream",
     "dynamodb:GetShardIterator stream",
@@ -28,9 +28,9 @@ const NOT_EVALUATED: [&str; 6] = [
     "sqs:SendMessage clean-up's queue",
 ];
 
-/// Every function; the sandbox's bank last, for it is asked through another.
+/// Every function. The sandbox bank comes last, since it is called through another one.
 pub async fn every_permission_is_needed(live: &LocalCloud) {
-    // Everything is prepared while all of it works. Then each function is tried by itself, the ten side by side.
+    // Prepare everything under complete roles. Then probe each function by itself, the ten side by side.
     let prepared = futures::join!(
         login(live),
         cards(live),
@@ -63,14 +63,14 @@ pub async fn every_permission_is_needed(live: &LocalCloud) {
     let surprises: Vec<&String> = all.iter().flat_map(|tried| &tried.surprises).collect();
     assert!(surprises.is_empty(), "{surprises:#?}");
     metric(
-        "IAM, running system: permissions taken away one by one, not missed",
+        "IAM, running system: permissions removed one by one, without effect",
         all.iter().map(|tried| tried.needed).sum::<usize>(),
         0,
     );
     every_refusal_is_in_the_log(live).await;
 }
 
-/// What came of trying a function.
+/// The result of probing a function.
 struct Tried {
     needed: usize,
     surprises: Vec<String>,
@@ -88,13 +88,13 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
             if ended != probe.without {
                 surprises.push(format!("{function} without {taken:?}: {ended}"));
             }
-            // The last one is the one that was tried; the others were needed before.
+            // The last entry is under test; the entries before it were proven earlier.
             needed.extend(taken.last().map(|one| (*one).to_owned()));
         }
         let ended = (probe.attempt)().await;
         if ended != probe.with {
             surprises.push(format!(
-                "{function} with all again, after {:?}: {ended}",
+                "{function} with all permissions restored, after {:?}: {ended}",
                 probe.taken
             ));
         }
@@ -107,7 +107,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
     if needed != granted {
         let differ = needed.symmetric_difference(&granted);
         surprises.push(format!(
-            "{function} is granted what was not tried, or the other way round: {differ:?}"
+            "{function}: granted and tried permissions differ: {differ:?}"
         ));
     }
     Tried {
@@ -116,7 +116,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
     }
 }
 
-/// Every `INTERNAL` of this case has a line that says what was denied.
+/// Every `INTERNAL` of this case has a log line with the denied action.
 async fn every_refusal_is_in_the_log(live: &LocalCloud) {
     let refused: BTreeSet<String> = std::mem::take(&mut *REFUSED.lock().unwrap());
     assert!(refused.len() > 25, "{} refusals", refused.len());
@@ -173,7 +173,7 @@ async fn cards(live: &LocalCloud) -> Vec<Probe<'_>> {
             "204",
             step(&app, "unbind", "POST", &unbind, &Value::Null),
         ),
-        // A refusal, after it was looked whether this is a repetition.
+        // A refusal, after the look-up of the idempotency key.
         asked(
             &[GET],
             "404 NOT_FOUND",
@@ -248,7 +248,7 @@ async fn verification(live: &LocalCloud) -> Vec<Probe<'_>> {
                 &Value::Null,
             ),
         ),
-        // The last two: a code that cannot be handed over is taken back, and the key is free again; neither shows alone.
+        // The last two go together: when the SMS fails, the OTP is withdrawn and the key is free again. Neither shows alone.
         asked(
             &[
                 &["kms:Decrypt card key"],
@@ -315,7 +315,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
     ]
 }
 
-/// A freeze code that is not of the latest rebind: it was announced with a standby card.
+/// A freeze code of an earlier rebind: it was sent with the notification of a standby card.
 async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     app.standby(&live.card()).await;
@@ -351,7 +351,7 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
     ]
 }
 
-/// An event whose notice waits to be sent, to a phone and to a device; the record that the stream would bring of it.
+/// An event with pending notifications to a phone and a device, as the record that the stream delivers.
 async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     let target = json!({"platform": "apns", "token": format!("token-of-{}", merchant.id)});
@@ -380,7 +380,8 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         probe(taken, without, with, move || {
             let (record, pk, sk, phone) = (record.clone(), pk.clone(), sk.clone(), phone.clone());
             Box::pin(async move {
-                // As if SNS had been down; not as if it had just happened, or the stream would bring it by itself.
+                // State after an SNS outage. The claim is marked as released, because the stream would deliver a fresh one by
+                // itself.
                 for (name, value) in [
                     ("to_on_file", phone.as_str()),
                     ("to_push", " "),
@@ -407,13 +408,13 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
     };
     vec![
         told(&[UPDATE, QUERY, GET, PHONES], "not told", "told"),
-        // What cannot be opened for good keeps nobody else from being told.
+        // A value that can never be decrypted must not block the other recipients.
         told(&[HISTORY], "told, but not the device", "told"),
         in_init(live, "confirmation-notice", &[HASH]),
     ]
 }
 
-/// Pushes that were refused for want of a permission.
+/// The number of pushes that were refused for lack of a permission.
 async fn refused_pushes(live: &LocalCloud) -> usize {
     let groups = live.log_groups().await;
     let group = groups
@@ -427,7 +428,8 @@ async fn refused_pushes(live: &LocalCloud) -> usize {
     refused.count()
 }
 
-/// Two merchants in years of their own, with a hold and a cooldown that are over and a card that can go; one has a younger rebind.
+/// Two merchants in years of their own, each with an ended hold, an ended cooldown and a removable card. One has a newer
+/// rebind.
 async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
     let mut events = Vec::new();
     for (year, more) in [(1980, true), (1983, false)] {
@@ -451,14 +453,14 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
     };
     vec![
         run(&[&["dynamodb:Query index"]], "CleanupFailed", &nothing),
-        // The rest of what is due is done while one of these is missing, so the first of them must keep all from being done.
+        // The rest of the due work is done while one of these is missing, so the first must block all of it.
         run(&[QUERY, PUT, UPDATE, GET], "failed in part", &events[0]),
         run(&[BATCH, DELETE], "failed in part", &events[1]),
         in_init(live, "cooldown-cleanup", &[SECRET]),
     ]
 }
 
-/// Asked through verification, which does not learn what the bank lacks.
+/// Called through verification, which does not learn the permission that the bank lacks.
 async fn sandbox_bank(live: &LocalCloud) -> Vec<Probe<'_>> {
     const UNKNOWN: &str = "502 UPSTREAM_UNKNOWN";
     let mut probes = Vec::new();

@@ -1,4 +1,4 @@
-//! What is told with a login, and merchants that `sandbox.json` has one of.
+//! Login banners, and the merchants that `sandbox.json` holds one of.
 
 use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
@@ -6,7 +6,7 @@ use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::LocalCloud;
 
-/// A document that is about to expire: told in other words as the day comes near, and when it is over.
+/// A document about to expire: the banner's text changes as the day comes near and after it has passed.
 pub async fn expiring_document_shows_banner(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_id_expiring");
     let app = live.app(&merchant).await;
@@ -50,7 +50,7 @@ pub async fn expiring_document_shows_banner(live: &LocalCloud) {
     );
 }
 
-/// One that has expired: told with the login, and in the way of a change.
+/// An expired document shows a banner at login and blocks a change.
 pub async fn expired_document_blocks_rebind(live: &LocalCloud) {
     let mut merchant = live.sandbox_merchant("mer_id_expired");
     merchant.expires_on = "2025-12-31".to_owned();
@@ -67,17 +67,17 @@ pub async fn expired_document_blocks_rebind(live: &LocalCloud) {
     assert_eq!(
         app.get("/v1/payouts").await.ok(200)["items"],
         json!([]),
-        "payouts go on"
+        "payouts continue"
     );
 }
 
-/// Nothing to tell, and nothing is told.
+/// Without a reason there is no banner.
 pub async fn valid_document_shows_no_banner(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_plain_3");
     assert_eq!(live.app(&merchant).await.login.body["notices"], json!([]));
 }
 
-/// The first card of a merchant: there is none before it, and none to be paid to in the hold.
+/// A merchant's first card: no card comes before it, so the hold has none to pay to.
 pub async fn first_card_holds_payouts_in_hold(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_no_card");
     let app = live.app(&merchant).await;
@@ -104,7 +104,10 @@ pub async fn first_card_holds_payouts_in_hold(live: &LocalCloud) {
     );
     let effective_at = Timestamp::parse_rfc3339(rebind["effective_at"].as_str().unwrap()).unwrap();
     let expected_at = Timestamp::parse_rfc3339(payout["expected_at"].as_str().unwrap()).unwrap();
-    assert!(expected_at >= effective_at, "not before it has a card");
+    assert!(
+        expected_at >= effective_at,
+        "a held payout is not expected before the hold ends"
+    );
     let later = crate::payouts::create(live, &merchant, "later", effective_at).await;
     assert_eq!(later["held"], false);
 }

@@ -1,4 +1,4 @@
-//! The order of checks: of several things that are wrong, the first one is told.
+//! The order of checks: of several errors, the first one is reported.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
@@ -7,7 +7,7 @@ use tests::local_cloud::LocalCloud;
 
 use crate::see::rebind_path;
 
-/// Size and JSON, token, whose object, idempotency.
+/// Size and JSON, token, owner, idempotency.
 pub async fn body_token_and_object_checks_in_order(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -33,7 +33,7 @@ pub async fn body_token_and_object_checks_in_order(live: &LocalCloud) {
         .key("k")
         .json(&app.document());
     dead.send().await.refused(ErrorCode::SessionExpired);
-    // Whose object comes before the key: a key that was used with another body changes nothing.
+    // The owner is checked before the key, so a key that was used with another body changes nothing.
     app.keyed("k", &identity, app.document()).await.ok(200);
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
@@ -43,7 +43,7 @@ pub async fn body_token_and_object_checks_in_order(live: &LocalCloud) {
         .refused(ErrorCode::NotFound);
 }
 
-/// From the frozen account to the limits: ten obstacles, taken away one by one.
+/// From the frozen account to the limits: ten obstacles, removed one by one.
 pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let pk = merchant.pk();
@@ -61,7 +61,7 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     live.edit_state(&pk, "Z", |profile| profile["kind"] = json!("company"))
         .await;
     merchant.pass_s(14 * MINUTE_S);
-    // A change, so that the session lives on with a login that is too old.
+    // A change keeps the session alive while its login becomes too old.
     live.edit_state(&pk, "Y", |head| {
         drop(head.as_object_mut().unwrap().remove("frz"))
     })
@@ -152,7 +152,7 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     app.post("/v1/rebinds", body).await.ok(201);
 }
 
-/// Expired, step order, fields; and for a code: step order, the code's form, its age.
+/// Expiry, step order, fields. For an OTP: step order, its form, its age.
 pub async fn step_checks_run_in_order(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = rebind_path(

@@ -1,7 +1,7 @@
-//! The events in `tests/payloads` are what the running gateway and the running stream send to a function.
+//! The events in `tests/payloads` match the events that the running gateway and the running stream send to a function.
 //!
-//! A probe that answers with its own event is put behind an API with the very routes of ours. What it is sent has words in
-//! capitals in the place of everything that is secret or different each time. `E2E_CAPTURE=1` writes the files anew.
+//! A probe that replies with its own event serves an API with the same routes as ours. In the files, words in capitals replace
+//! every value that is secret or differs each time. `E2E_CAPTURE=1` rewrites the files.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ const PROBE: &str = "import json\n\ndef handler(event, context):\n    if 'Record
                      print(json.dumps(event))\n        return {}\n    \
                      return {'statusCode': 200, 'body': json.dumps(event)}\n";
 
-/// What an app sends to each route: path with query, and body.
+/// The request that an app sends to each route: path with query, and body.
 fn requests() -> Vec<(&'static str, &'static str, Value)> {
     let code = json!({"code": "CODE"});
     vec![
@@ -165,8 +165,8 @@ pub async fn events_match_captured_payloads(live: &LocalCloud) {
     compare("stream_notice.json", &batch);
 }
 
-/// Holds an event against its file: the same members with the same types, the same values where they are not made up
-/// anew each time.
+/// Compares an event with its file: the same members of the same types, and the same values unless they are generated each
+/// time.
 fn compare(file: &str, event: &Value) {
     let path = PathBuf::from(payloads::FOLDER).join(file);
     if std::env::var_os("E2E_CAPTURE").is_some() {
@@ -176,11 +176,11 @@ fn compare(file: &str, event: &Value) {
     assert_eq!(
         *event,
         payloads::read(file),
-        "{file}: E2E_CAPTURE=1 writes it anew"
+        "{file}: E2E_CAPTURE=1 rewrites it"
     );
 }
 
-/// A function that answers with its event, behind our routes.
+/// A function that replies with its event, behind our routes.
 struct Probe {
     url: String,
     routes: Vec<String>,
@@ -264,7 +264,7 @@ impl Probe {
         }
     }
 
-    /// What the gateway sends to the function for a request, with what differs each time replaced.
+    /// The gateway's event for a request, with placeholders for values that differ each time.
     async fn event(&self, route: &str, path: &str, body: &Value) -> Value {
         let method = route.split_once(' ').map_or("GET", |(method, _)| method);
         let mut request = Request::builder()
@@ -313,9 +313,9 @@ impl Probe {
         event
     }
 
-    /// The batch in which the stream announces a merchant's activation.
+    /// The stream's batch with a merchant's activation.
     async fn stream_batch(&self, live: &LocalCloud, merchant: &Profile) -> Value {
-        // The same mapping as ours, to the probe, from the beginning of the stream.
+        // The same mapping as ours, to the probe, from the start of the stream.
         let path = "/2015-03-31/event-source-mappings/";
         let list = rest(live, "lambda", &Method::GET, path, &Value::Null).await;
         let notice = &live.system.endpoints().functions["confirmation-notice"];

@@ -1,4 +1,4 @@
-//! Payouts, as the acquirer's core makes them by invoking the function, and as the merchant sees them.
+//! Payouts: the acquirer's core creates them by invoking the function, and the merchant reads them.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -10,7 +10,7 @@ use tests::transport::Transport as _;
 
 use crate::see::{last4, without};
 
-/// The event that makes a payout.
+/// The event that creates a payout.
 pub fn creation(merchant: &Profile, name: &str, at: Timestamp) -> Value {
     json!({
         "operation": "create_payout",
@@ -21,12 +21,12 @@ pub fn creation(merchant: &Profile, name: &str, at: Timestamp) -> Value {
     })
 }
 
-/// Makes one.
+/// Creates a payout.
 pub async fn create(live: &LocalCloud, merchant: &Profile, name: &str, at: Timestamp) -> Value {
     live.core(&creation(merchant, name, at)).await.unwrap()
 }
 
-/// Says what became of one.
+/// Reports the result of a payout.
 pub async fn report(
     live: &LocalCloud,
     operation: &str,
@@ -39,9 +39,9 @@ pub async fn report(
     live.core(&event).await.map_err(|(code, _)| code)
 }
 
-/// The refusal of an event: its code, and a sentence that says what to do.
+/// The refusal of an event: its code, and a sentence with the remedy.
 async fn refusal(live: &LocalCloud, event: &Value) -> String {
-    let (code, message) = live.core(event).await.expect_err("it is refused");
+    let (code, message) = live.core(event).await.expect_err("a refusal");
     assert!(message.len() > 15, "{code}: {message}");
     assert!(!message.contains("error("), "{code}: {message}");
     code
@@ -53,7 +53,8 @@ async fn listed(app: &App<'_>) -> Vec<Value> {
     list["items"].as_array().unwrap().clone()
 }
 
-/// Made once, however often it is asked for; shown to the merchant until it is sent; in the history.
+/// A payout is created once, however often the core repeats the event. The merchant sees it until it is sent, and it is in the
+/// history.
 pub async fn repeated_creation_makes_one_payout(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -95,7 +96,7 @@ pub async fn repeated_creation_makes_one_payout(live: &LocalCloud) {
     let stranger = live.app(&other).await;
     assert!(listed(&stranger).await.is_empty());
 
-    // Four at the same moment are one.
+    // Four concurrent ones create one payout.
     let event = creation(&merchant, "many", at.plus_s(60));
     let replies = futures::future::join_all((0..4).map(|_| live.core(&event))).await;
     let replies: Vec<Value> = replies.into_iter().map(Result::unwrap).collect();
@@ -111,7 +112,7 @@ pub async fn repeated_creation_makes_one_payout(live: &LocalCloud) {
     assert_eq!(made[0]["data"]["last4"], active["last4"]);
 }
 
-/// What is no operation is refused with a word to go by, and does nothing.
+/// Invalid operations are refused with a code and change nothing.
 pub async fn malformed_core_events_are_refused(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let good = creation(&merchant, "none", merchant.now());
@@ -151,7 +152,7 @@ pub async fn malformed_core_events_are_refused(live: &LocalCloud) {
     ] {
         assert_eq!(refusal(live, &event).await, "REQUEST_MALFORMED", "{event}");
     }
-    // What is no operation at all is refused as one: the core must not take it for done.
+    // An unknown operation is an error, so that the core does not take it for done.
     for event in [
         json!({}),
         json!([]),
@@ -162,7 +163,7 @@ pub async fn malformed_core_events_are_refused(live: &LocalCloud) {
     ] {
         assert_eq!(refusal(live, &event).await, "REQUEST_MALFORMED", "{event}");
     }
-    // What has come through the gateway is a request, whatever it holds; there is no such path.
+    // An event from the gateway is a request whatever its body holds, and this path does not exist.
     let reply = live.core(&with("requestContext", json!({}))).await.unwrap();
     assert_eq!(reply["statusCode"], 404);
     assert_eq!(
@@ -172,13 +173,13 @@ pub async fn malformed_core_events_are_refused(live: &LocalCloud) {
     let app = live.app(&merchant).await;
     assert!(listed(&app).await.is_empty());
     assert!(app.history().await.is_empty());
-    // Nor by way of the gateway: whatever is typed there is a request's body.
+    // The gateway gives no way in either: anything typed there is the body of a request.
     let reply = app.post("/v1/payouts", good.clone()).await;
     reply.refused(ErrorCode::NotFound);
     live.core(&good).await.unwrap();
 }
 
-/// To the old card until the change takes effect, to the new one from then on, by the clock of the creation.
+/// To the old card until the change takes effect, then to the new one, by the time of creation.
 pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let before = create(live, &merchant, "before", merchant.now()).await;
@@ -200,7 +201,7 @@ pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
         (&first["card"]["last4"], &first["card"]["status"]),
         (&json!(last4(&card)), &json!("active"))
     );
-    // None is moved.
+    // No payout moves to another card.
     merchant.set_clock(effective_at.plus_s(DAY_S));
     let app = live.app(&merchant).await;
     let cards: Vec<Value> = listed(&app)
@@ -209,7 +210,7 @@ pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
         .map(|payout| payout["card"]["last4"].clone())
         .collect();
     assert_eq!(cards, [json!(last4(&card)), json!(old), json!(old)]);
-    // One that the bank returns ends; the next is routed when it is made.
+    // A returned payout is final; the next one is routed at its creation.
     let now = merchant.now();
     report(live, "payout_sent", &last, now).await.unwrap();
     report(live, "payout_returned", &last, now).await.unwrap();
@@ -217,7 +218,7 @@ pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
     assert_eq!(again["card"]["last4"], last4(&card));
 }
 
-/// Sent and returned, each twice; and what does not follow.
+/// Sent and returned, each twice; and transitions that are not allowed.
 pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let at = merchant.now();
@@ -250,7 +251,7 @@ pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
         report(live, "payout_sent", &payout, at).await,
         Err("STEP_OUT_OF_ORDER".to_owned())
     );
-    // Returned without having been sent: it ends all the same.
+    // A payout that was never sent can be returned, which is final as well.
     report(live, "payout_returned", &other, at).await.unwrap();
     assert!(listed(&app).await.is_empty());
 
@@ -290,7 +291,7 @@ pub async fn pages_are_newest_first(live: &LocalCloud) {
     let at = merchant.now();
     let mut made = Vec::new();
     for number in 0..22_i64 {
-        // Two of the same second, too.
+        // Two in the same second, too.
         let created_at = at.plus_s(number / 2 * MINUTE_S);
         let payout = create(live, &merchant, &format!("{number:02}"), created_at).await;
         made.insert(0, payout["payout_id"].clone());
@@ -312,7 +313,7 @@ pub async fn pages_are_newest_first(live: &LocalCloud) {
             .await
             .refused(ErrorCode::RequestMalformed);
     }
-    // Of one page exactly there is no second.
+    // Exactly one page of payouts has no second page.
     for id in &made[..2] {
         let payout = json!({"payout_id": id});
         report(live, "payout_sent", &payout, at).await.unwrap();
@@ -321,7 +322,7 @@ pub async fn pages_are_newest_first(live: &LocalCloud) {
     assert_eq!((rest.len(), end), (20, Value::Null));
 }
 
-/// The payouts that the sandbox begins with.
+/// The payouts in the sandbox's seed data.
 pub async fn seeded_payouts_stay_on_old_card(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_plain_2");
     let app = live.app(&merchant).await;
@@ -344,7 +345,7 @@ pub async fn seeded_payouts_stay_on_old_card(live: &LocalCloud) {
             ["pay_sandbox_1", 128_000, "0028", false]
         ])
     );
-    // They stay with the old card through a change, and keep it on record.
+    // They keep the old card through a change, so it stays on record.
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
     app.activate(&live.card()).await;
     merchant.pass_s(9 * DAY_S);
@@ -359,8 +360,8 @@ pub async fn seeded_payouts_stay_on_old_card(live: &LocalCloud) {
     assert!(listed(&app).await.is_empty());
 }
 
-/// Payouts that are made while the card is switched: each has the card that the pointer was on when it was made, as the
-/// order of the history says.
+/// Payouts that are created during a card switch: each has the card that was active at its creation, in the order of the
+/// history.
 pub async fn payouts_follow_concurrent_switch(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -408,7 +409,7 @@ pub async fn payouts_follow_concurrent_switch(live: &LocalCloud) {
                 assert_eq!(
                     reply.unwrap()["card"]["last4"],
                     card,
-                    "as the core was told"
+                    "the card in the core's reply"
                 );
                 seen += 1;
             }

@@ -1,4 +1,4 @@
-//! A role's policy on the running system, and what is tried with a part of it taken away.
+//! A role's policy on the running system, and probes that run with a part of it taken away.
 
 use futures::future::BoxFuture;
 use http::Method;
@@ -10,22 +10,22 @@ use tests::iam_policy::logical_name;
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::Ask;
 
-/// How an attempt ends: `200`, `500 INTERNAL`, or what a function ends with.
+/// The result of an attempt: `200`, `500 INTERNAL`, or the error of an invocation.
 pub type Attempt<'l> = Box<dyn Fn() -> BoxFuture<'l, String> + Send + Sync + 'l>;
 
-/// Something that works, and what it needs.
+/// A call that works, and the permissions that it needs.
 pub struct Probe<'l> {
-    /// Taken away one after the other, or together where one shows only without another.
+    /// Taken away one after the other. Several are taken together if one has no effect alone.
     pub taken: Vec<&'static [&'static str]>,
     pub attempt: Attempt<'l>,
-    /// How it ends without each of them, and with all.
+    /// The result without each of them, and with all.
     pub without: &'static str,
     pub with: &'static str,
 }
 
-/// What is told of a step that lacks a permission.
+/// The reply of a step that lacks a permission.
 pub const DENIED: &str = "500 INTERNAL";
-/// An environment that did not come to be.
+/// The function failed to start.
 pub const DENIED_IN_INIT: &str = "denied in init";
 
 /// A function's own policy on the running system.
@@ -34,7 +34,7 @@ pub struct Role<'l> {
     name: String,
     policy: String,
     pub document: Value,
-    /// What an ARN is called here.
+    /// The short name of each ARN.
     names: BTreeMap<String, &'static str>,
 }
 
@@ -105,7 +105,7 @@ impl<'l> Role<'l> {
             .collect()
     }
 
-    /// A statement's pairs, each as a statement of its own.
+    /// The action-resource pairs of a statement, each as a statement of its own.
     fn pairs(&self, statement: &Value) -> Vec<(String, Value)> {
         let list = |value: &Value| match value {
             Value::Array(values) => values.clone(),
@@ -161,7 +161,7 @@ impl<'l> Role<'l> {
         assert_eq!(
             gone,
             taken.iter().copied().collect(),
-            "{} grants none",
+            "{} does not grant all of these",
             self.policy
         );
         let kept: Vec<Value> = kept.into_iter().map(|(_, statement)| statement).collect();
@@ -169,7 +169,7 @@ impl<'l> Role<'l> {
     }
 }
 
-/// The support references of requests that were refused for want of a permission.
+/// The support references of requests that were refused for lack of a permission.
 pub static REFUSED: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
 
 pub fn probe<'l>(
@@ -218,7 +218,7 @@ pub fn asked_until<'l>(
     })
 }
 
-/// A step under a key, so that a repetition is the same request.
+/// A step with an idempotency key, so that a repetition is the same request.
 pub fn step<'l>(
     app: &App<'l>,
     key: &str,
@@ -244,7 +244,7 @@ fn asking<'l>(
     move || live.ask(&method, &path).token(&token).at(profile.now())
 }
 
-/// An invocation, in a new environment where `anew`.
+/// An invocation, in a new environment if `anew`.
 pub fn invoked<'l>(
     live: &'l LocalCloud,
     taken: &[&'static [&'static str]],
@@ -256,7 +256,7 @@ pub fn invoked<'l>(
         Box::pin(async move {
             let name = &live.system.endpoints().functions[function];
             if anew {
-                // What an environment is made of is set again, to what it is: its processes end.
+                // Sets the function's configuration to its current value, which ends its processes.
                 let path = format!("/2015-03-31/functions/{name}/configuration");
                 let same = json!({"Handler": "bootstrap"});
                 let reply = live.root.rest("lambda", &Method::PUT, &path, &same).await;
@@ -277,7 +277,7 @@ pub fn invoked<'l>(
     })
 }
 
-/// What an environment needs before its first request.
+/// The permissions that a function needs before its first request.
 pub fn in_init<'l>(
     live: &'l LocalCloud,
     function: &'static str,

@@ -1,7 +1,7 @@
-//! Hundreds of requests for the same step at once, from one device and from two, on the running system: whatever the order they
-//! were served in, there is one in which the replies, the history and what is shown afterwards make sense.
+//! Hundreds of concurrent requests for the same step, from one device and from two, on the running system. Some order of the
+//! requests must explain the replies, the history and the later reads.
 //!
-//! One case after the other, when all else is over: each fills the machine by itself.
+//! These cases run one after the other when all others are over, because each uses the whole machine.
 
 use crate::cleanup::in_year;
 use crate::see::last4;
@@ -15,11 +15,11 @@ use tests::merchant::{Profile, another};
 use tests::metrics::metric;
 use tests::transport::{Reply, Transport as _};
 
-/// Requests on their way at the same time. Each needs a process of its own; more of them make the local cloud slower, not the
-/// races closer.
+/// Maximum number of concurrent requests. Each needs a process of its own, so more would slow the local cloud without tighter
+/// races.
 const IN_FLIGHT: usize = 40;
 
-/// All at once, as many as the machine bears; the replies in the order of the requests.
+/// Sends the requests concurrently, up to the limit. Replies come in the order of the requests.
 async fn flood<'l, R: 'l>(requests: Vec<BoxFuture<'l, R>>) -> Vec<R> {
     futures::stream::iter(requests)
         .buffered(IN_FLIGHT)
@@ -27,19 +27,19 @@ async fn flood<'l, R: 'l>(requests: Vec<BoxFuture<'l, R>>) -> Vec<R> {
         .await
 }
 
-/// A post under a key of its own.
+/// A POST with a key of its own.
 fn post<'l>(app: &'l App<'l>, path: &str, body: Value) -> BoxFuture<'l, Reply> {
     let path = path.to_owned();
     Box::pin(async move { app.post(&path, body).await })
 }
 
-/// A post under a given key.
+/// A POST with the given key.
 fn keyed<'l>(app: &'l App<'l>, key: String, path: &str, body: Value) -> BoxFuture<'l, Reply> {
     let path = path.to_owned();
     Box::pin(async move { app.keyed(&key, &path, body).await })
 }
 
-/// Successes that were not told before.
+/// Successes that are not replays.
 fn done(replies: &[Reply]) -> Vec<&Reply> {
     replies
         .iter()
@@ -47,7 +47,7 @@ fn done(replies: &[Reply]) -> Vec<&Reply> {
         .collect()
 }
 
-/// What the others were told is one of these.
+/// Every refusal has one of these codes.
 fn refusals(replies: &[Reply], known: &[&str]) {
     for reply in replies.iter().filter(|reply| reply.status >= 300) {
         let code = reply.body["code"].as_str().unwrap();
@@ -59,14 +59,14 @@ async fn count(app: &App<'_>, kind: &str) -> usize {
     app.kinds().await.iter().filter(|of| *of == kind).count()
 }
 
-/// Two devices ask for cards, each under forty keys, three times each: one rebind.
+/// Two devices request cards, each with forty keys, three times each: one rebind.
 pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let devices = [
         live.app(&merchant).await,
         live.app_on(&merchant, "another device").await,
     ];
-    // So that there is an environment for each: one that has to be started first comes too late to race.
+    // Warm up one environment per request: a request that first starts one comes too late to race.
     let looks = (0..2 * IN_FLIGHT).map(|_| -> BoxFuture<'_, Reply> {
         let look = devices[0].get("/v1/rebinds");
         Box::pin(look)
@@ -98,14 +98,14 @@ pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["rebind_id"], made[0].body["rebind_id"]);
     metric(
-        "races, running system: rebinds asked for at once by two devices, made more than once",
+        "races, running system: concurrent rebind requests from two devices, created twice",
         tried,
         0,
     );
 }
 
-/// Wrong codes, right ones, and right ones from a device that did not ask for the code: at most five are looked at, and a
-/// right one that is looked at wins.
+/// Wrong OTPs, right ones, and right ones from a device that did not request them: at most five are compared, and a right one
+/// that is compared wins.
 pub async fn concurrent_guesses_are_capped_at_five(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -141,7 +141,7 @@ pub async fn concurrent_guesses_are_capped_at_five(live: &LocalCloud) {
     {
         assert_eq!(number % 10, 3, "{}", reply.what);
     }
-    // Confirmed by a right one, ended by the fifth wrong one, or still open because others were being looked at.
+    // Confirmed by a right one, ended by the fifth wrong one, or still open because all attempts were reserved.
     let state = app.get(&path).await.ok(200)["state"].clone();
     let ends = [
         count(&app, "identity_confirmed").await,
@@ -155,13 +155,13 @@ pub async fn concurrent_guesses_are_capped_at_five(live: &LocalCloud) {
     assert_eq!((state, ends[0]), (json!(expected), right.len()));
     assert_eq!(ends[1], left.iter().filter(|left| **left == 0).count());
     metric(
-        "races, running system: codes tried at once, wrong and right, looked at more often than five times",
+        "races, running system: concurrent OTP attempts, compared more than five times",
         tried,
         0,
     );
 }
 
-/// The right code again and again, a third of them the same request: one activation, one event, one notice for each phone.
+/// The right OTP many times, a third of them the same request: one activation, one event, one notification per phone.
 pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.card()).await;
@@ -187,13 +187,13 @@ pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     live.notices(&merchant.phone, 1).await;
     live.notices(&merchant.reserved_phone, 1).await;
     metric(
-        "races, running system: right codes at once from two devices, activations more than one",
+        "races, running system: concurrent right OTPs from two devices, activated twice",
         tried,
         0,
     );
 }
 
-/// Of a confirmation and a cancellation one happens, whichever it is told.
+/// Exactly one of confirmation and cancellation happens, and the reply names the right one.
 pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
     let merchants: Vec<Profile> = join_all((0..4).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
@@ -226,13 +226,13 @@ pub async fn confirm_and_cancel_exclude_each_other(live: &LocalCloud) {
         assert_eq!(kinds, if state == "activated" { [1, 0] } else { [0, 1] });
     }
     metric(
-        "races, running system: confirmations against cancellations, both done",
+        "races, running system: confirmations against cancellations, both successful",
         tried,
         0,
     );
 }
 
-/// Whatever a confirmation meets, a freeze before the change takes effect ends with the old card.
+/// A freeze before the change takes effect always ends with the old card, whatever the confirmation does.
 pub async fn freeze_racing_confirm_keeps_old_card(live: &LocalCloud) {
     let merchants: Vec<Profile> = join_all((0..3).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
@@ -251,7 +251,7 @@ pub async fn freeze_racing_confirm_keeps_old_card(live: &LocalCloud) {
     for (number, (app, path, code, freeze)) in scenes.iter().enumerate() {
         let merchant = &app.profile;
         let confirm = format!("{path}/card-check/confirm");
-        // A new address for each: ten tries from one are looked at in a day.
+        // A new address for each, because at most ten attempts a day from one address are compared.
         let requests = (0..60).map(|step| -> BoxFuture<'_, Option<Reply>> {
             if step % 4 != 3 {
                 let confirmed = post(app, &confirm, code.clone());
@@ -293,8 +293,8 @@ fn done_of<'r>(replies: impl Iterator<Item = &'r Reply>) -> usize {
         .count()
 }
 
-/// Clean-ups at once, against each other and against what merchants and the acquirer's core do: each thing that is due
-/// happens once, and what was done before it is not undone.
+/// Concurrent clean-ups race each other, merchants and the acquirer's core. Each due entry is processed once, and no earlier
+/// write is undone.
 pub async fn cleanup_racing_other_writes_acts_once(live: &LocalCloud) {
     const YEAR: u16 = 1977;
     let merchants: Vec<Profile> = join_all((0..8).map(|_| in_year(live, YEAR))).await;
@@ -302,7 +302,7 @@ pub async fn cleanup_racing_other_writes_acts_once(live: &LocalCloud) {
     let paths = join_all(apps.iter().map(async |app| app.request(&live.card()).await)).await;
     let late = merchants[0].now().plus_s(DAY_S);
     let overdue = json!({"time": late.to_rfc3339_shanghai()});
-    // To the merchants it is a day earlier than to the clean-up: what they do is in time.
+    // The merchants' clock is one day behind the clean-up's, so their requests are in time.
     for merchant in &merchants {
         merchant.pass_s(60);
     }
@@ -350,7 +350,7 @@ pub async fn cleanup_racing_other_writes_acts_once(live: &LocalCloud) {
                 expired += run["expired"].as_u64().unwrap();
             }
             Happened::Payout(payout) => {
-                // One that met others six times is asked for again by the core.
+                // The core repeats a request that lost six conflicts.
                 let again = payout["code"] == "VERSION_CONFLICT";
                 assert!(again || payout["card"]["card_id"].is_string(), "{payout}");
                 routed += usize::from(!again);
@@ -385,13 +385,13 @@ pub async fn cleanup_racing_other_writes_acts_once(live: &LocalCloud) {
     assert_eq!((ends, ends + cancelled), (expired, 8));
     assert!(routed > 8, "{routed} payouts");
     metric(
-        "races, running system: clean-ups against each other, merchants and the core, done twice or undone",
+        "races, running system: concurrent clean-ups, merchants and the core, repeated or undone writes",
         tried,
         0,
     );
 }
 
-/// What came of a request.
+/// The result of a request.
 enum Happened {
     Reply(Box<Reply>),
     CleanUp(Value),

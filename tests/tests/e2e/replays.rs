@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the same request again is the same reply and no other deed.
+//! `Idempotency-Key`: a repeated request gets the same reply and changes nothing.
 
 use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
@@ -9,7 +9,7 @@ use tests::transport::Transport as _;
 
 use crate::see::rebind_path;
 
-/// Every step, sent twice: the same status and body, said to be a replay; the rebind has moved once.
+/// Every step, sent twice: the same status and body, marked as a replay. The rebind moved once.
 pub async fn repeated_step_replays_its_reply(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let twice = async |path: &str, body: Value| {
@@ -37,7 +37,7 @@ pub async fn repeated_step_replays_its_reply(live: &LocalCloud) {
     let code = live.code(&merchant.reserved_phone).await;
     let done = twice(&format!("{path}/card-check/confirm"), json!({"code": code})).await;
     assert_eq!(done["state"], "activated");
-    // However far the rebind has gone, the first reply is the reply.
+    // The first reply is replayed however far the rebind has moved.
     let created = app.keyed("/v1/rebinds", "/v1/rebinds", ()).await;
     created.refused(ErrorCode::IdempotencyMismatch);
     live.notices(&merchant.phone, 1).await;
@@ -52,7 +52,7 @@ pub async fn repeated_step_replays_its_reply(live: &LocalCloud) {
     assert_eq!(second.ok(200), first);
 }
 
-/// The key with another body is refused, whatever that body is; and so is a repeated body in another spelling not.
+/// The key with a different body is refused, even with an invalid one. Another spelling of the same body is accepted.
 pub async fn same_key_with_other_body_is_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
@@ -62,7 +62,7 @@ pub async fn same_key_with_other_body_is_refused(live: &LocalCloud) {
     app.keyed("k", "/v1/rebinds", other)
         .await
         .refused(ErrorCode::IdempotencyMismatch);
-    // A body that would be refused for itself is the wrong body first.
+    // An invalid body counts as a different body first.
     app.keyed("k", "/v1/rebinds", json!({"card_number": "1"}))
         .await
         .refused(ErrorCode::IdempotencyMismatch);
@@ -108,7 +108,7 @@ pub async fn key_scope_is_merchant_method_and_path(live: &LocalCloud) {
     )
     .await
     .ok(200);
-    // Another device of the merchant repeats the merchant's request.
+    // Another device of the merchant may repeat the merchant's request.
     let device = live.app_on(&one, "another device").await;
     let again = device
         .keyed(
@@ -118,14 +118,14 @@ pub async fn key_scope_is_merchant_method_and_path(live: &LocalCloud) {
         )
         .await;
     assert!(again.is_replayed());
-    // Somebody else's rebind is not there, whatever the key.
+    // Another merchant's rebind is not found, whatever the key.
     let foreign = format!("{}/identity", rebind_path(&first));
     b.keyed("same", &foreign, a.document())
         .await
         .refused(ErrorCode::NotFound);
 }
 
-/// A day; then the key is new again.
+/// A key is stored for a day; then it is new again.
 pub async fn key_is_reusable_after_24_h(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
@@ -141,7 +141,7 @@ pub async fn key_is_reusable_after_24_h(live: &LocalCloud) {
     assert_ne!(anew.ok(201)["rebind_id"], first["rebind_id"]);
 }
 
-/// Kept are refusals that were counted; those that were not may be put right under the same key.
+/// Counted refusals are stored. Others may be corrected under the same key.
 pub async fn only_counted_refusals_are_replayed(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let mut body = app.request_body(&live.card());
@@ -181,10 +181,10 @@ pub async fn only_counted_refusals_are_replayed(live: &LocalCloud) {
         assert_eq!(
             reply.refused(ErrorCode::OtpWrong)["attempts_left"],
             4,
-            "one try"
+            "one attempt"
         );
     }
-    // A limit is not kept: the same request is a request again when the time has come.
+    // The refusal of a limit is not stored, so the key works again once the limit has passed.
     let resend = format!("{path}/identity/code");
     app.keyed("r", &resend, ())
         .await
@@ -195,7 +195,7 @@ pub async fn only_counted_refusals_are_replayed(live: &LocalCloud) {
     reply.ok(200);
 }
 
-/// A request that is sent three times at once, as an app does that hears nothing: one try, one deed, one answer.
+/// A request that an app sends three times at once after a timeout: one attempt, one effect, one reply.
 pub async fn concurrent_repeats_act_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let thrice = async |key: &str, path: &str, body: Value| {
@@ -245,7 +245,7 @@ pub async fn concurrent_repeats_act_once(live: &LocalCloud) {
     }
 }
 
-/// A refusal that ended the rebind is repeated as it was.
+/// A refusal that ended the rebind is replayed as it was.
 pub async fn rejection_is_replayed(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app.to_card_pending(&live.magic_card("invalid")).await;
@@ -262,7 +262,7 @@ pub async fn rejection_is_replayed(live: &LocalCloud) {
         .refused(ErrorCode::StepOutOfOrder);
 }
 
-/// Where it is needed, and what it may be.
+/// The steps that require a key, and its format.
 pub async fn malformed_keys_are_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let body = app.request_body(&live.card());
@@ -276,7 +276,7 @@ pub async fn malformed_keys_are_refused(live: &LocalCloud) {
             .refused(ErrorCode::RequestMalformed);
     }
     let path = rebind_path(&app.keyed(&longest, "/v1/rebinds", body).await.ok(201));
-    // Optional where nothing new is made; ignored where nothing is changed, and on sessions.
+    // Optional if nothing new is created. Ignored if nothing is changed, and on sessions.
     app.ask("POST", &format!("{path}/identity"))
         .json(&app.document())
         .send()

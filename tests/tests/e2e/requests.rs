@@ -1,4 +1,4 @@
-//! Asking for a rebind: what is refused, and in which order; lists; giving up; other merchants' rebinds.
+//! The creation of a rebind: refusals and their order, lists, cancellation, other merchants' rebinds.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -8,7 +8,7 @@ use tests::merchant::luhn;
 
 use crate::see::{last4, rebind_path};
 
-/// The bad fields that a problem names, in its order.
+/// The bad fields that a problem lists, in its order.
 fn bad_fields(problem: &Value) -> Vec<(&str, &str)> {
     let errors = problem["errors"].as_array().unwrap();
     errors
@@ -31,7 +31,7 @@ async fn asks_with(app: &App<'_>, changes: Value) -> tests::transport::Reply {
     app.post("/v1/rebinds", body).await
 }
 
-/// Each field has its code; all of them are told at once; nothing is written.
+/// Each bad field has its code, all are reported at once, and nothing is written.
 pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let problem = asks_with(
@@ -78,7 +78,7 @@ pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     assert_eq!(app.get("/v1/rebinds").await.ok(200)["items"], json!([]));
 }
 
-/// Cards that are none, or not for settlement.
+/// Numbers that are not cards, and cards that cannot be used for settlement.
 pub async fn unsuitable_cards_are_refused(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let active = merchant.active_card.clone().unwrap();
@@ -95,7 +95,7 @@ pub async fn unsuitable_cards_are_refused(live: &LocalCloud) {
     }
 }
 
-/// A prefix that is in no table: the bank decides.
+/// A prefix that is in no table is accepted: the bank decides.
 pub async fn card_of_unlisted_bank_is_accepted(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = luhn("99999900000000");
@@ -116,7 +116,7 @@ pub async fn card_of_unlisted_bank_is_accepted(live: &LocalCloud) {
     );
 }
 
-/// Companies change their card with support.
+/// Companies change their card through support.
 pub async fn company_is_sent_to_support(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"entity_type": "company"})).await;
     let app = live.app(&merchant).await;
@@ -131,7 +131,7 @@ pub async fn company_is_sent_to_support(live: &LocalCloud) {
     );
 }
 
-/// A day after phone, password or name were changed.
+/// Blocked for a day after a change of phone, password or name.
 pub async fn quiet_period_blocks_for_a_day(live: &LocalCloud) {
     let merchant = live
         .merchant_with(json!({"security_changed_hours_ago": 3}))
@@ -158,7 +158,7 @@ pub async fn quiet_period_blocks_for_a_day(live: &LocalCloud) {
     asks_with(&app, json!({})).await.ok(201);
 }
 
-/// Of a change that was made before this system was there.
+/// Applies to a change made before the merchant was onboarded to this system.
 pub async fn cooldown_blocks_until_its_end(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"last_rebind_days_ago": 5})).await;
     let app = live.app(&merchant).await;
@@ -177,7 +177,7 @@ pub async fn cooldown_blocks_until_its_end(live: &LocalCloud) {
     asks_with(&app, json!({})).await.ok(201);
 }
 
-/// One at a time; one that is overdue does not stand in the way.
+/// One open rebind at a time; an overdue one does not block the next.
 pub async fn one_open_rebind_until_overdue(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -217,7 +217,7 @@ pub async fn one_open_rebind_until_overdue(live: &LocalCloud) {
         Value::Null
     );
     let second = app.request(&live.card()).await;
-    // Replaced: expired it stays, by a clock that is behind too.
+    // A replaced rebind stays expired, even by a clock that is behind.
     merchant.pass_s(-HOUR_S);
     app.post(&format!("{path}/identity"), app.document())
         .await
@@ -225,7 +225,7 @@ pub async fn one_open_rebind_until_overdue(live: &LocalCloud) {
     app.cancel(&second).await.ok(200);
 }
 
-/// Two devices, one moment: one rebind.
+/// Two devices at the same moment: one rebind.
 pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let card = live.card();
@@ -255,7 +255,8 @@ pub async fn concurrent_requests_make_one_rebind(live: &LocalCloud) {
     assert_eq!(replayed, 3);
 }
 
-/// Five rebinds a day, and ten wrong documents; what was given up before the identity was confirmed does not count.
+/// Limits: five rebinds and ten wrong documents a day. A rebind that is cancelled before the identity is confirmed does not
+/// count.
 pub async fn daily_rebind_and_document_limits_apply(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     for _ in 0..3 {
@@ -277,7 +278,7 @@ pub async fn daily_rebind_and_document_limits_apply(live: &LocalCloud) {
                 break;
             }
             if left.len() >= 10 {
-                // Of the day: another rebind would not help.
+                // The limit is per day, so another rebind would not help.
                 assert_eq!(
                     (&problem["next_actions"], &problem["retry_after_s"]),
                     (&json!(["wait"]), &json!(DAY_S))
@@ -296,7 +297,7 @@ pub async fn daily_rebind_and_document_limits_apply(live: &LocalCloud) {
             .await
             .refused(ErrorCode::StepOutOfOrder);
     }
-    // Five for each rebind, ten a day; after those not even the right document is compared.
+    // Five per rebind, ten a day; after those not even the right document is compared.
     assert_eq!(left, [4, 3, 2, 1, 0, 4, 3, 2, 1, 0, 0, 0, 0]);
     let problem = asks_with(&app, json!({}))
         .await
@@ -319,7 +320,7 @@ pub async fn daily_rebind_and_document_limits_apply(live: &LocalCloud) {
     app.identify(&path).await;
 }
 
-/// From each of the three pending states; never after the activation, and once only.
+/// Possible in each of the three pending states, once, and never after the activation.
 pub async fn cancel_works_only_before_activation(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let cancel = async |path: &str| app.cancel(path).await;
@@ -346,7 +347,7 @@ pub async fn cancel_works_only_before_activation(live: &LocalCloud) {
         assert_eq!(gone.get("ended_reason"), None);
         let problem = cancel(&path).await.refused(ErrorCode::StepOutOfOrder);
         assert_eq!(problem["next_actions"], json!(["new_rebind"]));
-        merchant.pass_s(MINUTE_S); // between two codes to one phone
+        merchant.pass_s(MINUTE_S); // the minimum time between two OTPs to one phone
     }
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
@@ -383,11 +384,11 @@ pub async fn pages_are_newest_first(live: &LocalCloud) {
     for nonsense in ["?cursor=", "?cursor=x", "?cursor=-1", "?cursor=ffffffffff"] {
         page(nonsense).await.refused(ErrorCode::RequestMalformed);
     }
-    // An old one can still be looked at.
+    // An old one is still readable.
     assert_eq!(app.get(&made[20]).await.ok(200)["state"], "cancelled");
 }
 
-/// Another merchant's rebind is not there, for no step; nor is one that nobody has.
+/// Another merchant's rebind is not found at any step, and neither is an unknown one.
 pub async fn foreign_rebind_is_not_found(live: &LocalCloud) {
     let (owner, stranger) = (live.merchant().await, live.merchant().await);
     let mine = live.app(&owner).await;

@@ -1,6 +1,7 @@
-//! What each function's role may do, and nothing else: every call below is made with every role, on the running system.
+//! Each function's role permits exactly its listed calls: every call below is made with every role, on the running system.
 //!
-//! Not here are a function's own log and the table's stream: the local cloud evaluates those with other ARNs than AWS.
+//! A function's own log and the table's stream are left out, because the local cloud evaluates them with ARNs that differ from
+//! AWS.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,7 @@ use tests::aws::{Caller, DYNAMODB, KMS, LOGS, SECRETS, SQS};
 use tests::local_cloud::LocalCloud;
 use tests::metrics::metric;
 
-/// What each role may do of [`CALLS`], by the template's name for it.
+/// The calls of [`CALLS`] that each role permits, by the role's name in the template.
 const MAY: [(&str, &[&str]); 12] = [
     (
         "LoginRole",
@@ -197,10 +198,10 @@ const CALLS: [&str; 47] = [
     "another role",
 ];
 
-/// An application for pushes that this stack was not given.
+/// A push application that this stack does not have.
 const APPLICATION: &str = "arn:aws:sns:us-east-1:000000000000:app/GCM/another";
 
-/// What a call is made on.
+/// The resources that the calls use.
 struct Targets {
     table: String,
     bank: String,
@@ -211,7 +212,7 @@ struct Targets {
     queues: [String; 2],
     role: String,
     functions: [String; 3],
-    /// Something that a key of each kind has encrypted.
+    /// A ciphertext of each kind of key.
     sealed: BTreeMap<&'static str, Value>,
 }
 
@@ -233,13 +234,13 @@ pub async fn roles_allow_exactly_their_calls(live: &LocalCloud) {
         assert_eq!(may, allowed, "{role}");
     }
     metric(
-        "IAM, running system: calls of every kind tried with every role, allowed beyond its list or denied on it",
+        "IAM, running system: calls with every role, wrongly allowed or denied",
         MAY.len() * CALLS.len(),
         0,
     );
 }
 
-/// A key opens what was sealed under it for this merchant, not for another.
+/// A key opens a value that was sealed for this merchant, and refuses another's.
 pub async fn sealed_number_is_bound_to_merchant(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let path = app.request(&live.card()).await;
@@ -302,12 +303,12 @@ impl Targets {
         }
     }
 
-    /// Whether the caller may make a call. Anything but a refusal for want of a permission means that it may.
+    /// Returns true if the caller is permitted to make the call: any result except a refusal for lack of a permission.
     async fn may(&self, caller: &Caller, call: &str) -> bool {
         let (what, operation) = call.split_once(' ').unwrap_or((call, ""));
         let outcome = match call {
             "any key Decrypt" => {
-                // Without a key's name, the ciphertext names it: whoever may decrypt nothing gets nothing.
+                // Without a key id, the ciphertext determines the key. A role without decrypt permission gets nothing.
                 let body = json!({"CiphertextBlob": self.sealed["table's"]});
                 caller.json(&KMS, "Decrypt", &body).await.map(drop)
             }
@@ -367,7 +368,7 @@ impl Targets {
             }
             "run a function" => caller.invoke(&self.functions[0]).await,
             "run the clean-up" => caller.invoke(&self.functions[1]).await,
-            // Only the acquirer's core may: whoever else could would move payouts.
+            // Only the acquirer's core may create payouts: any other caller could redirect money.
             "run the settlement" => caller.invoke(&self.functions[2]).await,
             "a push endpoint" => {
                 let fields = [

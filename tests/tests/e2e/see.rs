@@ -1,4 +1,4 @@
-//! How things look to a merchant.
+//! The formats that a merchant sees.
 
 use domain::time::Timestamp;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Log in, stay logged in, log out.
+//! Login, session lifetime, logout.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
@@ -11,7 +11,7 @@ use tests::secrets::Kind;
 
 use crate::see::without;
 
-/// One try to log in with a password.
+/// One attempt to log in with a password.
 async fn try_password(
     live: &LocalCloud,
     merchant: &Profile,
@@ -23,7 +23,7 @@ async fn try_password(
     live.log_in(merchant.now(), &body).await
 }
 
-/// A wrong password and an account that is not there get the same answer.
+/// A wrong password and an unknown account get the same answer.
 pub async fn unknown_account_looks_like_bad_password(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let wrong = try_password(live, &merchant, "a device", "not this one").await;
@@ -39,7 +39,7 @@ pub async fn unknown_account_looks_like_bad_password(live: &LocalCloud) {
     );
 }
 
-/// From the fourth failure in a row a device waits, twice as long each time; a right password ends it.
+/// From the fourth failure in a row a device must wait, twice as long each time. A right password resets the wait.
 pub async fn waits_double_from_fourth_failure(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
@@ -47,7 +47,7 @@ pub async fn waits_double_from_fourth_failure(live: &LocalCloud) {
     for _ in 0..6 {
         let mut reply = try_password(live, &merchant, "known", "wrong").await;
         if reply.status == 429 {
-            // Not even the right password is compared before the time is over, and that counts for nothing.
+            // Before the wait is over not even the right password is compared, and the attempt counts for nothing.
             for _ in 0..2 {
                 let early = try_password(live, &merchant, "known", &merchant.password).await;
                 assert_eq!(
@@ -76,7 +76,7 @@ pub async fn waits_double_from_fourth_failure(live: &LocalCloud) {
     live.app_on(&merchant, "known").await;
 }
 
-/// Twenty failures a day; the next day is another.
+/// Twenty failures a day; the limit resets on the next day.
 pub async fn twenty_failures_block_for_a_day(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
@@ -94,7 +94,7 @@ pub async fn twenty_failures_block_for_a_day(live: &LocalCloud) {
     live.app_on(&merchant, "known").await;
 }
 
-/// Whoever guesses from devices that never logged in holds back others of that kind, never the merchant's own.
+/// Failures from unknown devices delay other unknown devices, never the merchant's own.
 pub async fn unknown_devices_do_not_block_known_one(live: &LocalCloud) {
     let merchant = live.merchant().await;
     live.app_on(&merchant, "known").await;
@@ -113,8 +113,8 @@ pub async fn unknown_devices_do_not_block_known_one(live: &LocalCloud) {
     live.app_on(&merchant, "known").await;
 }
 
-/// Many merchants log in from new devices at the same moment and from one address, as behind a carrier's: each gets in,
-/// and none of these logins stays counted as a failure.
+/// Many merchants log in at the same moment from new devices behind one carrier's address: each succeeds, and none of these
+/// logins stays counted as a failure.
 pub async fn concurrent_logins_leave_no_failures(live: &LocalCloud) {
     let mut merchants = Vec::new();
     for _ in 0..8 {
@@ -146,12 +146,12 @@ pub async fn concurrent_logins_leave_no_failures(live: &LocalCloud) {
         assert_eq!(
             (others["row"].as_n().unwrap().as_str(), others.get("at")),
             ("0", None),
-            "failures are left"
+            "failures stay counted"
         );
     }
 }
 
-/// What is missing in a login is named, all at once.
+/// All missing fields of a login are listed at once.
 pub async fn malformed_login_names_missing_fields(live: &LocalCloud) {
     let sessions = |body: Value| live.ask("POST", "/v1/sessions").json(&body).send();
     let problem = sessions(json!({"account": "a"}))
@@ -176,7 +176,7 @@ pub async fn malformed_login_names_missing_fields(live: &LocalCloud) {
     }
 }
 
-/// One endpoint of each function that wants a session.
+/// One endpoint of each function that requires a session.
 const DOORS: [(&str, &str); 8] = [
     ("GET", "/v1/cards"),
     ("GET", "/v1/rebinds"),
@@ -191,7 +191,7 @@ const DOORS: [(&str, &str); 8] = [
     ("DELETE", "/v1/push-targets/phone"),
 ];
 
-/// Every door refuses a token.
+/// Every endpoint refuses the token.
 async fn is_dead(live: &LocalCloud, merchant: &Profile, token: &str) {
     for (method, path) in DOORS {
         let refused = live
@@ -207,7 +207,7 @@ async fn is_dead(live: &LocalCloud, merchant: &Profile, token: &str) {
     }
 }
 
-/// No token, one of another shape, one with a wrong secret, another merchant's.
+/// No token, a token of another shape, with a wrong secret, of another merchant.
 pub async fn invalid_tokens_are_refused(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let (start, secret) = app.token.rsplit_once('.').unwrap();
@@ -238,7 +238,7 @@ pub async fn invalid_tokens_are_refused(live: &LocalCloud) {
     app.get("/v1/cards").await.ok(200);
 }
 
-/// Dead at once and everywhere; the merchant's other session lives on.
+/// The session ends at once and for every endpoint; the merchant's other session stays.
 pub async fn logout_ends_only_its_own_session(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let other = live.app_on(&merchant, "another device").await;
@@ -250,7 +250,7 @@ pub async fn logout_ends_only_its_own_session(live: &LocalCloud) {
     assert_eq!(other.get(&path).await.ok(200)["state"], "identity_pending");
 }
 
-/// Fifteen minutes, counted from the login or the last change; a read is no change.
+/// Fifteen minutes from the login or the last change; a read does not extend them.
 pub async fn session_expires_after_15_min_idle(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     merchant.pass_s(14 * MINUTE_S);
@@ -278,7 +278,7 @@ pub async fn session_expires_after_12_h(live: &LocalCloud) {
     is_dead(live, &merchant, &app.token).await;
 }
 
-/// A rebind is begun with a login younger than fifteen minutes, carried on with an older one.
+/// A rebind starts with a login younger than fifteen minutes and continues with an older one.
 pub async fn new_rebind_needs_fresh_login(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     merchant.pass_s(14 * MINUTE_S);
@@ -304,7 +304,7 @@ pub async fn new_rebind_needs_fresh_login(live: &LocalCloud) {
     live.app(&merchant).await.request(&live.card()).await;
 }
 
-/// A clock that is none is refused, wherever it is sent to.
+/// A malformed clock is refused at every endpoint.
 pub async fn malformed_clock_is_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     for clock in [
@@ -326,8 +326,8 @@ pub async fn malformed_clock_is_refused(live: &LocalCloud) {
     app.get("/v1/cards").await.ok(200);
 }
 
-/// Writes into the table when a session last changed something, in seconds from its login: behind its version and the
-/// hash of its token, a record holds the time of the login and the time of the last change.
+/// Writes a session's last change into the table, in seconds from its login. A record holds version, token hash, login time and
+/// time of the last change.
 async fn last_change(live: &LocalCloud, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");

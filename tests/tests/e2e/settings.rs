@@ -1,4 +1,4 @@
-//! How payouts are made, and which devices are told.
+//! Payout settings, and the devices that are registered for push.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
@@ -27,7 +27,7 @@ fn with(name: &str, value: Value) -> Value {
     settings
 }
 
-/// Shown, changed, told, and written down.
+/// Settings are shown, changed, announced and recorded.
 pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let shown = app.get("/v1/settlement").await.ok(200);
@@ -35,7 +35,7 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
         shown,
         json!({"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000, "fee_rate_bp": 60})
     );
-    // The same as they are: nothing has changed, and nobody is told.
+    // Equal settings change nothing and notify nobody.
     for same in [shown.clone(), without(&shown, &["fee_rate_bp"])] {
         assert_eq!(app.put("/v1/settlement", same).await.ok(200), shown);
     }
@@ -74,7 +74,7 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
             "after": settings(),
         })
     );
-    // With the fee sent back unchanged; a merchant that is old enough may have T+0, up to the tier.
+    // An unchanged fee may be sent along. A merchant of sufficient age may have T+0, up to the tier.
     let mut again = with("cycle", json!("T0"));
     again["fee_rate_bp"] = json!(60);
     again["daily_limit_fen"] = json!(5_000_000);
@@ -82,14 +82,14 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
         app.put("/v1/settlement", again.clone()).await.ok(200),
         again
     );
-    // From then on a payout is expected by the new rule.
+    // Payouts created from now on are expected by the new rule.
     let midnight = domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
     let payout = crate::payouts::create(live, &merchant, "p", midnight).await;
     assert_eq!(payout["expected_at"], "2031-03-10T18:30:00+08:00");
     live.notices(&merchant.phone, 2).await;
 }
 
-/// Every bad field at once.
+/// Every bad field is reported at once.
 pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let refused = async |body: Value, code: ErrorCode| {
@@ -156,7 +156,7 @@ pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
     assert!(live.notices(&merchant.phone, 0).await.is_empty());
 }
 
-/// T+0 is for merchants of ninety days.
+/// T+0 requires ninety days since onboarding.
 pub async fn young_merchant_may_not_use_t0(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_young");
     let app = live.app(&merchant).await;
@@ -183,7 +183,7 @@ pub async fn young_merchant_may_not_use_t0(live: &LocalCloud) {
     app.put("/v1/settlement", with("cycle", json!("T0")))
         .await
         .refused(ErrorCode::T0NotAllowed);
-    // The seeding was a few minutes before this clock began.
+    // The merchant was seeded a few minutes before this clock began.
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     app.put("/v1/settlement", with("cycle", json!("T0")))
@@ -191,7 +191,7 @@ pub async fn young_merchant_may_not_use_t0(live: &LocalCloud) {
         .ok(200);
 }
 
-/// A fresh login, no quiet period.
+/// Requires a fresh login, and no quiet period.
 pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
     let merchant = live.sandbox_merchant("mer_phone_changed");
     let app = live.app(&merchant).await;
@@ -199,7 +199,7 @@ pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
         .put("/v1/settlement", settings())
         .await
         .refused(ErrorCode::QuietPeriod);
-    // The fields come before it.
+    // The field checks come before the quiet period.
     app.put("/v1/settlement", json!({}))
         .await
         .refused(ErrorCode::RequestMalformed);
@@ -218,20 +218,20 @@ pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
     }
     let app = live.app(&merchant).await;
     app.put("/v1/settlement", settings()).await.ok(200);
-    // With a device to be told too.
+    // With a registered device.
     live.notices(&merchant.phone, 1).await;
 }
 
 async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests::transport::Reply {
     let token = format!("push token of {}: {token}", app.profile.id);
-    // No white space in a real one.
+    // A real one contains no white space.
     let token = token.replace([' ', ':'], "_");
     app.system.secrets.add(Kind::PushToken, &token);
     let body = json!({"platform": platform, "token": token});
     app.put(&format!("/v1/push-targets/{id}"), body).await
 }
 
-/// Registered, replaced, five at most, removed.
+/// Registered, replaced, limited to five, removed.
 pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     for (id, platform) in [
@@ -279,16 +279,16 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
             json!(["push_target_removed", "3"]),
             changed("sixth"),
         ],
-        "the same again is no change"
+        "a repetition is not a change"
     );
-    // Another merchant's are not there.
+    // Another merchant's are not found.
     let stranger = live.merchant().await;
     let other = live.app(&stranger).await;
     other
         .delete("/v1/push-targets/4")
         .await
         .refused(ErrorCode::NotFound);
-    // Silencing a device needs a fresh login, by whichever way; registering one more does not.
+    // Every way to silence a device requires a fresh login; registering one more does not.
     merchant.pass_s(14 * MINUTE_S);
     register(&app, "4", "apns", "renewed").await.ok(204);
     remove("_").await.ok(204);
@@ -300,7 +300,7 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
         .refused(ErrorCode::StepUpRequired);
     register(&app, "4", "apns", "renewed").await.ok(204);
     register(&app, "one-more", "apns", "one more").await.ok(204);
-    // Ten a day: each is told for days.
+    // Ten a day, since each former device is notified for days.
     let app = live.app(&merchant).await;
     register(&app, "4", "apns", "the tenth").await.ok(204);
     let problem = register(&app, "4", "apns", "the eleventh")
@@ -310,7 +310,7 @@ pub async fn push_targets_register_replace_and_remove(live: &LocalCloud) {
     assert_eq!(problem["retry_after_s"], DAY_S - 15 * MINUTE_S);
 }
 
-/// What is no target is told field by field.
+/// An invalid target is reported field by field.
 pub async fn malformed_push_targets_are_refused(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let long = "x".repeat(37);
@@ -374,7 +374,7 @@ pub async fn malformed_push_targets_are_refused(live: &LocalCloud) {
     assert_eq!(app.history().await.len(), 1);
 }
 
-/// A device to be told changes nothing about who else is: every notice still goes out, once.
+/// A push device does not change the other notifications: each still goes out, once.
 pub async fn push_targets_do_not_replace_sms(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     register(&app, "phone", "apns", "phone").await.ok(204);

@@ -1,4 +1,4 @@
-//! A standby card: verified today, switched to later.
+//! A standby card: verified today, active later.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
@@ -14,14 +14,14 @@ pub fn switch_path(rebind: &Value) -> String {
     format!("{}/activate", card_path(rebind))
 }
 
-/// Asks for a standby card.
+/// Requests a standby card.
 async fn ask(app: &App<'_>, card: &str) -> Reply {
     let mut body = app.request_body(card);
     body["activate"] = json!(false);
     app.post("/v1/rebinds", body).await
 }
 
-/// Asks for the code that authorises the switch, and types it.
+/// Requests the OTP that authorises the switch, and confirms it.
 async fn switch(app: &App<'_>, path: &str) -> Value {
     let asked = app.post(path, ()).await.ok(200);
     assert_eq!(asked["challenge"]["purpose"], "activate");
@@ -29,7 +29,7 @@ async fn switch(app: &App<'_>, path: &str) -> Value {
     app.post(path, json!({"code": code})).await.ok(200)
 }
 
-/// From the request to the switch, with what the app shows and what the phones get.
+/// From the request to the switch, with the app's view and the SMS that the phones receive.
 pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
@@ -80,13 +80,13 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
         assert_eq!(ready.get(name), None, "nothing was activated");
     }
     assert_eq!(app.get(&path).await.ok(200), ready);
-    // The pointer stays, and nothing is in the way of another change.
+    // The active card stays, and another change is possible.
     assert_eq!(
         app.get("/v1/cards").await.ok(200),
         json!({"active": active, "standby": [standby], "open_rebind": null, "hold": null, "can_rebind": true})
     );
 
-    // Announced like an activation: the old contact can stop it.
+    // Announced like an activation: the contact on file can stop it.
     let on_file = live.notices(&merchant.phone, 1).await.remove(0);
     let freeze_code = live.freeze_code(&merchant.phone).await;
     assert_eq!(
@@ -119,7 +119,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     );
     assert_eq!(live.codes_sent(&merchant.phone).await, 1);
 
-    // A code to the phone on file.
+    // An OTP to the phone on file.
     merchant.pass_s(1);
     let asked = app.post(&switch_path, ()).await.ok(200);
     let challenge = json!({
@@ -157,7 +157,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
         (&again["challenge"], &json!(["activate_standby"]))
     );
 
-    // The switch: no hold, and the cooldown of any change.
+    // The switch: no hold, and the usual cooldown.
     let switched_at = merchant.now();
     let switched = app.post(&switch_path, json!({"code": code})).await.ok(200);
     let cooldown_until = switched_at.plus_s(30 * DAY_S).to_rfc3339_shanghai();
@@ -212,7 +212,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     );
 }
 
-/// Two at most; none twice; and a card that is active is none.
+/// At most two, without duplicates, and none of them active.
 pub async fn third_standby_card_is_refused(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let (one, two) = (live.card(), live.card());
@@ -225,7 +225,7 @@ pub async fn third_standby_card_is_refused(live: &LocalCloud) {
             &json!([{"field": "card_number", "code": "CARD_SAME_AS_CURRENT"}])
         )
     );
-    // Nor to change to: it is verified already.
+    // Nor can a rebind change to it, since the card is verified already.
     app.post("/v1/rebinds", app.request_body(&one))
         .await
         .refused(ErrorCode::CardSameAsCurrent);
@@ -254,7 +254,7 @@ pub async fn third_standby_card_is_refused(live: &LocalCloud) {
         (last.as_slice(), &cards["can_rebind"]),
         (&want[..], &json!(true))
     );
-    // A card to change to is not a third one.
+    // A card to change to does not count as a third one.
     let path = app.request(&live.card()).await;
     app.cancel(&path).await.ok(200);
     // Room again.
@@ -264,7 +264,7 @@ pub async fn third_standby_card_is_refused(live: &LocalCloud) {
     ask(&app, &one).await.ok(201);
 }
 
-/// Five wrong codes: the card stays, and waits for a day.
+/// Five wrong OTPs: the card stays, and its switch is blocked for a day.
 pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let card = live.card();
@@ -274,7 +274,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let typed = async |app: &App<'_>, code: &str| app.post(&path, json!({"code": code})).await;
-    // Before any code was asked for.
+    // Before an OTP was requested.
     typed(&app, "123456")
         .await
         .refused(ErrorCode::StepOutOfOrder);
@@ -291,7 +291,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
             json!([{"field": "code", "code": "OTP_WRONG"}])
         );
     }
-    // Only in the session that asked.
+    // Only in the session that requested it.
     let other = live.app_on(&merchant, "another device").await;
     let problem = typed(&other, &code)
         .await
@@ -306,7 +306,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
             (&json!(left), &json!(["activate_standby"]))
         );
     }
-    // An old one costs no try; the tries go on with the next.
+    // An expired OTP uses no attempt; the count continues with the next.
     merchant.pass_s(5 * MINUTE_S);
     let problem = typed(&app, &code).await.refused(ErrorCode::OtpExpired);
     assert_eq!(
@@ -355,7 +355,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
         (&json!(0), &json!(DAY_S - MINUTE_S))
     );
     assert_eq!(problem["counts_toward_limit"], false);
-    // Not even the right code.
+    // Not even the right OTP.
     typed(&app, &code).await.refused(ErrorCode::OtpTooMany);
     merchant.pass_s(DAY_S - MINUTE_S - 1);
     let app = live.app(&merchant).await;
@@ -364,7 +364,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     assert_eq!(switch(&app, &path).await["state"], "activated");
 }
 
-/// Wherever a rebind would be refused, the switch is too; and each of them for a standby card.
+/// Every condition that blocks a rebind also blocks the switch and the request of a standby card.
 pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
@@ -399,7 +399,7 @@ pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
         .await
         .refused(ErrorCode::RequestInProgress);
     app.cancel(&open).await.ok(200);
-    // A code that was asked for before an obstacle came does not get around it.
+    // An OTP that was requested before an obstacle arose does not bypass it.
     app.post(&path, ()).await.ok(200);
     let code = live.code(&merchant.phone).await;
     let open = app.request(&live.card()).await;
@@ -422,7 +422,7 @@ pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
     assert_eq!(switch(&app, &path).await["state"], "activated");
 }
 
-/// The card's proof may be ninety days old, and the document must be good.
+/// The card's proof may be at most ninety days old, and the document must be valid.
 pub async fn stale_proof_or_document_blocks_switch(live: &LocalCloud) {
     let id_document =
         json!({"number": tests::merchant::resident_id(13_100), "expires_on": "2031-06-30"});
@@ -451,7 +451,7 @@ pub async fn stale_proof_or_document_blocks_switch(live: &LocalCloud) {
     assert_eq!(switch(&app, &path).await["state"], "activated");
 }
 
-/// Cards that are none, or not for switching to; and the switch sent twice.
+/// Card ids that are unknown or not switchable; and the switch sent twice.
 pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let ready = app.standby_rebind(&live.card()).await;
@@ -505,7 +505,7 @@ pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
     live.notices(&merchant.phone, 2).await;
 }
 
-/// The right code from several places at once: one switch.
+/// The right OTP from several places at once: one switch.
 pub async fn concurrent_right_otps_switch_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -523,7 +523,7 @@ pub async fn concurrent_right_otps_switch_once(live: &LocalCloud) {
     live.notices(&merchant.phone, 2).await;
 }
 
-/// Asked for on one device, switched on another: each session has a code of its own, and the last one sent counts.
+/// Requested on one device, confirmed on another: each session needs its own OTP, and only the last one sent counts.
 pub async fn other_device_needs_its_own_otp(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
@@ -544,7 +544,10 @@ pub async fn other_device_needs_its_own_otp(live: &LocalCloud) {
     assert_eq!(problem["retry_after_s"], MINUTE_S);
     merchant.pass_s(MINUTE_S);
     let asked = second.post(&path, ()).await.ok(200);
-    assert_eq!(asked["challenge"]["attempts_left"], 5, "no try was used");
+    assert_eq!(
+        asked["challenge"]["attempts_left"], 5,
+        "no attempt was used"
+    );
     assert_eq!(live.codes_sent(&merchant.phone).await, 3);
     first
         .post(&path, json!({"code": code}))
@@ -555,7 +558,7 @@ pub async fn other_device_needs_its_own_otp(live: &LocalCloud) {
     assert_eq!(switched["state"], "activated");
 }
 
-/// What was said of the old card when this one was added is said of another time: nothing is lost by the switch.
+/// The `reason` given when the standby card was added concerned that time: the switch reports no card as lost.
 pub async fn switch_ignores_lost_reason(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let mut body = app.request_body(&live.card());

@@ -1,4 +1,4 @@
-//! The test transfer: ¥0.01 that shows whether the new card can be paid to, and undoes the change if it cannot.
+//! The test transfer: ¥0.01 that shows if the new card can receive money, and undoes the change if it cannot.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
@@ -13,7 +13,7 @@ async fn test(app: &App<'_>, path: &str) -> Reply {
     app.test_transfer(path).await
 }
 
-/// It arrives: said, once, and nothing is shortened.
+/// A received transfer is reported once and shortens nothing.
 pub async fn arrived_transfer_keeps_all_periods(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
@@ -68,7 +68,7 @@ pub async fn arrived_transfer_keeps_all_periods(live: &LocalCloud) {
     );
 }
 
-/// Asked for at the same moment from several places: one transfer.
+/// Requested at the same moment from several places: one transfer.
 pub async fn concurrent_requests_send_one_transfer(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let card = live.card();
@@ -89,10 +89,10 @@ pub async fn concurrent_requests_send_one_transfer(live: &LocalCloud) {
     );
 }
 
-/// Not decided yet: said as it is, and asked about under the same serial.
+/// An undecided transfer is reported as pending and queried under the same bank reference.
 pub async fn pending_transfer_is_sent_once(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    // Ahead of every clean-up, which would ask about it too.
+    // Earlier than every clean-up, which would query it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2042-03-10T10:00:00+08:00").unwrap());
     let app = live.app(&merchant).await;
     let card = live
@@ -108,7 +108,7 @@ pub async fn pending_transfer_is_sent_once(live: &LocalCloud) {
     assert_eq!(live.statement(&card).await.len(), 1);
 }
 
-/// The magic card of that kind.
+/// The sandbox card of that kind.
 pub async fn listed_card_leaves_transfer_pending(live: &LocalCloud) {
     let (_, app) = live.logged_in().await;
     let path = app
@@ -117,7 +117,7 @@ pub async fn listed_card_leaves_transfer_pending(live: &LocalCloud) {
     assert_eq!(test(&app, &path).await.ok(200)["status"], "pending");
 }
 
-/// It comes back within the hold: everything is as before, and both contacts are told.
+/// The transfer is returned within the hold: the change is undone, and both contacts are notified.
 pub async fn returned_transfer_reverts_and_notifies(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -158,16 +158,16 @@ pub async fn returned_transfer_reverts_and_notifies(live: &LocalCloud) {
     for phone in [&merchant.phone, &merchant.reserved_phone] {
         assert_eq!(live.notices(phone, 2).await[1], text);
     }
-    // A clean-up may have come by and taken the card off the record.
+    // A clean-up may already have removed the card from the record.
     let mut kinds = app.kinds().await;
     kinds.retain(|kind| kind != "card_removed");
     assert_eq!(kinds.last().unwrap(), "reverted");
-    // The cooldown is gone with the change.
+    // The cooldown ends with the change.
     merchant.pass_s(60);
     app.activate(&live.card()).await;
 }
 
-/// From `completed` too, for seven days after the change took effect; then nothing is undone any more.
+/// Also from `completed`, for seven days after the change took effect; later nothing is undone.
 pub async fn return_reverts_within_7_days_of_effect(live: &LocalCloud) {
     for (after_s, status) in [(8 * DAY_S - 1, 200), (8 * DAY_S, 409)] {
         let merchant = live.merchant().await;
@@ -204,7 +204,7 @@ pub async fn return_reverts_within_7_days_of_effect(live: &LocalCloud) {
             (&cards["active"]["last4"], cards.get("cooldown_until")),
             (&json!(old), None)
         );
-        // A payout is never moved; the next one goes to the card that is back.
+        // Existing payouts keep their card; the next one uses the restored card.
         let list = app.get("/v1/payouts").await.ok(200);
         assert_eq!(list["items"][0]["card"]["last4"], last4(&card));
         let next = json!({
@@ -216,7 +216,7 @@ pub async fn return_reverts_within_7_days_of_effect(live: &LocalCloud) {
     }
 }
 
-/// Where the old card cannot be paid to there is no active card afterwards, and payouts are held.
+/// If the old card cannot receive payouts, no card is active afterwards and payouts are held.
 pub async fn revert_without_usable_card_holds_payouts(live: &LocalCloud) {
     for lost in [false, true] {
         let changes = if lost {

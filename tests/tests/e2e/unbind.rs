@@ -1,4 +1,4 @@
-//! Cards that leave: by the merchant's wish, and what is in the way.
+//! The removal of cards by the merchant, and its obstacles.
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::transport::{Reply, Transport as _};
 
-/// Takes a card off.
+/// Removes a card.
 pub async fn unbind(app: &App<'_>, card: &Value) -> Reply {
     let card_id = card["card_id"].as_str().unwrap();
     app.post(&format!("/v1/cards/{card_id}/unbind"), ()).await
 }
 
-/// The active card stays; so does one that is pending, and nothing leaves in the quiet period or with an old login.
+/// Active and pending cards cannot be removed. No card can be removed in the quiet period or with an old login.
 pub async fn active_or_pending_card_cannot_leave(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let active = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -21,7 +21,7 @@ pub async fn active_or_pending_card_cannot_leave(live: &LocalCloud) {
         .refused(ErrorCode::LastCardCannotUnbind);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     let standby = app.standby_rebind(&live.card()).await["new_card"].clone();
-    // Another card to be paid to does not help: the pointer is on this one.
+    // Another usable card does not help while this one is active.
     unbind(&app, &active)
         .await
         .refused(ErrorCode::LastCardCannotUnbind);
@@ -72,7 +72,7 @@ pub async fn active_or_pending_card_cannot_leave(live: &LocalCloud) {
     );
 }
 
-/// A standby card may go at any time.
+/// A standby card may be removed at any time.
 pub async fn standby_card_unbinds_any_time(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live.card();
@@ -107,12 +107,12 @@ pub async fn standby_card_unbinds_any_time(live: &LocalCloud) {
         (&last["kind"], &last["data"]["card_id"]),
         (&json!("card_unbound"), &ready["new_card"]["card_id"])
     );
-    // It can come back.
+    // It can be added again.
     merchant.pass_s(MINUTE_S);
     app.activate(&card).await;
 }
 
-/// Without an active card, the only card that could be paid to stays.
+/// Without an active card, the only usable card stays.
 pub async fn only_usable_card_cannot_be_unbound(live: &LocalCloud) {
     let merchant = live.merchant_with(json!({"active_card": null})).await;
     let app = live.app(&merchant).await;
@@ -128,7 +128,7 @@ pub async fn only_usable_card_cannot_be_unbound(live: &LocalCloud) {
         .refused(ErrorCode::LastCardCannotUnbind);
 }
 
-/// A replaced card waits for its safety period and for its last payout.
+/// A replaced card stays until its safety period and its last payout are over.
 pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let old = app.get("/v1/cards").await.ok(200)["active"].clone();
@@ -152,7 +152,7 @@ pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
     let problem = unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
     assert_eq!(problem["retry_after_s"], 1);
     merchant.pass_s(1);
-    // The period is over, the payout is not.
+    // The period is over; a payout is still open.
     unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
     let sent = json!({"operation": "payout_sent", "payout_id": payout_id});
     assert_eq!(live.core(&sent).await.unwrap()["status"], "sent");
@@ -165,7 +165,7 @@ pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
     );
 }
 
-/// Unbound and switched to at the same moment: one of the two has happened.
+/// A removal meets a switch to the same card: exactly one of the two happens.
 pub async fn unbind_and_switch_exclude_each_other(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;

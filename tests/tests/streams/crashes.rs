@@ -1,4 +1,4 @@
-//! A function that dies, wherever it is.
+//! A function that dies at any point.
 
 use crate::scene::{BOTH, MERCHANTS, Scene};
 use crate::sns::{Moment, Weather};
@@ -8,14 +8,14 @@ use tests::metrics::metric;
 use tests::stream_host::{Ended, Retries};
 use tests::table_faults::{Call, Fault};
 
-/// Of one merchant, so that one batch has all.
+/// One merchant, so that one batch holds everything.
 #[tokio::test]
 async fn crash_repeats_only_unmarked_notices() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     let all = scene.outcome().messages;
     assert_eq!(
         all, 7,
-        "two phones and two devices of a new card, a phone and two devices of a setting"
+        "a new card notifies two phones and two devices, a setting one phone and two devices"
     );
     let (mut crashes, mut twice) = (0, 0);
     for number in 1..=all {
@@ -26,19 +26,19 @@ async fn crash_repeats_only_unmarked_notices() {
             scene.assert_done(doubled).await;
             assert!(
                 scene.longest_wait_s() <= MINUTE_S,
-                "the stream's own retry does it"
+                "the stream's own retry is enough"
             );
             crashes += 1;
             twice += doubled;
         }
     }
     metric(
-        "crashes before and after each publish of a batch",
+        "notifications: crashes before and after each publish",
         crashes,
         0,
     );
     metric(
-        "messages sent twice after a crash between publish and mark",
+        "notifications: sent twice after a crash between publish and mark",
         twice,
         0,
     );
@@ -61,10 +61,10 @@ async fn endless_crashes_lose_nothing() {
             crashes += scene.assert_done(doubled).await;
         }
     }
-    metric("crashes, one at each publish of many notices", crashes, 0);
+    metric("notifications: a crash at every publish", crashes, 0);
 }
 
-/// The reply that says all is well never arrives: everything comes again, and has been said.
+/// The reply of success never arrives: the whole batch is delivered again, already sent.
 #[tokio::test]
 async fn lost_reply_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
@@ -81,7 +81,7 @@ async fn lost_reply_repeats_nothing() {
     scene.assert_done(0).await;
 }
 
-/// For each call that a batch makes, whether it marks somebody as told.
+/// For each table call of a batch, true if the call marks a recipient as notified.
 async fn calls_of_a_batch(scene: &mut Scene) -> Vec<bool> {
     let delivery = scene.next().unwrap();
     let _ = scene.world.boundary.take();
@@ -98,7 +98,7 @@ fn is_mark(call: &Call) -> bool {
         .any(|mark| update.contains(mark))
 }
 
-/// A call to the table that is lost, or whose answer is: what is out and could not be marked is marked by another call.
+/// A table call is lost, or its reply is. A sent notification whose mark failed is marked by another call.
 #[tokio::test]
 async fn failed_table_call_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
@@ -120,13 +120,13 @@ async fn failed_table_call_repeats_nothing() {
         }
     }
     metric(
-        "calls to the table of a batch of notices, each lost, and each answer lost; twice",
+        "notifications: lost table calls and lost replies, sent twice",
         faults,
         0,
     );
 }
 
-/// A table that is down when somebody was told: a mark is tried twice, and the batch is given back.
+/// The table fails right after a send: the mark is tried twice, and the batch is returned.
 #[tokio::test]
 async fn table_outage_ends_the_invocation() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
@@ -153,8 +153,8 @@ async fn table_outage_ends_the_invocation() {
     scene.assert_done(1).await;
 }
 
-/// AWS has one batch of a shard under way at a time, as long as nothing of its own breaks. If it did not, a claim could not
-/// tell the two apart, for they are the same record's: all is told, perhaps twice.
+/// AWS processes one batch of a shard at a time unless AWS itself fails. In that case a claim cannot tell the two deliveries
+/// apart, since both carry the same record: everything is sent, some of it twice.
 #[tokio::test]
 async fn batch_delivered_twice_at_once_loses_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;

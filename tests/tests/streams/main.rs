@@ -1,7 +1,7 @@
-//! Notices over a stream that behaves as AWS documents it: poison, duplicates, shards in any order, SNS that is down,
-//! throttles or is slow, a function that dies anywhere. Records are real (a table with a stream), handlers are real, time is
-//! virtual; the clean-up runs every five minutes of it. Whatever happens, nobody who is to be told stays untold, nobody waits
-//! behind a record that cannot be delivered, and nobody is told twice but over a crash between publish and mark.
+//! Notifications over a stream that behaves as AWS documents it: poison records, duplicates, shards in any order, SNS that is
+//! down, throttled or slow, a function that dies anywhere. Records are real (a table with a stream), handlers are real, time is
+//! virtual; the clean-up runs every five minutes of that time. Every recipient is notified, no notification waits behind an
+//! undeliverable record, and a notification is repeated only after a crash between publish and mark.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -41,8 +41,8 @@ async fn each_notice_is_sent_once_in_any_shard_order() {
             orders.insert(told.iter().map(|(_, to, _)| to.clone()).collect::<Vec<_>>());
         }
     }
-    assert!(orders.len() > 1, "one order only");
-    metric("notices over shards in any order", messages, 0);
+    assert!(orders.len() > 1, "the seeds produce only one order");
+    metric("notifications: shards in any order", messages, 0);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn redelivered_records_notify_once() {
             scene.again(retries, 2, 1).await;
             scene.host.repeat_every = Some(every);
             scene.settle(HOUR_S).await;
-            // The mapping is made anew, from the oldest record that there is.
+            // The event source mapping is created again and starts at the oldest record.
             for _ in 0..2 {
                 scene.host.forget();
                 scene.settle(HOUR_S).await;
@@ -64,7 +64,11 @@ async fn redelivered_records_notify_once() {
         }
     }
     assert!(invocations > 24, "{invocations}");
-    metric("notices whose records came up to six times", messages, 0);
+    metric(
+        "notifications: records delivered up to six times",
+        messages,
+        0,
+    );
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn long_sns_outage_loses_no_notice() {
     let messages = scene.assert_done(0).await;
     let wait_s = scene.longest_wait_s() - scene.since.age_s_at(up);
     assert!(wait_s <= REARMED_WITHIN_S, "{wait_s}");
-    metric("notices with SNS down for 90 minutes", messages, 0);
+    metric("notifications: SNS down for 90 minutes", messages, 0);
 }
 
 #[tokio::test]
@@ -93,19 +97,20 @@ async fn sns_throttling_loses_nothing() {
             scene.sns.set(Weather::Throttled(every));
             scene.settle(HOUR_S).await;
             messages += scene.assert_done(0).await;
-            // With every other one refused it takes a try for each half of what is left.
+            // With every second publish refused, each retry sends half of the rest.
             assert_eq!(scene.host.given_up.len(), 0, "{retries:?}, every {every}");
             assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S);
         }
     }
     metric(
-        "notices with SNS throttling every 2nd to 7th publish",
+        "notifications: SNS throttles every 2nd to 7th publish",
         messages,
         0,
     );
 }
 
-/// One publish that nobody answers, 6 s; the key service before it, its mark, once more, and its release after it, 4 s each.
+/// The longest last send: one publish without an answer (6 s), then the key service before it, its mark, the retry of the mark
+/// and the release (4 s each).
 const ONE_MORE_S: i64 = 6 + 4 * 4;
 
 #[test]
@@ -132,7 +137,7 @@ async fn slow_sns_loses_nothing() {
             messages += scene.assert_done(0).await;
         }
     }
-    metric("notices with SNS slow, or silent", messages, 0);
+    metric("notifications: SNS slow or silent", messages, 0);
 }
 
 #[tokio::test]
@@ -150,7 +155,7 @@ async fn expired_records_are_rearmed() {
         messages += scene.assert_done(0).await;
         assert!(
             scene.longest_wait_s() - scene.since.age_s_at(since) < MINUTE_S,
-            "the younger ones do it"
+            "the rearmed records are delivered at once"
         );
         let conditions = scene
             .host
@@ -164,7 +169,7 @@ async fn expired_records_are_rearmed() {
                     .all(|condition| condition == "RecordAgeExceeded")
         );
     }
-    metric("notices whose records were too old", messages, 0);
+    metric("notifications: expired records", messages, 0);
 }
 
 #[tokio::test]
@@ -174,7 +179,7 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
     for message in 0..7 {
         scene.again(Retries::UsedUp, 1, 1).await;
         scene.feed().await;
-        // Due since long.
+        // Overdue.
         scene
             .clock
             .pass_s(Policy::CURRENT.notice_retry_s + MINUTE_S);
@@ -186,7 +191,7 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
                 sns.reached.notified().await;
                 if other == message {
                     let summary = scene.run_clean_up().await;
-                    // What was told by now is off the list; what is being told is let alone.
+                    // A sent notification is no longer due, and one in delivery is left alone.
                     assert_eq!(
                         summary.notices_rearmed,
                         1 - u32::from(message >= 4),
@@ -203,5 +208,5 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
         scene.assert_done(0).await;
         clean_ups += 1;
     }
-    metric("clean-ups in the middle of a delivery", clean_ups, 0);
+    metric("notifications: clean-ups during a delivery", clean_ups, 0);
 }

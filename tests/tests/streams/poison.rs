@@ -1,4 +1,4 @@
-//! Records that cannot be delivered, and who is behind them.
+//! Records that cannot be delivered, and the records behind them.
 
 use crate::scene::{BOTH, Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -11,7 +11,7 @@ use tests::stream_host::Retries;
 async fn poison_record_does_not_delay_the_next() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
-    // Without a text, without a meaning, not even readable; first, in the middle and last of a batch.
+    // Without a text, of an unknown kind, unreadable; first, in the middle and last of a batch.
     for (name, value) in [
         ("kind", "completed"),
         ("kind", "no kind of ours"),
@@ -31,7 +31,7 @@ async fn poison_record_does_not_delay_the_next() {
             assert_eq!((outcome.untold, outcome.twice), (0, 0), "{name} {place}");
             assert!(scene.longest_wait_s() <= 5, "{}", scene.longest_wait_s());
             messages += outcome.messages;
-            // Also who comes with a later batch, while the first one is tried again.
+            // Records of a later batch do not wait either, while the first one is retried.
             let late = events.swap_remove(0);
             scene.sns.told.lock().unwrap().clear();
             scene.since = scene.clock.now();
@@ -42,10 +42,10 @@ async fn poison_record_does_not_delay_the_next() {
             assert_eq!(scene.host.given_up.len(), 1);
         }
     }
-    metric("notices beside one that cannot be delivered", messages, 0);
+    metric("notifications: beside an undeliverable one", messages, 0);
 }
 
-/// The freeze code of an activation cannot be made: nobody but who would get it waits for that.
+/// The freeze code of an activation cannot be derived: only its own recipient misses a message.
 #[tokio::test]
 async fn unreadable_record_does_not_block_others() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
@@ -63,7 +63,7 @@ async fn unreadable_record_does_not_block_others() {
     );
 }
 
-/// A damaged event is tried for a day, holds nobody up all the while, and then somebody has to look.
+/// A damaged event is retried for a day without delaying others, then given up and kept for an operator.
 #[tokio::test]
 async fn undeliverable_notice_is_kept() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
@@ -74,7 +74,7 @@ async fn undeliverable_notice_is_kept() {
     events[0].insert("armed".to_owned(), AttributeValue::N(armed.to_string()));
     scene.again_with(&events, Retries::UsedUp, 1, 1).await;
     for round in 0..6 {
-        // Each time the clean-up arms it, somebody else's is behind it.
+        // Each time that the clean-up rearms it, another merchant's event follows it.
         scene.put(events[1].clone()).await;
         scene.sns.told.lock().unwrap().clear();
         scene.since = scene.clock.now();
@@ -84,7 +84,7 @@ async fn undeliverable_notice_is_kept() {
         assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S, "{round}");
     }
     assert_eq!(scene.given_up, 1);
-    // First tries and three more, each with five retries, and no more after that.
+    // The first delivery and three more, each with five retries, and none after that.
     assert_eq!(scene.host.given_up.len(), 4);
     let items = scene.notices().await;
     let kept = items
@@ -111,7 +111,7 @@ async fn foreign_records_do_not_block_others() {
         ("M#mer_nobody", "E#0000000001"),
         ("M#mer_plain_1", "E#99999999999999999999999"),
     ] {
-        // In the stream they look as if they were due; one of them even has the shape of an event.
+        // In the stream they look due; one even has the form of an event.
         strangers.push(Item::from([
             ("pk".to_owned(), s(pk)),
             ("sk".to_owned(), s(sk)),
@@ -139,7 +139,7 @@ async fn foreign_records_do_not_block_others() {
             let keys = ["pk", "sk"].map(|name| (name.to_owned(), stranger[name].clone()));
             delete.set_key(Some(keys.into())).send().await.unwrap();
         }
-        // Deleted before they are delivered once more, and among things that are no records at all.
+        // Deleted before they are delivered again, and mixed with values that are not records.
         let given_up = scene.host.given_up.len();
         scene.host.forget();
         scene.host.mapping.filters.clear();
@@ -157,5 +157,5 @@ async fn foreign_records_do_not_block_others() {
         assert_eq!(scene.host.given_up.len(), given_up);
         messages += scene.assert_done(0).await;
     }
-    metric("notices among records of other shapes", messages, 0);
+    metric("notifications: among foreign records", messages, 0);
 }

@@ -1,4 +1,4 @@
-//! Merchants, a stream, its host, and time.
+//! Merchants, a stream, its host, and virtual time.
 
 use crate::sns::{Clock, Sns, Weather};
 use crate::stream::{TableStream, reached};
@@ -18,19 +18,19 @@ use tests::scripted_peers::{MemoryKeys, ScriptedBank};
 use tests::stream_host::{Delivery, Ended, Host, Mapping, Retries};
 
 pub const MERCHANTS: [&str; 5] = ["plain_1", "plain_2", "plain_3", "plain_4", "plain_5"];
-/// The function in the template.
+/// The function's name in the template.
 pub const FUNCTION: &str = "ConfirmationNoticeFunction";
 pub const CLEAN_UP_EVERY_S: i64 = 5 * MINUTE_S;
-/// Until what the stream has given up is told: it waits for its time, and then for the clean-up.
+/// Maximum wait after the stream has given up: the retry time, then the next clean-up.
 pub const REARMED_WITHIN_S: i64 = Policy::CURRENT.notice_retry_s + CLEAN_UP_EVERY_S + 2 * MINUTE_S;
-/// Until a shard has done with a record that cannot be delivered.
+/// Maximum time that an undeliverable record occupies its shard.
 pub const RETRIED_WITHIN_S: i64 = 2 * MINUTE_S;
-/// What AWS leaves open, both ways.
+/// Both behaviours that AWS permits.
 pub const BOTH: [Retries; 2] = [Retries::Anew, Retries::UsedUp];
 
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Merchants who have each changed a card and a setting, and nobody has been told yet.
+/// Merchants who have each changed a card and a setting, with every notification still pending.
 pub struct Scene {
     pub world: Arc<InProcess>,
     pub database: dynoxide::Database,
@@ -42,15 +42,15 @@ pub struct Scene {
     pub clock: Clock,
     clean_up_at: Timestamp,
     pub given_up: u32,
-    /// The function is not invoked.
+    /// If true, the function is not invoked.
     pub is_stalled: bool,
-    /// Since when they wait.
+    /// The beginning of the current delivery.
     pub since: Timestamp,
-    /// The events that somebody is to be told of.
+    /// The events that carry notifications.
     pub events: Vec<Item>,
 }
 
-/// How it went.
+/// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub messages: usize,
@@ -92,20 +92,20 @@ impl Scene {
         scene
     }
 
-    /// The events that somebody is, or was, to be told of.
+    /// The events with a notification, pending or sent.
     pub async fn notices(&self) -> Vec<Item> {
         let scan = self.world.client.scan().table_name(&self.world.table);
         let scan = scan.filter_expression("attribute_exists(notice)");
         scan.send().await.unwrap().items.unwrap_or_default()
     }
 
-    /// The same once more: the events are written as they were before anybody was told, which brings them into the stream.
+    /// Starts over: writes the events in their original, pending form, which brings them into the stream again.
     pub async fn again(&mut self, retries: Retries, shards: usize, seed: u64) {
         let events = self.events.clone();
         self.again_with(&events, retries, shards, seed).await;
     }
 
-    /// The same with events that differ.
+    /// Starts over with changed events.
     pub async fn again_with(
         &mut self,
         events: &[Item],
@@ -113,7 +113,7 @@ impl Scene {
         shards: usize,
         seed: u64,
     ) {
-        // What the last time has left in the stream is history.
+        // Skips the records that the previous run left in the stream.
         let _ = self.stream.read(self.clock.now()).await;
         let mapping = Mapping::of(FUNCTION);
         self.host = Host::new(mapping, retries, shards, seed);
@@ -136,21 +136,21 @@ impl Scene {
         put.set_item(Some(item)).send().await.unwrap();
     }
 
-    /// What was written reaches the host.
+    /// Moves written records to the host.
     pub async fn feed(&mut self) {
         for record in self.stream.read(self.clock.now()).await {
             self.host.add(record);
         }
     }
 
-    /// Lets time pass: retries, clean-ups and whatever they bring about.
+    /// Lets time pass, with all retries and clean-ups that fall due.
     pub async fn pass_s(&mut self, seconds: i64) {
         let until = self.clock.now().plus_s(seconds);
         loop {
             self.feed().await;
             let now = self.clock.now();
             if now >= self.clean_up_at {
-                // A run that finds nothing asks 52 questions, and there are many of them.
+                // An idle run makes 52 queries, and there are many runs.
                 if self.is_anything_due().await {
                     self.clean_up().await;
                 }
@@ -167,7 +167,7 @@ impl Scene {
         }
     }
 
-    /// Lets time pass until nobody is left to tell, at most so long; then until after one more clean-up.
+    /// Lets time pass until nothing is pending, at most this long, then until after one more clean-up.
     pub async fn settle(&mut self, within_s: i64) {
         let until = self.clock.now().plus_s(within_s);
         while self.clock.now() < until && self.is_anybody_waiting().await {
@@ -225,7 +225,7 @@ impl Scene {
         summary
     }
 
-    /// Who is to be told of these events, and by how many messages.
+    /// The recipients of these events, with the number of messages for each.
     fn to_be_told<'e>(
         &self,
         events: impl IntoIterator<Item = &'e Item>,
@@ -246,7 +246,7 @@ impl Scene {
         expected
     }
 
-    /// Whether everybody knows of these events.
+    /// Compares the sent messages with these events.
     pub fn outcome_of<'e>(&self, events: impl IntoIterator<Item = &'e Item>) -> Outcome {
         let expected = self.to_be_told(events);
         let told = self.sns.told.lock().unwrap();
@@ -259,7 +259,7 @@ impl Scene {
             let texts = told.iter().filter(|(_, to, _)| *to == whom);
             let texts: Vec<&String> = texts.map(|(_, _, text)| text).collect();
             let different: BTreeSet<&&String> = texts.iter().collect();
-            assert!(different.len() <= wanted, "{whom} was told {different:?}");
+            assert!(different.len() <= wanted, "{whom} received {different:?}");
             outcome.untold += wanted - different.len();
             outcome.twice += texts.len() - different.len();
         }
@@ -270,7 +270,7 @@ impl Scene {
         self.outcome_of(&self.events)
     }
 
-    /// How long the last of them waited.
+    /// The longest wait of a message.
     pub fn longest_wait_s(&self) -> i64 {
         let told = self.sns.told.lock().unwrap();
         let waits = told.iter().map(|(at, _, _)| self.since.age_s_at(*at));
@@ -283,7 +283,7 @@ impl Scene {
         states.any(|state| !["sent", "given up"].contains(&state.as_str()))
     }
 
-    /// Everybody was told, and nothing is left to do.
+    /// Asserts that every message was sent and nothing is left to do.
     pub async fn assert_done(&self, twice: usize) -> usize {
         let outcome = self.outcome();
         let told = Outcome {
@@ -301,7 +301,7 @@ impl Scene {
                 "to_reserved",
                 "to_push",
             ] {
-                assert!(!notice.contains_key(name), "{name} is kept");
+                assert!(!notice.contains_key(name), "{name} is still stored");
             }
         }
         assert_eq!(self.given_up, 0);
@@ -329,7 +329,7 @@ async fn enable_stream(world: &Arc<InProcess>, mapping: &Mapping) -> String {
     description.latest_stream_arn.unwrap()
 }
 
-/// A card of its own for each, with a check digit.
+/// A card number for each merchant, with a check digit.
 fn card_number(number: usize) -> String {
     let digits = format!("622202000000{:06}", 900_100 + number);
     let sum: u32 = digits

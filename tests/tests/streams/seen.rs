@@ -1,4 +1,5 @@
-//! What of the stream is seen by whom: by the function only what is due, by the failure destination only where it is.
+//! The visibility of stream records: the function gets only due notifications, and the failure destination gets only their
+//! positions.
 
 use crate::scene::{Item, MERCHANTS, RETRIED_WITHIN_S, Scene};
 use crate::sns::Weather;
@@ -62,9 +63,9 @@ async fn filtered_records_reach_no_function() {
     assert_eq!(scene.host.dropped - dropped, 500);
     assert_eq!(
         scene.host.invocations, invocations,
-        "the function is not even asked"
+        "the function is not invoked"
     );
-    // And were the filter lost, it would all come, and be nothing new.
+    // Without the filter every record arrives, and none has an effect.
     scene.host.mapping.filters.clear();
     scene.host.forget();
     scene.pass_s(MINUTE_S).await;
@@ -72,13 +73,13 @@ async fn filtered_records_reach_no_function() {
     assert_eq!(scene.sns.told.lock().unwrap().len(), told);
     assert!(scene.host.given_up.is_empty());
     metric(
-        "records that no filter lets through, 200 of them expiries",
+        "notifications: filtered records, 200 of them TTL expiries",
         500,
         0,
     );
 }
 
-/// Every text that stands anywhere in a value.
+/// Every string anywhere in a value.
 fn texts<'v>(value: &'v Value, found: &mut BTreeSet<&'v str>) {
     match value {
         Value::String(text) => {
@@ -90,14 +91,14 @@ fn texts<'v>(value: &'v Value, found: &mut BTreeSet<&'v str>) {
     }
 }
 
-/// What of the records' keys and images stands in a message.
+/// The strings of the records' keys and images that occur in a message.
 fn leaked<'r>(message: &Value, records: &'r [Value]) -> BTreeSet<&'r str> {
     let mut secret = BTreeSet::new();
     for record in records {
         texts(&record["dynamodb"]["Keys"], &mut secret);
         texts(&record["dynamodb"]["NewImage"], &mut secret);
     }
-    // Short ones, such as "due" or "1", stand in every number.
+    // Short ones, such as "due" or "1", also occur in numbers.
     let message = message.to_string();
     secret.retain(|text| text.len() > 3 && message.contains(text));
     secret
@@ -131,7 +132,7 @@ async fn failure_records_hold_only_positions() {
         scene.assert_done(0).await;
     }
     metric(
-        "messages of the failure destination searched for what they are about",
+        "notifications: failure messages searched for record contents",
         messages,
         0,
     );

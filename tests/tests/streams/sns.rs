@@ -1,4 +1,4 @@
-//! SNS with a mood, and the clock that it takes its time from.
+//! A simulated SNS with failures, and the virtual clock that it uses.
 
 use application::ports::{PortError, Pushed, SendPush, SendSms};
 use domain::push::PushPlatform;
@@ -11,7 +11,7 @@ use tests::in_process::InProcess;
 use tests::scripted_peers::{PushBox, SmsBox};
 use tokio::sync::Notify;
 
-/// A clock that moves when it is told to.
+/// A clock that moves only on request.
 #[derive(Clone, Debug)]
 pub struct Clock(pub Arc<AtomicI64>);
 
@@ -29,23 +29,23 @@ impl Clock {
     }
 }
 
-/// What SNS does with a publish.
+/// The behaviour of SNS on a publish.
 #[derive(Clone, Copy, Debug)]
 pub enum Weather {
     Fine,
-    /// It refuses all.
+    /// Refuses every publish.
     Down,
-    /// It refuses every so many.
+    /// Refuses every n-th publish.
     Throttled(usize),
-    /// It takes so many seconds, then it is done.
+    /// Takes this many seconds, then succeeds.
     Slow(i64),
-    /// It takes so many seconds, which is longer than is waited for.
+    /// Takes this many seconds, which is longer than the client's timeout.
     Silent(i64),
-    /// The function dies at this one, before or after SNS has it.
+    /// The function dies at the n-th publish, before or after SNS has the message.
     Deadly(usize, Moment),
-    /// The function dies at each message that it has not died at yet.
+    /// The function dies once at each message.
     AlwaysDeadly(Moment),
-    /// SNS answers when it is let go on.
+    /// Answers on request.
     Waits,
 }
 
@@ -55,23 +55,23 @@ pub enum Moment {
     After,
 }
 
-/// SMS and pushes, with a log of who was told when.
+/// SMS and pushes, with a log of all messages.
 #[derive(Clone)]
 pub struct Sns {
     sms: SmsBox,
     push: PushBox,
     clock: Clock,
     weather: Arc<Mutex<Weather>>,
-    /// When the function's time is up.
+    /// The end of the function's timeout.
     pub deadline: Arc<Mutex<Timestamp>>,
     asked: Arc<AtomicUsize>,
-    /// When, whom, what.
+    /// Time, recipient, text.
     pub told: Arc<Mutex<Vec<(Timestamp, String, String)>>>,
-    /// What the function has died over.
+    /// The messages at which the function has died.
     over: Arc<Mutex<BTreeSet<(String, String)>>>,
-    /// The function is no more.
+    /// The function died.
     pub died: Arc<Notify>,
-    /// Somebody waits for SNS.
+    /// A publish waits for SNS.
     pub reached: Arc<Notify>,
     pub go_on: Arc<Notify>,
 }

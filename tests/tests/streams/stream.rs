@@ -13,7 +13,7 @@ use http::Request;
 use local::http::Http;
 use serde_json::{Value, json};
 
-/// An HTTP client of the SDK's kind, for what is recorded and disturbed around one.
+/// The SDK's HTTP client, wrapped for recording and faults.
 #[derive(Clone, Debug)]
 struct Wire(Http);
 
@@ -35,7 +35,7 @@ impl HttpConnector for Wire {
     }
 }
 
-/// Lets the SDK reach the table at this address.
+/// Connects the SDK to the table at this address.
 pub fn reached(config: Builder, url: &str) -> Builder {
     let connector = SharedHttpConnector::new(Wire(Http::new()));
     config
@@ -43,7 +43,7 @@ pub fn reached(config: Builder, url: &str) -> Builder {
         .http_client(http_client_fn(move |_, _| connector.clone()))
 }
 
-/// A table's stream as its API tells it.
+/// A table's stream, read through its API.
 pub struct TableStream {
     http: Http,
     url: String,
@@ -52,7 +52,7 @@ pub struct TableStream {
 }
 
 impl TableStream {
-    /// From its oldest record; `arn` is the stream's.
+    /// From the oldest record; `arn` is the stream's ARN.
     pub async fn open(url: &str, arn: &str) -> Self {
         let mut stream = Self {
             http: Http::new(),
@@ -63,7 +63,7 @@ impl TableStream {
         let described = stream
             .ask("DescribeStream", &json!({"StreamArn": arn}))
             .await;
-        // This table's API has one shard; how many there are for the function is up to the host.
+        // This table's API has one shard; the host decides the function's number of shards.
         let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
         let from = json!({"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
         let begun = stream.ask("GetShardIterator", &from).await;
@@ -71,7 +71,7 @@ impl TableStream {
         stream
     }
 
-    /// What was written since the last time, as a function gets it; `now` is when.
+    /// The records since the last read, in the form that a function gets, with `now` as their time.
     pub async fn read(&mut self, now: Timestamp) -> Vec<Value> {
         let mut records = Vec::new();
         loop {

@@ -1,8 +1,8 @@
-//! `infra/template.yaml` held against what the functions do. One walk through every step of every flow, in one process: what
-//! each function asks of the table and of the keys is what its role allows, no less (the walk would stop) and no more; and
-//! nothing secret of it is logged or pushed. All other tests of the handlers run under the same roles.
+//! Compares `infra/template.yaml` with the actual calls of the functions. One walk in one process takes every step of every
+//! flow. The calls of each function to the table and to the keys match its role exactly: a missing grant would stop the walk,
+//! and an unused one fails the test. No secret is logged or pushed. All other tests of the handlers run under the same roles.
 //!
-//! What a policy grants beyond the table and the keys is listed, with where it is shown to be needed.
+//! Grants beyond the table and the keys are listed here, with the place that shows the need for each.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -31,7 +31,7 @@ const FUNCTIONS: [&str; 10] = [
     "cooldown-cleanup",
 ];
 
-/// One test: the walk's log is the process's.
+/// A single test, because the log of the walk is the log of the process.
 #[tokio::test]
 async fn granted_permissions_equal_those_used() {
     let log = Log::capture();
@@ -53,11 +53,11 @@ fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {
             .collect();
         assert_eq!(elsewhere, granted_elsewhere(function), "{function}");
     }
-    assert!(wide.is_empty(), "granted and never asked for: {wide:#?}");
-    // The walk stops at what is missing, so that nothing it asked for can be.
+    assert!(wide.is_empty(), "granted but never used: {wide:#?}");
+    // A missing grant would have stopped the walk, so every call had its grant.
     assert_eq!(asked.len(), pairs);
     metric(
-        "IAM, in process: operation on kind of item or key, each granted and each used",
+        "IAM, in process: granted permissions, unused",
         pairs,
         wide.len(),
     );
@@ -69,7 +69,7 @@ fn is_in_reach(granted: &Use) -> bool {
         || ["Table.Arn", "${Table.Arn}/index/due"].contains(&granted.resource.as_str())
 }
 
-/// What a policy grants besides: action and resource.
+/// The other grants of a policy: action and resource.
 fn granted_elsewhere(function: &str) -> BTreeSet<String> {
     // A phone number has no ARN.
     const PHONES: &str = "sns:Publish not arn:${AWS::Partition}:sns:*:*:*";
@@ -77,14 +77,15 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
     let mut granted: Vec<String> = Vec::new();
     let mut and = |lines: &[&str]| granted.extend(lines.iter().map(|line| (*line).to_owned()));
     match function {
-        // Needed: taken away on the running system (`tests/e2e/needed.rs`).
+        // Shown to be needed on the running system (`tests/e2e/needed.rs`).
         "verification" => and(&[SECRET, PHONES]),
-        // Needed as well. Sets aside what failed for good, which Lambda does with the function's role; the local cloud does it
-        // as itself.
+        // Shown to be needed as well. Lambda stores permanently failed events with the function's role; the local cloud does it
+        // without the role.
         "cooldown-cleanup" => and(&[SECRET, "sqs:SendMessage CleanupFailures.Arn"]),
         "confirmation-notice" => {
             and(&[PHONES, "sqs:SendMessage NoticeFailures.Arn"]);
-            // The four that AWS asks for of a role whose function reads a stream; the local cloud reads it as itself.
+            // AWS requires these four actions of a role whose function reads a stream; the local cloud reads the stream without
+            // the role.
             for action in [
                 "DescribeStream",
                 "GetShardIterator",
@@ -93,7 +94,7 @@ fn granted_elsewhere(function: &str) -> BTreeSet<String> {
             ] {
                 and(&[&format!("dynamodb:{action} ${{Table.Arn}}/stream/*")]);
             }
-            // No stack here has push applications; the calls are those of `shared/src/adapters/push.rs`, tried there.
+            // No stack here has push applications; the unit tests of `shared/aws/src/push.rs` cover these calls.
             for application in ["ApnsApplicationArn", "FcmApplicationArn"] {
                 let endpoints = json!(["${Endpoints}/*", {"Endpoints": [":endpoint/", [":app/", application]]}]);
                 for action in [
@@ -140,7 +141,7 @@ fn roles_hold_only_policy_and_log() {
         assert!(of_kind(kind).is_empty(), "{kind}");
     }
 
-    // The eight roles of the loop: trusted by Lambda only, and each may write to the log that is its own.
+    // The roles of the loop, one per function: each trusts only Lambda and may write only to its own log.
     let roles = &template()["Resources"]["Fn::ForEach::Roles"];
     let names: BTreeSet<String> = FUNCTIONS
         .iter()
@@ -169,13 +170,12 @@ fn roles_hold_only_policy_and_log() {
             }))}],
         })
     );
-    // Two more roles stand alone: the sandbox bank's and the schedule's.
+    // Two more roles stand outside the loop: the sandbox bank's and the schedule's.
     assert_eq!(
         of_kind("AWS::IAM::Role"),
         ["CleanupScheduleRole", "SandboxBankRole"].into()
     );
-    // The schedule may do two things, which it does every five minutes only; what the bank may is taken away from it on the
-    // running system.
+    // The schedule may do two things, every five minutes. The bank's grants are probed on the running system.
     let schedule = &resources["CleanupScheduleRole"]["Properties"]["Policies"];
     let may = |action: &str, on: &str| json!({"Effect": "Allow", "Action": action, "Resource": on});
     assert_eq!(
@@ -192,7 +192,8 @@ fn roles_hold_only_policy_and_log() {
     }
 }
 
-/// A statement without a condition on what is in the table, or sealed under a key, would be wider than it reads.
+/// A grant needs a condition on its part of the table or on the encryption context. Without one it would be wider than it
+/// reads.
 #[test]
 fn no_role_has_the_whole_table() {
     for function in FUNCTIONS {
@@ -200,14 +201,15 @@ fn no_role_has_the_whole_table() {
             .iter()
             .filter(|granted| is_in_reach(granted))
         {
-            let is_hash = granted.action == "kms:GenerateMac"; // an HMAC key knows no context
+            let is_hash = granted.action == "kms:GenerateMac"; // an HMAC key has no encryption context
             assert_eq!(granted.what.is_empty(), is_hash, "{granted:?}");
             assert!(!granted.action.contains('*'), "{granted:?}");
         }
     }
 }
 
-/// The local gateway writes no access log, so it is looked at here: numbers, names of routes, an address; nothing that was typed.
+/// The local gateway writes no access log, so its format is checked here: numbers, route names, an address, and nothing that a
+/// user typed.
 #[test]
 fn access_log_holds_no_input() {
     let format = &template()["Resources"]["ApiStage"]["Properties"]["AccessLogSettings"]["Format"];
@@ -234,7 +236,7 @@ fn access_log_holds_no_input() {
     assert_eq!(logged, harmless.into());
 }
 
-/// Everything that the functions say at any level, and everything else at the levels that a deployment can choose.
+/// All log output of the functions at any level, and of other crates at the levels that a deployment can choose.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -244,7 +246,7 @@ impl Log {
         assert_eq!(
             levels,
             json!(["error", "warn", "info"]),
-            "no level shows what the SDK sends"
+            "no level logs the SDK's requests"
         );
         let crates = FUNCTIONS
             .map(|function| function.replace('-', "_") + "=trace")

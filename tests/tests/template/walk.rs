@@ -16,13 +16,12 @@ const THIRD_CARD: &str = "6228480000009001744";
 
 /// A world, its merchants, and every secret that they have used.
 pub struct Walk {
-    /// Where.
     pub world: Arc<InProcess>,
     secrets: Secrets,
 }
 
 impl Walk {
-    /// From login to what is undone a day after.
+    /// From login to a change that is undone a day later.
     pub async fn through_everything() -> Self {
         let walk = Self {
             world: InProcess::start().await,
@@ -40,7 +39,7 @@ impl Walk {
     }
 
     async fn app(&self, name: &str) -> App {
-        // One phone gets the codes for all their cards, and not two within a minute.
+        // One phone receives the OTPs for all their cards, and no two within a minute.
         self.world.pass_s(POLICY.code_gap_s);
         let app = self.world.log_in_on(name, "a device's secret").await;
         self.secrets.add(Kind::DeviceId, "a device's secret");
@@ -51,13 +50,13 @@ impl Walk {
         app
     }
 
-    /// A card number as it is typed.
+    /// Records a card number as used.
     fn card<'n>(&self, number: &'n str) -> &'n str {
         self.secrets.add(Kind::CardNumber, number);
         number
     }
 
-    /// Who logs in, who does not, who leaves.
+    /// Logins that succeed and fail, and a logout.
     async fn sessions(&self) {
         let merchant = merchant("plain_1");
         let mut typed =
@@ -69,12 +68,12 @@ impl Walk {
         let event = self.world.event("POST", "/v1/sessions", &[], &typed);
         is(&self.world.send(event).await, 401);
         let app = self.app("plain_1").await;
-        let again = self.app("plain_1").await; // the device is known now
+        let again = self.app("plain_1").await; // from a known device
         is(&again.delete("/v1/sessions/current").await, 204);
         is(&app.get("/v1/cards").await, 200);
     }
 
-    /// A whole change, each step under a key and repeated under it; and what is asked of a rebind that is not the latest.
+    /// A whole change, with each step repeated under its key, and requests on an older rebind.
     async fn a_card_is_changed(&self) {
         let app = self.app("plain_1").await;
         let first = app.request(self.card(GOOD_CARD)).await;
@@ -143,7 +142,7 @@ impl Walk {
         );
     }
 
-    /// A code that cannot be handed over is taken back; a deposit's code is read at the bank.
+    /// An undelivered OTP is withdrawn, and a deposit's code is read at the bank.
     async fn codes_that_do_not_arrive(&self) {
         let app = self.app("plain_2").await;
         let rebind = app.request(self.card(SECOND_CARD)).await;
@@ -159,7 +158,7 @@ impl Walk {
         self.secrets.add(Kind::DepositCode, &code);
         is(&app.try_card_code(&rebind, "AAAAAA").await, 422);
         app.try_card_code(&rebind, &code).await.is(200, "activated");
-        // It comes back: the activation is undone, and the card is nobody's.
+        // The transfer is returned: the activation is undone, and the card is no longer bound.
         self.world.bank.next_transfer(TransferAnswer::Returned);
         app.test_transfer(&rebind).await.has("status", "failed");
     }
@@ -220,7 +219,7 @@ impl Walk {
         assert!(!self.world.push.all().is_empty());
     }
 
-    /// A freeze in the hold, and one by an older code while another rebind is open.
+    /// A freeze in the hold, and one by an older freeze code while another rebind is open.
     async fn a_freeze(&self) {
         let app = self.app("minority_name").await;
         app.activate(self.card("6222020000009001025")).await;
@@ -258,8 +257,8 @@ impl Walk {
         }
     }
 
-    /// The clean-up finds: an overdue rebind, an unsent notice, held payouts, a hold and a cooldown that are over, cards that
-    /// can go, and a rebind that is not the latest.
+    /// The clean-up finds an overdue rebind, an unsent notification, held payouts, an ended hold, an ended cooldown, removable
+    /// cards, and an older rebind.
     async fn what_time_brings(&self) {
         let app = self.app("no_card").await;
         let create = json!({"operation": "create_payout", "merchant_id": "mer_no_card", "payout_id": "pay_3", "amount_fen": 5});
@@ -295,7 +294,7 @@ impl Walk {
         self.world.deliver_due().await;
     }
 
-    /// A test transfer that was pending comes back, and the clean-up hears of it.
+    /// A pending test transfer is returned, and the clean-up learns of it.
     async fn what_is_undone_late(&self) {
         let app = self.app("plain_5").await;
         let rebind = app.activate(self.card("6222020000009001090")).await;
@@ -307,7 +306,7 @@ impl Walk {
         self.world.deliver_due().await;
     }
 
-    /// Neither logged nor pushed.
+    /// No secret is logged or pushed.
     pub fn nothing_secret_is_said(&self, log: &str) {
         for name in [
             "plain_1",
@@ -340,11 +339,11 @@ impl Walk {
         for kind in Kind::ALL {
             assert!(
                 self.secrets.count(kind) > 0,
-                "{kind:?}: nothing to search for"
+                "{kind:?}: no secret was recorded"
             );
         }
         metric_in_bytes(
-            "secrets, in process: bytes logged at any level and searched",
+            "secrets, in process: bytes of logs searched, at every level",
             log.len(),
             0,
         );
@@ -364,7 +363,7 @@ fn is(answer: &Reply, status: u16) {
     assert_eq!(answer.status, status, "{:?}", answer.body);
 }
 
-/// What is typed at the step of a path.
+/// The body of a step, by its path.
 fn body_of(path: &str, app: &App) -> Value {
     if path.ends_with("/identity") {
         app.document()
@@ -373,7 +372,7 @@ fn body_of(path: &str, app: &App) -> Value {
     }
 }
 
-/// A line without its time: a part of a second has six digits, like a code.
+/// A log line without its time, because a fraction of a second has six digits like an OTP.
 fn without_clock(line: &str) -> String {
     let mut line: Value = serde_json::from_str(line).unwrap();
     line.as_object_mut().unwrap().remove("timestamp");

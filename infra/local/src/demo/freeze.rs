@@ -1,5 +1,5 @@
 //! A thief knows the password and the ID number, and tricks the merchant into revealing the code. The merchant undoes the change
-//! with the freeze code from the notice to the phone on file.
+//! with the freeze code from the notification to the phone on file.
 
 use domain::history::canonical;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.sign_the_agreement(&rebind).await?;
     let activated = walk.prove_the_card(&rebind).await?;
     walk.is_activated(&activated, Span::hours(24))?;
-    let step = "The merchant receives the notice 商户收到通知";
+    let step = "The merchant receives the notification 商户收到通知";
     let freeze_code = walk.read_the_notice(step).await?;
 
     let thief = walk.pick_up(App::install()?);

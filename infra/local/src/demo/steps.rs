@@ -156,7 +156,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Reads the notices to both phones. Returns the freeze code, which only the phone on file receives.
+    /// Reads the notifications to both phones. Returns the freeze code, which only the phone on file receives.
     pub(super) async fn read_the_notice(&mut self, step: &str) -> Result<String, Error> {
         self.begin(step);
         let phone = self.merchant.phone.clone();
@@ -165,7 +165,7 @@ impl Walk<'_> {
         for notice in [&on_file, &reserved] {
             self.expect(
                 notice.contains(last4(self.cast.new_card)),
-                "the notice has the new card's last four digits",
+                "the notification has the new card's last four digits",
             )?;
         }
         self.expect(
@@ -175,14 +175,14 @@ impl Walk<'_> {
         freeze_code(&on_file).ok_or_else(|| self.broken("the phone on file receives a freeze code"))
     }
 
-    /// Reads the next SMS to `phone` and checks the form of a notice.
+    /// Reads the next SMS to `phone` and checks the form of a notification.
     pub(super) async fn read_notice(&mut self, phone: &str) -> Result<String, Error> {
         let notice = self.next_sms(phone).await?;
         self.expect(
             notice.encode_utf16().count() <= 70,
-            "the notice fits one SMS",
+            "the notification fits one SMS",
         )?;
-        self.expect(!notice.contains("http"), "the notice has no link")?;
+        self.expect(!notice.contains("http"), "the notification has no link")?;
         Ok(notice)
     }
 

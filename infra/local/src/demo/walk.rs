@@ -288,7 +288,7 @@ impl<'a> Walk<'a> {
         println!("{:3}. {step}", self.steps);
     }
 
-    /// Prints what the merchant sees.
+    /// Prints the merchant's view.
     pub(super) fn see(&self, text: &str) {
         println!("        | {text}");
     }

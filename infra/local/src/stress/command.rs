@@ -9,12 +9,12 @@ use super::metric::Metric;
 use crate::error::Error;
 use crate::paths;
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CommandResult {
     /// The command, as one would type it.
     pub(super) command: String,
-    /// Whether it succeeded and no metric has a failure.
+    /// True if the command succeeded and no metric has a failure.
     pub(super) passed: bool,
     /// All metrics that it printed.
     pub(super) metrics: Vec<Metric>,
@@ -87,7 +87,7 @@ impl SuiteCommand {
     }
 }
 
-/// Runs a command and shows its output line by line. Returns whether it succeeded, and the metrics it printed.
+/// Runs a command and shows its output line by line. Returns its success and the metrics that it printed.
 pub(super) fn run_and_show(
     command: &mut Command,
     text: &str,

@@ -13,17 +13,17 @@ const BYTES: &str = " bytes";
 /// How many attempts of one kind a suite made, and how many of them failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metric {
-    /// What was attempted.
+    /// The name of the attempt.
     pub name: String,
     /// How often.
     pub attempts: u64,
-    /// What `attempts` counts.
+    /// The unit of `attempts`.
     pub unit: Unit,
     /// How many attempts failed.
     pub failures: u64,
 }
 
-/// What a metric counts. Numbers of different units are never added.
+/// The unit of a metric. Numbers of different units are never added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {

@@ -13,7 +13,7 @@ use super::suite::Suite;
 use crate::error::Error;
 use crate::paths;
 
-/// When a suite ran, on which commit, and what came of it.
+/// The time, commit and result of a suite's run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SuiteResult {
     pub(super) suite: Suite,
@@ -45,7 +45,7 @@ impl SuiteResult {
         if self.passed { "passed" } else { "failed" }
     }
 
-    /// The stored result of `suite`; `None` if there is none.
+    /// The stored result of `suite`, if any.
     pub(super) fn read(folder: &Path, suite: Suite) -> Result<Option<Self>, Error> {
         let path = path(folder, suite);
         match std::fs::read_to_string(&path) {

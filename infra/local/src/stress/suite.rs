@@ -42,7 +42,7 @@ pub enum Suite {
     FunctionMutants,
 }
 
-/// What a suite runs.
+/// The command of a suite.
 pub(super) enum Work {
     /// Commands, one after the other.
     Commands(Vec<SuiteCommand>),
@@ -58,7 +58,7 @@ impl Suite {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What the suite tries, as in the help.
+    /// The suite's description in the help.
     pub(super) fn summary(self) -> String {
         let value = self.to_possible_value();
         let help = value.and_then(|value| value.get_help().cloned());
