@@ -102,6 +102,9 @@ fn functions(lines: &[&str]) -> Vec<(String, usize)> {
         let Some(name) = function_name(code) else {
             continue;
         };
+        if !has_body(&lines[begin..]) {
+            continue;
+        }
         let end_line = format!("{}}}", " ".repeat(indent));
         let length = lines[begin..].iter().position(|line| *line == end_line);
         if let Some(length) = length {
@@ -109,6 +112,13 @@ fn functions(lines: &[&str]) -> Vec<(String, usize)> {
         }
     }
     found
+}
+
+/// False for a method that a trait only declares: its signature ends with a semicolon.
+fn has_body(lines: &[&str]) -> bool {
+    let mut ends = lines.iter().map(|line| line.trim_end());
+    let end = ends.find(|line| line.ends_with('{') || line.ends_with(';') || line.ends_with('}'));
+    end.is_some_and(|line| !line.ends_with(';'))
 }
 
 fn function_name(code: &str) -> Option<String> {

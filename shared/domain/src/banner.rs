@@ -50,10 +50,12 @@ fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
     if days_left > PLAN_FROM_DAYS {
         return None;
     }
-    let text = match days_left {
-        ..=URGENT_FROM_DAYS => texts::banners::ID_EXPIRING_URGENT,
-        ..=SOON_FROM_DAYS => texts::banners::ID_EXPIRING_SOON,
-        _ => texts::banners::ID_EXPIRING,
+    let text = if days_left <= URGENT_FROM_DAYS {
+        texts::banners::ID_EXPIRING_URGENT
+    } else if days_left <= SOON_FROM_DAYS {
+        texts::banners::ID_EXPIRING_SOON
+    } else {
+        texts::banners::ID_EXPIRING
     };
     let when = match days_left {
         0 => texts::banners::WHEN_TODAY,
