@@ -100,34 +100,8 @@ async fn answer<H: Handler>(
             _ => Err(Rejection::new(ErrorCode::NotFound).into()),
         }
     });
-    let mut cause = None;
-    let reply = match answer.catch_unwind().await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(HandlerError::Answered(reply))) => *reply,
-        Ok(Err(HandlerError::Rejected(refusal))) => Reply::problem(&refusal, &support_ref),
-        Ok(Err(HandlerError::Failed(PortError::Conflict) | HandlerError::PayoutExists(_))) => {
-            Reply::problem(
-                &Rejection::new(ErrorCode::VersionConflict).retry_after(1),
-                &support_ref,
-            )
-        }
-        Ok(Err(HandlerError::Failed(error))) => {
-            cause = Some(error.to_string());
-            let refusal = Rejection::new(ErrorCode::Internal);
-            match error {
-                PortError::TooNew(_) => {
-                    Reply::problem(&refusal.retry_after(5), &support_ref).unavailable()
-                }
-                PortError::Transient(..) => Reply::problem(&refusal.retry_after(1), &support_ref),
-                _ => Reply::problem(&refusal, &support_ref),
-            }
-        }
-        Err(_) => {
-            // Drop the panic's payload, because it can contain personal data. The panic hook does not print it either.
-            cause = Some("panic".to_owned());
-            Reply::problem(&Rejection::new(ErrorCode::Internal), &support_ref)
-        }
-    };
+    let outcome = answer.catch_unwind().await;
+    let (reply, cause) = reply_of(outcome.ok(), &support_ref);
     let usage = handler.usage();
     let code = reply.code.map(ErrorCode::as_str);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -155,6 +129,37 @@ async fn answer<H: Handler>(
         line!(info);
     }
     reply.into()
+}
+
+/// The reply to a handler's outcome, and the cause of a failure for the log. A handler that panicked has no outcome. Its
+/// panic's payload is dropped, because it can contain personal data; the panic hook does not print it either.
+fn reply_of(
+    outcome: Option<Result<Reply, HandlerError>>,
+    support_ref: &str,
+) -> (Reply, Option<String>) {
+    let internal = Rejection::new(ErrorCode::Internal);
+    let Some(outcome) = outcome else {
+        let reply = Reply::problem(&internal, support_ref);
+        return (reply, Some("panic".to_owned()));
+    };
+    let error = match outcome {
+        Ok(reply) => return (reply, None),
+        Err(HandlerError::Answered(reply)) => return (*reply, None),
+        Err(HandlerError::Rejected(refusal)) => {
+            return (Reply::problem(&refusal, support_ref), None);
+        }
+        Err(HandlerError::Failed(PortError::Conflict) | HandlerError::PayoutExists(_)) => {
+            let refusal = Rejection::new(ErrorCode::VersionConflict).retry_after(1);
+            return (Reply::problem(&refusal, support_ref), None);
+        }
+        Err(HandlerError::Failed(error)) => error,
+    };
+    let reply = match &error {
+        PortError::TooNew(_) => Reply::problem(&internal.retry_after(5), support_ref).unavailable(),
+        PortError::Transient(..) => Reply::problem(&internal.retry_after(1), support_ref),
+        _ => Reply::problem(&internal, support_ref),
+    };
+    (reply, Some(error.to_string()))
 }
 
 fn support_ref(request: &Request) -> String {

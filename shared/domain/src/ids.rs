@@ -52,7 +52,7 @@ fn is_numbered(rest: &str) -> bool {
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// The number in the first six characters; 0 if there is none.
+/// The number in the first six characters; 0 without one.
 fn number_in(rest: Option<&str>) -> u32 {
     rest.and_then(|rest| u32::from_str_radix(rest.get(..6)?, 16).ok())
         .unwrap_or(0)

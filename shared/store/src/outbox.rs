@@ -86,23 +86,6 @@ pub enum NoticeStep<'a> {
 impl NoticeStep<'_> {
     fn update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
         let mut update = Update::default();
-        let mine = |update: &mut Update, claimant: &str| {
-            update.name("claimed_by");
-            update.value("me", s(claimant));
-            update.when("#claimed_by = :me");
-        };
-        // Requires a due, unsent notification without a live claim. An arming whose answer was lost has moved `due_at`,
-        // so its repetition fails here.
-        let is_unsent_and_due = |update: &mut Update, wall: Timestamp, now: Timestamp| {
-            update.value("sent", s("sent"));
-            update.value("claimed", s("claimed"));
-            update.value("stale", time(wall.plus_s(-CLAIM_S)));
-            update.value("now", time(now));
-            update.name("claimed_at");
-            update.when("#notice <> :sent");
-            update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
-            update.when("due_at <= :now");
-        };
         match *self {
             Self::Claim { claimant, wall } => {
                 update.put("notice", Some(s("claimed")));
@@ -125,14 +108,14 @@ impl NoticeStep<'_> {
                         update.put(name, None);
                     }
                 }
-                mine(&mut update, claimant);
+                require_claimant(&mut update, claimant);
             }
             Self::Pushed { tags, claimant } => {
                 let to = recipient_name(Recipient::Push);
                 update.put(to, Some(s(tags_text(tags))));
                 // After the final mark, a late write would recreate the attribute and report unsent devices.
                 update.when(format!("attribute_exists(#{to})"));
-                mine(&mut update, claimant);
+                require_claimant(&mut update, claimant);
             }
             Self::Release { claimant } => {
                 // Not "due", which would send the event through the stream again at once, in a loop while SNS is down.
@@ -140,7 +123,7 @@ impl NoticeStep<'_> {
                 // A mark whose answer was lost may have been the last one.
                 update.value("claimed", s("claimed"));
                 update.when("#notice = :claimed");
-                mine(&mut update, claimant);
+                require_claimant(&mut update, claimant);
             }
             Self::Rearm { wall, now } => {
                 let retry_at = now.plus_s(policy.notice_retry_s);
@@ -150,7 +133,7 @@ impl NoticeStep<'_> {
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
-                is_unsent_and_due(&mut update, wall, now);
+                require_unsent_and_due(&mut update, wall, now);
                 update.value("max", n(policy.notice_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
@@ -160,11 +143,30 @@ impl NoticeStep<'_> {
                 update.put("due_at", None);
                 update.value("max", n(policy.notice_retries_max));
                 update.when("armed >= :max");
-                is_unsent_and_due(&mut update, wall, now);
+                require_unsent_and_due(&mut update, wall, now);
             }
         }
         update
     }
+}
+
+fn require_claimant(update: &mut Update, claimant: &str) {
+    update.name("claimed_by");
+    update.value("me", s(claimant));
+    update.when("#claimed_by = :me");
+}
+
+/// Requires a due, unsent notification without a live claim. An arming whose answer was lost has moved `due_at`, so its
+/// repetition fails here.
+fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) {
+    update.value("sent", s("sent"));
+    update.value("claimed", s("claimed"));
+    update.value("stale", time(wall.plus_s(-CLAIM_S)));
+    update.value("now", time(now));
+    update.name("claimed_at");
+    update.when("#notice <> :sent");
+    update.when("(#notice <> :claimed OR #claimed_at <= :stale)");
+    update.when("due_at <= :now");
 }
 
 impl<T: Table> Store<T> {

@@ -127,7 +127,7 @@ pub struct Event {
     /// Facts without personal data. Which ones depends on `kind`; more can be added.
     #[cfg_attr(feature = "schema", schemars(extend("maxProperties" = 64, "propertyNames" = {"pattern": "^[a-z][a-z0-9_]*$"})))]
     pub data: Map<String, Value>,
-    /// Of the ciphertext of the personal data; null where there is none. Erasing the key leaves the chain whole.
+    /// Of the ciphertext of the personal data; null without personal data. Erasing the key leaves the chain whole.
     #[cfg_attr(feature = "schema", schemars(with = "Option<schema::Sha256>"))]
     pub personal_sha256: Option<String>,
     /// The `hash` of the event before; 64 zeros for the first.

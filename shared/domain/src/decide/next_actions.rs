@@ -45,16 +45,15 @@ pub fn next_actions(
         RebindState::AgreementPending { .. } => {
             vec![Next::ReadAgreement, Next::SignAgreement, Next::Cancel]
         }
-        stage @ RebindState::CardPending { check, .. } => {
-            match (
-                challenge::stale_proof(stage, OtpPurpose::Card, policy, now),
-                check,
-            ) {
-                (Some([first, ..]), _) => vec![*first, Next::Cancel],
-                (_, CardCheck::Matched { .. }) => vec![Next::CardCheckCode, Next::Cancel],
-                (_, CardCheck::Deposit { .. }) => vec![Next::CardCheckConfirm, Next::Cancel],
-                (_, _) => vec![Next::CardCheck, Next::Cancel],
-            }
+        RebindState::CardPending { check, .. } => {
+            let stale = challenge::stale_proof(&rebind.stage, OtpPurpose::Card, policy, now);
+            let first = match (stale, check) {
+                (Some([first, ..]), _) => *first,
+                (_, CardCheck::Matched { .. }) => Next::CardCheckCode,
+                (_, CardCheck::Deposit { .. }) => Next::CardCheckConfirm,
+                (_, _) => Next::CardCheck,
+            };
+            vec![first, Next::Cancel]
         }
         RebindState::Standby(standby) if is_standby => {
             let first = match standby.locked_for_s(policy, now) {

@@ -19,6 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+type Read = Box<dyn Fn(&Item) -> Result<(), String>>;
+
 /// A value, its item as this release writes it, and the conversion back.
 struct Record {
     name: &'static str,
@@ -26,7 +28,7 @@ struct Record {
     written: Option<Item>,
     printed: String,
     /// Compares an item's value with this one.
-    reads: Box<dyn Fn(&Item) -> Result<(), String>>,
+    reads: Read,
     refuses: Box<dyn Fn(&Item) -> bool>,
 }
 

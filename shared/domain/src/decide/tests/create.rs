@@ -162,7 +162,7 @@ fn create_needs_login_within_15_minutes() {
     assert_eq!(refusal.code, ErrorCode::StepUpRequired);
     assert_eq!(refusal.next_actions, [NextAction::Login]);
 
-    // The login of the requesting session counts, not another one's. Without a session there is none.
+    // The login of the requesting session counts, not another one's. Without a session, no login counts.
     let mut other = late;
     other.state.head.sessions[1].as_mut().unwrap().login_at = other.now;
     assert_eq!(other.refused(create()).code, ErrorCode::StepUpRequired);

@@ -412,7 +412,7 @@ impl Run<'_> {
         })
     }
 
-    /// A command about one of the payouts, or a harmless command if there is none.
+    /// A command about one of the payouts, or a harmless command without a payout.
     fn with_payout(&self, which: u8, act: impl FnOnce(Payout) -> Command) -> Command {
         let payouts: Vec<_> = self.store.model.payouts().collect();
         match payouts.get(usize::from(which) % payouts.len().max(1)) {
