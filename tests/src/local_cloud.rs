@@ -192,7 +192,7 @@ impl LocalCloud {
             "body": body,
             "isBase64Encoded": false,
         });
-        let reply = self.system.invoke("payouts", &event).await.unwrap();
+        let reply = self.system.invoke("freezes", &event).await.unwrap();
         self.note("a reply", reply.to_string());
         assert_eq!(reply["statusCode"], 202, "a freeze from {source}");
         assert_eq!(reply["body"], "{\"status\":\"received\"}");

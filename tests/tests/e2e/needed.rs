@@ -319,6 +319,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
 async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     app.standby(&live.card()).await;
+    live.notices(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     app.activate(&live.card()).await;
     let body = json!({"account": merchant.account, "freeze_code": code});
