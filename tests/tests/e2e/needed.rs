@@ -321,6 +321,7 @@ async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
     app.standby(&live.card()).await;
     live.notices(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
+    merchant.pass_s(120); // until the phone may receive another OTP
     app.activate(&live.card()).await;
     let body = json!({"account": merchant.account, "freeze_code": code});
     let freeze = move || {
