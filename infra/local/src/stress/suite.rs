@@ -69,8 +69,8 @@ impl Suite {
         let test = SuiteCommand::test;
         Work::Commands(match self {
             Self::Model => vec![test("model")],
-            Self::Crash => vec![test("crash")],
-            Self::Killed => vec![test("killed")],
+            Self::Crash => vec![test("crash").with("STRESS", "all")],
+            Self::Killed => vec![test("killed").with("STRESS", "all")],
             Self::Races => vec![test("races")],
             Self::Streams => vec![test("streams")],
             Self::Attacks => vec![test("attacks")],
