@@ -577,7 +577,7 @@ impl Transport for LocalCloud {
         let code = code_in(last).expect("a code of six digits");
         // A short digit string cannot be distinguished from the number of a rebind, in a key (`R#000002`) or in a cursor.
         if !code.starts_with("0000") {
-            self.secrets.add(Kind::ErrorCode, &code);
+            self.secrets.add(Kind::Otp, &code);
         }
         code
     }

@@ -22,7 +22,7 @@ pub enum Kind {
     /// A device secret: an app authenticates with it.
     DeviceId,
     /// A six-digit OTP.
-    ErrorCode,
+    Otp,
     /// A reading token: the proof that an agreement was read.
     ReadingToken,
     /// A freeze code.
@@ -41,7 +41,7 @@ impl Kind {
         Self::Password,
         Self::Token,
         Self::DeviceId,
-        Self::ErrorCode,
+        Self::Otp,
         Self::ReadingToken,
         Self::FreezeCode,
         Self::DepositCode,
@@ -50,7 +50,7 @@ impl Kind {
 
     /// A short secret (six digits, or six to eight letters) can occur by chance inside a longer number or a hash.
     const fn is_short(self) -> bool {
-        matches!(self, Self::ErrorCode | Self::FreezeCode | Self::DepositCode)
+        matches!(self, Self::Otp | Self::FreezeCode | Self::DepositCode)
     }
 }
 
@@ -62,7 +62,7 @@ impl Secrets {
     /// Adds a secret.
     pub fn add(&self, kind: Kind, value: &str) {
         // Such an OTP cannot be distinguished from the number of a rebind, which appears in cursors.
-        if kind == Kind::ErrorCode && value.starts_with("0000") {
+        if kind == Kind::Otp && value.starts_with("0000") {
             return;
         }
         self.0.lock().unwrap().insert((kind, value.to_owned()));
@@ -194,7 +194,7 @@ mod tests {
         (Kind::Password, "correct horse battery"),
         (Kind::Token, "mer_plain_1.0.V8lDnPzUQ3w4mC1e"),
         (Kind::DeviceId, "9c1f4d7e02a8b653"),
-        (Kind::ErrorCode, "123456"),
+        (Kind::Otp, "123456"),
         (Kind::ReadingToken, "1763800000.kA9x-wQ"),
         (Kind::FreezeCode, "ABCD2345"),
         (Kind::DepositCode, "KLM678"),

@@ -96,7 +96,7 @@ async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
         (Kind::Token, app.token.clone()),
         (Kind::DeviceId, text(&credentials["device_id"])),
         // Made up. A few real OTPs are excluded from the search, because their digits also occur in other values.
-        (Kind::ErrorCode, "917364".to_owned()),
+        (Kind::Otp, "917364".to_owned()),
         (Kind::ReadingToken, text(&signature["reading_token"])),
         (Kind::FreezeCode, freeze),
         (Kind::DepositCode, deposit),
@@ -134,7 +134,7 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     log(
         live,
         group,
-        &json!({"message": "request", "typed": used[&Kind::ErrorCode]}).to_string(),
+        &json!({"message": "request", "typed": used[&Kind::Otp]}).to_string(),
     )
     .await;
     log(live, group, &format!("plain: {}", used[&Kind::Password])).await;
@@ -192,7 +192,7 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
         ("an event", Kind::IdNumber),
         ("an event", Kind::Token),
         ("the bank's item", Kind::CardNumber),
-        ("a log", Kind::ErrorCode),
+        ("a log", Kind::Otp),
         ("a log", Kind::Password),
         ("a log", Kind::ReadingToken),
         ("an SMS", Kind::DeviceId),
@@ -248,7 +248,7 @@ impl Search {
         }
         for text in live.all_sms().await {
             // An SMS may carry its own OTP or freeze code and no other secret.
-            this.text("an SMS", &text, &[Kind::ErrorCode, Kind::FreezeCode]);
+            this.text("an SMS", &text, &[Kind::Otp, Kind::FreezeCode]);
         }
         this.events(live).await;
         let metrics = live

@@ -351,7 +351,7 @@ impl Walk {
 
     fn of_an_sms(&self, text: &str) {
         if let Some(code) = code_in(text).filter(|_| text.starts_with("验证码")) {
-            self.secrets.add(Kind::ErrorCode, &code);
+            self.secrets.add(Kind::Otp, &code);
         }
         if let Some(code) = freeze_code_in(text) {
             self.secrets.add(Kind::FreezeCode, &code);
