@@ -13,7 +13,7 @@ use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
 use domain::policy::MINUTE_S;
-use domain::rebind::{BankReference, CardCheck, RebindState, SessionTag, TestTransfer};
+use domain::rebind::{BankReference, CardCheck, RebindState, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use serde::{Deserialize, Serialize};
@@ -363,12 +363,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let merchant_id = before.profile.merchant_id.clone();
         let (policy, limits) = (self.store.policy(), Limits::ONCE);
         let system = Transactor::system(&self.store, policy, merchant_id, now, limits);
-        let loaded = Loaded {
-            merchant: before.clone(),
-            session: SessionTag(String::new()),
-        };
         let plan = async |_: &Loaded, _: &Learned| Ok(act.clone().into());
-        let start = (Selector::Latest, loaded);
+        let start = (Selector::Latest, Loaded::by_system(before.clone()));
         match system.transact(start, plan, nothing_to_seal).await {
             Ok(written) => Ok(written.is_written.then_some(written.after.merchant)),
             Err(HandlerError::Rejected(_)) => Ok(None),

@@ -8,7 +8,7 @@ use api::reply::Reply;
 use api::requests::CreateFreeze;
 use api::routes::FreezesRoute;
 use application::backoff::{Limits, retry};
-use application::crypto::{HashPurpose, Keys, same_code, typed_code};
+use application::crypto::{FREEZE_CODE_CHARS, HashPurpose, Keys, same_code, typed_code};
 use application::error::HandlerError;
 use application::ports::{
     FreezeAttempt, FreezeAttempts, FreezeKeys, KeyService, PortError, Selector,
@@ -30,8 +30,6 @@ use store::client::Table;
 
 /// The duration of every reply: longer than a successful freeze needs, so that the time reveals nothing.
 const ANSWER_AFTER: Duration = Duration::from_millis(800);
-/// Characters of a freeze code.
-const CODE_CHARS: usize = 8;
 /// Stands in for the merchant of an unknown account, so that the same work is done.
 const NOBODY: &str = "mer_nobody";
 const POLICY: &Policy = &Policy::CURRENT;
@@ -115,7 +113,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
     ) -> Result<bool, HandlerError> {
         let is_evaluated = attempt.merchant_id.is_some() && attempt.allowed;
         let merchant_id = attempt.merchant_id.or_else(|| MerchantId::parse(NOBODY));
-        let typed = typed_code(typed.expose(), CODE_CHARS);
+        let typed = typed_code(typed.expose(), FREEZE_CODE_CHARS);
         let (Some(merchant_id), Some(typed)) = (merchant_id, typed) else {
             return Ok(false);
         };

@@ -16,7 +16,6 @@ use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
 use domain::payout::Payout;
 use domain::policy::Policy;
-use domain::rebind::SessionTag;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::Transition;
@@ -195,9 +194,18 @@ impl<T: Table> Payouts<T> {
                 self.create(&merchant_id, &payout_id, amount_fen, now).await
             }
             (_, Some(_)) => Err(malformed("amount_fen goes with create_payout only")),
-            (operation, None) => {
-                self.end(operation, &payout_id, merchant_id.as_ref(), now)
+            (Operation::PayoutSent, None) => {
+                self.end(Command::PayoutSent, &payout_id, merchant_id.as_ref(), now)
                     .await
+            }
+            (Operation::PayoutReturned, None) => {
+                self.end(
+                    Command::PayoutReturned,
+                    &payout_id,
+                    merchant_id.as_ref(),
+                    now,
+                )
+                .await
             }
         }
     }
@@ -238,7 +246,7 @@ impl<T: Table> Payouts<T> {
 
     async fn end(
         &self,
-        operation: Operation,
+        command: fn(Payout) -> Command,
         payout_id: &PayoutId,
         merchant_id: Option<&MerchantId>,
         now: Timestamp,
@@ -248,14 +256,8 @@ impl<T: Table> Payouts<T> {
             let Some((loaded, payout)) = self.owned(payout_id, merchant_id).await? else {
                 return Ok(None);
             };
-            let command = match operation {
-                Operation::PayoutReturned => Command::PayoutReturned(payout.clone()),
-                Operation::PayoutSent | Operation::CreatePayout => {
-                    Command::PayoutSent(payout.clone())
-                }
-            };
             let account = self.account(&loaded.merchant.profile.merchant_id, now);
-            let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+            let plan = async |_: &Loaded, _: &Learned| Ok(command(payout.clone()).into());
             let mut changed = None;
             let keep = async |_: &Loaded, transition: &mut Transition| {
                 changed = changed_payout(transition);
@@ -308,8 +310,7 @@ impl<T: Table> Payouts<T> {
                 .await?
                 .ok_or_else(|| Rejection::new(ErrorCode::NotFound))?,
         };
-        let session = SessionTag(String::new());
-        Ok(Some((Loaded { merchant, session }, payout)))
+        Ok(Some((Loaded::by_system(merchant), payout)))
     }
 }
 

@@ -9,22 +9,18 @@ use api::body;
 use api::event::Request;
 use api::reply::Reply;
 use api::requests::{ConfirmCard, ConfirmCode};
-use application::crypto::{same_code, typed_code};
+use application::crypto::{DEPOSIT_CODE_CHARS, same_code, typed_code};
 use application::error::HandlerError;
 use application::ports::{KeyService, QueryOutcome, Selector, SendSms};
 use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_seal};
-use domain::decide::{Command, attempts_max, deposit_of, otp_of};
+use domain::decide::{Command, attempts_left, deposit_of, otp_of};
 use domain::error_code::ErrorCode;
-use domain::policy::Policy;
 use domain::rebind::{BankReference, Mac, OtpPurpose, RebindState};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transition::Decision;
 use store::client::Table;
-
-/// Length of a micro-deposit's code.
-const DEPOSIT_CODE_CHARS: usize = 6;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// The OTP sent to the phone on file.
@@ -125,7 +121,9 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
                 // Without a code to compare, the core rejects the request; a repeated request gets its stored reply.
                 (_, None) | (None, Some(_)) => {}
             }
-            if is_used_up(loaded, purpose) && ctx.was_begun(context).await? {
+            let stage = loaded.merchant.rebind.as_ref().map(|rebind| &rebind.stage);
+            let left = stage.and_then(|stage| attempts_left(stage, purpose, ctx.policy));
+            if left == Some(0) && ctx.was_begun(context).await? {
                 // This request itself reserved the last attempt.
                 return Ok(Plan::Resume);
             }
@@ -240,23 +238,6 @@ impl Expected {
             Self::Deposit(_) => Mac(String::new()),
         }
     }
-}
-
-/// True when every attempt at the expected code is reserved.
-fn is_used_up(loaded: &Loaded, purpose: OtpPurpose) -> bool {
-    let Some(rebind) = &loaded.merchant.rebind else {
-        return false;
-    };
-    let max = attempts_max(&rebind.stage, purpose, &Policy::CURRENT);
-    let reserved = match (&rebind.stage, purpose) {
-        (RebindState::CardPending { card_attempts, .. }, OtpPurpose::Card)
-            if deposit_of(&rebind.stage).is_some() =>
-        {
-            Some(card_attempts.taken)
-        }
-        (stage, purpose) => otp_of(stage, purpose).map(|(_, attempts)| attempts.taken),
-    };
-    reserved.is_some_and(|reserved| reserved >= max)
 }
 
 fn is_well_formed(typed: &str, expected: Option<&Expected>) -> bool {

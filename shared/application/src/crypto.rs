@@ -35,6 +35,11 @@ pub struct Keys<K> {
 /// Alphabet for hand-typed codes, without look-alike characters.
 const CODE_ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
+/// Characters of a freeze code.
+pub const FREEZE_CODE_CHARS: usize = 8;
+/// Characters of a micro-deposit's code.
+pub const DEPOSIT_CODE_CHARS: usize = 6;
+
 /// Normalises a typed code for comparison: case and spaces are ignored. `None` if it is not a valid code of this
 /// length.
 #[must_use]
@@ -330,7 +335,8 @@ impl<K: KeyService> Keys<K> {
         number: u32,
     ) -> Result<Secret<String>, PortError> {
         let parts = [merchant, &number.to_string()];
-        self.derived_code(HashPurpose::Freeze, &parts, 8).await
+        self.derived_code(HashPurpose::Freeze, &parts, FREEZE_CODE_CHARS)
+            .await
     }
 
     /// The six-character code of a micro-deposit. It is derived from the bank reference, so that a transfer whose
@@ -344,8 +350,12 @@ impl<K: KeyService> Keys<K> {
         merchant: &str,
         serial: &str,
     ) -> Result<Secret<String>, PortError> {
-        self.derived_code(HashPurpose::Deposit, &[merchant, serial], 6)
-            .await
+        self.derived_code(
+            HashPurpose::Deposit,
+            &[merchant, serial],
+            DEPOSIT_CODE_CHARS,
+        )
+        .await
     }
 
     async fn derived_code(

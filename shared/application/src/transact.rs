@@ -45,6 +45,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// A merchant that the system has loaded; there is no session.
+    #[must_use]
+    pub const fn by_system(merchant: Merchant) -> Self {
+        Self {
+            merchant,
+            session: SessionTag(String::new()),
+        }
+    }
+
     /// The rebind of the request.
     ///
     /// # Errors
@@ -201,10 +210,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         let merchant = self.store.load(&self.merchant_id, selector).await?;
         let Some(presented) = &self.session else {
             let merchant = merchant.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
-            return Ok(Loaded {
-                merchant,
-                session: SessionTag(String::new()),
-            });
+            return Ok(Loaded::by_system(merchant));
         };
         let merchant = merchant.ok_or_else(token::dead)?;
         let session = presented.session(&merchant, self.policy, self.now)?.tag();

@@ -121,6 +121,13 @@ pub const fn attempts_max(stage: &RebindState, purpose: OtpPurpose, policy: &Pol
     }
 }
 
+/// The attempts left at the code that this stage awaits. `None`: it awaits none.
+#[must_use]
+pub fn attempts_left(stage: &RebindState, purpose: OtpPurpose, policy: &Policy) -> Option<u8> {
+    let (_, tries) = challenge_of(stage, purpose)?;
+    Some(tries.left(attempts_max(stage, purpose, policy)))
+}
+
 pub(super) const fn attempts_of(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
         (

@@ -41,7 +41,7 @@ use super::transition::{FingerprintRule, NewEvent, NewPushTarget, Transition};
 
 pub use agreement::SignedAgreement;
 pub use card_check::{BankAnswer, BankReply};
-pub use challenge::{attempts_max, deposit_of, otp_of, pending_otp};
+pub use challenge::{attempts_left, attempts_max, deposit_of, otp_of, pending_otp};
 pub use create::{CardFacts, Create};
 pub use identity::Document;
 pub use next_actions::next_actions;
