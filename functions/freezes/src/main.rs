@@ -1,19 +1,16 @@
 //! The `freezes` function: wiring. Its use case is in [`freezes`].
 
-use api::event::HttpEvent;
 use application::crypto::HashPurpose;
-use application::serve::{DeploymentStage, respond};
-use aws::logging;
 use aws::settings::{Aws, env};
+use aws::{logging, runtime};
 use domain::policy::Policy;
 use freezes::Freezes;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::Error;
 use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[
@@ -22,12 +19,9 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Freeze,
     ])
     .await?;
-    let handler = &Freezes::new(
+    let handler = Freezes::new(
         Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
     );
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
-        Ok::<_, Error>(respond(handler, stage, event.payload).await)
-    }))
-    .await
+    runtime::serve(&handler).await
 }

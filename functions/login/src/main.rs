@@ -1,19 +1,16 @@
 //! The `login` function: wiring. Its use cases are in [`login`].
 
-use api::event::HttpEvent;
 use application::crypto::{HashPurpose, password};
-use application::serve::{DeploymentStage, respond};
-use aws::logging;
 use aws::settings::{Aws, env};
+use aws::{logging, runtime};
 use domain::policy::Policy;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::Error;
 use login::Login;
 use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     password::warm()?;
@@ -23,12 +20,9 @@ async fn main() -> Result<(), Error> {
         HashPurpose::Source,
     ])
     .await?;
-    let handler = &Login::new(
+    let handler = Login::new(
         Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
     );
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
-        Ok::<_, Error>(respond(handler, stage, event.payload).await)
-    }))
-    .await
+    runtime::serve(&handler).await
 }

@@ -2,7 +2,7 @@
 
 use api::body;
 use api::event::Request;
-use api::replies::{Page, Rebind};
+use api::replies::{PAGE_READ, Page, Rebind};
 use api::reply::Reply;
 use api::requests::{CreateRebind, Empty};
 use api::routes::RebindRequestRoute;
@@ -20,7 +20,7 @@ use domain::ids::RebindId;
 use domain::merchant::Merchant;
 use domain::pii::{CardNumber, PersonName, Phone};
 use domain::policy::Policy;
-use domain::rebind::{Purpose, Reason};
+use domain::rebind::{self, Purpose, Reason};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -34,9 +34,6 @@ pub struct RebindRequest<T, K> {
     store: Store<T>,
     keys: Keys<K>,
 }
-
-/// Page size for rebinds.
-const PAGE: u8 = 20;
 
 impl<T: Table, K: KeyService> Handler for RebindRequest<T, K> {
     type Route = RebindRequestRoute;
@@ -128,23 +125,13 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
         let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
-        // One item more than a page shows that a next page exists.
-        let mut rebinds = self
+        let rebinds = self
             .store
-            .list(&merchant.profile.merchant_id, before, PAGE + 1)
+            .list(&merchant.profile.merchant_id, before, PAGE_READ)
             .await?;
-        let more = rebinds.len() > usize::from(PAGE);
-        rebinds.truncate(usize::from(PAGE));
-        let last = rebinds
-            .last()
-            .filter(|_| more)
-            .map(|rebind| format!("{:06x}", rebind.rebind_id.number()));
-        let items = rebinds.iter();
-        let items = items.map(|rebind| Rebind::new(merchant, rebind, ctx.policy, now));
-        let page = Page {
-            items: items.collect(),
-            next_cursor: last,
-        };
+        let cursor = |rebind: &rebind::Rebind| format!("{:06x}", rebind.rebind_id.number());
+        let show = |rebind: &_| Rebind::new(merchant, rebind, ctx.policy, now);
+        let page = Page::new(&rebinds, cursor, show);
         Ok(Reply::json(200, &page))
     }
 

@@ -1,8 +1,8 @@
 //! `GET /v1/history`: the merchant's own events, with every input of their hashes.
 
-use super::{PAGE, Settlement};
+use super::Settlement;
 use api::event::Request;
-use api::replies::{self, Page};
+use api::replies::{self, PAGE_READ, Page};
 use api::reply::Reply;
 use application::error::HandlerError;
 use application::ports::{KeyService, ListEvents, Selector};
@@ -20,18 +20,15 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let before = cursor(request)?;
         let ctx = self.context(request, now, "").await?;
         let loaded = ctx.load(Selector::Latest).await?;
-        let mut events = self
+        let events = self
             .store
-            .list_events(&loaded.merchant.profile.merchant_id, before, PAGE + 1)
+            .list_events(&loaded.merchant.profile.merchant_id, before, PAGE_READ)
             .await?;
-        let more = events.len() > usize::from(PAGE);
-        events.truncate(usize::from(PAGE));
-        let last = events.last().filter(|_| more);
-        let next_cursor = last.map(|event| event.seq.to_string());
-        let page = Page {
-            items: events.iter().map(replies::Event::from).collect(),
-            next_cursor,
-        };
+        let page = Page::new(
+            &events,
+            |event| event.seq.to_string(),
+            |event| replies::Event::from(event),
+        );
         Ok(Reply::json(200, &page))
     }
 }

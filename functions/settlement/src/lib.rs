@@ -24,9 +24,6 @@ pub struct Settlement<T, K> {
     keys: Keys<K>,
 }
 
-/// Page size.
-const PAGE: u8 = 20;
-
 impl<T, K> Settlement<T, K> {
     /// Creates the function from its store and keys.
     pub const fn new(store: Store<T>, keys: Keys<K>) -> Self {

@@ -1,29 +1,23 @@
 //! The `settlement` function: wiring. Its use cases are in [`settlement`].
 
-use api::event::HttpEvent;
 use application::crypto::HashPurpose;
-use application::serve::{DeploymentStage, respond};
-use aws::logging;
 use aws::settings::{Aws, env};
+use aws::{logging, runtime};
 use domain::policy::Policy;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::Error;
 use settlement::Settlement;
 use store::Store;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logging::init();
-    let stage = &DeploymentStage::new(env("STAGE")?);
     let aws = Aws::connect().await;
     let keys = aws.keys()?;
     keys.warm(&[HashPurpose::Idempotency, HashPurpose::Push])
         .await?;
-    let handler = &Settlement::new(
+    let handler = Settlement::new(
         Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
     );
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<HttpEvent>| {
-        Ok::<_, Error>(respond(handler, stage, event.payload).await)
-    }))
-    .await
+    runtime::serve(&handler).await
 }

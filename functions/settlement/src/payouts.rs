@@ -1,8 +1,8 @@
 //! `GET /v1/payouts`: the unsent payouts, each with the card it will go to.
 
-use super::{PAGE, Settlement};
+use super::Settlement;
 use api::event::Request;
-use api::replies::{Page, Payout};
+use api::replies::{PAGE_READ, Page, Payout};
 use api::reply::Reply;
 use application::error::HandlerError;
 use application::ports::{KeyService, ReadPayouts, Selector};
@@ -24,20 +24,13 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let ctx = self.context(request, now, "").await?;
         let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
-        let mut payouts = self
+        let payouts = self
             .store
-            .unsent_payouts(&merchant.profile.merchant_id, before.as_deref(), PAGE + 1)
+            .unsent_payouts(&merchant.profile.merchant_id, before.as_deref(), PAGE_READ)
             .await?;
-        let more = payouts.len() > usize::from(PAGE);
-        payouts.truncate(usize::from(PAGE));
-        let last = payouts.last().filter(|_| more);
-        let next_cursor = last.map(|payout| URL_SAFE_NO_PAD.encode(place(payout)));
-        let items = payouts.iter();
-        let items = items.map(|payout| Payout::new(merchant, payout, now));
-        let page = Page {
-            items: items.collect(),
-            next_cursor,
-        };
+        let cursor = |payout: &_| URL_SAFE_NO_PAD.encode(place(payout));
+        let show = |payout: &_| Payout::new(merchant, payout, now);
+        let page = Page::new(&payouts, cursor, show);
         Ok(Reply::json(200, &page))
     }
 }

@@ -4,9 +4,11 @@
 //! - [`kms`]: the key service
 //! - [`sns`], [`push`]: SMS and push notifications through SNS
 //! - [`logging`]: JSON logs
+//! - [`runtime`]: the Lambda runtime of a function behind the gateway
 
 pub mod kms;
 pub mod logging;
 pub mod push;
+pub mod runtime;
 pub mod settings;
 pub mod sns;

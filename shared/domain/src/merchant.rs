@@ -2,6 +2,7 @@
 
 use super::card::{Card, CardStatus};
 use super::format::document_expiry::DocumentExpiry;
+use super::history::GENESIS;
 use super::ids::{CardId, MerchantId};
 use super::payout::{Payout, PayoutState};
 use super::pii::{PersonName, Phone};
@@ -208,6 +209,37 @@ pub struct BoundCard {
 }
 
 impl MerchantState {
+    /// The state of a merchant that was just onboarded: no card, no session, an empty history.
+    #[must_use]
+    pub fn onboarded() -> Self {
+        Self {
+            version: 1,
+            last_seq: 0,
+            last_hash: GENESIS.to_owned(),
+            rebinds: 0,
+            rebind_version: 0,
+            open: None,
+            active: None,
+            standby: Vec::new(),
+            replaced: Vec::new(),
+            held_payouts: 0,
+            freeze_codes: Vec::new(),
+            push_targets: Vec::new(),
+            push_removed_at: None,
+            setting_changes: Window::default(),
+            last_activation: None,
+            cooldown_until: None,
+            cooldown_end_untold: false,
+            security_changed_at: None,
+            frozen: None,
+            lost_at: None,
+            requests: Window::default(),
+            id_mismatches: Window::default(),
+            bank_calls: Vec::new(),
+            sessions: Default::default(),
+        }
+    }
+
     /// The verified card with this id: active, standby or replaced.
     #[must_use]
     pub fn bound(&self, card_id: &CardId) -> Option<&BoundCard> {

@@ -11,7 +11,6 @@ use application::ports::{DataKey, KeyService, PortError};
 use domain::card::{Card, CardType};
 use domain::error_code::ErrorCode;
 use domain::format::{DocumentExpiry, bins};
-use domain::history::GENESIS;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::Account;
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
@@ -22,7 +21,6 @@ use domain::rebind::Activation;
 use domain::secret::Secret;
 use domain::settlement::{Cycle, PayoutTime, Settlement};
 use domain::time::Timestamp;
-use domain::window::Window;
 use serde::Deserialize;
 
 /// The test world, from `shared/data/sandbox.json`.
@@ -199,32 +197,10 @@ impl<T: Table> Store<T> {
             history_key: Some(keys.new_history_key(id).await?),
         };
         let mut head = MerchantState {
-            version: 1,
-            last_seq: 0,
-            last_hash: GENESIS.to_owned(),
-            rebinds: 0,
-            rebind_version: 0,
-            open: None,
-            active: None,
-            standby: Vec::new(),
-            replaced: Vec::new(),
-            held_payouts: 0,
-            freeze_codes: Vec::new(),
-            push_targets: Vec::new(),
-            push_removed_at: None,
-            setting_changes: Window::default(),
-            last_activation: None,
-            cooldown_until: None,
-            cooldown_end_untold: false,
             security_changed_at: seed
                 .security_changed_hours_ago
                 .map(|hours| now.plus_s(-hours * HOUR_S)),
-            frozen: None,
-            lost_at: None,
-            requests: Window::default(),
-            id_mismatches: Window::default(),
-            bank_calls: Vec::new(),
-            sessions: Default::default(),
+            ..MerchantState::onboarded()
         };
         let pk = merchant_pk(&merchant_id);
         let mut items = vec![item_of(

@@ -120,21 +120,12 @@ fn started() -> Rebind {
 fn standby_started() -> Rebind {
     Rebind {
         rebind_id: Text(RebindId::parse("rbd_000002m9fwk3tzq7hb2nxc").expect("an id")),
-        state: StateName::IdentityPending,
-        version: 1,
         purpose: Purpose::Standby,
         new_card: standby_card(CardStatus::Pending),
         old_card: Some(new_card(CardStatus::Active)),
         expires_at: at("2027-01-12T10:00:00+08:00"),
         created_at: at("2027-01-11T10:00:00+08:00"),
-        challenge: None,
-        next_actions: vec![NextAction::Identity, NextAction::Cancel],
-        activated_at: None,
-        effective_at: None,
-        cooldown_until: None,
-        test_succeeded_at: None,
-        ended_reason: None,
-        reserved_phone_masked: "139****0001".to_owned(),
+        ..started()
     }
 }
 

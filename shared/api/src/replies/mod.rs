@@ -52,3 +52,20 @@ pub struct Page<T> {
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 512)))]
     pub next_cursor: Option<String>,
 }
+
+/// Items of a full page.
+pub const PAGE: u8 = 20;
+/// Items to read for a page: one more shows that a next page exists.
+pub const PAGE_READ: u8 = PAGE + 1;
+
+impl<T> Page<T> {
+    /// The page of up to [`PAGE_READ`] items that were read. The cursor is that of the last item shown.
+    pub fn new<I>(read: &[I], cursor: impl Fn(&I) -> String, show: impl Fn(&I) -> T) -> Self {
+        let shown = &read[..read.len().min(usize::from(PAGE))];
+        let last = shown.last().filter(|_| read.len() > shown.len());
+        Self {
+            items: shown.iter().map(show).collect(),
+            next_cursor: last.map(cursor),
+        }
+    }
+}

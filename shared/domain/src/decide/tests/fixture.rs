@@ -3,7 +3,7 @@
 use super::super::*;
 use crate::card::{Card, CardStatus, CardType};
 use crate::format::DocumentExpiry;
-use crate::history::{ChainedEvent, GENESIS};
+use crate::history::ChainedEvent;
 use crate::ids::{CardId, MerchantId};
 use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
@@ -13,7 +13,6 @@ use crate::rebind::{Purpose, Reason, Sealed};
 use crate::secret::Secret;
 use crate::settlement::{Cycle, PayoutTime};
 use crate::transition::Decision;
-use crate::window::Window;
 use std::collections::BTreeMap;
 
 pub(super) use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -438,12 +437,6 @@ fn merchant() -> Merchant {
     };
     Merchant {
         head: MerchantState {
-            version: 1,
-            last_seq: 0,
-            last_hash: GENESIS.to_owned(),
-            rebinds: 0,
-            rebind_version: 0,
-            open: None,
             active: Some(BoundCard {
                 card: Card {
                     card_id: CardId::new(0, &[1; 16]),
@@ -455,23 +448,8 @@ fn merchant() -> Merchant {
                 fingerprint: fingerprint("old"),
                 unsent: 0,
             }),
-            standby: Vec::new(),
-            replaced: Vec::new(),
-            held_payouts: 0,
-            freeze_codes: Vec::new(),
-            push_targets: Vec::new(),
-            push_removed_at: None,
-            setting_changes: Window::default(),
-            last_activation: None,
-            cooldown_until: None,
-            cooldown_end_untold: false,
-            security_changed_at: None,
-            frozen: None,
-            lost_at: None,
-            requests: Window::default(),
-            id_mismatches: Window::default(),
-            bank_calls: Vec::new(),
             sessions: [Some(session(1)), Some(session(2)), None, None, None],
+            ..MerchantState::onboarded()
         },
         profile: Profile {
             merchant_id: MerchantId::parse("mer_test").unwrap(),

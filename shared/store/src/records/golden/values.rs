@@ -36,7 +36,6 @@ use domain::window::Window;
 /// The holder's names.
 pub(super) const NAME: &str = "阿依古丽·测试";
 pub(super) const SETTLEMENT_NAME: &str = "测试商户一";
-const GENESIS: &str = domain::history::GENESIS;
 
 /// The numbers that a golden record depends on, as they were when it was written.
 pub(super) const POLICY: Policy = Policy {
@@ -137,32 +136,7 @@ pub(super) fn records() -> Vec<Record> {
 }
 
 fn merchants() -> Vec<Record> {
-    let new = MerchantState {
-        version: 1,
-        last_seq: 0,
-        last_hash: GENESIS.to_owned(),
-        rebinds: 0,
-        rebind_version: 0,
-        open: None,
-        active: None,
-        standby: Vec::new(),
-        replaced: Vec::new(),
-        held_payouts: 0,
-        freeze_codes: Vec::new(),
-        push_targets: Vec::new(),
-        push_removed_at: None,
-        setting_changes: Window::default(),
-        last_activation: None,
-        cooldown_until: None,
-        cooldown_end_untold: false,
-        security_changed_at: None,
-        frozen: None,
-        lost_at: None,
-        requests: Window::default(),
-        id_mismatches: Window::default(),
-        bank_calls: Vec::new(),
-        sessions: Default::default(),
-    };
+    let new = MerchantState::onboarded();
     let of_state = |name, state: MerchantState| {
         let attributes = merchant_state::attributes(&merchant(), &state, t(0)).unwrap();
         let mut item = item_of(key(merchant_pk(&merchant()), HEAD), attributes);
