@@ -8,7 +8,7 @@ use api::requests::SignAgreement;
 use api::routes::AgreementRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{KeyService, PortError, Selector};
+use application::ports::{KeyService, Selector};
 use application::request::RequestContext;
 use application::serve::Handler;
 use application::transact::{Learned, Loaded};
@@ -144,11 +144,6 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
     ) -> Result<Sealed, HandlerError> {
         /// Longer user agents add no information.
         const USER_AGENT_MAX_CHARS: usize = 200;
-        let profile = &loaded.merchant.profile;
-        let history_key = profile.history_key.as_ref();
-        let history_key = history_key.ok_or_else(|| {
-            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
-        })?;
         let user_agent: String = request
             .header("user-agent")
             .unwrap_or_default()
@@ -163,11 +158,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         });
         Ok(self
             .keys
-            .seal_personal(
-                profile.merchant_id.as_str(),
-                history_key,
-                &evidence.to_string(),
-            )
+            .seal_personal(&loaded.merchant.profile, &evidence.to_string())
             .await?)
     }
 }

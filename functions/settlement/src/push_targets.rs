@@ -7,7 +7,7 @@ use api::reply::Reply;
 use api::requests::{Empty, PutPushTarget};
 use application::crypto::HashPurpose;
 use application::error::HandlerError;
-use application::ports::{KeyService, PortError, Selector};
+use application::ports::{KeyService, Selector};
 use application::request::no_content;
 use application::transact::{Learned, Loaded, nothing_to_seal};
 use domain::decide::Command;
@@ -56,7 +56,10 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
                 // A refresh changes nothing, and skips the call to the key service.
                 sealed_token: match known {
                     true => Sealed(Vec::new()),
-                    false => self.sealed(loaded, &token).await?,
+                    false => {
+                        let profile = &loaded.merchant.profile;
+                        self.keys.seal_personal(profile, token.expose()).await?
+                    }
                 },
             }))
             .into())
@@ -66,22 +69,6 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             .transact(Selector::Latest, plan, nothing_to_seal)
             .await?;
         Ok(put.reply)
-    }
-
-    async fn sealed(
-        &self,
-        loaded: &Loaded,
-        token: &Secret<String>,
-    ) -> Result<Sealed, HandlerError> {
-        let profile = &loaded.merchant.profile;
-        let history_key = profile.history_key.as_ref().ok_or_else(|| {
-            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
-        })?;
-        let merchant = profile.merchant_id.as_str();
-        let sealed = self
-            .keys
-            .seal_personal(merchant, history_key, token.expose());
-        Ok(sealed.await?)
     }
 
     pub(crate) async fn remove_push_target(

@@ -18,6 +18,7 @@ use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::merchant::Profile;
 use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -260,14 +261,12 @@ impl<K: KeyService> Keys<K> {
     /// Encrypts a merchant's personal data under the merchant's history key. Without that key, the data is unreadable.
     ///
     /// # Errors
-    /// When the key service fails.
-    pub async fn seal_personal(
-        &self,
-        merchant: &str,
-        history_key: &Sealed,
-        plain: &str,
-    ) -> Result<Sealed, PortError> {
-        let context = [("merchant_id", merchant)];
+    /// When the key service fails. `Permanent` for a merchant without a history key.
+    pub async fn seal_personal(&self, profile: &Profile, plain: &str) -> Result<Sealed, PortError> {
+        let history_key = profile.history_key.as_ref().ok_or_else(|| {
+            PortError::Permanent("the profile", "the merchant has no history key".to_owned())
+        })?;
+        let context = [("merchant_id", profile.merchant_id.as_str())];
         let key = self
             .service
             .data_key(DataKey::History, &context, &history_key.0)
