@@ -205,12 +205,12 @@ fn first_failed_record_fails_the_rest() {
         let poisoned = batch.iter().find(|number| **number == 3);
         Some(failed(poisoned.map(std::slice::from_ref).unwrap_or(&[])))
     };
-    for (retries, tries) in [(Retries::UsedUp, 5), (Retries::Anew, 6)] {
+    for (retries, attempts) in [(Retries::UsedUp, 5), (Retries::Anew, 6)] {
         let mut host = host_with(mapping(), retries, 12);
         let batches = run(&mut host, &stops);
         let rest: Vec<u32> = (3..=10).collect();
         let mut expected = vec![(1..=10).collect::<Vec<u32>>()];
-        expected.extend(vec![rest; tries]);
+        expected.extend(vec![rest; attempts]);
         expected.push(vec![11, 12]);
         assert_eq!(batches, expected, "{retries:?}");
         assert_eq!(host.given_up.len(), 1);

@@ -94,10 +94,10 @@ async fn parallel_right_codes_freeze_once() {
     let (app, rebind, code) = announced(&world).await;
     let old = world.history(NAME).await.len();
     let sources: Vec<String> = (0..30).map(|number| source(number % 5)).collect();
-    let tries = sources
+    let attempts = sources
         .iter()
         .map(|from| world.freeze(&app.profile.account, &code, from));
-    for answer in futures::future::join_all(tries).await {
+    for answer in futures::future::join_all(attempts).await {
         received(&answer);
     }
     assert!(frozen(&world).await);
@@ -247,11 +247,11 @@ async fn parallel_guesses_from_one_address_are_ten() {
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
     let from = source(1);
-    let tries = (0..20).map(|_| world.freeze(account, WRONG, &from));
-    for answer in futures::future::join_all(tries).await {
+    let attempts = (0..20).map(|_| world.freeze(account, WRONG, &from));
+    for answer in futures::future::join_all(attempts).await {
         received(&answer);
     }
-    let limit = i64::try_from(POLICY.freeze_tries_per_source_day).unwrap();
+    let limit = i64::try_from(POLICY.freeze_attempts_per_source_day).unwrap();
     assert_eq!(counted(&world, HashPurpose::Source, &from).await, limit);
     assert_eq!(counted(&world, HashPurpose::Account, account).await, limit);
     received(&world.freeze(account, &code, &from).await);
@@ -266,12 +266,12 @@ async fn parallel_freeze_guesses_are_all_counted() {
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
     let sources: Vec<String> = (0..20).map(source).collect();
-    let tries = sources
+    let attempts = sources
         .iter()
         .map(|from| world.freeze(account, WRONG, from));
     // A right code among them is still compared.
     let (answers, right) = futures::join!(
-        futures::future::join_all(tries),
+        futures::future::join_all(attempts),
         world.freeze(account, &code, &sources[3]),
     );
     for answer in answers.iter().chain([&right]) {
@@ -286,7 +286,7 @@ async fn blocked_address_does_not_block_another() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
-    for _ in 0..POLICY.freeze_tries_per_source_day {
+    for _ in 0..POLICY.freeze_attempts_per_source_day {
         received(&world.freeze(account, WRONG, &source(1)).await);
     }
     received(&world.freeze(account, &code, &source(1)).await);
@@ -318,12 +318,12 @@ async fn address_limit_resets_after_a_day() {
 
 #[tokio::test]
 async fn account_has_1000_attempts_a_day() {
-    for (tries, works) in [(999, true), (1_000, false)] {
+    for (attempts, works) in [(999, true), (1_000, false)] {
         let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
-        set_counted(&world, HashPurpose::Account, &app.profile.account, tries).await;
+        set_counted(&world, HashPurpose::Account, &app.profile.account, attempts).await;
         received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-        assert_eq!(frozen(&world).await, works, "{tries}");
+        assert_eq!(frozen(&world).await, works, "{attempts}");
     }
 }
 
@@ -392,7 +392,7 @@ async fn freeze_takes_constant_time() {
     let mut times = [const { Vec::new() }; 3];
     for round in 0..ROUNDS {
         // Concurrent, in rotating order, so that other load affects all three alike.
-        let tries = (0..3).map(|place| {
+        let attempts = (0..3).map(|place| {
             let kind = (round + place) % 3;
             let (account, code) = kinds[kind];
             let world = &world;
@@ -402,7 +402,7 @@ async fn freeze_takes_constant_time() {
                 (kind, started.elapsed())
             }
         });
-        for (kind, time) in futures::future::join_all(tries).await {
+        for (kind, time) in futures::future::join_all(attempts).await {
             times[kind].push(time);
         }
         assert!(frozen(&world).await, "a match matches");

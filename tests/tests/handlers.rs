@@ -441,9 +441,9 @@ async fn right_code_wins_among_parallel_guesses() {
     };
     let confirm = format!("{path}/identity/confirm");
     // Four wrong ones and the right one, all at once.
-    let tries =
+    let attempts =
         [wrong, wrong, &right, wrong, wrong].map(|code| app.post(&confirm, json!({"code": code})));
-    let answers = futures::future::join_all(tries).await;
+    let answers = futures::future::join_all(attempts).await;
     assert!(
         answers
             .iter()

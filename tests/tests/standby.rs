@@ -217,8 +217,8 @@ async fn right_switch_code_wins_among_guesses() {
         wrong(&right),
         wrong(&right),
     ];
-    let tries = codes.map(|code| app.post(&path, code));
-    let answers = futures::future::join_all(tries).await;
+    let attempts = codes.map(|code| app.post(&path, code));
+    let answers = futures::future::join_all(attempts).await;
     let won = answers
         .iter()
         .filter(|answer| answer.state() == "activated")
@@ -232,10 +232,10 @@ async fn parallel_right_otps_switch_once() {
     let (world, app, card) = scenario::standby_ready(NAME).await;
     let right = app.switch_code(&card).await;
     let path = format!("{card}/activate");
-    let tries = (0..5).map(|_| app.keyed("same", &path, right.clone()));
+    let attempts = (0..5).map(|_| app.keyed("same", &path, right.clone()));
     let others = (0..5).map(|_| app.post(&path, right.clone()));
     let (same, others) = futures::join!(
-        futures::future::join_all(tries),
+        futures::future::join_all(attempts),
         futures::future::join_all(others),
     );
     assert!(

@@ -54,7 +54,7 @@ pub struct Policy {
     /// The lifetime of an OTP.
     pub code_life_s: i64,
     /// Attempts for one rebind and purpose, over all resends.
-    pub code_tries: u8,
+    pub code_attempts: u8,
     /// The retry delay of a request that finds all attempts reserved, because concurrent requests may still succeed.
     pub code_deciding_s: i64,
     /// The minimum interval between two OTPs to one phone for one purpose.
@@ -77,7 +77,7 @@ pub struct Policy {
     /// The lifetime of a micro-deposit's code.
     pub deposit_life_s: i64,
     /// Attempts of a micro-deposit's code.
-    pub deposit_tries: u8,
+    pub deposit_attempts: u8,
 
     /// The hold: from the activation until payouts go to the new card.
     pub hold_s: i64,
@@ -104,9 +104,9 @@ pub struct Policy {
     /// A freeze code is valid until this long after `effective_at`, or after a standby card's `usable_at`.
     pub freeze_after_effective_s: i64,
     /// Wrong freeze codes per day from one source address.
-    pub freeze_tries_per_source_day: usize,
+    pub freeze_attempts_per_source_day: usize,
     /// Wrong freeze codes per day for one account.
-    pub freeze_tries_per_account_day: usize,
+    pub freeze_attempts_per_account_day: usize,
     /// A test transfer that is returned until this long after `effective_at` still undoes the activation.
     pub revert_after_effective_s: i64,
 
@@ -164,7 +164,7 @@ impl Policy {
         id_mismatches_per_day: 10,
 
         code_life_s: 5 * MINUTE_S,
-        code_tries: 5,
+        code_attempts: 5,
         code_deciding_s: 10,
         code_gap_s: MINUTE_S,
         codes_per_phone_hour: 5,
@@ -176,7 +176,7 @@ impl Policy {
         identity_proof_s: 15 * MINUTE_S,
         bank_proof_s: 30 * MINUTE_S,
         deposit_life_s: 7 * DAY_S,
-        deposit_tries: 3,
+        deposit_attempts: 3,
 
         hold_s: DAY_S,
         hold_deposit_s: 3 * DAY_S,
@@ -190,8 +190,8 @@ impl Policy {
         quiet_period_s: DAY_S,
         retire_after_effective_s: 7 * DAY_S,
         freeze_after_effective_s: 7 * DAY_S,
-        freeze_tries_per_source_day: 10,
-        freeze_tries_per_account_day: 1_000,
+        freeze_attempts_per_source_day: 10,
+        freeze_attempts_per_account_day: 1_000,
         revert_after_effective_s: 7 * DAY_S,
 
         t0_from_age_s: 90 * DAY_S,

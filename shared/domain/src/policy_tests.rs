@@ -49,7 +49,7 @@ fn changed_number_has_a_new_version() {
 fn digest_follows_the_numbers() {
     let changes: [fn(&mut Policy); 3] = [
         |policy| policy.session_idle_s += 1,
-        |policy| policy.code_tries += 1,
+        |policy| policy.code_attempts += 1,
         |policy| policy.notice_retries_max += 1,
     ];
     for change in changes {

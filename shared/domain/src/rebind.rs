@@ -68,8 +68,8 @@ impl SentOtp {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     /// Reserved attempts. A write counts them before the comparison.
-    pub taken: u8,
-    /// Wrong attempts. Fewer than `taken` while a request compares, or after a request failed in between.
+    pub reserved: u8,
+    /// Wrong attempts. Fewer than `reserved` while a request compares, or after a request failed in between.
     pub wrong: u8,
     /// When the last attempt was reserved.
     pub last_at: Option<Timestamp>,
@@ -79,7 +79,7 @@ impl Attempts {
     /// The attempts left of `max`.
     #[must_use]
     pub const fn left(&self, max: u8) -> u8 {
-        max.saturating_sub(self.taken)
+        max.saturating_sub(self.reserved)
     }
 }
 
@@ -192,15 +192,16 @@ pub struct Standby {
     /// The OTP that authorises the switch.
     pub code: Option<SentOtp>,
     /// The attempts of such OTPs.
-    pub tries: Attempts,
+    pub attempts: Attempts,
 }
 
 impl Standby {
     /// Seconds until the switch is unlocked after too many wrong OTPs.
     #[must_use]
     pub fn locked_for_s(&self, policy: &Policy, now: Timestamp) -> Option<i64> {
-        let age_s = self.tries.last_at?.age_s_at(now);
-        let locked = self.tries.taken >= policy.code_tries && age_s < policy.standby_lock_s;
+        let age_s = self.attempts.last_at?.age_s_at(now);
+        let locked =
+            self.attempts.reserved >= policy.code_attempts && age_s < policy.standby_lock_s;
         locked.then(|| (policy.standby_lock_s - age_s).max(1))
     }
 }
@@ -217,14 +218,14 @@ pub enum RebindState {
         /// The sent OTP; `None` before the document matched, and when its SMS could not be sent.
         code: Option<SentOtp>,
         /// The attempts of identity OTPs.
-        tries: Attempts,
+        attempts: Attempts,
     },
     /// Waits for the signature.
     AgreementPending {
         /// The identity proof.
         identity: IdentityProof,
         /// The attempts of identity OTPs.
-        tries: Attempts,
+        attempts: Attempts,
     },
     /// Waits for the bank and the OTP to the reserved phone.
     CardPending {

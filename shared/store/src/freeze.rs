@@ -11,14 +11,14 @@ use domain::policy::Policy;
 use domain::time::Timestamp;
 
 /// The sort key of an account's and an address's counts.
-const TRIES: &str = "Q";
+const COUNTER: &str = "Q";
 
-fn account_tries(keys: &FreezeKeys) -> Item {
-    key(format!("A#{}", keys.account), TRIES)
+fn account_counter(keys: &FreezeKeys) -> Item {
+    key(format!("A#{}", keys.account), COUNTER)
 }
 
-fn source_tries(keys: &FreezeKeys) -> Item {
-    key(format!("S#{}", keys.source), TRIES)
+fn source_counter(keys: &FreezeKeys) -> Item {
+    key(format!("S#{}", keys.source), COUNTER)
 }
 
 impl<T: Table> FreezeAttempts for Store<T> {
@@ -30,7 +30,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
     ) -> Result<FreezeAttempt, PortError> {
         let account = vec![key(format!("A#{}", keys.account), "A")];
         let (of_source, account) = futures::join!(
-            self.add_try(source_tries(keys), 1, keys.nonce_for(1), now),
+            self.add_attempts(source_counter(keys), 1, keys.nonce_for(1), now),
             self.table.batch_get(account),
         );
         let of_source = of_source?;
@@ -45,7 +45,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
             // The code is not compared, so refund the address. If the refund fails too, one attempt too many stays
             // counted.
             let _ = self
-                .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
+                .add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
                 .await;
         }
         counted
@@ -57,8 +57,8 @@ impl<T: Table> FreezeAttempts for Store<T> {
         now: Timestamp,
     ) -> Result<(), PortError> {
         let (account, source) = futures::join!(
-            self.add_try(account_tries(keys), -1, keys.nonce_for(-1), now),
-            self.add_try(source_tries(keys), -1, keys.nonce_for(-1), now),
+            self.add_attempts(account_counter(keys), -1, keys.nonce_for(-1), now),
+            self.add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now),
         );
         account.and(source).map(|_| ())
     }
@@ -79,17 +79,17 @@ impl<T: Table> Store<T> {
             merchant_id: merchant_id.clone(),
             allowed: false,
         };
-        if of_source > policy.freeze_tries_per_source_day {
+        if of_source > policy.freeze_attempts_per_source_day {
             // Not looked at, and counted nowhere; if this fails, it stays counted.
             let _ = self
-                .add_try(source_tries(keys), -1, keys.nonce_for(-1), now)
+                .add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
                 .await;
             return Ok(refused);
         }
         let of_account = self
-            .add_try(account_tries(keys), 1, keys.nonce_for(1), now)
+            .add_attempts(account_counter(keys), 1, keys.nonce_for(1), now)
             .await?;
-        if of_account > policy.freeze_tries_per_account_day {
+        if of_account > policy.freeze_attempts_per_account_day {
             let _ = self.refund_freeze_attempt(keys, now).await;
             return Ok(refused);
         }
@@ -100,9 +100,9 @@ impl<T: Table> Store<T> {
     }
 
     /// Adds to this hour's count, and returns the number of attempts in the last day.
-    async fn add_try(
+    async fn add_attempts(
         &self,
-        tries: Item,
+        counter: Item,
         more: i64,
         nonce: [u8; 6],
         now: Timestamp,
@@ -110,7 +110,7 @@ impl<T: Table> Store<T> {
         let (update, expression) = freeze_counter::add(more, &nonce, now);
         let update = SingleUpdate {
             expression,
-            ..SingleUpdate::new(tries.clone(), update, ReturnValue::AllNew)
+            ..SingleUpdate::new(counter.clone(), update, ReturnValue::AllNew)
         };
         let item = match self.table.update(update).await? {
             Updated::Done(item) | Updated::ConditionFailed(item) => item,
@@ -118,16 +118,16 @@ impl<T: Table> Store<T> {
         // Both outcomes include the item; without it, the number of attempts is unknown.
         let item = item.ok_or_else(|| PortError::Transient("the table", "no count".to_owned()))?;
         let attempts = freeze_counter::of_last_day(&item, now)?;
-        self.forget_old_hours(tries, &item, now).await;
+        self.forget_old_hours(counter, &item, now).await;
         Ok(attempts)
     }
 
     /// Garbage collection only: no decision depends on the removal.
-    async fn forget_old_hours(&self, tries: Item, item: &Item, now: Timestamp) {
+    async fn forget_old_hours(&self, counter: Item, item: &Item, now: Timestamp) {
         let Some(update) = freeze_counter::forget_old(item, now) else {
             return;
         };
-        let update = SingleUpdate::new(tries, update, ReturnValue::None);
+        let update = SingleUpdate::new(counter, update, ReturnValue::None);
         if let Err(error) = self.table.update(update).await {
             tracing::warn!(store.cause = error.to_string(), "freeze.old_counts_kept");
         }

@@ -67,7 +67,7 @@ async fn otp_guessed_in_parallel() {
     let told = answers
         .iter()
         .filter(|answer| ["OTP_WRONG", "OTP_TOO_MANY"].contains(&answer.code()));
-    assert!(told.count() <= usize::from(POLICY.code_tries));
+    assert!(told.count() <= usize::from(POLICY.code_attempts));
     world.pass_s(POLICY.code_deciding_s);
     let late = confirm(&app, &rebind, &right).await;
     assert_ne!(late.status, 200, "{:?}", late.body);
@@ -78,7 +78,7 @@ async fn otp_guessed_in_parallel() {
 async fn guesses_aborted_before_answer() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
-    for _ in 0..POLICY.code_tries {
+    for _ in 0..POLICY.code_attempts {
         // Read, reserved, compared; the result is never written.
         world.boundary.fail(3, Fault::RequestLost);
         confirm(&app, &rebind, wrong(&right)).await.ok(500);
@@ -92,8 +92,8 @@ async fn guesses_aborted_before_answer() {
 async fn otp_guessed_over_resends() {
     let (world, app) = InProcess::with(NAME).await;
     let (rebind, mut right) = identity_otp(&app, GOOD_CARD).await;
-    for guess in 1..POLICY.code_tries {
-        let left = i64::from(POLICY.code_tries - guess);
+    for guess in 1..POLICY.code_attempts {
+        let left = i64::from(POLICY.code_attempts - guess);
         let answer = confirm(&app, &rebind, wrong(&right))
             .await
             .is(422, "OTP_WRONG");
@@ -121,11 +121,11 @@ async fn document_guessed_over_rebinds() {
     for _ in 0..3 {
         let rebind = app.request(GOOD_CARD).await;
         let path = format!("{rebind}/identity");
-        let tries = guesses.iter().chain(&guesses).map(|number| {
+        let attempts = guesses.iter().chain(&guesses).map(|number| {
             let body = json!({"document_number": number, "document_expires_on": "long_term"});
             app.post(&path, body)
         });
-        let answers = futures::future::join_all(tries).await;
+        let answers = futures::future::join_all(attempts).await;
         let counted = |answer: &&Reply| answer.body["counts_toward_limit"] == true;
         told += answers.iter().filter(counted).count();
         // Requests that lost the race get a conflict or a step error and do not count.
@@ -234,7 +234,7 @@ async fn attempts_used_up_from_another_session() {
     let (world, app) = InProcess::with(NAME).await;
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
-    for _ in 0..2 * POLICY.code_tries {
+    for _ in 0..2 * POLICY.code_attempts {
         confirm(&thief, &rebind, wrong(&right))
             .await
             .is(403, "STEP_UP_REQUIRED");

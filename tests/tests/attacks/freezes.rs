@@ -23,9 +23,9 @@ async fn frozen(world: &Arc<InProcess>, name: &str) -> bool {
 }
 
 /// The same attempts from one address, concurrently, since each reply takes a fixed time.
-async fn tries(world: &Arc<InProcess>, account: &str, codes: &[&str], source: &str) {
-    let tries = codes.iter().map(|code| world.freeze(account, code, source));
-    for answer in futures::future::join_all(tries).await {
+async fn send_attempts(world: &Arc<InProcess>, account: &str, codes: &[&str], source: &str) {
+    let attempts = codes.iter().map(|code| world.freeze(account, code, source));
+    for answer in futures::future::join_all(attempts).await {
         assert_eq!(answer.status, 202);
     }
 }
@@ -49,13 +49,13 @@ async fn freeze_code_guessed_from_one_address() {
     let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;
-    let wrong = vec![WRONG; POLICY.freeze_tries_per_source_day];
-    tries(&world, account, &wrong, "198.51.100.1").await;
+    let wrong = vec![WRONG; POLICY.freeze_attempts_per_source_day];
+    send_attempts(&world, account, &wrong, "198.51.100.1").await;
     // After those, no attempt from that address is compared, in any spelling.
     let small = code.to_lowercase();
-    tries(&world, account, &[&code, &small], "198.51.100.1").await;
+    send_attempts(&world, account, &[&code, &small], "198.51.100.1").await;
     assert!(!frozen(&world, NAME).await);
-    tries(&world, account, &[&code], "198.51.100.2").await;
+    send_attempts(&world, account, &[&code], "198.51.100.2").await;
     assert!(frozen(&world, NAME).await);
 }
 
@@ -65,9 +65,9 @@ async fn freeze_code_guessed_from_many_addresses() {
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;
     // The daily limit, which a hundred addresses can reach: a chance of one in a billion.
-    set_counted(&world, account, POLICY.freeze_tries_per_account_day).await;
+    set_counted(&world, account, POLICY.freeze_attempts_per_account_day).await;
     for address in 0..3 {
-        tries(&world, account, &[&code], &format!("198.51.100.{address}")).await;
+        send_attempts(&world, account, &[&code], &format!("198.51.100.{address}")).await;
     }
     assert!(!frozen(&world, NAME).await);
 }
@@ -79,9 +79,9 @@ async fn freeze_code_of_another_merchant() {
     world.pass_s(POLICY.code_gap_s);
     // The thief's own code, of the rebind with the same number.
     let (own, code) = announced(&world, OTHER, SECOND_CARD).await;
-    tries(&world, &victim.profile.account, &[&code], "198.51.100.1").await;
+    send_attempts(&world, &victim.profile.account, &[&code], "198.51.100.1").await;
     assert!(!frozen(&world, NAME).await);
-    tries(&world, &own.profile.account, &[&code], "198.51.100.1").await;
+    send_attempts(&world, &own.profile.account, &[&code], "198.51.100.1").await;
     assert!(frozen(&world, OTHER).await && !frozen(&world, NAME).await);
 }
 
@@ -90,14 +90,14 @@ async fn freeze_attempts_of_account_exhausted() {
     let world = InProcess::start().await;
     let (app, code) = announced(&world, NAME, GOOD_CARD).await;
     let account = &app.profile.account;
-    let limit = POLICY.freeze_tries_per_account_day;
+    let limit = POLICY.freeze_attempts_per_account_day;
     set_counted(&world, account, limit - 15).await;
     // One address, and many more attempts than the account has left.
     for _ in 0..3 {
-        tries(&world, account, &[WRONG; 10], "198.51.100.1").await;
+        send_attempts(&world, account, &[WRONG; 10], "198.51.100.1").await;
     }
     assert!(!frozen(&world, NAME).await);
     // The owner's attempt is still compared.
-    tries(&world, account, &[&code], "198.51.100.2").await;
+    send_attempts(&world, account, &[&code], "198.51.100.2").await;
     assert!(frozen(&world, NAME).await);
 }

@@ -64,7 +64,7 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
             *times += 1;
             name = format!("event {kind}{}/{times}", about(item));
         }
-        let mut tries = 0;
+        let mut attempts = 0;
         for (attribute, value) in item.as_object().unwrap() {
             if attribute == "pk" || attribute == "sk" {
                 continue;
@@ -73,14 +73,14 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
             if let Some(hour) = attribute.strip_prefix('h')
                 && hour.parse::<i64>().is_ok()
             {
-                tries += value["N"].as_str().unwrap().parse::<i64>().unwrap();
+                attempts += value["N"].as_str().unwrap().parse::<i64>().unwrap();
                 continue;
             }
             let place = format!("{name}.{attribute}");
             attribute_of(&mut picture, &place, attribute, value);
         }
         if sk == "Q" {
-            picture.insert(format!("{name}.tries"), tries.to_string());
+            picture.insert(format!("{name}.attempts"), attempts.to_string());
         }
     }
     for (phone, message) in &kept.sms {

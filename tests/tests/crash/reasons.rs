@@ -84,7 +84,7 @@ pub const REASONS: &[Reason] = &[
             let stays = matches!(case.more, Some(1 | 2));
             case.step.starts_with("POST freezes")
                 && counts
-                && case.place.ends_with(".tries")
+                && case.place.ends_with(".attempts")
                 && stays
         },
     },

@@ -308,7 +308,7 @@ async fn refusals(story: &Story) {
     let rebind = story.skim(app.request(GOOD_CARD)).await;
     story.skim(app.show_document(&rebind)).await;
     let guess = wrong(&story.code(&app.profile.phone).await);
-    for _ in 1..POLICY.code_tries {
+    for _ in 1..POLICY.code_attempts {
         let miss = app.try_identity_code(&rebind, guess);
         story.skim(miss).await;
     }

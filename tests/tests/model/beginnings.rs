@@ -287,8 +287,8 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
             state.proofs.insert((who, number), proofs(&rebind.stage));
             for (purpose, code) in walked.codes {
                 let of = (who, number, code_for(purpose));
-                if let Some((_, tries)) = otp_of(&rebind.stage, purpose) {
-                    state.compared.insert(of, (tries.wrong, BTreeSet::new()));
+                if let Some((_, attempts)) = otp_of(&rebind.stage, purpose) {
+                    state.compared.insert(of, (attempts.wrong, BTreeSet::new()));
                 }
                 state.codes.insert(of, vec![code]);
             }

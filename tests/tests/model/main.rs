@@ -73,7 +73,7 @@ fn every_order_keeps_every_promise() {
         "a standby card is ready",
         "an account was frozen",
         "a reply was repeated",
-        "a try was taken over",
+        "a claim was taken over",
         "a write came too late",
         "half a transaction was recognised",
         "a notice was armed again",

@@ -68,7 +68,7 @@ impl World {
             Work::Request(index) if keeps_reply(meant) => {
                 state.effects[index] += 1;
                 if has_claim(process) && !has_written(process) {
-                    self.meets("a try was taken over");
+                    self.meets("a claim was taken over");
                 }
             }
             // The key was released: the request has had no effect.

@@ -76,7 +76,7 @@ async fn guesses(race: &Race, seed: u64, apps: &[App], path: &str, right: &str) 
     let made = race.run(seed, apps, &asks).await;
     // A replay would repeat a reply that was already counted. Each client has its own keys, so none occurs here.
     assert!(
-        counted(&made) <= usize::from(POLICY.code_tries),
+        counted(&made) <= usize::from(POLICY.code_attempts),
         "{:?}",
         tally(&made)
     );

@@ -66,7 +66,7 @@ impl Challenge {
         }
         let sms = pending_otp(&rebind.stage, policy, now);
         let sms = sms.filter(|(_, code, _)| code.lives(policy, now) || !rebind.has_deposit());
-        let Some((purpose, code, tries)) = sms else {
+        let Some((purpose, code, attempts)) = sms else {
             return Self::of_deposit(rebind, policy);
         };
         let (phone, method) = match purpose {
@@ -81,7 +81,7 @@ impl Challenge {
             sent_to: phone.masked(),
             expires_at: Time(code.expires_at(policy)),
             resend_after_s: Some((policy.code_gap_s - code.sent_at.age_s_at(now)).max(0)),
-            attempts_left: tries.left(attempts_max(&rebind.stage, purpose, policy)),
+            attempts_left: attempts.left(attempts_max(&rebind.stage, purpose, policy)),
         })
     }
 
@@ -102,7 +102,7 @@ impl Challenge {
             sent_to: format!("{} ···{}", card.bank_name(), card.last4),
             expires_at: Time(rebind.expires_at),
             resend_after_s: None,
-            attempts_left: card_attempts.left(policy.deposit_tries),
+            attempts_left: card_attempts.left(policy.deposit_attempts),
         })
     }
 }

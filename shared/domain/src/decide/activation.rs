@@ -130,7 +130,7 @@ impl Context<'_> {
             ready_at: self.now,
             usable_at,
             code: None,
-            tries: Attempts::default(),
+            attempts: Attempts::default(),
         });
         let event = Event::StandbyReady(event::StandbyReady {
             rebind_id: rebind.rebind_id.clone(),

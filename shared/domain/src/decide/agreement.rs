@@ -41,14 +41,14 @@ impl Context<'_> {
     pub(super) fn sign_agreement(&self, signed: &SignedAgreement) -> Result<Transition, Rejection> {
         let rebind =
             self.open_rebind(|stage| matches!(stage, RebindState::AgreementPending { .. }))?;
-        let RebindState::AgreementPending { identity, tries } = &rebind.stage else {
+        let RebindState::AgreementPending { identity, attempts } = &rebind.stage else {
             return Err(self.out_of_order(rebind));
         };
         let issued_at = self.agreement_fields(signed)?;
         let stage = RebindState::CardPending {
             identity: identity.clone(),
             refresh: None,
-            identity_attempts: tries.clone(),
+            identity_attempts: attempts.clone(),
             signature: Signature {
                 signed_at: self.now,
                 version: signed.version.clone(),

@@ -142,7 +142,7 @@ impl Context<'_> {
                 {
                     return Ok(Transition::none());
                 }
-                if card_attempts.taken >= self.policy.code_tries {
+                if card_attempts.reserved >= self.policy.code_attempts {
                     return self.no_attempts_left(rebind, OtpPurpose::Card, card_attempts);
                 }
                 return Ok(self.resend_card_code(rebind, check, fresh));
@@ -354,7 +354,7 @@ impl Context<'_> {
         else {
             return Err(self.out_of_order(rebind));
         };
-        if card_attempts.taken >= self.policy.code_tries {
+        if card_attempts.reserved >= self.policy.code_attempts {
             return self.no_attempts_left(rebind, OtpPurpose::Card, card_attempts);
         }
         Ok(self.resend_card_code(rebind, check, fresh))

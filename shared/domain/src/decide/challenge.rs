@@ -42,7 +42,7 @@ pub fn pending_otp<'s>(
     policy: &Policy,
     now: Timestamp,
 ) -> Option<(OtpPurpose, &'s SentOtp, &'s Attempts)> {
-    let of = |purpose| otp_of(stage, purpose).map(|(code, tries)| (purpose, code, tries));
+    let of = |purpose| otp_of(stage, purpose).map(|(code, attempts)| (purpose, code, attempts));
     let usable = |purpose| stale_proof(stage, purpose, policy, now).is_none();
     let rank = |(purpose, code, _): &(OtpPurpose, &SentOtp, &Attempts)| {
         (code.lives(policy, now), usable(*purpose), code.sent_at)
@@ -101,7 +101,7 @@ pub(super) fn challenge_of(
         (Some((_, arrived)), OtpPurpose::Card) => {
             Some((Challenge::Deposit { arrived }, attempts_of(stage, purpose)?))
         }
-        _ => otp_of(stage, purpose).map(|(code, tries)| (Challenge::Sms(code), tries)),
+        _ => otp_of(stage, purpose).map(|(code, attempts)| (Challenge::Sms(code), attempts)),
     }
 }
 
@@ -116,36 +116,36 @@ pub(super) const fn wrong_code_error(challenge: Challenge<'_>) -> ErrorCode {
 #[must_use]
 pub const fn attempts_max(stage: &RebindState, purpose: OtpPurpose, policy: &Policy) -> u8 {
     match (deposit_of(stage), purpose) {
-        (Some(_), OtpPurpose::Card) => policy.deposit_tries,
-        _ => policy.code_tries,
+        (Some(_), OtpPurpose::Card) => policy.deposit_attempts,
+        _ => policy.code_attempts,
     }
 }
 
 /// The attempts left at the code that this stage awaits. `None`: it awaits none.
 #[must_use]
 pub fn attempts_left(stage: &RebindState, purpose: OtpPurpose, policy: &Policy) -> Option<u8> {
-    let (_, tries) = challenge_of(stage, purpose)?;
-    Some(tries.left(attempts_max(stage, purpose, policy)))
+    let (_, attempts) = challenge_of(stage, purpose)?;
+    Some(attempts.left(attempts_max(stage, purpose, policy)))
 }
 
 pub(super) const fn attempts_of(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
         (
-            RebindState::IdentityPending { tries, .. }
+            RebindState::IdentityPending { attempts, .. }
             | RebindState::CardPending {
-                identity_attempts: tries,
+                identity_attempts: attempts,
                 ..
             },
             OtpPurpose::Identity,
         )
         | (
             RebindState::CardPending {
-                card_attempts: tries,
+                card_attempts: attempts,
                 ..
             },
             OtpPurpose::Card,
         )
-        | (RebindState::Standby(Standby { tries, .. }), OtpPurpose::Activate) => Some(tries),
+        | (RebindState::Standby(Standby { attempts, .. }), OtpPurpose::Activate) => Some(attempts),
         _ => None,
     }
 }

@@ -39,10 +39,10 @@ impl Context<'_> {
             }
         }
         let rebind = self.open_rebind(|stage| challenge_of(stage, purpose).is_some())?;
-        let Some((challenge, tries)) = challenge_of(&rebind.stage, purpose) else {
+        let Some((challenge, attempts)) = challenge_of(&rebind.stage, purpose) else {
             return Err(self.out_of_order(rebind));
         };
-        let left = tries.left(attempts_max(&rebind.stage, purpose, self.policy));
+        let left = attempts.left(attempts_max(&rebind.stage, purpose, self.policy));
         if !well_formed {
             let refusal = Rejection::new(wrong_code_error(challenge))
                 .field("code")
@@ -53,7 +53,7 @@ impl Context<'_> {
             });
         }
         if left == 0 {
-            return self.no_attempts_left(rebind, purpose, tries);
+            return self.no_attempts_left(rebind, purpose, attempts);
         }
         self.check_proofs(&rebind.stage, purpose)?;
         match challenge {
@@ -74,12 +74,12 @@ impl Context<'_> {
                     .next(&[NextAction::CardCheckConfirm, NextAction::Cancel]));
             }
         }
-        let mut reserved = tries.clone();
-        reserved.taken += 1;
-        reserved.last_at = Some(self.now);
+        let mut attempts = attempts.clone();
+        attempts.reserved += 1;
+        attempts.last_at = Some(self.now);
         Ok(Transition {
             outcome: Decision::Proceed,
-            ..self.with_attempts(rebind, purpose, reserved)
+            ..self.with_attempts(rebind, purpose, attempts)
         })
     }
 
@@ -141,11 +141,11 @@ impl Context<'_> {
         bound_elsewhere: bool,
     ) -> Result<Transition, Rejection> {
         let rebind = self.open_rebind(|stage| attempts_of(stage, purpose).is_some())?;
-        let Some(tries) = attempts_of(&rebind.stage, purpose) else {
+        let Some(attempts) = attempts_of(&rebind.stage, purpose) else {
             return Err(self.out_of_order(rebind));
         };
         if !right {
-            return Ok(self.wrong_code(rebind, purpose, tries));
+            return Ok(self.wrong_code(rebind, purpose, attempts));
         }
         match challenge_of(&rebind.stage, purpose) {
             Some((Challenge::Sms(code), _)) if code.mac == *compared => {}
@@ -155,14 +155,14 @@ impl Context<'_> {
         }
         // Refund the attempt, so that refreshing the proof later does not run out of attempts.
         let refunded = Attempts {
-            taken: tries.taken.saturating_sub(1),
-            ..tries.clone()
+            reserved: attempts.reserved.saturating_sub(1),
+            ..attempts.clone()
         };
         match (&rebind.stage, purpose) {
             (RebindState::IdentityPending { .. }, OtpPurpose::Identity) => {
                 let stage = RebindState::AgreementPending {
                     identity: self.identity_proof(),
-                    tries: refunded,
+                    attempts: refunded,
                 };
                 Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
             }
@@ -218,12 +218,12 @@ impl Context<'_> {
         }
     }
 
-    fn wrong_code(&self, rebind: &Rebind, purpose: OtpPurpose, tries: &Attempts) -> Transition {
+    fn wrong_code(&self, rebind: &Rebind, purpose: OtpPurpose, attempts: &Attempts) -> Transition {
         let max = attempts_max(&rebind.stage, purpose, self.policy);
-        let mut tries = tries.clone();
-        tries.wrong = tries.wrong.saturating_add(1);
-        if tries.wrong >= max {
-            return self.attempts_exhausted(rebind, purpose, tries);
+        let mut attempts = attempts.clone();
+        attempts.wrong = attempts.wrong.saturating_add(1);
+        if attempts.wrong >= max {
+            return self.attempts_exhausted(rebind, purpose, attempts);
         }
         let (code, next) = if rebind.has_deposit() && purpose == OtpPurpose::Card {
             (
@@ -238,10 +238,10 @@ impl Context<'_> {
             }
             (ErrorCode::OtpWrong, next)
         };
-        let refusal = Rejection::new(code).counted(tries.left(max)).next(&next);
+        let refusal = Rejection::new(code).counted(attempts.left(max)).next(&next);
         Transition {
             outcome: Decision::Refused(Box::new(refusal)),
-            ..self.with_attempts(rebind, purpose, tries)
+            ..self.with_attempts(rebind, purpose, attempts)
         }
     }
 
@@ -251,14 +251,16 @@ impl Context<'_> {
         &self,
         rebind: &Rebind,
         purpose: OtpPurpose,
-        tries: &Attempts,
+        attempts: &Attempts,
     ) -> Result<Transition, Rejection> {
-        let age_s = tries.last_at.map_or(i64::MAX, |at| at.age_s_at(self.now));
+        let age_s = attempts
+            .last_at
+            .map_or(i64::MAX, |at| at.age_s_at(self.now));
         if age_s < self.policy.code_deciding_s {
             return Err(Rejection::new(ErrorCode::VersionConflict)
                 .retry_after(self.policy.code_deciding_s - age_s));
         }
-        Ok(self.attempts_exhausted(rebind, purpose, tries.clone()))
+        Ok(self.attempts_exhausted(rebind, purpose, attempts.clone()))
     }
 
     /// Ends the rebind. A standby card stays, but its switch is locked for a while.
@@ -266,13 +268,13 @@ impl Context<'_> {
         &self,
         rebind: &Rebind,
         purpose: OtpPurpose,
-        tries: Attempts,
+        attempts: Attempts,
     ) -> Transition {
         match &rebind.stage {
             RebindState::Standby(standby) => {
                 let stage = RebindState::Standby(Standby {
                     code: None,
-                    tries,
+                    attempts,
                     ..standby.clone()
                 });
                 let event = Event::CodeWrong(event::CodeWrong {
@@ -317,22 +319,22 @@ impl Context<'_> {
         let mut next = rebind.clone();
         match (&mut next.stage, purpose) {
             (
-                RebindState::IdentityPending { tries, .. }
+                RebindState::IdentityPending { attempts, .. }
                 | RebindState::CardPending {
-                    identity_attempts: tries,
+                    identity_attempts: attempts,
                     ..
                 },
                 OtpPurpose::Identity,
             )
             | (
                 RebindState::CardPending {
-                    card_attempts: tries,
+                    card_attempts: attempts,
                     ..
                 },
                 OtpPurpose::Card,
             )
-            | (RebindState::Standby(Standby { tries, .. }), OtpPurpose::Activate) => {
-                *tries = changed
+            | (RebindState::Standby(Standby { attempts, .. }), OtpPurpose::Activate) => {
+                *attempts = changed
             }
             _ => {}
         }

@@ -86,7 +86,7 @@ impl Context<'_> {
                 mismatches: 0,
                 matched: false,
                 code: None,
-                tries: Attempts::default(),
+                attempts: Attempts::default(),
             },
             sealed_number: None,
         };

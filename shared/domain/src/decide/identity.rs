@@ -32,7 +32,7 @@ impl Context<'_> {
             mismatches,
             matched,
             code,
-            tries,
+            attempts,
         } = &rebind.stage
         else {
             return Err(self.out_of_order(rebind));
@@ -61,7 +61,7 @@ impl Context<'_> {
                 mismatches: mismatches.saturating_add(1),
                 matched: *matched,
                 code: code.clone(),
-                tries: tries.clone(),
+                attempts: attempts.clone(),
             };
             return Ok(self.document_mismatch(rebind, mismatches.saturating_add(1), stage));
         }
@@ -77,14 +77,14 @@ impl Context<'_> {
             // A repeated request gets the same challenge. Nothing is sent or changed.
             return Ok(Transition::none());
         }
-        if tries.taken >= self.policy.code_tries {
-            return self.no_attempts_left(rebind, OtpPurpose::Identity, tries);
+        if attempts.reserved >= self.policy.code_attempts {
+            return self.no_attempts_left(rebind, OtpPurpose::Identity, attempts);
         }
         let stage = RebindState::IdentityPending {
             mismatches: *mismatches,
             matched: true,
             code: Some(self.sent(fresh)),
-            tries: tries.clone(),
+            attempts: attempts.clone(),
         };
         let mut transition = self.advance(rebind, stage, Event::IdentityMatched(of_rebind(rebind)));
         transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
@@ -141,20 +141,24 @@ impl Context<'_> {
             )
         })?;
         let stage = match &rebind.stage {
-            RebindState::IdentityPending { tries, .. } if tries.taken >= self.policy.code_tries => {
-                return self.no_attempts_left(rebind, OtpPurpose::Identity, tries);
+            RebindState::IdentityPending { attempts, .. }
+                if attempts.reserved >= self.policy.code_attempts =>
+            {
+                return self.no_attempts_left(rebind, OtpPurpose::Identity, attempts);
             }
             RebindState::IdentityPending {
-                mismatches, tries, ..
+                mismatches,
+                attempts,
+                ..
             } => RebindState::IdentityPending {
                 mismatches: *mismatches,
                 matched: true,
                 code: Some(self.sent(fresh)),
-                tries: tries.clone(),
+                attempts: attempts.clone(),
             },
             RebindState::CardPending {
                 identity_attempts, ..
-            } if identity_attempts.taken >= self.policy.code_tries => {
+            } if identity_attempts.reserved >= self.policy.code_attempts => {
                 return self.no_attempts_left(rebind, OtpPurpose::Identity, identity_attempts);
             }
             RebindState::CardPending {

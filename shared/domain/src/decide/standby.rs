@@ -26,10 +26,10 @@ impl Context<'_> {
         if standby.code.as_ref().is_some_and(is_recent) {
             return Ok(Transition::none());
         }
-        let tries = self.current_attempts(standby)?;
+        let attempts = self.current_attempts(standby)?;
         let stage = RebindState::Standby(Standby {
             code: Some(self.sent(fresh)),
-            tries,
+            attempts,
             ..standby.clone()
         });
         let event = Event::CodeSent(CodeSent {
@@ -93,11 +93,11 @@ impl Context<'_> {
                     .next(&[NextAction::Wait])
             });
         }
-        let is_over = standby.tries.taken >= self.policy.code_tries;
+        let is_over = standby.attempts.reserved >= self.policy.code_attempts;
         Ok(if is_over {
             Attempts::default()
         } else {
-            standby.tries.clone()
+            standby.attempts.clone()
         })
     }
 

@@ -59,13 +59,13 @@ stored_enum! {
             #[serde(rename = "otp", skip_serializing_if = "Option::is_none")]
             code: Option<SentOtpV1>,
             #[serde(rename = "att", default)]
-            tries: AttemptsV1,
+            attempts: AttemptsV1,
         }
         AgreementPending {
             #[serde(rename = "id")]
             identity: IdentityProofV1,
             #[serde(rename = "att", default)]
-            tries: AttemptsV1,
+            attempts: AttemptsV1,
         }
         CardPending {
             #[serde(rename = "id")]
@@ -109,7 +109,7 @@ stored! {
     #[derive(Default)]
     struct AttemptsV1 of Attempts {
         #[serde(rename = "n")]
-        taken: u8,
+        reserved: u8,
         #[serde(rename = "w")]
         wrong: u8,
         #[serde(rename = "at", skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ stored! {
         #[serde(rename = "otp", skip_serializing_if = "Option::is_none")]
         code: Option<SentOtpV1>,
         #[serde(rename = "att", default)]
-        tries: AttemptsV1,
+        attempts: AttemptsV1,
     }
 }
 

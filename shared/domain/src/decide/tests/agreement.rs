@@ -134,7 +134,10 @@ fn signature_is_recorded_in_the_history() {
         panic!("{:?}", world.stage())
     };
     assert_eq!(identity.confirmed_at, t(0));
-    assert_eq!((identity_attempts.taken, identity_attempts.wrong), (1, 1));
+    assert_eq!(
+        (identity_attempts.reserved, identity_attempts.wrong),
+        (1, 1)
+    );
     assert_eq!(
         signature,
         &Signature {

@@ -55,8 +55,8 @@ fn waits_never_exceed_their_period() {
         ErrorCode::QuietPeriod
     );
 
-    let taken = all_reserved(World::new().identity_sent(), Identity);
-    let refusal = taken.at(BEFORE).refused(reserve(Identity));
+    let reserved = all_reserved(World::new().identity_sent(), Identity);
+    let refusal = reserved.at(BEFORE).refused(reserve(Identity));
     assert_eq!(refusal.code, ErrorCode::VersionConflict);
     assert_eq!(refusal.retry_after_s, Some(POLICY.code_deciding_s));
 

@@ -95,7 +95,7 @@ fn resend_replaces_the_code() {
         let refusal = world.refused(settle(purpose, old, true));
         assert_eq!(refusal.code, ErrorCode::OtpExpired);
         assert_eq!(refusal.next_actions, [again]);
-        assert_eq!(world.tries(purpose), (1, 0));
+        assert_eq!(world.attempts(purpose), (1, 0));
     }
 }
 

@@ -295,7 +295,7 @@ fn rebind_starts_in_identity_pending_for_24_h() {
             mismatches: 0,
             matched: false,
             code: None,
-            tries: Attempts::default()
+            attempts: Attempts::default()
         }
     );
     assert_eq!(

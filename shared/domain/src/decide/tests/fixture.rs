@@ -157,9 +157,9 @@ impl World {
     }
 
     /// The reserved and the wrong attempts of the pending code.
-    pub(super) fn tries(&self, purpose: OtpPurpose) -> (u8, u8) {
-        let (_, tries) = otp_of(self.stage(), purpose).unwrap();
-        (tries.taken, tries.wrong)
+    pub(super) fn attempts(&self, purpose: OtpPurpose) -> (u8, u8) {
+        let (_, attempts) = otp_of(self.stage(), purpose).unwrap();
+        (attempts.reserved, attempts.wrong)
     }
 
     /// The hash of the pending code.

@@ -397,10 +397,10 @@ fn frozen_account_refuses_every_change() {
         assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
     }
     // An attempt that was reserved before cannot succeed, and no new one can be reserved.
-    let taken = World::new().standby("b").at(DAY_S).switch_code_for(1);
-    let taken = taken.then(reserve(Activate));
-    let right = settle(Activate, taken.mac(Activate), true);
-    let frozen = taken.freeze(1).by(0);
+    let reserved = World::new().standby("b").at(DAY_S).switch_code_for(1);
+    let reserved = reserved.then(reserve(Activate));
+    let right = settle(Activate, reserved.mac(Activate), true);
+    let frozen = reserved.freeze(1).by(0);
     assert_eq!(frozen.refused(right).code, ErrorCode::AccountFrozen);
 }
 

@@ -26,11 +26,11 @@ fn code_goes_to_phone_on_file() {
     assert_eq!((send.phone.e164(), send.purpose), (PHONE_ON_FILE, Identity));
     assert_eq!(send.card, world.rebind().new_card);
     assert_eq!(transition.event.unwrap().kind(), EventKind::IdentityMatched);
-    let (code, tries) = otp_of(world.stage(), Identity).unwrap();
+    let (code, attempts) = otp_of(world.stage(), Identity).unwrap();
     let session = world.state.head.sessions[1].as_ref().unwrap();
     assert_eq!((&code.session, code.sent_at), (&session.tag(), t(0)));
     assert_eq!(code.expires_at(&POLICY), t(5 * MINUTE_S));
-    assert_eq!(tries.taken, 0);
+    assert_eq!(attempts.reserved, 0);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn mismatch_keeps_the_sent_code() {
     let before = world.mac(Identity);
     world.refused_with_write(document(false));
     assert_eq!(world.mac(Identity), before);
-    assert_eq!(world.tries(Identity), (1, 0));
+    assert_eq!(world.attempts(Identity), (1, 0));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod activation;
 mod agreement;
+mod attempts;
 mod card_check;
 mod card_limits;
 mod clock;
@@ -29,6 +30,5 @@ mod table;
 mod test_transfer;
 mod time_alone;
 mod transition;
-mod tries;
 mod unbind;
 mod world;

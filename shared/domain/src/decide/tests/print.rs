@@ -280,7 +280,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
             mismatches,
             matched,
             code,
-            tries,
+            attempts,
         }) => {
             put(
                 "document",
@@ -288,11 +288,11 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
             );
             put("mismatches", mismatches.to_string());
             put("identity code", sent(code.as_ref(), now));
-            put("identity attempts", counted(tries));
+            put("identity attempts", counted(attempts));
         }
-        Some(RebindState::AgreementPending { identity, tries }) => {
+        Some(RebindState::AgreementPending { identity, attempts }) => {
             put("identity", moment(identity.confirmed_at, now));
-            put("identity attempts", counted(tries));
+            put("identity attempts", counted(attempts));
         }
         Some(RebindState::CardPending {
             identity,
@@ -318,7 +318,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
         Some(RebindState::Standby(standby)) => {
             put("usable", moment(standby.usable_at, now));
             put("switch code", sent(standby.code.as_ref(), now));
-            put("switch attempts", counted(&standby.tries));
+            put("switch attempts", counted(&standby.attempts));
         }
         Some(RebindState::Activated(activated_card) | RebindState::Completed(activated_card)) => {
             let text = match &activated_card.test {
@@ -384,8 +384,8 @@ fn sent(code: Option<&SentOtp>, now: Timestamp) -> String {
     })
 }
 
-fn counted(tries: &Attempts) -> String {
-    format!("{} reserved {} wrong", tries.taken, tries.wrong)
+fn counted(attempts: &Attempts) -> String {
+    format!("{} reserved {} wrong", attempts.reserved, attempts.wrong)
 }
 
 fn option<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {

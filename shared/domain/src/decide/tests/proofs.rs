@@ -55,7 +55,7 @@ fn stale_identity_uses_no_attempt() {
         stale.next_actions(),
         [NextAction::IdentityCode, NextAction::Cancel]
     );
-    assert_eq!(stale.tries(Card), (0, 0));
+    assert_eq!(stale.attempts(Card), (0, 0));
 }
 
 #[test]
@@ -86,10 +86,10 @@ fn next_action_prefers_identity_refresh() {
 
 #[test]
 fn identity_stale_during_comparison_is_refused() {
-    let taken = matched_with_code_at(15 * MINUTE_S)
+    let reserved = matched_with_code_at(15 * MINUTE_S)
         .then(reserve(Card))
         .later(1);
-    let refusal = taken.refused(settle(Card, taken.mac(Card), true));
+    let refusal = reserved.refused(settle(Card, reserved.mac(Card), true));
     assert_eq!(refusal.code, ErrorCode::StepUpRequired);
 }
 
@@ -169,7 +169,7 @@ fn stale_bank_answer_gets_the_next_reference() {
         }
     ));
     asked.done(bank_to(2, Some(BankAnswer::Match)));
-    assert_eq!(asked.tries(Card), (1, 1));
+    assert_eq!(asked.attempts(Card), (1, 1));
     asked.confirm(Card, true);
     assert_eq!(asked.shown(), "activated");
 }

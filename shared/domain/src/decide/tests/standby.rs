@@ -231,10 +231,10 @@ fn switch_is_blocked_like_a_rebind() {
         let mut sent = base.clone().switch_code_for(1);
         change(&mut sent);
         assert_eq!(sent.refused(reserve(Activate)).code, code);
-        let mut taken = base.clone().switch_code_for(1).then(reserve(Activate));
-        change(&mut taken);
-        let right = settle(Activate, taken.mac(Activate), true);
-        assert_eq!(taken.refused(right).code, code);
+        let mut reserved = base.clone().switch_code_for(1).then(reserve(Activate));
+        change(&mut reserved);
+        let right = settle(Activate, reserved.mac(Activate), true);
+        assert_eq!(reserved.refused(right).code, code);
         code
     };
     assert_eq!(
@@ -419,7 +419,7 @@ fn five_wrong_codes_lock_the_switch() {
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     let open = world.later(DAY_S).switch_code_for(1);
-    assert_eq!(stage(&open).tries, crate::rebind::Attempts::default());
+    assert_eq!(stage(&open).attempts, crate::rebind::Attempts::default());
     assert_eq!(open.confirmed(Activate).active(), Some(1));
 }
 
@@ -432,22 +432,22 @@ fn switch_attempts_add_up_over_codes() {
     let mut world = world.later(5 * MINUTE_S).switch_code_for(1);
     assert_eq!(world.wrong(Activate).attempts_left, Some(1));
     // Four wrong codes; the fifth attempt is reserved and unsettled.
-    let taken = world.then(reserve(Activate));
+    let reserved = world.then(reserve(Activate));
     assert_eq!(
-        taken.refused(reserve(Activate)).code,
+        reserved.refused(reserve(Activate)).code,
         ErrorCode::VersionConflict
     );
-    let dead = taken.clone().later(5 * MINUTE_S);
+    let dead = reserved.clone().later(5 * MINUTE_S);
     assert_eq!(dead.refused(start(&dead, 1)).code, ErrorCode::OtpTooMany);
     // It counts as wrong once no request can still settle it.
-    let mut later = taken.clone().later(10);
+    let mut later = reserved.clone().later(10);
     assert_eq!(
         later.refused_with_write(reserve(Activate)).code,
         ErrorCode::OtpTooMany
     );
     // A correct code wins on any attempt.
-    let right = settle(Activate, taken.mac(Activate), true);
-    assert_eq!(taken.then(right).active(), Some(1));
+    let right = settle(Activate, reserved.mac(Activate), true);
+    assert_eq!(reserved.then(right).active(), Some(1));
 }
 
 #[test]
@@ -477,7 +477,7 @@ fn undelivered_switch_code_is_replaced_after_1_min() {
         ready().switch_code_for(1).mac(Activate)
     );
     // The reserved attempt stays reserved.
-    assert_eq!(stage(&world).tries.taken, 1);
+    assert_eq!(stage(&world).attempts.reserved, 1);
 }
 
 #[test]
@@ -501,10 +501,10 @@ fn unsent_switch_code_is_dropped() {
 
 #[test]
 fn unbound_card_is_not_switched_to() {
-    let taken = ready().switch_code_for(1).then(reserve(Activate));
-    let right = settle(Activate, taken.mac(Activate), true);
-    let card = taken.card(1);
-    let gone = taken.then(Command::Unbind(card));
+    let reserved = ready().switch_code_for(1).then(reserve(Activate));
+    let right = settle(Activate, reserved.mac(Activate), true);
+    let card = reserved.card(1);
+    let gone = reserved.then(Command::Unbind(card));
     assert_eq!(gone.refused(right).code, ErrorCode::NotFound);
     assert_eq!(gone.active(), Some(0));
 }

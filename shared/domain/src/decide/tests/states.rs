@@ -468,7 +468,7 @@ fn four_wrong_one_reserved(mut world: World, purpose: OtpPurpose) -> World {
 
 /// Every attempt is reserved and none is settled, because the requests are in flight or have failed.
 pub(super) fn all_reserved(mut world: World, purpose: OtpPurpose) -> World {
-    while world.tries(purpose).0 < POLICY.code_tries {
+    while world.attempts(purpose).0 < POLICY.code_attempts {
         world.done(reserve(purpose));
     }
     world

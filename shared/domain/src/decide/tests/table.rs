@@ -84,8 +84,8 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
         .map_or(Mac("none".to_owned()), |(code, _)| code.mac.clone());
     let rebind = world.state.rebind.as_ref();
     let in_flight = rebind
-        .and_then(|rebind| tries(&rebind.stage, purpose))
-        .is_none_or(|tries| tries.taken > tries.wrong);
+        .and_then(|rebind| attempts(&rebind.stage, purpose))
+        .is_none_or(|attempts| attempts.reserved > attempts.wrong);
     let older = Mac("older".to_owned());
     let names = match purpose {
         Identity => [
@@ -155,9 +155,9 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
 }
 
 /// `None` for a state without such attempts, where a result can only be late.
-fn tries(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
+fn attempts(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
     match (stage, purpose) {
-        (RebindState::IdentityPending { tries, .. }, Identity) => Some(tries),
+        (RebindState::IdentityPending { attempts, .. }, Identity) => Some(attempts),
         (
             RebindState::CardPending {
                 identity_attempts, ..
@@ -165,7 +165,7 @@ fn tries(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
             Identity,
         ) => Some(identity_attempts),
         (RebindState::CardPending { card_attempts, .. }, Card) => Some(card_attempts),
-        (RebindState::Standby(standby), Activate) => Some(&standby.tries),
+        (RebindState::Standby(standby), Activate) => Some(&standby.attempts),
         _ => None,
     }
 }

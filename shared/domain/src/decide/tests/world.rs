@@ -563,26 +563,28 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Command) {
             && !matches!(new.stage, RebindState::Ended { .. })
             && !matches!(act, Command::RemoveCard(_))
     );
-    for tries in tries_of(&new.stage) {
-        assert!(tries.wrong <= tries.taken && tries.taken <= TIGHT.code_tries);
+    for attempts in attempts_of(&new.stage) {
+        assert!(attempts.wrong <= attempts.reserved && attempts.reserved <= TIGHT.code_attempts);
         // Five wrong codes end a rebind, but only lock a standby card.
-        assert!(tries.wrong < TIGHT.code_tries || matches!(new.stage, RebindState::Standby(_)));
+        assert!(
+            attempts.wrong < TIGHT.code_attempts || matches!(new.stage, RebindState::Standby(_))
+        );
     }
     if let RebindState::IdentityPending { mismatches, .. } = new.stage {
         assert!(mismatches < TIGHT.id_mismatches_per_rebind);
     }
 }
 
-fn tries_of(stage: &RebindState) -> Vec<&Attempts> {
+fn attempts_of(stage: &RebindState) -> Vec<&Attempts> {
     match stage {
-        RebindState::IdentityPending { tries, .. }
-        | RebindState::AgreementPending { tries, .. } => vec![tries],
+        RebindState::IdentityPending { attempts, .. }
+        | RebindState::AgreementPending { attempts, .. } => vec![attempts],
         RebindState::CardPending {
             identity_attempts,
             card_attempts,
             ..
         } => vec![identity_attempts, card_attempts],
-        RebindState::Standby(Standby { tries, .. }) => vec![tries],
+        RebindState::Standby(Standby { attempts, .. }) => vec![attempts],
         _ => Vec::new(),
     }
 }

@@ -99,9 +99,9 @@ fn otp(name: &str, sent_at: i64) -> SentOtp {
     }
 }
 
-fn attempts(taken: u8, wrong: u8, last_at: Option<i64>) -> Attempts {
+fn attempts(reserved: u8, wrong: u8, last_at: Option<i64>) -> Attempts {
     Attempts {
-        taken,
+        reserved,
         wrong,
         last_at: last_at.map(t),
     }
@@ -324,14 +324,14 @@ fn rebinds() -> Vec<Record> {
                 mismatches: 2,
                 matched: true,
                 code: Some(otp("identity", 60)),
-                tries: attempts(2, 1, Some(90)),
+                attempts: attempts(2, 1, Some(90)),
             },
         ),
         (
             "rebind_agreement_pending",
             RebindState::AgreementPending {
                 identity: identity(),
-                tries: attempts(1, 0, Some(119)),
+                attempts: attempts(1, 0, Some(119)),
             },
         ),
         (
@@ -381,7 +381,7 @@ fn rebinds() -> Vec<Record> {
                 ready_at: t(600),
                 usable_at: t(600 + DAY_S),
                 code: Some(otp("switch", 2 * DAY_S)),
-                tries: attempts(1, 1, Some(2 * DAY_S)),
+                attempts: attempts(1, 1, Some(2 * DAY_S)),
             }),
         ),
         (

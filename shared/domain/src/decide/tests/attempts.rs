@@ -24,11 +24,11 @@ fn attempt_is_reserved_before_comparison() {
     for purpose in BOTH {
         let mut world = sent(purpose);
         let before = world.state.clone();
-        let taken = world.write(reserve(purpose));
-        assert_eq!(taken.outcome, Decision::Proceed);
-        assert_eq!(world.tries(purpose), (1, 0));
+        let reserved = world.write(reserve(purpose));
+        assert_eq!(reserved.outcome, Decision::Proceed);
+        assert_eq!(world.attempts(purpose), (1, 0));
         // Only the rebind is written. Its revision is the condition, so two parallel attempts cannot both be the fifth.
-        assert!(taken.head.is_none() && taken.event.is_none());
+        assert!(reserved.head.is_none() && reserved.event.is_none());
         assert_eq!(world.rebind().revision, before.rebind.unwrap().revision + 1);
     }
 }
@@ -45,7 +45,7 @@ fn wrong_code_counts_and_reports_remaining() {
             );
             assert_eq!(refusal.counts_toward_limit, Some(true));
         }
-        assert_eq!(world.tries(purpose), (4, 4));
+        assert_eq!(world.attempts(purpose), (4, 4));
     }
 }
 
@@ -105,7 +105,7 @@ fn attempts_add_up_over_resends() {
     let mut world = sent(Identity);
     world.wrong(Identity);
     let world = world.later(5 * MINUTE_S).then(document(true));
-    assert_eq!(world.tries(Identity), (1, 1));
+    assert_eq!(world.attempts(Identity), (1, 1));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn each_purpose_has_its_own_attempts() {
     let mut world = world.confirmed(Identity).later(10);
     world = world.clone().then(sign(t(0))).then(card_check());
     world = world.then(bank(Some(crate::decide::BankAnswer::Match)));
-    assert_eq!(world.tries(Card), (0, 0));
+    assert_eq!(world.attempts(Card), (0, 0));
     for left in [4, 3] {
         assert_eq!(world.wrong(Card).attempts_left, Some(left));
     }
@@ -129,7 +129,7 @@ fn identity_attempts_persist_in_card_pending() {
     world.wrong(Identity);
     let mut world = world.confirmed(Identity).then(sign(t(-10)));
     world.done(resend(Identity));
-    assert_eq!(world.tries(Identity), (1, 1));
+    assert_eq!(world.attempts(Identity), (1, 1));
     assert_eq!(world.wrong(Identity).attempts_left, Some(3));
 }
 
@@ -138,14 +138,14 @@ fn correct_code_refunds_its_attempt() {
     let mut world = World::new().card_pending();
     for _ in 0..10 {
         world = world.later(60).then(resend(Identity));
-        assert_eq!(world.tries(Identity), (0, 0));
+        assert_eq!(world.attempts(Identity), (0, 0));
         world = world.confirmed(Identity);
     }
     // Attempts that concurrent requests reserved stay reserved.
     let world = world.later(60).then(resend(Identity));
     let mut world = world.then(reserve(Identity)).confirmed(Identity);
     world.done(resend(Identity));
-    assert_eq!(world.tries(Identity), (1, 0));
+    assert_eq!(world.attempts(Identity), (1, 0));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn abandoned_attempt_stays_reserved() {
     for _ in 0..4 {
         assert_eq!(world.wrong(Identity).code, ErrorCode::OtpWrong);
     }
-    assert_eq!(world.tries(Identity), (5, 4));
+    assert_eq!(world.attempts(Identity), (5, 4));
     assert_eq!(
         world.refused(reserve(Identity)).code,
         ErrorCode::VersionConflict
@@ -270,15 +270,15 @@ fn late_result_does_not_change_the_rebind() {
     }
 
     // The rebind was cancelled or expired during the comparison.
-    let taken = sent(Card).then(reserve(Card));
-    let right = settle(Card, taken.mac(Card), true);
-    let cancelled = taken.clone().then(crate::decide::Command::Cancel);
+    let reserved = sent(Card).then(reserve(Card));
+    let right = settle(Card, reserved.mac(Card), true);
+    let cancelled = reserved.clone().then(crate::decide::Command::Cancel);
     assert_eq!(
         cancelled.refused(right.clone()).code,
         ErrorCode::StepOutOfOrder
     );
     assert_eq!(
-        taken.at(DAY_S).refused(right).code,
+        reserved.at(DAY_S).refused(right).code,
         ErrorCode::RequestExpired
     );
 }
