@@ -291,7 +291,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
         wrong.unless(of_last, || "a cooldown without its activation".to_owned());
     }
     wrong.unless(
-        !head.cooldown_end_untold || head.cooldown_until.is_some(),
+        !head.cooldown_end_unannounced || head.cooldown_until.is_some(),
         || "a due cooldown-end notification without a cooldown".to_owned(),
     );
 }

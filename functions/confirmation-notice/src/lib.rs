@@ -95,7 +95,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     /// A record of an unknown shape is skipped with a warning, since a retry would see the same record. Notifications
     /// still unsent when the stream expires are armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
-        let shift = InvocationBudget {
+        let budget = InvocationBudget {
             clock: &wall,
             began: wall(),
         };
@@ -105,14 +105,14 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 tracing::warn!("notification.record_skipped");
                 continue;
             };
-            let is_over = shift.is_over();
+            let is_over = budget.is_over();
             let handled = if is_over {
                 Err(out_of_time())
             } else {
                 // A redelivered record has the same claimant, so it can finish a claim that its own crash left behind.
                 let claimant = record.get("eventID").and_then(Value::as_str);
                 let claimant = claimant.unwrap_or("a record without an id");
-                self.notify(&merchant, seq, claimant, &shift).await
+                self.notify(&merchant, seq, claimant, &budget).await
             };
             let Err(error) = handled else {
                 continue;
@@ -141,16 +141,16 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         merchant: &MerchantId,
         seq: u64,
         claimant: &str,
-        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
+        budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let Some(event) = self
             .store
-            .claim_notice(merchant, seq, claimant, shift.now())
+            .claim_notice(merchant, seq, claimant, budget.now())
             .await?
         else {
             return Ok(());
         };
-        match self.publish(&event, claimant, shift).await {
+        match self.publish(&event, claimant, budget).await {
             Ok(sent) => {
                 tracing::info!(
                     event.kind = event.kind().as_str(),
@@ -171,11 +171,11 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         &self,
         event: &ChainedEvent,
         claimant: &str,
-        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
+        budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
         let mut failed = None;
         for (index, notice) in event.notices.iter().enumerate() {
-            if let Err(error) = self.tell(event, notice, claimant, shift).await {
+            if let Err(error) = self.notify_recipient(event, notice, claimant, budget).await {
                 failed = failed.or(Some(error));
                 continue;
             }
@@ -191,20 +191,20 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         failed.map_or(Ok(event.notices.len()), Err)
     }
 
-    async fn tell(
+    async fn notify_recipient(
         &self,
         event: &ChainedEvent,
         notice: &Notification,
         claimant: &str,
-        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
+        budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
-        if shift.is_over() {
+        if budget.is_over() {
             return Err(out_of_time());
         }
         let text = self.text(event, notice.to()).await?;
         match notice {
             Notification::Push { delivered } => {
-                self.push_all(event, delivered, &text, claimant, shift)
+                self.push_all(event, delivered, &text, claimant, budget)
                     .await
             }
             Notification::OnFile(phone) | Notification::Reserved(phone) => {
@@ -222,18 +222,18 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         delivered: &[String],
         text: &str,
         claimant: &str,
-        shift: &InvocationBudget<'_, impl Fn() -> Timestamp>,
+        budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let merchant = &event.merchant_id;
         let mut delivered = delivered.to_vec();
         // The earlier of two clocks: the event's can be a sandbox clock, and the wall clock advances while a
         // notification waits.
-        let now = event.at.min(shift.now());
-        let told_s = self.store.policy().push_after_removal_s;
+        let now = event.at.min(budget.now());
+        let notified_for_s = self.store.policy().push_after_removal_s;
         let mut targets = self.store.push_targets(merchant).await?;
         targets.retain(|target| {
             let removed_at = target.removed_at;
-            removed_at.is_none_or(|at| at.age_s_at(now) < told_s)
+            removed_at.is_none_or(|at| at.age_s_at(now) < notified_for_s)
                 && !delivered.contains(&target.tag)
         });
         if targets.is_empty() {
@@ -244,7 +244,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         })?;
         let mut failed = None;
         for target in targets {
-            if shift.is_over() {
+            if budget.is_over() {
                 return Err(failed.unwrap_or_else(out_of_time));
             }
             match self.push_one(merchant, &history_key, &target, text).await {

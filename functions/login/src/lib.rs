@@ -205,7 +205,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
             )
             .await?;
         match closed {
-            Some(session) if session.lives(POLICY, now) => Ok(Reply::no_content()),
+            Some(session) if session.is_valid_at(POLICY, now) => Ok(Reply::no_content()),
             _ => Err(token::dead().into()),
         }
     }

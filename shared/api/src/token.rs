@@ -76,7 +76,8 @@ impl Presented {
             .and_then(Option::as_ref);
         session
             .filter(|session| {
-                bool::from(session.token_hash.ct_eq(&self.token_hash)) && session.lives(policy, now)
+                bool::from(session.token_hash.ct_eq(&self.token_hash))
+                    && session.is_valid_at(policy, now)
             })
             .ok_or_else(dead)
     }

@@ -45,7 +45,7 @@ impl Session {
 
     /// True if the session is valid at `now`.
     #[must_use]
-    pub fn lives(&self, policy: &Policy, now: Timestamp) -> bool {
+    pub fn is_valid_at(&self, policy: &Policy, now: Timestamp) -> bool {
         self.login_at.age_s_at(now) < policy.session_max_s
             && self.last_change_at.age_s_at(now) < policy.session_idle_s
     }
@@ -180,7 +180,7 @@ pub struct MerchantState {
     /// No rebind can be requested before this time.
     pub cooldown_until: Option<Timestamp>,
     /// True if the end of the cooldown is not yet announced.
-    pub cooldown_end_untold: bool,
+    pub cooldown_end_unannounced: bool,
     /// When phone, password or name was last changed.
     pub security_changed_at: Option<Timestamp>,
     /// The current freeze of the account.
@@ -229,7 +229,7 @@ impl MerchantState {
             setting_changes: Window::default(),
             last_activation: None,
             cooldown_until: None,
-            cooldown_end_untold: false,
+            cooldown_end_unannounced: false,
             security_changed_at: None,
             frozen: None,
             lost_at: None,
@@ -313,7 +313,7 @@ impl MerchantState {
 
     /// True if a device receives push notifications at `now`.
     #[must_use]
-    pub fn pushes(&self, policy: &Policy, now: Timestamp) -> bool {
+    pub fn receives_pushes(&self, policy: &Policy, now: Timestamp) -> bool {
         let lately = |at: Timestamp| at.age_s_at(now) < policy.push_after_removal_s;
         !self.push_targets.is_empty() || self.push_removed_at.is_some_and(lately)
     }
@@ -321,7 +321,9 @@ impl MerchantState {
     /// When the clean-up must next process this merchant. `now` is the time of the write.
     #[must_use]
     pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let cooldown = self.cooldown_until.filter(|_| self.cooldown_end_untold);
+        let cooldown = self
+            .cooldown_until
+            .filter(|_| self.cooldown_end_unannounced);
         let removals = self
             .replaced
             .iter()

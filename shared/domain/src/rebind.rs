@@ -59,7 +59,7 @@ impl SentOtp {
 
     /// True if the OTP can still be confirmed.
     #[must_use]
-    pub fn lives(&self, policy: &Policy, now: Timestamp) -> bool {
+    pub fn is_valid_at(&self, policy: &Policy, now: Timestamp) -> bool {
         self.sent_at.age_s_at(now) < policy.code_life_s
     }
 }

@@ -267,7 +267,7 @@ impl<T: Table> Store<T> {
                 cooldown_until: activated_at.plus_s(policy.cooldown_s),
             };
             head.cooldown_until = Some(times.cooldown_until);
-            head.cooldown_end_untold = true;
+            head.cooldown_end_unannounced = true;
             head.last_activation = Some(LastActivation {
                 number: 0,
                 rebind_id: RebindId::new(0, &[0; 16]),

@@ -274,9 +274,9 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
         let id = profile.merchant_id();
         let read = looking(&state.rows.0).load(&id, Selector::Latest).await;
         let read = read.unwrap().unwrap();
-        let lives = |slot: u8| {
+        let is_valid = |slot: u8| {
             let session = read.head.sessions[usize::from(slot)].as_ref();
-            session.is_some_and(|one| one.lives(&Policy::CURRENT, now))
+            session.is_some_and(|one| one.is_valid_at(&Policy::CURRENT, now))
         };
         let slots = walked.tokens.into_iter().map(|token| {
             let slot = token.split('.').nth(1).unwrap();
@@ -305,7 +305,7 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
             pk,
             profile,
             card: walked.first_card,
-            tokens: slots.filter(|(slot, _)| lives(*slot)).collect(),
+            tokens: slots.filter(|(slot, _)| is_valid(*slot)).collect(),
         });
     }
     (state, known)

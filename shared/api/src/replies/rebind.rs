@@ -65,7 +65,7 @@ impl Challenge {
             return None;
         }
         let sms = pending_otp(&rebind.stage, policy, now);
-        let sms = sms.filter(|(_, code, _)| code.lives(policy, now) || !rebind.has_deposit());
+        let sms = sms.filter(|(_, code, _)| code.is_valid_at(policy, now) || !rebind.has_deposit());
         let Some((purpose, code, attempts)) = sms else {
             return Self::of_deposit(rebind, policy);
         };

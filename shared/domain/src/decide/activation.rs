@@ -84,7 +84,7 @@ impl Context<'_> {
             }));
             head.active = Some(bound_card(&rebind));
             head.cooldown_until = Some(times.cooldown_until);
-            head.cooldown_end_untold = true;
+            head.cooldown_end_unannounced = true;
             if short {
                 head.lost_at = Some(self.now);
             }
@@ -197,7 +197,7 @@ impl Context<'_> {
         }
         head.last_activation = None;
         head.cooldown_until = None;
-        head.cooldown_end_untold = false;
+        head.cooldown_end_unannounced = false;
     }
 
     /// Retires a card. It receives no more payouts, and the clean-up removes it after its last payout was sent.

@@ -138,7 +138,7 @@ impl Context<'_> {
             } if self.is_fresh(*matched_at) => {
                 if code
                     .as_ref()
-                    .is_some_and(|code| code.lives(self.policy, self.now))
+                    .is_some_and(|code| code.is_valid_at(self.policy, self.now))
                 {
                     return Ok(Transition::none());
                 }

@@ -45,7 +45,11 @@ pub fn pending_otp<'s>(
     let of = |purpose| otp_of(stage, purpose).map(|(code, attempts)| (purpose, code, attempts));
     let usable = |purpose| stale_proof(stage, purpose, policy, now).is_none();
     let rank = |(purpose, code, _): &(OtpPurpose, &SentOtp, &Attempts)| {
-        (code.lives(policy, now), usable(*purpose), code.sent_at)
+        (
+            code.is_valid_at(policy, now),
+            usable(*purpose),
+            code.sent_at,
+        )
     };
     let purposes = [OtpPurpose::Identity, OtpPurpose::Card, OtpPurpose::Activate];
     purposes.into_iter().filter_map(of).max_by_key(rank)

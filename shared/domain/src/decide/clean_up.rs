@@ -43,11 +43,11 @@ impl Context<'_> {
     pub(super) fn end_cooldown(&self) -> Result<Transition, Rejection> {
         let head = &self.state.head;
         let over = head.cooldown_until.is_some_and(|until| self.now >= until);
-        if !(over && head.cooldown_end_untold) {
+        if !(over && head.cooldown_end_unannounced) {
             return Err(nothing_due());
         }
         let mut after = self.changed_head();
-        after.cooldown_end_untold = false;
+        after.cooldown_end_unannounced = false;
         Ok(Transition {
             head: Some(after),
             event: Some(self.event(Event::CooldownEnded(NoFacts), None)),

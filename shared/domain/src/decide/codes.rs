@@ -121,7 +121,7 @@ impl Context<'_> {
                 .not_counted()
                 .next(&[again]));
         }
-        if code.lives(self.policy, self.now) {
+        if code.is_valid_at(self.policy, self.now) {
             return Ok(());
         }
         let refusal = Rejection::new(ErrorCode::OtpExpired)

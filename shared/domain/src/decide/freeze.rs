@@ -56,7 +56,7 @@ impl Context<'_> {
             (Some(last), _) => self.undo_activation(head, last, true),
             (None, Some(last)) if last.number == number => {
                 head.cooldown_until = None;
-                head.cooldown_end_untold = false;
+                head.cooldown_end_unannounced = false;
             }
             _ => {}
         }

@@ -72,7 +72,7 @@ impl Context<'_> {
         }
         if code
             .as_ref()
-            .is_some_and(|code| code.lives(self.policy, self.now))
+            .is_some_and(|code| code.is_valid_at(self.policy, self.now))
         {
             // A repeated request gets the same challenge. Nothing is sent or changed.
             return Ok(Transition::none());

@@ -372,7 +372,7 @@ impl Context<'_> {
     fn event(&self, event: Event, reserved: Option<&Phone>) -> NewEvent {
         let on_file = &self.state.profile.phone_on_file;
         let reserved = reserved.filter(|reserved| *reserved != on_file);
-        let is_pushed = self.state.head.pushes(self.policy, self.now);
+        let is_pushed = self.state.head.receives_pushes(self.policy, self.now);
         let all = [
             Some(Notification::OnFile(on_file.clone())),
             reserved.map(|reserved| Notification::Reserved(reserved.clone())),

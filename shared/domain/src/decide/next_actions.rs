@@ -21,7 +21,7 @@ pub fn next_actions(
     }
     let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
     if let Some((purpose, code, _)) = pending_otp(&rebind.stage, policy, now)
-        && code.lives(policy, now)
+        && code.is_valid_at(policy, now)
         && (rebind.stage.is_open() || is_standby)
     {
         if purpose == OtpPurpose::Activate {

@@ -49,7 +49,7 @@ stored! {
         #[serde(rename = "last", skip_serializing_if = "Option::is_none")]
         last_activation: Option<LastActivationV1>,
         #[serde(rename = "ntf", default, skip_serializing_if = "Not::not")]
-        cooldown_end_untold: bool,
+        cooldown_end_unannounced: bool,
         #[serde(rename = "sec", skip_serializing_if = "Option::is_none")]
         security_changed_at: Option<i64>,
         #[serde(rename = "frz", skip_serializing_if = "Option::is_none")]

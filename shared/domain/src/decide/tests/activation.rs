@@ -77,7 +77,7 @@ fn hold_is_24_h_and_cooldown_30_days() {
     };
     assert_eq!(world.stage(), &RebindState::Activated(activated_card));
     assert_eq!(world.state.head.cooldown_until, Some(times.cooldown_until));
-    assert!(world.state.head.cooldown_end_untold);
+    assert!(world.state.head.cooldown_end_unannounced);
     assert_eq!(
         world.state.head.last_activation,
         Some(LastActivation {

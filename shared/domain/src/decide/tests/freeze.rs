@@ -44,7 +44,7 @@ fn freeze_in_hold_restores_the_old_card() {
     assert_eq!(world.rebind().sealed_number, None);
     let head = &world.state.head;
     assert_eq!(
-        (head.cooldown_until, head.cooldown_end_untold),
+        (head.cooldown_until, head.cooldown_end_unannounced),
         (None, false)
     );
     assert_eq!(head.last_activation, None);
@@ -87,7 +87,7 @@ fn freeze_after_hold_holds_payouts() {
         })
     );
     assert_eq!(
-        (head.cooldown_until, head.cooldown_end_untold),
+        (head.cooldown_until, head.cooldown_end_unannounced),
         (None, false)
     );
     let world = world.pay("later");

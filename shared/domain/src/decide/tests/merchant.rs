@@ -12,20 +12,20 @@ fn session() -> Session {
 #[test]
 fn session_idles_out_after_15_minutes() {
     let mut session = session();
-    assert!(session.lives(&POLICY, t(15 * MINUTE_S - 1)));
-    assert!(!session.lives(&POLICY, t(15 * MINUTE_S)));
+    assert!(session.is_valid_at(&POLICY, t(15 * MINUTE_S - 1)));
+    assert!(!session.is_valid_at(&POLICY, t(15 * MINUTE_S)));
     session.last_change_at = t(60);
-    assert!(session.lives(&POLICY, t(15 * MINUTE_S + 59)));
-    assert!(!session.lives(&POLICY, t(15 * MINUTE_S + 60)));
-    assert!(session.lives(&POLICY, t(-DAY_S)));
+    assert!(session.is_valid_at(&POLICY, t(15 * MINUTE_S + 59)));
+    assert!(!session.is_valid_at(&POLICY, t(15 * MINUTE_S + 60)));
+    assert!(session.is_valid_at(&POLICY, t(-DAY_S)));
 }
 
 #[test]
 fn session_ends_after_12_hours() {
     let mut session = session();
     session.last_change_at = t(12 * HOUR_S - 1);
-    assert!(session.lives(&POLICY, t(12 * HOUR_S - 1)));
-    assert!(!session.lives(&POLICY, t(12 * HOUR_S)));
+    assert!(session.is_valid_at(&POLICY, t(12 * HOUR_S - 1)));
+    assert!(!session.is_valid_at(&POLICY, t(12 * HOUR_S)));
 }
 
 #[test]

@@ -474,8 +474,8 @@ fn live(name: &str, goes_back: bool, enough: &[(EventKind, u32)]) {
         ..Config::default()
     };
     let jump_back = prop::option::weighted(0.1, 0..3 * DAY_S);
-    let lives = prop::collection::vec((step(), jump_back), 1..90);
-    let result = TestRunner::new(config).run(&lives, |steps| {
+    let histories = prop::collection::vec((step(), jump_back), 1..90);
+    let result = TestRunner::new(config).run(&histories, |steps| {
         let mut life = Life::new(&seen);
         for (step, back_s) in &steps {
             life.step(step);

@@ -232,7 +232,7 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
             "cooldown over",
             option(head.cooldown_until, |until| moment(until, now)),
         ),
-        ("end to announce", head.cooldown_end_untold.to_string()),
+        ("end to announce", head.cooldown_end_unannounced.to_string()),
         (
             "short cooldown used",
             option(head.lost_at, |at| moment(at, now)),

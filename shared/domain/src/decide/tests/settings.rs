@@ -108,7 +108,7 @@ fn daily_limit_is_capped_by_the_tier() {
 
 #[test]
 fn removed_device_is_notified_for_7_days() {
-    let is_notified = |world: &World| world.state.head.pushes(&POLICY, world.now);
+    let is_notified = |world: &World| world.state.head.receives_pushes(&POLICY, world.now);
     let world = World::new();
     assert!(!is_notified(&world));
     let mut world = world.at(60);

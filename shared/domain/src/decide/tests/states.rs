@@ -39,7 +39,7 @@ fn identity_pending() -> Vec<(&'static str, World)> {
             "identity_pending, four wrong documents",
             wrong_documents(World::new().created(), 4),
         ),
-        ("identity_pending, code lives", sent().later(60)),
+        ("identity_pending, code valid", sent().later(60)),
         (
             "identity_pending, code being compared",
             sent().then(reserve(Identity)).later(1),
@@ -107,7 +107,7 @@ fn matched() -> Vec<(&'static str, World)> {
             .confirmed(Identity)
     };
     vec![
-        ("card_pending, matched, code lives", matched().later(60)),
+        ("card_pending, matched, code valid", matched().later(60)),
         (
             "card_pending, matched, code being compared",
             matched().then(reserve(Card)).later(1),
@@ -144,7 +144,7 @@ fn matched() -> Vec<(&'static str, World)> {
                 .at(POLICY.identity_proof_s + 1),
         ),
         (
-            "card_pending, matched, identity too old, code to refresh it lives",
+            "card_pending, matched, identity too old, code to refresh it valid",
             matched().at(16 * MINUTE_S).then(resend(Identity)).later(60),
         ),
         (
@@ -207,7 +207,7 @@ fn standby() -> Vec<(&'static str, World)> {
             World::new().standby("b").later(DAY_S - 1).login(),
         ),
         ("standby, ready", ready()),
-        ("standby, switch code lives", code_sent().later(60)),
+        ("standby, switch code valid", code_sent().later(60)),
         (
             "standby, four wrong switch codes, the fifth being compared",
             four_wrong_one_reserved(code_sent(), Activate),
@@ -340,7 +340,7 @@ fn beside() -> Vec<(&'static str, World)> {
                 world
             },
         ),
-        ("frozen merchant: card_pending, matched, code lives", ice),
+        ("frozen merchant: card_pending, matched, code valid", ice),
     ]
 }
 

@@ -197,7 +197,7 @@ fn returned_test_reverts_and_notifies_both() {
         assert_eq!(world.status_of(0), CardStatus::Active);
         let head = &world.state.head;
         assert_eq!(
-            (head.cooldown_until, head.cooldown_end_untold),
+            (head.cooldown_until, head.cooldown_end_unannounced),
             (None, false)
         );
         assert_eq!((&head.last_activation, head.frozen), (&None, None));

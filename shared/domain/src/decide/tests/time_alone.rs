@@ -166,7 +166,7 @@ fn cooldown_end_is_announced_once() {
         ErrorCode::StepOutOfOrder
     );
     // The end of a cancelled cooldown is not announced.
-    never.state.head.cooldown_end_untold = true;
+    never.state.head.cooldown_end_unannounced = true;
     assert_eq!(
         never.refused(Command::EndCooldown).code,
         ErrorCode::StepOutOfOrder

@@ -305,7 +305,7 @@ impl Store {
             (&new.new_card, &new.fingerprint)
         );
         assert!(after.head.cooldown_until > Some(self.now));
-        assert!(after.head.cooldown_end_untold);
+        assert!(after.head.cooldown_end_unannounced);
         assert!(!transition.event.as_ref().unwrap().notices.is_empty());
     }
 
@@ -345,7 +345,7 @@ impl Store {
                 let (code, _) = otp_of(stage, *purpose).unwrap();
                 let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
                 assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
-                assert!(code.lives(&TIGHT, self.now));
+                assert!(code.is_valid_at(&TIGHT, self.now));
                 let mac = code.mac.clone();
                 self.compared.push(Compared {
                     number,

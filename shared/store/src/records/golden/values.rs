@@ -245,7 +245,7 @@ fn full_state() -> MerchantState {
             old_card: Some(old_card().card_id),
         }),
         cooldown_until: Some(times().cooldown_until),
-        cooldown_end_untold: true,
+        cooldown_end_unannounced: true,
         security_changed_at: Some(t(-HOUR_S)),
         frozen: Some(Frozen {
             at: t(-10),
