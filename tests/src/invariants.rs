@@ -57,25 +57,25 @@ pub fn violations(items: &Items, now: Timestamp) -> Vec<String> {
     due_can_be_found(items, &mut wrong);
     fingerprints_agree(items, &merchants, &mut wrong);
     nothing_is_left_over(items, &merchants, &mut wrong);
-    wrong.said
+    wrong.violations
 }
 
 #[derive(Default)]
 struct Wrong {
     of: String,
-    said: Vec<String>,
+    violations: Vec<String>,
 }
 
 impl Wrong {
     fn unless(&mut self, holds: bool, what: impl FnOnce() -> String) {
         if !holds {
-            self.said.push(format!("{}: {}", self.of, what()));
+            self.violations.push(format!("{}: {}", self.of, what()));
         }
     }
 
     /// The decoded value of an item.
     fn unless_read<T>(&mut self, pk: &str, sk: &str, read: Result<T, PortError>) -> Option<T> {
-        read.map_err(|error| self.said.push(format!("{pk} {sk}: {error}")))
+        read.map_err(|error| self.violations.push(format!("{pk} {sk}: {error}")))
             .ok()
     }
 }
@@ -343,10 +343,10 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
         EventKind::PayoutSent,
         EventKind::PayoutReturned,
     ] {
-        let mut told = BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for event in merchant.events.iter().filter(|event| event.kind() == kind) {
             let payout = event.data().get("payout_id").and_then(Value::as_str);
-            wrong.unless(told.insert(payout), || format!("{payout:?}: {kind} twice"));
+            wrong.unless(seen.insert(payout), || format!("{payout:?}: {kind} twice"));
         }
     }
 }

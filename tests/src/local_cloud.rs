@@ -49,7 +49,7 @@ pub struct LocalCloud {
     pub replies: AtomicUsize,
     /// All output to clients and phones, by source and text. It is searched once all secrets are known. It holds every reply
     /// with its headers, except the token that a login reply must contain.
-    pub told: std::sync::Mutex<Vec<(String, String)>>,
+    pub outputs: std::sync::Mutex<Vec<(String, String)>>,
     http: Http,
     contract: Contract,
     number: AtomicU32,
@@ -85,7 +85,7 @@ impl LocalCloud {
             table: aws_sdk_dynamodb::Client::new(&system.sdk_config()),
             secrets: Secrets::default(),
             replies: AtomicUsize::new(0),
-            told: std::sync::Mutex::default(),
+            outputs: std::sync::Mutex::default(),
             http: Http::new(),
             contract: Contract::load().unwrap(),
             // The first phones belong to the merchants of `sandbox.json`.
@@ -99,7 +99,7 @@ impl LocalCloud {
 
     /// Records output for the search.
     pub fn note(&self, place: &str, text: String) {
-        self.told.lock().unwrap().push((place.to_owned(), text));
+        self.outputs.lock().unwrap().push((place.to_owned(), text));
     }
 
     fn next(&self) -> u32 {
@@ -422,22 +422,22 @@ impl LocalCloud {
     }
 
     fn note_reply(&self, reply: &Reply, text: &str) {
-        let mut told = text.to_owned();
+        let mut output = text.to_owned();
         let own = match (reply.what.as_str(), reply.status) {
             ("POST /v1/sessions", 201) => Some("token"),
             (what, 200) if what.contains("/agreement") => Some("reading_token"),
             _ => None,
         };
         if let Some(own) = own.and_then(|name| reply.body[name].as_str()) {
-            told = told.replacen(own, "***", 1);
+            output = output.replacen(own, "***", 1);
         }
         for (name, value) in &reply.headers {
-            told.push_str(&format!(
+            output.push_str(&format!(
                 "\n{name}: {}",
                 String::from_utf8_lossy(value.as_bytes())
             ));
         }
-        self.note("a reply", told);
+        self.note("a reply", output);
     }
 
     fn check(&self, reply: &Reply, method: &str, path: &str) {

@@ -191,8 +191,8 @@ async fn prove_card(table: &mut Table, app: &App, rebind: &str, done: &str) -> R
 /// Delivers the due notifications.
 async fn notices(table: &mut Table, world: &Arc<InProcess>, of: &str, calls_max: usize) {
     let due = world.due_notices().await;
-    let told = world.deliver(due, world.now()).await;
-    assert_eq!(told, json!({"batchItemFailures": []}));
+    let reply = world.deliver(due, world.now()).await;
+    assert_eq!(reply, json!({"batchItemFailures": []}));
     table.calls(of, &world.boundary.take(), calls_max);
 }
 

@@ -93,9 +93,9 @@ fn replay(target: Target, kept: &[Vec<u8>], made: usize) -> Vec<String> {
     let made = (0..made).map(|_| like(kept, &mut row));
     let inputs = kept.iter().cloned().chain(made);
     let crashes = inputs.filter_map(|input| {
-        let said = crash(target, &input)?;
+        let panic = crash(target, &input)?;
         Some(format!(
-            "{}: {:?}\n{said}",
+            "{}: {:?}\n{panic}",
             target.name,
             String::from_utf8_lossy(&input)
         ))
@@ -178,8 +178,8 @@ fn requests_that_crash_lambda_http_are_answered() {
             let (parent, name) = pointer.rsplit_once('/').unwrap();
             event.pointer_mut(parent).unwrap()[name] = value.into();
             tried += 1;
-            let said = crash(target, event.to_string().as_bytes());
-            crashes.extend(said.map(|said| format!("{file:?} {pointer} {value:?}\n{said}")));
+            let panic = crash(target, event.to_string().as_bytes());
+            crashes.extend(panic.map(|panic| format!("{file:?} {pointer} {value:?}\n{panic}")));
         }
     }
     metric(
@@ -235,8 +235,8 @@ fn caught_panic_counts_as_a_crash() {
         run: planted,
     };
     assert_eq!(crash(target, b"rbd-payouts"), None);
-    let said = crash(target, b"rbd-cards").unwrap();
-    assert!(said.contains("planted"), "{said}");
+    let panic = crash(target, b"rbd-cards").unwrap();
+    assert!(panic.contains("planted"), "{panic}");
     // Mutations of two harmless ids reach the panic.
     let crashes = replay(
         target,

@@ -353,9 +353,9 @@ async fn parallel_deposit_guesses_are_three() {
         .has("ended_reason", "MICRO_DEPOSIT_WRONG");
     assert_eq!(world.count("plain_1", "rejected").await, 1);
     // The rejection notifies the phone on file.
-    let told = world.sms.to(&app.profile.phone).len();
+    let before = world.sms.to(&app.profile.phone).len();
     world.deliver_due().await;
-    assert_eq!(world.sms.to(&app.profile.phone).len(), told + 1);
+    assert_eq!(world.sms.to(&app.profile.phone).len(), before + 1);
 }
 
 #[tokio::test]
@@ -685,7 +685,8 @@ async fn returned_test_transfer_reverts_and_notifies() {
         world.bank.settle(&serial, TransferAnswer::Returned);
         world.pass_s(late_s);
         let app = app.again().await;
-        let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+        let sent_before =
+            [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
         for _ in 0..2 {
             let failed = app
                 .test_transfer(&rebind)
@@ -708,7 +709,11 @@ async fn returned_test_transfer_reverts_and_notifies() {
         assert_eq!(world.count("plain_1", "reverted").await, 1);
         world.deliver_due().await;
         let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-        assert_eq!(now, told.map(|told| told + 1), "both contacts are notified");
+        assert_eq!(
+            now,
+            sent_before.map(|count| count + 1),
+            "both contacts are notified"
+        );
     }
 }
 

@@ -58,11 +58,11 @@ fn schemathesis() -> PathBuf {
 
 fn run(command: &mut Command) {
     let done = command.stdin(Stdio::null()).output().unwrap();
-    let said = [done.stdout, done.stderr].concat();
+    let output = [done.stdout, done.stderr].concat();
     assert!(
         done.status.success(),
         "{command:?}: {}",
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&output)
     );
 }
 
@@ -106,7 +106,7 @@ struct Done {
     /// The operations that succeeded, as `GET /v1/cards`.
     succeeded: BTreeSet<String>,
     /// The output.
-    said: String,
+    output: String,
 }
 
 /// Runs schemathesis with a description.
@@ -136,9 +136,9 @@ fn hold(program: &Path, folder: &Path, description: &Path, url: &str, options: &
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = [ended.stdout, ended.stderr].concat();
+    let output = [ended.stdout, ended.stderr].concat();
     let mut done = Done {
-        said: String::from_utf8_lossy(&said).into_owned(),
+        output: String::from_utf8_lossy(&output).into_owned(),
         ..Done::default()
     };
     for line in std::fs::read_to_string(report).unwrap_or_default().lines() {
@@ -150,9 +150,9 @@ fn hold(program: &Path, folder: &Path, description: &Path, url: &str, options: &
     assert!(
         matches!(code, Some(0 | 1)) && done.requests > 0,
         "{}",
-        done.said
+        done.output
     );
-    assert_eq!(code == Some(1), done.failures > 0, "{}", done.said);
+    assert_eq!(code == Some(1), done.failures > 0, "{}", done.output);
     done
 }
 
@@ -241,7 +241,7 @@ fn running_api_matches_openapi() {
         let held = Held::up(&runtime);
         let options = ["--seed", &seed, "--max-examples", &examples, "--phases"];
         let done = held.hold(&program, &description, &[&options[..], &[phases]].concat());
-        println!("{}\n{:.0} s", done.said, started.elapsed().as_secs_f32());
+        println!("{}\n{:.0} s", done.output, started.elapsed().as_secs_f32());
         requests += done.requests;
         checks += done.checks;
         linked += done.linked;
@@ -263,5 +263,5 @@ fn running_api_matches_openapi() {
     std::fs::write(&wrong, text.replace("can_rebind", "may_rebind")).unwrap();
     let options = ["--phases", "examples", "--include-path", "/v1/cards"];
     let found = held.hold(&program, &wrong, &options);
-    assert!(found.failures > 0, "{}", found.said);
+    assert!(found.failures > 0, "{}", found.output);
 }

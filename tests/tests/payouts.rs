@@ -468,8 +468,13 @@ async fn replaced_card_leaves_after_its_last_payout() {
     let app = app.again().await;
     for wait_s in [1, 0] {
         let refused = app.post(&unbind, ()).await.is(409, "PAYOUT_IN_FLIGHT");
-        let told = refused.body.get("retry_after_s").and_then(Value::as_i64);
-        assert_eq!(told, (wait_s > 0).then_some(wait_s), "{:?}", refused.body);
+        let wait_s_shown = refused.body.get("retry_after_s").and_then(Value::as_i64);
+        assert_eq!(
+            wait_s_shown,
+            (wait_s > 0).then_some(wait_s),
+            "{:?}",
+            refused.body
+        );
         assert_eq!(world.clean_up().await.cards_removed, 0);
         world.pass_s(1);
     }

@@ -26,7 +26,7 @@ async fn remove(app: &App, id: &str) -> Reply {
 }
 
 /// Changes the settings, which notifies. Returns the tokens that received a push, sorted.
-async fn told(app: &App, minute: u32) -> Vec<String> {
+async fn notified(app: &App, minute: u32) -> Vec<String> {
     let mut settings = app.get("/v1/settlement").await.body;
     settings["payout_time"] = json!(format!("12:{minute:02}"));
     app.put("/v1/settlement", settings).await.ok(200);
@@ -95,23 +95,23 @@ async fn removed_device_is_notified_for_seven_days() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "tablet", "token-b").await;
-    assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
+    assert_eq!(notified(&app, 1).await, ["token-a", "token-b"]);
     remove(&app, "phone").await.ok(204);
-    assert_eq!(told(&app, 2).await, ["token-a", "token-b"]);
+    assert_eq!(notified(&app, 2).await, ["token-a", "token-b"]);
     remove(&app, "phone").await.is(404, "NOT_FOUND");
     world.pass_s(POLICY.push_after_removal_s - 1);
     let app = app.again().await;
-    assert_eq!(told(&app, 3).await, ["token-a", "token-b"]);
+    assert_eq!(notified(&app, 3).await, ["token-a", "token-b"]);
     world.pass_s(1);
-    assert_eq!(told(&app, 4).await, ["token-b"]);
+    assert_eq!(notified(&app, 4).await, ["token-b"]);
     // The last one too, when no device is registered any more.
     remove(&app, "tablet").await.ok(204);
     world.pass_s(POLICY.push_after_removal_s - 1);
     let app = app.again().await;
-    assert_eq!(told(&app, 5).await, ["token-b"]);
+    assert_eq!(notified(&app, 5).await, ["token-b"]);
     world.pass_s(1);
     let app = app.again().await;
-    assert!(told(&app, 6).await.is_empty());
+    assert!(notified(&app, 6).await.is_empty());
 }
 
 #[tokio::test]
@@ -119,17 +119,17 @@ async fn replaced_device_is_notified_for_seven_days() {
     let (world, app) = InProcess::with(NAME).await;
     put(&app, "phone", "token-a").await;
     put(&app, "phone", "token-b").await.ok(204);
-    assert_eq!(told(&app, 1).await, ["token-a", "token-b"]);
+    assert_eq!(notified(&app, 1).await, ["token-a", "token-b"]);
     // A repetition changes nothing.
     put(&app, "phone", "token-b").await.ok(204);
     assert_eq!(world.count(NAME, "push_target_changed").await, 2);
     world.pass_s(POLICY.push_after_removal_s);
     let app = app.again().await;
-    assert_eq!(told(&app, 2).await, ["token-b"]);
+    assert_eq!(notified(&app, 2).await, ["token-b"]);
     // A device that is registered again is notified like any other.
     put(&app, "phone", "token-a").await.ok(204);
     world.pass_s(2 * POLICY.push_after_removal_s);
-    assert_eq!(told(&app.again().await, 3).await, ["token-a"]);
+    assert_eq!(notified(&app.again().await, 3).await, ["token-a"]);
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn five_devices_at_most() {
     remove(&app, "phone-0").await.ok(204);
     put(&app, "phone-5", "phone-5").await.ok(204);
     assert_eq!(
-        told(&app, 1).await.len(),
+        notified(&app, 1).await.len(),
         6,
         "the removed device is still notified"
     );
@@ -177,7 +177,7 @@ async fn parallel_registrations_are_five_at_most() {
     let head = world.stored(NAME).await.head;
     assert!(done <= 5);
     assert_eq!(head.push_targets.len(), done);
-    assert_eq!(told(&app, 1).await.len(), done);
+    assert_eq!(notified(&app, 1).await.len(), done);
     world.history(NAME).await;
 }
 
@@ -251,7 +251,7 @@ async fn dead_device_does_not_block_others() {
         put(&app, "tablet", "token-b").await;
         let text = format!("{result:?}");
         world.push.script([result]);
-        assert_eq!(told(&app, 1).await.len(), 1, "{text}");
+        assert_eq!(notified(&app, 1).await.len(), 1, "{text}");
         assert_eq!(world.sms.to(&app.profile.phone).len(), 1, "{text}");
     }
 }
@@ -270,7 +270,7 @@ async fn lost_reply_changes_target_once() {
         assert_eq!((again.status, &again.body), (204, &Value::Null));
     }
     assert_eq!(world.count(NAME, "push_target_changed").await, 1);
-    assert_eq!(told(&app, 1).await, ["token-a"]);
+    assert_eq!(notified(&app, 1).await, ["token-a"]);
 
     world.boundary.fail(2, Fault::ReplyLost);
     app.call_keyed("k-2", "DELETE", path, ()).await.ok(500);
@@ -327,7 +327,7 @@ async fn rejects_malformed_push_targets() {
     }
     let longest = "x".repeat(4_096);
     put(&app, &"x".repeat(36), &longest).await.ok(204);
-    assert_eq!(told(&app, 1).await, [longest]);
+    assert_eq!(notified(&app, 1).await, [longest]);
 }
 
 #[tokio::test]
@@ -373,6 +373,6 @@ async fn allows_ten_changes_a_day() {
     let app = app.again().await;
     put(&app, "phone", "token-more").await.ok(204);
     // Every device that was registered in the last week is notified once.
-    let told = told(&app, 1).await;
-    assert_eq!(told.len(), POLICY.setting_changes_per_day + 1);
+    let tokens = notified(&app, 1).await;
+    assert_eq!(tokens.len(), POLICY.setting_changes_per_day + 1);
 }

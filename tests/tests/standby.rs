@@ -34,16 +34,16 @@ async fn standby_card_life_cycle() {
         .to_rfc3339_shanghai();
     assert_eq!(done.body["new_card"]["status"], "standby");
     assert_eq!(done.body["new_card"]["usable_at"], json!(usable_at));
-    let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    let before = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     world.deliver_due().await;
     let texts = world.sms.to(&app.profile.phone);
-    assert_eq!(texts.len(), told[0] + 1);
+    assert_eq!(texts.len(), before[0] + 1);
     assert!(
         texts
             .last()
             .is_some_and(|text| freeze_code_in(text).is_some())
     );
-    assert_eq!(world.sms.to(RESERVED_PHONE).len(), told[1] + 1);
+    assert_eq!(world.sms.to(RESERVED_PHONE).len(), before[1] + 1);
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
     assert_eq!(
@@ -173,9 +173,9 @@ async fn parallel_switch_guesses_are_five() {
     let cards = app.get("/v1/cards").await;
     assert_eq!(cards.body["standby"].as_array().unwrap().len(), 1);
     // The guesses notify the phone on file.
-    let told = world.sms.to(&app.profile.phone).len();
+    let before = world.sms.to(&app.profile.phone).len();
     world.deliver_due().await;
-    assert_eq!(world.sms.to(&app.profile.phone).len(), told + 1);
+    assert_eq!(world.sms.to(&app.profile.phone).len(), before + 1);
     world.pass_s(DAY_S);
     app.again().await.switch(&card).await;
     world.history(NAME).await;

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         for attack in &defence.attacks {
             let outcome = run(&suite, &copy, &["--exact", attack], Some(&defence.name));
             let shown = matches!(outcome, Outcome::Succeeded(_));
-            println!("{attack} | {} | {}", defence.name, outcome.told());
+            println!("{attack} | {} | {}", defence.name, outcome.text());
             survivors += usize::from(!shown);
             tried.insert(attack);
         }
@@ -130,10 +130,10 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         match self {
             Self::Passed => "SURVIVES: the attack still fails".to_owned(),
-            Self::Succeeded(said) => format!("succeeds: {said}"),
+            Self::Succeeded(breach) => format!("succeeds: {breach}"),
             Self::Failed => "SURVIVES: failed outside the attack's own assertion".to_owned(),
             Self::Hung => "SURVIVES: timed out".to_owned(),
         }
@@ -180,10 +180,10 @@ fn run(suite: &Path, copy: &Path, arguments: &[&str], without: Option<&str>) -> 
         // Output before the test's own assertion may belong to another test.
         Some((before, after)) if !before.contains("panicked at") => {
             let mut lines = after.lines();
-            let (place, said) = (lines.next(), lines.find(|line| !line.trim().is_empty()));
+            let (place, breach) = (lines.next(), lines.find(|line| !line.trim().is_empty()));
             let place = place.unwrap_or_default().trim_end_matches(':');
-            let said: String = said.unwrap_or_default().chars().take(100).collect();
-            Outcome::Succeeded(format!("{place} {said}"))
+            let breach: String = breach.unwrap_or_default().chars().take(100).collect();
+            Outcome::Succeeded(format!("{place} {breach}"))
         }
         _ => Outcome::Failed,
     }

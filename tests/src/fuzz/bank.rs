@@ -152,10 +152,11 @@ pub fn bank_reply(data: &[u8]) {
         line.runtime.block_on(ask(&line.client, first % 4))
     });
     // An unread member may contain invalid text.
-    let said: Value = serde_json::from_str(&String::from_utf8_lossy(body)).unwrap_or_default();
+    let reply: Value = serde_json::from_str(&String::from_utf8_lossy(body)).unwrap_or_default();
     let member = |name: &str, at: usize| {
-        said.get(name)
-            .or_else(|| said.get(at))
+        reply
+            .get(name)
+            .or_else(|| reply.get(at))
             .and_then(Value::as_str)
     };
     let Some(heard) = heard else { return };

@@ -89,14 +89,14 @@ impl Process {
         log: &Log,
     ) -> Self {
         let (work, next) = mpsc::unbounded_channel();
-        let (tell_ready, mut ready) = watch::channel(false);
+        let (set_ready, mut ready) = watch::channel(false);
         let api = Arc::new(Api {
             function: deployed.name.clone(),
             process: name.clone(),
             next: next.into(),
             open: Mutex::default(),
             number: Mutex::default(),
-            ready: tell_ready,
+            ready: set_ready,
         });
         let server = serve(move |request| {
             let api = Arc::clone(&api);
@@ -136,8 +136,8 @@ impl Process {
         let pid = child.id().unwrap();
         log.keep(child.stdout.take().unwrap());
         log.keep(child.stderr.take().unwrap());
-        let (tell, mut ended) = watch::channel(None);
-        let owner = tokio::spawn(wait(child, tell));
+        let (set_ended, mut ended) = watch::channel(None);
+        let owner = tokio::spawn(wait(child, set_ended));
         // Calls during initialisation belong to no invocation.
         tokio::select! {
             Ok(_) = ready.wait_for(|ready| *ready) => {}
@@ -196,9 +196,9 @@ impl Drop for Process {
 }
 
 /// Owns the child. Aborting this kills the child.
-async fn wait(mut child: Child, tell: watch::Sender<Option<ExitStatus>>) {
+async fn wait(mut child: Child, set_ended: watch::Sender<Option<ExitStatus>>) {
     let status = child.wait().await.unwrap();
-    tell.send_replace(Some(status));
+    set_ended.send_replace(Some(status));
 }
 
 impl Api {

@@ -64,10 +64,10 @@ async fn otp_guessed_in_parallel() {
         }
     });
     let answers = futures::future::join_all(guesses).await;
-    let told = answers
+    let counted = answers
         .iter()
         .filter(|answer| ["OTP_WRONG", "OTP_TOO_MANY"].contains(&answer.code()));
-    assert!(told.count() <= usize::from(POLICY.code_attempts));
+    assert!(counted.count() <= usize::from(POLICY.code_attempts));
     world.pass_s(POLICY.code_deciding_s);
     let late = confirm(&app, &rebind, &right).await;
     assert_ne!(late.status, 200, "{:?}", late.body);
@@ -117,7 +117,7 @@ async fn document_guessed_over_rebinds() {
     // Plausible numbers, each of another person. Ten at once for each rebind.
     let others = ["plain_2", "plain_3", "plain_4", "plain_5", "young"];
     let guesses = others.map(|name| merchant(name).document_number);
-    let mut told = 0;
+    let mut mismatches = 0;
     for _ in 0..3 {
         let rebind = app.request(GOOD_CARD).await;
         let path = format!("{rebind}/identity");
@@ -127,16 +127,16 @@ async fn document_guessed_over_rebinds() {
         });
         let answers = futures::future::join_all(attempts).await;
         let counted = |answer: &&Reply| answer.body["counts_toward_limit"] == true;
-        told += answers.iter().filter(counted).count();
+        mismatches += answers.iter().filter(counted).count();
         // Requests that lost the race get a conflict or a step error and do not count.
         while app.get(&rebind).await.state() == "identity_pending" {
             let body = json!({"document_number": guesses[0], "document_expires_on": "long_term"});
             let answer = app.post(&path, body).await.is(422, "ID_MISMATCH");
-            told += usize::from(answer.body["counts_toward_limit"] == true);
+            mismatches += usize::from(answer.body["counts_toward_limit"] == true);
         }
         world.pass_s(POLICY.code_gap_s);
     }
-    assert_eq!(told, POLICY.id_mismatches_per_day);
+    assert_eq!(mismatches, POLICY.id_mismatches_per_day);
     // After that not even the right one is compared.
     let rebind = app.request(GOOD_CARD).await;
     app.post(&format!("{rebind}/identity"), app.document())

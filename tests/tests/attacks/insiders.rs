@@ -256,8 +256,8 @@ async fn event_injected_into_stream_function() {
     ];
     let before = world.items().await;
     for one in &injected {
-        let told = world.deliver(json!({"Records": [one]}), world.now()).await;
-        assert_eq!(told, json!({"batchItemFailures": []}), "{one}");
+        let reply = world.deliver(json!({"Records": [one]}), world.now()).await;
+        assert_eq!(reply, json!({"batchItemFailures": []}), "{one}");
     }
     let same = |mut items: Vec<Item>| {
         items.sort_by_key(|item| {

@@ -36,7 +36,7 @@ async fn standby_card_to_bypass_hold() {
     world.pass_s(POLICY.standby_wait_s - POLICY.fresh_login_s);
     let app = app.again().await;
     let second = app.standby(SECOND_CARD).await;
-    let told = world.sms.to(&app.profile.phone).len();
+    let before = world.sms.to(&app.profile.phone).len();
     for (card, wait_s) in [
         (&card, POLICY.fresh_login_s),
         (&second, POLICY.standby_wait_s),
@@ -51,7 +51,11 @@ async fn standby_card_to_bypass_hold() {
             .await
             .is(409, "STANDBY_NOT_READY");
     }
-    assert_eq!(world.sms.to(&app.profile.phone).len(), told, "no code yet");
+    assert_eq!(
+        world.sms.to(&app.profile.phone).len(),
+        before,
+        "no code yet"
+    );
     assert_eq!(pays_to(&world, "pay_1").await, "0010");
     // After its wait the switch needs an OTP to the phone on file, and starts the usual cooldown.
     world.pass_s(POLICY.fresh_login_s);
@@ -67,10 +71,14 @@ async fn standby_card_to_bypass_hold() {
 async fn standby_card_to_bypass_notification() {
     let (world, app) = InProcess::with(NAME).await;
     let card = app.standby(GOOD_CARD).await;
-    let told = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
+    let before = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
     world.deliver_due().await;
     let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());
-    assert_eq!(now, told.map(|told| told + 1), "both are notified at once");
+    assert_eq!(
+        now,
+        before.map(|count| count + 1),
+        "both are notified at once"
+    );
     // The freeze code removes the card a day before it becomes usable.
     let code = app.freeze_code().await;
     freeze(&world, &app, &code).await;

@@ -95,7 +95,7 @@ async fn quotas_used_up_without_session() {
         .await;
     let card = active_card(&world, NAME).await;
     let account = &app.profile.account;
-    let (before, told) = (
+    let (before, texts) = (
         kept_of(&world, NAME).await,
         world.sms.to(&app.profile.phone),
     );
@@ -123,7 +123,7 @@ async fn quotas_used_up_without_session() {
         }
     }
     assert!(kept_of(&world, NAME).await == before, "the merchant's own");
-    assert_eq!(world.sms.to(&app.profile.phone), told);
+    assert_eq!(world.sms.to(&app.profile.phone), texts);
     // The merchant continues undisturbed.
     let code = json!({"code": world.sms.code(&app.profile.phone)});
     app.post(&format!("{rebind}/identity/confirm"), code)

@@ -139,7 +139,7 @@ async fn stale_proofs_reused() {
 }
 
 /// Status and body of a reply, without the headers of its request.
-fn said(answer: &Reply) -> (u16, Value) {
+fn outcome(answer: &Reply) -> (u16, Value) {
     (answer.status, answer.body.clone())
 }
 
@@ -169,7 +169,7 @@ async fn ids_of_another_merchant() {
             .is(404, "NOT_FOUND");
         // The reply equals that for an unknown id, so it does not reveal that the id exists.
         let of_none = thief.call_keyed("k", method, &none, body).await;
-        assert_eq!(said(&answer), said(&of_none), "{method} {path}");
+        assert_eq!(outcome(&answer), outcome(&of_none), "{method} {path}");
         tried += 1;
     }
     assert_eq!(tried, 14);
@@ -202,7 +202,7 @@ async fn requests_replayed() {
     app.cancel(&cancelled).await;
     // A recorded request, sent again after the cancellation: the old reply, and no new rebind.
     let again = create("one").await;
-    assert_eq!(said(&again), said(&first));
+    assert_eq!(outcome(&again), outcome(&first));
     assert_eq!(again.headers["idempotent-replayed"], "true");
     assert_eq!(world.count(NAME, "rebind_requested").await, 1);
 
@@ -221,9 +221,9 @@ async fn requests_replayed() {
     world.pass_s(POLICY.code_gap_s);
     for app in [&app, &tablet] {
         let answer = app.keyed("three", &identity, app.document()).await;
-        assert_eq!(said(&answer), said(&sent));
+        assert_eq!(outcome(&answer), outcome(&sent));
         let answer = app.keyed("four", &confirm, code.clone()).await;
-        assert_eq!(said(&answer), said(&done));
+        assert_eq!(outcome(&answer), outcome(&done));
         // Without the key it is a new request, and its step is over.
         for (path, body) in [(&identity, app.document()), (&confirm, code.clone())] {
             app.post(path, body).await.is(409, "STEP_OUT_OF_ORDER");
@@ -240,7 +240,7 @@ async fn requests_replayed() {
     assert_eq!(world.sms.to(&phone).len(), 1);
     app.cancel(&rebind).await;
     let answer = app.keyed("four", &confirm, code.clone()).await;
-    assert_eq!(said(&answer), said(&done));
+    assert_eq!(outcome(&answer), outcome(&done));
     // A replayed reply changes nothing.
     app.get(&rebind).await.is(200, "cancelled");
     // Without a valid session a recorded request does not even get the replay.

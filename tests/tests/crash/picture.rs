@@ -84,13 +84,16 @@ pub fn picture(items: &Items, kept: &PeerState) -> Picture {
         }
     }
     for (phone, message) in &kept.sms {
-        count(&mut picture, format!("sms {phone}: {}", said(message)));
+        count(
+            &mut picture,
+            format!("sms {phone}: {}", without_values(message)),
+        );
     }
     for (platform, token, message) in &kept.push {
         let to = platform.as_str();
         count(
             &mut picture,
-            format!("push {to} {token}: {}", said(message)),
+            format!("push {to} {token}: {}", without_values(message)),
         );
     }
     // The number of requests with one bank reference does not matter, because the bank is idempotent per reference.
@@ -269,18 +272,18 @@ fn folded(text: &str) -> String {
 }
 
 /// A message without its OTP, times and dates: runs of six, two or one digits.
-fn said(text: &str) -> String {
-    let mut said = String::new();
+fn without_values(text: &str) -> String {
+    let mut kept = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (run, behind) = rest.split_at(digits.max(c.len_utf8()));
-        said.push_str(if matches!(digits, 1 | 2 | 6) {
+        kept.push_str(if matches!(digits, 1 | 2 | 6) {
             "#"
         } else {
             run
         });
         rest = behind;
     }
-    said
+    kept
 }

@@ -1,6 +1,6 @@
 //! The stories. A step that meets faults in one story runs without them in the others.
 
-use crate::story::{Manners, NAME, Story, Tally, Told, Work};
+use crate::story::{Manners, NAME, Outcome, Story, Tally, Work};
 use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
@@ -32,8 +32,8 @@ pub const ALL: &[fn() -> Tally] = &[
 ];
 
 /// Runs a story from its beginning. Returns its findings.
-pub fn run(title: &'static str, tell: impl AsyncFn(&Story) + Sync) -> Tally {
-    run_as(title, Manners::Keyed, &[], tell)
+pub fn run(title: &'static str, play: impl AsyncFn(&Story) + Sync) -> Tally {
+    run_as(title, Manners::Keyed, &[], play)
 }
 
 /// The same with another client behaviour, and with faults in these steps only.
@@ -41,43 +41,43 @@ pub fn run_as(
     title: &'static str,
     manners: Manners,
     only: &[&'static str],
-    tell: impl AsyncFn(&Story) + Sync,
+    play: impl AsyncFn(&Story) + Sync,
 ) -> Tally {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().unwrap();
-    let told = || {
+    let played = || {
         runtime.block_on(async {
             let mut story = Story::begin(title).await;
             story.manners = manners;
             story.only = only.to_vec();
-            tell(&story).await;
+            play(&story).await;
             story.end()
         })
     };
     std::thread::scope(|scope| {
         // Boxed: unoptimised nested futures overflow the stack of a test.
         let thread = std::thread::Builder::new().stack_size(16 << 20);
-        let told = thread.spawn_scoped(scope, told).unwrap().join();
-        told.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let tally = thread.spawn_scoped(scope, played).unwrap().join();
+        tally.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
 impl Story {
     /// An operation of the acquirer's core, as a step.
-    pub async fn payout(&self, step: &'static str, operation: &str, id: &str) -> Told {
+    pub async fn payout(&self, step: &'static str, operation: &str, id: &str) -> Outcome {
         let mut work = self.profile().payout(operation, id);
         work.as_object_mut().unwrap().remove("time");
         self.step(step, Work::Core(work)).await
     }
 
     async fn deliver(&self, step: &'static str) {
-        let told = self.step(step, Work::Deliver(self.due_notices())).await;
-        assert_eq!(told.status, 200, "{:?}", told.body);
+        let outcome = self.step(step, Work::Deliver(self.due_notices())).await;
+        assert_eq!(outcome.status, 200, "{:?}", outcome.body);
     }
 
     async fn clean_up(&self, step: &'static str) -> Value {
-        let told = self.step(step, Work::CleanUp { thorough: false }).await;
-        told.body
+        let outcome = self.step(step, Work::CleanUp { thorough: false }).await;
+        outcome.body
     }
 
     async fn type_freeze_code(&self, code: &str) {
@@ -387,7 +387,7 @@ async fn dead_clean_up(story: &Story) {
     story.skim(app.request(SECOND_CARD)).await;
     story.world.pass_s(2 * DAY_S);
     let work = Work::CleanUp { thorough: true };
-    let told = story.step("clean-up, everything", work).await;
+    let outcome = story.step("clean-up, everything", work).await;
     for what in [
         "expired",
         "completed",
@@ -398,9 +398,9 @@ async fn dead_clean_up(story: &Story) {
         "notices_rearmed",
     ] {
         assert!(
-            told.body[what].as_u64() > Some(0),
+            outcome.body[what].as_u64() > Some(0),
             "{what}: {:?}",
-            told.body
+            outcome.body
         );
     }
     story.deliver("deliver, rearmed").await;
@@ -428,6 +428,6 @@ async fn unheard(story: &Story) {
     story.clean_up("clean-up, deposit on its way").await;
     story.settle_transfer(TransferAnswer::Returned);
     story.world.pass_s(5 * MINUTE_S);
-    let told = story.clean_up("clean-up, deposit returned").await;
-    assert_eq!(told["bank_answers"], 1, "{told:?}");
+    let run = story.clean_up("clean-up, deposit returned").await;
+    assert_eq!(run["bank_answers"], 1, "{run:?}");
 }

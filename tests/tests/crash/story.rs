@@ -55,7 +55,7 @@ pub enum Work {
 
 /// The result of a step.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Outcome {
     /// The HTTP status, or an equivalent one.
     pub status: u16,
     /// The body.
@@ -63,7 +63,7 @@ pub struct Told {
     calls: Vec<Call>,
 }
 
-impl Told {
+impl Outcome {
     /// The problem's code.
     #[must_use]
     pub fn code(&self) -> &str {
@@ -186,7 +186,7 @@ struct Moment {
 /// The state after a step without a fault.
 struct Wanted {
     picture: Picture,
-    told: Told,
+    outcome: Outcome,
     /// The number of SMS at the time of the reply.
     codes: usize,
 }
@@ -282,7 +282,7 @@ impl Story {
     }
 
     /// Runs a step with every fault at every call, then without any. Returns the reply of the last run.
-    pub async fn step(&self, step: &str, work: Work) -> Told {
+    pub async fn step(&self, step: &str, work: Work) -> Outcome {
         self.keys.set(self.keys.get() + 1);
         let before = self.moment();
         if !self.skims.get() && (self.only.is_empty() || self.only.contains(&step)) {
@@ -337,12 +337,12 @@ impl Story {
     /// Runs the step without a fault: its reply, its end state and the points of failure.
     async fn reference(&self, before: &Moment, work: &Work) -> (Wanted, Vec<Point>) {
         let _ = self.world.outside.take();
-        let told = self.attempt(work, &self.key(0)).await;
+        let outcome = self.attempt(work, &self.key(0)).await;
         let outside = self.world.outside.take();
         let mut points = Vec::new();
         let due = (before.items.values()).filter_map(|item| item["due_bucket"]["S"].as_str());
         let due: BTreeSet<&str> = due.collect();
-        for (n, call) in (1..).zip(&told.calls) {
+        for (n, call) in (1..).zip(&outcome.calls) {
             let bucket = call.body["ExpressionAttributeValues"][":bucket"]["S"].as_str();
             let faults = match (bucket, work) {
                 (Some(bucket), Work::CleanUp { thorough }) if !due.contains(bucket) => {
@@ -379,13 +379,13 @@ impl Story {
             }
         }
         let codes = self.world.peer_state().sms.len();
-        let ended = self.ended(work, &told).await;
+        let ended = self.ended(work, &outcome).await;
         let title = self.title;
         let picture = ended.unwrap_or_else(|wrong| panic!("{title}, without a fault: {wrong:?}"));
         self.put_back(before);
         let wanted = Wanted {
             picture,
-            told,
+            outcome,
             codes,
         };
         (wanted, points)
@@ -409,9 +409,9 @@ impl Story {
             Point::Outside { n, lost, .. } => outside.fail(*n, *lost),
         }
         let (mut wrong, mut explained) = (Vec::new(), Vec::new());
-        if let Some(told) = self.pursue(work, point, wanted, &mut wrong).await {
-            self.ask_for_code(work, &told, before, wanted).await;
-            match self.ended(work, &told).await {
+        if let Some(outcome) = self.pursue(work, point, wanted, &mut wrong).await {
+            self.ask_for_code(work, &outcome, before, wanted).await;
+            match self.ended(work, &outcome).await {
                 Err(violations) => wrong.extend(violations),
                 Ok(found) => {
                     for difference in differences(&wanted.picture, &found) {
@@ -447,12 +447,12 @@ impl Story {
         point: &Point,
         wanted: &Wanted,
         wrong: &mut Vec<String>,
-    ) -> Option<Told> {
+    ) -> Option<Outcome> {
         let mut looks = 0;
         for round in 0..ROUNDS_MAX {
             let key = self.key(round) + ["", " again"][looks];
             let attempt = self.attempt(work, &key);
-            let told = self.world.boundary.survive(attempt).await;
+            let outcome = self.world.boundary.survive(attempt).await;
             if round == 0 {
                 let (of_table, outside) = (self.world.boundary.calm(), self.world.outside.take());
                 let met = match point {
@@ -463,22 +463,25 @@ impl Story {
                     wrong.push("no call met the fault".to_owned());
                 }
             }
-            let wait_s = match &told {
+            let wait_s = match &outcome {
                 None => Some(2),
-                Some(told) if told.is_like(&wanted.told) => None,
-                Some(told) => told.again_after_s(),
+                Some(outcome) if outcome.is_like(&wanted.outcome) => None,
+                Some(outcome) => outcome.again_after_s(),
             };
             // A pending status is polled later by a separate request.
-            let is_pending = |told: &Told| told.status() == Some("pending");
-            if told.as_ref().is_some_and(is_pending) && !is_pending(&wanted.told) && looks == 0 {
+            let is_pending = |outcome: &Outcome| outcome.status() == Some("pending");
+            if outcome.as_ref().is_some_and(is_pending)
+                && !is_pending(&wanted.outcome)
+                && looks == 0
+            {
                 looks = 1;
                 self.world.pass_s(Policy::CURRENT.bank_retry_s);
                 continue;
             }
-            match (wait_s, told) {
-                (None, Some(told)) => {
-                    self.repeat(work, &key, &told, wrong).await;
-                    return Some(told);
+            match (wait_s, outcome) {
+                (None, Some(outcome)) => {
+                    self.repeat(work, &key, &outcome, wrong).await;
+                    return Some(outcome);
                 }
                 (wait_s, _) => self.world.pass_s(wait_s.unwrap_or(2)),
             }
@@ -488,7 +491,7 @@ impl Story {
     }
 
     /// The reply was lost on its way to the app: a repetition gets the same reply and changes nothing.
-    async fn repeat(&self, work: &Work, key: &str, told: &Told, wrong: &mut Vec<String>) {
+    async fn repeat(&self, work: &Work, key: &str, outcome: &Outcome, wrong: &mut Vec<String>) {
         let Work::Request(call) = work else {
             return;
         };
@@ -496,12 +499,12 @@ impl Story {
         let keyed = call.method != "GET"
             && call.headers.iter().any(|(name, _)| name == "authorization")
             && call.path != "/v1/sessions/current";
-        if !keyed || told.status >= 300 || self.manners == Manners::Careless {
+        if !keyed || outcome.status >= 300 || self.manners == Manners::Careless {
             return;
         }
         let before = self.table.items();
         let again = self.attempt(work, key).await;
-        if (again.status, &again.body) != (told.status, &told.body) {
+        if (again.status, &again.body) != (outcome.status, &outcome.body) {
             wrong.push(format!(
                 "a repetition is answered {} {}",
                 again.status, again.body
@@ -513,17 +516,17 @@ impl Story {
     }
 
     /// A promised OTP did not arrive: the user requests another, as the reply instructs.
-    async fn ask_for_code(&self, work: &Work, told: &Told, before: &Moment, wanted: &Wanted) {
+    async fn ask_for_code(&self, work: &Work, outcome: &Outcome, before: &Moment, wanted: &Wanted) {
         let codes = |kept: &PeerState| kept.sms.len();
         let is_missing = wanted.codes > codes(&before.kept)
             && codes(&self.world.peer_state()) == codes(&before.kept);
         let Work::Request(call) = work else {
             return;
         };
-        if !is_missing || told.status != 200 {
+        if !is_missing || outcome.status != 200 {
             return;
         }
-        let challenge = &told.body["challenge"];
+        let challenge = &outcome.body["challenge"];
         let (wait_s, life_s) = (&challenge["resend_after_s"], Policy::CURRENT.code_life_s);
         let rebind = call.path.split('/').take(4).collect::<Vec<_>>().join("/");
         let path = match challenge["purpose"].as_str().unwrap() {
@@ -549,9 +552,9 @@ impl Story {
         assert_eq!(codes(&self.world.peer_state()), codes(&before.kept) + 1);
     }
 
-    async fn attempt(&self, work: &Work, key: &str) -> Told {
+    async fn attempt(&self, work: &Work, key: &str) -> Outcome {
         let world = &self.world;
-        let told = |status, body| Told {
+        let outcome = |status, body| Outcome {
             status,
             body,
             calls: world.boundary.take(),
@@ -560,33 +563,33 @@ impl Story {
         match work {
             Work::Request(call) => {
                 let reply = world.http(call.clone().at(world.now()).key(key)).await;
-                Told {
+                Outcome {
                     status: reply.status,
                     body: reply.body,
                     calls: reply.calls,
                 }
             }
             Work::Core(operation) => match world.core(operation.clone()).await {
-                Ok(payout) => told(200, payout),
+                Ok(payout) => outcome(200, payout),
                 Err(refusal) => {
                     let retryable = ["INTERNAL", "VERSION_CONFLICT"];
                     let code = refusal.code.as_str();
                     let status = if retryable.contains(&code) { 500 } else { 400 };
-                    told(status, json!({"code": code}))
+                    outcome(status, json!({"code": code}))
                 }
             },
             Work::CleanUp { .. } => {
                 let event = json!({"time": world.now().to_rfc3339_shanghai()});
                 match world.scheduled(event, Duration::from_secs(60)).await {
-                    Ok(run) if run.failed + run.skipped == 0 => told(200, json!(run)),
-                    Ok(run) => told(500, json!(run)),
-                    Err(_) => told(500, Value::Null),
+                    Ok(run) if run.failed + run.skipped == 0 => outcome(200, json!(run)),
+                    Ok(run) => outcome(500, json!(run)),
+                    Err(_) => outcome(500, Value::Null),
                 }
             }
             Work::Deliver(batch) => {
                 let reply = world.deliver(batch.clone(), world.now()).await;
                 let failed = reply["batchItemFailures"].as_array().unwrap().len();
-                told(if failed == 0 { 200 } else { 500 }, reply)
+                outcome(if failed == 0 { 200 } else { 500 }, reply)
             }
         }
     }
@@ -633,7 +636,7 @@ impl Story {
 
     /// Runs everything that happens without the client: late requests arrive, the stream delivers, the clean-up runs. Returns
     /// the end state, or the violations.
-    async fn ended(&self, work: &Work, told: &Told) -> Result<Picture, Vec<String>> {
+    async fn ended(&self, work: &Work, outcome: &Outcome) -> Result<Picture, Vec<String>> {
         let world = &self.world;
         world.boundary.settle().await;
         self.bring().await;
@@ -649,7 +652,7 @@ impl Story {
         }
         let mut found = picture::picture(&items, &kept);
         if matches!(work, Work::Request { .. } | Work::Core(_)) {
-            found.extend(picture::answer(told.status, &told.body));
+            found.extend(picture::answer(outcome.status, &outcome.body));
         }
         Ok(found)
     }
@@ -679,20 +682,20 @@ impl Transport for Story {
             "" => name.clone(),
             note => format!("{name}, {note}"),
         };
-        let told = self.step(&step, Work::Request(request)).await;
+        let outcome = self.step(&step, Work::Request(request)).await;
         Reply {
             what: step,
-            status: told.status,
+            status: outcome.status,
             headers: HeaderMap::new(),
-            body: told.body,
-            calls: told.calls,
+            body: outcome.body,
+            calls: outcome.calls,
         }
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
         assert_eq!(function, "payouts");
-        let told = self.step(self.note.get(), Work::Core(event.clone())).await;
-        Ok(told.body)
+        let outcome = self.step(self.note.get(), Work::Core(event.clone())).await;
+        Ok(outcome.body)
     }
 
     async fn sms(&self, phone: &str) -> Vec<String> {

@@ -84,9 +84,9 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
         did(&live.clean_up(day(30)).await),
         json!({"cooldowns_ended": 1})
     );
-    let told = live.notices(&merchant.phone, 2).await;
+    let texts = live.notices(&merchant.phone, 2).await;
     assert_eq!(
-        told[1],
+        texts[1],
         "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略。"
     );
     let (rebind, cards) = looks_at(day(30)).await;
@@ -100,7 +100,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     for at in [day(30), day(31), day(31)] {
         assert_eq!(did(&live.clean_up(at).await), json!({}));
     }
-    assert_eq!(live.notices(&merchant.phone, 2).await, told);
+    assert_eq!(live.notices(&merchant.phone, 2).await, texts);
     assert_eq!(live.notices(&merchant.reserved_phone, 1).await.len(), 1);
     // The clean-up's three events are in the history, and the chain is complete.
     let events = chain(live, &merchant).await;

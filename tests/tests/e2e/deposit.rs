@@ -203,8 +203,8 @@ pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     confirm(&app, &path, &code)
         .await
         .refused(ErrorCode::StepOutOfOrder);
-    let told = live.notices(&merchant.phone, 1).await;
-    assert!(told[0].contains("验证码多次输错"), "{}", told[0]);
+    let texts = live.notices(&merchant.phone, 1).await;
+    assert!(texts[0].contains("验证码多次输错"), "{}", texts[0]);
     app.request(&live.card()).await;
 }
 

@@ -89,7 +89,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     first
         .put(
             "/v1/push-targets/phone",
-            json!({"platform": "fcm", "token": "a_device_to_be_told"}),
+            json!({"platform": "fcm", "token": "a_device_to_notify"}),
         )
         .await
         .ok(204);
@@ -110,9 +110,9 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
             .await
             .refused(ErrorCode::SessionExpired);
     }
-    let told = live.notices(&merchant.phone, 2).await;
+    let texts = live.notices(&merchant.phone, 2).await;
     assert_eq!(
-        told[1],
+        texts[1],
         "您的商户账户已冻结：换卡等操作已停止，所有登录已退出。如需解冻，请联系客服。"
     );
     live.notices(&merchant.reserved_phone, 1).await;
@@ -166,7 +166,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     // The code works once.
     received(live.freeze(merchant.now(), &merchant.account, &code).await);
     app.get("/v1/cards").await.ok(200);
-    assert_eq!(live.notices(&merchant.phone, 2).await, told);
+    assert_eq!(live.notices(&merchant.phone, 2).await, texts);
     assert_eq!(
         app.history().await.len(),
         events.len() + 2,

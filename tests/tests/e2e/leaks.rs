@@ -228,7 +228,7 @@ impl Search {
             }
         }
         this.queues(live).await;
-        for (place, text) in live.told.lock().unwrap().iter() {
+        for (place, text) in live.outputs.lock().unwrap().iter() {
             this.text(place, text, &[]);
         }
         for item in live.items().await {

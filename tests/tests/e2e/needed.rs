@@ -120,7 +120,7 @@ async fn try_all(live: &LocalCloud, function: &str, probes: Vec<Probe<'_>>) -> T
 async fn every_refusal_is_in_the_log(live: &LocalCloud) {
     let refused: BTreeSet<String> = std::mem::take(&mut *REFUSED.lock().unwrap());
     assert!(refused.len() > 25, "{} refusals", refused.len());
-    let mut told = BTreeSet::new();
+    let mut logged = BTreeSet::new();
     for line in live.log_lines().await {
         let line: Value = serde_json::from_str(&line).unwrap_or_default();
         let (reference, cause) = (&line["support_ref"], &line["problem.cause"]);
@@ -128,10 +128,10 @@ async fn every_refusal_is_in_the_log(live: &LocalCloud) {
             && refused.contains(reference)
         {
             assert!(cause.contains("AccessDenied"), "{cause}");
-            told.insert(reference.to_owned());
+            logged.insert(reference.to_owned());
         }
     }
-    assert_eq!(told, refused);
+    assert_eq!(logged, refused);
 }
 
 const HASH: &[&str] = &["kms:GenerateMac hash key"];
@@ -372,7 +372,7 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         "eventID": "a record of the tests",
         "dynamodb": {"Keys": {"pk": key(&merchant.pk()), "sk": key(&sk)}, "SequenceNumber": "1"},
     }]});
-    let told = |taken: &[&'static [&'static str]], without, with| {
+    let notice = |taken: &[&'static [&'static str]], without, with| {
         let (record, pk, sk, phone) = (
             record.clone(),
             merchant.pk(),
@@ -400,18 +400,18 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
                     .unwrap();
                 match reply["batchItemFailures"].as_array().unwrap().len() {
                     0 if refused_pushes(live).await > before => {
-                        "told, but not the device".to_owned()
+                        "notified, but not the device".to_owned()
                     }
-                    0 => "told".to_owned(),
-                    _ => "not told".to_owned(),
+                    0 => "notified".to_owned(),
+                    _ => "not notified".to_owned(),
                 }
             })
         })
     };
     vec![
-        told(&[UPDATE, QUERY, GET, PHONES], "not told", "told"),
+        notice(&[UPDATE, QUERY, GET, PHONES], "not notified", "notified"),
         // A value that can never be decrypted must not block the other recipients.
-        told(&[HISTORY], "told, but not the device", "told"),
+        notice(&[HISTORY], "notified, but not the device", "notified"),
         in_init(live, "confirmation-notice", &[HASH]),
     ]
 }

@@ -23,23 +23,23 @@ pub async fn expiring_document_shows_banner(live: &LocalCloud) {
         notice["detail_zh"],
         format!("您登记的证件还有{days}天到期，请尽快换证并联系客服更新，过期后将不能更换结算卡。")
     );
-    let told = async |at: Timestamp| {
+    let notices_at = async |at: Timestamp| {
         merchant.set_clock(at);
         live.app(&merchant).await.login.body["notices"].clone()
     };
-    assert_eq!(told(until.plus_s(-91 * DAY_S)).await, json!([]));
-    let plan = told(until.plus_s(-90 * DAY_S)).await;
+    assert_eq!(notices_at(until.plus_s(-91 * DAY_S)).await, json!([]));
+    let plan = notices_at(until.plus_s(-90 * DAY_S)).await;
     assert_eq!(plan[0]["days_left"], 90);
     assert!(plan[0]["detail_zh"].as_str().unwrap().contains("提前"));
-    let urgent = told(until.plus_s(-7 * DAY_S)).await;
+    let urgent = notices_at(until.plus_s(-7 * DAY_S)).await;
     assert!(
         urgent[0]["detail_zh"]
             .as_str()
             .unwrap()
             .starts_with("紧急：")
     );
-    assert_eq!(told(until).await[0]["days_left"], 0);
-    let over = told(until.plus_s(1)).await;
+    assert_eq!(notices_at(until).await[0]["days_left"], 0);
+    let over = notices_at(until.plus_s(1)).await;
     assert_eq!(
         (
             &over[0]["code"],

@@ -194,15 +194,15 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
         .refused(ErrorCode::StepOutOfOrder);
     merchant.pass_s(1);
     assert_eq!(app.get(&path).await.ok(200)["state"], "completed");
-    let told = live.notices(&merchant.phone, 2).await;
+    let texts = live.notices(&merchant.phone, 2).await;
     assert!(
-        told[1].starts_with(&format!(
+        texts[1].starts_with(&format!(
             "结算卡已更换为中国工商银行(尾号{})，{}起生效。",
             last4(&card),
             minute_zh(switched_at)
         )),
         "{}",
-        told[1]
+        texts[1]
     );
     live.notices(&merchant.reserved_phone, 2).await;
     let kinds = app.kinds().await;
@@ -340,9 +340,9 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
         ),
         (&json!("completed"), &json!("standby"), &Value::Null)
     );
-    let told = live.notices(&merchant.phone, 2).await;
+    let texts = live.notices(&merchant.phone, 2).await;
     assert_eq!(
-        told[1],
+        texts[1],
         format!(
             "绑定中国工商银行卡(尾号{})的验证码多次输错，申请已终止。非本人操作？请立即修改密码并联系客服。",
             last4(&card)

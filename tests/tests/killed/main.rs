@@ -22,7 +22,7 @@ use tests::sample::sample;
 use walk::{Checkpoint, Step, Walk};
 
 /// The maximum number of attempts for one request.
-const TRIES: usize = 3;
+const ATTEMPTS_MAX: usize = 3;
 /// The stride of a sample over a step's points. It is coprime to the two or four points of a call.
 const STRIDE: usize = 7;
 
@@ -158,7 +158,7 @@ impl<'s> Trial<'s> {
                         },
                         call: call.clone(),
                         late,
-                        repeated: step == Step::Tell && published,
+                        repeated: step == Step::Notify && published,
                     });
                 }
             }
@@ -222,7 +222,7 @@ impl<'s> Trial<'s> {
         if app == App::Careless {
             key = format!("{key}, another one");
         }
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS_MAX {
             let (reply, _) = walk.once(&self.system, step, &key, None).await;
             let reply = reply.ok_or("a process died without a kill")?;
             let retryable = reply.status >= 500 || reply.code() == "VERSION_CONFLICT";
@@ -260,12 +260,12 @@ const REBIND: [Step; 17] = [
     Step::CheckCard,
     Step::WrongCardCode,
     Step::ConfirmCard,
-    Step::Tell,
+    Step::Notify,
     Step::PayOut,
     Step::TestTransfer,
     Step::Pass(31 * DAY_S),
     Step::CleanUp,
-    Step::Tell,
+    Step::Notify,
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -292,7 +292,7 @@ async fn deposit_survives_kill_at_any_call() {
         Step::LogIn,
         Step::WrongCardCode,
         Step::ConfirmCard,
-        Step::Tell,
+        Step::Notify,
     ];
     // The steps up to the bank are the same in every rebind.
     tried("a micro-deposit", "not_enabled", &script, 6..12).await;
@@ -309,12 +309,12 @@ async fn standby_survives_kill_at_any_call() {
         Step::Sign,
         Step::CheckCard,
         Step::ConfirmCard,
-        Step::Tell,
+        Step::Notify,
         Step::Pass(DAY_S),
         Step::LogIn,
         Step::AskSwitch,
         Step::Switch,
-        Step::Tell,
+        Step::Notify,
     ];
     tried("a standby card and the switch", "match", &script, 7..14).await;
 }
@@ -330,9 +330,9 @@ async fn freeze_survives_kill_at_any_call() {
         Step::Sign,
         Step::CheckCard,
         Step::ConfirmCard,
-        Step::Tell,
+        Step::Notify,
         Step::Freeze,
-        Step::Tell,
+        Step::Notify,
         Step::PayOut,
     ];
     tried("a freeze", "match", &script, 9..12).await;

@@ -36,7 +36,7 @@ pub enum Step {
     WrongCardCode,
     ConfirmCard,
     /// The stream records of every notification that is due.
-    Tell,
+    Notify,
     TestTransfer,
     /// A scheduled run of the clean-up.
     CleanUp,
@@ -162,7 +162,7 @@ impl Walk {
 
     /// The notification messages to each phone, without values that differ between walks: times and codes.
     #[must_use]
-    pub fn told(&self, system: &Processes) -> BTreeMap<String, Vec<String>> {
+    pub fn notices(&self, system: &Processes) -> BTreeMap<String, Vec<String>> {
         let plain = |text: &String| -> String {
             let letters = text.chars().filter(|c| !c.is_ascii());
             letters.collect()
@@ -187,7 +187,7 @@ impl Walk {
         match step {
             Step::Pass(seconds) => self.pass_s(seconds),
             Step::Sign => self.pass_s(11),
-            Step::Tell => self.batch = system.due_notices(),
+            Step::Notify => self.batch = system.due_notices(),
             Step::ConfirmCard | Step::WrongCardCode if self.code.is_empty() => {
                 self.code = system.deposit_code(&self.card).await;
             }
@@ -221,7 +221,7 @@ impl Walk {
         kill: Option<Kill>,
     ) -> (Option<Reply>, Vec<String>) {
         let event = match step {
-            Step::Tell => self.batch.clone(),
+            Step::Notify => self.batch.clone(),
             Step::CleanUp => json!({"time": self.now.to_rfc3339_shanghai()}),
             Step::PayOut => self.payout(),
             _ => return system.send_killed(&self.event(step, key), kill).await,
@@ -247,7 +247,7 @@ impl Walk {
     #[must_use]
     pub fn function<'h>(&self, system: &'h Processes, step: Step) -> &'h str {
         match step {
-            Step::Tell => "confirmation-notice",
+            Step::Notify => "confirmation-notice",
             Step::CleanUp => "cooldown-cleanup",
             Step::PayOut => "payouts",
             _ => system.function_of(&self.event(step, "")),
@@ -298,7 +298,7 @@ impl Walk {
                     json!({"account": self.merchant.account, "freeze_code": self.freeze_code});
                 ("POST", "/v1/freezes".to_owned(), body)
             }
-            Step::Pass(_) | Step::Tell | Step::CleanUp | Step::PayOut => {
+            Step::Pass(_) | Step::Notify | Step::CleanUp | Step::PayOut => {
                 unreachable!("{step:?} is not a request")
             }
         }
@@ -335,7 +335,7 @@ impl Walk {
             }
             Step::Read => self.signature = self.merchant.signature_of(&reply.body),
             Step::ConfirmCard => self.standby = format!("/v1/cards/{}", text("/new_card/card_id")),
-            Step::Tell => {
+            Step::Notify => {
                 let texts = system.cloud.texts.to(&self.merchant.phone);
                 let code = texts.iter().rev().find_map(|text| freeze_code_in(text));
                 self.freeze_code = code.unwrap_or_default();

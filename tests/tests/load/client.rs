@@ -12,7 +12,7 @@ use tests::transport::{HttpCall, Reply, Transport};
 use tokio::sync::Notify;
 
 /// The maximum number of attempts for a request under concurrent writes.
-const TRIES: usize = 10;
+const ATTEMPTS_MAX: usize = 10;
 /// The events that send a notification.
 const NOTIFIED: [&str; 4] = [
     "activated",
@@ -107,7 +107,7 @@ impl Transport for Acknowledging {
     async fn http(&self, request: HttpCall) -> Reply {
         let request = request.from(&self.source);
         let route = route(&request);
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS_MAX {
             self.stop_in_time().await;
             let reply = self.timed(&route, &request).await;
             if reply.code() == "VERSION_CONFLICT" {
@@ -134,7 +134,7 @@ impl Transport for Acknowledging {
     }
 
     async fn invoke(&self, function: &str, event: &Value) -> Result<Value, (String, String)> {
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS_MAX {
             let started = Instant::now();
             let done = self.system.invoke(function, event).await;
             self.marks.note(function, started.elapsed());

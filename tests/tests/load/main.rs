@@ -113,14 +113,14 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     }
     // A client that stopped between an activation and its notification still has one pending.
     let announced = count("activated") + count("standby_ready");
-    let told = system.cloud.texts.to(&client.profile.phone);
-    let told = told
+    let texts = system.cloud.texts.to(&client.profile.phone);
+    let sent = texts
         .iter()
         .filter(|text| freeze_code_in(text).is_some())
         .count();
-    if told > announced || told + 1 < announced {
+    if sent > announced || sent + 1 < announced {
         return Err(format!(
-            "{merchant}: {announced} notifications expected, {told} sent"
+            "{merchant}: {announced} notifications expected, {sent} sent"
         ));
     }
     Ok(cleaned.len() as u64)
@@ -205,9 +205,9 @@ async fn load_of_64_clients_loses_nothing() {
         }
     }
     if by_clean_up != cleaned.transitions {
-        let said = cleaned.transitions;
+        let reported = cleaned.transitions;
         lost.push(format!(
-            "the clean-up reported {said} transitions and wrote {by_clean_up}"
+            "the clean-up reported {reported} transitions and wrote {by_clean_up}"
         ));
     }
     let transfers = transfers(&system);

@@ -217,8 +217,8 @@ async fn wrong(app: &App, path: &str, phone: &str) {
     } else {
         "000000"
     };
-    let told = app.post(path, json!({"code": wrong})).await;
-    assert_eq!(told.code(), "OTP_WRONG");
+    let reply = app.post(path, json!({"code": wrong})).await;
+    assert_eq!(reply.code(), "OTP_WRONG");
 }
 
 async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State, Vec<Known>) {
@@ -249,7 +249,7 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
         stream: Vec::new(),
         codes: BTreeMap::new(),
         bank: BTreeMap::new(),
-        told: BTreeMap::new(),
+        notified: BTreeMap::new(),
         proofs: BTreeMap::new(),
         compared: BTreeMap::new(),
         effects: Vec::new(),

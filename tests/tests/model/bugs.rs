@@ -30,15 +30,15 @@ pub enum Bug {
     /// A state is written without the hash of the last event.
     ForgetsTheChain,
     /// An activation is written without its notifications.
-    TellsNobody,
+    NotifiesNobody,
     /// The mark of a sent notification is not written.
-    ForgetsWhoWasTold,
+    ForgetsSentMarks,
     /// No idempotency row is written.
     ForgetsReplies,
     /// A freeze keeps the thief's card active.
     FreezesHalf,
     /// The reservation of an attempt has no condition.
-    CountsTriesBlindly,
+    CountsAttemptsBlindly,
     /// A payout is written with the active card, regardless of the hold.
     PaysThePointer,
     /// No write is conditioned on the state that was read.
@@ -111,7 +111,7 @@ impl Bug {
                     *item = nothing(item);
                 }
                 (Self::ForgetsReplies, _) if sk == "I" => *item = nothing(item),
-                (Self::TellsNobody, Some(EventKind::Activated)) if sk.starts_with("E#") => {
+                (Self::NotifiesNobody, Some(EventKind::Activated)) if sk.starts_with("E#") => {
                     let put = item.put.as_mut().unwrap();
                     put.item.retain(|name, _| !name.starts_with("to_"));
                     for name in ["notice", "due_bucket", "due_at"] {
@@ -132,7 +132,7 @@ impl Bug {
     fn drop_conditions(self, item: &mut TransactWriteItem) {
         let (pk, sk) = key_in(item);
         let drops = match self {
-            Self::CountsTriesBlindly => sk.starts_with("R#"),
+            Self::CountsAttemptsBlindly => sk.starts_with("R#"),
             Self::WritesBlindly => pk.starts_with("M#"),
             _ => false,
         };
@@ -148,7 +148,7 @@ impl Bug {
     pub fn forgets(self, input: &Input, update: &SingleUpdate) -> bool {
         let is_notice = matches!(input.work, Work::Notice(..));
         let marks = update.expression.contains("REMOVE #to_");
-        self == Self::ForgetsWhoWasTold && is_notice && marks
+        self == Self::ForgetsSentMarks && is_notice && marks
     }
 }
 

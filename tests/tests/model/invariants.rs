@@ -22,14 +22,14 @@ pub const OPEN: &str = "at most one open rebind";
 pub const COOLDOWN: &str =
     "a cooldown runs exactly after an activation that was neither frozen nor reverted";
 pub const CHAIN: &str = "one event per transition, in an unbroken chain";
-pub const TOLD: &str = "every activation is announced, exactly once unless a process crashes";
+pub const NOTIFIED: &str = "every activation is announced, exactly once unless a process crashes";
 pub const REPLAY: &str = "a repeated request has no further effect";
 pub const FREEZE: &str = "a freeze before effective_at ends with the old card";
-pub const TRIES: &str = "at most five OTPs are compared, even by concurrent requests";
+pub const ATTEMPTS: &str = "at most five OTPs are compared, even by concurrent requests";
 pub const PAYOUT: &str = "a payout goes to the card that is active at its creation";
 
 pub const ALL: [&str; 10] = [
-    POINTER, PROOFS, OPEN, COOLDOWN, CHAIN, TOLD, REPLAY, FREEZE, TRIES, PAYOUT,
+    POINTER, PROOFS, OPEN, COOLDOWN, CHAIN, NOTIFIED, REPLAY, FREEZE, ATTEMPTS, PAYOUT,
 ];
 
 /// The table's view of one merchant.
@@ -98,16 +98,16 @@ impl World {
                 // The clean-up finds unsent notifications even if the stream loses them.
                 if notice.is_some_and(|notice| notice != "sent") && !row.item.contains_key("due_at")
                 {
-                    broken.insert(TOLD);
+                    broken.insert(NOTIFIED);
                 }
             }
         }
-        for ((who, seq, _), times) in &state.told {
+        for ((who, seq, _), times) in &state.notified {
             let row = self.event_row(state, *who, *seq);
             let sent = row.item.get("notice").and_then(|value| value.as_s().ok());
             let is_sent = sent.is_some_and(|sent| sent == "sent");
             if (is_sent && *times == 0) || (*times > 1 && !state.crashed) {
-                broken.insert(TOLD);
+                broken.insert(NOTIFIED);
             }
         }
         if state.effects.iter().any(|effects| *effects > 1) {
@@ -115,7 +115,7 @@ impl World {
         }
         let looked_at = |(before, of): &(u8, BTreeSet<usize>)| usize::from(*before) + of.len();
         if state.compared.values().any(|codes| looked_at(codes) > 5) {
-            broken.insert(TRIES);
+            broken.insert(ATTEMPTS);
         }
         state.broken.append(&mut broken);
     }

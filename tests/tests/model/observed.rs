@@ -1,7 +1,7 @@
 //! Derives facts from a write: compares the rows before and after it, and the actions of people.
 
 use crate::calls::{Answer, Call, text};
-use crate::invariants::{CHAIN, COOLDOWN, FREEZE, Look, PAYOUT, PROOFS, TOLD, looking};
+use crate::invariants::{CHAIN, COOLDOWN, FREEZE, Look, NOTIFIED, PAYOUT, PROOFS, looking};
 use crate::requests::{Process, Who, Work};
 use crate::rows::{Rows, key_in};
 use crate::state::{State, code_for};
@@ -87,7 +87,7 @@ impl World {
         };
         let at = usize::from(who);
         let (before, after) = (&looks.0[at], &looks.1[at]);
-        self.bank_said(state, process, who);
+        self.bank_answered(state, process, who);
         let events = done.iter().filter_map(TransactWriteItem::put);
         let mut events = events.filter(|put| text(put.item(), "sk").starts_with("E#"));
         match events.next() {
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// The bank's answer becomes a proof when it is written.
-    fn bank_said(&self, state: &mut State, process: &Process, who: Who) {
+    fn bank_answered(&self, state: &mut State, process: &Process, who: Who) {
         let number = match (&process.input.work, &process.input.request) {
             (Work::CleanUp(due), _) => due.rebind(),
             (_, Some(request)) => request.asks.otp().map(|(id, _)| id.number()),
@@ -139,7 +139,7 @@ impl World {
     ) {
         let at = process.input.at;
         for notice in &event.notices {
-            state.told.insert((who, event.seq, notice.to()), 0);
+            state.notified.insert((who, event.seq, notice.to()), 0);
         }
         let request = process.input.request.as_ref();
         // A proof is an action of a person: an OTP that was sent and typed, or a signature.
@@ -220,10 +220,10 @@ impl World {
             merchant.profile.phone_on_file.clone(),
             of(after).reserved_phone,
         ];
-        let told = event.notices.iter().filter_map(Notification::phone);
-        let told = |phone: &Phone| told.clone().any(|told| told == phone);
-        if !must.iter().all(told) {
-            state.broken.insert(TOLD);
+        let phones = event.notices.iter().filter_map(Notification::phone);
+        let is_notified = |phone: &Phone| phones.clone().any(|one| one == phone);
+        if !must.iter().all(is_notified) {
+            state.broken.insert(NOTIFIED);
         }
     }
 

@@ -15,13 +15,13 @@ pub enum Which {
     FirstSteps,
     Codes,
     Outages,
-    LastTry,
+    LastAttempt,
     Signing,
     Bank,
     Confirming,
     Depositing,
     TwoMerchants,
-    Telling,
+    Notifying,
     Freezing,
     SecondRebind,
     ForLater,
@@ -48,13 +48,13 @@ impl Which {
         Self::FirstSteps,
         Self::Codes,
         Self::Outages,
-        Self::LastTry,
+        Self::LastAttempt,
         Self::Signing,
         Self::Bank,
         Self::Confirming,
         Self::Depositing,
         Self::TwoMerchants,
-        Self::Telling,
+        Self::Notifying,
         Self::Freezing,
         Self::SecondRebind,
         Self::ForLater,
@@ -156,7 +156,7 @@ impl Which {
                 ONE,
                 1,
             ),
-            Self::LastTry => (
+            Self::LastAttempt => (
                 Stands::FourWrong,
                 Scenario {
                     name: "the fifth attempt, three requests at once",
@@ -270,7 +270,7 @@ impl Which {
                 TWO,
                 1,
             ),
-            Self::Telling => (
+            Self::Notifying => (
                 Stands::CardCode,
                 Scenario {
                     name: "the notification: late, twice, rejected, requeued",
@@ -406,10 +406,14 @@ pub const MISTAKES: &[(Bug, Which, &str)] = &[
     (Bug::SignsInSilence, Which::Signing, must::CHAIN),
     (Bug::ForgetsTheChain, Which::Signing, must::CHAIN),
     (Bug::WritesBlindly, Which::Signing, must::CHAIN),
-    (Bug::TellsNobody, Which::Confirming, must::TOLD),
-    (Bug::ForgetsWhoWasTold, Which::Telling, must::TOLD),
+    (Bug::NotifiesNobody, Which::Confirming, must::NOTIFIED),
+    (Bug::ForgetsSentMarks, Which::Notifying, must::NOTIFIED),
     (Bug::ForgetsReplies, Which::ForLater, must::REPLAY),
     (Bug::FreezesHalf, Which::Freezing, must::FREEZE),
-    (Bug::CountsTriesBlindly, Which::LastTry, must::TRIES),
+    (
+        Bug::CountsAttemptsBlindly,
+        Which::LastAttempt,
+        must::ATTEMPTS,
+    ),
     (Bug::PaysThePointer, Which::Freezing, must::PAYOUT),
 ];

@@ -62,7 +62,7 @@ pub struct State {
     /// The bank's decisions, by bank reference.
     pub bank: BTreeMap<String, BankSays>,
     /// The number of notifications per phone and event; 0 while one is still due.
-    pub told: BTreeMap<(Who, u64, Recipient), u8>,
+    pub notified: BTreeMap<(Who, u64, Recipient), u8>,
     pub proofs: BTreeMap<(Who, u32), Proofs>,
     /// Compared wrong OTPs: the earlier count, and the requests since. A request that was sent twice counts once.
     pub compared: BTreeMap<(Who, u32, CodeFor), (u8, BTreeSet<usize>)>,

@@ -294,7 +294,7 @@ impl World {
         let mut notices = event.event().notices.iter();
         let notice = notices.find(|notice| notice.phone().is_some_and(|to| to.e164() == phone));
         let to = notice.unwrap().to();
-        *state.told.entry((who, seq, to)).or_default() += 1;
+        *state.notified.entry((who, seq, to)).or_default() += 1;
         self.meets("a notification was sent");
     }
 }

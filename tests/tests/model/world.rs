@@ -428,10 +428,10 @@ impl Model for World {
             must::OPEN,
             must::COOLDOWN,
             must::CHAIN,
-            must::TOLD,
+            must::NOTIFIED,
             must::REPLAY,
             must::FREEZE,
-            must::TRIES,
+            must::ATTEMPTS,
             must::PAYOUT
         ]
     }

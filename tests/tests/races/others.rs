@@ -198,7 +198,7 @@ async fn parallel_deliveries_send_one_notice() {
             apps[0].put("/v1/push-targets/phone", target).await;
             apps[0].activate(GOOD_CARD).await;
             let phones = [apps[0].profile.phone.as_str(), RESERVED_PHONE];
-            let told = phones.map(|phone| world.sms.to(phone).len());
+            let before = phones.map(|phone| world.sms.to(phone).len());
             let batch = world.due_notices().await;
             world.boundary.disturb(seed, CONFLICTS_PERCENT);
             let brought = (0..TIMES).map(|number| {
@@ -213,7 +213,7 @@ async fn parallel_deliveries_send_one_notice() {
             world.clean_up().await;
             world.deliver_due().await;
             let now = phones.map(|phone| world.sms.to(phone).len());
-            assert_eq!(now, told.map(|told| told + 1));
+            assert_eq!(now, before.map(|count| count + 1));
             assert_eq!(world.push.all().len(), 1);
             assert!(violations(&race.table.items(), world.now()).is_empty());
             TIMES

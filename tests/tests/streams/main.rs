@@ -37,8 +37,13 @@ async fn each_notice_is_sent_once_in_any_shard_order() {
             scene.settle(HOUR_S).await;
             messages += scene.assert_done(0).await;
             assert!(scene.longest_wait_s() < MINUTE_S);
-            let told = scene.sns.told.lock().unwrap();
-            orders.insert(told.iter().map(|(_, to, _)| to.clone()).collect::<Vec<_>>());
+            let messages = scene.sns.messages.lock().unwrap();
+            orders.insert(
+                messages
+                    .iter()
+                    .map(|(_, to, _)| to.clone())
+                    .collect::<Vec<_>>(),
+            );
         }
     }
     assert!(orders.len() > 1, "the seeds produce only one order");
@@ -76,7 +81,7 @@ async fn long_sns_outage_loses_no_notice() {
     let mut scene = Scene::start(&MERCHANTS[..3]).await;
     scene.sns.set(Weather::Down);
     scene.pass_s(90 * MINUTE_S).await;
-    assert_eq!(scene.outcome().untold, scene.outcome().messages);
+    assert_eq!(scene.outcome().unsent, scene.outcome().messages);
     assert!(!scene.host.given_up.is_empty());
     scene.sns.set(Weather::Fine);
     let up = scene.clock.now();

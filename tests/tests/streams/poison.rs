@@ -28,17 +28,17 @@ async fn poison_record_does_not_delay_the_next() {
             scene.pass_s(MINUTE_S).await;
             events.remove(place);
             let outcome = scene.outcome_of(&events);
-            assert_eq!((outcome.untold, outcome.twice), (0, 0), "{name} {place}");
+            assert_eq!((outcome.unsent, outcome.twice), (0, 0), "{name} {place}");
             assert!(scene.longest_wait_s() <= 5, "{}", scene.longest_wait_s());
             messages += outcome.messages;
             // Records of a later batch do not wait either, while the first one is retried.
             let late = events.swap_remove(0);
-            scene.sns.told.lock().unwrap().clear();
+            scene.sns.messages.lock().unwrap().clear();
             scene.since = scene.clock.now();
             scene.put(late.clone()).await;
             scene.pass_s(RETRIED_WITHIN_S).await;
             let outcome = scene.outcome_of([&late]);
-            assert_eq!((outcome.untold, outcome.twice), (0, 0), "{name} {place}");
+            assert_eq!((outcome.unsent, outcome.twice), (0, 0), "{name} {place}");
             assert_eq!(scene.host.given_up.len(), 1);
         }
     }
@@ -53,10 +53,11 @@ async fn unreadable_record_does_not_block_others() {
     scene.again(Retries::UsedUp, 1, 1).await;
     scene.pass_s(MINUTE_S).await;
     let outcome = scene.outcome();
-    assert_eq!((outcome.messages, outcome.untold, outcome.twice), (7, 1, 0));
-    let told = scene.sns.told.lock().unwrap();
+    assert_eq!((outcome.messages, outcome.unsent, outcome.twice), (7, 1, 0));
+    let messages = scene.sns.messages.lock().unwrap();
     assert_eq!(
-        told.iter()
+        messages
+            .iter()
             .filter(|(_, to, _)| to == "+8613900000001")
             .count(),
         1
@@ -76,11 +77,11 @@ async fn undeliverable_notice_is_kept() {
     for round in 0..6 {
         // Each time that the clean-up rearms it, another merchant's event follows it.
         scene.put(events[1].clone()).await;
-        scene.sns.told.lock().unwrap().clear();
+        scene.sns.messages.lock().unwrap().clear();
         scene.since = scene.clock.now();
         scene.pass_s(Policy::CURRENT.notice_retry_s).await;
         let outcome = scene.outcome_of([&events[1]]);
-        assert_eq!((outcome.untold, outcome.twice), (0, 0), "{round}");
+        assert_eq!((outcome.unsent, outcome.twice), (0, 0), "{round}");
         assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S, "{round}");
     }
     assert_eq!(scene.given_up, 1);
@@ -129,7 +130,7 @@ async fn foreign_records_do_not_block_others() {
             scene.put(event).await;
         }
         scene.pass_s(MINUTE_S).await;
-        assert_eq!((scene.outcome().untold, scene.outcome().twice), (0, 0));
+        assert_eq!((scene.outcome().unsent, scene.outcome().twice), (0, 0));
         for stranger in &strangers {
             let delete = scene
                 .world

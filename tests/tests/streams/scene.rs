@@ -54,7 +54,7 @@ pub struct Scene {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub messages: usize,
-    pub untold: usize,
+    pub unsent: usize,
     pub twice: usize,
 }
 
@@ -118,7 +118,7 @@ impl Scene {
         let mapping = Mapping::of(FUNCTION);
         self.host = Host::new(mapping, retries, shards, seed);
         self.sns.set(Weather::Fine);
-        self.sns.told.lock().unwrap().clear();
+        self.sns.messages.lock().unwrap().clear();
         self.since = self.clock.now();
         self.clean_up_at = self.since.plus_s(CLEAN_UP_EVERY_S);
         self.given_up = 0;
@@ -226,7 +226,7 @@ impl Scene {
     }
 
     /// The recipients of these events, with the number of messages for each.
-    fn to_be_told<'e>(
+    fn expected_messages<'e>(
         &self,
         events: impl IntoIterator<Item = &'e Item>,
     ) -> BTreeMap<String, usize> {
@@ -248,19 +248,19 @@ impl Scene {
 
     /// Compares the sent messages with these events.
     pub fn outcome_of<'e>(&self, events: impl IntoIterator<Item = &'e Item>) -> Outcome {
-        let expected = self.to_be_told(events);
-        let told = self.sns.told.lock().unwrap();
+        let expected = self.expected_messages(events);
+        let messages = self.sns.messages.lock().unwrap();
         let mut outcome = Outcome {
             messages: expected.values().sum(),
-            untold: 0,
+            unsent: 0,
             twice: 0,
         };
         for (whom, wanted) in expected {
-            let texts = told.iter().filter(|(_, to, _)| *to == whom);
+            let texts = messages.iter().filter(|(_, to, _)| *to == whom);
             let texts: Vec<&String> = texts.map(|(_, _, text)| text).collect();
             let different: BTreeSet<&&String> = texts.iter().collect();
             assert!(different.len() <= wanted, "{whom} received {different:?}");
-            outcome.untold += wanted - different.len();
+            outcome.unsent += wanted - different.len();
             outcome.twice += texts.len() - different.len();
         }
         outcome
@@ -272,8 +272,8 @@ impl Scene {
 
     /// The longest wait of a message.
     pub fn longest_wait_s(&self) -> i64 {
-        let told = self.sns.told.lock().unwrap();
-        let waits = told.iter().map(|(at, _, _)| self.since.age_s_at(*at));
+        let messages = self.sns.messages.lock().unwrap();
+        let waits = messages.iter().map(|(at, _, _)| self.since.age_s_at(*at));
         waits.max().unwrap_or(0)
     }
 
@@ -286,12 +286,12 @@ impl Scene {
     /// Asserts that every message was sent and nothing is left to do.
     pub async fn assert_done(&self, twice: usize) -> usize {
         let outcome = self.outcome();
-        let told = Outcome {
-            untold: 0,
+        let expected = Outcome {
+            unsent: 0,
             twice,
             ..outcome
         };
-        assert_eq!(outcome, told);
+        assert_eq!(outcome, expected);
         for notice in self.notices().await {
             assert_eq!(notice["notice"].as_s().unwrap(), "sent");
             for name in [

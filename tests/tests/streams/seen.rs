@@ -17,7 +17,7 @@ async fn filtered_records_reach_no_function() {
     scene.feed().await;
     scene.settle(HOUR_S).await;
     scene.assert_done(0).await;
-    let told = scene.sns.told.lock().unwrap().len();
+    let sent = scene.sns.messages.lock().unwrap().len();
     let (dropped, invocations) = (scene.host.dropped, scene.host.invocations);
     let n = |number: u64| AttributeValue::N(number.to_string());
     for number in 0..300_u64 {
@@ -70,7 +70,7 @@ async fn filtered_records_reach_no_function() {
     scene.host.forget();
     scene.pass_s(MINUTE_S).await;
     assert!(scene.host.invocations > invocations + 50);
-    assert_eq!(scene.sns.told.lock().unwrap().len(), told);
+    assert_eq!(scene.sns.messages.lock().unwrap().len(), sent);
     assert!(scene.host.given_up.is_empty());
     metric(
         "notifications: filtered records, 200 of them TTL expiries",

@@ -66,7 +66,7 @@ pub struct Sns {
     pub deadline: Arc<Mutex<Timestamp>>,
     asked: Arc<AtomicUsize>,
     /// Time, recipient, text.
-    pub told: Arc<Mutex<Vec<(Timestamp, String, String)>>>,
+    pub messages: Arc<Mutex<Vec<(Timestamp, String, String)>>>,
     /// The messages at which the function has died.
     over: Arc<Mutex<BTreeSet<(String, String)>>>,
     /// The function died.
@@ -85,7 +85,7 @@ impl Sns {
             weather: Arc::new(Mutex::new(Weather::Fine)),
             deadline: Arc::new(Mutex::new(clock.now())),
             asked: Arc::default(),
-            told: Arc::default(),
+            messages: Arc::default(),
             over: Arc::default(),
             died: Arc::default(),
             reached: Arc::default(),
@@ -138,7 +138,7 @@ impl Sns {
         }
         if !matches!(weather, Weather::Silent(_)) {
             let line = (self.clock.now(), to.to_owned(), text.to_owned());
-            self.told.lock().unwrap().push(line);
+            self.messages.lock().unwrap().push(line);
         }
         let time_is_up = self.clock.now() >= *self.deadline.lock().unwrap();
         if time_is_up || dies == Some(Moment::After) {

@@ -37,7 +37,7 @@ async fn granted_permissions_equal_those_used() {
     let log = Log::capture();
     let walk = Walk::through_everything().await;
     each_role_is_no_wider_than_the_walk(&walk.world.asked.all());
-    walk.nothing_secret_is_said(&log.text());
+    walk.nothing_secret_is_output(&log.text());
 }
 
 fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {

@@ -307,7 +307,7 @@ impl Walk {
     }
 
     /// No secret is logged or pushed.
-    pub fn nothing_secret_is_said(&self, log: &str) {
+    pub fn nothing_secret_is_output(&self, log: &str) {
         for name in [
             "plain_1",
             "plain_2",

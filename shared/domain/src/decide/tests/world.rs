@@ -155,11 +155,11 @@ impl Store {
         self.model
             .after(&before, act, &transition, &after, now, back);
 
-        let told = transition.event.as_ref().map(|event| event.kind());
+        let kind = transition.event.as_ref().map(|event| event.kind());
         let event = transition.chained(&before, None, &TIGHT);
         assert_eq!(
             event.is_some(),
-            told.is_some(),
+            kind.is_some(),
             "an event without a merchant state would be lost"
         );
         self.history.extend(event);
@@ -169,7 +169,7 @@ impl Store {
             self.rebinds.insert(rebind.rebind_id.number(), rebind);
         }
         self.check_head();
-        Ok(told)
+        Ok(kind)
     }
 
     /// True if the clean-up could issue this command now. Writes nothing.
