@@ -398,9 +398,9 @@ impl InProcess {
             assert_eq!(history::hash(event), event.hash, "{}", event.kind());
             prev.clone_from(&event.hash);
         }
-        let head = self.stored(name).await.head;
+        let state = self.stored(name).await.state;
         let length = u64::try_from(events.len()).unwrap();
-        assert_eq!((head.last_seq, head.last_hash), (length, prev));
+        assert_eq!((state.last_seq, state.last_hash), (length, prev));
         events
     }
 

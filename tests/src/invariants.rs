@@ -21,7 +21,7 @@ use store::records::{event, merchant_state, payout, profile, rebind};
 /// All items of one merchant.
 struct Whole {
     id: String,
-    head: MerchantState,
+    state: MerchantState,
     profile: Profile,
     rebinds: BTreeMap<u32, Rebind>,
     events: Vec<ChainedEvent>,
@@ -91,18 +91,18 @@ fn number<T: std::str::FromStr>(item: &Value, name: &str) -> Option<T> {
 fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
     let pk = format!("M#{id}");
     let get = |sk: &str| items.get(&(pk.clone(), sk.to_owned()));
-    let (Some(head), Some(profile)) = (get("Y"), get("Z")) else {
+    let (Some(state), Some(profile)) = (get("Y"), get("Z")) else {
         wrong.unless(false, || {
             format!("{id} has no merchant state or no profile")
         });
         return None;
     };
-    let head = wrong.unless_read(&pk, "Y", merchant_state::read(&item_of(head)));
+    let state = wrong.unless_read(&pk, "Y", merchant_state::read(&item_of(state)));
     let profile = wrong.unless_read(&pk, "Z", profile::read(&item_of(profile)));
-    let (head, profile) = (head?, profile?);
+    let (state, profile) = (state?, profile?);
     let mut merchant = Whole {
         id: id.to_owned(),
-        head,
+        state,
         profile,
         rebinds: BTreeMap::new(),
         events: Vec::new(),
@@ -157,47 +157,47 @@ fn history_is_whole(merchant: &Whole, wrong: &mut Wrong) {
         prev = &event.hash;
     }
     let last = merchant.events.last().map_or(0, |event| event.seq);
-    let head = &merchant.head;
-    let ends = head.last_seq == last && head.last_hash == prev;
+    let state = &merchant.state;
+    let ends = state.last_seq == last && state.last_hash == prev;
     wrong.unless(ends, || {
         format!(
             "the merchant state ends at {}, the chain at {last}",
-            head.last_seq
+            state.last_seq
         )
     });
 }
 
 /// At most one rebind is open, and the merchant state points to it.
 fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
-    let head = &merchant.head;
+    let state = &merchant.state;
     let numbers: Vec<u32> = merchant.rebinds.keys().copied().collect();
-    wrong.unless(numbers.iter().copied().eq(1..=head.rebinds), || {
+    wrong.unless(numbers.iter().copied().eq(1..=state.rebinds), || {
         format!(
             "rebinds {numbers:?}, but {} in the merchant state",
-            head.rebinds
+            state.rebinds
         )
     });
-    if let Some(latest) = merchant.rebinds.get(&head.rebinds) {
-        wrong.unless(latest.version == head.rebind_version, || {
+    if let Some(latest) = merchant.rebinds.get(&state.rebinds) {
+        wrong.unless(latest.version == state.rebind_version, || {
             let version = latest.version;
             format!(
                 "version {version} of the latest rebind, but {} in the merchant state",
-                head.rebind_version
+                state.rebind_version
             )
         });
     }
     for (number, rebind) in &merchant.rebinds {
-        let is_heads = head.open == Some(*number);
+        let is_current = state.open == Some(*number);
         let is_open = rebind.stage.is_open();
         // The clean-up has not yet ended a rebind that was overdue when a later one began.
-        wrong.unless(!is_open || is_heads || rebind.is_overdue(now), || {
-            format!("rebind {number} is open beside {:?}", head.open)
+        wrong.unless(!is_open || is_current || rebind.is_overdue(now), || {
+            format!("rebind {number} is open beside {:?}", state.open)
         });
-        wrong.unless(is_open || !is_heads, || {
+        wrong.unless(is_open || !is_current, || {
             format!("the merchant state's open rebind {number} is closed")
         });
         let keeps = rebind.sealed_number.is_some();
-        let is_bound = head.bound(&rebind.new_card.card_id).is_some();
+        let is_bound = state.bound(&rebind.new_card.card_id).is_some();
         // A frozen card stays without its number until its removal.
         let ended = matches!(rebind.stage, RebindState::Ended { .. });
         let fits = if keeps {
@@ -210,23 +210,24 @@ fn rebinds_agree(merchant: &Whole, now: Timestamp, wrong: &mut Wrong) {
         });
     }
     wrong.unless(
-        head.open
+        state
+            .open
             .is_none_or(|open| merchant.rebinds.contains_key(&open)),
         || "the merchant state's open rebind does not exist".to_owned(),
     );
 }
 
-fn bound_cards(head: &MerchantState) -> impl Iterator<Item = &BoundCard> {
-    let standby = head.standby.iter().map(|standby| &standby.bound);
-    let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
-    head.active.iter().chain(standby).chain(replaced)
+fn bound_cards(state: &MerchantState) -> impl Iterator<Item = &BoundCard> {
+    let standby = state.standby.iter().map(|standby| &standby.bound);
+    let replaced = state.replaced.iter().map(|replaced| &replaced.bound);
+    state.active.iter().chain(standby).chain(replaced)
 }
 
 /// Each card exists once, with the rebind that added it. The active card is the one of the last activation.
 fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
-    let head = &merchant.head;
+    let state = &merchant.state;
     let mut seen = BTreeSet::new();
-    for bound in bound_cards(head) {
+    for bound in bound_cards(state) {
         let id = &bound.card.card_id;
         wrong.unless(seen.insert(id.as_str()), || {
             format!("{id:?} is attached twice")
@@ -253,7 +254,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
         let rebind = merchant.rebinds.get(&card.number());
         rebind.map(|rebind| &rebind.stage)
     };
-    if let Some(active) = &head.active {
+    if let Some(active) = &state.active {
         let stage = stage(&active.card.card_id);
         let activated_card = stage.is_none_or(|stage| {
             matches!(stage, RebindState::Activated(_) | RebindState::Completed(_))
@@ -262,7 +263,7 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             "the active card has no activation".to_owned()
         });
     }
-    for standby in &head.standby {
+    for standby in &state.standby {
         let waits = matches!(
             stage(&standby.bound.card.card_id),
             Some(RebindState::Standby(_))
@@ -271,8 +272,8 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             "a standby card is not in the standby state".to_owned()
         });
     }
-    if let Some(last) = &head.last_activation {
-        let pointed = head
+    if let Some(last) = &state.last_activation {
+        let pointed = state
             .active
             .as_ref()
             .map(|active| active.card.card_id.number());
@@ -283,15 +284,15 @@ fn cards_agree(merchant: &Whole, wrong: &mut Wrong) {
             )
         });
     }
-    if let Some(until) = head.cooldown_until {
-        let of_last = head
+    if let Some(until) = state.cooldown_until {
+        let of_last = state
             .last_activation
             .as_ref()
             .is_some_and(|last| last.times.cooldown_until == until);
         wrong.unless(of_last, || "a cooldown without its activation".to_owned());
     }
     wrong.unless(
-        !head.cooldown_end_unannounced || head.cooldown_until.is_some(),
+        !state.cooldown_end_unannounced || state.cooldown_until.is_some(),
         || "a due cooldown-end notification without a cooldown".to_owned(),
     );
 }
@@ -353,7 +354,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
 
 /// Pending payouts are counted on their destination card.
 fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
-    let head = &merchant.head;
+    let state = &merchant.state;
     for payout in &merchant.unsent {
         let id = payout.payout_id.as_str();
         let record = items.get(&(format!("O#{id}"), "O".to_owned()));
@@ -371,15 +372,15 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
         }
         count
     };
-    wrong.unless(to(None) == head.held_payouts, || {
+    wrong.unless(to(None) == state.held_payouts, || {
         format!(
             "{} payouts are held, but {} are counted",
             to(None),
-            head.held_payouts
+            state.held_payouts
         )
     });
-    let mut counted = head.held_payouts;
-    for bound in bound_cards(head) {
+    let mut counted = state.held_payouts;
+    for bound in bound_cards(state) {
         let found = to(Some(&bound.card.card_id));
         counted += bound.unsent;
         wrong.unless(found == bound.unsent, || {
@@ -398,8 +399,8 @@ fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
 
 /// The registered devices are exactly those of the merchant state.
 fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
-    let heads: BTreeSet<(String, String)> = merchant
-        .head
+    let expected: BTreeSet<(String, String)> = merchant
+        .state
         .push_targets
         .iter()
         .map(|target| (target.id.clone(), target.token_tag.clone()))
@@ -409,8 +410,8 @@ fn devices_agree(merchant: &Whole, wrong: &mut Wrong) {
         .iter()
         .filter(|(_, registered)| **registered);
     let registered: BTreeSet<(String, String)> = registered.map(|(key, _)| key.clone()).collect();
-    wrong.unless(heads == registered, || {
-        format!("devices {registered:?}, but {heads:?} in the merchant state")
+    wrong.unless(expected == registered, || {
+        format!("devices {registered:?}, but {expected:?} in the merchant state")
     });
 }
 
@@ -444,7 +445,7 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
             let (id, card) = holder.split_once('#').unwrap_or_default();
             let merchant = merchants.get(id);
             let bound = merchant.and_then(|merchant| {
-                let mut all = bound_cards(&merchant.head);
+                let mut all = bound_cards(&merchant.state);
                 all.find(|bound| bound.card.card_id.as_str() == card)
             });
             let fits = bound.is_some_and(|bound| bound.fingerprint.0 == fingerprint);
@@ -457,11 +458,11 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
         }
     }
     for merchant in merchants.values() {
-        let head = &merchant.head;
-        for bound in bound_cards(head) {
+        let state = &merchant.state;
+        for bound in bound_cards(state) {
             let id = &bound.card.card_id;
             // A reverted card is no longer verified, although its removal is still pending.
-            let is_out = head
+            let is_out = state
                 .replaced(id)
                 .is_some_and(|replaced| replaced.state == Replaced::Out);
             let holder = format!("{}#{}", merchant.id, id.as_str());

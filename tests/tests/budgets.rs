@@ -423,7 +423,7 @@ async fn freeze_and_push_keep_their_budgets() {
 /// A merchant state with every field at its maximum: five logins, two standby and two replaced cards, five push targets, and a
 /// day's bank calls, requests and wrong documents.
 fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantState {
-    let mut head = before.clone();
+    let mut state = before.clone();
     let bound = |number: u32, unsent: u32| {
         let mut bound: BoundCard = before.active.clone().unwrap();
         bound.card.card_id = CardId::new(number, &[7; 16]);
@@ -431,35 +431,35 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         bound.unsent = unsent;
         bound
     };
-    head.active = Some(bound(0xa0, 120));
-    head.standby = [0xa1, 0xa2]
+    state.active = Some(bound(0xa0, 120));
+    state.standby = [0xa1, 0xa2]
         .map(|number| StandbyCard {
             bound: bound(number, 0),
             usable_at: now.plus_s(DAY_S),
         })
         .to_vec();
-    head.replaced = [0xa3, 0xa4]
+    state.replaced = [0xa3, 0xa4]
         .map(|number| ReplacedCard {
             bound: bound(number, 120),
             removable_at: now.plus_s(DAY_S),
             state: domain::merchant::Replaced::Usable,
         })
         .to_vec();
-    head.freeze_codes = [0xa0, 0xa1, 0xa2]
+    state.freeze_codes = [0xa0, 0xa1, 0xa2]
         .map(|number| FreezeCode {
             number,
             good_until: now.plus_s(DAY_S),
             activation: true,
         })
         .to_vec();
-    head.push_targets = (0..5)
+    state.push_targets = (0..5)
         .map(|number| PushTarget {
             id: format!("{number}").repeat(36),
             token_tag: "t".repeat(8),
         })
         .collect();
-    head.push_removed_at = Some(now);
-    head.bank_calls = (0..5)
+    state.push_removed_at = Some(now);
+    state.bank_calls = (0..5)
         .map(|_| BankCall {
             at: now,
             card_tag: "c".repeat(8),
@@ -470,14 +470,14 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         let step_s = DAY_S / count;
         (1..=count).map(move |number| now.plus_s(number * step_s - DAY_S))
     };
-    head.id_mismatches = over_the_day(10).collect();
-    head.setting_changes = over_the_day(10).collect();
-    head.requests = over_the_day(5).collect();
-    head.last_seq = 9_999;
-    head.held_payouts = 120;
-    head.security_changed_at = Some(now.plus_s(-2 * DAY_S));
-    head.lost_at = Some(now);
-    head
+    state.id_mismatches = over_the_day(10).collect();
+    state.setting_changes = over_the_day(10).collect();
+    state.requests = over_the_day(5).collect();
+    state.last_seq = 9_999;
+    state.held_payouts = 120;
+    state.security_changed_at = Some(now.plus_s(-2 * DAY_S));
+    state.lost_at = Some(now);
+    state
 }
 
 #[tokio::test]
@@ -491,11 +491,11 @@ async fn fullest_merchant_state_costs_two_write_units() {
     // An activation, its cooldown, and the largest kind of rebind beside the merchant state.
     app.activate(GOOD_CARD).await;
     world.deliver_due().await;
-    let head = fullest(&world.stored("minority_name").await.head, world.now());
+    let state = fullest(&world.stored("minority_name").await.state, world.now());
     let merchant = MerchantId::parse("mer_minority_name").unwrap();
-    let attributes = merchant_state::attributes(&merchant, &head, world.now()).unwrap();
+    let attributes = merchant_state::attributes(&merchant, &state, world.now()).unwrap();
     let mut attributes = attributes.into_iter();
-    let state = attributes.find(|(name, _)| *name == "state").unwrap();
+    let json = attributes.find(|(name, _)| *name == "state").unwrap();
     let key = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
     let item = [key("pk", "M#mer_minority_name"), key("sk", "Y")];
     let update = world.client.update_item().table_name(&world.table);
@@ -503,11 +503,11 @@ async fn fullest_merchant_state_costs_two_write_units() {
         .set_key(Some(item.into()))
         .update_expression("SET #state = :state")
         .expression_attribute_names("#state", "state")
-        .expression_attribute_values(":state", state.1.unwrap())
+        .expression_attribute_values(":state", json.1.unwrap())
         .send()
         .await
         .unwrap();
-    let read = world.stored("minority_name").await.head;
+    let read = world.stored("minority_name").await.state;
     assert_eq!(read.sessions.iter().flatten().count(), 5);
     assert_eq!(
         (

@@ -30,7 +30,7 @@ fn distinct(serials: &[String]) -> usize {
 }
 
 async fn bank_calls(world: &Arc<InProcess>) -> usize {
-    world.stored("plain_1").await.head.bank_calls.len()
+    world.stored("plain_1").await.state.bank_calls.len()
 }
 
 // The check.
@@ -676,7 +676,7 @@ async fn cleanup_settles_test_transfer() {
 async fn returned_test_transfer_reverts_and_notifies() {
     for late_s in [0, POLICY.hold_s + POLICY.revert_after_effective_s - 1] {
         let (world, app) = InProcess::with("plain_1").await;
-        let before = world.stored("plain_1").await.head.active.unwrap();
+        let before = world.stored("plain_1").await.state.active.unwrap();
         let rebind = app.activate(GOOD_CARD).await;
         world.deliver_due().await;
         world.bank.next_transfer(TransferAnswer::Pending);
@@ -699,13 +699,13 @@ async fn returned_test_transfer_reverts_and_notifies() {
                 (&json!("reverted"), &json!("TEST_TXN_FAILED"))
             );
         }
-        let head = world.stored("plain_1").await.head;
+        let state = world.stored("plain_1").await.state;
         assert_eq!(
-            head.active.unwrap().card,
+            state.active.unwrap().card,
             before.card,
             "the old card is active again"
         );
-        assert_eq!((head.cooldown_until, head.last_activation), (None, None));
+        assert_eq!((state.cooldown_until, state.last_activation), (None, None));
         assert_eq!(world.count("plain_1", "reverted").await, 1);
         world.deliver_due().await;
         let now = [&app.profile.phone, RESERVED_PHONE].map(|phone| world.sms.to(phone).len());

@@ -36,7 +36,7 @@ fn received(answer: &Reply) {
 }
 
 async fn frozen(world: &Arc<InProcess>) -> bool {
-    world.stored(NAME).await.head.frozen.is_some()
+    world.stored(NAME).await.state.frozen.is_some()
 }
 
 fn source(number: usize) -> String {
@@ -115,7 +115,7 @@ async fn parallel_right_codes_freeze_once() {
 #[tokio::test]
 async fn freeze_in_the_hold_removes_the_new_card() {
     let (world, app) = InProcess::with(NAME).await;
-    let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
+    let old = world.stored(NAME).await.state.active.unwrap().card.card_id;
     let (_, rebind, code) = announced(&world).await;
     // Case and spaces do not matter.
     let spaced = format!(" {} {}", code[..4].to_lowercase(), &code[4..]);
@@ -423,7 +423,7 @@ async fn frozen_account_is_read_only() {
     let (world, app) = InProcess::with(NAME).await;
     let target = json!({"platform": "apns", "token": "a-token"});
     app.put("/v1/push-targets/phone", target.clone()).await;
-    let old = world.stored(NAME).await.head.active.unwrap().card.card_id;
+    let old = world.stored(NAME).await.state.active.unwrap().card.card_id;
     let (_, rebind, code) = announced(&world).await;
     received(&world.freeze(&app.profile.account, &code, &source(1)).await);
     let app = app.again().await;
@@ -518,7 +518,7 @@ async fn freeze_ends_rebind_and_sessions() {
     let app = app.again().await;
     app.get(&open).await.is(200, "frozen");
     let stored = world.stored(NAME).await;
-    assert_eq!(stored.head.open, None);
+    assert_eq!(stored.state.open, None);
     assert!(stored.rebind.unwrap().sealed_number.is_none());
     assert_eq!(world.count(NAME, "frozen").await, 1);
 }

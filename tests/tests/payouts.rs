@@ -70,14 +70,14 @@ async fn counts_fit(app: &App, name: &str) {
         let card = payout["card"]["card_id"].as_str().unwrap_or("none");
         *listed.entry(card.to_owned()).or_default() += 1;
     }
-    let head = app.system.stored(name).await.head;
+    let state = app.system.stored(name).await.state;
     let mut counted: BTreeMap<String, u32> = BTreeMap::new();
-    let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
-    let standby = head.standby.iter().map(|standby| &standby.bound);
-    for bound in head.active.iter().chain(replaced).chain(standby) {
+    let replaced = state.replaced.iter().map(|replaced| &replaced.bound);
+    let standby = state.standby.iter().map(|standby| &standby.bound);
+    for bound in state.active.iter().chain(replaced).chain(standby) {
         counted.insert(bound.card.card_id.as_str().to_owned(), bound.unsent);
     }
-    counted.insert("none".to_owned(), head.held_payouts);
+    counted.insert("none".to_owned(), state.held_payouts);
     counted.retain(|_, count| *count > 0);
     assert_eq!(listed, counted);
 }
@@ -251,7 +251,7 @@ async fn payout_during_a_change_has_one_card() {
     let old = world
         .stored("plain_1")
         .await
-        .head
+        .state
         .active
         .unwrap()
         .card
@@ -279,7 +279,7 @@ async fn payout_during_a_change_has_one_card() {
     let new = world
         .stored("plain_1")
         .await
-        .head
+        .state
         .active
         .unwrap()
         .card
@@ -362,7 +362,7 @@ async fn parallel_cleanups_assign_once() {
     let new = world
         .stored("plain_1")
         .await
-        .head
+        .state
         .active
         .unwrap()
         .card

@@ -174,9 +174,9 @@ async fn parallel_registrations_are_five_at_most() {
         assert!(known, "{:?}", answer.body);
     }
     let done = answers.iter().filter(|answer| answer.status == 204).count();
-    let head = world.stored(NAME).await.head;
+    let state = world.stored(NAME).await.state;
     assert!(done <= 5);
-    assert_eq!(head.push_targets.len(), done);
+    assert_eq!(state.push_targets.len(), done);
     assert_eq!(notified(&app, 1).await.len(), done);
     world.history(NAME).await;
 }
@@ -279,8 +279,8 @@ async fn lost_reply_changes_target_once() {
         assert_eq!((again.status, again.is_replayed()), (204, true));
     }
     assert_eq!(world.count(NAME, "push_target_removed").await, 1);
-    let head = world.stored(NAME).await.head;
-    assert!(head.push_targets.is_empty());
+    let state = world.stored(NAME).await.state;
+    assert!(state.push_targets.is_empty());
 }
 
 #[tokio::test]

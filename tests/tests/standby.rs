@@ -257,7 +257,7 @@ async fn parallel_right_otps_switch_once() {
 #[tokio::test]
 async fn switch_checks_owner_then_card_then_login() {
     let (world, app, card) = scenario::standby_ready(NAME).await;
-    let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
+    let active = world.stored(NAME).await.state.active.unwrap().card.card_id;
     let code = json!({"code": "123456"});
     for (path, status, expected) in [
         (
@@ -317,7 +317,7 @@ async fn allows_two_standby_cards() {
         .is(409, "CARD_SAME_AS_CURRENT")
         .has("next_actions", json!(["activate_standby", "unbind_card"]));
     app.unbind(&first).await.ok(204);
-    assert_eq!(world.stored(NAME).await.head.standby.len(), 1);
+    assert_eq!(world.stored(NAME).await.state.standby.len(), 1);
     world.history(NAME).await;
 }
 
@@ -365,7 +365,7 @@ async fn unbound_card_is_free_for_another() {
 #[tokio::test]
 async fn switch_and_unbind_exclude_each_other() {
     let (world, app, card) = scenario::standby_ready(NAME).await;
-    let active = world.stored(NAME).await.head.active.unwrap().card.card_id;
+    let active = world.stored(NAME).await.state.active.unwrap().card.card_id;
     let path = format!("/v1/cards/{active}/unbind");
     app.post(&path, ()).await.is(409, "LAST_CARD_CANNOT_UNBIND");
     let code = app.switch_code(&card).await;
@@ -373,8 +373,8 @@ async fn switch_and_unbind_exclude_each_other() {
     let (switched, unbound) = futures::join!(app.post(&activate, code), app.post(&unbind, ()),);
     let done = (switched.status == 200, unbound.status == 204);
     assert!(done.0 != done.1, "{:?} {:?}", switched.body, unbound.body);
-    let head = world.stored(NAME).await.head;
-    assert!(head.active.is_some() && head.standby.is_empty());
+    let state = world.stored(NAME).await.state;
+    assert!(state.active.is_some() && state.standby.is_empty());
     world.history(NAME).await;
 }
 

@@ -113,7 +113,7 @@ async fn written_merchant_reads_back() {
     ));
     assert!(rebind.sealed_number.is_some());
     assert_eq!(
-        (read.head.version, read.head.rebinds, read.head.open),
+        (read.state.version, read.state.rebinds, read.state.open),
         (2, 1, Some(1))
     );
     let shown = world
@@ -139,7 +139,7 @@ async fn second_write_on_one_state_conflicts() {
 async fn ended_session_cannot_write() {
     let (world, _) = with_open_rebind().await;
     let before = load(&world).await;
-    let hash = before.head.sessions[0].as_ref().unwrap().token_hash;
+    let hash = before.state.sessions[0].as_ref().unwrap().token_hash;
     use application::ports::Logins;
     assert!(
         world

@@ -161,7 +161,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     async fn handle(&self, due: &Due, run: &mut Run) {
         let done = match due.what {
             DueItem::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
-            DueItem::MerchantState => self.head(&due.merchant_id, run).await,
+            DueItem::MerchantState => self.merchant(&due.merchant_id, run).await,
             DueItem::Notice(seq) => self.notice(&due.merchant_id, seq, run).await,
         };
         match done {
@@ -179,13 +179,13 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
 
     async fn notice(
         &self,
-        merchant: &MerchantId,
+        merchant_id: &MerchantId,
         seq: u64,
         run: &mut Run,
     ) -> Result<(), PortError> {
         let rearmed = self
             .store
-            .rearm_notice(merchant, seq, run.wall, run.now)
+            .rearm_notice(merchant_id, seq, run.wall, run.now)
             .await?;
         match rearmed {
             Rearmed::Armed => run.summary.notices_rearmed += 1,
@@ -193,7 +193,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Rearmed::GivenUp => {
                 run.summary.notices_given_up += 1;
                 tracing::error!(
-                    merchant.id = merchant.as_str(),
+                    merchant.id = merchant_id.as_str(),
                     event.seq = seq,
                     "notification.given_up"
                 );
@@ -205,21 +205,25 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// Processes one rebind: asks the bank about a pending outcome, then completes or expires the rebind.
     async fn rebind(
         &self,
-        merchant: &MerchantId,
+        merchant_id: &MerchantId,
         number: u32,
         run: &mut Run,
     ) -> Result<(), PortError> {
-        let mut state = match self.store.load(merchant, Selector::Number(number)).await? {
-            Some(state) if state.rebind.is_some() => state,
+        let mut merchant = match self
+            .store
+            .load(merchant_id, Selector::Number(number))
+            .await?
+        {
+            Some(merchant) if merchant.rebind.is_some() => merchant,
             _ => return Ok(()),
         };
-        let ended_by_time = state
+        let ended_by_time = merchant
             .rebind
             .as_ref()
             .is_some_and(|rebind| rebind.is_overdue(run.now));
-        if !ended_by_time && let Some(act) = self.heard(&state, run).await {
+        if !ended_by_time && let Some(act) = self.heard(&merchant, run).await {
             let news = act.is_news();
-            let after = self.write(&state, act.act(), run.now).await?;
+            let after = self.write(&merchant, act.act(), run.now).await?;
             if news {
                 count(
                     after.is_some(),
@@ -227,23 +231,23 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                     &mut run.summary.skipped,
                 );
             }
-            state = after.unwrap_or(state);
+            merchant = after.unwrap_or(merchant);
         }
-        let Some(rebind) = &state.rebind else {
+        let Some(rebind) = &merchant.rebind else {
             return Ok(());
         };
         let summary = &mut run.summary;
         match &rebind.stage {
             RebindState::Activated(activated_card) if activated_card.times.is_over(run.now) => {
                 let done = self
-                    .write(&state, Command::Complete, run.now)
+                    .write(&merchant, Command::Complete, run.now)
                     .await?
                     .is_some();
                 count(done, &mut summary.completed, &mut summary.skipped);
             }
             _ if rebind.is_overdue(run.now) => {
                 let done = self
-                    .write(&state, Command::Expire, run.now)
+                    .write(&merchant, Command::Expire, run.now)
                     .await?
                     .is_some();
                 count(done, &mut summary.expired, &mut summary.skipped);
@@ -255,8 +259,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
 
     /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
     /// no such reference, or the bank left too many queries of this run unanswered.
-    async fn heard(&self, state: &Merchant, run: &mut Run) -> Option<Heard> {
-        let rebind = state.rebind.as_ref()?;
+    async fn heard(&self, merchant: &Merchant, run: &mut Run) -> Option<Heard> {
+        let rebind = merchant.rebind.as_ref()?;
         if run.silences >= self.store.policy().bank_silence_max {
             return None;
         }
@@ -293,53 +297,57 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     }
 
     /// Processes one merchant: announces the end of a cooldown, removes replaced cards, assigns held payouts.
-    async fn head(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
-        let Some(state) = self.store.load(merchant, Selector::Latest).await? else {
+    async fn merchant(&self, merchant_id: &MerchantId, run: &mut Run) -> Result<(), PortError> {
+        let Some(merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
             return Ok(());
         };
         if self
-            .write(&state, Command::EndCooldown, run.now)
+            .write(&merchant, Command::EndCooldown, run.now)
             .await?
             .is_some()
         {
             run.summary.cooldowns_ended += 1;
         }
-        for replaced in &state.head.replaced {
+        for replaced in &merchant.state.replaced {
             if run.is_late() {
                 return Ok(());
             }
             let card_id = &replaced.bound.card.card_id;
             // Loads the rebind that the card came with, because it holds the card's number.
-            let Some(state) = self.store.load(merchant, Selector::Card(card_id)).await? else {
+            let Some(merchant) = self
+                .store
+                .load(merchant_id, Selector::Card(card_id))
+                .await?
+            else {
                 continue;
             };
             let act = Command::RemoveCard(card_id.clone());
-            let removed = self.write(&state, act, run.now).await?;
+            let removed = self.write(&merchant, act, run.now).await?;
             run.summary.cards_removed += u32::from(removed.is_some());
         }
-        if state.head.held_payouts > 0 {
-            self.assign(merchant, run).await?;
+        if merchant.state.held_payouts > 0 {
+            self.assign(merchant_id, run).await?;
         }
         Ok(())
     }
 
     /// Assigns a card to each held payout, one write each. The next run retries failures.
-    async fn assign(&self, merchant: &MerchantId, run: &mut Run) -> Result<(), PortError> {
+    async fn assign(&self, merchant_id: &MerchantId, run: &mut Run) -> Result<(), PortError> {
         let mut before = None;
         loop {
             let page = self
                 .store
-                .unsent_payouts(merchant, before.as_deref(), PAYOUTS)
+                .unsent_payouts(merchant_id, before.as_deref(), PAYOUTS)
                 .await?;
             for payout in page.iter().filter(|payout| payout.card.is_none()) {
                 if run.is_late() {
                     return Ok(());
                 }
-                let Some(state) = self.store.load(merchant, Selector::Latest).await? else {
+                let Some(merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
                     return Ok(());
                 };
                 let act = Command::AssignPayout(payout.clone());
-                if self.write(&state, act, run.now).await?.is_none() {
+                if self.write(&merchant, act, run.now).await?.is_none() {
                     // Assignment is not possible yet, or the account is frozen. Either applies to all held payouts.
                     return Ok(());
                 }

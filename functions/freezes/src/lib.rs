@@ -160,7 +160,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
             after_transient: true,
             ..Limits::FREEZE
         };
-        let start: Start<'_> = match number == loaded.merchant.head.rebinds {
+        let start: Start<'_> = match number == loaded.merchant.state.rebinds {
             true => (selector, loaded).into(),
             false => selector.into(),
         };
@@ -177,7 +177,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         now: Timestamp,
     ) -> Result<Option<u32>, HandlerError> {
         let mut found = None;
-        for code in &merchant.head.freeze_codes {
+        for code in &merchant.state.freeze_codes {
             let merchant_id = merchant.profile.merchant_id.as_str();
             let expected = self.keys.freeze_code(merchant_id, code.number).await?;
             if same_code(typed, &expected) && now < code.good_until {

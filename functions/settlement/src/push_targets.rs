@@ -49,7 +49,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         tag.truncate(TAG_CHARS);
         let target = PushTarget { id, token_tag: tag };
         let plan = async |loaded: &Loaded, _: &Learned| {
-            let known = loaded.merchant.head.push_targets.contains(&target);
+            let known = loaded.merchant.state.push_targets.contains(&target);
             Ok(Command::PutPushTarget(Box::new(NewPushTarget {
                 target: target.clone(),
                 platform,

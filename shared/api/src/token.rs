@@ -70,7 +70,7 @@ impl Presented {
         now: Timestamp,
     ) -> Result<&'m Session, Rejection> {
         let session = merchant
-            .head
+            .state
             .sessions
             .get(usize::from(self.slot))
             .and_then(Option::as_ref);

@@ -218,7 +218,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             Selector::Latest | Selector::Number(_) | Selector::Announced(_) => true,
             Selector::Step(_) | Selector::Shown(_) => merchant.rebind.is_some(),
             // A card that came with the merchant has no rebind.
-            Selector::Card(id) => merchant.rebind.is_some() || merchant.head.bound(id).is_some(),
+            Selector::Card(id) => merchant.rebind.is_some() || merchant.state.bound(id).is_some(),
         };
         if !exists {
             return Err(Rejection::new(ErrorCode::NotFound).into());

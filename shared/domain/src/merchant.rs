@@ -391,7 +391,7 @@ impl Profile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merchant {
     /// The changing state.
-    pub head: MerchantState,
+    pub state: MerchantState,
     /// The acquirer's record.
     pub profile: Profile,
     /// The rebind that the request is about, or the latest one.
@@ -404,18 +404,18 @@ impl Merchant {
     /// The status of a card at `now`.
     #[must_use]
     pub fn card_status(&self, card_id: &CardId, now: Timestamp) -> CardStatus {
-        let head = &self.head;
-        let is_active = head
+        let state = &self.state;
+        let is_active = state
             .active
             .as_ref()
             .is_some_and(|active| active.card.card_id == *card_id);
         if is_active {
             return CardStatus::Active;
         }
-        if head.standby(card_id).is_some() {
+        if state.standby(card_id).is_some() {
             return CardStatus::Standby;
         }
-        if let Some(replaced) = head.replaced(card_id) {
+        if let Some(replaced) = state.replaced(card_id) {
             return if replaced.is_gone(now) {
                 CardStatus::Removed
             } else {
@@ -434,7 +434,7 @@ impl Merchant {
     /// stays expired, even if the clock is behind.
     #[must_use]
     pub fn is_open(&self, rebind: &Rebind, now: Timestamp) -> bool {
-        rebind.is_open(now) && self.head.open == Some(rebind.rebind_id.number())
+        rebind.is_open(now) && self.state.open == Some(rebind.rebind_id.number())
     }
 
     /// The wire name of the rebind's state at `now`.
@@ -449,7 +449,7 @@ impl Merchant {
     /// True if an unsent payout is held, for a card or for the operator's decision.
     #[must_use]
     pub fn holds(&self, payout: &Payout) -> bool {
-        let waits = payout.card.is_none() || self.head.holds_payouts();
+        let waits = payout.card.is_none() || self.state.holds_payouts();
         payout.state == PayoutState::Unsent && waits
     }
 
@@ -474,13 +474,13 @@ impl Merchant {
     /// The end of the cooldown, while it runs.
     #[must_use]
     pub fn cooldown(&self, now: Timestamp) -> Option<Timestamp> {
-        self.head.cooldown_until.filter(|until| now < *until)
+        self.state.cooldown_until.filter(|until| now < *until)
     }
 
     /// The end of the quiet period, while it runs.
     #[must_use]
     pub fn quiet_until(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let changed_at = self.head.security_changed_at?;
+        let changed_at = self.state.security_changed_at?;
         (changed_at.age_s_at(now) < policy.quiet_period_s)
             .then(|| changed_at.plus_s(policy.quiet_period_s))
     }

@@ -19,7 +19,7 @@ use super::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Transition {
     /// The merchant state after the change; `None` when only the rebind changes (a counted attempt).
-    pub head: Option<MerchantState>,
+    pub state: Option<MerchantState>,
     /// The rebind after the change; `None` when no rebind changes.
     pub rebind: Option<Rebind>,
     /// The history event. Every transition that changes the merchant state has one, except bookkeeping of a bank call.
@@ -166,7 +166,7 @@ impl Transition {
     #[must_use]
     pub const fn none() -> Self {
         Self {
-            head: None,
+            state: None,
             rebind: None,
             event: None,
             also: None,
@@ -184,7 +184,7 @@ impl Transition {
     /// True if there is nothing to write.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.head.is_none()
+        self.state.is_none()
             && self.rebind.is_none()
             && self.event.is_none()
             && self.also.is_none()
@@ -207,10 +207,10 @@ impl Transition {
         policy: &Policy,
     ) -> Option<ChainedEvent> {
         let event = self.event.take()?;
-        let head = self.head.as_mut()?;
+        let state = self.state.as_mut()?;
         Some(history::chain(
             &before.profile.merchant_id,
-            head,
+            state,
             event,
             personal,
             policy,
@@ -226,7 +226,7 @@ impl Transition {
             Some(rebind)
         };
         let mut after = Merchant {
-            head: self.head.clone().unwrap_or_else(|| before.head.clone()),
+            state: self.state.clone().unwrap_or_else(|| before.state.clone()),
             profile: before.profile.clone(),
             rebind: written(&self.rebind).or_else(|| before.rebind.clone()),
             latest: written(&self.also).or_else(|| before.latest.clone()),

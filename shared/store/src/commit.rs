@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{Table, Transacted};
 use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
-use super::keys::{HEAD, PROFILE, card_sk, event_sk, key, merchant_pk, rebind_sk};
+use super::keys::{PROFILE, STATE, card_sk, event_sk, key, merchant_pk, rebind_sk};
 use super::records::{
     card_claim, event, idempotency, item_of, merchant_state, otp_counter, payout, profile, rebind,
     session,
@@ -111,8 +111,11 @@ impl<T: Table> Store<T> {
             kinds: Vec::new(),
             items: Vec::new(),
         };
-        if let Some(head) = &transition.head {
-            writes.push(Part::MerchantState, self.update_head(before, head, commit)?);
+        if let Some(state) = &transition.state {
+            writes.push(
+                Part::MerchantState,
+                self.update_state(before, state, commit)?,
+            );
         }
         for rebind in transition.rebind.iter().chain(&transition.also) {
             writes.push(Part::Rebind, self.update_rebind(before, rebind)?);
@@ -186,41 +189,41 @@ impl<T: Table> Store<T> {
         update_item(self.table.name(), key, update)
     }
 
-    fn update_head(
+    fn update_state(
         &self,
         before: &Merchant,
-        head: &MerchantState,
+        state: &MerchantState,
         commit: &Commit<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
-        update.put_all(merchant_state::attributes(merchant, head, commit.now)?);
+        update.put_all(merchant_state::attributes(merchant, state, commit.now)?);
         if commit.transition.ends_sessions {
             // Also when a rebind was opened after the read.
-            for slot in (0..).take(head.sessions.len()) {
+            for slot in (0..).take(state.sessions.len()) {
                 update.put(&session::slot_name(slot), None);
             }
         }
-        update.value("read", n(before.head.version));
+        update.value("read", n(before.state.version));
         update.when("#version = :read");
         if let Some(slot) = commit.session
-            && let Some(Some(session)) = head.sessions.get(usize::from(slot))
+            && let Some(Some(session)) = state.sessions.get(usize::from(slot))
         {
             let name = session::slot_name(slot);
             update.put(&name, Some(session::value(session)));
             update.value("token", session::prefix(&session.token_hash));
             update.when(format!("begins_with(#{name}, :token)"));
         }
-        let begins = head.open != before.head.open && head.open.is_some();
-        let activates =
-            head.last_activation != before.head.last_activation && head.last_activation.is_some();
+        let begins = state.open != before.state.open && state.open.is_some();
+        let activates = state.last_activation != before.state.last_activation
+            && state.last_activation.is_some();
         if begins || activates {
             // Independent of the state that was read: no cooldown may run when a rebind begins or a card is activated.
             update.value("now", time(commit.now));
             update.name("cooldown_until");
             update.when("(attribute_not_exists(#cooldown_until) OR #cooldown_until <= :now)");
         }
-        update_item(self.table.name(), key(merchant_pk(merchant), HEAD), update)
+        update_item(self.table.name(), key(merchant_pk(merchant), STATE), update)
     }
 
     fn fingerprint(

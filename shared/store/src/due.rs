@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{Query, Table};
 use super::item::{Item, get_s, opt_n, s, time};
-use super::keys::{HEAD, SHARDS, merchant_of};
+use super::keys::{SHARDS, STATE, merchant_of};
 use application::ports::PortError;
 use domain::ids::MerchantId;
 use domain::time::Timestamp;
@@ -100,7 +100,7 @@ impl<T: Table> Store<T> {
             let what = match sk.split_once('#') {
                 Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueItem::Rebind),
                 Some(("E", seq)) => seq.parse().ok().map(DueItem::Notice),
-                _ if sk == HEAD => Some(DueItem::MerchantState),
+                _ if sk == STATE => Some(DueItem::MerchantState),
                 _ => None,
             };
             if let (Some(merchant_id), Some(what), Some(at)) =

@@ -21,7 +21,7 @@ pub(super) fn merchant_of(pk: &str) -> Option<MerchantId> {
 }
 
 /// The sort key of a merchant's state.
-pub(super) const HEAD: &str = "Y";
+pub(super) const STATE: &str = "Y";
 /// The sort key of the profile.
 pub(super) const PROFILE: &str = "Z";
 /// The sort key of a payout's record.

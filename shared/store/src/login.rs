@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{SingleUpdate, Table, Transacted, Updated};
 use super::item::{Item, Update, n, put_item, update_item};
-use super::keys::{HEAD, key, merchant_pk};
+use super::keys::{STATE, key, merchant_pk};
 use super::records::{account, item_of, login_failures, session};
 use application::ports::{LoginKeys, Logins, PortError};
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
@@ -61,12 +61,12 @@ impl<T: Table> Logins for Store<T> {
         cleared: Option<&LoginRead>,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        let mut head = Update::default();
-        head.put(
+        let mut state = Update::default();
+        state.put(
             &session::slot_name(opened.slot),
             Some(session::value(&opened.session)),
         );
-        head.when("attribute_exists(pk)");
+        state.when("attribute_exists(pk)");
         let mut record = Update::default();
         let (revision, next_slot) = (account.version + 1, opened.slot + 1);
         record.put_all(account::after_login(
@@ -76,9 +76,9 @@ impl<T: Table> Logins for Store<T> {
         )?);
         record.value("read", n(account.version));
         record.when("#version = :read");
-        let head_key = key(merchant_pk(&account.merchant_id), HEAD);
+        let state_key = key(merchant_pk(&account.merchant_id), STATE);
         let mut items = vec![
-            update_item(self.table.name(), head_key, head)?,
+            update_item(self.table.name(), state_key, state)?,
             update_item(self.table.name(), account_key(keys), record)?,
         ];
         if let Some(cleared) = cleared {
@@ -98,8 +98,8 @@ impl<T: Table> Logins for Store<T> {
         update.put(&name, None);
         update.value("token", session::prefix(token_hash));
         update.when(format!("begins_with(#{name}, :token)"));
-        let head = key(merchant_pk(merchant), HEAD);
-        let update = SingleUpdate::new(head, update, ReturnValue::UpdatedOld);
+        let state_key = key(merchant_pk(merchant), STATE);
+        let update = SingleUpdate::new(state_key, update, ReturnValue::UpdatedOld);
         match self.table.update(update).await? {
             Updated::Done(old) => Ok(old.as_ref().and_then(|old| session::read(old, slot))),
             Updated::ConditionFailed(_) => Ok(None),

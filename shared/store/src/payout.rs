@@ -4,7 +4,7 @@
 use super::Store;
 use super::client::Table;
 use super::item::{Item, Update, delete_item, get_s, s, update_item};
-use super::keys::{HEAD, PAYOUT, PROFILE, key, merchant_pk, payout_key};
+use super::keys::{PAYOUT, PROFILE, STATE, key, merchant_pk, payout_key};
 use super::records::payout;
 use application::ports::{OwnedPayout, PortError, ReadPayouts};
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -41,7 +41,7 @@ impl<T: Table> ReadPayouts for Store<T> {
         let mut keys = vec![payout_key(payout_id)];
         if let Some(merchant) = merchant {
             let pk = merchant_pk(merchant);
-            keys.extend([HEAD, PROFILE].map(|sk| key(pk.clone(), sk)));
+            keys.extend([STATE, PROFILE].map(|sk| key(pk.clone(), sk)));
         }
         let (payouts, rest): (Vec<Item>, Vec<Item>) = self
             .table

@@ -2,7 +2,7 @@
 
 use super::client::{Get, Page, Query, Table};
 use super::item::{Item, s};
-use super::keys::{HEAD, PROFILE, event_sk, key, merchant_pk, rebind_sk};
+use super::keys::{PROFILE, STATE, event_sk, key, merchant_pk, rebind_sk};
 use super::records::{event, merchant_state, profile, rebind};
 use super::{Store, item};
 use application::ports::{ListEvents, ListRebinds, LoadMerchant, PortError, Selector};
@@ -20,7 +20,7 @@ pub trait Reads {
     /// Profile, merchant state and latest rebind: the last three items of the partition, last first.
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError>;
     /// Merchant state, profile and the rebind with this number.
-    async fn head_profile_and(
+    async fn state_profile_and(
         &self,
         merchant: &MerchantId,
         number: u32,
@@ -44,8 +44,8 @@ pub async fn load_with<R: Reads>(
     };
     for _ in 0..READS_MAX {
         let items = match selector {
-            Selector::Shown(id) => reads.head_profile_and(merchant, id.number()).await?,
-            Selector::Card(id) => reads.head_profile_and(merchant, id.number()).await?,
+            Selector::Shown(id) => reads.state_profile_and(merchant, id.number()).await?,
+            Selector::Card(id) => reads.state_profile_and(merchant, id.number()).await?,
             Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
                 reads.tail(merchant).await?
             }
@@ -61,7 +61,7 @@ pub async fn load_with<R: Reads>(
             Selector::Number(number) | Selector::Announced(number) => Some(number),
             Selector::Latest | Selector::Shown(_) | Selector::Card(_) => None,
         };
-        if let Some(number) = older.filter(|number| *number != read.head.rebinds) {
+        if let Some(number) = older.filter(|number| *number != read.state.rebinds) {
             let latest = read.rebind.take();
             read.latest = latest.filter(|_| matches!(selector, Selector::Announced(_)));
             read.rebind = rebind(number).await?;
@@ -71,7 +71,7 @@ pub async fn load_with<R: Reads>(
         }
         if let Selector::Card(id) = selector {
             read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
-            let other = read.head.open.filter(|open| *open != id.number());
+            let other = read.state.open.filter(|open| *open != id.number());
             if let Some(number) = other {
                 // Commands on a card depend on an open rebind, so read it too.
                 read.latest = rebind(number).await?;
@@ -147,14 +147,14 @@ impl<T: Table> Reads for Store<T> {
             .await
     }
 
-    async fn head_profile_and(
+    async fn state_profile_and(
         &self,
         merchant: &MerchantId,
         number: u32,
     ) -> Result<Vec<Item>, PortError> {
         let pk = merchant_pk(merchant);
         let keys =
-            [HEAD.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
+            [STATE.to_owned(), PROFILE.to_owned(), rebind_sk(number)].map(|sk| key(pk.clone(), sk));
         self.table.batch_get(keys.to_vec()).await
     }
 
@@ -220,7 +220,7 @@ pub fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> 
 
 /// The items of one read.
 struct ReadSet {
-    head: Option<domain::merchant::MerchantState>,
+    state: Option<domain::merchant::MerchantState>,
     profile: Option<domain::merchant::Profile>,
     rebind: Option<Rebind>,
 }
@@ -228,13 +228,13 @@ struct ReadSet {
 impl ReadSet {
     fn of(items: &[Item]) -> Result<Self, PortError> {
         let mut pieces = Self {
-            head: None,
+            state: None,
             profile: None,
             rebind: None,
         };
         for one in items {
             match item::get_s(one, "sk")? {
-                HEAD => pieces.head = Some(merchant_state::read(one)?),
+                STATE => pieces.state = Some(merchant_state::read(one)?),
                 PROFILE => pieces.profile = Some(profile::read(one)?),
                 _ => pieces.rebind = Some(rebind::read(one)?),
             }
@@ -244,7 +244,7 @@ impl ReadSet {
 
     fn merchant(self) -> Option<Merchant> {
         Some(Merchant {
-            head: self.head?,
+            state: self.state?,
             profile: self.profile?,
             rebind: self.rebind,
             latest: None,
@@ -256,15 +256,15 @@ impl ReadSet {
 #[must_use]
 pub fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
     match &read.rebind {
-        Some(rebind) if rebind.rebind_id.number() == read.head.rebinds => {
-            rebind.version != read.head.rebind_version
+        Some(rebind) if rebind.rebind_id.number() == read.state.rebinds => {
+            rebind.version != read.state.rebind_version
         }
-        Some(rebind) => rebind.rebind_id.number() > read.head.rebinds,
+        Some(rebind) => rebind.rebind_id.number() > read.state.rebinds,
         None => match selector {
-            Selector::Shown(id) => id.number() == read.head.rebinds,
-            Selector::Card(id) => id.number() > 0 && id.number() == read.head.rebinds,
+            Selector::Shown(id) => id.number() == read.state.rebinds,
+            Selector::Card(id) => id.number() > 0 && id.number() == read.state.rebinds,
             Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
-                read.head.rebinds > 0
+                read.state.rebinds > 0
             }
         },
     }

@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::client::Table;
-use super::keys::{HEAD, PROFILE, card_sk, key, merchant_pk, payout_key};
+use super::keys::{PROFILE, STATE, card_sk, key, merchant_pk, payout_key};
 use super::payout::entry_key;
 use super::records::{account, card, card_claim, item_of, merchant_state, payout, profile};
 use application::crypto::{HashPurpose, Keys, password};
@@ -196,7 +196,7 @@ impl<T: Table> Store<T> {
             ),
             history_key: Some(keys.new_history_key(id).await?),
         };
-        let mut head = MerchantState {
+        let mut state = MerchantState {
             security_changed_at: seed
                 .security_changed_hours_ago
                 .map(|hours| now.plus_s(-hours * HOUR_S)),
@@ -229,7 +229,7 @@ impl<T: Table> Store<T> {
                 key(format!("F#{}", fingerprint.0), "F"),
                 card_claim::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
             ));
-            head.active = Some(BoundCard {
+            state.active = Some(BoundCard {
                 card,
                 fingerprint,
                 unsent: 0,
@@ -243,12 +243,12 @@ impl<T: Table> Store<T> {
                 payout_id,
                 amount_fen: unsent.amount_fen,
                 created_at,
-                card: head.paying_card(created_at).cloned(),
+                card: state.paying_card(created_at).cloned(),
                 state: PayoutState::Unsent,
             };
-            match &mut head.active {
+            match &mut state.active {
                 Some(active) => active.unsent += 1,
-                None => head.held_payouts += 1,
+                None => state.held_payouts += 1,
             }
             items.push(item_of(
                 payout_key(&payout.payout_id),
@@ -266,17 +266,17 @@ impl<T: Table> Store<T> {
                 effective_at: activated_at.plus_s(policy.hold_s),
                 cooldown_until: activated_at.plus_s(policy.cooldown_s),
             };
-            head.cooldown_until = Some(times.cooldown_until);
-            head.cooldown_end_unannounced = true;
-            head.last_activation = Some(LastActivation {
+            state.cooldown_until = Some(times.cooldown_until);
+            state.cooldown_end_unannounced = true;
+            state.last_activation = Some(LastActivation {
                 number: 0,
                 rebind_id: RebindId::new(0, &[0; 16]),
                 times,
                 old_card: None,
             });
         }
-        let state = merchant_state::attributes(&merchant_id, &head, now)?;
-        items.push(item_of(key(pk, HEAD), state));
+        let attributes = merchant_state::attributes(&merchant_id, &state, now)?;
+        items.push(item_of(key(pk, STATE), attributes));
         let account = Account {
             merchant_id,
             password_hash: password::hash(&seed.password)?,

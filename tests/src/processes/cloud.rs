@@ -269,14 +269,14 @@ impl Cloud {
             prev.clone_from(&event.hash);
         }
         let stored = store.load(merchant, Selector::Latest).await.unwrap();
-        let head = stored
+        let state = stored
             .ok_or_else(|| format!("{merchant} has no stored state"))?
-            .head;
+            .state;
         let length = u64::try_from(events.len()).unwrap();
-        if (head.last_seq, head.last_hash) != (length, prev) {
+        if (state.last_seq, state.last_hash) != (length, prev) {
             return Err(format!(
-                "{merchant}: the chain has {length} events, the head says {}",
-                head.last_seq
+                "{merchant}: the chain has {length} events, the merchant state has {}",
+                state.last_seq
             ));
         }
         Ok(events)

@@ -19,7 +19,7 @@ async fn announced(world: &Arc<InProcess>, name: &str, card: &str) -> (App, Stri
 }
 
 async fn frozen(world: &Arc<InProcess>, name: &str) -> bool {
-    world.stored(name).await.head.frozen.is_some()
+    world.stored(name).await.state.frozen.is_some()
 }
 
 /// The same attempts from one address, concurrently, since each reply takes a fixed time.

@@ -150,7 +150,7 @@ async fn forged_bank_replies() {
         );
         assert!(world.sms.to(RESERVED_PHONE).is_empty(), "{forgery:?}");
         assert!(
-            world.stored(NAME).await.head.bank_calls.is_empty(),
+            world.stored(NAME).await.state.bank_calls.is_empty(),
             "{forgery:?}"
         );
     }
@@ -205,7 +205,7 @@ async fn ciphertext_swapped_between_merchants() {
     put_item(&world, profile).await;
     assert!(world.bank.serials().is_empty(), "the bank is not called");
     assert!(
-        world.stored(NAME).await.head.bank_calls.is_empty(),
+        world.stored(NAME).await.state.bank_calls.is_empty(),
         "no bank call is counted"
     );
     check(&victim).await.ok(200);

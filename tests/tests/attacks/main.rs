@@ -115,7 +115,7 @@ fn with_token(app: &App, token: &str) -> App {
 
 /// The path of the active card.
 async fn active_card(world: &Arc<InProcess>, name: &str) -> String {
-    let card = world.stored(name).await.head.active.unwrap().card;
+    let card = world.stored(name).await.state.active.unwrap().card;
     format!("/v1/cards/{}", card.card_id)
 }
 

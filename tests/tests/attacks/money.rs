@@ -207,7 +207,7 @@ async fn old_card_unbound_during_hold() {
             world
                 .stored(NAME)
                 .await
-                .head
+                .state
                 .replaced
                 .iter()
                 .any(|replaced| { old.ends_with(replaced.bound.card.card_id.as_str()) })
@@ -227,8 +227,8 @@ async fn the_old_card_reported_lost_to_defeat_a_freeze() {
     assert_eq!(pays_to(&world, "pay_1").await, Value::Null, "held");
     let code = app.freeze_code().await;
     freeze(&world, &app, &code).await;
-    let head = world.stored(NAME).await.head;
-    let active = head
+    let state = world.stored(NAME).await.state;
+    let active = state
         .active
         .map(|active| format!("/v1/cards/{}", active.card.card_id));
     assert_eq!(active, Some(old), "the thief's reason is ignored");

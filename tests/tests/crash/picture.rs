@@ -139,7 +139,7 @@ fn name_of(pk: &str, sk: &str) -> String {
     };
     let id: String = id.chars().take(6).collect();
     let name = match (kind, sk.split_once('#')) {
-        ("M", None) if sk == "Y" => "head".to_owned(),
+        ("M", None) if sk == "Y" => "merchant state".to_owned(),
         ("M", None) => "profile".to_owned(),
         ("M", Some(("R", number))) => format!("rebind {}", number.trim_start_matches('0')),
         ("M", Some(("P", place))) => format!("unsent {}", place.rsplit('#').next().unwrap()),

@@ -43,7 +43,8 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a session whose login reply was lost keeps its slot until its idle timeout, or until the fifth login after it",
         is_it: |case| {
-            let of_a_login = case.begins(&["account ", "head.s", "failures of a device "]);
+            let of_a_login =
+                case.begins(&["account ", "merchant state.s", "failures of a device "]);
             case.step.starts_with("POST sessions") && case.is_unheard(3) && of_a_login
         },
     },

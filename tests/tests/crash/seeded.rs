@@ -78,8 +78,8 @@ fn change(items: &mut Items, key: &Key, attribute: &str, change: impl FnOnce(&mu
     *text = json!(value.to_string());
 }
 
-fn head(items: &mut Items, change_head: impl FnOnce(&mut Value)) {
-    change(items, &of_merchant("Y"), "state", change_head);
+fn merchant_state(items: &mut Items, change_state: impl FnOnce(&mut Value)) {
+    change(items, &of_merchant("Y"), "state", change_state);
 }
 
 fn rebind(items: &mut Items, number: u32, change_rebind: impl FnOnce(&mut Value)) {
@@ -105,7 +105,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         },
     ),
     ("another last event in the merchant state", |items| {
-        head(items, |head| head["seq"] = json!(3));
+        merchant_state(items, |state| state["seq"] = json!(3));
     }),
     ("a missing rebind", |items| {
         items.remove(&of_merchant("R#000002"));
@@ -125,24 +125,24 @@ const SPOILS: &[(&str, Spoil)] = &[
         });
     }),
     ("another open rebind in the merchant state", |items| {
-        head(items, |head| head["open"] = json!(2));
+        merchant_state(items, |state| state["open"] = json!(2));
     }),
     ("a missing open rebind", |items| {
-        head(items, |head| head["open"] = json!(7));
+        merchant_state(items, |state| state["open"] = json!(7));
     }),
     ("an active card without its number", |items| {
         let item = items.get_mut(&of_merchant("R#000002")).unwrap();
         item.as_object_mut().unwrap().remove("number");
     }),
     ("a card attached twice", |items| {
-        head(items, |head| {
-            let active = head["act"].clone();
-            head["stby"][0]["c"] = active["c"].clone();
+        merchant_state(items, |state| {
+            let active = state["act"].clone();
+            state["stby"][0]["c"] = active["c"].clone();
         });
     }),
     ("a card without a rebind", |items| {
-        head(items, |head| {
-            head["act"]["fp"] = json!("another");
+        merchant_state(items, |state| {
+            state["act"]["fp"] = json!("another");
         });
     }),
     ("a first card without its number", |items| {
@@ -155,24 +155,24 @@ const SPOILS: &[(&str, Spoil)] = &[
         items.insert(of_merchant("C#card_0000000000000000000000"), item);
     }),
     ("an active card that is on standby", |items| {
-        head(items, |head| {
-            let mut standby = head["stby"][0].clone();
+        merchant_state(items, |state| {
+            let mut standby = state["stby"][0].clone();
             standby.as_object_mut().unwrap().remove("use");
-            head["act"] = standby;
-            head["stby"] = json!([]);
+            state["act"] = standby;
+            state["stby"] = json!([]);
         });
     }),
     ("an activated standby card", |items| {
-        head(items, |head| {
-            let mut active = head["act"].clone();
+        merchant_state(items, |state| {
+            let mut active = state["act"].clone();
             active["use"] = json!(1_700_000_000);
-            head["stby"] = json!([active]);
-            head.as_object_mut().unwrap().remove("act");
+            state["stby"] = json!([active]);
+            state.as_object_mut().unwrap().remove("act");
         });
     }),
     ("a cooldown of another activation", |items| {
-        let head = items.get_mut(&of_merchant("Y")).unwrap();
-        head["cooldown_until"]["N"] = json!("1900000000");
+        let state = items.get_mut(&of_merchant("Y")).unwrap();
+        state["cooldown_until"]["N"] = json!("1900000000");
     }),
     ("an activation without an event", |items| {
         rebind(items, 2, |rebind| {
@@ -180,10 +180,10 @@ const SPOILS: &[(&str, Spoil)] = &[
         });
     }),
     ("a pending payout counted twice", |items| {
-        head(items, |head| head["repl"][0]["out"] = json!(2));
+        merchant_state(items, |state| state["repl"][0]["out"] = json!(2));
     }),
     ("a held payout is counted", |items| {
-        head(items, |head| head["held"] = json!(1));
+        merchant_state(items, |state| state["held"] = json!(1));
     }),
     ("an unlisted payout", |items| {
         let key = first(items, "M#mer_plain_1", "P#");
@@ -213,15 +213,15 @@ const SPOILS: &[(&str, Spoil)] = &[
         items.get_mut(&key).unwrap()["person"]["S"] = json!("another");
     }),
     ("a device missing in the merchant state", |items| {
-        head(items, |head| head["push"] = json!([]));
+        merchant_state(items, |state| state["push"] = json!([]));
     }),
     ("a device in the merchant state only", |items| {
         let key = first(items, "M#mer_plain_1", "N#");
         items.remove(&key);
     }),
     ("a due entry in a wrong bucket", |items| {
-        let head = items.get_mut(&of_merchant("Y")).unwrap();
-        head["due_bucket"]["S"] = json!("200001#0");
+        let state = items.get_mut(&of_merchant("Y")).unwrap();
+        state["due_bucket"]["S"] = json!("200001#0");
     }),
     ("an item without an owner", |items| {
         items.insert(at("M#mer_nobody", "E#0000000001"), json!({}));

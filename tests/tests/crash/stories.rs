@@ -163,7 +163,7 @@ async fn activated_card(story: &Story) {
     app.put(device, target).await;
     let target = json!({"platform": "apns", "token": "another-token"});
     story.noted("replaced", app.put(device, target)).await;
-    let old = story.world.stored(NAME).await.head.active.unwrap().card;
+    let old = story.world.stored(NAME).await.state.active.unwrap().card;
     let rebind = story.skim(app.activate(GOOD_CARD)).await;
     story.deliver("deliver, activation").await;
     let created = story.payout("create_payout, in the hold", "create_payout", "pay_1");

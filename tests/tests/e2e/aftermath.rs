@@ -16,11 +16,11 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
         &live.system.endpoints().table,
         &domain::policy::Policy::CURRENT,
     );
-    let mut heads = BTreeMap::new();
+    let mut states = BTreeMap::new();
     for item in live.items().await {
         if item["sk"].as_s().unwrap() == "Y" {
             let state: Value = serde_json::from_str(item["state"].as_s().unwrap()).unwrap();
-            heads.insert(
+            states.insert(
                 item["pk"]
                     .as_s()
                     .unwrap()
@@ -31,7 +31,7 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
         }
     }
     let mut total = 0;
-    for (merchant, head) in &heads {
+    for (merchant, state) in &states {
         let id = MerchantId::parse(merchant).unwrap();
         let events = store.events(&id, 1, 1_000).await.unwrap();
         let mut before = history::GENESIS.to_owned();
@@ -45,16 +45,16 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
             before.clone_from(&event.hash);
         }
         assert_eq!(
-            (&head["seq"], &head["hash"]),
+            (&state["seq"], &state["hash"]),
             (&json!(events.len()), &json!(before)),
             "{merchant}"
         );
         total += events.len();
     }
     assert!(
-        heads.len() > 50 && total > 300,
+        states.len() > 50 && total > 300,
         "{} merchants, {total} events",
-        heads.len()
+        states.len()
     );
 }
 

@@ -50,10 +50,10 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     let path = app.request(&live.card()).await;
     let now = merchant.now().epoch_s();
     let limit: Vec<i64> = (0..5).map(|ago| now - 60 * ago).rev().collect();
-    live.edit_state(&pk, "Y", |head| {
-        head["frz"] = json!({"at": now});
-        head["sec"] = json!(now);
-        head["req"] = json!(limit);
+    live.edit_state(&pk, "Y", |state| {
+        state["frz"] = json!({"at": now});
+        state["sec"] = json!(now);
+        state["req"] = json!(limit);
     })
     .await;
     let until = aws_sdk_dynamodb::types::AttributeValue::N((now + 2 * DAY_S).to_string());
@@ -62,12 +62,12 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
         .await;
     merchant.pass_s(14 * MINUTE_S);
     // A change keeps the session alive while its login becomes too old.
-    live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("frz"))
+    live.edit_state(&pk, "Y", |state| {
+        drop(state.as_object_mut().unwrap().remove("frz"))
     })
     .await;
     app.show_document(&path).await;
-    live.edit_state(&pk, "Y", |head| head["frz"] = json!({"at": now}))
+    live.edit_state(&pk, "Y", |state| state["frz"] = json!({"at": now}))
         .await;
     merchant.pass_s(MINUTE_S);
 
@@ -77,8 +77,8 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
         .await
         .refused(ErrorCode::AccountFrozen);
     assert_eq!(blocked_by(&app).await, "ACCOUNT_FROZEN");
-    live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("frz"))
+    live.edit_state(&pk, "Y", |state| {
+        drop(state.as_object_mut().unwrap().remove("frz"))
     })
     .await;
 
@@ -108,8 +108,8 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
         .await
         .refused(ErrorCode::QuietPeriod);
     assert_eq!(blocked_by(&app).await, "QUIET_PERIOD");
-    live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("sec"))
+    live.edit_state(&pk, "Y", |state| {
+        drop(state.as_object_mut().unwrap().remove("sec"))
     })
     .await;
 
@@ -118,9 +118,9 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
         .refused(ErrorCode::RequestInProgress);
     assert_eq!(blocked_by(&app).await, "REQUEST_IN_PROGRESS");
     merchant.pass_s(DAY_S);
-    live.edit_state(&pk, "Y", |head| {
+    live.edit_state(&pk, "Y", |state| {
         let later: Vec<i64> = limit.iter().map(|at| at + DAY_S).collect();
-        head["req"] = json!(later);
+        state["req"] = json!(later);
     })
     .await;
     let app = live.app(&merchant).await;
@@ -145,7 +145,7 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
         .await
         .refused(ErrorCode::DailyRequestLimit);
     assert_eq!(blocked_by(&app).await, "DAILY_REQUEST_LIMIT");
-    live.edit_state(&pk, "Y", |head| head["req"] = json!([]))
+    live.edit_state(&pk, "Y", |state| state["req"] = json!([]))
         .await;
 
     assert_eq!(app.get("/v1/cards").await.ok(200)["can_rebind"], true);

@@ -331,8 +331,8 @@ pub async fn malformed_clock_is_refused(live: &LocalCloud) {
 async fn last_change(live: &LocalCloud, app: &App<'_>, after_s: i64) {
     let slot = app.token.split('.').nth(1).unwrap();
     let name = format!("s{slot}");
-    let head = live.item(&app.profile.pk(), "Y").await;
-    let mut session = head[&name].as_b().unwrap().as_ref().to_vec();
+    let state = live.item(&app.profile.pk(), "Y").await;
+    let mut session = state[&name].as_b().unwrap().as_ref().to_vec();
     let times = session.get_mut(33..).unwrap();
     let (login_at, last_change) = times.split_at_mut(times.len() / 2);
     let number = |bytes: &[u8]| {

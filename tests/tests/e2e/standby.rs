@@ -382,15 +382,15 @@ pub async fn switch_is_refused_like_rebind(live: &LocalCloud) {
     // The quiet period.
     let pk = merchant.pk();
     let now = merchant.now().epoch_s();
-    live.edit_state(&pk, "Y", |head| head["sec"] = json!(now))
+    live.edit_state(&pk, "Y", |state| state["sec"] = json!(now))
         .await;
     let problem = app.post(&path, ()).await.refused(ErrorCode::QuietPeriod);
     assert_eq!(problem["retry_after_s"], DAY_S);
     ask(&app, &live.card())
         .await
         .refused(ErrorCode::QuietPeriod);
-    live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("sec"))
+    live.edit_state(&pk, "Y", |state| {
+        drop(state.as_object_mut().unwrap().remove("sec"))
     })
     .await;
     // An open rebind.

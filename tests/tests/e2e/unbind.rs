@@ -38,14 +38,14 @@ pub async fn active_or_pending_card_cannot_leave(live: &LocalCloud) {
 
     let pk = merchant.pk();
     let now = merchant.now().epoch_s();
-    live.edit_state(&pk, "Y", |head| head["sec"] = json!(now))
+    live.edit_state(&pk, "Y", |state| state["sec"] = json!(now))
         .await;
     for card in [&active, &standby] {
         let problem = unbind(&app, card).await.refused(ErrorCode::QuietPeriod);
         assert_eq!(problem["retry_after_s"], DAY_S);
     }
-    live.edit_state(&pk, "Y", |head| {
-        drop(head.as_object_mut().unwrap().remove("sec"))
+    live.edit_state(&pk, "Y", |state| {
+        drop(state.as_object_mut().unwrap().remove("sec"))
     })
     .await;
 

@@ -59,7 +59,7 @@ impl Picture {
         let kinds: Vec<&str> = events.iter().map(|event| event.kind().as_str()).collect();
         let store = system.cloud.store();
         let stored = store.load(&Walk::id(), Selector::Latest).await.unwrap();
-        let head = stored.unwrap().head;
+        let state = stored.unwrap().state;
         let claims = system.cloud.items(TABLE);
         let claims = claims
             .iter()
@@ -94,12 +94,12 @@ impl Picture {
             "history": kinds,
             "cleaned up": cleaned,
             "counted": {
-                "rebinds": head.requests.times().count(),
-                "documents": head.id_mismatches.times().count(),
-                "bank_calls": head.bank_calls.len(),
-                "payouts_out": head.active.as_ref().map(|active| active.unsent),
-                "frozen": head.frozen.is_some(),
-                "freeze_codes": head.freeze_codes.len(),
+                "rebinds": state.requests.times().count(),
+                "documents": state.id_mismatches.times().count(),
+                "bank_calls": state.bank_calls.len(),
+                "payouts_out": state.active.as_ref().map(|active| active.unsent),
+                "frozen": state.frozen.is_some(),
+                "freeze_codes": state.freeze_codes.len(),
             },
             "bank": {
                 "serials": system.cloud.items(BANK_TABLE).iter().filter(is_serial).count(),

@@ -101,7 +101,7 @@ async fn process_survives_a_panic() {
     let merchant = Merchant::log_in(&system, &merchant("plain_1"), "a phone").await;
     let wish = merchant.ask("POST", "/v1/rebinds").key("key");
     let wish = wish.json(&merchant.request_body(GOOD_CARD));
-    let sound = head(&system, Walk::id().as_str());
+    let sound = state_of(&system, Walk::id().as_str());
     system.cloud.put(TABLE, &damaged(&sound));
     let refused = wish.clone().send().await;
     let pid = system.pids("rebind-request");
@@ -121,7 +121,7 @@ async fn cleanup_panic_fails_only_its_run() {
     const ID: &str = "mer_in_cooldown";
     let system = Processes::start().await;
     seed(&system, ID).await;
-    let sound = head(&system, ID);
+    let sound = state_of(&system, ID);
     system.cloud.put(TABLE, &damaged(&sound));
     let run = json!({"time": wall_clock().plus_s(40 * DAY_S).to_rfc3339_shanghai()});
     let failed = system.run("cooldown-cleanup", &run).await;
@@ -136,19 +136,19 @@ async fn cleanup_panic_fails_only_its_run() {
     assert_eq!(system.pids("cooldown-cleanup"), pid);
 }
 
-fn head(system: &Processes, id: &str) -> Value {
+fn state_of(system: &Processes, id: &str) -> Value {
     let pk = format!("M#{id}");
     let items = system.cloud.items(TABLE);
-    let head = items
+    let state = items
         .into_iter()
         .find(|item| item["pk"]["S"] == pk.as_str() && item["sk"]["S"] == "Y");
-    head.unwrap()
+    state.unwrap()
 }
 
-fn damaged(head: &Value) -> Value {
-    let mut head = head.clone();
-    head["version"] = json!({"N": u64::MAX.to_string()});
-    head
+fn damaged(state: &Value) -> Value {
+    let mut state = state.clone();
+    state["version"] = json!({"N": u64::MAX.to_string()});
+    state
 }
 
 /// A panic can be caught only if it unwinds.

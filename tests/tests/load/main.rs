@@ -95,16 +95,17 @@ async fn lost_of(system: &Processes, client: &Client) -> Result<u64, String> {
     }
     let count = |wanted: &str| kinds.iter().filter(|kind| **kind == wanted).count();
     let store = system.cloud.store();
-    let head = store
+    let state = store
         .load(&merchant, Selector::Latest)
         .await
         .unwrap()
         .unwrap()
-        .head;
+        .state;
     let rebinds = store.list(&merchant, None, 255).await.unwrap();
     let activated_card = rebinds.iter().filter(|rebind| {
         let card = &rebind.new_card.card_id;
-        head.active
+        state
+            .active
             .as_ref()
             .is_some_and(|active| active.card.card_id == *card)
     });

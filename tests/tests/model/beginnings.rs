@@ -80,7 +80,7 @@ fn begin_here(
             .set(Timestamp::parse_rfc3339("2026-11-20T10:00:00+08:00").unwrap());
         let mut walked = Vec::new();
         for name in names {
-            let active = world.stored(name).await.head.active;
+            let active = world.stored(name).await.state.active;
             let first_card = active.map(|one| one.card.card_id.to_string());
             let tokens = walk(&world, stands, name, devices).await;
             let codes = codes(&world, name).await;
@@ -275,7 +275,7 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
         let read = looking(&state.rows.0).load(&id, Selector::Latest).await;
         let read = read.unwrap().unwrap();
         let is_valid = |slot: u8| {
-            let session = read.head.sessions[usize::from(slot)].as_ref();
+            let session = read.state.sessions[usize::from(slot)].as_ref();
             session.is_some_and(|one| one.is_valid_at(&Policy::CURRENT, now))
         };
         let slots = walked.tokens.into_iter().map(|token| {

@@ -77,8 +77,8 @@ impl Bug {
             self.drop_conditions(item);
             let (_, sk) = key_in(item);
             let active = || {
-                let head = rows.get(&merchant, "Y").unwrap();
-                let state: Value = serde_json::from_str(text(&head.item, "state")).unwrap();
+                let row = rows.get(&merchant, "Y").unwrap();
+                let state: Value = serde_json::from_str(text(&row.item, "state")).unwrap();
                 state.get("act").cloned()
             };
             match (self, kind) {

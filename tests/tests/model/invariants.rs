@@ -70,11 +70,11 @@ impl World {
                 broken.insert(CHAIN);
                 continue;
             };
-            let head = &read.head;
-            let active = head.active.as_ref().map(|one| one.card.card_id.as_str());
-            let standby = head.standby.iter().map(|one| &one.bound);
-            let replaced = head.replaced.iter().map(|one| &one.bound);
-            let all: Vec<_> = head.active.iter().chain(standby).chain(replaced).collect();
+            let kept = &read.state;
+            let active = kept.active.as_ref().map(|one| one.card.card_id.as_str());
+            let standby = kept.standby.iter().map(|one| &one.bound);
+            let replaced = kept.replaced.iter().map(|one| &one.bound);
+            let all: Vec<_> = kept.active.iter().chain(standby).chain(replaced).collect();
             let ids: BTreeSet<_> = all.iter().map(|one| &one.card.card_id).collect();
             if active != facts.pointer() || ids.len() != all.len() {
                 broken.insert(POINTER);
@@ -82,7 +82,7 @@ impl World {
             if read.cooldown(state.now).is_some() != facts.cools(state.now) {
                 broken.insert(COOLDOWN);
             }
-            let counted = head.last_seq == facts.events && head.last_hash == facts.last_hash;
+            let counted = kept.last_seq == facts.events && kept.last_hash == facts.last_hash;
             if !facts.is_whole || !counted {
                 broken.insert(CHAIN);
             }

@@ -173,7 +173,7 @@ impl World {
                 let hold = before.facts.moves.iter().rev().find(|one| !one.undone);
                 let hold = hold.filter(|one| at < one.effective_at);
                 let after = after.merchant.as_ref();
-                let active = after.and_then(|after| after.head.active.as_ref());
+                let active = after.and_then(|after| after.state.active.as_ref());
                 let active = active.map(|bound| bound.card.card_id.as_str());
                 if hold.is_some_and(|hold| active != hold.old.as_deref()) {
                     state.broken.insert(FREEZE);
@@ -278,6 +278,6 @@ fn is_silent(before: &Look, after: &Look) -> bool {
             .map(|one| (one.rebind_id.clone(), discriminant(&one.stage)))
             .collect()
     };
-    let active = |look: &Look| look.merchant.as_ref().map(|one| one.head.active.clone());
+    let active = |look: &Look| look.merchant.as_ref().map(|one| one.state.active.clone());
     states(before) == states(after) && active(before) == active(after)
 }

@@ -32,7 +32,7 @@ pub enum Chance {
 /// The half of the last transaction that a read misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Torn {
-    OldHead,
+    OldState,
     OldRebind,
 }
 
@@ -49,7 +49,7 @@ impl World {
             Call::Query(_) | Call::BatchGet(_)
                 if is_request && left.torn > 0 && state.before != state.rows =>
             {
-                let torn = [Torn::OldHead, Torn::OldRebind].map(Chance::Torn);
+                let torn = [Torn::OldState, Torn::OldRebind].map(Chance::Torn);
                 [Chance::None].into_iter().chain(torn).collect()
             }
             Call::Sms { .. } if left.again > 0 => vec![Chance::Takes(true), Chance::Takes(false)],
@@ -341,7 +341,7 @@ fn partition(call: &Call) -> Option<String> {
 fn half(rows: &Rows, before: &Rows, pk: &str, torn: Torn) -> Rows {
     let mut half = rows.clone();
     let sk = match torn {
-        Torn::OldHead => "Y".to_owned(),
+        Torn::OldState => "Y".to_owned(),
         Torn::OldRebind => format!("R#{:06x}", rows.of_kind(pk, "R#").count()),
     };
     half.restore_row(before, pk, &sk);

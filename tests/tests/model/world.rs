@@ -164,8 +164,8 @@ impl World {
                             all.extend(codes.into_iter().map(request));
                         }
                         Extra::Unbind => {
-                            let standby = merchant.head.standby.iter().map(|one| &one.bound);
-                            let replaced = merchant.head.replaced.iter().map(|one| &one.bound);
+                            let standby = merchant.state.standby.iter().map(|one| &one.bound);
+                            let replaced = merchant.state.replaced.iter().map(|one| &one.bound);
                             let cards = standby.chain(replaced).map(|one| one.card.card_id.clone());
                             all.extend(cards.map(|card| request(Asks::Unbind(card))));
                         }
@@ -179,7 +179,7 @@ impl World {
                 asks,
             };
             if self.scenario.extras.contains(&Extra::Freeze) {
-                let codes = merchant.head.freeze_codes.iter();
+                let codes = merchant.state.freeze_codes.iter();
                 all.extend(codes.map(|code| without(Asks::Freeze(code.number))));
             }
             if self.scenario.extras.contains(&Extra::Pay) {

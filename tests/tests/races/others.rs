@@ -27,7 +27,7 @@ async fn freeze_races_a_confirmation() {
             .world
             .stored(NAME)
             .await
-            .head
+            .state
             .active
             .unwrap()
             .card
@@ -79,9 +79,9 @@ async fn freeze_races_a_confirmation() {
             "{:?}",
             tally(&made)
         );
-        let head = race.world.stored(NAME).await.head;
-        assert_eq!(head.active.unwrap().card.card_id, old, "the old card");
-        assert!(head.standby.is_empty() && head.open.is_none());
+        let state = race.world.stored(NAME).await.state;
+        assert_eq!(state.active.unwrap().card.card_id, old, "the old card");
+        assert!(state.standby.is_empty() && state.open.is_none());
         made.len()
     })
     .await;
@@ -177,8 +177,8 @@ async fn cleanup_races_every_step() {
         }
         let failed: u32 = runs.iter().map(|run| run.failed).sum();
         assert_eq!(failed, 0);
-        assert_eq!(race.world.stored(NAME).await.head.held_payouts, 0);
-        assert!(race.world.stored(NAME).await.head.setting_changes.times().count() <= POLICY.setting_changes_per_day);
+        assert_eq!(race.world.stored(NAME).await.state.held_payouts, 0);
+        assert!(race.world.stored(NAME).await.state.setting_changes.times().count() <= POLICY.setting_changes_per_day);
         made.len() + runs.len() + core.len()
     })
     .await;

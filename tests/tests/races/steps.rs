@@ -35,7 +35,7 @@ async fn parallel_requests_make_one_rebind() {
         let history = race.is_one_order(&made, &path).await;
         assert_eq!(count(&history, "rebind_requested"), 1);
         assert_eq!(
-            race.world.stored(NAME).await.head.requests.times().count(),
+            race.world.stored(NAME).await.state.requests.times().count(),
             1
         );
         made.len()
@@ -148,7 +148,7 @@ async fn parallel_checks_send_one_code() {
         let mut serials = race.world.bank.serials();
         serials.dedup();
         assert_eq!(serials.len(), 1, "{serials:?}");
-        assert_eq!(race.world.stored(NAME).await.head.bank_calls.len(), 1);
+        assert_eq!(race.world.stored(NAME).await.state.bank_calls.len(), 1);
         assert_eq!(race.world.sms.to(RESERVED_PHONE).len(), 1);
         made.len()
     })

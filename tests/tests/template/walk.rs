@@ -251,7 +251,7 @@ impl Walk {
         );
         for name in ["minority_name", "sole_trader"] {
             assert!(
-                self.world.stored(name).await.head.frozen.is_some(),
+                self.world.stored(name).await.state.frozen.is_some(),
                 "{name}"
             );
         }

@@ -67,7 +67,7 @@ impl Card {
             status,
             bound_at: Time(*bound_at),
             usable_at: merchant
-                .head
+                .state
                 .standby(card_id)
                 .map(|standby| Time(standby.usable_at)),
         }
@@ -124,21 +124,21 @@ impl Cards {
     /// The cards of this merchant, for the session in this slot.
     #[must_use]
     pub fn new(merchant: &DomainMerchant, slot: Slot, policy: &Policy, now: Timestamp) -> Self {
-        let head = &merchant.head;
+        let state = &merchant.state;
         let card = |card: &DomainCard| Card::new(merchant, card, now);
         let open = merchant.open_rebind(now);
         let blocked_by = blocked_by(merchant, slot, policy, now).map(BlockedBy);
         Self {
-            active: head.active.as_ref().map(|active| card(&active.card)),
-            standby: head
+            active: state.active.as_ref().map(|active| card(&active.card)),
+            standby: state
                 .standby
                 .iter()
                 .map(|standby| card(&standby.bound.card))
                 .collect(),
             open_rebind: open.map(|open| Rebind::new(merchant, open, policy, now)),
-            hold: head.hold(now).map(|last| Hold {
+            hold: state.hold(now).map(|last| Hold {
                 rebind_id: Text(last.rebind_id.clone()),
-                paying_card: head.paying_card(now).map(card),
+                paying_card: state.paying_card(now).map(card),
                 effective_at: Time(last.times.effective_at),
             }),
             can_rebind: blocked_by.is_none(),

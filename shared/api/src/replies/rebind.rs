@@ -60,7 +60,7 @@ impl Challenge {
         policy: &Policy,
         now: Timestamp,
     ) -> Option<Self> {
-        let is_standby = merchant.head.standby(&rebind.new_card.card_id).is_some();
+        let is_standby = merchant.state.standby(&rebind.new_card.card_id).is_some();
         if !merchant.is_open(rebind, now) && !is_standby {
             return None;
         }

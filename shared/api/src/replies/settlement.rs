@@ -45,7 +45,7 @@ impl Payout {
             card,
             state: _, // the core system's
         } = payout;
-        let routed_at = match (card, merchant.head.hold(now)) {
+        let routed_at = match (card, merchant.state.hold(now)) {
             (None, Some(last)) => last.times.effective_at.max(*created_at),
             _ => *created_at,
         };

@@ -25,7 +25,7 @@ impl Context<'_> {
         };
         transition.fingerprint = Some(FingerprintRule::Claim {
             fingerprint: rebind.fingerprint.clone(),
-            person: self.state.profile.id_number_mac.clone(),
+            person: self.merchant.profile.id_number_mac.clone(),
         });
         transition
     }
@@ -42,7 +42,7 @@ impl Context<'_> {
     /// Activates the card in one atomic write: the old card becomes retiring, the cooldown starts, and the history and the
     /// notifications are recorded.
     pub(super) fn activate(&self, rebind: &Rebind, hold_s: i64) -> Transition {
-        let before = &self.state.head;
+        let before = &self.merchant.state;
         let old = before.active.clone();
         // Without an active card, `lost` has no effect.
         let lost = rebind.reason == Reason::Lost && old.is_some();
@@ -65,10 +65,11 @@ impl Context<'_> {
             test: TestTransfer::NotSent,
         });
         let mut transition = self.advance(&rebind, stage, event);
-        if let Some(head) = &mut transition.head {
-            head.standby
+        if let Some(state) = &mut transition.state {
+            state
+                .standby
                 .retain(|standby| standby.bound.card.card_id != rebind.new_card.card_id);
-            head.replaced.extend(old.map(|bound| {
+            state.replaced.extend(old.map(|bound| {
                 ReplacedCard {
                     bound,
                     removable_at: times
@@ -82,17 +83,17 @@ impl Context<'_> {
                     },
                 }
             }));
-            head.active = Some(bound_card(&rebind));
-            head.cooldown_until = Some(times.cooldown_until);
-            head.cooldown_end_unannounced = true;
+            state.active = Some(bound_card(&rebind));
+            state.cooldown_until = Some(times.cooldown_until);
+            state.cooldown_end_unannounced = true;
             if short {
-                head.lost_at = Some(self.now);
+                state.lost_at = Some(self.now);
             }
             let good_until = times
                 .effective_at
                 .plus_s(self.policy.freeze_after_effective_s);
-            self.issue_freeze_code(head, &rebind, good_until, true);
-            head.last_activation = Some(LastActivation {
+            self.issue_freeze_code(state, &rebind, good_until, true);
+            state.last_activation = Some(LastActivation {
                 number: rebind.rebind_id.number(),
                 rebind_id: rebind.rebind_id.clone(),
                 times,
@@ -104,7 +105,7 @@ impl Context<'_> {
 
     /// A lost card shortens the cooldown once per period.
     fn lost_card_shortens_cooldown(&self) -> bool {
-        let last = self.state.head.lost_at;
+        let last = self.merchant.state.lost_at;
         last.is_none_or(|at| at.age_s_at(self.now) >= self.policy.lost_every_s)
     }
 
@@ -138,13 +139,13 @@ impl Context<'_> {
             usable_at,
         });
         let mut transition = self.advance(rebind, stage, event);
-        if let Some(head) = &mut transition.head {
-            head.standby.push(StandbyCard {
+        if let Some(state) = &mut transition.state {
+            state.standby.push(StandbyCard {
                 bound: bound_card(rebind),
                 usable_at,
             });
             let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
-            self.issue_freeze_code(head, rebind, good_until, false);
+            self.issue_freeze_code(state, rebind, good_until, false);
         }
         transition
     }
@@ -152,15 +153,16 @@ impl Context<'_> {
     /// Makes the rebind's freeze code valid and drops expired codes.
     fn issue_freeze_code(
         &self,
-        head: &mut MerchantState,
+        state: &mut MerchantState,
         rebind: &Rebind,
         good_until: crate::time::Timestamp,
         activation: bool,
     ) {
         let number = rebind.rebind_id.number();
-        head.freeze_codes
+        state
+            .freeze_codes
             .retain(|code| code.number != number && self.now < code.good_until);
-        head.freeze_codes.push(FreezeCode {
+        state.freeze_codes.push(FreezeCode {
             number,
             good_until,
             activation,
@@ -171,38 +173,39 @@ impl Context<'_> {
     /// `even_if_lost`, because the attacker may have reported the card lost.
     pub(super) fn undo_activation(
         &self,
-        head: &mut MerchantState,
+        state: &mut MerchantState,
         last: &LastActivation,
         even_if_lost: bool,
     ) {
-        self.retire(head.active.take(), head);
+        self.retire(state.active.take(), state);
         let old = last.old_card.as_ref().and_then(|id| {
-            head.replaced
+            state
+                .replaced
                 .iter()
                 .position(|replaced| replaced.bound.card.card_id == *id)
         });
         if let Some(index) = old
-            && (even_if_lost || head.replaced[index].state == Replaced::Usable)
+            && (even_if_lost || state.replaced[index].state == Replaced::Usable)
         {
-            head.active = Some(head.replaced.remove(index).bound);
+            state.active = Some(state.replaced.remove(index).bound);
         }
         if !last.times.is_effective(self.now) {
             // The new card has received no payout, so its freeze code cannot hold any.
-            for code in &mut head.freeze_codes {
+            for code in &mut state.freeze_codes {
                 code.activation &= code.number != last.number;
             }
         }
-        if head.lost_at == Some(last.times.activated_at) {
-            head.lost_at = None;
+        if state.lost_at == Some(last.times.activated_at) {
+            state.lost_at = None;
         }
-        head.last_activation = None;
-        head.cooldown_until = None;
-        head.cooldown_end_unannounced = false;
+        state.last_activation = None;
+        state.cooldown_until = None;
+        state.cooldown_end_unannounced = false;
     }
 
     /// Retires a card. It receives no more payouts, and the clean-up removes it after its last payout was sent.
-    pub(super) fn retire(&self, bound: Option<BoundCard>, head: &mut MerchantState) {
-        head.replaced.extend(bound.map(|bound| ReplacedCard {
+    pub(super) fn retire(&self, bound: Option<BoundCard>, state: &mut MerchantState) {
+        state.replaced.extend(bound.map(|bound| ReplacedCard {
             bound,
             removable_at: self.now,
             state: Replaced::Out,

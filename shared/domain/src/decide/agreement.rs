@@ -98,7 +98,7 @@ impl Context<'_> {
             }
             Some(_) => {}
         }
-        if signed.signed_name != *self.state.profile.holder_name() {
+        if signed.signed_name != *self.merchant.profile.holder_name() {
             errors.push(FieldError {
                 field: "signed_name",
                 code: ErrorCode::HolderNotMerchant,

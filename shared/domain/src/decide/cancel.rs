@@ -15,11 +15,11 @@ impl Context<'_> {
             reason: None,
         };
         let mut transition = self.advance(rebind, stage, Event::Cancelled(of_rebind(rebind)));
-        if let (RebindState::IdentityPending { .. }, Some(head)) =
-            (&rebind.stage, &mut transition.head)
+        if let (RebindState::IdentityPending { .. }, Some(state)) =
+            (&rebind.stage, &mut transition.state)
         {
             // Cancelled before the identity code was confirmed, so the rebind does not count toward the daily limit.
-            head.requests.refund(rebind.created_at);
+            state.requests.refund(rebind.created_at);
         }
         Ok(transition)
     }

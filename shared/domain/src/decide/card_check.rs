@@ -162,13 +162,13 @@ impl Context<'_> {
             bound_elsewhere,
         };
         let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
-        if let Some(head) = &mut transition.head {
-            self.count_bank_call(head, rebind);
+        if let Some(state) = &mut transition.state {
+            self.count_bank_call(state, rebind);
         }
         if !bound_elsewhere {
             transition.fingerprint = Some(FingerprintRule::Free {
                 fingerprint: rebind.fingerprint.clone(),
-                person: self.state.profile.id_number_mac.clone(),
+                person: self.merchant.profile.id_number_mac.clone(),
             });
         }
         transition.outcome = Decision::Proceed;
@@ -237,9 +237,9 @@ impl Context<'_> {
                 self.send_card_code(rebind, &matched, fresh, event)
             }
         };
-        if let (Some(head), None) = (&mut transition.head, counted_at) {
+        if let (Some(state), None) = (&mut transition.state, counted_at) {
             // The call was refunded when its answer was lost. Now that the answer is known, the call counts again.
-            self.count_bank_call(head, rebind);
+            self.count_bank_call(state, rebind);
         }
         Ok(transition)
     }
@@ -265,8 +265,8 @@ impl Context<'_> {
         if is_merchant_request {
             let next = [NextAction::CardCheck, NextAction::Cancel];
             transition.outcome = Decision::Refused(Box::new(refusal.next(&next)));
-            if let (Some(head), Some(at)) = (&mut transition.head, refunded) {
-                refund_bank_call(head, at);
+            if let (Some(state), Some(at)) = (&mut transition.state, refunded) {
+                refund_bank_call(state, at);
             }
         }
         transition
@@ -408,11 +408,8 @@ impl Context<'_> {
     fn bank_limits(&self, rebind: &Rebind) -> Result<(), Rejection> {
         let tag = card_tag(rebind);
         let ages = |of_card: Option<&str>| {
-            let mut ages: Vec<i64> = self
-                .state
-                .head
-                .bank_calls
-                .iter()
+            let calls = self.merchant.state.bank_calls.iter();
+            let mut ages: Vec<i64> = calls
                 .filter(|call| of_card.is_none_or(|tag| call.card_tag == tag))
                 .map(|call| call.at.age_s_at(self.now))
                 .filter(|age_s| *age_s < DAY_S)
@@ -437,10 +434,11 @@ impl Context<'_> {
         }
     }
 
-    fn count_bank_call(&self, head: &mut MerchantState, rebind: &Rebind) {
-        head.bank_calls
+    fn count_bank_call(&self, state: &mut MerchantState, rebind: &Rebind) {
+        state
+            .bank_calls
             .retain(|call| call.at.age_s_at(self.now) < DAY_S);
-        head.bank_calls.push(BankCall {
+        state.bank_calls.push(BankCall {
             at: self.now,
             card_tag: card_tag(rebind),
         });
@@ -454,9 +452,9 @@ fn card_tag(rebind: &Rebind) -> String {
     rebind.fingerprint.0.chars().take(CARD_TAG_CHARS).collect()
 }
 
-fn refund_bank_call(head: &mut MerchantState, at: Timestamp) {
-    if let Some(index) = head.bank_calls.iter().rposition(|call| call.at == at) {
-        head.bank_calls.remove(index);
+fn refund_bank_call(state: &mut MerchantState, at: Timestamp) {
+    if let Some(index) = state.bank_calls.iter().rposition(|call| call.at == at) {
+        state.bank_calls.remove(index);
     }
 }
 

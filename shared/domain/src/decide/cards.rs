@@ -13,13 +13,13 @@ use crate::transition::{FingerprintRule, Transition};
 impl Context<'_> {
     /// Checks that the card belongs to this merchant: it is verified and on record, or pending in the open rebind.
     pub(super) fn check_card_known(&self, card_id: &CardId) -> Result<(), Rejection> {
-        let head = &self.state.head;
+        let state = &self.merchant.state;
         // A replaced card whose retention is over can still be unbound until the clean-up removes it.
-        let gone = head
+        let gone = state
             .replaced(card_id)
             .is_some_and(|replaced| replaced.state == Replaced::Out && replaced.is_gone(self.now));
         let is_pending = self.pending_card(card_id).is_some();
-        if (head.bound(card_id).is_some() && !gone) || is_pending {
+        if (state.bound(card_id).is_some() && !gone) || is_pending {
             Ok(())
         } else {
             Err(Rejection::new(ErrorCode::NotFound))
@@ -27,7 +27,7 @@ impl Context<'_> {
     }
 
     fn pending_card(&self, card_id: &CardId) -> Option<&Rebind> {
-        let open = self.state.open_rebind(self.now)?;
+        let open = self.merchant.open_rebind(self.now)?;
         (open.new_card.card_id == *card_id).then_some(open)
     }
 
@@ -38,9 +38,9 @@ impl Context<'_> {
         if let Some(open) = self.pending_card(card_id) {
             return Err(self.out_of_order(open));
         }
-        create::check_quiet_period(self.state, self.policy, self.now)?;
-        let head = &self.state.head;
-        if let Some(replaced) = head.replaced(card_id) {
+        create::check_quiet_period(self.merchant, self.policy, self.now)?;
+        let state = &self.merchant.state;
+        if let Some(replaced) = state.replaced(card_id) {
             let in_flight = Rejection::new(ErrorCode::PayoutInFlight).next(&[NextAction::Wait]);
             if self.now < replaced.removable_at {
                 return Err(in_flight.retry_after(seconds_until(replaced.removable_at, self.now)));
@@ -49,12 +49,12 @@ impl Context<'_> {
                 return Err(in_flight);
             }
         } else {
-            let is_active = head.standby(card_id).is_none();
+            let is_active = state.standby(card_id).is_none();
             // Without an active card, the last standby card with a recent proof is the only usable card.
-            let usable = head.standby.iter().filter(|standby| {
+            let usable = state.standby.iter().filter(|standby| {
                 standby.usable_at.age_s_at(self.now) <= self.policy.standby_proof_s
             });
-            let is_last = head.active.is_none()
+            let is_last = state.active.is_none()
                 && usable
                     .map(|standby| &standby.bound.card.card_id)
                     .eq([card_id]);
@@ -64,14 +64,14 @@ impl Context<'_> {
                 );
             }
         }
-        let mut after = self.changed_head();
+        let mut after = self.changed_state();
         let Some(bound) = detach(&mut after, card_id) else {
             return Err(Rejection::new(ErrorCode::NotFound));
         };
         let event = self.event(Event::CardUnbound(of_card(&bound.card)), None);
         self.retire(Some(bound), &mut after);
         Ok(Transition {
-            head: Some(after),
+            state: Some(after),
             event: Some(event),
             ..Transition::none()
         })
@@ -79,24 +79,28 @@ impl Context<'_> {
 
     /// Deletes the card's encrypted number and releases its claim on that number.
     pub(super) fn remove_card(&self, card_id: &CardId) -> Result<Transition, Rejection> {
-        let replaced = self.state.head.replaced(card_id).ok_or_else(nothing_due)?;
-        if self.now < replaced.removable_at || !self.state.head.may_remove(replaced) {
+        let replaced = self
+            .merchant
+            .state
+            .replaced(card_id)
+            .ok_or_else(nothing_due)?;
+        if self.now < replaced.removable_at || !self.merchant.state.may_remove(replaced) {
             return Err(nothing_due());
         }
-        let mut head = self.changed_head();
-        let Some(bound) = detach(&mut head, card_id) else {
+        let mut state = self.changed_state();
+        let Some(bound) = detach(&mut state, card_id) else {
             return Err(nothing_due());
         };
         let with_number =
-            self.state.rebind.as_ref().filter(|rebind| {
+            self.merchant.rebind.as_ref().filter(|rebind| {
                 rebind.new_card.card_id == *card_id && rebind.sealed_number.is_some()
             });
         let emptied = with_number.map(|rebind| Rebind {
             sealed_number: None,
-            ..with_stage(&mut head, rebind, rebind.stage.clone())
+            ..with_stage(&mut state, rebind, rebind.stage.clone())
         });
         Ok(Transition {
-            head: Some(head),
+            state: Some(state),
             rebind: emptied,
             event: Some(self.event(Event::CardRemoved(of_card(&bound.card)), None)),
             fingerprint: Some(FingerprintRule::Release {
@@ -110,17 +114,17 @@ impl Context<'_> {
 }
 
 /// Removes a standby or a replaced card from the merchant state.
-fn detach(head: &mut MerchantState, card_id: &CardId) -> Option<crate::merchant::BoundCard> {
-    let standby = head
+fn detach(state: &mut MerchantState, card_id: &CardId) -> Option<crate::merchant::BoundCard> {
+    let standby = state
         .standby
         .iter()
         .position(|standby| standby.bound.card.card_id == *card_id);
     if let Some(index) = standby {
-        return Some(head.standby.remove(index).bound);
+        return Some(state.standby.remove(index).bound);
     }
-    let replaced = head
+    let replaced = state
         .replaced
         .iter()
         .position(|replaced| replaced.bound.card.card_id == *card_id)?;
-    Some(head.replaced.remove(replaced).bound)
+    Some(state.replaced.remove(replaced).bound)
 }

@@ -41,15 +41,15 @@ impl Context<'_> {
     }
 
     pub(super) fn end_cooldown(&self) -> Result<Transition, Rejection> {
-        let head = &self.state.head;
-        let over = head.cooldown_until.is_some_and(|until| self.now >= until);
-        if !(over && head.cooldown_end_unannounced) {
+        let state = &self.merchant.state;
+        let over = state.cooldown_until.is_some_and(|until| self.now >= until);
+        if !(over && state.cooldown_end_unannounced) {
             return Err(nothing_due());
         }
-        let mut after = self.changed_head();
+        let mut after = self.changed_state();
         after.cooldown_end_unannounced = false;
         Ok(Transition {
-            head: Some(after),
+            state: Some(after),
             event: Some(self.event(Event::CooldownEnded(NoFacts), None)),
             ..Transition::none()
         })

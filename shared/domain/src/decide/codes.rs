@@ -25,7 +25,7 @@ impl Context<'_> {
     ) -> Result<Transition, Rejection> {
         self.check_deposit_expiry(purpose)?;
         if purpose == OtpPurpose::Activate {
-            let Some(rebind) = &self.state.rebind else {
+            let Some(rebind) = &self.merchant.rebind else {
                 // A card from onboarding has no rebind and cannot be a standby card.
                 self.not_frozen()?;
                 self.fresh_login()?;
@@ -85,7 +85,7 @@ impl Context<'_> {
 
     /// Refuses an expired deposit with its own error, which is more specific than that of the expired rebind.
     fn check_deposit_expiry(&self, purpose: OtpPurpose) -> Result<(), Rejection> {
-        let Some(rebind) = &self.state.rebind else {
+        let Some(rebind) = &self.merchant.rebind else {
             return Ok(());
         };
         let is_expired = matches!(
@@ -184,7 +184,7 @@ impl Context<'_> {
             (RebindState::CardPending { .. }, OtpPurpose::Card) => {
                 self.check_proofs(&rebind.stage, purpose)?;
                 // A rebind starts outside a cooldown, but a clock that goes back could put its end inside one.
-                create::check_cooldown(self.state, self.now)?;
+                create::check_cooldown(self.merchant, self.now)?;
                 Ok(self.attach_card(rebind))
             }
             (RebindState::Standby(_), OtpPurpose::Activate) => {

@@ -48,16 +48,16 @@ pub struct CardFacts {
 
 impl Context<'_> {
     pub(super) fn create(&self, create: &Create) -> Result<Transition, Rejection> {
-        let Merchant { head, profile, .. } = self.state;
+        let Merchant { state, profile, .. } = self.merchant;
         self.not_frozen()?;
         self.fresh_login()?;
         let (facts, reserved_phone, reason) = self.fields(create)?;
-        check_rebind_allowed(self.state, self.policy, self.now)?;
-        check_card(self.state, facts)?;
+        check_rebind_allowed(self.merchant, self.policy, self.now)?;
+        check_card(self.merchant, facts)?;
         self.check_standby_limit(create.purpose)?;
-        check_daily_limit(self.state, self.policy, self.now)?;
+        check_daily_limit(self.merchant, self.policy, self.now)?;
 
-        let number = head.rebinds.saturating_add(1);
+        let number = state.rebinds.saturating_add(1);
         if number > RebindId::NUMBER_MAX {
             return Err(
                 Rejection::new(ErrorCode::DailyRequestLimit).next(&[NextAction::ContactSupport])
@@ -77,7 +77,7 @@ impl Context<'_> {
             purpose: create.purpose,
             reason,
             new_card,
-            old_card: head.active.as_ref().map(|active| active.card.clone()),
+            old_card: state.active.as_ref().map(|active| active.card.clone()),
             fingerprint: facts.fingerprint.clone(),
             reserved_phone: reserved_phone.clone(),
             created_at: self.now,
@@ -99,7 +99,7 @@ impl Context<'_> {
         });
         let stage = rebind.stage.clone();
         let mut transition = self.advance(&rebind, stage, event);
-        if let (Some(after), Some(created)) = (&mut transition.head, &transition.rebind) {
+        if let (Some(after), Some(created)) = (&mut transition.state, &transition.rebind) {
             after.rebinds = number;
             after.rebind_version = created.version;
             after.open = Some(number);
@@ -110,7 +110,9 @@ impl Context<'_> {
 
     /// Limits the number of standby cards, because each one is a payout destination that an attacker could switch to.
     fn check_standby_limit(&self, purpose: Purpose) -> Result<(), Rejection> {
-        if purpose == Purpose::Standby && self.state.head.standby.len() >= self.policy.standby_max {
+        if purpose == Purpose::Standby
+            && self.merchant.state.standby.len() >= self.policy.standby_max
+        {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder)
                 .next(&[NextAction::ActivateStandby, NextAction::UnbindCard]));
         }
@@ -129,7 +131,7 @@ impl Context<'_> {
                 code,
             });
         }
-        if create.holder_name != *self.state.profile.holder_name() {
+        if create.holder_name != *self.merchant.profile.holder_name() {
             errors.push(FieldError {
                 field: "holder_name",
                 code: ErrorCode::HolderNotMerchant,
@@ -158,43 +160,43 @@ impl Context<'_> {
 
 /// Checks what blocks every new rebind, in this order: company, quiet period, open rebind, cooldown.
 pub(super) fn check_rebind_allowed(
-    state: &Merchant,
+    merchant: &Merchant,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    if state.profile.entity_type == EntityType::Company {
+    if merchant.profile.entity_type == EntityType::Company {
         return Err(
             Rejection::new(ErrorCode::EntityNeedsSupport).next(&[NextAction::ContactSupport])
         );
     }
-    check_quiet_period(state, policy, now)?;
-    check_no_open_rebind(state, policy, now)?;
-    check_cooldown(state, now)
+    check_quiet_period(merchant, policy, now)?;
+    check_no_open_rebind(merchant, policy, now)?;
+    check_cooldown(merchant, now)
 }
 
 /// Allows one open rebind at a time. A rebind that is not loaded may still be open, so it blocks too.
 fn check_no_open_rebind(
-    state: &Merchant,
+    merchant: &Merchant,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    if state
-        .head
+    if merchant
+        .state
         .open
-        .is_some_and(|number| state.numbered(number).is_none())
+        .is_some_and(|number| merchant.numbered(number).is_none())
     {
         return Err(Rejection::new(ErrorCode::RequestInProgress));
     }
-    if let Some(open) = state.open_rebind(now) {
+    if let Some(open) = merchant.open_rebind(now) {
         return Err(Rejection::new(ErrorCode::RequestInProgress)
-            .next(&super::next_actions(state, open, policy, now)));
+            .next(&super::next_actions(merchant, open, policy, now)));
     }
     Ok(())
 }
 
 /// Checks that the cooldown after the last activation is over.
-pub(super) fn check_cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rejection> {
-    if let Some(until) = state.cooldown(now) {
+pub(super) fn check_cooldown(merchant: &Merchant, now: Timestamp) -> Result<(), Rejection> {
+    if let Some(until) = merchant.cooldown(now) {
         return Err(Rejection {
             cooldown_until: Some(until),
             ..Rejection::new(ErrorCode::RebindCooldown)
@@ -207,11 +209,11 @@ pub(super) fn check_cooldown(state: &Merchant, now: Timestamp) -> Result<(), Rej
 
 /// Checks that phone, password and name have not changed recently.
 pub(super) fn check_quiet_period(
-    state: &Merchant,
+    merchant: &Merchant,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    match state.quiet_until(policy, now) {
+    match merchant.quiet_until(policy, now) {
         None => Ok(()),
         Some(until) => Err(Rejection::new(ErrorCode::QuietPeriod)
             .retry_after(seconds_until(until, now))
@@ -220,19 +222,19 @@ pub(super) fn check_quiet_period(
 }
 
 /// Checks the card's type, and that the merchant does not use the card already.
-fn check_card(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
+fn check_card(merchant: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
     let refused = |code| Err(Rejection::new(code).field("card_number"));
     match card.card_type {
         CardType::Credit | CardType::QuasiCredit => return refused(ErrorCode::CardTypeCredit),
         CardType::Prepaid => return refused(ErrorCode::CardTypePrepaid),
         CardType::Debit | CardType::Unknown => {}
     }
-    let head = &state.head;
+    let state = &merchant.state;
     let is_same = |bound: &BoundCard| bound.fingerprint == card.fingerprint;
-    if head.active.as_ref().is_some_and(is_same) {
+    if state.active.as_ref().is_some_and(is_same) {
         return refused(ErrorCode::CardSameAsCurrent);
     }
-    if head.standby.iter().any(|standby| is_same(&standby.bound)) {
+    if state.standby.iter().any(|standby| is_same(&standby.bound)) {
         // The card is already verified. If its proof is too old, the merchant unbinds it first.
         return Err(Rejection::new(ErrorCode::CardSameAsCurrent)
             .field("card_number")
@@ -243,12 +245,12 @@ fn check_card(state: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
 
 /// Checks the number of rebinds per day.
 pub(super) fn check_daily_limit(
-    state: &Merchant,
+    merchant: &Merchant,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    match state
-        .head
+    match merchant
+        .state
         .requests
         .wait_s(policy.rebinds_per_day, crate::policy::DAY_S, now)
     {

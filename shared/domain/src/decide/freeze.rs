@@ -14,7 +14,7 @@ impl Context<'_> {
     /// - An activation in effect that can still be frozen holds all payouts, because it is unknown which card is right.
     /// - Standby cards are retired and the open rebind ends.
     pub(super) fn freeze(&self, number: u32) -> Result<Transition, Rejection> {
-        let before = &self.state.head;
+        let before = &self.merchant.state;
         let mut codes = before.freeze_codes.iter();
         let works = codes.any(|code| code.number == number && self.now < code.good_until);
         let rebind = self.rebind()?;
@@ -38,37 +38,37 @@ impl Context<'_> {
             self.advance(rebind, self.frozen_stage(), event)
         } else {
             Transition {
-                head: Some(self.changed_head()),
+                state: Some(self.changed_state()),
                 event: Some(self.event(event, None)),
                 ..Transition::none()
             }
         };
-        let Some(head) = &mut transition.head else {
+        let Some(state) = &mut transition.state else {
             return Err(nothing_due());
         };
-        let also = self.end_second_rebind(head, rebind)?;
+        let also = self.end_second_rebind(state, rebind)?;
         // A write can release one claim only, preferably that of the undone card. The clean-up releases the other.
         let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
         let released_card = also.iter().chain([rebind]).find(of_undone);
         transition.fingerprint = released_card.or(ends.then_some(rebind)).map(release_claim);
         transition.also = also;
         match (undone, &before.last_activation) {
-            (Some(last), _) => self.undo_activation(head, last, true),
+            (Some(last), _) => self.undo_activation(state, last, true),
             (None, Some(last)) if last.number == number => {
-                head.cooldown_until = None;
-                head.cooldown_end_unannounced = false;
+                state.cooldown_until = None;
+                state.cooldown_end_unannounced = false;
             }
             _ => {}
         }
-        head.frozen = Some(Frozen {
+        state.frozen = Some(Frozen {
             at: before.frozen.map_or(self.now, |frozen| frozen.at),
             holds_payouts: before.holds_payouts() || in_force,
         });
-        head.freeze_codes.retain(|code| code.number != number);
-        for standby in std::mem::take(&mut head.standby) {
-            self.retire(Some(standby.bound), head);
+        state.freeze_codes.retain(|code| code.number != number);
+        for standby in std::mem::take(&mut state.standby) {
+            self.retire(Some(standby.bound), state);
         }
-        head.sessions = Default::default();
+        state.sessions = Default::default();
         transition.ends_sessions = true;
         Ok(transition)
     }
@@ -77,15 +77,15 @@ impl Context<'_> {
     /// once, because an activation starts a cooldown. If the rebind is not loaded, the caller must read it and retry.
     fn end_second_rebind(
         &self,
-        head: &mut MerchantState,
+        state: &mut MerchantState,
         frozen: &Rebind,
     ) -> Result<Option<Rebind>, Rejection> {
-        let of_hold = self.state.head.hold(self.now).map(|last| last.number);
-        let mut numbers = [head.open.take(), of_hold].into_iter().flatten();
+        let of_hold = self.merchant.state.hold(self.now).map(|last| last.number);
+        let mut numbers = [state.open.take(), of_hold].into_iter().flatten();
         let Some(number) = numbers.find(|number| *number != frozen.rebind_id.number()) else {
             return Ok(None);
         };
-        let second = self.state.numbered(number);
+        let second = self.merchant.numbered(number);
         let second =
             second.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
         let stage = if second.is_overdue(self.now) {
@@ -95,7 +95,7 @@ impl Context<'_> {
         };
         Ok(Some(Rebind {
             sealed_number: None,
-            ..with_stage(head, second, stage)
+            ..with_stage(state, second, stage)
         }))
     }
 
@@ -110,18 +110,18 @@ impl Context<'_> {
     /// Ends the freeze by the operator's decision. Payouts with a card go to that card, and held payouts are assigned. To
     /// stop a payout, the acquirer's core returns it before.
     pub(super) fn unfreeze(&self, reason: &str) -> Result<Transition, Rejection> {
-        if self.state.head.frozen.is_none() {
+        if self.merchant.state.frozen.is_none() {
             return Err(nothing_due());
         }
-        let mut head = self.changed_head();
-        head.frozen = None;
-        let active = head.active.as_ref().map(|active| &active.card);
+        let mut state = self.changed_state();
+        state.frozen = None;
+        let active = state.active.as_ref().map(|active| &active.card);
         let event = Event::Unfrozen(event::Unfrozen {
             reason: reason.to_owned(),
             card_id: Nullable(active.map(|card| card.card_id.clone())),
         });
         Ok(Transition {
-            head: Some(head),
+            state: Some(state),
             event: Some(self.event(event, None)),
             ..Transition::none()
         })

@@ -39,8 +39,8 @@ impl Context<'_> {
         };
         let (number, expires_on) = fields(document)?;
 
-        let profile = &self.state.profile;
-        let wait_s = self.state.head.id_mismatches.wait_s(
+        let profile = &self.merchant.profile;
+        let wait_s = self.merchant.state.id_mismatches.wait_s(
             self.policy.id_mismatches_per_day,
             DAY_S,
             self.now,
@@ -98,7 +98,7 @@ impl Context<'_> {
         mismatches: u8,
         counted: RebindState,
     ) -> Transition {
-        let today = self.state.head.id_mismatches.count(DAY_S, self.now) + 1;
+        let today = self.merchant.state.id_mismatches.count(DAY_S, self.now) + 1;
         let left_today = self.policy.id_mismatches_per_day.saturating_sub(today);
         let left_here = self
             .policy
@@ -119,10 +119,10 @@ impl Context<'_> {
             ));
             transition
         };
-        if let Some(head) = &mut transition.head {
-            head.id_mismatches.add(DAY_S, self.now);
+        if let Some(state) = &mut transition.state {
+            state.id_mismatches.add(DAY_S, self.now);
             let limit = self.policy.id_mismatches_per_day;
-            let wait_s = head.id_mismatches.wait_s(limit, DAY_S, self.now);
+            let wait_s = state.id_mismatches.wait_s(limit, DAY_S, self.now);
             if let (Some(wait_s), Decision::Refused(refusal)) = (wait_s, &mut transition.outcome) {
                 // This was the day's last attempt. Another rebind would not help.
                 refusal.retry_after_s = Some(wait_s);
@@ -198,7 +198,7 @@ impl Context<'_> {
 
     fn send_on_file(&self, rebind: &Rebind, fresh: &Otp) -> OtpDelivery {
         OtpDelivery {
-            phone: self.state.profile.phone_on_file.clone(),
+            phone: self.merchant.profile.phone_on_file.clone(),
             phone_hash: fresh.phone_hash.clone(),
             purpose: OtpPurpose::Identity,
             card: rebind.new_card.clone(),

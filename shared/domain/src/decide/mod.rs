@@ -1,4 +1,4 @@
-//! The core: `decide(state, command, policy, now)`. It is total and pure: no clock, no randomness, no store. Values that
+//! The core: `decide(merchant, command, policy, now)`. It is total and pure: no clock, no randomness, no store. Values that
 //! need those (ids, codes, keyed hashes, the bank's answer) are part of the command.
 //!
 //! Every command checks in the contract's order: frozen, fresh login, expired, step order, fields, its own rules.
@@ -147,13 +147,13 @@ pub enum Command {
 /// A [`Rejection`] when the command is refused without any change. A refusal that changes something is a transition with
 /// the outcome `Refused`.
 pub fn decide(
-    state: &Merchant,
+    merchant: &Merchant,
     command: &CommandContext,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Transition, Rejection> {
     let ctx = Context {
-        state,
+        merchant,
         by: command.by,
         policy,
         now,
@@ -208,7 +208,7 @@ pub fn decide(
 
 /// The inputs of a decision.
 struct Context<'a> {
-    state: &'a Merchant,
+    merchant: &'a Merchant,
     by: Option<Slot>,
     policy: &'a Policy,
     now: Timestamp,
@@ -226,7 +226,7 @@ impl Context<'_> {
         let rebind = self.rebind()?;
         // An overdue rebind that a later one has replaced stays expired, even if this clock is behind.
         let replaced =
-            rebind.stage.is_open() && self.state.head.open != Some(rebind.rebind_id.number());
+            rebind.stage.is_open() && self.merchant.state.open != Some(rebind.rebind_id.number());
         if replaced
             || rebind.is_overdue(self.now)
             || matches!(
@@ -246,14 +246,14 @@ impl Context<'_> {
     }
 
     fn rebind(&self) -> Result<&Rebind, Rejection> {
-        self.state
+        self.merchant
             .rebind
             .as_ref()
             .ok_or_else(|| Rejection::new(ErrorCode::NotFound))
     }
 
     fn out_of_order(&self, rebind: &Rebind) -> Rejection {
-        let mut next = next_actions(self.state, rebind, self.policy, self.now);
+        let mut next = next_actions(self.merchant, rebind, self.policy, self.now);
         if next.is_empty() {
             next.push(NextAction::NewRebind);
         }
@@ -261,7 +261,7 @@ impl Context<'_> {
     }
 
     fn not_frozen(&self) -> Result<(), Rejection> {
-        match self.state.head.frozen {
+        match self.merchant.state.frozen {
             Some(_) => {
                 Err(Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport]))
             }
@@ -282,7 +282,7 @@ impl Context<'_> {
 
     fn session(&self) -> Option<&super::merchant::Session> {
         let slot = usize::from(self.by?);
-        self.state.head.sessions.get(slot)?.as_ref()
+        self.merchant.state.sessions.get(slot)?.as_ref()
     }
 
     fn session_tag(&self) -> SessionTag {
@@ -292,24 +292,24 @@ impl Context<'_> {
 
     /// The merchant state for this change: the next version, with the session's last change set to `now` (never
     /// backwards).
-    fn changed_head(&self) -> MerchantState {
-        let mut head = self.state.head.clone();
-        head.version += 1;
+    fn changed_state(&self) -> MerchantState {
+        let mut state = self.merchant.state.clone();
+        state.version += 1;
         if let Some(Some(session)) = self
             .by
-            .and_then(|slot| head.sessions.get_mut(usize::from(slot)))
+            .and_then(|slot| state.sessions.get_mut(usize::from(slot)))
         {
             session.last_change_at = session.last_change_at.max(self.now);
         }
-        head
+        state
     }
 
     /// Moves `rebind` to `stage` in one transition with merchant state, rebind and event. No state changes in another way.
     fn advance(&self, rebind: &Rebind, stage: RebindState, event: Event) -> Transition {
-        let mut head = self.changed_head();
-        let mut next = with_stage(&mut head, rebind, stage);
-        if !next.stage.is_open() && head.open == Some(next.rebind_id.number()) {
-            head.open = None;
+        let mut state = self.changed_state();
+        let mut next = with_stage(&mut state, rebind, stage);
+        if !next.stage.is_open() && state.open == Some(next.rebind_id.number()) {
+            state.open = None;
         }
         if matches!(next.stage, RebindState::Ended { .. }) {
             // Nothing is ever paid to this card, so its number is deleted.
@@ -317,7 +317,7 @@ impl Context<'_> {
         }
         let event = self.event(event, Some(&next.reserved_phone));
         Transition {
-            head: Some(head),
+            state: Some(state),
             rebind: Some(next),
             event: Some(event),
             ..Transition::none()
@@ -358,10 +358,10 @@ impl Context<'_> {
 
     /// A write without a history event, for bookkeeping of bank calls: only version and state change.
     fn bookkeeping(&self, rebind: &Rebind, stage: RebindState) -> Transition {
-        let mut head = self.changed_head();
-        let next = with_stage(&mut head, rebind, stage);
+        let mut state = self.changed_state();
+        let next = with_stage(&mut state, rebind, stage);
         Transition {
-            head: Some(head),
+            state: Some(state),
             rebind: Some(next),
             ..Transition::none()
         }
@@ -370,9 +370,9 @@ impl Context<'_> {
     /// An event with a notification for each recipient that it has a message for: the phone on file, the new card's phone
     /// where one is given and is another one, and push where a device is registered.
     fn event(&self, event: Event, reserved: Option<&Phone>) -> NewEvent {
-        let on_file = &self.state.profile.phone_on_file;
+        let on_file = &self.merchant.profile.phone_on_file;
         let reserved = reserved.filter(|reserved| *reserved != on_file);
-        let is_pushed = self.state.head.receives_pushes(self.policy, self.now);
+        let is_pushed = self.merchant.state.receives_pushes(self.policy, self.now);
         let all = [
             Some(Notification::OnFile(on_file.clone())),
             reserved.map(|reserved| Notification::Reserved(reserved.clone())),
@@ -393,13 +393,13 @@ impl Context<'_> {
 /// The first reason, in the contract's order, why this session cannot create a rebind now; `None` if it can.
 #[must_use]
 pub fn blocked_by(
-    state: &Merchant,
+    merchant: &Merchant,
     by: Slot,
     policy: &Policy,
     now: Timestamp,
 ) -> Option<ErrorCode> {
     let ctx = Context {
-        state,
+        merchant,
         by: Some(by),
         policy,
         now,
@@ -407,8 +407,8 @@ pub fn blocked_by(
     let checks = ctx
         .not_frozen()
         .and_then(|()| ctx.fresh_login())
-        .and_then(|()| create::check_rebind_allowed(state, policy, now))
-        .and_then(|()| create::check_daily_limit(state, policy, now));
+        .and_then(|()| create::check_rebind_allowed(merchant, policy, now))
+        .and_then(|()| create::check_daily_limit(merchant, policy, now));
     checks.err().map(|refusal| refusal.code)
 }
 
@@ -426,14 +426,14 @@ fn of_card(card: &Card) -> event::OfCard {
 
 /// The next version of the rebind, in another state. The merchant state keeps the version of the latest rebind, so that a
 /// read can detect a half-visible write.
-fn with_stage(head: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebind {
+fn with_stage(state: &mut MerchantState, rebind: &Rebind, stage: RebindState) -> Rebind {
     let next = Rebind {
         version: rebind.version + 1,
         stage,
         ..rebind.clone()
     };
-    if head.rebinds == next.rebind_id.number() {
-        head.rebind_version = next.version;
+    if state.rebinds == next.rebind_id.number() {
+        state.rebind_version = next.version;
     }
     next
 }

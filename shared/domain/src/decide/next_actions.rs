@@ -10,16 +10,16 @@ use crate::time::Timestamp;
 /// The steps that the merchant can take next.
 #[must_use]
 pub fn next_actions(
-    state: &Merchant,
+    merchant: &Merchant,
     rebind: &Rebind,
     policy: &Policy,
     now: Timestamp,
 ) -> Vec<NextAction> {
     use NextAction as Next;
-    if rebind.stage.is_open() && !state.is_open(rebind, now) {
+    if rebind.stage.is_open() && !merchant.is_open(rebind, now) {
         return vec![Next::NewRebind];
     }
-    let is_standby = state.head.standby(&rebind.new_card.card_id).is_some();
+    let is_standby = merchant.state.standby(&rebind.new_card.card_id).is_some();
     if let Some((purpose, code, _)) = pending_otp(&rebind.stage, policy, now)
         && code.is_valid_at(policy, now)
         && (rebind.stage.is_open() || is_standby)
@@ -63,7 +63,7 @@ pub fn next_actions(
             vec![first, Next::UnbindCard]
         }
         RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-            let is_active = state.head.active.as_ref();
+            let is_active = merchant.state.active.as_ref();
             let is_active =
                 is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
             match activated_card.test {

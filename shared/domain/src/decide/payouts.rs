@@ -18,15 +18,15 @@ impl Context<'_> {
             payout_id: payout_id.clone(),
             amount_fen,
             created_at: self.now,
-            card: self.state.head.paying_card(self.now).cloned(),
+            card: self.merchant.state.paying_card(self.now).cloned(),
             state: PayoutState::Unsent,
         };
-        let mut head = self.changed_head();
+        let mut state = self.changed_state();
         match &payout.card {
-            Some(card) => count_unsent(&mut head, card),
-            None => head.held_payouts += 1,
+            Some(card) => count_unsent(&mut state, card),
+            None => state.held_payouts += 1,
         }
-        self.payout_event(head, Event::PayoutCreated, PayoutChange::Created(payout))
+        self.payout_event(state, Event::PayoutCreated, PayoutChange::Created(payout))
     }
 
     pub(super) fn payout_sent(&self, payout: &Payout) -> Result<Transition, Rejection> {
@@ -36,7 +36,7 @@ impl Context<'_> {
             // Returned, or held without a card.
             _ => return Err(Rejection::new(ErrorCode::StepOutOfOrder)),
         }
-        if self.state.head.holds_payouts() {
+        if self.merchant.state.holds_payouts() {
             return Err(
                 Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport])
             );
@@ -54,16 +54,16 @@ impl Context<'_> {
     }
 
     pub(super) fn assign_payout(&self, payout: &Payout) -> Result<Transition, Rejection> {
-        let head = &self.state.head;
+        let state = &self.merchant.state;
         let waits = payout.state == PayoutState::Unsent && payout.card.is_none();
-        let Some(card) = head.paying_card(self.now).filter(|_| waits) else {
+        let Some(card) = state.paying_card(self.now).filter(|_| waits) else {
             return Err(nothing_due());
         };
         let assigned = Payout {
             card: Some(card.clone()),
             ..payout.clone()
         };
-        let mut after = self.changed_head();
+        let mut after = self.changed_state();
         after.held_payouts = after.held_payouts.saturating_sub(1);
         count_unsent(&mut after, card);
         Ok(self.payout_event(
@@ -79,34 +79,34 @@ impl Context<'_> {
     fn end_payout(
         &self,
         payout: &Payout,
-        state: PayoutState,
+        payout_state: PayoutState,
         kind: fn(OfPayout) -> Event,
     ) -> Transition {
-        let mut head = self.changed_head();
+        let mut state = self.changed_state();
         if payout.state == PayoutState::Unsent {
             match &payout.card {
-                None => head.held_payouts = head.held_payouts.saturating_sub(1),
+                None => state.held_payouts = state.held_payouts.saturating_sub(1),
                 Some(card) => {
-                    if let Some(bound) = head.bound_mut(&card.card_id) {
+                    if let Some(bound) = state.bound_mut(&card.card_id) {
                         bound.unsent = bound.unsent.saturating_sub(1);
                     }
                 }
             }
         }
         let ended = Payout {
-            state,
+            state: payout_state,
             ..payout.clone()
         };
         let change = PayoutChange::Changed {
             was: payout.clone(),
             is: ended,
         };
-        self.payout_event(head, kind, change)
+        self.payout_event(state, kind, change)
     }
 
     fn payout_event(
         &self,
-        head: MerchantState,
+        state: MerchantState,
         kind: fn(OfPayout) -> Event,
         change: PayoutChange,
     ) -> Transition {
@@ -119,7 +119,7 @@ impl Context<'_> {
             last4: Nullable(card.map(|card| card.last4.clone())),
         });
         Transition {
-            head: Some(head),
+            state: Some(state),
             event: Some(self.event(event, None)),
             payout: Some(change),
             ..Transition::none()
@@ -127,8 +127,8 @@ impl Context<'_> {
     }
 }
 
-fn count_unsent(head: &mut MerchantState, card: &Card) {
-    if let Some(bound) = head.bound_mut(&card.card_id) {
+fn count_unsent(state: &mut MerchantState, card: &Card) {
+    if let Some(bound) = state.bound_mut(&card.card_id) {
         bound.unsent += 1;
     }
 }

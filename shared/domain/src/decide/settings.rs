@@ -17,7 +17,7 @@ impl Context<'_> {
     ) -> Result<Transition, Rejection> {
         self.not_frozen()?;
         self.fresh_login()?;
-        let profile = &self.state.profile;
+        let profile = &self.merchant.profile;
         let next = settlement::check(
             change,
             profile.daily_limit_max_fen,
@@ -26,7 +26,7 @@ impl Context<'_> {
             self.now,
             self.policy,
         )?;
-        create::check_quiet_period(self.state, self.policy, self.now)?;
+        create::check_quiet_period(self.merchant, self.policy, self.now)?;
         if next == profile.settlement {
             return Ok(Transition::none());
         }
@@ -35,7 +35,7 @@ impl Context<'_> {
             after: next.clone(),
         });
         Ok(Transition {
-            head: Some(self.counted_change()?),
+            state: Some(self.counted_change()?),
             event: Some(self.event(event, None)),
             settlement: Some(next),
             ..Transition::none()
@@ -45,22 +45,22 @@ impl Context<'_> {
     /// The merchant state after one more setting change, unless the daily limit is reached.
     fn counted_change(&self) -> Result<MerchantState, Rejection> {
         let limit = self.policy.setting_changes_per_day;
-        let changes = &self.state.head.setting_changes;
+        let changes = &self.merchant.state.setting_changes;
         if let Some(wait_s) = changes.wait_s(limit, DAY_S, self.now) {
             return Err(Rejection::new(ErrorCode::DailyRequestLimit)
                 .not_counted()
                 .retry_after(wait_s)
                 .next(&[NextAction::Wait]));
         }
-        let mut after = self.changed_head();
+        let mut after = self.changed_state();
         after.setting_changes.add(DAY_S, self.now);
         Ok(after)
     }
 
     pub(super) fn put_push_target(&self, new: &NewPushTarget) -> Result<Transition, Rejection> {
         self.not_frozen()?;
-        let head = &self.state.head;
-        let known = head
+        let state = &self.merchant.state;
+        let known = state
             .push_targets
             .iter()
             .find(|target| target.id == new.target.id);
@@ -70,7 +70,7 @@ impl Context<'_> {
         if known.is_some() {
             // Replacing a device also removes the old one, so the rule for a removal applies.
             self.fresh_login()?;
-        } else if head.push_targets.len() >= self.policy.push_targets_max {
+        } else if state.push_targets.len() >= self.policy.push_targets_max {
             return Err(Rejection::new(ErrorCode::StepOutOfOrder));
         }
         let mut after = self.counted_change()?;
@@ -86,7 +86,7 @@ impl Context<'_> {
             platform: new.platform,
         });
         Ok(Transition {
-            head: Some(after),
+            state: Some(after),
             event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: known.cloned(),
@@ -99,19 +99,19 @@ impl Context<'_> {
     /// Removes a push device. It keeps receiving notifications for some days, because an account thief would first silence
     /// the owner's devices.
     pub(super) fn remove_push_target(&self, id: &str) -> Result<Transition, Rejection> {
-        let head = &self.state.head;
-        let known = head.push_targets.iter().find(|target| target.id == id);
+        let state = &self.merchant.state;
+        let known = state.push_targets.iter().find(|target| target.id == id);
         let known: &PushTarget = known.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
         self.not_frozen()?;
         self.fresh_login()?;
-        let mut after = self.changed_head();
+        let mut after = self.changed_state();
         after.push_targets.retain(|target| target.id != id);
         after.push_removed_at = Some(self.now);
         let event = Event::PushTargetRemoved(event::PushTargetRemoved {
             push_target_id: id.to_owned(),
         });
         Ok(Transition {
-            head: Some(after),
+            state: Some(after),
             event: Some(self.event(event, None)),
             push: Some(PushChange {
                 removed: Some(known.clone()),

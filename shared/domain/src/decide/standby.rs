@@ -39,7 +39,7 @@ impl Context<'_> {
         });
         let mut transition = self.advance(rebind, stage, event);
         transition.otp_delivery = Some(OtpDelivery {
-            phone: self.state.profile.phone_on_file.clone(),
+            phone: self.merchant.profile.phone_on_file.clone(),
             phone_hash: fresh.phone_hash.clone(),
             purpose: OtpPurpose::Activate,
             card: rebind.new_card.clone(),
@@ -56,17 +56,21 @@ impl Context<'_> {
         self.fresh_login()?;
         let not_standby =
             || Rejection::new(ErrorCode::StepOutOfOrder).next(&[NextAction::NewRebind]);
-        let waiting = self.state.head.standby(card_id).ok_or_else(not_standby)?;
+        let waiting = self
+            .merchant
+            .state
+            .standby(card_id)
+            .ok_or_else(not_standby)?;
         let rebind = self.rebind()?;
         let RebindState::Standby(standby) = &rebind.stage else {
             return Err(not_standby());
         };
-        if self.state.profile.id_expires_on.is_over_at(self.now) {
+        if self.merchant.profile.id_expires_on.is_over_at(self.now) {
             return Err(Rejection::new(ErrorCode::IdExpired)
                 .not_counted()
                 .next(&[NextAction::ContactSupport]));
         }
-        create::check_rebind_allowed(self.state, self.policy, self.now)?;
+        create::check_rebind_allowed(self.merchant, self.policy, self.now)?;
         if self.now < waiting.usable_at {
             return Err(Rejection::new(ErrorCode::StandbyNotReady)
                 .retry_after(seconds_until(waiting.usable_at, self.now))

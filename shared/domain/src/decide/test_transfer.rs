@@ -18,7 +18,7 @@ impl Context<'_> {
             return self.not_frozen().map(|()| Transition::none());
         }
         let (rebind, activated_card) = self.activated_card()?;
-        let active = self.state.head.active.as_ref();
+        let active = self.merchant.state.active.as_ref();
         let is_active = active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
         match &activated_card.test {
             TestTransfer::NotSent
@@ -50,7 +50,7 @@ impl Context<'_> {
         &self,
         answer: Option<TransferAnswer>,
     ) -> Result<Transition, Rejection> {
-        if self.by.is_none() && self.state.head.frozen.is_some() {
+        if self.by.is_none() && self.merchant.state.frozen.is_some() {
             // The operator decides first, and a later poll gets the answer again.
             return self.record_poll();
         }
@@ -84,7 +84,7 @@ impl Context<'_> {
                 }
             )
         };
-        self.state.rebind.as_ref().is_some_and(reverted)
+        self.merchant.rebind.as_ref().is_some_and(reverted)
     }
 
     /// Records a poll without news, so that the next poll waits.
@@ -123,7 +123,7 @@ impl Context<'_> {
 
     /// Undoes the change if that is still possible, because the card cannot receive payouts.
     fn record_return(&self, rebind: &Rebind, activated_card: &ActivatedCard) -> Transition {
-        let last = self.state.head.last_activation.as_ref();
+        let last = self.merchant.state.last_activation.as_ref();
         let last = last.filter(|last| last.number == rebind.rebind_id.number());
         let Some(last) = last.filter(|_| activated_card.can_be_reverted(self.policy, self.now))
         else {
@@ -144,8 +144,8 @@ impl Context<'_> {
             reason: ErrorCode::TestTxnFailed,
         });
         let mut transition = self.advance(rebind, stage, event);
-        if let Some(head) = &mut transition.head {
-            self.undo_activation(head, last, false);
+        if let Some(state) = &mut transition.state {
+            self.undo_activation(state, last, false);
         }
         transition.fingerprint = Some(release_claim(rebind));
         transition

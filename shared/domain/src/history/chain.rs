@@ -71,29 +71,29 @@ impl ChainedEvent {
     }
 }
 
-/// Appends `event` to the chain whose end `head` records, and records the new end there.
+/// Appends `event` to the chain whose end `state` records, and records the new end there.
 #[must_use]
 pub fn chain(
     merchant_id: &MerchantId,
-    head: &mut MerchantState,
+    state: &mut MerchantState,
     event: NewEvent,
     personal: Option<Sealed>,
     policy: &Policy,
 ) -> ChainedEvent {
     let mut chained = ChainedEvent {
         merchant_id: merchant_id.clone(),
-        seq: head.last_seq + 1,
+        seq: state.last_seq + 1,
         at: event.at,
         policy: policy.version,
         recorded: Recorded::new(event.event),
         personal,
-        prev_hash: head.last_hash.clone(),
+        prev_hash: state.last_hash.clone(),
         hash: String::new(),
         notices: event.notices,
     };
     chained.hash = hash(&chained);
-    head.last_seq = chained.seq;
-    head.last_hash.clone_from(&chained.hash);
+    state.last_seq = chained.seq;
+    state.last_hash.clone_from(&chained.hash);
     chained
 }
 

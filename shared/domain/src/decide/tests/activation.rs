@@ -35,7 +35,7 @@ fn lost(card: &str) -> Command {
 
 fn cooldown_days(world: &World) -> i64 {
     let activation = &world.rebind().activated_card().unwrap().times;
-    let until = world.state.head.cooldown_until.unwrap();
+    let until = world.merchant.state.cooldown_until.unwrap();
     assert_eq!(activation.cooldown_until, until);
     (until.epoch_s() - activation.activated_at.epoch_s()) / DAY_S
 }
@@ -43,19 +43,19 @@ fn cooldown_days(world: &World) -> i64 {
 #[test]
 fn activation_retires_the_old_card() {
     let before = World::new().matched().at(60);
-    let old = before.state.head.active.clone().unwrap().card;
+    let old = before.merchant.state.active.clone().unwrap().card;
     let (world, _) = activate(before);
     let new = &world.rebind().new_card;
-    let active = world.state.head.active.as_ref().unwrap();
+    let active = world.merchant.state.active.as_ref().unwrap();
     assert_eq!(
         (&active.card, &active.fingerprint),
         (new, &fingerprint("new"))
     );
     assert_eq!(new.bound_at, t(60));
     assert_eq!(world.rebind().old_card.as_ref(), Some(&old));
-    assert_eq!(world.state.head.open, None);
+    assert_eq!(world.merchant.state.open, None);
 
-    let status = |of: &crate::card::Card, at_s| world.state.card_status(&of.card_id, t(at_s));
+    let status = |of: &crate::card::Card, at_s| world.merchant.card_status(&of.card_id, t(at_s));
     assert_eq!(status(new, 60), CardStatus::Active);
     assert_eq!(status(&old, 60), CardStatus::Retiring);
     let gone = 60 + DAY_S + 7 * DAY_S;
@@ -76,10 +76,13 @@ fn hold_is_24_h_and_cooldown_30_days() {
         test: TestTransfer::NotSent,
     };
     assert_eq!(world.stage(), &RebindState::Activated(activated_card));
-    assert_eq!(world.state.head.cooldown_until, Some(times.cooldown_until));
-    assert!(world.state.head.cooldown_end_unannounced);
     assert_eq!(
-        world.state.head.last_activation,
+        world.merchant.state.cooldown_until,
+        Some(times.cooldown_until)
+    );
+    assert!(world.merchant.state.cooldown_end_unannounced);
+    assert_eq!(
+        world.merchant.state.last_activation,
         Some(LastActivation {
             number: 1,
             rebind_id: world.rebind().rebind_id.clone(),
@@ -99,7 +102,7 @@ fn activation_claims_the_card() {
             person: Mac("person".to_owned())
         })
     );
-    assert!(transition.head.is_some() && transition.rebind.is_some());
+    assert!(transition.state.is_some() && transition.rebind.is_some());
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn activation_event_contains_the_change() {
     assert_eq!(serde_json::Value::from(event.event.data()), expected);
 
     let mut first_card = World::new();
-    first_card.state.head.active = None;
+    first_card.merchant.state.active = None;
     let (first_card, transition) = activate(first_card.matched());
     assert_eq!(first_card.rebind().old_card, None);
     expected["old_card_id"] = serde_json::Value::Null;
@@ -159,7 +162,7 @@ fn equal_phones_are_notified_once() {
 fn lost_card_has_short_cooldown_once_a_year() {
     let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
     assert_eq!(
-        (cooldown_days(&world), world.state.head.lost_at),
+        (cooldown_days(&world), world.merchant.state.lost_at),
         (7, Some(t(0)))
     );
 
@@ -167,13 +170,13 @@ fn lost_card_has_short_cooldown_once_a_year() {
     let early = 365 * DAY_S - 1;
     let (second, _) = activate(about_to_activate(world.clone(), early, lost("b")));
     assert_eq!(
-        (cooldown_days(&second), second.state.head.lost_at),
+        (cooldown_days(&second), second.merchant.state.lost_at),
         (30, Some(t(0)))
     );
 
     let (second, _) = activate(about_to_activate(world, early + 1, lost("b")));
     assert_eq!(
-        (cooldown_days(&second), second.state.head.lost_at),
+        (cooldown_days(&second), second.merchant.state.lost_at),
         (7, Some(t(early + 1)))
     );
 }
@@ -182,7 +185,7 @@ fn lost_card_has_short_cooldown_once_a_year() {
 fn replace_does_not_use_the_short_cooldown() {
     let (world, _) = activate(about_to_activate(World::new(), 0, create()));
     assert_eq!(
-        (cooldown_days(&world), world.state.head.lost_at),
+        (cooldown_days(&world), world.merchant.state.lost_at),
         (30, None)
     );
     let (world, _) = activate(about_to_activate(world, 31 * DAY_S, lost("third")));
@@ -192,28 +195,28 @@ fn replace_does_not_use_the_short_cooldown() {
 #[test]
 fn lost_without_a_card_has_no_effect() {
     let mut first_card = World::new();
-    first_card.state.head.active = None;
+    first_card.merchant.state.active = None;
     let (world, _) = activate(about_to_activate(first_card, 0, lost("a")));
     assert_eq!(
-        (cooldown_days(&world), world.state.head.lost_at),
+        (cooldown_days(&world), world.merchant.state.lost_at),
         (30, None)
     );
-    assert!(world.state.head.replaced.is_empty());
+    assert!(world.merchant.state.replaced.is_empty());
 }
 
 #[test]
 fn lost_card_is_unusable_during_the_hold() {
     let (world, _) = activate(about_to_activate(World::new(), 0, lost("a")));
-    let last = world.state.head.last_activation.as_ref().unwrap();
+    let last = world.merchant.state.last_activation.as_ref().unwrap();
     let old = last.old_card.as_ref().unwrap();
-    let replaced = world.state.head.replaced(old).unwrap();
+    let replaced = world.merchant.state.replaced(old).unwrap();
     assert_eq!(replaced.state, Replaced::Lost);
-    assert_eq!(world.state.head.paying_card(world.now), None);
+    assert_eq!(world.merchant.state.paying_card(world.now), None);
     assert_eq!(last.times.effective_at, t(DAY_S));
     // Payouts from before the change still go to it.
     let old = world.rebind().old_card.as_ref().unwrap();
     assert_eq!(
-        world.state.card_status(&old.card_id, world.now),
+        world.merchant.card_status(&old.card_id, world.now),
         CardStatus::Retiring
     );
 }
@@ -221,9 +224,9 @@ fn lost_card_is_unusable_during_the_hold() {
 #[test]
 fn old_card_is_the_active_one_at_activation() {
     let mut world = World::new().matched();
-    let mut moved = world.state.head.active.clone().unwrap();
+    let mut moved = world.merchant.state.active.clone().unwrap();
     moved.card.last4 = "9999".to_owned();
-    world.state.head.active = Some(moved.clone());
+    world.merchant.state.active = Some(moved.clone());
     let (world, _) = activate(world);
     assert_eq!(world.rebind().old_card, Some(moved.card));
 }

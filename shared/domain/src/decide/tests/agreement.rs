@@ -107,7 +107,7 @@ fn each_invalid_field_is_reported() {
 #[test]
 fn signed_name_is_folded() {
     let mut world = pending().at(10);
-    world.state.profile.settlement_name = Some(PersonName::new("阿依古丽·测试"));
+    world.merchant.profile.settlement_name = Some(PersonName::new("阿依古丽·测试"));
     let named = |name: &str| signed(|signed| signed.signed_name = PersonName::new(name));
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
     assert_eq!(
@@ -166,7 +166,7 @@ fn signature_is_recorded_in_the_history() {
 #[test]
 fn agreement_is_shown_in_its_state_only() {
     let shown = pending().decide(Command::ReadAgreement).unwrap();
-    assert!(shown.head.is_none() && shown.rebind.is_none() && shown.event.is_none());
+    assert!(shown.state.is_none() && shown.rebind.is_none() && shown.event.is_none());
     for world in [
         World::new().created(),
         World::new().card_pending(),
@@ -183,12 +183,12 @@ fn agreement_is_shown_in_its_state_only() {
 #[test]
 fn frozen_account_can_read_but_not_sign() {
     let mut world = pending().at(10);
-    world.state.head.frozen = frozen(t(5));
+    world.merchant.state.frozen = frozen(t(5));
     assert!(world.decide(Command::ReadAgreement).is_ok());
     assert_eq!(world.refused(sign(t(0))).code, ErrorCode::AccountFrozen);
     // A read that is out of order reports that, not the freeze.
     let mut world = World::new().card_pending();
-    world.state.head.frozen = frozen(t(0));
+    world.merchant.state.frozen = frozen(t(0));
     assert_eq!(
         world.refused(Command::ReadAgreement).code,
         ErrorCode::StepOutOfOrder

@@ -23,12 +23,12 @@ fn sent(purpose: OtpPurpose) -> World {
 fn attempt_is_reserved_before_comparison() {
     for purpose in BOTH {
         let mut world = sent(purpose);
-        let before = world.state.clone();
+        let before = world.merchant.clone();
         let reserved = world.write(reserve(purpose));
         assert_eq!(reserved.outcome, Decision::Proceed);
         assert_eq!(world.attempts(purpose), (1, 0));
         // Only the rebind is written. Its revision is the condition, so two parallel attempts cannot both be the fifth.
-        assert!(reserved.head.is_none() && reserved.event.is_none());
+        assert!(reserved.state.is_none() && reserved.event.is_none());
         assert_eq!(world.rebind().revision, before.rebind.unwrap().revision + 1);
     }
 }
@@ -77,7 +77,7 @@ fn fifth_wrong_code_rejects_and_notifies() {
         );
         assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
         assert_eq!(world.shown(), "rejected");
-        assert_eq!(world.state.head.open, None);
+        assert_eq!(world.merchant.state.open, None);
         assert_eq!(world.rebind().sealed_number, None);
         let event = last.event.unwrap();
         assert_eq!(event.kind(), EventKind::Rejected);

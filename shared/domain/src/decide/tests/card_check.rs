@@ -27,7 +27,7 @@ fn bound_elsewhere() -> Command {
 #[test]
 fn intent_is_written_before_the_bank_call() {
     let mut world = World::new().card_pending();
-    let before = world.state.clone();
+    let before = world.merchant.clone();
     let intent = world.write(card_check());
     assert_eq!(intent.outcome, Decision::Proceed);
     assert_eq!(
@@ -40,12 +40,12 @@ fn intent_is_written_before_the_bank_call() {
             bound_elsewhere: false
         }
     );
-    assert_eq!(world.state.head.bank_calls.len(), 1);
+    assert_eq!(world.merchant.state.bank_calls.len(), 1);
     // Bookkeeping: the versions change without an event.
     assert!(intent.event.is_none() && intent.otp_delivery.is_none());
-    assert_eq!(world.state.head.version, before.head.version + 1);
+    assert_eq!(world.merchant.state.version, before.state.version + 1);
     assert_eq!(world.rebind().version, before.rebind.unwrap().version + 1);
-    assert_eq!(world.state.head.rebind_version, world.rebind().version);
+    assert_eq!(world.merchant.state.rebind_version, world.rebind().version);
     assert_eq!(
         intent.fingerprint,
         Some(FingerprintRule::Free {
@@ -64,8 +64,8 @@ fn repeated_check_reuses_its_reference() {
     let mut world = World::new().asking().later(60);
     let repeated = world.write(card_check());
     assert_eq!(repeated.outcome, Decision::Proceed);
-    assert!(repeated.head.is_none() && repeated.rebind.is_none());
-    assert_eq!(world.state.head.bank_calls.len(), 1);
+    assert!(repeated.state.is_none() && repeated.rebind.is_none());
+    assert_eq!(world.merchant.state.bank_calls.len(), 1);
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn match_sends_code_to_reserved_phone() {
         event.event.data()["serial"],
         world.rebind().serial(BankReference::Check(1))
     );
-    assert_eq!(world.state.head.bank_calls.len(), 1);
+    assert_eq!(world.merchant.state.bank_calls.len(), 1);
 }
 
 #[test]
 fn repeated_check_after_match_skips_the_bank() {
     let mut world = World::new().matched().at(5 * MINUTE_S - 1);
     let repeated = world.write(card_check());
-    assert!(repeated.head.is_none() && repeated.rebind.is_none());
+    assert!(repeated.state.is_none() && repeated.rebind.is_none());
     assert_eq!(
         (repeated.outcome, repeated.otp_delivery),
         (Decision::Done, None)
@@ -103,7 +103,7 @@ fn repeated_check_after_match_skips_the_bank() {
     let renewed = dead.done(card_check());
     assert!(renewed.otp_delivery.is_some());
     assert_eq!(renewed.event.unwrap().kind(), EventKind::CodeSent);
-    assert_eq!(dead.state.head.bank_calls.len(), 1);
+    assert_eq!(dead.merchant.state.bank_calls.len(), 1);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn bank_refusal_ends_the_rebind() {
                 RebindState::Ended { reason: Some(reason), .. } if *reason == code
             ));
             assert_eq!(world.rebind().sealed_number, None);
-            assert_eq!(world.state.head.bank_calls.len(), calls, "{answer:?}");
+            assert_eq!(world.merchant.state.bank_calls.len(), calls, "{answer:?}");
             let event = transition.event.unwrap();
             assert_eq!(
                 event.event.data()["serial"],
@@ -191,7 +191,7 @@ fn undecided_answers_do_not_count() {
         );
         assert_eq!(world.shown(), "card_pending");
         assert!(transition.event.is_none());
-        assert!(world.state.head.bank_calls.is_empty());
+        assert!(world.merchant.state.bank_calls.is_empty());
     }
 }
 
@@ -224,13 +224,13 @@ fn lost_answer_is_retried_with_its_reference() {
             }
         ));
         world = lost_answer(world);
-        assert!(world.state.head.bank_calls.is_empty());
+        assert!(world.merchant.state.bank_calls.is_empty());
     }
     // When the answer arrives, the call counts at that time.
     world.done(bank(Some(BankAnswer::Match)));
     let counted: Vec<_> = world
+        .merchant
         .state
-        .head
         .bank_calls
         .iter()
         .map(|call| call.at)
@@ -250,7 +250,7 @@ fn answer_to_other_reference_conflicts() {
 fn settled_answer_changes_nothing() {
     for world in [World::new().matched(), World::new().card_pending()] {
         let late = world.decide(bank(Some(BankAnswer::Mismatch))).unwrap();
-        assert!(late.head.is_none() && late.rebind.is_none() && late.event.is_none());
+        assert!(late.state.is_none() && late.rebind.is_none() && late.event.is_none());
         assert_eq!(late.outcome, Decision::Done);
     }
 }
@@ -279,7 +279,7 @@ fn other_owner_is_revealed_after_a_match() {
         (intent.outcome, intent.fingerprint),
         (Decision::Proceed, None)
     );
-    assert_eq!(world.state.head.bank_calls.len(), 1);
+    assert_eq!(world.merchant.state.bank_calls.len(), 1);
 
     let mut mismatched = world.clone();
     let refusal = mismatched.refused_with_write(bank(Some(BankAnswer::Mismatch)));
@@ -305,7 +305,7 @@ fn activation_detects_a_new_other_owner() {
     assert_eq!(refusal.code, ErrorCode::CardBoundElsewhere);
     assert_eq!(refusal.counts_toward_limit, Some(true));
     assert_eq!(world.shown(), "rejected");
-    let active = world.state.head.active.unwrap();
+    let active = world.merchant.state.active.unwrap();
     assert_eq!(active.fingerprint, fingerprint("old"));
 
     // This concerns the card's code only, not the identity code.

@@ -10,7 +10,7 @@ use crate::rejection::Rejection;
 /// A rebind for this card that is about to call the bank, an hour later.
 fn about_to_ask(world: World, card: &str) -> World {
     let mut world = world.later(HOUR_S).login();
-    world.state.head.requests = Default::default();
+    world.merchant.state.requests = Default::default();
     let world = world.then(create_for(card)).then(document(true));
     let shown_at = world.now.plus_s(-10);
     world
@@ -80,12 +80,12 @@ fn busy_and_lost_answers_are_refunded() {
     let mut world = World::new();
     for _ in 0..6 {
         let mut asked = about_to_ask(world, "a").then(card_check());
-        assert_eq!(asked.state.head.bank_calls.len(), 1);
+        assert_eq!(asked.merchant.state.bank_calls.len(), 1);
         asked.refused_with_write(bank(Some(BankAnswer::Busy)));
-        assert!(asked.state.head.bank_calls.is_empty());
+        assert!(asked.merchant.state.bank_calls.is_empty());
         world = lost_answer(asked).then(Command::Cancel);
     }
-    assert!(world.state.head.bank_calls.is_empty());
+    assert!(world.merchant.state.bank_calls.is_empty());
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn refund_removes_its_own_call_only() {
     let mut world = called(called(World::new(), "a"), "b");
     world = lost_answer(about_to_ask(world, "c").then(card_check()));
     let left: Vec<_> = world
+        .merchant
         .state
-        .head
         .bank_calls
         .iter()
         .map(|call| (call.at, call.card_tag.as_str()))
@@ -102,7 +102,7 @@ fn refund_removes_its_own_call_only() {
     assert_eq!(left, [(t(HOUR_S), "-------a"), (t(2 * HOUR_S), "-------b")]);
     // A second lost answer refunds nothing.
     world = lost_answer(world.then(card_check()));
-    assert_eq!(world.state.head.bank_calls.len(), 2);
+    assert_eq!(world.merchant.state.bank_calls.len(), 2);
 }
 
 #[test]
@@ -110,8 +110,8 @@ fn old_bank_calls_are_dropped() {
     let world = called(called(World::new(), "a"), "b").at(DAY_S);
     let world = called(world, "a");
     let times: Vec<_> = world
+        .merchant
         .state
-        .head
         .bank_calls
         .iter()
         .map(|call| call.at)
@@ -122,17 +122,17 @@ fn old_bank_calls_are_dropped() {
 #[test]
 fn unanswered_call_stays_counted() {
     let asking = World::new().asking();
-    assert_eq!(asking.state.head.bank_calls.len(), 1);
+    assert_eq!(asking.merchant.state.bank_calls.len(), 1);
     let cancelled = asking.clone().then(Command::Cancel);
-    assert_eq!(cancelled.state.head.bank_calls.len(), 1);
+    assert_eq!(cancelled.merchant.state.bank_calls.len(), 1);
     let expired = asking.clone().at(DAY_S).then(Command::Expire);
-    assert_eq!(expired.state.head.bank_calls.len(), 1);
+    assert_eq!(expired.merchant.state.bank_calls.len(), 1);
     // An answered call also stays counted.
     let mut answered = asking.clone();
     answered.refused_with_write(bank(Some(BankAnswer::Blocked)));
-    assert_eq!(answered.state.head.bank_calls.len(), 1);
+    assert_eq!(answered.merchant.state.bank_calls.len(), 1);
     let matched = asking
         .then(bank(Some(BankAnswer::Match)))
         .then(Command::Cancel);
-    assert_eq!(matched.state.head.bank_calls.len(), 1);
+    assert_eq!(matched.merchant.state.bank_calls.len(), 1);
 }

@@ -40,7 +40,7 @@ fn limits_count_future_entries() {
         at: t(0),
         card_tag: "-----new".to_owned(),
     };
-    world.state.head.bank_calls = vec![call(), call(), call()];
+    world.merchant.state.bank_calls = vec![call(), call(), call()];
     let refusal = world.at(BEFORE).refused(card_check());
     assert_eq!(refusal.code, ErrorCode::CardCheckLimit);
     assert_eq!(refusal.retry_after_s, Some(DAY_S));
@@ -49,7 +49,7 @@ fn limits_count_future_entries() {
 #[test]
 fn waits_never_exceed_their_period() {
     let mut quiet = World::new();
-    quiet.state.head.security_changed_at = Some(t(0));
+    quiet.merchant.state.security_changed_at = Some(t(0));
     assert_eq!(
         quiet.at(BEFORE).refused(create()).code,
         ErrorCode::QuietPeriod
@@ -79,32 +79,32 @@ fn cooldown_holds_under_a_backward_clock() {
 
 #[test]
 fn last_change_never_moves_back() {
-    let last_changes = |state: &Merchant| {
-        let sessions = &state.head.sessions;
+    let last_changes = |merchant: &Merchant| {
+        let sessions = &merchant.state.sessions;
         [0, 1].map(|slot: usize| sessions[slot].as_ref().unwrap().last_change_at)
     };
     let mut world = World::new().at(60);
     world.done(create());
-    assert_eq!(last_changes(&world.state), [t(60), t(0)]);
+    assert_eq!(last_changes(&world.merchant), [t(60), t(0)]);
     world = world.at(30);
     world.done(document(true));
-    assert_eq!(last_changes(&world.state), [t(60), t(0)]);
+    assert_eq!(last_changes(&world.merchant), [t(60), t(0)]);
     world = world.by(1).at(90);
     world.done(resend(Identity));
-    assert_eq!(last_changes(&world.state), [t(60), t(90)]);
+    assert_eq!(last_changes(&world.merchant), [t(60), t(90)]);
     // A refusal with a write is also a change.
     world = world.at(120).not_sent(Identity);
     world.refused_with_write(document(false));
-    assert_eq!(last_changes(&world.state), [t(60), t(120)]);
+    assert_eq!(last_changes(&world.merchant), [t(60), t(120)]);
 }
 
 #[test]
 fn clean_up_touches_no_session() {
     let mut world = World::new().created().at(DAY_S);
-    let before = world.state.head.sessions.clone();
+    let before = world.merchant.state.sessions.clone();
     world.by = None;
     let world = world.then(Command::Expire);
-    assert_eq!(world.state.head.sessions, before);
+    assert_eq!(world.merchant.state.sessions, before);
 }
 
 #[test]

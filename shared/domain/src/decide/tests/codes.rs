@@ -81,7 +81,7 @@ fn resend_replaces_the_code() {
         let transition = world.done(resend(purpose));
         assert_ne!(world.mac(purpose), old);
         let (code, _) = otp_of(world.stage(), purpose).unwrap();
-        let session = world.state.head.sessions[1].as_ref().unwrap();
+        let session = world.merchant.state.sessions[1].as_ref().unwrap();
         assert_eq!((&code.session, code.sent_at), (&session.tag(), t(60)));
         assert_eq!(transition.event.unwrap().kind(), EventKind::CodeSent);
         let send = transition.otp_delivery.unwrap();
@@ -114,10 +114,10 @@ fn unsent_code_is_dropped() {
     let refresh = World::new().card_pending().then(resend(Identity));
     let refresh = (Identity, refresh, NextAction::CardCheck);
     for (purpose, mut world, next) in sent().into_iter().chain([refresh]) {
-        let before = world.state.clone();
+        let before = world.merchant.clone();
         let mac = world.mac(purpose);
         let transition = world.done(Command::OtpNotSent(purpose, mac.clone()));
-        assert!(transition.head.is_none() && transition.event.is_none());
+        assert!(transition.state.is_none() && transition.event.is_none());
         assert_eq!(world.rebind().version, before.rebind.unwrap().version);
         assert!(otp_of(world.stage(), purpose).is_none());
         let refusal = world.refused(reserve(purpose));

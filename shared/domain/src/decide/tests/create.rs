@@ -13,15 +13,15 @@ use crate::window::Window;
 /// A merchant with every obstacle that can exist at the same time.
 fn every_obstacle() -> World {
     let mut world = World::new().created();
-    let head = &mut world.state.head;
-    head.frozen = frozen(t(0));
-    head.security_changed_at = Some(t(0));
-    head.cooldown_until = Some(t(DAY_S));
-    head.requests = Window::from_iter([t(0); 5]);
-    for session in head.sessions.iter_mut().flatten() {
+    let state = &mut world.merchant.state;
+    state.frozen = frozen(t(0));
+    state.security_changed_at = Some(t(0));
+    state.cooldown_until = Some(t(DAY_S));
+    state.requests = Window::from_iter([t(0); 5]);
+    for session in state.sessions.iter_mut().flatten() {
         session.login_at = t(-HOUR_S);
     }
-    world.state.profile.entity_type = EntityType::Company;
+    world.merchant.profile.entity_type = EntityType::Company;
     world
 }
 
@@ -44,7 +44,7 @@ fn create_checks_in_contract_order() {
     let refused = |world: &World, act: Command| world.refused(act).code;
 
     assert_eq!(refused(&world, wrong_request()), ErrorCode::AccountFrozen);
-    world.state.head.frozen = None;
+    world.merchant.state.frozen = None;
     assert_eq!(refused(&world, wrong_request()), ErrorCode::StepUpRequired);
     world = world.login();
     assert_eq!(refused(&world, wrong_request()), ErrorCode::CardLuhn);
@@ -52,38 +52,38 @@ fn create_checks_in_contract_order() {
         refused(&world, credit_card()),
         ErrorCode::EntityNeedsSupport
     );
-    world.state.profile.entity_type = EntityType::NaturalPerson;
+    world.merchant.profile.entity_type = EntityType::NaturalPerson;
     assert_eq!(refused(&world, credit_card()), ErrorCode::QuietPeriod);
-    world.state.head.security_changed_at = None;
+    world.merchant.state.security_changed_at = None;
     assert_eq!(refused(&world, credit_card()), ErrorCode::RequestInProgress);
-    world.state.head.open = None;
+    world.merchant.state.open = None;
     assert_eq!(refused(&world, credit_card()), ErrorCode::RebindCooldown);
-    world.state.head.cooldown_until = None;
+    world.merchant.state.cooldown_until = None;
     assert_eq!(refused(&world, credit_card()), ErrorCode::CardTypeCredit);
     assert_eq!(refused(&world, create()), ErrorCode::DailyRequestLimit);
-    world.state.head.requests = Window::default();
+    world.merchant.state.requests = Window::default();
     assert!(world.decide(create()).is_ok());
 }
 
 #[test]
 fn blocked_by_is_the_first_reason() {
     let mut world = every_obstacle();
-    let blocked = |world: &World| blocked_by(&world.state, 0, &POLICY, world.now);
+    let blocked = |world: &World| blocked_by(&world.merchant, 0, &POLICY, world.now);
 
     assert_eq!(blocked(&world), Some(ErrorCode::AccountFrozen));
-    world.state.head.frozen = None;
+    world.merchant.state.frozen = None;
     assert_eq!(blocked(&world), Some(ErrorCode::StepUpRequired));
     world = world.login();
     assert_eq!(blocked(&world), Some(ErrorCode::EntityNeedsSupport));
-    world.state.profile.entity_type = EntityType::NaturalPerson;
+    world.merchant.profile.entity_type = EntityType::NaturalPerson;
     assert_eq!(blocked(&world), Some(ErrorCode::QuietPeriod));
-    world.state.head.security_changed_at = None;
+    world.merchant.state.security_changed_at = None;
     assert_eq!(blocked(&world), Some(ErrorCode::RequestInProgress));
-    world.state.head.open = None;
+    world.merchant.state.open = None;
     assert_eq!(blocked(&world), Some(ErrorCode::RebindCooldown));
-    world.state.head.cooldown_until = None;
+    world.merchant.state.cooldown_until = None;
     assert_eq!(blocked(&world), Some(ErrorCode::DailyRequestLimit));
-    world.state.head.requests = Window::default();
+    world.merchant.state.requests = Window::default();
     assert_eq!(blocked(&world), None);
 }
 
@@ -142,10 +142,10 @@ fn holder_name_is_the_settlement_or_legal_name() {
         create_with(|request| request.holder_name = name)
     };
     let mut world = World::new();
-    world.state.profile.legal_name = PersonName::new("阿依古丽·测试");
+    world.merchant.profile.legal_name = PersonName::new("阿依古丽·测试");
     assert!(world.decide(named("阿依古丽•测试")).is_ok());
     assert!(world.decide(named("阿依古丽・测试")).is_ok());
-    world.state.profile.settlement_name = Some(PersonName::new("测试 SHOP"));
+    world.merchant.profile.settlement_name = Some(PersonName::new("测试 SHOP"));
     assert!(world.decide(named("测试　ＳＨＯＰ")).is_ok());
     assert_eq!(
         world.refused(named("阿依古丽·测试")).code,
@@ -164,7 +164,7 @@ fn create_needs_login_within_15_minutes() {
 
     // The login of the requesting session counts, not another one's. Without a session, no login counts.
     let mut other = late;
-    other.state.head.sessions[1].as_mut().unwrap().login_at = other.now;
+    other.merchant.state.sessions[1].as_mut().unwrap().login_at = other.now;
     assert_eq!(other.refused(create()).code, ErrorCode::StepUpRequired);
     assert!(other.clone().by(1).decide(create()).is_ok());
     other.by = None;
@@ -183,7 +183,7 @@ fn companies_need_support() {
         (EntityType::Company, false),
     ] {
         let mut world = World::new();
-        world.state.profile.entity_type = kind;
+        world.merchant.profile.entity_type = kind;
         assert_eq!(world.decide(create()).is_ok(), allowed);
         if !allowed {
             let refusal = world.refused(create());
@@ -196,7 +196,7 @@ fn companies_need_support() {
 #[test]
 fn quiet_period_lasts_24_hours() {
     let mut world = World::new();
-    world.state.head.security_changed_at = Some(t(0));
+    world.merchant.state.security_changed_at = Some(t(0));
     let world = world.at(DAY_S - 60).login();
     let refusal = world.refused(create());
     assert_eq!(
@@ -221,7 +221,7 @@ fn one_open_rebind_per_merchant() {
         let almost = open.at(DAY_S - 1).login();
         assert_eq!(almost.refused(create()).code, ErrorCode::RequestInProgress);
         let overdue = almost.later(1).created();
-        assert_eq!(overdue.state.head.open, Some(2));
+        assert_eq!(overdue.merchant.state.open, Some(2));
     }
 }
 
@@ -264,7 +264,7 @@ fn active_card_is_same_as_current() {
         [("card_number", ErrorCode::CardSameAsCurrent)]
     );
     let mut first_card = World::new();
-    first_card.state.head.active = None;
+    first_card.merchant.state.active = None;
     assert!(first_card.decide(create_for("old")).is_ok());
 }
 
@@ -287,7 +287,7 @@ fn rebind_starts_in_identity_pending_for_24_h() {
     assert_eq!(rebind.new_card.last4, "0020");
     assert_eq!(rebind.reserved_phone.e164(), RESERVED_PHONE);
     assert_eq!(rebind.fingerprint, fingerprint("new"));
-    let active = world.state.head.active.as_ref().unwrap();
+    let active = world.merchant.state.active.as_ref().unwrap();
     assert_eq!(rebind.old_card.as_ref(), Some(&active.card));
     assert_eq!(
         rebind.stage,
@@ -299,7 +299,7 @@ fn rebind_starts_in_identity_pending_for_24_h() {
         }
     );
     assert_eq!(
-        (world.state.head.rebinds, world.state.head.open),
+        (world.merchant.state.rebinds, world.merchant.state.open),
         (1, Some(1))
     );
     // The history shows only the first character of a name.
@@ -310,7 +310,7 @@ fn rebind_starts_in_identity_pending_for_24_h() {
 #[test]
 fn rebind_numbers_end_at_their_maximum() {
     let mut world = World::new();
-    world.state.head.rebinds = RebindId::NUMBER_MAX - 1;
+    world.merchant.state.rebinds = RebindId::NUMBER_MAX - 1;
     let mut world = world.created();
     assert_eq!(world.rebind().rebind_id.number(), RebindId::NUMBER_MAX);
     world.done(Command::Cancel);

@@ -38,12 +38,12 @@ fn early_cancel_is_not_counted() {
         world = world.identity_sent().then(Command::Cancel);
         world = wrong_documents(world.created(), 1).then(Command::Cancel);
     }
-    assert!(world.state.head.requests.is_empty());
+    assert!(world.merchant.state.requests.is_empty());
 }
 
 #[test]
 fn late_cancel_and_rejection_are_counted() {
-    let requests = |world: &World| world.state.head.requests.count(DAY_S, world.now);
+    let requests = |world: &World| world.merchant.state.requests.count(DAY_S, world.now);
     assert_eq!(
         requests(&World::new().agreement_pending().then(Command::Cancel)),
         1
@@ -64,7 +64,7 @@ fn cancel_refunds_only_its_own_request() {
         .created()
         .then(Command::Cancel);
     assert_eq!(
-        world.state.head.requests.times().collect::<Vec<_>>(),
+        world.merchant.state.requests.times().collect::<Vec<_>>(),
         [t(0)]
     );
 }
@@ -73,7 +73,7 @@ fn cancel_refunds_only_its_own_request() {
 fn old_requests_are_dropped() {
     let world = counted(World::new()).at(DAY_S).login().created();
     assert_eq!(
-        world.state.head.requests.times().collect::<Vec<_>>(),
+        world.merchant.state.requests.times().collect::<Vec<_>>(),
         [t(DAY_S)]
     );
 }

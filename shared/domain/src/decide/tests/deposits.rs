@@ -47,10 +47,10 @@ fn uncheckable_card_counts_once_deposit_is_sent() {
         assert_eq!(refusal.code, ErrorCode::UpstreamUnknown);
         assert_eq!(refusal.counts_toward_limit, Some(false));
         assert_eq!(world.shown(), "card_pending");
-        assert!(world.state.head.bank_calls.is_empty());
+        assert!(world.merchant.state.bank_calls.is_empty());
         let sent = BankAnswer::Deposited { arrived: false };
         let world = world.later(60).then(bank(Some(sent)));
-        assert_eq!(world.state.head.bank_calls.len(), 1);
+        assert_eq!(world.merchant.state.bank_calls.len(), 1);
     }
 }
 
@@ -100,7 +100,7 @@ fn unconfirmed_deposit_uses_no_attempt() {
     );
     for nothing_new in [says(TransferAnswer::Pending), Command::SettleDeposit(None)] {
         let transition = world.decide(nothing_new).unwrap();
-        assert!(transition.head.is_none() && transition.rebind.is_none());
+        assert!(transition.state.is_none() && transition.rebind.is_none());
     }
     assert!(
         world
@@ -121,7 +121,7 @@ fn deposit_code_works_in_any_session() {
     assert_eq!(world.refused(resend(Card)).code, ErrorCode::StepOutOfOrder);
     // A repeated request gets the same challenge, without a bank call or a message.
     let repeated = world.decide(card_check()).unwrap();
-    assert!(repeated.head.is_none() && repeated.rebind.is_none());
+    assert!(repeated.state.is_none() && repeated.rebind.is_none());
     assert_eq!(repeated.outcome, Decision::Done);
     assert_eq!(
         world.next_actions(),
@@ -356,7 +356,7 @@ fn deposit_hold_is_72_hours() {
     assert_eq!(times.effective_at, t(3 * DAY_S));
     assert_eq!(times.cooldown_until, t(30 * DAY_S));
     let paying = |at_s| {
-        let card = world.state.head.paying_card(t(at_s)).unwrap();
+        let card = world.merchant.state.paying_card(t(at_s)).unwrap();
         card.card_id.number()
     };
     assert_eq!((paying(3 * DAY_S - 1), paying(3 * DAY_S)), (0, 1));
@@ -367,7 +367,7 @@ fn deposit_hold_is_72_hours() {
 #[test]
 fn standby_card_by_deposit_waits_72_hours() {
     let world = World::new().bound_by_deposit(create_standby("b"));
-    let standby = world.state.head.standby(&world.card(1)).unwrap();
+    let standby = world.merchant.state.standby(&world.card(1)).unwrap();
     assert_eq!(standby.usable_at, t(3 * DAY_S));
 }
 
@@ -381,12 +381,12 @@ fn clean_up_polls_the_deposit() {
     // After an arrival, the next poll is a day later and writes no event.
     let mut world = world.at(300 + DAY_S);
     let again = world.done(says(TransferAnswer::Succeeded));
-    assert!(again.event.is_none() && again.head.is_some());
+    assert!(again.event.is_none() && again.state.is_some());
     assert_eq!(due(&world), t(300 + 2 * DAY_S));
     // A merchant's request does not delay the poll.
     let asked = world.by(0).at(2 * DAY_S);
     let transition = asked.decide(says(TransferAnswer::Succeeded)).unwrap();
-    assert!(transition.head.is_none() && transition.rebind.is_none());
+    assert!(transition.state.is_none() && transition.rebind.is_none());
     // The poll is never later than the expiry.
     let late = by_clean_up(asked.at(7 * DAY_S - 60)).then(says(TransferAnswer::Succeeded));
     assert_eq!(due(&late), t(7 * DAY_S));
@@ -402,7 +402,10 @@ fn unanswered_poll_is_delayed_and_still_counts() {
         let transition = asked.done(Command::SettleCardCheck(reply, None));
         assert!(transition.event.is_none());
         assert_eq!(asked.rebind().due_at(&POLICY), Some(t(10 * MINUTE_S)));
-        assert_eq!(asked.state.head.bank_calls, asking.state.head.bank_calls);
+        assert_eq!(
+            asked.merchant.state.bank_calls,
+            asking.merchant.state.bank_calls
+        );
     }
     // The interval is a quarter of the elapsed time, at most a day.
     let later = World::new().deposit_sent_for(create()).at(2 * HOUR_S);

@@ -30,7 +30,7 @@ pub(super) fn t(after_s: i64) -> Timestamp {
 /// A merchant, a clock, and everything written so far.
 #[derive(Clone)]
 pub(super) struct World {
-    pub(super) state: Merchant,
+    pub(super) merchant: Merchant,
     pub(super) now: Timestamp,
     /// The session of the next command: 0, 1 or none.
     pub(super) by: Option<Slot>,
@@ -45,7 +45,7 @@ impl World {
     /// A sole trader with a card, just logged in on two devices, without a rebind.
     pub(super) fn new() -> Self {
         Self {
-            state: merchant(),
+            merchant: merchant(),
             now: t(0),
             by: Some(0),
             history: Vec::new(),
@@ -71,7 +71,7 @@ impl World {
 
     /// Renews both sessions.
     pub(super) fn login(mut self) -> Self {
-        for session in self.state.head.sessions.iter_mut().flatten() {
+        for session in self.merchant.state.sessions.iter_mut().flatten() {
             session.login_at = self.now;
             session.last_change_at = self.now;
         }
@@ -80,7 +80,7 @@ impl World {
 
     pub(super) fn decide(&self, act: Command) -> Result<Transition, Rejection> {
         let command = CommandContext { by: self.by, act };
-        decide(&self.state, &command, &POLICY, self.now)
+        decide(&self.merchant, &command, &POLICY, self.now)
     }
 
     /// Decides and writes. Returns the decided transition.
@@ -97,14 +97,14 @@ impl World {
             created.sealed_number = Some(Sealed(vec![1]));
         }
         self.history
-            .extend(transition.chained(&self.state, None, &POLICY));
-        self.state = transition.applied_to(&self.state);
+            .extend(transition.chained(&self.merchant, None, &POLICY));
+        self.merchant = transition.applied_to(&self.merchant);
         if let Some(change) = &transition.payout {
             let payout = change.payout();
             self.payouts
                 .insert(payout.payout_id.clone(), payout.clone());
         }
-        for rebind in self.state.rebind.iter().chain(&self.state.latest) {
+        for rebind in self.merchant.rebind.iter().chain(&self.merchant.latest) {
             self.rebinds
                 .insert(rebind.rebind_id.number(), rebind.clone());
         }
@@ -141,7 +141,7 @@ impl World {
     }
 
     pub(super) fn rebind(&self) -> &Rebind {
-        self.state.rebind.as_ref().unwrap()
+        self.merchant.rebind.as_ref().unwrap()
     }
 
     pub(super) fn stage(&self) -> &RebindState {
@@ -149,11 +149,11 @@ impl World {
     }
 
     pub(super) fn shown(&self) -> &'static str {
-        self.state.state_of(self.rebind(), self.now).as_str()
+        self.merchant.state_of(self.rebind(), self.now).as_str()
     }
 
     pub(super) fn next_actions(&self) -> Vec<NextAction> {
-        next_actions(&self.state, self.rebind(), &POLICY, self.now)
+        next_actions(&self.merchant, self.rebind(), &POLICY, self.now)
     }
 
     /// The reserved and the wrong attempts of the pending code.
@@ -304,15 +304,15 @@ impl World {
 
     /// Loads this rebind for the next command.
     pub(super) fn about(mut self, number: u32) -> Self {
-        self.state.rebind = self.rebinds.get(&number).cloned();
-        let latest = Some(self.state.head.rebinds).filter(|latest| *latest != number);
-        self.state.latest = latest.and_then(|latest| self.rebinds.get(&latest).cloned());
+        self.merchant.rebind = self.rebinds.get(&number).cloned();
+        let latest = Some(self.merchant.state.rebinds).filter(|latest| *latest != number);
+        self.merchant.latest = latest.and_then(|latest| self.rebinds.get(&latest).cloned());
         self
     }
 
     /// Loads the latest rebind.
     pub(super) fn latest(self) -> Self {
-        let latest = self.state.head.rebinds;
+        let latest = self.merchant.state.rebinds;
         self.about(latest)
     }
 
@@ -331,12 +331,12 @@ impl World {
 
     /// The status of this rebind's card.
     pub(super) fn status_of(&self, number: u32) -> CardStatus {
-        self.state.card_status(&self.card(number), self.now)
+        self.merchant.card_status(&self.card(number), self.now)
     }
 
     /// The rebind number of the active card.
     pub(super) fn active(&self) -> Option<u32> {
-        let active = self.state.head.active.as_ref()?;
+        let active = self.merchant.state.active.as_ref()?;
         Some(active.card.card_id.number())
     }
 
@@ -355,7 +355,7 @@ impl World {
             "the merchant confirmed the change".to_owned(),
         ));
         world.by = by;
-        world.state.head.sessions = merchant().head.sessions;
+        world.merchant.state.sessions = merchant().state.sessions;
         world.login()
     }
 
@@ -395,7 +395,7 @@ impl World {
 
     /// The number of unsent payouts to this rebind's card.
     pub(super) fn unsent(&self, number: u32) -> u32 {
-        let bound = self.state.head.bound(&self.card(number));
+        let bound = self.merchant.state.bound(&self.card(number));
         bound.map_or(0, |bound| bound.unsent)
     }
 }
@@ -436,7 +436,7 @@ fn merchant() -> Merchant {
         last_change_at: t(0),
     };
     Merchant {
-        head: MerchantState {
+        state: MerchantState {
             active: Some(BoundCard {
                 card: Card {
                     card_id: CardId::new(0, &[1; 16]),

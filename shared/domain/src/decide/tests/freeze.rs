@@ -42,15 +42,15 @@ fn freeze_in_hold_restores_the_old_card() {
         }
     );
     assert_eq!(world.rebind().sealed_number, None);
-    let head = &world.state.head;
+    let state = &world.merchant.state;
     assert_eq!(
-        (head.cooldown_until, head.cooldown_end_unannounced),
+        (state.cooldown_until, state.cooldown_end_unannounced),
         (None, false)
     );
-    assert_eq!(head.last_activation, None);
-    assert!(head.freeze_codes.is_empty());
+    assert_eq!(state.last_activation, None);
+    assert!(state.freeze_codes.is_empty());
     assert_eq!(
-        head.frozen,
+        state.frozen,
         Some(Frozen {
             at: world.now,
             holds_payouts: false
@@ -58,7 +58,7 @@ fn freeze_in_hold_restores_the_old_card() {
     );
     // All sessions end, and the old contact is notified.
     assert!(transition.ends_sessions);
-    assert!(head.sessions.iter().all(Option::is_none));
+    assert!(state.sessions.iter().all(Option::is_none));
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::Frozen);
     assert_eq!(event.event.data()["undone"], true);
@@ -78,22 +78,22 @@ fn freeze_after_hold_holds_payouts() {
     let world = world.freeze(1);
     // It is unknown which card is right, so nothing is undone.
     assert_eq!((world.active(), world.shown()), (Some(1), "completed"));
-    let head = &world.state.head;
+    let state = &world.merchant.state;
     assert_eq!(
-        head.frozen,
+        state.frozen,
         Some(Frozen {
             at: t(DAY_S),
             holds_payouts: true
         })
     );
     assert_eq!(
-        (head.cooldown_until, head.cooldown_end_unannounced),
+        (state.cooldown_until, state.cooldown_end_unannounced),
         (None, false)
     );
     let world = world.pay("later");
     assert_eq!(world.paid_to("later"), None);
     for name in ["old", "new", "later"] {
-        assert!(world.state.holds(&world.payout(name)), "{name}");
+        assert!(world.merchant.holds(&world.payout(name)), "{name}");
         let sent = world.refused(Command::PayoutSent(world.payout(name)));
         let expected = match name {
             "later" => ErrorCode::StepOutOfOrder,
@@ -118,7 +118,7 @@ fn freeze_follows_the_hold_of_its_activation() {
     assert_eq!(deposit.at(3 * DAY_S).freeze(1).active(), Some(1));
     let switched = World::new().standby("b").at(DAY_S).switched_to(1).freeze(1);
     assert_eq!(switched.active(), Some(1));
-    assert!(switched.state.head.frozen.unwrap().holds_payouts);
+    assert!(switched.merchant.state.frozen.unwrap().holds_payouts);
 }
 
 #[test]
@@ -145,7 +145,12 @@ fn freeze_needs_its_rebind_loaded() {
     let world = World::new().activated();
     let mut other = world.clone().about(1);
     other.by = None;
-    other.state.rebind = World::new().standby("b").standby("c").about(2).state.rebind;
+    other.merchant.rebind = World::new()
+        .standby("b")
+        .standby("c")
+        .about(2)
+        .merchant
+        .rebind;
     assert_eq!(other.refused(Command::Freeze(1)).code, ErrorCode::NotFound);
 }
 
@@ -153,15 +158,15 @@ fn freeze_needs_its_rebind_loaded() {
 fn freeze_restores_the_old_card_even_if_lost() {
     let world = World::new().bound_by(create_lost("b")).pay("held");
     assert_eq!(world.paid_to("held"), None);
-    assert_eq!(world.state.head.lost_at, Some(t(0)));
+    assert_eq!(world.merchant.state.lost_at, Some(t(0)));
     let world = world.at(DAY_S - 1).freeze(1);
     assert_eq!(world.active(), Some(0));
     // The report of the loss is not trusted, so the short cooldown does not count as used.
-    assert_eq!(world.state.head.lost_at, None);
+    assert_eq!(world.merchant.state.lost_at, None);
     let world = world.pay("next");
     assert_eq!(world.paid_to("next"), Some(0));
     // Held payouts can be assigned now.
-    assert_eq!(world.state.head.due_at(world.now), Some(world.now));
+    assert_eq!(world.merchant.state.due_at(world.now), Some(world.now));
     let world = world.system_with("held", Command::AssignPayout);
     assert_eq!(world.paid_to("held"), Some(0));
 }
@@ -169,7 +174,7 @@ fn freeze_restores_the_old_card_even_if_lost() {
 #[test]
 fn freeze_of_a_first_card_leaves_none() {
     let mut world = World::new();
-    world.state.head.active = None;
+    world.merchant.state.active = None;
     let world = world.activated().pay("held").at(DAY_S - 1).freeze(1);
     assert_eq!(world.active(), None);
     assert_eq!(world.status_of(1), CardStatus::Removed);
@@ -180,14 +185,14 @@ fn freeze_of_a_first_card_leaves_none() {
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert!(
         world
+            .merchant
             .state
-            .head
             .due_at(world.now)
             .is_some_and(|at| at <= world.now)
     );
     let card = world.card(1);
     let world = world.about(1).system(Command::RemoveCard(card));
-    assert_eq!(world.state.head.due_at(world.now), None);
+    assert_eq!(world.merchant.state.due_at(world.now), None);
 }
 
 #[test]
@@ -200,8 +205,8 @@ fn freeze_ends_the_open_rebind() {
     let ended = world.rebind_of(2);
     assert_eq!(ended.state_at(world.now).as_str(), "frozen");
     assert_eq!(ended.sealed_number, None);
-    assert_eq!(world.state.head.open, None);
-    assert_eq!(world.state.head.rebind_version, ended.version);
+    assert_eq!(world.merchant.state.open, None);
+    assert_eq!(world.merchant.state.rebind_version, ended.version);
     // Results that were in flight find the rebind ended, also after the freeze.
     let world = world.by(0).about(2).unfreeze();
     assert_eq!(world.refused(reserve(Card)).code, ErrorCode::StepOutOfOrder);
@@ -216,7 +221,7 @@ fn freeze_ends_the_open_rebind() {
 fn freeze_needs_the_open_rebind_loaded() {
     let world = World::new().standby("b").matched_for(create_for("c"));
     let mut world = freeze_without_session(&world, 1);
-    world.state.latest = None;
+    world.merchant.latest = None;
     assert_eq!(
         world.refused(Command::Freeze(1)).code,
         ErrorCode::VersionConflict
@@ -228,7 +233,7 @@ fn freeze_expires_an_overdue_rebind() {
     let world = World::new().standby("b").matched_for(create_for("c"));
     let world = world.at(DAY_S).freeze(1);
     assert_eq!(world.rebind_of(2).state_at(world.now).as_str(), "expired");
-    assert_eq!(world.state.head.open, None);
+    assert_eq!(world.merchant.state.open, None);
 }
 
 #[test]
@@ -256,7 +261,7 @@ fn standby_freeze_code_retires_the_card_only() {
     let world = world.freeze(1).pay("b");
     assert_eq!((world.active(), world.shown()), (Some(0), "frozen"));
     assert_eq!(world.status_of(1), CardStatus::Removed);
-    assert!(!world.state.head.frozen.unwrap().holds_payouts);
+    assert!(!world.merchant.state.frozen.unwrap().holds_payouts);
     assert_eq!((world.paid_to("a"), world.paid_to("b")), (Some(0), Some(0)));
     let world = world.system_with("a", Command::PayoutSent);
     assert_eq!(world.unsent(0), 1);
@@ -275,7 +280,7 @@ fn freeze_retires_every_standby_card() {
         .freeze(2);
     assert_eq!(world.active(), Some(0));
     assert_eq!(world.status_of(1), CardStatus::Removed);
-    assert!(world.state.head.standby.is_empty());
+    assert!(world.merchant.state.standby.is_empty());
     // The other card's code is still valid and freezes what it can.
     assert!(is_good(&world, 1));
     let old = World::new().standby("b").at(80 * DAY_S);
@@ -290,8 +295,8 @@ fn switched_card_has_one_freeze_code() {
     assert!(!is_good(&world.clone().at(8 * DAY_S), 1));
     let world = world.freeze(1);
     assert_eq!(world.active(), Some(1));
-    assert!(world.state.head.frozen.unwrap().holds_payouts);
-    assert_eq!(world.state.head.cooldown_until, None);
+    assert!(world.merchant.state.frozen.unwrap().holds_payouts);
+    assert_eq!(world.merchant.state.cooldown_until, None);
 }
 
 #[test]
@@ -305,10 +310,13 @@ fn any_freeze_code_undoes_the_running_hold() {
         assert_eq!(ended.sealed_number, None);
         assert_eq!(world.status_of(number), CardStatus::Removed);
     }
-    let head = &world.state.head;
-    assert_eq!(head.rebind_version, world.rebind_of(2).version);
-    assert_eq!((head.cooldown_until, &head.last_activation), (None, &None));
-    assert!(!head.frozen.unwrap().holds_payouts);
+    let state = &world.merchant.state;
+    assert_eq!(state.rebind_version, world.rebind_of(2).version);
+    assert_eq!(
+        (state.cooldown_until, &state.last_activation),
+        (None, &None)
+    );
+    assert!(!state.frozen.unwrap().holds_payouts);
     assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
 }
 
@@ -317,9 +325,9 @@ fn any_freeze_code_holds_freezable_payouts() {
     let world = World::new().standby("b").bound_by(create_for("c"));
     let held = world.clone().at(8 * DAY_S - 1).freeze(1).pay("a");
     assert_eq!((held.active(), held.paid_to("a")), (Some(2), None));
-    assert!(held.state.head.frozen.unwrap().holds_payouts);
+    assert!(held.merchant.state.frozen.unwrap().holds_payouts);
     // The freeze cancels only the cooldown of the code's own activation.
-    assert_eq!(held.state.head.cooldown_until, Some(t(30 * DAY_S)));
+    assert_eq!(held.merchant.state.cooldown_until, Some(t(30 * DAY_S)));
     // After the freeze period, the activation is final.
     let later = World::new()
         .bound_by(create_for("c"))
@@ -335,11 +343,11 @@ fn code_of_undone_activation_holds_nothing() {
     let world = World::new().standby("b").bound_by(create_for("c"));
     let world = world.at(60).freeze(1).freeze(2);
     assert_eq!(world.active(), Some(0));
-    assert!(!world.state.head.frozen.unwrap().holds_payouts);
+    assert!(!world.merchant.state.frozen.unwrap().holds_payouts);
     let world = World::new().activated().test_sent();
     let world = world.test_says(TransferAnswer::Returned).at(60).freeze(1);
     assert_eq!(world.active(), Some(0));
-    assert!(!world.state.head.frozen.unwrap().holds_payouts);
+    assert!(!world.merchant.state.frozen.unwrap().holds_payouts);
 }
 
 #[test]
@@ -350,14 +358,14 @@ fn undone_hold_keeps_older_payouts_held() {
     for number in [1, 2] {
         let held = second.clone().at(8 * DAY_S - 1).freeze(number);
         assert_eq!(held.active(), Some(1));
-        assert_eq!(held.state.head.cooldown_until, None);
-        assert!(held.state.head.frozen.unwrap().holds_payouts);
+        assert_eq!(held.merchant.state.cooldown_until, None);
+        assert!(held.merchant.state.frozen.unwrap().holds_payouts);
         assert_eq!(held.clone().pay("x").paid_to("x"), None);
         // Another freeze does not release the payouts.
         let other = 3 - number;
         let both = held.at(8 * DAY_S).freeze(other);
-        assert!(both.state.head.frozen.unwrap().holds_payouts);
-        assert_eq!(both.state.head.frozen.unwrap().at, t(8 * DAY_S - 1));
+        assert!(both.merchant.state.frozen.unwrap().holds_payouts);
+        assert_eq!(both.merchant.state.frozen.unwrap().at, t(8 * DAY_S - 1));
     }
 }
 
@@ -369,7 +377,7 @@ fn frozen_account_refuses_every_change() {
         .freeze(2)
         .unfreeze()
         .matched_for(create_for("c"));
-    world.state.head.frozen = frozen(world.now);
+    world.merchant.state.frozen = frozen(world.now);
     let card = world.card(0);
     for act in [
         create_for("d"),
@@ -412,7 +420,7 @@ fn only_unfreeze_ends_a_freeze() {
         for act in [Command::Expire, Command::Complete, Command::EndCooldown] {
             assert_eq!(late.refused(act).code, ErrorCode::StepOutOfOrder);
         }
-        assert!(late.state.head.frozen.is_some());
+        assert!(late.merchant.state.frozen.is_some());
     }
     let mut by_operator = world.clone();
     by_operator.by = None;
@@ -421,7 +429,7 @@ fn only_unfreeze_ends_a_freeze() {
     assert_eq!(event.kind(), EventKind::Unfrozen);
     assert_eq!(event.event.data()["reason"], "asked at the shop");
     assert_eq!(event.event.data()["card_id"], world.card(0).as_str());
-    assert_eq!(by_operator.state.head.frozen, None);
+    assert_eq!(by_operator.merchant.state.frozen, None);
     let again = by_operator.refused(Command::Unfreeze("again".to_owned()));
     assert_eq!(again.code, ErrorCode::StepOutOfOrder);
     // A new rebind is possible at once, because the cooldown was cancelled.
@@ -433,7 +441,7 @@ fn only_unfreeze_ends_a_freeze() {
 fn payouts_keep_their_cards_after_a_freeze() {
     let world = World::new().pay("old").activated().at(DAY_S).pay("new");
     let world = world.freeze(1).pay("held").unfreeze();
-    assert_eq!(world.state.head.due_at(world.now), Some(world.now));
+    assert_eq!(world.merchant.state.due_at(world.now), Some(world.now));
     let world = world.system_with("held", Command::AssignPayout);
     assert_eq!(world.paid_to("held"), Some(1));
     let world = world.system_with("old", Command::PayoutSent);
@@ -463,7 +471,7 @@ fn other_code_holds_payouts_until_the_same_second() {
     let world = World::new().bound_by_deposit(create_lost("b"));
     let world = world.at(7 * DAY_S).standby("c");
     for (at, holds) in [(10 * DAY_S - 1, true), (10 * DAY_S, false)] {
-        let frozen = world.clone().at(at).freeze(2).state.head.frozen;
+        let frozen = world.clone().at(at).freeze(2).merchant.state.frozen;
         assert_eq!(frozen.unwrap().holds_payouts, holds, "{at}");
     }
 }

@@ -27,7 +27,7 @@ fn code_goes_to_phone_on_file() {
     assert_eq!(send.card, world.rebind().new_card);
     assert_eq!(transition.event.unwrap().kind(), EventKind::IdentityMatched);
     let (code, attempts) = otp_of(world.stage(), Identity).unwrap();
-    let session = world.state.head.sessions[1].as_ref().unwrap();
+    let session = world.merchant.state.sessions[1].as_ref().unwrap();
     assert_eq!((&code.session, code.sent_at), (&session.tag(), t(0)));
     assert_eq!(code.expires_at(&POLICY), t(5 * MINUTE_S));
     assert_eq!(attempts.reserved, 0);
@@ -37,7 +37,7 @@ fn code_goes_to_phone_on_file() {
 fn repeated_document_sends_no_second_code() {
     let mut world = World::new().identity_sent().at(5 * MINUTE_S - 1);
     let repeated = world.done(document(true));
-    assert!(repeated.head.is_none() && repeated.rebind.is_none());
+    assert!(repeated.state.is_none() && repeated.rebind.is_none());
     assert!(repeated.event.is_none() && repeated.otp_delivery.is_none());
     // After its expiry, a new code is sent.
     let renewed = world.at(5 * MINUTE_S).done(document(true));
@@ -90,7 +90,7 @@ fn mismatch_hides_which_field_differs() {
 #[test]
 fn expired_document_is_reported_after_a_match() {
     let mut world = World::new().created();
-    world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-21").unwrap();
+    world.merchant.profile.id_expires_on = DocumentExpiry::parse("2026-11-21").unwrap();
     let refusal = world.refused(typed("person", "2026-11-21"));
     assert_eq!(refusal.code, ErrorCode::IdExpired);
     assert_eq!(refusal.counts_toward_limit, Some(false));
@@ -103,14 +103,14 @@ fn expired_document_is_reported_after_a_match() {
         assert_eq!(refusal.code, ErrorCode::IdMismatch);
     }
     // Valid until the end of its last day.
-    world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
+    world.merchant.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
     assert!(world.decide(typed("person", "2026-11-22")).is_ok());
 }
 
 #[test]
 fn long_term_matches_long_term_only() {
     let mut world = World::new().created();
-    world.state.profile.id_expires_on = DocumentExpiry::LongTerm;
+    world.merchant.profile.id_expires_on = DocumentExpiry::LongTerm;
     let refusal = world.clone().refused_with_write(document(true));
     assert_eq!(refusal.code, ErrorCode::IdMismatch);
     world.done(typed("person", "long_term"));
@@ -137,7 +137,7 @@ fn five_mismatches_reject_the_rebind() {
     );
     assert_eq!(last.next_actions, [NextAction::NewRebind]);
     assert_eq!(world.shown(), "rejected");
-    assert_eq!(world.state.head.open, None);
+    assert_eq!(world.merchant.state.open, None);
 }
 
 #[test]
@@ -155,7 +155,10 @@ fn ten_mismatches_a_day_stop_comparison() {
         (ErrorCode::IdMismatch, Some(0))
     );
     assert_eq!(world.shown(), "rejected");
-    assert_eq!(world.state.head.id_mismatches.count(DAY_S, world.now), 10);
+    assert_eq!(
+        world.merchant.state.id_mismatches.count(DAY_S, world.now),
+        10
+    );
 
     let mut next = world.created();
     let refusal = next.refused_with_write(document(true));
@@ -163,7 +166,7 @@ fn ten_mismatches_a_day_stop_comparison() {
     assert_eq!(refusal.attempts_left, Some(0));
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(next.shown(), "rejected");
-    assert_eq!(next.state.head.id_mismatches.count(DAY_S, next.now), 10);
+    assert_eq!(next.merchant.state.id_mismatches.count(DAY_S, next.now), 10);
     // Another rebind would not help, so the refusal reports when the first mismatch leaves the day.
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     assert_eq!(refusal.retry_after_s, Some(DAY_S - 120));
@@ -175,7 +178,7 @@ fn ten_mismatches_a_day_stop_comparison() {
 #[test]
 fn remaining_attempts_are_the_smaller_limit() {
     let mut world = World::new().created();
-    world.state.head.id_mismatches = Window::from_iter([t(0); 7]);
+    world.merchant.state.id_mismatches = Window::from_iter([t(0); 7]);
     assert_eq!(
         world.refused_with_write(document(false)).attempts_left,
         Some(2)

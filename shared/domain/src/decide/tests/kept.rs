@@ -10,22 +10,22 @@ fn payout_is_held_without_card_or_in_freeze() {
     let world = World::new().pay("one");
     let payout = world.payout("one");
     assert!(
-        !world.state.holds(&payout),
+        !world.merchant.holds(&payout),
         "a payout with a card is not held"
     );
     let mut without = payout.clone();
     without.card = None;
-    assert!(world.state.holds(&without));
+    assert!(world.merchant.holds(&without));
     let mut sent = without;
     sent.state = crate::payout::PayoutState::Sent;
-    assert!(!world.state.holds(&sent), "a sent payout is not held");
+    assert!(!world.merchant.holds(&sent), "a sent payout is not held");
     let late = World::new()
         .activated()
         .later(2 * DAY_S)
         .pay("late")
         .freeze(1);
     assert!(
-        late.state.holds(&late.payout("late")),
+        late.merchant.holds(&late.payout("late")),
         "a freeze after the hold holds every payout"
     );
 }
@@ -71,7 +71,7 @@ fn freeze_code_is_dropped_at_its_end() {
     let codes = |after_s| {
         let first = World::new().bound_by(create_lost("first"));
         let second = first.later(after_s).login().bound_by(create_for("second"));
-        let codes = second.state.head.freeze_codes.into_iter();
+        let codes = second.merchant.state.freeze_codes.into_iter();
         codes.map(|code| code.number).collect::<Vec<_>>()
     };
     assert_eq!(codes(8 * DAY_S - 1), [1, 2]);

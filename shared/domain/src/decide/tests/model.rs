@@ -55,7 +55,7 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(merchant: &Merchant) -> Self {
-        let active = merchant.head.active.as_ref();
+        let active = merchant.state.active.as_ref();
         Self {
             pointer: active.map(|active| active.card.card_id.clone()),
             ..Self::default()
@@ -108,7 +108,10 @@ impl Model {
             Some(EventKind::StandbyReady) => self.note_standby(before, now),
             Some(EventKind::Reverted) => self.note_revert(before, now),
             Some(EventKind::Frozen) => {
-                let holds = after.head.frozen.is_some_and(|frozen| frozen.holds_payouts);
+                let holds = after
+                    .state
+                    .frozen
+                    .is_some_and(|frozen| frozen.holds_payouts);
                 self.note_freeze(act, holds, now);
             }
             Some(EventKind::Unfrozen) => self.frozen = None,
@@ -142,9 +145,12 @@ impl Model {
                         | Kind::CardRemoved
                 )
             ) || (kind == Some(Kind::PayoutAssigned)
-                && !after.head.frozen.is_some_and(|frozen| frozen.holds_payouts));
+                && !after
+                    .state
+                    .frozen
+                    .is_some_and(|frozen| frozen.holds_payouts));
             assert!(goes_on, "{kind:?} during a freeze");
-            let ended = after.head.frozen.is_none();
+            let ended = after.state.frozen.is_none();
             assert_eq!(ended, kind == Some(EventKind::Unfrozen));
         }
         self.compare(after, now);
@@ -274,7 +280,7 @@ impl Model {
         assert!(self.went_back || self.pointer.is_some() || last.old.is_none() || last.old_is_lost);
     }
 
-    fn note_freeze(&mut self, act: &Command, head_holds: bool, now: Timestamp) {
+    fn note_freeze(&mut self, act: &Command, state_holds: bool, now: Timestamp) {
         let Command::Freeze(number) = act else {
             panic!("{act:?} freezes")
         };
@@ -306,7 +312,7 @@ impl Model {
         let mut holds = self.activations.iter().any(can_be_frozen);
         if self.went_back {
             // A dropped code stays invalid even if the clock has gone back.
-            holds = head_holds;
+            holds = state_holds;
         }
         self.frozen = Some(holds || self.frozen == Some(true));
         self.codes.remove(number);
@@ -323,24 +329,24 @@ impl Model {
     }
 
     fn compare(&self, merchant: &Merchant, now: Timestamp) {
-        let head = &merchant.head;
-        let active = head.active.as_ref().map(|active| &active.card.card_id);
+        let state = &merchant.state;
+        let active = state.active.as_ref().map(|active| &active.card.card_id);
         assert_eq!(active, self.pointer.as_ref());
-        let holds = head.frozen.map(|frozen| frozen.holds_payouts);
+        let holds = state.frozen.map(|frozen| frozen.holds_payouts);
         assert_eq!(holds, self.frozen);
-        let standby: BTreeMap<_, _> = head
+        let standby: BTreeMap<_, _> = state
             .standby
             .iter()
             .map(|standby| (standby.bound.card.card_id.clone(), standby.usable_at))
             .collect();
         assert_eq!(standby, self.standby);
-        assert!(head.standby.len() <= POLICY.standby_max);
+        assert!(state.standby.len() <= POLICY.standby_max);
 
         // Every card appears once, and every unsent payout is counted with its card.
         let mut cards = BTreeSet::new();
-        let replaced = head.replaced.iter().map(|replaced| &replaced.bound);
-        let waiting = head.standby.iter().map(|standby| &standby.bound);
-        for bound in head.active.iter().chain(waiting).chain(replaced) {
+        let replaced = state.replaced.iter().map(|replaced| &replaced.bound);
+        let waiting = state.standby.iter().map(|standby| &standby.bound);
+        for bound in state.active.iter().chain(waiting).chain(replaced) {
             assert!(cards.insert(bound.card.card_id.clone()), "duplicate card");
         }
         let unsent = |card: Option<&CardId>| {
@@ -352,11 +358,11 @@ impl Model {
         };
         for card in &cards {
             assert_eq!(
-                head.bound(card).unwrap().unsent as usize,
+                state.bound(card).unwrap().unsent as usize,
                 unsent(Some(card))
             );
         }
-        assert_eq!(head.held_payouts as usize, unsent(None));
+        assert_eq!(state.held_payouts as usize, unsent(None));
         for payout in self.payouts.values() {
             if let (PayoutState::Unsent, Some(card)) = (payout.state, &payout.card) {
                 assert!(
@@ -371,11 +377,11 @@ impl Model {
         if self.went_back {
             return;
         }
-        let paying = head.paying_card(now).map(|card| &card.card_id);
+        let paying = state.paying_card(now).map(|card| &card.card_id);
         assert_eq!(paying, self.valid_card(now));
         assert_eq!(merchant.cooldown(now).is_some(), self.cools(now));
         let works = |number: &u32| self.code_works(*number, now);
-        let codes = head.freeze_codes.iter();
+        let codes = state.freeze_codes.iter();
         let codes: BTreeSet<_> = codes
             .filter(|code| now < code.good_until)
             .map(|code| code.number)

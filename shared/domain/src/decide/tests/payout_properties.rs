@@ -136,7 +136,7 @@ impl<'s> Life<'s> {
     }
 
     fn latest(&self) -> u32 {
-        self.store.merchant.head.rebinds
+        self.store.merchant.state.rebinds
     }
 
     fn number(&self, which: u8) -> u32 {
@@ -145,7 +145,7 @@ impl<'s> Life<'s> {
 
     /// Usually the rebind of the active card.
     fn activated_card(&self, which: u8) -> u32 {
-        match &self.store.merchant.head.active {
+        match &self.store.merchant.state.active {
             Some(active) if which < 220 => active.card.card_id.number(),
             _ => self.number(which),
         }
@@ -184,7 +184,7 @@ impl<'s> Life<'s> {
             }
             Step::Freeze(which) => self.freeze(self.number(*which)),
             Step::Unfreeze => {
-                let was = self.store.merchant.head.frozen.is_some();
+                let was = self.store.merchant.state.frozen.is_some();
                 let done =
                     self.command(self.latest(), None, &Command::Unfreeze("asked".to_owned()));
                 assert_eq!(done.is_ok(), was);
@@ -314,7 +314,7 @@ impl<'s> Life<'s> {
     }
 
     fn switch(&mut self, which: u8, wrong: u8) {
-        let standby = &self.store.merchant.head.standby;
+        let standby = &self.store.merchant.state.standby;
         let Some(standby) = standby.get(usize::from(which) % standby.len().max(1)) else {
             return;
         };
@@ -376,30 +376,30 @@ impl<'s> Life<'s> {
                 self.store.rebinds[&number]
             );
         }
-        self.clean_head();
-        self.clean_head();
-        let head = &self.store.merchant.head;
-        let due_at = head.due_at(now);
-        assert!(due_at.is_none_or(|at| at > now), "due forever: {head:?}");
+        self.clean_merchant();
+        self.clean_merchant();
+        let state = &self.store.merchant.state;
+        let due_at = state.due_at(now);
+        assert!(due_at.is_none_or(|at| at > now), "due forever: {state:?}");
         self.check_due_times();
     }
 
-    fn clean_head(&mut self) {
-        let head = &self.store.merchant.head;
-        if head
+    fn clean_merchant(&mut self) {
+        let state = &self.store.merchant.state;
+        if state
             .due_at(self.store.now)
             .is_none_or(|at| at > self.store.now)
         {
             return;
         }
-        for (number, act) in self.acts_of_the_head() {
+        for (number, act) in self.merchant_acts() {
             let _ = self.command(number, None, &act);
         }
     }
 
-    fn acts_of_the_head(&self) -> Vec<(u32, Command)> {
+    fn merchant_acts(&self) -> Vec<(u32, Command)> {
         let mut acts = vec![(self.latest(), Command::EndCooldown)];
-        for replaced in &self.store.merchant.head.replaced {
+        for replaced in &self.store.merchant.state.replaced {
             let card_id = replaced.bound.card.card_id.clone();
             acts.push((card_id.number(), Command::RemoveCard(card_id)));
         }
@@ -416,7 +416,7 @@ impl<'s> Life<'s> {
     fn is_replaced(&self, number: u32) -> bool {
         let rebind = &self.store.rebinds[&number];
         let replaced =
-            rebind.is_open(self.store.now) && self.store.merchant.head.open != Some(number);
+            rebind.is_open(self.store.now) && self.store.merchant.state.open != Some(number);
         assert!(!replaced || self.store.went_back);
         replaced
     }
@@ -456,11 +456,11 @@ impl<'s> Life<'s> {
                 }
             }
         }
-        let head = &self.store.merchant.head;
-        if due(head.due_at(now)) {
+        let state = &self.store.merchant.state;
+        if due(state.due_at(now)) {
             return;
         }
-        for (number, act) in self.acts_of_the_head() {
+        for (number, act) in self.merchant_acts() {
             assert!(!self.store.is_allowed(number, &act), "{act:?} is not due");
         }
     }

@@ -9,7 +9,7 @@ use crate::transfer::TransferAnswer;
 use crate::transition::{PayoutChange, Transition};
 
 fn due(world: &World) -> Option<crate::time::Timestamp> {
-    world.state.head.due_at(world.now)
+    world.merchant.state.due_at(world.now)
 }
 
 fn created(transition: &Transition) -> &Payout {
@@ -44,7 +44,7 @@ fn payout_goes_to_new_card_from_effective_at() {
 fn payout_and_card_are_one_write() {
     let mut world = World::new().at(7);
     world.by = None;
-    let before = world.state.head.version;
+    let before = world.merchant.state.version;
     let transition = world.done(Command::CreatePayout(payout_id("a"), 12_345));
     let payout = created(&transition);
     assert_eq!(
@@ -52,7 +52,7 @@ fn payout_and_card_are_one_write() {
         (12_345, t(7), PayoutState::Unsent)
     );
     assert_eq!(payout.card.as_ref().unwrap().card_id, world.card(0));
-    assert_eq!(world.state.head.version, before + 1);
+    assert_eq!(world.merchant.state.version, before + 1);
     assert!(transition.rebind.is_none() && !transition.ends_sessions);
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::PayoutCreated);
@@ -99,12 +99,12 @@ fn payout_never_changes_its_card() {
 #[test]
 fn payout_is_held_until_effective_at() {
     let mut first = World::new();
-    first.state.head.active = None;
+    first.merchant.state.active = None;
     for world in [first.activated(), World::new().bound_by(create_lost("b"))] {
         let world = world.pay("held").at(DAY_S - 1).pay("too");
         assert_eq!(world.paid_to("held"), None);
-        assert_eq!(world.state.head.held_payouts, 2);
-        assert!(world.state.holds(&world.payout("held")));
+        assert_eq!(world.merchant.state.held_payouts, 2);
+        assert!(world.merchant.holds(&world.payout("held")));
         assert_eq!(due(&world), Some(t(DAY_S)));
         let assign = |world: &World| Command::AssignPayout(world.payout("held"));
         assert_eq!(
@@ -118,7 +118,7 @@ fn payout_is_held_until_effective_at() {
         world.by = None;
         let transition = world.done(assign(&world));
         assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
-        assert_eq!(world.state.head.held_payouts, 1);
+        assert_eq!(world.merchant.state.held_payouts, 1);
         assert_eq!(transition.event.unwrap().kind(), EventKind::PayoutAssigned);
         assert_eq!(world.payout("held").created_at, t(0));
         // Repeating it changes nothing.
@@ -127,7 +127,7 @@ fn payout_is_held_until_effective_at() {
             ErrorCode::StepOutOfOrder
         );
         let world = world.system_with("too", Command::AssignPayout);
-        assert_eq!(world.state.head.held_payouts, 0);
+        assert_eq!(world.merchant.state.held_payouts, 0);
         let world = world.system_with("held", Command::PayoutSent);
         assert_eq!(world.unsent(1), 1);
     }
@@ -136,7 +136,7 @@ fn payout_is_held_until_effective_at() {
 #[test]
 fn payout_is_held_without_a_card() {
     let mut world = World::new();
-    world.state.head.active = None;
+    world.merchant.state.active = None;
     let world = world.pay("held");
     assert_eq!((world.paid_to("held"), due(&world)), (None, None));
     let refusal = world.refused(Command::AssignPayout(world.payout("held")));
@@ -152,7 +152,7 @@ fn repeated_reports_change_nothing() {
     let again = world
         .decide(Command::PayoutSent(world.payout("a")))
         .unwrap();
-    assert!(again.head.is_none() && again.event.is_none() && again.payout.is_none());
+    assert!(again.state.is_none() && again.event.is_none() && again.payout.is_none());
     let world = world.system_with("a", Command::PayoutReturned);
     assert_eq!(
         (world.unsent(0), world.payout("a").state),
@@ -161,7 +161,7 @@ fn repeated_reports_change_nothing() {
     let again = world
         .decide(Command::PayoutReturned(world.payout("a")))
         .unwrap();
-    assert!(again.head.is_none() && again.event.is_none());
+    assert!(again.state.is_none() && again.event.is_none());
     // A returned payout cannot be sent or assigned.
     for act in [
         Command::PayoutSent(world.payout("a")),
@@ -183,7 +183,7 @@ fn returned_payout_ends_and_a_new_one_is_routed() {
     // A held payout can be returned too.
     let held = World::new().bound_by(create_lost("b")).pay("held");
     let held = held.system_with("held", Command::PayoutReturned);
-    assert_eq!(held.state.head.held_payouts, 0);
+    assert_eq!(held.merchant.state.held_payouts, 0);
     assert_eq!(held.paid_to("held"), None);
 }
 

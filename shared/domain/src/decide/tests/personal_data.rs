@@ -11,7 +11,10 @@ const PERSONAL: [&str; 3] = ["13900000001", "13900000002", HOLDER];
 fn debug_shows_no_personal_data() {
     let mut printed = String::new();
     for (name, world) in states().into_iter().chain(accounts()) {
-        printed.push_str(&format!("{name}: {:?}\n{:#?}\n", world.state, world.state));
+        printed.push_str(&format!(
+            "{name}: {:?}\n{:#?}\n",
+            world.merchant, world.merchant
+        ));
         for command in rows(&world).into_iter().map(|row| row.act) {
             printed.push_str(&format!("{command:?}\n"));
             if let Ok(transition) = world.decide(command) {

@@ -139,7 +139,7 @@ fn stage_of(merchant: &Merchant) -> Option<(&str, std::mem::Discriminant<RebindS
 
 /// The facts of a merchant, always with the same names.
 fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
-    let head = &merchant.head;
+    let state = &merchant.state;
     let rebind = merchant.rebind.as_ref();
     let of_stage = stage_facts(rebind, now).map(|(name, value)| Fact {
         name,
@@ -154,11 +154,11 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
                 None => "dropped".to_owned(),
             }),
         ),
-        ("open", option(head.open, |number| format!("#{number}"))),
-        ("pointer", option(head.active.as_ref(), bound)),
+        ("open", option(state.open, |number| format!("#{number}"))),
+        ("pointer", option(state.active.as_ref(), bound)),
         (
             "standby",
-            list(&head.standby, |standby: &StandbyCard| {
+            list(&state.standby, |standby: &StandbyCard| {
                 format!(
                     "{} from {}",
                     bound(&standby.bound),
@@ -168,12 +168,12 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         ),
         (
             "replaced",
-            list(&head.replaced, |replaced| gone(replaced, now)),
+            list(&state.replaced, |replaced| gone(replaced, now)),
         ),
-        ("held payouts", head.held_payouts.to_string()),
+        ("held payouts", state.held_payouts.to_string()),
         (
             "freeze codes",
-            list(&head.freeze_codes, |code: &FreezeCode| {
+            list(&state.freeze_codes, |code: &FreezeCode| {
                 let of = if code.activation {
                     ""
                 } else {
@@ -188,7 +188,7 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         ),
         (
             "frozen",
-            option(head.frozen, |frozen| {
+            option(state.frozen, |frozen| {
                 let payouts = if frozen.holds_payouts {
                     "held"
                 } else {
@@ -199,13 +199,13 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         ),
         (
             "push targets",
-            list(&head.push_targets, |target| {
+            list(&state.push_targets, |target| {
                 format!("{} {}", target.id, target.token_tag)
             }),
         ),
         (
             "push target gone",
-            option(head.push_removed_at, |at| moment(at, now)),
+            option(state.push_removed_at, |at| moment(at, now)),
         ),
         (
             "settlement",
@@ -219,8 +219,8 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         ),
         (
             "hold",
-            option(head.last_activation.as_ref(), |last| {
-                let old = last.old_card.as_ref().and_then(|old| head.replaced(old));
+            option(state.last_activation.as_ref(), |last| {
+                let old = last.old_card.as_ref().and_then(|old| state.replaced(old));
                 let paying = option(old.filter(|old| old.state == Replaced::Usable), |old| {
                     last4(&old.bound)
                 });
@@ -230,19 +230,22 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         ),
         (
             "cooldown over",
-            option(head.cooldown_until, |until| moment(until, now)),
+            option(state.cooldown_until, |until| moment(until, now)),
         ),
-        ("end to announce", head.cooldown_end_unannounced.to_string()),
+        (
+            "end to announce",
+            state.cooldown_end_unannounced.to_string(),
+        ),
         (
             "short cooldown used",
-            option(head.lost_at, |at| moment(at, now)),
+            option(state.lost_at, |at| moment(at, now)),
         ),
-        ("requests", head.requests.count(DAY_S, now).to_string()),
+        ("requests", state.requests.count(DAY_S, now).to_string()),
         (
             "mismatches today",
-            head.id_mismatches.count(DAY_S, now).to_string(),
+            state.id_mismatches.count(DAY_S, now).to_string(),
         ),
-        ("bank calls", head.bank_calls.len().to_string()),
+        ("bank calls", state.bank_calls.len().to_string()),
     ];
     let others = others.map(|(name, value)| Fact {
         name,

@@ -160,7 +160,7 @@ fn stale_bank_answer_gets_the_next_reference() {
     let mut stale = refreshed_with_code_at(30 * MINUTE_S);
     stale.wrong(Card);
     let mut asked = stale.later(1).then(card_check());
-    assert_eq!(asked.state.head.bank_calls.len(), 2);
+    assert_eq!(asked.merchant.state.bank_calls.len(), 2);
     assert!(matches!(
         asked.stage(),
         RebindState::CardPending {

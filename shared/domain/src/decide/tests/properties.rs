@@ -234,13 +234,13 @@ impl Run<'_> {
                 self.store.jump(-by_s);
             }
             Step::CleanUp => {
-                for number in 1..=self.store.merchant.head.rebinds {
+                for number in 1..=self.store.merchant.state.rebinds {
                     self.command(number, None, &Command::Expire);
                     self.command(number, None, &Command::Complete);
                 }
-                let latest = self.store.merchant.head.rebinds;
+                let latest = self.store.merchant.state.rebinds;
                 self.command(latest, None, &Command::EndCooldown);
-                let replaced = &self.store.merchant.head.replaced;
+                let replaced = &self.store.merchant.state.replaced;
                 let gone: Vec<_> = replaced
                     .iter()
                     .map(|replaced| replaced.bound.card.card_id.clone())
@@ -255,7 +255,7 @@ impl Run<'_> {
                 wrong,
                 right,
             } => {
-                let latest = self.store.merchant.head.rebinds;
+                let latest = self.store.merchant.state.rebinds;
                 for _ in 0..*wrong {
                     self.confirm(latest, *purpose, false);
                 }
@@ -265,7 +265,7 @@ impl Run<'_> {
             }
             Step::CommandContext(asking, which, by) => {
                 // Usually the latest one.
-                let latest = self.store.merchant.head.rebinds;
+                let latest = self.store.merchant.state.rebinds;
                 let number = match which {
                     0..100 if latest > 0 => 1 + u32::from(*which) % latest,
                     _ => latest,
@@ -329,7 +329,7 @@ impl Run<'_> {
 
     fn act(&mut self, asking: &Asking, number: u32) -> (u32, Command) {
         let code = self.store.code();
-        let latest = self.store.merchant.head.rebinds;
+        let latest = self.store.merchant.state.rebinds;
         let act = match asking {
             // A rebind is created with the latest one loaded.
             Asking::Create {
@@ -390,7 +390,7 @@ impl Run<'_> {
 
     fn create(&self, card: u8, lost: bool, standby: bool, good: bool) -> Command {
         let card_name = ["a", "b", "c"][usize::from(card) % 3];
-        let random = self.store.merchant.head.rebinds.to_le_bytes();
+        let random = self.store.merchant.state.rebinds.to_le_bytes();
         create_with(|request| {
             request.card.as_mut().unwrap().fingerprint = fingerprint(card_name);
             request.reason = Some(if lost { Reason::Lost } else { Reason::Replace });
@@ -423,7 +423,7 @@ impl Run<'_> {
 
     /// Takes the first next action of the latest rebind, which must never be out of order.
     fn onward(&mut self) {
-        let latest = self.store.merchant.head.rebinds;
+        let latest = self.store.merchant.state.rebinds;
         let now = self.store.now;
         let rebind = self.store.rebinds.get(&latest);
         let next = rebind.and_then(|rebind| {
@@ -453,7 +453,7 @@ impl Run<'_> {
                     _ => Asking::Take(Card, true),
                 }
             }
-            _ if self.store.merchant.head.frozen.is_some() => Asking::Unfreeze,
+            _ if self.store.merchant.state.frozen.is_some() => Asking::Unfreeze,
             Some(NextAction::ActivateStandby) => match rebind.map(|rebind| &rebind.stage) {
                 Some(RebindState::Standby(standby)) if now < standby.usable_at => {
                     return self.store.jump(DAY_S);

@@ -22,9 +22,9 @@ fn bad() -> Command {
 #[test]
 fn settings_change_notifies_phone_on_file() {
     let mut world = World::new().at(60);
-    let before = world.state.clone();
+    let before = world.merchant.clone();
     let transition = world.done(settlement("D1", 3_000_000));
-    let settings = &world.state.profile.settlement;
+    let settings = &world.merchant.profile.settlement;
     assert_eq!(
         (
             settings.cycle,
@@ -33,7 +33,7 @@ fn settings_change_notifies_phone_on_file() {
         ),
         (Cycle::D1, 3_000_000, 100)
     );
-    assert_eq!(world.state.head.version, before.head.version + 1);
+    assert_eq!(world.merchant.state.version, before.state.version + 1);
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::SettlementChanged);
     assert_eq!(event.event.data()["before"]["cycle"], "T1");
@@ -42,16 +42,16 @@ fn settings_change_notifies_phone_on_file() {
     assert_eq!(notified, [Recipient::OnFile]);
     // Repeating it changes nothing and notifies nobody.
     let again = world.decide(settlement("D1", 3_000_000)).unwrap();
-    assert!(again.head.is_none() && again.event.is_none() && again.settlement.is_none());
+    assert!(again.state.is_none() && again.event.is_none() && again.settlement.is_none());
 }
 
 #[test]
 fn settings_check_in_contract_order() {
     let mut world = World::new().at(15 * MINUTE_S);
-    world.state.head.frozen = frozen(t(0));
-    world.state.head.security_changed_at = Some(t(0));
+    world.merchant.state.frozen = frozen(t(0));
+    world.merchant.state.security_changed_at = Some(t(0));
     assert_eq!(world.refused(bad()).code, ErrorCode::AccountFrozen);
-    world.state.head.frozen = None;
+    world.merchant.state.frozen = None;
     assert_eq!(world.refused(bad()).code, ErrorCode::StepUpRequired);
     world = world.login();
     let refusal = world.refused(bad());
@@ -75,7 +75,7 @@ fn settings_ignore_cooldown_and_rebinds() {
     for world in [World::new().created(), World::new().activated()] {
         let mut world = world;
         world.done(settlement("D1", 3_000_000));
-        assert!(world.state.rebind.is_some());
+        assert!(world.merchant.rebind.is_some());
     }
 }
 
@@ -83,7 +83,7 @@ fn settings_ignore_cooldown_and_rebinds() {
 fn t0_needs_an_account_of_90_days() {
     let opened = |age_s: i64| {
         let mut world = World::new();
-        world.state.profile.opened_at = t(-age_s);
+        world.merchant.profile.opened_at = t(-age_s);
         world
     };
     let young = opened(90 * DAY_S - 1);
@@ -108,7 +108,7 @@ fn daily_limit_is_capped_by_the_tier() {
 
 #[test]
 fn removed_device_is_notified_for_7_days() {
-    let is_notified = |world: &World| world.state.head.receives_pushes(&POLICY, world.now);
+    let is_notified = |world: &World| world.merchant.state.receives_pushes(&POLICY, world.now);
     let world = World::new();
     assert!(!is_notified(&world));
     let mut world = world.at(60);
@@ -132,7 +132,7 @@ fn removed_device_is_notified_for_7_days() {
     let change = transition.push.unwrap();
     assert_eq!(change.removed.unwrap().id, "phone-1");
     assert_eq!(change.added, None);
-    assert!(world.state.head.push_targets.is_empty());
+    assert!(world.merchant.state.push_targets.is_empty());
     assert!(is_notified(&world.clone().at(60 + 7 * DAY_S - 1)));
     assert!(!is_notified(&world.at(60 + 7 * DAY_S)));
 }
@@ -151,7 +151,7 @@ fn device_removal_needs_fresh_login() {
     assert_eq!(late.refused(remove()).code, ErrorCode::StepUpRequired);
     assert!(world.clone().at(15 * MINUTE_S - 1).decide(remove()).is_ok());
     let mut frozen_world = world.clone();
-    frozen_world.state.head.frozen = frozen(t(0));
+    frozen_world.merchant.state.frozen = frozen(t(0));
     assert_eq!(
         frozen_world.refused(remove()).code,
         ErrorCode::AccountFrozen
@@ -173,7 +173,7 @@ fn device_removal_needs_fresh_login() {
 fn replaced_device_is_notified_for_7_days() {
     let world = World::new().then(push("phone-1", "token"));
     let same = world.decide(push("phone-1", "token")).unwrap();
-    assert!(same.head.is_none() && same.push.is_none());
+    assert!(same.state.is_none() && same.push.is_none());
     let mut world = world.at(60);
     let transition = world.done(push("phone-1", "other"));
     let change = transition.push.unwrap();
@@ -185,8 +185,8 @@ fn replaced_device_is_notified_for_7_days() {
         })
     );
     assert_eq!(change.added.unwrap().target.token_tag, "other");
-    assert_eq!(world.state.head.push_targets.len(), 1);
-    assert_eq!(world.state.head.push_removed_at, Some(t(60)));
+    assert_eq!(world.merchant.state.push_targets.len(), 1);
+    assert_eq!(world.merchant.state.push_removed_at, Some(t(60)));
 }
 
 #[test]

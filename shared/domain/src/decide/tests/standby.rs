@@ -39,15 +39,15 @@ fn standby_card_is_announced_but_not_active() {
     assert_eq!(world.rebind().purpose, Purpose::Standby);
     assert_eq!(world.active(), Some(0));
     assert_eq!(world.status_of(1), CardStatus::Standby);
-    let head = &world.state.head;
-    assert_eq!((head.open, head.cooldown_until), (None, None));
-    assert!(head.last_activation.is_none() && head.replaced.is_empty());
-    let standby = head.standby(&world.card(1)).unwrap();
+    let state = &world.merchant.state;
+    assert_eq!((state.open, state.cooldown_until), (None, None));
+    assert!(state.last_activation.is_none() && state.replaced.is_empty());
+    let standby = state.standby(&world.card(1)).unwrap();
     assert_eq!(standby.usable_at, t(60 + DAY_S));
     assert_eq!(standby.bound.card.bound_at, t(60));
     // The announced freeze code is valid from now on.
-    let [code] = head.freeze_codes[..] else {
-        panic!("{:?}", head.freeze_codes)
+    let [code] = state.freeze_codes[..] else {
+        panic!("{:?}", state.freeze_codes)
     };
     assert_eq!((code.number, code.activation), (1, false));
     let event = transition.event.unwrap();
@@ -75,14 +75,14 @@ fn standby_card_needs_every_proof() {
             world.wrong(purpose);
         }
         assert_eq!(world.wrong(purpose).code, ErrorCode::OtpTooMany);
-        assert!(world.state.head.standby.is_empty());
+        assert!(world.merchant.state.standby.is_empty());
     }
 }
 
 #[test]
 fn third_standby_card_is_refused() {
     let world = World::new().standby("b").standby("c").later(60).login();
-    assert_eq!(world.state.head.standby.len(), 2);
+    assert_eq!(world.merchant.state.standby.len(), 2);
     let refusal = world.refused(create_standby("d"));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert_eq!(
@@ -152,7 +152,7 @@ fn switch_code_goes_to_phone_on_file() {
 
     let on_its_way = world.clone().later(MINUTE_S - 1);
     let repeated = on_its_way.decide(start(&on_its_way, 1)).unwrap();
-    assert!(repeated.head.is_none() && repeated.otp_delivery.is_none());
+    assert!(repeated.state.is_none() && repeated.otp_delivery.is_none());
     let dead = world.later(5 * MINUTE_S);
     assert_eq!(dead.refused(reserve(Activate)).code, ErrorCode::OtpExpired);
     assert!(dead.decide(start(&dead, 1)).unwrap().otp_delivery.is_some());
@@ -170,8 +170,11 @@ fn switch_has_no_hold_but_a_cooldown() {
     );
     let times = &world.rebind().activated_card().unwrap().times;
     assert_eq!((times.activated_at, times.effective_at), (t(at), t(at)));
-    assert_eq!(world.state.head.cooldown_until, Some(t(at + 30 * DAY_S)));
-    assert!(world.state.head.standby.is_empty());
+    assert_eq!(
+        world.merchant.state.cooldown_until,
+        Some(t(at + 30 * DAY_S))
+    );
+    assert!(world.merchant.state.standby.is_empty());
     // The switch belongs to the same rebind. Its old card is the one in use now, not at the request.
     assert_eq!(world.rebind().rebind_id.number(), 1);
     assert_eq!(world.rebind().purpose, Purpose::Standby);
@@ -185,8 +188,8 @@ fn switch_has_no_hold_but_a_cooldown() {
         (Some(0), Some(1))
     );
     // Both phones are notified, with a freeze code for 7 days.
-    let [code] = world.state.head.freeze_codes[..] else {
-        panic!("{:?}", world.state.head.freeze_codes)
+    let [code] = world.merchant.state.freeze_codes[..] else {
+        panic!("{:?}", world.merchant.state.freeze_codes)
     };
     assert_eq!((code.number, code.activation), (1, true));
     assert_eq!(code.good_until, t(at + 7 * DAY_S));
@@ -211,10 +214,10 @@ fn switch_never_counts_as_a_lost_card() {
     });
     let world = World::new().bound_by(request).at(DAY_S);
     let world = world.switched_to(1);
-    let replaced = world.state.head.replaced(&world.card(0)).unwrap();
+    let replaced = world.merchant.state.replaced(&world.card(0)).unwrap();
     assert_eq!(replaced.state, Replaced::Usable);
-    assert_eq!(world.state.head.cooldown_until, Some(t(31 * DAY_S)));
-    assert_eq!(world.state.head.lost_at, None);
+    assert_eq!(world.merchant.state.cooldown_until, Some(t(31 * DAY_S)));
+    assert_eq!(world.merchant.state.lost_at, None);
     assert_eq!(world.clone().pay("next").paid_to("next"), Some(1));
     let world = world.test_sent().test_says(TransferAnswer::Returned);
     assert_eq!(world.active(), Some(0));
@@ -238,7 +241,7 @@ fn switch_is_blocked_like_a_rebind() {
         code
     };
     assert_eq!(
-        refused(|world| world.state.head.frozen = frozen(world.now)),
+        refused(|world| world.merchant.state.frozen = frozen(world.now)),
         ErrorCode::AccountFrozen
     );
     assert_eq!(
@@ -246,20 +249,20 @@ fn switch_is_blocked_like_a_rebind() {
         ErrorCode::StepUpRequired
     );
     assert_eq!(
-        refused(|world| world.state.profile.entity_type = EntityType::Company),
+        refused(|world| world.merchant.profile.entity_type = EntityType::Company),
         ErrorCode::EntityNeedsSupport
     );
     assert_eq!(
-        refused(|world| world.state.head.security_changed_at = Some(t(1))),
+        refused(|world| world.merchant.state.security_changed_at = Some(t(1))),
         ErrorCode::QuietPeriod
     );
     assert_eq!(
-        refused(|world| world.state.head.cooldown_until = Some(world.now.plus_s(1))),
+        refused(|world| world.merchant.state.cooldown_until = Some(world.now.plus_s(1))),
         ErrorCode::RebindCooldown
     );
     assert_eq!(
         refused(|world| {
-            world.state.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
+            world.merchant.profile.id_expires_on = DocumentExpiry::parse("2026-11-22").unwrap();
         }),
         ErrorCode::IdExpired
     );
@@ -312,7 +315,7 @@ fn standby_does_not_bypass_the_cooldown() {
 #[test]
 fn standby_does_not_bypass_the_quiet_period() {
     let mut world = ready();
-    world.state.head.security_changed_at = Some(world.now);
+    world.merchant.state.security_changed_at = Some(world.now);
     assert_eq!(
         world.refused(create_standby("c")).code,
         ErrorCode::QuietPeriod
@@ -470,7 +473,7 @@ fn undelivered_switch_code_is_replaced_after_1_min() {
     let world = ready().switch_code_for(1).then(reserve(Activate));
     let again = || Command::StartActivation(world.card(1), code("switch-2"));
     let repeated = world.clone().later(MINUTE_S - 1).decide(again()).unwrap();
-    assert!(repeated.head.is_none() && repeated.otp_delivery.is_none());
+    assert!(repeated.state.is_none() && repeated.otp_delivery.is_none());
     let world = world.clone().later(MINUTE_S).then(again());
     assert_ne!(
         world.mac(Activate),
@@ -485,7 +488,7 @@ fn unsent_switch_code_is_dropped() {
     let mut world = ready().switch_code_for(1);
     let mac = world.mac(Activate);
     let forgotten = world.done(Command::OtpNotSent(Activate, mac));
-    assert!(forgotten.head.is_none() && forgotten.event.is_none());
+    assert!(forgotten.state.is_none() && forgotten.event.is_none());
     assert_eq!(
         world.refused(reserve(Activate)).code,
         ErrorCode::StepOutOfOrder
@@ -517,16 +520,16 @@ fn returned_test_transfer_reverts_a_switch() {
         .test_says(TransferAnswer::Returned);
     assert_eq!((world.active(), world.shown()), (Some(0), "reverted"));
     assert_eq!(world.status_of(1), CardStatus::Removed);
-    assert_eq!(world.state.head.cooldown_until, None);
+    assert_eq!(world.merchant.state.cooldown_until, None);
 }
 
 #[test]
 fn switch_to_first_card_releases_held_payouts() {
     let mut world = World::new();
-    world.state.head.active = None;
+    world.merchant.state.active = None;
     let world = world.pay("held").standby("b").at(DAY_S).switched_to(1);
     assert_eq!(world.paid_to("held"), None);
-    assert_eq!(world.state.head.due_at(world.now), Some(t(DAY_S)));
+    assert_eq!(world.merchant.state.due_at(world.now), Some(t(DAY_S)));
     let world = world.system_with("held", Command::AssignPayout);
     assert_eq!((world.paid_to("held"), world.unsent(1)), (Some(1), 1));
 }
@@ -534,7 +537,7 @@ fn switch_to_first_card_releases_held_payouts() {
 #[test]
 fn open_rebind_blocks_a_switch() {
     let world = ready().then(create_for("c")).about(1);
-    assert_eq!(world.state.head.open, Some(2));
+    assert_eq!(world.merchant.state.open, Some(2));
     assert_eq!(
         world.refused(start(&world, 1)).code,
         ErrorCode::RequestInProgress

@@ -324,7 +324,7 @@ fn over() -> Vec<(&'static str, World)> {
 /// States that differ in more than the rebind.
 fn beside() -> Vec<(&'static str, World)> {
     let mut ice = World::new().matched().later(60);
-    ice.state.head.frozen = frozen(ice.now);
+    ice.merchant.state.frozen = frozen(ice.now);
     vec![
         (
             "overdue: card_pending 24 h after its creation",
@@ -334,9 +334,9 @@ fn beside() -> Vec<(&'static str, World)> {
             "replaced: overdue, then another created, then the clock went back",
             {
                 let first = World::new().identity_sent();
-                let overdue = first.state.rebind.clone();
+                let overdue = first.merchant.rebind.clone();
                 let mut world = first.at(POLICY.rebind_life_s).login().created().at(60);
-                world.state.rebind = overdue;
+                world.merchant.rebind = overdue;
                 world
             },
         ),
@@ -363,7 +363,7 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
             .later(60)
     };
     let mut quiet = World::new().standby("b").later(DAY_S).login();
-    quiet.state.head.security_changed_at = Some(quiet.now.plus_s(-60));
+    quiet.merchant.state.security_changed_at = Some(quiet.now.plus_s(-60));
     vec![
         (
             "one card; a payout unsent, one sent, one returned",

@@ -48,7 +48,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
     rows.extend(transfer_rows("deposit", Command::SettleDeposit));
     rows.push(row("test-transaction", "", Command::StartTestTransfer));
     rows.extend(transfer_rows("test transfer", Command::SettleTestTransfer));
-    let rebind = world.state.rebind.as_ref();
+    let rebind = world.merchant.rebind.as_ref();
     let number = rebind.map_or(1, |rebind| rebind.rebind_id.number());
     let card_id = rebind.map_or_else(
         || CardId::new(1, &[3; 16]),
@@ -77,12 +77,12 @@ fn transfer_rows(request: &'static str, act: fn(Option<TransferAnswer>) -> Comma
 
 fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     let current = world
-        .state
+        .merchant
         .rebind
         .as_ref()
         .and_then(|rebind| otp_of(&rebind.stage, purpose))
         .map_or(Mac("none".to_owned()), |(code, _)| code.mac.clone());
-    let rebind = world.state.rebind.as_ref();
+    let rebind = world.merchant.rebind.as_ref();
     let in_flight = rebind
         .and_then(|rebind| attempts(&rebind.stage, purpose))
         .is_none_or(|attempts| attempts.reserved > attempts.wrong);
@@ -261,10 +261,10 @@ fn account_rows(world: &World) -> Vec<Row> {
         row("freeze", "#2", Command::Freeze(2)),
         row("unfreeze", "", Command::Unfreeze("asked".to_owned())),
     ]);
-    let head = &world.state.head;
-    let is_first = head.rebinds == 0;
-    let has_devices = !head.push_targets.is_empty();
-    if !(is_first || has_devices || head.frozen.is_some() || head.security_changed_at.is_some()) {
+    let state = &world.merchant.state;
+    let is_first = state.rebinds == 0;
+    let has_devices = !state.push_targets.is_empty();
+    if !(is_first || has_devices || state.frozen.is_some() || state.security_changed_at.is_some()) {
         return rows;
     }
     rows.extend([
@@ -294,7 +294,7 @@ fn at_hand(world: &World, act: &Command) -> World {
         | Command::Unbind(card_id)
         | Command::RemoveCard(card_id) => {
             let of_rebind = world.about(card_id.number());
-            if of_rebind.state.rebind.is_some() {
+            if of_rebind.merchant.rebind.is_some() {
                 of_rebind
             } else {
                 of_rebind.latest()
@@ -306,8 +306,8 @@ fn at_hand(world: &World, act: &Command) -> World {
 }
 
 fn block(world: &World, mut rows: Vec<Row>, of_account: bool) -> String {
-    let rebind = world.state.rebind.as_ref();
-    if rebind.is_some_and(|rebind| rebind.rebind_id.number() != world.state.head.rebinds) {
+    let rebind = world.merchant.rebind.as_ref();
+    if rebind.is_some_and(|rebind| rebind.rebind_id.number() != world.merchant.state.rebinds) {
         // A rebind is created with the latest one loaded, never with an older one.
         rows.retain(|row| row.request != "create");
     }
@@ -340,20 +340,20 @@ fn block(world: &World, mut rows: Vec<Row>, of_account: bool) -> String {
 
 fn written(world: &World, transition: &Transition) -> String {
     let outcome = print::outcome(&transition.outcome);
-    if transition.head.is_none() && transition.rebind.is_none() {
+    if transition.state.is_none() && transition.rebind.is_none() {
         return format!("{outcome}, nothing changes");
     }
     let shown = |merchant: &Merchant| {
         let rebind = merchant.rebind.as_ref();
         rebind.map_or("-", |rebind| merchant.state_of(rebind, world.now).as_str())
     };
-    let state = shown(&transition.applied_to(&world.state));
-    let moved = if state == shown(&world.state) {
+    let state = shown(&transition.applied_to(&world.merchant));
+    let moved = if state == shown(&world.merchant) {
         String::new()
     } else {
         format!(" -> {state}")
     };
-    let writes = print::writes(transition, &world.state, world.now);
+    let writes = print::writes(transition, &world.merchant, world.now);
     format!("{outcome}{moved}\n      {writes}")
 }
 
@@ -382,7 +382,7 @@ fn state_command_table_is_unchanged() {
          without a case in brackets stands for all its cases. Times are relative to the command's time.\n",
     );
     for (name, world) in states() {
-        let next = match &world.state.rebind {
+        let next = match &world.merchant.rebind {
             None => String::new(),
             Some(_) => {
                 let next = world.next_actions();

@@ -50,7 +50,7 @@ fn intent_is_written_before_the_transfer() {
         .decide(Command::StartTestTransfer)
         .unwrap();
     assert_eq!(again.outcome, Decision::Proceed);
-    assert!(again.head.is_none() && again.rebind.is_none());
+    assert!(again.state.is_none() && again.rebind.is_none());
     assert_eq!(world.rebind().serial(BankReference::Test), serial);
 }
 
@@ -133,7 +133,7 @@ fn successful_test_shortens_nothing() {
         transition.event.unwrap().kind(),
         EventKind::TestTransferSucceeded
     );
-    let (old, new) = (&before.state.head, &world.state.head);
+    let (old, new) = (&before.merchant.state, &world.merchant.state);
     assert_eq!(old.last_activation, new.last_activation);
     assert_eq!(old.cooldown_until, new.cooldown_until);
     assert_eq!((&old.active, &old.replaced), (&new.active, &new.replaced));
@@ -146,7 +146,7 @@ fn successful_test_shortens_nothing() {
     // A repeated request returns the status. The step is no longer offered.
     let again = world.decide(Command::StartTestTransfer).unwrap();
     assert_eq!(again.outcome, Decision::Done);
-    assert!(again.head.is_none() && again.rebind.is_none());
+    assert!(again.state.is_none() && again.rebind.is_none());
     assert!(world.next_actions().is_empty());
     // A later poll does not change the time of arrival.
     let later = world.at(120);
@@ -163,13 +163,13 @@ fn unknown_answer_changes_nothing() {
     let world = World::new().activated().test_sent().at(60);
     for answer in [None, Some(Pending)] {
         let transition = world.decide(Command::SettleTestTransfer(answer)).unwrap();
-        assert!(transition.head.is_none() && transition.rebind.is_none());
+        assert!(transition.state.is_none() && transition.rebind.is_none());
         assert_eq!(transition.outcome, Decision::Done);
     }
     // An answer to a transfer that was never sent changes nothing either.
     for answer in [Succeeded, Returned] {
         let transition = World::new().activated().decide(says(answer)).unwrap();
-        assert!(transition.head.is_none() && transition.rebind.is_none());
+        assert!(transition.state.is_none() && transition.rebind.is_none());
     }
 }
 
@@ -195,12 +195,12 @@ fn returned_test_reverts_and_notifies_both() {
         );
         assert_eq!(world.status_of(1), CardStatus::Removed);
         assert_eq!(world.status_of(0), CardStatus::Active);
-        let head = &world.state.head;
+        let state = &world.merchant.state;
         assert_eq!(
-            (head.cooldown_until, head.cooldown_end_unannounced),
+            (state.cooldown_until, state.cooldown_end_unannounced),
             (None, false)
         );
-        assert_eq!((&head.last_activation, head.frozen), (&None, None));
+        assert_eq!((&state.last_activation, state.frozen), (&None, None));
         assert_eq!(world.unsent(0), 1);
         let event = transition.event.unwrap();
         assert_eq!(event.kind(), EventKind::Reverted);
@@ -212,7 +212,7 @@ fn returned_test_reverts_and_notifies_both() {
         // Repeating it changes nothing, and the next rebind can start.
         // A concurrent request with the same answer gets the same result and changes nothing.
         let again = world.decide(says(Returned)).unwrap();
-        assert!(again.head.is_none() && again.rebind.is_none() && again.event.is_none());
+        assert!(again.state.is_none() && again.rebind.is_none() && again.event.is_none());
         assert!(world.decide(create_for("c")).is_ok());
     }
 }
@@ -234,7 +234,7 @@ fn test_reverts_until_7_days_after_hold() {
         let event = transition.event.unwrap();
         assert_eq!(event.kind(), EventKind::TestTransferFailed);
         assert!(event.notices.is_empty());
-        assert_eq!(late.state.head.cooldown_until, Some(t(30 * DAY_S)));
+        assert_eq!(late.merchant.state.cooldown_until, Some(t(30 * DAY_S)));
         assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);
         let again = late.decide(Command::StartTestTransfer).unwrap();
         assert_eq!(again.outcome, Decision::Done);
@@ -246,14 +246,14 @@ fn revert_after_lost_card_holds_payouts() {
     let world = World::new().bound_by(create_lost("b")).pay("in_hold");
     let world = world.test_sent().at(60).test_says(Returned).pay("after");
     assert_eq!((world.active(), world.shown()), (None, "reverted"));
-    assert_eq!(world.state.head.held_payouts, 2);
+    assert_eq!(world.merchant.state.held_payouts, 2);
     assert_eq!(
         (world.paid_to("in_hold"), world.paid_to("after")),
         (None, None)
     );
-    assert_eq!(world.state.head.cooldown_until, None);
+    assert_eq!(world.merchant.state.cooldown_until, None);
     // The short cooldown does not count as used.
-    assert_eq!(world.state.head.lost_at, None);
+    assert_eq!(world.merchant.state.lost_at, None);
     // The payout is assigned when the next card takes effect.
     let world = world.bound_by(create_for("c"));
     let refusal = world.refused(Command::AssignPayout(world.payout("after")));
@@ -267,7 +267,7 @@ fn revert_after_lost_card_holds_payouts() {
 #[test]
 fn reverting_a_first_card_leaves_no_active_card() {
     let mut world = World::new();
-    world.state.head.active = None;
+    world.merchant.state.active = None;
     let world = world.activated().at(DAY_S).pay("a").test_sent();
     let world = world.test_says(Returned);
     assert_eq!(world.active(), None);
@@ -286,13 +286,13 @@ fn reverting_a_first_card_leaves_no_active_card() {
 fn later_activation_prevents_revert() {
     let world = World::new().bound_by_deposit(create_lost("b")).test_sent();
     let world = world.at(7 * DAY_S).bound_by(create_for("c"));
-    let before = world.state.head.clone();
+    let before = world.merchant.state.clone();
     let world = world.about(1).at(8 * DAY_S).test_says(Returned);
     assert_eq!(test(&world), &TestTransfer::CameBack);
-    let head = &world.state.head;
+    let state = &world.merchant.state;
     assert_eq!(world.active(), Some(2));
-    assert_eq!(head.last_activation, before.last_activation);
-    assert_eq!(head.cooldown_until, before.cooldown_until);
+    assert_eq!(state.last_activation, before.last_activation);
+    assert_eq!(state.cooldown_until, before.cooldown_until);
 }
 
 #[test]

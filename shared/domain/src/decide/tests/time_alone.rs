@@ -59,7 +59,7 @@ fn clean_up_expires_overdue_rebinds_only() {
             reason: None
         }
     );
-    assert_eq!(overdue.state.head.open, None);
+    assert_eq!(overdue.merchant.state.open, None);
     assert_eq!(overdue.rebind().sealed_number, None);
     let event = expired.event.unwrap();
     assert_eq!((event.kind(), event.notices.len()), (EventKind::Expired, 0));
@@ -82,23 +82,23 @@ fn clean_up_expires_overdue_rebinds_only() {
 #[test]
 fn expiry_leaves_the_open_rebind_unchanged() {
     let first = World::new().identity_sent();
-    let older = first.state.rebind.clone();
+    let older = first.merchant.rebind.clone();
     let mut world = first.at(DAY_S).login().created();
-    let head = world.state.head.clone();
-    world.state.rebind = older;
+    let state = world.merchant.state.clone();
+    world.merchant.rebind = older;
     let world = by_clean_up(world).then(Command::Expire);
     assert_eq!(world.shown(), "expired");
-    assert_eq!(world.state.head.open, Some(2));
-    assert_eq!(world.state.head.rebind_version, head.rebind_version);
-    assert_eq!(world.state.head.version, head.version + 1);
+    assert_eq!(world.merchant.state.open, Some(2));
+    assert_eq!(world.merchant.state.rebind_version, state.rebind_version);
+    assert_eq!(world.merchant.state.version, state.version + 1);
 }
 
 #[test]
 fn replaced_rebind_stays_expired() {
     let first = World::new().matched();
-    let older = first.state.rebind.clone();
+    let older = first.merchant.rebind.clone();
     let mut world = first.at(DAY_S).login().created().at(60);
-    world.state.rebind = older;
+    world.merchant.rebind = older;
     for step in [
         reserve(crate::rebind::OtpPurpose::Card),
         Command::Cancel,
@@ -166,7 +166,7 @@ fn cooldown_end_is_announced_once() {
         ErrorCode::StepOutOfOrder
     );
     // The end of a cancelled cooldown is not announced.
-    never.state.head.cooldown_end_unannounced = true;
+    never.merchant.state.cooldown_end_unannounced = true;
     assert_eq!(
         never.refused(Command::EndCooldown).code,
         ErrorCode::StepOutOfOrder
@@ -177,11 +177,11 @@ fn cooldown_end_is_announced_once() {
 fn clean_up_never_changes_the_cooldown() {
     let until = Some(t(30 * DAY_S));
     let world = by_clean_up(World::new().activated());
-    assert_eq!(world.state.head.cooldown_until, until);
+    assert_eq!(world.merchant.state.cooldown_until, until);
     let world = world.at(DAY_S).then(Command::Complete);
-    assert_eq!(world.state.head.cooldown_until, until);
+    assert_eq!(world.merchant.state.cooldown_until, until);
     let world = world.at(40 * DAY_S).then(Command::EndCooldown);
-    assert_eq!(world.state.head.cooldown_until, until);
+    assert_eq!(world.merchant.state.cooldown_until, until);
     // So a late or failed clean-up neither shortens nor prolongs the cooldown.
     let mut asking = world.at(30 * DAY_S - 1).login();
     asking.by = Some(0);
@@ -195,10 +195,10 @@ fn clean_up_never_changes_the_cooldown() {
 #[test]
 fn clean_up_runs_while_frozen() {
     let mut overdue = by_clean_up(World::new().matched().at(DAY_S));
-    overdue.state.head.frozen = frozen(t(0));
+    overdue.merchant.state.frozen = frozen(t(0));
     overdue.done(Command::Expire);
     let mut held = by_clean_up(World::new().activated().at(DAY_S));
-    held.state.head.frozen = frozen(t(0));
+    held.merchant.state.frozen = frozen(t(0));
     held.done(Command::Complete);
 }
 
@@ -221,7 +221,7 @@ fn cancel_works_before_activation_only() {
             }
         );
         assert_eq!(world.rebind().sealed_number, None);
-        assert_eq!(world.state.head.open, None);
+        assert_eq!(world.merchant.state.open, None);
         let again = world.refused(Command::Cancel);
         assert_eq!(again.code, ErrorCode::StepOutOfOrder);
         assert_eq!(again.next_actions, [NextAction::NewRebind]);
@@ -231,6 +231,11 @@ fn cancel_works_before_activation_only() {
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert_eq!(
         refusal.next_actions,
-        next_actions(&activated.state, activated.rebind(), &POLICY, activated.now)
+        next_actions(
+            &activated.merchant,
+            activated.rebind(),
+            &POLICY,
+            activated.now
+        )
     );
 }

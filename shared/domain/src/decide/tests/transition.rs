@@ -14,8 +14,8 @@ fn empty_transition_changes_nothing() {
     let world = World::new().created();
     let mut nothing = Transition::none();
     assert_eq!(nothing.outcome, Decision::Done);
-    assert_eq!(nothing.applied_to(&world.state), world.state);
-    assert_eq!(nothing.chained(&world.state, None, &POLICY), None);
+    assert_eq!(nothing.applied_to(&world.merchant), world.merchant);
+    assert_eq!(nothing.chained(&world.merchant, None, &POLICY), None);
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn created_rebind_has_no_predecessor() {
     let world = World::new().created();
     let changed = world.decide(document(true)).unwrap();
     assert_eq!(
-        as_it_was(&world.state, &written(&changed)),
-        world.state.rebind.as_ref()
+        as_it_was(&world.merchant, &written(&changed)),
+        world.merchant.rebind.as_ref()
     );
-    assert_eq!(next_revision(&world.state, &written(&changed)), 2);
+    assert_eq!(next_revision(&world.merchant, &written(&changed)), 2);
     let ended = world.then(Command::Cancel);
     let created = ended.decide(create()).unwrap();
-    assert_eq!(as_it_was(&ended.state, &written(&created)), None);
-    assert_eq!(next_revision(&ended.state, &written(&created)), 1);
+    assert_eq!(as_it_was(&ended.merchant, &written(&created)), None);
+    assert_eq!(next_revision(&ended.merchant, &written(&created)), 1);
 }
 
 #[test]
@@ -55,19 +55,19 @@ fn chaining_consumes_the_event() {
     let mut transition = world.decide(create()).unwrap();
     let personal = Some(Sealed(vec![7]));
     let event = transition
-        .chained(&world.state, personal.clone(), &POLICY)
+        .chained(&world.merchant, personal.clone(), &POLICY)
         .unwrap();
     assert_eq!((event.seq, event.prev_hash.as_str()), (1, history::GENESIS));
     assert_eq!(
         (event.policy, event.personal.as_ref()),
         (POLICY.version, personal.as_ref())
     );
-    assert_eq!(event.merchant_id, world.state.profile.merchant_id);
-    let head = transition.head.as_ref().unwrap();
-    assert_eq!((head.last_seq, &head.last_hash), (1, &event.hash));
+    assert_eq!(event.merchant_id, world.merchant.profile.merchant_id);
+    let state = transition.state.as_ref().unwrap();
+    assert_eq!((state.last_seq, &state.last_hash), (1, &event.hash));
     assert_eq!(event.hash, history::hash(&event));
     // The event is consumed, so a second call returns none.
-    assert_eq!(transition.chained(&world.state, None, &POLICY), None);
+    assert_eq!(transition.chained(&world.merchant, None, &POLICY), None);
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn every_state_has_a_complete_history() {
             assert_eq!(event.hash, history::hash(event), "{name}");
             prev_hash = &event.hash;
         }
-        assert_eq!(world.state.head.last_hash, prev_hash, "{name}");
+        assert_eq!(world.merchant.state.last_hash, prev_hash, "{name}");
         assert_eq!(
-            world.state.head.last_seq,
+            world.merchant.state.last_seq,
             world.history.len() as u64,
             "{name}"
         );

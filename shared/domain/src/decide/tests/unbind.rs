@@ -36,7 +36,7 @@ fn active_card_cannot_be_unbound() {
 #[test]
 fn only_usable_card_cannot_be_unbound() {
     let mut world = World::new();
-    world.state.head.active = None;
+    world.merchant.state.active = None;
     let world = world.standby("b");
     assert_eq!(refused(&world, 1).code, ErrorCode::LastCardCannotUnbind);
     // One of two standby cards can be unbound, but then not the other.
@@ -113,7 +113,7 @@ fn unbinding_standby_card_voids_its_switch_code() {
     assert_eq!(event.event.data()["card_id"], world.card(1).as_str());
     assert!(event.notices.is_empty());
     assert_eq!(world.status_of(1), CardStatus::Removed);
-    assert!(world.state.head.standby.is_empty());
+    assert!(world.merchant.state.standby.is_empty());
     assert_eq!(refused(&world, 1).code, ErrorCode::NotFound);
     assert!(world.next_actions().is_empty());
 }
@@ -141,13 +141,13 @@ fn unbind_needs_fresh_login_and_unlocked_account() {
     );
     assert!(late.clone().later(-1).decide(unbind(&world, 1)).is_ok());
     let mut quiet = world.clone();
-    quiet.state.head.security_changed_at = Some(world.now);
+    quiet.merchant.state.security_changed_at = Some(world.now);
     let almost = quiet.clone().later(DAY_S - 1);
     assert_eq!(refused(&almost, 1).code, ErrorCode::QuietPeriod);
     let over = quiet.later(DAY_S).login();
     assert!(over.decide(unbind(&over, 1)).is_ok());
     let mut ice = world;
-    ice.state.head.frozen = frozen(ice.now);
+    ice.merchant.state.frozen = frozen(ice.now);
     assert_eq!(refused(&ice, 1).code, ErrorCode::AccountFrozen);
     // Ownership is checked first, so that the reply for another merchant's card reveals nothing.
     assert_eq!(refused(&ice, 7).code, ErrorCode::NotFound);
@@ -162,7 +162,7 @@ fn cooldown_does_not_block_unbind() {
 #[test]
 fn clean_up_removes_card_after_retention_and_payouts() {
     let world = World::new().pay("a").activated();
-    let due = |world: &World| world.state.head.due_at(world.now);
+    let due = |world: &World| world.merchant.state.due_at(world.now);
     // With an unsent payout, the removal is not due.
     assert_eq!(due(&world), Some(t(30 * DAY_S)));
     assert_eq!(
@@ -189,7 +189,7 @@ fn clean_up_removes_card_after_retention_and_payouts() {
     );
     // A card from onboarding has no rebind; its number is stored separately.
     assert_eq!(removed.forgotten_card, Some(world.card(0)));
-    assert_eq!(world.state.head.bound(&world.card(0)), None);
+    assert_eq!(world.merchant.state.bound(&world.card(0)), None);
     assert_eq!(
         world.refused(remove(&world, 0)).code,
         ErrorCode::StepOutOfOrder
@@ -202,7 +202,7 @@ fn removing_a_card_deletes_its_number() {
     let world = World::new().standby("b").login();
     let world = world.clone().then(unbind(&world, 1)).then(create());
     // The latest rebind is a different one.
-    let before = world.state.head.clone();
+    let before = world.merchant.state.clone();
     let world = world.about(1);
     assert!(world.rebind().sealed_number.is_some());
     let act = remove(&world, 1);
@@ -212,14 +212,14 @@ fn removing_a_card_deletes_its_number() {
     assert_eq!(removed.forgotten_card, None);
     assert_eq!(world.rebind_of(1).sealed_number, None);
     assert_eq!(world.shown(), "completed");
-    assert_eq!(world.state.head.rebind_version, before.rebind_version);
+    assert_eq!(world.merchant.state.rebind_version, before.rebind_version);
     assert!(world.rebind_of(2).sealed_number.is_some());
 }
 
 #[test]
 fn frozen_account_keeps_replaced_cards() {
     let frozen = World::new().standby("b").freeze(1);
-    assert_eq!(frozen.state.head.due_at(frozen.now), Some(t(0)));
+    assert_eq!(frozen.merchant.state.due_at(frozen.now), Some(t(0)));
     assert!(frozen.decide(remove(&frozen, 1)).is_ok());
     // The replaced card may be the right one, so the operator decides first.
     let frozen = World::new()
@@ -227,13 +227,13 @@ fn frozen_account_keeps_replaced_cards() {
         .at(8 * DAY_S - 1)
         .freeze(1)
         .at(8 * DAY_S);
-    assert_eq!(frozen.state.head.due_at(frozen.now), None);
+    assert_eq!(frozen.merchant.state.due_at(frozen.now), None);
     assert_eq!(
         frozen.refused(remove(&frozen, 0)).code,
         ErrorCode::StepOutOfOrder
     );
     let world = frozen.unfreeze();
-    assert_eq!(world.state.head.due_at(world.now), Some(t(8 * DAY_S)));
+    assert_eq!(world.merchant.state.due_at(world.now), Some(t(8 * DAY_S)));
     assert!(world.decide(remove(&world, 0)).is_ok());
 }
 

@@ -74,8 +74,8 @@ impl Store {
     pub(super) fn new() -> Self {
         let world = World::new();
         Self {
-            model: Model::new(&world.state),
-            merchant: world.state,
+            model: Model::new(&world.merchant),
+            merchant: world.merchant,
             rebinds: BTreeMap::new(),
             now: world.now,
             compared: Vec::new(),
@@ -99,7 +99,7 @@ impl Store {
     }
 
     pub(super) fn login(&mut self) {
-        for (slot, token) in self.merchant.head.sessions.iter_mut().zip([1, 2]) {
+        for (slot, token) in self.merchant.state.sessions.iter_mut().zip([1, 2]) {
             let before = slot.as_ref().map(|session| session.last_change_at);
             *slot = Some(Session {
                 token_hash: [token; 32],
@@ -168,13 +168,13 @@ impl Store {
         for rebind in self.merchant.rebind.take().into_iter().chain(ended) {
             self.rebinds.insert(rebind.rebind_id.number(), rebind);
         }
-        self.check_head();
+        self.check_state();
         Ok(kind)
     }
 
     /// True if the clean-up could issue this command now. Writes nothing.
     pub(super) fn is_allowed(&self, number: u32, act: &Command) -> bool {
-        let state = Merchant {
+        let merchant = Merchant {
             rebind: self.rebinds.get(&number).cloned(),
             latest: self.latest_beside(number),
             ..self.merchant.clone()
@@ -183,12 +183,12 @@ impl Store {
             by: None,
             act: act.clone(),
         };
-        decide(&state, &command, &TIGHT, self.now).is_ok()
+        decide(&merchant, &command, &TIGHT, self.now).is_ok()
     }
 
     /// The latest rebind, if it is a different one.
     fn latest_beside(&self, number: u32) -> Option<Rebind> {
-        let latest = Some(self.merchant.head.rebinds).filter(|latest| *latest != number)?;
+        let latest = Some(self.merchant.state.rebinds).filter(|latest| *latest != number)?;
         self.rebinds.get(&latest).cloned()
     }
 
@@ -200,7 +200,7 @@ impl Store {
     }
 
     fn note_proof(&mut self, before: &Merchant, act: &Command, transition: &Transition) {
-        let done = transition.outcome == Decision::Done && transition.head.is_some();
+        let done = transition.outcome == Decision::Done && transition.state.is_some();
         let (Some(rebind), true) = (&before.rebind, done) else {
             return;
         };
@@ -254,12 +254,12 @@ impl Store {
             Some(EventKind::Reverted | EventKind::Frozen) => return,
             _ => {
                 let pointer = |merchant: &Merchant| {
-                    let active = merchant.head.active.as_ref();
+                    let active = merchant.state.active.as_ref();
                     active.map(|active| active.card.clone())
                 };
                 assert_eq!(pointer(before), pointer(after));
-                assert_eq!(before.head.last_activation, after.head.last_activation);
-                assert_eq!(before.head.cooldown_until, after.head.cooldown_until);
+                assert_eq!(before.state.last_activation, after.state.last_activation);
+                assert_eq!(before.state.cooldown_until, after.state.cooldown_until);
                 return;
             }
         }
@@ -273,7 +273,7 @@ impl Store {
             RebindState::CardPending {
                 identity, check, ..
             } => {
-                assert_eq!(before.head.open, Some(number));
+                assert_eq!(before.state.open, Some(number));
                 assert_eq!(proofs, 4, "{:?}", self.proofs[&number]);
                 assert!(identity.confirmed_at.age_s_at(self.now) <= TIGHT.identity_proof_s);
                 match check {
@@ -298,14 +298,14 @@ impl Store {
             }
             other => panic!("activated from {other:?}"),
         }
-        assert!(before.head.frozen.is_none());
-        let active = after.head.active.as_ref().unwrap();
+        assert!(before.state.frozen.is_none());
+        let active = after.state.active.as_ref().unwrap();
         assert_eq!(
             (&active.card, &active.fingerprint),
             (&new.new_card, &new.fingerprint)
         );
-        assert!(after.head.cooldown_until > Some(self.now));
-        assert!(after.head.cooldown_end_unannounced);
+        assert!(after.state.cooldown_until > Some(self.now));
+        assert!(after.state.cooldown_end_unannounced);
         assert!(!transition.event.as_ref().unwrap().notices.is_empty());
     }
 
@@ -343,7 +343,7 @@ impl Store {
             }
             (Command::ReserveAttempt { purpose, .. }, stage) => {
                 let (code, _) = otp_of(stage, *purpose).unwrap();
-                let session = by.and_then(|slot| after.head.sessions[usize::from(slot)].as_ref());
+                let session = by.and_then(|slot| after.state.sessions[usize::from(slot)].as_ref());
                 assert_eq!(session.map(Session::tag).as_ref(), Some(&code.session));
                 assert!(code.is_valid_at(&TIGHT, self.now));
                 let mac = code.mac.clone();
@@ -369,22 +369,22 @@ impl Store {
         }
     }
 
-    fn check_head(&self) {
-        let head = &self.merchant.head;
-        let latest = self.rebinds.get(&head.rebinds);
-        assert_eq!(head.rebinds as usize, self.rebinds.len());
+    fn check_state(&self) {
+        let state = &self.merchant.state;
+        let latest = self.rebinds.get(&state.rebinds);
+        assert_eq!(state.rebinds as usize, self.rebinds.len());
         assert_eq!(
-            head.rebind_version,
+            state.rebind_version,
             latest.map_or(0, |latest| latest.version)
         );
         // At most one rebind is open, and it is the latest.
-        match head.open {
+        match state.open {
             None => assert!(
                 latest.is_none_or(|latest| !latest.stage.is_open()),
                 "{latest:?}"
             ),
             Some(open) => {
-                assert_eq!(open, head.rebinds);
+                assert_eq!(open, state.rebinds);
                 assert!(latest.unwrap().stage.is_open());
             }
         }
@@ -395,12 +395,12 @@ impl Store {
                 .filter(|rebind| rebind.is_open(self.now));
             assert!(open.count() <= 1);
         }
-        assert!(head.requests.count(DAY_S, self.now) <= TIGHT.rebinds_per_day);
-        assert!(head.id_mismatches.count(DAY_S, self.now) <= TIGHT.id_mismatches_per_day);
-        assert!(head.bank_calls.len() <= TIGHT.bank_calls_per_day);
+        assert!(state.requests.count(DAY_S, self.now) <= TIGHT.rebinds_per_day);
+        assert!(state.id_mismatches.count(DAY_S, self.now) <= TIGHT.id_mismatches_per_day);
+        assert!(state.bank_calls.len() <= TIGHT.bank_calls_per_day);
         for card in ["a", "b"] {
             let tag: String = fingerprint(card).0.chars().take(8).collect();
-            let calls = head.bank_calls.iter().filter(|call| call.card_tag == tag);
+            let calls = state.bank_calls.iter().filter(|call| call.card_tag == tag);
             assert!(calls.count() <= TIGHT.bank_calls_per_card_day);
         }
     }
@@ -413,16 +413,16 @@ impl Store {
             assert_eq!(event.hash, history::hash(event));
             prev_hash = &event.hash;
         }
-        let head = &self.merchant.head;
-        assert_eq!(head.last_seq as usize, self.history.len());
-        assert_eq!(head.last_hash, prev_hash);
+        let state = &self.merchant.state;
+        assert_eq!(state.last_seq as usize, self.history.len());
+        assert_eq!(state.last_hash, prev_hash);
     }
 }
 
 /// Everything in a transition, to compare two of them.
 fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
     let Transition {
-        head,
+        state,
         rebind,
         event,
         also,
@@ -444,7 +444,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         ends_sessions,
     );
     (
-        head,
+        state,
         rebind,
         event,
         beside,
@@ -472,18 +472,18 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
             })
         )
     );
-    match (&transition.head, &transition.event) {
-        (Some(head), Some(_)) => assert_eq!(head.version, before.head.version + 1),
-        (Some(head), None) => {
-            assert_eq!(head.version, before.head.version + 1);
+    match (&transition.state, &transition.event) {
+        (Some(state), Some(_)) => assert_eq!(state.version, before.state.version + 1),
+        (Some(state), None) => {
+            assert_eq!(state.version, before.state.version + 1);
             assert!(bookkeeping, "a change without an event");
             // Bookkeeping changes only the daily count of bank calls and the session's last change.
-            let mut quiet = before.head.clone();
-            quiet.version = head.version;
-            quiet.rebind_version = head.rebind_version;
-            quiet.bank_calls.clone_from(&head.bank_calls);
-            quiet.sessions.clone_from(&head.sessions);
-            assert_eq!(&quiet, head);
+            let mut quiet = before.state.clone();
+            quiet.version = state.version;
+            quiet.rebind_version = state.rebind_version;
+            quiet.bank_calls.clone_from(&state.bank_calls);
+            quiet.sessions.clone_from(&state.sessions);
+            assert_eq!(&quiet, state);
         }
         (None, Some(event)) => panic!("an event without a merchant state: {event:?}"),
         (None, None) => {}
@@ -496,13 +496,13 @@ fn check_versions(before: &Merchant, transition: &Transition, after: &Merchant) 
     match (&transition.rebind, old, new) {
         (None, old, new) => assert_eq!(old, new),
         (Some(_), Some(old), Some(new)) if old.0 == new.0 => {
-            let moved = u32::from(transition.head.is_some());
+            let moved = u32::from(transition.state.is_some());
             assert_eq!((new.1, new.2), (old.1 + moved, old.2 + 1));
         }
         (Some(_), _, Some(new)) => assert_eq!((new.1, new.2), (1, 1)),
         (Some(_), _, None) => panic!("a rebind was lost"),
     }
-    for (old, new) in before.head.sessions.iter().zip(&after.head.sessions) {
+    for (old, new) in before.state.sessions.iter().zip(&after.state.sessions) {
         if let (Some(old), Some(new)) = (old, new) {
             assert!(new.last_change_at >= old.last_change_at);
             assert_eq!(
@@ -555,7 +555,7 @@ fn check_stages(before: &Merchant, after: &Merchant, act: &Command) {
     assert!(follows, "{:?} -> {:?}", old.stage, new.stage);
     let by_itself = matches!(act, Command::Expire | Command::OtpNotSent(..));
     if old.stage.is_open() && !by_itself {
-        assert_eq!(before.head.open, number);
+        assert_eq!(before.state.open, number);
     }
     assert_eq!(
         new.sealed_number.is_some(),
@@ -615,12 +615,12 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         return;
     }
     assert!(transition.ends_sessions);
-    assert!(after.head.sessions.iter().all(Option::is_none));
-    assert_eq!(after.head.open, None);
+    assert!(after.state.sessions.iter().all(Option::is_none));
+    assert_eq!(after.state.open, None);
     let frozen = before.rebind.as_ref().unwrap().rebind_id.number();
-    let hold = before.head.hold(transition.event.as_ref().unwrap().at);
+    let hold = before.state.hold(transition.event.as_ref().unwrap().at);
     let other_hold = hold.is_some_and(|last| last.number != frozen);
-    let others = before.head.open.is_some() || other_hold;
+    let others = before.state.open.is_some() || other_hold;
     assert_eq!(transition.also.is_some(), others);
     if let Some(ended) = &transition.also {
         let old = before.numbered(ended.rebind_id.number()).unwrap();

@@ -2,7 +2,7 @@
 
 use super::{Record, changed, created, record};
 use crate::item::{Item, opt_s};
-use crate::keys::{HEAD, PROFILE, card_sk, key, merchant_pk, payout_key, rebind_sk};
+use crate::keys::{PROFILE, STATE, card_sk, key, merchant_pk, payout_key, rebind_sk};
 use crate::payout::entry_key;
 use crate::records::{
     account, card, card_claim, freeze_counter, idempotency, item_of, login_failures,
@@ -139,7 +139,7 @@ fn merchants() -> Vec<Record> {
     let new = MerchantState::onboarded();
     let of_state = |name, state: MerchantState| {
         let attributes = merchant_state::attributes(&merchant(), &state, t(0)).unwrap();
-        let mut item = item_of(key(merchant_pk(&merchant()), HEAD), attributes);
+        let mut item = item_of(key(merchant_pk(&merchant()), STATE), attributes);
         for (slot, session) in (0..).zip(&state.sessions) {
             if let Some(session) = session {
                 item.insert(session::slot_name(slot), session::value(session));
