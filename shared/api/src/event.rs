@@ -1,7 +1,6 @@
 //! The event of an HTTP API (payload format 2.0), parsed tolerantly: no input may end the process.
 
 use super::routes::Route;
-use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,7 +66,9 @@ impl From<HttpEvent> for Request {
             method,
             path,
             headers,
-            query: query(&text(&event.raw_query_string)),
+            query: form_urlencoded::parse(text(&event.raw_query_string).as_bytes())
+                .into_owned()
+                .collect(),
             body: if event.is_base64_encoded == Value::Bool(true) {
                 decode(&body)
             } else {
@@ -94,19 +95,6 @@ impl Request {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
-}
-
-fn query(raw: &str) -> BTreeMap<String, String> {
-    let decoded = |part: &str| {
-        percent_decode_str(&part.replace('+', " "))
-            .decode_utf8_lossy()
-            .into_owned()
-    };
-    raw.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (decoded(name), decoded(value)))
-        .collect()
 }
 
 fn decode(body: &str) -> Option<Vec<u8>> {
