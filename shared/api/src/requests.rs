@@ -35,7 +35,7 @@ pub struct CreateSession {
     pub device_id: Option<Secret<String>>,
 }
 
-/// The new card, and what becomes of it.
+/// The new card and its purpose.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -161,16 +161,16 @@ pub struct SignAgreement {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutSettlement {
-    /// When takings are paid out.
+    /// The day of payouts.
     #[cfg_attr(feature = "schema", schemars(with = "Cycle"))]
     pub cycle: Option<String>,
     /// Time of day in Shanghai.
     #[cfg_attr(feature = "schema", schemars(with = "schema::PayoutTime"))]
     pub payout_time: Option<String>,
-    /// Kept back from each payout; at most `daily_limit_fen`.
+    /// The amount retained from each payout; at most `daily_limit_fen`.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
     pub retained_fen: Option<i64>,
-    /// Paid out a day at most; bounded by the merchant's tier.
+    /// The maximum paid out per day; bounded by the merchant's tier.
     #[cfg_attr(
         feature = "schema",
         schemars(with = "schema::Fen", extend("minimum" = 1))
@@ -186,7 +186,7 @@ pub struct PutSettlement {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PutPushTarget {
-    /// Who carries the push.
+    /// The service that delivers push notifications.
     #[cfg_attr(feature = "schema", schemars(with = "PushPlatform"))]
     pub platform: Option<String>,
     /// The platform's name for the installation. Never shown again.

@@ -142,7 +142,7 @@ pub enum NeverSeen {
     UnknownSerial,
 }
 
-/// What the bank knows about a serial.
+/// The bank's record of a serial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SerialLookup<T> {

@@ -11,24 +11,19 @@ vocabulary! {
     /// On the wire a code is its `SCREAMING_SNAKE_CASE` name, for example `REQUEST_MALFORMED`. The codes are in the
     /// contract's order.
     pub enum ErrorCode {
-        // 400
         /// The body is not JSON, has an unknown field or a wrong type, or a required header is missing.
         RequestMalformed = "REQUEST_MALFORMED",
-        // 401
         /// The account is unknown or the password is wrong. The reply does not reveal which.
         AuthBadCredentials = "AUTH_BAD_CREDENTIALS",
         /// The token is missing, or its session has ended.
         SessionExpired = "SESSION_EXPIRED",
-        // 403
         /// This step requires a more recent login or proof.
         StepUpRequired = "STEP_UP_REQUIRED",
-        // 404
         /// The path or the object does not exist, or the object belongs to another merchant.
         NotFound = "NOT_FOUND",
-        // 409
         /// The state of the rebind does not allow this step.
         StepOutOfOrder = "STEP_OUT_OF_ORDER",
-        /// Another rebind of this merchant is open, or the same request is still in progress.
+        /// Another rebind of this merchant is open.
         RequestInProgress = "REQUEST_IN_PROGRESS",
         /// The last card change is too recent.
         RebindCooldown = "REBIND_COOLDOWN",
@@ -48,13 +43,10 @@ vocabulary! {
         LastCardCannotUnbind = "LAST_CARD_CANNOT_UNBIND",
         /// The card may still receive a payout.
         PayoutInFlight = "PAYOUT_IN_FLIGHT",
-        // 410
         /// The rebind has expired.
         RequestExpired = "REQUEST_EXPIRED",
-        // 413
         /// The body is above 16 KiB.
         BodyTooLarge = "BODY_TOO_LARGE",
-        // 422
         /// Not 15 to 19 digits.
         CardFormat = "CARD_FORMAT",
         /// The check digit of the card number is wrong.
@@ -113,10 +105,8 @@ vocabulary! {
         LimitAboveTier = "LIMIT_ABOVE_TIER",
         /// The idempotency key was used with a different body.
         IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
-        // 423
         /// The account is frozen: only reads are allowed.
         AccountFrozen = "ACCOUNT_FROZEN",
-        // 429
         /// Too many failed logins.
         AuthThrottled = "AUTH_THROTTLED",
         /// Too many rebinds or setting changes in the last 24 h.
@@ -125,21 +115,17 @@ vocabulary! {
         OtpSendLimit = "OTP_SEND_LIMIT",
         /// Too many bank checks of this card or for this merchant.
         CardCheckLimit = "CARD_CHECK_LIMIT",
-        // 500
         /// An internal error.
         Internal = "INTERNAL",
-        // 502
         /// The bank's answer is still unknown.
         UpstreamUnknown = "UPSTREAM_UNKNOWN",
-        // 503
         /// The bank is busy.
         UpstreamBusy = "UPSTREAM_BUSY",
         /// The bank's daily quota is used up.
         UpstreamQuota = "UPSTREAM_QUOTA",
         /// The SMS service did not accept the message.
         OtpChannelDown = "OTP_CHANNEL_DOWN",
-        // Only as `ended_reason`
-        /// The test transfer was returned. Never the code of a reply.
+        /// The test transfer was returned. Only an `ended_reason`, never the code of a reply.
         TestTxnFailed = "TEST_TXN_FAILED",
     }
 }
@@ -163,10 +149,11 @@ impl ErrorCode {
         ErrorCode::MicroDepositWrong,
         ErrorCode::MicroDepositExpired,
         ErrorCode::MicroDepositReturned,
-        // Expiry, a freeze, a change of contact, password or name, or a returned test transfer.
+        // Part of the vocabulary only: `state` names these ends.
         ErrorCode::RequestExpired,
         ErrorCode::AccountFrozen,
         ErrorCode::QuietPeriod,
+        // The test transfer was returned.
         ErrorCode::TestTxnFailed,
     ];
 }

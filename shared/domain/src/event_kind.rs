@@ -13,7 +13,7 @@ vocabulary! {
         IdentityMismatched = "identity_mismatched",
         /// A further code was sent. The event holds its purpose.
         CodeSent = "code_sent",
-        /// A wrong code was entered.
+        /// Too many wrong codes: the switch to a standby card is locked.
         CodeWrong = "code_wrong",
         /// The code sent to the phone on file was confirmed.
         IdentityConfirmed = "identity_confirmed",
@@ -47,7 +47,7 @@ vocabulary! {
         TestTransferStarted = "test_transfer_started",
         /// The test transfer arrived.
         TestTransferSucceeded = "test_transfer_succeeded",
-        /// The test transfer did not arrive; nothing was undone.
+        /// The test transfer was returned too late to undo the change.
         TestTransferFailed = "test_transfer_failed",
         /// A cooldown is over.
         CooldownEnded = "cooldown_ended",

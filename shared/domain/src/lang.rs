@@ -3,7 +3,7 @@
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// A language, by its BCP 47 tag. Each merchant has one, but can request the agreement in any.
+    /// A language, by its BCP 47 tag. Messages use the default; the agreement can be requested in either.
     pub enum Lang {
         /// Simplified Chinese, the default.
         ZhCn = "zh-CN",

@@ -6,13 +6,13 @@ use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// How far a payout is.
+    /// The state of a payout.
     pub enum PayoutState {
         /// Created; with its card, or held.
         Unsent = "unsent",
         /// Handed to the bank.
         Sent = "sent",
-        /// The bank has returned it: it is over, a new one takes its place.
+        /// The bank has returned it: final; a new payout replaces it.
         Returned = "returned",
     }
 }

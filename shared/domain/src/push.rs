@@ -3,7 +3,7 @@
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// Who carries a push to the phone.
+    /// The service that delivers push notifications.
     pub enum PushPlatform {
         /// Apple Push Notification service.
         Apns = "apns",

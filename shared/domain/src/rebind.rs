@@ -84,7 +84,7 @@ impl Attempts {
 }
 
 vocabulary! {
-    /// What a code proves.
+    /// The purpose of a code.
     pub enum OtpPurpose {
         /// Sent to the phone on file: authorises the change.
         Identity = "identity",

@@ -9,7 +9,7 @@ use super::time::Timestamp;
 pub struct FieldError {
     /// The field's name in the body.
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub code: ErrorCode,
 }
 

@@ -3,9 +3,9 @@
 use super::vocabulary::vocabulary;
 
 vocabulary! {
-    /// What the bank says about a transfer.
+    /// The status of a transfer at the bank.
     pub enum TransferAnswer {
-        /// The payee has it. It can still be returned later.
+        /// The payee received it. It can still be returned later.
         Succeeded = "succeeded",
         /// Not decided yet.
         Pending = "pending",

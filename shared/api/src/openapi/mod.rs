@@ -378,7 +378,7 @@ fn headers() -> Value {
             "example": "no-store",
         },
         "RetryAfter": {
-            "description": "Seconds; the same as `retry_after_s` in the body, and absent where that is.",
+            "description": "Seconds; the same as `retry_after_s` in the body, and absent without it.",
             "required": false,
             "schema": { "type": "integer", "minimum": 0 },
             "example": 42,
@@ -460,7 +460,7 @@ fn parameters() -> Value {
             "name": "lang",
             "in": "query",
             "required": false,
-            "description": "The language of the text. Without it, the merchant's.",
+            "description": "The language of the text; `zh-CN` if absent.",
             "schema": reference("schemas", "Lang"),
             "example": "zh-CN",
         },

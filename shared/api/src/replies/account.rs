@@ -27,7 +27,7 @@ pub struct Session {
     pub expires_at: Time,
     /// The merchant that logged in.
     pub merchant: Merchant,
-    /// What to show the merchant after the login.
+    /// The banners to show after the login.
     #[cfg_attr(feature = "schema", schemars(length(max = 2)))]
     pub notices: Vec<Notice>,
 }
@@ -69,11 +69,11 @@ pub struct Merchant {
     pub entity_type: String,
 }
 
-/// Something to tell the merchant after the login.
+/// A banner to show after the login.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::notice))]
 pub struct Notice {
-    /// What it is about.
+    /// The subject.
     pub code: BannerCode,
     /// For the merchant; may be shown as it is.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]

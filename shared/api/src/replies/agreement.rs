@@ -30,7 +30,7 @@ pub struct Agreement {
     /// A signature before this is refused.
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub min_read_s: i64,
-    /// All of them are needed, in this order.
+    /// The required consents, in this order.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub consents: Vec<Consent>,
     /// Opaque; goes back with the signature.
@@ -73,7 +73,7 @@ impl Agreement {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Consent {
-    /// What a signature names.
+    /// The id to send with a signature.
     pub id: ConsentId,
     /// One sentence, plain text.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]

@@ -21,7 +21,7 @@ use serde::Serialize;
 pub struct Card {
     /// The card's id.
     pub card_id: Text<CardId>,
-    /// By the card's prefix; `UNKNOWN` for a prefix that is in no table.
+    /// By the card's prefix; `UNKNOWN` for an unknown prefix.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub bank_code: String,
     /// The bank's Chinese name.
@@ -33,7 +33,7 @@ pub struct Card {
     /// The last four digits of the card number.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Last4"))]
     pub last4: String,
-    /// What the card is now.
+    /// The current status.
     pub status: CardStatus,
     /// When it was added.
     pub bound_at: Time,
@@ -101,9 +101,9 @@ impl BlockedBy {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::cards))]
 pub struct Cards {
-    /// The card that the pointer is on.
+    /// The card that the pointer references.
     pub active: Option<Card>,
-    /// Verified cards that can be switched to.
+    /// Verified cards, to be activated later.
     #[cfg_attr(feature = "schema", schemars(length(max = 2)))]
     pub standby: Vec<Card>,
     /// The rebind in one of the three pending states.
@@ -112,10 +112,10 @@ pub struct Cards {
     pub hold: Option<Hold>,
     /// Whether a rebind can be started now.
     pub can_rebind: bool,
-    /// Why not.
+    /// The reason, if not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<BlockedBy>,
-    /// No further rebind before this.
+    /// The end of the cooldown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown_until: Option<Time>,
 }
@@ -152,10 +152,10 @@ impl Cards {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Hold {
-    /// The rebind that made it.
+    /// The rebind that made the change.
     pub rebind_id: Text<RebindId>,
-    /// Where payouts go until then; null when they are held.
+    /// The card that receives payouts until `effective_at`; null when they are held.
     pub paying_card: Option<Card>,
-    /// When it takes effect.
+    /// When the change takes effect.
     pub effective_at: Time,
 }

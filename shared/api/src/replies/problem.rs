@@ -25,32 +25,32 @@ pub struct Problem {
     pub status: u16,
     /// Why the request was refused.
     pub code: ErrorCode,
-    /// What to do next, for the merchant.
+    /// The next step, for the merchant.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub detail_zh: &'static str,
-    /// What to do next, for the developer of the app.
+    /// The next step, for the developer of the app.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub detail_en: &'static str,
-    /// Whether the very same request may succeed later, when nothing but time has passed.
+    /// Whether the same request may succeed later without a change.
     pub retryable: bool,
-    /// When it is worth sending again; the same as `Retry-After`.
+    /// Seconds until another attempt can succeed; the same as `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub retry_after_s: Option<i64>,
     /// Whether this refusal used up one of a limited number of attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts_toward_limit: Option<bool>,
-    /// Attempts that are left.
+    /// The number of remaining attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts_left: Option<u8>,
-    /// With `REBIND_COOLDOWN`: its exact end.
+    /// With `REBIND_COOLDOWN`: the exact end of the cooldown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown_until: Option<Time>,
-    /// What an app can offer, in this order.
+    /// The actions that an app can offer, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1), extend("uniqueItems" = true)))]
     pub next_actions: Vec<NextAction>,
-    /// All bad fields of the request at once; `code` is the first one's.
+    /// All invalid fields of the request at once; `code` is that of the first one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub errors: Vec<FieldError>,
@@ -60,14 +60,14 @@ pub struct Problem {
     pub support_ref: Option<String>,
 }
 
-/// One bad field.
+/// One invalid field.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct FieldError {
     /// Name of the field in the body.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub field: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub code: ErrorCode,
 }
 

@@ -31,11 +31,11 @@ vocabulary! {
     }
 }
 
-/// What has to be answered now.
+/// The pending challenge.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Challenge {
-    /// What the code is good for. `activate`: switching to a standby card.
+    /// The purpose of the code. `activate`: the switch to a standby card.
     pub purpose: OtpPurpose,
     /// How the code reaches the merchant.
     pub method: ChallengeMethod,
@@ -44,10 +44,10 @@ pub struct Challenge {
     pub sent_to: String,
     /// When the code expires.
     pub expires_at: Time,
-    /// Seconds until another code can be requested; null where none can (a deposit).
+    /// Seconds until another code can be requested; null for a deposit.
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub resend_after_s: Option<i64>,
-    /// Attempts that are left.
+    /// The number of remaining attempts.
     #[cfg_attr(feature = "schema", schemars(range(max = 5)))]
     pub attempts_left: u8,
 }
@@ -107,9 +107,7 @@ impl Challenge {
     }
 }
 
-/// Why a rebind has ended without its card: the refusal that ended it, or `REQUEST_EXPIRED`, `ACCOUNT_FROZEN`, `QUIET_PERIOD`
-/// (phone, password or name was changed) or `TEST_TXN_FAILED` (`reverted`). `MICRO_DEPOSIT_EXPIRED` stands on an `expired`
-/// rebind. Absent when the merchant cancelled it.
+/// Why the rebind was rejected or reverted, or `MICRO_DEPOSIT_EXPIRED`. Absent for any other end: `state` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 #[cfg_attr(
@@ -139,36 +137,36 @@ impl EndedReason {
 pub struct Rebind {
     /// The rebind's id.
     pub rebind_id: Text<RebindId>,
-    /// Where the rebind is.
+    /// The state of the rebind.
     pub state: StateName,
     /// Counts the changes of this rebind.
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub version: u32,
     /// `standby`: the card is verified and kept for later.
     pub purpose: Purpose,
-    /// The card that was asked for.
+    /// The requested card.
     pub new_card: Card,
-    /// The card that was active when this rebind was started, once activated the one that was replaced; null for a first card.
+    /// The active card at the start; after activation, the replaced card. Null for a first card.
     pub old_card: Option<Card>,
     /// The mobile number that the bank has for the new card.
     #[cfg_attr(feature = "schema", schemars(with = "schema::PhoneMasked"))]
     pub reserved_phone_masked: String,
     /// When it was started.
     pub created_at: Time,
-    /// When it ends unless the card is confirmed.
+    /// When it expires unless the card is confirmed.
     pub expires_at: Time,
-    /// What has to be answered now.
+    /// The pending challenge.
     pub challenge: Option<Challenge>,
-    /// What an app can offer, in this order.
+    /// The actions that an app can offer, in this order.
     #[cfg_attr(feature = "schema", schemars(extend("uniqueItems" = true)))]
     pub next_actions: Vec<NextAction>,
     /// When the pointer moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activated_at: Option<Time>,
-    /// Payouts created from then on go to the new card.
+    /// Payouts created from this time on go to the new card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_at: Option<Time>,
-    /// No further rebind before this.
+    /// The end of the cooldown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cooldown_until: Option<Time>,
     /// When the test transfer arrived.
@@ -246,7 +244,7 @@ impl Rebind {
 }
 
 vocabulary! {
-    /// How a test transfer stands.
+    /// The status of a test transfer.
     pub enum TestStatus {
         /// It has arrived.
         Succeeded = "succeeded",
@@ -261,7 +259,7 @@ vocabulary! {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::test_transaction))]
 pub struct TestTransaction {
-    /// How the transfer stands.
+    /// The status of the test transfer.
     pub status: TestStatus,
     /// ¥0.01.
     #[cfg_attr(feature = "schema", schemars(extend("const" = Self::AMOUNT_FEN)))]
@@ -282,7 +280,7 @@ impl TestTransaction {
         policy: &Policy,
         now: Timestamp,
     ) -> Self {
-        // No active card remains: the change was undone because the transfer was returned.
+        // A reverted rebind has no activation: the transfer was returned.
         let test = rebind.activated_card().map(|activated| &activated.test);
         let status = match test {
             Some(TestTransfer::Arrived { .. }) => TestStatus::Succeeded,

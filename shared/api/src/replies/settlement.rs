@@ -21,12 +21,12 @@ use serde_json::{Map, Value};
 pub struct Payout {
     /// The acquirer's id.
     pub payout_id: Text<PayoutId>,
-    /// How much, fen.
+    /// The amount in fen.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Fen", extend("minimum" = 1)))]
     pub amount_fen: u64,
     /// When it was created.
     pub created_at: Time,
-    /// Where it goes, chosen once; null while it is held without a card.
+    /// The card that receives the payout, chosen once; null while it is held without a card.
     pub card: Option<Card>,
     /// Not sent until it has a card, or until the account is no longer frozen.
     pub held: bool,
@@ -65,15 +65,15 @@ impl Payout {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 pub struct Settlement {
-    /// On which day a payout is made.
+    /// The day of payouts.
     pub cycle: Cycle,
     /// Time of the day in Shanghai.
     #[cfg_attr(feature = "schema", schemars(with = "schema::PayoutTime"))]
     pub payout_time: String,
-    /// Kept back from each payout.
+    /// The amount retained from each payout.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
     pub retained_fen: u64,
-    /// Paid out a day at most.
+    /// The maximum paid out per day.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Fen"))]
     pub daily_limit_fen: u64,
     /// The fee in basis points (1/10000). It can be read only.
@@ -117,11 +117,11 @@ pub struct Event {
         schemars(range(min = 1, max = 9_007_199_254_740_991_u64))
     )]
     pub sequence: u64,
-    /// When it happened.
+    /// The time of the event.
     pub at: Time,
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// The version of the rules that it was decided by.
+    /// The version of the policy that applied.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 4_294_967_295_u64)))]
     pub policy_version: u32,
     /// Facts without personal data. Which ones depends on `kind`; more can be added.
@@ -130,7 +130,7 @@ pub struct Event {
     /// Of the ciphertext of the personal data; null without personal data. Erasing the key leaves the chain whole.
     #[cfg_attr(feature = "schema", schemars(with = "Option<schema::Sha256>"))]
     pub personal_sha256: Option<String>,
-    /// The `hash` of the event before; 64 zeros for the first.
+    /// The `hash` of the previous event; 64 zeros for the first.
     #[cfg_attr(feature = "schema", schemars(with = "schema::Sha256"))]
     pub prev_hash: String,
     /// SHA-256 of the event's canonical form, see `GET /v1/history`.
