@@ -402,6 +402,86 @@ fn the_contract_has_every_code_with_its_status() {
     assert_eq!(stated, codes);
 }
 
+/// The refusals of `decide`, as its tests print them.
+const TABLES: [&str; 2] = [
+    include_str!(
+        "../../shared/domain/src/decide/tests/snapshots/domain__decide__tests__table__state_command_table_is_unchanged.snap"
+    ),
+    include_str!(
+        "../../shared/domain/src/decide/tests/snapshots/domain__decide__tests__table__account_command_table_is_unchanged.snap"
+    ),
+];
+
+/// Examples whose code is in the tables, but only in other forms.
+const NOT_IN_TABLES: [&str; 5] = [
+    "CARD_SAME_AS_CURRENT_STANDBY",
+    "INTERNAL", // not from `decide`
+    "MICRO_DEPOSIT_WRONG",
+    "OTP_EXPIRED_ACTIVATION",
+    "OTP_WRONG_ACTIVATION",
+];
+
+/// A problem in the form of the tables, without numbers.
+fn refusal(problem: &Value) -> String {
+    let mut text = problem["code"].as_str().unwrap().to_owned();
+    match problem["counts_toward_limit"].as_bool() {
+        Some(true) => text += ", counted",
+        Some(false) => text += ", not counted",
+        None => {}
+    }
+    for (member, shown) in [("attempts_left", ", left"), ("retry_after_s", ", retry")] {
+        text += problem.get(member).map_or("", |_| shown);
+    }
+    if let Some(errors) = problem["errors"].as_array() {
+        let word = |error: &Value, name: &str| error[name].as_str().unwrap().to_owned();
+        let errors = errors.iter();
+        let errors = errors.map(|error| word(error, "field") + " " + &word(error, "code"));
+        text += &format!(", fields [{}]", errors.collect::<Vec<_>>().join(", "));
+    }
+    if problem.get("next_actions").is_some() {
+        text += &format!(", next [{}]", strings(&problem["next_actions"]).join(", "));
+    }
+    text
+}
+
+#[test]
+fn problem_examples_have_the_form_of_refusals() {
+    let rows = TABLES.iter().flat_map(|table| table.lines());
+    let rows = rows.filter_map(|row| row.trim().strip_prefix("refused "));
+    let refused: BTreeSet<String> = rows
+        .map(|row| {
+            let row = row.split(" -> ").next().unwrap().split(", ");
+            let parts = row.map(|part| match part {
+                part if part.starts_with("retry after ") => "retry",
+                part if part.ends_with(" left") => "left",
+                part => part,
+            });
+            parts.collect::<Vec<_>>().join(", ")
+        })
+        .collect();
+    let contract = contract();
+    let examples = &contract.document()["components"]["examples"];
+    let mut compared = 0;
+    for (name, example) in examples.as_object().unwrap() {
+        let problem = &example["value"];
+        let code = problem["code"].as_str().unwrap_or("-");
+        let is_decided = refused
+            .iter()
+            .any(|row| row.split(", ").next() == Some(code));
+        if is_decided && problem["status"].is_u64() {
+            let is_shown = refused.contains(&refusal(problem));
+            assert_eq!(
+                is_shown,
+                !NOT_IN_TABLES.contains(&name.as_str()),
+                "{name}: {}",
+                refusal(problem)
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "{compared}");
+}
+
 /// These replies never pass through our code, so no schema can describe them.
 #[test]
 fn description_lists_gateway_errors() {
@@ -569,9 +649,10 @@ fn every_operation_follows_conventions() {
         let is_open = route.authentication() == Authentication::Open;
         let security = operation.get("security");
         assert_eq!(security, is_open.then_some(&json!([])), "{name}");
-        for status in ["400", "413", "500"] {
+        for status in ["400", "500"] {
             assert!(statuses.contains(status), "{name} {status}");
         }
+        assert_eq!(statuses.contains("413"), route.method() != "GET", "{name}");
         // The reply to a freeze reveals neither an unknown account nor a busy one.
         let is_freeze = route == Route::CreateFreeze;
         assert_eq!(statuses.contains("401"), !is_freeze, "{name}");
@@ -580,9 +661,7 @@ fn every_operation_follows_conventions() {
         let wants_fresh = route.freshness() == Freshness::Fresh;
         assert_eq!(statuses.contains("403"), wants_fresh, "{name}");
         let takes_key = route.key_rule() != KeyRule::Ignored;
-        // The agreement is a read that has no use in a frozen account.
-        let is_refused_frozen = takes_key || route == Route::GetAgreement;
-        assert_eq!(statuses.contains("423"), is_refused_frozen, "{name}");
+        assert_eq!(statuses.contains("423"), takes_key, "{name}");
 
         let parameter = |wanted: &str| {
             parameters

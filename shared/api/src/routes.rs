@@ -10,12 +10,13 @@ pub enum Authentication {
     Session,
 }
 
-/// How recent the proof of identity must be.
+/// Whether a valid session is sufficient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Any valid session will do.
+    /// Any valid session is sufficient.
     Any,
-    /// A login younger than 15 minutes, or a proof as fresh (contract, section 4).
+    /// 403 `STEP_UP_REQUIRED` unless the login or the proof of the step is recent (contract, section 4), and unless the
+    /// session is the one that requested the OTP. `ConfirmIdentity` checks the session only.
     Fresh,
 }
 
@@ -91,7 +92,7 @@ macro_rules! routes {
                 }
             }
 
-            /// How recent the proof of identity must be.
+            /// Whether a valid session is sufficient.
             #[must_use]
             pub const fn freshness(self) -> Freshness {
                 match self {
@@ -246,12 +247,12 @@ routes! {
         /// A definite refusal ends the rebind (`rejected`, `next_actions: ["new_rebind"]`). Busy, quota and unknown
         /// leave it unchanged and do not count. The bank checks one card at most 3 times a day, and all cards of a
         /// merchant 5 times.
-        CheckCard = "POST /v1/rebinds/{id}/card-check", Session, Fresh, Optional;
+        CheckCard = "POST /v1/rebinds/{id}/card-check", Session, Any, Optional;
         /// Send another code to the reserved phone
         ///
         /// The previous code is void. The limits are those of the phone on file, counted separately. While a deposit is
         /// pending, there is no code to send (`STEP_OUT_OF_ORDER`).
-        ResendCardCode = "POST /v1/rebinds/{id}/card-check/code", Session, Fresh, Optional;
+        ResendCardCode = "POST /v1/rebinds/{id}/card-check/code", Session, Any, Optional;
         /// Enter the code that proves the card, and activate it
         ///
         /// Either the code sent to the reserved phone (5 attempts), or the code in the deposit's descriptor (3 attempts

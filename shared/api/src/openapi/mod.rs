@@ -241,9 +241,8 @@ fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
         Some(operations::REQUEST_MALFORMED),
         (route.authentication() == Authentication::Session).then_some(operations::SESSION_EXPIRED),
         route.path().contains('{').then_some(operations::NOT_FOUND),
-        Some(operations::BODY_TOO_LARGE),
-        // Reading the agreement is rejected in a frozen account, because the agreement could not be signed.
-        (changes || route == Route::GetAgreement).then_some(operations::ACCOUNT_FROZEN),
+        (route.method() != "GET").then_some(operations::BODY_TOO_LARGE),
+        changes.then_some(operations::ACCOUNT_FROZEN),
         Some(operations::INTERNAL),
     ];
     let general = general.into_iter().flatten();

@@ -125,7 +125,7 @@ pub(super) const INTERNAL: Problems = shared(
 );
 pub(super) const STEP_UP_REQUIRED: Problems = shared(
     "StepUpRequired",
-    "A fresher proof is needed first; `next_actions` names it.",
+    "A proof is too old, or the code was requested in another session; follow `next_actions`.",
     &["STEP_UP_REQUIRED"],
 );
 pub(super) const LOGIN_TOO_OLD: Problems = shared(
@@ -342,7 +342,6 @@ pub(super) fn operation(route: Route) -> Operation {
             success: success(200, "The card can be confirmed.",
                 body("Rebind", &["RebindCardCode", "RebindMicroDeposit"]), vec![link("confirm", Route::ConfirmCard, "id", ID), link("resend", Route::ResendCardCode, "id", ID)]),
             problems: vec![
-                STEP_UP_REQUIRED,
                 CARD_BOUND_ELSEWHERE,
                 REQUEST_EXPIRED,
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &[
@@ -351,7 +350,7 @@ pub(super) fn operation(route: Route) -> Operation {
                 ]),
                 own("A limit is reached.", &["OTP_SEND_LIMIT", "CARD_CHECK_LIMIT"]),
                 own("The bank has not answered clearly; nothing was counted.", &["UPSTREAM_UNKNOWN"]),
-                own("Something that this step needs is not available now; nothing was counted.", &["UPSTREAM_BUSY", "UPSTREAM_QUOTA", "OTP_CHANNEL_DOWN"]),
+                own("The bank or the SMS service is not available now; nothing was counted.", &["UPSTREAM_BUSY", "UPSTREAM_QUOTA", "OTP_CHANNEL_DOWN"]),
             ],
         },
         Route::ResendCardCode => Operation {
@@ -359,7 +358,7 @@ pub(super) fn operation(route: Route) -> Operation {
             request: body("Empty", &["Empty"]),
             success: success(200, "A new code was sent.",
                 body("Rebind", &["RebindCardCode"]), vec![link("confirm", Route::ConfirmCard, "id", ID)]),
-            problems: vec![STEP_UP_REQUIRED, STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
+            problems: vec![STEP_OUT_OF_ORDER, REQUEST_EXPIRED, NO_ATTEMPTS_LEFT, OTP_SEND_LIMIT, OTP_CHANNEL_DOWN],
         },
         Route::ConfirmCard => Operation {
             tag: "card check",
@@ -405,7 +404,7 @@ pub(super) fn operation(route: Route) -> Operation {
             request: body("PutSettlement", &["PutSettlement", "PutSettlementWithFee"]),
             success: success(200, "The settings as they are now.", body("Settlement", &["Settlement"]), vec![]),
             problems: vec![
-                own("Malformed, or a setting has no value that it can have. `errors` names all invalid fields at once.", &["REQUEST_MALFORMED", "REQUEST_MALFORMED_SETTLEMENT"]),
+                own("Malformed, or a setting has an invalid value. `errors` names all invalid fields at once.", &["REQUEST_MALFORMED", "REQUEST_MALFORMED_SETTLEMENT"]),
                 LOGIN_TOO_OLD,
                 own("The request does not fit the current state.", &["QUIET_PERIOD", "VERSION_CONFLICT"]),
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &["T0_NOT_ALLOWED", "LIMIT_ABOVE_TIER", "IDEMPOTENCY_MISMATCH"]),
@@ -439,7 +438,7 @@ pub(super) fn operation(route: Route) -> Operation {
         Route::CreateFreeze => Operation {
             tag: "freezes",
             request: body("CreateFreeze", &["CreateFreeze"]),
-            success: success(202, "Received. It does not say whether anything was frozen.", body("Freeze", &["Freeze"]), vec![]),
+            success: success(202, "Received. The reply does not reveal whether anything was frozen.", body("Freeze", &["Freeze"]), vec![]),
             problems: vec![],
         },
     }

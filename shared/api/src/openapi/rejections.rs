@@ -1,12 +1,13 @@
 //! The description's problem documents: one per code, and more for a code with several forms.
 
 use super::at;
+use crate::token;
 use domain::error_code::ErrorCode as Code;
 use domain::next_action::NextAction::{
-    ActivateStandby, Cancel, CardCheck, CardCheckConfirm, ContactSupport, CorrectFields, Identity,
-    IdentityCode, IdentityConfirm, Login, NewRebind, ReadAgreement, Retry, SignAgreement,
-    UnbindCard, Wait,
+    ActivateStandby, Cancel, CardCheck, CardCheckConfirm, ContactSupport, Identity, IdentityCode,
+    IdentityConfirm, Login, NewRebind, UnbindCard, Wait,
 };
+use domain::policy::{HOUR_S, Policy};
 use domain::rejection::{FieldError, Rejection};
 
 /// A problem document under its name.
@@ -27,10 +28,10 @@ const fn example(name: &'static str, summary: &'static str, rejection: Rejection
     }
 }
 
-/// Adds a field with another code.
-fn and(mut rejection: Rejection, field: &'static str, code: Code) -> Rejection {
-    rejection.errors.push(FieldError { field, code });
-    rejection
+/// Invalid fields.
+fn fields<const N: usize>(errors: [(&'static str, Code); N]) -> Rejection {
+    let errors = errors.map(|(field, code)| FieldError { field, code });
+    Rejection::of_fields(errors.into()).expect_err("a field is invalid")
 }
 
 /// Marks as counted toward a limit without attempts.
@@ -60,46 +61,46 @@ fn until(rejection: Rejection, end: &str) -> Rejection {
 /// Every example.
 #[rustfmt::skip] // a table: one row, one example
 pub(super) fn examples() -> Vec<Example> {
+    let policy = Policy::CURRENT;
     vec![
         example("REQUEST_MALFORMED", "", Rejection::new(Code::RequestMalformed)),
         example("REQUEST_MALFORMED_SETTLEMENT", "Two settings without a usable value.",
-            and(Rejection::new(Code::RequestMalformed).field("payout_time").next(&[CorrectFields]), "daily_limit_fen", Code::LimitAboveTier)),
-        example("AUTH_BAD_CREDENTIALS", "", Rejection::new(Code::AuthBadCredentials).next(&[Login])),
-        example("SESSION_EXPIRED", "", Rejection::new(Code::SessionExpired).next(&[Login])),
+            fields([("payout_time", Code::RequestMalformed), ("daily_limit_fen", Code::LimitAboveTier)])),
+        example("AUTH_BAD_CREDENTIALS", "", used_up(Rejection::new(Code::AuthBadCredentials))),
+        example("SESSION_EXPIRED", "", token::dead()),
         example("STEP_UP_REQUIRED", "", Rejection::new(Code::StepUpRequired).not_counted().next(&[IdentityCode])),
-        example("STEP_UP_REQUIRED_LOGIN", "Fresh login required.", Rejection::new(Code::StepUpRequired).next(&[Login])),
+        example("STEP_UP_REQUIRED_LOGIN", "The login is too old.", Rejection::new(Code::StepUpRequired).next(&[Login])),
         example("NOT_FOUND", "", Rejection::new(Code::NotFound)),
         example("STEP_OUT_OF_ORDER", "", Rejection::new(Code::StepOutOfOrder).next(&[Identity, Cancel])),
-        example("STEP_OUT_OF_ORDER_STANDBY", "There are two standby cards already.",
+        example("STEP_OUT_OF_ORDER_STANDBY", "No further standby card is possible.",
             Rejection::new(Code::StepOutOfOrder).next(&[ActivateStandby, UnbindCard])),
-        example("STEP_OUT_OF_ORDER_PUSH_TARGETS", "There are five push targets already.", Rejection::new(Code::StepOutOfOrder)),
+        example("STEP_OUT_OF_ORDER_PUSH_TARGETS", "No further push target is possible.", Rejection::new(Code::StepOutOfOrder)),
         example("REQUEST_IN_PROGRESS", "", Rejection::new(Code::RequestInProgress).next(&[Identity, Cancel])),
         example("REBIND_COOLDOWN", "",
             until(Rejection::new(Code::RebindCooldown).retry_after(2_591_400).next(&[Wait]), "2026-12-22T10:10:00+08:00")),
         example("QUIET_PERIOD", "", Rejection::new(Code::QuietPeriod).retry_after(75_600).next(&[Wait])),
-        example("CARD_SAME_AS_CURRENT", "",
-            Rejection::new(Code::CardSameAsCurrent).field("card_number").next(&[CorrectFields])),
+        example("CARD_SAME_AS_CURRENT", "", fields([("card_number", Code::CardSameAsCurrent)])),
         example("CARD_SAME_AS_CURRENT_STANDBY", "Card is a standby card already.",
-            Rejection::new(Code::CardSameAsCurrent).field("card_number").next(&[ActivateStandby])),
+            fields([("card_number", Code::CardSameAsCurrent)]).next(&[ActivateStandby, UnbindCard])),
         example("CARD_BOUND_ELSEWHERE", "", used_up(Rejection::new(Code::CardBoundElsewhere).next(&[NewRebind]))),
-        example("AGREEMENT_STALE", "", Rejection::new(Code::AgreementStale).next(&[ReadAgreement])),
-        example("VERSION_CONFLICT", "", Rejection::new(Code::VersionConflict).retry_after(1).next(&[Retry])),
+        example("AGREEMENT_STALE", "", fields([("sha256", Code::AgreementStale)])),
+        example("VERSION_CONFLICT", "", Rejection::new(Code::VersionConflict).retry_after(1)),
         example("STANDBY_NOT_READY", "", Rejection::new(Code::StandbyNotReady).retry_after(43_200).next(&[Wait])),
         example("LAST_CARD_CANNOT_UNBIND", "", Rejection::new(Code::LastCardCannotUnbind).next(&[NewRebind])),
         example("PAYOUT_IN_FLIGHT", "", Rejection::new(Code::PayoutInFlight).retry_after(604_800).next(&[Wait])),
         example("REQUEST_EXPIRED", "", Rejection::new(Code::RequestExpired).next(&[NewRebind])),
         example("BODY_TOO_LARGE", "", Rejection::new(Code::BodyTooLarge)),
-        example("CARD_FORMAT", "", Rejection::new(Code::CardFormat).field("card_number").next(&[CorrectFields])),
-        example("CARD_LUHN", "",
-            and(Rejection::new(Code::CardLuhn).field("card_number").next(&[CorrectFields]), "holder_name", Code::HolderNotMerchant)),
-        example("CARD_TYPE_CREDIT", "", Rejection::new(Code::CardTypeCredit).field("card_number").next(&[CorrectFields])),
-        example("CARD_TYPE_PREPAID", "", Rejection::new(Code::CardTypePrepaid).field("card_number").next(&[CorrectFields])),
+        example("CARD_FORMAT", "", fields([("card_number", Code::CardFormat)])),
+        example("CARD_LUHN", "", fields([("card_number", Code::CardLuhn), ("holder_name", Code::HolderNotMerchant)])),
+        example("CARD_TYPE_CREDIT", "", fields([("card_number", Code::CardTypeCredit)])),
+        example("CARD_TYPE_PREPAID", "", fields([("card_number", Code::CardTypePrepaid)])),
         example("CARD_CLASS_II", "", used_up(Rejection::new(Code::CardClassIi).next(&[NewRebind]))),
-        example("HOLDER_NOT_MERCHANT", "", Rejection::new(Code::HolderNotMerchant).field("holder_name").next(&[CorrectFields])),
-        example("PHONE_FORMAT", "", Rejection::new(Code::PhoneFormat).field("reserved_phone").next(&[CorrectFields])),
+        example("HOLDER_NOT_MERCHANT", "", fields([("holder_name", Code::HolderNotMerchant)])),
+        example("PHONE_FORMAT", "", fields([("reserved_phone", Code::PhoneFormat)])),
         example("ENTITY_NEEDS_SUPPORT", "", Rejection::new(Code::EntityNeedsSupport).next(&[ContactSupport])),
-        example("ID_FORMAT", "", Rejection::new(Code::IdFormat).field("document_expires_on").next(&[CorrectFields])),
-        example("ID_CHECKSUM", "", Rejection::new(Code::IdChecksum).field("document_number").next(&[CorrectFields])),
+        example("ID_FORMAT", "", fields([("document_expires_on", Code::IdFormat)])),
+        example("ID_CHECKSUM", "",
+            fields([("document_number", Code::IdChecksum), ("document_expires_on", Code::IdFormat)])),
         example("ID_MISMATCH", "", Rejection::new(Code::IdMismatch).counted(4).next(&[Identity, Cancel])),
         example("ID_EXPIRED", "", Rejection::new(Code::IdExpired).not_counted().next(&[ContactSupport])),
         example("OTP_WRONG", "", Rejection::new(Code::OtpWrong).counted(4).next(&[IdentityConfirm, IdentityCode, Cancel])),
@@ -109,12 +110,12 @@ pub(super) fn examples() -> Vec<Example> {
         example("OTP_EXPIRED_ACTIVATION", "Code for a standby card expired.",
             left(Rejection::new(Code::OtpExpired).not_counted().next(&[ActivateStandby]), 4)),
         example("OTP_TOO_MANY", "", Rejection::new(Code::OtpTooMany).counted(0).next(&[NewRebind])),
-        example("OTP_TOO_MANY_ACTIVATION", "The fifth wrong code for a standby card.",
-            Rejection::new(Code::OtpTooMany).counted(0).next(&[Wait])),
-        example("OTP_TOO_MANY_LOCKED", "An hour after the fifth.",
-            left(Rejection::new(Code::OtpTooMany).retry_after(82_800).not_counted().next(&[Wait]), 0)),
-        example("CONSENT_MISSING", "", Rejection::new(Code::ConsentMissing).field("consents").next(&[CorrectFields])),
-        example("AGREEMENT_NOT_READ", "", Rejection::new(Code::AgreementNotRead).retry_after(6).next(&[SignAgreement])),
+        example("OTP_TOO_MANY_ACTIVATION", "The last wrong code for a standby card.",
+            Rejection::new(Code::OtpTooMany).counted(0).retry_after(policy.standby_lock_s).next(&[Wait])),
+        example("OTP_TOO_MANY_LOCKED", "An hour after the last wrong code.",
+            left(Rejection::new(Code::OtpTooMany).retry_after(policy.standby_lock_s - HOUR_S).not_counted().next(&[Wait]), 0)),
+        example("CONSENT_MISSING", "", fields([("consents", Code::ConsentMissing)])),
+        example("AGREEMENT_NOT_READ", "", fields([("reading_token", Code::AgreementNotRead)]).retry_after(6)),
         example("ELEMENTS_MISMATCH", "", used_up(Rejection::new(Code::ElementsMismatch).next(&[NewRebind]))),
         example("CARD_DORMANT", "", used_up(Rejection::new(Code::CardDormant).next(&[NewRebind]))),
         example("CARD_BLOCKED", "", used_up(Rejection::new(Code::CardBlocked).next(&[NewRebind]))),
@@ -123,22 +124,21 @@ pub(super) fn examples() -> Vec<Example> {
         example("CARD_RESTRICTED", "", used_up(Rejection::new(Code::CardRestricted).next(&[NewRebind]))),
         example("MICRO_DEPOSIT_WRONG", "",
             Rejection::new(Code::MicroDepositWrong).counted(2).next(&[CardCheckConfirm, Cancel])),
-        example("MICRO_DEPOSIT_WRONG_LAST", "The third wrong code of a deposit.",
+        example("MICRO_DEPOSIT_WRONG_LAST", "The last wrong code of a deposit.",
             Rejection::new(Code::MicroDepositWrong).counted(0).next(&[NewRebind])),
         example("MICRO_DEPOSIT_EXPIRED", "", Rejection::new(Code::MicroDepositExpired).not_counted().next(&[NewRebind])),
         example("MICRO_DEPOSIT_RETURNED", "", Rejection::new(Code::MicroDepositReturned).not_counted().next(&[NewRebind])),
-        example("T0_NOT_ALLOWED", "",
-            and(Rejection::new(Code::T0NotAllowed).field("cycle").next(&[CorrectFields]), "daily_limit_fen", Code::LimitAboveTier)),
-        example("LIMIT_ABOVE_TIER", "", Rejection::new(Code::LimitAboveTier).field("daily_limit_fen").next(&[CorrectFields])),
+        example("T0_NOT_ALLOWED", "", fields([("cycle", Code::T0NotAllowed), ("daily_limit_fen", Code::LimitAboveTier)])),
+        example("LIMIT_ABOVE_TIER", "", fields([("daily_limit_fen", Code::LimitAboveTier)])),
         example("IDEMPOTENCY_MISMATCH", "", Rejection::new(Code::IdempotencyMismatch)),
         example("ACCOUNT_FROZEN", "", Rejection::new(Code::AccountFrozen).next(&[ContactSupport])),
-        example("AUTH_THROTTLED", "", Rejection::new(Code::AuthThrottled).retry_after(8).next(&[Wait])),
+        example("AUTH_THROTTLED", "", Rejection::new(Code::AuthThrottled).not_counted().retry_after(8)),
         example("DAILY_REQUEST_LIMIT", "",
             Rejection::new(Code::DailyRequestLimit).retry_after(39_600).not_counted().next(&[Wait])),
-        example("OTP_SEND_LIMIT", "", Rejection::new(Code::OtpSendLimit).retry_after(42).not_counted().next(&[Wait])),
+        example("OTP_SEND_LIMIT", "", Rejection::new(Code::OtpSendLimit).not_counted().retry_after(42)),
         example("CARD_CHECK_LIMIT", "",
             Rejection::new(Code::CardCheckLimit).retry_after(39_600).not_counted().next(&[Wait, Cancel])),
-        example("INTERNAL", "", Rejection::new(Code::Internal).next(&[Retry])),
+        example("INTERNAL", "", Rejection::new(Code::Internal).retry_after(1)),
         example("UPSTREAM_UNKNOWN", "",
             Rejection::new(Code::UpstreamUnknown).retry_after(5).not_counted().next(&[CardCheck, Cancel])),
         example("UPSTREAM_BUSY", "",
@@ -146,8 +146,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("UPSTREAM_BUSY_DEPOSIT", "The deposit is still under way.",
             Rejection::new(Code::UpstreamBusy).retry_after(60).not_counted().next(&[CardCheckConfirm, Cancel])),
         example("UPSTREAM_QUOTA", "",
-            Rejection::new(Code::UpstreamQuota).retry_after(50_400).not_counted().next(&[Wait, Cancel])),
-        example("OTP_CHANNEL_DOWN", "",
-            Rejection::new(Code::OtpChannelDown).retry_after(30).not_counted().next(&[IdentityCode, Cancel])),
+            Rejection::new(Code::UpstreamQuota).retry_after(50_400).not_counted().next(&[CardCheck, Cancel])),
+        example("OTP_CHANNEL_DOWN", "", Rejection::new(Code::OtpChannelDown).not_counted().retry_after(5)),
     ]
 }
