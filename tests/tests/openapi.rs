@@ -402,6 +402,22 @@ fn the_contract_has_every_code_with_its_status() {
     assert_eq!(stated, codes);
 }
 
+#[test]
+fn the_description_has_the_contract_order_of_checks() {
+    let (_, order) = CONTRACT.split_once("### Order of checks").unwrap();
+    let order = order.split("\n###").next().unwrap().lines();
+    let order: Vec<_> = order
+        .filter_map(|line| Some(line.split_once(". ")?.1))
+        .collect();
+    let contract = contract();
+    let description = contract.document()["info"]["description"].as_str().unwrap();
+    let description = description.replace('\n', " ");
+    assert!(
+        description.contains(&format!(": {}.", order.join(", "))),
+        "{order:?}"
+    );
+}
+
 /// The refusals of `decide`, as its tests print them.
 const TABLES: [&str; 2] = [
     include_str!(

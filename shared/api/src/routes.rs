@@ -1,5 +1,7 @@
 //! Every operation of the API, in one table: method, path, function, callers, and use of the `Idempotency-Key`.
 //! Handlers match on it; the log's label, the API description and the tests' lists come from it.
+//!
+//! A name in braces is a number of the policy, for example `{fresh_login_s}`. The API description replaces it.
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,10 +176,11 @@ routes! {
         GetCards = "GET /v1/cards", Session, Any, Ignored;
         /// Unbind a card
         ///
-        /// Needs a login younger than 15 minutes (else 403). A standby card can be unbound at any time; a replaced card
-        /// from 7 days after `effective_at`, once its last payout is sent (`PAYOUT_IN_FLIGHT`). The active card and the
-        /// only card that can be paid to stay bound (`LAST_CARD_CANNOT_UNBIND`). The card of an open rebind stays too
-        /// (`STEP_OUT_OF_ORDER`): cancel the rebind instead.
+        /// Needs a login younger than {fresh_login_s} (else 403). A standby card can be unbound at any time; a replaced
+        /// card from {retire_after_effective_s} after `effective_at`, once its last payout is sent
+        /// (`PAYOUT_IN_FLIGHT`). The active card and the only card that can be paid to stay bound
+        /// (`LAST_CARD_CANNOT_UNBIND`). The card of an open rebind stays too (`STEP_OUT_OF_ORDER`): cancel the rebind
+        /// instead.
         UnbindCard = "POST /v1/cards/{card_id}/unbind", Session, Fresh, Optional;
     }
 
@@ -185,12 +188,13 @@ routes! {
     RebindRequest "rebind-request" RebindRequestRoute {
         /// Start a rebind
         ///
-        /// Needs a login younger than 15 minutes (else 403). The holder's name is compared with the merchant's record
-        /// and never stored from the request. A merchant has at most one open rebind, and starts at most 5 a day. A
-        /// rebind reserves nothing: the bank checks the card later, and only then it is activated.
+        /// Needs a login younger than {fresh_login_s} (else 403). The holder's name is compared with the merchant's
+        /// record and never stored from the request. A merchant has at most one open rebind, and starts at most
+        /// {rebinds_per_day} a day. A rebind reserves nothing: the bank checks the card later, and only then it is
+        /// activated.
         ///
-        /// With `activate: false` the card becomes a standby card; there are at most 2 (`STEP_OUT_OF_ORDER`). The
-        /// cooldown, the quiet period and a freeze refuse it like any other rebind.
+        /// With `activate: false` the card becomes a standby card; there are at most {standby_max}
+        /// (`STEP_OUT_OF_ORDER`). The cooldown, the quiet period and a freeze refuse it like any other rebind.
         CreateRebind = "POST /v1/rebinds", Session, Fresh, Required;
         /// List all rebinds, newest first
         ListRebinds = "GET /v1/rebinds", Session, Any, Ignored;
@@ -208,8 +212,8 @@ routes! {
         /// Get the agreement about the new card
         ///
         /// The text names the bank and the last four digits of the new card. `reading_token` proves the time of
-        /// reading. It is valid for one accepted signature within 30 minutes; a refused signature may be repeated with
-        /// it.
+        /// reading. It is valid for one accepted signature within {agreement_read_within_s}; a refused signature may be
+        /// repeated with it.
         GetAgreement = "GET /v1/rebinds/{id}/agreement", Session, Any, Ignored;
         /// Sign the agreement
         ///
@@ -225,28 +229,28 @@ routes! {
         ///
         /// The document is compared with the registered one. If it matches, a code is sent to the phone ON FILE.
         /// Repeated while that code is valid, the request returns the same challenge and sends nothing. The reply never
-        /// tells which part did not match; 5 mismatches end the rebind.
+        /// reveals which part did not match; {id_mismatches_per_rebind} mismatches end the rebind.
         CheckIdentity = "POST /v1/rebinds/{id}/identity", Session, Any, Optional;
         /// Send another code to the phone on file
         ///
-        /// The previous code is void. Also allowed in `card_pending`, to refresh a proof that is too old. At most one
-        /// code a minute, 5 an hour and 10 a day for one phone.
+        /// The previous code is void. Also allowed in `card_pending`, to refresh a proof that is too old. One phone
+        /// gets a code at most every {code_gap_s}, {codes_per_phone_hour} an hour and {codes_per_phone_day} a day.
         ResendIdentityCode = "POST /v1/rebinds/{id}/identity/code", Session, Any, Optional;
         /// Enter the code sent to the phone on file
         ///
         /// Only in the session that requested the code; another device requests its own (403). All codes together have
-        /// 5 attempts; the 5th wrong one ends the rebind.
+        /// {code_attempts} attempts; the last wrong one ends the rebind.
         ConfirmIdentity = "POST /v1/rebinds/{id}/identity/confirm", Session, Fresh, Optional;
         /// Have the bank check the new card
         ///
         /// `challenge.method` states what proves the card. `bank_code`: the bank matched name, ID, card and phone, and
         /// a code was sent to the card's RESERVED phone. `micro_deposit`: the bank cannot check this card, so ¥0.01 was
-        /// sent to it; the descriptor ends in a code of 6 characters, and the rebind stays open for 7 days. Repeated,
-        /// the request returns the same challenge.
+        /// sent to it; the descriptor ends in a code of 6 characters, and the rebind stays open for {deposit_life_s}.
+        /// Repeated, the request returns the same challenge.
         ///
         /// A definite refusal ends the rebind (`rejected`, `next_actions: ["new_rebind"]`). Busy, quota and unknown
-        /// leave it unchanged and do not count. The bank checks one card at most 3 times a day, and all cards of a
-        /// merchant 5 times.
+        /// leave it unchanged and do not count. The bank checks one card at most {bank_calls_per_card_day} times a day,
+        /// and all cards of a merchant {bank_calls_per_day} times.
         CheckCard = "POST /v1/rebinds/{id}/card-check", Session, Any, Optional;
         /// Send another code to the reserved phone
         ///
@@ -255,38 +259,41 @@ routes! {
         ResendCardCode = "POST /v1/rebinds/{id}/card-check/code", Session, Any, Optional;
         /// Enter the code that proves the card, and activate it
         ///
-        /// Either the code sent to the reserved phone (5 attempts), or the code in the deposit's descriptor (3 attempts
-        /// within 7 days, in any session; case and spaces are ignored). The identity must have been confirmed in the
-        /// last 15 minutes and the bank's answer must be younger than 30; otherwise refresh the proof first (403; no
-        /// attempt is used). A deposit that the bank has not confirmed yet is 503 `UPSTREAM_BUSY`, and no attempt is
-        /// used.
+        /// Either the code sent to the reserved phone ({code_attempts} attempts), or the code in the deposit's
+        /// descriptor ({deposit_attempts} attempts within {deposit_life_s}, in any session; case and spaces are
+        /// ignored). The identity must have been confirmed in the last {identity_proof_s}, and the bank's answer must
+        /// be at most {bank_proof_s} old; otherwise refresh the proof first (403; no attempt is used). A deposit that
+        /// the bank has not confirmed yet is 503 `UPSTREAM_BUSY`, and no attempt is used.
         ///
         /// Activation is one atomic write: the pointer moves, the old card becomes `retiring`, the cooldown starts.
-        /// Payouts go to the new card from `effective_at` on: 24 hours later, 72 after a deposit. The rebind of a
-        /// standby card becomes `completed` instead, and the card can be activated after the same time.
+        /// Payouts go to the new card from `effective_at` on: {hold_s} later, {hold_deposit_s} after a deposit. The
+        /// rebind of a standby card becomes `completed` instead, and the card can be activated {standby_wait_s} later,
+        /// {hold_deposit_s} after a deposit.
         ///
-        /// The 3rd wrong code of a deposit ends the rebind (`rejected`), and so does a deposit that the bank has
-        /// returned (`MICRO_DEPOSIT_RETURNED`). After 7 days the rebind is `expired` (`MICRO_DEPOSIT_EXPIRED`).
+        /// The last wrong code of a deposit ends the rebind (`rejected`), and so does a deposit that the bank has
+        /// returned (`MICRO_DEPOSIT_RETURNED`). After {deposit_life_s} the rebind is `expired`
+        /// (`MICRO_DEPOSIT_EXPIRED`).
         ConfirmCard = "POST /v1/rebinds/{id}/card-check/confirm", Session, Fresh, Optional;
         /// Transfer ¥0.01 to the new card
         ///
-        /// From activation until 7 days after `effective_at`. There is one transfer per rebind: a repeated request
-        /// returns its status, and asks the bank while the status is `pending`. A transfer that is returned undoes the
-        /// change (`reverted`, `ended_reason` `TEST_TXN_FAILED`), even after it had arrived; the reply is 200 in that
-        /// case too.
+        /// From activation until {revert_after_effective_s} after `effective_at`. There is one transfer per rebind: a
+        /// repeated request returns its status, and asks the bank while the status is `pending`. A transfer that is
+        /// returned undoes the change (`reverted`, `ended_reason` `TEST_TXN_FAILED`), even after it had arrived; the
+        /// reply is 200 in that case too.
         TestTransaction = "POST /v1/rebinds/{id}/test-transaction", Session, Any, Optional;
         /// Activate a standby card
         ///
         /// Two requests, each with its own `Idempotency-Key`: `{}` sends a code to the phone on file and returns the
         /// rebind that the card came with, with its `challenge`; `{code}` activates the card and returns the rebind.
-        /// Both need a login younger than 15 minutes, and `{code}` needs the session that requested the code (else
+        /// Both need a login younger than {fresh_login_s}, and `{code}` needs the session that requested the code (else
         /// 403).
         ///
-        /// From `usable_at` on, and within 90 days of the card's proof (else 403: prove the card again). There is no
-        /// hold: payouts created from now on go to the card. The cooldown starts as with any rebind, and the reasons
-        /// that refuse a rebind refuse this too. `{}` repeated within `resend_after_s` returns the same challenge and
-        /// sends nothing; later it sends another code, and the previous one is void. After 5 wrong codes the card stays
-        /// a standby card, and no code is sent or accepted for it for 24 hours.
+        /// From `usable_at` on, and within {standby_proof_s} of the card's proof (else 403: prove the card again).
+        /// There is no hold: payouts created from now on go to the card. The cooldown starts as with any rebind, and
+        /// the reasons that refuse a rebind refuse this too. `{}` repeated within `resend_after_s` returns the same
+        /// challenge and sends nothing; later it sends another code, and the previous one is void. After
+        /// {code_attempts} wrong codes the card stays a standby card, and no code is sent or accepted for it for
+        /// {standby_lock_s}.
         ActivateCard = "POST /v1/cards/{card_id}/activate", Session, Fresh, Optional;
     }
 
@@ -301,20 +308,21 @@ routes! {
         GetSettlement = "GET /v1/settlement", Session, Any, Ignored;
         /// Change the settlement settings
         ///
-        /// Needs a login younger than 15 minutes (else 403). All settings at once; `fee_rate_bp` may be omitted or sent
-        /// unchanged. Refused in the quiet period. An SMS notifies the merchant.
+        /// Needs a login younger than {fresh_login_s} (else 403). All settings at once; `fee_rate_bp` may be omitted or
+        /// sent unchanged. Refused in the quiet period. An SMS notifies the merchant.
         PutSettlement = "PUT /v1/settlement", Session, Fresh, Optional;
         /// Register a device for pushes, or replace its token
         ///
-        /// The app chooses the id, one for each installation. There are at most 5 at once: a sixth is refused (409)
-        /// until one is removed. Another token for a registered id replaces the token, which needs a login younger than
-        /// 15 minutes (else 403); the replaced token is notified for 7 more days. At most 10 changes of settings and
-        /// push targets in 24 h. Each SMS about the settlement card is also sent as a push, without the freeze code.
+        /// The app chooses the id, one for each installation. There are at most {push_targets_max} at once: another is
+        /// refused (409) until one is removed. Another token for a registered id replaces the token, which needs a
+        /// login younger than {fresh_login_s} (else 403); the replaced token is notified for another
+        /// {push_after_removal_s}. At most {setting_changes_per_day} changes of settings and push targets in 24 h. Each
+        /// SMS about the settlement card is also sent as a push, without the freeze code.
         PutPushTarget = "PUT /v1/push-targets/{id}", Session, Fresh, Optional;
         /// Remove a device
         ///
-        /// Needs a login younger than 15 minutes (else 403). The device is notified of changes for 7 more days, so that
-        /// a thief cannot silence it first.
+        /// Needs a login younger than {fresh_login_s} (else 403). The device is notified of changes for another
+        /// {push_after_removal_s}, so that a thief cannot silence it first.
         DeletePushTarget = "DELETE /v1/push-targets/{id}", Session, Fresh, Optional;
         /// List the events of this merchant, newest first
         ///
@@ -332,8 +340,9 @@ routes! {
         ///
         /// For the receiver of a notification of a change that was not theirs. It needs no login, and `Idempotency-Key`
         /// is ignored. The answer is the same, after the same time, whether or not account and code belong together. A
-        /// match freezes the account at once and is confirmed by SMS. A code works once, until 7 days after
-        /// `effective_at`. Before `effective_at` the change is undone; later, payouts are held until support decides.
+        /// match freezes the account at once and is confirmed by SMS. A code works once, until
+        /// {freeze_after_effective_s} after `effective_at`. Before `effective_at` the change is undone; later, payouts
+        /// are held until support decides.
         CreateFreeze = "POST /v1/freezes", Open, Any, Ignored;
     }
 }

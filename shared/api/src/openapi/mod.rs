@@ -8,6 +8,7 @@
 )]
 
 mod examples;
+mod numbers;
 mod operations;
 mod rejections;
 mod schemas;
@@ -81,7 +82,7 @@ pub fn document() -> Value {
     let responses =
         responses.map(|(name, problems)| (name.to_owned(), response(&problems, false, &rejected)));
     let tags = TAGS.map(|(name, description)| json!({ "name": name, "description": description }));
-    sorted(json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Settlement-card rebind",
@@ -102,8 +103,8 @@ pub fn document() -> Value {
             "securitySchemes": { "session": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "The `token` in the reply to `createSession`, opaque. It is valid for 15 minutes after the login or \
-                                the last change made with it, and for 12 hours at most.",
+                "description": "The `token` in the reply to `createSession`, opaque. It is valid for {session_idle_s} after the login or \
+                                the last change made with it, and for {session_max_s} at most.",
             } },
             "parameters": parameters(),
             "headers": headers(),
@@ -111,7 +112,9 @@ pub fn document() -> Value {
             "schemas": schemas,
             "examples": all_examples(&rejected),
         },
-    }))
+    });
+    numbers::fill(&mut document);
+    sorted(document)
 }
 
 /// Sorts the members of objects, independent of `serde_json`'s map type.

@@ -130,7 +130,7 @@ pub(super) const STEP_UP_REQUIRED: Problems = shared(
 );
 pub(super) const LOGIN_TOO_OLD: Problems = shared(
     "LoginTooOld",
-    "A login younger than 15 minutes, or another fresher proof, is needed first; `next_actions` names it.",
+    "The login is not younger than {fresh_login_s}, a proof is too old, or the code was requested in another session; follow `next_actions`.",
     &["STEP_UP_REQUIRED_LOGIN"],
 );
 pub(super) const CARD_BOUND_ELSEWHERE: Problems = shared(
@@ -417,7 +417,7 @@ pub(super) fn operation(route: Route) -> Operation {
             success: success(204, "Registered.", None, vec![link("remove", Route::DeletePushTarget, "id", "$request.path.id")]),
             problems: vec![
                 LOGIN_TOO_OLD,
-                own("There are 5 push targets already, or a concurrent change came first.", &["STEP_OUT_OF_ORDER_PUSH_TARGETS", "VERSION_CONFLICT"]),
+                own("There are {push_targets_max} push targets already, or a concurrent change came first.", &["STEP_OUT_OF_ORDER_PUSH_TARGETS", "VERSION_CONFLICT"]),
                 IDEMPOTENCY_MISMATCH,
                 DAILY_REQUEST_LIMIT,
             ],

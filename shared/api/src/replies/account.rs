@@ -4,6 +4,8 @@ use super::{Text, Time};
 #[cfg(feature = "schema")]
 use crate::schema;
 use domain::banner::Banner;
+#[cfg(feature = "schema")]
+use domain::banner::PLAN_FROM_DAYS;
 use domain::banner_code::BannerCode;
 use domain::ids::MerchantId;
 use domain::login::Account;
@@ -23,7 +25,7 @@ pub struct Session {
     /// For `Authorization`; opaque. Shown only here.
     #[cfg_attr(feature = "schema", schemars(length(min = 32)))]
     pub token: String,
-    /// The latest end of the session; 15 minutes without a change end it sooner.
+    /// The latest end of the session; it ends earlier after {session_idle_s} without a change.
     pub expires_at: Time,
     /// The merchant that logged in.
     pub merchant: Merchant,
@@ -83,7 +85,7 @@ pub struct Notice {
     pub detail_en: String,
     /// With `ID_EXPIRING`: whole days to the document's last day, 0 on that day.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 90)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = PLAN_FROM_DAYS)))]
     pub days_left: Option<i64>,
     /// With `ID_EXPIRING`: the last second of that day.
     #[serde(skip_serializing_if = "Option::is_none")]

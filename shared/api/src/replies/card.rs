@@ -37,8 +37,8 @@ pub struct Card {
     pub status: CardStatus,
     /// When it was added.
     pub bound_at: Time,
-    /// Of a standby card: the time from which it can be activated. 24 h after it was verified; 72 h when that was by a
-    /// micro-deposit, as an activation would have been held.
+    /// Of a standby card: the time from which it can be activated. {standby_wait_s} after it was verified;
+    /// {hold_deposit_s} after a micro-deposit, like the hold of an activation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usable_at: Option<Time>,
 }
@@ -104,7 +104,7 @@ pub struct Cards {
     /// The card that the pointer references.
     pub active: Option<Card>,
     /// Verified cards, to be activated later.
-    #[cfg_attr(feature = "schema", schemars(length(max = 2)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = Policy::CURRENT.standby_max)))]
     pub standby: Vec<Card>,
     /// The rebind in one of the three pending states.
     pub open_rebind: Option<Rebind>,

@@ -1,5 +1,6 @@
 //! The bodies of replies, built from the domain. A nullable member is always present. A member with
-//! `skip_serializing_if` is omitted when it does not apply.
+//! `skip_serializing_if` is omitted when it does not apply. A name in braces, for example `{session_idle_s}`, is a number
+//! of the policy, which the API description replaces.
 
 mod account;
 mod agreement;
@@ -45,8 +46,8 @@ impl Serialize for Time {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "{T}List"))]
 pub struct Page<T> {
-    /// At most 20.
-    #[cfg_attr(feature = "schema", schemars(length(max = 20)))]
+    /// At most {page}.
+    #[cfg_attr(feature = "schema", schemars(length(max = PAGE)))]
     pub items: Vec<T>,
     /// For the next page; null on the last one.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 512)))]

@@ -48,7 +48,7 @@ pub struct Challenge {
     #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub resend_after_s: Option<i64>,
     /// The number of remaining attempts.
-    #[cfg_attr(feature = "schema", schemars(range(max = 5)))]
+    #[cfg_attr(feature = "schema", schemars(range(max = Policy::CURRENT.code_attempts)))]
     pub attempts_left: u8,
 }
 
