@@ -283,7 +283,7 @@ const INWARDS: [(&str, &[&str]); 6] = [
     ("application", &["domain", "api"]),
     ("store", &["domain", "api", "application"]),
     ("bank", &["domain", "api", "application"]),
-    ("aws", &["domain", "api", "application", "store", "bank"]),
+    ("aws", &["domain", "api", "application"]),
 ];
 
 #[test]

@@ -217,7 +217,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         let exists = match selector {
             Selector::Latest | Selector::Number(_) | Selector::Announced(_) => true,
             Selector::Step(_) | Selector::Shown(_) => merchant.rebind.is_some(),
-            // A card that came with the merchant has no rebind.
+            // A card from onboarding has no rebind.
             Selector::Card(id) => merchant.rebind.is_some() || merchant.state.bound(id).is_some(),
         };
         if !exists {

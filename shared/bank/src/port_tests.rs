@@ -1,4 +1,4 @@
-//! Tests the bank ports: a lost_answers answer leads to one query and never to a second request.
+//! Tests the bank ports: a lost answer leads to one query and never to a second request.
 
 use super::*;
 use application::ports::{

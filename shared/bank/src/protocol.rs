@@ -148,7 +148,7 @@ pub enum NeverSeen {
 pub enum SerialLookup<T> {
     /// The stored result.
     Found(T),
-    /// NotFound result: the serial is unknown.
+    /// No result: the serial is unknown.
     NotFound(NeverSeen),
 }
 
@@ -223,7 +223,7 @@ pub enum ReturnReason {
     NameMismatch,
     /// The account cannot receive money.
     AccountUnusable,
-    /// NotFound reason, or a reason outside this protocol.
+    /// No reason, or a reason outside this protocol.
     #[serde(other)]
     Other,
 }

@@ -42,8 +42,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
             Err(error) => Err(error),
         };
         if counted.is_err() {
-            // The code is not compared, so refund the address. If the refund fails too, one attempt too many stays
-            // counted.
+            // The code is not compared, so the attempt is refunded. If the refund fails, it stays counted.
             let _ = self
                 .add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
                 .await;

@@ -37,7 +37,7 @@ pub(super) fn event_sk(seq: u64) -> String {
     format!("E#{seq:010}")
 }
 
-/// The sort key of a card that came with the merchant.
+/// The sort key of a card from onboarding.
 pub(super) fn card_sk(card_id: &CardId) -> String {
     format!("C#{card_id}")
 }

@@ -10,7 +10,7 @@
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
 //! | `M#<merchant>`, `P#<time>#<payout>` | an unsent payout | created, assigned; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
-//! | `M#<merchant>`, `C#<card>` | the encrypted number of a card that came with the merchant | by the acquirer |
+//! | `M#<merchant>`, `C#<card>` | the encrypted number of a card from onboarding | by the acquirer |
 //! | `A#<mac of account>`, `A` | account: merchant, password hash, known devices | login |
 //! | `A#<mac of account>`, `D#<device>` or `D#*` | failed logins of a known device, or of all unknown devices | login |
 //! | `S#<mac of address>`, `S` | failed logins from a source address | login |
@@ -109,7 +109,7 @@ impl<T: Table> Store<T> {
         self.policy
     }
 
-    /// Takes the cost of the calls since the last call.
+    /// The meter of the store's calls.
     #[must_use]
     pub fn meter(&self) -> &Meter {
         self.table.meter()

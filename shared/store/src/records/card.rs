@@ -1,4 +1,4 @@
-//! A card inside a record, and the item of a card that came with the merchant.
+//! A card inside a record, and the item of a card from onboarding.
 
 use super::stored::Stored;
 use super::{Attributes, check_version, version};
@@ -45,12 +45,12 @@ impl Stored<Card> for CardV1 {
 /// The attribute of an encrypted card number, here and in a rebind.
 pub(super) const NUMBER: &str = "number";
 
-/// The item of a card that came with the merchant.
+/// The item of a card from onboarding.
 pub fn attributes(number: &Sealed) -> Attributes {
     vec![version(), (NUMBER, Some(b(&number.0)))]
 }
 
-/// The encrypted number of a card that came with the merchant.
+/// The encrypted number of a card from onboarding.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
