@@ -2,6 +2,7 @@
 //! [`crate::scripted_peers`].
 
 use crate::dynamodb_table::{Items, Table};
+use crate::history;
 use crate::iam_policy::{Asked, Role};
 use crate::merchant::{Merchant, Profile, merchant_id};
 use crate::peer_faults::Outside;
@@ -24,7 +25,7 @@ use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
 use domain::decide::BankAnswer;
-use domain::history::{self, ChainedEvent, GENESIS};
+use domain::history::ChainedEvent;
 use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::time::Timestamp;
@@ -377,31 +378,9 @@ impl InProcess {
     /// A merchant's whole history, oldest first. Panics unless the chain is unbroken and ends at the merchant state's last
     /// event.
     pub async fn history(&self, name: &str) -> Vec<ChainedEvent> {
-        let (id, store) = (merchant_id(name), self.store());
-        let mut events: Vec<ChainedEvent> = Vec::new();
-        loop {
-            let from = events.last().map_or(1, |last| last.seq + 1);
-            let page = store.events(&id, from, 200).await.unwrap();
-            if page.is_empty() {
-                break;
-            }
-            events.extend(page);
-        }
-        let mut prev = GENESIS.to_owned();
-        for (seq, event) in (1..).zip(&events) {
-            assert_eq!(
-                (event.seq, &event.prev_hash),
-                (seq, &prev),
-                "{}",
-                event.kind()
-            );
-            assert_eq!(history::hash(event), event.hash, "{}", event.kind());
-            prev.clone_from(&event.hash);
-        }
-        let state = self.stored(name).await.state;
-        let length = u64::try_from(events.len()).unwrap();
-        assert_eq!((state.last_seq, state.last_hash), (length, prev));
-        events
+        let events = history::unbroken(&self.store(), &merchant_id(name)).await;
+        let _ = self.boundary.take();
+        events.unwrap()
     }
 
     /// The number of events of a kind in a merchant's history.

@@ -7,6 +7,7 @@ pub mod canonical;
 pub mod defences;
 pub mod dynamodb_table;
 pub mod fuzz;
+pub mod history;
 pub mod iam_policy;
 pub mod in_process;
 pub mod invariants;

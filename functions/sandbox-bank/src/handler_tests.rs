@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_dynamodb::{Client, Config};
 use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use bank::signature::{is_reply, sign_request};
-use bank::{BankClient, QueryReply, Reply};
+use bank::{BankClient, QueryOutcome, Reply};
 use domain::pii::{IdNumber, PersonName};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -777,15 +777,15 @@ async fn client_and_bank_interoperate() {
         let card_number = CardNumber::parse(&number).unwrap();
         let serial = format!("rbd_{index}-1");
         let request = CheckRequest::new(&serial, &card_number, &holder, &id_number, &phone);
-        assert_eq!(client.query_check(&serial).await, QueryReply::NeverSeen);
+        assert_eq!(client.query_check(&serial).await, QueryOutcome::NeverSeen);
         let reply = client.check(&request).await;
         let queried = client.query_check(&serial).await;
         match (word.as_str(), reply) {
             ("reply_lost", Reply::Unknown) => {
-                assert_eq!(queried, QueryReply::Answer(CheckOutcome::Match));
+                assert_eq!(queried, QueryOutcome::Answer(CheckOutcome::Match));
             }
-            ("garbage", Reply::Unknown) => assert_eq!(queried, QueryReply::Unknown),
-            (_, Reply::Answer(outcome)) => assert_eq!(queried, QueryReply::Answer(outcome)),
+            ("garbage", Reply::Unknown) => assert_eq!(queried, QueryOutcome::Unknown),
+            (_, Reply::Answer(outcome)) => assert_eq!(queried, QueryOutcome::Answer(outcome)),
             _ => panic!("{word}: {reply:?}"),
         }
     }
@@ -793,7 +793,7 @@ async fn client_and_bank_interoperate() {
     let request = TransferRequest::one_fen("rbd_t-1", &number, &holder, "REBIND ABC234", true);
     assert_eq!(
         client.query_transfer("rbd_t-1").await,
-        QueryReply::NeverSeen
+        QueryOutcome::NeverSeen
     );
     assert_eq!(
         client.transfer(&request).await,
@@ -801,11 +801,11 @@ async fn client_and_bank_interoperate() {
     );
     assert_eq!(
         client.query_transfer("rbd_t-1").await,
-        QueryReply::Answer(TransferOutcome::Pending)
+        QueryOutcome::Answer(TransferOutcome::Pending)
     );
     assert_eq!(
         client.query_transfer("rbd_t-1").await,
-        QueryReply::Answer(TransferOutcome::Succeeded)
+        QueryOutcome::Answer(TransferOutcome::Succeeded)
     );
 }
 

@@ -1,4 +1,5 @@
 //! The external capabilities of use cases, one small trait each: a function's signature shows what it may do.
+#![expect(async_fn_in_trait, reason = "only this workspace implements them")]
 
 use domain::decide::BankAnswer;
 use domain::history::ChainedEvent;
@@ -50,7 +51,6 @@ pub enum Selector<'a> {
 }
 
 /// Reads a merchant with one rebind, consistently.
-#[allow(async_fn_in_trait)]
 pub trait LoadMerchant {
     /// `None` for an unknown merchant. If the selected rebind does not exist, `rebind` is `None`.
     async fn load(
@@ -61,7 +61,6 @@ pub trait LoadMerchant {
 }
 
 /// Lists a merchant's rebinds.
-#[allow(async_fn_in_trait)]
 pub trait ListRebinds {
     /// At most `limit` rebinds, newest first, with numbers below `before` if given.
     async fn list(
@@ -73,7 +72,6 @@ pub trait ListRebinds {
 }
 
 /// Lists a merchant's history.
-#[allow(async_fn_in_trait)]
 pub trait ListEvents {
     /// At most `limit` events, newest first, with sequence numbers below `before` if given.
     async fn list_events(
@@ -85,7 +83,6 @@ pub trait ListEvents {
 }
 
 /// Reads payouts.
-#[allow(async_fn_in_trait)]
 pub trait ReadPayouts {
     /// At most `limit` unsent payouts, newest first, older than `before` if given.
     async fn unsent_payouts(
@@ -116,7 +113,6 @@ pub struct KeptPushTarget {
 }
 
 /// Finds the devices to notify.
-#[allow(async_fn_in_trait)]
 pub trait ListPushTargets {
     /// The registered devices, then the removed ones.
     async fn push_targets(&self, merchant: &MerchantId) -> Result<Vec<KeptPushTarget>, PortError>;
@@ -158,7 +154,6 @@ pub struct FreezeAttempt {
 }
 
 /// Counts attempts at freeze codes.
-#[allow(async_fn_in_trait)]
 pub trait FreezeAttempts {
     /// Counts one attempt before its code is compared. Counting never conflicts, so wrong attempts cannot keep the
     /// right code from being counted. An attempt over the address's limit is not counted for the account: one address
@@ -267,7 +262,6 @@ pub struct OwnedPayout {
 }
 
 /// Writes a transition atomically.
-#[allow(async_fn_in_trait)]
 pub trait CommitTransition {
     /// [`PortError::Conflict`] when the state has changed since it was read.
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError>;
@@ -287,7 +281,6 @@ pub trait CommitTransition {
 }
 
 /// Hands an SMS to the operator. Delivery to the phone is not confirmed.
-#[allow(async_fn_in_trait)]
 pub trait SendSms {
     /// `phone`: E.164.
     async fn send(&self, phone: &str, text: &str) -> Result<(), PortError>;
@@ -309,7 +302,6 @@ pub struct CardQuestion {
 }
 
 /// Asks the bank whether name, ID number, card and reserved phone belong together.
-#[allow(async_fn_in_trait)]
 pub trait CheckCard {
     /// `None` for a missing, late or malformed answer, or one to another query. Never an error: a missing answer
     /// decides nothing.
@@ -328,7 +320,6 @@ pub enum DataKey {
 }
 
 /// A key service. Only data keys and derived hash keys leave it.
-#[allow(async_fn_in_trait)]
 pub trait KeyService {
     /// 32 bytes derived from the hash key for one purpose; the same on every call.
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError>;
@@ -356,7 +347,6 @@ pub trait KeyService {
 }
 
 /// Counts and opens logins.
-#[allow(async_fn_in_trait)]
 pub trait Logins {
     /// Reads the account with the failures relevant to this login.
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError>;
@@ -413,7 +403,6 @@ pub struct Transfer {
 }
 
 /// Sends one fen to a card.
-#[allow(async_fn_in_trait)]
 pub trait SendTransfer {
     /// `None` for a missing, late or malformed answer, or one to another transfer. The transfer may have been sent all
     /// the same.
@@ -433,6 +422,15 @@ pub enum QueryOutcome<A> {
 }
 
 impl<A> QueryOutcome<A> {
+    /// The same outcome with another type of answer.
+    pub fn map<B>(self, answer: impl FnOnce(A) -> B) -> QueryOutcome<B> {
+        match self {
+            Self::Answer(known) => QueryOutcome::Answer(answer(known)),
+            Self::NeverSeen => QueryOutcome::NeverSeen,
+            Self::Unknown => QueryOutcome::Unknown,
+        }
+    }
+
     /// The answer, if any.
     pub fn answer(self) -> Option<A> {
         match self {
@@ -443,14 +441,12 @@ impl<A> QueryOutcome<A> {
 }
 
 /// Queries a card check whose answer was lost, without the card number.
-#[allow(async_fn_in_trait)]
 pub trait QueryCheck {
     /// A read-only query at the bank.
     async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer>;
 }
 
 /// Queries the outcome of a transfer, without the card number.
-#[allow(async_fn_in_trait)]
 pub trait QueryTransfer {
     /// A read-only query; nothing is sent.
     async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer>;
@@ -468,7 +464,6 @@ pub enum Pushed {
 }
 
 /// Hands a push notification to its platform.
-#[allow(async_fn_in_trait)]
 pub trait SendPush {
     /// `token`: the platform's address of one app on one phone. Any holder can send to that phone.
     async fn push(

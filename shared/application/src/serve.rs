@@ -54,7 +54,7 @@ fn rule_clock(request: &Request, stage: &DeploymentStage) -> Result<Timestamp, R
 }
 
 /// A function's request handler.
-#[allow(async_fn_in_trait)]
+#[expect(async_fn_in_trait, reason = "only this workspace implements it")]
 pub trait Handler {
     /// The routes of this function. A request for any other route is answered with 404.
     type Route: TryFrom<Route>;

@@ -125,7 +125,6 @@ impl Committed {
 ///
 /// # Errors
 /// Never.
-#[allow(clippy::unused_async)]
 pub async fn nothing_to_seal(
     _: &Loaded,
     _: &mut Transition,

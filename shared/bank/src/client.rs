@@ -9,6 +9,7 @@ use super::protocol::{
     TransferAnswer, TransferOutcome, TransferQueryAnswer, TransferRequest, path,
 };
 use super::signature::{SIGNATURE_HEADER, TIME_HEADER, is_reply, sign_request};
+use application::ports::QueryOutcome;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -41,27 +42,6 @@ pub enum Reply<A> {
     /// serial. The bank may have decided, so query the same serial and never use a new one.
     Unknown,
 }
-
-/// The result of a query by serial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueryReply<A> {
-    /// As in [`Reply::Answer`].
-    Answer(A),
-    /// The bank has not seen this serial yet. The first request may still be in flight, so repeat it only under the
-    /// same serial.
-    NeverSeen,
-    /// As in [`Reply::Unknown`].
-    Unknown,
-}
-
-/// See [`BankClient::check`].
-pub type CheckReply = Reply<CheckOutcome>;
-/// See [`BankClient::query_check`].
-pub type CheckQueryReply = QueryReply<CheckOutcome>;
-/// See [`BankClient::transfer`].
-pub type TransferReply = Reply<TransferOutcome>;
-/// See [`BankClient::query_transfer`].
-pub type TransferQueryReply = QueryReply<TransferOutcome>;
 
 /// The base URL would send card numbers over an unprotected network.
 #[derive(Debug, Error)]
@@ -158,7 +138,7 @@ impl BankClient {
     }
 
     /// Checks whether name, ID number, card and phone belong to the same person.
-    pub async fn check(&self, request: &CheckRequest) -> CheckReply {
+    pub async fn check(&self, request: &CheckRequest) -> Reply<CheckOutcome> {
         let answer = self
             .ask(path::CHECK, &request.serial, request, self.limits.ask)
             .await;
@@ -168,19 +148,19 @@ impl BankClient {
     }
 
     /// Queries the answer to a check.
-    pub async fn query_check(&self, serial: &str) -> CheckQueryReply {
+    pub async fn query_check(&self, serial: &str) -> QueryOutcome<CheckOutcome> {
         let answer = self.query(path::CHECK_QUERY, serial).await;
         answer.map_or(
-            QueryReply::Unknown,
+            QueryOutcome::Unknown,
             |answer: CheckQueryAnswer| match answer.outcome {
-                SerialLookup::Found(outcome) => QueryReply::Answer(outcome),
-                SerialLookup::NotFound(_) => QueryReply::NeverSeen,
+                SerialLookup::Found(outcome) => QueryOutcome::Answer(outcome),
+                SerialLookup::NotFound(_) => QueryOutcome::NeverSeen,
             },
         )
     }
 
     /// Transfers money to a card.
-    pub async fn transfer(&self, request: &TransferRequest) -> TransferReply {
+    pub async fn transfer(&self, request: &TransferRequest) -> Reply<TransferOutcome> {
         let answer = self
             .ask(path::TRANSFER, &request.serial, request, self.limits.ask)
             .await;
@@ -190,15 +170,15 @@ impl BankClient {
     }
 
     /// Queries the status of a transfer.
-    pub async fn query_transfer(&self, serial: &str) -> TransferQueryReply {
+    pub async fn query_transfer(&self, serial: &str) -> QueryOutcome<TransferOutcome> {
         let answer = self.query(path::TRANSFER_QUERY, serial).await;
         answer.map_or(
-            QueryReply::Unknown,
+            QueryOutcome::Unknown,
             |answer: TransferQueryAnswer| match answer.status {
                 SerialLookup::Found(status) => {
-                    QueryReply::Answer(TransferOutcome::new(status, answer.reason))
+                    QueryOutcome::Answer(TransferOutcome::new(status, answer.reason))
                 }
-                SerialLookup::NotFound(_) => QueryReply::NeverSeen,
+                SerialLookup::NotFound(_) => QueryOutcome::NeverSeen,
             },
         )
     }

@@ -181,7 +181,7 @@ async fn request_is_signed_and_signed_answer_is_accepted() {
     let client = bank.client();
     assert_eq!(
         client.check(&check_request()).await,
-        CheckReply::Answer(CheckOutcome::Match)
+        Reply::Answer(CheckOutcome::Match)
     );
     let request = bank.received.lock().unwrap().pop().unwrap();
     assert_eq!(request.path, "/stage/check");
@@ -205,7 +205,7 @@ async fn each_operation_accepts_its_own_answer_only() {
     let bank = FakeBank::start(Behavior::Signed(200, outcome("unknown_serial"))).await;
     assert_eq!(
         bank.client().query_check(SERIAL).await,
-        QueryReply::NeverSeen
+        QueryOutcome::NeverSeen
     );
     // The same body is not a valid answer to the check itself.
     assert_eq!(bank.client().check(&check_request()).await, Reply::Unknown);
@@ -213,7 +213,7 @@ async fn each_operation_accepts_its_own_answer_only() {
     let bank = FakeBank::start(Behavior::Signed(200, outcome("busy"))).await;
     assert_eq!(
         bank.client().query_check(SERIAL).await,
-        QueryReply::Answer(CheckOutcome::Busy)
+        QueryOutcome::Answer(CheckOutcome::Busy)
     );
 
     let returned = r#"{"serial":"rbd_1-1","status":"returned","reason":"name_mismatch"}"#;
@@ -227,15 +227,18 @@ async fn each_operation_accepts_its_own_answer_only() {
     );
     assert_eq!(
         bank.client().query_transfer(SERIAL).await,
-        QueryReply::Answer(expected)
+        QueryOutcome::Answer(expected)
     );
-    assert_eq!(bank.client().query_check(SERIAL).await, QueryReply::Unknown);
+    assert_eq!(
+        bank.client().query_check(SERIAL).await,
+        QueryOutcome::Unknown
+    );
 
     let unknown = r#"{"serial":"rbd_1-1","status":"unknown_serial"}"#;
     let bank = FakeBank::start(Behavior::Signed(200, unknown.to_owned())).await;
     assert_eq!(
         bank.client().query_transfer(SERIAL).await,
-        QueryReply::NeverSeen
+        QueryOutcome::NeverSeen
     );
     assert_eq!(bank.client().transfer(&request).await, Reply::Unknown);
 }
@@ -304,7 +307,7 @@ async fn faulty_reply_is_unknown_and_sent_once() {
         assert_eq!(bank.requests(), 1, "{name}: sent more than once");
         assert_eq!(
             client.query_check(SERIAL).await,
-            QueryReply::Unknown,
+            QueryOutcome::Unknown,
             "{name}"
         );
         assert_eq!(bank.requests(), 2, "{name}: sent more than once");

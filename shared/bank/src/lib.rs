@@ -14,9 +14,8 @@ pub mod protocol;
 pub mod sandbox;
 pub mod signature;
 
-pub use client::{
-    BankClient, CheckQueryReply, CheckReply, QueryReply, Reply, TransferQueryReply, TransferReply,
-};
+pub use application::ports::QueryOutcome;
+pub use client::{BankClient, Reply};
 pub use key::BankKey;
 pub use protocol::{CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest};
 

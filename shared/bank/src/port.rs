@@ -1,8 +1,6 @@
 //! Implements the application's bank ports with the client.
 
-use super::{
-    BankClient, CheckOutcome, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
-};
+use super::{BankClient, CheckOutcome, CheckRequest, Reply, TransferOutcome, TransferRequest};
 use application::ports::{
     CardQuestion, CheckCard, QueryCheck, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
@@ -22,7 +20,7 @@ impl CheckCard for BankClient {
         );
         match Self::check(self, &request).await {
             Reply::Answer(outcome) => Some(outcome.into()),
-            Reply::Unknown => answer(self.check_outcome(&question.serial).await),
+            Reply::Unknown => self.check_outcome(&question.serial).await.answer(),
         }
     }
 }
@@ -39,37 +37,20 @@ impl SendTransfer for BankClient {
         );
         match Self::transfer(self, &request).await {
             Reply::Answer(outcome) => Some(outcome.into()),
-            Reply::Unknown => answer(self.transfer_outcome(&transfer.serial).await),
+            Reply::Unknown => self.transfer_outcome(&transfer.serial).await.answer(),
         }
     }
 }
 
 impl QueryCheck for BankClient {
     async fn check_outcome(&self, serial: &str) -> QueryOutcome<BankAnswer> {
-        self.query_check(serial).await.into()
+        self.query_check(serial).await.map(Into::into)
     }
 }
 
 impl QueryTransfer for BankClient {
     async fn transfer_outcome(&self, serial: &str) -> QueryOutcome<TransferAnswer> {
-        self.query_transfer(serial).await.into()
-    }
-}
-
-fn answer<A>(outcome: QueryOutcome<A>) -> Option<A> {
-    match outcome {
-        QueryOutcome::Answer(answer) => Some(answer),
-        QueryOutcome::NeverSeen | QueryOutcome::Unknown => None,
-    }
-}
-
-impl<O, A: From<O>> From<QueryReply<O>> for QueryOutcome<A> {
-    fn from(reply: QueryReply<O>) -> Self {
-        match reply {
-            QueryReply::Answer(outcome) => Self::Answer(outcome.into()),
-            QueryReply::NeverSeen => Self::NeverSeen,
-            QueryReply::Unknown => Self::Unknown,
-        }
+        self.query_transfer(serial).await.map(Into::into)
     }
 }
 

@@ -103,7 +103,7 @@ pub enum Transacted {
 }
 
 /// One DynamoDB table.
-#[allow(async_fn_in_trait)]
+#[expect(async_fn_in_trait, reason = "only this workspace implements it")]
 pub trait Table {
     /// Its name.
     fn name(&self) -> &str;

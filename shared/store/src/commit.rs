@@ -1,9 +1,9 @@
 //! One transition, one atomic write.
 
 use super::Store;
-use super::client::{Table, Transacted};
+use super::client::{SingleUpdate, Table, Transacted};
 use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
-use super::keys::{PROFILE, STATE, card_sk, event_sk, key, merchant_pk, rebind_sk};
+use super::keys::{PROFILE, STATE, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk};
 use super::records::{
     card_claim, event, idempotency, item_of, merchant_state, otp_counter, payout, profile, rebind,
     session,
@@ -12,7 +12,9 @@ use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     PortError,
 };
-use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Put, ReturnValue, TransactWriteItem,
+};
 use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
 use domain::rebind::{Mac, OtpPurpose, Rebind};
@@ -34,12 +36,10 @@ pub(super) enum Part {
 }
 
 /// One transition as the items of one transaction, in order.
-#[derive(Clone, Debug)]
-pub struct Writes {
-    policy: &'static Policy,
+#[derive(Default)]
+struct Writes {
     kinds: Vec<Part>,
-    /// The items to send.
-    pub items: Vec<TransactWriteItem>,
+    items: Vec<TransactWriteItem>,
 }
 
 impl Writes {
@@ -47,30 +47,19 @@ impl Writes {
         self.kinds.push(kind);
         self.items.push(item);
     }
-
-    /// Interprets a cancelled transaction, of which nothing is written.
-    ///
-    /// # Errors
-    /// [`PortError::Conflict`] when the state has changed since it was read, or the error of an unexpected
-    /// cancellation.
-    pub fn cancelled(
-        &self,
-        commit: &Commit<'_>,
-        reasons: &[CancellationReason],
-    ) -> Result<CommitOutcome, PortError> {
-        failed_condition(commit, &self.kinds, reasons, self.policy)
-    }
 }
 
 impl<T: Table> CommitTransition for Store<T> {
     async fn commit(&self, commit: Commit<'_>) -> Result<CommitOutcome, PortError> {
-        let writes = self.writes(&commit)?;
-        if writes.items.is_empty() {
+        let Writes { kinds, items } = self.writes(&commit)?;
+        if items.is_empty() {
             return Ok(CommitOutcome::Written);
         }
-        match self.table.transact(writes.items.clone()).await? {
+        match self.table.transact(items).await? {
             Transacted::Done => Ok(CommitOutcome::Written),
-            Transacted::Cancelled(reasons) => writes.cancelled(&commit, &reasons),
+            Transacted::Cancelled(reasons) => {
+                failed_condition(&commit, &kinds, &reasons, self.policy)
+            }
         }
     }
 
@@ -88,16 +77,16 @@ impl<T: Table> CommitTransition for Store<T> {
         purpose: OtpPurpose,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.take_code_back(phone_hash, purpose, at).await
+        let update = otp_counter::refund_otp(purpose, at);
+        let update = SingleUpdate::new(phone_key(phone_hash), update, ReturnValue::None);
+        // The condition fails if another OTP was counted after this one. Then this one stays counted, which is safe.
+        self.table.update(update).await.map(|_| ())
     }
 }
 
 impl<T: Table> Store<T> {
     /// Builds all items of a commit with their conditions; sends nothing.
-    ///
-    /// # Errors
-    /// `Permanent`, when a record cannot be serialised.
-    pub fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
+    fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
         let Commit {
             before,
             transition,
@@ -105,12 +94,7 @@ impl<T: Table> Store<T> {
             ..
         } = commit;
         let merchant = &before.profile.merchant_id;
-        let policy = self.policy;
-        let mut writes = Writes {
-            policy,
-            kinds: Vec::new(),
-            items: Vec::new(),
-        };
+        let mut writes = Writes::default();
         if let Some(state) = &transition.state {
             writes.push(
                 Part::MerchantState,
@@ -124,7 +108,7 @@ impl<T: Table> Store<T> {
             let key = key(merchant_pk(merchant), event_sk(event.seq));
             let put = Put::builder()
                 .table_name(self.table.name())
-                .set_item(Some(item_of(key, event::attributes(event, policy)?)))
+                .set_item(Some(item_of(key, event::attributes(event, self.policy)?)))
                 .condition_expression("attribute_not_exists(pk)");
             writes.push(Part::Event, put_item(put)?);
         }
@@ -154,10 +138,9 @@ impl<T: Table> Store<T> {
             writes.push(Part::Plain, delete_item(self.table.name(), card)?);
         }
         if let Some(send) = &transition.otp_delivery {
-            writes.push(
-                Part::Phone,
-                self.count_code(&send.phone_hash, send.purpose, policy, commit.now)?,
-            );
+            let update = otp_counter::count_otp(send.purpose, self.policy, commit.now);
+            let phone = phone_key(&send.phone_hash);
+            writes.push(Part::Phone, update_item(self.table.name(), phone, update)?);
         }
         if let Some(rule) = &transition.fingerprint {
             writes.push(Part::Fingerprint, self.fingerprint(rule, commit)?);

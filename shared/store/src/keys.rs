@@ -2,6 +2,7 @@
 
 use super::item::{Item, s};
 use domain::ids::{CardId, MerchantId, PayoutId};
+use domain::rebind::Mac;
 use domain::time::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -40,6 +41,11 @@ pub(super) fn event_sk(seq: u64) -> String {
 /// The sort key of a card from onboarding.
 pub(super) fn card_sk(card_id: &CardId) -> String {
     format!("C#{card_id}")
+}
+
+/// The key of the times of a phone's OTPs.
+pub(super) fn phone_key(phone_hash: &Mac) -> Item {
+    key(format!("P#{}", phone_hash.0), "P")
 }
 
 /// The key of a payout's record.

@@ -57,7 +57,7 @@
 //! - Each item carries the version of its format; see [`records`].
 
 pub mod client;
-pub mod commit;
+mod commit;
 pub mod due;
 mod freeze;
 mod idempotency;
@@ -67,9 +67,8 @@ pub mod login;
 pub mod meter;
 pub mod outbox;
 pub mod payout;
-mod phone;
 mod push;
-pub mod read;
+mod read;
 pub mod records;
 pub mod seed;
 

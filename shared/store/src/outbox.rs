@@ -3,11 +3,11 @@
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
-use super::item::{Item, Update, n, s, time, update_item};
+use super::item::{Item, Update, n, s, time};
 use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
 use super::records::event::{self, NOTICE_DUE, recipient_name, tags_text};
 use application::ports::PortError;
-use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::ReturnValue;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::notification::Recipient;
@@ -170,20 +170,6 @@ fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) 
 }
 
 impl<T: Table> Store<T> {
-    /// The update of one notification step; sends nothing.
-    ///
-    /// # Errors
-    /// `Permanent`, when the update cannot be built.
-    pub fn notice_write(
-        &self,
-        merchant: &MerchantId,
-        seq: u64,
-        step: NoticeStep<'_>,
-    ) -> Result<TransactWriteItem, PortError> {
-        let event = key(merchant_pk(merchant), event_sk(seq));
-        update_item(self.table.name(), event, step.update(merchant, self.policy))
-    }
-
     /// Claims an event's notification for this invocation. `None`: another invocation holds it, or it was sent.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use super::Store;
 use super::client::Table;
 use super::item::{Item, Update, delete_item, get_s, s, update_item};
 use super::keys::{PAYOUT, PROFILE, STATE, key, merchant_pk, payout_key};
+use super::read::merchant_of_items;
 use super::records::payout;
 use application::ports::{OwnedPayout, PortError, ReadPayouts};
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -50,7 +51,7 @@ impl<T: Table> ReadPayouts for Store<T> {
             .into_iter()
             .partition(|item| get_s(item, "sk").is_ok_and(|sk| sk == PAYOUT));
         let known = payouts.first().map(payout::read).transpose()?;
-        Ok((known, super::read::merchant_of_items(&rest)?))
+        Ok((known, merchant_of_items(&rest)?))
     }
 }
 

@@ -14,81 +14,52 @@ use domain::rebind::Rebind;
 /// Maximum number of reads while reads are torn.
 const READS_MAX: u32 = 4;
 
-/// The reads that a merchant is assembled from. Each may see half of a transaction.
-#[allow(async_fn_in_trait)]
-pub trait Reads {
-    /// Profile, merchant state and latest rebind: the last three items of the partition, last first.
-    async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError>;
-    /// Merchant state, profile and the rebind with this number.
-    async fn state_profile_and(
-        &self,
-        merchant: &MerchantId,
-        number: u32,
-    ) -> Result<Vec<Item>, PortError>;
-    /// The rebind with this number.
-    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError>;
-}
-
-/// The merchant with the selected rebind. A torn read is repeated.
-///
-/// # Errors
-/// [`PortError::Conflict`], when every read was torn, or the error of a read.
-pub async fn load_with<R: Reads>(
-    reads: &R,
-    merchant: &MerchantId,
-    selector: Selector<'_>,
-) -> Result<Option<Merchant>, PortError> {
-    let rebind = async |number| -> Result<Option<Rebind>, PortError> {
-        let item = reads.rebind(merchant, number).await?;
-        item.as_ref().map(rebind::read).transpose()
-    };
-    for _ in 0..READS_MAX {
-        let items = match selector {
-            Selector::Shown(id) => reads.state_profile_and(merchant, id.number()).await?,
-            Selector::Card(id) => reads.state_profile_and(merchant, id.number()).await?,
-            Selector::Latest | Selector::Step(_) | Selector::Number(_) | Selector::Announced(_) => {
-                reads.tail(merchant).await?
-            }
-        };
-        let Some(mut read) = ReadSet::of(&items)?.merchant() else {
-            return Ok(None);
-        };
-        if is_torn(&read, selector) {
-            continue;
-        }
-        let older = match selector {
-            Selector::Step(id) => Some(id.number()),
-            Selector::Number(number) | Selector::Announced(number) => Some(number),
-            Selector::Latest | Selector::Shown(_) | Selector::Card(_) => None,
-        };
-        if let Some(number) = older.filter(|number| *number != read.state.rebinds) {
-            let latest = read.rebind.take();
-            read.latest = latest.filter(|_| matches!(selector, Selector::Announced(_)));
-            read.rebind = rebind(number).await?;
-        }
-        if let Selector::Step(id) | Selector::Shown(id) = selector {
-            read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
-        }
-        if let Selector::Card(id) = selector {
-            read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
-            let other = read.state.open.filter(|open| *open != id.number());
-            if let Some(number) = other {
-                // Commands on a card depend on an open rebind, so read it too.
-                read.latest = rebind(number).await?;
-            }
-        }
-        return Ok(Some(read));
-    }
-    Err(PortError::Conflict)
-}
-
 impl<T: Table> LoadMerchant for Store<T> {
+    /// A torn read is repeated. [`PortError::Conflict`], when every read was torn.
     async fn load(
         &self,
         merchant: &MerchantId,
         selector: Selector<'_>,
     ) -> Result<Option<Merchant>, PortError> {
-        load_with(self, merchant, selector).await
+        for _ in 0..READS_MAX {
+            let items = match selector {
+                Selector::Shown(id) => self.state_profile_and(merchant, id.number()).await?,
+                Selector::Card(id) => self.state_profile_and(merchant, id.number()).await?,
+                Selector::Latest
+                | Selector::Step(_)
+                | Selector::Number(_)
+                | Selector::Announced(_) => self.tail(merchant).await?,
+            };
+            let Some(mut read) = merchant_of_items(&items)? else {
+                return Ok(None);
+            };
+            if is_torn(&read, selector) {
+                continue;
+            }
+            let older = match selector {
+                Selector::Step(id) => Some(id.number()),
+                Selector::Number(number) | Selector::Announced(number) => Some(number),
+                Selector::Latest | Selector::Shown(_) | Selector::Card(_) => None,
+            };
+            if let Some(number) = older.filter(|number| *number != read.state.rebinds) {
+                let latest = read.rebind.take();
+                read.latest = latest.filter(|_| matches!(selector, Selector::Announced(_)));
+                read.rebind = self.rebind(merchant, number).await?;
+            }
+            if let Selector::Step(id) | Selector::Shown(id) = selector {
+                read.rebind = read.rebind.filter(|rebind| rebind.rebind_id == *id);
+            }
+            if let Selector::Card(id) = selector {
+                read.rebind = read.rebind.filter(|rebind| rebind.new_card.card_id == *id);
+                let other = read.state.open.filter(|open| *open != id.number());
+                if let Some(number) = other {
+                    // Commands on a card depend on an open rebind, so read it too.
+                    read.latest = self.rebind(merchant, number).await?;
+                }
+            }
+            return Ok(Some(read));
+        }
+        Err(PortError::Conflict)
     }
 }
 
@@ -124,29 +95,13 @@ impl<T: Table> ListEvents for Store<T> {
 }
 
 impl<T: Table> Store<T> {
-    /// A merchant's events from `from`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the table cannot be read.
-    pub async fn events(
-        &self,
-        merchant: &MerchantId,
-        from: u64,
-        limit: u16,
-    ) -> Result<Vec<ChainedEvent>, PortError> {
-        let range = (event_sk(from), "E#~".to_owned());
-        let limit = Some(i32::from(limit));
-        let page = self.page(merchant, range, true, limit, None).await?;
-        page.items.iter().map(event::read).collect()
-    }
-}
-
-impl<T: Table> Reads for Store<T> {
+    /// Profile, merchant state and latest rebind: the last three items of the partition, last first.
     async fn tail(&self, merchant: &MerchantId) -> Result<Vec<Item>, PortError> {
         self.newest(merchant, (rebind_sk(0), PROFILE.to_owned()), 3)
             .await
     }
 
+    /// Merchant state, profile and the rebind with this number.
     async fn state_profile_and(
         &self,
         merchant: &MerchantId,
@@ -158,17 +113,21 @@ impl<T: Table> Reads for Store<T> {
         self.table.batch_get(keys.to_vec()).await
     }
 
-    async fn rebind(&self, merchant: &MerchantId, number: u32) -> Result<Option<Item>, PortError> {
+    /// The rebind with this number.
+    async fn rebind(
+        &self,
+        merchant: &MerchantId,
+        number: u32,
+    ) -> Result<Option<Rebind>, PortError> {
         let get = Get {
             key: key(merchant_pk(merchant), rebind_sk(number)),
             only: None,
             consistent: true,
         };
-        self.table.get(get).await
+        let item = self.table.get(get).await?;
+        item.as_ref().map(rebind::read).transpose()
     }
-}
 
-impl<T: Table> Store<T> {
     /// The last `limit` items of a merchant with a sort key in this range, both ends included, last first.
     pub(super) async fn newest(
         &self,
@@ -211,50 +170,28 @@ impl<T: Table> Store<T> {
 
 /// Assembles a merchant from merchant state, profile and the rebind among the items. `None` if one of the first two is
 /// missing.
-///
-/// # Errors
-/// `Permanent`, for an item that this code did not write.
-pub fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
-    Ok(ReadSet::of(items)?.merchant())
-}
-
-/// The items of one read.
-struct ReadSet {
-    state: Option<domain::merchant::MerchantState>,
-    profile: Option<domain::merchant::Profile>,
-    rebind: Option<Rebind>,
-}
-
-impl ReadSet {
-    fn of(items: &[Item]) -> Result<Self, PortError> {
-        let mut pieces = Self {
-            state: None,
-            profile: None,
-            rebind: None,
-        };
-        for one in items {
-            match item::get_s(one, "sk")? {
-                STATE => pieces.state = Some(merchant_state::read(one)?),
-                PROFILE => pieces.profile = Some(profile::read(one)?),
-                _ => pieces.rebind = Some(rebind::read(one)?),
-            }
+pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, PortError> {
+    let (mut state, mut profile, mut rebind) = (None, None, None);
+    for one in items {
+        match item::get_s(one, "sk")? {
+            STATE => state = Some(merchant_state::read(one)?),
+            PROFILE => profile = Some(profile::read(one)?),
+            _ => rebind = Some(rebind::read(one)?),
         }
-        Ok(pieces)
     }
-
-    fn merchant(self) -> Option<Merchant> {
-        Some(Merchant {
-            state: self.state?,
-            profile: self.profile?,
-            rebind: self.rebind,
-            latest: None,
-        })
-    }
+    let (Some(state), Some(profile)) = (state, profile) else {
+        return Ok(None);
+    };
+    Ok(Some(Merchant {
+        state,
+        profile,
+        rebind,
+        latest: None,
+    }))
 }
 
 /// True if merchant state and latest rebind come from different commits: the read saw half of a transaction.
-#[must_use]
-pub fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
+fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
     match &read.rebind {
         Some(rebind) if rebind.rebind_id.number() == read.state.rebinds => {
             rebind.version != read.state.rebind_version

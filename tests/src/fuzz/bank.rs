@@ -15,7 +15,7 @@ use bank::signature::{
     MAX_SKEW_S, SIGNATURE_HEADER, TIME_HEADER, sign_reply, sign_request, verify_request,
 };
 use bank::{
-    BankClient, BankKey, CheckRequest, QueryReply, Reply, TransferOutcome, TransferRequest,
+    BankClient, BankKey, CheckRequest, QueryOutcome, Reply, TransferOutcome, TransferRequest,
 };
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -186,9 +186,9 @@ async fn ask(client: &BankClient, operation: u8) -> Option<String> {
             }
         }
         1 => match client.query_check(SERIAL).await {
-            QueryReply::Answer(outcome) => Some(word(outcome)),
-            QueryReply::NeverSeen => Some("unknown_serial".to_owned()),
-            QueryReply::Unknown => None,
+            QueryOutcome::Answer(outcome) => Some(word(outcome)),
+            QueryOutcome::NeverSeen => Some("unknown_serial".to_owned()),
+            QueryOutcome::Unknown => None,
         },
         2 => {
             let transfer = TransferRequest::one_fen(SERIAL, &card, &holder, "BIND ABC234", true);
@@ -198,9 +198,9 @@ async fn ask(client: &BankClient, operation: u8) -> Option<String> {
             }
         }
         _ => match client.query_transfer(SERIAL).await {
-            QueryReply::Answer(outcome) => Some(status(outcome)),
-            QueryReply::NeverSeen => Some("unknown_serial".to_owned()),
-            QueryReply::Unknown => None,
+            QueryOutcome::Answer(outcome) => Some(status(outcome)),
+            QueryOutcome::NeverSeen => Some("unknown_serial".to_owned()),
+            QueryOutcome::Unknown => None,
         },
     }
 }

@@ -5,17 +5,18 @@
 //! The local cloud of `cargo local` is not suitable here: it takes 96 ms for any call, which rules out load tests, and it
 //! cannot be stopped between two calls. The end-to-end tests use it for roles, routes and the deployed template.
 
+use crate::history;
 use crate::processes::server::{Answer, Server, serve};
 use crate::processes::template::{BANK_TABLE, TABLE, Template};
 use application::crypto::Keys;
-use application::ports::{DataKey, KeyService, LoadMerchant as _, PortError, Selector};
+use application::ports::{DataKey, KeyService, PortError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use bank::sandbox::person_items;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use domain::history::{self, ChainedEvent, GENESIS};
+use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::pii::person_name;
 use domain::secret::Secret;
@@ -251,35 +252,7 @@ impl Cloud {
     /// # Errors
     /// The position of a break in the chain, or a mismatch between its end and the merchant state.
     pub async fn history(&self, merchant: &MerchantId) -> Result<Vec<ChainedEvent>, String> {
-        let store = self.store();
-        let mut events: Vec<ChainedEvent> = Vec::new();
-        loop {
-            let from = events.last().map_or(1, |last| last.seq + 1);
-            let page = store.events(merchant, from, 200).await.unwrap();
-            if page.is_empty() {
-                break;
-            }
-            events.extend(page);
-        }
-        let mut prev = GENESIS.to_owned();
-        for (seq, event) in (1..).zip(&events) {
-            if (event.seq, &event.prev_hash, &history::hash(event)) != (seq, &prev, &event.hash) {
-                return Err(format!("{merchant}: the chain breaks at event {seq}"));
-            }
-            prev.clone_from(&event.hash);
-        }
-        let stored = store.load(merchant, Selector::Latest).await.unwrap();
-        let state = stored
-            .ok_or_else(|| format!("{merchant} has no stored state"))?
-            .state;
-        let length = u64::try_from(events.len()).unwrap();
-        if (state.last_seq, state.last_hash) != (length, prev) {
-            return Err(format!(
-                "{merchant}: the chain has {length} events, the merchant state has {}",
-                state.last_seq
-            ));
-        }
-        Ok(events)
+        history::unbroken(&self.store(), merchant).await
     }
 
     /// Replaces an item, given in DynamoDB's JSON.

@@ -23,7 +23,7 @@ const _: () = {
 
 /// Counts an OTP, unless the phone is at its limit or received one a moment ago. The ten times shift by one place. All
 /// clauses read the item as it was before the write, so the order of the clauses does not matter.
-pub(crate) fn count(purpose: OtpPurpose, policy: &Policy, now: Timestamp) -> Update {
+pub(crate) fn count_otp(purpose: OtpPurpose, policy: &Policy, now: Timestamp) -> Update {
     let mut update = Update::default();
     stamp(&mut update);
     for index in (1..TIMES).rev() {
@@ -50,7 +50,7 @@ pub(crate) fn count(purpose: OtpPurpose, policy: &Policy, now: Timestamp) -> Upd
 }
 
 /// Refunds the OTP that was counted at `at`, if it is the last one.
-pub(crate) fn take_back(purpose: OtpPurpose, at: Timestamp) -> Update {
+pub(crate) fn refund_otp(purpose: OtpPurpose, at: Timestamp) -> Update {
     let mut update = Update::default();
     for index in 1..TIMES {
         let (to, from) = (index - 1, index);

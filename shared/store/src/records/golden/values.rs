@@ -558,7 +558,7 @@ fn push_targets() -> Vec<Record> {
 }
 
 fn counters() -> Vec<Record> {
-    let codes = otp_counter::count(OtpPurpose::Card, &POLICY, t(0));
+    let codes = otp_counter::count_otp(OtpPurpose::Card, &POLICY, t(0));
     let (attempt, add) = freeze_counter::add(1, &[1, 2, 3, 4, 5, 6], t(0));
     let (claim, claims) = card_claim::claim(&merchant(), &old_card().card_id, &mac("id number"));
     let expression = codes.expression();
