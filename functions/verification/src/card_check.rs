@@ -18,7 +18,7 @@ use domain::rebind::{BankReference, CardCheck, OtpPurpose, RebindState};
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
-use domain::transition::{Decision, Transition};
+use domain::transition::{Outcome, Transition};
 use store::client::Table;
 
 /// Prefix of a deposit's descriptor; the code follows.
@@ -51,7 +51,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         // Prepare the query before it is counted: an unusable key must not cost the merchant a bank call.
         let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             question = match transition.outcome {
-                Decision::Proceed => {
+                Outcome::Proceed => {
                     let intended = transition.applied_to(&loaded.merchant);
                     Some(self.question(&intended).await?)
                 }
@@ -60,7 +60,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             Ok(None)
         };
         let begun = ctx.transact(selector, start, prepare).await?;
-        if begun.decision != Decision::Proceed {
+        if begun.outcome != Outcome::Proceed {
             return self.deliver(&ctx, selector, begun, &digits).await;
         }
         let question = match question {

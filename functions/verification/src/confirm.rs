@@ -19,7 +19,7 @@ use domain::rebind::{BankReference, Mac, OtpPurpose, RebindState};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use domain::transition::Decision;
+use domain::transition::Outcome;
 use store::client::Table;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
@@ -91,7 +91,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
                 .reserve(ctx, start, purpose, typed, deposit_polled)
                 .await?
                 .proceeding()?;
-            if reserved.decision != Decision::PollDeposit {
+            if reserved.outcome != Outcome::PollDeposit {
                 return Attempt::of(reserved.after, purpose);
             }
             deposit_polled = true;
@@ -159,8 +159,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let settled = ctx
             .transact((selector, loaded), settle, nothing_to_seal)
             .await?;
-        match settled.decision {
-            Decision::Refused(_) => Err(HandlerError::Answered(Box::new(settled.reply))),
+        match settled.outcome {
+            Outcome::Refused(_) => Err(HandlerError::Answered(Box::new(settled.reply))),
             _ => Ok(settled.after),
         }
     }

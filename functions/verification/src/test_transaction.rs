@@ -16,7 +16,7 @@ use domain::rebind::BankReference;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
-use domain::transition::{Decision, Transition};
+use domain::transition::{Outcome, Transition};
 use store::client::Table;
 
 /// The descriptor on the payee's statement.
@@ -38,7 +38,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         // Prepare the transfer before its intent is written: an unusable key must not leave an intent.
         let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             transfer = match transition.outcome {
-                Decision::Proceed => Some(self.transfer_of(&loaded.merchant).await?),
+                Outcome::Proceed => Some(self.transfer_of(&loaded.merchant).await?),
                 _ => None,
             };
             Ok(None)

@@ -30,7 +30,7 @@ use domain::policy::Policy;
 use domain::rebind::{Rebind, Sealed, SessionTag};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use domain::transition::{Decision, OtpDelivery, Transition};
+use domain::transition::{OtpDelivery, Outcome, Transition};
 
 /// Renders a use case's reply: the resulting merchant in wire format.
 pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
@@ -93,8 +93,8 @@ impl<'s> From<(Selector<'s>, Loaded)> for Start<'s> {
 pub struct Committed {
     /// The resulting state.
     pub after: Loaded,
-    /// The decision.
-    pub decision: Decision,
+    /// The outcome of the decision.
+    pub outcome: Outcome,
     /// The reply to the request, if this was its last write.
     pub reply: Reply,
     /// The OTP to hand over now.
@@ -106,15 +106,15 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// Continues the use case after [`Decision::Proceed`] or [`Decision::PollDeposit`]. Any other decision is its
+    /// Continues the use case after [`Outcome::Proceed`] or [`Outcome::PollDeposit`]. Any other outcome is its
     /// reply.
     ///
     /// # Errors
     /// `Answered` with the reply.
     pub fn proceeding(self) -> Result<Self, HandlerError> {
-        match self.decision {
-            Decision::Proceed | Decision::PollDeposit => Ok(self),
-            Decision::Done | Decision::Refused(_) => {
+        match self.outcome {
+            Outcome::Proceed | Outcome::PollDeposit => Ok(self),
+            Outcome::Done | Outcome::Refused(_) => {
                 Err(HandlerError::Answered(Box::new(self.reply)))
             }
         }
@@ -301,7 +301,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             }
             let write = match plan(&before, &attempts.learned).await? {
                 Plan::Write(write) => write,
-                Plan::Resume => return Ok(self.unchanged(before, Decision::Proceed)),
+                Plan::Resume => return Ok(self.unchanged(before, Outcome::Proceed)),
             };
             let mut transition = match self.decide(&before.merchant, write.command.clone()) {
                 Ok(transition) => transition,
@@ -332,7 +332,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                             merchant: after,
                             session: before.session,
                         },
-                        decision: transition.outcome,
+                        outcome: transition.outcome,
                         reply,
                         otp_delivery: delivery,
                         is_written: true,
@@ -376,12 +376,12 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         Ok(self.transact(selector, plan, nothing_to_seal).await?.reply)
     }
 
-    /// The reply to a decision: the use case's view of the merchant, or the refusal that was written.
+    /// The reply to an outcome: the use case's view of the merchant, or the refusal that was written.
     #[must_use]
-    pub fn reply(&self, after: &Merchant, decision: &Decision) -> Reply {
-        match decision {
-            Decision::Refused(refusal) => Reply::problem(refusal, &self.support_ref),
-            Decision::Done | Decision::Proceed | Decision::PollDeposit => {
+    pub fn reply(&self, after: &Merchant, outcome: &Outcome) -> Reply {
+        match outcome {
+            Outcome::Refused(refusal) => Reply::problem(refusal, &self.support_ref),
+            Outcome::Done | Outcome::Proceed | Outcome::PollDeposit => {
                 (self.show)(after, self.policy, self.now)
             }
         }
@@ -405,18 +405,15 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// True for a first write or a system transition without changes. A request's last write is never empty, because it
     /// stores the reply.
     fn has_nothing_to_write(&self, transition: &Transition) -> bool {
-        let proceeds = matches!(
-            transition.outcome,
-            Decision::Proceed | Decision::PollDeposit
-        );
+        let proceeds = matches!(transition.outcome, Outcome::Proceed | Outcome::PollDeposit);
         transition.is_empty() && (proceeds || self.session.is_none())
     }
 
-    fn unchanged(&self, loaded: Loaded, decision: Decision) -> Committed {
+    fn unchanged(&self, loaded: Loaded, outcome: Outcome) -> Committed {
         Committed {
-            reply: self.reply(&loaded.merchant, &decision),
+            reply: self.reply(&loaded.merchant, &outcome),
             after: loaded,
-            decision,
+            outcome,
             otp_delivery: None,
             is_written: false,
             otp_wait_s: None,
@@ -436,8 +433,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             status: reply.status,
             body: reply.body_text(),
         };
-        let proceeds = transition.outcome == Decision::Proceed;
-        let is_refused = matches!(transition.outcome, Decision::Refused(_));
+        let proceeds = transition.outcome == Outcome::Proceed;
+        let is_refused = matches!(transition.outcome, Outcome::Refused(_));
         let idempotency = match &self.idempotency {
             Some(key) if write.releases_key => IdempotencyMode::Release(key),
             // Keep the claim of an earlier attempt of this request.

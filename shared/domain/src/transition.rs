@@ -41,12 +41,12 @@ pub struct Transition {
     /// The condition on the card number across all merchants.
     pub fingerprint: Option<FingerprintRule>,
     /// The result for the caller.
-    pub outcome: Decision,
+    pub outcome: Outcome,
 }
 
 /// The result for the caller once the transition is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum Outcome {
     /// Done. The reply shows the new state.
     Done,
     /// The first write of a two-step command. Next, compare the OTP or call the bank.
@@ -162,7 +162,7 @@ impl NewEvent {
 }
 
 impl Transition {
-    /// A transition of `merchant` that changes nothing and answers [`Decision::Done`].
+    /// A transition of `merchant` that changes nothing and answers [`Outcome::Done`].
     #[must_use]
     pub const fn none() -> Self {
         Self {
@@ -177,7 +177,7 @@ impl Transition {
             ends_sessions: false,
             otp_delivery: None,
             fingerprint: None,
-            outcome: Decision::Done,
+            outcome: Outcome::Done,
         }
     }
 

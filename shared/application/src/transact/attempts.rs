@@ -13,7 +13,7 @@ use domain::error_code::ErrorCode;
 use domain::merchant::Merchant;
 use domain::rebind::Mac;
 use domain::rejection::Rejection;
-use domain::transition::{Decision, OtpDelivery};
+use domain::transition::{OtpDelivery, Outcome};
 
 /// The attempts of one transaction, with the facts they learned.
 pub(super) struct Attempts {
@@ -72,7 +72,7 @@ impl Attempts {
             return Ok(Some(Committed {
                 otp_delivery: Some(delivery),
                 is_written: true,
-                ..transactor.unchanged(loaded.clone(), Decision::Done)
+                ..transactor.unchanged(loaded.clone(), Outcome::Done)
             }));
         }
         match unconfirmed.replay.take() {

@@ -14,7 +14,7 @@ use crate::rebind::{Attempts, BankReference, CardCheck, Otp, OtpPurpose, Rebind,
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
-use crate::transition::{Decision, FingerprintRule, OtpDelivery, Transition};
+use crate::transition::{FingerprintRule, OtpDelivery, Outcome, Transition};
 
 /// The bank's answer about name, ID, card and phone, or the state of the deposit that replaces the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Context<'_> {
         let number = match check {
             CardCheck::Asking { .. } => {
                 return Ok(Transition {
-                    outcome: Decision::Proceed,
+                    outcome: Outcome::Proceed,
                     ..Transition::none()
                 });
             }
@@ -171,7 +171,7 @@ impl Context<'_> {
                 person: self.merchant.profile.id_number_mac.clone(),
             });
         }
-        transition.outcome = Decision::Proceed;
+        transition.outcome = Outcome::Proceed;
         Ok(transition)
     }
 
@@ -264,7 +264,7 @@ impl Context<'_> {
         let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
         if is_merchant_request {
             let next = [NextAction::CardCheck, NextAction::Cancel];
-            transition.outcome = Decision::Refused(Box::new(refusal.next(&next)));
+            transition.outcome = Outcome::Refused(Box::new(refusal.next(&next)));
             if let (Some(state), Some(at)) = (&mut transition.state, refunded) {
                 refund_bank_call(state, at);
             }

@@ -14,7 +14,7 @@ use crate::rebind::{
     Attempts, CardCheck, End, IdentityProof, Mac, OtpPurpose, Rebind, RebindState, SentOtp, Standby,
 };
 use crate::rejection::Rejection;
-use crate::transition::{Decision, Transition};
+use crate::transition::{Outcome, Transition};
 
 impl Context<'_> {
     pub(super) fn reserve_attempt(
@@ -61,7 +61,7 @@ impl Context<'_> {
             // Before an attempt is reserved, and only if it would be: the deposit may have come back.
             Challenge::Deposit { .. } if !deposit_polled => {
                 return Ok(Transition {
-                    outcome: Decision::PollDeposit,
+                    outcome: Outcome::PollDeposit,
                     ..Transition::none()
                 });
             }
@@ -78,7 +78,7 @@ impl Context<'_> {
         attempts.reserved += 1;
         attempts.last_at = Some(self.now);
         Ok(Transition {
-            outcome: Decision::Proceed,
+            outcome: Outcome::Proceed,
             ..self.with_attempts(rebind, purpose, attempts)
         })
     }
@@ -240,7 +240,7 @@ impl Context<'_> {
         };
         let refusal = Rejection::new(code).counted(attempts.left(max)).next(&next);
         Transition {
-            outcome: Decision::Refused(Box::new(refusal)),
+            outcome: Outcome::Refused(Box::new(refusal)),
             ..self.with_attempts(rebind, purpose, attempts)
         }
     }
@@ -287,7 +287,7 @@ impl Context<'_> {
                     .retry_after(self.policy.standby_lock_s)
                     .next(&[NextAction::Wait]);
                 Transition {
-                    outcome: Decision::Refused(Box::new(refusal)),
+                    outcome: Outcome::Refused(Box::new(refusal)),
                     ..self.advance(rebind, stage, event)
                 }
             }

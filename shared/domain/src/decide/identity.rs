@@ -9,7 +9,7 @@ use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
 use crate::rejection::{FieldError, Rejection};
-use crate::transition::{Decision, OtpDelivery, Transition};
+use crate::transition::{OtpDelivery, Outcome, Transition};
 
 /// The document as typed, with each field parsed separately.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Context<'_> {
             };
             let mut transition = self.reject(rebind, refusal.clone(), None);
             let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
-            transition.outcome = Decision::Refused(Box::new(refusal));
+            transition.outcome = Outcome::Refused(Box::new(refusal));
             return Ok(transition);
         }
         if *number != profile.id_number_mac || *expires_on != profile.id_expires_on {
@@ -114,7 +114,7 @@ impl Context<'_> {
                 counted,
                 Event::IdentityMismatched(of_rebind(rebind)),
             );
-            transition.outcome = Decision::Refused(Box::new(
+            transition.outcome = Outcome::Refused(Box::new(
                 refusal.next(&[NextAction::Identity, NextAction::Cancel]),
             ));
             transition
@@ -123,7 +123,7 @@ impl Context<'_> {
             state.id_mismatches.add(DAY_S, self.now);
             let limit = self.policy.id_mismatches_per_day;
             let wait_s = state.id_mismatches.wait_s(limit, DAY_S, self.now);
-            if let (Some(wait_s), Decision::Refused(refusal)) = (wait_s, &mut transition.outcome) {
+            if let (Some(wait_s), Outcome::Refused(refusal)) = (wait_s, &mut transition.outcome) {
                 // This was the day's last attempt. Another rebind would not help.
                 refusal.retry_after_s = Some(wait_s);
                 refusal.next_actions = vec![NextAction::Wait];

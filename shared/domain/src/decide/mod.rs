@@ -352,7 +352,7 @@ impl Context<'_> {
         };
         let mut transition = self.advance(rebind, stage, event);
         let refusal = refusal.next(&[NextAction::NewRebind]);
-        transition.outcome = super::transition::Decision::Refused(Box::new(refusal));
+        transition.outcome = super::transition::Outcome::Refused(Box::new(refusal));
         transition
     }
 

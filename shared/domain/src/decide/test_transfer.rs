@@ -8,7 +8,7 @@ use crate::rebind::{ActivatedCard, BankReference, End, Rebind, RebindState, Test
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
-use crate::transition::{Decision, Transition};
+use crate::transition::{Outcome, Transition};
 
 impl Context<'_> {
     /// Writes the intent before the transfer is sent. A repeated request queries the same transfer.
@@ -33,13 +33,13 @@ impl Context<'_> {
                     checked_at: self.now,
                 };
                 Ok(Transition {
-                    outcome: Decision::Proceed,
+                    outcome: Outcome::Proceed,
                     ..self.advance(rebind, with_test(&rebind.stage, test), event)
                 })
             }
             TestTransfer::NotSent => Err(self.out_of_order(rebind)),
             TestTransfer::Sent { .. } => Ok(Transition {
-                outcome: Decision::Proceed,
+                outcome: Outcome::Proceed,
                 ..Transition::none()
             }),
             TestTransfer::Arrived { .. } | TestTransfer::CameBack => Ok(Transition::none()),

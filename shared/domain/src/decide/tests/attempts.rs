@@ -8,7 +8,7 @@ use crate::next_action::NextAction;
 use crate::notification::Recipient;
 use crate::rebind::OtpPurpose;
 use crate::rebind::OtpPurpose::{Card, Identity};
-use crate::transition::Decision;
+use crate::transition::Outcome;
 
 const BOTH: [OtpPurpose; 2] = [Identity, Card];
 
@@ -25,7 +25,7 @@ fn attempt_is_reserved_before_comparison() {
         let mut world = sent(purpose);
         let before = world.merchant.clone();
         let reserved = world.write(reserve(purpose));
-        assert_eq!(reserved.outcome, Decision::Proceed);
+        assert_eq!(reserved.outcome, Outcome::Proceed);
         assert_eq!(world.attempts(purpose), (1, 0));
         // Only the rebind is written. Its revision is the condition, so two parallel attempts cannot both be the fifth.
         assert!(reserved.state.is_none() && reserved.event.is_none());
@@ -68,7 +68,7 @@ fn fifth_wrong_code_rejects_and_notifies() {
             world.wrong(purpose);
         }
         let last = world.confirm(purpose, false);
-        let Decision::Refused(refusal) = last.outcome else {
+        let Outcome::Refused(refusal) = last.outcome else {
             panic!("{:?}", last.outcome)
         };
         assert_eq!(
@@ -156,7 +156,7 @@ fn correct_code_wins_on_any_attempt() {
         for _ in 0..4 {
             world.wrong(purpose);
         }
-        assert_eq!(world.confirm(purpose, true).outcome, Decision::Done);
+        assert_eq!(world.confirm(purpose, true).outcome, Outcome::Done);
 
         // As the first of five concurrent attempts, settled last but one.
         let mut world = all_reserved(sent(purpose), purpose);
@@ -170,7 +170,7 @@ fn correct_code_wins_on_any_attempt() {
         }
         assert_eq!(
             world.write(settle(purpose, compared, true)).outcome,
-            Decision::Done
+            Outcome::Done
         );
     }
 }

@@ -8,7 +8,7 @@ use crate::event_kind::EventKind;
 use crate::next_action::NextAction;
 use crate::rebind::OtpPurpose::{Card, Identity};
 use crate::rebind::{BankReference, CardCheck, Mac, RebindState};
-use crate::transition::{Decision, FingerprintRule};
+use crate::transition::{FingerprintRule, Outcome};
 
 fn check(world: &World) -> &CardCheck {
     match world.stage() {
@@ -29,7 +29,7 @@ fn intent_is_written_before_the_bank_call() {
     let mut world = World::new().card_pending();
     let before = world.merchant.clone();
     let intent = world.write(card_check());
-    assert_eq!(intent.outcome, Decision::Proceed);
+    assert_eq!(intent.outcome, Outcome::Proceed);
     assert_eq!(
         check(&world),
         &CardCheck::Asking {
@@ -63,7 +63,7 @@ fn intent_is_written_before_the_bank_call() {
 fn repeated_check_reuses_its_reference() {
     let mut world = World::new().asking().later(60);
     let repeated = world.write(card_check());
-    assert_eq!(repeated.outcome, Decision::Proceed);
+    assert_eq!(repeated.outcome, Outcome::Proceed);
     assert!(repeated.state.is_none() && repeated.rebind.is_none());
     assert_eq!(world.merchant.state.bank_calls.len(), 1);
 }
@@ -96,7 +96,7 @@ fn repeated_check_after_match_skips_the_bank() {
     assert!(repeated.state.is_none() && repeated.rebind.is_none());
     assert_eq!(
         (repeated.outcome, repeated.otp_delivery),
-        (Decision::Done, None)
+        (Outcome::Done, None)
     );
 
     let mut dead = world.at(5 * MINUTE_S);
@@ -142,7 +142,7 @@ fn bank_refusal_ends_the_rebind() {
             (lost_answer(World::new().asking()), 1),
         ] {
             let transition = world.write(bank(Some(answer)));
-            let Decision::Refused(refusal) = transition.outcome else {
+            let Outcome::Refused(refusal) = transition.outcome else {
                 panic!("{answer:?}")
             };
             assert_eq!(refusal.code, code);
@@ -180,7 +180,7 @@ fn undecided_answers_do_not_count() {
     ] {
         let mut world = World::new().asking();
         let transition = world.write(bank(answer));
-        let Decision::Refused(refusal) = transition.outcome else {
+        let Outcome::Refused(refusal) = transition.outcome else {
             panic!("{answer:?}")
         };
         assert_eq!((refusal.code, refusal.retry_after_s), (code, after_s));
@@ -214,7 +214,7 @@ fn lost_answer_is_retried_with_its_reference() {
     for at_s in [60, 120] {
         world = world.at(at_s);
         let again = world.write(card_check());
-        assert_eq!(again.outcome, Decision::Proceed);
+        assert_eq!(again.outcome, Outcome::Proceed);
         assert!(matches!(
             check(&world),
             CardCheck::Asking {
@@ -251,7 +251,7 @@ fn settled_answer_changes_nothing() {
     for world in [World::new().matched(), World::new().card_pending()] {
         let late = world.decide(bank(Some(BankAnswer::Mismatch))).unwrap();
         assert!(late.state.is_none() && late.rebind.is_none() && late.event.is_none());
-        assert_eq!(late.outcome, Decision::Done);
+        assert_eq!(late.outcome, Outcome::Done);
     }
 }
 
@@ -277,7 +277,7 @@ fn other_owner_is_revealed_after_a_match() {
     let intent = world.write(bound_elsewhere());
     assert_eq!(
         (intent.outcome, intent.fingerprint),
-        (Decision::Proceed, None)
+        (Outcome::Proceed, None)
     );
     assert_eq!(world.merchant.state.bank_calls.len(), 1);
 

@@ -10,7 +10,7 @@ use crate::rebind::OtpPurpose::{Card, Identity};
 use crate::rebind::{BankReference, CardCheck, End, OtpPurpose, RebindState};
 use crate::rejection::Rejection;
 use crate::transfer::TransferAnswer;
-use crate::transition::Decision;
+use crate::transition::Outcome;
 
 fn says(answer: TransferAnswer) -> Command {
     Command::SettleDeposit(Some(answer))
@@ -24,7 +24,7 @@ fn by_clean_up(mut world: World) -> World {
 
 fn wrong(world: &mut World) -> Rejection {
     match world.confirm_deposit(false).outcome {
-        Decision::Refused(refusal) => *refusal,
+        Outcome::Refused(refusal) => *refusal,
         other => panic!("{other:?}"),
     }
 }
@@ -114,7 +114,7 @@ fn unconfirmed_deposit_uses_no_attempt() {
 fn deposit_code_works_in_any_session() {
     let world = World::new().deposit_arrived_for(create());
     let mut world = world.by(1);
-    assert_eq!(world.confirm_deposit(true).outcome, Decision::Done);
+    assert_eq!(world.confirm_deposit(true).outcome, Outcome::Done);
     assert_eq!(world.shown(), "activated");
 
     let world = World::new().deposit_arrived_for(create());
@@ -122,7 +122,7 @@ fn deposit_code_works_in_any_session() {
     // A repeated request gets the same challenge, without a bank call or a message.
     let repeated = world.decide(card_check()).unwrap();
     assert!(repeated.state.is_none() && repeated.rebind.is_none());
-    assert_eq!(repeated.outcome, Decision::Done);
+    assert_eq!(repeated.outcome, Outcome::Done);
     assert_eq!(
         world.next_actions(),
         [NextAction::CardCheckConfirm, NextAction::Cancel]
@@ -148,7 +148,7 @@ fn third_wrong_deposit_code_rejects() {
         assert_eq!(world.shown(), "card_pending");
     }
     let last = world.confirm_deposit(false);
-    let Decision::Refused(refusal) = last.outcome else {
+    let Outcome::Refused(refusal) = last.outcome else {
         panic!("{:?}", last.outcome)
     };
     assert_eq!(
@@ -168,7 +168,7 @@ fn deposit_code_has_its_own_attempts() {
     let mut world = World::new().deposit_arrived_for(create());
     wrong(&mut world);
     wrong(&mut world);
-    assert_eq!(world.confirm_deposit(true).outcome, Decision::Done);
+    assert_eq!(world.confirm_deposit(true).outcome, Outcome::Done);
 
     // The bank matched first; its answer became outdated, and the next check was not possible.
     let mut world = World::new().matched();
@@ -220,7 +220,7 @@ fn deposit_expires_after_7_days() {
     let world = World::new().deposit_arrived_for(create());
     let almost = world.clone().at(7 * DAY_S - 1).then(resend(Identity));
     let mut almost = almost.confirmed(Identity);
-    assert_eq!(almost.confirm_deposit(true).outcome, Decision::Done);
+    assert_eq!(almost.confirm_deposit(true).outcome, Outcome::Done);
 
     let overdue = world.at(7 * DAY_S);
     let expired = by_clean_up(overdue.clone()).then(Command::Expire).by(0);
@@ -266,7 +266,7 @@ fn returned_deposit_rejects_the_rebind() {
         World::new().deposit_arrived_for(create()).later(60),
     ] {
         let transition = world.write(says(TransferAnswer::Returned));
-        let Decision::Refused(refusal) = transition.outcome else {
+        let Outcome::Refused(refusal) = transition.outcome else {
             panic!("{:?}", transition.outcome)
         };
         assert_eq!(refusal.code, ErrorCode::MicroDepositReturned);
@@ -346,7 +346,7 @@ fn deposit_needs_identity_within_15_min() {
     let refreshed = world.at(6 * DAY_S).then(resend(Identity));
     assert_eq!(refreshed.next_actions()[0], NextAction::IdentityConfirm);
     let mut refreshed = refreshed.confirmed(Identity);
-    assert_eq!(refreshed.confirm_deposit(true).outcome, Decision::Done);
+    assert_eq!(refreshed.confirm_deposit(true).outcome, Outcome::Done);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::push::PushPlatform;
 use crate::rebind::{Purpose, Reason, Sealed};
 use crate::secret::Secret;
 use crate::settlement::{Cycle, PayoutTime};
-use crate::transition::Decision;
+use crate::transition::Outcome;
 use std::collections::BTreeMap;
 
 pub(super) use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
@@ -114,7 +114,7 @@ impl World {
     pub(super) fn done(&mut self, act: Command) -> Transition {
         let transition = self.write(act);
         assert!(
-            !matches!(transition.outcome, Decision::Refused(_)),
+            !matches!(transition.outcome, Outcome::Refused(_)),
             "{:?}",
             transition.outcome
         );
@@ -135,7 +135,7 @@ impl World {
     /// Decides and writes. The command must be refused with a write.
     pub(super) fn refused_with_write(&mut self, act: Command) -> Rejection {
         match self.write(act).outcome {
-            Decision::Refused(refusal) => *refusal,
+            Outcome::Refused(refusal) => *refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -170,14 +170,14 @@ impl World {
     /// A complete `…/confirm`: reserves an attempt and settles it.
     pub(super) fn confirm(&mut self, purpose: OtpPurpose, right: bool) -> Transition {
         let compared = self.mac(purpose);
-        assert_eq!(self.write(reserve(purpose)).outcome, Decision::Proceed);
+        assert_eq!(self.write(reserve(purpose)).outcome, Outcome::Proceed);
         self.write(settle(purpose, compared, right))
     }
 
     /// A complete `…/confirm` with a wrong code.
     pub(super) fn wrong(&mut self, purpose: OtpPurpose) -> Rejection {
         match self.confirm(purpose, false).outcome {
-            Decision::Refused(refusal) => *refusal,
+            Outcome::Refused(refusal) => *refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -220,7 +220,7 @@ impl World {
     }
 
     pub(super) fn confirmed(mut self, purpose: OtpPurpose) -> Self {
-        assert_eq!(self.confirm(purpose, true).outcome, Decision::Done);
+        assert_eq!(self.confirm(purpose, true).outcome, Outcome::Done);
         self
     }
 
@@ -259,7 +259,7 @@ impl World {
     /// The deposit's code is correct, with a renewed identity proof if needed.
     pub(super) fn bound_by_deposit(self, request: Command) -> Self {
         let mut world = self.deposit_arrived_for(request);
-        assert_eq!(world.confirm_deposit(true).outcome, Decision::Done);
+        assert_eq!(world.confirm_deposit(true).outcome, Outcome::Done);
         world
     }
 
@@ -267,7 +267,7 @@ impl World {
     pub(super) fn confirm_deposit(&mut self, right: bool) -> Transition {
         assert_eq!(
             self.write(reserve(OtpPurpose::Card)).outcome,
-            Decision::Proceed
+            Outcome::Proceed
         );
         let derived = Mac("derived from the serial".to_owned());
         self.write(settle(OtpPurpose::Card, derived, right))

@@ -7,7 +7,7 @@ use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
 use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::{Decision, FingerprintRule, PayoutChange, Transition};
+use crate::transition::{FingerprintRule, Outcome, PayoutChange, Transition};
 
 /// A refusal on one line.
 pub(super) fn refusal(refusal: &Rejection) -> String {
@@ -41,12 +41,12 @@ pub(super) fn refusal(refusal: &Rejection) -> String {
     text
 }
 
-pub(super) fn outcome(outcome: &Decision) -> String {
+pub(super) fn outcome(outcome: &Outcome) -> String {
     match outcome {
-        Decision::Done => "done".to_owned(),
-        Decision::Proceed => "proceed".to_owned(),
-        Decision::PollDeposit => "poll the deposit".to_owned(),
-        Decision::Refused(refused) => format!("refused {}", refusal(refused)),
+        Outcome::Done => "done".to_owned(),
+        Outcome::Proceed => "proceed".to_owned(),
+        Outcome::PollDeposit => "poll the deposit".to_owned(),
+        Outcome::Refused(refused) => format!("refused {}", refusal(refused)),
     }
 }
 

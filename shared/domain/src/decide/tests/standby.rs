@@ -13,7 +13,7 @@ use crate::notification::Recipient;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{Purpose, Reason, RebindState, Standby};
 use crate::transfer::TransferAnswer;
-use crate::transition::{Decision, FingerprintRule};
+use crate::transition::{FingerprintRule, Outcome};
 
 /// A standby card (#1), added at 0 and ready for a switch.
 fn ready() -> World {
@@ -395,7 +395,7 @@ fn five_wrong_codes_lock_the_switch() {
         assert_eq!(refusal.next_actions, [NextAction::ActivateStandby]);
     }
     let last = world.confirm(Activate, false);
-    let Decision::Refused(refusal) = last.outcome else {
+    let Outcome::Refused(refusal) = last.outcome else {
         panic!("{:?}", last.outcome)
     };
     assert_eq!(

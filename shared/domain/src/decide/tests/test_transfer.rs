@@ -10,7 +10,7 @@ use crate::next_action::NextAction;
 use crate::notification::Recipient;
 use crate::rebind::{BankReference, End, RebindState, TestTransfer};
 use crate::transfer::TransferAnswer::{Pending, Returned, Succeeded};
-use crate::transition::Decision;
+use crate::transition::Outcome;
 
 fn says(answer: crate::transfer::TransferAnswer) -> Command {
     Command::SettleTestTransfer(Some(answer))
@@ -31,7 +31,7 @@ fn intent_is_written_before_the_transfer() {
     let mut world = World::new().activated().at(60);
     assert_eq!(world.next_actions(), [NextAction::TestTransaction]);
     let started = world.write(Command::StartTestTransfer);
-    assert_eq!(started.outcome, Decision::Proceed);
+    assert_eq!(started.outcome, Outcome::Proceed);
     assert_eq!(
         test(&world),
         &TestTransfer::Sent {
@@ -49,7 +49,7 @@ fn intent_is_written_before_the_transfer() {
         .later(60)
         .decide(Command::StartTestTransfer)
         .unwrap();
-    assert_eq!(again.outcome, Decision::Proceed);
+    assert_eq!(again.outcome, Outcome::Proceed);
     assert!(again.state.is_none() && again.rebind.is_none());
     assert_eq!(world.rebind().serial(BankReference::Test), serial);
 }
@@ -145,7 +145,7 @@ fn successful_test_shortens_nothing() {
     assert_eq!(world.clone().freeze(1).active(), Some(0));
     // A repeated request returns the status. The step is no longer offered.
     let again = world.decide(Command::StartTestTransfer).unwrap();
-    assert_eq!(again.outcome, Decision::Done);
+    assert_eq!(again.outcome, Outcome::Done);
     assert!(again.state.is_none() && again.rebind.is_none());
     assert!(world.next_actions().is_empty());
     // A later poll does not change the time of arrival.
@@ -164,7 +164,7 @@ fn unknown_answer_changes_nothing() {
     for answer in [None, Some(Pending)] {
         let transition = world.decide(Command::SettleTestTransfer(answer)).unwrap();
         assert!(transition.state.is_none() && transition.rebind.is_none());
-        assert_eq!(transition.outcome, Decision::Done);
+        assert_eq!(transition.outcome, Outcome::Done);
     }
     // An answer to a transfer that was never sent changes nothing either.
     for answer in [Succeeded, Returned] {
@@ -237,7 +237,7 @@ fn test_reverts_until_7_days_after_hold() {
         assert_eq!(late.merchant.state.cooldown_until, Some(t(30 * DAY_S)));
         assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);
         let again = late.decide(Command::StartTestTransfer).unwrap();
-        assert_eq!(again.outcome, Decision::Done);
+        assert_eq!(again.outcome, Outcome::Done);
     }
 }
 

@@ -6,14 +6,14 @@ use crate::decide::{BankAnswer, Command};
 use crate::history;
 use crate::rebind::OtpPurpose::{Card, Identity};
 use crate::rebind::Sealed;
-use crate::transition::{Decision, Transition, as_it_was, next_revision};
+use crate::transition::{Outcome, Transition, as_it_was, next_revision};
 use std::fmt::Write as _;
 
 #[test]
 fn empty_transition_changes_nothing() {
     let world = World::new().created();
     let mut nothing = Transition::none();
-    assert_eq!(nothing.outcome, Decision::Done);
+    assert_eq!(nothing.outcome, Outcome::Done);
     assert_eq!(nothing.applied_to(&world.merchant), world.merchant);
     assert_eq!(nothing.chained(&world.merchant, None, &POLICY), None);
 }

@@ -14,7 +14,7 @@ use crate::rebind::{
     Standby, TestTransfer,
 };
 use crate::time::Timestamp;
-use crate::transition::{Decision, Transition};
+use crate::transition::{Outcome, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A policy with limits so low that random commands reach them.
@@ -200,7 +200,7 @@ impl Store {
     }
 
     fn note_proof(&mut self, before: &Merchant, act: &Command, transition: &Transition) {
-        let done = transition.outcome == Decision::Done && transition.state.is_some();
+        let done = transition.outcome == Outcome::Done && transition.state.is_some();
         let (Some(rebind), true) = (&before.rebind, done) else {
             return;
         };
@@ -317,7 +317,7 @@ impl Store {
         act: &Command,
         transition: &Transition,
     ) {
-        if transition.outcome != Decision::Proceed {
+        if transition.outcome != Outcome::Proceed {
             return;
         }
         let rebind = after.rebind.as_ref().unwrap();
@@ -594,7 +594,7 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
     let Some(send) = &transition.otp_delivery else {
         return;
     };
-    assert_eq!(transition.outcome, Decision::Done);
+    assert_eq!(transition.outcome, Outcome::Done);
     let rebind = after.rebind.as_ref().unwrap();
     let phone = match send.purpose {
         OtpPurpose::Identity | OtpPurpose::Activate => &before.profile.phone_on_file,
