@@ -188,7 +188,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
     }
 }
 
-/// A freeze that lost to concurrent writes on every attempt is a server failure, not a conflict for the caller.
+/// A freeze that lost to concurrent writes in every retry is a server failure, not a conflict for the caller.
 fn too_busy(error: HandlerError) -> HandlerError {
     match error {
         HandlerError::Failed(PortError::Conflict) => {

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 /// Retry limits: number, duration and pauses.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Maximum number of attempts.
-    pub attempts_max: u32,
-    /// No attempt starts later than this after the first one.
+    /// Maximum number of retries after the first call.
+    pub retries_max: u32,
+    /// No retry starts later than this after the first call.
     pub during: Duration,
     /// Upper bound of the first pause. The bound doubles with each further pause.
     pub first_pause_ms: u64,
@@ -23,9 +23,9 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A request of the app. After one call that times out, there is time for one more attempt and for the reply.
+    /// A request of the app. After one call that times out, there is time for one retry and for the reply.
     pub const REQUEST: Self = Self {
-        attempts_max: 6,
+        retries_max: 5,
         during: Duration::from_secs(6),
         first_pause_ms: 32,
         pause_max_ms: 512,
@@ -37,9 +37,9 @@ impl Limits {
         after_transient: true,
         ..Self::REQUEST
     };
-    /// A freeze. A thief who keeps the account busy must not prevent it, so the number of attempts is unlimited.
+    /// A freeze. A thief who keeps the account busy must not prevent it, so the number of retries is unlimited.
     pub const FREEZE: Self = Self {
-        attempts_max: u32::MAX,
+        retries_max: u32::MAX,
         during: Duration::from_secs(5),
         first_pause_ms: 32,
         pause_max_ms: 32,
@@ -49,7 +49,7 @@ impl Limits {
     /// The mark of a sent message: without it, the message would be sent twice. A conflict means that the claim is
     /// lost.
     pub const MARK: Self = Self {
-        attempts_max: 2,
+        retries_max: 1,
         first_pause_ms: 50,
         after_conflict: false,
         after_transient: true,
@@ -57,7 +57,7 @@ impl Limits {
     };
     /// The clean-up. The next run retries a failed entry.
     pub const ONCE: Self = Self {
-        attempts_max: 1,
+        retries_max: 0,
         ..Self::REQUEST
     };
 }
@@ -66,34 +66,34 @@ impl Limits {
 #[derive(Debug)]
 pub struct Backoff {
     limits: Limits,
-    attempts: u32,
+    retries: u32,
     began: Instant,
 }
 
 impl Backoff {
-    /// Starts the clock; call before the first attempt.
+    /// Starts the clock, before the first call.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            attempts: 1,
+            retries: 0,
             began: Instant::now(),
         }
     }
 
-    /// Sleeps for a random time before the next attempt, so that clients in conflict do not meet again.
+    /// Sleeps for a random time before the next retry, so that clients in conflict do not meet again.
     ///
     /// # Errors
-    /// `error`, when no attempt is left.
+    /// `error`, when no retry is left.
     pub async fn pause(&mut self, error: PortError) -> Result<(), PortError> {
-        if self.attempts >= self.limits.attempts_max || self.began.elapsed() > self.limits.during {
+        if self.retries >= self.limits.retries_max || self.began.elapsed() > self.limits.during {
             return Err(error);
         }
-        let doublings = (self.attempts - 1).min(16);
+        let doublings = self.retries.min(16);
         let longest = (self.limits.first_pause_ms << doublings).min(self.limits.pause_max_ms);
         let [high, low] = crate::crypto::random::<2>()?;
         let chance = u64::from(u16::from_be_bytes([high, low]));
-        self.attempts += 1;
+        self.retries += 1;
         // A random pause between a quarter of the upper bound and the bound.
         let pause_ms = longest / 4 + chance % (longest - longest / 4).max(1);
         tokio::time::sleep(Duration::from_millis(pause_ms.max(1))).await;
@@ -101,17 +101,17 @@ impl Backoff {
     }
 }
 
-/// Repeats `attempt` while it fails for a reason that `limits` retries.
+/// Repeats `call` while it fails for a reason that `limits` retries.
 ///
 /// # Errors
-/// The error of the last attempt.
+/// The error of the last call.
 pub async fn retry<T>(
     limits: Limits,
-    mut attempt: impl AsyncFnMut() -> Result<T, HandlerError>,
+    mut call: impl AsyncFnMut() -> Result<T, HandlerError>,
 ) -> Result<T, HandlerError> {
     let mut backoff = Backoff::new(limits);
     loop {
-        match attempt().await {
+        match call().await {
             Err(HandlerError::Failed(error @ PortError::Conflict)) if limits.after_conflict => {
                 backoff.pause(error).await?;
             }
@@ -129,46 +129,46 @@ pub async fn retry<T>(
 mod tests {
     use super::*;
 
-    async fn attempts_of(limits: Limits) -> (u32, Duration) {
+    async fn calls_of(limits: Limits) -> (u32, Duration) {
         let began = Instant::now();
-        let mut attempts = 0;
+        let mut calls = 0;
         let _: Result<(), _> = retry(limits, async || {
-            attempts += 1;
+            calls += 1;
             Err(PortError::Conflict.into())
         })
         .await;
-        (attempts, began.elapsed())
+        (calls, began.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn request_gives_up_after_six_attempts() {
-        let (attempts, took) = attempts_of(Limits::REQUEST).await;
-        assert_eq!(attempts, 6);
+    async fn request_gives_up_after_five_retries() {
+        let (calls, took) = calls_of(Limits::REQUEST).await;
+        assert_eq!(calls, 6);
         assert!(took < Limits::REQUEST.during, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn freeze_retries_for_five_seconds() {
-        let (attempts, took) = attempts_of(Limits::FREEZE).await;
-        assert!(attempts > 100, "{attempts}");
+        let (calls, took) = calls_of(Limits::FREEZE).await;
+        assert!(calls > 100, "{calls}");
         assert!((5..6).contains(&took.as_secs()), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn once_never_repeats() {
-        assert_eq!(attempts_of(Limits::ONCE).await.0, 1);
+        assert_eq!(calls_of(Limits::ONCE).await.0, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn transient_failure_is_repeated_only_if_asked() {
         for (limits, expected) in [(Limits::REQUEST, 1), (Limits::UNDO, 6)] {
-            let mut attempts = 0;
+            let mut calls = 0;
             let _: Result<(), _> = retry(limits, async || {
-                attempts += 1;
+                calls += 1;
                 Err(PortError::Transient("the table", "timeout".to_owned()).into())
             })
             .await;
-            assert_eq!(attempts, expected);
+            assert_eq!(calls, expected);
         }
     }
 }

@@ -6,11 +6,11 @@
 //! request; or `decide` rejects it because the first request has advanced the rebind, and the row is looked up before
 //! the rejection is returned.
 
-mod attempts;
 mod plan;
+mod retries;
 
-pub use attempts::otp_limit;
 pub use plan::{Learned, Plan, Write};
+pub use retries::otp_limit;
 
 use crate::backoff::Limits;
 use crate::error::HandlerError;
@@ -20,7 +20,6 @@ use crate::ports::{
 };
 use api::reply::Reply;
 use api::token::{self, Presented};
-use attempts::{Attempts, replayed};
 use domain::decide::{Command, CommandContext, decide};
 use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
@@ -31,6 +30,7 @@ use domain::rebind::{Rebind, Sealed, SessionTag};
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::{OtpDelivery, Outcome, Transition};
+use retries::{Retries, replayed};
 
 /// Renders a use case's reply: the resulting merchant in wire format.
 pub type Show = fn(&Merchant, &Policy, Timestamp) -> Reply;
@@ -252,10 +252,10 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// Reads, plans, decides and writes, until a write succeeds.
     ///
     /// `plan` turns the state that was read into a command. `seal` encrypts the write's personal data after the
-    /// decision, so that only an allowed command costs a call to the key service. Both run again with each attempt.
+    /// decision, so that only an allowed command costs a call to the key service. Both run again in each retry.
     ///
     /// # Errors
-    /// `Answered` for a repeated request, `Rejected` for a rejection, `Failed` with `Conflict` when no attempt
+    /// `Answered` for a repeated request, `Rejected` for a rejection, `Failed` with `Conflict` when no write
     /// succeeded.
     pub async fn transact(
         &self,
@@ -279,10 +279,10 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
         seal: impl AsyncFnMut(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
     ) -> Result<Committed, HandlerError> {
-        Box::pin(self.attempts(limits, start.into(), plan, seal)).await
+        Box::pin(self.repeat(limits, start.into(), plan, seal)).await
     }
 
-    async fn attempts(
+    async fn repeat(
         &self,
         limits: Limits,
         start: Start<'_>,
@@ -293,13 +293,13 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             selector,
             mut loaded,
         } = start;
-        let mut attempts = Attempts::new(limits);
+        let mut retries = Retries::new(limits);
         loop {
-            let before = self.read(&mut loaded, selector, &mut attempts).await?;
-            if let Some(committed) = attempts.recover(self, &before)? {
+            let before = self.read(&mut loaded, selector, &mut retries).await?;
+            if let Some(committed) = retries.recover(self, &before)? {
                 return Ok(committed);
             }
-            let write = match plan(&before, &attempts.learned).await? {
+            let write = match plan(&before, &retries.learned).await? {
                 Plan::Write(write) => write,
                 Plan::Resume => return Ok(self.unchanged(before, Outcome::Proceed)),
             };
@@ -322,7 +322,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                     event.as_ref(),
                     &reply,
                     &write,
-                    &attempts,
+                    &retries,
                 )
                 .await;
             match committed {
@@ -336,28 +336,28 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                         reply,
                         otp_delivery: delivery,
                         is_written: true,
-                        otp_wait_s: attempts.learned.otp_wait_s,
+                        otp_wait_s: retries.learned.otp_wait_s,
                     });
                 }
-                Ok(not_written) => attempts.after_refused_write(not_written, &write).await?,
-                Err(error) => attempts.after_failed_write(error, delivery, &after).await?,
+                Ok(not_written) => retries.after_refused_write(not_written, &write).await?,
+                Err(error) => retries.after_failed_write(error, delivery, &after).await?,
             }
         }
     }
 
-    /// The state for the next attempt: the one that was loaded already, or the current one.
+    /// The state to decide on: the one that was loaded already, or the current one.
     async fn read(
         &self,
         loaded: &mut Option<Loaded>,
         selector: Selector<'_>,
-        attempts: &mut Attempts,
+        retries: &mut Retries,
     ) -> Result<Loaded, HandlerError> {
         if let Some(loaded) = loaded.take() {
             return Ok(loaded);
         }
         loop {
             match self.load(selector).await {
-                Err(error) => attempts.after_failed_read(error).await?,
+                Err(error) => retries.after_failed_read(error).await?,
                 loaded => return loaded,
             }
         }
@@ -427,7 +427,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         event: Option<&ChainedEvent>,
         reply: &Reply,
         write: &Write,
-        attempts: &Attempts,
+        retries: &Retries,
     ) -> Result<CommitOutcome, PortError> {
         let stored = StoredReply {
             status: reply.status,
@@ -437,8 +437,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         let is_refused = matches!(transition.outcome, Outcome::Refused(_));
         let idempotency = match &self.idempotency {
             Some(key) if write.releases_key => IdempotencyMode::Release(key),
-            // Keep the claim of an earlier attempt of this request.
-            Some(key) if proceeds && attempts.learned.claimed.is_none() => {
+            // Keep the claim of an earlier run of this request.
+            Some(key) if proceeds && retries.learned.claimed.is_none() => {
                 IdempotencyMode::Claim(key, &write.context)
             }
             // A refusal is always the request's reply, also in an intermediate write.

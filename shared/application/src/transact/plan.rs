@@ -1,8 +1,8 @@
-//! What one attempt of a transaction wants to write.
+//! What a transaction wants to write, given the state that was read.
 
 use domain::decide::Command;
 
-/// The facts learned by earlier attempts of the same transaction.
+/// The facts that a transaction has learned before a retry.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
     /// The card is verified for another person.
@@ -13,7 +13,7 @@ pub struct Learned {
     pub otp_wait_s: Option<i64>,
 }
 
-/// One attempt's plan for the state that was read.
+/// The plan for the state that was read.
 pub enum Plan {
     /// Decide this command and write the transition.
     Write(Write),

@@ -1,4 +1,4 @@
-//! The attempts of one transaction: what a failed read or write means for the next attempt.
+//! The retries of one transaction: what a failed read or write means for the next one.
 
 use super::plan::{Learned, Write};
 use super::{Committed, Loaded, Transactor};
@@ -15,8 +15,8 @@ use domain::rebind::Mac;
 use domain::rejection::Rejection;
 use domain::transition::{OtpDelivery, Outcome};
 
-/// The attempts of one transaction, with the facts they learned.
-pub(super) struct Attempts {
+/// The retries of one transaction, with the facts they learned.
+pub(super) struct Retries {
     limits: Limits,
     backoff: Backoff,
     pub(super) learned: Learned,
@@ -31,7 +31,7 @@ struct Unconfirmed {
     replay: Option<StoredReply>,
 }
 
-impl Attempts {
+impl Retries {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
