@@ -446,14 +446,14 @@ impl InProcess {
     }
 
     /// A batch with a stream record for every notification that is due.
-    pub async fn due_notices(&self) -> Value {
+    pub async fn due_notifications(&self) -> Value {
         let due: Vec<Value> = self
             .items()
             .await
             .into_iter()
             .filter(|item| {
                 item.get("notice")
-                    .is_some_and(|notice| notice.as_s().unwrap() == "due")
+                    .is_some_and(|notification| notification.as_s().unwrap() == "due")
             })
             .map(|item| {
                 let key = |name: &str| json!({"S": item[name].as_s().unwrap()});
@@ -468,7 +468,7 @@ impl InProcess {
 
     /// Delivers every notification that is due, as the stream would. Returns the reported failures.
     pub async fn deliver_due(&self) -> Value {
-        let batch = self.due_notices().await;
+        let batch = self.due_notifications().await;
         self.deliver(batch, self.now()).await
     }
 
@@ -594,7 +594,7 @@ impl Transport for InProcess {
             .collect()
     }
 
-    async fn deliver_notices(&self) {
+    async fn deliver_notifications(&self) {
         assert_eq!(self.deliver_due().await, json!({"batchItemFailures": []}));
     }
 

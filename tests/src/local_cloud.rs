@@ -255,8 +255,8 @@ impl LocalCloud {
     }
 
     /// The notification messages to a phone, once there are `count` of them and no more arrive.
-    pub async fn notices(&self, phone: &str, count: usize) -> Vec<String> {
-        let notices = async || -> Vec<String> {
+    pub async fn notifications(&self, phone: &str, count: usize) -> Vec<String> {
+        let notifications = async || -> Vec<String> {
             let texts = self.sms(phone).await;
             texts
                 .into_iter()
@@ -264,15 +264,18 @@ impl LocalCloud {
                 .collect()
         };
         let deadline = Instant::now() + SMS_LIMIT;
-        while notices().await.len() < count && Instant::now() < deadline {
+        while notifications().await.len() < count && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         tokio::time::sleep(SILENCE).await;
-        let all = notices().await;
-        assert_eq!(all.len(), count, "notices to {phone}");
-        for notice in &all {
-            assert!(notice.encode_utf16().count() <= 70, "one SMS: {notice}");
-            if let Some(code) = freeze_code_in(notice) {
+        let all = notifications().await;
+        assert_eq!(all.len(), count, "notifications to {phone}");
+        for notification in &all {
+            assert!(
+                notification.encode_utf16().count() <= 70,
+                "one SMS: {notification}"
+            );
+            if let Some(code) = freeze_code_in(notification) {
                 self.secrets.add(Kind::FreezeCode, &code);
             }
         }
@@ -564,7 +567,7 @@ impl Transport for LocalCloud {
     }
 
     /// Nothing to do: the stream delivers the notifications.
-    async fn deliver_notices(&self) {}
+    async fn deliver_notifications(&self) {}
 
     fn new_key(&self) -> Option<String> {
         Some(format!("key-{}", self.next()))

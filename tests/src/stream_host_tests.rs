@@ -22,14 +22,14 @@ fn mapping() -> Mapping {
     }
 }
 
-fn record(number: u32, partition: &str, notice: &str) -> Value {
+fn record(number: u32, partition: &str, notification: &str) -> Value {
     json!({
         "eventID": format!("id-{number}"), "eventName": "INSERT", "eventSourceARN": "arn:stream",
         "dynamodb": {
             "ApproximateCreationDateTime": START,
             "SequenceNumber": format!("{number:021}"),
             "Keys": {"pk": {"S": partition}},
-            "NewImage": {"notice": {"S": notice}, "phone": {"S": "+8613900000001"}},
+            "NewImage": {"notice": {"S": notification}, "phone": {"S": "+8613900000001"}},
         },
     })
 }
@@ -137,8 +137,8 @@ fn unknown_filter_panics() {
 fn batches_are_full_and_in_order() {
     let mut host = host_with(mapping(), Retries::UsedUp, 0);
     for number in 1..=50 {
-        let notice = if number % 2 == 0 { "due" } else { "sent" };
-        host.add(record(number, "M#1", notice));
+        let notification = if number % 2 == 0 { "due" } else { "sent" };
+        host.add(record(number, "M#1", notification));
     }
     let batches = run(&mut host, &|_| Some(Value::Null));
     let even: Vec<u32> = (1..=25).map(|half| half * 2).collect();

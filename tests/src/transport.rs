@@ -42,7 +42,7 @@ pub trait Transport {
     async fn statement(&self, card: &str) -> Vec<Value>;
 
     /// Delivers the notifications that are due, if the transport has no stream.
-    async fn deliver_notices(&self);
+    async fn deliver_notifications(&self);
 
     /// The idempotency key of a request for which a test sets none.
     fn new_key(&self) -> Option<String>;
@@ -57,7 +57,7 @@ pub trait Transport {
 
     /// The freeze code in the last message to a phone that contains one.
     async fn freeze_code(&self, phone: &str) -> String {
-        self.deliver_notices().await;
+        self.deliver_notifications().await;
         let texts = self.sms(phone).await;
         let code = texts.iter().rev().find_map(|text| freeze_code_in(text));
         code.unwrap_or_else(|| panic!("no freeze code was sent to {phone}"))
@@ -87,8 +87,8 @@ impl<D: Deref<Target: Transport>> Transport for D {
     async fn statement(&self, card: &str) -> Vec<Value> {
         (**self).statement(card).await
     }
-    async fn deliver_notices(&self) {
-        (**self).deliver_notices().await;
+    async fn deliver_notifications(&self) {
+        (**self).deliver_notifications().await;
     }
     fn new_key(&self) -> Option<String> {
         (**self).new_key()

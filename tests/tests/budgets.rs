@@ -41,16 +41,18 @@ mod calls_max {
     /// An OTP attempt or a bank call: read, reservation, result.
     pub const TWO_WRITES: usize = 3;
     /// A notification: its claim, then a mark for each phone.
-    pub const NOTICE: usize = 3;
+    pub const NOTIFICATION: usize = 3;
     /// With push: the targets, the key that decrypts their tokens, a mark for each device (here one), and one for all.
-    pub const NOTICE_WITH_PUSH: usize = NOTICE + 4;
+    pub const NOTIFICATION_WITH_PUSH: usize = NOTIFICATION + 4;
     /// A refused freeze: two counters, the account, the merchant.
     pub const FREEZE_TRY: usize = 4;
     /// A successful freeze: also its write and the refund of its two counters. The extra calls are accepted, because a freeze
     /// is rare.
     pub const FREEZE: usize = FREEZE_TRY + 1 + 2;
 }
-use calls_max::{FREEZE, FREEZE_TRY, LIST, NOTICE, NOTICE_WITH_PUSH, READ, STEP, TWO_WRITES};
+use calls_max::{
+    FREEZE, FREEZE_TRY, LIST, NOTIFICATION, NOTIFICATION_WITH_PUSH, READ, STEP, TWO_WRITES,
+};
 
 /// List prices of us-east-1, in dollars per million.
 const HTTP_REQUEST: f64 = 1.00;
@@ -189,8 +191,8 @@ async fn prove_card(table: &mut Table, app: &App, rebind: &str, done: &str) -> R
 }
 
 /// Delivers the due notifications.
-async fn notices(table: &mut Table, world: &Arc<InProcess>, of: &str, calls_max: usize) {
-    let due = world.due_notices().await;
+async fn notifications(table: &mut Table, world: &Arc<InProcess>, of: &str, calls_max: usize) {
+    let due = world.due_notifications().await;
     let reply = world.deliver(due, world.now()).await;
     assert_eq!(reply, json!({"batchItemFailures": []}));
     table.calls(of, &world.boundary.take(), calls_max);
@@ -237,7 +239,7 @@ async fn rebind_stays_within_budget() {
     let rebind = to_card_pending(&mut table, &app, GOOD_CARD, json!({})).await;
     prove_card(&mut table, &app, &rebind, "card confirm").await;
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "two notifications", NOTICE).await;
+    notifications(&mut table, &world, "two notifications", NOTIFICATION).await;
     let (rru, wru) = table.print("a rebind");
     print_cost(rru, wru);
     assert!(rru <= RRU_MAX, "{rru} RRU");
@@ -279,7 +281,7 @@ async fn deposit_rebind_keeps_its_budgets() {
     let confirm = app.keyed("k-6", &confirm, code).await.is(200, "activated");
     table.step("micro-deposit confirm", &confirm, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    notices(&mut table, &world, "two notifications", NOTICE).await;
+    notifications(&mut table, &world, "two notifications", NOTIFICATION).await;
     let (rru, wru) = table.print("a micro-deposit rebind");
     assert!(rru <= RRU_MAX, "{rru} RRU");
     assert!(wru <= WRU_MAX, "{wru} WRU");
@@ -302,7 +304,7 @@ async fn standby_and_switch_keep_their_budgets() {
         .is(200, "completed")
         .has("purpose", "standby");
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "two notifications", NOTICE).await;
+    notifications(&mut table, &world, "two notifications", NOTIFICATION).await;
     let card = format!(
         "/v1/cards/{}",
         done.body["new_card"]["card_id"].as_str().unwrap()
@@ -319,7 +321,7 @@ async fn standby_and_switch_keep_their_budgets() {
     let switched = app.keyed("k-8", &activate, code).await.is(200, "activated");
     table.step("activate (confirm)", &switched, TWO_WRITES);
     let sizes = small(&world, sizes).await;
-    notices(&mut table, &world, "two notifications", NOTICE).await;
+    notifications(&mut table, &world, "two notifications", NOTIFICATION).await;
     let (rru, wru) = table.print("standby and switch");
     assert!(rru <= SWITCH_RRU_MAX, "{rru} RRU");
     assert!(wru <= SWITCH_WRU_MAX, "{wru} WRU");
@@ -367,7 +369,7 @@ async fn settlement_keeps_its_budgets() {
         .await;
     table.step("change settlement", &put, STEP);
     let sizes = small(&world, Vec::new()).await;
-    notices(&mut table, &world, "one notification", 2).await;
+    notifications(&mut table, &world, "one notification", 2).await;
 
     let target = |token: &str| json!({"platform": "apns", "token": token.repeat(64)});
     let path = "/v1/push-targets/phone-1";
@@ -395,11 +397,11 @@ async fn freeze_and_push_keep_their_budgets() {
     app.put("/v1/push-targets/phone-1", target).await.ok(204);
     app.activate(GOOD_CARD).await;
     let sizes = small(&world, Vec::new()).await;
-    notices(
+    notifications(
         &mut table,
         &world,
         "two notifications and a push",
-        NOTICE_WITH_PUSH,
+        NOTIFICATION_WITH_PUSH,
     )
     .await;
     let code = app.freeze_code().await;
@@ -409,11 +411,11 @@ async fn freeze_and_push_keep_their_budgets() {
     let frozen = world.freeze(account, &code, "198.51.100.2").await;
     table.step("freeze", &frozen, FREEZE);
     assert_eq!(world.count("minority_name", "frozen").await, 1);
-    notices(
+    notifications(
         &mut table,
         &world,
         "one notification and a push",
-        NOTICE_WITH_PUSH - 1,
+        NOTIFICATION_WITH_PUSH - 1,
     )
     .await;
     table.print("freeze and push");

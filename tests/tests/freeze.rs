@@ -106,10 +106,10 @@ async fn parallel_right_codes_freeze_once() {
     assert_eq!(app.get(&rebind).await.status, 401, "sessions die");
     world.deliver_due().await;
     let texts = world.sms.to(&app.profile.phone);
-    let notices = texts
+    let notifications = texts
         .iter()
         .filter(|text| text.contains("冻结") && tests::transport::freeze_code_in(text).is_none());
-    assert_eq!(notices.count(), 1, "{texts:?}");
+    assert_eq!(notifications.count(), 1, "{texts:?}");
 }
 
 #[tokio::test]

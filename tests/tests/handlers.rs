@@ -335,7 +335,7 @@ async fn cleanup_cost_depends_on_due_items() {
 async fn notification_survives_sms_outage() {
     let (world, app, _) = scenario::activated("plain_1").await;
     let before = world.sms.to(&app.profile.phone).len();
-    let batch = world.due_notices().await;
+    let batch = world.due_notifications().await;
     let sequence_number = batch["Records"][0]["dynamodb"]["SequenceNumber"].clone();
     world.sms.set_down(true);
     for _ in 0..3 {
@@ -347,9 +347,9 @@ async fn notification_survives_sms_outage() {
     }
     world.sms.set_down(false);
     // The stream has given up. The clean-up finds the unsent notification and puts it into the stream again.
-    world.pass_s(POLICY.notice_retry_s + 1);
+    world.pass_s(POLICY.notification_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 1);
-    let again = world.due_notices().await;
+    let again = world.due_notifications().await;
     assert_eq!(
         world.deliver(again.clone(), world.now()).await,
         json!({"batchItemFailures": []})
@@ -362,7 +362,7 @@ async fn notification_survives_sms_outage() {
         2,
         "an OTP and a notification"
     );
-    world.pass_s(POLICY.notice_retry_s + 1);
+    world.pass_s(POLICY.notification_retry_s + 1);
     assert_eq!(world.clean_up().await.notices_rearmed, 0);
 }
 
@@ -513,7 +513,7 @@ async fn refused_phone_does_not_block_the_other() {
     let (world, app, _) = scenario::activated("plain_1").await;
     let before = world.sms.to(RESERVED_PHONE).len();
     world.sms.refuse(Some(&app.profile.phone));
-    let batch = world.due_notices().await;
+    let batch = world.due_notifications().await;
     let reply = world.deliver(batch.clone(), world.now()).await;
     assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);
     assert_eq!(world.sms.to(RESERVED_PHONE).len(), before + 1);
@@ -524,17 +524,17 @@ async fn refused_phone_does_not_block_the_other() {
 }
 
 #[tokio::test]
-async fn undeliverable_notice_is_given_up_after_a_day() {
+async fn undeliverable_notification_is_given_up_after_a_day() {
     let (world, _, _) = scenario::activated("plain_1").await;
     let seq = 6;
-    for _ in 0..POLICY.notice_retries_max {
-        world.pass_s(POLICY.notice_retry_s + 1);
+    for _ in 0..POLICY.notification_retries_max {
+        world.pass_s(POLICY.notification_retry_s + 1);
         let (store, id, now) = (world.store(), merchant_id(), world.now());
-        let rearmed = store.rearm_notice(&id, seq, now, now).await;
+        let rearmed = store.rearm_notification(&id, seq, now, now).await;
         assert_eq!(rearmed.unwrap(), Rearmed::Armed);
     }
     for given_up in [1, 0] {
-        world.pass_s(POLICY.notice_retry_s + 1);
+        world.pass_s(POLICY.notification_retry_s + 1);
         let summary = world.clean_up().await;
         assert_eq!(
             (summary.notices_rearmed, summary.notices_given_up),

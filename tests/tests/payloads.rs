@@ -156,7 +156,7 @@ async fn handlers_accept_captured_events() {
         &[("MERCHANT_ID", "mer_plain_1")],
     );
     app.used.insert("stream_notice.json".to_owned());
-    let due = world.due_notices().await;
+    let due = world.due_notifications().await;
     let due = due["Records"].as_array().unwrap();
     let keys: Vec<&Value> = due
         .iter()
@@ -171,7 +171,7 @@ async fn handlers_accept_captured_events() {
     for _ in 0..2 {
         let reply = world.deliver(batch.clone(), world.now()).await;
         assert_eq!(reply, json!({"batchItemFailures": []}));
-        let notices = |phone: &str| {
+        let notifications = |phone: &str| {
             world
                 .sms
                 .to(phone)
@@ -180,7 +180,10 @@ async fn handlers_accept_captured_events() {
                 .count()
         };
         assert_eq!(
-            (notices(&app.merchant.phone), notices(RESERVED_PHONE)),
+            (
+                notifications(&app.merchant.phone),
+                notifications(RESERVED_PHONE)
+            ),
             (1, 1)
         );
     }

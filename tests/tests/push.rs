@@ -194,7 +194,7 @@ async fn failed_push_is_retried_without_an_sms() {
         world
             .push
             .script([Err(PortError::Transient("push", "down".to_owned()))]);
-        let batch = world.due_notices().await;
+        let batch = world.due_notifications().await;
         let batch = if batch["Records"].as_array().unwrap().is_empty() {
             released(&world).await
         } else {
@@ -223,8 +223,10 @@ async fn failed_push_is_retried_without_an_sms() {
 async fn released(world: &Arc<InProcess>) -> Value {
     let items = world.items().await;
     let records = items.iter().filter(|item| {
-        let notice = item.get("notice").and_then(|notice| notice.as_s().ok());
-        notice.is_some_and(|notice| notice == "released")
+        let notification = item
+            .get("notice")
+            .and_then(|notification| notification.as_s().ok());
+        notification.is_some_and(|notification| notification == "released")
     });
     let records: Vec<Value> = records
         .map(|item| {

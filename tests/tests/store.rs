@@ -382,19 +382,24 @@ async fn index_holds_only_due_items() {
 }
 
 #[tokio::test]
-async fn notice_is_rearmed_only_while_unsent() {
+async fn notification_is_rearmed_only_while_unsent() {
     let world = InProcess::start().await;
     world.log_in("plain_1").await.activate(GOOD_CARD).await;
     let store = world.store();
     let (merchant, seq) = (id("plain_1"), 6);
     let wall = world.now();
-    let claim = async |who: &str, at| store.claim_notice(&merchant, seq, who, at).await.unwrap();
+    let claim = async |who: &str, at| {
+        store
+            .claim_notification(&merchant, seq, who, at)
+            .await
+            .unwrap()
+    };
     let claimed = claim("one", wall).await.unwrap();
-    assert_eq!(claimed.notices.len(), 2);
+    assert_eq!(claimed.notifications.len(), 2);
     assert!(claim("two", wall).await.is_none());
     assert!(
         store
-            .rearm_notice(&merchant, seq, wall, wall.plus_s(601))
+            .rearm_notification(&merchant, seq, wall, wall.plus_s(601))
             .await
             .unwrap()
             == Rearmed::NotNeeded,
@@ -403,7 +408,7 @@ async fn notice_is_rearmed_only_while_unsent() {
     // A claim whose owner died expires soon.
     let later = wall.plus_s(91);
     assert!(claim("two", later).await.is_some());
-    let first = claimed.notices.first().unwrap().to();
+    let first = claimed.notifications.first().unwrap().to();
     assert!(
         store
             .mark_sent(&merchant, seq, first, false, "one")
@@ -415,14 +420,21 @@ async fn notice_is_rearmed_only_while_unsent() {
         .mark_sent(&merchant, seq, first, false, "two")
         .await
         .unwrap();
-    store.release_notice(&merchant, seq, "two").await.unwrap();
+    store
+        .release_notification(&merchant, seq, "two")
+        .await
+        .unwrap();
     let again = claim("three", later).await.unwrap();
-    assert_eq!(again.notices.len(), 1, "a sent message is not sent again");
+    assert_eq!(
+        again.notifications.len(),
+        1,
+        "a sent message is not sent again"
+    );
     store
         .mark_sent(
             &merchant,
             seq,
-            again.notices.first().unwrap().to(),
+            again.notifications.first().unwrap().to(),
             true,
             "three",
         )
@@ -431,7 +443,7 @@ async fn notice_is_rearmed_only_while_unsent() {
     assert!(claim("four", later.plus_s(600)).await.is_none());
     assert!(
         store
-            .rearm_notice(&merchant, seq, later.plus_s(600), later.plus_s(601))
+            .rearm_notification(&merchant, seq, later.plus_s(600), later.plus_s(601))
             .await
             .unwrap()
             == Rearmed::NotNeeded
@@ -624,14 +636,14 @@ async fn claim_is_retried_after_a_conflict() {
     let (merchant, seq) = activated(&world).await;
     let (store, wall) = (world.store(), world.now());
     world.boundary.fail(1, Fault::Conflict);
-    let claimed = store.claim_notice(&merchant, seq, "one", wall).await;
+    let claimed = store.claim_notification(&merchant, seq, "one", wall).await;
     assert!(
         matches!(claimed, Err(PortError::Transient(..))),
         "{claimed:?}"
     );
     assert!(world.boundary.calm() > 1, "the call was retried");
     world.boundary.fail_once(1, Fault::Conflict);
-    let claimed = store.claim_notice(&merchant, seq, "one", wall).await;
+    let claimed = store.claim_notification(&merchant, seq, "one", wall).await;
     assert!(claimed.unwrap().is_some());
 }
 
@@ -640,18 +652,25 @@ async fn last_rearm_survives_a_lost_reply() {
     let world = InProcess::start().await;
     let (merchant, seq) = activated(&world).await;
     let (store, mut rearmed) = (world.store(), Vec::new());
-    for time in 1..=POLICY.notice_retries_max {
-        world.pass_s(POLICY.notice_retry_s + 1);
-        if time == POLICY.notice_retries_max {
+    for time in 1..=POLICY.notification_retries_max {
+        world.pass_s(POLICY.notification_retry_s + 1);
+        if time == POLICY.notification_retries_max {
             world.boundary.fail_once(1, Fault::ReplyLost);
         }
         let now = world.now();
-        rearmed.push(store.rearm_notice(&merchant, seq, now, now).await.unwrap());
+        rearmed.push(
+            store
+                .rearm_notification(&merchant, seq, now, now)
+                .await
+                .unwrap(),
+        );
     }
     assert_eq!(world.boundary.calm(), 1);
     // The first attempt succeeded; the second detects it.
     assert_eq!(rearmed.pop(), Some(Rearmed::NotNeeded));
     assert!(rearmed.iter().all(|one| *one == Rearmed::Armed));
-    let claimed = store.claim_notice(&merchant, seq, "one", world.now()).await;
+    let claimed = store
+        .claim_notification(&merchant, seq, "one", world.now())
+        .await;
     assert!(claimed.unwrap().is_some());
 }

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Store;
 use store::client::Table;
-use store::outbox::notice_of_keys;
+use store::outbox::notification_of_keys;
 
 /// Sends notifications by SMS and push.
 pub struct ConfirmationNotice<T, K, M, P> {
@@ -119,7 +119,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             };
             tracing::error!(
                 event.seq = seq,
-                notice.cause = error.to_string(),
+                notification.cause = error.to_string(),
                 "notification.failed"
             );
             let number = record.pointer("/dynamodb/SequenceNumber");
@@ -145,7 +145,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     ) -> Result<(), PortError> {
         let Some(event) = self
             .store
-            .claim_notice(merchant, seq, claimant, budget.now())
+            .claim_notification(merchant, seq, claimant, budget.now())
             .await?
         else {
             return Ok(());
@@ -154,13 +154,15 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             Ok(sent) => {
                 tracing::info!(
                     event.kind = event.kind().as_str(),
-                    notice.sent = sent,
+                    notification.sent = sent,
                     "notification.sent"
                 );
                 Ok(())
             }
             Err(error) => {
-                self.store.release_notice(merchant, seq, claimant).await?;
+                self.store
+                    .release_notification(merchant, seq, claimant)
+                    .await?;
                 Err(error)
             }
         }
@@ -174,35 +176,38 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
         let mut failed = None;
-        for (index, notice) in event.notices.iter().enumerate() {
-            if let Err(error) = self.notify_recipient(event, notice, claimant, budget).await {
+        for (index, notification) in event.notifications.iter().enumerate() {
+            if let Err(error) = self
+                .notify_recipient(event, notification, claimant, budget)
+                .await
+            {
                 failed = failed.or(Some(error));
                 continue;
             }
-            let last = failed.is_none() && index + 1 == event.notices.len();
+            let last = failed.is_none() && index + 1 == event.notifications.len();
             let (merchant, seq) = (&event.merchant_id, event.seq);
             insist(async || {
                 self.store
-                    .mark_sent(merchant, seq, notice.to(), last, claimant)
+                    .mark_sent(merchant, seq, notification.to(), last, claimant)
                     .await
             })
             .await?;
         }
-        failed.map_or(Ok(event.notices.len()), Err)
+        failed.map_or(Ok(event.notifications.len()), Err)
     }
 
     async fn notify_recipient(
         &self,
         event: &ChainedEvent,
-        notice: &Notification,
+        notification: &Notification,
         claimant: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         if budget.is_over() {
             return Err(out_of_time());
         }
-        let text = self.text(event, notice.to()).await?;
-        match notice {
+        let text = self.text(event, notification.to()).await?;
+        match notification {
             Notification::Push { delivered } => {
                 self.push_all(event, delivered, &text, claimant, budget)
                     .await
@@ -319,5 +324,5 @@ fn event_of(record: &Value) -> Option<(MerchantId, u64)> {
             .get("S")?
             .as_str()
     };
-    notice_of_keys(key("pk")?, key("sk")?)
+    notification_of_keys(key("pk")?, key("sk")?)
 }

@@ -162,7 +162,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let done = match due.what {
             DueItem::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
             DueItem::MerchantState => self.merchant(&due.merchant_id, run).await,
-            DueItem::Notice(seq) => self.notice(&due.merchant_id, seq, run).await,
+            DueItem::Notification(seq) => self.notification(&due.merchant_id, seq, run).await,
         };
         match done {
             Ok(()) => {}
@@ -177,7 +177,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         }
     }
 
-    async fn notice(
+    async fn notification(
         &self,
         merchant_id: &MerchantId,
         seq: u64,
@@ -185,7 +185,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     ) -> Result<(), PortError> {
         let rearmed = self
             .store
-            .rearm_notice(merchant_id, seq, run.wall, run.now)
+            .rearm_notification(merchant_id, seq, run.wall, run.now)
             .await?;
         match rearmed {
             Rearmed::Armed => run.summary.notices_rearmed += 1,

@@ -135,9 +135,9 @@ pub struct Policy {
     /// Unanswered queries after which a run of the clean-up stops querying the bank.
     pub bank_silence_max: u32,
     /// The clean-up rearms a notification that was unsent for this long.
-    pub notice_retry_s: i64,
+    pub notification_retry_s: i64,
     /// The maximum number of rearms, which covers a day.
-    pub notice_retries_max: u32,
+    pub notification_retries_max: u32,
 }
 
 impl Policy {
@@ -206,8 +206,8 @@ impl Policy {
         bank_retry_s: 5 * MINUTE_S,
         transfer_recheck_s: DAY_S,
         bank_silence_max: 3,
-        notice_retry_s: 10 * MINUTE_S,
-        notice_retries_max: 144,
+        notification_retry_s: 10 * MINUTE_S,
+        notification_retries_max: 144,
     };
 }
 
@@ -253,7 +253,7 @@ const _: () = {
         "clamp needs min <= max"
     );
     assert!(
-        policy.notice_retry_s * policy.notice_retries_max as i64 >= DAY_S,
+        policy.notification_retry_s * policy.notification_retries_max as i64 >= DAY_S,
         "a notification is retried for a day"
     );
 };

@@ -50,7 +50,7 @@ fn digest_follows_the_numbers() {
     let changes: [fn(&mut Policy); 3] = [
         |policy| policy.session_idle_s += 1,
         |policy| policy.code_attempts += 1,
-        |policy| policy.notice_retries_max += 1,
+        |policy| policy.notification_retries_max += 1,
     ];
     for change in changes {
         let mut changed = Policy::CURRENT;

@@ -150,7 +150,7 @@ pub struct NewEvent {
     /// The time of the event.
     pub at: Timestamp,
     /// The messages to send.
-    pub notices: Vec<Notification>,
+    pub notifications: Vec<Notification>,
 }
 
 impl NewEvent {

@@ -67,7 +67,7 @@ pub enum DueItem {
     /// can be assigned.
     MerchantState,
     /// An event with an unsent notification.
-    Notice(u64),
+    Notification(u64),
 }
 
 impl<T: Table> Store<T> {
@@ -99,7 +99,7 @@ impl<T: Table> Store<T> {
             let sk = get_s(item, "sk")?;
             let what = match sk.split_once('#') {
                 Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueItem::Rebind),
-                Some(("E", seq)) => seq.parse().ok().map(DueItem::Notice),
+                Some(("E", seq)) => seq.parse().ok().map(DueItem::Notification),
                 _ if sk == STATE => Some(DueItem::MerchantState),
                 _ => None,
             };

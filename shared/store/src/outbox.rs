@@ -5,7 +5,7 @@ use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
 use super::item::{Item, Update, n, s, time};
 use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
-use super::records::event::{self, NOTICE_DUE, recipient_name, tags_text};
+use super::records::event::{self, NOTIFICATION_DUE, recipient_name, tags_text};
 use application::ports::PortError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use domain::history::ChainedEvent;
@@ -18,7 +18,7 @@ use domain::time::Timestamp;
 pub const CLAIM_S: i64 = 90;
 
 const _: () = assert!(
-    CLAIM_S < Policy::CURRENT.notice_retry_s,
+    CLAIM_S < Policy::CURRENT.notification_retry_s,
     "a claimed notification must not be armed again"
 );
 
@@ -34,11 +34,11 @@ pub enum Rearmed {
 }
 
 /// The value of `notice` after a failed attempt.
-const NOTICE_RELEASED: &str = "released";
+const NOTIFICATION_RELEASED: &str = "released";
 
 /// One step of a notification: its write and its condition.
 #[derive(Clone, Copy, Debug)]
-pub enum NoticeStep<'a> {
+pub enum NotificationStep<'a> {
     /// Claims the notification, unless another invocation holds it or it was sent.
     Claim {
         /// The stream record that claims it.
@@ -74,7 +74,7 @@ pub enum NoticeStep<'a> {
         /// The clock of the business rules.
         now: Timestamp,
     },
-    /// Gives up after [`Policy::notice_retries_max`] retries: the row keeps the recipients, the index entry is removed.
+    /// Gives up after [`Policy::notification_retries_max`] retries: the row keeps the recipients, the index entry is removed.
     GiveUp {
         /// The store's wall clock.
         wall: Timestamp,
@@ -83,7 +83,7 @@ pub enum NoticeStep<'a> {
     },
 }
 
-impl NoticeStep<'_> {
+impl NotificationStep<'_> {
     fn update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
         let mut update = Update::default();
         match *self {
@@ -91,10 +91,10 @@ impl NoticeStep<'_> {
                 update.put("notice", Some(s("claimed")));
                 update.put("claimed_at", Some(time(wall)));
                 update.put("claimed_by", Some(s(claimant)));
-                update.value("due", s(NOTICE_DUE));
+                update.value("due", s(NOTIFICATION_DUE));
                 update.value("stale", time(wall.plus_s(-CLAIM_S)));
                 update.value("claimed", s("claimed"));
-                update.value("released", s(NOTICE_RELEASED));
+                update.value("released", s(NOTIFICATION_RELEASED));
                 let foreign = "#claimed_by <> :claimed_by AND #claimed_at > :stale";
                 update.when(format!(
                     "#notice IN (:due, :released, :claimed) AND NOT (#notice = :claimed AND {foreign})"
@@ -119,29 +119,29 @@ impl NoticeStep<'_> {
             }
             Self::Release { claimant } => {
                 // Not "due", which would send the event through the stream again at once, in a loop while SNS is down.
-                update.put("notice", Some(s(NOTICE_RELEASED)));
+                update.put("notice", Some(s(NOTIFICATION_RELEASED)));
                 // A mark whose answer was lost may have been the last one.
                 update.value("claimed", s("claimed"));
                 update.when("#notice = :claimed");
                 require_claimant(&mut update, claimant);
             }
             Self::Rearm { wall, now } => {
-                let retry_at = now.plus_s(policy.notice_retry_s);
-                update.put("notice", Some(s(NOTICE_DUE)));
+                let retry_at = now.plus_s(policy.notification_retry_s);
+                update.put("notice", Some(s(NOTIFICATION_DUE)));
                 update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
                 require_unsent_and_due(&mut update, wall, now);
-                update.value("max", n(policy.notice_retries_max));
+                update.value("max", n(policy.notification_retries_max));
                 update.when("(attribute_not_exists(armed) OR armed < :max)");
             }
             Self::GiveUp { wall, now } => {
                 update.put("notice", Some(s("given up")));
                 update.put("due_bucket", None);
                 update.put("due_at", None);
-                update.value("max", n(policy.notice_retries_max));
+                update.value("max", n(policy.notification_retries_max));
                 update.when("armed >= :max");
                 require_unsent_and_due(&mut update, wall, now);
             }
@@ -174,14 +174,14 @@ impl<T: Table> Store<T> {
     ///
     /// # Errors
     /// When the table cannot be written.
-    pub async fn claim_notice(
+    pub async fn claim_notification(
         &self,
         merchant: &MerchantId,
         seq: u64,
         claimant: &str,
         wall: Timestamp,
     ) -> Result<Option<ChainedEvent>, PortError> {
-        let step = NoticeStep::Claim { claimant, wall };
+        let step = NotificationStep::Claim { claimant, wall };
         match self
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
@@ -189,7 +189,7 @@ impl<T: Table> Store<T> {
             Ok(item) => {
                 let event = item.as_ref().map(event::read).transpose();
                 if event.is_err() {
-                    self.release_notice(merchant, seq, claimant).await?;
+                    self.release_notification(merchant, seq, claimant).await?;
                 }
                 event
             }
@@ -210,7 +210,7 @@ impl<T: Table> Store<T> {
         last: bool,
         claimant: &str,
     ) -> Result<(), PortError> {
-        let step = NoticeStep::Sent { to, last, claimant };
+        let step = NotificationStep::Sent { to, last, claimant };
         self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())
@@ -227,7 +227,7 @@ impl<T: Table> Store<T> {
         tags: &[String],
         claimant: &str,
     ) -> Result<(), PortError> {
-        let step = NoticeStep::Pushed { tags, claimant };
+        let step = NotificationStep::Pushed { tags, claimant };
         self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())
@@ -237,13 +237,13 @@ impl<T: Table> Store<T> {
     ///
     /// # Errors
     /// When the table cannot be written.
-    pub async fn release_notice(
+    pub async fn release_notification(
         &self,
         merchant: &MerchantId,
         seq: u64,
         claimant: &str,
     ) -> Result<(), PortError> {
-        let step = NoticeStep::Release { claimant };
+        let step = NotificationStep::Release { claimant };
         match self
             .update_event(merchant, seq, step, ReturnValue::None)
             .await
@@ -254,11 +254,11 @@ impl<T: Table> Store<T> {
     }
 
     /// Arms an unsent notification again: the write itself goes through the stream. After
-    /// [`Policy::notice_retries_max`] retries it is given up: the row keeps the recipients, the index entry is removed.
+    /// [`Policy::notification_retries_max`] retries it is given up: the row keeps the recipients, the index entry is removed.
     ///
     /// # Errors
     /// When the table cannot be written.
-    pub async fn rearm_notice(
+    pub async fn rearm_notification(
         &self,
         merchant: &MerchantId,
         seq: u64,
@@ -266,8 +266,8 @@ impl<T: Table> Store<T> {
         now: Timestamp,
     ) -> Result<Rearmed, PortError> {
         for (step, done) in [
-            (NoticeStep::Rearm { wall, now }, Rearmed::Armed),
-            (NoticeStep::GiveUp { wall, now }, Rearmed::GivenUp),
+            (NotificationStep::Rearm { wall, now }, Rearmed::Armed),
+            (NotificationStep::GiveUp { wall, now }, Rearmed::GivenUp),
         ] {
             match self
                 .update_event(merchant, seq, step, ReturnValue::None)
@@ -285,7 +285,7 @@ impl<T: Table> Store<T> {
         &self,
         merchant: &MerchantId,
         seq: u64,
-        step: NoticeStep<'_>,
+        step: NotificationStep<'_>,
         returned: ReturnValue,
     ) -> Result<Option<Item>, PortError> {
         let event = key(merchant_pk(merchant), event_sk(seq));
@@ -300,6 +300,6 @@ impl<T: Table> Store<T> {
 
 /// Identifies the notification of a stream record by its keys: merchant and sequence number.
 #[must_use]
-pub fn notice_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
+pub fn notification_of_keys(pk: &str, sk: &str) -> Option<(MerchantId, u64)> {
     Some((merchant_of(pk)?, sk.strip_prefix("E#")?.parse().ok()?))
 }

@@ -286,7 +286,7 @@ impl Cast {
         let mut settings = app.get("/v1/settlement").await.body;
         settings["payout_time"] = json!("07:30");
         app.put("/v1/settlement", settings).await.ok(200);
-        let due = world.due_notices().await;
+        let due = world.due_notifications().await;
         cast.word(
             "notice",
             7,

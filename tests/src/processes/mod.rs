@@ -176,7 +176,7 @@ impl Processes {
 
     /// The stream records of every notification that is due.
     #[must_use]
-    pub fn due_notices(&self) -> Value {
+    pub fn due_notifications(&self) -> Value {
         let items = self.cloud.items(template::TABLE);
         let due = items.iter().filter(|item| item["notice"]["S"] == "due");
         let records = due.map(|item| {
@@ -337,8 +337,8 @@ impl Transport for Processes {
         statement["transfers"].as_array().unwrap().clone()
     }
 
-    async fn deliver_notices(&self) {
-        let batch = self.due_notices();
+    async fn deliver_notifications(&self) {
+        let batch = self.due_notifications();
         let reply = self.run("confirmation-notice", &batch).await;
         assert_eq!(reply, Outcome::Answered(json!({"batchItemFailures": []})));
     }

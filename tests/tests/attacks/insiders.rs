@@ -284,7 +284,7 @@ async fn event_injected_into_stream_function() {
     let mut settings = settings.body;
     settings["payout_time"] = json!("09:00");
     other.put("/v1/settlement", settings).await.ok(200);
-    let due = world.due_notices().await["Records"][0].clone();
+    let due = world.due_notifications().await["Records"][0].clone();
     batch.insert(10, due);
     world.deliver(json!({"Records": batch}), world.now()).await;
     assert_eq!(world.sms.to(&other.profile.phone).len(), 1);

@@ -71,7 +71,9 @@ impl Story {
     }
 
     async fn deliver(&self, step: &'static str) {
-        let outcome = self.step(step, Work::Deliver(self.due_notices())).await;
+        let outcome = self
+            .step(step, Work::Deliver(self.due_notifications()))
+            .await;
         assert_eq!(outcome.status, 200, "{:?}", outcome.body);
     }
 

@@ -24,7 +24,7 @@ pub const NAME: &str = "plain_1";
 /// The merchant whose card cannot be attached.
 const OTHER: &str = "plain_2";
 /// The delay of the clean-up: unanswered bank calls and unsent notifications are due by then.
-const CLEAN_UP_AFTER_S: i64 = Policy::CURRENT.notice_retry_s + 1;
+const CLEAN_UP_AFTER_S: i64 = Policy::CURRENT.notification_retry_s + 1;
 /// The faults for a due query that finds nothing. Such a query has no effect, so it does not matter whether the table
 /// received it. The remaining cases are a successful retry, an unreadable reply and the end of the process.
 const FINDS_NOTHING: [Fault; 3] = [Fault::RequestLost, Fault::ReplyCut, Fault::DiesBefore];
@@ -596,7 +596,7 @@ impl Story {
 
     /// The stream event: a record for every notification that is due.
     #[must_use]
-    pub fn due_notices(&self) -> Value {
+    pub fn due_notifications(&self) -> Value {
         let items = self.table.items();
         let due = items
             .iter()
@@ -615,7 +615,7 @@ impl Story {
 
     /// The stream delivers the due records, and redelivers failed ones.
     async fn bring(&self) {
-        let batch = self.due_notices();
+        let batch = self.due_notifications();
         for _ in 0..3 {
             let reply = self.world.deliver(batch.clone(), self.world.now()).await;
             if reply["batchItemFailures"] == json!([]) {
@@ -707,7 +707,7 @@ impl Transport for Story {
     }
 
     /// Each delivery is a step of the story.
-    async fn deliver_notices(&self) {}
+    async fn deliver_notifications(&self) {}
 
     fn new_key(&self) -> Option<String> {
         None

@@ -35,9 +35,9 @@ pub async fn every_history_is_unbroken(live: &LocalCloud) {
 pub async fn every_notification_was_sent(live: &LocalCloud) {
     let mut sent = 0;
     for item in live.items().await {
-        if let Some(notice) = item.get("notice") {
+        if let Some(notification) = item.get("notice") {
             assert_eq!(
-                notice.as_s().unwrap(),
+                notification.as_s().unwrap(),
                 "sent",
                 "{} {}",
                 item["pk"].as_s().unwrap(),

@@ -396,7 +396,7 @@ pub async fn fifth_wrong_card_otp_rejects(live: &LocalCloud) {
         (&json!("rejected"), &json!("OTP_TOO_MANY"))
     );
     confirm(&code).await.refused(ErrorCode::StepOutOfOrder);
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     assert_eq!(live.sms(&merchant.reserved_phone).await.len(), 1);
 }
 
@@ -518,8 +518,8 @@ pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     let replies = futures::future::join_all((0..4).map(|_| app.confirm_card(&path))).await;
     let activated = replies.iter().filter(|reply| reply.status == 200).count();
     assert_eq!(activated, 1, "{:?}", statuses(&replies));
-    live.notices(&merchant.phone, 1).await;
-    live.notices(&merchant.reserved_phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
+    live.notifications(&merchant.reserved_phone, 1).await;
     let kinds = events(&app).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "activated").count(), 1);
 }

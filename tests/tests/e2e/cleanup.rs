@@ -40,7 +40,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     let app = live.app(&merchant).await;
     let path = app.activate(&live.card()).await;
     let activated_at = merchant.now();
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let day = |days: i64| activated_at.plus_s(days * DAY_S);
     let version = async || live.state(&merchant.pk(), "R#000001").await["ver"].clone();
     let before = version().await;
@@ -84,7 +84,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
         did(&live.clean_up(day(30)).await),
         json!({"cooldowns_ended": 1})
     );
-    let texts = live.notices(&merchant.phone, 2).await;
+    let texts = live.notifications(&merchant.phone, 2).await;
     assert_eq!(
         texts[1],
         "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略。"
@@ -100,8 +100,11 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
     for at in [day(30), day(31), day(31)] {
         assert_eq!(did(&live.clean_up(at).await), json!({}));
     }
-    assert_eq!(live.notices(&merchant.phone, 2).await, texts);
-    assert_eq!(live.notices(&merchant.reserved_phone, 1).await.len(), 1);
+    assert_eq!(live.notifications(&merchant.phone, 2).await, texts);
+    assert_eq!(
+        live.notifications(&merchant.reserved_phone, 1).await.len(),
+        1
+    );
     // The clean-up's three events are in the history, and the chain is complete.
     let events = chain(live, &merchant).await;
     assert_eq!(
@@ -116,16 +119,16 @@ pub async fn late_run_catches_up(live: &LocalCloud) {
     live.app(&changed).await.activate(&live.card()).await;
     let app = live.app(&pending).await;
     let path = app.to_card_pending(&live.card()).await;
-    live.notices(&changed.phone, 1).await;
+    live.notifications(&changed.phone, 1).await;
     let at = changed.now().plus_s(31 * DAY_S);
     let want = json!({"cards_removed": 1, "completed": 1, "cooldowns_ended": 1, "expired": 1});
     assert_eq!(did(&live.clean_up(at).await), want);
     assert_eq!(did(&live.clean_up(at).await), json!({}));
-    assert_eq!(live.notices(&changed.phone, 2).await.len(), 2);
+    assert_eq!(live.notifications(&changed.phone, 2).await.len(), 2);
     pending.set_clock(at);
     let app = live.app(&pending).await;
     assert_eq!(app.get(&path).await.ok(200)["state"], "expired");
-    assert!(live.notices(&pending.phone, 0).await.is_empty());
+    assert!(live.notifications(&pending.phone, 0).await.is_empty());
     let rebind = live.item(&pending.pk(), "R#000001").await;
     assert!(
         !rebind.contains_key("number"),
@@ -181,7 +184,7 @@ pub async fn overdue_rebinds_expire(live: &LocalCloud) {
 pub async fn concurrent_runs_act_once(live: &LocalCloud) {
     let merchant = in_year(live, 1999).await;
     live.app(&merchant).await.activate(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let at = merchant.now().plus_s(31 * DAY_S);
     let runs = futures::future::join_all((0..4).map(|_| live.clean_up(at))).await;
     let sum = |name: &str| {
@@ -198,7 +201,7 @@ pub async fn concurrent_runs_act_once(live: &LocalCloud) {
         ),
         (1, 1, 1, 0)
     );
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
     let events = chain(live, &merchant).await;
     assert_eq!(
         events
@@ -214,7 +217,7 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let merchant = in_year(live, 2002).await;
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
-    let first = live.notices(&merchant.phone, 1).await;
+    let first = live.notifications(&merchant.phone, 1).await;
     // As after an SNS outage: the claim is released, and both phones are not yet notified.
     let sk = event_of(live, &merchant, "activated").await;
     let due_at = merchant.now().plus_s(10 * MINUTE_S);
@@ -237,12 +240,12 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
         did(&live.clean_up(due_at).await),
         json!({"notices_rearmed": 1})
     );
-    let again = live.notices(&merchant.phone, 2).await;
+    let again = live.notifications(&merchant.phone, 2).await;
     assert_eq!(
         again[1], first[0],
         "a resent notification carries the same freeze code"
     );
-    live.notices(&merchant.reserved_phone, 2).await;
+    live.notifications(&merchant.reserved_phone, 2).await;
     assert_eq!(did(&live.clean_up(due_at.plus_s(HOUR_S)).await), json!({}));
     let event = live.item(&merchant.pk(), &sk).await;
     assert_eq!(event["notice"].as_s().unwrap(), "sent");
@@ -459,7 +462,7 @@ pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
 pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
     let merchant = in_year(live, 2017).await;
     live.app(&merchant).await.activate(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(2 * DAY_S);
     assert_eq!(
@@ -475,7 +478,7 @@ pub async fn frozen_account_is_left_alone(live: &LocalCloud) {
         assert_eq!(did(&live.clean_up(at).await), json!({}), "{days}");
     }
     // The end of the cooldown is not announced either, since the freeze cancelled it.
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
     let app = live.app(&merchant).await;
     let list = app.get("/v1/payouts").await.ok(200);
     assert_eq!(
@@ -507,7 +510,7 @@ pub async fn switch_completes_and_old_card_leaves(live: &LocalCloud) {
         did(&live.clean_up(switched_at.plus_s(30 * DAY_S)).await),
         json!({"cooldowns_ended": 1})
     );
-    live.notices(&merchant.phone, 3).await;
+    live.notifications(&merchant.phone, 3).await;
 }
 
 /// The sandbox takes the event's time as it is. Without one, wall-clock time counts.

@@ -88,8 +88,8 @@ async fn a_deposit_is_sent(live: &LocalCloud, card: &str, bank_name: &str) {
     );
     let cards = app.get("/v1/cards").await.ok(200);
     assert_eq!(cards["hold"]["effective_at"], activated["effective_at"]);
-    live.notices(&merchant.phone, 1).await;
-    live.notices(&merchant.reserved_phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
+    live.notifications(&merchant.reserved_phone, 1).await;
     let kinds = app.kinds().await;
     assert_eq!(
         kinds[kinds.len() - 2..],
@@ -203,7 +203,7 @@ pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     confirm(&app, &path, &code)
         .await
         .refused(ErrorCode::StepOutOfOrder);
-    let texts = live.notices(&merchant.phone, 1).await;
+    let texts = live.notifications(&merchant.phone, 1).await;
     assert!(texts[0].contains("验证码多次输错"), "{}", texts[0]);
     app.request(&live.card()).await;
 }

@@ -28,7 +28,7 @@ async fn is_frozen(live: &LocalCloud, merchant: &Profile) -> bool {
 async fn changed(live: &LocalCloud) -> (Profile, String, String) {
     let merchant = live.merchant().await;
     let path = live.app(&merchant).await.activate(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     (merchant, path, code)
 }
@@ -96,7 +96,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     let old = first.get("/v1/cards").await.ok(200)["active"].clone();
     let path = first.activate(&live.card()).await;
     let second = live.app_on(&merchant, "a thief's phone").await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(600);
     // As typed in a hurry.
@@ -110,12 +110,12 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
             .await
             .refused(ErrorCode::SessionExpired);
     }
-    let texts = live.notices(&merchant.phone, 2).await;
+    let texts = live.notifications(&merchant.phone, 2).await;
     assert_eq!(
         texts[1],
         "您的商户账户已冻结：换卡等操作已停止，所有登录已退出。如需解冻，请联系客服。"
     );
-    live.notices(&merchant.reserved_phone, 1).await;
+    live.notifications(&merchant.reserved_phone, 1).await;
 
     // Login and reads still work.
     let app = live.app(&merchant).await;
@@ -166,7 +166,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     // The code works once.
     received(live.freeze(merchant.now(), &merchant.account, &code).await);
     app.get("/v1/cards").await.ok(200);
-    assert_eq!(live.notices(&merchant.phone, 2).await, texts);
+    assert_eq!(live.notifications(&merchant.phone, 2).await, texts);
     assert_eq!(
         app.history().await.len(),
         events.len() + 2,
@@ -230,7 +230,7 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
     let back = report(live, "payout_returned", &routed, now).await;
     assert_eq!(back.unwrap()["status"], "returned");
     nothing_moves(&app, &path, &active).await;
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
 }
 
 /// Possible until seven days after the change took effect, to the second.
@@ -306,7 +306,7 @@ pub async fn wrong_freeze_code_looks_the_same(live: &LocalCloud) {
         let reply = live.ask("POST", "/v1/freezes").at(at).json(&body);
         reply.send().await.refused(ErrorCode::RequestMalformed);
     }
-    live.notices(&other.phone, 2).await;
+    live.notifications(&other.phone, 2).await;
 }
 
 /// At most ten wrong codes a day from one address are compared. The code stays valid.
@@ -337,7 +337,7 @@ pub async fn eleventh_guess_of_address_is_ignored(live: &LocalCloud) {
         .await;
     assert!(is_frozen(live, &one).await);
     for merchant in [&one, &two] {
-        live.notices(&merchant.phone, 2).await;
+        live.notifications(&merchant.phone, 2).await;
     }
 }
 
@@ -353,14 +353,14 @@ pub async fn concurrent_freezes_act_once(live: &LocalCloud) {
     assert_eq!(app.get(&path).await.ok(200)["state"], "frozen");
     let kinds = app.kinds().await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "frozen").count(), 1);
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
 }
 
 /// A freeze meets the confirmation of a switch: one comes first, and the account is frozen after both.
 pub async fn freeze_racing_confirm_still_freezes(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let freeze_code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
@@ -387,7 +387,7 @@ pub async fn standby_freeze_code_removes_card(live: &LocalCloud) {
     let merchant = live.merchant().await;
     let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
     let path = crate::see::rebind_path(&ready);
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(3 * DAY_S);
     received(live.freeze(merchant.now(), &merchant.account, &code).await);
@@ -415,7 +415,7 @@ pub async fn standby_freeze_code_removes_card(live: &LocalCloud) {
         (&payout["card"]["card_id"], &payout["held"]),
         (&active["card_id"], &json!(false))
     );
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
 }
 
 /// Each of the freeze codes stops every change that a stranger may have made. Here the code of a standby card is used, once
@@ -424,11 +424,11 @@ pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
     for later in [false, true] {
         let merchant = live.merchant().await;
         let ready = live.app(&merchant).await.standby_rebind(&live.card()).await;
-        live.notices(&merchant.phone, 1).await;
+        live.notifications(&merchant.phone, 1).await;
         let code = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(DAY_S);
         let path = live.app(&merchant).await.activate(&live.card()).await;
-        live.notices(&merchant.phone, 2).await;
+        live.notifications(&merchant.phone, 2).await;
         assert_ne!(live.freeze_code(&merchant.phone).await, code);
         merchant.pass_s(if later { 2 * DAY_S } else { HOUR_S });
         let source = format!("198.51.100.{}", 20 + u8::from(later));
@@ -463,7 +463,7 @@ pub async fn any_freeze_code_stops_everything(live: &LocalCloud) {
                 (&json!(old), &json!(old))
             );
         }
-        live.notices(&merchant.phone, 3).await;
+        live.notifications(&merchant.phone, 3).await;
     }
 }
 
@@ -477,7 +477,7 @@ pub async fn freeze_after_switch_holds_payouts(live: &LocalCloud) {
     app.post(&path, ()).await.ok(200);
     let sms = live.code(&merchant.phone).await;
     app.post(&path, json!({"code": sms})).await.ok(200);
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
     let code = live.freeze_code(&merchant.phone).await;
     let before = create(live, &merchant, "before", merchant.now()).await;
     assert_eq!(
@@ -492,5 +492,5 @@ pub async fn freeze_after_switch_holds_payouts(live: &LocalCloud) {
     let app = live.app(&merchant).await;
     let list = app.get("/v1/payouts").await.ok(200);
     assert_eq!(list["items"][0]["held"], true);
-    live.notices(&merchant.phone, 3).await;
+    live.notifications(&merchant.phone, 3).await;
 }

@@ -194,7 +194,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
 
     // Both phones are notified; the phone on file gets the freeze code.
     let from = minute_zh(effective_at);
-    let on_file = live.notices(&merchant.phone, 1).await.remove(0);
+    let on_file = live.notifications(&merchant.phone, 1).await.remove(0);
     let begins = format!(
         "结算卡已更换为中国工商银行(尾号{})，{from}起生效。非本人操作？请在App输入冻结码",
         last4(&card)
@@ -209,7 +209,7 @@ pub async fn card_is_changed(live: &LocalCloud) {
         "eight letters of the alphabet"
     );
     assert_eq!(
-        live.notices(&merchant.reserved_phone, 1).await,
+        live.notifications(&merchant.reserved_phone, 1).await,
         [format!(
             "中国工商银行卡(尾号{})已绑定为商户结算卡，{from}起收款。非本人操作？请立即联系您的开户银行。",
             last4(&card)
@@ -457,8 +457,8 @@ pub async fn equal_phones_are_notified_once(live: &LocalCloud) {
     merchant.reserved_phone.clone_from(&merchant.phone);
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
-    let notices = live.notices(&merchant.phone, 1).await;
-    assert!(notices[0].contains("冻结码"));
+    let notifications = live.notifications(&merchant.phone, 1).await;
+    assert!(notifications[0].contains("冻结码"));
     assert_eq!(live.codes_sent(&merchant.phone).await, 2);
 }
 

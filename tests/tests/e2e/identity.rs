@@ -242,7 +242,7 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     );
     guess(&code).await.refused(ErrorCode::StepOutOfOrder);
     assert_eq!(
-        live.notices(&merchant.phone, 1).await,
+        live.notifications(&merchant.phone, 1).await,
         [format!(
             "绑定中国工商银行卡(尾号{})的验证码多次输错，申请已终止。非本人操作？请立即修改密码并联系客服。",
             last4(&card)

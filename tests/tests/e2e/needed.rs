@@ -319,7 +319,7 @@ async fn settlement(live: &LocalCloud) -> Vec<Probe<'_>> {
 async fn freezes(live: &LocalCloud) -> Vec<Probe<'_>> {
     let (merchant, app) = live.logged_in().await;
     app.standby(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let code = live.freeze_code(&merchant.phone).await;
     merchant.pass_s(120); // until the phone may receive another OTP
     app.activate(&live.card()).await;
@@ -365,14 +365,14 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         .await
         .ok(204);
     app.activate(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     let sk = crate::cleanup::event_of(live, &merchant, "activated").await;
     let key = |text: &str| json!({"S": text});
     let record = json!({"Records": [{
         "eventID": "a record of the tests",
         "dynamodb": {"Keys": {"pk": key(&merchant.pk()), "sk": key(&sk)}, "SequenceNumber": "1"},
     }]});
-    let notice = |taken: &[&'static [&'static str]], without, with| {
+    let notification = |taken: &[&'static [&'static str]], without, with| {
         let (record, pk, sk, phone) = (
             record.clone(),
             merchant.pk(),
@@ -409,9 +409,9 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         })
     };
     vec![
-        notice(&[UPDATE, QUERY, GET, PHONES], "not notified", "notified"),
+        notification(&[UPDATE, QUERY, GET, PHONES], "not notified", "notified"),
         // A value that can never be decrypted must not block the other recipients.
-        notice(&[HISTORY], "notified, but not the device", "notified"),
+        notification(&[HISTORY], "notified, but not the device", "notified"),
         in_init(live, "confirmation-notice", &[HASH]),
     ]
 }

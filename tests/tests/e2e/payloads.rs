@@ -318,11 +318,14 @@ impl Probe {
         // The same mapping as ours, to the probe, from the start of the stream.
         let path = "/2015-03-31/event-source-mappings/";
         let list = rest(live, "lambda", &Method::GET, path, &Value::Null).await;
-        let notice = &live.system.endpoints().functions["confirmation-notice"];
+        let notification = &live.system.endpoints().functions["confirmation-notice"];
         let mappings = list["EventSourceMappings"].as_array().unwrap();
-        let ours = mappings
-            .iter()
-            .find(|mapping| mapping["FunctionArn"].as_str().unwrap().ends_with(notice));
+        let ours = mappings.iter().find(|mapping| {
+            mapping["FunctionArn"]
+                .as_str()
+                .unwrap()
+                .ends_with(notification)
+        });
         let ours = ours.unwrap();
         let mut mine =
             json!({"FunctionName": "probe", "StartingPosition": "TRIM_HORIZON", "BatchSize": 1});

@@ -184,8 +184,8 @@ pub async fn concurrent_confirms_activate_once(live: &LocalCloud) {
     }
     assert_eq!(app.get(&path).await.ok(200)["state"], "activated");
     assert_eq!(count(&app, "activated").await, 1);
-    live.notices(&merchant.phone, 1).await;
-    live.notices(&merchant.reserved_phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
+    live.notifications(&merchant.reserved_phone, 1).await;
     metric(
         "races, running system: concurrent right OTPs from two devices, activated twice",
         tried,
@@ -237,7 +237,7 @@ pub async fn freeze_racing_confirm_keeps_old_card(live: &LocalCloud) {
     let merchants: Vec<Profile> = join_all((0..3).map(|_| live.merchant())).await;
     let scenes = join_all(merchants.iter().map(async |merchant| {
         live.app(merchant).await.standby_rebind(&live.card()).await;
-        live.notices(&merchant.phone, 1).await;
+        live.notifications(&merchant.phone, 1).await;
         let freeze = live.freeze_code(&merchant.phone).await;
         merchant.pass_s(HOUR_S);
         let app = live.app(merchant).await;

@@ -40,7 +40,7 @@ pub async fn repeated_step_replays_its_reply(live: &LocalCloud) {
     // The first reply is replayed however far the rebind has moved.
     let created = app.keyed("/v1/rebinds", "/v1/rebinds", ()).await;
     created.refused(ErrorCode::IdempotencyMismatch);
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
 
     let other = live.merchant().await;
     let app = live.app(&other).await;
@@ -241,7 +241,7 @@ pub async fn concurrent_repeats_act_once(live: &LocalCloud) {
     assert_eq!(activated["state"], "activated");
     for phone in [&merchant.phone, &merchant.reserved_phone] {
         assert_eq!(live.codes_sent(phone).await, 1);
-        live.notices(phone, 1).await;
+        live.notifications(phone, 1).await;
     }
 }
 

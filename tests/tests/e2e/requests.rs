@@ -109,10 +109,10 @@ pub async fn card_of_unlisted_bank_is_accepted(live: &LocalCloud) {
         ),
         (&json!("UNKNOWN"), &json!("unknown"), &json!(last4(&card)))
     );
-    let notice = live.notices(&merchant.phone, 1).await.remove(0);
+    let notification = live.notifications(&merchant.phone, 1).await.remove(0);
     assert!(
-        notice.starts_with(&format!("结算卡已更换为其他银行(尾号{})", last4(&card))),
-        "{notice}"
+        notification.starts_with(&format!("结算卡已更换为其他银行(尾号{})", last4(&card))),
+        "{notification}"
     );
 }
 

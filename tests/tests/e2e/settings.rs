@@ -58,7 +58,7 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     assert_eq!(changed, want);
     assert_eq!(app.get("/v1/settlement").await.ok(200), want);
     assert_eq!(
-        live.notices(&merchant.phone, 1).await,
+        live.notifications(&merchant.phone, 1).await,
         [format!(
             "您的结算设置已于{}修改。非本人操作？请立即修改密码并联系客服。",
             minute_zh(changed_at)
@@ -86,7 +86,7 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     let midnight = domain::time::Timestamp::parse_rfc3339("2031-03-10T00:00:00+08:00").unwrap();
     let payout = crate::payouts::create(live, &merchant, "p", midnight).await;
     assert_eq!(payout["expected_at"], "2031-03-10T18:30:00+08:00");
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
 }
 
 /// Every bad field is reported at once.
@@ -153,7 +153,7 @@ pub async fn all_bad_fields_are_reported_at_once(live: &LocalCloud) {
         json!([["daily_limit_fen", "LIMIT_ABOVE_TIER"]])
     );
     assert_eq!(app.get("/v1/settlement").await.ok(200)["cycle"], "T1");
-    assert!(live.notices(&merchant.phone, 0).await.is_empty());
+    assert!(live.notifications(&merchant.phone, 0).await.is_empty());
 }
 
 /// T+0 requires ninety days since onboarding.
@@ -219,7 +219,7 @@ pub async fn change_needs_fresh_login_after_quiet(live: &LocalCloud) {
     let app = live.app(&merchant).await;
     app.put("/v1/settlement", settings()).await.ok(200);
     // With a registered device.
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
 }
 
 async fn register(app: &App<'_>, id: &str, platform: &str, token: &str) -> tests::transport::Reply {
@@ -381,6 +381,6 @@ pub async fn push_targets_do_not_replace_sms(live: &LocalCloud) {
     register(&app, "till", "fcm", "till").await.ok(204);
     app.delete("/v1/push-targets/till").await.ok(204);
     app.activate(&live.card()).await;
-    live.notices(&merchant.phone, 1).await;
-    live.notices(&merchant.reserved_phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
+    live.notifications(&merchant.reserved_phone, 1).await;
 }

@@ -87,7 +87,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     );
 
     // Announced like an activation: the contact on file can stop it.
-    let on_file = live.notices(&merchant.phone, 1).await.remove(0);
+    let on_file = live.notifications(&merchant.phone, 1).await.remove(0);
     let freeze_code = live.freeze_code(&merchant.phone).await;
     assert_eq!(
         on_file,
@@ -98,7 +98,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
         )
     );
     assert_eq!(
-        live.notices(&merchant.reserved_phone, 1).await,
+        live.notifications(&merchant.reserved_phone, 1).await,
         [format!(
             "中国工商银行卡(尾号{})已添加为商户备用结算卡。非本人操作？请立即联系您的开户银行。",
             last4(&card)
@@ -194,7 +194,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
         .refused(ErrorCode::StepOutOfOrder);
     merchant.pass_s(1);
     assert_eq!(app.get(&path).await.ok(200)["state"], "completed");
-    let texts = live.notices(&merchant.phone, 2).await;
+    let texts = live.notifications(&merchant.phone, 2).await;
     assert!(
         texts[1].starts_with(&format!(
             "结算卡已更换为中国工商银行(尾号{})，{}起生效。",
@@ -204,7 +204,7 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
         "{}",
         texts[1]
     );
-    live.notices(&merchant.reserved_phone, 2).await;
+    live.notifications(&merchant.reserved_phone, 2).await;
     let kinds = app.kinds().await;
     assert_eq!(
         kinds[kinds.len() - 3..],
@@ -270,7 +270,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     let card = live.card();
     let ready = live.app(&merchant).await.standby_rebind(&card).await;
     let (path, rebind) = (switch_path(&ready), rebind_path(&ready));
-    live.notices(&merchant.phone, 1).await;
+    live.notifications(&merchant.phone, 1).await;
     merchant.pass_s(DAY_S);
     let app = live.app(&merchant).await;
     let typed = async |app: &App<'_>, code: &str| app.post(&path, json!({"code": code})).await;
@@ -340,7 +340,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
         ),
         (&json!("completed"), &json!("standby"), &Value::Null)
     );
-    let texts = live.notices(&merchant.phone, 2).await;
+    let texts = live.notifications(&merchant.phone, 2).await;
     assert_eq!(
         texts[1],
         format!(
@@ -502,7 +502,7 @@ pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
         .refused(ErrorCode::IdempotencyMismatch);
     let done = twice("go", json!({"code": code})).await.ok(200);
     assert_eq!(done["state"], "activated");
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
 }
 
 /// The right OTP from several places at once: one switch.
@@ -520,7 +520,7 @@ pub async fn concurrent_right_otps_switch_once(live: &LocalCloud) {
     assert_eq!(done, 1);
     let kinds = app.kinds().await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "activated").count(), 1);
-    live.notices(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 2).await;
 }
 
 /// Requested on one device, confirmed on another: each session needs its own OTP, and only the last one sent counts.

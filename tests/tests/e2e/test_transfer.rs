@@ -156,7 +156,7 @@ pub async fn returned_transfer_reverts_and_notifies(live: &LocalCloud) {
         last4(&card)
     );
     for phone in [&merchant.phone, &merchant.reserved_phone] {
-        assert_eq!(live.notices(phone, 2).await[1], text);
+        assert_eq!(live.notifications(phone, 2).await[1], text);
     }
     // A clean-up may already have removed the card from the record.
     let mut kinds = app.kinds().await;

@@ -18,7 +18,7 @@ pub struct Picture {
     /// The merchant's view, the counters and the bank's actions: independent of kills.
     pub same: Value,
     /// The notification messages to each phone, sorted.
-    pub notices: BTreeMap<String, Vec<String>>,
+    pub notifications: BTreeMap<String, Vec<String>>,
     /// The OTPs sent in excess of the first ones.
     pub codes_again: usize,
 }
@@ -70,8 +70,8 @@ impl Picture {
         let (mut cleaned, kinds): (Vec<&str>, Vec<&str>) =
             kinds.into_iter().partition(|kind| CLEAN_UP.contains(kind));
         cleaned.sort_unstable();
-        let mut notices = walk.notices(system);
-        notices.values_mut().for_each(|texts| texts.sort());
+        let mut notifications = walk.notifications(system);
+        notifications.values_mut().for_each(|texts| texts.sort());
         let same = json!({
             "rebind": {
                 "state": rebind["state"],
@@ -109,7 +109,7 @@ impl Picture {
         });
         Ok(Self {
             same,
-            notices,
+            notifications,
             codes_again: again.len(),
         })
     }
@@ -130,18 +130,18 @@ impl Picture {
             ));
         }
         let mut twice = 0;
-        for (phone, wanted) in &wanted.notices {
-            let mut notices = self.notices[phone].clone();
+        for (phone, wanted) in &wanted.notifications {
+            let mut notifications = self.notifications[phone].clone();
             for text in wanted {
-                match notices.iter().position(|other| other == text) {
-                    Some(place) => drop(notices.remove(place)),
+                match notifications.iter().position(|other| other == text) {
+                    Some(place) => drop(notifications.remove(place)),
                     None => return Some(format!("{phone} was not sent: {text}")),
                 }
             }
-            if let Some(foreign) = notices.iter().find(|text| !wanted.contains(text)) {
+            if let Some(foreign) = notifications.iter().find(|text| !wanted.contains(text)) {
                 return Some(format!("{phone} was sent: {foreign}"));
             }
-            twice += notices.len();
+            twice += notifications.len();
         }
         (twice > usize::from(repeated)).then(|| format!("{twice} extra notifications"))
     }

@@ -162,18 +162,18 @@ impl Walk {
 
     /// The notification messages to each phone, without values that differ between walks: times and codes.
     #[must_use]
-    pub fn notices(&self, system: &Processes) -> BTreeMap<String, Vec<String>> {
+    pub fn notifications(&self, system: &Processes) -> BTreeMap<String, Vec<String>> {
         let plain = |text: &String| -> String {
             let letters = text.chars().filter(|c| !c.is_ascii());
             letters.collect()
         };
-        let notices = |phone: &String| {
+        let notifications = |phone: &String| {
             let texts = system.cloud.texts.to(phone);
-            let notices = texts.iter().filter(|text| !text.starts_with("验证码"));
-            notices.map(plain).collect()
+            let notifications = texts.iter().filter(|text| !text.starts_with("验证码"));
+            notifications.map(plain).collect()
         };
         self.phones()
-            .map(|phone| (phone.clone(), notices(phone)))
+            .map(|phone| (phone.clone(), notifications(phone)))
             .collect()
     }
 
@@ -187,7 +187,7 @@ impl Walk {
         match step {
             Step::Pass(seconds) => self.pass_s(seconds),
             Step::Sign => self.pass_s(11),
-            Step::Notify => self.batch = system.due_notices(),
+            Step::Notify => self.batch = system.due_notifications(),
             Step::ConfirmCard | Step::WrongCardCode if self.code.is_empty() => {
                 self.code = system.deposit_code(&self.card).await;
             }

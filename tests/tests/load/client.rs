@@ -154,7 +154,7 @@ impl Transport for Acknowledging {
         self.system.statement(card).await
     }
 
-    async fn deliver_notices(&self) {}
+    async fn deliver_notifications(&self) {}
 
     fn new_key(&self) -> Option<String> {
         self.system.new_key()

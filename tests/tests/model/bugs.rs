@@ -146,9 +146,9 @@ impl Bug {
 
     /// Returns true if an update is reported as successful without being executed.
     pub fn forgets(self, input: &Input, update: &SingleUpdate) -> bool {
-        let is_notice = matches!(input.work, Work::Notice(..));
+        let is_notification = matches!(input.work, Work::Notification(..));
         let marks = update.expression.contains("REMOVE #to_");
-        self == Self::ForgetsSentMarks && is_notice && marks
+        self == Self::ForgetsSentMarks && is_notification && marks
     }
 }
 

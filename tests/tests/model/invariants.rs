@@ -94,9 +94,10 @@ impl World {
                 broken.insert(OPEN);
             }
             for row in rows.of_kind(&known.pk, "E#") {
-                let notice = row.item.get("notice").and_then(|value| value.as_s().ok());
+                let notification = row.item.get("notice").and_then(|value| value.as_s().ok());
                 // The clean-up finds unsent notifications even if the stream loses them.
-                if notice.is_some_and(|notice| notice != "sent") && !row.item.contains_key("due_at")
+                if notification.is_some_and(|notification| notification != "sent")
+                    && !row.item.contains_key("due_at")
                 {
                     broken.insert(NOTIFIED);
                 }

@@ -76,7 +76,7 @@ fn every_order_keeps_every_promise() {
         "a claim was taken over",
         "a write came too late",
         "half a transaction was recognised",
-        "a notice was armed again",
+        "a notification was armed again",
         "a notification was sent",
         "the clean-up did something",
         "a lost answer was overcome",

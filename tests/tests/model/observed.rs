@@ -76,7 +76,7 @@ impl World {
                 state.effects[index] = state.effects[index].saturating_sub(1);
                 self.meets("an idempotency key was freed");
             }
-            Work::Request(_) | Work::Notice(..) => {}
+            Work::Request(_) | Work::Notification(..) => {}
         }
         let pks: Vec<String> = done.iter().map(|item| key_in(item).0).collect();
         let mut whose = (0..)
@@ -138,8 +138,10 @@ impl World {
         event: &ChainedEvent,
     ) {
         let at = process.input.at;
-        for notice in &event.notices {
-            state.notified.insert((who, event.seq, notice.to()), 0);
+        for notification in &event.notifications {
+            state
+                .notified
+                .insert((who, event.seq, notification.to()), 0);
         }
         let request = process.input.request.as_ref();
         // A proof is an action of a person: an OTP that was sent and typed, or a signature.
@@ -220,7 +222,7 @@ impl World {
             merchant.profile.phone_on_file.clone(),
             of(after).reserved_phone,
         ];
-        let phones = event.notices.iter().filter_map(Notification::phone);
+        let phones = event.notifications.iter().filter_map(Notification::phone);
         let is_notified = |phone: &Phone| phones.clone().any(|one| one == phone);
         if !must.iter().all(is_notified) {
             state.broken.insert(NOTIFIED);

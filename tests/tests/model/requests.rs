@@ -110,7 +110,7 @@ pub enum Work {
     /// A run of the clean-up that finds one entry.
     CleanUp(Due),
     /// A stream record about an event, and the number of times that a write has put this event into the stream.
-    Notice(Who, u64, u8),
+    Notification(Who, u64, u8),
 }
 
 /// An entry of the due index.

@@ -125,7 +125,7 @@ impl World {
                 }
             }
             // The stream restarts at the failed record.
-            (Work::Notice(who, seq, times), Next::Ended { again: true }) => {
+            (Work::Notification(who, seq, times), Next::Ended { again: true }) => {
                 state.stream.insert(0, (*who, *seq, *times));
             }
             _ => {}
@@ -246,7 +246,7 @@ impl World {
         match state.rows.0.update(update) {
             Ok(row) => {
                 if self.put_into_stream(state, &row.item) {
-                    self.meets("a notice was armed again");
+                    self.meets("a notification was armed again");
                 }
                 if state.left.torn == 0 {
                     state.before = state.rows.clone();
@@ -282,18 +282,19 @@ impl World {
 
     /// A phone receives a text.
     fn received(&self, state: &mut State, process: &Process, phone: &str, text: &str) {
-        let Work::Notice(who, seq, _) = process.input.work else {
+        let Work::Notification(who, seq, _) = process.input.work else {
             show(state, &process.input, code_in(text).unwrap());
             return;
         };
         // The claim returned the event.
         let Some(Answer::Updated(Some(event))) = process.point.answers.first().map(Arc::as_ref)
         else {
-            unreachable!("a notice is claimed first")
+            unreachable!("a notification is leased first")
         };
-        let mut notices = event.event().notices.iter();
-        let notice = notices.find(|notice| notice.phone().is_some_and(|to| to.e164() == phone));
-        let to = notice.unwrap().to();
+        let mut notifications = event.event().notifications.iter();
+        let notification = notifications
+            .find(|notification| notification.phone().is_some_and(|to| to.e164() == phone));
+        let to = notification.unwrap().to();
         *state.notified.entry((who, seq, to)).or_default() += 1;
         self.meets("a notification was sent");
     }

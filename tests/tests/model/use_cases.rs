@@ -112,7 +112,7 @@ impl World {
     fn run(&self, input: &Input, answers: Vec<Arc<Answer>>) -> Next {
         let due = match &input.work {
             Work::CleanUp(due) => Some(due.item()),
-            Work::Request(_) | Work::Notice(..) => None,
+            Work::Request(_) | Work::Notification(..) => None,
         };
         let tape = Tape::new(answers, due);
         let ports = Ports::new(&tape);
@@ -122,7 +122,7 @@ impl World {
                 driven(&tape, self.reply(input, *index, request, &ports))
             }
             Work::CleanUp(_) => driven(&tape, clean_up(&ports, input.at)),
-            Work::Notice(who, seq, times) => {
+            Work::Notification(who, seq, times) => {
                 let pk = &self.merchants[usize::from(*who)].pk;
                 let keys = self.keys(0);
                 driven(&tape, notify(&ports, keys, pk, *seq, *times, input.at))

@@ -337,7 +337,7 @@ impl Model for World {
         }
         if self.scenario.stream {
             for who in (0..).take(self.merchants.len()) {
-                let busy = |process: &Process| matches!(process.input.work, Work::Notice(of, ..) if of == who);
+                let busy = |process: &Process| matches!(process.input.work, Work::Notification(of, ..) if of == who);
                 if state.processes.iter().any(busy) {
                     continue;
                 }
@@ -391,7 +391,7 @@ impl Model for World {
                 state.left.crashes -= 1;
                 state.crashed = true;
                 let process = state.processes.remove(index);
-                if let Work::Notice(who, seq, times) = process.input.work {
+                if let Work::Notification(who, seq, times) = process.input.work {
                     // A record is redelivered if its function crashed.
                     state.stream.insert(0, (who, seq, times));
                 }
@@ -403,7 +403,7 @@ impl Model for World {
                 } else {
                     state.stream.remove(index);
                 }
-                self.start(&mut state, Work::Notice(who, seq, times), None);
+                self.start(&mut state, Work::Notification(who, seq, times), None);
             }
             Event::CleansUp(due) => self.start(&mut state, Work::CleanUp(due), None),
             Event::Passes(by_s) => {

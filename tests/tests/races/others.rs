@@ -187,7 +187,7 @@ async fn cleanup_races_every_step() {
 /// Each delivery has its own record, as when the clean-up queues a notification again. One record is never delivered twice at
 /// once, because a shard waits for its batch.
 #[tokio::test(start_paused = true)]
-async fn parallel_deliveries_send_one_notice() {
+async fn parallel_deliveries_send_one_notification() {
     const TIMES: usize = 200;
     each(
         "a notification delivered many times at once",
@@ -199,7 +199,7 @@ async fn parallel_deliveries_send_one_notice() {
             apps[0].activate(GOOD_CARD).await;
             let phones = [apps[0].profile.phone.as_str(), RESERVED_PHONE];
             let before = phones.map(|phone| world.sms.to(phone).len());
-            let batch = world.due_notices().await;
+            let batch = world.due_notifications().await;
             world.boundary.disturb(seed, CONFLICTS_PERCENT);
             let brought = (0..TIMES).map(|number| {
                 let mut batch = batch.clone();
@@ -209,7 +209,7 @@ async fn parallel_deliveries_send_one_notice() {
             futures::future::join_all(brought).await;
             world.boundary.disturb(seed, 0);
             // If all deliveries met a conflict, the notification is queued again.
-            world.pass_s(POLICY.notice_retry_s + 1);
+            world.pass_s(POLICY.notification_retry_s + 1);
             world.clean_up().await;
             world.deliver_due().await;
             let now = phones.map(|phone| world.sms.to(phone).len());

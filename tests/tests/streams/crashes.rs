@@ -10,7 +10,7 @@ use tests::table_faults::{Call, Fault};
 
 /// One merchant, so that one batch holds everything.
 #[tokio::test]
-async fn crash_repeats_only_unmarked_notices() {
+async fn crash_repeats_only_unmarked_notifications() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     let all = scene.outcome().messages;
     assert_eq!(

@@ -22,7 +22,7 @@ use tests::metrics::metric;
 use tests::stream_host::{Mapping, Retries};
 
 #[tokio::test]
-async fn each_notice_is_sent_once_in_any_shard_order() {
+async fn each_notification_is_sent_once_in_any_shard_order() {
     let mut scene = Scene::start(&MERCHANTS).await;
     scene.settle(HOUR_S).await;
     let mut messages = scene.assert_done(0).await;
@@ -77,7 +77,7 @@ async fn redelivered_records_notify_once() {
 }
 
 #[tokio::test]
-async fn long_sns_outage_loses_no_notice() {
+async fn long_sns_outage_loses_no_notification() {
     let mut scene = Scene::start(&MERCHANTS[..3]).await;
     scene.sns.set(Weather::Down);
     scene.pass_s(90 * MINUTE_S).await;
@@ -187,7 +187,7 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
         // Overdue.
         scene
             .clock
-            .pass_s(Policy::CURRENT.notice_retry_s + MINUTE_S);
+            .pass_s(Policy::CURRENT.notification_retry_s + MINUTE_S);
         scene.sns.set(Weather::Waits);
         let delivery = scene.next().unwrap();
         let sns = scene.sns.clone();

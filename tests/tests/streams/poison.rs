@@ -66,12 +66,12 @@ async fn unreadable_record_does_not_block_others() {
 
 /// A damaged event is retried for a day without delaying others, then given up and kept for an operator.
 #[tokio::test]
-async fn undeliverable_notice_is_kept() {
+async fn undeliverable_notification_is_kept() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
     let mut events = scene.events.clone();
     let damaged = AttributeValue::S("{}".to_owned());
     events[0].insert("data".to_owned(), damaged);
-    let armed = Policy::CURRENT.notice_retries_max - 3;
+    let armed = Policy::CURRENT.notification_retries_max - 3;
     events[0].insert("armed".to_owned(), AttributeValue::N(armed.to_string()));
     scene.again_with(&events, Retries::UsedUp, 1, 1).await;
     for round in 0..6 {
@@ -79,7 +79,7 @@ async fn undeliverable_notice_is_kept() {
         scene.put(events[1].clone()).await;
         scene.sns.messages.lock().unwrap().clear();
         scene.since = scene.clock.now();
-        scene.pass_s(Policy::CURRENT.notice_retry_s).await;
+        scene.pass_s(Policy::CURRENT.notification_retry_s).await;
         let outcome = scene.outcome_of([&events[1]]);
         assert_eq!((outcome.unsent, outcome.twice), (0, 0), "{round}");
         assert!(scene.longest_wait_s() <= RETRIED_WITHIN_S, "{round}");
@@ -87,7 +87,7 @@ async fn undeliverable_notice_is_kept() {
     assert_eq!(scene.given_up, 1);
     // The first delivery and three more, each with five retries, and none after that.
     assert_eq!(scene.host.given_up.len(), 4);
-    let items = scene.notices().await;
+    let items = scene.notifications().await;
     let kept = items
         .iter()
         .find(|item| item["sk"] == events[0]["sk"] && item["pk"] == events[0]["pk"]);

@@ -22,7 +22,8 @@ pub const MERCHANTS: [&str; 5] = ["plain_1", "plain_2", "plain_3", "plain_4", "p
 pub const FUNCTION: &str = "ConfirmationNoticeFunction";
 pub const CLEAN_UP_EVERY_S: i64 = 5 * MINUTE_S;
 /// Maximum wait after the stream has given up: the retry time, then the next clean-up.
-pub const REARMED_WITHIN_S: i64 = Policy::CURRENT.notice_retry_s + CLEAN_UP_EVERY_S + 2 * MINUTE_S;
+pub const REARMED_WITHIN_S: i64 =
+    Policy::CURRENT.notification_retry_s + CLEAN_UP_EVERY_S + 2 * MINUTE_S;
 /// Maximum time that an undeliverable record occupies its shard.
 pub const RETRIED_WITHIN_S: i64 = 2 * MINUTE_S;
 /// Both behaviours that AWS permits.
@@ -88,12 +89,12 @@ impl Scene {
             database,
             world,
         };
-        scene.events = scene.notices().await;
+        scene.events = scene.notifications().await;
         scene
     }
 
     /// The events with a notification, pending or sent.
-    pub async fn notices(&self) -> Vec<Item> {
+    pub async fn notifications(&self) -> Vec<Item> {
         let scan = self.world.client.scan().table_name(&self.world.table);
         let scan = scan.filter_expression("attribute_exists(notice)");
         scan.send().await.unwrap().items.unwrap_or_default()
@@ -124,7 +125,7 @@ impl Scene {
         self.given_up = 0;
         for event in events {
             let mut event = event.clone();
-            let due_at = self.since.plus_s(Policy::CURRENT.notice_retry_s);
+            let due_at = self.since.plus_s(Policy::CURRENT.notification_retry_s);
             let due_at = AttributeValue::N(due_at.epoch_s().to_string());
             event.insert("due_at".to_owned(), due_at);
             self.put(event).await;
@@ -278,8 +279,10 @@ impl Scene {
     }
 
     async fn is_anybody_waiting(&self) -> bool {
-        let notices = self.notices().await;
-        let mut states = notices.iter().map(|item| item["notice"].as_s().unwrap());
+        let notifications = self.notifications().await;
+        let mut states = notifications
+            .iter()
+            .map(|item| item["notice"].as_s().unwrap());
         states.any(|state| !["sent", "given up"].contains(&state.as_str()))
     }
 
@@ -292,8 +295,8 @@ impl Scene {
             ..outcome
         };
         assert_eq!(outcome, expected);
-        for notice in self.notices().await {
-            assert_eq!(notice["notice"].as_s().unwrap(), "sent");
+        for notification in self.notifications().await {
+            assert_eq!(notification["notice"].as_s().unwrap(), "sent");
             for name in [
                 "due_at",
                 "due_bucket",
@@ -301,7 +304,7 @@ impl Scene {
                 "to_reserved",
                 "to_push",
             ] {
-                assert!(!notice.contains_key(name), "{name} is still stored");
+                assert!(!notification.contains_key(name), "{name} is still stored");
             }
         }
         assert_eq!(self.given_up, 0);

@@ -28,7 +28,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     let activated = walk.prove_the_card(&rebind).await?;
     walk.is_activated(&activated, Span::hours(24))?;
     let step = "The merchant receives the notification 商户收到通知";
-    let freeze_code = walk.read_the_notice(step).await?;
+    let freeze_code = walk.read_the_notification(step).await?;
 
     let thief = walk.pick_up(App::install()?);
     let thief = freeze(&mut walk, thief, &freeze_code).await?;
@@ -63,7 +63,7 @@ async fn freeze(walk: &mut Walk<'_>, thief: App, code: &str) -> Result<App, Erro
     let right = send_freeze_code(walk, &step, &typed).await?;
     walk.expect(right == mistyped, "both replies are equal")?;
     let phone = walk.merchant.phone.clone();
-    walk.read_notice(&phone).await?;
+    walk.read_notification(&phone).await?;
     Ok(thief)
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     let code = read_the_statement(&mut walk).await?;
     come_back_the_next_day(&mut walk, &rebind).await?;
     let activated = type_the_code(&mut walk, &rebind, &code).await?;
-    walk.read_the_notice("The notification of the change 变更通知")
+    walk.read_the_notification("The notification of the change 变更通知")
         .await?;
     test_the_card(&mut walk, &rebind).await?;
     see_the_payouts(&mut walk, &activated).await?;

@@ -24,7 +24,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.sign_the_agreement(&rebind).await?;
     let activated = walk.prove_the_card(&rebind).await?;
     walk.is_activated(&activated, Span::hours(24))?;
-    walk.read_the_notice("The notification of the change 变更通知")
+    walk.read_the_notification("The notification of the change 变更通知")
         .await?;
     see_the_hold(&mut walk).await?;
     be_refused_in_the_cooldown(&mut walk, &activated).await?;
@@ -88,7 +88,7 @@ async fn let_a_month_pass(
         .await?;
     walk.see(&report.to_string());
     let phone = walk.merchant.phone.clone();
-    walk.read_notice(&phone).await?;
+    walk.read_notification(&phone).await?;
 
     let path = format!("/v1/rebinds/{rebind}");
     let reply = walk.get("The rebind is completed 换卡完成", &path).await?;

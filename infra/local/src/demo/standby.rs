@@ -32,7 +32,7 @@ pub(super) async fn walk(system: &System) -> Result<u32, Error> {
     walk.sign_the_agreement(&rebind).await?;
     let ready = walk.prove_the_card(&rebind).await?;
     is_on_standby(&walk, &ready)?;
-    walk.read_the_notice("The notification of the standby card 备用卡通知")
+    walk.read_the_notification("The notification of the standby card 备用卡通知")
         .await?;
     let cards = see_both_cards(&mut walk).await?;
     activate_too_early(&mut walk, &cards).await?;
@@ -119,7 +119,7 @@ async fn activate(walk: &mut Walk<'_>, rebind: &str, cards: &Cards) -> Result<Va
     walk.is_activated(&reply, Span::ZERO)?;
     walk.equal(&reply, "/old_card/card_id", cards.old.clone())?;
     walk.equal(&reply, "/old_card/status", "retiring")?;
-    walk.read_the_notice("The notification of the change 变更通知")
+    walk.read_the_notification("The notification of the change 变更通知")
         .await?;
     Ok(reply)
 }

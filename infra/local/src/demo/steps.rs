@@ -157,14 +157,14 @@ impl Walk<'_> {
     }
 
     /// Reads the notifications to both phones. Returns the freeze code, which only the phone on file receives.
-    pub(super) async fn read_the_notice(&mut self, step: &str) -> Result<String, Error> {
+    pub(super) async fn read_the_notification(&mut self, step: &str) -> Result<String, Error> {
         self.begin(step);
         let phone = self.merchant.phone.clone();
-        let on_file = self.read_notice(&phone).await?;
-        let reserved = self.read_notice(self.cast.reserved_phone).await?;
-        for notice in [&on_file, &reserved] {
+        let on_file = self.read_notification(&phone).await?;
+        let reserved = self.read_notification(self.cast.reserved_phone).await?;
+        for notification in [&on_file, &reserved] {
             self.expect(
-                notice.contains(last4(self.cast.new_card)),
+                notification.contains(last4(self.cast.new_card)),
                 "the notification has the new card's last four digits",
             )?;
         }
@@ -176,14 +176,17 @@ impl Walk<'_> {
     }
 
     /// Reads the next SMS to `phone` and checks the form of a notification.
-    pub(super) async fn read_notice(&mut self, phone: &str) -> Result<String, Error> {
-        let notice = self.next_sms(phone).await?;
+    pub(super) async fn read_notification(&mut self, phone: &str) -> Result<String, Error> {
+        let notification = self.next_sms(phone).await?;
         self.expect(
-            notice.encode_utf16().count() <= 70,
+            notification.encode_utf16().count() <= 70,
             "the notification fits one SMS",
         )?;
-        self.expect(!notice.contains("http"), "the notification has no link")?;
-        Ok(notice)
+        self.expect(
+            !notification.contains("http"),
+            "the notification has no link",
+        )?;
+        Ok(notification)
     }
 
     /// Prints where a code was sent, waits for the SMS and returns the code.
@@ -196,8 +199,10 @@ impl Walk<'_> {
     }
 }
 
-fn freeze_code(notice: &str) -> Option<String> {
-    run_of(notice, 8, |c| c.is_ascii_uppercase() || c.is_ascii_digit())
+fn freeze_code(notification: &str) -> Option<String> {
+    run_of(notification, 8, |c| {
+        c.is_ascii_uppercase() || c.is_ascii_digit()
+    })
 }
 
 /// The first run of exactly `length` characters for which `fits` holds.

@@ -149,7 +149,7 @@ impl From<&history::ChainedEvent> for Event {
             personal: _, // shown by its hash
             prev_hash,
             hash,
-            notices: _, // no part of the chain
+            notifications: _, // no part of the chain
         } = event;
         Self {
             event_id: format!("evt_{seq}"),

@@ -381,9 +381,11 @@ impl Context<'_> {
             }),
         ];
         let is_sent = |to: Recipient| notification(&event, self.now, to).is_some();
-        let notices = all.into_iter().flatten();
+        let notifications = all.into_iter().flatten();
         NewEvent {
-            notices: notices.filter(|notice| is_sent(notice.to())).collect(),
+            notifications: notifications
+                .filter(|notification| is_sent(notification.to()))
+                .collect(),
             at: self.now,
             event,
         }

@@ -41,7 +41,7 @@ pub struct ChainedEvent {
     /// The hash of this event.
     pub hash: String,
     /// The messages to send; not part of the chain.
-    pub notices: Vec<Notification>,
+    pub notifications: Vec<Notification>,
 }
 
 impl ChainedEvent {
@@ -89,7 +89,7 @@ pub fn chain(
         personal,
         prev_hash: state.last_hash.clone(),
         hash: String::new(),
-        notices: event.notices,
+        notifications: event.notifications,
     };
     chained.hash = hash(&chained);
     state.last_seq = chained.seq;

@@ -31,7 +31,7 @@ fn event() -> ChainedEvent {
         personal: Some(Sealed(vec![1, 2, 3])),
         prev_hash: GENESIS.to_owned(),
         hash: String::new(),
-        notices: Vec::new(),
+        notifications: Vec::new(),
     }
 }
 
@@ -99,6 +99,6 @@ fn notifications_and_the_hash_itself_are_not_chained() {
     let mut sent = event();
     sent.hash = "something".to_owned();
     let phone = crate::pii::Phone::parse("+8613900000001").unwrap();
-    sent.notices.push(Notification::OnFile(phone));
+    sent.notifications.push(Notification::OnFile(phone));
     assert_eq!(hash(&sent), hash(&event()));
 }

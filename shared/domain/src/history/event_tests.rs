@@ -42,7 +42,7 @@ fn vectors_have_their_hashes() {
                 .map(|text| Sealed(hex::decode(text).unwrap())),
             prev_hash,
             hash: String::new(),
-            notices: Vec::new(),
+            notifications: Vec::new(),
         };
         prev_hash = hash(&event);
         assert_eq!(prev_hash, vector["hash"], "{seq} {kind}");

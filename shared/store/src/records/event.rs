@@ -14,7 +14,7 @@ use domain::policy::Policy;
 use domain::rebind::Sealed;
 
 /// The value of `notice` while a recipient is not yet notified.
-pub(crate) const NOTICE_DUE: &str = "due";
+pub(crate) const NOTIFICATION_DUE: &str = "due";
 
 /// The attribute of a recipient's part of a notification.
 pub(crate) const fn recipient_name(to: Recipient) -> &'static str {
@@ -45,18 +45,18 @@ pub fn attributes(event: &ChainedEvent, policy: &Policy) -> Result<Attributes, P
             event.personal.as_ref().map(|personal| b(&personal.0)),
         ),
     ];
-    if !event.notices.is_empty() {
-        attributes.push(("notice", Some(s(NOTICE_DUE))));
-        let retry_at = event.at.plus_s(policy.notice_retry_s);
+    if !event.notifications.is_empty() {
+        attributes.push(("notice", Some(s(NOTIFICATION_DUE))));
+        let retry_at = event.at.plus_s(policy.notification_retry_s);
         attributes.extend(due(&event.merchant_id, Some(retry_at)));
-        for notice in &event.notices {
-            let value = match notice {
+        for notification in &event.notifications {
+            let value = match notification {
                 Notification::OnFile(phone) | Notification::Reserved(phone) => {
                     phone.e164().to_owned()
                 }
                 Notification::Push { delivered } => tags_text(delivered),
             };
-            attributes.push((recipient_name(notice.to()), Some(s(value))));
+            attributes.push((recipient_name(notification.to()), Some(s(value))));
         }
     }
     Ok(attributes)
@@ -82,12 +82,12 @@ pub fn read(item: &Item) -> Result<ChainedEvent, PortError> {
         personal: opt_b(item, "personal").map(Sealed),
         prev_hash: get_s(item, "prev_hash")?.to_owned(),
         hash: get_s(item, "hash")?.to_owned(),
-        notices: notices_of(item)?,
+        notifications: notifications_of(item)?,
     })
 }
 
 /// The unsent notifications of an event item.
-fn notices_of(item: &Item) -> Result<Vec<Notification>, PortError> {
+fn notifications_of(item: &Item) -> Result<Vec<Notification>, PortError> {
     let value = |to| opt_s(item, recipient_name(to));
     let phone = |to| {
         let phone = value(to).map(Phone::parse).transpose();

@@ -138,10 +138,10 @@ fn activation_event_contains_the_change() {
 #[test]
 fn equal_phones_are_notified_once() {
     let notified = |world: World| -> Vec<_> {
-        let notices = activate(world).1.event.unwrap().notices;
-        notices
+        let notifications = activate(world).1.event.unwrap().notifications;
+        notifications
             .iter()
-            .map(|notice| (notice.to(), notice.phone().unwrap().clone()))
+            .map(|notification| (notification.to(), notification.phone().unwrap().clone()))
             .collect()
     };
     let on_file = (Recipient::OnFile, Phone::parse(PHONE_ON_FILE).unwrap());

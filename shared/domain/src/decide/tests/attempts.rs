@@ -83,9 +83,9 @@ fn fifth_wrong_code_rejects_and_notifies() {
         assert_eq!(event.kind(), EventKind::Rejected);
         assert_eq!(event.event.data()["reason"], "OTP_TOO_MANY");
         let notified: Vec<_> = event
-            .notices
+            .notifications
             .iter()
-            .map(|notice| (notice.to(), notice.phone().unwrap().e164()))
+            .map(|notification| (notification.to(), notification.phone().unwrap().e164()))
             .collect();
         assert_eq!(notified, [(Recipient::OnFile, PHONE_ON_FILE)]);
     }

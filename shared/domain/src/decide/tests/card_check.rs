@@ -160,7 +160,7 @@ fn bank_refusal_ends_the_rebind() {
                 event.event.data()["serial"],
                 world.rebind().serial(BankReference::Check(1))
             );
-            assert!(event.notices.is_empty());
+            assert!(event.notifications.is_empty());
         }
     }
 }

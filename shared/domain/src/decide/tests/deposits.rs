@@ -160,7 +160,7 @@ fn third_wrong_deposit_code_rejects() {
     // A rejection after wrong codes notifies the phone on file.
     let event = last.event.unwrap();
     assert_eq!(event.kind(), EventKind::Rejected);
-    assert_eq!(event.notices[0].to(), Recipient::OnFile);
+    assert_eq!(event.notifications[0].to(), Recipient::OnFile);
 }
 
 #[test]

@@ -62,7 +62,11 @@ fn freeze_in_hold_restores_the_old_card() {
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::Frozen);
     assert_eq!(event.event.data()["undone"], true);
-    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+    let notified: Vec<_> = event
+        .notifications
+        .iter()
+        .map(|notification| notification.to())
+        .collect();
     assert_eq!(notified, [Recipient::OnFile]);
     // Payouts continue, to the old card.
     assert_eq!(world.paid_to("in_hold"), Some(0));
@@ -456,8 +460,11 @@ fn payouts_keep_their_cards_after_a_freeze() {
 fn freeze_in_hold_with_pending_operations() {
     let world = World::new().then(push("phone", "token"));
     let world = world.activated().test_sent().at(60).freeze(1);
-    let notices = &world.history.last().unwrap().notices;
-    let notified: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
+    let notifications = &world.history.last().unwrap().notifications;
+    let notified: Vec<_> = notifications
+        .iter()
+        .map(|notification| notification.to())
+        .collect();
     assert_eq!(notified, [Recipient::OnFile, Recipient::Push]);
     assert_eq!(world.rebind().due_at(&POLICY), None);
     let world = world.unfreeze();

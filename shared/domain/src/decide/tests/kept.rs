@@ -54,13 +54,13 @@ fn poll_interval_grows_to_one_day() {
 fn policy_choices_match_the_contract() {
     let Policy {
         bank_retry_s,
-        notice_retry_s,
-        notice_retries_max,
+        notification_retry_s,
+        notification_retries_max,
         ..
     } = POLICY;
-    assert_eq!((bank_retry_s, notice_retry_s), (300, 600));
+    assert_eq!((bank_retry_s, notification_retry_s), (300, 600));
     assert_eq!(
-        notice_retry_s * i64::from(notice_retries_max),
+        notification_retry_s * i64::from(notification_retries_max),
         DAY_S,
         "retries cover a day"
     );

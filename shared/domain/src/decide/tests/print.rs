@@ -55,8 +55,8 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
     let mut parts = Vec::new();
     if let Some(event) = &transition.event {
         parts.push(format!("event {}", event.kind()));
-        for notice in &event.notices {
-            let to = match notice.to() {
+        for notification in &event.notifications {
+            let to = match notification.to() {
                 Recipient::OnFile => "phone on file",
                 Recipient::Reserved => "reserved phone",
                 Recipient::Push => "by push",

@@ -38,7 +38,11 @@ fn settings_change_notifies_phone_on_file() {
     assert_eq!(event.kind(), EventKind::SettlementChanged);
     assert_eq!(event.event.data()["before"]["cycle"], "T1");
     assert_eq!(event.event.data()["after"]["cycle"], "D1");
-    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+    let notified: Vec<_> = event
+        .notifications
+        .iter()
+        .map(|notification| notification.to())
+        .collect();
     assert_eq!(notified, [Recipient::OnFile]);
     // Repeating it changes nothing and notifies nobody.
     let again = world.decide(settlement("D1", 3_000_000)).unwrap();
@@ -122,11 +126,11 @@ fn removed_device_is_notified_for_7_days() {
     assert_eq!(event.event.data()["platform"], "apns");
     // The event does not contain the token.
     assert_eq!(event.event.data().get("token"), None);
-    assert!(event.notices.is_empty());
+    assert!(event.notifications.is_empty());
     let settings = world.clone().then(settlement("D1", 1_000));
-    let notices = &settings.history.last().unwrap().notices;
-    assert_eq!(notices[1].to(), Recipient::Push);
-    assert_eq!(notices[1].phone(), None);
+    let notifications = &settings.history.last().unwrap().notifications;
+    assert_eq!(notifications[1].to(), Recipient::Push);
+    assert_eq!(notifications[1].phone(), None);
 
     let transition = world.done(Command::RemovePushTarget("phone-1".to_owned()));
     let change = transition.push.unwrap();
@@ -248,8 +252,11 @@ fn removed_device_still_learns_of_a_change() {
     let world = World::new().then(push("phone-1", "token"));
     let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
     let world = world.activated();
-    let notices = &world.history.last().unwrap().notices;
-    let notified: Vec<_> = notices.iter().map(|notice| notice.to()).collect();
+    let notifications = &world.history.last().unwrap().notifications;
+    let notified: Vec<_> = notifications
+        .iter()
+        .map(|notification| notification.to())
+        .collect();
     assert_eq!(
         notified,
         [Recipient::OnFile, Recipient::Reserved, Recipient::Push]

@@ -52,7 +52,11 @@ fn standby_card_is_announced_but_not_active() {
     assert_eq!((code.number, code.activation), (1, false));
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::StandbyReady);
-    let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+    let notified: Vec<_> = event
+        .notifications
+        .iter()
+        .map(|notification| notification.to())
+        .collect();
     assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
     // The card is claimed for this person from now on.
     assert!(matches!(
@@ -195,7 +199,7 @@ fn switch_has_no_hold_but_a_cooldown() {
     assert_eq!(code.good_until, t(at + 7 * DAY_S));
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::Activated);
-    assert_eq!(event.notices.len(), 2);
+    assert_eq!(event.notifications.len(), 2);
     // It completes one second later, so that the app sees `activated` once.
     assert_eq!(world.clone().later(1).shown(), "completed");
     assert_eq!(world.rebind().due_at(&POLICY), Some(t(at + 1)));
@@ -407,7 +411,7 @@ fn five_wrong_codes_lock_the_switch() {
     assert_eq!(world.status_of(1), CardStatus::Standby);
     let event = last.event.unwrap();
     assert_eq!(event.kind(), EventKind::CodeWrong);
-    assert_eq!(event.notices[0].to(), Recipient::OnFile);
+    assert_eq!(event.notifications[0].to(), Recipient::OnFile);
 
     let locked = world.clone().later(DAY_S - 1).login();
     assert_eq!(

@@ -205,7 +205,11 @@ fn returned_test_reverts_and_notifies_both() {
         let event = transition.event.unwrap();
         assert_eq!(event.kind(), EventKind::Reverted);
         assert_eq!(event.event.data()["reason"], "TEST_TXN_FAILED");
-        let notified: Vec<_> = event.notices.iter().map(|notice| notice.to()).collect();
+        let notified: Vec<_> = event
+            .notifications
+            .iter()
+            .map(|notification| notification.to())
+            .collect();
         assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
         assert!(!transition.ends_sessions);
         assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
@@ -233,7 +237,7 @@ fn test_reverts_until_7_days_after_hold() {
         assert_eq!(test(&late), &TestTransfer::CameBack);
         let event = transition.event.unwrap();
         assert_eq!(event.kind(), EventKind::TestTransferFailed);
-        assert!(event.notices.is_empty());
+        assert!(event.notifications.is_empty());
         assert_eq!(late.merchant.state.cooldown_until, Some(t(30 * DAY_S)));
         assert_eq!(late.rebind().due_at(&POLICY).filter(|_| completes), None);
         let again = late.decide(Command::StartTestTransfer).unwrap();

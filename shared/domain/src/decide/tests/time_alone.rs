@@ -62,7 +62,10 @@ fn clean_up_expires_overdue_rebinds_only() {
     assert_eq!(overdue.merchant.state.open, None);
     assert_eq!(overdue.rebind().sealed_number, None);
     let event = expired.event.unwrap();
-    assert_eq!((event.kind(), event.notices.len()), (EventKind::Expired, 0));
+    assert_eq!(
+        (event.kind(), event.notifications.len()),
+        (EventKind::Expired, 0)
+    );
     // Repeating it changes nothing.
     assert_eq!(
         overdue.refused(Command::Expire).code,
@@ -149,12 +152,12 @@ fn cooldown_end_is_announced_once() {
     assert!(announced.rebind.is_none());
     let event = announced.event.unwrap();
     assert_eq!(event.kind(), EventKind::CooldownEnded);
-    let notices: Vec<_> = event
-        .notices
+    let notifications: Vec<_> = event
+        .notifications
         .iter()
-        .map(|notice| (notice.to(), notice.phone().unwrap().e164()))
+        .map(|notification| (notification.to(), notification.phone().unwrap().e164()))
         .collect();
-    assert_eq!(notices, [(Recipient::OnFile, PHONE_ON_FILE)]);
+    assert_eq!(notifications, [(Recipient::OnFile, PHONE_ON_FILE)]);
     assert_eq!(
         over.refused(Command::EndCooldown).code,
         ErrorCode::StepOutOfOrder

@@ -148,12 +148,12 @@ fn history_of_one_rebind() {
     for event in &world.history {
         let data = history::canonical(&event.data().clone().into());
         writeln!(text, "{} {}\n    {data}", event.at, event.kind()).unwrap();
-        for notice in &event.notices {
+        for notification in &event.notifications {
             writeln!(
                 text,
                 "    notify {:?} {}",
-                notice.to(),
-                notice.phone().map_or("", Phone::e164)
+                notification.to(),
+                notification.phone().map_or("", Phone::e164)
             )
             .unwrap();
         }

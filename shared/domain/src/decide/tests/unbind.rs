@@ -111,7 +111,7 @@ fn unbinding_standby_card_voids_its_switch_code() {
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::CardUnbound);
     assert_eq!(event.event.data()["card_id"], world.card(1).as_str());
-    assert!(event.notices.is_empty());
+    assert!(event.notifications.is_empty());
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert!(world.merchant.state.standby.is_empty());
     assert_eq!(refused(&world, 1).code, ErrorCode::NotFound);

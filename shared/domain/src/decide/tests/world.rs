@@ -306,7 +306,7 @@ impl Store {
         );
         assert!(after.state.cooldown_until > Some(self.now));
         assert!(after.state.cooldown_end_unannounced);
-        assert!(!transition.event.as_ref().unwrap().notices.is_empty());
+        assert!(!transition.event.as_ref().unwrap().notifications.is_empty());
     }
 
     /// Records what the first write of a two-step command starts.
@@ -634,6 +634,9 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
         ));
         assert_eq!(ended.sealed_number, None);
     }
-    let notices = &transition.event.as_ref().unwrap().notices;
-    assert_eq!(notices[0].phone(), Some(&before.profile.phone_on_file));
+    let notifications = &transition.event.as_ref().unwrap().notifications;
+    assert_eq!(
+        notifications[0].phone(),
+        Some(&before.profile.phone_on_file)
+    );
 }

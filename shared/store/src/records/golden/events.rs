@@ -59,7 +59,7 @@ fn event(seq: u64, event: Event) -> ChainedEvent {
         personal: None,
         prev_hash: "ab".repeat(32),
         hash: String::new(),
-        notices: Vec::new(),
+        notifications: Vec::new(),
     };
     event.hash = hash(&event);
     event
@@ -71,11 +71,11 @@ fn with_personal(mut event: ChainedEvent) -> ChainedEvent {
     event
 }
 
-fn with_notices<const N: usize>(
+fn with_notifications<const N: usize>(
     mut event: ChainedEvent,
-    notices: [Notification; N],
+    notifications: [Notification; N],
 ) -> ChainedEvent {
-    event.notices = notices.to_vec();
+    event.notifications = notifications.to_vec();
     event
 }
 
@@ -141,7 +141,7 @@ fn golden() -> Vec<Golden> {
         ),
         (
             "event_activated",
-            with_notices(
+            with_notifications(
                 event(1_234_567_890, activated.clone()),
                 [
                     on_file(),
@@ -154,12 +154,12 @@ fn golden() -> Vec<Golden> {
         // Claimed; the SMS are sent, and the push reached two devices.
         (
             "event_activated_claimed",
-            with_notices(event(8, activated), [push(&["tag_one", "tag_two"])]),
+            with_notifications(event(8, activated), [push(&["tag_one", "tag_two"])]),
             false,
         ),
         (
             "event_frozen",
-            with_notices(event(3, frozen.clone()), [on_file(), push(&[])]),
+            with_notifications(event(3, frozen.clone()), [on_file(), push(&[])]),
             true,
         ),
         // Every message is sent.
@@ -167,7 +167,7 @@ fn golden() -> Vec<Golden> {
         // Armed again as often as the policy allows.
         (
             "event_rejected_given_up",
-            with_notices(
+            with_notifications(
                 event(
                     4,
                     Event::Rejected(Rejected {
@@ -196,7 +196,7 @@ fn golden() -> Vec<Golden> {
         ),
         (
             "event_settlement_changed",
-            with_notices(
+            with_notifications(
                 event(
                     7,
                     Event::SettlementChanged(SettlementChanged {

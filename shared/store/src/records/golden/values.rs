@@ -39,7 +39,7 @@ pub(super) const SETTLEMENT_NAME: &str = "测试商户一";
 
 /// The numbers that a golden record depends on, as they were when it was written.
 pub(super) const POLICY: Policy = Policy {
-    notice_retry_s: 600,
+    notification_retry_s: 600,
     code_gap_s: 60,
     revert_after_effective_s: 7 * DAY_S,
     push_after_removal_s: 7 * DAY_S,
