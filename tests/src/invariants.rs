@@ -433,9 +433,9 @@ fn due_can_be_found(items: &Items, wrong: &mut Wrong) {
     }
 }
 
-/// A card number is claimed by exactly the attached cards, each by its one owner.
+/// The holders of a card number are exactly the attached cards with it, all of one person.
 fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &mut Wrong) {
-    let mut claims = BTreeSet::new();
+    let mut holders = BTreeSet::new();
     for ((pk, _), item) in items {
         let Some(fingerprint) = pk.strip_prefix("F#") else {
             continue;
@@ -449,12 +449,12 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
                 all.find(|bound| bound.card.card_id.as_str() == card)
             });
             let fits = bound.is_some_and(|bound| bound.fingerprint.0 == fingerprint);
-            wrong.unless(fits, || format!("{holder} claims a number without a card"));
+            wrong.unless(fits, || format!("{holder} holds a number without a card"));
             let person = merchant.map(|merchant| merchant.profile.id_number_mac.0.as_str());
             wrong.unless(person == text(item, "person"), || {
-                format!("{holder} claims another person's number")
+                format!("{holder} holds another person's number")
             });
-            claims.insert(holder.to_owned());
+            holders.insert(holder.to_owned());
         }
     }
     for merchant in merchants.values() {
@@ -466,8 +466,8 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
                 .replaced(id)
                 .is_some_and(|replaced| replaced.state == Replaced::Out);
             let holder = format!("{}#{}", merchant.id, id.as_str());
-            wrong.unless(is_out || claims.contains(&holder), || {
-                format!("{holder} is attached but does not claim its number")
+            wrong.unless(is_out || holders.contains(&holder), || {
+                format!("{holder} is attached but does not hold its number")
             });
         }
     }

@@ -40,7 +40,7 @@ mod calls_max {
     pub const STEP: usize = 2;
     /// An OTP attempt or a bank call: read, reservation, result.
     pub const TWO_WRITES: usize = 3;
-    /// A notification: its claim, then a mark for each phone.
+    /// A notification: its lease, then a mark for each phone.
     pub const NOTIFICATION: usize = 3;
     /// With push: the targets, the key that decrypts their tokens, a mark for each device (here one), and one for all.
     pub const NOTIFICATION_WITH_PUSH: usize = NOTIFICATION + 4;

@@ -388,33 +388,33 @@ async fn notification_is_rearmed_only_while_unsent() {
     let store = world.store();
     let (merchant, seq) = (id("plain_1"), 6);
     let wall = world.now();
-    let claim = async |who: &str, at| {
+    let lease = async |who: &str, at| {
         store
-            .claim_notification(&merchant, seq, who, at)
+            .lease_notification(&merchant, seq, who, at)
             .await
             .unwrap()
     };
-    let claimed = claim("one", wall).await.unwrap();
-    assert_eq!(claimed.notifications.len(), 2);
-    assert!(claim("two", wall).await.is_none());
+    let leased = lease("one", wall).await.unwrap();
+    assert_eq!(leased.notifications.len(), 2);
+    assert!(lease("two", wall).await.is_none());
     assert!(
         store
             .rearm_notification(&merchant, seq, wall, wall.plus_s(601))
             .await
             .unwrap()
             == Rearmed::NotNeeded,
-        "a live claim exists"
+        "a live lease exists"
     );
-    // A claim whose owner died expires soon.
+    // A lease whose owner died expires soon.
     let later = wall.plus_s(91);
-    assert!(claim("two", later).await.is_some());
-    let first = claimed.notifications.first().unwrap().to();
+    assert!(lease("two", later).await.is_some());
+    let first = leased.notifications.first().unwrap().to();
     assert!(
         store
             .mark_sent(&merchant, seq, first, false, "one")
             .await
             .is_err(),
-        "the claim has a new owner"
+        "the lease has a new owner"
     );
     store
         .mark_sent(&merchant, seq, first, false, "two")
@@ -424,7 +424,7 @@ async fn notification_is_rearmed_only_while_unsent() {
         .release_notification(&merchant, seq, "two")
         .await
         .unwrap();
-    let again = claim("three", later).await.unwrap();
+    let again = lease("three", later).await.unwrap();
     assert_eq!(
         again.notifications.len(),
         1,
@@ -440,7 +440,7 @@ async fn notification_is_rearmed_only_while_unsent() {
         )
         .await
         .unwrap();
-    assert!(claim("four", later.plus_s(600)).await.is_none());
+    assert!(lease("four", later.plus_s(600)).await.is_none());
     assert!(
         store
             .rearm_notification(&merchant, seq, later.plus_s(600), later.plus_s(601))
@@ -631,20 +631,20 @@ async fn activated(world: &Arc<InProcess>) -> (MerchantId, u64) {
 }
 
 #[tokio::test]
-async fn claim_is_retried_after_a_conflict() {
+async fn lease_is_retried_after_a_conflict() {
     let world = InProcess::start().await;
     let (merchant, seq) = activated(&world).await;
     let (store, wall) = (world.store(), world.now());
     world.boundary.fail(1, Fault::Conflict);
-    let claimed = store.claim_notification(&merchant, seq, "one", wall).await;
+    let leased = store.lease_notification(&merchant, seq, "one", wall).await;
     assert!(
-        matches!(claimed, Err(PortError::Transient(..))),
-        "{claimed:?}"
+        matches!(leased, Err(PortError::Transient(..))),
+        "{leased:?}"
     );
     assert!(world.boundary.calm() > 1, "the call was retried");
     world.boundary.fail_once(1, Fault::Conflict);
-    let claimed = store.claim_notification(&merchant, seq, "one", wall).await;
-    assert!(claimed.unwrap().is_some());
+    let leased = store.lease_notification(&merchant, seq, "one", wall).await;
+    assert!(leased.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -669,8 +669,8 @@ async fn last_rearm_survives_a_lost_reply() {
     // The first attempt succeeded; the second detects it.
     assert_eq!(rearmed.pop(), Some(Rearmed::NotNeeded));
     assert!(rearmed.iter().all(|one| *one == Rearmed::Armed));
-    let claimed = store
-        .claim_notification(&merchant, seq, "one", world.now())
+    let leased = store
+        .lease_notification(&merchant, seq, "one", world.now())
         .await;
-    assert!(claimed.unwrap().is_some());
+    assert!(leased.unwrap().is_some());
 }

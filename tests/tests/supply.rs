@@ -10,7 +10,7 @@ use bank::client;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use store::outbox::CLAIM_S;
+use store::outbox::LEASE_S;
 use tests::iam_policy::{logical_name, template};
 use tests::metrics::metric;
 
@@ -259,7 +259,7 @@ fn calls_time_out_before_function() {
             "verification",
             read + write + client::ASK_TIMEOUT_MS + write,
         ),
-        // Claimed, sent, marked.
+        // Leased, sent, marked.
         ("confirmation-notice", write + PUBLISH_TIMEOUT_MS + write),
         // One entry, the time reserved for it.
         ("cooldown-cleanup", read + client::QUERY_TIMEOUT_MS + write),
@@ -272,9 +272,9 @@ fn calls_time_out_before_function() {
     }
     let entry_ms = read + client::QUERY_TIMEOUT_MS + write;
     assert!(u128::from(entry_ms) <= cooldown_cleanup::RESERVE.as_millis());
-    // The gateway gives up after 30 s; a claim outlives the request that made it.
+    // The gateway gives up after 30 s; a lease outlives the invocation that took it.
     assert!(limit_ms("verification") < 30_000);
-    assert!(limit_ms("confirmation-notice") < u64::try_from(CLAIM_S).unwrap() * 1_000);
+    assert!(limit_ms("confirmation-notice") < u64::try_from(LEASE_S).unwrap() * 1_000);
 }
 
 /// A panic must end a request, not its environment.

@@ -1,11 +1,11 @@
 //! Sends the notifications of history events. The table's stream invokes this function.
 //!
-//! A notification is claimed by a conditional write, sent through SNS, and marked as sent. If a record is delivered
-//! twice, only one delivery gets the claim. A message is sent twice only if its mark is missing: the function stopped
+//! A notification is leased by a conditional write, sent through SNS, and marked as sent. If a record is delivered
+//! twice, only one delivery gets the lease. A message is sent twice only if its mark is missing: the function stopped
 //! between the two calls, or the write of the mark failed.
 //!
 //! # A failed record does not delay the records behind it
-//! The stream resumes at the reported record, and the claims prevent duplicates. All records of a batch are tried,
+//! The stream resumes at the reported record, and the leases prevent duplicates. All records of a batch are tried,
 //! because the stream redelivers everything behind the first failure: records left for later would share the failed
 //! record's retries, and expire with it after a day.
 
@@ -109,10 +109,10 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             let handled = if is_over {
                 Err(out_of_time())
             } else {
-                // A redelivered record has the same claimant, so it can finish a claim that its own crash left behind.
-                let claimant = record.get("eventID").and_then(Value::as_str);
-                let claimant = claimant.unwrap_or("a record without an id");
-                self.notify(&merchant, seq, claimant, &budget).await
+                // A redelivered record is the same owner, so it can continue a lease that its own crash left behind.
+                let owner = record.get("eventID").and_then(Value::as_str);
+                let owner = owner.unwrap_or("a record without an id");
+                self.notify(&merchant, seq, owner, &budget).await
             };
             let Err(error) = handled else {
                 continue;
@@ -140,17 +140,17 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         &self,
         merchant: &MerchantId,
         seq: u64,
-        claimant: &str,
+        owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let Some(event) = self
             .store
-            .claim_notification(merchant, seq, claimant, budget.now())
+            .lease_notification(merchant, seq, owner, budget.now())
             .await?
         else {
             return Ok(());
         };
-        match self.publish(&event, claimant, budget).await {
+        match self.publish(&event, owner, budget).await {
             Ok(sent) => {
                 tracing::info!(
                     event.kind = event.kind().as_str(),
@@ -161,7 +161,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             }
             Err(error) => {
                 self.store
-                    .release_notification(merchant, seq, claimant)
+                    .release_notification(merchant, seq, owner)
                     .await?;
                 Err(error)
             }
@@ -172,13 +172,13 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     async fn publish(
         &self,
         event: &ChainedEvent,
-        claimant: &str,
+        owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
         let mut failed = None;
         for (index, notification) in event.notifications.iter().enumerate() {
             if let Err(error) = self
-                .notify_recipient(event, notification, claimant, budget)
+                .notify_recipient(event, notification, owner, budget)
                 .await
             {
                 failed = failed.or(Some(error));
@@ -188,7 +188,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             let (merchant, seq) = (&event.merchant_id, event.seq);
             insist(async || {
                 self.store
-                    .mark_sent(merchant, seq, notification.to(), last, claimant)
+                    .mark_sent(merchant, seq, notification.to(), last, owner)
                     .await
             })
             .await?;
@@ -200,7 +200,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         &self,
         event: &ChainedEvent,
         notification: &Notification,
-        claimant: &str,
+        owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         if budget.is_over() {
@@ -209,8 +209,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         let text = self.text(event, notification.to()).await?;
         match notification {
             Notification::Push { delivered } => {
-                self.push_all(event, delivered, &text, claimant, budget)
-                    .await
+                self.push_all(event, delivered, &text, owner, budget).await
             }
             Notification::OnFile(phone) | Notification::Reserved(phone) => {
                 self.sms.send(phone.e164(), &text).await
@@ -226,7 +225,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         event: &ChainedEvent,
         delivered: &[String],
         text: &str,
-        claimant: &str,
+        owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
         let merchant = &event.merchant_id;
@@ -257,7 +256,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                     delivered.push(target.tag);
                     insist(async || {
                         self.store
-                            .mark_pushed(merchant, event.seq, &delivered, claimant)
+                            .mark_pushed(merchant, event.seq, &delivered, owner)
                             .await
                     })
                     .await?;

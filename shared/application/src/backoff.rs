@@ -46,7 +46,7 @@ impl Limits {
         after_conflict: true,
         after_transient: false,
     };
-    /// The mark of a sent message: without it, the message would be sent twice. A conflict means that the claim is
+    /// The mark of a sent message: without it, the message would be sent twice. A conflict means that the lease is
     /// lost.
     pub const MARK: Self = Self {
         retries_max: 1,

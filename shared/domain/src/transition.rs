@@ -126,15 +126,15 @@ pub enum FingerprintRule {
         /// Keyed hash of the merchant's ID number, which identifies the person.
         person: Mac,
     },
-    /// The number is not verified for another person, and this write claims it for this one.
-    Claim {
+    /// The number is not verified for another person, and this write adds the new card to its holders.
+    AddHolder {
         /// Keyed hash of the card number.
         fingerprint: Mac,
         /// Keyed hash of the merchant's ID number.
         person: Mac,
     },
-    /// This card of the merchant is removed. The number is free once none of the merchant's cards has it.
-    Release {
+    /// This card is no longer a holder of its number. The number is free once no card holds it.
+    RemoveHolder {
         /// Keyed hash of the card number.
         fingerprint: Mac,
         /// The card.

@@ -5,8 +5,8 @@ use super::client::{SingleUpdate, Table, Transacted};
 use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
 use super::keys::{PROFILE, STATE, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk};
 use super::records::{
-    card_claim, event, idempotency, item_of, merchant_state, otp_counter, payout, profile, rebind,
-    session,
+    card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, profile,
+    rebind, session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
@@ -215,42 +215,42 @@ impl<T: Table> Store<T> {
         commit: &Commit<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &commit.before.profile.merchant_id;
-        let claim_key = |fingerprint: &Mac| key(format!("F#{}", fingerprint.0), "F");
+        let number_key = |fingerprint: &Mac| key(format!("F#{}", fingerprint.0), "F");
         match rule {
             FingerprintRule::Free {
                 fingerprint,
                 person,
             } => ConditionCheck::builder()
                 .table_name(self.table.name())
-                .set_key(Some(claim_key(fingerprint)))
-                .condition_expression(card_claim::FREE)
+                .set_key(Some(number_key(fingerprint)))
+                .condition_expression(card_holders::FREE)
                 .expression_attribute_values(":person", s(&person.0))
                 .build()
                 .map(|check| TransactWriteItem::builder().condition_check(check).build())
                 .map_err(|error| broken(&error.to_string())),
-            FingerprintRule::Claim {
+            FingerprintRule::AddHolder {
                 fingerprint,
                 person,
             } => {
                 let rebind = commit.transition.rebind.as_ref();
                 let card_id = rebind.map(|rebind| &rebind.new_card.card_id);
-                let card_id = card_id.ok_or_else(|| broken("a card claim without a rebind"))?;
-                let (update, expression) = card_claim::claim(merchant, card_id, person);
+                let card_id = card_id.ok_or_else(|| broken("a new holder without a rebind"))?;
+                let (update, expression) = card_holders::add(merchant, card_id, person);
                 update_with(
                     self.table.name(),
-                    claim_key(fingerprint),
+                    number_key(fingerprint),
                     update,
                     expression,
                 )
             }
-            FingerprintRule::Release {
+            FingerprintRule::RemoveHolder {
                 fingerprint,
                 card_id,
             } => {
-                let (update, expression) = card_claim::release(merchant, card_id);
+                let (update, expression) = card_holders::remove(merchant, card_id);
                 update_with(
                     self.table.name(),
-                    claim_key(fingerprint),
+                    number_key(fingerprint),
                     update,
                     expression,
                 )
@@ -303,7 +303,7 @@ fn failed_condition(
         return Ok(CommitOutcome::OtpLimit { wait_s });
     }
     if let Some(reason) = failed(Part::Fingerprint) {
-        reason.item().map_or(Ok(()), card_claim::read)?;
+        reason.item().map_or(Ok(()), card_holders::read)?;
         return Ok(CommitOutcome::BoundElsewhere);
     }
     Err(cancelled(reasons))

@@ -29,7 +29,7 @@
 //! | merchant with latest rebind | 1 query | 1 RRU |
 //! | merchant with a given rebind, to show it | 1 batch get | 3 RRU |
 //! | a merchant's rebinds | 2 queries | 1 RRU each 4 KB |
-//! | commit: state, rebind, event, OTP counter or card claim, idempotency row | 1 transaction | 2 WRU an item, up to 5 |
+//! | commit: state, rebind, event, OTP counter or card holders, idempotency row | 1 transaction | 2 WRU an item, up to 5 |
 //! | an attempt at a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
 //! | login: account, device, unknown devices, address | 1 batch get | 4 RRU |
 //! | payout created: merchant state, record, entry, event | 1 query, 1 transaction | 1 RRU, 8 WRU |

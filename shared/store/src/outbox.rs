@@ -1,4 +1,4 @@
-//! The outbox of notifications, stored in the event items. A notification is claimed, sent and marked. If it is not
+//! The outbox of notifications, stored in the event items. A notification is leased, sent and marked. If it is not
 //! sent in time, the clean-up arms it again.
 
 use super::Store;
@@ -14,12 +14,12 @@ use domain::notification::Recipient;
 use domain::policy::Policy;
 use domain::time::Timestamp;
 
-/// Duration of a claim by the store's wall clock: longer than the function may run.
-pub const CLAIM_S: i64 = 90;
+/// Duration of a lease by the store's wall clock: longer than the function may run.
+pub const LEASE_S: i64 = 90;
 
 const _: () = assert!(
-    CLAIM_S < Policy::CURRENT.notification_retry_s,
-    "a claimed notification must not be armed again"
+    LEASE_S < Policy::CURRENT.notification_retry_s,
+    "a leased notification must not be armed again"
 );
 
 /// The result of the clean-up's visit to an unsent notification.
@@ -33,16 +33,16 @@ pub enum Rearmed {
     GivenUp,
 }
 
-/// The value of `notice` after a failed attempt.
+/// The value of `notice` after a failed delivery.
 const NOTIFICATION_RELEASED: &str = "released";
 
 /// One step of a notification: its write and its condition.
 #[derive(Clone, Copy, Debug)]
 pub enum NotificationStep<'a> {
-    /// Claims the notification, unless another invocation holds it or it was sent.
-    Claim {
-        /// The stream record that claims it.
-        claimant: &'a str,
+    /// Leases the notification, unless another invocation holds the lease or it was sent.
+    Lease {
+        /// The stream record that takes the lease.
+        owner: &'a str,
         /// The store's wall clock.
         wall: Timestamp,
     },
@@ -52,20 +52,20 @@ pub enum NotificationStep<'a> {
         to: Recipient,
         /// True if no recipient is left.
         last: bool,
-        /// The holder of the claim.
-        claimant: &'a str,
+        /// The stream record that holds the lease.
+        owner: &'a str,
     },
     /// Marks these devices as notified.
     Pushed {
         /// The tags of the devices.
         tags: &'a [String],
-        /// The holder of the claim.
-        claimant: &'a str,
+        /// The stream record that holds the lease.
+        owner: &'a str,
     },
-    /// Releases the claim after a failed attempt. The stream or the clean-up retries.
+    /// Ends the lease after a failed delivery. The stream or the clean-up retries.
     Release {
-        /// The holder of the claim.
-        claimant: &'a str,
+        /// The stream record that holds the lease.
+        owner: &'a str,
     },
     /// Arms a notification that was unsent for long, so that the stream delivers it again.
     Rearm {
@@ -87,12 +87,12 @@ impl NotificationStep<'_> {
     fn update(&self, merchant: &MerchantId, policy: &Policy) -> Update {
         let mut update = Update::default();
         match *self {
-            Self::Claim { claimant, wall } => {
+            Self::Lease { owner, wall } => {
                 update.put("notice", Some(s("claimed")));
                 update.put("claimed_at", Some(time(wall)));
-                update.put("claimed_by", Some(s(claimant)));
+                update.put("claimed_by", Some(s(owner)));
                 update.value("due", s(NOTIFICATION_DUE));
-                update.value("stale", time(wall.plus_s(-CLAIM_S)));
+                update.value("stale", time(wall.plus_s(-LEASE_S)));
                 update.value("claimed", s("claimed"));
                 update.value("released", s(NOTIFICATION_RELEASED));
                 let foreign = "#claimed_by <> :claimed_by AND #claimed_at > :stale";
@@ -100,7 +100,7 @@ impl NotificationStep<'_> {
                     "#notice IN (:due, :released, :claimed) AND NOT (#notice = :claimed AND {foreign})"
                 ));
             }
-            Self::Sent { to, last, claimant } => {
+            Self::Sent { to, last, owner } => {
                 update.put(recipient_name(to), None);
                 if last {
                     update.put("notice", Some(s("sent")));
@@ -108,22 +108,22 @@ impl NotificationStep<'_> {
                         update.put(name, None);
                     }
                 }
-                require_claimant(&mut update, claimant);
+                require_owner(&mut update, owner);
             }
-            Self::Pushed { tags, claimant } => {
+            Self::Pushed { tags, owner } => {
                 let to = recipient_name(Recipient::Push);
                 update.put(to, Some(s(tags_text(tags))));
                 // After the final mark, a late write would recreate the attribute and report unsent devices.
                 update.when(format!("attribute_exists(#{to})"));
-                require_claimant(&mut update, claimant);
+                require_owner(&mut update, owner);
             }
-            Self::Release { claimant } => {
+            Self::Release { owner } => {
                 // Not "due", which would send the event through the stream again at once, in a loop while SNS is down.
                 update.put("notice", Some(s(NOTIFICATION_RELEASED)));
                 // A mark whose answer was lost may have been the last one.
                 update.value("claimed", s("claimed"));
                 update.when("#notice = :claimed");
-                require_claimant(&mut update, claimant);
+                require_owner(&mut update, owner);
             }
             Self::Rearm { wall, now } => {
                 let retry_at = now.plus_s(policy.notification_retry_s);
@@ -150,18 +150,18 @@ impl NotificationStep<'_> {
     }
 }
 
-fn require_claimant(update: &mut Update, claimant: &str) {
+fn require_owner(update: &mut Update, owner: &str) {
     update.name("claimed_by");
-    update.value("me", s(claimant));
+    update.value("me", s(owner));
     update.when("#claimed_by = :me");
 }
 
-/// Requires a due, unsent notification without a live claim. An arming whose answer was lost has moved `due_at`, so its
+/// Requires a due, unsent notification without a live lease. An arming whose answer was lost has moved `due_at`, so its
 /// repetition fails here.
 fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) {
     update.value("sent", s("sent"));
     update.value("claimed", s("claimed"));
-    update.value("stale", time(wall.plus_s(-CLAIM_S)));
+    update.value("stale", time(wall.plus_s(-LEASE_S)));
     update.value("now", time(now));
     update.name("claimed_at");
     update.when("#notice <> :sent");
@@ -170,18 +170,18 @@ fn require_unsent_and_due(update: &mut Update, wall: Timestamp, now: Timestamp) 
 }
 
 impl<T: Table> Store<T> {
-    /// Claims an event's notification for this invocation. `None`: another invocation holds it, or it was sent.
+    /// Leases an event's notification to this invocation. `None`: another invocation holds the lease, or it was sent.
     ///
     /// # Errors
     /// When the table cannot be written.
-    pub async fn claim_notification(
+    pub async fn lease_notification(
         &self,
         merchant: &MerchantId,
         seq: u64,
-        claimant: &str,
+        owner: &str,
         wall: Timestamp,
     ) -> Result<Option<ChainedEvent>, PortError> {
-        let step = NotificationStep::Claim { claimant, wall };
+        let step = NotificationStep::Lease { owner, wall };
         match self
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
@@ -189,7 +189,7 @@ impl<T: Table> Store<T> {
             Ok(item) => {
                 let event = item.as_ref().map(event::read).transpose();
                 if event.is_err() {
-                    self.release_notification(merchant, seq, claimant).await?;
+                    self.release_notification(merchant, seq, owner).await?;
                 }
                 event
             }
@@ -198,42 +198,42 @@ impl<T: Table> Store<T> {
         }
     }
 
-    /// Marks one message of a claimed notification as sent, and deletes its phone. `last` completes the notification.
+    /// Marks one message of a leased notification as sent, and deletes its phone. `last` completes the notification.
     ///
     /// # Errors
-    /// When the table cannot be written, or the claim was lost.
+    /// When the table cannot be written, or the lease was lost.
     pub async fn mark_sent(
         &self,
         merchant: &MerchantId,
         seq: u64,
         to: Recipient,
         last: bool,
-        claimant: &str,
+        owner: &str,
     ) -> Result<(), PortError> {
-        let step = NotificationStep::Sent { to, last, claimant };
+        let step = NotificationStep::Sent { to, last, owner };
         self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())
     }
 
-    /// Records the tags of the devices that a claimed notification was pushed to, so that they are not notified again.
+    /// Records the tags of the devices that a leased notification was pushed to, so that they are not notified again.
     ///
     /// # Errors
-    /// When the table cannot be written, or the claim was lost.
+    /// When the table cannot be written, or the lease was lost.
     pub async fn mark_pushed(
         &self,
         merchant: &MerchantId,
         seq: u64,
         tags: &[String],
-        claimant: &str,
+        owner: &str,
     ) -> Result<(), PortError> {
-        let step = NotificationStep::Pushed { tags, claimant };
+        let step = NotificationStep::Pushed { tags, owner };
         self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())
     }
 
-    /// Releases a claim. The stream or the clean-up retries.
+    /// Ends a lease. The stream or the clean-up retries.
     ///
     /// # Errors
     /// When the table cannot be written.
@@ -241,9 +241,9 @@ impl<T: Table> Store<T> {
         &self,
         merchant: &MerchantId,
         seq: u64,
-        claimant: &str,
+        owner: &str,
     ) -> Result<(), PortError> {
-        let step = NotificationStep::Release { claimant };
+        let step = NotificationStep::Release { owner };
         match self
             .update_event(merchant, seq, step, ReturnValue::None)
             .await

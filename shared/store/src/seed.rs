@@ -5,7 +5,7 @@ use super::Store;
 use super::client::Table;
 use super::keys::{PROFILE, STATE, card_sk, key, merchant_pk, payout_key};
 use super::payout::entry_key;
-use super::records::{account, card, card_claim, item_of, merchant_state, payout, profile};
+use super::records::{account, card, card_holders, item_of, merchant_state, payout, profile};
 use application::crypto::{HashPurpose, Keys, password};
 use application::ports::{DataKey, KeyService, PortError};
 use domain::card::{Card, CardType};
@@ -227,7 +227,7 @@ impl<T: Table> Store<T> {
             let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
             items.push(item_of(
                 key(format!("F#{}", fingerprint.0), "F"),
-                card_claim::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
+                card_holders::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
             ));
             state.active = Some(BoundCard {
                 card,

@@ -179,7 +179,7 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
         // The hash of the OTP for which the attempt was reserved.
         ("context", ..) => put("a context".to_owned()),
         // The stream record that delivered the event.
-        ("claimed_by", ..) => put("a claimant".to_owned()),
+        ("claimed_by", ..) => put("an owner".to_owned()),
         ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),
         ("state" | "data" | "settlement" | "devices", Value::String(text), ..) => {
             let value = serde_json::from_str(text).unwrap();

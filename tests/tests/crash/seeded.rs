@@ -197,18 +197,18 @@ const SPOILS: &[(&str, Spoil)] = &[
             payout["st"] = json!("sent");
         });
     }),
-    ("an attached card without a claim on its number", |items| {
+    ("an attached card that does not hold its number", |items| {
         let key = first(items, "F#", "F");
         items.remove(&key);
     }),
-    ("a number claimed by an unknown card", |items| {
+    ("a number held by an unknown card", |items| {
         let key = first(items, "F#", "F");
         let holders = items.get_mut(&key).unwrap()["holders"]["SS"].as_array_mut();
         holders
             .unwrap()
             .push(json!("mer_plain_1#card_00000a0000000000000000"));
     }),
-    ("a number claimed by another person", |items| {
+    ("a number held by another person", |items| {
         let key = first(items, "F#", "F");
         items.get_mut(&key).unwrap()["person"]["S"] = json!("another");
     }),

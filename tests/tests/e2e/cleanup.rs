@@ -218,7 +218,7 @@ pub async fn unsent_notification_is_resent_once(live: &LocalCloud) {
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
     let first = live.notifications(&merchant.phone, 1).await;
-    // As after an SNS outage: the claim is released, and both phones are not yet notified.
+    // As after an SNS outage: the lease is released, and both phones are not yet notified.
     let sk = event_of(live, &merchant, "activated").await;
     let due_at = merchant.now().plus_s(10 * MINUTE_S);
     let shard = Sha256::digest(merchant.id.as_bytes())[0] % 4;

@@ -382,7 +382,7 @@ async fn confirmation_notice(live: &LocalCloud) -> Vec<Probe<'_>> {
         probe(taken, without, with, move || {
             let (record, pk, sk, phone) = (record.clone(), pk.clone(), sk.clone(), phone.clone());
             Box::pin(async move {
-                // State after an SNS outage. The claim is marked as released, because the stream would deliver a fresh one by
+                // State after an SNS outage. The lease is marked as released, because the stream would deliver a fresh one by
                 // itself.
                 for (name, value) in [
                     ("to_on_file", phone.as_str()),

@@ -286,7 +286,7 @@ impl World {
             show(state, &process.input, code_in(text).unwrap());
             return;
         };
-        // The claim returned the event.
+        // The lease returned the event.
         let Some(Answer::Updated(Some(event))) = process.point.answers.first().map(Arc::as_ref)
         else {
             unreachable!("a notification is leased first")

@@ -153,7 +153,7 @@ async fn table_outage_ends_the_invocation() {
     scene.assert_done(1).await;
 }
 
-/// AWS processes one batch of a shard at a time unless AWS itself fails. In that case a claim cannot tell the two deliveries
+/// AWS processes one batch of a shard at a time unless AWS itself fails. In that case a lease cannot tell the two deliveries
 /// apart, since both carry the same record: everything is sent, some of it twice.
 #[tokio::test]
 async fn batch_delivered_twice_at_once_loses_nothing() {

@@ -17,7 +17,7 @@ use domain::policy::{HOUR_S, MINUTE_S, Policy};
 use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
 use sns::Weather;
 use std::collections::BTreeSet;
-use store::outbox::CLAIM_S;
+use store::outbox::LEASE_S;
 use tests::metrics::metric;
 use tests::stream_host::{Mapping, Retries};
 
@@ -119,10 +119,10 @@ async fn sns_throttling_loses_nothing() {
 const ONE_MORE_S: i64 = 6 + 4 * 4;
 
 #[test]
-fn function_ends_before_its_claims() {
+fn function_ends_before_its_leases() {
     let timeout_s = Mapping::of(FUNCTION).timeout_s;
     assert!(BEGIN_FOR_S + ONE_MORE_S <= timeout_s);
-    assert!(timeout_s < CLAIM_S);
+    assert!(timeout_s < LEASE_S);
 }
 
 #[tokio::test]

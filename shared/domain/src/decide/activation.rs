@@ -23,7 +23,7 @@ impl Context<'_> {
             }
             Purpose::Standby => self.add_standby(&rebind),
         };
-        transition.fingerprint = Some(FingerprintRule::Claim {
+        transition.fingerprint = Some(FingerprintRule::AddHolder {
             fingerprint: rebind.fingerprint.clone(),
             person: self.merchant.profile.id_number_mac.clone(),
         });

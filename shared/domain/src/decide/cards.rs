@@ -77,7 +77,7 @@ impl Context<'_> {
         })
     }
 
-    /// Deletes the card's encrypted number and releases its claim on that number.
+    /// Deletes the card's encrypted number, and removes the card from the holders of that number.
     pub(super) fn remove_card(&self, card_id: &CardId) -> Result<Transition, Rejection> {
         let replaced = self
             .merchant
@@ -103,7 +103,7 @@ impl Context<'_> {
             state: Some(state),
             rebind: emptied,
             event: Some(self.event(Event::CardRemoved(of_card(&bound.card)), None)),
-            fingerprint: Some(FingerprintRule::Release {
+            fingerprint: Some(FingerprintRule::RemoveHolder {
                 fingerprint: bound.fingerprint,
                 card_id: card_id.clone(),
             }),

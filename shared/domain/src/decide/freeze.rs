@@ -1,6 +1,6 @@
 //! The freeze, by which the old contact stops a fraudulent change, and its end.
 
-use super::{Context, nothing_due, release_claim, with_stage};
+use super::{Context, nothing_due, remove_holder, with_stage};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{Frozen, MerchantState};
@@ -47,10 +47,10 @@ impl Context<'_> {
             return Err(nothing_due());
         };
         let also = self.end_second_rebind(state, rebind)?;
-        // A write can release one claim only, preferably that of the undone card. The clean-up releases the other.
+        // A write can remove one holder only, preferably the undone card. The clean-up removes the other.
         let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
         let released_card = also.iter().chain([rebind]).find(of_undone);
-        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(release_claim);
+        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(remove_holder);
         transition.also = also;
         match (undone, &before.last_activation) {
             (Some(last), _) => self.undo_activation(state, last, true),

@@ -440,9 +440,9 @@ fn with_stage(state: &mut MerchantState, rebind: &Rebind, stage: RebindState) ->
     next
 }
 
-/// Releases the merchant's claim on the card of an undone rebind.
-fn release_claim(rebind: &Rebind) -> FingerprintRule {
-    FingerprintRule::Release {
+/// The card of an undone rebind no longer holds its number.
+fn remove_holder(rebind: &Rebind) -> FingerprintRule {
+    FingerprintRule::RemoveHolder {
         fingerprint: rebind.fingerprint.clone(),
         card_id: rebind.new_card.card_id.clone(),
     }

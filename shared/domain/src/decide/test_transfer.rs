@@ -1,7 +1,7 @@
 //! `POST /v1/rebinds/{id}/test-transaction`: transfers ¥0.01 to the new card. A returned transfer undoes the change. A
 //! successful one does not shorten the hold or the cooldown.
 
-use super::{Context, nothing_due, of_rebind, release_claim};
+use super::{Context, nothing_due, of_rebind, remove_holder};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
 use crate::rebind::{ActivatedCard, BankReference, End, Rebind, RebindState, TestTransfer};
@@ -147,7 +147,7 @@ impl Context<'_> {
         if let Some(state) = &mut transition.state {
             self.undo_activation(state, last, false);
         }
-        transition.fingerprint = Some(release_claim(rebind));
+        transition.fingerprint = Some(remove_holder(rebind));
         transition
     }
 }

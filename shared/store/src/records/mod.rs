@@ -1,5 +1,5 @@
 //! The attributes of the items, one file for each kind of item. Attribute names are defined here, except that
-//! conditions repeat the names they compare, and that the outbox defines the attributes of its claims and retries.
+//! conditions repeat the names they compare, and that the outbox defines the attributes of its leases and retries.
 //!
 //! # Versions
 //! Each item has the version of its format in the attribute `v`. A value inside an attribute has no version of its own.
@@ -16,7 +16,7 @@
 
 pub mod account;
 pub mod card;
-pub mod card_claim;
+pub mod card_holders;
 pub mod event;
 pub mod freeze_counter;
 pub mod idempotency;

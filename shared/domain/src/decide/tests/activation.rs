@@ -93,11 +93,11 @@ fn hold_is_24_h_and_cooldown_30_days() {
 }
 
 #[test]
-fn activation_claims_the_card() {
+fn activation_adds_the_card_to_its_holders() {
     let (_, transition) = activate(World::new().matched());
     assert_eq!(
         transition.fingerprint,
-        Some(FingerprintRule::Claim {
+        Some(FingerprintRule::AddHolder {
             fingerprint: fingerprint("new"),
             person: Mac("person".to_owned())
         })

@@ -75,11 +75,11 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
         parts.push(format!("send {} code to {to}", send.purpose.as_str()));
     }
     match &transition.fingerprint {
-        Some(FingerprintRule::Free { .. }) => parts.push("requires an unclaimed card".to_owned()),
-        Some(FingerprintRule::Claim { .. }) => {
-            parts.push("requires an unclaimed card and claims it".to_owned());
+        Some(FingerprintRule::Free { .. }) => parts.push("requires a free card".to_owned()),
+        Some(FingerprintRule::AddHolder { .. }) => {
+            parts.push("requires a free card and holds it".to_owned());
         }
-        Some(FingerprintRule::Release { .. }) => {
+        Some(FingerprintRule::RemoveHolder { .. }) => {
             parts.push("releases the card".to_owned());
         }
         None => {}

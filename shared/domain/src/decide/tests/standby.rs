@@ -58,10 +58,10 @@ fn standby_card_is_announced_but_not_active() {
         .map(|notification| notification.to())
         .collect();
     assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
-    // The card is claimed for this person from now on.
+    // The number belongs to this person from now on.
     assert!(matches!(
         transition.fingerprint,
-        Some(FingerprintRule::Claim { .. })
+        Some(FingerprintRule::AddHolder { .. })
     ));
 }
 

@@ -182,7 +182,7 @@ fn clean_up_removes_card_after_retention_and_payouts() {
     assert_eq!(removed.event.unwrap().kind(), EventKind::CardRemoved);
     assert_eq!(
         removed.fingerprint,
-        Some(FingerprintRule::Release {
+        Some(FingerprintRule::RemoveHolder {
             fingerprint: fingerprint("old"),
             card_id: world.card(0)
         })

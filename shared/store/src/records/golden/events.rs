@@ -151,7 +151,7 @@ fn golden() -> Vec<Golden> {
             ),
             true,
         ),
-        // Claimed; the SMS are sent, and the push reached two devices.
+        // Leased; the SMS are sent, and the push reached two devices.
         (
             "event_activated_claimed",
             with_notifications(event(8, activated), [push(&["tag_one", "tag_two"])]),

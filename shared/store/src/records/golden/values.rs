@@ -5,7 +5,7 @@ use crate::item::{Item, opt_s};
 use crate::keys::{PROFILE, STATE, card_sk, key, merchant_pk, payout_key, rebind_sk};
 use crate::payout::entry_key;
 use crate::records::{
-    account, card, card_claim, freeze_counter, idempotency, item_of, login_failures,
+    account, card, card_holders, freeze_counter, idempotency, item_of, login_failures,
     merchant_state, otp_counter, payout, profile, push_target, rebind, session,
 };
 use application::ports::{
@@ -560,7 +560,7 @@ fn push_targets() -> Vec<Record> {
 fn counters() -> Vec<Record> {
     let codes = otp_counter::count_otp(OtpPurpose::Card, &POLICY, t(0));
     let (attempt, add) = freeze_counter::add(1, &[1, 2, 3, 4, 5, 6], t(0));
-    let (claim, claims) = card_claim::claim(&merchant(), &old_card().card_id, &mac("id number"));
+    let (holder, holders) = card_holders::add(&merchant(), &old_card().card_id, &mac("id number"));
     let expression = codes.expression();
     vec![
         record(
@@ -582,8 +582,8 @@ fn counters() -> Vec<Record> {
         record(
             "card_claim",
             Some(mac("id number").0),
-            created(key(format!("F#{}", mac("0010").0), "F"), &claim, &claims),
-            |item| card_claim::read(item).map(|()| opt_s(item, "person").map(str::to_owned)),
+            created(key(format!("F#{}", mac("0010").0), "F"), &holder, &holders),
+            |item| card_holders::read(item).map(|()| opt_s(item, "person").map(str::to_owned)),
         ),
     ]
 }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::ids::{CardId, MerchantId};
 use domain::rebind::Mac;
 
-/// The condition under which `:person` may claim a number.
+/// The condition under which `:person` may verify a number.
 pub(crate) const FREE: &str = "(attribute_not_exists(holders) OR person = :person)";
 
 /// The name of a card among the holders of its number.
@@ -16,7 +16,7 @@ fn holder(merchant: &MerchantId, card_id: &CardId) -> AttributeValue {
 }
 
 /// Makes a card a holder of its number, unless the number belongs to another person.
-pub(crate) fn claim(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> (Update, String) {
+pub(crate) fn add(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> (Update, String) {
     let mut update = Update::default();
     stamp(&mut update);
     update.put("person", Some(s(&person.0)));
@@ -27,7 +27,7 @@ pub(crate) fn claim(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> (U
 }
 
 /// Removes a card from the holders of its number.
-pub(crate) fn release(merchant: &MerchantId, card_id: &CardId) -> (Update, String) {
+pub(crate) fn remove(merchant: &MerchantId, card_id: &CardId) -> (Update, String) {
     let mut update = Update::default();
     update.value("holder", holder(merchant, card_id));
     (update, "DELETE holders :holder".to_owned())
@@ -42,10 +42,10 @@ pub fn attributes(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> Attr
     ]
 }
 
-/// Rejects the item of a later release, after an attempt to claim it failed.
+/// Rejects the item of a later release, after its condition failed.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release.
 pub(crate) fn read(item: &Item) -> Result<(), PortError> {
-    check_version(item, "a card's claim")
+    check_version(item, "the holders of a card number")
 }
