@@ -1,4 +1,4 @@
-//! The test kit. One actor ([`merchant`]) drives the system at three distances ([`transport`]): in one process
+//! The test kit. One actor ([`merchant`]) drives the system in three environments ([`transport`]): in one process
 //! ([`in_process`]), as compiled functions ([`processes`]), as a deployed stack ([`local_cloud`]).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed precondition ends the test with a message
 

@@ -1,4 +1,5 @@
-//! The system under test, at one of three distances: [`crate::in_process`], [`crate::processes`], [`crate::local_cloud`].
+//! The system under test, in one of three environments: [`crate::in_process`], [`crate::processes`] or
+//! [`crate::local_cloud`].
 
 use crate::table_faults::Call;
 use api::problems;
