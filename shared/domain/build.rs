@@ -1,6 +1,5 @@
 //! Turns `data/china-card-bins.csv` into sorted static tables and the texts in `data/*.json` into constants. The build fails
-//! when a row is not what `crate::format::bins` relies on, or when a text is missing in a language. Neither costs anything at
-//! start: no parsing, no allocation.
+//! when a row breaks an assumption of `format::bins` or a text lacks a language. A cold start parses nothing.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

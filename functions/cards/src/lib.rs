@@ -12,10 +12,10 @@ use application::error::HandlerError;
 use application::ports::{KeyService, LoadMerchant, Selector};
 use application::request::{RequestContext, no_content};
 use application::serve::Handler;
+use application::usage::Usage;
 use domain::decide::Command;
 use domain::policy::Policy;
 use domain::time::Timestamp;
-use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 

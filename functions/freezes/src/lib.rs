@@ -8,13 +8,14 @@ use api::reply::Reply;
 use api::requests::CreateFreeze;
 use api::routes::FreezesRoute;
 use application::backoff::{Limits, retry};
-use application::crypto::{FREEZE_CODE_CHARS, HashPurpose, Keys, same_code, typed_code};
+use application::crypto::{FREEZE_CODE_CHARS, HashPurpose, Keys, typed_code};
 use application::error::HandlerError;
 use application::ports::{
     FreezeAttempt, FreezeAttempts, FreezeKeys, KeyService, PortError, Selector,
 };
 use application::serve::Handler;
 use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_seal};
+use application::usage::Usage;
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
@@ -23,7 +24,6 @@ use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use domain::usage::Usage;
 use std::time::{Duration, Instant};
 use store::Store;
 use store::client::Table;
@@ -180,7 +180,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         for code in &merchant.state.freeze_codes {
             let merchant_id = merchant.profile.merchant_id.as_str();
             let expected = self.keys.freeze_code(merchant_id, code.number).await?;
-            if same_code(typed, &expected) && now < code.good_until {
+            if *typed == expected && now < code.good_until {
                 found = Some(code.number);
             }
         }

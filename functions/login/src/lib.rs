@@ -12,6 +12,7 @@ use application::crypto::{HashPurpose, Keys, password};
 use application::error::HandlerError;
 use application::ports::{KeyService, LoginKeys, Logins, PortError};
 use application::serve::Handler;
+use application::usage::Usage;
 use domain::banner::notices;
 use domain::error_code::ErrorCode;
 use domain::login::{LoginRead, OpenedSession};
@@ -19,7 +20,6 @@ use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 

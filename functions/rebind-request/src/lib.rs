@@ -12,6 +12,7 @@ use application::ports::{DataKey, KeyService, ListRebinds, Selector};
 use application::request::RequestContext;
 use application::serve::Handler;
 use application::transact::{Learned, Loaded};
+use application::usage::Usage;
 use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
@@ -25,7 +26,6 @@ use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use domain::transition::Transition;
-use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 

@@ -13,8 +13,8 @@ use application::error::HandlerError;
 use application::ports::KeyService;
 use application::request::RequestContext;
 use application::serve::Handler;
+use application::usage::Usage;
 use domain::time::Timestamp;
-use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 
@@ -61,7 +61,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         request: &Request,
         now: Timestamp,
         canonical_body: &str,
-    ) -> Result<RequestContext<'_, Store<T>, K>, HandlerError> {
+    ) -> Result<RequestContext<'_, Store<T>>, HandlerError> {
         RequestContext::begin(&self.store, &self.keys, request, now, canonical_body).await
     }
 }

@@ -178,7 +178,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// written without an OTP: only the OTP has to wait.
     async fn settle(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         selector: Selector<'_>,
         loaded: Loaded,
         answer: BankReply,

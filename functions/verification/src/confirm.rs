@@ -9,7 +9,7 @@ use api::body;
 use api::event::Request;
 use api::reply::Reply;
 use api::requests::{ConfirmCard, ConfirmCode};
-use application::crypto::{DEPOSIT_CODE_CHARS, same_code, typed_code};
+use application::crypto::{DEPOSIT_CODE_CHARS, typed_code};
 use application::error::HandlerError;
 use application::ports::{KeyService, QueryOutcome, Selector, SendSms};
 use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_seal};
@@ -55,7 +55,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// card.
     pub(crate) async fn confirm(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         selector: Selector<'_>,
         purpose: OtpPurpose,
         typed: &Secret<String>,
@@ -79,7 +79,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// first, but only if an attempt could be reserved.
     async fn reserve_attempt(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         selector: Selector<'_>,
         purpose: OtpPurpose,
         typed: &Secret<String>,
@@ -102,7 +102,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
 
     async fn reserve(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         start: Start<'_>,
         purpose: OtpPurpose,
         typed: &Secret<String>,
@@ -141,7 +141,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// rebind.
     async fn poll_deposit(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         selector: Selector<'_>,
         loaded: Loaded,
     ) -> Result<Loaded, HandlerError> {
@@ -184,7 +184,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
                     .serial(BankReference::Deposit(*number));
                 let code = self.keys.deposit_code(merchant, &reference).await?;
                 let typed = typed_code(typed.expose(), DEPOSIT_CODE_CHARS);
-                Ok(typed.is_some_and(|typed| same_code(&typed, &code)))
+                Ok(typed.is_some_and(|typed| typed == code))
             }
         }
     }

@@ -22,9 +22,9 @@ use application::error::HandlerError;
 use application::ports::{CheckCard, KeyService, QueryTransfer, SendSms, SendTransfer};
 use application::request::RequestContext;
 use application::serve::Handler;
+use application::usage::Usage;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
-use domain::usage::Usage;
 use store::Store;
 use store::client::Table;
 
@@ -42,7 +42,7 @@ pub struct Verification<T, K, M, B> {
 }
 
 /// The request context of this function.
-pub(crate) type Context<'a, T, K> = RequestContext<'a, Store<T>, K>;
+pub(crate) type Context<'a, T> = RequestContext<'a, Store<T>>;
 
 impl<T, K, M, B> Verification<T, K, M, B> {
     /// Creates the function from its store, keys, SMS and bank ports.
@@ -90,7 +90,7 @@ impl<T: Table, K: KeyService, M, B> Verification<T, K, M, B> {
         request: &Request,
         now: Timestamp,
         canonical_body: &str,
-    ) -> Result<Context<'_, T, K>, HandlerError> {
+    ) -> Result<Context<'_, T>, HandlerError> {
         RequestContext::begin(&self.store, &self.keys, request, now, canonical_body).await
     }
 }

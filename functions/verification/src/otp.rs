@@ -25,7 +25,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// Runs a use case with one write, which may send an OTP.
     pub(crate) async fn send_otp(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         selector: Selector<'_>,
         purpose: OtpPurpose,
         command: impl Fn(Otp) -> Command,
@@ -53,7 +53,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// from the rebind, the phone's count is refunded, and the idempotency key is released.
     pub(crate) async fn deliver(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         selector: Selector<'_>,
         sent: Committed,
         digits: &Secret<String>,

@@ -76,7 +76,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// bank reference, while its answer can still change something.
     async fn query_again(
         &self,
-        ctx: &Context<'_, T, K>,
+        ctx: &Context<'_, T>,
         merchant: &Merchant,
     ) -> Result<Option<TransferAnswer>, HandlerError> {
         let rebind = merchant.rebind.as_ref().ok_or(PortError::Conflict)?;

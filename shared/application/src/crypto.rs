@@ -54,16 +54,6 @@ pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
     fits.then(|| Secret::new(code))
 }
 
-/// Compares two codes in constant time.
-#[must_use]
-pub fn same_code(typed: &Secret<String>, kept: &Secret<String>) -> bool {
-    typed
-        .expose()
-        .as_bytes()
-        .ct_eq(kept.expose().as_bytes())
-        .into()
-}
-
 const SEALED_VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 
@@ -165,23 +155,14 @@ impl<K: KeyService> Keys<K> {
         plain: &str,
     ) -> Result<Sealed, PortError> {
         let (data_key, wrapped) = self.service.new_data_key(key, context).await?;
-        let cipher = cipher(&data_key)?;
-        let nonce: [u8; NONCE_BYTES] = self.random()?;
-        let payload = Payload {
-            msg: plain.as_bytes(),
-            aad: &associated_data(context),
-        };
-        let ciphertext = cipher
-            .encrypt(&Nonce::from(nonce), payload)
-            .map_err(|_| PortError::Permanent("seal", "encryption failed".to_owned()))?;
+        let encrypted = self.encrypt(&data_key, context, plain)?;
         let wrapped_len = u16::try_from(wrapped.len())
             .map_err(|_| PortError::Permanent("seal", "the wrapped key is too long".to_owned()))?;
-        let mut sealed = Vec::with_capacity(3 + wrapped.len() + NONCE_BYTES + ciphertext.len());
+        let mut sealed = Vec::with_capacity(3 + wrapped.len() + encrypted.len());
         sealed.push(SEALED_VERSION);
         sealed.extend_from_slice(&wrapped_len.to_be_bytes());
         sealed.extend_from_slice(&wrapped);
-        sealed.extend_from_slice(&nonce);
-        sealed.extend_from_slice(&ciphertext);
+        sealed.extend_from_slice(&encrypted);
         Ok(Sealed(sealed))
     }
 
@@ -195,25 +176,16 @@ impl<K: KeyService> Keys<K> {
         context: &[(&str, &str)],
         sealed: &Sealed,
     ) -> Result<Secret<String>, PortError> {
-        let broken = || PortError::Permanent("open", "the record cannot be opened".to_owned());
         let (version, rest) = sealed.0.split_first().ok_or_else(broken)?;
         let (len, rest) = rest.split_first_chunk::<2>().ok_or_else(broken)?;
-        let (wrapped, rest) = rest
+        let (wrapped, encrypted) = rest
             .split_at_checked(usize::from(u16::from_be_bytes(*len)))
             .ok_or_else(broken)?;
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
         if *version != SEALED_VERSION {
             return Err(broken());
         }
         let data_key = self.service.data_key(key, context, wrapped).await?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: &associated_data(context),
-        };
-        let plain = cipher(&data_key)?
-            .decrypt(&Nonce::from(*nonce), payload)
-            .map_err(|_| broken())?;
-        Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
+        decrypt(&data_key, context, encrypted)
     }
 
     /// Wraps a new history key for a merchant. The key seals the merchant's personal data in events.
@@ -238,24 +210,10 @@ impl<K: KeyService> Keys<K> {
         history_key: &Sealed,
         sealed: &Sealed,
     ) -> Result<Secret<String>, PortError> {
-        let broken = || PortError::Permanent("open", "the record cannot be opened".to_owned());
         let context = [("merchant_id", merchant)];
-        let key = self
-            .service
-            .data_key(DataKey::History, &context, &history_key.0)
-            .await?;
-        let (nonce, ciphertext) = sealed
-            .0
-            .split_first_chunk::<NONCE_BYTES>()
-            .ok_or_else(broken)?;
-        let payload = Payload {
-            msg: ciphertext,
-            aad: &associated_data(&context),
-        };
-        let plain = cipher(&key)?
-            .decrypt(&Nonce::from(*nonce), payload)
-            .map_err(|_| broken())?;
-        Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
+        let wrapped = &history_key.0;
+        let key = self.service.data_key(DataKey::History, &context, wrapped);
+        decrypt(&key.await?, &context, &sealed.0)
     }
 
     /// Encrypts a merchant's personal data under the merchant's history key. Without that key, the data is unreadable.
@@ -267,19 +225,27 @@ impl<K: KeyService> Keys<K> {
             PortError::Permanent("the profile", "the merchant has no history key".to_owned())
         })?;
         let context = [("merchant_id", profile.merchant_id.as_str())];
-        let key = self
-            .service
-            .data_key(DataKey::History, &context, &history_key.0)
-            .await?;
+        let wrapped = &history_key.0;
+        let key = self.service.data_key(DataKey::History, &context, wrapped);
+        Ok(Sealed(self.encrypt(&key.await?, &context, plain)?))
+    }
+
+    /// The nonce, then the ciphertext.
+    fn encrypt(
+        &self,
+        key: &Secret<Vec<u8>>,
+        context: &[(&str, &str)],
+        plain: &str,
+    ) -> Result<Vec<u8>, PortError> {
         let nonce: [u8; NONCE_BYTES] = self.random()?;
         let payload = Payload {
             msg: plain.as_bytes(),
-            aad: &associated_data(&context),
+            aad: &associated_data(context),
         };
-        let ciphertext = cipher(&key)?
+        let ciphertext = cipher(key)?
             .encrypt(&Nonce::from(nonce), payload)
             .map_err(|_| PortError::Permanent("seal", "encryption failed".to_owned()))?;
-        Ok(Sealed([nonce.as_slice(), &ciphertext].concat()))
+        Ok([nonce.as_slice(), &ciphertext].concat())
     }
 
     /// The keyed hash of an OTP for this rebind, purpose, phone and session.
@@ -293,7 +259,6 @@ impl<K: KeyService> Keys<K> {
     ) -> Result<Otp, PortError> {
         Ok(Otp {
             phone_hash: self.mac(HashPurpose::Phone, &[scope.phone]).await?,
-            digits: digits.clone(),
             mac: self.otp_mac(scope, digits.expose()).await?,
         })
     }
@@ -424,12 +389,35 @@ pub struct OtpScope<'a> {
     pub merchant: &'a str,
     /// The rebind.
     pub rebind: &'a str,
-    /// Which of the two OTPs.
+    /// The purpose of the OTP.
     pub purpose: OtpPurpose,
     /// The phone that receives it.
     pub phone: &'a str,
     /// The session that requested it.
     pub session: &'a str,
+}
+
+/// Decrypts what [`Keys::encrypt`] encrypted for the same context.
+fn decrypt(
+    key: &Secret<Vec<u8>>,
+    context: &[(&str, &str)],
+    encrypted: &[u8],
+) -> Result<Secret<String>, PortError> {
+    let (nonce, ciphertext) = encrypted
+        .split_first_chunk::<NONCE_BYTES>()
+        .ok_or_else(broken)?;
+    let payload = Payload {
+        msg: ciphertext,
+        aad: &associated_data(context),
+    };
+    let plain = cipher(key)?
+        .decrypt(&Nonce::from(*nonce), payload)
+        .map_err(|_| broken())?;
+    Ok(Secret::new(String::from_utf8(plain).map_err(|_| broken())?))
+}
+
+fn broken() -> PortError {
+    PortError::Permanent("open", "the record cannot be opened".to_owned())
 }
 
 fn cipher(key: &Secret<Vec<u8>>) -> Result<Aes256Gcm, PortError> {
@@ -452,7 +440,10 @@ fn associated_data(context: &[(&str, &str)]) -> Vec<u8> {
 /// When the OS provides none.
 pub fn random<const N: usize>() -> Result<[u8; N], PortError> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| PortError::Permanent("random source", error.to_string()))?;
+    fill_random(&mut bytes)?;
     Ok(bytes)
+}
+
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), PortError> {
+    getrandom::fill(bytes).map_err(|error| PortError::Permanent("random source", error.to_string()))
 }

@@ -6,6 +6,7 @@
 //! - [`backoff`]: limits and pauses of retries.
 //! - [`error`]: the ways in which a use case ends early.
 //! - [`ports`]: the external capabilities of use cases, one trait each.
+//! - [`usage`]: the store usage of a request.
 //! - [`crypto`]: keyed hashes, sealed data, OTPs, tokens, passwords.
 
 pub mod backoff;
@@ -15,3 +16,4 @@ pub mod ports;
 pub mod request;
 pub mod serve;
 pub mod transact;
+pub mod usage;

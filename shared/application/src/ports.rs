@@ -341,8 +341,7 @@ pub trait KeyService {
     /// # Errors
     /// When the OS has none.
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), PortError> {
-        getrandom::fill(bytes)
-            .map_err(|error| PortError::Permanent("random source", error.to_string()))
+        crate::crypto::fill_random(bytes)
     }
 }
 

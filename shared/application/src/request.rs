@@ -21,13 +21,11 @@ use std::ops::Deref;
 const KEY_MAX_CHARS: usize = 255;
 
 /// The context of one request; use cases transact through it.
-pub struct RequestContext<'a, S, K> {
-    /// The keys.
-    pub keys: &'a Keys<K>,
+pub struct RequestContext<'a, S> {
     transactor: Transactor<'a, S>,
 }
 
-impl<'a, S, K> Deref for RequestContext<'a, S, K> {
+impl<'a, S> Deref for RequestContext<'a, S> {
     type Target = Transactor<'a, S>;
 
     fn deref(&self) -> &Self::Target {
@@ -35,19 +33,15 @@ impl<'a, S, K> Deref for RequestContext<'a, S, K> {
     }
 }
 
-impl<'a, S, K> RequestContext<'a, S, K>
-where
-    S: LoadMerchant + CommitTransition,
-    K: KeyService,
-{
+impl<'a, S: LoadMerchant + CommitTransition> RequestContext<'a, S> {
     /// Reads the headers: idempotency key, then token. A key is bound to the canonical form of the body. Replies show
     /// the rebind; [`RequestContext::showing`] selects another reply.
     ///
     /// # Errors
     /// `REQUEST_MALFORMED` for a missing or malformed key, `SESSION_EXPIRED` for a malformed token.
-    pub async fn begin(
+    pub async fn begin<K: KeyService>(
         store: &'a S,
-        keys: &'a Keys<K>,
+        keys: &Keys<K>,
         request: &Request,
         now: Timestamp,
         canonical_body: &str,
@@ -82,7 +76,6 @@ where
             now,
         );
         Ok(Self {
-            keys,
             transactor: transactor.showing(rebind),
         })
     }

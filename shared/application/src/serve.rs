@@ -66,7 +66,7 @@ pub trait Handler {
         now: Timestamp,
     ) -> Result<Reply, HandlerError>;
     /// The request's cost at the table.
-    fn usage(&self) -> domain::usage::Usage;
+    fn usage(&self) -> crate::usage::Usage;
 }
 
 /// Answers one event. Never fails: every failure becomes a reply.
@@ -178,7 +178,7 @@ fn support_ref(request: &Request) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::usage::Usage;
+    use crate::usage::Usage;
     use serde_json::{Value, json};
 
     /// Acts by the id in its path.

@@ -1,6 +1,8 @@
 //! Every request follows one path: read, decide, write.
 //!
-//! [`Transactor::transact`] owns retries, conflicts, idempotency claims and replays; it is the only loop of its kind.
+//! [`Transactor::transact`] owns retries, conflicts, idempotency claims and replays. Logins, marks of the outbox, a
+//! freeze and the end of a payout use [`retry`](crate::backoff::retry) with the same `Backoff`.
+//!
 //! The contract (section 1) defines the order of checks: body (before this) → token → ownership → idempotency →
 //! `decide`. A repeated request is recognised in two places. Its write fails on the idempotency row of the first
 //! request; or `decide` rejects it because the first request has advanced the rebind, and the row is looked up before
@@ -226,10 +228,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     }
 
     /// Decides a command of this caller.
-    ///
-    /// # Errors
-    /// The core's rejection.
-    pub fn decide(&self, merchant: &Merchant, act: Command) -> Result<Transition, Rejection> {
+    fn decide(&self, merchant: &Merchant, act: Command) -> Result<Transition, Rejection> {
         let command = CommandContext {
             by: self.session.as_ref().map(|presented| presented.slot),
             act,

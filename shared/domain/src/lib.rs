@@ -38,6 +38,5 @@ mod texts;
 pub mod time;
 pub mod transfer;
 pub mod transition;
-pub mod usage;
 pub mod vocabulary;
 pub mod window;

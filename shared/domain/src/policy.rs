@@ -23,7 +23,7 @@ pub struct Policy {
     pub session_idle_s: i64,
     /// A session expires this long after its login in any case.
     pub session_max_s: i64,
-    /// A rebind can be requested only with a login younger than this.
+    /// The greatest age of a login for a protected change.
     pub fresh_login_s: i64,
     /// Concurrent sessions of one merchant. Another login ends the oldest session.
     pub sessions_max: u8,

@@ -7,7 +7,6 @@ use super::error_code::ErrorCode;
 use super::ids::RebindId;
 use super::pii::Phone;
 use super::policy::Policy;
-use super::secret::Secret;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 
@@ -31,7 +30,7 @@ vocabulary! {
     }
 }
 
-/// A keyed hash, 64 hex digits or 43 base64url characters. Useless without the key.
+/// A keyed hash: 43 base64url characters. Useless without the key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub String);
 
@@ -328,7 +327,7 @@ pub struct Rebind {
     pub sealed_number: Option<Sealed>,
 }
 
-/// Ciphertext with its wrapped key; see `crypto::seal`.
+/// Encrypted bytes; the application crate defines their layout.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(pub Vec<u8>);
 
@@ -446,8 +445,6 @@ impl Rebind {
 /// A new OTP with its keyed hash. It is generated outside the domain, which has no randomness.
 #[derive(Clone, Debug)]
 pub struct Otp {
-    /// Six digits, used in the SMS only.
-    pub digits: Secret<String>,
     /// The hash to store.
     pub mac: Mac,
     /// Keyed hash of the phone. Limits per phone are counted under it.

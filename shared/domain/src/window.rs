@@ -13,7 +13,7 @@ impl Window {
         self.0.iter().filter(|at| at.age_s_at(now) < span_s).count()
     }
 
-    /// Seconds until one more entry is within `limit` per `span_s` seconds; `None` if it is now.
+    /// Seconds until one more entry is within `limit` per `span_s` seconds; `None` if one more is allowed now.
     #[must_use]
     pub fn wait_s(&self, limit: usize, span_s: i64, now: Timestamp) -> Option<i64> {
         let mut live: Vec<i64> = self
@@ -47,12 +47,6 @@ impl Window {
     /// All entries, oldest first.
     pub fn times(&self) -> impl Iterator<Item = Timestamp> {
         self.0.iter().copied()
-    }
-
-    /// True if there are no entries.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The table cost of a request, for its log line and for the budget tests.
 
+use application::usage::Usage;
 use aws_sdk_dynamodb::types::ConsumedCapacity;
-use domain::usage::Usage;
 use std::sync::{Arc, Mutex};
 
 /// The counters of one environment, which serves one request at a time.

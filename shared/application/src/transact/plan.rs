@@ -1,4 +1,4 @@
-//! What a transaction wants to write, given the state that was read.
+//! The writes of one transaction.
 
 use domain::decide::Command;
 

@@ -466,7 +466,7 @@ fn with_check(stage: &RebindState, check: CardCheck) -> RebindState {
     next
 }
 
-/// The consequence of each answer, as in the contract's table of bank answers.
+/// The consequence of each answer, as in `infra/bank-protocol.md`.
 fn interpret(answer: BankAnswer, now: Timestamp) -> Meaning {
     match answer {
         BankAnswer::Match => Meaning::Matched,

@@ -125,7 +125,7 @@ pub const fn attempts_max(stage: &RebindState, purpose: OtpPurpose, policy: &Pol
     }
 }
 
-/// The attempts left at the code that this stage awaits. `None`: it awaits none.
+/// The attempts left at the pending code. `None` if no code is pending.
 #[must_use]
 pub fn attempts_left(stage: &RebindState, purpose: OtpPurpose, policy: &Policy) -> Option<u8> {
     let (_, attempts) = challenge_of(stage, purpose)?;

@@ -10,7 +10,6 @@ use crate::payout::Payout;
 pub(super) use crate::pii::{PersonName, Phone};
 use crate::push::PushPlatform;
 use crate::rebind::{Purpose, Reason, Sealed};
-use crate::secret::Secret;
 use crate::settlement::{Cycle, PayoutTime};
 use crate::transition::Outcome;
 use std::collections::BTreeMap;
@@ -544,7 +543,6 @@ fn name_card(request: &mut Create, name: &str) {
 
 pub(super) fn code(name: &str) -> Otp {
     Otp {
-        digits: Secret::new("123456".to_owned()),
         mac: Mac(name.to_owned()),
         phone_hash: Mac("of the phone".to_owned()),
     }
