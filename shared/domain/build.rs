@@ -22,7 +22,6 @@ const TEXTS: [(&str, &str); 3] = [
 struct Row<'a> {
     kind: &'static str,
     bank_code: &'a str,
-    bank_name: &'a str,
 }
 
 /// Prefix length -> (prefix, card length) -> row, in search order.
@@ -102,11 +101,7 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
         if *banks.entry(bank_code).or_insert(bank_name) != bank_name {
             return Err(at("an earlier row has another name for this bank").into());
         }
-        let row = Row {
-            kind,
-            bank_code,
-            bank_name,
-        };
+        let row = Row { kind, bank_code };
         let group = table.entry(prefix.len()).or_default();
         if group.insert((prefix, length), row).is_some() {
             return Err(at("duplicate prefix and length").into());
@@ -129,15 +124,11 @@ fn render(table: &Table<'_>, banks: &Banks<'_>) -> Result<String, std::fmt::Erro
     for (prefix_length, rows) in table.iter().rev() {
         writeln!(out, "    Group {{ prefix_length: {prefix_length}, bins: &[")?;
         for (&(prefix, length), row) in rows {
-            let Row {
-                kind,
-                bank_code,
-                bank_name,
-            } = row;
+            let Row { kind, bank_code } = row;
             writeln!(
                 out,
-                "        Bin {{ prefix: {prefix:?}, length: {length}, kind: BinKind::{kind}, \
-                 bank_code: {bank_code:?}, bank_name: {bank_name:?} }},"
+                "        Bin {{ prefix: {prefix:?}, length: {length}, card_type: CardType::{kind}, \
+                 bank_code: {bank_code:?} }},"
             )?;
         }
         writeln!(out, "    ] }},")?;

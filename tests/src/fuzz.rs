@@ -33,7 +33,7 @@ macro_rules! targets {
 targets! {
     events: request, http_event, stream_event, schedule_event, core_operation;
     bank: bank_reply, bank_signature, sandbox_bank;
-    texts: session_token, request_body, query, ids, card_number, resident_id, credit_code, phone, person_name,
+    texts: session_token, request_body, query, ids, card_number, resident_id, phone, person_name,
         document_expiry, timestamp;
 }
 

@@ -8,6 +8,7 @@ use application::ports::{
     QueryTransfer, SendPush, SendSms, SendTransfer, Transfer,
 };
 use domain::decide::BankAnswer;
+use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
 use domain::transfer::TransferAnswer;
@@ -152,14 +153,14 @@ impl SmsBox {
 }
 
 impl SendSms for SmsBox {
-    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
-        let refused = self.refused.lock().unwrap().as_deref() == Some(phone);
+    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
+        let refused = self.refused.lock().unwrap().as_deref() == Some(phone.e164());
         if refused || *self.down.lock().unwrap() {
             return Err(PortError::Transient("SMS", "down".to_owned()));
         }
         let lost = self.outside.call("sms");
         if lost != Some(Lost::Request) {
-            let message = (phone.to_owned(), text.to_owned());
+            let message = (phone.e164().to_owned(), text.to_owned());
             self.sent.lock().unwrap().push(message);
         }
         match lost {

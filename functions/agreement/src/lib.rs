@@ -13,7 +13,7 @@ use application::request::RequestContext;
 use application::serve::Handler;
 use application::transact::{Learned, Loaded, nothing_to_seal};
 use application::usage::Usage;
-use domain::agreement::{self, AgreementText, ConsentId};
+use domain::agreement::{self, AgreementText};
 use domain::decide::{Command, SignedAgreement};
 use domain::error_code::ErrorCode;
 use domain::lang::Lang;
@@ -23,7 +23,6 @@ use domain::rejection::Rejection;
 use domain::time::Timestamp;
 use domain::transition::Transition;
 use serde_json::json;
-use std::collections::BTreeSet;
 use store::Store;
 use store::client::Table;
 
@@ -90,7 +89,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         let signature = &body.fields;
         let plan = async |loaded: &Loaded, _: &Learned| {
             let signed = self.signed(loaded, signature).await?;
-            Ok(Command::SignAgreement(signed).into())
+            Ok(Command::SignAgreement(Box::new(signed)).into())
         };
         let seal = async |loaded: &Loaded, _: &mut Transition| {
             Ok(Some(self.evidence(loaded, request, signature).await?))
@@ -99,40 +98,33 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         Ok(signed.reply)
     }
 
-    /// The signed text, found by comparing the signed hash with each language's.
+    /// The signature with its text, which is found by comparing the signed hash with each language's.
     async fn signed(
         &self,
         loaded: &Loaded,
         signature: &SignAgreement,
     ) -> Result<SignedAgreement, HandlerError> {
         let rebind = loaded.rebind()?;
-        let sha256 = signature.sha256.as_deref().unwrap_or_default();
-        let shown = Lang::ALL
-            .iter()
-            .map(|lang| text(*lang, rebind))
-            .find(|text| text.sha256 == sha256);
-        let is_current = shown
-            .as_ref()
-            .is_some_and(|text| signature.version.as_deref() == Some(text.version));
-        let shown = shown.unwrap_or_else(|| text(Lang::default(), rebind));
+        let SignAgreement {
+            version, sha256, ..
+        } = signature;
+        let mut texts = Lang::ALL.iter().map(|lang| text(*lang, rebind));
+        let text = texts
+            .find(|text| Some(&text.sha256) == sha256.as_ref())
+            .unwrap_or_else(|| text(Lang::default(), rebind));
         let token = signature.reading_token.as_deref().unwrap_or_default();
         // The token is bound to the text of the signed hash: a token for the other language proves nothing.
         let issued_at = self
             .keys
-            .read_at(&about(loaded, rebind, &shown), token)
+            .read_at(&about(loaded, rebind, &text), token)
             .await?;
-        let consents = signature.consents.clone().unwrap_or_default();
-        let given: BTreeSet<&str> = consents.iter().map(String::as_str).collect();
-        let required: BTreeSet<&str> = ConsentId::ALL.iter().map(|id| id.as_str()).collect();
         Ok(SignedAgreement {
-            version: shown.version.to_owned(),
-            lang: shown.lang,
-            sha256: shown.sha256,
-            is_current,
+            text,
+            version: version.clone(),
+            sha256: sha256.clone(),
             issued_at,
             signed_name: PersonName::new(signed_name(signature).unwrap_or_default()),
-            consents_complete: given == required,
-            consents: required.into_iter().map(str::to_owned).collect(),
+            consents: signature.consents.clone().unwrap_or_default(),
         })
     }
 

@@ -3,18 +3,17 @@
 
 use api::body;
 use api::event::Request;
+use api::replies;
 use api::reply::Reply;
 use api::requests::Empty;
 use api::routes::CardsRoute;
-use api::{replies, token};
 use application::crypto::Keys;
 use application::error::HandlerError;
-use application::ports::{KeyService, LoadMerchant, Selector};
+use application::ports::{KeyService, Selector};
 use application::request::{RequestContext, no_content};
 use application::serve::Handler;
 use application::usage::Usage;
 use domain::decide::Command;
-use domain::policy::Policy;
 use domain::time::Timestamp;
 use store::Store;
 use store::client::Table;
@@ -24,8 +23,6 @@ pub struct Cards<T, K> {
     store: Store<T>,
     keys: Keys<K>,
 }
-
-const POLICY: &Policy = &Policy::CURRENT;
 
 impl<T: Table, K: KeyService> Handler for Cards<T, K> {
     type Route = CardsRoute;
@@ -56,14 +53,9 @@ impl<T, K> Cards<T, K> {
 
 impl<T: Table, K: KeyService> Cards<T, K> {
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let presented = token::presented(request)?;
-        let merchant = self
-            .store
-            .load(&presented.merchant_id, Selector::Latest)
-            .await?
-            .ok_or_else(token::dead)?;
-        presented.session(&merchant, POLICY, now)?;
-        let cards = replies::Cards::new(&merchant, presented.slot, POLICY, now);
+        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let merchant = ctx.load(Selector::Latest).await?.merchant;
+        let cards = replies::Cards::new(&merchant, ctx.slot, ctx.policy, now);
         Ok(Reply::json(200, &cards))
     }
 

@@ -212,7 +212,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                 self.push_all(event, delivered, &text, owner, budget).await
             }
             Notification::OnFile(phone) | Notification::Reserved(phone) => {
-                self.sms.send(phone.e164(), &text).await
+                self.sms.send(phone, &text).await
             }
         }
     }

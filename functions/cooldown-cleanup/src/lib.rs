@@ -12,7 +12,6 @@ use application::transact::{Learned, Loaded, Transactor, nothing_to_seal};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
-use domain::policy::MINUTE_S;
 use domain::rebind::{BankReference, CardCheck, RebindState, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
@@ -69,8 +68,6 @@ pub struct Summary {
 
 /// The placeholder that the scheduler replaces with its time.
 const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
-/// Maximum lead of the schedule's clock over the wall clock.
-const AHEAD_MAX_S: i64 = 5 * MINUTE_S;
 /// Maximum time for one entry. A run stops this long before its deadline.
 pub const RESERVE: Duration = Duration::from_secs(10);
 
@@ -149,8 +146,9 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         // The local cloud's scheduler sends its placeholder unreplaced.
         let unfilled = self.sandbox && event.time.as_str() == Some(SCHEDULED_TIME);
         let text = event.time.as_str().filter(|_| !unfilled);
+        let latest = wall.plus_s(self.store.policy().schedule_ahead_max_s);
         match text.map(Timestamp::parse_rfc3339) {
-            Some(Some(time)) if self.sandbox || time <= wall.plus_s(AHEAD_MAX_S) => Ok(time),
+            Some(Some(time)) if self.sandbox || time <= latest => Ok(time),
             Some(Some(_)) => Err(refused("the time is more than five minutes ahead")),
             Some(None) => Err(refused("the time is not RFC 3339")),
             None if unfilled || (self.sandbox && event.time.is_null()) => Ok(wall),

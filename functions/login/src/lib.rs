@@ -181,14 +181,14 @@ impl<T: Table, K: KeyService> Login<T, K> {
     ) -> Result<Reply, HandlerError> {
         let account = read.account.as_ref().ok_or_else(bad_credentials)?;
         let secret = self.keys.token_secret()?;
-        let slot = account.next_slot % POLICY.sessions_max;
+        let slot = account.slot(POLICY);
         let token = token_text(&account.merchant_id, slot, secret.expose());
         let hash = token::token_hash(&token);
         let opened = OpenedSession::plan(account, &keys.device, hash, POLICY, now);
         self.store
             .open_session(keys, account, &opened, cleared, now)
             .await?;
-        let banners = notices(&account.id_expires_on, now);
+        let banners = notices(&account.id_expires_on, POLICY, now);
         let session = Session::new(token, account, &banners, POLICY, now);
         Ok(Reply::json(201, &session))
     }

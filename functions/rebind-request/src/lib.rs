@@ -13,10 +13,8 @@ use application::request::RequestContext;
 use application::serve::Handler;
 use application::transact::{Learned, Loaded};
 use application::usage::Usage;
-use domain::card::CardType;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
-use domain::format::bins;
 use domain::ids::RebindId;
 use domain::merchant::Merchant;
 use domain::pii::{CardNumber, PersonName, Phone};
@@ -111,13 +109,8 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
     }
 
     async fn facts(&self, number: &CardNumber) -> Result<CardFacts, HandlerError> {
-        let bin = bins::lookup(number);
-        Ok(CardFacts {
-            bank_code: bin.map(|bin| bin.bank_code.to_owned()),
-            card_type: bin.map_or(CardType::Unknown, |bin| bin.kind.into()),
-            last4: number.last4().to_owned(),
-            fingerprint: self.keys.mac(HashPurpose::Card, &[number.expose()]).await?,
-        })
+        let fingerprint = self.keys.mac(HashPurpose::Card, &[number.expose()]).await?;
+        Ok(CardFacts::new(number, fingerprint))
     }
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {

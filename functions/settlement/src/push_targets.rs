@@ -9,16 +9,15 @@ use application::crypto::HashPurpose;
 use application::error::HandlerError;
 use application::ports::{KeyService, Selector};
 use application::request::no_content;
-use application::transact::{Learned, Loaded, nothing_to_seal};
+use application::transact::{Learned, Loaded};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::merchant::PushTarget;
 use domain::push::PushPlatform;
-use domain::rebind::Sealed;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
-use domain::transition::NewPushTarget;
+use domain::transition::{NewPushTarget, Transition};
 use store::client::Table;
 
 /// Maximum length of an id. Ids are stored in the merchant state, which must stay small.
@@ -47,27 +46,25 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let parts = [platform.as_str(), token.expose()];
         let mut tag = self.keys.mac(HashPurpose::Push, &parts).await?.0;
         tag.truncate(TAG_CHARS);
-        let target = PushTarget { id, token_tag: tag };
-        let plan = async |loaded: &Loaded, _: &Learned| {
-            let known = loaded.merchant.state.push_targets.contains(&target);
-            Ok(Command::PutPushTarget(Box::new(NewPushTarget {
-                target: target.clone(),
-                platform,
-                // A refresh changes nothing, and skips the call to the key service.
-                sealed_token: match known {
-                    true => Sealed(Vec::new()),
-                    false => {
-                        let profile = &loaded.merchant.profile;
-                        self.keys.seal_personal(profile, token.expose()).await?
-                    }
-                },
-            }))
-            .into())
+        let new = NewPushTarget {
+            target: PushTarget { id, token_tag: tag },
+            platform,
+            sealed_token: None,
+        };
+        let plan = async |_: &Loaded, _: &Learned| {
+            Ok(Command::PutPushTarget(Box::new(new.clone())).into())
+        };
+        let seal = async |loaded: &Loaded, transition: &mut Transition| {
+            let change = transition.push.as_mut();
+            if let Some(added) = change.and_then(|change| change.added.as_mut()) {
+                let profile = &loaded.merchant.profile;
+                let sealed = self.keys.seal_personal(profile, token.expose());
+                added.sealed_token = Some(sealed.await?);
+            }
+            Ok(None)
         };
         let ctx = ctx.showing(no_content);
-        let put = ctx
-            .transact(Selector::Latest, plan, nothing_to_seal)
-            .await?;
+        let put = ctx.transact(Selector::Latest, plan, seal).await?;
         Ok(put.reply)
     }
 

@@ -65,7 +65,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let settle = async |_: &Loaded, learned: &Learned| {
             Ok(Plan::from(Command::SettleAttempt {
                 purpose,
-                compared: attempt.expected.otp_mac(),
+                compared: attempt.expected.otp_mac().cloned(),
                 right,
                 bound_elsewhere: learned.bound_elsewhere,
             }))
@@ -232,10 +232,10 @@ impl Expected {
         }
     }
 
-    fn otp_mac(&self) -> Mac {
+    fn otp_mac(&self) -> Option<&Mac> {
         match self {
-            Self::Otp(mac) => mac.clone(),
-            Self::Deposit(_) => Mac(String::new()),
+            Self::Otp(mac) => Some(mac),
+            Self::Deposit(_) => None,
         }
     }
 }

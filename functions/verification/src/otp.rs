@@ -62,7 +62,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             return Ok(sent.reply);
         };
         let text = text(delivery, digits);
-        let Err(error) = self.sms.send(delivery.phone.e164(), &text).await else {
+        let Err(error) = self.sms.send(&delivery.phone, &text).await else {
             return Ok(sent.reply);
         };
         tracing::warn!(sms.cause = error.to_string(), "otp.not_sent");
@@ -90,13 +90,14 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
 pub(crate) fn otp_scope(loaded: &Loaded, purpose: OtpPurpose) -> OtpScope<'_> {
     let profile = &loaded.merchant.profile;
     let rebind = loaded.merchant.rebind.as_ref();
+    let on_file = &profile.phone_on_file;
     OtpScope {
         merchant: profile.merchant_id.as_str(),
         rebind: rebind.map_or("", |rebind| rebind.rebind_id.as_str()),
         purpose,
         phone: match purpose {
-            OtpPurpose::Identity | OtpPurpose::Activate => profile.phone_on_file.e164(),
-            OtpPurpose::Card => rebind.map_or("", |rebind| rebind.reserved_phone.e164()),
+            OtpPurpose::Identity | OtpPurpose::Activate => on_file,
+            OtpPurpose::Card => rebind.map_or(on_file, |rebind| &rebind.reserved_phone),
         },
         session: &loaded.session.0,
     }

@@ -19,6 +19,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::merchant::Profile;
+use domain::pii::Phone;
 use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -258,7 +259,7 @@ impl<K: KeyService> Keys<K> {
         digits: &Secret<String>,
     ) -> Result<Otp, PortError> {
         Ok(Otp {
-            phone_hash: self.mac(HashPurpose::Phone, &[scope.phone]).await?,
+            phone_hash: self.mac(HashPurpose::Phone, &[scope.phone.e164()]).await?,
             mac: self.otp_mac(scope, digits.expose()).await?,
         })
     }
@@ -282,7 +283,7 @@ impl<K: KeyService> Keys<K> {
             scope.merchant,
             scope.rebind,
             scope.purpose.as_str(),
-            scope.phone,
+            scope.phone.e164(),
             scope.session,
             code,
         ];
@@ -392,7 +393,7 @@ pub struct OtpScope<'a> {
     /// The purpose of the OTP.
     pub purpose: OtpPurpose,
     /// The phone that receives it.
-    pub phone: &'a str,
+    pub phone: &'a Phone,
     /// The session that requested it.
     pub session: &'a str,
 }

@@ -282,8 +282,8 @@ pub trait CommitTransition {
 
 /// Hands an SMS to the operator. Delivery to the phone is not confirmed.
 pub trait SendSms {
-    /// `phone`: E.164.
-    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError>;
+    /// Sends one SMS.
+    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError>;
 }
 
 /// One card-check query to the bank.

@@ -11,7 +11,7 @@ use api::routes::{KeyRule, Route};
 use api::token;
 use domain::error_code::ErrorCode;
 use domain::ids::{CardId, RebindId};
-use domain::merchant::Merchant;
+use domain::merchant::{Merchant, Slot};
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
@@ -22,6 +22,8 @@ const KEY_MAX_CHARS: usize = 255;
 
 /// The context of one request; use cases transact through it.
 pub struct RequestContext<'a, S> {
+    /// The slot of the session.
+    pub slot: Slot,
     transactor: Transactor<'a, S>,
 }
 
@@ -67,6 +69,7 @@ impl<'a, S: LoadMerchant + CommitTransition> RequestContext<'a, S> {
                 })
             }
         };
+        let slot = presented.slot;
         let transactor = Transactor::session(
             store,
             &Policy::CURRENT,
@@ -76,6 +79,7 @@ impl<'a, S: LoadMerchant + CommitTransition> RequestContext<'a, S> {
             now,
         );
         Ok(Self {
+            slot,
             transactor: transactor.showing(rebind),
         })
     }

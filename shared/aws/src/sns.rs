@@ -4,6 +4,7 @@ use application::ports::{PortError, SendSms};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
+use domain::pii::Phone;
 
 /// Sends SMS with this function's role.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ impl Sns {
 }
 
 impl SendSms for Sns {
-    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
+    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
         // SNS sends transactional messages with priority and at any time of day.
         let kind = MessageAttributeValue::builder()
             .data_type("String")
@@ -30,7 +31,7 @@ impl SendSms for Sns {
         let sent = self
             .client
             .publish()
-            .phone_number(phone)
+            .phone_number(phone.e164())
             .message(text)
             .message_attributes("AWS.SNS.SMS.SMSType", kind)
             .send()

@@ -3,15 +3,9 @@
 use super::banner_code::BannerCode;
 use super::format::document_expiry::DocumentExpiry;
 use super::lang::Lang;
+use super::policy::{DAY_S, Policy};
 use super::texts;
 use super::time::Timestamp;
-
-/// With at most this many days left, the banner asks to plan the renewal of the document.
-pub const PLAN_FROM_DAYS: i64 = 90;
-/// With at most this many days left, it asks to renew soon.
-pub const SOON_FROM_DAYS: i64 = 30;
-/// With at most this many days left, it is urgent.
-pub const URGENT_FROM_DAYS: i64 = 7;
 
 /// One banner. It informs and blocks nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +25,11 @@ pub struct Banner {
 /// The banners about the registered ID document at `now`. A document is valid until the end of its last day. A document
 /// without a last day gets no banner.
 #[must_use]
-pub fn notices(expiry: &DocumentExpiry, now: Timestamp) -> Vec<Banner> {
-    about_document(expiry, now).into_iter().collect()
+pub fn notices(expiry: &DocumentExpiry, policy: &Policy, now: Timestamp) -> Vec<Banner> {
+    about_document(expiry, policy, now).into_iter().collect()
 }
 
-fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
+fn about_document(expiry: &DocumentExpiry, policy: &Policy, now: Timestamp) -> Option<Banner> {
     let days_left = expiry.days_left_at(now)?;
     if expiry.is_over_at(now) {
         let text = texts::banners::ID_EXPIRED;
@@ -47,12 +41,12 @@ fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
             until: None,
         });
     }
-    if days_left > PLAN_FROM_DAYS {
+    if days_left > policy.id_banner_days {
         return None;
     }
-    let text = if days_left <= URGENT_FROM_DAYS {
+    let text = if days_left <= policy.id_banner_urgent_days {
         texts::banners::ID_EXPIRING_URGENT
-    } else if days_left <= SOON_FROM_DAYS {
+    } else if days_left <= policy.id_banner_soon_days {
         texts::banners::ID_EXPIRING_SOON
     } else {
         texts::banners::ID_EXPIRING
@@ -62,6 +56,7 @@ fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
         1 => texts::banners::WHEN_TOMORROW,
         _ => texts::banners::WHEN_DAYS,
     };
+    let last_day = Timestamp::start_of_shanghai_day(now.shanghai_day() + days_left);
     let detail = |lang| {
         let when = when.in_lang(lang).replace("{days}", &days_left.to_string());
         text.in_lang(lang).replace("{when}", &when)
@@ -71,20 +66,12 @@ fn about_document(expiry: &DocumentExpiry, now: Timestamp) -> Option<Banner> {
         detail_zh: detail(Lang::ZhCn),
         detail_en: detail(Lang::En),
         days_left: Some(days_left),
-        until: last_second(expiry),
+        until: Some(last_day.plus_s(DAY_S - 1)),
     })
-}
-
-fn last_second(expiry: &DocumentExpiry) -> Option<Timestamp> {
-    match expiry {
-        DocumentExpiry::On(day) => Timestamp::parse_rfc3339(&format!("{day}T23:59:59+08:00")),
-        DocumentExpiry::LongTerm => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::policy::DAY_S;
     use super::*;
     use proptest::prelude::*;
 
@@ -97,7 +84,7 @@ mod tests {
     }
 
     fn only(now: Timestamp) -> Banner {
-        let mut notices = notices(&last_day(), now);
+        let mut notices = notices(&last_day(), &Policy::CURRENT, now);
         assert_eq!(notices.len(), 1);
         notices.remove(0)
     }
@@ -109,7 +96,7 @@ mod tests {
     #[test]
     fn banner_starts_90_days_before_expiry() {
         let first = until().plus_s(1 - 91 * DAY_S);
-        assert_eq!(notices(&last_day(), first.plus_s(-1)), []);
+        assert_eq!(notices(&last_day(), &Policy::CURRENT, first.plus_s(-1)), []);
         let notice = only(first);
         assert_eq!(notice.code, BannerCode::IdExpiring);
         assert_eq!(notice.days_left, Some(90));
@@ -121,7 +108,7 @@ mod tests {
         let plan = |notice: &Banner| notice.detail_en.contains("Plan");
         let soon = |notice: &Banner| notice.detail_en.contains("soon");
         let urgent = |notice: &Banner| notice.detail_en.starts_with("Urgent");
-        for days in 0..=PLAN_FROM_DAYS {
+        for days in 0..=Policy::CURRENT.id_banner_days {
             let notice = days_before(days);
             assert_eq!(plan(&notice), days > 30, "{days}");
             assert_eq!(soon(&notice), (8..=30).contains(&days), "{days}");
@@ -148,7 +135,10 @@ mod tests {
     #[test]
     fn long_term_document_has_no_banner() {
         for now in [Timestamp::MIN, until(), Timestamp::MAX] {
-            assert_eq!(notices(&DocumentExpiry::LongTerm, now), []);
+            assert_eq!(
+                notices(&DocumentExpiry::LongTerm, &Policy::CURRENT, now),
+                []
+            );
         }
     }
 
@@ -175,7 +165,7 @@ mod tests {
         #[test]
         fn banner_has_texts_and_correct_days(from_last_s in -200 * DAY_S..200 * DAY_S) {
             let now = until().plus_s(from_last_s);
-            for notice in notices(&last_day(), now) {
+            for notice in notices(&last_day(), &Policy::CURRENT, now) {
                 prop_assert!(notice.detail_en.is_ascii() && notice.detail_en.ends_with('.'));
                 prop_assert!(notice.detail_zh.ends_with('。'));
                 match notice.code {
@@ -192,7 +182,7 @@ mod tests {
         fn arbitrary_input_never_panics(now_s: i64, days in 0_i64..1_000_000) {
             let now = Timestamp::from_epoch_s(now_s);
             let day = Timestamp::from_epoch_s(days * DAY_S).date_shanghai();
-            prop_assert!(notices(&DocumentExpiry::On(day), now).len() <= 1);
+            prop_assert!(notices(&DocumentExpiry::On(day), &Policy::CURRENT, now).len() <= 1);
         }
     }
 }

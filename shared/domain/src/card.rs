@@ -1,37 +1,12 @@
 //! The facts of a settlement card, which never change. Its status (active, standby, …) is not stored with it, but derived
 //! from the merchant's state.
 
-use super::format::bins::{self, BinKind};
+pub use super::format::bins::CardType;
+
+use super::format::bins;
 use super::ids::CardId;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
-
-vocabulary! {
-    /// The type of a card, by its prefix.
-    pub enum CardType {
-        /// A debit card.
-        Debit = "debit",
-        /// A credit card.
-        Credit = "credit",
-        /// A semi-credit card (准贷记卡).
-        QuasiCredit = "quasi_credit",
-        /// A prepaid card.
-        Prepaid = "prepaid",
-        /// The prefix is not in the table, so the bank decides.
-        Unknown = "unknown",
-    }
-}
-
-impl From<BinKind> for CardType {
-    fn from(kind: BinKind) -> Self {
-        match kind {
-            BinKind::Debit => Self::Debit,
-            BinKind::Credit => Self::Credit,
-            BinKind::QuasiCredit => Self::QuasiCredit,
-            BinKind::Prepaid => Self::Prepaid,
-        }
-    }
-}
 
 /// A card without its number.
 #[derive(Clone, Debug, PartialEq, Eq)]

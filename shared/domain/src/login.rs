@@ -5,7 +5,7 @@
 use super::error_code::ErrorCode;
 use super::format::document_expiry::DocumentExpiry;
 use super::ids::MerchantId;
-use super::merchant::Session;
+use super::merchant::{EntityType, Session, Slot};
 use super::policy::{DAY_S, HOUR_S, Policy};
 use super::rejection::Rejection;
 use super::time::Timestamp;
@@ -75,11 +75,19 @@ pub struct Account {
     /// Part of the reply.
     pub legal_name_masked: String,
     /// Part of the reply.
-    pub entity_type: String,
+    pub entity_type: EntityType,
     /// Expiry of the registered ID document. The acquirer also writes it here, because a login does not read the profile.
     pub id_expires_on: DocumentExpiry,
     /// Hashes of the devices that have logged in, least recently used first.
     pub known_devices: Vec<String>,
+}
+
+impl Account {
+    /// The slot of the next session. It replaces the oldest one.
+    #[must_use]
+    pub const fn slot(&self, policy: &Policy) -> Slot {
+        self.next_slot % policy.sessions_max
+    }
 }
 
 /// All stored data that a login depends on.
@@ -179,7 +187,7 @@ impl OpenedSession {
                 login_at: now,
                 last_change_at: now,
             },
-            slot: account.next_slot % policy.sessions_max,
+            slot: account.slot(policy),
             known_devices,
         }
     }
@@ -359,7 +367,7 @@ mod tests {
             version: 1,
             next_slot: 7,
             legal_name_masked: String::new(),
-            entity_type: String::new(),
+            entity_type: EntityType::SoleTrader,
             id_expires_on: DocumentExpiry::LongTerm,
             known_devices: (0..10).map(|i| i.to_string()).collect(),
         };

@@ -46,6 +46,13 @@ pub struct Policy {
     /// Rebinds per day for one merchant.
     pub rebinds_per_day: usize,
 
+    /// Days before the last day of the ID document from which a login shows a banner.
+    pub id_banner_days: i64,
+    /// Days from which the banner asks to renew soon.
+    pub id_banner_soon_days: i64,
+    /// Days from which the banner is urgent.
+    pub id_banner_urgent_days: i64,
+
     /// Document mismatches for one rebind. The last one ends it.
     pub id_mismatches_per_rebind: u8,
     /// Document mismatches per day for one merchant.
@@ -127,6 +134,8 @@ pub struct Policy {
 
     /// How long a reply is kept for a repeated idempotency key.
     pub idempotency_s: i64,
+    /// The maximum lead of the schedule's clock over the wall clock.
+    pub schedule_ahead_max_s: i64,
     /// The initial interval between the clean-up's queries to the bank about an unknown answer. It grows with the time
     /// that the answer has been unknown.
     pub bank_retry_s: i64,
@@ -159,6 +168,10 @@ impl Policy {
 
         rebind_life_s: DAY_S,
         rebinds_per_day: 5,
+
+        id_banner_days: 90,
+        id_banner_soon_days: 30,
+        id_banner_urgent_days: 7,
 
         id_mismatches_per_rebind: 5,
         id_mismatches_per_day: 10,
@@ -203,6 +216,7 @@ impl Policy {
         agreement_read_within_s: 30 * MINUTE_S,
 
         idempotency_s: DAY_S,
+        schedule_ahead_max_s: 5 * MINUTE_S,
         bank_retry_s: 5 * MINUTE_S,
         transfer_recheck_s: DAY_S,
         bank_silence_max: 3,
@@ -228,6 +242,8 @@ const _: () = {
         policy.codes_per_phone_hour <= policy.codes_per_phone_day,
         "the hourly limit would be unreachable"
     );
+    assert!(policy.id_banner_urgent_days <= policy.id_banner_soon_days);
+    assert!(policy.id_banner_soon_days <= policy.id_banner_days);
     assert!(policy.code_gap_s <= policy.code_life_s);
     assert!(policy.code_deciding_s < policy.code_life_s);
     assert!(

@@ -47,17 +47,16 @@ impl Rejection {
         }
     }
 
-    /// Refuses a request with invalid fields. `Ok` when `errors` is empty.
-    ///
-    /// # Errors
-    /// A refusal with all `errors` and the code of the first one.
-    pub fn of_fields(errors: Vec<FieldError>) -> Result<(), Self> {
-        match errors.first() {
-            None => Ok(()),
-            Some(first) => Err(Self {
-                errors: errors.clone(),
-                ..Self::new(first.code)
-            }),
+    /// The refusal of invalid fields. Each entry is a field, and its error if it is invalid; the first error is the
+    /// refusal's code.
+    pub fn invalid(fields: impl IntoIterator<Item = (&'static str, Option<ErrorCode>)>) -> Self {
+        let errors = fields.into_iter();
+        let errors = errors.filter_map(|(field, code)| Some(FieldError { field, code: code? }));
+        let errors: Vec<FieldError> = errors.collect();
+        let code = errors.first().map(|error| error.code);
+        Self {
+            errors,
+            ..Self::new(code.unwrap_or(ErrorCode::RequestMalformed))
         }
     }
 
@@ -66,12 +65,14 @@ impl Rejection {
     /// # Errors
     /// `REQUEST_MALFORMED` with every malformed field.
     pub fn of_malformed<const N: usize>(fields: [(&'static str, bool); N]) -> Result<(), Self> {
-        let malformed = fields.into_iter().filter(|(_, is_malformed)| *is_malformed);
-        let errors = malformed.map(|(field, _)| FieldError {
-            field,
-            code: ErrorCode::RequestMalformed,
-        });
-        Self::of_fields(errors.collect())
+        let error = |is_malformed: bool| is_malformed.then_some(ErrorCode::RequestMalformed);
+        let refusal =
+            Self::invalid(fields.map(|(field, is_malformed)| (field, error(is_malformed))));
+        if refusal.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(refusal)
+        }
     }
 
     /// Adds the seconds until another attempt can succeed.

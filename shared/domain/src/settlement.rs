@@ -1,8 +1,8 @@
 //! Settlement: the settings, their permitted changes, and the expected time of a payout.
 
 use super::error_code::ErrorCode;
-use super::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
-use super::rejection::{FieldError, Rejection};
+use super::policy::{HOUR_S, MINUTE_S, Policy};
+use super::rejection::Rejection;
 use super::time::Timestamp;
 use super::vocabulary::vocabulary;
 use std::fmt;
@@ -167,22 +167,13 @@ pub fn check(
                 daily_limit_fen,
             })
         }
-        (cycle, payout_time, retained_fen, daily_limit_fen, fee) => {
-            let errors = [
-                ("cycle", cycle.err()),
-                ("payout_time", payout_time.err()),
-                ("retained_fen", retained_fen.err()),
-                ("daily_limit_fen", daily_limit_fen.err()),
-                ("fee_rate_bp", fee.err()),
-            ];
-            let errors = errors
-                .into_iter()
-                .filter_map(|(field, code)| Some(FieldError { field, code: code? }))
-                .collect();
-            Err(Rejection::of_fields(errors)
-                .err()
-                .unwrap_or_else(|| Rejection::new(ErrorCode::RequestMalformed)))
-        }
+        (cycle, payout_time, retained_fen, daily_limit_fen, fee) => Err(Rejection::invalid([
+            ("cycle", cycle.err()),
+            ("payout_time", payout_time.err()),
+            ("retained_fen", retained_fen.err()),
+            ("daily_limit_fen", daily_limit_fen.err()),
+            ("fee_rate_bp", fee.err()),
+        ])),
     }
 }
 
@@ -196,11 +187,14 @@ pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestam
     let not_before = match settlement.cycle {
         Cycle::T0 => created_at,
         // The last second of the day, so that the next payout time is on a later day.
-        Cycle::T1 | Cycle::D1 => start_of_day(day_of(created_at) + 1).plus_s(-1),
+        Cycle::T1 | Cycle::D1 => {
+            Timestamp::start_of_shanghai_day(created_at.shanghai_day() + 1).plus_s(-1)
+        }
     };
     let after = not_before.max(now);
-    let payout_on = |day| start_of_day(day).plus_s(settlement.payout_time.second_of_day());
-    let mut day = day_of(after);
+    let time_s = settlement.payout_time.second_of_day();
+    let payout_on = |day| Timestamp::start_of_shanghai_day(day).plus_s(time_s);
+    let mut day = after.shanghai_day();
     if payout_on(day) <= after {
         day += 1;
     }
@@ -208,18 +202,6 @@ pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestam
         day += days_to_weekday(day);
     }
     payout_on(day)
-}
-
-/// The offset of Shanghai from UTC, all year.
-const SHANGHAI_AHEAD_S: i64 = 8 * HOUR_S;
-
-/// The calendar day in Shanghai, counted from 1970-01-01.
-const fn day_of(at: Timestamp) -> i64 {
-    (at.epoch_s() + SHANGHAI_AHEAD_S).div_euclid(DAY_S)
-}
-
-fn start_of_day(day: i64) -> Timestamp {
-    Timestamp::from_epoch_s(day * DAY_S - SHANGHAI_AHEAD_S)
 }
 
 /// 0 from Monday to Friday, otherwise the days until Monday.

@@ -3,6 +3,7 @@
 //! All functions are total. Timestamps are clamped to the years 0001 to 9999 in UTC and in Shanghai, so that RFC 3339 has
 //! a four-digit year and arithmetic cannot overflow.
 
+use super::policy::DAY_S;
 use std::fmt;
 use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, offset};
@@ -10,6 +11,11 @@ use time::{Duration, Month, OffsetDateTime, UtcOffset};
 
 /// China has one time zone and no daylight saving time since 1991, so the current offset is correct for all deadlines.
 const SHANGHAI: UtcOffset = offset!(+8);
+
+/// Seconds that Shanghai is ahead of UTC.
+fn ahead_s() -> i64 {
+    SHANGHAI.whole_seconds().into()
+}
 
 /// A point in time in whole seconds of Unix time. The API uses [`Timestamp::to_rfc3339_shanghai`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +69,18 @@ impl Timestamp {
     /// The calendar date in Shanghai.
     pub fn date_shanghai(self) -> Date {
         Date(self.utc().to_offset(SHANGHAI).date())
+    }
+
+    /// The calendar day in Shanghai, counted from 1970-01-01.
+    #[must_use]
+    pub fn shanghai_day(self) -> i64 {
+        (self.0 + ahead_s()).div_euclid(DAY_S)
+    }
+
+    /// Midnight at the start of this day in Shanghai. Clamped.
+    #[must_use]
+    pub fn start_of_shanghai_day(day: i64) -> Self {
+        Self::from_epoch_s(day.saturating_mul(DAY_S).saturating_sub(ahead_s()))
     }
 
     /// Year and month in UTC, such as `202611`. The text sorts by time.

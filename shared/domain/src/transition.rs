@@ -112,8 +112,8 @@ pub struct NewPushTarget {
     pub target: PushTarget,
     /// The service that reaches the device.
     pub platform: PushPlatform,
-    /// The device's token, encrypted under the merchant's history key.
-    pub sealed_token: Sealed,
+    /// The device's token, encrypted under the merchant's history key after the decision.
+    pub sealed_token: Option<Sealed>,
 }
 
 /// A condition on a card number across all merchants, checked by the write.

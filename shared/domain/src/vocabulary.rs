@@ -117,7 +117,6 @@ mod tests {
     use crate::card::{CardStatus, CardType};
     use crate::error_code::ErrorCode;
     use crate::event_kind::EventKind;
-    use crate::format::BinKind;
     use crate::lang::Lang;
     use crate::merchant::EntityType;
     use crate::next_action::NextAction;
@@ -152,7 +151,6 @@ mod tests {
         round_trip!(BannerCode, screaming);
         round_trip!(EventKind, snake);
         round_trip!(NextAction, snake);
-        round_trip!(BinKind, snake);
         round_trip!(CardStatus, snake);
         round_trip!(CardType, snake);
         round_trip!(End, snake);

@@ -8,9 +8,9 @@ use super::payout::entry_key;
 use super::records::{account, card, card_holders, item_of, merchant_state, payout, profile};
 use application::crypto::{HashPurpose, Keys, password};
 use application::ports::{DataKey, KeyService, PortError};
-use domain::card::{Card, CardType};
+use domain::decide::CardFacts;
 use domain::error_code::ErrorCode;
-use domain::format::{DocumentExpiry, bins};
+use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::Account;
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
@@ -210,28 +210,23 @@ impl<T: Table> Store<T> {
         if let Some(card) = &seed.active_card {
             let number = CardNumber::parse(card.card_number.expose())
                 .map_err(|code| bad("card_number", code))?;
-            let bin = bins::lookup(&number);
-            let card = Card {
-                card_id: CardId::new(0, &application::crypto::random()?),
-                bank_code: bin.map(|bin| bin.bank_code.to_owned()),
-                card_type: bin.map_or(CardType::Unknown, |bin| bin.kind.into()),
-                last4: number.last4().to_owned(),
-                bound_at: profile.opened_at,
-            };
+            let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
+            let facts = CardFacts::new(&number, fingerprint);
+            let card_id = CardId::new(0, &application::crypto::random()?);
+            let card = facts.card(card_id, profile.opened_at);
             let context = [("merchant_id", id), ("card_id", card.card_id.as_str())];
             let sealed = keys.seal(DataKey::Card, &context, number.expose()).await?;
             items.push(item_of(
                 key(pk.as_str(), card_sk(&card.card_id)),
                 card::attributes(&sealed),
             ));
-            let fingerprint = keys.mac(HashPurpose::Card, &[number.expose()]).await?;
             items.push(item_of(
-                key(format!("F#{}", fingerprint.0), "F"),
+                key(format!("F#{}", facts.fingerprint.0), "F"),
                 card_holders::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
             ));
             state.active = Some(BoundCard {
                 card,
-                fingerprint,
+                fingerprint: facts.fingerprint,
                 unsent: 0,
             });
         }
@@ -283,7 +278,7 @@ impl<T: Table> Store<T> {
             version: 1,
             next_slot: 0,
             legal_name_masked: profile.legal_name.masked(),
-            entity_type: seed.entity_type.as_str().to_owned(),
+            entity_type: seed.entity_type,
             known_devices: Vec::new(),
             id_expires_on: profile.id_expires_on,
         };

@@ -5,9 +5,8 @@ use api::body;
 use api::event::{HttpEvent, Request};
 use api::token;
 use domain::error_code::ErrorCode;
-use domain::format::{CreditCode, DocumentExpiry, bins};
+use domain::format::{DocumentExpiry, bins};
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
-use domain::mask;
 use domain::pii::person_name::fold;
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::time::{Date, Timestamp};
@@ -66,9 +65,6 @@ pub fn card_number(data: &[u8]) {
     assert_eq!(CardNumber::parse(card.expose()), Ok(card.clone()));
     let bank = bins::lookup(&card);
     assert!(bank.is_none_or(|bin| number.starts_with(bin.prefix) && number.len() == bin.length));
-    let shown = mask::card(bank.map(|bin| bin.bank_code), card.last4());
-    let shown: String = shown.chars().filter(char::is_ascii_digit).collect();
-    assert_eq!(shown, card.last4(), "no more than four digits are shown");
 }
 
 /// A calendar day, checked by counting.
@@ -118,31 +114,6 @@ pub fn resident_id(data: &[u8]) {
     assert_eq!(IdNumber::parse(id.expose()), Ok(id.clone()));
 }
 
-/// A unified social credit code: the remainder by 31 of its weighted characters is 0.
-pub fn credit_code(data: &[u8]) {
-    let Some(typed) = text(data) else { return };
-    let read = CreditCode::parse(typed);
-    let code = narrow(typed.trim()).to_ascii_uppercase();
-    let place = |c: char| "0123456789ABCDEFGHJKLMNPQRTUWXY".find(c);
-    let places: Option<Vec<usize>> = code.chars().map(place).collect();
-    let checked = places
-        .filter(|places| places.len() == 18)
-        .is_some_and(|places| {
-            // The weights are the powers of three: the payload, read backwards, is a number to that base.
-            let (payload, check) = places.split_at(17);
-            let sum = payload
-                .iter()
-                .rev()
-                .fold(0, |sum, place| (sum * 3 + place) % 31);
-            (sum + check[0]) % 31 == 0
-        });
-    assert_eq!(read.is_some(), checked);
-    let Some(read) = read else { return };
-    assert_eq!(read.expose(), code);
-    assert!(!shows(&format!("{read:?}"), "CreditCode"));
-    assert_eq!(CreditCode::parse(read.expose()), Some(read.clone()));
-}
-
 /// A mainland mobile number.
 pub fn phone(data: &[u8]) {
     let Some(typed) = text(data) else { return };
@@ -177,7 +148,7 @@ pub fn person_name(data: &[u8]) {
     assert_eq!(fold(&fold(one)), fold(one));
     let (name, another) = (PersonName::new(one), PersonName::new(other));
     assert_eq!(name == another, plain(one) == plain(other));
-    assert_eq!(name.is_empty(), plain(one).is_empty());
+    assert_eq!(name.expose(), plain(one));
     assert!(!shows(&format!("{name:?}"), "PersonName"));
     let first = plain(one).chars().next();
     assert_eq!(

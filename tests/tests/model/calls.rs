@@ -10,6 +10,7 @@ use application::ports::{
 };
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ReturnValue, TransactWriteItem};
 use domain::decide::BankAnswer;
+use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
 use domain::transfer::TransferAnswer;
@@ -262,8 +263,8 @@ impl Table for Ports {
 }
 
 impl SendSms for Ports {
-    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
-        let (phone, text) = (phone.to_owned(), text.to_owned());
+    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
+        let (phone, text) = (phone.e164().to_owned(), text.to_owned());
         match &*self.tape.call(Call::Sms { phone, text }).await {
             Answer::Sent => Ok(()),
             Answer::Lost => Err(lost()),

@@ -1,6 +1,7 @@
 //! A simulated SNS with failures, and the virtual clock that it uses.
 
 use application::ports::{PortError, Pushed, SendPush, SendSms};
+use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -152,8 +153,9 @@ impl Sns {
 }
 
 impl SendSms for Sns {
-    async fn send(&self, phone: &str, text: &str) -> Result<(), PortError> {
-        self.publish(phone, text, self.sms.send(phone, text)).await
+    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
+        self.publish(phone.e164(), text, self.sms.send(phone, text))
+            .await
     }
 }
 

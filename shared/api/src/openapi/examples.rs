@@ -13,6 +13,7 @@ use domain::error_code::ErrorCode;
 use domain::event_kind::EventKind;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::lang::Lang;
+use domain::merchant::EntityType;
 use domain::next_action::NextAction;
 use domain::rebind::{OtpPurpose, Purpose, StateName};
 use domain::settlement::Cycle;
@@ -168,7 +169,7 @@ fn data(value: Value) -> Map<String, Value> {
 /// Every reply.
 pub(super) fn replies() -> Vec<Example> {
     vec![
-        reply("Session", "Logged in, with one notice.", Session { token: "v1.bWVyX3BsYWluXzE.0.b3BhcXVlLWV4YW1wbGUtdG9rZW4tb25seQ".to_owned(), expires_at: at("2026-11-22T10:15:00+08:00"), merchant: Merchant { merchant_id: merchant_id(), legal_name_masked: "测*".to_owned(), entity_type: "natural_person".to_owned() }, notices: vec![Notice { code: BannerCode::IdExpiring, detail_zh: "您登记的证件还有25天到期，请尽快换证并联系客服更新，过期后将不能更换结算卡。".to_owned(), detail_en: "The registered ID document expires in 25 days. Renew it soon and have support record the new one: after that the settlement card cannot be changed.".to_owned(), days_left: Some(25), until: Some(at("2026-12-17T23:59:59+08:00")) }] }),
+        reply("Session", "Logged in, with one notice.", Session { token: "v1.bWVyX3BsYWluXzE.0.b3BhcXVlLWV4YW1wbGUtdG9rZW4tb25seQ".to_owned(), expires_at: at("2026-11-22T10:15:00+08:00"), merchant: Merchant { merchant_id: merchant_id(), legal_name_masked: "测*".to_owned(), entity_type: EntityType::NaturalPerson }, notices: vec![Notice { code: BannerCode::IdExpiring, detail_zh: "您登记的证件还有25天到期，请尽快换证并联系客服更新，过期后将不能更换结算卡。".to_owned(), detail_en: "The registered ID document expires in 25 days. Renew it soon and have support record the new one: after that the settlement card cannot be changed.".to_owned(), days_left: Some(25), until: Some(at("2026-12-17T23:59:59+08:00")) }] }),
         reply("Cards", "One card, no open rebind.", Cards { active: Some(old_card(CardStatus::Active)), standby: vec![], open_rebind: None, hold: None, can_rebind: true, blocked_by: None, cooldown_until: None }),
         reply("CardsOnHold", "The card was changed; payouts still go to the old one.", Cards { active: Some(new_card(CardStatus::Active)), standby: vec![], open_rebind: None, hold: Some(Hold { rebind_id: started().rebind_id, paying_card: Some(old_card(CardStatus::Retiring)), effective_at: at("2026-11-23T10:10:00+08:00") }), can_rebind: false, blocked_by: Some(BlockedBy(ErrorCode::RebindCooldown)), cooldown_until: Some(at("2026-12-22T10:10:00+08:00")) }),
         reply("CardsWithRebind", "A rebind is open.", Cards { active: Some(old_card(CardStatus::Active)), standby: vec![], open_rebind: Some(started()), hold: None, can_rebind: false, blocked_by: Some(BlockedBy(ErrorCode::RequestInProgress)), cooldown_until: None }),

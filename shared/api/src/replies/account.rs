@@ -9,7 +9,6 @@ use domain::banner::PLAN_FROM_DAYS;
 use domain::banner_code::BannerCode;
 use domain::ids::MerchantId;
 use domain::login::Account;
-#[cfg(feature = "schema")]
 use domain::merchant::EntityType;
 use domain::policy::Policy;
 use domain::time::Timestamp;
@@ -50,7 +49,7 @@ impl Session {
             merchant: Merchant {
                 merchant_id: Text(account.merchant_id.clone()),
                 legal_name_masked: account.legal_name_masked.clone(),
-                entity_type: account.entity_type.clone(),
+                entity_type: account.entity_type,
             },
             notices: banners.iter().map(Notice::from).collect(),
         }
@@ -67,8 +66,7 @@ pub struct Merchant {
     #[cfg_attr(feature = "schema", schemars(with = "schema::NameMasked"))]
     pub legal_name_masked: String,
     /// Companies change their card with support.
-    #[cfg_attr(feature = "schema", schemars(with = "EntityType"))]
-    pub entity_type: String,
+    pub entity_type: EntityType,
 }
 
 /// A banner to show after the login.
@@ -85,7 +83,7 @@ pub struct Notice {
     pub detail_en: String,
     /// With `ID_EXPIRING`: whole days to the document's last day, 0 on that day.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = PLAN_FROM_DAYS)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = Policy::CURRENT.id_banner_days)))]
     pub days_left: Option<i64>,
     /// With `ID_EXPIRING`: the last second of that day.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +136,7 @@ mod tests {
         let expiry = DocumentExpiry::parse("2026-11-22").unwrap();
         let now = Timestamp::parse_rfc3339(now).unwrap();
         json!(
-            notices(&expiry, now)
+            notices(&expiry, &Policy::CURRENT, now)
                 .iter()
                 .map(Notice::from)
                 .collect::<Vec<_>>()

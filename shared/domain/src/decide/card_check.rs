@@ -4,7 +4,7 @@
 //! second write records the answer. A lost answer is not a refusal: the same check is repeated under the same reference,
 //! and does not count meanwhile.
 
-use super::{Context, deposit_of};
+use super::{Context, deposit_of, seconds_until};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event, Match};
 use crate::merchant::{BankCall, MerchantState};
@@ -15,6 +15,7 @@ use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transfer::TransferAnswer;
 use crate::transition::{FingerprintRule, OtpDelivery, Outcome, Transition};
+use crate::window::Window;
 
 /// The bank's answer about name, ID, card and phone, or the state of the deposit that replaces the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,10 +310,7 @@ impl Context<'_> {
         };
         match answer {
             Some(TransferAnswer::Returned) => {
-                let refusal = Rejection {
-                    counts_toward_limit: Some(false),
-                    ..Rejection::new(ErrorCode::MicroDepositReturned)
-                };
+                let refusal = Rejection::new(ErrorCode::MicroDepositReturned).not_counted();
                 let serial = rebind.serial(BankReference::Deposit(number));
                 Ok(self.reject(rebind, refusal, Some(serial)))
             }
@@ -407,29 +405,23 @@ impl Context<'_> {
 
     fn bank_limits(&self, rebind: &Rebind) -> Result<(), Rejection> {
         let tag = card_tag(rebind);
-        let ages = |of_card: Option<&str>| {
+        let calls = |of_card: Option<&str>| -> Window {
             let calls = self.merchant.state.bank_calls.iter();
-            let mut ages: Vec<i64> = calls
+            calls
                 .filter(|call| of_card.is_none_or(|tag| call.card_tag == tag))
-                .map(|call| call.at.age_s_at(self.now))
-                .filter(|age_s| *age_s < DAY_S)
-                .collect();
-            ages.sort_unstable();
-            ages
+                .map(|call| call.at)
+                .collect()
         };
-        let wait_s = |ages: Vec<i64>, limit: usize| {
-            (ages.len() >= limit)
-                .then(|| DAY_S - ages.get(limit.saturating_sub(1)).copied().unwrap_or(0))
-        };
+        let policy = self.policy;
         let waits = [
-            wait_s(ages(Some(&tag)), self.policy.bank_calls_per_card_day),
-            wait_s(ages(None), self.policy.bank_calls_per_day),
+            calls(Some(&tag)).wait_s(policy.bank_calls_per_card_day, DAY_S, self.now),
+            calls(None).wait_s(policy.bank_calls_per_day, DAY_S, self.now),
         ];
         match waits.into_iter().flatten().max() {
             None => Ok(()),
             Some(wait_s) => Err(Rejection::new(ErrorCode::CardCheckLimit)
                 .not_counted()
-                .retry_after(wait_s.max(1))
+                .retry_after(wait_s)
                 .next(&[NextAction::Wait, NextAction::Cancel])),
         }
     }
@@ -492,7 +484,7 @@ fn interpret(answer: BankAnswer, now: Timestamp) -> Meaning {
 }
 
 /// Seconds until the bank's next day, which starts at midnight in Shanghai.
-const fn until_tomorrow_s(now: Timestamp) -> i64 {
-    const SHANGHAI_S: i64 = 8 * 60 * MINUTE_S;
-    DAY_S - (now.epoch_s() + SHANGHAI_S).rem_euclid(DAY_S)
+fn until_tomorrow_s(now: Timestamp) -> i64 {
+    let tomorrow = Timestamp::start_of_shanghai_day(now.shanghai_day() + 1);
+    seconds_until(tomorrow, now)
 }

@@ -3,16 +3,18 @@
 use super::{Context, seconds_until};
 use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
+use crate::format::bins;
 use crate::history::event::{Event, RebindRequested};
 use crate::ids::{CardId, RebindId};
 use crate::merchant::{BoundCard, EntityType, Merchant};
 use crate::next_action::NextAction;
-use crate::pii::{PersonName, Phone};
-use crate::policy::Policy;
+use crate::pii::{CardNumber, PersonName, Phone};
+use crate::policy::{DAY_S, Policy};
 use crate::rebind::{Attempts, Mac, Purpose, Reason, Rebind, RebindState};
-use crate::rejection::{FieldError, Rejection};
+use crate::rejection::Rejection;
 use crate::time::Timestamp;
 use crate::transition::Transition;
+use crate::window::Window;
 
 /// The merchant's input, with each field parsed separately, and the random values and keyed hashes that a rebind needs.
 #[derive(Clone, Debug)]
@@ -46,6 +48,32 @@ pub struct CardFacts {
     pub fingerprint: Mac,
 }
 
+impl CardFacts {
+    /// The facts of a card number, with its keyed hash.
+    #[must_use]
+    pub fn new(number: &CardNumber, fingerprint: Mac) -> Self {
+        let bin = bins::lookup(number);
+        Self {
+            bank_code: bin.map(|bin| bin.bank_code.to_owned()),
+            card_type: bin.map_or(CardType::Unknown, |bin| bin.card_type),
+            last4: number.last4().to_owned(),
+            fingerprint,
+        }
+    }
+
+    /// The card with these facts.
+    #[must_use]
+    pub fn card(&self, card_id: CardId, bound_at: Timestamp) -> Card {
+        Card {
+            card_id,
+            bank_code: self.bank_code.clone(),
+            card_type: self.card_type,
+            last4: self.last4.clone(),
+            bound_at,
+        }
+    }
+}
+
 impl Context<'_> {
     pub(super) fn create(&self, create: &Create) -> Result<Transition, Rejection> {
         let Merchant { state, profile, .. } = self.merchant;
@@ -63,13 +91,7 @@ impl Context<'_> {
                 Rejection::new(ErrorCode::DailyRequestLimit).next(&[NextAction::ContactSupport])
             );
         }
-        let new_card = Card {
-            card_id: CardId::new(number, &create.card_random),
-            bank_code: facts.bank_code.clone(),
-            card_type: facts.card_type,
-            last4: facts.last4.clone(),
-            bound_at: self.now,
-        };
+        let new_card = facts.card(CardId::new(number, &create.card_random), self.now);
         let rebind = Rebind {
             rebind_id: RebindId::new(number, &create.rebind_random),
             revision: 0,
@@ -103,7 +125,7 @@ impl Context<'_> {
             after.rebinds = number;
             after.rebind_version = created.version;
             after.open = Some(number);
-            after.requests.add(crate::policy::DAY_S, self.now);
+            after.requests.add(DAY_S, self.now);
         }
         Ok(transition)
     }
@@ -124,36 +146,21 @@ impl Context<'_> {
         &self,
         create: &'c Create,
     ) -> Result<(&'c CardFacts, &'c Phone, Reason), Rejection> {
-        let mut errors = Vec::new();
-        if let Err(code) = create.card {
-            errors.push(FieldError {
-                field: "card_number",
-                code,
-            });
-        }
-        if create.holder_name != *self.merchant.profile.holder_name() {
-            errors.push(FieldError {
-                field: "holder_name",
-                code: ErrorCode::HolderNotMerchant,
-            });
-        }
-        if let Err(code) = create.reserved_phone {
-            errors.push(FieldError {
-                field: "reserved_phone",
-                code,
-            });
-        }
-        if create.reason.is_none() {
-            errors.push(FieldError {
-                field: "reason",
-                code: ErrorCode::RequestMalformed,
-            });
-        }
+        let is_holder = create.holder_name == *self.merchant.profile.holder_name();
         match (&create.card, &create.reserved_phone, create.reason) {
-            (Ok(card), Ok(phone), Some(reason)) if errors.is_empty() => Ok((card, phone, reason)),
-            _ => Err(Rejection::of_fields(errors)
-                .err()
-                .unwrap_or_else(|| Rejection::new(ErrorCode::RequestMalformed))),
+            (Ok(card), Ok(phone), Some(reason)) if is_holder => Ok((card, phone, reason)),
+            (card, phone, reason) => Err(Rejection::invalid([
+                ("card_number", card.as_ref().err().copied()),
+                (
+                    "holder_name",
+                    (!is_holder).then_some(ErrorCode::HolderNotMerchant),
+                ),
+                ("reserved_phone", phone.as_ref().err().copied()),
+                (
+                    "reason",
+                    reason.is_none().then_some(ErrorCode::RequestMalformed),
+                ),
+            ])),
         }
     }
 }
@@ -249,11 +256,16 @@ pub(super) fn check_daily_limit(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<(), Rejection> {
-    match merchant
-        .state
-        .requests
-        .wait_s(policy.rebinds_per_day, crate::policy::DAY_S, now)
-    {
+    check_per_day(&merchant.state.requests, policy.rebinds_per_day, now)
+}
+
+/// Checks that one more entry is within `limit` per day.
+pub(super) fn check_per_day(
+    counted: &Window,
+    limit: usize,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    match counted.wait_s(limit, DAY_S, now) {
         None => Ok(()),
         Some(wait_s) => Err(Rejection::new(ErrorCode::DailyRequestLimit)
             .not_counted()

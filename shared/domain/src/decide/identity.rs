@@ -8,7 +8,7 @@ use crate::history::event::{CodeSent, Event};
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
-use crate::rejection::{FieldError, Rejection};
+use crate::rejection::Rejection;
 use crate::transition::{OtpDelivery, Outcome, Transition};
 
 /// The document as typed, with each field parsed separately.
@@ -47,10 +47,9 @@ impl Context<'_> {
         );
         if let Some(wait_s) = wait_s {
             // The day's attempts are used up, so the document is not compared. Another rebind would not help.
-            let refusal = Rejection {
-                counts_toward_limit: Some(false),
-                ..Rejection::new(ErrorCode::IdMismatch).counted(0)
-            };
+            let refusal = Rejection::new(ErrorCode::IdMismatch)
+                .counted(0)
+                .not_counted();
             let mut transition = self.reject(rebind, refusal.clone(), None);
             let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
             transition.outcome = Outcome::Refused(Box::new(refusal));
@@ -65,11 +64,7 @@ impl Context<'_> {
             };
             return Ok(self.document_mismatch(rebind, mismatches.saturating_add(1), stage));
         }
-        if profile.id_expires_on.is_over_at(self.now) {
-            return Err(Rejection::new(ErrorCode::IdExpired)
-                .not_counted()
-                .next(&[NextAction::ContactSupport]));
-        }
+        self.check_id_not_expired()?;
         if code
             .as_ref()
             .is_some_and(|code| code.is_valid_at(self.policy, self.now))
@@ -87,7 +82,7 @@ impl Context<'_> {
             attempts: attempts.clone(),
         };
         let mut transition = self.advance(rebind, stage, Event::IdentityMatched(of_rebind(rebind)));
-        transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
+        transition.otp_delivery = Some(self.send_on_file(rebind, OtpPurpose::Identity, fresh));
         Ok(transition)
     }
 
@@ -184,7 +179,7 @@ impl Context<'_> {
             serial: None,
         });
         let mut transition = self.advance(rebind, stage, event);
-        transition.otp_delivery = Some(self.send_on_file(rebind, fresh));
+        transition.otp_delivery = Some(self.send_on_file(rebind, OtpPurpose::Identity, fresh));
         Ok(transition)
     }
 
@@ -196,11 +191,27 @@ impl Context<'_> {
         }
     }
 
-    fn send_on_file(&self, rebind: &Rebind, fresh: &Otp) -> OtpDelivery {
+    /// Checks the document in the acquirer's record.
+    pub(super) fn check_id_not_expired(&self) -> Result<(), Rejection> {
+        if self.merchant.profile.id_expires_on.is_over_at(self.now) {
+            return Err(Rejection::new(ErrorCode::IdExpired)
+                .not_counted()
+                .next(&[NextAction::ContactSupport]));
+        }
+        Ok(())
+    }
+
+    /// The delivery of an OTP to the phone on file.
+    pub(super) fn send_on_file(
+        &self,
+        rebind: &Rebind,
+        purpose: OtpPurpose,
+        fresh: &Otp,
+    ) -> OtpDelivery {
         OtpDelivery {
             phone: self.merchant.profile.phone_on_file.clone(),
             phone_hash: fresh.phone_hash.clone(),
-            purpose: OtpPurpose::Identity,
+            purpose,
             card: rebind.new_card.clone(),
             of: rebind.purpose,
         }
@@ -210,27 +221,9 @@ impl Context<'_> {
 fn fields(document: &Document) -> Result<(&Mac, &DocumentExpiry), Rejection> {
     match (&document.number, &document.expires_on) {
         (Ok(number), Ok(expires_on)) => Ok((number, expires_on)),
-        (number, expires_on) => {
-            let mut errors = Vec::new();
-            if let Err(code) = number {
-                errors.push(FieldError {
-                    field: "document_number",
-                    code: *code,
-                });
-            }
-            if let Err(code) = expires_on {
-                errors.push(FieldError {
-                    field: "document_expires_on",
-                    code: *code,
-                });
-            }
-            let code = errors
-                .first()
-                .map_or(ErrorCode::IdFormat, |error| error.code);
-            Err(Rejection {
-                errors,
-                ..Rejection::new(code)
-            })
-        }
+        (number, expires_on) => Err(Rejection::invalid([
+            ("document_number", number.as_ref().err().copied()),
+            ("document_expires_on", expires_on.as_ref().err().copied()),
+        ])),
     }
 }

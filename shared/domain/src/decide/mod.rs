@@ -79,8 +79,8 @@ pub enum Command {
     SettleAttempt {
         /// The code's purpose.
         purpose: OtpPurpose,
-        /// The stored hash that the code was compared with.
-        compared: Mac,
+        /// The stored hash that the OTP was compared with; `None` for a deposit, whose code is not stored.
+        compared: Option<Mac>,
         /// True if the code was correct.
         right: bool,
         /// True if an earlier write found the card verified for another person.
@@ -89,7 +89,7 @@ pub enum Command {
     /// Check that the agreement may be shown. Changes nothing.
     ReadAgreement,
     /// Sign the agreement.
-    SignAgreement(SignedAgreement),
+    SignAgreement(Box<SignedAgreement>),
     /// Start the bank's check, or return the known result.
     StartCardCheck {
         /// True if an earlier write found the card verified for another person.
@@ -173,7 +173,7 @@ pub fn decide(
             compared,
             right,
             bound_elsewhere,
-        } => ctx.settle_attempt(*purpose, compared, *right, *bound_elsewhere),
+        } => ctx.settle_attempt(*purpose, compared.as_ref(), *right, *bound_elsewhere),
         Command::ReadAgreement => ctx.read_agreement(),
         Command::SignAgreement(signed) => ctx.sign_agreement(signed),
         Command::StartCardCheck {

@@ -4,7 +4,6 @@ use super::{Context, create};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
 use crate::merchant::{MerchantState, PushTarget};
-use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 use crate::settlement::{self, SettlementChange};
@@ -44,14 +43,8 @@ impl Context<'_> {
 
     /// The merchant state after one more setting change, unless the daily limit is reached.
     fn counted_change(&self) -> Result<MerchantState, Rejection> {
-        let limit = self.policy.setting_changes_per_day;
         let changes = &self.merchant.state.setting_changes;
-        if let Some(wait_s) = changes.wait_s(limit, DAY_S, self.now) {
-            return Err(Rejection::new(ErrorCode::DailyRequestLimit)
-                .not_counted()
-                .retry_after(wait_s)
-                .next(&[NextAction::Wait]));
-        }
+        create::check_per_day(changes, self.policy.setting_changes_per_day, self.now)?;
         let mut after = self.changed_state();
         after.setting_changes.add(DAY_S, self.now);
         Ok(after)

@@ -8,7 +8,7 @@ use crate::ids::CardId;
 use crate::next_action::NextAction;
 use crate::rebind::{Attempts, Otp, OtpPurpose, Reason, Rebind, RebindState, SentOtp, Standby};
 use crate::rejection::Rejection;
-use crate::transition::{OtpDelivery, Transition};
+use crate::transition::Transition;
 
 impl Context<'_> {
     pub(super) fn start_activation(
@@ -38,13 +38,7 @@ impl Context<'_> {
             serial: None,
         });
         let mut transition = self.advance(rebind, stage, event);
-        transition.otp_delivery = Some(OtpDelivery {
-            phone: self.merchant.profile.phone_on_file.clone(),
-            phone_hash: fresh.phone_hash.clone(),
-            purpose: OtpPurpose::Activate,
-            card: rebind.new_card.clone(),
-            of: rebind.purpose,
-        });
+        transition.otp_delivery = Some(self.send_on_file(rebind, OtpPurpose::Activate, fresh));
         Ok(transition)
     }
 
@@ -65,11 +59,7 @@ impl Context<'_> {
         let RebindState::Standby(standby) = &rebind.stage else {
             return Err(not_standby());
         };
-        if self.merchant.profile.id_expires_on.is_over_at(self.now) {
-            return Err(Rejection::new(ErrorCode::IdExpired)
-                .not_counted()
-                .next(&[NextAction::ContactSupport]));
-        }
+        self.check_id_not_expired()?;
         create::check_rebind_allowed(self.merchant, self.policy, self.now)?;
         if self.now < waiting.usable_at {
             return Err(Rejection::new(ErrorCode::StandbyNotReady)

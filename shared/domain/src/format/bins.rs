@@ -10,16 +10,18 @@ use crate::vocabulary::vocabulary;
 include!(concat!(env!("OUT_DIR"), "/bins.rs"));
 
 vocabulary! {
-    /// The type of the cards with a prefix.
-    pub enum BinKind {
-        /// 借记卡: a debit card, the only type that can receive settlement.
+    /// The type of a card, by its prefix.
+    pub enum CardType {
+        /// A debit card.
         Debit = "debit",
-        /// 贷记卡
+        /// A credit card.
         Credit = "credit",
-        /// 准贷记卡: a credit card with a deposit account; treated as a credit card.
+        /// A semi-credit card (准贷记卡).
         QuasiCredit = "quasi_credit",
-        /// 预付费卡
+        /// A prepaid card.
         Prepaid = "prepaid",
+        /// The prefix is not in the table, so the bank decides.
+        Unknown = "unknown",
     }
 }
 
@@ -31,11 +33,9 @@ pub struct Bin {
     /// The number of digits of the card numbers.
     pub length: usize,
     /// The type of card.
-    pub kind: BinKind,
+    pub card_type: CardType,
     /// The bank's code, such as `ICBC`.
     pub bank_code: &'static str,
-    /// The bank's Chinese name, such as `中国工商银行`.
-    pub bank_name: &'static str,
 }
 
 /// All rows with the same prefix length.
@@ -100,8 +100,9 @@ mod tests {
     }
 
     fn as_row(bin: &'static Bin) -> Row {
-        let kind = bin.kind.as_str();
-        (bin.prefix, bin.length, kind, bin.bank_code, bin.bank_name)
+        let name = bank_name(bin.bank_code).unwrap();
+        let card_type = bin.card_type.as_str();
+        (bin.prefix, bin.length, card_type, bin.bank_code, name)
     }
 
     /// A valid card number with this prefix and length.
@@ -178,8 +179,11 @@ mod tests {
             };
             let bin = lookup(&number).unwrap();
             assert_eq!(bin.bank_code, card["bank_code"].as_str().unwrap());
-            assert_eq!(bin.kind.as_str(), card["type"].as_str().unwrap_or("debit"));
-            assert_eq!(bank_name(bin.bank_code), Some(bin.bank_name));
+            assert_eq!(
+                bin.card_type.as_str(),
+                card["type"].as_str().unwrap_or("debit")
+            );
+            assert!(bank_name(bin.bank_code).is_some());
             seen += 1;
         }
         assert_eq!(seen, 36);

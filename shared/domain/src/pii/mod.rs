@@ -51,7 +51,7 @@ pub(crate) fn gather(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::format::{CreditCode, DocumentExpiry};
+    use crate::format::DocumentExpiry;
     use proptest::prelude::*;
 
     /// The sandbox's merchants and cards, as a source of well-formed test numbers.
@@ -118,7 +118,6 @@ pub(crate) mod tests {
             for text in [&text, &format!("1{text}"), &format!("13900{text}00001")] {
                 let _ = CardNumber::parse(text);
                 let _ = IdNumber::parse(text);
-                let _ = CreditCode::parse(text);
                 let _ = Phone::parse(text);
                 let _ = DocumentExpiry::parse(text);
                 prop_assert_eq!(format!("{:?}", PersonName::new(text)), "PersonName(***)");
@@ -131,7 +130,6 @@ pub(crate) mod tests {
         ) {
             let _ = CardNumber::parse(&text);
             let _ = IdNumber::parse(&text);
-            let _ = CreditCode::parse(&text);
             let _ = Phone::parse(&text);
             let _ = DocumentExpiry::parse(&text);
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::DAY_S;
 use proptest::prelude::*;
 
 const TIER_FEN: u64 = 5_000_000;

@@ -6,6 +6,7 @@ use application::ports::PortError;
 use domain::format::DocumentExpiry;
 use domain::ids::MerchantId;
 use domain::login::Account;
+use domain::merchant::EntityType;
 
 /// The account's attributes.
 pub fn attributes(account: &Account) -> Result<Attributes, PortError> {
@@ -24,7 +25,7 @@ pub fn attributes(account: &Account) -> Result<Attributes, PortError> {
         ("merchant_id", Some(s(merchant_id.as_str()))),
         ("password_hash", Some(s(password_hash))),
         ("name", Some(s(legal_name_masked))),
-        ("entity_type", Some(s(entity_type))),
+        ("entity_type", Some(s(entity_type.as_str()))),
         ("id_expires_on", Some(s(id_expires_on.to_text()))),
     ]);
     Ok(attributes)
@@ -56,7 +57,8 @@ pub fn read(item: &Item) -> Result<Account, PortError> {
         version: get_n(item, "version")?,
         next_slot: get_n(item, "next_slot")?,
         legal_name_masked: get_s(item, "name")?.to_owned(),
-        entity_type: get_s(item, "entity_type")?.to_owned(),
+        entity_type: EntityType::parse(get_s(item, "entity_type")?)
+            .ok_or_else(|| broken("entity_type"))?,
         id_expires_on: DocumentExpiry::parse(get_s(item, "id_expires_on")?)
             .map_err(|_| broken("id_expires_on"))?,
         known_devices: get_json(item, "devices")?,

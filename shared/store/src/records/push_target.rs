@@ -20,7 +20,10 @@ pub(crate) fn registered(target: &NewPushTarget) -> Attributes {
     vec![
         version(),
         ("platform", Some(s(target.platform.as_str()))),
-        ("token", Some(b(&target.sealed_token.0))),
+        (
+            "token",
+            target.sealed_token.as_ref().map(|token| b(&token.0)),
+        ),
         ("removed_at", None),
         ("ttl", None),
     ]

@@ -15,7 +15,7 @@ fn pending() -> World {
 fn signed(change: impl FnOnce(&mut SignedAgreement)) -> Command {
     let mut signed = signature(t(0));
     change(&mut signed);
-    Command::SignAgreement(signed)
+    Command::SignAgreement(Box::new(signed))
 }
 
 #[test]
@@ -54,10 +54,10 @@ fn reading_token_signs_once() {
 #[test]
 fn all_invalid_fields_are_reported() {
     let refusal = pending().at(10).refused(signed(|signed| {
-        signed.is_current = false;
+        signed.version = None;
         signed.issued_at = None;
         signed.signed_name = PersonName::new("别人");
-        signed.consents_complete = false;
+        signed.consents.clear();
     }));
     assert_eq!(refusal.code, ErrorCode::AgreementStale);
     assert_eq!(
@@ -77,7 +77,7 @@ fn each_invalid_field_is_reported() {
         (
             ErrorCode::AgreementStale,
             "sha256",
-            signed(|signed| signed.is_current = false),
+            signed(|signed| signed.sha256 = None),
         ),
         (
             ErrorCode::AgreementNotRead,
@@ -92,7 +92,7 @@ fn each_invalid_field_is_reported() {
         (
             ErrorCode::ConsentMissing,
             "consents",
-            signed(|signed| signed.consents_complete = false),
+            signed(|signed| signed.consents.clear()),
         ),
     ];
     for (code, field, act) in cases {
@@ -158,7 +158,7 @@ fn signature_is_recorded_in_the_history() {
             "lang": "zh-CN",
             "sha256": "5ha",
             "shown_at": "2026-11-22T10:00:15+08:00",
-            "consents": ["settlement_change"],
+            "consents": ["sensitive_card", "sensitive_identity", "settlement_change"],
         })
     );
 }

@@ -298,7 +298,7 @@ fn activation_detects_a_new_other_owner() {
     let mut world = World::new().matched().then(reserve(Card));
     let refusal = world.refused_with_write(Command::SettleAttempt {
         purpose: Card,
-        compared: world.mac(Card),
+        compared: Some(world.mac(Card)),
         right: true,
         bound_elsewhere: true,
     });
@@ -312,7 +312,7 @@ fn activation_detects_a_new_other_owner() {
     let mut world = World::new().identity_sent().then(reserve(Identity));
     world.done(Command::SettleAttempt {
         purpose: Identity,
-        compared: world.mac(Identity),
+        compared: Some(world.mac(Identity)),
         right: true,
         bound_elsewhere: true,
     });

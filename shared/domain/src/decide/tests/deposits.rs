@@ -306,7 +306,7 @@ fn correct_code_for_other_owner_rejects() {
         .then(reserve(Card));
     let refusal = world.refused_with_write(Command::SettleAttempt {
         purpose: Card,
-        compared: crate::rebind::Mac("derived".to_owned()),
+        compared: None,
         right: true,
         bound_elsewhere: true,
     });

@@ -1,10 +1,12 @@
 //! One merchant in memory. Only commands change its state, so every test starts from a reachable state.
 
 use super::super::*;
+use crate::agreement::{self, AgreementText, ConsentId};
 use crate::card::{Card, CardStatus, CardType};
 use crate::format::DocumentExpiry;
 use crate::history::ChainedEvent;
 use crate::ids::{CardId, MerchantId};
+use crate::lang::Lang;
 use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
 pub(super) use crate::pii::{PersonName, Phone};
@@ -407,7 +409,7 @@ pub(super) fn push(id: &str, token: &str) -> Command {
             token_tag: token.to_owned(),
         },
         platform: PushPlatform::Apns,
-        sealed_token: Sealed(vec![2]),
+        sealed_token: Some(Sealed(vec![2])),
     }))
 }
 
@@ -584,7 +586,7 @@ pub(super) fn reserve(purpose: OtpPurpose) -> Command {
 pub(super) fn settle(purpose: OtpPurpose, compared: Mac, right: bool) -> Command {
     Command::SettleAttempt {
         purpose,
-        compared,
+        compared: Some(compared),
         right,
         bound_elsewhere: false,
     }
@@ -592,20 +594,23 @@ pub(super) fn settle(purpose: OtpPurpose, compared: Mac, right: bool) -> Command
 
 /// A valid signature of a text that was shown at `shown_at`.
 pub(super) fn signature(shown_at: Timestamp) -> SignedAgreement {
-    SignedAgreement {
-        version: "2026-11-22".to_owned(),
-        lang: crate::lang::Lang::ZhCn,
+    let text = AgreementText {
         sha256: "5ha".to_owned(),
-        is_current: true,
+        ..agreement::text(Lang::ZhCn, "", "")
+    };
+    let consents = ConsentId::ALL.iter();
+    SignedAgreement {
+        version: Some(text.version.to_owned()),
+        sha256: Some(text.sha256.clone()),
+        text,
         issued_at: Some(shown_at),
         signed_name: PersonName::new(HOLDER),
-        consents: vec!["settlement_change".to_owned()],
-        consents_complete: true,
+        consents: consents.map(ToString::to_string).collect(),
     }
 }
 
 pub(super) fn sign(shown_at: Timestamp) -> Command {
-    Command::SignAgreement(signature(shown_at))
+    Command::SignAgreement(Box::new(signature(shown_at)))
 }
 
 /// `…/card-check`. The code after a match is `card-1`.

@@ -311,7 +311,7 @@ impl Run<'_> {
     fn settle(&mut self, one: &Compared, right: bool, bound_elsewhere: bool) {
         let act = Command::SettleAttempt {
             purpose: one.purpose,
-            compared: one.mac.clone(),
+            compared: Some(one.mac.clone()),
             right,
             bound_elsewhere,
         };

@@ -145,7 +145,7 @@ fn code_rows(world: &World, purpose: OtpPurpose) -> Vec<Row> {
     if purpose == Card {
         let bound_elsewhere = Command::SettleAttempt {
             purpose,
-            compared: current,
+            compared: Some(current),
             right: true,
             bound_elsewhere: true,
         };

@@ -211,7 +211,11 @@ impl Store {
             let deposit = deposit_of(&rebind.stage).is_some() && *purpose == OtpPurpose::Card;
             if !deposit {
                 let (code, _) = otp_of(&rebind.stage, *purpose).unwrap();
-                assert_eq!(&code.mac, compared, "the compared code was replaced");
+                assert_eq!(
+                    Some(&code.mac),
+                    compared.as_ref(),
+                    "the compared code was replaced"
+                );
             }
         }
         let proof = match act {

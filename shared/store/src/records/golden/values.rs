@@ -493,7 +493,7 @@ fn logins() -> Vec<Record> {
         version: 4,
         next_slot: 2,
         legal_name_masked: "阿*".to_owned(),
-        entity_type: "sole_trader".to_owned(),
+        entity_type: EntityType::SoleTrader,
         id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
         known_devices: vec!["device-1".to_owned(), "device-2".to_owned()],
     };
@@ -535,7 +535,7 @@ fn push_targets() -> Vec<Record> {
             token_tag: "abcdef12".to_owned(),
         },
         platform: PushPlatform::Apns,
-        sealed_token: Sealed(vec![7, 7, 7]),
+        sealed_token: Some(Sealed(vec![7, 7, 7])),
     };
     let kept = |removed_at| KeptPushTarget {
         tag: "abcdef12".to_owned(),
