@@ -262,7 +262,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
                     .await?;
                 }
                 Err(error @ PortError::Permanent(..)) => {
-                    tracing::error!(push.cause = error.to_string(), "a push is refused for good");
+                    tracing::error!(push.cause = error.to_string(), "push.refused");
                 }
                 Err(error) => failed = failed.or(Some(error)),
             }

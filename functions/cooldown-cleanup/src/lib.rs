@@ -66,6 +66,26 @@ pub struct Summary {
     pub stopped_early: bool,
 }
 
+impl Summary {
+    /// Writes the counts to the log.
+    pub fn log(&self) {
+        tracing::info!(
+            cleanup.expired = self.expired,
+            cleanup.completed = self.completed,
+            cleanup.cooldowns_ended = self.cooldowns_ended,
+            cleanup.cards_removed = self.cards_removed,
+            cleanup.payouts_assigned = self.payouts_assigned,
+            cleanup.bank_answers = self.bank_answers,
+            cleanup.notices_rearmed = self.notices_rearmed,
+            cleanup.notices_given_up = self.notices_given_up,
+            cleanup.skipped = self.skipped,
+            cleanup.failed = self.failed,
+            cleanup.stopped_early = self.stopped_early,
+            "cleanup.finished"
+        );
+    }
+}
+
 /// The placeholder that the scheduler replaces with its time.
 const SCHEDULED_TIME: &str = "<aws.scheduler.scheduled-time>";
 /// Maximum time for one entry. A run stops this long before its deadline.
@@ -103,7 +123,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             wall,
             now,
             deadline,
-            silences: 0,
+            unanswered: 0,
         };
         let mut unreadable = None;
         for bucket in buckets(now) {
@@ -168,7 +188,10 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             Err(error) => {
                 run.summary.failed += 1;
                 tracing::error!(
-                    merchant.id = due.merchant_id.as_str(), due.what = ?due.what, due.cause = error.to_string(),
+                    merchant.id = due.merchant_id.as_str(),
+                    due.what = due.what.as_str(),
+                    due.number = due.what.number(),
+                    due.cause = error.to_string(),
                     "cleanup.entry_failed"
                 );
             }
@@ -219,10 +242,10 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             .rebind
             .as_ref()
             .is_some_and(|rebind| rebind.is_overdue(run.now));
-        if !ended_by_time && let Some(act) = self.heard(&merchant, run).await {
-            let news = act.is_news();
-            let after = self.write(&merchant, act.act(), run.now).await?;
-            if news {
+        if !ended_by_time && let Some(result) = self.poll_bank(&merchant, run).await {
+            let decides = result.decides();
+            let after = self.write(&merchant, result.command(), run.now).await?;
+            if decides {
                 count(
                     after.is_some(),
                     &mut run.summary.bank_answers,
@@ -257,41 +280,41 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
 
     /// Queries the bank about the rebind's bank reference with an unknown or changeable outcome. `None`: the rebind has
     /// no such reference, or the bank left too many queries of this run unanswered.
-    async fn heard(&self, merchant: &Merchant, run: &mut Run) -> Option<Heard> {
+    async fn poll_bank(&self, merchant: &Merchant, run: &mut Run) -> Option<PollResult> {
         let rebind = merchant.rebind.as_ref()?;
-        if run.silences >= self.store.policy().bank_silence_max {
+        if run.unanswered >= self.store.policy().bank_silence_max {
             return None;
         }
-        let heard = match &rebind.stage {
+        let result = match &rebind.stage {
             RebindState::CardPending {
                 check: CardCheck::Asking { number, .. },
                 ..
             } => {
                 let serial = rebind.serial(BankReference::Check(*number));
-                Heard::Check(*number, self.bank.check_outcome(&serial).await)
+                PollResult::Check(*number, self.bank.check_outcome(&serial).await)
             }
             RebindState::CardPending {
                 check: CardCheck::Deposit { number, .. },
                 ..
             } => {
                 let serial = rebind.serial(BankReference::Deposit(*number));
-                Heard::Deposit(self.bank.transfer_outcome(&serial).await)
+                PollResult::Deposit(self.bank.transfer_outcome(&serial).await)
             }
             RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
                 match activated_card.test {
                     TestTransfer::Sent { .. } | TestTransfer::Arrived { .. } => {
                         let serial = rebind.serial(BankReference::Test);
-                        Heard::Test(self.bank.transfer_outcome(&serial).await)
+                        PollResult::Test(self.bank.transfer_outcome(&serial).await)
                     }
                     TestTransfer::NotSent | TestTransfer::CameBack => return None,
                 }
             }
             _ => return None,
         };
-        if heard.is_silence() {
-            run.silences += 1;
+        if result.is_unanswered() {
+            run.unanswered += 1;
         }
-        Some(heard)
+        Some(result)
     }
 
     /// Processes one merchant: announces the end of a cooldown, removes replaced cards, assigns held payouts.
@@ -319,8 +342,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             else {
                 continue;
             };
-            let act = Command::RemoveCard(card_id.clone());
-            let removed = self.write(&merchant, act, run.now).await?;
+            let command = Command::RemoveCard(card_id.clone());
+            let removed = self.write(&merchant, command, run.now).await?;
             run.summary.cards_removed += u32::from(removed.is_some());
         }
         if merchant.state.held_payouts > 0 {
@@ -344,8 +367,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 let Some(merchant) = self.store.load(merchant_id, Selector::Latest).await? else {
                     return Ok(());
                 };
-                let act = Command::AssignPayout(payout.clone());
-                if self.write(&merchant, act, run.now).await?.is_none() {
+                let command = Command::AssignPayout(payout.clone());
+                if self.write(&merchant, command, run.now).await?.is_none() {
                     // Assignment is not possible yet, or the account is frozen. Either applies to all held payouts.
                     return Ok(());
                 }
@@ -358,18 +381,17 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         }
     }
 
-    /// Decides and writes one command as the system. `None`: it was done already, or it is not due because the clock
-    /// went back.
+    /// Decides and writes one command as the system. `None` if the command was done already or is not due.
     async fn write(
         &self,
         before: &Merchant,
-        act: Command,
+        command: Command,
         now: Timestamp,
     ) -> Result<Option<Merchant>, PortError> {
         let merchant_id = before.profile.merchant_id.clone();
         let (policy, limits) = (self.store.policy(), Limits::ONCE);
         let system = Transactor::system(&self.store, policy, merchant_id, now, limits);
-        let plan = async |_: &Loaded, _: &Learned| Ok(act.clone().into());
+        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
         let start = (Selector::Latest, Loaded::by_system(before.clone()));
         match system.transact(start, plan, nothing_to_seal).await {
             Ok(written) => Ok(written.is_written.then_some(written.after.merchant)),
@@ -387,7 +409,7 @@ struct Run {
     deadline: Instant,
     /// Queries that the bank left unanswered. At the maximum, the run sends no more: the bank is down, and other due
     /// work must not wait for it.
-    silences: u32,
+    unanswered: u32,
 }
 
 impl Run {
@@ -400,29 +422,29 @@ impl Run {
 }
 
 /// The outcome of a query about a bank reference.
-enum Heard {
+enum PollResult {
     Check(u16, QueryOutcome<BankAnswer>),
     Deposit(QueryOutcome<TransferAnswer>),
     Test(QueryOutcome<TransferAnswer>),
 }
 
-impl Heard {
-    const fn is_silence(&self) -> bool {
+impl PollResult {
+    const fn is_unanswered(&self) -> bool {
         match self {
-            Self::Check(_, recalled) => matches!(recalled, QueryOutcome::Unknown),
-            Self::Deposit(recalled) | Self::Test(recalled) => {
-                matches!(recalled, QueryOutcome::Unknown)
+            Self::Check(_, outcome) => matches!(outcome, QueryOutcome::Unknown),
+            Self::Deposit(outcome) | Self::Test(outcome) => {
+                matches!(outcome, QueryOutcome::Unknown)
             }
         }
     }
 
     /// True for an answer that decides something.
-    const fn is_news(&self) -> bool {
+    const fn decides(&self) -> bool {
         match self {
             Self::Check(_, QueryOutcome::Answer(answer)) => answer.decides(),
             Self::Check(..) => false,
-            Self::Deposit(recalled) | Self::Test(recalled) => matches!(
-                recalled,
+            Self::Deposit(outcome) | Self::Test(outcome) => matches!(
+                outcome,
                 QueryOutcome::Answer(TransferAnswer::Succeeded | TransferAnswer::Returned)
             ),
         }
@@ -431,14 +453,14 @@ impl Heard {
     /// The command that settles the outcome. A bank reference that the bank has never seen is sent again only by the
     /// merchant's own request, which has the card. A match sends no OTP here, because no user is waiting for one; the
     /// merchant requests it.
-    fn act(self) -> Command {
+    fn command(self) -> Command {
         match self {
-            Self::Check(number, recalled) => {
-                let answer = recalled.answer();
+            Self::Check(number, outcome) => {
+                let answer = outcome.answer();
                 Command::SettleCardCheck(BankReply { number, answer }, None)
             }
-            Self::Deposit(recalled) => Command::SettleDeposit(recalled.answer()),
-            Self::Test(recalled) => Command::SettleTestTransfer(recalled.answer()),
+            Self::Deposit(outcome) => Command::SettleDeposit(outcome.answer()),
+            Self::Test(outcome) => Command::SettleTestTransfer(outcome.answer()),
         }
     }
 }

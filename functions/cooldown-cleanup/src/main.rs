@@ -31,7 +31,7 @@ async fn main() -> Result<(), Error> {
             error_type: "CleanupFailed".to_owned(),
             error_message: error.to_string(),
         })?;
-        tracing::info!(summary = ?summary, "cleanup.finished");
+        summary.log();
         Ok::<_, Diagnostic>(summary)
     }))
     .await

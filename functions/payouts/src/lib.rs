@@ -1,15 +1,13 @@
 //! Payouts, for the acquirer's core system. The core system invokes this function directly; no other role may.
 //!
-//! `{"operation": "create_payout" | "payout_sent" | "payout_returned", "merchant_id", "payout_id", "amount_fen",
-//! "time"}`: a new payout requires `merchant_id` and `amount_fen`; other operations reject `amount_fen`. `time` (RFC
-//! 3339) is for the sandbox only. The reply is the payout. A refusal is a Lambda error whose type is the error code.
+//! Section 2 of the contract describes the operations.
 
 use api::replies;
 use application::backoff::{Limits, retry};
 use application::error::HandlerError;
 use application::ports::{LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector};
 use application::serve::{DeploymentStage, wall_clock};
-use application::transact::{Learned, Loaded, Transactor};
+use application::transact::{Learned, Loaded, Transactor, nothing_to_seal};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
@@ -18,7 +16,6 @@ use domain::payout::Payout;
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use domain::transition::Transition;
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -70,12 +67,12 @@ impl From<Refusal> for lambda_runtime::Diagnostic {
 }
 
 impl From<HandlerError> for Refusal {
-    fn from(stop: HandlerError) -> Self {
-        match stop {
+    fn from(error: HandlerError) -> Self {
+        match error {
             HandlerError::Rejected(refusal) => Self::new(refusal.code, advice(refusal.code)),
             // `Answered` needs an idempotency key, which no operation has. `create` answers `PayoutExists` itself.
             HandlerError::Answered(_)
-            | HandlerError::PayoutExists(_)
+            | HandlerError::PayoutExists { .. }
             | HandlerError::Failed(PortError::Conflict) => Self::new(
                 ErrorCode::VersionConflict,
                 advice(ErrorCode::VersionConflict),
@@ -116,6 +113,17 @@ enum Operation {
     PayoutReturned,
 }
 
+impl Operation {
+    /// The name in the log.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreatePayout => "create_payout",
+            Self::PayoutSent => "payout_sent",
+            Self::PayoutReturned => "payout_returned",
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Operate {
@@ -141,7 +149,9 @@ impl<T: Table> Payouts<T> {
     /// # Errors
     /// A [`Refusal`]; nothing has changed.
     pub async fn handle(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
-        let done = AssertUnwindSafe(self.operate(event, stage));
+        let asked = serde_json::from_value::<Operate>(event).ok();
+        let operation = asked.as_ref().map(|asked| asked.operation.as_str());
+        let done = AssertUnwindSafe(self.operate(asked, stage));
         let done = done.catch_unwind().await.unwrap_or_else(|_| {
             // Drop the panic's payload, because it can contain personal data. The panic hook does not print it either.
             Err(Refusal::new(
@@ -151,17 +161,22 @@ impl<T: Table> Payouts<T> {
         });
         let usage = self.store.meter().take();
         tracing::info!(
+            payout.operation = operation,
             problem.code = done.as_ref().err().map(|refusal| refusal.code.as_str()),
             store.calls = usage.calls,
             store.wru = usage.wru,
-            "payout.operation"
+            "payout.handled"
         );
         done
     }
 
-    async fn operate(&self, event: Value, stage: &DeploymentStage) -> Result<Value, Refusal> {
+    async fn operate(
+        &self,
+        asked: Option<Operate>,
+        stage: &DeploymentStage,
+    ) -> Result<Value, Refusal> {
         let malformed = |message: &str| Refusal::new(ErrorCode::RequestMalformed, message);
-        let asked: Operate = serde_json::from_value(event).map_err(|_| {
+        let asked = asked.ok_or_else(|| {
             malformed(
                 "expected operation (create_payout, payout_sent or payout_returned), payout_id, merchant_id, and amount_fen \
                  with a new payout; nothing else",
@@ -221,23 +236,19 @@ impl<T: Table> Payouts<T> {
         let account = self.account(merchant_id, now);
         let command = Command::CreatePayout(payout_id.clone(), amount_fen);
         let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
-        let (mut read, mut created) = (None, None);
-        let keep = async |loaded: &Loaded, transition: &mut Transition| {
-            read = Some(loaded.merchant.clone());
-            created = changed_payout(transition);
-            Ok(None)
-        };
-        match account.transact(Selector::Latest, plan, keep).await {
-            Ok(written) => shown(&written.after.merchant, created.as_ref(), now),
-            Err(HandlerError::PayoutExists(known)) => {
+        let created = account.transact(Selector::Latest, plan, nothing_to_seal);
+        match created.await {
+            Ok(written) => shown(&written.after.merchant, written.payout.as_ref(), now),
+            Err(HandlerError::PayoutExists { known, merchant }) => {
                 let is_same =
                     known.merchant_id == *merchant_id && known.payout.amount_fen == amount_fen;
-                match read.filter(|_| is_same) {
-                    Some(merchant) => shown(&merchant, Some(&known.payout), now),
-                    None => Err(Refusal::new(
+                if is_same {
+                    shown(&merchant, Some(&known.payout), now)
+                } else {
+                    Err(Refusal::new(
                         ErrorCode::IdempotencyMismatch,
                         "this payout_id was used with another merchant or amount: choose a new one",
-                    )),
+                    ))
                 }
             }
             Err(error) => Err(error.into()),
@@ -258,16 +269,14 @@ impl<T: Table> Payouts<T> {
             };
             let account = self.account(&loaded.merchant.profile.merchant_id, now);
             let plan = async |_: &Loaded, _: &Learned| Ok(command(payout.clone()).into());
-            let mut changed = None;
-            let keep = async |_: &Loaded, transition: &mut Transition| {
-                changed = changed_payout(transition);
-                Ok(None)
-            };
             let start = (Selector::Latest, loaded);
             let written = account
-                .transact_within(Limits::ONCE, start, plan, keep)
+                .transact_within(Limits::ONCE, start, plan, nothing_to_seal)
                 .await?;
-            Ok(Some((written.after.merchant, changed.unwrap_or(payout))))
+            Ok(Some((
+                written.after.merchant,
+                written.payout.unwrap_or(payout),
+            )))
         });
         match ended.await? {
             Some((merchant, payout)) => shown(&merchant, Some(&payout), now),
@@ -312,11 +321,6 @@ impl<T: Table> Payouts<T> {
         };
         Ok(Some((Loaded::by_system(merchant), payout)))
     }
-}
-
-fn changed_payout(transition: &Transition) -> Option<Payout> {
-    let change = transition.payout.as_ref()?;
-    Some(change.payout().clone())
 }
 
 fn shown(merchant: &Merchant, payout: Option<&Payout>, now: Timestamp) -> Result<Value, Refusal> {

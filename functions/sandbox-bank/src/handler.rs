@@ -147,7 +147,7 @@ impl Bank {
             Ok(body) => (200, body),
             Err(Failure::Refused(status, error)) => (status, error_body(error)),
             Err(Failure::Store(error)) => {
-                tracing::error!(bank.operation = operation, error = %error, "bank_request.failed");
+                tracing::error!(bank.operation = operation, bank.error = %error, "bank_request.failed");
                 (500, error_body("internal"))
             }
             Err(Failure::Lost) => return Err(ReplyLost),
@@ -200,8 +200,8 @@ impl Bank {
             request.header(TIME_HEADER),
             request.header(SIGNATURE_HEADER),
         );
-        verify_request(&self.key, path, time, signature, body, now_epoch_s).map_err(|why| {
-            tracing::warn!(bank.operation = path, why = %why, "bank_request.unauthenticated");
+        verify_request(&self.key, path, time, signature, body, now_epoch_s).map_err(|cause| {
+            tracing::warn!(bank.operation = path, bank.cause = %cause, "bank_request.unauthenticated");
             refused
         })
     }

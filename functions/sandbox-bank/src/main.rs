@@ -1,6 +1,7 @@
 //! Wires the `sandbox-bank` function.
 
 use api::event::HttpEvent;
+use application::serve::DeploymentStage;
 use aws::logging;
 use aws::settings::{Aws, env};
 use bank::BankKey;
@@ -13,7 +14,7 @@ use sandbox_bank::store::Store;
 async fn main() -> Result<(), Error> {
     logging::init();
     // This bank confirms card numbers that are published in a file, so it must never replace a real bank.
-    if env("STAGE")? != "sandbox" {
+    if !DeploymentStage::new(env("STAGE")?).is_sandbox() {
         return Err("the sandbox bank requires STAGE=sandbox".into());
     }
     let aws = Aws::connect().await;

@@ -2,6 +2,7 @@
 
 use crate::ports::{OwnedPayout, PortError};
 use api::reply::Reply;
+use domain::merchant::Merchant;
 use domain::rejection::Rejection;
 
 /// The reason why a use case ends early. `?` carries it to the reply.
@@ -13,7 +14,12 @@ pub enum HandlerError {
     /// Rejected; nothing has changed.
     Rejected(Box<Rejection>),
     /// The payout id exists already. Only the creation of a payout returns this.
-    PayoutExists(Box<OwnedPayout>),
+    PayoutExists {
+        /// The stored payout.
+        known: Box<OwnedPayout>,
+        /// The merchant of the request.
+        merchant: Box<Merchant>,
+    },
     /// A server failure. The caller learns no details.
     Failed(PortError),
 }
@@ -25,7 +31,9 @@ impl HandlerError {
     pub fn into_port_error(self) -> PortError {
         match self {
             Self::Failed(error) => error,
-            Self::Answered(_) | Self::Rejected(_) | Self::PayoutExists(_) => PortError::Conflict,
+            Self::Answered(_) | Self::Rejected(_) | Self::PayoutExists { .. } => {
+                PortError::Conflict
+            }
         }
     }
 }

@@ -119,7 +119,7 @@ async fn answer<H: Handler>(
                 store.rru = usage.rru,
                 store.wru = usage.wru,
                 duration_ms,
-                "request"
+                "request.answered"
             )
         };
     }
@@ -148,7 +148,7 @@ fn reply_of(
         Err(HandlerError::Rejected(refusal)) => {
             return (Reply::problem(&refusal, support_ref), None);
         }
-        Err(HandlerError::Failed(PortError::Conflict) | HandlerError::PayoutExists(_)) => {
+        Err(HandlerError::Failed(PortError::Conflict) | HandlerError::PayoutExists { .. }) => {
             let refusal = Rejection::new(ErrorCode::VersionConflict).retry_after(1);
             return (Reply::problem(&refusal, support_ref), None);
         }

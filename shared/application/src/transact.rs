@@ -27,6 +27,7 @@ use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
+use domain::payout::Payout;
 use domain::policy::Policy;
 use domain::rebind::{Rebind, Sealed, SessionTag};
 use domain::rejection::Rejection;
@@ -101,6 +102,8 @@ pub struct Committed {
     pub reply: Reply,
     /// The OTP to hand over now.
     pub otp_delivery: Option<OtpDelivery>,
+    /// The payout that was written.
+    pub payout: Option<Payout>,
     /// True if this transaction wrote anything.
     pub is_written: bool,
     /// The OTP limit that the write met.
@@ -334,11 +337,16 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                         outcome: transition.outcome,
                         reply,
                         otp_delivery: delivery,
+                        payout: transition.payout.map(|change| change.payout().clone()),
                         is_written: true,
                         otp_wait_s: retries.learned.otp_wait_s,
                     });
                 }
-                Ok(not_written) => retries.after_refused_write(not_written, &write).await?,
+                Ok(not_written) => {
+                    let before = &before.merchant;
+                    let refused = retries.after_refused_write(not_written, &write, before);
+                    refused.await?;
+                }
                 Err(error) => retries.after_failed_write(error, delivery, &after).await?,
             }
         }
@@ -414,6 +422,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             after: loaded,
             outcome,
             otp_delivery: None,
+            payout: None,
             is_written: false,
             otp_wait_s: None,
         }

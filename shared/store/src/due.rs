@@ -70,6 +70,28 @@ pub enum DueItem {
     Notification(u64),
 }
 
+impl DueItem {
+    /// The name in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rebind(_) => "rebind",
+            Self::MerchantState => "merchant_state",
+            Self::Notice(_) => "notice",
+        }
+    }
+
+    /// The number of the rebind or the event.
+    #[must_use]
+    pub fn number(self) -> Option<u64> {
+        match self {
+            Self::Rebind(number) => Some(number.into()),
+            Self::MerchantState => None,
+            Self::Notice(seq) => Some(seq),
+        }
+    }
+}
+
 impl<T: Table> Store<T> {
     /// One page of a bucket's due items at `now`, oldest first; `after` is the previous page.
     ///

@@ -134,7 +134,7 @@ async fn plant(live: &LocalCloud, used: &BTreeMap<Kind, String>) -> Found {
     log(
         live,
         group,
-        &json!({"message": "request", "typed": used[&Kind::Otp]}).to_string(),
+        &json!({"message": "request.answered", "typed": used[&Kind::Otp]}).to_string(),
     )
     .await;
     log(live, group, &format!("plain: {}", used[&Kind::Password])).await;

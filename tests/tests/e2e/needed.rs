@@ -424,9 +424,9 @@ async fn refused_pushes(live: &LocalCloud) -> usize {
         .find(|group| group.ends_with("ConfirmationNoticeLogs"))
         .unwrap();
     let lines = live.log_of(group).await;
-    let refused = lines.iter().filter(|line| {
-        line.contains("a push is refused for good") && line.contains("AccessDenied")
-    });
+    let refused = lines
+        .iter()
+        .filter(|line| line.contains("push.refused") && line.contains("AccessDenied"));
     refused.count()
 }
 

@@ -85,6 +85,7 @@ impl Retries {
         &mut self,
         outcome: CommitOutcome,
         write: &Write,
+        before: &Merchant,
     ) -> Result<(), HandlerError> {
         match outcome {
             CommitOutcome::Before(IdempotencyLookup::Reply(kept)) => {
@@ -109,7 +110,10 @@ impl Retries {
             CommitOutcome::BoundElsewhere if !self.learned.bound_elsewhere => {
                 self.learned.bound_elsewhere = true;
             }
-            CommitOutcome::PayoutExists(known) => return Err(HandlerError::PayoutExists(known)),
+            CommitOutcome::PayoutExists(known) => {
+                let merchant = Box::new(before.clone());
+                return Err(HandlerError::PayoutExists { known, merchant });
+            }
             CommitOutcome::Written
             | CommitOutcome::BoundElsewhere
             // The row was removed between the write and its failure.
