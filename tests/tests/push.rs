@@ -145,14 +145,17 @@ async fn late_push_goes_to_devices_of_the_event() {
 
 #[tokio::test]
 async fn five_devices_at_most() {
-    let (_, app) = InProcess::with(NAME).await;
+    let (world, app) = InProcess::with(NAME).await;
     for number in 0..5 {
         let id = format!("phone-{number}");
         put(&app, &id, &id).await.ok(204);
     }
+    let _ = world.outside.take();
     put(&app, "phone-5", "phone-5")
         .await
         .is(409, "STEP_OUT_OF_ORDER");
+    let calls = world.outside.take();
+    assert!(calls.is_empty(), "a refusal seals nothing: {calls:?}");
     remove(&app, "phone-0").await.ok(204);
     put(&app, "phone-5", "phone-5").await.ok(204);
     assert_eq!(
