@@ -77,7 +77,7 @@ impl DueItem {
         match self {
             Self::Rebind(_) => "rebind",
             Self::MerchantState => "merchant_state",
-            Self::Notice(_) => "notice",
+            Self::Notification(_) => "notification",
         }
     }
 
@@ -87,7 +87,7 @@ impl DueItem {
         match self {
             Self::Rebind(number) => Some(number.into()),
             Self::MerchantState => None,
-            Self::Notice(seq) => Some(seq),
+            Self::Notification(seq) => Some(seq),
         }
     }
 }

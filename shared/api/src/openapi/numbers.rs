@@ -1,8 +1,7 @@
 //! Numbers in the texts of the description. A name in braces, outside of code, is a constant of the policy (contract,
-//! section 4), a size of the API or a threshold of a banner: `{fresh_login_s}` becomes "15 minutes".
+//! section 4) or the size of a page: `{fresh_login_s}` becomes "15 minutes".
 
 use crate::replies::PAGE;
-use domain::banner::PLAN_FROM_DAYS;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S, Policy};
 use serde_json::Value;
 
@@ -58,15 +57,11 @@ fn number(name: &str) -> Option<String> {
     let constants = constants! {
         agreement_read_within_s bank_calls_per_card_day bank_calls_per_day bank_proof_s code_attempts code_gap_s
         codes_per_phone_day codes_per_phone_hour deposit_attempts deposit_life_s freeze_after_effective_s fresh_login_s
-        hold_deposit_s hold_s id_mismatches_per_rebind idempotency_s identity_proof_s push_after_removal_s
+        hold_deposit_s hold_s id_banner_days id_mismatches_per_rebind idempotency_s identity_proof_s push_after_removal_s
         push_targets_max rebinds_per_day retire_after_effective_s revert_after_effective_s session_idle_s session_max_s
         setting_changes_per_day standby_lock_s standby_max standby_proof_s standby_wait_s
     };
-    let others = [
-        ("id_expiring_days", PLAN_FROM_DAYS.to_string()),
-        ("page", PAGE.to_string()),
-    ];
-    let mut all = constants.into_iter().chain(others);
+    let mut all = constants.into_iter().chain([("page", PAGE.to_string())]);
     let (name, digits) = all.find(|(known, _)| *known == name)?;
     Some(match digits.parse() {
         Ok(seconds) if name.ends_with("_s") => span(seconds),

@@ -8,7 +8,7 @@ use domain::next_action::NextAction::{
     IdentityConfirm, Login, NewRebind, UnbindCard, Wait,
 };
 use domain::policy::{HOUR_S, Policy};
-use domain::rejection::{FieldError, Rejection};
+use domain::rejection::Rejection;
 
 /// A problem document under its name.
 pub(super) struct Example {
@@ -30,8 +30,7 @@ const fn example(name: &'static str, summary: &'static str, rejection: Rejection
 
 /// Invalid fields.
 fn fields<const N: usize>(errors: [(&'static str, Code); N]) -> Rejection {
-    let errors = errors.map(|(field, code)| FieldError { field, code });
-    Rejection::of_fields(errors.into()).expect_err("a field is invalid")
+    Rejection::invalid(errors.map(|(field, code)| (field, Some(code))))
 }
 
 /// Marks as counted toward a limit without attempts.

@@ -4,8 +4,6 @@ use super::{Text, Time};
 #[cfg(feature = "schema")]
 use crate::schema;
 use domain::banner::Banner;
-#[cfg(feature = "schema")]
-use domain::banner::PLAN_FROM_DAYS;
 use domain::banner_code::BannerCode;
 use domain::ids::MerchantId;
 use domain::login::Account;
