@@ -12,6 +12,7 @@ use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{Attempts, Mac, OtpPurpose, RebindState};
 use crate::transfer::TransferAnswer;
 use crate::transition::Transition;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// A command of the table: its request, and the case that distinguishes it from others of that request.
@@ -25,7 +26,7 @@ fn row(request: &'static str, case: &'static str, act: Command) -> Row {
     Row { request, case, act }
 }
 
-/// Every [`Command`] in all variants that can make a difference.
+/// The commands about a rebind, in all variants that can make a difference.
 pub(super) fn rows(world: &World) -> Vec<Row> {
     let mut rows = vec![
         row("create", "", create()),
@@ -398,6 +399,37 @@ fn state_command_table_is_unchanged() {
         .unwrap();
     }
     insta::assert_snapshot!(table);
+}
+
+/// A pattern for each [`Command`], so that a new one does not compile until it is listed, and the names of all.
+macro_rules! names {
+    ($($command:ident)+) => {
+        const COMMANDS: &[&str] = &[$(stringify!($command)),+];
+
+        const fn name(command: &Command) -> &'static str {
+            match command {
+                $(Command::$command { .. } => stringify!($command),)+
+            }
+        }
+    };
+}
+names! {
+    Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
+    SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
+    ChangeSettlement PutPushTarget RemovePushTarget Freeze Unfreeze CreatePayout PayoutSent PayoutReturned AssignPayout
+    RemoveCard Expire Complete EndCooldown
+}
+
+#[test]
+fn every_command_has_a_row() {
+    let of_states = states().into_iter().flat_map(|(_, world)| rows(&world));
+    let of_accounts = accounts().into_iter();
+    let of_accounts = of_accounts.flat_map(|(_, world)| account_rows(&world));
+    let found: BTreeSet<_> = of_states
+        .chain(of_accounts)
+        .map(|row| name(&row.act))
+        .collect();
+    assert_eq!(found, COMMANDS.iter().copied().collect());
 }
 
 #[test]
