@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+use api::routes::Route;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::decide::BankAnswer;
 use domain::ids::{CardId, MerchantId};
@@ -11,8 +12,9 @@ use domain::merchant::{ReplacedCard, StandbyCard};
 use domain::policy::{DAY_S, Policy};
 use domain::rebind::Mac;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use store::records::merchant_state;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE};
@@ -82,6 +84,9 @@ fn print_cost(rru: f64, wru: f64) {
     println!("{:<18} {sum:>7.2}\n", "sum");
 }
 
+/// The routes that the tests of this process have measured.
+static MEASURED: Mutex<BTreeSet<Route>> = Mutex::new(BTreeSet::new());
+
 #[derive(Default)]
 struct Table {
     rows: Vec<(String, usize, usize, f64, f64)>,
@@ -90,6 +95,9 @@ struct Table {
 impl Table {
     fn step(&mut self, step: &str, answer: &Reply, calls_max: usize) {
         assert!(answer.status < 300, "{step}: {:?}", answer.body);
+        let (method, path) = answer.what.split_once(' ').unwrap();
+        let (route, _) = Route::parse(method, path).unwrap();
+        MEASURED.lock().unwrap().insert(route);
         self.calls(step, &answer.calls, calls_max);
     }
 
@@ -420,6 +428,37 @@ async fn freeze_and_push_keep_their_budgets() {
     .await;
     table.print("freeze and push");
     print_sizes("their largest items", &small(&world, sizes).await);
+}
+
+#[tokio::test]
+async fn resends_and_cancel_keep_their_budgets() {
+    let (world, app) = InProcess::with("minority_name").await;
+    let mut table = Table::default();
+    let rebind = app.request(GOOD_CARD).await;
+    app.show_document(&rebind).await;
+    world.pass_s(Policy::CURRENT.code_gap_s);
+    let resent = app.resend_identity_code(&rebind).await;
+    table.step("identity code again", &resent, STEP);
+    app.confirm_identity(&rebind).await;
+    app.sign(&rebind).await;
+    app.check_card(&rebind).await.ok(200);
+    world.pass_s(Policy::CURRENT.code_gap_s);
+    let resent = app.resend_card_code(&rebind).await;
+    table.step("card code again", &resent, STEP);
+    table.step("cancel", &app.cancel(&rebind).await, STEP);
+    table.print("resends and cancel");
+}
+
+/// Calls the tests above, because the runner may give each test a process of its own.
+#[test]
+fn every_route_has_a_budget() {
+    rebind_stays_within_budget();
+    standby_and_switch_keep_their_budgets();
+    settlement_keeps_its_budgets();
+    freeze_and_push_keep_their_budgets();
+    resends_and_cancel_keep_their_budgets();
+    let all: BTreeSet<Route> = Route::ALL.iter().copied().collect();
+    assert_eq!(*MEASURED.lock().unwrap(), all, "a budget for each route");
 }
 
 /// A merchant state with every field at its maximum: five logins, two standby and two replaced cards, five push targets, and a

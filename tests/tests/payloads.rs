@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+use api::routes::Route;
 use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -204,11 +205,27 @@ async fn handlers_accept_captured_events() {
     let others = money_and_settings(&world).await;
     app.used.extend(others);
     app.used.extend(a_switch_and_a_freeze(&world).await);
+    assert_eq!(app.used, files(), "every captured event is used");
+}
+
+fn files() -> BTreeSet<String> {
     let files = std::fs::read_dir(FOLDER).unwrap();
-    let files: BTreeSet<String> = files
+    files
         .map(|file| file.unwrap().file_name().to_string_lossy().into_owned())
-        .collect();
-    assert_eq!(app.used, files, "every captured event is used");
+        .collect()
+}
+
+#[test]
+fn every_route_has_a_captured_event() {
+    let routes = Route::ALL.iter().map(|route| file_name(route.label()));
+    let others = ["default.json", "stream_notice.json"].map(str::to_owned);
+    let expected: BTreeSet<String> = routes.chain(others).collect();
+    assert_eq!(
+        files(),
+        expected,
+        "add the route to `requests` in tests/tests/e2e/payloads.rs, then run \
+         `E2E_CAPTURE=1 E2E=payloads cargo test -p tests --test e2e`"
+    );
 }
 
 /// The routes without a rebind; returns the files that were used.
