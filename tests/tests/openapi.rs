@@ -81,7 +81,15 @@ fn operations(contract: &Contract) -> Vec<Operation<'_>> {
     let described = |&route: &Route| {
         let method = route.method().to_ascii_lowercase();
         let operation = &contract.document()["paths"][route.path()][method];
-        let parameters = operation["parameters"].as_array().unwrap().iter();
+        let parameters = operation["parameters"].as_array();
+        let parameters = parameters
+            .unwrap_or_else(|| {
+                panic!(
+                    "{} is not described: run `cargo local openapi`",
+                    route.label()
+                )
+            })
+            .iter();
         let responses = operation["responses"].as_object().unwrap().iter();
         Operation {
             route,

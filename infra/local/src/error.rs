@@ -78,6 +78,9 @@ pub enum Error {
         /// The last lines of the log.
         tail: String,
     },
+    /// A reference of the API description points to nothing.
+    #[error("{0} points to nothing: register it in shared/api/src/openapi (schemas.rs for a type)")]
+    UnresolvedReference(String),
     /// A file of the API description differs from the types and routes.
     #[error("{} is not up to date. Run `cargo local openapi` and commit the result.", .0.display())]
     StaleDescription(PathBuf),
