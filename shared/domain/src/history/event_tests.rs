@@ -1,12 +1,12 @@
-//! The JSON of events, compared with vectors from another program (`vectors.json`).
+//! The JSON of events, compared with vectors (`vectors.json`) whose hashes come from another program (`vectors.py`).
 
 use super::*;
 use crate::history::{ChainedEvent, GENESIS, hash};
 use crate::ids::MerchantId;
 use crate::rebind::Sealed;
 
-/// One chain with every kind of event and every form of its facts. The file is never regenerated, because stored and
-/// published histories have this form.
+/// One chain with every kind of event and every form of its facts. Vectors are only appended, because stored and published
+/// histories have this form.
 const VECTORS: &str = include_str!("vectors.json");
 
 fn vectors() -> Vec<Map<String, Value>> {
