@@ -99,7 +99,12 @@ fn folder() -> PathBuf {
 
 fn stored(name: &str) -> Value {
     let path = folder().join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!(
+            "{name}: {error}. A missing file is written by \
+             `cargo test -p store write_missing_golden_records -- --ignored`"
+        )
+    });
     serde_json::from_str(&text).unwrap()
 }
 

@@ -44,6 +44,7 @@ macro_rules! stored {
 
         impl crate::records::stored::Stored<$domain> for $record {
             fn of(value: &$domain) -> Self {
+                // "Inaccessible fields" here: a field of the domain type is missing in the record; list it, or add it to `but`.
                 let $domain { $($field,)+ $($($other: _,)+)? } = value;
                 Self {
                     $($field: crate::records::stored::Stored::of($field),)+
