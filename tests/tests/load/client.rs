@@ -1,7 +1,11 @@
 //! One of many clients. Each has its own merchant, who rebinds repeatedly, a month apart by the merchant's own clock.
 
 use crate::marks::Marks;
+use domain::event_kind::EventKind;
+use domain::history::Recorded;
+use domain::notification::{Recipient, notification};
 use domain::policy::{DAY_S, HOUR_S};
+use domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,13 +17,6 @@ use tokio::sync::Notify;
 
 /// The maximum number of attempts for a request under concurrent writes.
 const ATTEMPTS_MAX: usize = 10;
-/// The events that send a notification.
-const NOTIFIED: [&str; 4] = [
-    "activated",
-    "standby_ready",
-    "settlement_changed",
-    "cooldown_ended",
-];
 
 /// A client's transport until a deadline. Records the acknowledged events.
 pub struct Acknowledging {
@@ -292,13 +289,20 @@ async fn round(
     profile.pass_s(31 * DAY_S);
 }
 
+fn is_notified(event: &Value) -> bool {
+    let kind = EventKind::parse(event["kind"].as_str().unwrap()).unwrap();
+    let recorded = Recorded::read(kind, event["data"].as_object().unwrap().clone()).unwrap();
+    let at = Timestamp::parse_rfc3339(event["at"].as_str().unwrap()).unwrap();
+    notification(recorded.event(), at, Recipient::OnFile).is_some()
+}
+
 /// Passes the stream records of the new notifications to the function that sends them.
 async fn notify(app: &Merchant<&Acknowledging>, until: &mut u64) {
     let mut records = Vec::new();
     let history = app.get("/v1/history").await.ok(200);
     for event in history["items"].as_array().unwrap().iter().rev() {
         let sequence = event["sequence"].as_u64().unwrap();
-        if sequence > *until && NOTIFIED.contains(&event["kind"].as_str().unwrap()) {
+        if sequence > *until && is_notified(event) {
             let sk = format!("E#{sequence:010}");
             records.push(json!({"eventID": sk, "eventName": "INSERT", "dynamodb": {
                 "SequenceNumber": sk, "Keys": {"pk": {"S": app.profile.pk()}, "sk": {"S": sk}},
