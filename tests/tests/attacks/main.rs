@@ -38,7 +38,7 @@ use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
-use tests::merchant::SECOND_CARD;
+use tests::merchant::{SECOND_CARD, merchant};
 use tests::transport::Reply;
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -61,7 +61,7 @@ fn refused(answer: &Reply, status: u16, code: &str) {
 fn doors(rebind: &str, card: &str) -> Vec<(&'static str, String, Value)> {
     let of = |step: &str| format!("{rebind}/{step}");
     let code = json!({"code": "123456"});
-    let new = json!({"card_number": SECOND_CARD, "holder_name": "测试商户一", "reserved_phone": "13900000001", "reason": "replace"});
+    let new = merchant("plain_1").request_body(SECOND_CARD);
     let document =
         json!({"document_number": "110105196302111073", "document_expires_on": "long_term"});
     let signature = json!({"version": "1", "sha256": "0", "reading_token": "AAAA", "signed_name": "测试商户一", "consents": []});

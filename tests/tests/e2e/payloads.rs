@@ -13,7 +13,7 @@ use std::io::{Cursor, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tests::local_cloud::LocalCloud;
-use tests::merchant::Profile;
+use tests::merchant::{Profile, merchant};
 use tests::payloads;
 
 const PROBE: &str = "import json\n\ndef handler(event, context):\n    if 'Records' in event:\n        \
@@ -23,6 +23,11 @@ const PROBE: &str = "import json\n\ndef handler(event, context):\n    if 'Record
 /// The request that an app sends to each route: path with query, and body.
 fn requests() -> Vec<(&'static str, &'static str, Value)> {
     let code = json!({"code": "CODE"});
+    let merchant = Profile {
+        holder_name: "测试商户".to_owned(),
+        reserved_phone: "RESERVED_PHONE".to_owned(),
+        ..merchant("plain_1")
+    };
     vec![
         (
             "POST /v1/sessions",
@@ -39,12 +44,7 @@ fn requests() -> Vec<(&'static str, &'static str, Value)> {
         (
             "POST /v1/rebinds",
             "/v1/rebinds",
-            json!({
-                "card_number": "CARD_NUMBER",
-                "holder_name": "测试商户",
-                "reserved_phone": "RESERVED_PHONE",
-                "reason": "replace",
-            }),
+            merchant.request_body("CARD_NUMBER"),
         ),
         ("GET /v1/rebinds", "/v1/rebinds?cursor=000002", Value::Null),
         ("GET /v1/rebinds/{id}", "/v1/rebinds/REBIND_ID", Value::Null),
