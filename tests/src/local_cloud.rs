@@ -6,7 +6,7 @@ use crate::aws::{Caller, LOGS, SECRETS};
 use crate::merchant::{self, Ask, Merchant, Profile, luhn};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
-use crate::transport::{HttpCall, Reply, Transport, code_in, freeze_code_in};
+use crate::transport::{HttpCall, Reply, Transport, code_in, freeze_code_in, is_otp};
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bank::BankKey;
@@ -250,7 +250,7 @@ impl LocalCloud {
         self.sms(phone)
             .await
             .iter()
-            .filter(|text| text.starts_with("验证码"))
+            .filter(|text| is_otp(text))
             .count()
     }
 
@@ -258,10 +258,7 @@ impl LocalCloud {
     pub async fn notifications(&self, phone: &str, count: usize) -> Vec<String> {
         let notifications = async || -> Vec<String> {
             let texts = self.sms(phone).await;
-            texts
-                .into_iter()
-                .filter(|text| !text.starts_with("验证码"))
-                .collect()
+            texts.into_iter().filter(|text| !is_otp(text)).collect()
         };
         let deadline = Instant::now() + SMS_LIMIT;
         while notifications().await.len() < count && Instant::now() < deadline {
@@ -575,7 +572,7 @@ impl Transport for LocalCloud {
 
     async fn code(&self, phone: &str) -> String {
         let texts = self.sms(phone).await;
-        let last = texts.iter().rev().find(|text| text.starts_with("验证码"));
+        let last = texts.iter().rev().find(|text| is_otp(text));
         let last = last.unwrap_or_else(|| panic!("no code was sent to {phone}"));
         let code = code_in(last).expect("a code of six digits");
         // A short digit string cannot be distinguished from the number of a rebind, in a key (`R#000002`) or in a cursor.

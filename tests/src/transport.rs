@@ -51,7 +51,7 @@ pub trait Transport {
     /// The OTP in the last OTP message to a phone. Panics if none was sent.
     async fn code(&self, phone: &str) -> String {
         let texts = self.sms(phone).await;
-        let last = texts.iter().rev().find(|text| text.starts_with("验证码"));
+        let last = texts.iter().rev().find(|text| is_otp(text));
         let last = last.unwrap_or_else(|| panic!("no code was sent to {phone}"));
         code_in(last).expect("a code of six digits")
     }
@@ -103,6 +103,12 @@ impl<D: Deref<Target: Transport>> Transport for D {
     async fn deposit_code(&self, card: &str) -> String {
         (**self).deposit_code(card).await
     }
+}
+
+/// Returns true for the text of an OTP: no other text begins like it.
+#[must_use]
+pub fn is_otp(text: &str) -> bool {
+    text.starts_with("验证码")
 }
 
 /// The first run of exactly six digits.

@@ -12,7 +12,7 @@ use tests::in_process::InProcess;
 use tests::merchant::{GOOD_CARD, Profile, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::openapi::Contract;
 use tests::payloads::{FOLDER, file_name, filled, read};
-use tests::transport::Reply;
+use tests::transport::{Reply, is_otp};
 
 /// A merchant with an app that sends captured events.
 struct CapturedApp {
@@ -177,7 +177,7 @@ async fn handlers_accept_captured_events() {
                 .sms
                 .to(phone)
                 .into_iter()
-                .filter(|text| !text.starts_with("验证码"))
+                .filter(|text| !is_otp(text))
                 .count()
         };
         assert_eq!(

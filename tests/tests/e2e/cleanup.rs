@@ -7,6 +7,7 @@ use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::sms::Sms;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -15,7 +16,7 @@ use tests::merchant::Profile;
 use tests::transport::Transport as _;
 
 use crate::payouts::{create, report};
-use crate::see::rebind_path;
+use crate::see::{rebind_path, zh};
 
 /// A merchant on 10 March of a year, 10:00.
 pub async fn in_year(live: &LocalCloud, year: u16) -> Profile {
@@ -85,10 +86,7 @@ pub async fn entries_fall_due_on_days_1_8_and_30(live: &LocalCloud) {
         json!({"cooldowns_ended": 1})
     );
     let texts = live.notifications(&merchant.phone, 2).await;
-    assert_eq!(
-        texts[1],
-        "换卡冷静期已结束，您可以再次更换结算卡。如无需要，请忽略。"
-    );
+    assert_eq!(texts[1], zh(&Sms::CooldownEnded));
     let (rebind, cards) = looks_at(day(30)).await;
     assert_eq!(cards["can_rebind"], true);
     assert_eq!(

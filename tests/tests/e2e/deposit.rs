@@ -3,12 +3,13 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::sms::Sms;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::transport::{Reply, Transport as _};
 
-use crate::see::{last4, rebind_path};
+use crate::see::{label, last4, rebind_path, zh};
 
 const ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
@@ -204,7 +205,7 @@ pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
         .await
         .refused(ErrorCode::StepOutOfOrder);
     let texts = live.notifications(&merchant.phone, 1).await;
-    assert!(texts[0].contains("验证码多次输错"), "{}", texts[0]);
+    assert_eq!(texts, [zh(&Sms::Rejected { card: label(&card) })]);
     app.request(&live.card()).await;
 }
 

@@ -2,6 +2,7 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
+use domain::sms::Sms;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tests::local_cloud::{App, LocalCloud};
@@ -9,7 +10,7 @@ use tests::merchant::Profile;
 use tests::transport::{Reply, Transport as _};
 
 use crate::payouts::{create, report};
-use crate::see::last4;
+use crate::see::{last4, zh};
 
 /// The reply to every freeze request.
 fn received(reply: Reply) {
@@ -111,10 +112,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
             .refused(ErrorCode::SessionExpired);
     }
     let texts = live.notifications(&merchant.phone, 2).await;
-    assert_eq!(
-        texts[1],
-        "您的商户账户已冻结：换卡等操作已停止，所有登录已退出。如需解冻，请联系客服。"
-    );
+    assert_eq!(texts[1], zh(&Sms::Frozen));
     live.notifications(&merchant.reserved_phone, 1).await;
 
     // Login and reads still work.

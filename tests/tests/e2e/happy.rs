@@ -2,13 +2,15 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::secret::Secret;
+use domain::sms::Sms;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tests::local_cloud::LocalCloud;
 use tests::merchant::another;
-use tests::transport::Transport as _;
+use tests::transport::{Transport as _, freeze_code_in};
 
-use crate::see::{last4, masked, minute_zh, rebind_path, without};
+use crate::see::{label, last4, masked, rebind_path, without, zh};
 
 /// From login to hold, in full.
 pub async fn card_is_changed(live: &LocalCloud) {
@@ -90,13 +92,11 @@ pub async fn card_is_changed(live: &LocalCloud) {
         shown["next_actions"],
         json!(["identity_confirm", "identity_code", "cancel"])
     );
-    let code = live.code(&merchant.phone).await;
+    let code = &Secret::new(live.code(&merchant.phone).await);
+    let label = label(&card);
     assert_eq!(
         live.sms(&merchant.phone).await,
-        [format!(
-            "验证码{code}，用于将结算卡更换为中国工商银行(尾号{})，5分钟内有效。切勿告诉任何人，包括客服。",
-            last4(&card)
-        )]
+        [zh(&Sms::OtpIdentity { card: label, code })]
     );
     assert!(live.sms(&merchant.reserved_phone).await.is_empty());
     let confirmed = app.confirm_identity(&path).await;
@@ -154,13 +154,10 @@ pub async fn card_is_changed(live: &LocalCloud) {
         checked["next_actions"],
         json!(["card_check_confirm", "card_check_code", "cancel"])
     );
-    let code = live.code(&merchant.reserved_phone).await;
+    let code = &Secret::new(live.code(&merchant.reserved_phone).await);
     assert_eq!(
         live.sms(&merchant.reserved_phone).await,
-        [format!(
-            "验证码{code}，用于核验中国工商银行卡(尾号{})并绑定为商户结算卡，5分钟内有效。切勿告诉任何人。",
-            last4(&card)
-        )]
+        [zh(&Sms::OtpCard { card: label, code })]
     );
     merchant.pass_s(7);
     let activated_at = merchant.now();
@@ -193,27 +190,20 @@ pub async fn card_is_changed(live: &LocalCloud) {
     );
 
     // Both phones are notified; the phone on file gets the freeze code.
-    let from = minute_zh(effective_at);
-    let on_file = live.notifications(&merchant.phone, 1).await.remove(0);
-    let begins = format!(
-        "结算卡已更换为中国工商银行(尾号{})，{from}起生效。非本人操作？请在App输入冻结码",
-        last4(&card)
-    );
-    let freeze_code = on_file
-        .strip_prefix(&begins)
-        .and_then(|rest| rest.strip_suffix('。'))
-        .unwrap();
-    let alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    assert!(
-        freeze_code.len() == 8 && freeze_code.chars().all(|c| alphabet.contains(c)),
-        "eight letters of the alphabet"
-    );
+    let on_file = live.notifications(&merchant.phone, 1).await;
+    let activated_sms = Sms::Activated {
+        card: label,
+        effective_at,
+        freeze_code: &Secret::new(live.freeze_code(&merchant.phone).await),
+    };
+    assert_eq!(on_file, [zh(&activated_sms)]);
+    let reserved_sms = Sms::ActivatedReserved {
+        card: label,
+        effective_at,
+    };
     assert_eq!(
         live.notifications(&merchant.reserved_phone, 1).await,
-        [format!(
-            "中国工商银行卡(尾号{})已绑定为商户结算卡，{from}起收款。非本人操作？请立即联系您的开户银行。",
-            last4(&card)
-        )]
+        [zh(&reserved_sms)]
     );
 
     // The hold: payouts still go to the old card. The cooldown: no other change.
@@ -458,7 +448,7 @@ pub async fn equal_phones_are_notified_once(live: &LocalCloud) {
     let app = live.app(&merchant).await;
     app.activate(&live.card()).await;
     let notifications = live.notifications(&merchant.phone, 1).await;
-    assert!(notifications[0].contains("冻结码"));
+    assert!(freeze_code_in(&notifications[0]).is_some());
     assert_eq!(live.codes_sent(&merchant.phone).await, 2);
 }
 

@@ -2,12 +2,13 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
+use domain::sms::Sms;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::another;
 use tests::transport::{Reply, Transport as _};
 
-use crate::see::{last4, without};
+use crate::see::{label, without, zh};
 
 /// Sends a document with some members changed.
 async fn shows(app: &App<'_>, path: &str, changes: Value) -> Reply {
@@ -243,10 +244,7 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     guess(&code).await.refused(ErrorCode::StepOutOfOrder);
     assert_eq!(
         live.notifications(&merchant.phone, 1).await,
-        [format!(
-            "绑定中国工商银行卡(尾号{})的验证码多次输错，申请已终止。非本人操作？请立即修改密码并联系客服。",
-            last4(&card)
-        )]
+        [zh(&Sms::Rejected { card: label(&card) })]
     );
 }
 

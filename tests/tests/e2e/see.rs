@@ -1,6 +1,10 @@
 //! The formats that a merchant sees.
 
-use domain::time::Timestamp;
+use domain::card::UNKNOWN_BANK;
+use domain::format::bins;
+use domain::lang::Lang;
+use domain::pii::CardNumber;
+use domain::sms::{CardLabel, Sms, render};
 use serde_json::Value;
 pub use tests::merchant::rebind_path;
 
@@ -15,11 +19,21 @@ pub fn masked(phone: &str) -> String {
     format!("{}****{}", &national[..3], &national[7..])
 }
 
-/// `11月24日08:10`
-pub fn minute_zh(at: Timestamp) -> String {
-    let text = at.to_rfc3339_shanghai();
-    let (month, day, clock) = (&text[5..7], &text[8..10], &text[11..16]);
-    format!("{month}月{day}日{clock}")
+/// The Chinese text of a message.
+pub fn zh(sms: &Sms<'_>) -> String {
+    render(sms, Lang::ZhCn)
+}
+
+/// A card in a message, with its bank in the prefix table.
+pub fn label(card: &str) -> CardLabel<'_> {
+    let number = CardNumber::parse(card).unwrap();
+    let bank = bins::lookup(&number).map(|bin| (bin.bank_code, bin.bank_name));
+    let (bank_code, bank_name) = bank.unwrap_or(UNKNOWN_BANK);
+    CardLabel {
+        bank_code,
+        bank_name,
+        last4: last4(card),
+    }
 }
 
 /// An object without some of its members.

@@ -2,11 +2,12 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use domain::sms::Sms;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::secrets::Kind;
 
-use crate::see::{minute_zh, without};
+use crate::see::{without, zh};
 
 fn bad_fields(problem: &Value) -> Value {
     let errors = problem["errors"].as_array().unwrap();
@@ -59,10 +60,7 @@ pub async fn changed_settings_notify_and_take_effect(live: &LocalCloud) {
     assert_eq!(app.get("/v1/settlement").await.ok(200), want);
     assert_eq!(
         live.notifications(&merchant.phone, 1).await,
-        [format!(
-            "您的结算设置已于{}修改。非本人操作？请立即修改密码并联系客服。",
-            minute_zh(changed_at)
-        )]
+        [zh(&Sms::SettlementChanged { at: changed_at })]
     );
     let events = app.history().await;
     assert_eq!(events.len(), 1);

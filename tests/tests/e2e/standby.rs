@@ -2,12 +2,14 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
+use domain::secret::Secret;
+use domain::sms::Sms;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::{another, card_path};
 use tests::transport::{Reply, Transport as _};
 
-use crate::see::{last4, masked, minute_zh, rebind_path, without};
+use crate::see::{label, last4, masked, rebind_path, without, zh};
 
 /// The path that switches to a rebind's card.
 pub fn switch_path(rebind: &Value) -> String {
@@ -42,13 +44,11 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     assert_eq!(created["new_card"]["status"], "pending");
     let path = rebind_path(&created);
     app.identify(&path).await;
-    let code = live.code(&merchant.phone).await;
+    let code = &Secret::new(live.code(&merchant.phone).await);
+    let label = label(&card);
     assert_eq!(
         live.sms(&merchant.phone).await,
-        [format!(
-            "验证码{code}，用于添加备用结算卡中国工商银行(尾号{})，5分钟内有效。切勿告诉任何人，包括客服。",
-            last4(&card)
-        )]
+        [zh(&Sms::OtpIdentityStandby { card: label, code })]
     );
     app.sign(&path).await;
     app.check_card(&path).await.ok(200);
@@ -87,22 +87,16 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     );
 
     // Announced like an activation: the contact on file can stop it.
-    let on_file = live.notifications(&merchant.phone, 1).await.remove(0);
-    let freeze_code = live.freeze_code(&merchant.phone).await;
-    assert_eq!(
-        on_file,
-        format!(
-            "备用结算卡中国工商银行(尾号{})已添加，{}起可启用。非本人操作？请在App输入冻结码{freeze_code}。",
-            last4(&card),
-            minute_zh(usable_at)
-        )
-    );
+    let on_file = live.notifications(&merchant.phone, 1).await;
+    let ready_sms = Sms::StandbyReady {
+        card: label,
+        usable_at,
+        freeze_code: &Secret::new(live.freeze_code(&merchant.phone).await),
+    };
+    assert_eq!(on_file, [zh(&ready_sms)]);
     assert_eq!(
         live.notifications(&merchant.reserved_phone, 1).await,
-        [format!(
-            "中国工商银行卡(尾号{})已添加为商户备用结算卡。非本人操作？请立即联系您的开户银行。",
-            last4(&card)
-        )]
+        [zh(&Sms::StandbyReadyReserved { card: label })]
     );
 
     // Too early, to the second.
@@ -137,11 +131,11 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     assert_eq!(asked["new_card"]["card_id"], standby["card_id"]);
     let code = live.code(&merchant.phone).await;
     assert_eq!(
-        live.sms(&merchant.phone).await.last().unwrap(),
-        &format!(
-            "验证码{code}，用于启用备用结算卡中国工商银行(尾号{})，5分钟内有效。切勿告诉任何人，包括客服。",
-            last4(&card)
-        )
+        *live.sms(&merchant.phone).await.last().unwrap(),
+        zh(&Sms::OtpActivateStandby {
+            card: label,
+            code: &Secret::new(code.clone()),
+        })
     );
     merchant.pass_s(20);
     let again = app.post(&switch_path, ()).await.ok(200);
@@ -195,15 +189,12 @@ pub async fn standby_card_is_added_and_switched_to(live: &LocalCloud) {
     merchant.pass_s(1);
     assert_eq!(app.get(&path).await.ok(200)["state"], "completed");
     let texts = live.notifications(&merchant.phone, 2).await;
-    assert!(
-        texts[1].starts_with(&format!(
-            "结算卡已更换为中国工商银行(尾号{})，{}起生效。",
-            last4(&card),
-            minute_zh(switched_at)
-        )),
-        "{}",
-        texts[1]
-    );
+    let activated_sms = Sms::Activated {
+        card: label,
+        effective_at: switched_at,
+        freeze_code: &Secret::new(live.freeze_code(&merchant.phone).await),
+    };
+    assert_eq!(texts[1], zh(&activated_sms));
     live.notifications(&merchant.reserved_phone, 2).await;
     let kinds = app.kinds().await;
     assert_eq!(
@@ -341,13 +332,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
         (&json!("completed"), &json!("standby"), &Value::Null)
     );
     let texts = live.notifications(&merchant.phone, 2).await;
-    assert_eq!(
-        texts[1],
-        format!(
-            "绑定中国工商银行卡(尾号{})的验证码多次输错，申请已终止。非本人操作？请立即修改密码并联系客服。",
-            last4(&card)
-        )
-    );
+    assert_eq!(texts[1], zh(&Sms::Rejected { card: label(&card) }));
     merchant.pass_s(MINUTE_S);
     let problem = app.post(&path, ()).await.refused(ErrorCode::OtpTooMany);
     assert_eq!(

@@ -2,12 +2,13 @@
 
 use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, HOUR_S};
+use domain::sms::Sms;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
 use tests::transport::{Reply, Transport as _};
 
-use crate::see::{last4, rebind_path};
+use crate::see::{label, last4, rebind_path, zh};
 
 async fn test(app: &App<'_>, path: &str) -> Reply {
     app.test_transfer(path).await
@@ -151,10 +152,8 @@ pub async fn returned_transfer_reverts_and_notifies(live: &LocalCloud) {
     );
     assert_eq!(test(&app, &path).await.ok(200)["status"], "failed");
     assert_eq!(live.statement(&card).await[0]["status"], "returned");
-    let text = format!(
-        "招商银行卡(尾号{})的测试转账被退回，更换结算卡已撤销。请登录App查看，如无可用结算卡请重新绑定。",
-        last4(&card)
-    );
+    let card = label(&card);
+    let text = zh(&Sms::Reverted { card });
     for phone in [&merchant.phone, &merchant.reserved_phone] {
         assert_eq!(live.notifications(phone, 2).await[1], text);
     }

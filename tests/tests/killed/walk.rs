@@ -12,7 +12,7 @@ use tests::merchant::{Profile, RESERVED_PHONE, another, magic_card, merchant, me
 use tests::processes::cloud::Kill;
 use tests::processes::template::TABLE;
 use tests::processes::{Outcome, Processes};
-use tests::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in};
+use tests::transport::{HttpCall, Reply, Transport as _, code_in, freeze_code_in, is_otp};
 
 /// The merchant of all walks.
 const NAME: &str = "plain_1";
@@ -169,7 +169,7 @@ impl Walk {
         };
         let notifications = |phone: &String| {
             let texts = system.cloud.texts.to(phone);
-            let notifications = texts.iter().filter(|text| !text.starts_with("验证码"));
+            let notifications = texts.iter().filter(|text| !is_otp(text));
             notifications.map(plain).collect()
         };
         self.phones()
@@ -364,7 +364,7 @@ impl Walk {
         };
         for round in 0..2 {
             let news = system.cloud.texts.to(&phone).split_off(self.seen[&phone]);
-            let code = news.iter().rev().filter(|text| text.starts_with("验证码"));
+            let code = news.iter().rev().filter(|text| is_otp(text));
             if let Some(code) = code.filter_map(|text| code_in(text)).next() {
                 return Ok(code);
             }

@@ -9,7 +9,7 @@ use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
 use tests::metrics::metric_in_bytes;
 use tests::secrets::{Kind, Secrets};
-use tests::transport::{Reply, code_in, freeze_code_in};
+use tests::transport::{Reply, code_in, freeze_code_in, is_otp};
 
 const POLICY: &Policy = &Policy::CURRENT;
 const THIRD_CARD: &str = "6228480000009001744";
@@ -350,7 +350,7 @@ impl Walk {
     }
 
     fn of_an_sms(&self, text: &str) {
-        if let Some(code) = code_in(text).filter(|_| text.starts_with("验证码")) {
+        if let Some(code) = code_in(text).filter(|_| is_otp(text)) {
             self.secrets.add(Kind::Otp, &code);
         }
         if let Some(code) = freeze_code_in(text) {
