@@ -1,7 +1,7 @@
 //! The order of checks: of several errors, the first one is reported.
 
 use domain::error_code::ErrorCode;
-use domain::policy::{DAY_S, MINUTE_S};
+use domain::policy::{DAY_S, MINUTE_S, Policy};
 use serde_json::{Value, json};
 use tests::local_cloud::LocalCloud;
 
@@ -49,7 +49,9 @@ pub async fn rebind_checks_run_in_order(live: &LocalCloud) {
     let pk = merchant.pk();
     let path = app.request(&live.card()).await;
     let now = merchant.now().epoch_s();
-    let limit: Vec<i64> = (0..5).map(|ago| now - 60 * ago).rev().collect();
+    let starts = (0_i64..).map(|ago| now - 60 * ago);
+    let mut limit: Vec<i64> = starts.take(Policy::CURRENT.rebinds_per_day).collect();
+    limit.reverse();
     live.edit_state(&pk, "Y", |state| {
         state["frz"] = json!({"at": now});
         state["sec"] = json!(now);

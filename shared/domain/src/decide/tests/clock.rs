@@ -28,7 +28,7 @@ fn future_times_have_age_zero() {
 #[test]
 fn limits_count_future_entries() {
     let mut world = World::new();
-    for _ in 0..5 {
+    for _ in 0..POLICY.rebinds_per_day {
         world = world.login().agreement_pending().then(Command::Cancel);
     }
     let refusal = world.at(BEFORE).refused(create());
@@ -36,11 +36,11 @@ fn limits_count_future_entries() {
     assert_eq!(refusal.retry_after_s, Some(DAY_S));
 
     let mut world = World::new().card_pending();
-    let call = || crate::merchant::BankCall {
+    let call = crate::merchant::BankCall {
         at: t(0),
         card_tag: "-----new".to_owned(),
     };
-    world.merchant.state.bank_calls = vec![call(), call(), call()];
+    world.merchant.state.bank_calls = vec![call; POLICY.bank_calls_per_card_day];
     let refusal = world.at(BEFORE).refused(card_check());
     assert_eq!(refusal.code, ErrorCode::CardCheckLimit);
     assert_eq!(refusal.retry_after_s, Some(DAY_S));

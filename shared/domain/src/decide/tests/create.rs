@@ -17,7 +17,7 @@ fn every_obstacle() -> World {
     state.frozen = frozen(t(0));
     state.security_changed_at = Some(t(0));
     state.cooldown_until = Some(t(DAY_S));
-    state.requests = Window::from_iter([t(0); 5]);
+    state.requests = Window::from_iter([t(0); POLICY.rebinds_per_day]);
     for session in state.sessions.iter_mut().flatten() {
         session.login_at = t(-HOUR_S);
     }

@@ -1,4 +1,4 @@
-//! Five rebinds per day. A rebind that is cancelled before the identity code was confirmed does not count.
+//! The number of rebinds per day. A rebind that is cancelled before the identity code was confirmed does not count.
 
 use super::fixture::*;
 use super::states::wrong_documents;
@@ -14,9 +14,9 @@ fn counted(world: World) -> World {
 }
 
 #[test]
-fn sixth_rebind_of_a_day_is_refused() {
+fn rebind_above_the_daily_limit_is_refused() {
     let mut world = World::new();
-    for _ in 0..5 {
+    for _ in 0..POLICY.rebinds_per_day {
         world = counted(world);
     }
     let world = world.at(DAY_S - 100).login();
@@ -33,7 +33,7 @@ fn sixth_rebind_of_a_day_is_refused() {
 #[test]
 fn early_cancel_is_not_counted() {
     let mut world = World::new();
-    for _ in 0..6 {
+    for _ in 0..=POLICY.rebinds_per_day {
         world = world.created().then(Command::Cancel);
         world = world.identity_sent().then(Command::Cancel);
         world = wrong_documents(world.created(), 1).then(Command::Cancel);
