@@ -235,17 +235,17 @@ fn running_api_matches_openapi() {
     println!("SCHEMATHESIS_SEED={seed} SCHEMATHESIS_EXAMPLES={examples}");
     let started = Instant::now();
     // Each phase has a system of its own. The stateful phase needs merchants who have not reached their limits.
-    let run_phases = |phases: &str| {
-        let held = Held::up(&runtime);
+    let phases = ["stateful", "examples,coverage,fuzzing"];
+    let systems = phases.map(|phases| (phases, Held::up(&runtime)));
+    let run = |(phases, held): (&str, Held)| {
         let options = ["--seed", &seed, "--max-examples", &examples, "--phases"];
         let done = held.hold(&program, &description, &[&options[..], &[phases]].concat());
         println!("{}\n{:.0} s", done.output, started.elapsed().as_secs_f32());
         done
     };
     let all = std::thread::scope(|scope| {
-        let stateful = scope.spawn(|| run_phases("stateful"));
-        let others = run_phases("examples,coverage,fuzzing");
-        [stateful.join().unwrap(), others]
+        let running = systems.map(|system| scope.spawn(|| run(system)));
+        running.map(|run| run.join().unwrap())
     });
     let total = |of: fn(&Done) -> usize| all.iter().map(of).sum::<usize>();
     let failures = total(|done| done.failures);

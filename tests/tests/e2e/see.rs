@@ -27,11 +27,10 @@ pub fn zh(sms: &Sms<'_>) -> String {
 /// A card in a message, with its bank in the prefix table.
 pub fn label(card: &str) -> CardLabel<'_> {
     let number = CardNumber::parse(card).unwrap();
-    let bank = bins::lookup(&number).map(|bin| (bin.bank_code, bin.bank_name));
-    let (bank_code, bank_name) = bank.unwrap_or(UNKNOWN_BANK);
+    let bank_code = bins::lookup(&number).map_or(UNKNOWN_BANK.0, |bin| bin.bank_code);
     CardLabel {
         bank_code,
-        bank_name,
+        bank_name: bins::bank_name(bank_code).unwrap_or(UNKNOWN_BANK.1),
         last4: last4(card),
     }
 }

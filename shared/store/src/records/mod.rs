@@ -6,11 +6,15 @@
 //! - A reader rejects an item of a later version with [`PortError::TooNew`] before anything is written; the caller gets
 //!   a 503. So the release that writes version n + 1 must follow one that reads it.
 //! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares
-//!   both directions. A change inside an attribute requires a new version: a struct `…V2` with a conversion, and files
-//!   in `golden/v2`.
-//! - A new attribute that old releases may ignore requires no new version. Old releases preserve it, because they
-//!   change existing items by attribute. Only events (written once), idempotency rows and counts of failed logins (kept
-//!   for two days) are put as a whole.
+//!   both directions.
+//! - A new attribute that earlier releases may ignore requires no new version. Earlier releases preserve it, because
+//!   they change existing items by attribute. Only events (written once), idempotency rows and counts of failed logins
+//!   (kept for two days) are put as a whole.
+//! - An optional member inside an attribute (for example of a rebind's `state`) requires a new version, because an
+//!   earlier release that rewrites the attribute drops the member. It requires none if dropping it is harmless.
+//! - Any other change inside an attribute requires a new version: a struct `…V2` with a conversion, and files in
+//!   `golden/v2`.
+//! - Each new value has a golden record that contains it; the existing records only show that it may be absent.
 //!
 //! Names are short: an item below 1 KiB costs one write unit.
 
