@@ -229,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn twenty_failures_throttle_for_a_day() {
+    fn daily_failures_throttle_for_a_day() {
         let mut read = unknown_account(true);
-        for i in 0..20 {
+        for i in (0..).take(POLICY.login_failures_per_day) {
             read = read.count(&POLICY, t(i * 1_000)).unwrap();
         }
         let refusal = read.count(&POLICY, t(20_000)).unwrap_err();
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn eleventh_device_replaces_least_recently_used() {
+    fn new_device_replaces_least_recently_used() {
         let mut account = Account {
             merchant_id: MerchantId::parse("mer_a").unwrap(),
             password_hash: String::new(),
@@ -369,10 +369,12 @@ mod tests {
             legal_name_masked: String::new(),
             entity_type: EntityType::SoleTrader,
             id_expires_on: DocumentExpiry::LongTerm,
-            known_devices: (0..10).map(|i| i.to_string()).collect(),
+            known_devices: (0..POLICY.known_devices_max)
+                .map(|i| i.to_string())
+                .collect(),
         };
         let opened = OpenedSession::plan(&account, "new", [0; 32], &POLICY, t(0));
-        assert_eq!(opened.known_devices.len(), 10);
+        assert_eq!(opened.known_devices.len(), POLICY.known_devices_max);
         assert_eq!(
             (opened.known_devices.first().unwrap().as_str(), opened.slot),
             ("1", 2)
@@ -380,6 +382,6 @@ mod tests {
         account.known_devices = opened.known_devices;
         let again = OpenedSession::plan(&account, "1", [0; 32], &POLICY, t(0));
         assert_eq!(again.known_devices.last().unwrap(), "1");
-        assert_eq!(again.known_devices.len(), 10);
+        assert_eq!(again.known_devices.len(), POLICY.known_devices_max);
     }
 }

@@ -1,4 +1,4 @@
-//! Five attempts per rebind and purpose: reserved before the comparison, counted as wrong after it.
+//! The attempts per rebind and purpose: reserved before the comparison, counted as wrong after it.
 
 use super::fixture::*;
 use super::states::all_reserved;
@@ -27,7 +27,7 @@ fn attempt_is_reserved_before_comparison() {
         let reserved = world.write(reserve(purpose));
         assert_eq!(reserved.outcome, Outcome::Proceed);
         assert_eq!(world.attempts(purpose), (1, 0));
-        // Only the rebind is written. Its revision is the condition, so two parallel attempts cannot both be the fifth.
+        // Only the rebind is written. Its revision is the condition, so two parallel attempts cannot both be the last.
         assert!(reserved.state.is_none() && reserved.event.is_none());
         assert_eq!(world.rebind().revision, before.rebind.unwrap().revision + 1);
     }
@@ -37,7 +37,7 @@ fn attempt_is_reserved_before_comparison() {
 fn wrong_code_counts_and_reports_remaining() {
     for purpose in BOTH {
         let mut world = sent(purpose);
-        for left in [4, 3, 2, 1] {
+        for left in (1..POLICY.code_attempts).rev() {
             let refusal = world.wrong(purpose);
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
@@ -45,7 +45,8 @@ fn wrong_code_counts_and_reports_remaining() {
             );
             assert_eq!(refusal.counts_toward_limit, Some(true));
         }
-        assert_eq!(world.attempts(purpose), (4, 4));
+        let wrong = POLICY.code_attempts - 1;
+        assert_eq!(world.attempts(purpose), (wrong, wrong));
     }
 }
 
@@ -61,10 +62,10 @@ fn wrong_code_suggests_next_actions() {
 }
 
 #[test]
-fn fifth_wrong_code_rejects_and_notifies() {
+fn last_wrong_code_rejects_and_notifies() {
     for purpose in BOTH {
         let mut world = sent(purpose);
-        for _ in 0..4 {
+        for _ in 1..POLICY.code_attempts {
             world.wrong(purpose);
         }
         let last = world.confirm(purpose, false);
@@ -95,7 +96,7 @@ fn fifth_wrong_code_rejects_and_notifies() {
 fn attempts_add_up_over_resends() {
     for purpose in BOTH {
         let mut world = sent(purpose);
-        for _ in 0..4 {
+        for _ in 1..POLICY.code_attempts {
             world.wrong(purpose);
             world = world.later(60).then(resend(purpose));
         }
@@ -111,14 +112,14 @@ fn attempts_add_up_over_resends() {
 #[test]
 fn each_purpose_has_its_own_attempts() {
     let mut world = sent(Identity);
-    for _ in 0..4 {
+    for _ in 1..POLICY.code_attempts {
         world.wrong(Identity);
     }
     let mut world = world.confirmed(Identity).later(10);
     world = world.clone().then(sign(t(0))).then(card_check());
     world = world.then(bank(Some(crate::decide::BankAnswer::Match)));
     assert_eq!(world.attempts(Card), (0, 0));
-    for left in [4, 3] {
+    for left in (1..POLICY.code_attempts).rev().take(2) {
         assert_eq!(world.wrong(Card).attempts_left, Some(left));
     }
 }
@@ -130,7 +131,10 @@ fn identity_attempts_persist_in_card_pending() {
     let mut world = world.confirmed(Identity).then(sign(t(-10)));
     world.done(resend(Identity));
     assert_eq!(world.attempts(Identity), (1, 1));
-    assert_eq!(world.wrong(Identity).attempts_left, Some(3));
+    assert_eq!(
+        world.wrong(Identity).attempts_left,
+        Some(POLICY.code_attempts - 2)
+    );
 }
 
 #[test]
@@ -151,17 +155,17 @@ fn correct_code_refunds_its_attempt() {
 #[test]
 fn correct_code_wins_on_any_attempt() {
     for purpose in BOTH {
-        // As the fifth attempt, after four wrong ones.
+        // As the last attempt, after wrong ones only.
         let mut world = sent(purpose);
-        for _ in 0..4 {
+        for _ in 1..POLICY.code_attempts {
             world.wrong(purpose);
         }
         assert_eq!(world.confirm(purpose, true).outcome, Outcome::Done);
 
-        // As the first of five concurrent attempts, settled last but one.
+        // As the first of all concurrent attempts, settled last.
         let mut world = all_reserved(sent(purpose), purpose);
         let compared = world.mac(purpose);
-        for _ in 0..4 {
+        for _ in 1..POLICY.code_attempts {
             let refusal = world.refused_with_write(settle(purpose, compared.clone(), false));
             assert_eq!(
                 (refusal.code, refusal.attempts_left),
@@ -176,11 +180,11 @@ fn correct_code_wins_on_any_attempt() {
 }
 
 #[test]
-fn five_concurrent_wrong_codes_reject() {
+fn concurrent_wrong_codes_reject() {
     for purpose in BOTH {
         let mut world = all_reserved(sent(purpose), purpose);
         let wrong = settle(purpose, world.mac(purpose), false);
-        for _ in 0..4 {
+        for _ in 1..POLICY.code_attempts {
             world.refused_with_write(wrong.clone());
         }
         assert_eq!(world.refused_with_write(wrong).code, ErrorCode::OtpTooMany);
@@ -213,10 +217,11 @@ fn exhausted_attempts_conflict_for_10_s() {
 #[test]
 fn abandoned_attempt_stays_reserved() {
     let mut world = sent(Identity).then(reserve(Identity));
-    for _ in 0..4 {
+    for _ in 1..POLICY.code_attempts {
         assert_eq!(world.wrong(Identity).code, ErrorCode::OtpWrong);
     }
-    assert_eq!(world.attempts(Identity), (5, 4));
+    let all = POLICY.code_attempts;
+    assert_eq!(world.attempts(Identity), (all, all - 1));
     assert_eq!(
         world.refused(reserve(Identity)).code,
         ErrorCode::VersionConflict

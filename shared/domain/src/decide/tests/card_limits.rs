@@ -1,4 +1,4 @@
-//! Three bank calls per card and day, five per merchant and day.
+//! The bank calls per card and day, and per merchant and day.
 
 use super::fixture::*;
 use super::states::lost_answer;
@@ -27,6 +27,11 @@ fn called(world: World, card: &str) -> World {
         .then(Command::Cancel)
 }
 
+/// The wait until the call of this hour leaves the day.
+fn until_hour_leaves_s(hour: i64, world: &World) -> Option<i64> {
+    Some(t(hour * HOUR_S + DAY_S).epoch_s() - world.now.epoch_s())
+}
+
 fn limited(world: &World) -> Rejection {
     let refusal = world.refused(card_check());
     assert_eq!(refusal.code, ErrorCode::CardCheckLimit);
@@ -36,43 +41,49 @@ fn limited(world: &World) -> Rejection {
 }
 
 #[test]
-fn three_bank_calls_per_card_and_day() {
+fn bank_calls_per_card_and_day_are_limited() {
     let mut world = World::new();
-    for _ in 0..3 {
+    for _ in 0..POLICY.bank_calls_per_card_day {
         world = called(world, "a");
     }
-    let fourth = about_to_ask(world.clone(), "a");
-    // The first call was one hour after the start; now it is hour four.
-    assert_eq!(limited(&fourth).retry_after_s, Some(21 * HOUR_S));
+    let next = about_to_ask(world.clone(), "a");
+    // The first call was one hour after the start.
+    assert_eq!(limited(&next).retry_after_s, until_hour_leaves_s(1, &next));
     assert_eq!(
-        limited(&fourth.clone().at(DAY_S + HOUR_S - 1).login()).retry_after_s,
+        limited(&next.clone().at(DAY_S + HOUR_S - 1).login()).retry_after_s,
         Some(1)
     );
-    assert!(fourth.at(DAY_S + HOUR_S).decide(card_check()).is_ok());
+    assert!(next.at(DAY_S + HOUR_S).decide(card_check()).is_ok());
     // Another card has its own limit.
     assert!(about_to_ask(world, "b").decide(card_check()).is_ok());
 }
 
 #[test]
-fn five_bank_calls_per_merchant_and_day() {
+fn bank_calls_per_merchant_and_day_are_limited() {
     let mut world = World::new();
-    for card in ["a", "b", "c", "a", "b"] {
+    let cards = ["a", "b", "c"].into_iter().cycle();
+    for card in cards.take(POLICY.bank_calls_per_day) {
         world = called(world, card);
     }
-    let sixth = about_to_ask(world, "d");
-    assert_eq!(limited(&sixth).retry_after_s, Some(19 * HOUR_S));
-    assert!(sixth.at(DAY_S + HOUR_S).decide(card_check()).is_ok());
+    let next = about_to_ask(world, "d");
+    assert_eq!(limited(&next).retry_after_s, until_hour_leaves_s(1, &next));
+    assert!(next.at(DAY_S + HOUR_S).decide(card_check()).is_ok());
 }
 
 #[test]
 fn refusal_reports_the_longer_wait() {
     let mut world = World::new();
-    for card in ["b", "a", "a", "a", "c"] {
+    let calls = ["a"; POLICY.bank_calls_per_card_day].into_iter();
+    let cards = ["b"]
+        .into_iter()
+        .chain(calls)
+        .chain(["c"].into_iter().cycle());
+    for card in cards.take(POLICY.bank_calls_per_day) {
         world = called(world, card);
     }
     // At hour 25 the call for b leaves the day, but card a is limited until hour 26.
-    let sixth = about_to_ask(world, "a");
-    assert_eq!(limited(&sixth).retry_after_s, Some(20 * HOUR_S));
+    let next = about_to_ask(world, "a");
+    assert_eq!(limited(&next).retry_after_s, until_hour_leaves_s(2, &next));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn expired_code_uses_no_attempt() {
         );
         let refusal = world.later(5 * MINUTE_S).refused(reserve(purpose));
         assert_eq!(refusal.code, ErrorCode::OtpExpired);
-        assert_eq!(refusal.attempts_left, Some(5));
+        assert_eq!(refusal.attempts_left, Some(POLICY.code_attempts));
         assert_eq!(refusal.counts_toward_limit, Some(false));
         assert_eq!(refusal.next_actions, [again]);
     }
@@ -68,7 +68,7 @@ fn malformed_code_uses_no_attempt() {
         });
         assert_eq!(refusal.code, ErrorCode::OtpWrong);
         assert_eq!(bad_fields(&refusal), [("code", ErrorCode::OtpWrong)]);
-        assert_eq!(refusal.attempts_left, Some(3));
+        assert_eq!(refusal.attempts_left, Some(POLICY.code_attempts - 2));
         assert_eq!(refusal.counts_toward_limit, Some(false));
     }
 }

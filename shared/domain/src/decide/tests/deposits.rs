@@ -130,11 +130,17 @@ fn deposit_code_works_in_any_session() {
 }
 
 #[test]
-fn third_wrong_deposit_code_rejects() {
+fn last_wrong_deposit_code_rejects() {
     let mut world = World::new().deposit_arrived_for(create());
-    assert_eq!(attempts_max(world.stage(), Card, &POLICY), 3);
-    assert_eq!(attempts_max(world.stage(), Identity, &POLICY), 5);
-    for left in [2, 1] {
+    assert_eq!(
+        attempts_max(world.stage(), Card, &POLICY),
+        POLICY.deposit_attempts
+    );
+    assert_eq!(
+        attempts_max(world.stage(), Identity, &POLICY),
+        POLICY.code_attempts
+    );
+    for left in (1..POLICY.deposit_attempts).rev() {
         let refusal = wrong(&mut world);
         assert_eq!(
             (refusal.code, refusal.attempts_left),
@@ -166,20 +172,24 @@ fn third_wrong_deposit_code_rejects() {
 #[test]
 fn deposit_code_has_its_own_attempts() {
     let mut world = World::new().deposit_arrived_for(create());
-    wrong(&mut world);
-    wrong(&mut world);
+    for _ in 1..POLICY.deposit_attempts {
+        wrong(&mut world);
+    }
     assert_eq!(world.confirm_deposit(true).outcome, Outcome::Done);
 
     // The bank matched first; its answer became outdated, and the next check was not possible.
     let mut world = World::new().matched();
-    for _ in 0..4 {
+    for _ in 1..POLICY.code_attempts {
         world.wrong(Card);
     }
     let world = world.at(31 * MINUTE_S).then(card_check());
     let sent = BankAnswer::Deposited { arrived: true };
     let world = world.then(bank_to(2, Some(sent))).then(resend(Identity));
     let mut world = world.confirmed(Identity);
-    assert_eq!(wrong(&mut world).attempts_left, Some(2));
+    assert_eq!(
+        wrong(&mut world).attempts_left,
+        Some(POLICY.deposit_attempts - 1)
+    );
 }
 
 #[test]
@@ -194,10 +204,12 @@ fn malformed_deposit_code_uses_no_attempt() {
     assert_eq!(refusal.code, ErrorCode::MicroDepositWrong);
     assert_eq!(
         (refusal.counts_toward_limit, refusal.attempts_left),
-        (Some(false), Some(2))
+        (Some(false), Some(POLICY.deposit_attempts - 1))
     );
 
-    let world = world.then(reserve(Card)).then(reserve(Card));
+    for _ in 1..POLICY.deposit_attempts {
+        world.done(reserve(Card));
+    }
     assert_eq!(
         world.refused(reserve(Card)).code,
         ErrorCode::VersionConflict

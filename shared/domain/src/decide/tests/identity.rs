@@ -117,9 +117,9 @@ fn long_term_matches_long_term_only() {
 }
 
 #[test]
-fn five_mismatches_reject_the_rebind() {
+fn last_mismatch_rejects_the_rebind() {
     let mut world = World::new().created();
-    for left in [4, 3, 2, 1] {
+    for left in (1..POLICY.id_mismatches_per_rebind).rev() {
         let refusal = world.refused_with_write(document(false));
         assert_eq!(refusal.code, ErrorCode::IdMismatch);
         assert_eq!(refusal.attempts_left, Some(left));
@@ -141,23 +141,21 @@ fn five_mismatches_reject_the_rebind() {
 }
 
 #[test]
-fn ten_mismatches_a_day_stop_comparison() {
+fn daily_mismatches_stop_comparison() {
     let mut world = World::new();
-    for _ in 0..2 {
-        world = wrong_documents(world.created(), 4)
-            .then(Command::Cancel)
-            .later(60);
+    for _ in 2..POLICY.id_mismatches_per_day {
+        world = wrong_documents(world.created(), 1).then(Command::Cancel);
     }
-    let mut world = wrong_documents(world.created(), 1);
-    let tenth = world.refused_with_write(document(false));
+    let mut world = wrong_documents(world.later(120).created(), 1);
+    let last = world.refused_with_write(document(false));
     assert_eq!(
-        (tenth.code, tenth.attempts_left),
+        (last.code, last.attempts_left),
         (ErrorCode::IdMismatch, Some(0))
     );
     assert_eq!(world.shown(), "rejected");
     assert_eq!(
         world.merchant.state.id_mismatches.count(DAY_S, world.now),
-        10
+        POLICY.id_mismatches_per_day
     );
 
     let mut next = world.created();
@@ -166,7 +164,10 @@ fn ten_mismatches_a_day_stop_comparison() {
     assert_eq!(refusal.attempts_left, Some(0));
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(next.shown(), "rejected");
-    assert_eq!(next.merchant.state.id_mismatches.count(DAY_S, next.now), 10);
+    assert_eq!(
+        next.merchant.state.id_mismatches.count(DAY_S, next.now),
+        POLICY.id_mismatches_per_day
+    );
     // Another rebind would not help, so the refusal reports when the first mismatch leaves the day.
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     assert_eq!(refusal.retry_after_s, Some(DAY_S - 120));
@@ -178,7 +179,8 @@ fn ten_mismatches_a_day_stop_comparison() {
 #[test]
 fn remaining_attempts_are_the_smaller_limit() {
     let mut world = World::new().created();
-    world.merchant.state.id_mismatches = Window::from_iter([t(0); 7]);
+    world.merchant.state.id_mismatches =
+        Window::from_iter([t(0); POLICY.id_mismatches_per_day - 3]);
     assert_eq!(
         world.refused_with_write(document(false)).attempts_left,
         Some(2)

@@ -207,9 +207,9 @@ fn device_replacement_needs_fresh_login() {
 }
 
 #[test]
-fn ten_device_registrations_per_day() {
+fn device_registrations_per_day_are_limited() {
     let mut world = World::new();
-    for n in 0..10 {
+    for n in 0..POLICY.setting_changes_per_day {
         world = world
             .later(60)
             .login()
@@ -224,7 +224,8 @@ fn ten_device_registrations_per_day() {
     assert_eq!(refusal.counts_toward_limit, Some(false));
     assert_eq!(refusal.next_actions, [NextAction::Wait]);
     // Repeating a registration is not a change, and removals never count.
-    assert!(world.decide(push("phone", "token-9")).is_ok());
+    let last = format!("token-{}", POLICY.setting_changes_per_day - 1);
+    assert!(world.decide(push("phone", &last)).is_ok());
     assert!(
         world
             .decide(Command::RemovePushTarget("phone".to_owned()))
@@ -234,17 +235,17 @@ fn ten_device_registrations_per_day() {
 }
 
 #[test]
-fn at_most_five_push_devices() {
+fn push_devices_are_limited() {
     let mut world = World::new();
-    for n in 1..=5 {
+    for n in 1..=POLICY.push_targets_max {
         world = world.then(push(&format!("phone-{n}"), "token"));
     }
-    let refusal = world.refused(push("phone-6", "token"));
+    let refusal = world.refused(push("another", "token"));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert!(!refusal.next_actions.contains(&NextAction::Cancel));
-    assert!(world.decide(push("phone-5", "other")).is_ok());
+    assert!(world.decide(push("phone-1", "other")).is_ok());
     let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));
-    assert!(world.decide(push("phone-6", "token")).is_ok());
+    assert!(world.decide(push("another", "token")).is_ok());
 }
 
 #[test]

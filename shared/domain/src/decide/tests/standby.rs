@@ -75,7 +75,7 @@ fn standby_card_needs_every_proof() {
             Identity => World::new().then(create_standby("b")).then(document(true)),
             _ => world.clone(),
         };
-        for _ in 0..4 {
+        for _ in 1..POLICY.code_attempts {
             world.wrong(purpose);
         }
         assert_eq!(world.wrong(purpose).code, ErrorCode::OtpTooMany);
@@ -84,9 +84,13 @@ fn standby_card_needs_every_proof() {
 }
 
 #[test]
-fn third_standby_card_is_refused() {
-    let world = World::new().standby("b").standby("c").later(60).login();
-    assert_eq!(world.merchant.state.standby.len(), 2);
+fn standby_card_above_the_limit_is_refused() {
+    let mut world = World::new();
+    for number in 0..POLICY.standby_max {
+        world = world.standby(&format!("standby {number}"));
+    }
+    let world = world.later(60).login();
+    assert_eq!(world.merchant.state.standby.len(), POLICY.standby_max);
     let refusal = world.refused(create_standby("d"));
     assert_eq!(refusal.code, ErrorCode::StepOutOfOrder);
     assert_eq!(
@@ -388,9 +392,9 @@ fn only_standby_cards_can_be_activated() {
 }
 
 #[test]
-fn five_wrong_codes_lock_the_switch() {
+fn last_wrong_code_locks_the_switch() {
     let mut world = ready().switch_code_for(1);
-    for left in [4, 3, 2, 1] {
+    for left in (1..POLICY.code_attempts).rev() {
         let refusal = world.wrong(Activate);
         assert_eq!(
             (refusal.code, refusal.attempts_left),
@@ -433,12 +437,12 @@ fn five_wrong_codes_lock_the_switch() {
 #[test]
 fn switch_attempts_add_up_over_codes() {
     let mut world = ready().switch_code_for(1);
-    for _ in 0..3 {
+    for _ in 2..POLICY.code_attempts {
         world.wrong(Activate);
     }
     let mut world = world.later(5 * MINUTE_S).switch_code_for(1);
     assert_eq!(world.wrong(Activate).attempts_left, Some(1));
-    // Four wrong codes; the fifth attempt is reserved and unsettled.
+    // All but one are wrong; the last attempt is reserved and unsettled.
     let reserved = world.then(reserve(Activate));
     assert_eq!(
         reserved.refused(reserve(Activate)).code,
