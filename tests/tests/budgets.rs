@@ -461,7 +461,7 @@ fn every_route_has_a_budget() {
     assert_eq!(*MEASURED.lock().unwrap(), all, "a budget for each route");
 }
 
-/// A merchant state with every field at its maximum: five logins, two standby and two replaced cards, five push targets, and a
+/// A merchant state with every field at its maximum: all logins, two standby and two replaced cards, all push targets, and a
 /// day's bank calls, requests and wrong documents.
 fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantState {
     let mut state = before.clone();
@@ -493,27 +493,29 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
             activation: true,
         })
         .to_vec();
-    state.push_targets = (0..5)
+    let policy = Policy::CURRENT;
+    state.push_targets = (0..policy.push_targets_max)
         .map(|number| PushTarget {
             id: format!("{number}").repeat(36),
             token_tag: "t".repeat(8),
         })
         .collect();
     state.push_removed_at = Some(now);
-    state.bank_calls = (0..5)
+    state.bank_calls = (0..policy.bank_calls_per_day)
         .map(|_| BankCall {
             at: now,
             card_tag: "c".repeat(8),
         })
         .collect();
     // Spread over the day, because longer steps between two of them need more digits.
-    let over_the_day = |count: i64| {
+    let over_the_day = |count: usize| {
+        let count = i64::try_from(count).unwrap();
         let step_s = DAY_S / count;
         (1..=count).map(move |number| now.plus_s(number * step_s - DAY_S))
     };
-    state.id_mismatches = over_the_day(10).collect();
-    state.setting_changes = over_the_day(10).collect();
-    state.requests = over_the_day(5).collect();
+    state.id_mismatches = over_the_day(policy.id_mismatches_per_day).collect();
+    state.setting_changes = over_the_day(policy.setting_changes_per_day).collect();
+    state.requests = over_the_day(policy.rebinds_per_day).collect();
     state.last_seq = 9_999;
     state.held_payouts = 120;
     state.security_changed_at = Some(now.plus_s(-2 * DAY_S));

@@ -144,31 +144,33 @@ async fn late_push_goes_to_devices_of_the_event() {
 }
 
 #[tokio::test]
-async fn five_devices_at_most() {
+async fn device_above_the_limit_is_refused() {
     let (world, app) = InProcess::with(NAME).await;
-    for number in 0..5 {
+    for number in 0..POLICY.push_targets_max {
         let id = format!("phone-{number}");
         put(&app, &id, &id).await.ok(204);
     }
     let _ = world.outside.take();
-    put(&app, "phone-5", "phone-5")
+    put(&app, "another", "another")
         .await
         .is(409, "STEP_OUT_OF_ORDER");
     let calls = world.outside.take();
     assert!(calls.is_empty(), "a refusal seals nothing: {calls:?}");
     remove(&app, "phone-0").await.ok(204);
-    put(&app, "phone-5", "phone-5").await.ok(204);
+    put(&app, "another", "another").await.ok(204);
     assert_eq!(
         notified(&app, 1).await.len(),
-        6,
+        POLICY.push_targets_max + 1,
         "the removed device is still notified"
     );
 }
 
 #[tokio::test]
-async fn parallel_registrations_are_five_at_most() {
+async fn parallel_registrations_keep_the_limit() {
     let (world, app) = InProcess::with(NAME).await;
-    let ids: Vec<String> = (0..9).map(|number| format!("phone-{number}")).collect();
+    let ids: Vec<String> = (0..POLICY.push_targets_max + 4)
+        .map(|number| format!("phone-{number}"))
+        .collect();
     let puts = ids.iter().map(|id| put(&app, id, id));
     let answers = futures::future::join_all(puts).await;
     for answer in &answers {
@@ -178,7 +180,7 @@ async fn parallel_registrations_are_five_at_most() {
     }
     let done = answers.iter().filter(|answer| answer.status == 204).count();
     let state = world.stored(NAME).await.state;
-    assert!(done <= 5);
+    assert!(done <= POLICY.push_targets_max);
     assert_eq!(state.push_targets.len(), done);
     assert_eq!(notified(&app, 1).await.len(), done);
     world.history(NAME).await;
@@ -359,7 +361,7 @@ async fn removing_a_device_needs_a_fresh_login() {
 }
 
 #[tokio::test]
-async fn allows_ten_changes_a_day() {
+async fn daily_changes_are_limited() {
     let (world, app) = InProcess::with(NAME).await;
     for number in 0..POLICY.setting_changes_per_day {
         let token = format!("token-{number}");

@@ -91,7 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         1 => Just(Step::Onward),
         1 => Just(Step::Cancel),
-        4 => (any::<u8>(), prop_oneof![8 => Just(0_u8), 1 => 1_u8..5, 1 => Just(5)])
+        4 => (any::<u8>(), prop_oneof![8 => Just(0_u8), 1 => 1..POLICY.code_attempts, 1 => Just(POLICY.code_attempts)])
             .prop_map(|(which, wrong)| Step::Switch { which, wrong }),
         2 => any::<u8>().prop_map(Step::Unbind),
         2 => any::<u8>().prop_map(Step::Test),
