@@ -54,7 +54,7 @@ use tests::transport::CODES;
 use tokio::sync::Semaphore;
 
 /// Maximum number of concurrent cases. A call mostly waits, but each concurrent call needs a process of its own.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 /// The time limit of one case.
 const CASE_LIMIT: Duration = Duration::from_secs(180);
 

@@ -271,7 +271,10 @@ pub fn invoked<'l>(
                 Err((_, text)) if text.contains("during init") && text.contains("AccessDenied") => {
                     DENIED_IN_INIT.to_owned()
                 }
-                Err((kind, _)) => kind,
+                Err((kind, text)) => {
+                    println!("{function}: {kind}: {text}");
+                    kind
+                }
             }
         })
     })

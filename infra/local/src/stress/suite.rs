@@ -78,7 +78,11 @@ impl Suite {
                 "run", "--locked", "-p", "tests", "--bin", "defences",
             ])],
             Self::Fuzz => vec![test("corpus").with("FUZZ_TIMES", "20")],
-            Self::Described => vec![test("described").with("SCHEMATHESIS_EXAMPLES", "20")],
+            Self::Described => vec![
+                test("described")
+                    .with("STRESS", "all")
+                    .with("SCHEMATHESIS_EXAMPLES", "20"),
+            ],
             Self::EndToEnd => vec![test("e2e")],
             Self::Settings => vec![test("template"), test("supply")],
             Self::Load => vec![test("load").with("LOAD_S", "120")],
