@@ -226,7 +226,8 @@ pub struct Commit<'a> {
     pub transition: &'a Transition,
     /// The transition's event, chained to the history. The merchant state in `transition` holds the chain's new end.
     pub event: Option<&'a ChainedEvent>,
-    /// The session's slot. Its token must still be there when the write happens.
+    /// The session's slot. A write of the merchant state requires that its token is still there; a write of the rebind
+    /// alone does not.
     pub session: Option<u8>,
     /// The idempotency row.
     pub idempotency: IdempotencyMode<'a>,

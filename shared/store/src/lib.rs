@@ -50,7 +50,8 @@
 //! - An attempt at a code does not change the merchant state. Its condition is the rebind's `rev`, which every write of
 //!   the rebind increments.
 //! - A login does not change the version: sessions are attributes of their own, so a login and a step never conflict.
-//!   The write of a step requires that its session still exists.
+//!   A write of the merchant state requires that its session still exists. A write of the rebind alone does not: it
+//!   only counts attempts or removes an unsent OTP.
 //! - A query may see half of a transaction. The merchant state holds the latest rebind's version; after a mismatch the
 //!   read is repeated.
 //! - `ttl` collects garbage. No decision depends on the presence of an expired item.
