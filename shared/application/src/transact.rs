@@ -1,7 +1,7 @@
 //! Every request follows one path: read, decide, write.
 //!
-//! [`Transactor::transact`] owns retries, conflicts, idempotency claims and replays. Logins, marks of the outbox, a
-//! freeze and the end of a payout use [`retry`](crate::backoff::retry) with the same `Backoff`.
+//! [`Transactor::transact`] owns retries, conflicts, idempotency claims and replays. Logins, marks of the outbox, the
+//! read of a freeze and the end of a payout use [`retry`](crate::backoff::retry) with the same `Backoff`.
 //!
 //! The contract (section 1) defines the order of checks: body (before this) → token → ownership → idempotency →
 //! `decide`. A repeated request is recognised in two places. Its write fails on the idempotency row of the first
