@@ -11,7 +11,7 @@ use application::error::HandlerError;
 use application::ports::{KeyService, Selector};
 use application::request::RequestContext;
 use application::serve::Handler;
-use application::transact::{Learned, Loaded, nothing_to_seal};
+use application::transact::{Learned, Loaded, nothing_to_prepare};
 use application::usage::Usage;
 use domain::agreement::{self, AgreementText};
 use domain::decide::{Command, SignedAgreement};
@@ -69,7 +69,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
         let id = ctx.rebind_id(request).await?;
         let plan = async |_: &Loaded, _: &Learned| Ok(Command::ReadAgreement.into());
-        let read = ctx.transact(Selector::Step(&id), plan, nothing_to_seal);
+        let read = ctx.transact(Selector::Step(&id), plan, nothing_to_prepare);
         let loaded = read.await?.after;
         let rebind = loaded.rebind()?;
         let text = text(lang, rebind);
@@ -91,10 +91,10 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
             let signed = self.signed(loaded, signature).await?;
             Ok(Command::SignAgreement(Box::new(signed)).into())
         };
-        let seal = async |loaded: &Loaded, _: &mut Transition| {
+        let prepare = async |loaded: &Loaded, _: &mut Transition| {
             Ok(Some(self.evidence(loaded, request, signature).await?))
         };
-        let signed = ctx.transact(Selector::Step(&id), plan, seal).await?;
+        let signed = ctx.transact(Selector::Step(&id), plan, prepare).await?;
         Ok(signed.reply)
     }
 

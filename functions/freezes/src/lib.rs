@@ -14,7 +14,7 @@ use application::ports::{
     FreezeAttempt, FreezeAttempts, FreezeKeys, KeyService, PortError, Selector,
 };
 use application::serve::Handler;
-use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_seal};
+use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_prepare};
 use application::usage::Usage;
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
@@ -164,7 +164,7 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
             true => (selector, loaded).into(),
             false => selector.into(),
         };
-        let frozen = account.transact_within(limits, start, freeze, nothing_to_seal);
+        let frozen = account.transact_within(limits, start, freeze, nothing_to_prepare);
         frozen.await.map(|_| ())
     }
 

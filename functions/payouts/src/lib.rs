@@ -7,7 +7,7 @@ use application::backoff::{Limits, retry};
 use application::error::HandlerError;
 use application::ports::{LoadMerchant, OwnedPayout, PortError, ReadPayouts, Selector};
 use application::serve::{DeploymentStage, wall_clock};
-use application::transact::{Learned, Loaded, Transactor, nothing_to_seal};
+use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::{MerchantId, PayoutId};
@@ -236,7 +236,7 @@ impl<T: Table> Payouts<T> {
         let account = self.account(merchant_id, now);
         let command = Command::CreatePayout(payout_id.clone(), amount_fen);
         let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
-        let created = account.transact(Selector::Latest, plan, nothing_to_seal);
+        let created = account.transact(Selector::Latest, plan, nothing_to_prepare);
         match created.await {
             Ok(written) => shown(&written.after.merchant, written.payout.as_ref(), now),
             Err(HandlerError::PayoutExists { known, merchant }) => {
@@ -271,7 +271,7 @@ impl<T: Table> Payouts<T> {
             let plan = async |_: &Loaded, _: &Learned| Ok(command(payout.clone()).into());
             let start = (Selector::Latest, loaded);
             let written = account
-                .transact_within(Limits::ONCE, start, plan, nothing_to_seal)
+                .transact_within(Limits::ONCE, start, plan, nothing_to_prepare)
                 .await?;
             Ok(Some((
                 written.after.merchant,

@@ -93,7 +93,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
         };
         let plan =
             async |_: &Loaded, _: &Learned| Ok(Command::Create(Box::new(create.clone())).into());
-        let seal = async |loaded: &Loaded, transition: &mut Transition| {
+        let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             if let (Some(rebind), Ok(number)) = (&mut transition.rebind, &number) {
                 let merchant = loaded.merchant.profile.merchant_id.as_str();
                 let context = [
@@ -105,7 +105,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
             }
             Ok(None)
         };
-        Ok(ctx.transact(Selector::Latest, plan, seal).await?.reply)
+        Ok(ctx.transact(Selector::Latest, plan, prepare).await?.reply)
     }
 
     async fn facts(&self, number: &CardNumber) -> Result<CardFacts, HandlerError> {

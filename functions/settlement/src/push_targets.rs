@@ -54,7 +54,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         let plan = async |_: &Loaded, _: &Learned| {
             Ok(Command::PutPushTarget(Box::new(new.clone())).into())
         };
-        let seal = async |loaded: &Loaded, transition: &mut Transition| {
+        let prepare = async |loaded: &Loaded, transition: &mut Transition| {
             let change = transition.push.as_mut();
             if let Some(added) = change.and_then(|change| change.added.as_mut()) {
                 let profile = &loaded.merchant.profile;
@@ -64,7 +64,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
             Ok(None)
         };
         let ctx = ctx.showing(no_content);
-        let put = ctx.transact(Selector::Latest, plan, seal).await?;
+        let put = ctx.transact(Selector::Latest, plan, prepare).await?;
         Ok(put.reply)
     }
 

@@ -9,7 +9,7 @@ use application::error::HandlerError;
 use application::ports::{
     CardQuestion, DataKey, KeyService, PortError, Selector, SendSms, Transfer,
 };
-use application::transact::nothing_to_seal;
+use application::transact::nothing_to_prepare;
 use application::transact::{Learned, Loaded, Plan, otp_limit};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::merchant::Merchant;
@@ -194,7 +194,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             Ok(Plan::from(settle).learning_otp_limit())
         };
         let settled = ctx
-            .transact((selector, loaded), plan, nothing_to_seal)
+            .transact((selector, loaded), plan, nothing_to_prepare)
             .await?;
         if let Some(wait_s) = settled.otp_wait_s {
             return Err(otp_limit(wait_s).into());

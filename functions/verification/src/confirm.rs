@@ -12,7 +12,7 @@ use api::requests::{ConfirmCard, ConfirmCode};
 use application::crypto::{DEPOSIT_CODE_CHARS, typed_code};
 use application::error::HandlerError;
 use application::ports::{KeyService, QueryOutcome, Selector, SendSms};
-use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_seal};
+use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_prepare};
 use domain::decide::{Command, attempts_left, deposit_of, otp_of};
 use domain::error_code::ErrorCode;
 use domain::rebind::{BankReference, Mac, OtpPurpose, RebindState};
@@ -71,7 +71,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             }))
         };
         let start = (selector, attempt.loaded.clone());
-        let settled = ctx.transact(start, settle, nothing_to_seal).await?;
+        let settled = ctx.transact(start, settle, nothing_to_prepare).await?;
         Ok(settled.reply)
     }
 
@@ -134,7 +134,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             };
             Ok(Plan::from(command).claiming(context))
         };
-        ctx.transact(start, plan, nothing_to_seal).await
+        ctx.transact(start, plan, nothing_to_prepare).await
     }
 
     /// Queries the bank about a deposit, and writes a new outcome. `Answered`: the deposit was returned, which ends the
@@ -157,7 +157,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             Ok(Plan::from(Command::SettleDeposit(Some(answer))).leaving_key())
         };
         let settled = ctx
-            .transact((selector, loaded), settle, nothing_to_seal)
+            .transact((selector, loaded), settle, nothing_to_prepare)
             .await?;
         match settled.outcome {
             Outcome::Refused(_) => Err(HandlerError::Answered(Box::new(settled.reply))),

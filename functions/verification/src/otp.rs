@@ -7,7 +7,7 @@ use application::backoff::Limits;
 use application::crypto::OtpScope;
 use application::error::HandlerError;
 use application::ports::{CommitTransition, KeyService, Selector, SendSms};
-use application::transact::{Committed, Learned, Loaded, Plan, nothing_to_seal};
+use application::transact::{Committed, Learned, Loaded, Plan, nothing_to_prepare};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::lang::Lang;
@@ -35,7 +35,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let plan = async |loaded: &Loaded, _: &Learned| {
             Ok(command(self.otp(loaded, purpose, &digits).await?).into())
         };
-        let sent = ctx.transact(selector, plan, nothing_to_seal).await?;
+        let sent = ctx.transact(selector, plan, nothing_to_prepare).await?;
         self.deliver(ctx, selector, sent, &digits).await
     }
 
@@ -72,7 +72,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             Ok(Plan::from(command).releasing_key())
         };
         let start = (selector, sent.after);
-        ctx.transact_within(Limits::UNDO, start, undo, nothing_to_seal)
+        ctx.transact_within(Limits::UNDO, start, undo, nothing_to_prepare)
             .await?;
         let (phone, purpose) = (&delivery.phone_hash, delivery.purpose);
         if let Err(error) = self.store.refund_otp(phone, purpose, ctx.now).await {

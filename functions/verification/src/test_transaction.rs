@@ -8,7 +8,7 @@ use api::reply::Reply;
 use api::requests::Empty;
 use application::error::HandlerError;
 use application::ports::{KeyService, PortError, QueryOutcome, Selector, SendSms, Transfer};
-use application::transact::{Learned, Loaded, nothing_to_seal};
+use application::transact::{Learned, Loaded, nothing_to_prepare};
 use domain::decide::Command;
 use domain::merchant::Merchant;
 use domain::policy::Policy;
@@ -56,7 +56,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         // bank reference.
         let settle = async |_: &Loaded, _: &Learned| Ok(Command::SettleTestTransfer(answer).into());
         let settled = ctx
-            .transact((selector, begun.after), settle, nothing_to_seal)
+            .transact((selector, begun.after), settle, nothing_to_prepare)
             .await?;
         Ok(settled.reply)
     }

@@ -126,14 +126,14 @@ impl Committed {
     }
 }
 
-/// Encrypts nothing, for writes without personal data.
+/// The personal data of the event, if it has any.
+pub type Prepared = Result<Option<Sealed>, HandlerError>;
+
+/// Prepares nothing: for writes that need no call to the key service.
 ///
 /// # Errors
 /// Never.
-pub async fn nothing_to_seal(
-    _: &Loaded,
-    _: &mut Transition,
-) -> Result<Option<Sealed>, HandlerError> {
+pub async fn nothing_to_prepare(_: &Loaded, _: &mut Transition) -> Prepared {
     Ok(None)
 }
 
@@ -253,8 +253,9 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
 
     /// Reads, plans, decides and writes, until a write succeeds.
     ///
-    /// `plan` turns the state that was read into a command. `seal` encrypts the write's personal data after the
-    /// decision, so that only an allowed command costs a call to the key service. Both run again in each retry.
+    /// `plan` turns the state that was read into a command. `prepare` runs after the decision, so that only an allowed
+    /// command costs its calls to the key service: it encrypts personal data or decrypts the question to the bank. Both
+    /// run again in each retry.
     ///
     /// # Errors
     /// `Answered` for a repeated request, `Rejected` for a rejection, `Failed` with `Conflict` when no write
@@ -263,9 +264,10 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         &self,
         start: impl Into<Start<'_>>,
         plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
-        seal: impl AsyncFnMut(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
+        prepare: impl AsyncFnMut(&Loaded, &mut Transition) -> Prepared,
     ) -> Result<Committed, HandlerError> {
-        self.transact_within(self.limits, start, plan, seal).await
+        self.transact_within(self.limits, start, plan, prepare)
+            .await
     }
 
     /// [`Transactor::transact`] with other limits.
@@ -279,9 +281,9 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         limits: Limits,
         start: impl Into<Start<'_>>,
         plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
-        seal: impl AsyncFnMut(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
+        prepare: impl AsyncFnMut(&Loaded, &mut Transition) -> Prepared,
     ) -> Result<Committed, HandlerError> {
-        Box::pin(self.repeat(limits, start.into(), plan, seal)).await
+        Box::pin(self.repeat(limits, start.into(), plan, prepare)).await
     }
 
     async fn repeat(
@@ -289,7 +291,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         limits: Limits,
         start: Start<'_>,
         plan: impl AsyncFn(&Loaded, &Learned) -> Result<Plan, HandlerError>,
-        mut seal: impl AsyncFnMut(&Loaded, &mut Transition) -> Result<Option<Sealed>, HandlerError>,
+        mut prepare: impl AsyncFnMut(&Loaded, &mut Transition) -> Prepared,
     ) -> Result<Committed, HandlerError> {
         let Start {
             selector,
@@ -312,7 +314,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             if self.has_nothing_to_write(&transition) {
                 return Ok(self.unchanged(before, transition.outcome));
             }
-            let personal = seal(&before, &mut transition).await?;
+            let personal = prepare(&before, &mut transition).await?;
             let event = transition.chained(&before.merchant, personal, self.policy);
             let delivery = transition.otp_delivery.clone();
             let after = transition.applied_to(&before.merchant);
@@ -380,7 +382,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         command: Command,
     ) -> Result<Reply, HandlerError> {
         let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
-        Ok(self.transact(selector, plan, nothing_to_seal).await?.reply)
+        let done = self.transact(selector, plan, nothing_to_prepare).await?;
+        Ok(done.reply)
     }
 
     /// The reply to an outcome: the use case's view of the merchant, or the refusal that was written.
