@@ -121,18 +121,19 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
                 // Without a code to compare, the core rejects the request; a repeated request gets its stored reply.
                 (_, None) | (None, Some(_)) => {}
             }
-            let stage = loaded.merchant.rebind.as_ref().map(|rebind| &rebind.stage);
-            let left = stage.and_then(|stage| attempts_left(stage, purpose, ctx.policy));
-            if left == Some(0) && ctx.was_begun(context).await? {
-                // This request itself reserved the last attempt.
-                return Ok(Plan::Resume);
-            }
             let command = Command::ReserveAttempt {
                 purpose,
                 well_formed: is_well_formed(typed.expose(), expected.as_ref()),
                 deposit_polled,
             };
-            Ok(Plan::from(command).claiming(context))
+            let plan = Plan::from(command).claiming(context);
+            let stage = loaded.merchant.rebind.as_ref().map(|rebind| &rebind.stage);
+            let left = stage.and_then(|stage| attempts_left(stage, purpose, ctx.policy));
+            Ok(match left {
+                // This request itself may have reserved the last attempt.
+                Some(0) => plan.resuming_if_begun(),
+                _ => plan,
+            })
         };
         ctx.transact(start, plan, nothing_to_prepare).await
     }

@@ -240,10 +240,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     }
 
     /// True if this request has made its first write before, in this context, and was never answered.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn was_begun(&self, context: &str) -> Result<bool, HandlerError> {
+    async fn was_begun(&self, context: &str) -> Result<bool, HandlerError> {
         let Some(key) = &self.idempotency else {
             return Ok(false);
         };
@@ -307,6 +304,9 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
                 Plan::Write(write) => write,
                 Plan::Resume => return Ok(self.unchanged(before, Outcome::Proceed)),
             };
+            if write.resumes_if_begun && self.was_begun(&write.context).await? {
+                return Ok(self.unchanged(before, Outcome::Proceed));
+            }
             let mut transition = match self.decide(&before.merchant, write.command.clone()) {
                 Ok(transition) => transition,
                 Err(refusal) => return Err(self.refusal(refusal).await),

@@ -28,6 +28,7 @@ pub struct Write {
     pub(super) releases_key: bool,
     pub(super) leaves_key: bool,
     pub(super) learns_otp_limit: bool,
+    pub(super) resumes_if_begun: bool,
 }
 
 impl Plan {
@@ -55,6 +56,12 @@ impl Plan {
         self.with(|write| write.learns_otp_limit = true)
     }
 
+    /// Writes nothing if this request has already made its first write; looks up its claim before the decision.
+    #[must_use]
+    pub fn resuming_if_begun(self) -> Self {
+        self.with(|write| write.resumes_if_begun = true)
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Write)) -> Self {
         if let Self::Write(write) = &mut self {
             change(write);
@@ -71,6 +78,7 @@ impl From<Command> for Plan {
             releases_key: false,
             leaves_key: false,
             learns_otp_limit: false,
+            resumes_if_begun: false,
         })
     }
 }
