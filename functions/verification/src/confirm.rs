@@ -1,7 +1,7 @@
 //! `POST /v1/rebinds/{id}/identity/confirm` and `…/card-check/confirm`: checks the typed code.
 //!
-//! Three calls: read, reserve an attempt, settle it. An attempt is counted by a write before the code is compared, so
-//! parallel guesses cannot exceed the limit.
+//! Three calls to the table: read, reserve an attempt, settle it. An attempt is counted by a write before the code is
+//! compared, so parallel guesses cannot exceed the limit.
 
 use super::otp::otp_scope;
 use super::{Bank, Context, Verification};
@@ -15,7 +15,7 @@ use application::ports::{KeyService, QueryOutcome, Selector, SendSms};
 use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_prepare};
 use domain::decide::{Command, attempts_left, deposit_of, otp_of};
 use domain::error_code::ErrorCode;
-use domain::rebind::{BankReference, Mac, OtpPurpose, RebindState};
+use domain::rebind::{BankReference, Mac, OtpPurpose};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -216,10 +216,8 @@ enum Expected {
 impl Expected {
     fn of(loaded: &Loaded, purpose: OtpPurpose) -> Option<Self> {
         let stage = &loaded.merchant.rebind.as_ref()?.stage;
-        match (stage, deposit_of(stage), purpose) {
-            (RebindState::CardPending { .. }, Some((number, _)), OtpPurpose::Card) => {
-                Some(Self::Deposit(number))
-            }
+        match (deposit_of(stage), purpose) {
+            (Some((number, _)), OtpPurpose::Card) => Some(Self::Deposit(number)),
             _ => otp_of(stage, purpose).map(|(otp, _)| Self::Otp(otp.mac.clone())),
         }
     }
@@ -250,6 +248,6 @@ fn is_well_formed(typed: &str, expected: Option<&Expected>) -> bool {
     }
 }
 
-pub(crate) fn no_code() -> Secret<String> {
+fn no_code() -> Secret<String> {
     Secret::new(String::new())
 }

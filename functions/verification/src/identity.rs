@@ -1,10 +1,10 @@
-//! `POST /v1/rebinds/{id}/identity`, and the requests for another OTP.
+//! `POST /v1/rebinds/{id}/identity`: the document check.
 
 use super::{Bank, Verification};
 use api::body;
 use api::event::Request;
 use api::reply::Reply;
-use api::requests::{CheckIdentity, Empty};
+use api::requests::CheckIdentity;
 use application::crypto::HashPurpose;
 use application::error::HandlerError;
 use application::ports::{KeyService, Selector, SendSms};
@@ -28,23 +28,6 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         let document = self.document(body.fields).await?;
         self.send_otp(&ctx, Selector::Step(&id), OtpPurpose::Identity, |otp| {
             Command::CheckDocument(document.clone(), otp)
-        })
-        .await
-    }
-
-    /// Sends another OTP to the phone on file, or to the card's reserved phone.
-    pub(crate) async fn resend(
-        &self,
-        request: &Request,
-        purpose: OtpPurpose,
-        now: Timestamp,
-    ) -> Result<Reply, HandlerError> {
-        let body = body::read::<Empty>(request)?;
-        let ctx = self.context(request, now, &body.canonical).await?;
-        let id = ctx.rebind_id(request).await?;
-        self.send_otp(&ctx, Selector::Step(&id), purpose, |otp| match purpose {
-            OtpPurpose::Card => Command::ResendCardOtp(otp),
-            OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(otp),
         })
         .await
     }

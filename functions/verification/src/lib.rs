@@ -1,11 +1,11 @@
 //! The proofs of a rebind, one use case per file:
 //!
-//! - [`identity`]: `…/identity`, `…/identity/code`, `…/card-check/code`: the document check, and further OTPs.
+//! - [`identity`]: `…/identity`: the document check.
 //! - [`confirm`]: `…/identity/confirm`, `…/card-check/confirm`: the check of a typed code.
 //! - [`card_check`]: `…/card-check`: the bank's card check, or a micro-deposit.
 //! - [`activate`]: `POST /v1/cards/{card_id}/activate`: the switch to a standby card.
 //! - [`test_transaction`]: `…/test-transaction`: one fen to the new card.
-//! - [`otp`]: sending OTPs, shared by the use cases above.
+//! - [`otp`]: `…/identity/code`, `…/card-check/code`: another OTP. Also sends the OTPs of the other use cases.
 
 mod activate;
 mod card_check;

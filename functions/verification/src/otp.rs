@@ -1,8 +1,12 @@
-//! Sends OTPs. An OTP is written before it is handed to the operator; if the handover fails, it is removed and
-//! refunded.
+//! Sends OTPs: for the other use cases, and for `POST /v1/rebinds/{id}/identity/code` and `…/card-check/code`.
+//!
+//! An OTP is written before it is handed to the operator; if the handover fails, it is removed and refunded.
 
 use super::{Bank, Context, Verification};
+use api::body;
+use api::event::Request;
 use api::reply::Reply;
+use api::requests::Empty;
 use application::backoff::Limits;
 use application::crypto::OtpScope;
 use application::error::HandlerError;
@@ -15,6 +19,7 @@ use domain::rebind::{Otp, OtpPurpose, Purpose};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
 use domain::sms::{CardLabel, Sms, render};
+use domain::time::Timestamp;
 use domain::transition::OtpDelivery;
 use store::client::Table;
 
@@ -22,6 +27,23 @@ use store::client::Table;
 const CHANNEL_RETRY_S: i64 = 5;
 
 impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
+    /// Sends another OTP to the phone on file, or to the card's reserved phone.
+    pub(crate) async fn resend(
+        &self,
+        request: &Request,
+        purpose: OtpPurpose,
+        now: Timestamp,
+    ) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(request)?;
+        let ctx = self.context(request, now, &body.canonical).await?;
+        let id = ctx.rebind_id(request).await?;
+        self.send_otp(&ctx, Selector::Step(&id), purpose, |otp| match purpose {
+            OtpPurpose::Card => Command::ResendCardOtp(otp),
+            OtpPurpose::Identity | OtpPurpose::Activate => Command::ResendIdentityOtp(otp),
+        })
+        .await
+    }
+
     /// Runs a use case with one write, which may send an OTP.
     pub(crate) async fn send_otp(
         &self,
