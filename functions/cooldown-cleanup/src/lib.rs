@@ -8,7 +8,7 @@ use application::error::HandlerError;
 use application::ports::{
     LoadMerchant, PortError, QueryCheck, QueryOutcome, QueryTransfer, ReadPayouts, Selector,
 };
-use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
+use application::transact::{Loaded, Transactor};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
@@ -391,9 +391,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let merchant_id = before.profile.merchant_id.clone();
         let (policy, limits) = (self.store.policy(), Limits::ONCE);
         let system = Transactor::system(&self.store, policy, merchant_id, now, limits);
-        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
-        let start = (Selector::Latest, Loaded::by_system(before.clone()));
-        match system.transact(start, plan, nothing_to_prepare).await {
+        let loaded = Loaded::by_system(before.clone());
+        match system.execute_once(loaded, command).await {
             Ok(written) => Ok(written.is_written.then_some(written.after.merchant)),
             Err(HandlerError::Rejected(_)) => Ok(None),
             Err(error) => Err(error.into_port_error()),

@@ -268,10 +268,8 @@ impl<T: Table> Payouts<T> {
                 return Ok(None);
             };
             let account = self.account(&loaded.merchant.profile.merchant_id, now);
-            let plan = async |_: &Loaded, _: &Learned| Ok(command(payout.clone()).into());
-            let start = (Selector::Latest, loaded);
             let written = account
-                .transact_within(Limits::ONCE, start, plan, nothing_to_prepare)
+                .execute_once(loaded, command(payout.clone()))
                 .await?;
             Ok(Some((
                 written.after.merchant,

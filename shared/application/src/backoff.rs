@@ -55,7 +55,7 @@ impl Limits {
         after_transient: true,
         ..Self::REQUEST
     };
-    /// The clean-up. The next run retries a failed entry.
+    /// No retry here: the caller repeats its own read (payouts), or the next run does (clean-up).
     pub const ONCE: Self = Self {
         retries_max: 0,
         ..Self::REQUEST

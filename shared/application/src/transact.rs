@@ -386,6 +386,22 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
         Ok(done.reply)
     }
 
+    /// Decides a command on a state that the caller has read, and writes it once. The caller repeats both.
+    ///
+    /// # Errors
+    /// As [`Transactor::transact`].
+    pub async fn execute_once(
+        &self,
+        loaded: Loaded,
+        command: Command,
+    ) -> Result<Committed, HandlerError> {
+        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+        // Only a retry would read by this selector.
+        let start = (Selector::Latest, loaded);
+        self.transact_within(Limits::ONCE, start, plan, nothing_to_prepare)
+            .await
+    }
+
     /// The reply to an outcome: the use case's view of the merchant, or the refusal that was written.
     #[must_use]
     pub fn reply(&self, after: &Merchant, outcome: &Outcome) -> Reply {
