@@ -9,9 +9,8 @@ use api::routes::AgreementRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{KeyService, Selector};
-use application::request::RequestContext;
 use application::serve::Handler;
-use application::transact::{Learned, Loaded, nothing_to_prepare};
+use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use application::usage::Usage;
 use domain::agreement::{self, AgreementText};
 use domain::decide::{Command, SignedAgreement};
@@ -66,7 +65,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
             Some(text) => Lang::parse(text)
                 .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed).field("lang"))?,
         };
-        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, "").await?;
         let id = ctx.rebind_id(request).await?;
         let plan = async |_: &Loaded, _: &Learned| Ok(Command::ReadAgreement.into());
         let read = ctx.transact(Selector::Step(&id), plan, nothing_to_prepare);
@@ -83,8 +82,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
 
     async fn sign(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<SignAgreement>(request)?;
-        let ctx =
-            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
         let id = ctx.rebind_id(request).await?;
         let signature = &body.fields;
         let plan = async |loaded: &Loaded, _: &Learned| {

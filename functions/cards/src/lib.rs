@@ -10,8 +10,9 @@ use api::routes::CardsRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{KeyService, Selector};
-use application::request::{RequestContext, no_content};
+use application::request::no_content;
 use application::serve::Handler;
+use application::transact::Transactor;
 use application::usage::Usage;
 use domain::decide::Command;
 use domain::time::Timestamp;
@@ -53,16 +54,15 @@ impl<T, K> Cards<T, K> {
 
 impl<T: Table, K: KeyService> Cards<T, K> {
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, "").await?;
         let merchant = ctx.load(Selector::Latest).await?.merchant;
-        let cards = replies::Cards::new(&merchant, ctx.slot, ctx.policy, now);
+        let cards = replies::Cards::new(&merchant, ctx.slot(), ctx.policy, now);
         Ok(Reply::json(200, &cards))
     }
 
     async fn unbind(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
-        let ctx =
-            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
         let id = ctx.card_id(request).await?;
         ctx.showing(no_content)
             .execute(Selector::Latest, Command::Unbind(id))

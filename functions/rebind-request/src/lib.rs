@@ -9,9 +9,8 @@ use api::routes::RebindRequestRoute;
 use application::crypto::{HashPurpose, Keys};
 use application::error::HandlerError;
 use application::ports::{DataKey, KeyService, ListRebinds, Selector};
-use application::request::RequestContext;
 use application::serve::Handler;
-use application::transact::{Learned, Loaded};
+use application::transact::{Learned, Loaded, Transactor};
 use application::usage::Usage;
 use domain::decide::{CardFacts, Command, Create};
 use domain::error_code::ErrorCode;
@@ -65,7 +64,7 @@ impl<T, K> RebindRequest<T, K> {
 impl<T: Table, K: KeyService> RebindRequest<T, K> {
     async fn create(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<CreateRebind>(request)?;
-        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical)
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical)
             .await?
             .showing(created);
         let CreateRebind {
@@ -115,7 +114,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
 
     async fn list(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let before = cursor(request)?;
-        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, "").await?;
         let loaded = ctx.load(Selector::Latest).await?;
         let merchant = &loaded.merchant;
         let rebinds = self
@@ -129,7 +128,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
     }
 
     async fn show(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
-        let ctx = RequestContext::begin(&self.store, &self.keys, request, now, "").await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, "").await?;
         let id = ctx.rebind_id(request).await?;
         let loaded = ctx.load(Selector::Shown(&id)).await?;
         let shown = Rebind::new(&loaded.merchant, loaded.rebind()?, ctx.policy, now);
@@ -138,8 +137,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
 
     async fn cancel(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let body = body::read::<Empty>(request)?;
-        let ctx =
-            RequestContext::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
         let id = ctx.rebind_id(request).await?;
         ctx.execute(Selector::Step(&id), Command::Cancel).await
     }

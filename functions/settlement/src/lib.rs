@@ -11,8 +11,8 @@ use api::routes::SettlementRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::KeyService;
-use application::request::RequestContext;
 use application::serve::Handler;
+use application::transact::Transactor;
 use application::usage::Usage;
 use domain::time::Timestamp;
 use store::Store;
@@ -61,7 +61,7 @@ impl<T: Table, K: KeyService> Settlement<T, K> {
         request: &Request,
         now: Timestamp,
         canonical_body: &str,
-    ) -> Result<RequestContext<'_, Store<T>>, HandlerError> {
-        RequestContext::begin(&self.store, &self.keys, request, now, canonical_body).await
+    ) -> Result<Transactor<'_, Store<T>>, HandlerError> {
+        Transactor::begin(&self.store, &self.keys, request, now, canonical_body).await
     }
 }

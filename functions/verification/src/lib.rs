@@ -20,8 +20,8 @@ use api::routes::VerificationRoute;
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{CheckCard, KeyService, QueryTransfer, SendSms, SendTransfer};
-use application::request::RequestContext;
 use application::serve::Handler;
+use application::transact::Transactor;
 use application::usage::Usage;
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
@@ -42,7 +42,7 @@ pub struct Verification<T, K, M, B> {
 }
 
 /// The request context of this function.
-pub(crate) type Context<'a, T> = RequestContext<'a, Store<T>>;
+pub(crate) type Context<'a, T> = Transactor<'a, Store<T>>;
 
 impl<T, K, M, B> Verification<T, K, M, B> {
     /// Creates the function from its store, keys, SMS and bank ports.
@@ -91,6 +91,6 @@ impl<T: Table, K: KeyService, M, B> Verification<T, K, M, B> {
         now: Timestamp,
         canonical_body: &str,
     ) -> Result<Context<'_, T>, HandlerError> {
-        RequestContext::begin(&self.store, &self.keys, request, now, canonical_body).await
+        Transactor::begin(&self.store, &self.keys, request, now, canonical_body).await
     }
 }

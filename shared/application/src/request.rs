@@ -3,7 +3,7 @@
 use crate::crypto::{HashPurpose, Keys};
 use crate::error::HandlerError;
 use crate::ports::{CommitTransition, IdempotencyKey, KeyService, LoadMerchant, Selector};
-use crate::transact::{Show, Transactor};
+use crate::transact::Transactor;
 use api::event::Request;
 use api::replies;
 use api::reply::Reply;
@@ -11,33 +11,17 @@ use api::routes::{KeyRule, Route};
 use api::token;
 use domain::error_code::ErrorCode;
 use domain::ids::{CardId, RebindId};
-use domain::merchant::{Merchant, Slot};
+use domain::merchant::Merchant;
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::time::Timestamp;
-use std::ops::Deref;
 
 /// Maximum length of an idempotency key.
 const KEY_MAX_CHARS: usize = 255;
 
-/// The context of one request; use cases transact through it.
-pub struct RequestContext<'a, S> {
-    /// The slot of the session.
-    pub slot: Slot,
-    transactor: Transactor<'a, S>,
-}
-
-impl<'a, S> Deref for RequestContext<'a, S> {
-    type Target = Transactor<'a, S>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.transactor
-    }
-}
-
-impl<'a, S: LoadMerchant + CommitTransition> RequestContext<'a, S> {
-    /// Reads the headers: idempotency key, then token. A key is bound to the canonical form of the body. Replies show
-    /// the rebind; [`RequestContext::showing`] selects another reply.
+impl<'a, S: LoadMerchant + CommitTransition> Transactor<'a, S> {
+    /// For a request of the app. Reads the headers: idempotency key, then token. A key is bound to the canonical form of
+    /// the body. Replies show the rebind; [`Transactor::showing`] selects another reply.
     ///
     /// # Errors
     /// `REQUEST_MALFORMED` for a missing or malformed key, `SESSION_EXPIRED` for a malformed token.
@@ -69,26 +53,14 @@ impl<'a, S: LoadMerchant + CommitTransition> RequestContext<'a, S> {
                 })
             }
         };
-        let slot = presented.slot;
-        let transactor = Transactor::session(
+        let support_ref = request.request_id.clone();
+        Ok(Self::session(
             store,
-            &Policy::CURRENT,
             presented,
             idempotency,
-            request.request_id.clone(),
+            support_ref,
             now,
-        );
-        Ok(Self {
-            slot,
-            transactor: transactor.showing(rebind),
-        })
-    }
-
-    /// The same context with another reply.
-    #[must_use]
-    pub fn showing(mut self, show: Show) -> Self {
-        self.transactor = self.transactor.showing(show);
-        self
+        ))
     }
 
     /// The rebind in the path.
@@ -102,7 +74,7 @@ impl<'a, S: LoadMerchant + CommitTransition> RequestContext<'a, S> {
     /// The card in the path.
     ///
     /// # Errors
-    /// As [`RequestContext::rebind_id`].
+    /// As [`Transactor::rebind_id`].
     pub async fn card_id(&self, request: &Request) -> Result<CardId, HandlerError> {
         self.id(CardId::parse(&request.path_id)).await
     }

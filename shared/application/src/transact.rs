@@ -20,13 +20,14 @@ use crate::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
     LoadMerchant, PortError, Selector, StoredReply,
 };
+use crate::request;
 use api::reply::Reply;
 use api::token::{self, Presented};
 use domain::decide::{Command, CommandContext, decide};
 use domain::error_code::ErrorCode;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
-use domain::merchant::Merchant;
+use domain::merchant::{Merchant, Slot};
 use domain::payout::Payout;
 use domain::policy::Policy;
 use domain::rebind::{Rebind, Sealed, SessionTag};
@@ -170,7 +171,7 @@ impl<'a, S> Transactor<'a, S> {
             session: None,
             idempotency: None,
             support_ref: String::new(),
-            show: |_, _, _| Reply::no_content(),
+            show: request::no_content,
             limits,
         }
     }
@@ -178,7 +179,6 @@ impl<'a, S> Transactor<'a, S> {
     /// For a session of the app.
     pub(crate) fn session(
         store: &'a S,
-        policy: &'static Policy,
         presented: Presented,
         idempotency: Option<IdempotencyKey>,
         support_ref: String,
@@ -186,15 +186,21 @@ impl<'a, S> Transactor<'a, S> {
     ) -> Self {
         Self {
             store,
-            policy,
+            policy: &Policy::CURRENT,
             now,
             merchant_id: presented.merchant_id.clone(),
             session: Some(presented),
             idempotency,
             support_ref,
-            show: |_, _, _| Reply::no_content(),
+            show: request::rebind,
             limits: Limits::REQUEST,
         }
+    }
+
+    /// The slot of the session.
+    #[must_use]
+    pub fn slot(&self) -> Option<Slot> {
+        self.session.as_ref().map(|presented| presented.slot)
     }
 
     /// The same transactor with another reply.
@@ -233,7 +239,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// Decides a command of this caller.
     fn decide(&self, merchant: &Merchant, act: Command) -> Result<Transition, Rejection> {
         let command = CommandContext {
-            by: self.session.as_ref().map(|presented| presented.slot),
+            by: self.slot(),
             act,
         };
         decide(merchant, &command, self.policy, self.now)
@@ -477,7 +483,7 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
             before: &before.merchant,
             transition,
             event,
-            session: self.session.as_ref().map(|presented| presented.slot),
+            session: self.slot(),
             idempotency,
             now: self.now,
         };

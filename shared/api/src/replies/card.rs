@@ -123,7 +123,12 @@ pub struct Cards {
 impl Cards {
     /// The cards of this merchant, for the session in this slot.
     #[must_use]
-    pub fn new(merchant: &DomainMerchant, slot: Slot, policy: &Policy, now: Timestamp) -> Self {
+    pub fn new(
+        merchant: &DomainMerchant,
+        slot: Option<Slot>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Self {
         let state = &merchant.state;
         let card = |card: &DomainCard| Card::new(merchant, card, now);
         let open = merchant.open_rebind(now);

@@ -396,13 +396,13 @@ impl Context<'_> {
 #[must_use]
 pub fn blocked_by(
     merchant: &Merchant,
-    by: Slot,
+    by: Option<Slot>,
     policy: &Policy,
     now: Timestamp,
 ) -> Option<ErrorCode> {
     let ctx = Context {
         merchant,
-        by: Some(by),
+        by,
         policy,
         now,
     };

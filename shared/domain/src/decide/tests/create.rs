@@ -68,7 +68,7 @@ fn create_checks_in_contract_order() {
 #[test]
 fn blocked_by_is_the_first_reason() {
     let mut world = every_obstacle();
-    let blocked = |world: &World| blocked_by(&world.merchant, 0, &POLICY, world.now);
+    let blocked = |world: &World| blocked_by(&world.merchant, Some(0), &POLICY, world.now);
 
     assert_eq!(blocked(&world), Some(ErrorCode::AccountFrozen));
     world.merchant.state.frozen = None;
