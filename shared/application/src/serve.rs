@@ -87,17 +87,18 @@ async fn answer<H: Handler>(
 ) -> HttpResponse {
     let started = Instant::now();
     let mut request = Request::from(event);
-    let route = request
+    let (route, own) = request
         .route
-        .filter(|route| H::Route::try_from(*route).is_ok());
+        .and_then(|route| Some((route, H::Route::try_from(route).ok()?)))
+        .unzip();
     let support_ref = support_ref(&request);
     // All problem documents of this request carry the same reference.
     request.request_id.clone_from(&support_ref);
     let answer = AssertUnwindSafe(async {
         let now = rule_clock(&request, stage)?;
-        match route.map(H::Route::try_from) {
-            Some(Ok(own)) => handler.handle(own, &request, now).await,
-            _ => Err(Rejection::new(ErrorCode::NotFound).into()),
+        match own {
+            Some(own) => handler.handle(own, &request, now).await,
+            None => Err(Rejection::new(ErrorCode::NotFound).into()),
         }
     });
     let outcome = answer.catch_unwind().await;

@@ -437,8 +437,8 @@ impl<S: LoadMerchant + CommitTransition> Transactor<'_, S> {
     /// True for a first write or a system transition without changes. A request's last write is never empty, because it
     /// stores the reply.
     fn has_nothing_to_write(&self, transition: &Transition) -> bool {
-        let proceeds = matches!(transition.outcome, Outcome::Proceed | Outcome::PollDeposit);
-        transition.is_empty() && (proceeds || self.session.is_none())
+        let continues = matches!(transition.outcome, Outcome::Proceed | Outcome::PollDeposit);
+        transition.is_empty() && (continues || self.session.is_none())
     }
 
     fn unchanged(&self, loaded: Loaded, outcome: Outcome) -> Committed {
