@@ -371,6 +371,9 @@ async fn stream_function_skips_foreign_records() {
     let world = InProcess::start().await;
     for batch in [
         json!({}),
+        json!([]),
+        json!({"Records": null}),
+        json!({"Records": {}}),
         json!({"Records": []}),
         json!({"Records": [1, null, "x", {}, {"dynamodb": {"Keys": {"pk": {"S": "M#mer_x"}, "sk": {"S": "E#x"}}}}]}),
         json!({"Records": [{"dynamodb": {"Keys": {"pk": {"S": "M#mer_x"}, "sk": {"S": "E#0000000001"}}, "SequenceNumber": "1"}}]}),

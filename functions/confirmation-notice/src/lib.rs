@@ -56,13 +56,9 @@ impl<C: Fn() -> Timestamp> InvocationBudget<'_, C> {
     }
 }
 
-/// A batch of stream records, limited to the fields in use. Other shapes read as empty.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct StreamEvent {
-    #[serde(rename = "Records")]
-    records: Vec<Value>,
-}
+/// A batch of stream records. Any other shape reads as empty.
+#[derive(Debug, Deserialize)]
+pub struct StreamEvent(Value);
 
 /// The failed record. The stream resumes at the lowest sequence number in the reply.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -100,7 +96,8 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             began: wall(),
         };
         let mut first = None;
-        for record in &batch.records {
+        let records = batch.0.get("Records").and_then(Value::as_array);
+        for record in records.into_iter().flatten() {
             let Some((merchant, seq)) = event_of(record) else {
                 tracing::warn!("notification.record_skipped");
                 continue;
