@@ -36,7 +36,7 @@ impl Architecture {
         }
     }
 
-    /// Rust's name for Linux on it.
+    /// Rust's target triple for Linux.
     pub(crate) fn target(self) -> &'static str {
         match self.resolved() {
             Self::Arm64 => "aarch64-unknown-linux-gnu",

@@ -19,7 +19,7 @@ use local::{Architecture, UpOptions};
     after_help = "\
 Exit codes:
   0  success
-  1  the command failed; the message tells what to do
+  1  the command failed; the message says what to do
   2  the command line is not valid
 
 `cargo local help COMMAND` shows what a command does, what it leaves behind, and examples."
@@ -32,7 +32,7 @@ pub(crate) struct Cli {
 /// One variant for each command. Its arguments are fields; its work is one function of the library.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Walk merchants' stories over HTTP on a system of its own
+    /// Walk merchants' stories over HTTP on a separate system
     ///
     /// Builds the functions in the dev profile, starts a local cloud, deploys infra/template.yaml, loads the sandbox's
     /// merchants and walks each story as the app would. Every reply is checked against the contract. The first run installs
@@ -164,7 +164,7 @@ Exit codes:
     ///
     /// A build for this machine's architecture links this machine's C library. Lambda's is that of Amazon Linux 2023 (glibc
     /// 2.34): to deploy, build on a system that is not newer, or use `sam build`. A build for the other architecture needs
-    /// cargo-lambda; without it, the command tells how to install it.
+    /// cargo-lambda; without it, the command explains how to install it.
     #[command(after_long_help = "\
 Leaves behind:
   target/package/ARCH/FUNCTION.zip  one entry, `bootstrap`

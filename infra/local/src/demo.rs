@@ -20,7 +20,7 @@ use crate::system::{System, UpOptions};
 pub enum Story {
     /// A merchant changes the card, and the bank checks the new card
     Rebind,
-    /// The bank cannot check the card, so it receives ¥0.01 with a code; payouts keep their card
+    /// The bank cannot check the card, so the card receives ¥0.01 with a code; payouts keep their card
     MicroDeposit,
     /// A thief changes the card, and the merchant freezes the account from the old phone
     Freeze,

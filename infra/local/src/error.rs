@@ -115,7 +115,7 @@ pub enum Error {
     Deploy {
         /// The stack's status.
         status: String,
-        /// Each failed resource with its reason, one a line.
+        /// Each failed resource with its reason, one per line.
         reasons: String,
     },
     /// The sandbox's merchants could not be loaded.

@@ -1,7 +1,7 @@
 //! `cargo local stress`: the suites that try to break the system, run at length, and a report of their results.
 //!
-//! Each suite is one command or a few that also run alone. A suite prints its metrics on standard output, and its result is one
-//! JSON file under `target/stress/`.
+//! Each suite runs one or more commands, which can also be run by hand. A suite prints its metrics on standard output, and its
+//! result is one JSON file under `target/stress/`.
 
 mod command;
 mod metric;

@@ -172,7 +172,8 @@ impl Walk<'_> {
             freeze_code(&reserved).is_none(),
             "the reserved phone receives no freeze code",
         )?;
-        freeze_code(&on_file).ok_or_else(|| self.broken("the phone on file receives a freeze code"))
+        freeze_code(&on_file)
+            .ok_or_else(|| self.mismatch("the phone on file receives a freeze code"))
     }
 
     /// Reads the next SMS to `phone` and checks the form of a notification.
@@ -195,7 +196,7 @@ impl Walk<'_> {
         self.see(&format!("code sent to 验证码已发送至 {sent_to}"));
         let sms = self.next_sms(phone).await?;
         run_of(&sms, 6, |c| c.is_ascii_digit())
-            .ok_or_else(|| self.broken("the SMS has a code of six digits"))
+            .ok_or_else(|| self.mismatch("the SMS has a code of six digits"))
     }
 }
 

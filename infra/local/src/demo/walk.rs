@@ -151,8 +151,7 @@ impl<'a> Walk<'a> {
     }
 
     fn rfc3339(&self, at: OffsetDateTime) -> Result<String, Error> {
-        at.format(&Rfc3339)
-            .map_err(|error| self.broken(&error.to_string()))
+        at.format(&Rfc3339).map_err(invalid_request)
     }
 
     /// A step that reads. The reply must have status 200.
@@ -214,7 +213,7 @@ impl<'a> Walk<'a> {
             .await?;
         match reply["transfers"].take() {
             Value::Array(transfers) => Ok(transfers),
-            _ => Err(self.broken("the statement has a list of transfers")),
+            _ => Err(self.mismatch("the statement has a list of transfers")),
         }
     }
 
@@ -227,9 +226,7 @@ impl<'a> Walk<'a> {
         status: u16,
     ) -> Result<Value, Error> {
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let request = request
-            .body(body)
-            .map_err(|error| self.broken(&error.to_string()))?;
+        let request = request.body(body).map_err(invalid_request)?;
         let started = Instant::now();
         let reply = self.http.send(request).await?;
         println!(
@@ -238,7 +235,7 @@ impl<'a> Walk<'a> {
             started.elapsed().as_millis()
         );
         if reply.status != status {
-            return Err(self.broken(&format!("status {status}; the reply is {}", reply.text())));
+            return Err(self.mismatch(&format!("status {status}; the reply is {}", reply.text())));
         }
         reply.json()
     }
@@ -273,7 +270,7 @@ impl<'a> Walk<'a> {
                 return Ok(sms);
             }
             if Instant::now() > deadline {
-                return Err(self.broken(&format!(
+                return Err(self.mismatch(&format!(
                     "an SMS to {phone} within {} s",
                     SMS_LIMIT.as_secs()
                 )));
@@ -302,13 +299,13 @@ impl<'a> Walk<'a> {
     pub(super) fn text(&self, reply: &Value, pointer: &str) -> Result<String, Error> {
         let text = reply.pointer(pointer).and_then(Value::as_str);
         text.map(str::to_owned)
-            .ok_or_else(|| self.broken(&format!("{pointer} is a string; the reply is {reply}")))
+            .ok_or_else(|| self.mismatch(&format!("{pointer} is a string; the reply is {reply}")))
     }
 
     pub(super) fn time(&self, reply: &Value, pointer: &str) -> Result<OffsetDateTime, Error> {
         let text = self.text(reply, pointer)?;
         OffsetDateTime::parse(&text, &Rfc3339)
-            .map_err(|_| self.broken(&format!("{pointer} is an RFC 3339 time, not {text}")))
+            .map_err(|_| self.mismatch(&format!("{pointer} is an RFC 3339 time, not {text}")))
     }
 
     /// The items of a list in a reply.
@@ -316,7 +313,7 @@ impl<'a> Walk<'a> {
         let items = reply.pointer(pointer).and_then(Value::as_array);
         items
             .map(Vec::as_slice)
-            .ok_or_else(|| self.broken(&format!("{pointer} is a list; the reply is {reply}")))
+            .ok_or_else(|| self.mismatch(&format!("{pointer} is a list; the reply is {reply}")))
     }
 
     pub(super) fn equal(
@@ -336,15 +333,22 @@ impl<'a> Walk<'a> {
         if holds {
             Ok(())
         } else {
-            Err(self.broken(what))
+            Err(self.mismatch(what))
         }
     }
 
-    pub(super) fn broken(&self, what: &str) -> Error {
+    pub(super) fn mismatch(&self, what: &str) -> Error {
         Error::Contract {
             step: self.step.clone(),
             what: format!("expected: {what}"),
         }
+    }
+}
+
+fn invalid_request(error: impl ToString) -> Error {
+    Error::Reply {
+        what: "a valid request".to_owned(),
+        reply: error.to_string(),
     }
 }
 

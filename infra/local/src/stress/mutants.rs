@@ -219,7 +219,7 @@ impl Round {
             .args(["--", "--"])
             .args(self.tests)
             .env("CARGO_PROFILE_DEV_DEBUG", "0");
-        // The exit code only tells that some were missed; the totals tell how many.
+        // The exit code shows only whether mutants were missed; the totals show how many.
         run_and_show(&mut command, "cargo mutants").map(|_| ())
     }
 }
