@@ -56,7 +56,7 @@ pub fn key_arn(resource: &str) -> String {
 /// A template value in a local sandbox stack, with all other parameters at their defaults.
 fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
     let Value::String(name) = value else {
-        assert_eq!(value[0], "OwnBank", "unsupported condition");
+        assert_eq!(value[0], "SimulatedBank", "unsupported condition");
         return bank_url.to_owned();
     };
     match name.as_str() {
