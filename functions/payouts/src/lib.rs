@@ -191,11 +191,13 @@ impl<T: Table> Payouts<T> {
                 Timestamp::parse_rfc3339(text).ok_or_else(|| malformed("time is not RFC 3339"))?
             }
         };
-        let payout_id = PayoutId::parse(&asked.payout_id)
-            .ok_or_else(|| malformed("payout_id is pay_ and up to 40 letters, digits or _"))?;
+        let payout_id = PayoutId::parse(&asked.payout_id).ok_or_else(|| {
+            malformed("payout_id must be `pay_` followed by 1 to 40 letters, digits or `_`")
+        })?;
         let merchant_id = asked.merchant_id.as_deref().map(|text| {
-            MerchantId::parse(text)
-                .ok_or_else(|| malformed("merchant_id is mer_ and up to 40 letters, digits or _"))
+            MerchantId::parse(text).ok_or_else(|| {
+                malformed("merchant_id must be `mer_` followed by 1 to 40 letters, digits or `_`")
+            })
         });
         let merchant_id = merchant_id.transpose()?;
         match (asked.operation, asked.amount_fen) {
@@ -203,12 +205,16 @@ impl<T: Table> Payouts<T> {
                 let amount_fen = amount
                     .and_then(|fen| u64::try_from(fen).ok())
                     .filter(|fen| (1..=AMOUNT_MAX_FEN).contains(fen))
-                    .ok_or_else(|| malformed("amount_fen is a whole number of fen, at least 1"))?;
+                    .ok_or_else(|| {
+                        malformed(&format!(
+                            "amount_fen must be a whole number from 1 to {AMOUNT_MAX_FEN}"
+                        ))
+                    })?;
                 let merchant_id = merchant_id
                     .ok_or_else(|| malformed("merchant_id is needed for a new payout"))?;
                 self.create(&merchant_id, &payout_id, amount_fen, now).await
             }
-            (_, Some(_)) => Err(malformed("amount_fen goes with create_payout only")),
+            (_, Some(_)) => Err(malformed("amount_fen is allowed with create_payout only")),
             (Operation::PayoutSent, None) => {
                 self.end(Command::PayoutSent, &payout_id, merchant_id.as_ref(), now)
                     .await
