@@ -14,7 +14,7 @@ use domain::rebind::RebindState;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use store::due::{DueItem, buckets};
+use store::due::{DueKind, buckets};
 use store::outbox::Rearmed;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
@@ -370,8 +370,8 @@ async fn index_holds_only_due_items() {
     assert!(due(world.now()).await.is_empty());
     let expired = due(world.now().plus_s(POLICY.rebind_life_s)).await;
     assert_eq!(
-        expired.iter().map(|due| due.what).collect::<Vec<_>>(),
-        [DueItem::Rebind(1)]
+        expired.iter().map(|due| due.kind).collect::<Vec<_>>(),
+        [DueKind::Rebind(1)]
     );
     cancel(&world, IdempotencyMode::None).await.unwrap();
     assert!(

@@ -20,7 +20,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use store::Store;
 use store::client::Table;
-use store::due::{Due, DueItem, buckets};
+use store::due::{DueItem, DueKind, buckets};
 use store::outbox::Rearmed;
 use store::payout::place;
 
@@ -109,8 +109,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
     /// Executes one run.
     ///
     /// # Errors
-    /// Outside the sandbox, when the event has no time or one more than five minutes ahead. Also when part of the index
-    /// cannot be read; the readable part is processed first.
+    /// When the event's time is not RFC 3339; outside the sandbox, also when it is missing or further ahead than
+    /// `Policy::schedule_ahead_max_s`. When part of the index cannot be read; the readable part is processed first.
     pub async fn run(
         &self,
         event: &ScheduleEvent,
@@ -176,11 +176,11 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         }
     }
 
-    async fn handle(&self, due: &Due, run: &mut Run) {
-        let done = match due.what {
-            DueItem::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
-            DueItem::MerchantState => self.merchant(&due.merchant_id, run).await,
-            DueItem::Notification(seq) => self.notification(&due.merchant_id, seq, run).await,
+    async fn handle(&self, due: &DueItem, run: &mut Run) {
+        let done = match due.kind {
+            DueKind::Rebind(number) => self.rebind(&due.merchant_id, number, run).await,
+            DueKind::MerchantState => self.merchant(&due.merchant_id, run).await,
+            DueKind::Notification(seq) => self.notification(&due.merchant_id, seq, run).await,
         };
         match done {
             Ok(()) => {}
@@ -189,8 +189,8 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                 run.summary.failed += 1;
                 tracing::error!(
                     merchant.id = due.merchant_id.as_str(),
-                    due.what = due.what.as_str(),
-                    due.number = due.what.number(),
+                    due.kind = due.kind.as_str(),
+                    due.number = due.kind.number(),
                     due.cause = error.to_string(),
                     "cleanup.entry_failed"
                 );

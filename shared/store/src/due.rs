@@ -35,7 +35,7 @@ const PAGE: i32 = 50;
 #[derive(Clone, Debug)]
 pub struct DuePage {
     /// Oldest first.
-    pub due: Vec<Due>,
+    pub due: Vec<DueItem>,
     next: Option<Item>,
 }
 
@@ -49,28 +49,28 @@ impl DuePage {
 
 /// A due item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Due {
+pub struct DueItem {
     /// The merchant.
     pub merchant_id: MerchantId,
     /// The kind of the item.
-    pub what: DueItem,
+    pub kind: DueKind,
     /// The due time.
     pub due_at: Timestamp,
 }
 
 /// The kind of a due item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DueItem {
+pub enum DueKind {
     /// A rebind: it is overdue, its hold is over, or a bank query is due.
     Rebind(u32),
-    /// The merchant state: the end of a cooldown is not yet notified, a replaced card can be removed, or held payouts
-    /// can be assigned.
+    /// The merchant state: the notification of a cooldown's end is pending, a replaced card can be removed, or held
+    /// payouts can be assigned.
     MerchantState,
     /// An event with an unsent notification.
     Notification(u64),
 }
 
-impl DueItem {
+impl DueKind {
     /// The name in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -119,18 +119,18 @@ impl<T: Table> Store<T> {
         let mut due = Vec::with_capacity(page.items.len());
         for item in &page.items {
             let sk = get_s(item, "sk")?;
-            let what = match sk.split_once('#') {
-                Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueItem::Rebind),
-                Some(("E", seq)) => seq.parse().ok().map(DueItem::Notification),
-                _ if sk == STATE => Some(DueItem::MerchantState),
+            let kind = match sk.split_once('#') {
+                Some(("R", number)) => u32::from_str_radix(number, 16).ok().map(DueKind::Rebind),
+                Some(("E", seq)) => seq.parse().ok().map(DueKind::Notification),
+                _ if sk == STATE => Some(DueKind::MerchantState),
                 _ => None,
             };
-            if let (Some(merchant_id), Some(what), Some(at)) =
-                (merchant_of(get_s(item, "pk")?), what, opt_n(item, "due_at"))
+            if let (Some(merchant_id), Some(kind), Some(at)) =
+                (merchant_of(get_s(item, "pk")?), kind, opt_n(item, "due_at"))
             {
-                due.push(Due {
+                due.push(DueItem {
                     merchant_id,
-                    what,
+                    kind,
                     due_at: Timestamp::from_epoch_s(at),
                 });
             }
