@@ -36,9 +36,9 @@ pub struct ConfirmationNotice<T, K, M, P> {
     push: P,
 }
 
-/// Starts no new send after 30 s of the function's 60 s timeout, so that a slow publish and its mark can still finish.
-/// A send that is cut off in between would be repeated.
-pub const BEGIN_FOR_S: i64 = 30;
+/// Seconds after which no new send starts: half of the function's timeout, so that a slow publish and its mark can
+/// still finish. A send that is cut off in between would be repeated.
+pub const SEND_UNTIL_S: i64 = 30;
 
 /// The time budget of one invocation.
 struct InvocationBudget<'c, C> {
@@ -52,7 +52,7 @@ impl<C: Fn() -> Timestamp> InvocationBudget<'_, C> {
     }
 
     fn is_over(&self) -> bool {
-        self.began.age_s_at(self.now()) >= BEGIN_FOR_S
+        self.began.age_s_at(self.now()) >= SEND_UNTIL_S
     }
 }
 
@@ -183,7 +183,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             }
             let last = failed.is_none() && index + 1 == event.notifications.len();
             let (merchant, seq) = (&event.merchant_id, event.seq);
-            insist(async || {
+            mark_with_retry(async || {
                 self.store
                     .mark_sent(merchant, seq, notification.to(), last, owner)
                     .await
@@ -251,7 +251,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             match self.push_one(merchant, &history_key, &target, text).await {
                 Ok(()) => {
                     delivered.push(target.tag);
-                    insist(async || {
+                    mark_with_retry(async || {
                         self.store
                             .mark_pushed(merchant, event.seq, &delivered, owner)
                             .await
@@ -306,7 +306,7 @@ fn out_of_time() -> PortError {
 }
 
 /// A message that was sent but not marked would be sent twice, so retry the mark.
-async fn insist(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), PortError> {
+async fn mark_with_retry(mark: impl AsyncFn() -> Result<(), PortError>) -> Result<(), PortError> {
     let marked = retry(Limits::MARK, async || Ok(mark().await?)).await;
     marked.map_err(HandlerError::into_port_error)
 }

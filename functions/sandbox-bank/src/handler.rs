@@ -277,7 +277,7 @@ impl Bank {
         let is_first_call = behaviour == Behaviour::BusyOnce
             && self
                 .store
-                .is_first_call(&card.key, rebind_of(&request.serial))
+                .count_call(&card.key, rebind_of(&request.serial))
                 .await?;
         let outcome = match behaviour.check(is_first_call) {
             CheckOutcome::Match if card.owner.is_some_and(|owner| owner != holder_key(name)) => {

@@ -200,11 +200,11 @@ impl Store {
         }
     }
 
-    /// Counts a call for a card in a rebind. Returns whether it was the first.
+    /// Counts a call for a card in a rebind. Returns true for the first one.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn is_first_call(&self, card_key: &str, rebind: &str) -> Result<bool> {
+    pub async fn count_call(&self, card_key: &str, rebind: &str) -> Result<bool> {
         let updated = self
             .client
             .update_item()

@@ -138,7 +138,7 @@ impl DynamoDb {
     pub fn new(client: &Client, table: impl Into<String>) -> Self {
         let config = client.config().to_builder();
         Self {
-            client: Client::from_conf(config.retry_classifier(MetTransaction).build()),
+            client: Client::from_conf(config.retry_classifier(RetryTransactionConflict).build()),
             table: table.into(),
             meter: Meter::default(),
         }
@@ -295,9 +295,9 @@ fn some_unless_empty<K, V>(map: HashMap<K, V>) -> Option<HashMap<K, V>> {
 /// Retries a single write that conflicted with a transaction and was not applied. The SDK retries only a transaction in
 /// progress.
 #[derive(Debug)]
-struct MetTransaction;
+struct RetryTransactionConflict;
 
-impl ClassifyRetry for MetTransaction {
+impl ClassifyRetry for RetryTransactionConflict {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let error = context.output_or_error().and_then(Result::err);
         let error = error.and_then(|error| error.as_operation_error());

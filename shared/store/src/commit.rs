@@ -303,7 +303,9 @@ fn failed_condition(
         return Ok(CommitOutcome::OtpLimit { wait_s });
     }
     if let Some(reason) = failed(Part::Fingerprint) {
-        reason.item().map_or(Ok(()), card_holders::read)?;
+        reason
+            .item()
+            .map_or(Ok(()), card_holders::reject_later_version)?;
         return Ok(CommitOutcome::BoundElsewhere);
     }
     Err(cancelled(reasons))

@@ -12,7 +12,7 @@ mod seen;
 mod sns;
 mod stream;
 
-use confirmation_notice::BEGIN_FOR_S;
+use confirmation_notice::SEND_UNTIL_S;
 use domain::policy::{HOUR_S, MINUTE_S, Policy};
 use scene::{BOTH, FUNCTION, MERCHANTS, REARMED_WITHIN_S, RETRIED_WITHIN_S, Scene};
 use sns::Weather;
@@ -121,7 +121,7 @@ const ONE_MORE_S: i64 = 6 + 4 * 4;
 #[test]
 fn function_ends_before_its_leases() {
     let timeout_s = Mapping::of(FUNCTION).timeout_s;
-    assert!(BEGIN_FOR_S + ONE_MORE_S <= timeout_s);
+    assert!(SEND_UNTIL_S + ONE_MORE_S <= timeout_s);
     assert!(timeout_s < LEASE_S);
 }
 

@@ -46,6 +46,6 @@ pub fn attributes(merchant: &MerchantId, card_id: &CardId, person: &Mac) -> Attr
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release.
-pub(crate) fn read(item: &Item) -> Result<(), PortError> {
+pub(crate) fn reject_later_version(item: &Item) -> Result<(), PortError> {
     check_version(item, "the holders of a card number")
 }
