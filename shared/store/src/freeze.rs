@@ -42,10 +42,8 @@ impl<T: Table> FreezeAttempts for Store<T> {
             Err(error) => Err(error),
         };
         if counted.is_err() {
-            // The code is not compared, so the attempt is refunded. If the refund fails, it stays counted.
-            let _ = self
-                .add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
-                .await;
+            // The code is not compared, so the attempt is refunded.
+            let _ = self.refund_source(keys, now).await;
         }
         counted
     }
@@ -57,7 +55,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
     ) -> Result<(), PortError> {
         let (account, source) = futures::join!(
             self.add_attempts(account_counter(keys), -1, keys.nonce_for(-1), now),
-            self.add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now),
+            self.refund_source(keys, now),
         );
         account.and(source).map(|_| ())
     }
@@ -79,10 +77,7 @@ impl<T: Table> Store<T> {
             allowed: false,
         };
         if of_source > policy.freeze_attempts_per_source_day {
-            // Not looked at, and counted nowhere; if this fails, it stays counted.
-            let _ = self
-                .add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
-                .await;
+            let _ = self.refund_source(keys, now).await;
             return Ok(refused);
         }
         let of_account = self
@@ -96,6 +91,12 @@ impl<T: Table> Store<T> {
             merchant_id,
             allowed: true,
         })
+    }
+
+    /// Refunds an attempt of the address. If the refund fails, the attempt stays counted.
+    async fn refund_source(&self, keys: &FreezeKeys, now: Timestamp) -> Result<usize, PortError> {
+        self.add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
+            .await
     }
 
     /// Adds to this hour's count, and returns the number of attempts in the last day.
