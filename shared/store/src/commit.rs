@@ -3,7 +3,9 @@
 use super::Store;
 use super::client::{SingleUpdate, Table, Transacted};
 use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
-use super::keys::{PROFILE, STATE, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk};
+use super::keys::{
+    PROFILE, STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
+};
 use super::records::{
     card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, profile,
     rebind, session,
@@ -215,14 +217,13 @@ impl<T: Table> Store<T> {
         commit: &Commit<'_>,
     ) -> Result<TransactWriteItem, PortError> {
         let merchant = &commit.before.profile.merchant_id;
-        let number_key = |fingerprint: &Mac| key(format!("F#{}", fingerprint.0), "F");
         match rule {
             FingerprintRule::Free {
                 fingerprint,
                 person,
             } => ConditionCheck::builder()
                 .table_name(self.table.name())
-                .set_key(Some(number_key(fingerprint)))
+                .set_key(Some(card_number_key(fingerprint)))
                 .condition_expression(card_holders::FREE)
                 .expression_attribute_values(":person", s(&person.0))
                 .build()
@@ -238,7 +239,7 @@ impl<T: Table> Store<T> {
                 let (update, expression) = card_holders::add(merchant, card_id, person);
                 update_with(
                     self.table.name(),
-                    number_key(fingerprint),
+                    card_number_key(fingerprint),
                     update,
                     expression,
                 )
@@ -250,7 +251,7 @@ impl<T: Table> Store<T> {
                 let (update, expression) = card_holders::remove(merchant, card_id);
                 update_with(
                     self.table.name(),
-                    number_key(fingerprint),
+                    card_number_key(fingerprint),
                     update,
                     expression,
                 )

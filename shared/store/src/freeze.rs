@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
 use super::item::Item;
-use super::keys::key;
+use super::keys::{account_key, account_pk, key, source_pk};
 use super::records::{account, freeze_counter};
 use application::ports::{FreezeAttempt, FreezeAttempts, FreezeKeys, PortError};
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -14,11 +14,11 @@ use domain::time::Timestamp;
 const COUNTER: &str = "Q";
 
 fn account_counter(keys: &FreezeKeys) -> Item {
-    key(format!("A#{}", keys.account), COUNTER)
+    key(account_pk(&keys.account), COUNTER)
 }
 
 fn source_counter(keys: &FreezeKeys) -> Item {
-    key(format!("S#{}", keys.source), COUNTER)
+    key(source_pk(&keys.source), COUNTER)
 }
 
 impl<T: Table> FreezeAttempts for Store<T> {
@@ -28,7 +28,7 @@ impl<T: Table> FreezeAttempts for Store<T> {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<FreezeAttempt, PortError> {
-        let account = vec![key(format!("A#{}", keys.account), "A")];
+        let account = vec![account_key(&keys.account)];
         let (of_source, account) = futures::join!(
             self.add_attempts(source_counter(keys), 1, keys.nonce_for(1), now),
             self.table.batch_get(account),

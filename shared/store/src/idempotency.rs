@@ -2,8 +2,8 @@
 
 use super::Store;
 use super::client::{Get, Table};
-use super::item::{Item, delete_item, put_item, s, time};
-use super::keys::key;
+use super::item::{delete_item, put_item, s, time};
+use super::keys::idempotency_key;
 use super::records::{self, idempotency};
 use application::ports::{IdempotencyKey, IdempotencyLookup, IdempotencyMode, PortError};
 use aws_sdk_dynamodb::types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
@@ -60,8 +60,4 @@ impl<T: Table> Store<T> {
         let item = records::item_of(idempotency_key(wanted), row);
         put_item(put.set_item(Some(item))).map(Some)
     }
-}
-
-fn idempotency_key(wanted: &IdempotencyKey) -> Item {
-    key(format!("I#{}", wanted.scope), "I")
 }

@@ -1,7 +1,9 @@
 //! The keys of the table: partitions, sort keys, and the buckets of the index.
 
 use super::item::{Item, s};
+use application::ports::IdempotencyKey;
 use domain::ids::{CardId, MerchantId, PayoutId};
+use domain::merchant::PushTarget;
 use domain::rebind::Mac;
 use domain::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -41,6 +43,41 @@ pub(super) fn event_sk(seq: u64) -> String {
 /// The sort key of a card from onboarding.
 pub(super) fn card_sk(card_id: &CardId) -> String {
     format!("C#{card_id}")
+}
+
+/// The sort key of a push target.
+pub(super) fn push_target_sk(target: &PushTarget) -> String {
+    format!("N#{}#{}", target.id, target.token_tag)
+}
+
+/// The partition of an account, by the keyed hash of its name.
+pub(super) fn account_pk(account_hash: &str) -> String {
+    format!("A#{account_hash}")
+}
+
+/// The key of an account.
+pub(super) fn account_key(account_hash: &str) -> Item {
+    key(account_pk(account_hash), "A")
+}
+
+/// The partition of a source address, by its keyed hash.
+pub(super) fn source_pk(source_hash: &str) -> String {
+    format!("S#{source_hash}")
+}
+
+/// The key of the failed logins from a source address.
+pub(super) fn source_key(source_hash: &str) -> Item {
+    key(source_pk(source_hash), "S")
+}
+
+/// The key of a verified card number.
+pub(super) fn card_number_key(fingerprint: &Mac) -> Item {
+    key(format!("F#{}", fingerprint.0), "F")
+}
+
+/// The key of an idempotency row.
+pub(super) fn idempotency_key(wanted: &IdempotencyKey) -> Item {
+    key(format!("I#{}", wanted.scope), "I")
 }
 
 /// The key of the times of a phone's OTPs.

@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{SingleUpdate, Table, Transacted, Updated};
 use super::item::{Item, Update, n, put_item, update_item};
-use super::keys::{STATE, key, merchant_pk};
+use super::keys::{STATE, account_key, account_pk, key, merchant_pk, source_key};
 use super::records::{account, item_of, login_failures, session};
 use application::ports::{LoginKeys, Logins, PortError};
 use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
@@ -18,10 +18,10 @@ const OTHERS: &str = "D#*";
 impl<T: Table> Logins for Store<T> {
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError> {
         let wanted = vec![
-            account_key(keys),
+            account_key(&keys.account),
             device_key(keys),
             others_key(keys),
-            source_key(keys),
+            source_key(&keys.source),
         ];
         let items = self.table.batch_get(wanted).await?;
         let find = |wanted: Item| {
@@ -31,7 +31,9 @@ impl<T: Table> Logins for Store<T> {
         };
         let failures =
             |wanted| find(wanted).map_or_else(|| Ok(Failures::default()), login_failures::read);
-        let account = find(account_key(keys)).map(account::read).transpose()?;
+        let account = find(account_key(&keys.account))
+            .map(account::read)
+            .transpose()?;
         let device_known = account
             .as_ref()
             .is_some_and(|account| account.known_devices.contains(&keys.device));
@@ -40,7 +42,7 @@ impl<T: Table> Logins for Store<T> {
             device_known,
             device: failures(device_key(keys))?,
             others: failures(others_key(keys))?,
-            source: failures(source_key(keys))?,
+            source: failures(source_key(&keys.source))?,
         })
     }
 
@@ -79,7 +81,7 @@ impl<T: Table> Logins for Store<T> {
         let state_key = key(merchant_pk(&account.merchant_id), STATE);
         let mut items = vec![
             update_item(self.table.name(), state_key, state)?,
-            update_item(self.table.name(), account_key(keys), record)?,
+            update_item(self.table.name(), account_key(&keys.account), record)?,
         ];
         if let Some(cleared) = cleared {
             items.extend(self.failure_puts(keys, cleared, now)?);
@@ -120,7 +122,7 @@ impl<T: Table> Store<T> {
         } else {
             vec![
                 (others_key(keys), &after.others),
-                (source_key(keys), &after.source),
+                (source_key(&keys.source), &after.source),
             ]
         };
         touched
@@ -158,18 +160,10 @@ impl<T: Table> Store<T> {
     }
 }
 
-fn account_key(keys: &LoginKeys) -> Item {
-    key(format!("A#{}", keys.account), "A")
-}
-
 fn device_key(keys: &LoginKeys) -> Item {
-    key(format!("A#{}", keys.account), format!("D#{}", keys.device))
+    key(account_pk(&keys.account), format!("D#{}", keys.device))
 }
 
 fn others_key(keys: &LoginKeys) -> Item {
-    key(format!("A#{}", keys.account), OTHERS)
-}
-
-fn source_key(keys: &LoginKeys) -> Item {
-    key(format!("S#{}", keys.source), "S")
+    key(account_pk(&keys.account), OTHERS)
 }

@@ -3,7 +3,7 @@
 use super::Store;
 use super::client::{Get, Table};
 use super::item::{Update, update_item};
-use super::keys::{PROFILE, key, merchant_pk};
+use super::keys::{PROFILE, key, merchant_pk, push_target_sk};
 use super::records::{profile, push_target};
 use application::ports::{KeptPushTarget, ListPushTargets, PortError};
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -56,7 +56,7 @@ impl<T: Table> Store<T> {
             condition
                 .into_iter()
                 .for_each(|condition| update.when(condition));
-            let key = key(merchant_pk(merchant), push_target::sk(target));
+            let key = key(merchant_pk(merchant), push_target_sk(target));
             parts.push(update_item(self.table.name(), key, update)?);
             Ok(())
         };

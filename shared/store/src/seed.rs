@@ -3,7 +3,9 @@
 
 use super::Store;
 use super::client::Table;
-use super::keys::{PROFILE, STATE, card_sk, key, merchant_pk, payout_key};
+use super::keys::{
+    PROFILE, STATE, account_key, card_number_key, card_sk, key, merchant_pk, payout_key,
+};
 use super::payout::entry_key;
 use super::records::{account, card, card_holders, item_of, merchant_state, payout, profile};
 use application::crypto::{HashPurpose, Keys, password};
@@ -221,7 +223,7 @@ impl<T: Table> Store<T> {
                 card::attributes(&sealed),
             ));
             items.push(item_of(
-                key(format!("F#{}", facts.fingerprint.0), "F"),
+                card_number_key(&facts.fingerprint),
                 card_holders::attributes(&merchant_id, &card.card_id, &profile.id_number_mac),
             ));
             state.active = Some(BoundCard {
@@ -284,7 +286,7 @@ impl<T: Table> Store<T> {
         };
         let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
         items.push(item_of(
-            key(format!("A#{}", account_mac.0), "A"),
+            account_key(&account_mac.0),
             account::attributes(&account)?,
         ));
         for item in items {

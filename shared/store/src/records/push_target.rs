@@ -3,17 +3,11 @@
 use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
 use crate::item::{Item, b, broken, get_s, opt_b, opt_time, s, time};
 use application::ports::{KeptPushTarget, PortError};
-use domain::merchant::PushTarget;
 use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::rebind::Sealed;
 use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
-
-/// The sort key of a target.
-pub(crate) fn sk(target: &PushTarget) -> String {
-    format!("N#{}#{}", target.id, target.token_tag)
-}
 
 /// The attributes of a registered target, new or registered again.
 pub(crate) fn registered(target: &NewPushTarget) -> Attributes {

@@ -2,7 +2,9 @@
 
 use super::{Record, changed, created, record};
 use crate::item::{Item, opt_s};
-use crate::keys::{PROFILE, STATE, card_sk, key, merchant_pk, payout_key, rebind_sk};
+use crate::keys::{
+    PROFILE, STATE, card_sk, key, merchant_pk, payout_key, push_target_sk, rebind_sk,
+};
 use crate::payout::entry_key;
 use crate::records::{
     account, card, card_holders, freeze_counter, idempotency, item_of, login_failures,
@@ -543,7 +545,7 @@ fn push_targets() -> Vec<Record> {
         sealed_token: Sealed(vec![7, 7, 7]),
         removed_at,
     };
-    let key = || key(merchant_pk(&merchant()), push_target::sk(&new.target));
+    let key = || key(merchant_pk(&merchant()), push_target_sk(&new.target));
     let item = item_of(key(), push_target::registered(&new));
     let removed = changed(item.clone(), push_target::removed(&POLICY, t(60)));
     vec![
