@@ -96,7 +96,7 @@ impl<T: Table, K: KeyService> Agreement<T, K> {
         Ok(signed.reply)
     }
 
-    /// The signature with its text, which is found by comparing the signed hash with each language's.
+    /// The signature with its text, which is found by comparing the signed hash with the hash of each language's text.
     async fn signed(
         &self,
         loaded: &Loaded,

@@ -7,7 +7,7 @@
 //! # A failed record does not delay the records behind it
 //! The stream resumes at the reported record, and the leases prevent duplicates. All records of a batch are tried,
 //! because the stream redelivers everything behind the first failure: records left for later would share the failed
-//! record's retries, and expire with it after a day.
+//! record's retries, and are discarded with it after five retries or an hour.
 
 use application::backoff::{Limits, retry};
 use application::crypto::Keys;
@@ -88,8 +88,8 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
     /// Handles a batch in order. Reports the first record that failed or did not fit into the time budget; the stream
     /// resumes there.
     ///
-    /// A record of an unknown shape is skipped with a warning, since a retry would see the same record. Notifications
-    /// still unsent when the stream expires are armed again by the clean-up.
+    /// A record of an unknown shape is skipped with a warning, since a retry would see the same record. A
+    /// notification still unsent when the stream discards its record is armed again by the clean-up.
     pub async fn handle(&self, batch: StreamEvent, wall: impl Fn() -> Timestamp) -> BatchReply {
         let budget = InvocationBudget {
             clock: &wall,
@@ -106,7 +106,7 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
             let handled = if is_over {
                 Err(out_of_time())
             } else {
-                // A redelivered record is the same owner, so it can continue a lease that its own crash left behind.
+                // A redelivered record is the same owner, so it can continue a lease that a crashed invocation left behind.
                 let owner = record.get("eventID").and_then(Value::as_str);
                 let owner = owner.unwrap_or("a record without an id");
                 self.notify(&merchant, seq, owner, &budget).await

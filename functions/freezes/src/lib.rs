@@ -147,7 +147,8 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         }
     }
 
-    /// Freezes in one write, and retries for as long as a thief could keep the account busy.
+    /// Freezes in one write. Retries until the time limit of [`Limits::FREEZE`], because a thief may keep the account
+    /// busy.
     async fn freeze(
         &self,
         account: &Transactor<'_, Store<T>>,

@@ -60,7 +60,7 @@ pub enum Delivery {
     Now,
     /// After a delay.
     After(Duration),
-    /// Never: the answer is stored, then the connection breaks.
+    /// Never: the answer is stored, then the invocation fails, and the function URL answers 5xx.
     Lost,
 }
 

@@ -127,7 +127,7 @@ pub struct FreezeKeys {
     pub account: String,
     /// Keyed hash of the source address.
     pub source: String,
-    /// Random nonce. It distinguishes this request's additions to the counts, so that a repeated one is not counted
+    /// Random nonce. It distinguishes this request's additions to the counts, so that a repeated write is not counted
     /// twice.
     pub nonce: [u8; 6],
 }

@@ -34,7 +34,10 @@ impl DeploymentStage {
 
 /// Wall-clock time. For leases and signatures only; business rules receive `now`.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the only read of the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock of the product; business rules receive `now`"
+)]
 pub fn wall_clock() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,8 +1,9 @@
 //! The AWS clients with explicit timeouts, because the SDK has no timeouts by default.
 //!
-//! Root certificates: the HTTP client reads the machine's store once, when the first client is created. By default that
-//! is a bundle and every file of one or two directories. The template sets `SSL_CERT_FILE`, so that it is one file, which
-//! shortens a cold start. Compiled-in roots would age with the deployment and could not include a bank's own authority.
+//! Root certificates: the HTTP client reads the machine's store once, when the first client is created. By default, the
+//! store is a bundle plus every file in one or two directories. The template sets `SSL_CERT_FILE`, so that only one file
+//! is read, which shortens a cold start. Compiled-in roots would age with the deployment and could not include a bank's
+//! own authority.
 
 use crate::kms::Kms;
 use crate::push::Push;

@@ -26,7 +26,7 @@ use thiserror::Error;
 /// Limit for connecting, including TLS. A bank that needs longer counts as down.
 pub const CONNECT_TIMEOUT_MS: u64 = 1_000;
 /// Limit for a check or a transfer, from connecting to the last byte of the reply. A slow bank takes 1.5 s, the
-/// merchant is waiting, and one query must still fit before the gateway's limit of 30 s.
+/// merchant is waiting, and one query must still fit before the function's timeout of 20 s.
 pub const ASK_TIMEOUT_MS: u64 = 4_000;
 /// Limit for a query by serial, which the bank answers by a lookup.
 pub const QUERY_TIMEOUT_MS: u64 = 2_000;
@@ -124,8 +124,9 @@ impl BankClient {
                     .build(),
             )
             .sleep_impl(TokioSleep::new())
-            // A rebind calls the bank once. Lambda freezes the environment between requests, so a pooled connection
-            // would usually be dead at the next call, and a dead connection is an unknown answer.
+            // A rebind calls the bank only a few times, minutes or days apart. Lambda freezes the environment between
+            // requests, so a pooled connection would usually be dead at the next call, and a dead connection is an
+            // unknown answer.
             .pool_max_idle_per_host(0)
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build();

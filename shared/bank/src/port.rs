@@ -55,7 +55,7 @@ impl QueryTransfer for BankClient {
 }
 
 impl From<TransferOutcome> for TransferAnswer {
-    /// Drops the return reason: with any reason the card received nothing, and the bank logs the reason.
+    /// Drops the return reason: whatever the reason, the card received nothing.
     fn from(outcome: TransferOutcome) -> Self {
         match outcome {
             TransferOutcome::Succeeded => Self::Succeeded,

@@ -6,8 +6,7 @@
 //! | `HOLDER#<sha256 of name>` | `-` | a person with this name (a transfer contains no ID number) |
 //! | `CARD#<keyed hash>` | `-` | a test card: `outcome` (a word of sandbox.json), `owner` (a `HOLDER#` key) |
 //!
-//! The people are fictional, so a plain hash suffices for them. Card numbers are stored as keyed hashes only, as
-//! everywhere in this system.
+//! The people are fictional, so a plain hash suffices for them. Card numbers are stored as keyed hashes only.
 
 use super::key::{BankKey, sha256_hex};
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -329,7 +329,8 @@ where
     match code.as_str() {
         "ConditionalCheckFailedException" => PortError::Conflict,
         // Neither code means a failed condition: the single write conflicted with a transaction and was not applied, or
-        // the transaction is still in progress. Reported as a failed condition, either would end a live session.
+        // the transaction is still in progress. Returned as `Conflict`, either would look like a lost lease, and the
+        // notification would be skipped.
         "TransactionConflictException"
         | "TransactionInProgressException"
         | "ProvisionedThroughputExceededException"

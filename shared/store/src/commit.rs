@@ -184,7 +184,7 @@ impl<T: Table> Store<T> {
         let mut update = Update::default();
         update.put_all(merchant_state::attributes(merchant, state, commit.now)?);
         if commit.transition.ends_sessions {
-            // Also when a rebind was opened after the read.
+            // Also removes a session that was opened after the read: a login does not change `version`.
             for slot in (0..).take(state.sessions.len()) {
                 update.put(&session::slot_name(slot), None);
             }

@@ -71,7 +71,10 @@ pub(super) fn get_json<T: DeserializeOwned>(item: &Item, name: &str) -> Result<T
 
 /// A damaged or foreign record, or a bug. The text names attributes, never values.
 pub(super) fn broken(what: &str) -> PortError {
-    PortError::Permanent("the table", format!("a record cannot be read: {what}"))
+    PortError::Permanent(
+        "the table",
+        format!("a record cannot be read or written: {what}"),
+    )
 }
 
 /// A put as one item of a transaction.

@@ -28,22 +28,22 @@
 //! |---|---|---|
 //! | merchant with latest rebind | 1 query | 1 RRU |
 //! | merchant with a given rebind, to show it | 1 batch get | 3 RRU |
-//! | a merchant's rebinds | 2 queries | 1 RRU each 4 KB |
+//! | a merchant's rebinds | 2 queries | 1 RRU per 4 KB |
 //! | commit: state, rebind, event, OTP counter or card holders, idempotency row | 1 transaction | 2 WRU an item, up to 5 |
 //! | an attempt at a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
 //! | login: account, device, unknown devices, address | 1 batch get | 4 RRU |
 //! | payout created: merchant state, record, entry, event | 1 query, 1 transaction | 1 RRU, 8 WRU |
 //! | payout sent or returned, merchant given | 1 batch get, 1 transaction | 3 RRU, 8 WRU |
-//! | unsent payouts, history | 2 queries | 1 RRU each 4 KB |
+//! | unsent payouts, history | 2 queries | 1 RRU per 4 KB |
 //! | a step on a card: merchant state, profile, its rebind | 1 batch get, 1 transaction | 3 RRU |
 //! | freeze: two counts, account, merchant, transaction, refund of the counts | 7 calls | 2 RRU, 16 WRU |
-//! | due items | 1 query a bucket and shard | 0.5 RRU and 0.5 a 4 KB of keys |
+//! | due items | 1 query per bucket and shard | 0.5 RRU, and 0.5 per 4 KB of keys |
 //!
 //! # The index `due`
-//! Sparse, keys only. It holds rebinds with a time-driven transition ahead, merchant states with due work (the end of a
-//! cooldown to notify, a card to remove, a held payout to assign), and events with an unsent notification. The hash key
-//! is the month of the due time and one of [`keys::SHARDS`] shards of the merchant, so that a key holds only a fraction
-//! of a month's due items. The range key is the time.
+//! Sparse, keys only. It holds rebinds with a time-driven transition ahead, merchant states with due work (the
+//! notification of a cooldown's end is pending, a card can be removed, or a held payout can be assigned), and events with
+//! an unsent notification. The hash key is the month of the due time and one of [`keys::SHARDS`] shards of the merchant,
+//! so that a key holds only a fraction of a month's due items. The range key is the time.
 //!
 //! # Rules
 //! - A decision is written under the condition that the merchant state's `version` has not changed since the read.

@@ -113,7 +113,8 @@ impl NotificationStep<'_> {
             Self::Pushed { tags, owner } => {
                 let to = recipient_name(Recipient::Push);
                 update.put(to, Some(s(tags_text(tags))));
-                // After the final mark, a late write would recreate the attribute and report unsent devices.
+                // After the final mark, a late write would recreate the attribute, and the sent event would show an
+                // unsent push.
                 update.when(format!("attribute_exists(#{to})"));
                 require_owner(&mut update, owner);
             }
