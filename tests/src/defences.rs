@@ -11,7 +11,7 @@ use std::path::Path;
 pub const VARIABLE: &str = "WITHOUT_DEFENCE";
 
 /// The placeholder in an edit for "this defence is disabled".
-const OUT: &str = "WITHOUT";
+const DISABLED: &str = "WITHOUT";
 
 /// One defence.
 #[derive(Clone, Debug)]
@@ -78,14 +78,14 @@ impl Edit {
     /// Returns true if the replacement contains the placeholder.
     #[must_use]
     pub fn is_a_switch(&self) -> bool {
-        self.replace.contains(OUT)
+        self.replace.contains(DISABLED)
     }
 
     /// The file's text after the edit. Behaviour changes only in a process that disables this defence.
     #[must_use]
     pub fn applied(&self, defence: &str, text: &str) -> String {
-        let is_out =
+        let is_disabled =
             format!("std::env::var_os({VARIABLE:?}).is_some_and(|name| name == {defence:?})");
-        text.replacen(&self.find, &self.replace.replace(OUT, &is_out), 1)
+        text.replacen(&self.find, &self.replace.replace(DISABLED, &is_disabled), 1)
     }
 }
