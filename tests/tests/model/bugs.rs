@@ -19,30 +19,30 @@ pub enum Bug {
     None,
     /// An activation is written with the old pointer.
     PointerStays,
-    /// An activation does not change the active card.
+    /// A read shows every identity proof and bank answer as just confirmed.
     OldProofsAreGood,
     /// No read shows the open rebind.
     OpensTwice,
     /// An activation is written without its cooldown.
     NoCooldown,
     /// A signature is written without its event.
-    SignsInSilence,
+    SignatureWithoutEvent,
     /// A state is written without the hash of the last event.
-    ForgetsTheChain,
+    BrokenChain,
     /// An activation is written without its notifications.
-    NotifiesNobody,
+    NoNotification,
     /// The mark of a sent notification is not written.
-    ForgetsSentMarks,
+    NoSentMark,
     /// No idempotency row is written.
-    ForgetsReplies,
+    NoStoredReply,
     /// A freeze keeps the thief's card active.
     FreezesHalf,
     /// The reservation of an attempt has no condition.
-    CountsAttemptsBlindly,
+    UnconditionalAttempt,
     /// A payout is written with the active card, regardless of the hold.
-    PaysThePointer,
+    PayoutToActiveCard,
     /// No write is conditioned on the state that was read.
-    WritesBlindly,
+    UnconditionalWrite,
 }
 
 impl Bug {
@@ -100,25 +100,25 @@ impl Bug {
                     let never = AttributeValue::N("0".to_owned());
                     values.insert(":cooldown_until".to_owned(), never);
                 }
-                (Self::ForgetsTheChain, _) if sk == "Y" => {
+                (Self::BrokenChain, _) if sk == "Y" => {
                     alter(attributes(item), |state| {
                         state["hash"] = json!("0".repeat(64))
                     });
                 }
-                (Self::SignsInSilence, Some(EventKind::AgreementSigned))
+                (Self::SignatureWithoutEvent, Some(EventKind::AgreementSigned))
                     if sk.starts_with("E#") =>
                 {
                     *item = nothing(item);
                 }
-                (Self::ForgetsReplies, _) if sk == "I" => *item = nothing(item),
-                (Self::NotifiesNobody, Some(EventKind::Activated)) if sk.starts_with("E#") => {
+                (Self::NoStoredReply, _) if sk == "I" => *item = nothing(item),
+                (Self::NoNotification, Some(EventKind::Activated)) if sk.starts_with("E#") => {
                     let put = item.put.as_mut().unwrap();
                     put.item.retain(|name, _| !name.starts_with("to_"));
                     for name in ["notice", "due_bucket", "due_at"] {
                         put.item.remove(name);
                     }
                 }
-                (Self::PaysThePointer, Some(EventKind::PayoutCreated)) if sk == "O" => {
+                (Self::PayoutToActiveCard, Some(EventKind::PayoutCreated)) if sk == "O" => {
                     let active = active();
                     alter(attributes(item), |payout| {
                         payout["card"] = active.unwrap()["c"].clone();
@@ -132,8 +132,8 @@ impl Bug {
     fn drop_conditions(self, item: &mut TransactWriteItem) {
         let (pk, sk) = key_in(item);
         let drops = match self {
-            Self::CountsAttemptsBlindly => sk.starts_with("R#"),
-            Self::WritesBlindly => pk.starts_with("M#"),
+            Self::UnconditionalAttempt => sk.starts_with("R#"),
+            Self::UnconditionalWrite => pk.starts_with("M#"),
             _ => false,
         };
         if let Some(put) = item.put.as_mut().filter(|_| drops) {
@@ -148,7 +148,7 @@ impl Bug {
     pub fn forgets(self, input: &Input, update: &SingleUpdate) -> bool {
         let is_notification = matches!(input.work, Work::Notification(..));
         let marks = update.expression.contains("REMOVE #to_");
-        self == Self::ForgetsSentMarks && is_notification && marks
+        self == Self::NoSentMark && is_notification && marks
     }
 }
 

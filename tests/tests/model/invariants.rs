@@ -26,7 +26,7 @@ pub const NOTIFIED: &str = "every activation is announced, exactly once unless a
 pub const REPLAY: &str = "a repeated request has no further effect";
 pub const FREEZE: &str = "a freeze before effective_at ends with the old card";
 pub const ATTEMPTS: &str = "at most five OTPs are compared, even by concurrent requests";
-pub const PAYOUT: &str = "a payout goes to the card that is active at its creation";
+pub const PAYOUT: &str = "a payout goes to the card that is effective at its creation";
 
 pub const ALL: [&str; 10] = [
     POINTER, PROOFS, OPEN, COOLDOWN, CHAIN, NOTIFIED, REPLAY, FREEZE, ATTEMPTS, PAYOUT,
