@@ -139,10 +139,10 @@ fn fits(filter: &Value, value: Option<&Value>) -> bool {
             .all(|(name, wanted)| fits(wanted, value.and_then(|value| value.get(name)))),
         Value::Array(choices) => choices.iter().any(|choice| match choice {
             Value::Object(rule) if rule.keys().eq(["exists"]) => rule["exists"] == value.is_some(),
-            Value::Object(_) | Value::Array(_) => panic!("a rule that is not known here: {choice}"),
+            Value::Object(_) | Value::Array(_) => panic!("unsupported filter rule: {choice}"),
             exactly => Some(exactly) == value,
         }),
-        _ => panic!("a rule that is not known here: {filter}"),
+        _ => panic!("unsupported filter rule: {filter}"),
     }
 }
 
@@ -150,9 +150,9 @@ fn fits(filter: &Value, value: Option<&Value>) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retries {
     /// All retries: it counts as a new batch.
-    Anew,
+    Reset,
     /// One fewer: this attempt counts.
-    UsedUp,
+    Decremented,
 }
 
 /// The end of an invocation.
@@ -341,8 +341,8 @@ impl Host {
             Some(Cut::At(place)) if place > 0 => {
                 batch.records.drain(..place);
                 match self.retries {
-                    Retries::Anew => batch.failures = 0,
-                    Retries::UsedUp => batch.failures += 1,
+                    Retries::Reset => batch.failures = 0,
+                    Retries::Decremented => batch.failures += 1,
                 }
                 self.retry(shard, batch, now);
             }

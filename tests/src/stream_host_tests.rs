@@ -43,7 +43,7 @@ fn host_with(mapping: Mapping, retries: Retries, records: u32) -> Host {
 }
 
 fn host(records: u32) -> Host {
-    host_with(mapping(), Retries::UsedUp, records)
+    host_with(mapping(), Retries::Decremented, records)
 }
 
 fn numbers(delivery: &Delivery) -> Vec<u32> {
@@ -128,14 +128,14 @@ fn filter_matches_values_and_absence() {
 }
 
 #[test]
-#[should_panic(expected = "a rule that is not known here")]
+#[should_panic(expected = "unsupported filter rule")]
 fn unknown_filter_panics() {
     let _ = fits(&json!({"a": [{"prefix": "x"}]}), Some(&json!({"a": "xy"})));
 }
 
 #[test]
 fn batches_are_full_and_in_order() {
-    let mut host = host_with(mapping(), Retries::UsedUp, 0);
+    let mut host = host_with(mapping(), Retries::Decremented, 0);
     for number in 1..=50 {
         let notification = if number % 2 == 0 { "due" } else { "sent" };
         host.add(record(number, "M#1", notification));
@@ -169,7 +169,7 @@ fn invalid_failure_id_fails_whole_batch() {
     ] {
         let mut mapping = mapping();
         mapping.bisects = false;
-        let mut host = host_with(mapping, Retries::UsedUp, 3);
+        let mut host = host_with(mapping, Retries::Decremented, 3);
         let batches = run(&mut host, &|_| Some(json!({"batchItemFailures": [id]})));
         assert_eq!(
             batches,
@@ -184,7 +184,7 @@ fn invalid_failure_id_fails_whole_batch() {
 fn reply_is_read_only_if_configured() {
     let mut mapping = mapping();
     mapping.reports_failures = false;
-    let mut host = host_with(mapping, Retries::UsedUp, 3);
+    let mut host = host_with(mapping, Retries::Decremented, 3);
     assert_eq!(run(&mut host, &|_| Some(failed(&[1]))), [[1, 2, 3]]);
 }
 
@@ -205,7 +205,7 @@ fn first_failed_record_fails_the_rest() {
         let poisoned = batch.iter().find(|number| **number == 3);
         Some(failed(poisoned.map(std::slice::from_ref).unwrap_or(&[])))
     };
-    for (retries, attempts) in [(Retries::UsedUp, 5), (Retries::Anew, 6)] {
+    for (retries, attempts) in [(Retries::Decremented, 5), (Retries::Reset, 6)] {
         let mut host = host_with(mapping(), retries, 12);
         let batches = run(&mut host, &stops);
         let rest: Vec<u32> = (3..=10).collect();
@@ -237,7 +237,7 @@ fn errors_bisect_the_batch() {
 fn without_bisection_the_batch_fails() {
     let mut mapping = mapping();
     mapping.bisects = false;
-    let mut host = host_with(mapping, Retries::UsedUp, 4);
+    let mut host = host_with(mapping, Retries::Decremented, 4);
     let batches = run(&mut host, &|batch| {
         (!batch.contains(&3)).then_some(json!(null))
     });
@@ -249,7 +249,7 @@ fn without_bisection_the_batch_fails() {
 fn retries_end_at_the_record_age() {
     let mut mapping = mapping();
     mapping.retries_max = None;
-    let mut host = host_with(mapping, Retries::UsedUp, 1);
+    let mut host = host_with(mapping, Retries::Decremented, 1);
     let batches = run(&mut host, &|_| Some(failed(&[1])));
     assert!(batches.len() > 60, "one a minute, for an hour");
     let condition = &host.given_up[0]["requestContext"]["condition"];
@@ -273,21 +273,21 @@ fn failure_description_holds_no_record() {
     for (kind, has_records) in [("SQS", false), ("SNS", false), ("S3", true)] {
         let mut mapping = mapping();
         mapping.destination = Some(kind.to_owned());
-        let mut host = host_with(mapping, Retries::UsedUp, 1);
+        let mut host = host_with(mapping, Retries::Decremented, 1);
         run(&mut host, &|_| None);
         let text = host.given_up[0].to_string();
         assert_eq!(text.contains("+8613900000001"), has_records, "{kind}");
     }
     let mut mapping = mapping();
     mapping.destination = None;
-    let mut host = host_with(mapping, Retries::UsedUp, 2);
+    let mut host = host_with(mapping, Retries::Decremented, 2);
     run(&mut host, &|_| None);
     assert!(host.given_up.is_empty(), "no description is sent");
 }
 
 #[test]
 fn failing_shard_does_not_block_others() {
-    let mut host = Host::new(mapping(), Retries::UsedUp, 4, 7);
+    let mut host = Host::new(mapping(), Retries::Decremented, 4, 7);
     for number in 1..=40 {
         host.add(record(number, &format!("M#{}", number % 8), "due"));
     }
@@ -334,7 +334,7 @@ fn failing_shard_does_not_block_others() {
 fn seed_decides_the_shard_order() {
     let orders: BTreeSet<Vec<Vec<u32>>> = (0..8)
         .map(|seed| {
-            let mut host = Host::new(mapping(), Retries::UsedUp, 4, seed);
+            let mut host = Host::new(mapping(), Retries::Decremented, 4, seed);
             for number in 1..=40 {
                 host.add(record(number, &format!("M#{}", number % 8), "due"));
             }

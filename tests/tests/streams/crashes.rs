@@ -64,7 +64,7 @@ async fn endless_crashes_lose_nothing() {
     metric("notifications: a crash at every publish", crashes, 0);
 }
 
-/// The reply of success never arrives: the whole batch is delivered again, already sent.
+/// The success reply is lost: the whole batch is delivered again after its notifications were sent.
 #[tokio::test]
 async fn lost_reply_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
@@ -108,7 +108,7 @@ async fn failed_table_call_repeats_nothing() {
     let mut faults = 0;
     for place in 1..=calls.len() {
         for fault in [Fault::RequestLost, Fault::ReplyLost] {
-            scene.again(Retries::UsedUp, 1, 1).await;
+            scene.again(Retries::Decremented, 1, 1).await;
             scene.feed().await;
             let delivery = scene.next().unwrap();
             scene.world.boundary.fail(place, fault);
@@ -133,7 +133,7 @@ async fn table_outage_ends_the_invocation() {
     scene.feed().await;
     let calls = calls_of_a_batch(&mut scene).await;
     let first_mark = calls.iter().position(|is_mark| *is_mark).unwrap() + 1;
-    scene.again(Retries::UsedUp, 1, 1).await;
+    scene.again(Retries::Decremented, 1, 1).await;
     scene.feed().await;
     let delivery = scene.next().unwrap();
     scene

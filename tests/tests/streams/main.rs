@@ -182,7 +182,7 @@ async fn cleanup_during_a_delivery_repeats_nothing() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     let mut clean_ups = 0;
     for message in 0..7 {
-        scene.again(Retries::UsedUp, 1, 1).await;
+        scene.again(Retries::Decremented, 1, 1).await;
         scene.feed().await;
         // Overdue.
         scene

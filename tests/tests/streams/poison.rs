@@ -14,13 +14,13 @@ async fn poison_record_does_not_delay_the_next() {
     // Without a text, of an unknown kind, unreadable; first, in the middle and last of a batch.
     for (name, value) in [
         ("kind", "completed"),
-        ("kind", "no kind of ours"),
+        ("kind", "unknown kind"),
         ("data", "{"),
     ] {
         for (place, retries) in [
-            (0, Retries::UsedUp),
-            (4, Retries::Anew),
-            (9, Retries::UsedUp),
+            (0, Retries::Decremented),
+            (4, Retries::Reset),
+            (9, Retries::Decremented),
         ] {
             let mut events = scene.events.clone();
             events[place].insert(name.to_owned(), AttributeValue::S(value.to_owned()));
@@ -50,7 +50,7 @@ async fn poison_record_does_not_delay_the_next() {
 async fn unreadable_record_does_not_block_others() {
     let mut scene = Scene::start(&MERCHANTS[..1]).await;
     scene.world.lose_hash_keys();
-    scene.again(Retries::UsedUp, 1, 1).await;
+    scene.again(Retries::Decremented, 1, 1).await;
     scene.pass_s(MINUTE_S).await;
     let outcome = scene.outcome();
     assert_eq!((outcome.messages, outcome.unsent, outcome.twice), (7, 1, 0));
@@ -73,7 +73,7 @@ async fn undeliverable_notification_is_kept() {
     events[0].insert("data".to_owned(), damaged);
     let armed = Policy::CURRENT.notification_retries_max - 3;
     events[0].insert("armed".to_owned(), AttributeValue::N(armed.to_string()));
-    scene.again_with(&events, Retries::UsedUp, 1, 1).await;
+    scene.again_with(&events, Retries::Decremented, 1, 1).await;
     for round in 0..6 {
         // Each time that the clean-up rearms it, another merchant's event follows it.
         scene.put(events[1].clone()).await;

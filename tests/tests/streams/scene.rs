@@ -27,7 +27,7 @@ pub const REARMED_WITHIN_S: i64 =
 /// Maximum time that an undeliverable record occupies its shard.
 pub const RETRIED_WITHIN_S: i64 = 2 * MINUTE_S;
 /// Both behaviours that AWS permits.
-pub const BOTH: [Retries; 2] = [Retries::Anew, Retries::UsedUp];
+pub const BOTH: [Retries; 2] = [Retries::Reset, Retries::Decremented];
 
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -76,7 +76,7 @@ impl Scene {
         let (store, keys) = (world.store(), world.keys());
         let mut scene = Self {
             stream: TableStream::open(&url, &arn).await,
-            host: Host::new(mapping, Retries::UsedUp, 1, 1),
+            host: Host::new(mapping, Retries::Decremented, 1, 1),
             notice: ConfirmationNotice::new(store, keys, sns.clone(), sns.clone()),
             cleanup: CooldownCleanup::new(world.store(), world.bank.clone(), true),
             sns,
@@ -256,11 +256,11 @@ impl Scene {
             unsent: 0,
             twice: 0,
         };
-        for (whom, wanted) in expected {
-            let texts = messages.iter().filter(|(_, to, _)| *to == whom);
+        for (recipient, wanted) in expected {
+            let texts = messages.iter().filter(|(_, to, _)| *to == recipient);
             let texts: Vec<&String> = texts.map(|(_, _, text)| text).collect();
             let different: BTreeSet<&&String> = texts.iter().collect();
-            assert!(different.len() <= wanted, "{whom} received {different:?}");
+            assert!(different.len() <= wanted, "{recipient} received {different:?}");
             outcome.unsent += wanted - different.len();
             outcome.twice += texts.len() - different.len();
         }

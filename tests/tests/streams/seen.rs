@@ -13,7 +13,7 @@ use tests::stream_host::Retries;
 #[tokio::test]
 async fn filtered_records_reach_no_function() {
     let mut scene = Scene::start(&MERCHANTS[..2]).await;
-    scene.again(Retries::UsedUp, 1, 1).await;
+    scene.again(Retries::Decremented, 1, 1).await;
     scene.feed().await;
     scene.settle(HOUR_S).await;
     scene.assert_done(0).await;
@@ -109,7 +109,7 @@ async fn failure_records_hold_only_positions() {
     let mut scene = Scene::start(&MERCHANTS).await;
     let mut messages = 0;
     for (kind, leaks) in [(None, false), (Some("S3"), true)] {
-        scene.again(Retries::UsedUp, 8, 1).await;
+        scene.again(Retries::Decremented, 8, 1).await;
         if let Some(kind) = kind {
             scene.host.mapping.destination = Some(kind.to_owned());
         }
