@@ -10,6 +10,7 @@ use tests::merchant::Profile;
 use tests::transport::{Reply, Transport as _};
 
 use crate::payouts::{create, report};
+use crate::requests::STEPS;
 use crate::see::{last4, zh};
 
 /// The reply to every freeze request.
@@ -37,18 +38,7 @@ async fn changed(live: &LocalCloud) -> (Profile, String, String) {
 /// Every kind of change.
 pub async fn nothing_moves(app: &App<'_>, rebind: &str, card: &Value) {
     let card_id = card["card_id"].as_str().unwrap();
-    let steps = [
-        "cancel",
-        "identity",
-        "identity/code",
-        "identity/confirm",
-        "agreement",
-        "card-check",
-        "card-check/code",
-        "card-check/confirm",
-        "test-transaction",
-    ];
-    let mut posts: Vec<String> = steps
+    let mut posts: Vec<String> = STEPS
         .iter()
         .map(|step| format!("{rebind}/{step}"))
         .collect();
@@ -319,7 +309,7 @@ pub async fn eleventh_guess_of_address_is_ignored(live: &LocalCloud) {
         }
     };
     guess(9).await;
-    // A right one is the tenth. It is compared and does not count as wrong.
+    // The tenth code is right. It is compared and does not count as wrong.
     live.freeze_from(source, at, &two.account, &second).await;
     assert!(is_frozen(live, &two).await);
     guess(1).await;

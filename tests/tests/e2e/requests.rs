@@ -9,6 +9,19 @@ use tests::merchant::luhn;
 
 use crate::see::{last4, rebind_path};
 
+/// The steps of a rebind: the ends of their paths.
+pub const STEPS: [&str; 9] = [
+    "cancel",
+    "identity",
+    "identity/code",
+    "identity/confirm",
+    "agreement",
+    "card-check",
+    "card-check/code",
+    "card-check/confirm",
+    "test-transaction",
+];
+
 /// The bad fields that a problem lists, in its order.
 fn bad_fields(problem: &Value) -> Vec<(&str, &str)> {
     let errors = problem["errors"].as_array().unwrap();
@@ -408,17 +421,7 @@ pub async fn foreign_rebind_is_not_found(live: &LocalCloud) {
         "/v1/rebinds/rbd_%2F..%2F1",
     ] {
         other.get(path).await.refused(ErrorCode::NotFound);
-        for step in [
-            "cancel",
-            "identity",
-            "identity/code",
-            "identity/confirm",
-            "agreement",
-            "card-check",
-            "card-check/code",
-            "card-check/confirm",
-            "test-transaction",
-        ] {
+        for step in STEPS {
             other
                 .post(&format!("{path}/{step}"), ())
                 .await
