@@ -84,7 +84,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         freeze_racing_confirm_still_freezes, standby_freeze_code_removes_card, any_freeze_code_stops_everything,
         freeze_after_switch_holds_payouts;
     frozen: frozen_account_allows_only_reads;
-    notices: expiring_document_shows_banner, expired_document_blocks_rebind, valid_document_shows_no_banner,
+    banners: expiring_document_shows_banner, expired_document_blocks_rebind, valid_document_shows_no_banner,
         first_card_holds_payouts_in_hold;
     cleanup: entries_fall_due_on_days_1_8_and_30, late_run_catches_up, overdue_rebinds_expire,
         concurrent_runs_act_once, unsent_notification_is_resent_once, held_payouts_are_assigned,

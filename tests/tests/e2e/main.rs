@@ -13,6 +13,7 @@
 
 mod aftermath;
 mod agreement;
+mod banners;
 mod card_check;
 mod cases;
 mod cleanup;
@@ -26,7 +27,6 @@ mod history;
 mod identity;
 mod leaks;
 mod needed;
-mod notices;
 mod order;
 mod payloads;
 mod payouts;
@@ -112,7 +112,7 @@ async fn run() {
         .map(|done| done.name)
         .collect();
     println!(
-        "{} cases, {} replies held against the description, {} failed, {:.1} s",
+        "{} cases, {} replies validated, {} failed, {:.1} s",
         all.len(),
         live.replies.load(Ordering::Relaxed),
         failed.len(),

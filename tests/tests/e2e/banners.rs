@@ -1,4 +1,4 @@
-//! Login banners, and the merchants that `sandbox.json` holds one of.
+//! Login banners, and the kinds of merchants of which `sandbox.json` contains only one.
 
 use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
