@@ -305,7 +305,7 @@ impl CheckCard for ScriptedBank {
             .unwrap()
             .pop_front()
             .unwrap_or(Some(BankAnswer::Match));
-        let decides_nothing = [BankAnswer::Busy, BankAnswer::Quota, BankAnswer::Malformed];
+        let decides_nothing = [BankAnswer::Busy, BankAnswer::Quota];
         if let Some(answer) = answer.filter(|answer| !decides_nothing.contains(answer)) {
             self.decide(&question.serial, answer);
         }
