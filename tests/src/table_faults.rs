@@ -3,6 +3,7 @@
 //! It wraps the HTTP client of the SDK. The SDK's own timeouts and retries therefore handle a fault as they would on a wire,
 //! and no code above the SDK is aware of it.
 
+use ::aws::settings::{ATTEMPT_TIMEOUT_MS, OPERATION_TIMEOUT_MS};
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Builder, SharedHttpClient};
@@ -20,9 +21,9 @@ use std::time::Duration;
 
 use crate::dynamodb_table::response;
 
-/// The same limits as in the functions (`shared/aws/src/settings.rs`); see [`impatient`].
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+/// The limits of the functions; see [`impatient`].
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(ATTEMPT_TIMEOUT_MS);
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(OPERATION_TIMEOUT_MS);
 /// The delay between two attempts: short, so that a test with a real clock does not wait for seconds.
 const BACKOFF: Duration = Duration::from_millis(1);
 /// The maximum number of random conflicts per operation: fewer than its attempts.
@@ -179,7 +180,7 @@ impl Fault {
         }
     }
 
-    /// The time at which a late request reaches the table.
+    /// The delay after which a late request reaches the table.
     fn arrives_after(self) -> Option<Duration> {
         match self {
             Self::Late => Some(ATTEMPT_TIMEOUT + LATE_BY),
@@ -477,7 +478,7 @@ impl Boundary {
         answered
     }
 
-    /// The caller has already given up.
+    /// Sends the request after a delay, when the attempt or the operation has timed out.
     fn send_later(&self, inner: SharedHttpConnector, request: HttpRequest, after: Duration) {
         let late = self.late.clone();
         late.fetch_add(1, Ordering::SeqCst);
