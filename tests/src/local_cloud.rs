@@ -6,7 +6,7 @@ use crate::aws::{Caller, LOGS, SECRETS};
 use crate::merchant::{self, Ask, Merchant, Profile, luhn};
 use crate::openapi::{Contract, PROBLEM};
 use crate::secrets::{Kind, Secrets};
-use crate::transport::{HttpCall, Reply, Transport, code_in, freeze_code_in, is_otp};
+use crate::transport::{HttpCall, Reply, Transport, freeze_code_in, is_otp};
 use application::serve::wall_clock;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bank::BankKey;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use store::item::Item;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// Distinguishes simultaneous test runs in one checkout.
+/// Maximum number of simultaneous test runs in one checkout.
 const RUNS_MAX: u32 = 8;
 /// The maximum time from a request to its SMS.
 const SMS_LIMIT: Duration = Duration::from_secs(15);
@@ -142,8 +142,8 @@ impl LocalCloud {
         profile
     }
 
-    /// The number of a new card that answers like those of `sandbox.json`. The bank knows its owner by name.
-    pub async fn card_that(&self, outcome: &str, owner_name: &str) -> String {
+    /// The number of a new card for which the bank gives `outcome`. The bank knows its owner by name.
+    pub async fn card_with_outcome(&self, outcome: &str, owner_name: &str) -> String {
         let number = self.card();
         let body = json!({"SecretId": self.system.resource("BankSecret").unwrap()});
         let secret = self.root.json(&SECRETS, "GetSecretValue", &body).await;
@@ -235,7 +235,7 @@ impl LocalCloud {
     }
 
     /// Blocks all other logins until the guard is dropped.
-    pub async fn nobody_else_logs_in(&self) -> MutexGuard<'_, ()> {
+    pub async fn lock_logins(&self) -> MutexGuard<'_, ()> {
         self.login_turn.lock().await
     }
 
@@ -570,32 +570,8 @@ impl Transport for LocalCloud {
         Some(format!("key-{}", self.next()))
     }
 
-    async fn code(&self, phone: &str) -> String {
-        let texts = self.sms(phone).await;
-        let last = texts.iter().rev().find(|text| is_otp(text));
-        let last = last.unwrap_or_else(|| panic!("no code was sent to {phone}"));
-        let code = code_in(last).expect("a code of six digits");
-        // A short digit string cannot be distinguished from the number of a rebind, in a key (`R#000002`) or in a cursor.
-        if !code.starts_with("0000") {
-            self.secrets.add(Kind::Otp, &code);
-        }
-        code
-    }
-
-    async fn freeze_code(&self, phone: &str) -> String {
-        let texts = self.sms(phone).await;
-        let code = texts.iter().rev().find_map(|text| freeze_code_in(text));
-        let code = code.unwrap_or_else(|| panic!("no freeze code was sent to {phone}"));
-        self.secrets.add(Kind::FreezeCode, &code);
-        code
-    }
-
-    async fn deposit_code(&self, card: &str) -> String {
-        let transfers = self.statement(card).await;
-        let descriptor = transfers[0]["descriptor"].as_str().unwrap();
-        let code = descriptor.split(' ').next_back().unwrap();
-        self.secrets.add(Kind::DepositCode, code);
-        code.to_owned()
+    fn observed(&self, kind: Kind, value: &str) {
+        self.secrets.add(kind, value);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The system under test, in one of three environments: [`crate::in_process`], [`crate::processes`] or
 //! [`crate::local_cloud`].
 
+use crate::secrets::Kind;
 use crate::table_faults::Call;
 use api::problems;
 use bytes::Bytes;
@@ -48,12 +49,17 @@ pub trait Transport {
     /// The idempotency key of a request for which a test sets none.
     fn new_key(&self) -> Option<String>;
 
+    /// Receives each code that a test has read.
+    fn observed(&self, _kind: Kind, _value: &str) {}
+
     /// The OTP in the last OTP message to a phone. Panics if none was sent.
     async fn code(&self, phone: &str) -> String {
         let texts = self.sms(phone).await;
         let last = texts.iter().rev().find(|text| is_otp(text));
         let last = last.unwrap_or_else(|| panic!("no code was sent to {phone}"));
-        code_in(last).expect("a code of six digits")
+        let code = code_in(last).expect("a code of six digits");
+        self.observed(Kind::Otp, &code);
+        code
     }
 
     /// The freeze code in the last message to a phone that contains one.
@@ -61,14 +67,18 @@ pub trait Transport {
         self.deliver_notifications().await;
         let texts = self.sms(phone).await;
         let code = texts.iter().rev().find_map(|text| freeze_code_in(text));
-        code.unwrap_or_else(|| panic!("no freeze code was sent to {phone}"))
+        let code = code.unwrap_or_else(|| panic!("no freeze code was sent to {phone}"));
+        self.observed(Kind::FreezeCode, &code);
+        code
     }
 
     /// The code at the end of the last micro-deposit to a card.
     async fn deposit_code(&self, card: &str) -> String {
         let transfers = self.statement(card).await;
         let descriptor = transfers[0]["descriptor"].as_str().unwrap();
-        descriptor.split(' ').next_back().unwrap().to_owned()
+        let code = descriptor.split(' ').next_back().unwrap();
+        self.observed(Kind::DepositCode, code);
+        code.to_owned()
     }
 }
 

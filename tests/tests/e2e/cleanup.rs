@@ -1,6 +1,6 @@
 //! The clean-up, with its clock in the event.
 //!
-//! A run acts for all merchants. These merchants therefore live in years of their own, more than a year apart: nothing else is
+//! A run acts for all merchants. These cases therefore use separate years of the clock, more than a year apart: nothing else is
 //! due at their times, and the other cases' merchants are never overdue.
 
 use application::serve::wall_clock;
@@ -329,7 +329,7 @@ pub async fn pending_test_transfer_is_settled(live: &LocalCloud) {
     let merchant = in_year(live, 2005).await;
     let app = live.app(&merchant).await;
     let card = live
-        .card_that("match_transfer_pending", &merchant.holder_name)
+        .card_with_outcome("match_transfer_pending", &merchant.holder_name)
         .await;
     let path = app.activate(&card).await;
     let tested_at = merchant.now();
@@ -364,7 +364,9 @@ pub async fn pending_test_transfer_is_settled(live: &LocalCloud) {
 pub async fn lost_bank_answer_is_recovered(live: &LocalCloud) {
     let merchant = in_year(live, 2014).await;
     let app = live.app(&merchant).await;
-    let card = live.card_that("garbage", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("garbage", &merchant.holder_name)
+        .await;
     let path = app.to_card_pending(&card).await;
     let asked_at = merchant.now();
     app.check_card(&path)
@@ -414,7 +416,9 @@ pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
     let (kept, back) = (in_year(live, 2011).await, in_year(live, 2011).await);
     let mut paths = Vec::new();
     for merchant in [&kept, &back] {
-        let card = live.card_that("not_enabled", &merchant.holder_name).await;
+        let card = live
+            .card_with_outcome("not_enabled", &merchant.holder_name)
+            .await;
         paths.push(live.app(merchant).await.to_deposit(&card).await);
     }
     let sent_at = kept.now().max(back.now());
@@ -424,7 +428,7 @@ pub async fn deposit_is_polled_until_it_expires(live: &LocalCloud) {
         json!({"bank_answers": 2})
     );
     assert_eq!(did(&live.clean_up(day(1)).await), json!({}));
-    // One comes back on the third day, which is within a bank's usual time.
+    // One deposit is returned on the third day, which is within a bank's usual time.
     crate::deposit::the_bank_says(live, &paths[1], "returned").await;
     assert_eq!(
         did(&live.clean_up(day(3)).await),

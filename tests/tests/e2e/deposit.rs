@@ -118,7 +118,9 @@ pub async fn unsupported_issuer_gets_deposit(live: &LocalCloud) {
 /// A deposit takes a day to appear. The identity is stale by then and can be refreshed on any device.
 pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let path = live.app(&merchant).await.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
     merchant.pass_s(2 * DAY_S);
@@ -157,7 +159,7 @@ pub async fn deposit_confirms_on_other_device_later(live: &LocalCloud) {
 pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
     let card = live
-        .card_that("issuer_unsupported", &merchant.holder_name)
+        .card_with_outcome("issuer_unsupported", &merchant.holder_name)
         .await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
@@ -212,7 +214,9 @@ pub async fn third_wrong_deposit_code_rejects(live: &LocalCloud) {
 /// Many concurrent guesses use at most three attempts.
 pub async fn parallel_guesses_are_capped_at_three(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
     let typed = wrong(&code);
@@ -237,7 +241,9 @@ pub async fn parallel_guesses_are_capped_at_three(live: &LocalCloud) {
 /// The code expires after seven days; from then on every step reports the expiry.
 pub async fn deposit_expires_after_7_days(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let path = live.app(&merchant).await.to_deposit(&card).await;
     let sent_at = merchant.now();
     let code = live.deposit_code(&card).await;
@@ -285,7 +291,7 @@ pub async fn returned_deposit_rejects(live: &LocalCloud) {
 /// The account belongs to another name. The payee-name check reveals this, although the merchant could read the statement.
 pub async fn deposit_to_mule_card_is_returned(live: &LocalCloud) {
     let merchant = live.merchant().await;
-    let card = live.card_that("not_enabled", "李四").await;
+    let card = live.card_with_outcome("not_enabled", "李四").await;
     comes_back(&live.app(&merchant).await, &card).await;
 }
 
@@ -323,7 +329,9 @@ async fn comes_back(app: &App<'_>, card: &str) {
 /// The deposit arrived and was returned later. The confirmation reports the return, and no attempt is used.
 pub async fn late_return_rejects_at_confirm(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
     the_bank_says(live, &path, "returned").await;
@@ -341,7 +349,9 @@ pub async fn pending_deposit_cannot_be_confirmed(live: &LocalCloud) {
     // Earlier than every clean-up, which would query it too.
     merchant.set_clock(Timestamp::parse_rfc3339("2041-03-10T10:00:00+08:00").unwrap());
     let app = live.app(&merchant).await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
     // As if the first answer had been "not decided".
@@ -389,7 +399,9 @@ pub async fn the_bank_says(live: &LocalCloud, path: &str, status: &str) {
 /// A card that is verified for another person is refused only once the code proves the card, so nobody else learns of it.
 pub async fn foreign_card_is_refused_after_proof(live: &LocalCloud) {
     let (first, second) = (live.merchant().await, live.merchant().await);
-    let card = live.card_that("not_enabled", &first.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &first.holder_name)
+        .await;
     let app = live.app(&first).await;
     let path = app.to_deposit(&card).await;
     let code = live.deposit_code(&card).await;
@@ -415,7 +427,9 @@ pub async fn foreign_card_is_refused_after_proof(live: &LocalCloud) {
 /// A standby card is proven the same way.
 pub async fn standby_card_is_proven_by_deposit(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let mut body = app.request_body(&card);
     body["activate"] = json!(false);
     let path = rebind_path(&app.post("/v1/rebinds", body).await.ok(201));
@@ -440,7 +454,9 @@ pub async fn standby_card_is_proven_by_deposit(live: &LocalCloud) {
 /// After a cancellation with the deposit on its way, its code is useless, and the next rebind has a deposit of its own.
 pub async fn cancel_voids_deposit_code(live: &LocalCloud) {
     let (merchant, app) = live.logged_in().await;
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let path = app.to_deposit(&card).await;
     let first = live.deposit_code(&card).await;
     app.cancel(&path).await.ok(200);

@@ -69,7 +69,9 @@ async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
     live.secrets.add(Kind::PushToken, &push);
     let target = json!({"platform": "fcm", "token": push});
     app.put("/v1/push-targets/till", target).await.ok(204);
-    let card = live.card_that("not_enabled", &merchant.holder_name).await;
+    let card = live
+        .card_with_outcome("not_enabled", &merchant.holder_name)
+        .await;
     let rebind = app.request(&card).await;
     app.show_document(&rebind).await;
     live.code(&merchant.phone).await;

@@ -462,13 +462,13 @@ async fn cooldown_cleanup(live: &LocalCloud) -> Vec<Probe<'_>> {
     ]
 }
 
-/// Called through verification, which does not learn the permission that the bank lacks.
+/// Called through verification, whose reply does not name the missing permission of the bank.
 async fn sandbox_bank(live: &LocalCloud) -> Vec<Probe<'_>> {
     const UNKNOWN: &str = "502 UPSTREAM_UNKNOWN";
     let mut probes = Vec::new();
     let plain = live.merchant().await;
     let busy = live.merchant().await;
-    let number = live.card_that("busy_once", &busy.holder_name).await;
+    let number = live.card_with_outcome("busy_once", &busy.holder_name).await;
     for (merchant, card, taken, with) in [
         (
             plain,

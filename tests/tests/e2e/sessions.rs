@@ -120,7 +120,7 @@ pub async fn concurrent_logins_leave_no_failures(live: &LocalCloud) {
     for _ in 0..8 {
         merchants.push(live.merchant().await);
     }
-    let turn = live.nobody_else_logs_in().await;
+    let turn = live.lock_logins().await;
     let logins = merchants.iter().map(|merchant| {
         let body = live.credentials(merchant, "new");
         live.ask("POST", "/v1/sessions")

@@ -97,7 +97,7 @@ pub async fn pending_transfer_is_sent_once(live: &LocalCloud) {
     merchant.set_clock(Timestamp::parse_rfc3339("2042-03-10T10:00:00+08:00").unwrap());
     let app = live.app(&merchant).await;
     let card = live
-        .card_that("match_transfer_pending", &merchant.holder_name)
+        .card_with_outcome("match_transfer_pending", &merchant.holder_name)
         .await;
     let path = app.activate(&card).await;
     for _ in 0..2 {
@@ -171,7 +171,7 @@ pub async fn return_reverts_within_7_days_of_effect(live: &LocalCloud) {
     for (after_s, status) in [(8 * DAY_S - 1, 200), (8 * DAY_S, 409)] {
         let merchant = live.merchant().await;
         let card = live
-            .card_that("match_transfer_returned", &merchant.holder_name)
+            .card_with_outcome("match_transfer_returned", &merchant.holder_name)
             .await;
         let path = live.app(&merchant).await.activate(&card).await;
         let payout = json!({
@@ -226,7 +226,7 @@ pub async fn revert_without_usable_card_holds_payouts(live: &LocalCloud) {
         let merchant = live.merchant_with(changes).await;
         let app = live.app(&merchant).await;
         let card = live
-            .card_that("match_transfer_returned", &merchant.holder_name)
+            .card_with_outcome("match_transfer_returned", &merchant.holder_name)
             .await;
         let mut body = app.request_body(&card);
         body["reason"] = json!(if lost { "lost" } else { "replace" });
