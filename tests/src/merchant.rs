@@ -225,16 +225,9 @@ pub fn card_path(rebind: &Value) -> String {
     )
 }
 
-/// A six-digit OTP that differs from `code`.
-#[must_use]
-pub fn another(code: &str) -> String {
-    let number: u32 = code.parse().unwrap();
-    format!("{:06}", (number + 1) % 1_000_000)
-}
-
 /// A wrong six-digit OTP.
 #[must_use]
-pub fn wrong(right: &str) -> &'static str {
+pub fn wrong_otp(right: &str) -> &'static str {
     if right == "000000" {
         "000001"
     } else {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use store::outbox::Rearmed;
 use tests::in_process::InProcess;
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant, wrong_otp};
 use tests::scenario;
 use tests::table_faults::Fault;
 
@@ -437,11 +437,7 @@ async fn right_code_wins_among_parallel_guesses() {
     let (world, app, path) = scenario::requested("plain_1").await;
     app.post(&format!("{path}/identity"), app.document()).await;
     let right = world.sms.code(&app.profile.phone);
-    let wrong = if right == "000000" {
-        "000001"
-    } else {
-        "000000"
-    };
+    let wrong = wrong_otp(&right);
     let confirm = format!("{path}/identity/confirm");
     // Four wrong ones and the right one, all at once.
     let attempts =

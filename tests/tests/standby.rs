@@ -5,7 +5,7 @@
 use domain::policy::{DAY_S, Policy};
 use serde_json::{Value, json};
 use tests::in_process::InProcess;
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, wrong_otp};
 use tests::scenario;
 use tests::table_faults::Fault;
 use tests::transport::freeze_code_in;
@@ -14,7 +14,7 @@ const POLICY: &Policy = &Policy::CURRENT;
 const NAME: &str = "plain_1";
 
 fn wrong(right: &Value) -> Value {
-    json!({"code": if right["code"] == "000000" { "000001" } else { "000000" }})
+    json!({"code": wrong_otp(right["code"].as_str().unwrap())})
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use store::due::{DueKind, buckets};
 use store::outbox::Rearmed;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant, wrong_otp};
 use tests::scenario;
 use tests::table_faults::Fault;
 
@@ -530,7 +530,7 @@ async fn interrupted_attempt_resumes_uncounted() {
     let world = InProcess::start().await;
     let (app, path) = with_identity_code(&world).await;
     let right = json!({"code": world.sms.code(&app.profile.phone)});
-    let wrong = json!({"code": if right["code"] == "000000" { "000001" } else { "000000" }});
+    let wrong = json!({"code": wrong_otp(right["code"].as_str().unwrap())});
     let confirm = format!("{path}/identity/confirm");
     world.boundary.fail(3, Fault::RequestLost);
     app.keyed("k", &confirm, wrong.clone()).await.ok(500);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, wrong};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, wrong_otp};
 use tests::table_faults::Fault;
 use tests::transport::Reply;
 
@@ -81,7 +81,7 @@ async fn guesses_aborted_before_answer() {
     for _ in 0..POLICY.code_attempts {
         // Read, reserved, compared; the result is never written.
         world.boundary.fail(3, Fault::RequestLost);
-        confirm(&app, &rebind, wrong(&right)).await.ok(500);
+        confirm(&app, &rebind, wrong_otp(&right)).await.ok(500);
     }
     world.pass_s(POLICY.code_deciding_s);
     confirm(&app, &rebind, &right).await.is(422, "OTP_TOO_MANY");
@@ -94,7 +94,7 @@ async fn otp_guessed_over_resends() {
     let (rebind, mut right) = identity_otp(&app, GOOD_CARD).await;
     for guess in 1..POLICY.code_attempts {
         let left = i64::from(POLICY.code_attempts - guess);
-        let answer = confirm(&app, &rebind, wrong(&right))
+        let answer = confirm(&app, &rebind, wrong_otp(&right))
             .await
             .is(422, "OTP_WRONG");
         assert_eq!(answer.body["attempts_left"], left);
@@ -103,7 +103,7 @@ async fn otp_guessed_over_resends() {
         assert_eq!(again["challenge"]["attempts_left"], left);
         right = world.sms.code(&app.profile.phone);
     }
-    confirm(&app, &rebind, wrong(&right))
+    confirm(&app, &rebind, wrong_otp(&right))
         .await
         .is(422, "OTP_TOO_MANY");
     confirm(&app, &rebind, &right)
@@ -235,7 +235,7 @@ async fn attempts_used_up_from_another_session() {
     let thief = world.log_in_on(NAME, "a thief's phone").await;
     let (rebind, right) = identity_otp(&app, GOOD_CARD).await;
     for _ in 0..2 * POLICY.code_attempts {
-        confirm(&thief, &rebind, wrong(&right))
+        confirm(&thief, &rebind, wrong_otp(&right))
             .await
             .is(403, "STEP_UP_REQUIRED");
     }

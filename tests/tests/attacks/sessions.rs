@@ -8,7 +8,7 @@ use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id, wrong};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, merchant_id, wrong_otp};
 use tests::scenario;
 use verification::Verification;
 
@@ -70,7 +70,7 @@ async fn stolen_session() {
     let code = world.sms.code(&app.profile.phone);
     assert!(!shown.body.to_string().contains(&code));
     let confirm = format!("{rebind}/identity/confirm");
-    app.post(&confirm, json!({"code": wrong(&code)}))
+    app.post(&confirm, json!({"code": wrong_otp(&code)}))
         .await
         .is(422, "OTP_WRONG");
 

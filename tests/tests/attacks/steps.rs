@@ -3,7 +3,7 @@
 use crate::{Item, NAME, OTHER, POLICY, active_card, doors, kept_of};
 use serde_json::{Value, json};
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, wrong};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD, wrong_otp};
 use tests::scenario;
 use tests::transport::Reply;
 
@@ -130,7 +130,7 @@ async fn stale_proofs_reused() {
     app.check_card(&rebind).await.ok(200);
     world.pass_s(120);
     let code = world.sms.code(RESERVED_PHONE);
-    for code in [&code, wrong(&code)] {
+    for code in [&code, wrong_otp(&code)] {
         app.try_card_code(&rebind, code)
             .await
             .is(403, "STEP_UP_REQUIRED");

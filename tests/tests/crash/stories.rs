@@ -5,7 +5,7 @@ use domain::decide::BankAnswer;
 use domain::policy::{DAY_S, MINUTE_S, Policy};
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
-use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_path, wrong};
+use tests::merchant::{GOOD_CARD, Merchant, RESERVED_PHONE, SECOND_CARD, card_path, wrong_otp};
 use tests::transport::{HttpCall, Reply, Transport as _};
 
 const POLICY: &Policy = &Policy::CURRENT;
@@ -28,7 +28,7 @@ pub const ALL: &[fn() -> Tally] = &[
     || run("freeze", freeze),
     || run("late freeze", late_freeze),
     || run("a month without clean-up", dead_clean_up),
-    || run("what the bank did not say", unheard),
+    || run("lost bank answers", lost_bank_answers),
 ];
 
 /// Runs a story from its beginning. Returns its findings.
@@ -138,7 +138,7 @@ pub async fn proofs(story: &Story) {
     story.world.pass_s(GAP_S);
     app.resend_identity_code(&rebind).await;
     let right = story.code(&app.profile.phone).await;
-    let miss = app.try_identity_code(&rebind, wrong(&right));
+    let miss = app.try_identity_code(&rebind, wrong_otp(&right));
     story.noted("wrong", miss).await;
     app.confirm_identity(&rebind).await;
     app.sign(&rebind).await;
@@ -151,7 +151,7 @@ pub async fn proofs(story: &Story) {
     story.noted("refresh", refresh).await;
     app.resend_card_code(&rebind).await;
     let right = story.code(RESERVED_PHONE).await;
-    let miss = app.try_card_code(&rebind, wrong(&right));
+    let miss = app.try_card_code(&rebind, wrong_otp(&right));
     story.noted("wrong", miss).await;
     let done = app.confirm_card(&rebind).await;
     done.is(200, "activated");
@@ -255,7 +255,7 @@ async fn standby(story: &Story) {
     app.post(&activate, ()).await;
     story.noted("repeated", app.post(&activate, ())).await;
     let right = story.code(&app.profile.phone).await;
-    let miss = app.post(&activate, json!({"code": wrong(&right)}));
+    let miss = app.post(&activate, json!({"code": wrong_otp(&right)}));
     story.noted("wrong code", miss).await;
     let done = app.post(&activate, json!({"code": right}));
     story.noted("code", done).await.is(200, "activated");
@@ -309,7 +309,7 @@ async fn refusals(story: &Story) {
     story.world.pass_s(GAP_S);
     let rebind = story.skim(app.request(GOOD_CARD)).await;
     story.skim(app.show_document(&rebind)).await;
-    let guess = wrong(&story.code(&app.profile.phone).await);
+    let guess = wrong_otp(&story.code(&app.profile.phone).await);
     for _ in 1..POLICY.code_attempts {
         let miss = app.try_identity_code(&rebind, guess);
         story.skim(miss).await;
@@ -409,7 +409,7 @@ async fn dead_clean_up(story: &Story) {
 }
 
 /// Lost replies, and the answers that the clean-up obtains later.
-async fn unheard(story: &Story) {
+async fn lost_bank_answers(story: &Story) {
     let app = story.logged_in().await;
     let rebind = story.skim(app.to_card_pending(GOOD_CARD)).await;
     story.world.bank.script([None]);

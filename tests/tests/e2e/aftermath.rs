@@ -66,7 +66,7 @@ pub async fn every_notification_was_sent(live: &LocalCloud) {
 }
 
 /// The only errors logged are those that the cases provoke: a silent bank, one damaged record, a schedule with an invalid
-/// clock. There is no panic, and each line that our functions write is one JSON object.
+/// clock. There is no panic, and each line that the functions write is one JSON object.
 pub async fn logs_contain_only_expected_errors(live: &LocalCloud) {
     let mut errors = BTreeSet::new();
     let mut refused = 0;

@@ -4,7 +4,7 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::another;
+use tests::merchant::wrong_otp;
 use tests::transport::Transport as _;
 
 use crate::see::without;
@@ -380,14 +380,14 @@ pub async fn fifth_wrong_card_otp_rejects(live: &LocalCloud) {
     let confirm = async |typed: &str| app.try_card_code(&path, typed).await;
     // An identity OTP does not pass as a card OTP, even with the right digits.
     for left in [4, 3, 2, 1] {
-        let problem = confirm(&another(&code)).await.refused(ErrorCode::OtpWrong);
+        let problem = confirm(wrong_otp(&code)).await.refused(ErrorCode::OtpWrong);
         assert_eq!(problem["attempts_left"], left);
         assert_eq!(
             problem["next_actions"],
             json!(["card_check_confirm", "card_check_code", "cancel"])
         );
     }
-    confirm(&another(&code))
+    confirm(wrong_otp(&code))
         .await
         .refused(ErrorCode::OtpTooMany);
     let ended = app.get(&path).await.ok(200);

@@ -8,7 +8,7 @@ use tests::local_cloud::LocalCloud;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Every route of ours that takes a body, with one of its fields.
+/// Every route of the API that takes a body, with one of its fields.
 const WITH_BODY: [(&str, &str); 15] = [
     ("/v1/sessions", "account"),
     ("/v1/freezes", "account"),

@@ -5,7 +5,7 @@ use domain::policy::{DAY_S, HOUR_S, MINUTE_S};
 use domain::sms::Sms;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::another;
+use tests::merchant::wrong_otp;
 use tests::transport::{Reply, Transport as _};
 
 use crate::see::{label, without, zh};
@@ -211,7 +211,7 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     }
     let code = live.code(&merchant.phone).await;
     for left in [4, 3] {
-        let problem = guess(&another(&code)).await.refused(ErrorCode::OtpWrong);
+        let problem = guess(wrong_otp(&code)).await.refused(ErrorCode::OtpWrong);
         assert_eq!(
             (&problem["attempts_left"], &problem["counts_toward_limit"]),
             (&json!(left), &json!(true))
@@ -227,11 +227,11 @@ pub async fn fifth_wrong_otp_rejects(live: &LocalCloud) {
     let code = live.code(&merchant.phone).await;
     for left in [2, 1] {
         assert_eq!(
-            guess(&another(&code)).await.refused(ErrorCode::OtpWrong)["attempts_left"],
+            guess(wrong_otp(&code)).await.refused(ErrorCode::OtpWrong)["attempts_left"],
             left
         );
     }
-    let problem = guess(&another(&code)).await.refused(ErrorCode::OtpTooMany);
+    let problem = guess(wrong_otp(&code)).await.refused(ErrorCode::OtpTooMany);
     assert_eq!(
         (&problem["attempts_left"], &problem["next_actions"]),
         (&json!(0), &json!(["new_rebind"]))
@@ -289,7 +289,7 @@ pub async fn right_otp_wins_among_wrong(live: &LocalCloud) {
     let path = app.request(&live.card()).await;
     app.show_document(&path).await;
     let code = live.code(&merchant.phone).await;
-    let wrong = another(&code);
+    let wrong = wrong_otp(&code);
     let confirm = |typed: &str| {
         let body = json!({"code": typed});
         let path = format!("{path}/identity/confirm");
@@ -297,11 +297,11 @@ pub async fn right_otp_wins_among_wrong(live: &LocalCloud) {
         async move { app.post(&path, body).await }
     };
     let replies = futures::future::join_all([
-        confirm(&wrong),
-        confirm(&wrong),
+        confirm(wrong),
+        confirm(wrong),
         confirm(&code),
-        confirm(&wrong),
-        confirm(&wrong),
+        confirm(wrong),
+        confirm(wrong),
     ])
     .await;
     assert_eq!(replies[2].clone().ok(200)["state"], "agreement_pending");

@@ -1,6 +1,6 @@
 //! The events in `tests/payloads` match the events that the running gateway and the running stream send to a function.
 //!
-//! A probe that replies with its own event serves an API with the same routes as ours. In the files, words in capitals replace
+//! A probe that replies with its own event serves the same routes as the API. In the files, words in capitals replace
 //! every value that is secret or differs each time. `E2E_CAPTURE=1` rewrites the files.
 
 use base64::Engine as _;
@@ -180,7 +180,7 @@ fn compare(file: &str, event: &Value) {
     );
 }
 
-/// A function that replies with its event, behind our routes.
+/// A function that replies with its event, behind the API's routes.
 struct Probe {
     url: String,
     routes: Vec<String>,
@@ -315,7 +315,7 @@ impl Probe {
 
     /// The stream's batch with a merchant's activation.
     async fn stream_batch(&self, live: &LocalCloud, merchant: &Profile) -> Value {
-        // The same mapping as ours, to the probe, from the start of the stream.
+        // The mapping of `confirmation-notice`, to the probe, from the start of the stream.
         let path = "/2015-03-31/event-source-mappings/";
         let list = rest(live, "lambda", &Method::GET, path, &Value::Null).await;
         let notification = &live.system.endpoints().functions["confirmation-notice"];

@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::{Profile, another};
+use tests::merchant::{Profile, wrong_otp};
 use tests::metrics::metric;
 use tests::transport::{Reply, Transport as _};
 
@@ -116,7 +116,7 @@ pub async fn concurrent_guesses_are_capped_at_five(live: &LocalCloud) {
     let requests = (0..200).map(|number| match number % 10 {
         3 => post(&app, &confirm, json!({"code": code})),
         7 => post(&stranger, &confirm, json!({"code": code})),
-        _ => post(&app, &confirm, json!({"code": another(&code)})),
+        _ => post(&app, &confirm, json!({"code": wrong_otp(&code)})),
     });
     let requests: Vec<_> = requests.collect();
     let tried = requests.len();

@@ -4,7 +4,7 @@ use domain::error_code::ErrorCode;
 use domain::policy::DAY_S;
 use serde_json::{Value, json};
 use tests::local_cloud::LocalCloud;
-use tests::merchant::another;
+use tests::merchant::wrong_otp;
 use tests::transport::Transport as _;
 
 use crate::see::rebind_path;
@@ -175,7 +175,7 @@ pub async fn only_counted_refusals_are_replayed(live: &LocalCloud) {
     let confirm = format!("{path}/identity/confirm");
     for replayed in [false, true, true] {
         let reply = app
-            .keyed("g", &confirm, json!({"code": another(&code)}))
+            .keyed("g", &confirm, json!({"code": wrong_otp(&code)}))
             .await;
         assert_eq!(reply.is_replayed(), replayed);
         assert_eq!(
@@ -218,7 +218,7 @@ pub async fn concurrent_repeats_act_once(live: &LocalCloud) {
         .ok(200);
     let code = live.code(&merchant.phone).await;
     let confirm = format!("{path}/identity/confirm");
-    let wrong = thrice("c", &confirm, json!({"code": another(&code)}))
+    let wrong = thrice("c", &confirm, json!({"code": wrong_otp(&code)}))
         .await
         .refused(ErrorCode::OtpWrong);
     assert_eq!(wrong["attempts_left"], 4);

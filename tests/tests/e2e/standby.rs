@@ -6,7 +6,7 @@ use domain::secret::Secret;
 use domain::sms::Sms;
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::{another, card_path};
+use tests::merchant::{card_path, wrong_otp};
 use tests::transport::{Reply, Transport as _};
 
 use crate::see::{label, last4, masked, rebind_path, without, zh};
@@ -289,7 +289,7 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
         .refused(ErrorCode::StepUpRequired);
     assert_eq!(problem["next_actions"], json!(["activate_standby"]));
     for left in [4, 3, 2] {
-        let problem = typed(&app, &another(&code))
+        let problem = typed(&app, wrong_otp(&code))
             .await
             .refused(ErrorCode::OtpWrong);
         assert_eq!(
@@ -307,11 +307,11 @@ pub async fn fifth_wrong_otp_locks_switch_for_24_h(live: &LocalCloud) {
     let asked = app.post(&path, ()).await.ok(200);
     assert_eq!(asked["challenge"]["attempts_left"], 2);
     let code = live.code(&merchant.phone).await;
-    let problem = typed(&app, &another(&code))
+    let problem = typed(&app, wrong_otp(&code))
         .await
         .refused(ErrorCode::OtpWrong);
     assert_eq!(problem["attempts_left"], 1);
-    let problem = typed(&app, &another(&code))
+    let problem = typed(&app, wrong_otp(&code))
         .await
         .refused(ErrorCode::OtpTooMany);
     assert_eq!(
@@ -480,7 +480,7 @@ pub async fn only_own_standby_card_is_switchable(live: &LocalCloud) {
     twice("ask", Value::Null).await.ok(200);
     assert_eq!(live.codes_sent(&merchant.phone).await, 2);
     let code = live.code(&merchant.phone).await;
-    let wrong = twice("wrong", json!({"code": another(&code)})).await;
+    let wrong = twice("wrong", json!({"code": wrong_otp(&code)})).await;
     assert_eq!(wrong.refused(ErrorCode::OtpWrong)["attempts_left"], 4);
     app.keyed("ask", &path, json!({"code": code}))
         .await

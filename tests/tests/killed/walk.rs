@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use tests::merchant::{Profile, RESERVED_PHONE, another, magic_card, merchant, merchant_id};
+use tests::merchant::{Profile, RESERVED_PHONE, magic_card, merchant, merchant_id, wrong_otp};
 use tests::processes::cloud::Kill;
 use tests::processes::template::TABLE;
 use tests::processes::{Outcome, Processes};
@@ -272,7 +272,7 @@ impl Walk {
         let code = || json!({"code": self.code});
         let wrong = || {
             let digits = self.code.bytes().all(|byte| byte.is_ascii_digit());
-            json!({"code": if digits { another(&self.code) } else { "AAAAAA".to_owned() }})
+            json!({"code": if digits { wrong_otp(&self.code) } else { "AAAAAA" }})
         };
         match step {
             Step::LogIn => {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tests::merchant::{Merchant, Profile, another, card_path, luhn};
+use tests::merchant::{Merchant, Profile, card_path, luhn, wrong_otp};
 use tests::processes::Processes;
 use tests::transport::{HttpCall, Reply, Transport};
 use tokio::sync::Notify;
@@ -243,15 +243,15 @@ async fn round(
     let rebind = app.request_with(&counts.next_card(number), members).await;
     app.show_document(&rebind).await;
     if round.is_multiple_of(2) {
-        let code = another(&way.code(&profile.phone).await);
-        app.try_identity_code(&rebind, &code).await.ok(422);
+        let code = wrong_otp(&way.code(&profile.phone).await);
+        app.try_identity_code(&rebind, code).await.ok(422);
     }
     app.confirm_identity(&rebind).await;
     app.sign(&rebind).await;
     app.check_card(&rebind).await.ok(200);
     if round.is_multiple_of(3) {
-        let code = another(&way.code(&profile.reserved_phone).await);
-        app.try_card_code(&rebind, &code).await.ok(422);
+        let code = wrong_otp(&way.code(&profile.reserved_phone).await);
+        app.try_card_code(&rebind, code).await.ok(422);
     }
     let done = app.confirm_card(&rebind).await.ok(200);
     notify(&app, &mut counts.notified_until).await;

@@ -15,7 +15,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tests::in_process::{App, InProcess};
-use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant};
+use tests::merchant::{GOOD_CARD, SECOND_CARD, merchant, wrong_otp};
 use tests::scripted_peers::MemoryKeys;
 
 /// The progress of a merchant.
@@ -212,12 +212,7 @@ async fn walk(world: &Arc<InProcess>, stands: Stands, name: &str, devices: usize
 
 async fn wrong(app: &App, path: &str, phone: &str) {
     let right = app.system.sms.code(phone);
-    let wrong = if right == "000000" {
-        "000001"
-    } else {
-        "000000"
-    };
-    let reply = app.post(path, json!({"code": wrong})).await;
+    let reply = app.post(path, json!({"code": wrong_otp(&right)})).await;
     assert_eq!(reply.code(), "OTP_WRONG");
 }
 

@@ -5,7 +5,7 @@ use domain::policy::Policy;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tests::in_process::App;
-use tests::merchant::{GOOD_CARD, RESERVED_PHONE, wrong};
+use tests::merchant::{GOOD_CARD, RESERVED_PHONE, wrong_otp};
 
 const POLICY: &Policy = &Policy::CURRENT;
 
@@ -71,7 +71,7 @@ fn counted(made: &[Made]) -> usize {
 /// right OTP with a reserved attempt wins, and then no client receives an exhausted-attempts error.
 async fn guesses(race: &Race, seed: u64, apps: &[App], path: &str, right: &str) -> Vec<Made> {
     let dilution = [2, 6, 40][usize::try_from(seed % 3).unwrap()];
-    let mut asks = vec![post(path, json!({"code": wrong(right)})); dilution - 1];
+    let mut asks = vec![post(path, json!({"code": wrong_otp(right)})); dilution - 1];
     asks.push(post(path, json!({"code": right})));
     let made = race.run(seed, apps, &asks).await;
     // A replay would repeat a reply that was already counted. Each client has its own keys, so none occurs here.
@@ -139,7 +139,9 @@ async fn parallel_checks_send_one_code() {
     each("card-check", async |race, seed, devices| {
         let apps = race.devices(devices).await;
         let path = apps[0].to_card_pending(GOOD_CARD).await;
-        race.world.bank.think(Duration::from_millis(seed * 20));
+        race.world
+            .bank
+            .think(Duration::from_millis(seed * 20));
         let asks = [post(format!("{path}/card-check"), Value::Null)];
         let made = race.run(seed, &apps, &asks).await;
         only(&made, &["200", CONFLICT]);
