@@ -506,7 +506,7 @@ fn problem_examples_have_the_form_of_refusals() {
     assert!(compared > 40, "{compared}");
 }
 
-/// These replies never pass through our code, so no schema can describe them.
+/// These replies never pass through the product's code, so no schema can describe them.
 #[test]
 fn description_lists_gateway_errors() {
     let contract = contract();

@@ -71,7 +71,7 @@ fn json_of(data: &[u8], fill: impl FnOnce(&str) -> String) -> Option<Value> {
 pub fn http_event(data: &[u8]) {
     in_lab(|lab| {
         let event = json_of(data, |text| lab.filled(text));
-        // The runtime rejects an event that is not an object, before our code runs.
+        // The runtime rejects an event that is not an object, before the product's code runs.
         if let Some(event) = event.filter(Value::is_object) {
             lab.send(event);
         }

@@ -13,7 +13,7 @@ use domain::time::{Date, Timestamp};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// The constant offset between a full-width form and its ASCII character.
+/// Replaces full-width forms with ASCII characters, which are at a constant offset.
 fn narrow(text: &str) -> String {
     let narrow = |c: char| match u32::from(c) {
         0x3000 => ' ',
@@ -31,7 +31,7 @@ fn value(byte: u8) -> u32 {
     char::from(byte).to_digit(36).unwrap()
 }
 
-/// Returns true if a debug print contains a digit or letter beyond the type's name.
+/// Returns true unless a debug print is exactly `Name(***)`.
 fn shows(printed: &str, name: &str) -> bool {
     printed != format!("{name}(***)")
 }

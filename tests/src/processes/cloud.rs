@@ -36,7 +36,7 @@ use store::seed::SeedMerchant;
 
 /// The region of all services.
 pub const REGION: &str = "us-east-1";
-/// The signing keys of the sandbox bank and of our side.
+/// The signing keys of the sandbox bank and of the bank client.
 pub const BANK_SECRET: &str =
     "a secret of the tests that is long enough to be a key of HMAC-SHA256";
 
@@ -221,7 +221,7 @@ impl Cloud {
     /// Adds a merchant to the table, and the person to the sandbox bank.
     pub async fn seed(&self, merchant: &SeedMerchant, now: Timestamp) {
         let (store, client) = (self.store(), self.client());
-        let keys = Keys::new(KeyRoom);
+        let keys = Keys::new(StatelessKeys);
         store.seed(&keys, merchant, now).await.unwrap();
         let holder = merchant.settlement_name.as_deref();
         let holder = person_name::fold(holder.unwrap_or(&merchant.legal_name));
@@ -354,15 +354,14 @@ pub(crate) fn json_reply(status: u16, body: &Value) -> Answer {
     reply.body(Bytes::from(body.to_string()).into()).unwrap()
 }
 
-/// Stateless keys: each is derived from its id, and a wrapped key from its context. A reset of the tables therefore needs no
-/// reset of keys.
-struct KeyRoom;
+/// Each key is derived from its id, and a wrapped key from its context. A reset of the tables therefore needs no reset of keys.
+struct StatelessKeys;
 
 /// The number of bytes that KMS adds to a data key. The length counts in the table.
 const WRAPPED_BYTES: usize = 184;
 const TAG_BYTES: usize = 32;
 
-impl KeyRoom {
+impl StatelessKeys {
     fn mac(parts: &[&[u8]]) -> Vec<u8> {
         let mut mac = Hmac::<Sha256>::new_from_slice(b"the root key of the tests").unwrap();
         for part in parts {
@@ -399,18 +398,19 @@ fn key_service(operation: &str, asked: &Value) -> Answer {
     let context: BTreeMap<String, String> = serde_json::from_value(context).unwrap_or_default();
     match operation {
         "GenerateMac" => {
-            let mac = KeyRoom::mac(&[key_id.as_bytes(), &bytes("Message").unwrap_or_default()]);
+            let mac =
+                StatelessKeys::mac(&[key_id.as_bytes(), &bytes("Message").unwrap_or_default()]);
             json_reply(200, &json!({"KeyId": key_id, "Mac": BASE64.encode(mac)}))
         }
         "GenerateDataKey" => {
-            let (plain, wrapped) = KeyRoom::wrap(key_id, &context);
+            let (plain, wrapped) = StatelessKeys::wrap(key_id, &context);
             let (plain, wrapped) = (BASE64.encode(plain), BASE64.encode(wrapped));
             let made = json!({"KeyId": key_id, "Plaintext": plain, "CiphertextBlob": wrapped});
             json_reply(200, &made)
         }
         "Decrypt" => {
             let wrapped = bytes("CiphertextBlob").unwrap_or_default();
-            match KeyRoom::unwrap(key_id, &context, &wrapped) {
+            match StatelessKeys::unwrap(key_id, &context, &wrapped) {
                 Some(plain) => json_reply(
                     200,
                     &json!({"KeyId": key_id, "Plaintext": BASE64.encode(plain)}),
@@ -423,7 +423,7 @@ fn key_service(operation: &str, asked: &Value) -> Answer {
 }
 
 /// The same keys without the wire, for seeding.
-impl KeyService for KeyRoom {
+impl KeyService for StatelessKeys {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
         let message = format!("settlement-rebind/{purpose}");
         let key_id = crate::processes::template::key_arn("HmacKey");

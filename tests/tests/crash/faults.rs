@@ -61,18 +61,18 @@ async fn every_fault_has_its_stated_effect() {
     let table = Table::new(TABLE);
     let reached = InProcess::on(&table, impatient, "sandbox");
     let world = reached.await;
-    let heard = Some(true);
+    let succeeded = Some(true);
     let failed = Some(false);
     for (fault, single, transaction) in [
         (
             Fault::RequestLost,
-            [(1, heard), (0, failed)],
-            [(1, heard), (0, failed)],
+            [(1, succeeded), (0, failed)],
+            [(1, succeeded), (0, failed)],
         ),
         (
             Fault::ReplyLost,
-            [(2, heard), (3, failed)],
-            [(1, heard), (1, failed)],
+            [(2, succeeded), (3, failed)],
+            [(1, succeeded), (1, failed)],
         ),
         (
             Fault::ReplyCut,
@@ -81,28 +81,28 @@ async fn every_fault_has_its_stated_effect() {
         ),
         (
             Fault::Silence,
-            [(1, heard), (0, failed)],
-            [(1, heard), (0, failed)],
+            [(1, succeeded), (0, failed)],
+            [(1, succeeded), (0, failed)],
         ),
         (
             Fault::Late,
-            [(2, heard), (3, failed)],
-            [(1, heard), (1, failed)],
+            [(2, succeeded), (3, failed)],
+            [(1, succeeded), (1, failed)],
         ),
         (
             Fault::TooLate,
-            [(2, heard), (3, failed)],
-            [(1, heard), (1, failed)],
+            [(2, succeeded), (3, failed)],
+            [(1, succeeded), (1, failed)],
         ),
         (
             Fault::Throughput,
-            [(1, heard), (0, failed)],
-            [(1, heard), (0, failed)],
+            [(1, succeeded), (0, failed)],
+            [(1, succeeded), (0, failed)],
         ),
         (
             Fault::Throttled,
-            [(1, heard), (0, failed)],
-            [(1, heard), (0, failed)],
+            [(1, succeeded), (0, failed)],
+            [(1, succeeded), (0, failed)],
         ),
         (
             Fault::CancelledForThroughput,
@@ -114,21 +114,25 @@ async fn every_fault_has_its_stated_effect() {
             [(0, failed), (0, failed)],
             [(0, failed), (0, failed)],
         ),
-        (Fault::InProgress, [(0, None); 2], [(1, heard), (0, failed)]),
+        (
+            Fault::InProgress,
+            [(0, None); 2],
+            [(1, succeeded), (0, failed)],
+        ),
         (
             Fault::Failed,
-            [(1, heard), (0, failed)],
-            [(1, heard), (0, failed)],
+            [(1, succeeded), (0, failed)],
+            [(1, succeeded), (0, failed)],
         ),
         (
             Fault::FailedAndDone,
-            [(2, heard), (3, failed)],
-            [(1, heard), (1, failed)],
+            [(2, succeeded), (3, failed)],
+            [(1, succeeded), (1, failed)],
         ),
         (
             Fault::Unavailable,
-            [(1, heard), (0, failed)],
-            [(1, heard), (0, failed)],
+            [(1, succeeded), (0, failed)],
+            [(1, succeeded), (0, failed)],
         ),
         (Fault::DiesBefore, [(0, None); 2], [(0, None); 2]),
         (Fault::DiesAfter, [(1, None); 2], [(1, None); 2]),
@@ -143,10 +147,10 @@ async fn every_fault_has_its_stated_effect() {
                 } else {
                     world.boundary.fail_once(1, fault);
                 }
-                let heard = add(&world, operation == "TransactWriteItems").await;
+                let succeeded = add(&world, operation == "TransactWriteItems").await;
                 assert!(world.boundary.calm() > 0);
                 assert_eq!(
-                    (done(&world).await, heard),
+                    (done(&world).await, succeeded),
                     wanted,
                     "{fault:?} {operation} {lasts}"
                 );
