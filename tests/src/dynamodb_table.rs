@@ -38,9 +38,9 @@ pub struct Table {
 struct State {
     /// The content at the last read or reset.
     base: Arc<Items>,
-    /// The partitions with possible writes since then.
+    /// The keys of items that may have been written since then.
     touched: BTreeSet<Key>,
-    forgetful: bool,
+    ignores_conditions: bool,
 }
 
 impl fmt::Debug for Table {
@@ -62,7 +62,7 @@ impl Table {
 
     /// An SDK configuration that uses this table.
     #[must_use]
-    pub fn reached_by(&self, config: Builder) -> Builder {
+    pub fn configure(&self, config: Builder) -> Builder {
         let connector = SharedHttpConnector::new(self.clone());
         config
             .endpoint_url("http://localhost")
@@ -95,7 +95,7 @@ impl Table {
     }
 
     /// Replaces the content with these items.
-    pub fn put_back(&self, wanted: &Arc<Items>) {
+    pub fn reset_to(&self, wanted: &Arc<Items>) {
         let mut state = self.state.lock().unwrap();
         let mut keys = std::mem::take(&mut state.touched);
         if !Arc::ptr_eq(&state.base, wanted) {
@@ -113,8 +113,8 @@ impl Table {
     }
 
     /// Ignores the conditions of transactions from now on. For tests of the checks that must notice this.
-    pub fn forget_conditions(&self) {
-        self.state.lock().unwrap().forgetful = true;
+    pub fn ignore_conditions(&self) {
+        self.state.lock().unwrap().ignores_conditions = true;
     }
 
     fn item(&self, key: &Key) -> Option<Value> {
@@ -145,7 +145,7 @@ impl Table {
         }
     }
 
-    /// Records the partitions that a request may write.
+    /// Records the keys of items that a request may write.
     fn note(&self, body: &[u8]) {
         let request: Value = serde_json::from_slice(body).unwrap();
         let mut state = self.state.lock().unwrap();
@@ -172,9 +172,9 @@ impl HttpConnector for Table {
         if ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"].contains(&operation) {
             self.note(body);
         }
-        let is_forgetful = self.state.lock().unwrap().forgetful;
+        let ignores_conditions = self.state.lock().unwrap().ignores_conditions;
         let answer = match operation {
-            "TransactWriteItems" if is_forgetful => self.run(operation, &unconditional(body)),
+            "TransactWriteItems" if ignores_conditions => self.run(operation, &unconditional(body)),
             _ => self.run(operation, body),
         };
         let (status, text) = match answer {

@@ -179,30 +179,30 @@ fn is_like(pattern: &str, text: &str) -> bool {
 
 /// The AWS requests of all functions of one system.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<Mutex<BTreeSet<Use>>>);
+pub struct IamRecorder(Arc<Mutex<BTreeSet<Use>>>);
 
-impl Asked {
+impl IamRecorder {
     /// Records a request.
     ///
     /// # Errors
     /// A sentence that names the request, if the function's role does not allow it.
-    pub fn for_leave(
+    pub fn authorize(
         &self,
         function: &str,
         action: &str,
         resource: &str,
         context: &Context,
     ) -> Result<(), String> {
-        let mut asked = self.0.lock().unwrap();
+        let mut uses = self.0.lock().unwrap();
         for what in kinds(context) {
-            asked.insert(Use {
+            uses.insert(Use {
                 function: function.to_owned(),
                 action: action.to_owned(),
                 resource: resource.to_owned(),
                 what,
             });
         }
-        drop(asked);
+        drop(uses);
         let mut policy = statements_of(function).iter();
         if policy.any(|statement| statement.allows(action, resource, context)) {
             return Ok(());
@@ -223,14 +223,14 @@ impl Asked {
 #[derive(Clone, Debug)]
 pub struct Role {
     function: &'static str,
-    asked: Asked,
+    iam: IamRecorder,
 }
 
 impl Role {
     /// The folder of the function.
     #[must_use]
-    pub const fn new(function: &'static str, asked: Asked) -> Self {
-        Self { function, asked }
+    pub const fn new(function: &'static str, iam: IamRecorder) -> Self {
+        Self { function, iam }
     }
 }
 
@@ -251,11 +251,11 @@ impl Intercept for Role {
         let body = request.body().bytes().unwrap_or_default();
         let body: Value = serde_json::from_slice(body).unwrap();
         for (action, resource, context) in requests(operation, &body) {
-            let leave = self
-                .asked
-                .for_leave(self.function, &action, resource, &context);
+            let allowed = self
+                .iam
+                .authorize(self.function, &action, resource, &context);
             // Panic instead of a service error: a use case may handle an error, and the test would pass.
-            leave.unwrap_or_else(|refusal| panic!("{refusal}"));
+            allowed.unwrap_or_else(|refusal| panic!("{refusal}"));
         }
         Ok(())
     }
@@ -412,9 +412,9 @@ mod tests {
 
     #[test]
     fn denies_what_role_does_not_grant() {
-        let asked = Asked::default();
+        let iam = IamRecorder::default();
         let may = |function: &str, action: &str, resource: &str, context: &Context| {
-            asked.for_leave(function, action, resource, context).is_ok()
+            iam.authorize(function, action, resource, context).is_ok()
         };
         let (table, index) = ("Table.Arn", "${Table.Arn}/index/due");
         assert!(may("login", "dynamodb:PutItem", table, &of_keys(&["A#x"])));

@@ -3,9 +3,9 @@
 
 use crate::dynamodb_table::{Items, Table};
 use crate::history;
-use crate::iam_policy::{Asked, Role};
+use crate::iam_policy::{IamRecorder, Role};
 use crate::merchant::{Merchant, Profile, merchant_id};
-use crate::peer_faults::Outside;
+use crate::peer_faults::PeerCalls;
 use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey};
 use crate::table_faults::Boundary;
 use crate::transport::{Clock, HttpCall, Reply, Transport};
@@ -76,7 +76,7 @@ pub struct InProcess {
     /// The recorded calls to the table.
     pub boundary: Boundary,
     /// The recorded calls to the other peers.
-    pub outside: Outside,
+    pub peer_calls: PeerCalls,
     /// The SMS messages sent.
     pub sms: SmsBox,
     /// The push messages sent.
@@ -86,7 +86,7 @@ pub struct InProcess {
     /// The clock of the requests.
     pub clock: Clock,
     /// The table and key requests of the functions, checked against their roles.
-    pub asked: Asked,
+    pub iam: IamRecorder,
     keys: MemoryKeys,
     stage: DeploymentStage,
     login: Login<DynamoDb, MemoryKeys>,
@@ -113,7 +113,7 @@ static SEEDED: OnceCell<Seeded> = OnceCell::const_new();
 impl Seeded {
     async fn sandbox() -> Self {
         let table = Table::new(TABLE);
-        let system = InProcess::reached(|config| table.reached_by(config), "sandbox").await;
+        let system = InProcess::reached(|config| table.configure(config), "sandbox").await;
         let keys = system.keys.wrapped.lock().unwrap().clone();
         Self {
             items: table.items(),
@@ -132,47 +132,47 @@ impl InProcess {
         Self::staged("sandbox").await
     }
 
-    /// The same, with a logged-in merchant of the sandbox.
+    /// Starts a system with a logged-in sandbox merchant.
     pub async fn with(name: &str) -> (Arc<Self>, App) {
         let system = Self::start().await;
         let app = system.log_in(name).await;
         (system, app)
     }
 
-    /// The same, in another deployment stage.
+    /// Starts a system in another deployment stage.
     pub async fn staged(stage: &str) -> Arc<Self> {
         Self::on(&Table::new(TABLE), |config| config, stage).await
     }
 
-    /// The same on a given table, with further client configuration.
+    /// Starts a system on a given table, with further client configuration.
     pub async fn on(
         table: &Table,
         configured: impl FnOnce(Builder) -> Builder,
         stage: &str,
     ) -> Arc<Self> {
         let seeded = SEEDED.get_or_init(Seeded::sandbox).await;
-        let how = |config| configured(table.reached_by(config));
-        let system = Self::empty(how, DeploymentStage::new(stage)).await;
-        table.put_back(&seeded.items);
+        let connect = |config| configured(table.configure(config));
+        let system = Self::empty(connect, DeploymentStage::new(stage)).await;
+        table.reset_to(&seeded.items);
         system.keys.wrapped.lock().unwrap().clone_from(&seeded.keys);
         system.clock.set(seeded.now);
         Arc::new(system)
     }
 
-    /// The same over any table: `how` connects the SDK to the table's HTTP client.
-    pub async fn reached(how: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
-        let system = Self::empty(how, DeploymentStage::new(stage)).await;
+    /// Starts a system over any table. `connect` connects the SDK to it.
+    pub async fn reached(connect: impl FnOnce(Builder) -> Builder, stage: &str) -> Arc<Self> {
+        let system = Self::empty(connect, DeploymentStage::new(stage)).await;
         system.seed().await;
         Arc::new(system)
     }
 
-    async fn empty(how: impl FnOnce(Builder) -> Builder, stage: DeploymentStage) -> Self {
+    async fn empty(connect: impl FnOnce(Builder) -> Builder, stage: DeploymentStage) -> Self {
         let boundary = Boundary::default();
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::for_tests());
-        let client = boundary.client(how(config));
+        let client = boundary.client(connect(config));
         create_table(&client).await;
         let _ = boundary.take();
         Self::over(client, boundary, stage)
@@ -188,30 +188,30 @@ impl InProcess {
     }
 
     fn over(client: Client, boundary: Boundary, stage: DeploymentStage) -> Self {
-        let outside = Outside::default();
+        let peer_calls = PeerCalls::default();
         let keys = MemoryKeys {
-            outside: outside.clone(),
+            peer_calls: peer_calls.clone(),
             ..MemoryKeys::default()
         };
         let sms = SmsBox {
-            outside: outside.clone(),
+            peer_calls: peer_calls.clone(),
             ..SmsBox::default()
         };
         let push = PushBox {
-            outside: outside.clone(),
+            peer_calls: peer_calls.clone(),
             ..PushBox::default()
         };
         let bank = ScriptedBank {
-            outside: outside.clone(),
+            peer_calls: peer_calls.clone(),
             ..ScriptedBank::default()
         };
-        let asked = Asked::default();
+        let iam = IamRecorder::default();
         let store = |function| {
             let config = client.config().to_builder();
-            let config = config.interceptor(Role::new(function, asked.clone()));
+            let config = config.interceptor(Role::new(function, iam.clone()));
             Store::new(Client::from_conf(config.build()), TABLE, &Policy::CURRENT)
         };
-        let keys_of = |function| Keys::new(keys.of(function, &asked));
+        let keys_of = |function| Keys::new(keys.of(function, &iam));
         let of = |function| (store(function), keys_of(function));
         let [
             login,
@@ -253,12 +253,12 @@ impl InProcess {
                 bank.clone(),
                 stage.is_sandbox(),
             ),
-            asked,
+            iam,
             table: TABLE.to_owned(),
             clock: Clock::at(wall_clock()),
             client,
             boundary,
-            outside,
+            peer_calls,
             sms,
             push,
             bank,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 /// The dropped part of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lost {
+pub enum DroppedPart {
     /// The request: the peer does nothing.
     Request,
     /// The reply is lost or unreadable: the peer did the work, and the caller does not know.
@@ -13,17 +13,17 @@ pub enum Lost {
 
 /// All peer calls of a system.
 #[derive(Clone, Debug, Default)]
-pub struct Outside(Arc<Mutex<State>>);
+pub struct PeerCalls(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     calls: Vec<&'static str>,
-    armed: Option<(usize, Lost)>,
+    armed: Option<(usize, DroppedPart)>,
 }
 
-impl Outside {
+impl PeerCalls {
     /// Drops the `n`-th call from now on (from 1), and no other.
-    pub fn fail(&self, n: usize, lost: Lost) {
+    pub fn fail(&self, n: usize, lost: DroppedPart) {
         *self.0.lock().unwrap() = State {
             calls: Vec::new(),
             armed: Some((n, lost)),
@@ -36,10 +36,10 @@ impl Outside {
         std::mem::take(&mut *self.0.lock().unwrap()).calls
     }
 
-    /// Counts a call to `whom`. Returns the part to drop.
-    pub fn call(&self, whom: &'static str) -> Option<Lost> {
+    /// Counts a call to `peer`. Returns the part to drop.
+    pub fn call(&self, peer: &'static str) -> Option<DroppedPart> {
         let mut state = self.0.lock().unwrap();
-        state.calls.push(whom);
+        state.calls.push(peer);
         let place = state.calls.len();
         state
             .armed

@@ -1,7 +1,7 @@
 //! Scripted peers of the functions, except the table: in-memory keys, message boxes and a bank with scripted answers.
 
-use crate::iam_policy::{Asked, Context};
-use crate::peer_faults::{Lost, Outside};
+use crate::iam_policy::{Context, IamRecorder};
+use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
     CardQuestion, CheckCard, DataKey, KeyService, PortError, Pushed, QueryCheck, QueryOutcome,
@@ -23,9 +23,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub struct MemoryKeys {
     pub(crate) wrapped: Arc<Mutex<HashMap<Vec<u8>, WrappedKey>>>,
-    /// The function that calls, if any, for the check of its role.
-    pub(crate) role: Option<(&'static str, Asked)>,
-    pub(crate) outside: Outside,
+    /// The calling function, whose role is checked.
+    pub(crate) role: Option<(&'static str, IamRecorder)>,
+    pub(crate) peer_calls: PeerCalls,
     /// True if the key service fails to derive hash keys.
     pub(crate) hash_keys_fail: Arc<AtomicBool>,
 }
@@ -35,23 +35,23 @@ pub(crate) type WrappedKey = (DataKey, String, Vec<u8>);
 
 impl MemoryKeys {
     /// The same keys for a function, limited to its role.
-    pub(crate) fn of(&self, function: &'static str, asked: &Asked) -> Self {
+    pub(crate) fn of(&self, function: &'static str, iam: &IamRecorder) -> Self {
         Self {
-            role: Some((function, asked.clone())),
+            role: Some((function, iam.clone())),
             ..self.clone()
         }
     }
 
     /// A lost request and a lost reply are equivalent, because the key service has no side effects.
     fn reach(&self) -> Result<(), PortError> {
-        match self.outside.call("keys") {
+        match self.peer_calls.call("keys") {
             None => Ok(()),
             Some(_) => Err(PortError::Transient("the key service", "lost".to_owned())),
         }
     }
 
-    fn leave(&self, action: &str, key: &str, context: &[(&str, &str)]) {
-        let Some((function, asked)) = &self.role else {
+    fn authorize(&self, action: &str, key: &str, context: &[(&str, &str)]) {
+        let Some((function, iam)) = &self.role else {
             return;
         };
         let context = Context {
@@ -62,14 +62,14 @@ impl MemoryKeys {
             ..Context::default()
         };
         let resource = format!("{key}Key.Arn");
-        let leave = asked.for_leave(function, action, &resource, &context);
-        leave.unwrap_or_else(|refusal| panic!("{refusal}"));
+        let allowed = iam.authorize(function, action, &resource, &context);
+        allowed.unwrap_or_else(|refusal| panic!("{refusal}"));
     }
 }
 
 impl KeyService for MemoryKeys {
     async fn hash_key(&self, purpose: &str) -> Result<Secret<Vec<u8>>, PortError> {
-        self.leave("kms:GenerateMac", "Hmac", &[]);
+        self.authorize("kms:GenerateMac", "Hmac", &[]);
         if self.hash_keys_fail.load(Ordering::Relaxed) {
             return Err(PortError::Transient("the key service", "lost".to_owned()));
         }
@@ -83,7 +83,7 @@ impl KeyService for MemoryKeys {
         key: DataKey,
         context: &[(&str, &str)],
     ) -> Result<(Secret<Vec<u8>>, Vec<u8>), PortError> {
-        self.leave("kms:GenerateDataKey", &format!("{key:?}"), context);
+        self.authorize("kms:GenerateDataKey", &format!("{key:?}"), context);
         self.reach()?;
         let mut plain = vec![0; 32];
         // Padded to the length of a KMS ciphertext, because the budgets count these bytes.
@@ -103,7 +103,7 @@ impl KeyService for MemoryKeys {
         context: &[(&str, &str)],
         wrapped: &[u8],
     ) -> Result<Secret<Vec<u8>>, PortError> {
-        self.leave("kms:Decrypt", &format!("{key:?}"), context);
+        self.authorize("kms:Decrypt", &format!("{key:?}"), context);
         self.reach()?;
         let known = self.wrapped.lock().unwrap().get(wrapped).cloned();
         let fits =
@@ -120,7 +120,7 @@ pub struct SmsBox {
     pub(crate) sent: Arc<Mutex<Vec<(String, String)>>>,
     pub(crate) down: Arc<Mutex<bool>>,
     pub(crate) refused: Arc<Mutex<Option<String>>>,
-    pub(crate) outside: Outside,
+    pub(crate) peer_calls: PeerCalls,
 }
 
 impl SmsBox {
@@ -141,12 +141,12 @@ impl SmsBox {
         code_in(&text).unwrap_or_else(|| panic!("no code in the last SMS to {phone}"))
     }
 
-    /// The phone, if any, that the operator rejects.
+    /// Makes the operator reject this phone, or none.
     pub fn refuse(&self, phone: Option<&str>) {
         *self.refused.lock().unwrap() = phone.map(str::to_owned);
     }
 
-    /// True if publishing fails.
+    /// Makes publishing fail, or work again.
     pub fn set_down(&self, down: bool) {
         *self.down.lock().unwrap() = down;
     }
@@ -158,8 +158,8 @@ impl SendSms for SmsBox {
         if refused || *self.down.lock().unwrap() {
             return Err(PortError::Transient("SMS", "down".to_owned()));
         }
-        let lost = self.outside.call("sms");
-        if lost != Some(Lost::Request) {
+        let lost = self.peer_calls.call("sms");
+        if lost != Some(DroppedPart::Request) {
             let message = (phone.e164().to_owned(), text.to_owned());
             self.sent.lock().unwrap().push(message);
         }
@@ -195,16 +195,16 @@ pub struct ScriptedBank {
     pub(crate) settled: Arc<Mutex<HashMap<String, TransferAnswer>>>,
     pub(crate) pause: Arc<Mutex<Duration>>,
     pub(crate) silent: Arc<Mutex<bool>>,
-    pub(crate) outside: Outside,
+    pub(crate) peer_calls: PeerCalls,
 }
 
 impl ScriptedBank {
-    /// The pause before each answer, which lets concurrent requests interleave.
-    pub fn think(&self, pause: Duration) {
+    /// Delays each answer, so that concurrent requests interleave.
+    pub fn set_answer_delay(&self, pause: Duration) {
         *self.pause.lock().unwrap() = pause;
     }
 
-    /// True if it answers no query about earlier requests.
+    /// Stops or resumes answering queries.
     pub fn set_silent(&self, silent: bool) {
         *self.silent.lock().unwrap() = silent;
     }
@@ -214,7 +214,7 @@ impl ScriptedBank {
         known: &Mutex<HashMap<String, A>>,
         serial: &str,
     ) -> QueryOutcome<A> {
-        let lost = self.outside.call("bank").is_some();
+        let lost = self.peer_calls.call("bank").is_some();
         if lost || *self.silent.lock().unwrap() {
             return QueryOutcome::Unknown;
         }
@@ -290,8 +290,8 @@ impl ScriptedBank {
 
 impl CheckCard for ScriptedBank {
     async fn check(&self, question: &CardQuestion) -> Option<BankAnswer> {
-        let lost = self.outside.call("bank");
-        if lost == Some(Lost::Request) {
+        let lost = self.peer_calls.call("bank");
+        if lost == Some(DroppedPart::Request) {
             return None;
         }
         self.serials.lock().unwrap().push(question.serial.clone());
@@ -321,8 +321,8 @@ impl QueryCheck for ScriptedBank {
 
 impl SendTransfer for ScriptedBank {
     async fn transfer(&self, transfer: &Transfer) -> Option<TransferAnswer> {
-        let lost = self.outside.call("bank");
-        if lost == Some(Lost::Request) {
+        let lost = self.peer_calls.call("bank");
+        if lost == Some(DroppedPart::Request) {
             return None;
         }
         self.transfers.lock().unwrap().push(SentTransfer {
@@ -359,7 +359,7 @@ impl QueryTransfer for ScriptedBank {
 pub struct PushBox {
     pub(crate) sent: Arc<Mutex<Vec<(PushPlatform, String, String)>>>,
     pub(crate) results: Arc<Mutex<VecDeque<Result<Pushed, PortError>>>>,
-    pub(crate) outside: Outside,
+    pub(crate) peer_calls: PeerCalls,
 }
 
 impl PushBox {
@@ -389,9 +389,9 @@ impl SendPush for PushBox {
         token: &Secret<String>,
         text: &str,
     ) -> Result<Pushed, PortError> {
-        let lost = self.outside.call("push");
+        let lost = self.peer_calls.call("push");
         let failed = || Err(PortError::Transient("push", "lost".to_owned()));
-        if lost == Some(Lost::Request) {
+        if lost == Some(DroppedPart::Request) {
             return failed();
         }
         let result = self.results.lock().unwrap().pop_front();

@@ -571,7 +571,7 @@ async fn parallel_checks_stay_within_the_bank_limits() {
     for cancel in [false, true] {
         let world = InProcess::start().await;
         let mut app = world.log_in("plain_1").await;
-        world.bank.think(Duration::from_millis(20));
+        world.bank.set_answer_delay(Duration::from_millis(20));
         let mut of_card = Vec::new();
         // Each cancelled one is a rebind of its own, and only five a day are allowed.
         let second = if cancel { 1 } else { 3 };
@@ -785,7 +785,7 @@ async fn parallel_requests_send_one_test_transfer() {
         None,
     ] {
         let (world, app, rebind) = scenario::activated("plain_1").await;
-        world.bank.think(Duration::from_millis(20));
+        world.bank.set_answer_delay(Duration::from_millis(20));
         world.bank.script_transfers(std::iter::repeat_n(answer, 11));
         let requests = (0..10).map(|_| app.test_transfer(&rebind));
         let answers = futures::future::join_all(requests).await;

@@ -150,11 +150,11 @@ async fn device_above_the_limit_is_refused() {
         let id = format!("phone-{number}");
         put(&app, &id, &id).await.ok(204);
     }
-    let _ = world.outside.take();
+    let _ = world.peer_calls.take();
     put(&app, "another", "another")
         .await
         .is(409, "STEP_OUT_OF_ORDER");
-    let calls = world.outside.take();
+    let calls = world.peer_calls.take();
     assert!(calls.is_empty(), "a refusal seals nothing: {calls:?}");
     remove(&app, "phone-0").await.ok(204);
     put(&app, "another", "another").await.ok(204);

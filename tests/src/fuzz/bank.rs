@@ -1,4 +1,4 @@
-//! The bank: its replies to our client over a real connection, its authentication of requests, and the sandbox's bank.
+//! The bank: its replies to the bank client over a real connection, its authentication of requests, and the sandbox's bank.
 
 use super::text;
 use crate::dynamodb_table::{Items, Table};
@@ -45,7 +45,7 @@ thread_local! {
     static SANDBOX: Sandbox = Sandbox::new();
 }
 
-/// Our client, and the reply of its peer.
+/// The bank client, and the reply of its peer.
 struct Line {
     runtime: Runtime,
     client: BankClient,
@@ -142,12 +142,12 @@ async fn answer(mut stream: TcpStream, reply: &[u8]) -> std::io::Result<()> {
     stream.shutdown().await
 }
 
-/// The bank's reply to our client: accepted only if the bank signed it for this very request.
+/// The bank's reply to the bank client: accepted only if the bank signed it for this very request.
 pub fn bank_reply(data: &[u8]) {
     let Some((first, body)) = data.split_first() else {
         return;
     };
-    let heard = CLIENT.with(|line| {
+    let accepted = CLIENT.with(|line| {
         *line.next.lock().unwrap() = data.to_vec();
         line.runtime.block_on(ask(&line.client, first % 4))
     });
@@ -159,7 +159,7 @@ pub fn bank_reply(data: &[u8]) {
             .or_else(|| reply.get(at))
             .and_then(Value::as_str)
     };
-    let Some(heard) = heard else { return };
+    let Some(accepted) = accepted else { return };
     assert!(How::of(*first) == How::Signed, "a forged reply is accepted");
     assert!(body.len() <= REPLY_MAX_BYTES);
     assert_eq!(
@@ -168,7 +168,7 @@ pub fn bank_reply(data: &[u8]) {
         "the reply to another request is accepted"
     );
     let word = member(if first % 4 < 2 { "outcome" } else { "status" }, 1);
-    assert_eq!(word, Some(heard.as_str()));
+    assert_eq!(word, Some(accepted.as_str()));
 }
 
 /// The answer that the client accepted, as the wire word.
@@ -278,7 +278,7 @@ impl Sandbox {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::for_tests());
-        let client = Client::from_conf(table.reached_by(config).build());
+        let client = Client::from_conf(table.configure(config).build());
         runtime.block_on(async {
             let mut create = client
                 .create_table()
@@ -327,7 +327,7 @@ pub fn sandbox_bank(data: &[u8]) {
             let (path, body) = request.split_once('\n').unwrap_or((request, ""));
             sandbox.ask(path, body);
         }
-        sandbox.table.put_back(&sandbox.begin);
+        sandbox.table.reset_to(&sandbox.begin);
     });
 }
 

@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 /// The state of mocks and table grows with each input, so the lab is rebuilt after this many.
 const INPUTS_MAX: u32 = 20_000;
 /// The maximum number of validations per kind of reply, because compiling a schema takes longer than a request.
-const HELD_MAX: u32 = 3;
+const VALIDATIONS_MAX: u32 = 3;
 /// The methods in the API description.
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "DELETE", "PATCH"];
 
@@ -52,7 +52,7 @@ pub struct Lab {
     words: Vec<(String, String)>,
     /// The secrets that no reply may contain.
     secrets: Vec<String>,
-    held: BTreeMap<(String, u16, String), u32>,
+    validations: BTreeMap<(String, u16, String), u32>,
     inputs: u32,
 }
 
@@ -71,7 +71,7 @@ impl Lab {
             contract: Contract::load().unwrap(),
             words,
             secrets,
-            held: BTreeMap::new(),
+            validations: BTreeMap::new(),
             inputs: 0,
         }
     }
@@ -138,10 +138,10 @@ impl Lab {
         } else {
             assert_eq!(answer.body.is_null(), status == 204);
         }
-        self.hold_against_the_description(method, path, answer);
+        self.validate_against_description(method, path, answer);
     }
 
-    fn hold_against_the_description(&mut self, method: &str, path: &str, answer: &Reply) {
+    fn validate_against_description(&mut self, method: &str, path: &str, answer: &Reply) {
         // An invalid clock is rejected before routing. A path that contains a query cannot come from a gateway.
         let clock = answer.status == 400;
         if !METHODS.contains(&method) || path.contains('?') || clock {
@@ -157,15 +157,15 @@ impl Lab {
             answer.status,
             answer.code().to_owned(),
         );
-        // Unknown paths are as many as inputs, so count them as one kind.
+        // Almost every input has its own unknown path, so count all of them as one kind.
         let kind = if answer.status == 404 {
             (String::new(), 404, String::new())
         } else {
             kind
         };
-        let times = self.held.entry(kind).or_default();
+        let times = self.validations.entry(kind).or_default();
         *times += 1;
-        if *times > HELD_MAX {
+        if *times > VALIDATIONS_MAX {
             return;
         }
         let content_type = answer.header("content-type");
@@ -212,7 +212,7 @@ impl Lab {
                 .block_on(self.world.store().load(&id, Selector::Latest));
             assert!(loaded.is_ok(), "{id} cannot be read");
         }
-        self.table.put_back(&self.begin);
+        self.table.reset_to(&self.begin);
         let _ = self.world.boundary.take();
     }
 }

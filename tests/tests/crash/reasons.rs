@@ -9,7 +9,7 @@ use tests::table_faults::Fault;
 pub struct Reason {
     /// The explanation for the report.
     pub why: &'static str,
-    is_it: fn(&Case) -> bool,
+    applies: fn(&Case) -> bool,
 }
 
 /// A difference, with its step and fault.
@@ -26,15 +26,15 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a login is counted before its password is compared, because a crash would otherwise be a free guess: a process \
               that died, or that lost the reply to the count, uses up one of the day's twenty",
-        is_it: |case| {
-            let unsure = case.is_unheard(2) || case.is(3, &[Fault::DiesBefore]);
+        applies: |case| {
+            let unsure = case.is_reply_lost(2) || case.is(3, &[Fault::DiesBefore]);
             case.step.starts_with("POST sessions") && unsure && case.place.starts_with("failures ")
         },
     },
     Reason {
         why: "the revision of a record counts its writes, and a refund of a count is a write; nothing reads the row of an \
               address",
-        is_it: |case| {
+        applies: |case| {
             let counts = case.place.starts_with("failures ") && case.place.ends_with(".rev");
             let row = case.place == "failures from an address.row";
             case.step.starts_with("POST sessions") && case.is_at(3) && (counts || row)
@@ -42,26 +42,28 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         why: "a session whose login reply was lost keeps its slot until its idle timeout, or until the fifth login after it",
-        is_it: |case| {
+        applies: |case| {
             let of_a_login =
                 case.begins(&["account ", "merchant state.s", "failures of a device "]);
-            case.step.starts_with("POST sessions") && case.is_unheard(3) && of_a_login
+            case.step.starts_with("POST sessions") && case.is_reply_lost(3) && of_a_login
         },
     },
     Reason {
         why: "sessions ignore the key: after a lost reply to a logout, the retry carries a token that is no longer valid",
-        is_it: |case| {
-            case.step == "DELETE session" && case.is_unheard(1) && case.place.starts_with("answer")
+        applies: |case| {
+            case.step == "DELETE session"
+                && case.is_reply_lost(1)
+                && case.place.starts_with("answer")
         },
     },
     Reason {
         why: "a missing reply of the bank is recorded, which increments the version",
-        is_it: |case| case.is_lost("bank") && case.is_version(),
+        applies: |case| case.is_lost("bank") && case.is_version(),
     },
     Reason {
         why: "an OTP that could not be sent is invalidated, and its event stays in the history; the phone has two messages if \
               the first one was sent after all",
-        is_it: |case| {
+        applies: |case| {
             let of_a_code = case.begins(&["event identity_matched", "event code_sent"]);
             let message = case.begins(&["sms "]);
             let sends = case.step.starts_with("POST ") && case.is_lost("sms");
@@ -71,7 +73,7 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a process that dies between the write of an OTP and its SMS leaves an unsent OTP: the client requests another \
               when the reply allows it, and that one counts towards the limit of the phone",
-        is_it: |case| {
+        applies: |case| {
             let dies = case.step.starts_with("POST ") && case.is_fault(&[Fault::DiesAfter]);
             let of_a_code = case.begins(&["event code_sent", "phone ", "reply "]);
             dies && (of_a_code || case.is_version())
@@ -80,7 +82,7 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a freeze attempt is counted before the comparison, because a crash would otherwise be a free guess, and refunded \
               if it was not wrong: a process that died, or that lost a reply, leaves the count too high, never too low",
-        is_it: |case| {
+        applies: |case| {
             let counts = case.begins(&["freezes of an account ", "freezes from an address"]);
             let stays = matches!(case.more, Some(1 | 2));
             case.step.starts_with("POST freezes")
@@ -91,7 +93,7 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         why: "the clean-up records each bank call before it makes it, so a retry is recorded again",
-        is_it: |case| {
+        applies: |case| {
             let again = case.is_fault(&Fault::ALL) && case.more == Some(1);
             case.step.starts_with("clean-up") && again && case.is_version()
         },
@@ -99,7 +101,7 @@ pub const REASONS: &[Reason] = &[
     Reason {
         why: "a test transfer that can no longer revert an activation is polled once by the clean-up, and again by any later \
               request of the merchant",
-        is_it: |case| {
+        applies: |case| {
             let of_it = case.begins(&[
                 "event test_transfer_succeeded",
                 "rebind 1.state.st.completed.test",
@@ -109,7 +111,7 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         why: "a later poll of a pending transfer has another key, so two replies are stored",
-        is_it: |case| {
+        applies: |case| {
             case.step.starts_with("POST test-transaction")
                 && case.is_lost("bank")
                 && case.begins(&["reply "])
@@ -117,7 +119,7 @@ pub const REASONS: &[Reason] = &[
     },
     Reason {
         why: "a notification is sent again if its sender died, or lost the reply of SNS, before the mark",
-        is_it: |case| {
+        applies: |case| {
             let died =
                 case.is_fault(&[Fault::DiesBefore]) || case.is_lost("sms") || case.is_lost("push");
             case.step.starts_with("deliver") && died && case.begins(&["sms ", "push "])
@@ -137,7 +139,7 @@ pub fn of(step: &str, point: &Point, difference: &Difference) -> Option<usize> {
         more: numbers.map(|(found, wanted)| found - wanted),
     };
     let mut reasons = REASONS.iter();
-    reasons.position(|reason| (reason.is_it)(&case))
+    reasons.position(|reason| (reason.applies)(&case))
 }
 
 impl Case<'_> {
@@ -158,7 +160,7 @@ impl Case<'_> {
     }
 
     /// The table executed this call, and its caller did not receive the reply.
-    fn is_unheard(&self, place: usize) -> bool {
+    fn is_reply_lost(&self, place: usize) -> bool {
         let done = [
             Fault::ReplyLost,
             Fault::ReplyCut,
@@ -171,7 +173,7 @@ impl Case<'_> {
 
     /// A call to another peer failed.
     fn is_lost(&self, of: &str) -> bool {
-        matches!(self.point, Point::Outside { whom, .. } if *whom == of)
+        matches!(self.point, Point::Peer { peer, .. } if *peer == of)
     }
 
     /// Versions, and the counters derived from them.

@@ -28,7 +28,7 @@ fn careless_client_is_found() {
 fn detects_table_without_conditions() {
     let only = ["POST card-check/confirm"];
     let tally = stories::run_as("forgetful", Manners::Keyed, &only, async |story| {
-        story.table.forget_conditions();
+        story.table.ignore_conditions();
         stories::proofs(story).await;
     });
     let late = tally.wrong.iter().filter(|wrong| wrong.contains("TooLate"));

@@ -14,7 +14,7 @@ use tests::dynamodb_table::{Items, Table};
 use tests::in_process::{InProcess, PeerState, TABLE};
 use tests::invariants::violations;
 use tests::merchant::{Merchant, Profile, merchant};
-use tests::peer_faults::Lost;
+use tests::peer_faults::DroppedPart;
 use tests::sample::sample;
 use tests::table_faults::{Call, Fault, impatient};
 use tests::transport::{HttpCall, Reply, Transport};
@@ -101,13 +101,13 @@ pub enum Point {
         lasts: bool,
     },
     /// The `n`-th call to another peer.
-    Outside {
+    Peer {
         /// Its position.
         n: usize,
         /// The peer.
-        whom: &'static str,
+        peer: &'static str,
         /// The lost part.
-        lost: Lost,
+        lost: DroppedPart,
     },
 }
 
@@ -116,7 +116,7 @@ impl Point {
     const fn fault(&self) -> Option<(Fault, bool)> {
         match self {
             Self::Table { fault, lasts, .. } => Some((*fault, *lasts)),
-            Self::Outside { .. } => None,
+            Self::Peer { .. } => None,
         }
     }
 
@@ -129,7 +129,7 @@ impl Point {
                 format!("{}, {times}", fault.kind())
             }
             Self::Table { fault, .. } => fault.kind().to_owned(),
-            Self::Outside { whom, lost, .. } => format!("{whom}: {lost:?} lost").to_lowercase(),
+            Self::Peer { peer, lost, .. } => format!("{peer}: {lost:?} lost").to_lowercase(),
         }
     }
 }
@@ -225,7 +225,7 @@ impl Story {
             let of = format!("{pk} {} {}", item["holders"]["SS"], item["merchant"]["S"]);
             names.iter().any(|name| of.contains(name))
         });
-        table.put_back(&Arc::new(items));
+        table.reset_to(&Arc::new(items));
         Self {
             world,
             manners: Manners::Keyed,
@@ -323,7 +323,7 @@ impl Story {
     }
 
     fn put_back(&self, moment: &Moment) {
-        self.table.put_back(&moment.items);
+        self.table.reset_to(&moment.items);
         self.world.restore_peers(&moment.kept);
     }
 
@@ -336,9 +336,9 @@ impl Story {
 
     /// Runs the step without a fault: its reply, its end state and the points of failure.
     async fn reference(&self, before: &Moment, work: &Work) -> (Wanted, Vec<Point>) {
-        let _ = self.world.outside.take();
+        let _ = self.world.peer_calls.take();
         let outcome = self.attempt(work, &self.key(0)).await;
-        let outside = self.world.outside.take();
+        let peer_calls = self.world.peer_calls.take();
         let mut points = Vec::new();
         let due = (before.items.values()).filter_map(|item| item["due_bucket"]["S"].as_str());
         let due: BTreeSet<&str> = due.collect();
@@ -364,17 +364,17 @@ impl Story {
                 }
             }
         }
-        for (n, whom) in (1..).zip(outside) {
-            points.push(Point::Outside {
+        for (n, peer) in (1..).zip(peer_calls) {
+            points.push(Point::Peer {
                 n,
-                whom,
-                lost: Lost::Request,
+                peer,
+                lost: DroppedPart::Request,
             });
-            if whom != "keys" {
-                points.push(Point::Outside {
+            if peer != "keys" {
+                points.push(Point::Peer {
                     n,
-                    whom,
-                    lost: Lost::Reply,
+                    peer,
+                    lost: DroppedPart::Reply,
                 });
             }
         }
@@ -400,13 +400,13 @@ impl Story {
         wanted: &Wanted,
     ) {
         self.put_back(before);
-        let (boundary, outside) = (&self.world.boundary, &self.world.outside);
+        let (boundary, peer_calls) = (&self.world.boundary, &self.world.peer_calls);
         match point {
             Point::Table {
                 n, fault, lasts, ..
             } if *lasts => boundary.fail(*n, *fault),
             Point::Table { n, fault, .. } => boundary.fail_once(*n, *fault),
-            Point::Outside { n, lost, .. } => outside.fail(*n, *lost),
+            Point::Peer { n, lost, .. } => peer_calls.fail(*n, *lost),
         }
         let (mut wrong, mut explained) = (Vec::new(), Vec::new());
         if let Some(outcome) = self.pursue(work, point, wanted, &mut wrong).await {
@@ -454,10 +454,11 @@ impl Story {
             let attempt = self.attempt(work, &key);
             let outcome = self.world.boundary.survive(attempt).await;
             if round == 0 {
-                let (of_table, outside) = (self.world.boundary.calm(), self.world.outside.take());
+                let (of_table, peer_calls) =
+                    (self.world.boundary.calm(), self.world.peer_calls.take());
                 let met = match point {
                     Point::Table { .. } => of_table > 0,
-                    Point::Outside { n, .. } => outside.len() >= *n,
+                    Point::Peer { n, .. } => peer_calls.len() >= *n,
                 };
                 if !met {
                     wrong.push("no call met the fault".to_owned());

@@ -109,7 +109,7 @@ impl Race {
 
     /// Resets the system to its initial state.
     fn begin(&self) {
-        self.table.put_back(&self.begin.0);
+        self.table.reset_to(&self.begin.0);
         self.world.restore_peers(&self.begin.1);
     }
 

@@ -141,7 +141,7 @@ async fn parallel_checks_send_one_code() {
         let path = apps[0].to_card_pending(GOOD_CARD).await;
         race.world
             .bank
-            .think(Duration::from_millis(seed * 20));
+            .set_answer_delay(Duration::from_millis(seed * 20));
         let asks = [post(format!("{path}/card-check"), Value::Null)];
         let made = race.run(seed, &apps, &asks).await;
         only(&made, &["200", CONFLICT]);

@@ -256,11 +256,11 @@ impl Scene {
             unsent: 0,
             twice: 0,
         };
-        for (recipient, wanted) in expected {
-            let texts = messages.iter().filter(|(_, to, _)| *to == recipient);
+        for (phone, wanted) in expected {
+            let texts = messages.iter().filter(|(_, to, _)| *to == phone);
             let texts: Vec<&String> = texts.map(|(_, _, text)| text).collect();
             let different: BTreeSet<&&String> = texts.iter().collect();
-            assert!(different.len() <= wanted, "{recipient} received {different:?}");
+            assert!(different.len() <= wanted, "{phone} received {different:?}");
             outcome.unsent += wanted - different.len();
             outcome.twice += texts.len() - different.len();
         }

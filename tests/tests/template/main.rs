@@ -36,17 +36,17 @@ const FUNCTIONS: [&str; 10] = [
 async fn granted_permissions_equal_those_used() {
     let log = Log::capture();
     let walk = Walk::through_everything().await;
-    each_role_is_no_wider_than_the_walk(&walk.world.asked.all());
+    each_role_is_no_wider_than_the_walk(&walk.world.iam.all());
     walk.nothing_secret_is_output(&log.text());
 }
 
-fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {
+fn each_role_is_no_wider_than_the_walk(uses: &BTreeSet<Use>) {
     let (mut pairs, mut wide) = (0, Vec::new());
     for function in FUNCTIONS {
         let (in_reach, elsewhere): (BTreeSet<Use>, BTreeSet<Use>) =
             granted(function).into_iter().partition(is_in_reach);
         pairs += in_reach.len();
-        wide.extend(in_reach.difference(asked).cloned());
+        wide.extend(in_reach.difference(uses).cloned());
         let elsewhere: BTreeSet<String> = elsewhere
             .iter()
             .map(|granted| format!("{} {}", granted.action, granted.resource))
@@ -55,7 +55,7 @@ fn each_role_is_no_wider_than_the_walk(asked: &BTreeSet<Use>) {
     }
     assert!(wide.is_empty(), "granted but never used: {wide:#?}");
     // A missing grant would have stopped the walk, so every call had its grant.
-    assert_eq!(asked.len(), pairs);
+    assert_eq!(uses.len(), pairs);
     metric(
         "IAM, in process: granted permissions, unused",
         pairs,
