@@ -64,43 +64,41 @@ impl Context<'_> {
             times: times.clone(),
             test: TestTransfer::NotSent,
         });
-        let mut transition = self.advance(&rebind, stage, event);
-        if let Some(state) = &mut transition.state {
-            state
-                .standby
-                .retain(|standby| standby.bound.card.card_id != rebind.new_card.card_id);
-            state.replaced.extend(old.map(|bound| {
-                ReplacedCard {
-                    bound,
-                    removable_at: times
-                        .effective_at
-                        .plus_s(self.policy.retire_after_effective_s),
-                    // A lost card cannot receive payouts, so payouts during the hold are held.
-                    state: if lost {
-                        Replaced::Lost
-                    } else {
-                        Replaced::Usable
-                    },
-                }
-            }));
-            state.active = Some(bound_card(&rebind));
-            state.cooldown_until = Some(times.cooldown_until);
-            state.cooldown_end_unannounced = true;
-            if short {
-                state.lost_at = Some(self.now);
+        let mut state = self.changed_state();
+        state
+            .standby
+            .retain(|standby| standby.bound.card.card_id != rebind.new_card.card_id);
+        state.replaced.extend(old.map(|bound| {
+            ReplacedCard {
+                bound,
+                removable_at: times
+                    .effective_at
+                    .plus_s(self.policy.retire_after_effective_s),
+                // A lost card cannot receive payouts, so payouts during the hold are held.
+                state: if lost {
+                    Replaced::Lost
+                } else {
+                    Replaced::Usable
+                },
             }
-            let good_until = times
-                .effective_at
-                .plus_s(self.policy.freeze_after_effective_s);
-            self.issue_freeze_code(state, &rebind, good_until, true);
-            state.last_activation = Some(LastActivation {
-                number: rebind.rebind_id.number(),
-                rebind_id: rebind.rebind_id.clone(),
-                times,
-                old_card: old_id,
-            });
+        }));
+        state.active = Some(bound_card(&rebind));
+        state.cooldown_until = Some(times.cooldown_until);
+        state.cooldown_end_unannounced = true;
+        if short {
+            state.lost_at = Some(self.now);
         }
-        transition
+        let good_until = times
+            .effective_at
+            .plus_s(self.policy.freeze_after_effective_s);
+        self.issue_freeze_code(&mut state, &rebind, good_until, true);
+        state.last_activation = Some(LastActivation {
+            number: rebind.rebind_id.number(),
+            rebind_id: rebind.rebind_id.clone(),
+            times,
+            old_card: old_id,
+        });
+        self.advance(state, &rebind, stage, event)
     }
 
     /// A lost card shortens the cooldown once per period.
@@ -138,16 +136,14 @@ impl Context<'_> {
             card: (&rebind.new_card).into(),
             usable_at,
         });
-        let mut transition = self.advance(rebind, stage, event);
-        if let Some(state) = &mut transition.state {
-            state.standby.push(StandbyCard {
-                bound: bound_card(rebind),
-                usable_at,
-            });
-            let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
-            self.issue_freeze_code(state, rebind, good_until, false);
-        }
-        transition
+        let mut state = self.changed_state();
+        state.standby.push(StandbyCard {
+            bound: bound_card(rebind),
+            usable_at,
+        });
+        let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
+        self.issue_freeze_code(&mut state, rebind, good_until, false);
+        self.advance(state, rebind, stage, event)
     }
 
     /// Makes the rebind's freeze code valid and drops expired codes.

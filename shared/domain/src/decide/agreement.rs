@@ -66,7 +66,7 @@ impl Context<'_> {
             shown_at: issued_at,
             consents: required().into_iter().map(str::to_owned).collect(),
         });
-        Ok(self.advance(rebind, stage, event))
+        Ok(self.advance(self.changed_state(), rebind, stage, event))
     }
 
     /// Checks all fields and reports every invalid one.

@@ -14,13 +14,12 @@ impl Context<'_> {
             at: self.now,
             reason: None,
         };
-        let mut transition = self.advance(rebind, stage, Event::Cancelled(of_rebind(rebind)));
-        if let (RebindState::IdentityPending { .. }, Some(state)) =
-            (&rebind.stage, &mut transition.state)
-        {
+        let mut state = self.changed_state();
+        if matches!(rebind.stage, RebindState::IdentityPending { .. }) {
             // Cancelled before the identity code was confirmed, so the rebind does not count toward the daily limit.
             state.requests.refund(rebind.created_at);
         }
-        Ok(transition)
+        let event = Event::Cancelled(of_rebind(rebind));
+        Ok(self.advance(state, rebind, stage, event))
     }
 }

@@ -162,18 +162,15 @@ impl Context<'_> {
             asked_at: self.now,
             bound_elsewhere,
         };
-        let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
-        if let Some(state) = &mut transition.state {
-            self.count_bank_call(state, rebind);
-        }
-        if !bound_elsewhere {
-            transition.fingerprint = Some(FingerprintRule::Free {
+        let state = self.state_with_bank_call(rebind);
+        Ok(Transition {
+            fingerprint: (!bound_elsewhere).then(|| FingerprintRule::Free {
                 fingerprint: rebind.fingerprint.clone(),
                 person: self.merchant.profile.id_number_mac.clone(),
-            });
-        }
-        transition.outcome = Outcome::Proceed;
-        Ok(transition)
+            }),
+            outcome: Outcome::Proceed,
+            ..self.bookkeeping(state, rebind, with_check(&rebind.stage, asking))
+        })
     }
 
     pub(super) fn settle_card_check(
@@ -206,13 +203,18 @@ impl Context<'_> {
             Some(answer) => interpret(answer, self.now),
             None => Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5)),
         };
-        let mut transition = match meaning {
+        let answered = || match counted_at {
+            Some(_) => self.changed_state(),
+            // The call was refunded when its answer was lost. Now that the answer is known, the call counts again.
+            None => self.state_with_bank_call(rebind),
+        };
+        Ok(match meaning {
             Meaning::AskAgain(code, wait_s) => {
                 let refusal = Rejection {
                     retry_after_s: wait_s,
                     ..Rejection::new(code).not_counted()
                 };
-                return Ok(self.ask_again(rebind, check, refusal));
+                self.ask_again(rebind, check, refusal)
             }
             Meaning::Refused(code) => {
                 let refusal = Rejection {
@@ -220,9 +222,9 @@ impl Context<'_> {
                     ..Rejection::new(code)
                 };
                 let serial = rebind.serial(BankReference::Check(*number));
-                self.reject(rebind, refusal, Some(serial))
+                self.reject(answered(), rebind, refusal, Some(serial))
             }
-            Meaning::Deposited { arrived } => self.deposited(rebind, *number, arrived),
+            Meaning::Deposited { arrived } => self.deposited(answered(), rebind, *number, arrived),
             Meaning::Matched => {
                 let matched = CardCheck::Matched {
                     number: *number,
@@ -235,14 +237,9 @@ impl Context<'_> {
                     serial: rebind.serial(BankReference::Check(*number)),
                     answer: Match,
                 });
-                self.send_card_code(rebind, &matched, fresh, event)
+                self.send_card_code(answered(), rebind, &matched, fresh, event)
             }
-        };
-        if let (Some(state), None) = (&mut transition.state, counted_at) {
-            // The call was refunded when its answer was lost. Now that the answer is known, the call counts again.
-            self.count_bank_call(state, rebind);
-        }
-        Ok(transition)
+        })
     }
 
     /// Records that the answer is still unknown. Background polls run again on their own, so only a merchant's request gets a
@@ -250,7 +247,7 @@ impl Context<'_> {
     fn ask_again(&self, rebind: &Rebind, check: &CardCheck, refusal: Rejection) -> Transition {
         let is_merchant_request = self.by.is_some();
         let mut asking = check.clone();
-        let mut refunded = None;
+        let mut state = self.changed_state();
         if let CardCheck::Asking {
             asked_at,
             counted_at,
@@ -258,23 +255,26 @@ impl Context<'_> {
         } = &mut asking
         {
             *asked_at = self.now;
-            if is_merchant_request {
-                refunded = counted_at.take();
+            if is_merchant_request && let Some(at) = counted_at.take() {
+                refund_bank_call(&mut state, at);
             }
         }
-        let mut transition = self.bookkeeping(rebind, with_check(&rebind.stage, asking));
+        let mut transition = self.bookkeeping(state, rebind, with_check(&rebind.stage, asking));
         if is_merchant_request {
             let next = [NextAction::CardCheck, NextAction::Cancel];
             transition.outcome = Outcome::Refused(Box::new(refusal.next(&next)));
-            if let (Some(state), Some(at)) = (&mut transition.state, refunded) {
-                refund_bank_call(state, at);
-            }
         }
         transition
     }
 
     /// Starts the deposit challenge: only the card's holder can read the code. Extends the rebind to the life of the code.
-    fn deposited(&self, rebind: &Rebind, number: u16, arrived: bool) -> Transition {
+    fn deposited(
+        &self,
+        state: MerchantState,
+        rebind: &Rebind,
+        number: u16,
+        arrived: bool,
+    ) -> Transition {
         let mut stage = with_check(
             &rebind.stage,
             CardCheck::Deposit {
@@ -297,7 +297,7 @@ impl Context<'_> {
             card: (&rebind.new_card).into(),
             serial: rebind.serial(BankReference::Deposit(number)),
         });
-        self.advance(&extended, stage, event)
+        self.advance(state, &extended, stage, event)
     }
 
     pub(super) fn settle_deposit(
@@ -312,7 +312,7 @@ impl Context<'_> {
             Some(TransferAnswer::Returned) => {
                 let refusal = Rejection::new(ErrorCode::MicroDepositReturned).not_counted();
                 let serial = rebind.serial(BankReference::Deposit(number));
-                Ok(self.reject(rebind, refusal, Some(serial)))
+                Ok(self.reject(self.changed_state(), rebind, refusal, Some(serial)))
             }
             // Record the first arrival. The clean-up also records that it has polled.
             answer
@@ -332,7 +332,7 @@ impl Context<'_> {
                     *arrived |= answer == Some(TransferAnswer::Succeeded);
                     *checked_at = self.now;
                 }
-                Ok(self.bookkeeping(rebind, stage))
+                Ok(self.bookkeeping(self.changed_state(), rebind, stage))
             }
             Some(TransferAnswer::Succeeded | TransferAnswer::Pending) | None => {
                 Ok(Transition::none())
@@ -372,11 +372,12 @@ impl Context<'_> {
             purpose: OtpPurpose::Card,
             serial: serial.map(|serial| rebind.serial(serial)),
         });
-        self.send_card_code(rebind, check, Some(fresh), event)
+        self.send_card_code(self.changed_state(), rebind, check, Some(fresh), event)
     }
 
     fn send_card_code(
         &self,
+        state: MerchantState,
         rebind: &Rebind,
         check: &CardCheck,
         fresh: Option<&Otp>,
@@ -392,7 +393,7 @@ impl Context<'_> {
             },
             other => other.clone(),
         };
-        let mut transition = self.advance(rebind, with_check(&rebind.stage, check), event);
+        let mut transition = self.advance(state, rebind, with_check(&rebind.stage, check), event);
         transition.otp_delivery = fresh.map(|fresh| OtpDelivery {
             phone: rebind.reserved_phone.clone(),
             phone_hash: fresh.phone_hash.clone(),
@@ -426,7 +427,9 @@ impl Context<'_> {
         }
     }
 
-    fn count_bank_call(&self, state: &mut MerchantState, rebind: &Rebind) {
+    /// The changed merchant state, with one more call in the daily count.
+    fn state_with_bank_call(&self, rebind: &Rebind) -> MerchantState {
+        let mut state = self.changed_state();
         state
             .bank_calls
             .retain(|call| call.at.age_s_at(self.now) < DAY_S);
@@ -434,6 +437,7 @@ impl Context<'_> {
             at: self.now,
             card_tag: card_tag(rebind),
         });
+        state
     }
 }
 

@@ -15,7 +15,8 @@ impl Context<'_> {
             return Err(nothing_due());
         }
         let stage = self.expired(rebind);
-        Ok(self.advance(rebind, stage, Event::Expired(of_rebind(rebind))))
+        let event = Event::Expired(of_rebind(rebind));
+        Ok(self.advance(self.changed_state(), rebind, stage, event))
     }
 
     /// The final state of an overdue rebind. With a deposit, the reason is that its code has expired.
@@ -34,7 +35,8 @@ impl Context<'_> {
         match &rebind.stage {
             RebindState::Activated(activated_card) if activated_card.times.is_over(self.now) => {
                 let stage = RebindState::Completed(activated_card.clone());
-                Ok(self.advance(rebind, stage, Event::Completed(of_rebind(rebind))))
+                let event = Event::Completed(of_rebind(rebind));
+                Ok(self.advance(self.changed_state(), rebind, stage, event))
             }
             _ => Err(nothing_due()),
         }

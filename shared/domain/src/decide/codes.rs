@@ -164,15 +164,18 @@ impl Context<'_> {
                     identity: self.identity_proof(),
                     attempts: refunded,
                 };
-                Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
+                let event = Event::IdentityConfirmed(of_rebind(rebind));
+                Ok(self.advance(self.changed_state(), rebind, stage, event))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Identity) => {
                 let stage = self.with_fresh_identity(&rebind.stage, refunded);
-                Ok(self.advance(rebind, stage, Event::IdentityConfirmed(of_rebind(rebind))))
+                let event = Event::IdentityConfirmed(of_rebind(rebind));
+                Ok(self.advance(self.changed_state(), rebind, stage, event))
             }
             (RebindState::CardPending { .. }, OtpPurpose::Card) if bound_elsewhere => {
                 let refusal = Rejection::new(ErrorCode::CardBoundElsewhere);
                 Ok(self.reject(
+                    self.changed_state(),
                     rebind,
                     Rejection {
                         counts_toward_limit: Some(true),
@@ -288,15 +291,17 @@ impl Context<'_> {
                     .next(&[NextAction::Wait]);
                 Transition {
                     outcome: Outcome::Refused(Box::new(refusal)),
-                    ..self.advance(rebind, stage, event)
+                    ..self.advance(self.changed_state(), rebind, stage, event)
                 }
             }
             _ if rebind.has_deposit() && purpose == OtpPurpose::Card => self.reject(
+                self.changed_state(),
                 rebind,
                 Rejection::new(ErrorCode::MicroDepositWrong).counted(0),
                 None,
             ),
             _ => self.reject(
+                self.changed_state(),
                 rebind,
                 Rejection::new(ErrorCode::OtpTooMany).counted(0),
                 None,

@@ -120,14 +120,11 @@ impl Context<'_> {
             holder: profile.holder_name().masked(),
         });
         let stage = rebind.stage.clone();
-        let mut transition = self.advance(&rebind, stage, event);
-        if let (Some(after), Some(created)) = (&mut transition.state, &transition.rebind) {
-            after.rebinds = number;
-            after.rebind_version = created.version;
-            after.open = Some(number);
-            after.requests.add(DAY_S, self.now);
-        }
-        Ok(transition)
+        let mut after = self.changed_state();
+        after.rebinds = number;
+        after.open = Some(number);
+        after.requests.add(DAY_S, self.now);
+        Ok(self.advance(after, &rebind, stage, event))
     }
 
     /// Limits the number of standby cards, because each one is a payout destination that an attacker could switch to.

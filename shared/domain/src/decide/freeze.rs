@@ -34,26 +34,10 @@ impl Context<'_> {
             undone: undone.is_some(),
             holds_payouts: in_force,
         });
-        let mut transition = if ends {
-            self.advance(rebind, self.frozen_stage(), event)
-        } else {
-            Transition {
-                state: Some(self.changed_state()),
-                event: Some(self.event(event, None)),
-                ..Transition::none()
-            }
-        };
-        let Some(state) = &mut transition.state else {
-            return Err(nothing_due());
-        };
-        let also = self.end_second_rebind(state, rebind)?;
-        // A write can remove one holder only, preferably the undone card. The clean-up removes the other.
-        let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
-        let released_card = also.iter().chain([rebind]).find(of_undone);
-        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(remove_holder);
-        transition.also = also;
+        let mut state = self.changed_state();
+        let also = self.end_second_rebind(&mut state, rebind)?;
         match (undone, &before.last_activation) {
-            (Some(last), _) => self.undo_activation(state, last, true),
+            (Some(last), _) => self.undo_activation(&mut state, last, true),
             (None, Some(last)) if last.number == number => {
                 state.cooldown_until = None;
                 state.cooldown_end_unannounced = false;
@@ -66,9 +50,23 @@ impl Context<'_> {
         });
         state.freeze_codes.retain(|code| code.number != number);
         for standby in std::mem::take(&mut state.standby) {
-            self.retire(Some(standby.bound), state);
+            self.retire(Some(standby.bound), &mut state);
         }
         state.sessions = Default::default();
+        let mut transition = if ends {
+            self.advance(state, rebind, self.frozen_stage(), event)
+        } else {
+            Transition {
+                state: Some(state),
+                event: Some(self.event(event, None)),
+                ..Transition::none()
+            }
+        };
+        // A write can remove one holder only, preferably the undone card. The clean-up removes the other.
+        let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
+        let released_card = also.iter().chain([rebind]).find(of_undone);
+        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(remove_holder);
+        transition.also = also;
         transition.ends_sessions = true;
         Ok(transition)
     }

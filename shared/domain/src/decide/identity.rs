@@ -50,7 +50,7 @@ impl Context<'_> {
             let refusal = Rejection::new(ErrorCode::IdMismatch)
                 .counted(0)
                 .not_counted();
-            let mut transition = self.reject(rebind, refusal.clone(), None);
+            let mut transition = self.reject(self.changed_state(), rebind, refusal.clone(), None);
             let refusal = refusal.retry_after(wait_s).next(&[NextAction::Wait]);
             transition.outcome = Outcome::Refused(Box::new(refusal));
             return Ok(transition);
@@ -81,7 +81,8 @@ impl Context<'_> {
             code: Some(self.sent(fresh)),
             attempts: attempts.clone(),
         };
-        let mut transition = self.advance(rebind, stage, Event::IdentityMatched(of_rebind(rebind)));
+        let event = Event::IdentityMatched(of_rebind(rebind));
+        let mut transition = self.advance(self.changed_state(), rebind, stage, event);
         transition.otp_delivery = Some(self.send_on_file(rebind, OtpPurpose::Identity, fresh));
         Ok(transition)
     }
@@ -94,35 +95,31 @@ impl Context<'_> {
         counted: RebindState,
     ) -> Transition {
         let today = self.merchant.state.id_mismatches.count(DAY_S, self.now) + 1;
-        let left_today = self.policy.id_mismatches_per_day.saturating_sub(today);
+        let limit = self.policy.id_mismatches_per_day;
+        let left_today = limit.saturating_sub(today);
         let left_here = self
             .policy
             .id_mismatches_per_rebind
             .saturating_sub(mismatches);
         let left = left_here.min(u8::try_from(left_today).unwrap_or(u8::MAX));
         let refusal = Rejection::new(ErrorCode::IdMismatch).counted(left);
+        let mut state = self.changed_state();
+        state.id_mismatches.add(DAY_S, self.now);
+        let wait_s = state.id_mismatches.wait_s(limit, DAY_S, self.now);
         let mut transition = if left == 0 {
-            self.reject(rebind, refusal, None)
+            self.reject(state, rebind, refusal, None)
         } else {
-            let mut transition = self.advance(
-                rebind,
-                counted,
-                Event::IdentityMismatched(of_rebind(rebind)),
-            );
-            transition.outcome = Outcome::Refused(Box::new(
-                refusal.next(&[NextAction::Identity, NextAction::Cancel]),
-            ));
-            transition
-        };
-        if let Some(state) = &mut transition.state {
-            state.id_mismatches.add(DAY_S, self.now);
-            let limit = self.policy.id_mismatches_per_day;
-            let wait_s = state.id_mismatches.wait_s(limit, DAY_S, self.now);
-            if let (Some(wait_s), Outcome::Refused(refusal)) = (wait_s, &mut transition.outcome) {
-                // This was the day's last attempt. Another rebind would not help.
-                refusal.retry_after_s = Some(wait_s);
-                refusal.next_actions = vec![NextAction::Wait];
+            let event = Event::IdentityMismatched(of_rebind(rebind));
+            let refusal = refusal.next(&[NextAction::Identity, NextAction::Cancel]);
+            Transition {
+                outcome: Outcome::Refused(Box::new(refusal)),
+                ..self.advance(state, rebind, counted, event)
             }
+        };
+        if let (Some(wait_s), Outcome::Refused(refusal)) = (wait_s, &mut transition.outcome) {
+            // This was the day's last attempt. Another rebind would not help.
+            refusal.retry_after_s = Some(wait_s);
+            refusal.next_actions = vec![NextAction::Wait];
         }
         transition
     }
@@ -178,7 +175,7 @@ impl Context<'_> {
             purpose: OtpPurpose::Identity,
             serial: None,
         });
-        let mut transition = self.advance(rebind, stage, event);
+        let mut transition = self.advance(self.changed_state(), rebind, stage, event);
         transition.otp_delivery = Some(self.send_on_file(rebind, OtpPurpose::Identity, fresh));
         Ok(transition)
     }

@@ -305,8 +305,14 @@ impl Context<'_> {
     }
 
     /// Moves `rebind` to `stage` in one transition with merchant state, rebind and event. No state changes in another way.
-    fn advance(&self, rebind: &Rebind, stage: RebindState, event: Event) -> Transition {
-        let mut state = self.changed_state();
+    /// `state`: `changed_state` with the command's own changes.
+    fn advance(
+        &self,
+        mut state: MerchantState,
+        rebind: &Rebind,
+        stage: RebindState,
+        event: Event,
+    ) -> Transition {
         let mut next = with_stage(&mut state, rebind, stage);
         if !next.stage.is_open() && state.open == Some(next.rebind_id.number()) {
             state.open = None;
@@ -325,7 +331,13 @@ impl Context<'_> {
     }
 
     /// Ends the rebind and refuses the request. `serial`: the bank reference whose answer is the reason.
-    fn reject(&self, rebind: &Rebind, refusal: Rejection, serial: Option<String>) -> Transition {
+    fn reject(
+        &self,
+        state: MerchantState,
+        rebind: &Rebind,
+        refusal: Rejection,
+        serial: Option<String>,
+    ) -> Transition {
         let reason = refusal.code;
         let stage = RebindState::Ended {
             how: End::Rejected,
@@ -350,15 +362,19 @@ impl Context<'_> {
                 serial,
             }),
         };
-        let mut transition = self.advance(rebind, stage, event);
+        let mut transition = self.advance(state, rebind, stage, event);
         let refusal = refusal.next(&[NextAction::NewRebind]);
         transition.outcome = super::transition::Outcome::Refused(Box::new(refusal));
         transition
     }
 
     /// A write without a history event, for bookkeeping of bank calls: only version and state change.
-    fn bookkeeping(&self, rebind: &Rebind, stage: RebindState) -> Transition {
-        let mut state = self.changed_state();
+    fn bookkeeping(
+        &self,
+        mut state: MerchantState,
+        rebind: &Rebind,
+        stage: RebindState,
+    ) -> Transition {
         let next = with_stage(&mut state, rebind, stage);
         Transition {
             state: Some(state),

@@ -37,7 +37,7 @@ impl Context<'_> {
             purpose: OtpPurpose::Activate,
             serial: None,
         });
-        let mut transition = self.advance(rebind, stage, event);
+        let mut transition = self.advance(self.changed_state(), rebind, stage, event);
         transition.otp_delivery = Some(self.send_on_file(rebind, OtpPurpose::Activate, fresh));
         Ok(transition)
     }

@@ -34,7 +34,12 @@ impl Context<'_> {
                 };
                 Ok(Transition {
                     outcome: Outcome::Proceed,
-                    ..self.advance(rebind, with_test(&rebind.stage, test), event)
+                    ..self.advance(
+                        self.changed_state(),
+                        rebind,
+                        with_test(&rebind.stage, test),
+                        event,
+                    )
                 })
             }
             TestTransfer::NotSent => Err(self.out_of_order(rebind)),
@@ -61,6 +66,7 @@ impl Context<'_> {
         let (rebind, activated_card) = self.activated_card()?;
         match (&activated_card.test, answer) {
             (TestTransfer::Sent { .. }, Some(TransferAnswer::Succeeded)) => Ok(self.advance(
+                self.changed_state(),
                 rebind,
                 with_test(&rebind.stage, self.arrived(self.now)),
                 Event::TestTransferSucceeded(of_rebind(rebind)),
@@ -101,7 +107,7 @@ impl Context<'_> {
             Some(TestTransfer::Arrived { at, .. }) => self.arrived(*at),
             _ => return Err(nothing_due()),
         };
-        Ok(self.bookkeeping(rebind, with_test(&rebind.stage, test)))
+        Ok(self.bookkeeping(self.changed_state(), rebind, with_test(&rebind.stage, test)))
     }
 
     const fn arrived(&self, at: Timestamp) -> TestTransfer {
@@ -125,9 +131,11 @@ impl Context<'_> {
     fn record_return(&self, rebind: &Rebind, activated_card: &ActivatedCard) -> Transition {
         let last = self.merchant.state.last_activation.as_ref();
         let last = last.filter(|last| last.number == rebind.rebind_id.number());
+        let mut state = self.changed_state();
         let Some(last) = last.filter(|_| activated_card.can_be_reverted(self.policy, self.now))
         else {
             return self.advance(
+                state,
                 rebind,
                 with_test(&rebind.stage, TestTransfer::CameBack),
                 Event::TestTransferFailed(of_rebind(rebind)),
@@ -143,12 +151,11 @@ impl Context<'_> {
             card: (&rebind.new_card).into(),
             reason: ErrorCode::TestTxnFailed,
         });
-        let mut transition = self.advance(rebind, stage, event);
-        if let Some(state) = &mut transition.state {
-            self.undo_activation(state, last, false);
+        self.undo_activation(&mut state, last, false);
+        Transition {
+            fingerprint: Some(remove_holder(rebind)),
+            ..self.advance(state, rebind, stage, event)
         }
-        transition.fingerprint = Some(remove_holder(rebind));
-        transition
     }
 }
 
