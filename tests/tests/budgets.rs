@@ -449,7 +449,7 @@ async fn resends_and_cancel_keep_their_budgets() {
     table.print("resends and cancel");
 }
 
-/// Calls the tests above, because the runner may give each test a process of its own.
+/// Calls the tests above, because the runner may give each test a separate process.
 #[test]
 fn every_route_has_a_budget() {
     rebind_stays_within_budget();

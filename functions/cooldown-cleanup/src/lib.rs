@@ -169,7 +169,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
         let latest = wall.plus_s(self.store.policy().schedule_ahead_max_s);
         match text.map(Timestamp::parse_rfc3339) {
             Some(Some(time)) if self.sandbox || time <= latest => Ok(time),
-            Some(Some(_)) => Err(refused("the time is more than five minutes ahead")),
+            Some(Some(_)) => Err(refused("the time is too far ahead of the clock")),
             Some(None) => Err(refused("the time is not RFC 3339")),
             None if unfilled || (self.sandbox && event.time.is_null()) => Ok(wall),
             None => Err(refused("the time is missing")),

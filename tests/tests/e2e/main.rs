@@ -53,7 +53,7 @@ use tests::local_cloud::LocalCloud;
 use tests::transport::CODES;
 use tokio::sync::Semaphore;
 
-/// Maximum number of concurrent cases. A call mostly waits, but each concurrent call needs a process of its own.
+/// Maximum number of concurrent cases. A call mostly waits, but each concurrent call needs a separate process.
 const AT_ONCE: usize = 16;
 /// The time limit of one case.
 const CASE_LIMIT: Duration = Duration::from_secs(180);

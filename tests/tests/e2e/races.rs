@@ -15,7 +15,7 @@ use tests::merchant::{Profile, wrong_otp};
 use tests::metrics::metric;
 use tests::transport::{Reply, Transport as _};
 
-/// Maximum number of concurrent requests. Each needs a process of its own, so more would slow the local cloud without tighter
+/// Maximum number of concurrent requests. Each needs a separate process, so more would slow the local cloud without tighter
 /// races.
 const IN_FLIGHT: usize = 40;
 
