@@ -65,7 +65,7 @@ impl<T: Table> Store<T> {
             push(removed, attributes, Some("attribute_exists(pk)"))?;
         }
         if let Some(added) = &change.added {
-            push(&added.target, push_target::registered(added), None)?;
+            push(&added.target, push_target::registered(added)?, None)?;
         }
         Ok(parts)
     }

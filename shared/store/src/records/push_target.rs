@@ -10,17 +10,21 @@ use domain::time::Timestamp;
 use domain::transition::NewPushTarget;
 
 /// The attributes of a registered target, new or registered again.
-pub(crate) fn registered(target: &NewPushTarget) -> Attributes {
-    vec![
+///
+/// # Errors
+/// `Permanent`, when the token is not sealed: the target could not be read again.
+pub(crate) fn registered(target: &NewPushTarget) -> Result<Attributes, PortError> {
+    let token = target
+        .sealed_token
+        .as_ref()
+        .ok_or_else(|| broken("token"))?;
+    Ok(vec![
         version(),
         ("platform", Some(s(target.platform.as_str()))),
-        (
-            "token",
-            target.sealed_token.as_ref().map(|token| b(&token.0)),
-        ),
+        ("token", Some(b(&token.0))),
         ("removed_at", None),
         ("ttl", None),
-    ]
+    ])
 }
 
 /// The attributes of a target removed at `now`. It still receives notifications for some days.

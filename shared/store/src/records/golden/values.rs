@@ -546,7 +546,7 @@ fn push_targets() -> Vec<Record> {
         removed_at,
     };
     let key = || key(merchant_pk(&merchant()), push_target_sk(&new.target));
-    let item = item_of(key(), push_target::registered(&new));
+    let item = item_of(key(), push_target::registered(&new).unwrap());
     let removed = changed(item.clone(), push_target::removed(&POLICY, t(60)));
     vec![
         record("push_target", kept(None), item, push_target::read),
