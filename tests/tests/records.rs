@@ -113,7 +113,6 @@ async fn unknown_attribute_survives_writes() {
     world.core(create).await.unwrap();
     let records = [
         ("M#mer_plain_1", "Y"),
-        ("M#mer_plain_1", "Z"),
         ("M#mer_plain_1", "R#"),
         ("O#pay_1", "O"),
     ];

@@ -193,6 +193,10 @@ pub struct MerchantState {
     pub id_mismatches: Window,
     /// The counted bank calls.
     pub bank_calls: Vec<BankCall>,
+    /// The settlement settings.
+    pub settlement: Settlement,
+    /// The version of the acquirer's record. A torn read has a different version there and is repeated.
+    pub record_version: u32,
     /// The sessions.
     pub sessions: [Option<Session>; SESSION_SLOTS],
 }
@@ -209,9 +213,9 @@ pub struct BoundCard {
 }
 
 impl MerchantState {
-    /// The state of a merchant that was just onboarded: no card, no session, an empty history.
+    /// The state of a merchant that was just onboarded with these settings: no card, no session, an empty history.
     #[must_use]
-    pub fn onboarded() -> Self {
+    pub fn onboarded(settlement: Settlement) -> Self {
         Self {
             version: 1,
             last_seq: 0,
@@ -236,6 +240,8 @@ impl MerchantState {
             requests: Window::default(),
             id_mismatches: Window::default(),
             bank_calls: Vec::new(),
+            settlement,
+            record_version: 1,
             sessions: Default::default(),
         }
     }
@@ -348,11 +354,24 @@ pub struct BankCall {
     pub card_tag: String,
 }
 
+/// The phone on file before the last change. It receives every notification until `until`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviousPhone {
+    /// The phone.
+    pub phone: Phone,
+    /// When it stops to receive notifications.
+    pub until: Timestamp,
+}
+
 /// The acquirer's record. The merchant never enters it; input is only compared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The merchant.
     pub merchant_id: MerchantId,
+    /// Counts changes of the record: of this item and of the account.
+    pub version: u32,
+    /// Keyed hash of the account's name, which finds the account.
+    pub account: Mac,
     /// The kind of merchant.
     pub entity_type: EntityType,
     /// The registered name.
@@ -365,14 +384,14 @@ pub struct Profile {
     pub id_expires_on: DocumentExpiry,
     /// The phone on file.
     pub phone_on_file: Phone,
+    /// The phone on file before the last change, while it is still notified.
+    pub previous_phone: Option<PreviousPhone>,
     /// When the acquirer opened the account.
     pub opened_at: Timestamp,
     /// The highest daily limit that the merchant can set, in fen.
     pub daily_limit_max_fen: u64,
     /// The fee, in basis points.
     pub fee_rate_bp: u32,
-    /// The settlement settings.
-    pub settlement: Settlement,
     /// The encrypted ID number.
     pub sealed_id_number: Option<Sealed>,
     /// The merchant's history key, wrapped by KMS.

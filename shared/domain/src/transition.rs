@@ -12,7 +12,6 @@ use super::policy::Policy;
 use super::push::PushPlatform;
 use super::rebind::{Mac, OtpPurpose, Purpose, Rebind, Sealed};
 use super::rejection::Rejection;
-use super::settlement::Settlement;
 use super::time::Timestamp;
 
 /// The result of a decision.
@@ -28,8 +27,6 @@ pub struct Transition {
     pub also: Option<Rebind>,
     /// A payout that is created or changed.
     pub payout: Option<PayoutChange>,
-    /// New settlement settings of the merchant.
-    pub settlement: Option<Settlement>,
     /// A push device that is registered or removed.
     pub push: Option<PushChange>,
     /// A card from onboarding that is removed: its encrypted number is deleted.
@@ -171,7 +168,6 @@ impl Transition {
             event: None,
             also: None,
             payout: None,
-            settlement: None,
             push: None,
             forgotten_card: None,
             ends_sessions: false,
@@ -189,7 +185,6 @@ impl Transition {
             && self.event.is_none()
             && self.also.is_none()
             && self.payout.is_none()
-            && self.settlement.is_none()
             && self.push.is_none()
             && self.forgotten_card.is_none()
             && self.otp_delivery.is_none()
@@ -225,16 +220,12 @@ impl Transition {
             rebind.revision = next_revision(before, &rebind);
             Some(rebind)
         };
-        let mut after = Merchant {
+        Merchant {
             state: self.state.clone().unwrap_or_else(|| before.state.clone()),
             profile: before.profile.clone(),
             rebind: written(&self.rebind).or_else(|| before.rebind.clone()),
             latest: written(&self.also).or_else(|| before.latest.clone()),
-        };
-        if let Some(settlement) = &self.settlement {
-            after.profile.settlement = settlement.clone();
         }
-        after
     }
 }
 

@@ -4,11 +4,10 @@ use super::Store;
 use super::client::{SingleUpdate, Table, Transacted};
 use super::item::{Update, broken, delete_item, n, put_item, s, time, update_item, update_with};
 use super::keys::{
-    PROFILE, STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
+    STATE, card_number_key, card_sk, event_sk, key, merchant_pk, phone_key, rebind_sk,
 };
 use super::records::{
-    card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, profile,
-    rebind, session,
+    card_holders, event, idempotency, item_of, merchant_state, otp_counter, payout, rebind, session,
 };
 use application::ports::{
     Commit, CommitOutcome, CommitTransition, IdempotencyKey, IdempotencyLookup, IdempotencyMode,
@@ -118,17 +117,6 @@ impl<T: Table> Store<T> {
             let [record, entry] = self.payout_parts(merchant, change)?;
             writes.push(Part::Payout, record);
             writes.push(Part::Plain, entry);
-        }
-        if let Some(settlement) = &transition.settlement {
-            let mut update = Update::default();
-            let chosen = profile::settlement(settlement)?;
-            update.put(profile::SETTLEMENT, Some(chosen));
-            update.when("attribute_exists(pk)");
-            let profile = key(merchant_pk(merchant), PROFILE);
-            writes.push(
-                Part::Plain,
-                update_item(self.table.name(), profile, update)?,
-            );
         }
         if let Some(change) = &transition.push {
             for item in self.push_parts(merchant, change, commit.now)? {

@@ -5,8 +5,8 @@
 //! |---|---|---|
 //! | `M#<merchant>`, `E#<seq>` | a history event; outbox of its notifications (`notice`) | once; its outbox part until sent |
 //! | `M#<merchant>`, `R#<number>` | a rebind, with the encrypted number of its card until it ends | each step |
-//! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, counters, sessions (`s0`–`s4`) | each step |
-//! | `M#<merchant>`, `Z` | the profile; the merchant's own settlement settings | by the acquirer; settings by the merchant |
+//! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, settings, counters, sessions (`s0`–`s4`) | each step |
+//! | `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant | by the acquirer |
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
 //! | `M#<merchant>`, `P#<time>#<payout>` | an unsent payout | created, assigned; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
@@ -52,8 +52,8 @@
 //! - A login does not change the version: sessions are attributes of their own, so a login and a step never conflict.
 //!   A write of the merchant state requires that its session still exists. A write of the rebind alone does not: it
 //!   only counts attempts or removes an unsent OTP.
-//! - A query may see half of a transaction. The merchant state holds the latest rebind's version; after a mismatch the
-//!   read is repeated.
+//! - A read may see half of a transaction. The merchant state holds the versions of the latest rebind and of the
+//!   acquirer's record; after a mismatch the read is repeated.
 //! - `ttl` collects garbage. No decision depends on the presence of an expired item.
 //! - Each item carries the version of its format; see [`records`].
 

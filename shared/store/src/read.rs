@@ -190,8 +190,11 @@ pub(super) fn merchant_of_items(items: &[Item]) -> Result<Option<Merchant>, Port
     }))
 }
 
-/// True if merchant state and latest rebind come from different commits: the read saw half of a transaction.
+/// True if merchant state, record and latest rebind come from different commits: the read saw half of a transaction.
 fn is_torn(read: &Merchant, selector: Selector<'_>) -> bool {
+    if read.profile.version != read.state.record_version {
+        return true;
+    }
     match &read.rebind {
         Some(rebind) if rebind.rebind_id.number() == read.state.rebinds => {
             rebind.version != read.state.rebind_version

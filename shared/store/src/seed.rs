@@ -179,19 +179,22 @@ impl<T: Table> Store<T> {
         let number = IdNumber::parse(seed.id_document.number.expose())
             .map_err(|code| bad("number", code))?;
         let phone = Phone::parse(&seed.phone_on_file).map_err(|code| bad("phone_on_file", code))?;
+        let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
 
         let profile = Profile {
             merchant_id: merchant_id.clone(),
+            version: 1,
+            account: account_mac.clone(),
             entity_type: seed.entity_type,
             legal_name: PersonName::new(&seed.legal_name),
             settlement_name: seed.settlement_name.as_deref().map(PersonName::new),
             id_number_mac: keys.mac(HashPurpose::IdNumber, &[number.expose()]).await?,
             id_expires_on: seed.expiry(now)?,
             phone_on_file: phone,
+            previous_phone: None,
             opened_at: now.plus_s(-seed.opened_days_ago * DAY_S),
             daily_limit_max_fen: seed.tier.daily_limit_max_fen,
             fee_rate_bp: seed.tier.fee_rate_bp,
-            settlement: seed.settlement.settlement()?,
             sealed_id_number: Some(
                 keys.seal(DataKey::Identity, &[("merchant_id", id)], number.expose())
                     .await?,
@@ -202,7 +205,7 @@ impl<T: Table> Store<T> {
             security_changed_at: seed
                 .security_changed_hours_ago
                 .map(|hours| now.plus_s(-hours * HOUR_S)),
-            ..MerchantState::onboarded()
+            ..MerchantState::onboarded(seed.settlement.settlement()?)
         };
         let pk = merchant_pk(&merchant_id);
         let mut items = vec![item_of(
@@ -284,7 +287,6 @@ impl<T: Table> Store<T> {
             known_devices: Vec::new(),
             id_expires_on: profile.id_expires_on,
         };
-        let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
         items.push(item_of(
             account_key(&account_mac.0),
             account::attributes(&account)?,

@@ -181,7 +181,7 @@ fn attribute_of(picture: &mut Picture, place: &str, name: &str, value: &Value) {
         // The stream record that delivered the event.
         ("claimed_by", ..) => put("an owner".to_owned()),
         ("due_bucket", Value::String(text), ..) => put(text.rsplit('#').next().unwrap().to_owned()),
-        ("state" | "data" | "settlement" | "devices", Value::String(text), ..) => {
+        ("state" | "data" | "devices", Value::String(text), ..) => {
             let value = serde_json::from_str(text).unwrap();
             value_of(picture, place, "", &value);
         }

@@ -49,7 +49,7 @@ impl Payout {
             (None, Some(last)) => last.times.effective_at.max(*created_at),
             _ => *created_at,
         };
-        let expected_at = settlement::expected_at(&merchant.profile.settlement, routed_at, now);
+        let expected_at = settlement::expected_at(&merchant.state.settlement, routed_at, now);
         Self {
             payout_id: Text(payout_id.clone()),
             amount_fen: *amount_fen,
@@ -90,7 +90,7 @@ impl Settlement {
             payout_time,
             retained_fen,
             daily_limit_fen,
-        } = &merchant.profile.settlement;
+        } = &merchant.state.settlement;
         Self {
             cycle: *cycle,
             payout_time: payout_time.to_string(),

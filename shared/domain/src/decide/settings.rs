@@ -3,7 +3,7 @@
 use super::{Context, create};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event};
-use crate::merchant::{MerchantState, PushTarget};
+use crate::merchant::{Merchant, MerchantState, PushTarget};
 use crate::policy::DAY_S;
 use crate::rejection::Rejection;
 use crate::settlement::{self, SettlementChange};
@@ -16,7 +16,7 @@ impl Context<'_> {
     ) -> Result<Transition, Rejection> {
         self.not_frozen()?;
         self.fresh_login()?;
-        let profile = &self.merchant.profile;
+        let Merchant { state, profile, .. } = self.merchant;
         let next = settlement::check(
             change,
             profile.daily_limit_max_fen,
@@ -26,17 +26,18 @@ impl Context<'_> {
             self.policy,
         )?;
         create::check_quiet_period(self.merchant, self.policy, self.now)?;
-        if next == profile.settlement {
+        if next == state.settlement {
             return Ok(Transition::none());
         }
         let event = Event::SettlementChanged(event::SettlementChanged {
-            before: profile.settlement.clone(),
+            before: state.settlement.clone(),
             after: next.clone(),
         });
+        let mut after = self.counted_change()?;
+        after.settlement = next;
         Ok(Transition {
-            state: Some(self.counted_change()?),
+            state: Some(after),
             event: Some(self.event(event, None)),
-            settlement: Some(next),
             ..Transition::none()
         })
     }

@@ -12,6 +12,7 @@ use domain::merchant::{
     ReplacedCard, StandbyCard,
 };
 use domain::rebind::Activation;
+use domain::settlement::{Cycle, Settlement};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::ops::Not;
@@ -62,6 +63,10 @@ stored! {
         id_mismatches: WindowV1,
         #[serde(rename = "bank", default, skip_serializing_if = "Vec::is_empty")]
         bank_calls: Vec<BankCallV1>,
+        #[serde(rename = "set")]
+        settlement: SettlementV1,
+        #[serde(rename = "rec")]
+        record_version: u32,
     }
     but {
         version: 0,
@@ -199,6 +204,33 @@ impl Stored<PushTarget> for PushTargetV1 {
     fn back(self) -> Result<PushTarget, PortError> {
         let Self(id, token_tag) = self;
         Ok(PushTarget { id, token_tag })
+    }
+}
+
+/// Cycle, payout time, retained amount, daily limit.
+#[derive(Serialize, Deserialize)]
+struct SettlementV1(Cycle, String, u64, u64);
+
+impl Stored<Settlement> for SettlementV1 {
+    fn of(value: &Settlement) -> Self {
+        let Settlement {
+            cycle,
+            payout_time,
+            retained_fen,
+            daily_limit_fen,
+        } = value;
+        let payout_time = Stored::of(payout_time);
+        Self(*cycle, payout_time, *retained_fen, *daily_limit_fen)
+    }
+
+    fn back(self) -> Result<Settlement, PortError> {
+        let Self(cycle, payout_time, retained_fen, daily_limit_fen) = self;
+        Ok(Settlement {
+            cycle,
+            payout_time: payout_time.back()?,
+            retained_fen,
+            daily_limit_fen,
+        })
     }
 }
 

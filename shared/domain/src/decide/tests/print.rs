@@ -209,7 +209,7 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
         ),
         (
             "settlement",
-            option(Some(&merchant.profile.settlement), |settlement| {
+            option(Some(&state.settlement), |settlement| {
                 let retained = settlement.retained_fen;
                 format!(
                     "{:?} {:?}, {retained} of {} fen kept back",

@@ -24,7 +24,7 @@ fn settings_change_notifies_phone_on_file() {
     let mut world = World::new().at(60);
     let before = world.merchant.clone();
     let transition = world.done(settlement("D1", 3_000_000));
-    let settings = &world.merchant.profile.settlement;
+    let settings = &world.merchant.state.settlement;
     assert_eq!(
         (
             settings.cycle,
@@ -46,7 +46,7 @@ fn settings_change_notifies_phone_on_file() {
     assert_eq!(notified, [Recipient::OnFile]);
     // Repeating it changes nothing and notifies nobody.
     let again = world.decide(settlement("D1", 3_000_000)).unwrap();
-    assert!(again.state.is_none() && again.event.is_none() && again.settlement.is_none());
+    assert!(again.state.is_none() && again.event.is_none());
 }
 
 #[test]

@@ -431,7 +431,6 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         event,
         also,
         payout,
-        settlement,
         push,
         forgotten_card,
         ends_sessions,
@@ -439,14 +438,7 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         fingerprint,
         outcome,
     } = transition;
-    let beside = (
-        also,
-        payout,
-        settlement,
-        push,
-        forgotten_card,
-        ends_sessions,
-    );
+    let beside = (also, payout, push, forgotten_card, ends_sessions);
     (
         state,
         rebind,

@@ -19,8 +19,8 @@ use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::{Account, Failures};
 use domain::merchant::{
-    BankCall, BoundCard, EntityType, FreezeCode, Frozen, LastActivation, MerchantState, Profile,
-    PushTarget, Replaced, ReplacedCard, Session, StandbyCard,
+    BankCall, BoundCard, EntityType, FreezeCode, Frozen, LastActivation, MerchantState,
+    PreviousPhone, Profile, PushTarget, Replaced, ReplacedCard, Session, StandbyCard,
 };
 use domain::payout::{Payout, PayoutState};
 use domain::pii::{PersonName, Phone};
@@ -138,7 +138,7 @@ pub(super) fn records() -> Vec<Record> {
 }
 
 fn merchants() -> Vec<Record> {
-    let new = MerchantState::onboarded();
+    let new = MerchantState::onboarded(settings());
     let of_state = |name, state: MerchantState| {
         let attributes = merchant_state::attributes(&merchant(), &state, t(0)).unwrap();
         let mut item = item_of(key(merchant_pk(&merchant()), STATE), attributes);
@@ -154,20 +154,6 @@ fn merchants() -> Vec<Record> {
         let item = item_of(key(merchant_pk(&merchant()), PROFILE), attributes);
         record(name, profile, item, profile::read)
     };
-    let chosen = Settlement {
-        cycle: Cycle::T0,
-        payout_time: PayoutTime::parse("18:30").unwrap(),
-        retained_fen: 100,
-        daily_limit_fen: 3_000_000,
-    };
-    let item = item_of(
-        key(merchant_pk(&merchant()), PROFILE),
-        profile::attributes(&profile_of_trader()).unwrap(),
-    );
-    let with_chosen = vec![(
-        profile::SETTLEMENT,
-        Some(profile::settlement(&chosen).unwrap()),
-    )];
     vec![
         of_state("merchant_state_new", new),
         of_state("merchant_state", full_state()),
@@ -183,14 +169,16 @@ fn merchants() -> Vec<Record> {
                 ..profile_of_trader()
             },
         ),
-        record(
-            "profile_with_chosen_settlement",
+        of_profile(
+            "profile_with_previous_phone",
             Profile {
-                settlement: chosen,
+                version: 2,
+                previous_phone: Some(PreviousPhone {
+                    phone: Phone::parse("+8613900000002").unwrap(),
+                    until: t(30 * DAY_S),
+                }),
                 ..profile_of_trader()
             },
-            changed(item, with_chosen),
-            profile::read,
         ),
     ]
 }
@@ -260,28 +248,40 @@ fn full_state() -> MerchantState {
             at: t(900),
             card_tag: "abcdef01".to_owned(),
         }],
+        settlement: Settlement {
+            cycle: Cycle::D1,
+            retained_fen: 100,
+            ..settings()
+        },
+        record_version: 2,
         sessions: [Some(session(1)), None, Some(session(3)), None, None],
+    }
+}
+
+fn settings() -> Settlement {
+    Settlement {
+        cycle: Cycle::T1,
+        payout_time: PayoutTime::parse("06:00").unwrap(),
+        retained_fen: 0,
+        daily_limit_fen: 2_000_000,
     }
 }
 
 fn profile_of_trader() -> Profile {
     Profile {
         merchant_id: merchant(),
+        version: 1,
+        account: mac("account"),
         entity_type: EntityType::SoleTrader,
         legal_name: PersonName::new(NAME),
         settlement_name: Some(PersonName::new(SETTLEMENT_NAME)),
         id_number_mac: mac("id number"),
         id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
         phone_on_file: Phone::parse("+8613900000001").unwrap(),
+        previous_phone: None,
         opened_at: t(-400 * DAY_S),
         daily_limit_max_fen: 5_000_000,
         fee_rate_bp: 60,
-        settlement: Settlement {
-            cycle: Cycle::T1,
-            payout_time: PayoutTime::parse("06:00").unwrap(),
-            retained_fen: 0,
-            daily_limit_fen: 2_000_000,
-        },
         sealed_id_number: Some(Sealed(vec![9, 8, 7])),
         history_key: Some(Sealed(vec![6, 5, 4])),
     }
