@@ -91,6 +91,20 @@ async fn set_counted(world: &Arc<InProcess>, purpose: HashPurpose, of: &str, cou
 }
 
 #[tokio::test]
+async fn typed_account_and_code_are_folded() {
+    let world = InProcess::start().await;
+    let (app, _, code) = announced(&world).await;
+    let wide: String = code
+        .chars()
+        .map(|c| char::from_u32(u32::from(c) + 0xFEE0).unwrap())
+        .collect();
+    let typed = format!("【{}-{}】\r\n", &wide[..12], wide[12..].to_lowercase());
+    let account = format!("(+86)\u{A0}{}\u{200E}", app.profile.account);
+    received(&world.freeze(&account, &typed, &source(1)).await);
+    assert!(frozen(&world).await);
+}
+
+#[tokio::test]
 async fn parallel_right_codes_freeze_once() {
     let world = InProcess::start().await;
     let (app, rebind, code) = announced(&world).await;

@@ -257,6 +257,45 @@ async fn parallel_first_logins_leave_no_failure() {
 }
 
 #[tokio::test]
+async fn typed_account_is_folded_and_password_is_not() {
+    let world = InProcess::start().await;
+    let merchant = merchant("plain_1");
+    let log_in = async |account: &str, password: &str| {
+        let body = json!({"account": account, "password": password, "device_id": "new"});
+        let event = world.event("POST", "/v1/sessions", &[], &body);
+        world.send(event).await
+    };
+    for account in [
+        "+86 139 0000 0001",
+        "（＋８６）１３９-００００-０００１",
+        "\u{202D}008613900000001\u{202C}\r\n",
+    ] {
+        let reply = log_in(account, merchant.password.as_str()).await;
+        assert_eq!(reply.status, 201, "{account}");
+    }
+    for account in [" ", "\u{3000}\u{A0}\u{200B}", "()"] {
+        log_in(account, &merchant.password)
+            .await
+            .is(401, "AUTH_BAD_CREDENTIALS");
+    }
+    log_in(&merchant.account, &format!("{} ", merchant.password))
+        .await
+        .is(401, "AUTH_BAD_CREDENTIALS");
+}
+
+#[tokio::test]
+async fn typed_otp_is_folded() {
+    let (world, app, path) = scenario::requested("plain_1").await;
+    app.show_document(&path).await;
+    let otp = world.sms.code(&app.profile.phone);
+    let (one, other) = otp.split_at(3);
+    let typed = format!("\u{202A}{one}\u{A0}-{other}\n");
+    app.try_identity_code(&path, &typed)
+        .await
+        .is(200, "agreement_pending");
+}
+
+#[tokio::test]
 async fn lists_are_paged_newest_first() {
     const PAGE: usize = 20;
     let (world, app) = InProcess::with("plain_1").await;

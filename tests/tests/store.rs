@@ -674,3 +674,22 @@ async fn last_rearm_survives_a_lost_reply() {
         .await;
     assert!(leased.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn accounts_that_fold_alike_are_refused() {
+    let world = InProcess::start().await;
+    let seeds = store::seed::World::sandbox().unwrap().merchants;
+    let seed_as = async |account: &str| {
+        let mut merchant = seeds[1].clone();
+        merchant.account = account.to_owned();
+        world
+            .store()
+            .seed(&world.keys(), &merchant, world.now())
+            .await
+    };
+    for account in ["+86 139-0000-0001", "１３９００００0001", " \u{A0}", ""] {
+        let seeded = seed_as(account).await;
+        assert!(matches!(seeded, Err(PortError::Permanent(..))), "{account}");
+    }
+    seed_as("(+86)13900000002").await.unwrap();
+}

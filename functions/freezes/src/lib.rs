@@ -20,6 +20,7 @@ use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
+use domain::pii::typed::{Field, fold};
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
@@ -72,7 +73,11 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         let (account, code) = read(body::read::<CreateFreeze>(request)?.fields)?;
         let source = [request.source_ip.as_str()];
         let keys = FreezeKeys {
-            account: self.keys.mac(HashPurpose::Account, &[&account]).await?.0,
+            account: self
+                .keys
+                .mac(HashPurpose::Account, &[account.expose()])
+                .await?
+                .0,
             source: self.keys.mac(HashPurpose::Source, &source).await?.0,
             nonce: self.keys.random()?,
         };
@@ -199,13 +204,14 @@ fn too_busy(error: HandlerError) -> HandlerError {
     }
 }
 
-fn read(typed: CreateFreeze) -> Result<(String, Secret<String>), Rejection> {
+fn read(typed: CreateFreeze) -> Result<(Secret<String>, Secret<String>), Rejection> {
     Rejection::of_malformed([
         ("account", typed.account.is_none()),
         ("freeze_code", typed.freeze_code.is_none()),
     ])?;
     typed
         .account
+        .map(|account| fold(Field::Account, &account))
         .zip(typed.freeze_code)
         .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))
 }

@@ -16,6 +16,7 @@ use application::usage::Usage;
 use domain::banner::notices;
 use domain::error_code::ErrorCode;
 use domain::login::{LoginRead, OpenedSession};
+use domain::pii::typed::{Field, fold};
 use domain::policy::Policy;
 use domain::rejection::Rejection;
 use domain::secret::Secret;
@@ -66,7 +67,7 @@ impl<T: Table, K: KeyService> Login<T, K> {
     async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let (account, password, device_id) = all_given(body::read(request)?.fields)?;
         let keys = self
-            .login_keys(&account, device_id.expose(), &request.source_ip)
+            .login_keys(account.expose(), device_id.expose(), &request.source_ip)
             .await?;
         let counted = self.count(&keys, now).await?;
         let kept = counted
@@ -211,14 +212,17 @@ impl<T: Table, K: KeyService> Login<T, K> {
     }
 }
 
-fn all_given(body: CreateSession) -> Result<(String, Secret<String>, Secret<String>), Rejection> {
+type Credentials = (Secret<String>, Secret<String>, Secret<String>);
+
+/// The folded account, the password and the device. An account of blanks only is given, and unknown.
+fn all_given(body: CreateSession) -> Result<Credentials, Rejection> {
     let given = (
         body.account.filter(|text| !text.is_empty()),
         body.password.filter(|text| !text.expose().is_empty()),
         body.device_id.filter(|text| !text.expose().is_empty()),
     );
     if let (Some(account), Some(password), Some(device_id)) = given {
-        return Ok((account, password, device_id));
+        return Ok((fold(Field::Account, &account), password, device_id));
     }
     Rejection::of_malformed([
         ("account", given.0.is_none()),

@@ -15,6 +15,7 @@ use application::ports::{KeyService, QueryOutcome, Selector, SendSms};
 use application::transact::{Committed, Learned, Loaded, Plan, Start, nothing_to_prepare};
 use domain::decide::{Command, attempts_left, deposit_of, otp_of};
 use domain::error_code::ErrorCode;
+use domain::pii::typed::{Field, fold};
 use domain::rebind::{BankReference, Mac, OtpPurpose};
 use domain::rejection::Rejection;
 use domain::secret::Secret;
@@ -60,8 +61,9 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         purpose: OtpPurpose,
         typed: &Secret<String>,
     ) -> Result<Reply, HandlerError> {
-        let attempt = self.reserve_attempt(ctx, selector, purpose, typed).await?;
-        let right = self.is_right(&attempt, purpose, typed).await?;
+        let typed = fold(Field::Code, typed.expose());
+        let attempt = self.reserve_attempt(ctx, selector, purpose, &typed).await?;
+        let right = self.is_right(&attempt, purpose, &typed).await?;
         let settle = async |_: &Loaded, learned: &Learned| {
             Ok(Plan::from(Command::SettleAttempt {
                 purpose,

@@ -21,7 +21,7 @@ pub struct Empty {}
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateSession {
-    /// The account's name.
+    /// The account's name. One of digits may be typed like a phone number.
     #[cfg_attr(feature = "schema", schemars(required, length(min = 1, max = 64)))]
     pub account: Option<String>,
     /// The account's password.
@@ -103,7 +103,7 @@ pub struct ConfirmCode {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmCard {
-    /// Six digits from an SMS; or the last six characters of a deposit's descriptor, in which case and spaces are ignored.
+    /// Six digits from an SMS; or the last six characters of a deposit's descriptor, whose case is ignored.
     #[cfg_attr(
         feature = "schema",
         schemars(
@@ -209,7 +209,7 @@ pub struct CreateFreeze {
     /// The account's name, as for the login.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub account: Option<String>,
-    /// The 8 characters from the notification; case and spaces are ignored. Any other text gets the same answer.
+    /// The 8 characters from the notification; case is ignored. Any other text gets the same answer.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub freeze_code: Option<Secret<String>>,
 }

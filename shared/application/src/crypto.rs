@@ -20,6 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::merchant::Profile;
 use domain::pii::Phone;
+use domain::pii::typed::{Field, fold};
 use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -42,17 +43,13 @@ pub const FREEZE_CODE_CHARS: usize = 8;
 /// Characters of a micro-deposit's code.
 pub const DEPOSIT_CODE_CHARS: usize = 6;
 
-/// Normalises a typed code for comparison: case and spaces are ignored. `None` if it is not a valid code of this
-/// length.
+/// Folds a typed freeze or deposit code. `None` if the result is not a valid code of this length.
 #[must_use]
 pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
-    let code: String = typed
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_ascii_uppercase())
-        .collect();
-    let fits = code.len() == characters && code.bytes().all(|b| CODE_ALPHABET.contains(&b));
-    fits.then(|| Secret::new(code))
+    let code = fold(Field::Code, typed);
+    let text = code.expose();
+    let fits = text.len() == characters && text.bytes().all(|b| CODE_ALPHABET.contains(&b));
+    fits.then_some(code)
 }
 
 const SEALED_VERSION: u8 = 1;

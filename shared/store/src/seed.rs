@@ -2,7 +2,7 @@
 //! tests.
 
 use super::Store;
-use super::client::Table;
+use super::client::{Get, Table};
 use super::keys::{
     PROFILE, STATE, account_key, card_number_key, card_sk, key, merchant_pk, payout_key,
 };
@@ -17,9 +17,10 @@ use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::login::Account;
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
 use domain::payout::{Payout, PayoutState};
+use domain::pii::typed::{Field, fold};
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::policy::{DAY_S, HOUR_S};
-use domain::rebind::Activation;
+use domain::rebind::{Activation, Mac};
 use domain::secret::Secret;
 use domain::settlement::{Cycle, PayoutTime, Settlement};
 use domain::time::Timestamp;
@@ -161,10 +162,10 @@ impl SeedMerchant {
 }
 
 impl<T: Table> Store<T> {
-    /// Inserts one merchant with account and card. Existing items are replaced.
+    /// Inserts one merchant with account and card. Existing items of this merchant are replaced.
     ///
     /// # Errors
-    /// When the description is invalid, or the table or the keys fail.
+    /// When the description is invalid, the account is another merchant's after folding, or the table or the keys fail.
     pub async fn seed<K: KeyService>(
         &self,
         keys: &Keys<K>,
@@ -179,7 +180,7 @@ impl<T: Table> Store<T> {
         let number = IdNumber::parse(seed.id_document.number.expose())
             .map_err(|code| bad("number", code))?;
         let phone = Phone::parse(&seed.phone_on_file).map_err(|code| bad("phone_on_file", code))?;
-        let account_mac = keys.mac(HashPurpose::Account, &[&seed.account]).await?;
+        let account_mac = self.account_mac(keys, seed, &merchant_id).await?;
 
         let profile = Profile {
             merchant_id: merchant_id.clone(),
@@ -295,6 +296,32 @@ impl<T: Table> Store<T> {
             self.table.put(item).await?;
         }
         Ok(())
+    }
+
+    /// The keyed hash of the merchant's account. Two accounts that fold alike would be one, so the second one is refused.
+    async fn account_mac<K: KeyService>(
+        &self,
+        keys: &Keys<K>,
+        seed: &SeedMerchant,
+        merchant_id: &MerchantId,
+    ) -> Result<Mac, PortError> {
+        let folded = fold(Field::Account, &seed.account);
+        let mac = keys.mac(HashPurpose::Account, &[folded.expose()]).await?;
+        let get = Get {
+            key: account_key(&mac.0),
+            only: None,
+            consistent: true,
+        };
+        let existing = self.table.get(get).await?;
+        let existing = existing.as_ref().map(account::read).transpose()?;
+        let is_taken = existing.is_some_and(|account| account.merchant_id != *merchant_id);
+        if folded.expose().is_empty() || is_taken {
+            return Err(PortError::Permanent(
+                "the test world",
+                "the account is empty or another merchant's".to_owned(),
+            ));
+        }
+        Ok(mac)
     }
 }
 

@@ -23,6 +23,43 @@ fn narrow(text: &str) -> String {
     text.chars().map(narrow).collect()
 }
 
+/// The text without blanks and without what nobody sees.
+fn visible(text: &str) -> String {
+    let ranges = [
+        (0xad, 0xad),
+        (0x34f, 0x34f),
+        (0x61c, 0x61c),
+        (0x115f, 0x1160),
+        (0x17b4, 0x17b5),
+        (0x180b, 0x180f),
+        (0x200b, 0x200f),
+        (0x202a, 0x202e),
+        (0x2060, 0x206f),
+        (0x2800, 0x2800),
+        (0x3164, 0x3164),
+        (0xfe00, 0xfe0f),
+        (0xfeff, 0xfeff),
+        (0xffa0, 0xffa0),
+        (0xfff0, 0xfff8),
+        (0x1_bca0, 0x1_bca3),
+        (0x1_d173, 0x1_d17a),
+        (0xe_0000, 0xe_0fff),
+    ];
+    let is_hidden = |c: &char| {
+        let point = u32::from(*c);
+        c.is_whitespace()
+            || ranges
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&point))
+    };
+    text.chars().filter(|c| !is_hidden(c)).collect()
+}
+
+fn is_mark(c: char) -> bool {
+    "-()[]{}\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2043}\u{2212}\u{FE58}\u{FE63}〈〉《》「」『』【】〔〕〖〗〘〙〚〛\u{FE59}\u{FE5A}\u{FE5B}\u{FE5C}\u{FE5D}\u{FE5E}"
+        .contains(c)
+}
+
 fn digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -40,7 +77,7 @@ fn shows(printed: &str, name: &str) -> bool {
 pub fn card_number(data: &[u8]) {
     let Some(typed) = text(data) else { return };
     let read = CardNumber::parse(typed);
-    let number = narrow(typed).replace(' ', "");
+    let number = narrow(&visible(typed)).replace(is_mark, "");
     if !digits(&number) || !(15..=19).contains(&number.len()) {
         assert_eq!(read.err(), Some(ErrorCode::CardFormat));
         return;
@@ -84,7 +121,7 @@ fn exists(year: u32, month: u32, day: u32) -> bool {
 pub fn resident_id(data: &[u8]) {
     let Some(typed) = text(data) else { return };
     let read = IdNumber::parse(typed);
-    let number = narrow(typed.trim());
+    let number = narrow(&visible(typed));
     let well_formed = number.len() == 18
         && number.is_ascii()
         && digits(&number[..17])
@@ -118,8 +155,13 @@ pub fn resident_id(data: &[u8]) {
 pub fn phone(data: &[u8]) {
     let Some(typed) = text(data) else { return };
     let read = Phone::parse(typed);
-    let number = narrow(typed).replace([' ', '-'], "");
-    let national = number.strip_prefix("+86").unwrap_or(&number);
+    let number = narrow(&visible(typed)).replace(is_mark, "");
+    let at = number.len().saturating_sub(11);
+    let (country, rest) = number.split_at_checked(at).unwrap_or(("", &number));
+    let national = match country {
+        "+86" | "0086" | "86" => rest,
+        _ => number.as_str(),
+    };
     let fits = national.len() == 11
         && digits(national)
         && national.starts_with('1')

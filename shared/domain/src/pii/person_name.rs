@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::half_width;
+use super::typed::half_width;
 use crate::mask;
 use crate::secret::Secret;
 
