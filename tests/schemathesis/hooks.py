@@ -110,6 +110,7 @@ class Merchant:
     def code(self, phone):
         messages = requests.get(WORLD["sms_url"], params={"phoneNumber": phone}, timeout=TIMEOUT_S).json()
         texts = [sms["Message"] for of_phone in messages["sms_messages"].values() for sms in of_phone]
+        texts = [text.partition("】")[2] for text in texts]  # each begins with the sender's signature
         codes = [re.search(r"\d{6}", text) for text in texts if text.startswith("验证码")]
         return codes[-1].group() if codes else "000000"
 

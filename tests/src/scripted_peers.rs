@@ -5,7 +5,7 @@ use crate::peer_faults::{DroppedPart, PeerCalls};
 use crate::transport::code_in;
 use application::ports::{
     CardQuestion, CheckCard, DataKey, KeyService, PortError, Pushed, QueryCheck, QueryOutcome,
-    QueryTransfer, SendPush, SendSms, SendTransfer, Transfer,
+    QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
 };
 use domain::decide::BankAnswer;
 use domain::pii::Phone;
@@ -120,6 +120,7 @@ pub struct SmsBox {
     pub(crate) sent: Arc<Mutex<Vec<(String, String)>>>,
     pub(crate) down: Arc<Mutex<bool>>,
     pub(crate) refused: Arc<Mutex<Option<String>>>,
+    pub(crate) failing: Arc<Mutex<Option<String>>>,
     pub(crate) peer_calls: PeerCalls,
 }
 
@@ -141,7 +142,12 @@ impl SmsBox {
         code_in(&text).unwrap_or_else(|| panic!("no code in the last SMS to {phone}"))
     }
 
-    /// Makes the operator reject this phone, or none.
+    /// Makes messages to this phone fail, or to none.
+    pub fn fail_for(&self, phone: Option<&str>) {
+        *self.failing.lock().unwrap() = phone.map(str::to_owned);
+    }
+
+    /// Makes the operator refuse this phone, or none.
     pub fn refuse(&self, phone: Option<&str>) {
         *self.refused.lock().unwrap() = phone.map(str::to_owned);
     }
@@ -153,10 +159,15 @@ impl SmsBox {
 }
 
 impl SendSms for SmsBox {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
-        let refused = self.refused.lock().unwrap().as_deref() == Some(phone.e164());
-        if refused || *self.down.lock().unwrap() {
+    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
+        let is = |phones: &Mutex<Option<String>>| {
+            phones.lock().unwrap().as_deref() == Some(phone.e164())
+        };
+        if is(&self.failing) || *self.down.lock().unwrap() {
             return Err(PortError::Transient("SMS", "down".to_owned()));
+        }
+        if is(&self.refused) {
+            return Ok(SmsAnswer::PhoneRefused);
         }
         let lost = self.peer_calls.call("sms");
         if lost != Some(DroppedPart::Request) {
@@ -164,7 +175,7 @@ impl SendSms for SmsBox {
             self.sent.lock().unwrap().push(message);
         }
         match lost {
-            None => Ok(()),
+            None => Ok(SmsAnswer::Accepted),
             Some(_) => Err(PortError::Transient("SMS", "lost".to_owned())),
         }
     }

@@ -115,6 +115,16 @@ impl<D: Deref<Target: Transport>> Transport for D {
     }
 }
 
+/// The text of an SMS without the sender's signature. Panics if the SMS is not signed, or has more than one part.
+#[must_use]
+pub fn unsigned(sms: &str) -> String {
+    assert!(sms.encode_utf16().count() <= 70, "one SMS: {sms}");
+    let signature = format!("【{}】", local::SMS_SIGNATURE);
+    let text = sms.strip_prefix(&signature);
+    text.unwrap_or_else(|| panic!("not signed: {sms}"))
+        .to_owned()
+}
+
 /// Returns true for the text of an OTP: no other text begins like it.
 #[must_use]
 pub fn is_otp(text: &str) -> bool {

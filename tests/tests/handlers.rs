@@ -547,18 +547,86 @@ async fn unanswered_check_of_an_ended_rebind_counts() {
 }
 
 #[tokio::test]
-async fn refused_phone_does_not_block_the_other() {
+async fn failing_phone_does_not_block_the_other() {
     let (world, app, _) = scenario::activated("plain_1").await;
     let before = world.sms.to(RESERVED_PHONE).len();
-    world.sms.refuse(Some(&app.profile.phone));
+    world.sms.fail_for(Some(&app.profile.phone));
     let batch = world.due_notifications().await;
     let reply = world.deliver(batch.clone(), world.now()).await;
     assert_eq!(reply["batchItemFailures"].as_array().unwrap().len(), 1);
     assert_eq!(world.sms.to(RESERVED_PHONE).len(), before + 1);
-    world.sms.refuse(None);
+    world.sms.fail_for(None);
     let reply = world.deliver(batch, world.now()).await;
     assert_eq!(reply, json!({"batchItemFailures": []}));
     assert_eq!(world.sms.to(RESERVED_PHONE).len(), before + 1, "once");
+}
+
+#[tokio::test]
+async fn notification_to_a_refused_phone_pauses_for_a_day() {
+    let (world, app, _) = scenario::activated("plain_1").await;
+    let phone = app.profile.phone.clone();
+    let before = (
+        world.sms.to(&phone).len(),
+        world.sms.to(RESERVED_PHONE).len(),
+    );
+    let sent = || {
+        let now = (
+            world.sms.to(&phone).len(),
+            world.sms.to(RESERVED_PHONE).len(),
+        );
+        (now.0 - before.0, now.1 - before.1)
+    };
+    let deliver = async || {
+        let batch = world.due_notifications().await;
+        let reply = world.deliver(batch, world.now()).await;
+        assert_eq!(reply, json!({"batchItemFailures": []}));
+    };
+    world.sms.refuse(Some(&phone));
+    deliver().await;
+    assert_eq!(sent(), (0, 1), "only the other phone");
+    world.sms.refuse(None);
+    // No run of the day arms it again.
+    world.pass_s(POLICY.notification_pause_s - 1);
+    assert_eq!(world.clean_up().await.notices_rearmed, 0);
+    world.pass_s(1);
+    assert_eq!(world.clean_up().await.notices_rearmed, 1);
+    deliver().await;
+    assert_eq!(sent(), (1, 1));
+    assert_eq!(world.clean_up().await.notices_rearmed, 0);
+}
+
+#[tokio::test]
+async fn phone_refused_again_is_given_up() {
+    let (world, app, _) = scenario::activated("plain_1").await;
+    world.sms.refuse(Some(&app.profile.phone));
+    for given_up in [0, 1] {
+        let batch = world.due_notifications().await;
+        world.deliver(batch, world.now()).await;
+        world.pass_s(POLICY.notification_pause_s);
+        let summary = world.clean_up().await;
+        let counts = (summary.notices_rearmed, summary.notices_given_up);
+        assert_eq!(counts, (1 - given_up, given_up));
+    }
+}
+
+#[tokio::test]
+async fn code_to_a_refused_phone_is_final() {
+    let (world, app, path) = scenario::requested("plain_1").await;
+    let identity = format!("{path}/identity");
+    world.sms.refuse(Some(&app.profile.phone));
+    let refused = app.keyed("k", &identity, app.document()).await;
+    refused
+        .is(503, "OTP_CHANNEL_DOWN")
+        .has("retryable", false)
+        .has("next_actions", json!(["contact_support"]))
+        .has("retry_after_s", ())
+        .has("counts_toward_limit", false);
+    // Nothing was counted: after the correction the phone gets its code at once.
+    world.sms.refuse(None);
+    app.keyed("k", &identity, app.document())
+        .await
+        .with_status(200)
+        .has("/challenge/purpose", "identity");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use application::backoff::{Limits, retry};
 use application::crypto::Keys;
 use application::error::HandlerError;
 use application::ports::{
-    KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms,
+    KeptPushTarget, KeyService, ListPushTargets, PortError, SendPush, SendSms, SmsAnswer,
 };
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Store;
 use store::client::Table;
-use store::outbox::notification_of_keys;
+use store::outbox::{LeasedNotification, notification_of_keys};
 
 /// Sends notifications by SMS and push.
 pub struct ConfirmationNotice<T, K, M, P> {
@@ -140,17 +140,17 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<(), PortError> {
-        let Some(event) = self
+        let Some(leased) = self
             .store
             .lease_notification(merchant, seq, owner, budget.now())
             .await?
         else {
             return Ok(());
         };
-        match self.publish(&event, owner, budget).await {
+        match self.publish(&leased, owner, budget).await {
             Ok(sent) => {
                 tracing::info!(
-                    event.kind = event.kind().as_str(),
+                    event.kind = leased.event.kind().as_str(),
                     notification.sent = sent,
                     "notification.sent"
                 );
@@ -165,32 +165,57 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         }
     }
 
-    /// Sends to every recipient, even after one fails. Recipients that are already marked are skipped.
+    /// Sends to every recipient, even after one fails. Recipients that are already marked are skipped. Returns the number
+    /// of sent messages.
     async fn publish(
         &self,
-        event: &ChainedEvent,
+        leased: &LeasedNotification,
         owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
     ) -> Result<usize, PortError> {
+        let event = &leased.event;
+        let (merchant, seq) = (&event.merchant_id, event.seq);
         let mut failed = None;
+        let mut pauses = Pauses::default();
+        let mut sent = 0;
         for (index, notification) in event.notifications.iter().enumerate() {
-            if let Err(error) = self
-                .notify_recipient(event, notification, owner, budget)
-                .await
-            {
-                failed = failed.or(Some(error));
+            let to = notification.to();
+            let paused_until = leased.paused_until(to);
+            if let Some(until) = paused_until.filter(|until| leased.armed_at < *until) {
+                pauses.add(until, false);
                 continue;
             }
-            let last = failed.is_none() && index + 1 == event.notifications.len();
-            let (merchant, seq) = (&event.merchant_id, event.seq);
-            mark_with_retry(async || {
-                self.store
-                    .mark_sent(merchant, seq, notification.to(), last, owner)
-                    .await
-            })
-            .await?;
+            let answer = self.notify_recipient(event, notification, owner, budget);
+            match answer.await {
+                Ok(SmsAnswer::Accepted) => {}
+                Ok(SmsAnswer::PhoneRefused) => {
+                    tracing::warn!(event.seq = seq, "notification.phone_refused");
+                    let now = leased.armed_at;
+                    let until = self.store.pause_recipient(merchant, seq, to, now, owner);
+                    pauses.add(until.await?, paused_until.is_some());
+                    continue;
+                }
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    continue;
+                }
+            }
+            sent += 1;
+            let all_sent = failed.is_none() && pauses.first_end.is_none();
+            let last = all_sent && index + 1 == event.notifications.len();
+            mark_with_retry(async || self.store.mark_sent(merchant, seq, to, last, owner).await)
+                .await?;
         }
-        failed.map_or(Ok(event.notifications.len()), Err)
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if let Some(until) = pauses.first_end {
+            let paused = self
+                .store
+                .pause_notification(merchant, seq, until, pauses.again, owner);
+            paused.await?;
+        }
+        Ok(sent)
     }
 
     async fn notify_recipient(
@@ -199,14 +224,16 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         notification: &Notification,
         owner: &str,
         budget: &InvocationBudget<'_, impl Fn() -> Timestamp>,
-    ) -> Result<(), PortError> {
+    ) -> Result<SmsAnswer, PortError> {
         if budget.is_over() {
             return Err(out_of_time());
         }
         let text = self.text(event, notification.to()).await?;
         match notification {
             Notification::Push { delivered } => {
-                self.push_all(event, delivered, &text, owner, budget).await
+                self.push_all(event, delivered, &text, owner, budget)
+                    .await?;
+                Ok(SmsAnswer::Accepted)
             }
             Notification::OnFile(phone) | Notification::Reserved(phone) => {
                 self.sms.send(phone, &text).await
@@ -298,6 +325,20 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         let sms = message.sms(freeze_code.as_ref());
         let sms = sms.ok_or_else(|| unfit("no freeze code for this message"))?;
         Ok(render(&sms, Lang::default()))
+    }
+}
+
+/// The recipients that are paused because their phone is refused.
+#[derive(Default)]
+struct Pauses {
+    first_end: Option<Timestamp>,
+    again: bool,
+}
+
+impl Pauses {
+    fn add(&mut self, until: Timestamp, again: bool) {
+        self.first_end = Some(self.first_end.map_or(until, |first| first.min(until)));
+        self.again |= again;
     }
 }
 

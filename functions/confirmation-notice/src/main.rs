@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
     let notice = &ConfirmationNotice::new(
         Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
-        aws.sms(),
+        aws.sms()?,
         aws.push(),
     );
     lambda_runtime::run(service_fn(async |event: LambdaEvent<StreamEvent>| {

@@ -23,7 +23,7 @@ async fn main() -> Result<(), Error> {
     let handler = Verification::new(
         Store::new(aws.dynamodb(), env("TABLE")?, &Policy::CURRENT),
         keys,
-        aws.sms(),
+        aws.sms()?,
         bank::connect(&aws.secrets(), &env("BANK_SECRET_ID")?, &env("BANK_URL")?).await?,
     );
     runtime::serve(&handler).await

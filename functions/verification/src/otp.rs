@@ -10,7 +10,7 @@ use api::requests::Empty;
 use application::backoff::Limits;
 use application::crypto::OtpScope;
 use application::error::HandlerError;
-use application::ports::{CommitTransition, KeyService, Selector, SendSms};
+use application::ports::{CommitTransition, KeyService, Selector, SendSms, SmsAnswer};
 use application::transact::{Committed, Learned, Loaded, Plan, nothing_to_prepare};
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
@@ -84,10 +84,17 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             return Ok(sent.reply);
         };
         let text = text(delivery, digits);
-        let Err(error) = self.sms.send(&delivery.phone, &text).await else {
-            return Ok(sent.reply);
+        let refusal = match self.sms.send(&delivery.phone, &text).await {
+            Ok(SmsAnswer::Accepted) => return Ok(sent.reply),
+            Ok(SmsAnswer::PhoneRefused) => {
+                tracing::warn!(sms.cause = "the phone is refused", "otp.not_sent");
+                Rejection::new(ErrorCode::OtpChannelDown).for_support()
+            }
+            Err(error) => {
+                tracing::warn!(sms.cause = error.to_string(), "otp.not_sent");
+                Rejection::new(ErrorCode::OtpChannelDown).retry_after(CHANNEL_RETRY_S)
+            }
         };
-        tracing::warn!(sms.cause = error.to_string(), "otp.not_sent");
         let otp = self.otp(&sent.after, delivery.purpose, digits).await?;
         let undo = async |_: &Loaded, _: &Learned| {
             let command = Command::OtpNotSent(delivery.purpose, otp.mac.clone());
@@ -101,10 +108,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             // One OTP too many stays counted, which is safe.
             tracing::warn!(store.cause = error.to_string(), "otp.not_refunded");
         }
-        Err(Rejection::new(ErrorCode::OtpChannelDown)
-            .not_counted()
-            .retry_after(CHANNEL_RETRY_S)
-            .into())
+        Err(refusal.not_counted().into())
     }
 }
 

@@ -32,5 +32,5 @@ pub use artifacts::cargo_build as binaries;
 pub use cloud::Cloud;
 pub use error::Error;
 pub use paths::default_state_dir;
-pub use stack::root_certificates;
+pub use stack::{SMS_SIGNATURE, root_certificates};
 pub use system::{Endpoints, System, UpOptions, down};

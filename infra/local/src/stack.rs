@@ -86,6 +86,7 @@ pub(crate) async fn deploy(
         ("Stage", "sandbox".to_owned()),
         ("Architecture", Architecture::Host.name().to_owned()),
         ("RootCertificates", root_certificates().to_owned()),
+        ("SmsSignature", SMS_SIGNATURE.to_owned()),
     ];
     run(cloud, url, "CreateStack", &parameters).await?;
     // The simulated bank has an address only now. Its host name would lead to AWS, so set the path form as a parameter.
@@ -113,6 +114,9 @@ fn packaged(template: &str) -> String {
     }
     text
 }
+
+/// The sender's signature of the local system, in front of every SMS as 【…】.
+pub const SMS_SIGNATURE: &str = "示例收单";
 
 /// The file with this machine's root certificates, for the functions that run on it.
 #[must_use]

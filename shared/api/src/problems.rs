@@ -246,8 +246,8 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "银行今日的核验次数已满，请明天再试。",
             "The bank does not check this card again today. Send the same request again after retry_after_s; nothing was counted."),
         ErrorCode::OtpChannelDown => wait(503, "Code could not be sent",
-            "短信暂时无法发送，请稍后再试。",
-            "The message could not be handed over. Ask for the code again after retry_after_s; nothing was counted."),
+            "短信未能发出，请稍后再试；如提示联系客服，请与客服核对手机号。",
+            "The message was not accepted; nothing was counted. If retryable, ask for the code again after retry_after_s; otherwise this phone is refused, and only support can help."),
 
         // Never the code of a reply. The row is for clients that show an `ended_reason`.
         ErrorCode::TestTxnFailed => last(422, "Test transaction failed",

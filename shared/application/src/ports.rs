@@ -281,10 +281,19 @@ pub trait CommitTransition {
     ) -> Result<(), PortError>;
 }
 
-/// Hands an SMS to the operator. Delivery to the phone is not confirmed.
+/// The operator's answer to an SMS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsAnswer {
+    /// Handed over. Delivery to the phone is not confirmed.
+    Accepted,
+    /// The operator accepts nothing for this phone: the number is invalid, or its owner has opted out.
+    PhoneRefused,
+}
+
+/// Hands an SMS to the operator.
 pub trait SendSms {
-    /// Sends one SMS.
-    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError>;
+    /// Sends one SMS. An error is not about the phone, and a retry may succeed.
+    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError>;
 }
 
 /// One card-check query to the bank.

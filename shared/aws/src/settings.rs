@@ -13,6 +13,7 @@ use application::ports::{DataKey, PortError};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use domain::sms::SmsSignature;
 use std::time::Duration;
 
 /// Limit for one attempt. DynamoDB answers within milliseconds; a connection that was frozen with its execution
@@ -69,10 +70,15 @@ impl Aws {
         )))
     }
 
-    /// SMS through SNS.
-    #[must_use]
-    pub fn sms(&self) -> Sns {
-        Sns::new(publishing_client(&self.0))
+    /// SMS through SNS, with the signature in `SMS_SIGNATURE`.
+    ///
+    /// # Errors
+    /// `Permanent` when the signature is missing, or could be taken for a code.
+    pub fn sms(&self) -> Result<Sns, PortError> {
+        Ok(Sns::new(
+            publishing_client(&self.0),
+            signature(&env(SMS_SIGNATURE)?)?,
+        ))
     }
 
     /// Push through SNS, for each platform whose application is set in `APNS_APPLICATION_ARN` or `FCM_APPLICATION_ARN`.
@@ -97,6 +103,19 @@ impl Aws {
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.0)
     }
+}
+
+/// The variable with the sender's signature.
+const SMS_SIGNATURE: &str = "SMS_SIGNATURE";
+
+fn signature(text: &str) -> Result<SmsSignature, PortError> {
+    SmsSignature::parse(text).ok_or_else(|| {
+        let rule = "2 to 12 characters, no run of 6 digits or of 8 letters and digits of a code";
+        PortError::Permanent(
+            "environment",
+            format!("{SMS_SIGNATURE} is not valid: {rule}"),
+        )
+    })
 }
 
 /// An SNS client that publishes once, with a long timeout: a retry of a publish that succeeded late would send a
@@ -130,6 +149,15 @@ pub fn env(name: &'static str) -> Result<String, PortError> {
 mod tests {
     use super::*;
     use aws_config::Region;
+
+    #[test]
+    fn function_starts_with_a_valid_signature_only() {
+        assert!(signature("示例收单").is_ok());
+        for bad in ["", "示", "123456", "ABCDEFGH"] {
+            let refused = signature(bad).unwrap_err();
+            assert!(refused.to_string().contains(SMS_SIGNATURE), "{refused}");
+        }
+    }
 
     /// Each tuple holds the limits for connecting, one attempt and the operation, and the maximum of attempts.
     #[tokio::test]

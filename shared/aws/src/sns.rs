@@ -1,27 +1,29 @@
 //! SMS through SNS.
 
-use application::ports::{PortError, SendSms};
+use application::ports::{PortError, SendSms, SmsAnswer};
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
 use domain::pii::Phone;
+use domain::sms::SmsSignature;
 
 /// Sends SMS with this function's role.
 #[derive(Clone, Debug)]
 pub struct Sns {
     client: Client,
+    signature: SmsSignature,
 }
 
 impl Sns {
     /// The client must not retry a publish, because a repeated publish is a second SMS.
     #[must_use]
-    pub const fn new(client: Client) -> Self {
-        Self { client }
+    pub const fn new(client: Client, signature: SmsSignature) -> Self {
+        Self { client, signature }
     }
 }
 
 impl SendSms for Sns {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
+    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
         // SNS sends transactional messages with priority and at any time of day.
         let kind = MessageAttributeValue::builder()
             .data_type("String")
@@ -32,13 +34,35 @@ impl SendSms for Sns {
             .client
             .publish()
             .phone_number(phone.e164())
-            .message(text)
+            .message(self.signature.sign(text))
             .message_attributes("AWS.SNS.SMS.SMSType", kind)
             .send()
             .await;
-        // Keep the error code only, because the service's message may contain the phone or the text.
-        sent.map(|_| ()).map_err(|error| {
-            PortError::Transient("SMS", error.code().unwrap_or("no answer").to_owned())
-        })
+        match sent {
+            Ok(_) => Ok(SmsAnswer::Accepted),
+            Err(error) if is_about_the_phone(&error) => Ok(SmsAnswer::PhoneRefused),
+            // Keep the error code only, because the service's message may contain the phone or the text.
+            Err(error) => {
+                let code = error.code().unwrap_or("no answer").to_owned();
+                Err(PortError::Transient("SMS", code))
+            }
+        }
     }
 }
+
+/// True if the same request fails for this phone only. Missing permissions and quotas are ours: another day they are mended.
+fn is_about_the_phone(error: &impl ProvideErrorMetadata) -> bool {
+    let names = |words: &str| error.message().is_some_and(|text| text.contains(words));
+    match error.code() {
+        Some("OptedOut") => true,
+        // SNS names the parameter only in the text of its error.
+        Some("InvalidParameter" | "InvalidParameterValue") => {
+            names("PhoneNumber") || names("phone number") || names("opted out")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "sns_tests.rs"]
+mod tests;

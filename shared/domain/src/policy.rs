@@ -143,6 +143,8 @@ pub struct Policy {
     pub transfer_recheck_s: i64,
     /// Unanswered queries after which a run of the clean-up stops querying the bank.
     pub bank_silence_max: u32,
+    /// Nothing more is sent for this long to a phone that the provider refused.
+    pub notification_pause_s: i64,
     /// The clean-up rearms a notification that was unsent for this long.
     pub notification_retry_s: i64,
     /// The maximum number of rearms, which covers a day.
@@ -152,7 +154,7 @@ pub struct Policy {
 impl Policy {
     /// The policy of the contract.
     pub const CURRENT: Policy = Policy {
-        version: 1,
+        version: 2,
 
         session_idle_s: 15 * MINUTE_S,
         session_max_s: 12 * HOUR_S,
@@ -220,6 +222,7 @@ impl Policy {
         bank_retry_s: 5 * MINUTE_S,
         transfer_recheck_s: DAY_S,
         bank_silence_max: 3,
+        notification_pause_s: DAY_S,
         notification_retry_s: 10 * MINUTE_S,
         notification_retries_max: 144,
     };

@@ -30,6 +30,8 @@ pub struct Rejection {
     pub errors: Vec<FieldError>,
     /// The end of the cooldown.
     pub cooldown_until: Option<Timestamp>,
+    /// True if the same request cannot succeed later, although other requests refused with this code can.
+    pub is_final: bool,
 }
 
 impl Rejection {
@@ -44,6 +46,7 @@ impl Rejection {
             next_actions: Vec::new(),
             errors: Vec::new(),
             cooldown_until: None,
+            is_final: false,
         }
     }
 
@@ -87,6 +90,13 @@ impl Rejection {
     pub fn next(mut self, actions: &[NextAction]) -> Self {
         self.next_actions = actions.to_vec();
         self
+    }
+
+    /// Only support can help: the same request cannot succeed later.
+    #[must_use]
+    pub fn for_support(mut self) -> Self {
+        self.is_final = true;
+        self.next(&[NextAction::ContactSupport])
     }
 
     /// Adds the invalid field.

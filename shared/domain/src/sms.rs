@@ -1,8 +1,13 @@
 //! The texts of all SMS, and of push notifications that need a text of their own. The templates are in `data/sms.json`. Any
 //! other push notification has the text of its SMS.
 //!
-//! Every rendered text fits into one SMS part and contains no link. A code is the only run of six digits in its text, and a
-//! freeze code is the only run of eight characters of its alphabet, so that neither can be mistaken.
+//! Every rendered text fits into one SMS part together with the sender's signature, and contains no link. A code is the
+//! only run of six digits in its text, and a freeze code is the only run of eight characters of its alphabet, so that
+//! neither can be mistaken.
+
+mod signature;
+
+pub use signature::SmsSignature;
 
 use super::card::{Card, UNKNOWN_BANK};
 use super::lang::Lang;
@@ -13,8 +18,8 @@ use super::time::Timestamp;
 /// Maximum length of one SMS part in UTF-16 units.
 pub const MAX_UTF16_UNITS: usize = 70;
 
-/// Maximum length of a bank name in a Chinese text, in UTF-16 units: the longest name in the current prefix table.
-const BANK_NAME_MAX_UNITS: usize = 12;
+/// Maximum length of a bank name in a Chinese text, in UTF-16 units. The few longer names are truncated.
+const BANK_NAME_MAX_UNITS: usize = 10;
 
 /// Maximum length of a bank code in an English text. It is shorter than a freeze code, so that the two differ.
 const BANK_CODE_MAX_UNITS: usize = 7;
@@ -137,7 +142,7 @@ pub enum Sms<'a> {
     CooldownEnded,
 }
 
-/// The text to send, at most [`MAX_UTF16_UNITS`] long. It may contain a code, so never log or store it.
+/// The text to send, at most [`MAX_UTF16_UNITS`] long with a signature. It may contain a code, so never log or store it.
 #[must_use]
 pub fn render(sms: &Sms<'_>, lang: Lang) -> String {
     values(sms, lang)

@@ -126,11 +126,14 @@ fn every_template_is_used_and_filled() {
 
 #[test]
 fn every_text_fits_into_one_part() {
+    let longest = SmsSignature::parse("示例科技集团支付有限公司").unwrap();
+    let units = longest.sign("").encode_utf16().count();
+    assert_eq!(units, SmsSignature::MAX_UNITS);
     for card in cards() {
         each(&card, |sms, id| {
             for &lang in Lang::ALL {
                 let text = render(sms, lang);
-                let units = text.encode_utf16().count();
+                let units = text.encode_utf16().count() + SmsSignature::MAX_UNITS;
                 assert!(
                     units <= MAX_UTF16_UNITS,
                     "{id} {lang}: {units} units: {text}"
@@ -268,11 +271,11 @@ fn texts_read_as_expected() {
     let sms = Sms::OtpIdentity { card, code };
     assert_eq!(
         render(&sms, Lang::ZhCn),
-        "验证码880088，用于将结算卡更换为中国工商银行(尾号8888)，5分钟内有效。切勿告诉任何人，包括客服。"
+        "验证码880088，用于将结算卡换为中国工商银行尾号8888，5分钟内有效。切勿告诉任何人，包括客服。"
     );
     assert_eq!(
         render(&sms, Lang::En),
-        "Code 880088 to change payouts to ICBC 8888. 5 min. Tell no one."
+        "Code 880088: pay to ICBC 8888. 5 min. Tell no one."
     );
     let sms = Sms::Activated {
         card,
@@ -281,11 +284,11 @@ fn texts_read_as_expected() {
     };
     assert_eq!(
         render(&sms, Lang::ZhCn),
-        "结算卡已更换为中国工商银行(尾号8888)，12月31日23:59起生效。非本人操作？请在App输入冻结码WXYZ2345。"
+        "结算卡已换为中国工商银行尾号8888，12月31日23:59生效。非本人？App输冻结码WXYZ2345"
     );
     assert_eq!(
         render(&sms, Lang::En),
-        "Card ICBC 8888 from 12-31 23:59. Not you? App freeze code: WXYZ2345"
+        "Card ICBC 8888 from 12-31 23:59. Freeze code WXYZ2345"
     );
     assert!(!format!("{sms:?}").contains(FREEZE_CODE));
 }

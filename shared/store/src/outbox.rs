@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
-use super::item::{Item, Update, n, s, time};
+use super::item::{Item, Update, n, opt_time, s, time};
 use super::keys::{bucket, event_sk, key, merchant_of, merchant_pk};
 use super::records::event::{self, NOTIFICATION_DUE, recipient_name, tags_text};
 use application::ports::PortError;
@@ -36,6 +36,51 @@ pub enum Rearmed {
 /// The value of `notice` after a failed delivery.
 const NOTIFICATION_RELEASED: &str = "released";
 
+/// A notification that this invocation may send.
+#[derive(Clone, Debug)]
+pub struct LeasedNotification {
+    /// The event with its unsent messages.
+    pub event: ChainedEvent,
+    /// The clock of the business rules: the time of the event, or of the clean-up's run that armed the notification.
+    pub armed_at: Timestamp,
+    /// The recipients whose phone was refused, with the end of their pause.
+    refused: Vec<(Recipient, Timestamp)>,
+}
+
+impl LeasedNotification {
+    fn read(item: &Item) -> Result<Self, PortError> {
+        let event = event::read(item)?;
+        let refused = [Recipient::OnFile, Recipient::Reserved].into_iter();
+        let refused = refused.filter_map(|to| Some((to, opt_time(item, pause_name(to)?)?)));
+        Ok(Self {
+            armed_at: opt_time(item, ARMED_AT).unwrap_or(event.at),
+            refused: refused.collect(),
+            event,
+        })
+    }
+
+    /// The end of the last pause of this recipient.
+    #[must_use]
+    pub fn paused_until(&self, to: Recipient) -> Option<Timestamp> {
+        let mut refused = self.refused.iter();
+        refused
+            .find(|(refused, _)| *refused == to)
+            .map(|(_, until)| *until)
+    }
+}
+
+/// The attribute with the end of a recipient's pause; `None` for push.
+const fn pause_name(to: Recipient) -> Option<&'static str> {
+    match to {
+        Recipient::OnFile => Some("until_on_file"),
+        Recipient::Reserved => Some("until_reserved"),
+        Recipient::Push => None,
+    }
+}
+
+/// The attribute with the time of the clean-up's run that armed the notification.
+const ARMED_AT: &str = "armed_at";
+
 /// One step of a notification: its write and its condition.
 #[derive(Clone, Copy, Debug)]
 pub enum NotificationStep<'a> {
@@ -59,6 +104,24 @@ pub enum NotificationStep<'a> {
     Pushed {
         /// The tags of the devices.
         tags: &'a [String],
+        /// The stream record that holds the lease.
+        owner: &'a str,
+    },
+    /// Pauses a refused recipient.
+    Refused {
+        /// The recipient.
+        to: Recipient,
+        /// The end of the pause.
+        until: Timestamp,
+        /// The stream record that holds the lease.
+        owner: &'a str,
+    },
+    /// Ends the lease while only paused recipients are left. The clean-up arms the notification once more.
+    Pause {
+        /// The end of the pause.
+        until: Timestamp,
+        /// True if a recipient was refused again after a pause: the clean-up gives the notification up.
+        again: bool,
         /// The stream record that holds the lease.
         owner: &'a str,
     },
@@ -102,6 +165,9 @@ impl NotificationStep<'_> {
             }
             Self::Sent { to, last, owner } => {
                 update.put(recipient_name(to), None);
+                if let Some(name) = pause_name(to) {
+                    update.put(name, None);
+                }
                 if last {
                     update.put("notice", Some(s("sent")));
                     for name in ["claimed_at", "due_bucket", "due_at"] {
@@ -118,6 +184,25 @@ impl NotificationStep<'_> {
                 update.when(format!("attribute_exists(#{to})"));
                 require_owner(&mut update, owner);
             }
+            Self::Refused { to, until, owner } => {
+                if let Some(name) = pause_name(to) {
+                    update.put(name, Some(time(until)));
+                }
+                require_owner(&mut update, owner);
+            }
+            Self::Pause {
+                until,
+                again,
+                owner,
+            } => {
+                update.put("notice", Some(s(NOTIFICATION_RELEASED)));
+                update.put("due_bucket", Some(s(bucket(merchant, until))));
+                update.put("due_at", Some(time(until)));
+                let last = policy.notification_retries_max;
+                let armed = if again { last } else { last.saturating_sub(1) };
+                update.put("armed", Some(n(armed)));
+                require_owner(&mut update, owner);
+            }
             Self::Release { owner } => {
                 // Not "due", which would send the event through the stream again at once, in a loop while SNS is down.
                 update.put("notice", Some(s(NOTIFICATION_RELEASED)));
@@ -131,6 +216,7 @@ impl NotificationStep<'_> {
                 update.put("notice", Some(s(NOTIFICATION_DUE)));
                 update.put("due_bucket", Some(s(bucket(merchant, retry_at))));
                 update.put("due_at", Some(time(retry_at)));
+                update.put(ARMED_AT, Some(time(now)));
                 update.set_raw("armed = if_not_exists(armed, :zero) + :one");
                 update.value("zero", n(0));
                 update.value("one", n(1));
@@ -181,18 +267,18 @@ impl<T: Table> Store<T> {
         seq: u64,
         owner: &str,
         wall: Timestamp,
-    ) -> Result<Option<ChainedEvent>, PortError> {
+    ) -> Result<Option<LeasedNotification>, PortError> {
         let step = NotificationStep::Lease { owner, wall };
         match self
             .update_event(merchant, seq, step, ReturnValue::AllNew)
             .await
         {
             Ok(item) => {
-                let event = item.as_ref().map(event::read).transpose();
-                if event.is_err() {
+                let leased = item.as_ref().map(LeasedNotification::read).transpose();
+                if leased.is_err() {
                     self.release_notification(merchant, seq, owner).await?;
                 }
-                event
+                leased
             }
             Err(PortError::Conflict) => Ok(None),
             Err(error) => Err(error),
@@ -229,6 +315,47 @@ impl<T: Table> Store<T> {
         owner: &str,
     ) -> Result<(), PortError> {
         let step = NotificationStep::Pushed { tags, owner };
+        self.update_event(merchant, seq, step, ReturnValue::None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Pauses the messages to a phone that the provider refused at `now`; returns the end of the pause.
+    ///
+    /// # Errors
+    /// When the table cannot be written, or the lease was lost.
+    pub async fn pause_recipient(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        to: Recipient,
+        now: Timestamp,
+        owner: &str,
+    ) -> Result<Timestamp, PortError> {
+        let until = now.plus_s(self.policy.notification_pause_s);
+        let step = NotificationStep::Refused { to, until, owner };
+        self.update_event(merchant, seq, step, ReturnValue::None)
+            .await?;
+        Ok(until)
+    }
+
+    /// Ends the lease of a notification with only paused recipients left. `again`: a recipient was refused after its pause.
+    ///
+    /// # Errors
+    /// When the table cannot be written, or the lease was lost.
+    pub async fn pause_notification(
+        &self,
+        merchant: &MerchantId,
+        seq: u64,
+        until: Timestamp,
+        again: bool,
+        owner: &str,
+    ) -> Result<(), PortError> {
+        let step = NotificationStep::Pause {
+            until,
+            again,
+            owner,
+        };
         self.update_event(merchant, seq, step, ReturnValue::None)
             .await
             .map(|_| ())

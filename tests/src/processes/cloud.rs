@@ -8,6 +8,7 @@
 use crate::history;
 use crate::processes::server::{Answer, Server, serve};
 use crate::processes::template::{BANK_TABLE, TABLE, Template};
+use crate::transport::unsigned;
 use application::crypto::Keys;
 use application::ports::{DataKey, KeyService, PortError};
 use aws_sdk_dynamodb::Client;
@@ -329,7 +330,7 @@ impl Services {
             .unwrap()
             .entry(phone)
             .or_default()
-            .push(text);
+            .push(unsigned(&text));
         let done = "<PublishResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishResult>\
             <MessageId>00000000-0000-0000-0000-000000000000</MessageId></PublishResult></PublishResponse>";
         let reply = Response::builder().header("content-type", "text/xml");

@@ -62,6 +62,7 @@ fn resolved(value: &Value, parameters: &Value, bank_url: &str) -> String {
     match name.as_str() {
         "Stage" => "sandbox".to_owned(),
         "RootCertificates" => local::root_certificates().to_owned(),
+        "SmsSignature" => local::SMS_SIGNATURE.to_owned(),
         parameter if !parameters[parameter].is_null() => {
             let default = &parameters[parameter]["Default"];
             default.as_str().unwrap().to_owned()

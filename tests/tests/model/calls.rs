@@ -6,7 +6,7 @@
 use crate::rows::{Row, Rows};
 use application::ports::{
     CardQuestion, CheckCard, DataKey, KeyService, PortError, Pushed, QueryCheck, QueryOutcome,
-    QueryTransfer, SendPush, SendSms, SendTransfer, Transfer,
+    QueryTransfer, SendPush, SendSms, SendTransfer, SmsAnswer, Transfer,
 };
 use aws_sdk_dynamodb::types::{AttributeValue, CancellationReason, ReturnValue, TransactWriteItem};
 use domain::decide::BankAnswer;
@@ -263,10 +263,10 @@ impl Table for Ports {
 }
 
 impl SendSms for Ports {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
+    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
         let (phone, text) = (phone.e164().to_owned(), text.to_owned());
         match &*self.tape.call(Call::Sms { phone, text }).await {
-            Answer::Sent => Ok(()),
+            Answer::Sent => Ok(SmsAnswer::Accepted),
             Answer::Lost => Err(lost()),
             other => unfit(other),
         }

@@ -1,6 +1,6 @@
 //! A simulated SNS with failures, and the virtual clock that it uses.
 
-use application::ports::{PortError, Pushed, SendPush, SendSms};
+use application::ports::{PortError, Pushed, SendPush, SendSms, SmsAnswer};
 use domain::pii::Phone;
 use domain::push::PushPlatform;
 use domain::secret::Secret;
@@ -153,7 +153,7 @@ impl Sns {
 }
 
 impl SendSms for Sns {
-    async fn send(&self, phone: &Phone, text: &str) -> Result<(), PortError> {
+    async fn send(&self, phone: &Phone, text: &str) -> Result<SmsAnswer, PortError> {
         self.publish(phone.e164(), text, self.sms.send(phone, text))
             .await
     }

@@ -147,5 +147,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("UPSTREAM_QUOTA", "",
             Rejection::new(Code::UpstreamQuota).retry_after(50_400).not_counted().next(&[CardCheck, Cancel])),
         example("OTP_CHANNEL_DOWN", "", Rejection::new(Code::OtpChannelDown).not_counted().retry_after(5)),
+        example("OTP_CHANNEL_DOWN_PHONE", "The provider refuses this phone.",
+            Rejection::new(Code::OtpChannelDown).not_counted().for_support()),
     ]
 }

@@ -90,6 +90,7 @@ impl Problem {
             next_actions,
             errors,
             cooldown_until,
+            is_final,
         } = rejection;
         let problems::Entry {
             status,
@@ -105,7 +106,7 @@ impl Problem {
             code: *code,
             detail_zh,
             detail_en,
-            retryable,
+            retryable: retryable && !is_final,
             retry_after_s: *retry_after_s,
             counts_toward_limit: *counts_toward_limit,
             attempts_left: *attempts_left,
