@@ -395,7 +395,7 @@ async fn notification_is_rearmed_only_while_unsent() {
             .unwrap()
     };
     let leased = lease("one", wall).await.unwrap();
-    assert_eq!(leased.notifications.len(), 2);
+    assert_eq!(leased.event.notifications.len(), 2);
     assert!(lease("two", wall).await.is_none());
     assert!(
         store
@@ -408,7 +408,7 @@ async fn notification_is_rearmed_only_while_unsent() {
     // A lease whose owner died expires soon.
     let later = wall.plus_s(91);
     assert!(lease("two", later).await.is_some());
-    let first = leased.notifications.first().unwrap().to();
+    let first = leased.event.notifications.first().unwrap().to();
     assert!(
         store
             .mark_sent(&merchant, seq, first, false, "one")
@@ -426,7 +426,7 @@ async fn notification_is_rearmed_only_while_unsent() {
         .unwrap();
     let again = lease("three", later).await.unwrap();
     assert_eq!(
-        again.notifications.len(),
+        again.event.notifications.len(),
         1,
         "a sent message is not sent again"
     );
@@ -434,7 +434,7 @@ async fn notification_is_rearmed_only_while_unsent() {
         .mark_sent(
             &merchant,
             seq,
-            again.notifications.first().unwrap().to(),
+            again.event.notifications.first().unwrap().to(),
             true,
             "three",
         )
