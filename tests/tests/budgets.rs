@@ -488,8 +488,9 @@ fn fullest(before: &MerchantState, now: domain::time::Timestamp) -> MerchantStat
         .to_vec();
     state.freeze_codes = [0xa0, 0xa1, 0xa2]
         .map(|number| FreezeCode {
-            number,
-            good_until: now.plus_s(DAY_S),
+            seq: u64::from(number) << 8,
+            rebind: Some(number),
+            good_until: Some(now.plus_s(DAY_S)),
             activation: true,
         })
         .to_vec();

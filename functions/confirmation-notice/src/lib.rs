@@ -315,12 +315,11 @@ impl<T: Table, K: KeyService, M: SendSms, P: SendPush> ConfirmationNotice<T, K, 
         let unfit = |what: &str| PortError::Permanent("the event", what.to_owned());
         let message = notification(event.event(), event.at, to)
             .ok_or_else(|| unfit("no message for this recipient"))?;
-        let freeze_code = match message.freeze_code_of() {
-            None => None,
-            Some(rebind_id) => {
-                let merchant = event.merchant_id.as_str();
-                Some(self.keys.freeze_code(merchant, rebind_id.number()).await?)
-            }
+        let freeze_code = if message.names_freeze_code() {
+            let merchant = event.merchant_id.as_str();
+            Some(self.keys.freeze_code(merchant, event.seq).await?)
+        } else {
+            None
         };
         let sms = message.sms(freeze_code.as_ref());
         let sms = sms.ok_or_else(|| unfit("no freeze code for this message"))?;

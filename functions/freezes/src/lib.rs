@@ -19,7 +19,7 @@ use application::usage::Usage;
 use domain::decide::Command;
 use domain::error_code::ErrorCode;
 use domain::ids::MerchantId;
-use domain::merchant::Merchant;
+use domain::merchant::{FreezeCode, Merchant};
 use domain::pii::typed::{Field, fold};
 use domain::policy::Policy;
 use domain::rejection::Rejection;
@@ -138,10 +138,10 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
             Ok(_) | Err(HandlerError::Rejected(_)) => return Ok(false),
             Err(error) => return Err(too_busy(error)),
         };
-        let Some(number) = self.announced(&loaded.merchant, &typed, now).await? else {
+        let Some(code) = self.announced(&loaded.merchant, &typed, now).await? else {
             return Ok(false);
         };
-        match self.freeze(&account, loaded, number).await {
+        match self.freeze(&account, loaded, code, now).await {
             Ok(()) => {
                 tracing::info!(merchant.id = merchant_id.as_str(), "account.frozen");
                 Ok(true)
@@ -158,15 +158,19 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         &self,
         account: &Transactor<'_, Store<T>>,
         loaded: Loaded,
-        number: u32,
+        code: FreezeCode,
+        now: Timestamp,
     ) -> Result<(), HandlerError> {
-        let selector = Selector::Announced(number);
-        let freeze = async |_: &Loaded, _: &Learned| Ok(Command::Freeze(number).into());
+        let state = &loaded.merchant.state;
+        let number = state.rebind_to_freeze(&code, now);
+        let selector = number.map_or(Selector::Latest, Selector::Announced);
+        let freeze = async |_: &Loaded, _: &Learned| Ok(Command::Freeze(code.seq).into());
         let limits = Limits {
             after_transient: true,
             ..Limits::FREEZE
         };
-        let start: Start<'_> = match number == loaded.merchant.state.rebinds {
+        let is_latest = |number| number == state.rebinds;
+        let start: Start<'_> = match number.is_none_or(is_latest) {
             true => (selector, loaded).into(),
             false => selector.into(),
         };
@@ -174,20 +178,19 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
         frozen.await.map(|_| ())
     }
 
-    /// The number of the rebind that issued this code. Every working code is compared, so that the time reveals
-    /// nothing.
+    /// The announced code that was typed. Every code is compared, so that the time reveals nothing.
     async fn announced(
         &self,
         merchant: &Merchant,
         typed: &Secret<String>,
         now: Timestamp,
-    ) -> Result<Option<u32>, HandlerError> {
+    ) -> Result<Option<FreezeCode>, HandlerError> {
         let mut found = None;
         for code in &merchant.state.freeze_codes {
             let merchant_id = merchant.profile.merchant_id.as_str();
-            let expected = self.keys.freeze_code(merchant_id, code.number).await?;
-            if *typed == expected && now < code.good_until {
-                found = Some(code.number);
+            let expected = self.keys.freeze_code(merchant_id, code.seq).await?;
+            if *typed == expected && code.works_at(now) {
+                found = Some(*code);
             }
         }
         Ok(found)

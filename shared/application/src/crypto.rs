@@ -287,16 +287,12 @@ impl<K: KeyService> Keys<K> {
         self.mac(HashPurpose::Code, &parts).await
     }
 
-    /// The freeze code of a merchant's rebind: eight characters, derived again on each use and never stored.
+    /// The freeze code that a merchant's event with this sequence number announced: eight characters, derived again on each use and never stored.
     ///
     /// # Errors
     /// When the key cannot be derived.
-    pub async fn freeze_code(
-        &self,
-        merchant: &str,
-        number: u32,
-    ) -> Result<Secret<String>, PortError> {
-        let parts = [merchant, &number.to_string()];
+    pub async fn freeze_code(&self, merchant: &str, seq: u64) -> Result<Secret<String>, PortError> {
+        let parts = [merchant, &seq.to_string()];
         self.derived_code(HashPurpose::Freeze, &parts, FREEZE_CODE_CHARS)
             .await
     }

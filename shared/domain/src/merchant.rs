@@ -107,15 +107,25 @@ pub struct StandbyCard {
     pub usable_at: Timestamp,
 }
 
-/// An announced freeze code. It works once and is removed when used.
+/// A freeze code that an event announced. It works once and is removed when used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreezeCode {
-    /// The number of its rebind.
-    pub number: u32,
-    /// The end of its validity.
-    pub good_until: Timestamp,
-    /// True if the code belongs to an activation that was not undone before it took effect; false for a standby card.
+    /// The sequence number of the event that announced the code. The code is derived from it.
+    pub seq: u64,
+    /// The number of the announced rebind; `None` for a change without one.
+    pub rebind: Option<u32>,
+    /// The end of its validity; `None` while its card is a standby card.
+    pub good_until: Option<Timestamp>,
+    /// True if the code belongs to an activation that was not undone before it took effect.
     pub activation: bool,
+}
+
+impl FreezeCode {
+    /// True if the code is valid at `now`.
+    #[must_use]
+    pub fn works_at(&self, now: Timestamp) -> bool {
+        self.good_until.is_none_or(|until| now < until)
+    }
 }
 
 /// A freeze of the account.
@@ -286,6 +296,13 @@ impl MerchantState {
     pub fn hold(&self, now: Timestamp) -> Option<&LastActivation> {
         let last = self.last_activation.as_ref()?;
         (!last.times.is_effective(now)).then_some(last)
+    }
+
+    /// The rebind that a freeze with this code must read, besides the latest one.
+    #[must_use]
+    pub fn rebind_to_freeze(&self, code: &FreezeCode, now: Timestamp) -> Option<u32> {
+        let of_hold = || self.hold(now).map(|last| last.number);
+        code.rebind.or(self.open).or_else(of_hold)
     }
 
     /// True if a freeze holds every payout until the operator decides.

@@ -5,7 +5,6 @@ use crate::card::UNKNOWN_BANK;
 use crate::error_code::ErrorCode;
 use crate::format::bins;
 use crate::history::event::{Event, EventCard};
-use crate::ids::RebindId;
 use crate::pii::Phone;
 use crate::secret::Secret;
 use crate::sms::{CardLabel, Sms};
@@ -62,19 +61,15 @@ impl Notification {
 pub enum Message<'e> {
     /// A complete text.
     Text(Sms<'e>),
-    /// [`Sms::Activated`], with the freeze code of this rebind.
+    /// [`Sms::Activated`], with the freeze code of the event.
     Activated {
-        /// The rebind.
-        rebind_id: &'e RebindId,
         /// The new card.
         card: CardLabel<'e>,
         /// The time from which payouts go to the card.
         effective_at: Timestamp,
     },
-    /// [`Sms::StandbyReady`], with the freeze code of this rebind.
+    /// [`Sms::StandbyReady`], with the freeze code of the event.
     StandbyReady {
-        /// The rebind.
-        rebind_id: &'e RebindId,
         /// The standby card.
         card: CardLabel<'e>,
         /// The earliest time of its activation.
@@ -96,11 +91,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::Activated(event) => {
             let (card, effective_at) = (label(&event.card), event.effective_at);
             match to {
-                Recipient::OnFile => Some(Message::Activated {
-                    rebind_id: &event.rebind_id,
-                    card,
-                    effective_at,
-                }),
+                Recipient::OnFile => Some(Message::Activated { card, effective_at }),
                 Recipient::Reserved => text(Sms::ActivatedReserved { card, effective_at }),
                 Recipient::Push => text(Sms::PushActivated { card, effective_at }),
             }
@@ -108,11 +99,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         Event::StandbyReady(event) => {
             let (card, usable_at) = (label(&event.card), event.usable_at);
             match to {
-                Recipient::OnFile => Some(Message::StandbyReady {
-                    rebind_id: &event.rebind_id,
-                    card,
-                    usable_at,
-                }),
+                Recipient::OnFile => Some(Message::StandbyReady { card, usable_at }),
                 Recipient::Reserved => text(Sms::StandbyReadyReserved { card }),
                 Recipient::Push => text(Sms::PushStandbyReady { card, usable_at }),
             }
@@ -162,14 +149,12 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
 }
 
 impl<'e> Message<'e> {
-    /// The rebind whose freeze code the message names.
+    /// True if the message names the freeze code of its event.
     #[must_use]
-    pub const fn freeze_code_of(&self) -> Option<&'e RebindId> {
+    pub const fn names_freeze_code(&self) -> bool {
         match self {
-            Self::Text(_) => None,
-            Self::Activated { rebind_id, .. } | Self::StandbyReady { rebind_id, .. } => {
-                Some(rebind_id)
-            }
+            Self::Text(_) => false,
+            Self::Activated { .. } | Self::StandbyReady { .. } => true,
         }
     }
 
@@ -178,16 +163,12 @@ impl<'e> Message<'e> {
     pub fn sms(self, freeze_code: Option<&'e Secret<String>>) -> Option<Sms<'e>> {
         Some(match self {
             Self::Text(sms) => sms,
-            Self::Activated {
-                card, effective_at, ..
-            } => Sms::Activated {
+            Self::Activated { card, effective_at } => Sms::Activated {
                 card,
                 effective_at,
                 freeze_code: freeze_code?,
             },
-            Self::StandbyReady {
-                card, usable_at, ..
-            } => Sms::StandbyReady {
+            Self::StandbyReady { card, usable_at } => Sms::StandbyReady {
                 card,
                 usable_at,
                 freeze_code: freeze_code?,
@@ -242,7 +223,7 @@ mod tests {
                 let sms = message.sms(Some(&freeze_code)).unwrap();
                 writeln!(text, "    {to:?}: {}", render(&sms, Lang::ZhCn)).unwrap();
                 // Only the phone on file may receive a freeze code.
-                let names_code = message.freeze_code_of().is_some();
+                let names_code = message.names_freeze_code();
                 assert_eq!(message.sms(None).is_none(), names_code);
                 assert!(!names_code || to == Recipient::OnFile);
             }

@@ -43,8 +43,8 @@ pub enum Asks {
     CardCheck(RebindId),
     Cancel(RebindId),
     Unbind(CardId),
-    /// The freeze code of the rebind with this number.
-    Freeze(u32),
+    /// The freeze code of the event with this sequence number.
+    Freeze(u64),
     /// A payout with this number.
     Pay(u8),
 }

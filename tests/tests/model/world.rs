@@ -180,7 +180,7 @@ impl World {
             };
             if self.scenario.extras.contains(&Extra::Freeze) {
                 let codes = merchant.state.freeze_codes.iter();
-                all.extend(codes.map(|code| without(Asks::Freeze(code.number))));
+                all.extend(codes.map(|code| without(Asks::Freeze(code.seq))));
             }
             if self.scenario.extras.contains(&Extra::Pay) {
                 let number = u8::try_from(state.requests.len()).unwrap();

@@ -9,6 +9,7 @@ use crate::rebind::{
     ActivatedCard, Activation, Attempts, Purpose, Reason, Rebind, RebindState, Standby,
     TestTransfer,
 };
+use crate::time::Timestamp;
 use crate::transition::{FingerprintRule, Transition};
 
 impl Context<'_> {
@@ -91,7 +92,8 @@ impl Context<'_> {
         let good_until = times
             .effective_at
             .plus_s(self.policy.freeze_after_effective_s);
-        self.issue_freeze_code(&mut state, &rebind, good_until, true);
+        self.limit_standby_codes(&mut state);
+        self.issue_freeze_code(&mut state, Some(&rebind), Some(good_until), true);
         state.last_activation = Some(LastActivation {
             number: rebind.rebind_id.number(),
             rebind_id: rebind.rebind_id.clone(),
@@ -141,28 +143,39 @@ impl Context<'_> {
             bound: bound_card(rebind),
             usable_at,
         });
-        let good_until = usable_at.plus_s(self.policy.freeze_after_effective_s);
-        self.issue_freeze_code(&mut state, rebind, good_until, false);
+        self.issue_freeze_code(&mut state, Some(rebind), None, false);
         self.advance(state, rebind, stage, event)
     }
 
-    /// Makes the rebind's freeze code valid and drops expired codes.
-    fn issue_freeze_code(
+    /// Makes the freeze code valid that this transition's event announces, and drops expired codes.
+    pub(super) fn issue_freeze_code(
         &self,
         state: &mut MerchantState,
-        rebind: &Rebind,
-        good_until: crate::time::Timestamp,
+        rebind: Option<&Rebind>,
+        good_until: Option<Timestamp>,
         activation: bool,
     ) {
-        let number = rebind.rebind_id.number();
-        state
-            .freeze_codes
-            .retain(|code| code.number != number && self.now < code.good_until);
+        state.freeze_codes.retain(|code| code.works_at(self.now));
         state.freeze_codes.push(FreezeCode {
-            number,
+            seq: self.merchant.state.last_seq + 1,
+            rebind: rebind.map(|rebind| rebind.rebind_id.number()),
             good_until,
             activation,
         });
+    }
+
+    /// Limits the codes of cards that are no longer standby cards: they work for some more days.
+    pub(super) fn limit_standby_codes(&self, state: &mut MerchantState) {
+        let standby = &state.standby;
+        let is_standby = |number| {
+            let mut cards = standby.iter().map(|standby| &standby.bound.card.card_id);
+            cards.any(|card_id| Some(card_id.number()) == number)
+        };
+        for code in &mut state.freeze_codes {
+            if code.good_until.is_none() && !is_standby(code.rebind) {
+                code.good_until = Some(self.now.plus_s(self.policy.freeze_after_effective_s));
+            }
+        }
     }
 
     /// Undoes the last activation: restores the old card as the active one, if there is one and it is usable. A freeze sets
@@ -188,7 +201,7 @@ impl Context<'_> {
         if !last.times.is_effective(self.now) {
             // The new card has received no payout, so its freeze code cannot hold any.
             for code in &mut state.freeze_codes {
-                code.activation &= code.number != last.number;
+                code.activation &= code.rebind != Some(last.number);
             }
         }
         if state.lost_at == Some(last.times.activated_at) {

@@ -70,6 +70,7 @@ impl Context<'_> {
         };
         let event = self.event(Event::CardUnbound(of_card(&bound.card)), None);
         self.retire(Some(bound), &mut after);
+        self.limit_standby_codes(&mut after);
         Ok(Transition {
             state: Some(after),
             event: Some(event),

@@ -9,36 +9,50 @@ use crate::rejection::Rejection;
 use crate::transition::Transition;
 
 impl Context<'_> {
-    /// Freezes the account with the freeze code of rebind `number`. Every freeze code stops all recent changes:
+    /// Freezes the account with the freeze code that the event with this sequence number announced.
+    pub(super) fn freeze(&self, seq: u64) -> Result<Transition, Rejection> {
+        let mut codes = self.merchant.state.freeze_codes.iter();
+        let code = codes.find(|code| code.seq == seq && code.works_at(self.now));
+        let code = code.ok_or_else(|| Rejection::new(ErrorCode::NotFound))?;
+        let mut transition = self.stop_changes(code.rebind)?;
+        if let Some(state) = &mut transition.state {
+            state.freeze_codes.retain(|code| code.seq != seq);
+        }
+        Ok(transition)
+    }
+
+    /// Freezes the account and stops all recent changes, whichever of them was announced:
     /// - An activation whose hold is running is undone.
     /// - An activation in effect that can still be frozen holds all payouts, because it is unknown which card is right.
     /// - Standby cards are retired and the open rebind ends.
-    pub(super) fn freeze(&self, number: u32) -> Result<Transition, Rejection> {
+    ///
+    /// `announced`: the rebind whose announcement the freeze answers, if there is one. Its freeze codes are used up.
+    pub(super) fn stop_changes(&self, announced: Option<u32>) -> Result<Transition, Rejection> {
         let before = &self.merchant.state;
-        let mut codes = before.freeze_codes.iter();
-        let works = codes.any(|code| code.number == number && self.now < code.good_until);
-        let rebind = self.rebind()?;
-        if !works || rebind.rebind_id.number() != number {
-            return Err(Rejection::new(ErrorCode::NotFound));
-        }
         let undone = before.hold(self.now);
         let is_undone = |number| undone.is_some_and(|last| last.number == number);
-        let in_force = before
-            .freeze_codes
-            .iter()
-            .any(|code| code.activation && self.now < code.good_until && !is_undone(code.number));
-        let ends = is_undone(number) || before.standby(&rebind.new_card.card_id).is_some();
+        let mut codes = before.freeze_codes.iter();
+        let in_force = codes.any(|code| {
+            code.activation && code.works_at(self.now) && !code.rebind.is_some_and(is_undone)
+        });
+        let rebind = announced.map(|number| self.loaded(number)).transpose()?;
+        let is_standby = |rebind: &&Rebind| before.standby(&rebind.new_card.card_id).is_some();
+        let mut ended: Vec<&Rebind> = rebind.into_iter().filter(is_standby).collect();
+        let of_hold = undone.map(|last| last.number);
+        for number in before.open.into_iter().chain(of_hold) {
+            ended.push(self.loaded(number)?);
+        }
+        ended.dedup_by_key(|rebind| rebind.rebind_id.number());
 
         let event = Event::Frozen(event::Frozen {
-            rebind_id: rebind.rebind_id.clone(),
+            rebind_id: rebind.map(|rebind| rebind.rebind_id.clone()),
             undone: undone.is_some(),
             holds_payouts: in_force,
         });
         let mut state = self.changed_state();
-        let also = self.end_second_rebind(&mut state, rebind)?;
         match (undone, &before.last_activation) {
             (Some(last), _) => self.undo_activation(&mut state, last, true),
-            (None, Some(last)) if last.number == number => {
+            (None, Some(last)) if announced == Some(last.number) => {
                 state.cooldown_until = None;
                 state.cooldown_end_unannounced = false;
             }
@@ -48,53 +62,60 @@ impl Context<'_> {
             at: before.frozen.map_or(self.now, |frozen| frozen.at),
             holds_payouts: before.holds_payouts() || in_force,
         });
-        state.freeze_codes.retain(|code| code.number != number);
+        if announced.is_some() {
+            state.freeze_codes.retain(|code| code.rebind != announced);
+        }
         for standby in std::mem::take(&mut state.standby) {
             self.retire(Some(standby.bound), &mut state);
         }
+        self.limit_standby_codes(&mut state);
         state.sessions = Default::default();
-        let mut transition = if ends {
-            self.advance(state, rebind, self.frozen_stage(), event)
-        } else {
-            Transition {
-                state: Some(state),
-                event: Some(self.event(event, None)),
-                ..Transition::none()
-            }
-        };
+        state.open = None;
         // A write can remove one holder only, preferably the undone card. The clean-up removes the other.
-        let of_undone = |rebind: &&Rebind| is_undone(rebind.rebind_id.number());
-        let released_card = also.iter().chain([rebind]).find(of_undone);
-        transition.fingerprint = released_card.or(ends.then_some(rebind)).map(remove_holder);
-        transition.also = also;
-        transition.ends_sessions = true;
-        Ok(transition)
+        let of_undone = |rebind: &&&Rebind| is_undone(rebind.rebind_id.number());
+        let released = ended.iter().find(of_undone).or(ended.first());
+        let fingerprint = released.map(|rebind| remove_holder(rebind));
+        let loaded = self
+            .merchant
+            .rebind
+            .as_ref()
+            .map(|rebind| &rebind.rebind_id);
+        let (selected, also): (Vec<_>, Vec<_>) = ended
+            .into_iter()
+            .partition(|rebind| Some(&rebind.rebind_id) == loaded);
+        let mut end = |all: Vec<&Rebind>| {
+            let first = all.into_iter().next();
+            first.map(|rebind| self.ended_by_freeze(&mut state, rebind))
+        };
+        Ok(Transition {
+            rebind: end(selected),
+            also: end(also),
+            state: Some(state),
+            event: Some(self.event(event, None)),
+            fingerprint,
+            ends_sessions: true,
+            ..Transition::none()
+        })
     }
 
-    /// Ends a second rebind besides that of the code: the open one, or the one whose hold is running. Both cannot exist at
-    /// once, because an activation starts a cooldown. If the rebind is not loaded, the caller must read it and retry.
-    fn end_second_rebind(
-        &self,
-        state: &mut MerchantState,
-        frozen: &Rebind,
-    ) -> Result<Option<Rebind>, Rejection> {
-        let of_hold = self.merchant.state.hold(self.now).map(|last| last.number);
-        let mut numbers = [state.open.take(), of_hold].into_iter().flatten();
-        let Some(number) = numbers.find(|number| *number != frozen.rebind_id.number()) else {
-            return Ok(None);
-        };
-        let second = self.merchant.numbered(number);
-        let second =
-            second.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))?;
-        let stage = if second.is_overdue(self.now) {
-            self.expired(second)
+    /// The rebind with this number. If it is not loaded, the caller must read it and retry.
+    fn loaded(&self, number: u32) -> Result<&Rebind, Rejection> {
+        let rebind = self.merchant.numbered(number);
+        rebind.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))
+    }
+
+    /// The rebind after the freeze. An overdue one expires instead. Nothing is ever paid to its card, so the card's
+    /// number is deleted.
+    fn ended_by_freeze(&self, state: &mut MerchantState, rebind: &Rebind) -> Rebind {
+        let stage = if rebind.is_overdue(self.now) {
+            self.expired(rebind)
         } else {
             self.frozen_stage()
         };
-        Ok(Some(Rebind {
+        Rebind {
             sealed_number: None,
-            ..with_stage(state, second, stage)
-        }))
+            ..with_stage(state, rebind, stage)
+        }
     }
 
     const fn frozen_stage(&self) -> RebindState {

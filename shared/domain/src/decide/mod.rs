@@ -119,8 +119,8 @@ pub enum Command {
     PutPushTarget(Box<NewPushTarget>),
     /// Remove a device from push notifications.
     RemovePushTarget(String),
-    /// Freeze the account with the freeze code of the rebind with this number.
-    Freeze(u32),
+    /// Freeze the account with the freeze code that the event with this sequence number announced.
+    Freeze(u64),
     /// Operator: end a freeze. The history records the reason.
     Unfreeze(String),
     /// Acquirer's core: create a payout and choose its card.
@@ -191,7 +191,7 @@ pub fn decide(
         Command::ChangeSettlement(change) => ctx.change_settlement(change),
         Command::PutPushTarget(target) => ctx.put_push_target(target),
         Command::RemovePushTarget(id) => ctx.remove_push_target(id),
-        Command::Freeze(number) => ctx.freeze(*number),
+        Command::Freeze(seq) => ctx.freeze(*seq),
         Command::Unfreeze(reason) => ctx.unfreeze(reason),
         Command::CreatePayout(payout_id, amount_fen) => {
             Ok(ctx.create_payout(payout_id, *amount_fen))

@@ -324,8 +324,8 @@ facts! {
 
     /// See [`EventKind::Frozen`].
     Frozen {
-        /// The rebind whose freeze code was used.
-        rebind_id: RebindId,
+        /// The rebind that was announced with the freeze code, if the code belonged to one.
+        rebind_id: Option<RebindId>,
         /// True if an activation was undone.
         undone: bool,
         /// True if this freeze holds the payouts.

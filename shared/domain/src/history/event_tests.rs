@@ -71,8 +71,11 @@ fn missing_or_malformed_fact_is_named() {
             assert_eq!((error.kind, error.member), (kind, name.as_str()));
             let mut missing = data.clone();
             missing.remove(name);
-            let is_optional =
-                name == "serial" && matches!(kind, EventKind::CodeSent | EventKind::Rejected);
+            let is_optional = match name.as_str() {
+                "serial" => matches!(kind, EventKind::CodeSent | EventKind::Rejected),
+                "rebind_id" => kind == EventKind::Frozen,
+                _ => false,
+            };
             match Event::read(kind, &missing) {
                 Ok(_) => assert!(is_optional, "{kind} {name}"),
                 Err(error) => {

@@ -168,25 +168,30 @@ impl Stored<Replaced> for ReplacedV1 {
     }
 }
 
-/// The rebind's number, the end, and whether it belongs to an activation.
+/// The event's sequence number, the rebind's number (0 without one), the end (0 without one), and whether it belongs to an
+/// activation.
 #[derive(Serialize, Deserialize)]
-struct FreezeCodeV1(u32, i64, bool);
+struct FreezeCodeV1(u64, u32, i64, bool);
 
 impl Stored<FreezeCode> for FreezeCodeV1 {
     fn of(value: &FreezeCode) -> Self {
         let FreezeCode {
-            number,
+            seq,
+            rebind,
             good_until,
             activation,
         } = value;
-        Self(*number, good_until.epoch_s(), *activation)
+        let until = good_until.map_or(0, Timestamp::epoch_s);
+        Self(*seq, rebind.unwrap_or(0), until, *activation)
     }
 
     fn back(self) -> Result<FreezeCode, PortError> {
-        let Self(number, good_until, activation) = self;
+        let Self(seq, rebind, until, activation) = self;
+        let until = (until != 0).then_some(until);
         Ok(FreezeCode {
-            number,
-            good_until: good_until.back()?,
+            seq,
+            rebind: (rebind != 0).then_some(rebind),
+            good_until: until.map(Stored::back).transpose()?,
             activation,
         })
     }

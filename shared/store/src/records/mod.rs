@@ -5,8 +5,8 @@
 //! Each item has the version of its format in the attribute `v`. A value inside an attribute has no version of its own.
 //! - A reader rejects an item of a later version with [`PortError::TooNew`] before anything is written; the caller gets
 //!   a 503. So the release that writes version n + 1 must follow one that reads it.
-//! - A stored format never changes. `golden/v1` holds an item of each kind as this release writes it; a test compares
-//!   both directions.
+//! - From the first release on, a stored format never changes; until then version 1 may. `golden/v1` holds an item of
+//!   each kind as this release writes it; a test compares both directions.
 //! - A new attribute that earlier releases may ignore requires no new version. Earlier releases preserve it, because
 //!   they change existing items by attribute. Only events (written once), idempotency rows and counts of failed logins
 //!   (kept for two days) are put as a whole.

@@ -341,10 +341,18 @@ impl World {
         Some(active.card.card_id.number())
     }
 
+    /// The use of this rebind's latest freeze code; of no code if it has none.
+    pub(super) fn freeze_command(&self, number: u32) -> Command {
+        let codes = self.merchant.state.freeze_codes.iter();
+        let code = codes.rev().find(|code| code.rebind == Some(number));
+        Command::Freeze(code.map_or(0, |code| code.seq))
+    }
+
     /// Uses the freeze code of this rebind.
     pub(super) fn freeze(mut self, number: u32) -> Self {
         let by = self.by.take();
-        let mut world = self.about(number).then(Command::Freeze(number));
+        let command = self.freeze_command(number);
+        let mut world = self.about(number).then(command);
         world.by = by;
         world
     }

@@ -21,8 +21,9 @@ fn freeze_without_session(world: &World, number: u32) -> World {
 }
 
 fn is_good(world: &World, number: u32) -> bool {
+    let command = world.freeze_command(number);
     freeze_without_session(world, number)
-        .decide(Command::Freeze(number))
+        .decide(command)
         .is_ok()
 }
 
@@ -30,7 +31,7 @@ fn is_good(world: &World, number: u32) -> bool {
 fn freeze_in_hold_restores_the_old_card() {
     let world = World::new().activated().at(DAY_S - 1).pay("in_hold");
     let mut world = freeze_without_session(&world, 1);
-    let transition = world.done(Command::Freeze(1));
+    let transition = world.done(world.freeze_command(1));
     assert_eq!((world.active(), world.shown()), (Some(0), "frozen"));
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert_eq!(
@@ -140,7 +141,7 @@ fn freeze_code_works_once_within_7_days() {
     assert!(!is_good(&used, 1));
     let used = used.unfreeze();
     assert!(!is_good(&used, 1));
-    let refusal = freeze_without_session(&used, 1).refused(Command::Freeze(1));
+    let refusal = freeze_without_session(&used, 1).refused(used.freeze_command(1));
     assert_eq!(refusal.code, ErrorCode::NotFound);
 }
 
@@ -155,7 +156,10 @@ fn freeze_needs_its_rebind_loaded() {
         .about(2)
         .merchant
         .rebind;
-    assert_eq!(other.refused(Command::Freeze(1)).code, ErrorCode::NotFound);
+    assert_eq!(
+        other.refused(other.freeze_command(1)).code,
+        ErrorCode::VersionConflict
+    );
 }
 
 #[test]
@@ -204,7 +208,7 @@ fn freeze_ends_the_open_rebind() {
     // The code of a standby card is used while the next rebind is open.
     let world = World::new().standby("b").matched_for(create_for("c"));
     let mut world = freeze_without_session(&world, 1);
-    let transition = world.done(Command::Freeze(1));
+    let transition = world.done(world.freeze_command(1));
     assert!(transition.also.is_some());
     let ended = world.rebind_of(2);
     assert_eq!(ended.state_at(world.now).as_str(), "frozen");
@@ -227,7 +231,7 @@ fn freeze_needs_the_open_rebind_loaded() {
     let mut world = freeze_without_session(&world, 1);
     world.merchant.latest = None;
     assert_eq!(
-        world.refused(Command::Freeze(1)).code,
+        world.refused(world.freeze_command(1)).code,
         ErrorCode::VersionConflict
     );
 }
@@ -259,9 +263,8 @@ fn freeze_reports_an_expired_deposit() {
 #[test]
 fn standby_freeze_code_retires_the_card_only() {
     let world = World::new().pay("a").standby("b");
-    // The code is valid until usable_at + 7 days.
-    assert!(is_good(&world.clone().at(8 * DAY_S - 1), 1));
-    assert!(!is_good(&world.clone().at(8 * DAY_S), 1));
+    // The code is valid as long as the card is a standby card.
+    assert!(is_good(&world.clone().at(80 * DAY_S), 1));
     let world = world.freeze(1).pay("b");
     assert_eq!((world.active(), world.shown()), (Some(0), "frozen"));
     assert_eq!(world.status_of(1), CardStatus::Removed);
@@ -293,11 +296,24 @@ fn freeze_retires_every_standby_card() {
 }
 
 #[test]
-fn switched_card_has_one_freeze_code() {
-    let world = World::new().standby("b").at(DAY_S).switched_to(1);
-    assert!(is_good(&world.clone().at(8 * DAY_S - 1), 1));
-    assert!(!is_good(&world.clone().at(8 * DAY_S), 1));
+fn switched_card_has_two_freeze_codes() {
+    let world = World::new().standby("b");
+    let of_announcement = world.freeze_command(1);
+    let world = world.at(20 * DAY_S).switched_to(1);
+    let of_switch = world.freeze_command(1);
+    for code in [of_announcement, of_switch] {
+        let world = freeze_without_session(&world, 1);
+        assert!(
+            world
+                .clone()
+                .at(27 * DAY_S - 1)
+                .decide(code.clone())
+                .is_ok()
+        );
+        assert!(world.at(27 * DAY_S).decide(code).is_err());
+    }
     let world = world.freeze(1);
+    assert!(world.merchant.state.freeze_codes.is_empty());
     assert_eq!(world.active(), Some(1));
     assert!(world.merchant.state.frozen.unwrap().holds_payouts);
     assert_eq!(world.merchant.state.cooldown_until, None);

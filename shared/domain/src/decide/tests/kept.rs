@@ -72,7 +72,7 @@ fn freeze_code_is_dropped_at_its_end() {
         let first = World::new().bound_by(create_lost("first"));
         let second = first.later(after_s).login().bound_by(create_for("second"));
         let codes = second.merchant.state.freeze_codes.into_iter();
-        codes.map(|code| code.number).collect::<Vec<_>>()
+        codes.filter_map(|code| code.rebind).collect::<Vec<_>>()
     };
     assert_eq!(codes(8 * DAY_S - 1), [1, 2]);
     assert_eq!(codes(8 * DAY_S), [2]);

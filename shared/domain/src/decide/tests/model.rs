@@ -44,8 +44,8 @@ pub(super) struct Model {
     bad: BTreeSet<CardId>,
     /// Removed cards.
     removed: BTreeSet<CardId>,
-    /// The valid freeze codes: rebind number and end of validity.
-    codes: BTreeMap<u32, Timestamp>,
+    /// The valid freeze codes: rebind number and end of validity, `None` while its card is a standby card.
+    codes: BTreeMap<u32, Option<Timestamp>>,
     payouts: BTreeMap<PayoutId, Payout>,
     /// The sum of all created payouts, in fen.
     total_fen: u64,
@@ -68,7 +68,8 @@ impl Model {
 
     /// True if the freeze code of this rebind is valid.
     pub(super) fn code_works(&self, number: u32, now: Timestamp) -> bool {
-        self.codes.get(&number).is_some_and(|until| now < *until)
+        let until = self.codes.get(&number);
+        until.is_some_and(|until| until.is_none_or(|until| now < until))
     }
 
     fn last(&self) -> Option<&Activated> {
@@ -112,13 +113,15 @@ impl Model {
                     .state
                     .frozen
                     .is_some_and(|frozen| frozen.holds_payouts);
-                self.note_freeze(act, holds, now);
+                self.note_freeze(before, act, holds, now);
             }
             Some(EventKind::Unfrozen) => self.frozen = None,
             Some(EventKind::CardUnbound | EventKind::CardRemoved) => {
                 if let Command::Unbind(card) | Command::RemoveCard(card) = act {
                     assert_ne!(self.pointer.as_ref(), Some(card));
-                    self.standby.remove(card);
+                    if self.standby.remove(card).is_some() {
+                        self.end_standby_code(card, now);
+                    }
                     self.bad.insert(card.clone());
                 }
                 if let Command::RemoveCard(card) = act {
@@ -241,7 +244,8 @@ impl Model {
         }
         let number = rebind.rebind_id.number();
         let effective_at = now.plus_s(hold_s);
-        self.codes.insert(number, effective_at.plus_s(7 * DAY_S));
+        self.codes
+            .insert(number, Some(effective_at.plus_s(7 * DAY_S)));
         self.activations.push(Activated {
             number,
             card,
@@ -263,7 +267,7 @@ impl Model {
         let card = rebind.new_card.card_id.clone();
         self.standby.insert(card, usable_at);
         let number = rebind.rebind_id.number();
-        self.codes.insert(number, usable_at.plus_s(7 * DAY_S));
+        self.codes.insert(number, None);
     }
 
     fn note_revert(&mut self, before: &Merchant, now: Timestamp) {
@@ -280,10 +284,13 @@ impl Model {
         assert!(self.went_back || self.pointer.is_some() || last.old.is_none() || last.old_is_lost);
     }
 
-    fn note_freeze(&mut self, act: &Command, state_holds: bool, now: Timestamp) {
-        let Command::Freeze(number) = act else {
+    fn note_freeze(&mut self, before: &Merchant, act: &Command, state_holds: bool, now: Timestamp) {
+        let Command::Freeze(seq) = act else {
             panic!("{act:?} freezes")
         };
+        let mut codes = before.state.freeze_codes.iter();
+        let code = codes.find(|code| code.seq == *seq).unwrap();
+        let number = &code.rebind.unwrap();
         assert!(self.code_works(*number, now), "the code does not work");
         // An activation before an undone one cannot be undone, even if the clock has gone back.
         let last = self.activations.last_mut().filter(|one| !one.undone);
@@ -316,8 +323,17 @@ impl Model {
         }
         self.frozen = Some(holds || self.frozen == Some(true));
         self.codes.remove(number);
-        self.bad
-            .extend(std::mem::take(&mut self.standby).into_keys());
+        for card in std::mem::take(&mut self.standby).into_keys() {
+            self.end_standby_code(&card, now);
+            self.bad.insert(card);
+        }
+    }
+
+    /// The code of a card that is no longer a standby card works for seven more days.
+    fn end_standby_code(&mut self, card: &CardId, now: Timestamp) {
+        if let Some(until) = self.codes.get_mut(&card.number()) {
+            until.get_or_insert(now.plus_s(7 * DAY_S));
+        }
     }
 
     /// True if an activation that was neither frozen nor reverted is younger than its cooldown.
@@ -383,8 +399,8 @@ impl Model {
         let works = |number: &u32| self.code_works(*number, now);
         let codes = state.freeze_codes.iter();
         let codes: BTreeSet<_> = codes
-            .filter(|code| now < code.good_until)
-            .map(|code| code.number)
+            .filter(|code| code.works_at(now))
+            .filter_map(|code| code.rebind)
             .collect();
         assert_eq!(codes, self.codes.keys().copied().filter(works).collect());
     }

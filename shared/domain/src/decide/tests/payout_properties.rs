@@ -337,7 +337,10 @@ impl<'s> Life<'s> {
     /// stays invalid even if the clock goes back.
     fn freeze(&mut self, number: u32) {
         let works = self.store.model.code_works(number, self.store.now);
-        let done = self.command(number, None, &Command::Freeze(number));
+        let codes = self.store.merchant.state.freeze_codes.clone();
+        let code = codes.iter().rev().find(|code| code.rebind == Some(number));
+        let command = Command::Freeze(code.map_or(0, |code| code.seq));
+        let done = self.command(number, None, &command);
         assert!(works || done.is_err());
         assert!(done.is_ok() || !works || self.store.went_back, "{done:?}");
     }

@@ -179,11 +179,12 @@ fn facts(merchant: &Merchant, now: Timestamp) -> Vec<Fact> {
                 } else {
                     ", holds no payouts"
                 };
-                format!(
-                    "#{} until {}{of}",
-                    code.number,
-                    moment(code.good_until, now)
-                )
+                let rebind = code
+                    .rebind
+                    .map_or(String::new(), |number| format!("#{number} "));
+                let until = code.good_until.map(|until| moment(until, now));
+                let until = until.unwrap_or_else(|| "it is no standby card".to_owned());
+                format!("{rebind}of event {} until {until}{of}", code.seq)
             }),
         ),
         (

@@ -352,7 +352,11 @@ impl Run<'_> {
             Asking::TestSays(answer) => Command::SettleTestTransfer(*answer),
             Asking::Unbind => Command::Unbind(self.card(number)),
             Asking::Remove => Command::RemoveCard(self.card(number)),
-            Asking::Freeze => Command::Freeze(number),
+            Asking::Freeze => {
+                let codes = self.store.merchant.state.freeze_codes.iter();
+                let code = codes.rev().find(|code| code.rebind == Some(number));
+                Command::Freeze(code.map_or(0, |code| code.seq))
+            }
             Asking::Unfreeze => Command::Unfreeze("asked".to_owned()),
             Asking::Pay => {
                 let name = format!("{}", self.store.history.len());

@@ -49,7 +49,7 @@ fn standby_card_is_announced_but_not_active() {
     let [code] = state.freeze_codes[..] else {
         panic!("{:?}", state.freeze_codes)
     };
-    assert_eq!((code.number, code.activation), (1, false));
+    assert_eq!((code.rebind, code.activation), (Some(1), false));
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::StandbyReady);
     let notified: Vec<_> = event
@@ -196,11 +196,12 @@ fn switch_has_no_hold_but_a_cooldown() {
         (Some(0), Some(1))
     );
     // Both phones are notified, with a freeze code for 7 days.
-    let [code] = world.merchant.state.freeze_codes[..] else {
+    let [standby, code] = world.merchant.state.freeze_codes[..] else {
         panic!("{:?}", world.merchant.state.freeze_codes)
     };
-    assert_eq!((code.number, code.activation), (1, true));
-    assert_eq!(code.good_until, t(at + 7 * DAY_S));
+    assert_eq!((code.rebind, code.activation), (Some(1), true));
+    assert_eq!(code.good_until, Some(t(at + 7 * DAY_S)));
+    assert_eq!(standby.good_until, code.good_until);
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::Activated);
     assert_eq!(event.notifications.len(), 2);

@@ -58,7 +58,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
     rows.extend(code_rows(world, Activate));
     rows.push(row("unbind", "", Command::Unbind(card_id.clone())));
     rows.extend([
-        row("freeze", "", Command::Freeze(number)),
+        row("freeze", "", world.freeze_command(number)),
         row("clean-up", "expire", Command::Expire),
         row("clean-up", "complete", Command::Complete),
         row("clean-up", "end cooldown", Command::EndCooldown),
@@ -258,8 +258,8 @@ fn account_rows(world: &World) -> Vec<Row> {
         ]);
     }
     rows.extend([
-        row("freeze", "#1", Command::Freeze(1)),
-        row("freeze", "#2", Command::Freeze(2)),
+        row("freeze", "#1", world.freeze_command(1)),
+        row("freeze", "#2", world.freeze_command(2)),
         row("unfreeze", "", Command::Unfreeze("asked".to_owned())),
     ]);
     let state = &world.merchant.state;
@@ -301,7 +301,14 @@ fn at_hand(world: &World, act: &Command) -> World {
                 of_rebind.latest()
             }
         }
-        Command::Freeze(number) => world.about(*number),
+        Command::Freeze(seq) => {
+            let mut codes = world.merchant.state.freeze_codes.iter();
+            let code = codes.find(|code| code.seq == *seq);
+            match code.and_then(|code| code.rebind) {
+                Some(number) => world.about(number),
+                None => world.latest(),
+            }
+        }
         _ => world.latest(),
     }
 }

@@ -99,7 +99,7 @@ fn golden() -> Vec<Golden> {
         cooldown_until: at(1_795_312_800 + 604_800),
     });
     let frozen = Event::Frozen(Frozen {
-        rebind_id: rebind_id(),
+        rebind_id: Some(rebind_id()),
         undone: true,
         holds_payouts: false,
     });

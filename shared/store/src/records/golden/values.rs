@@ -217,11 +217,20 @@ fn full_state() -> MerchantState {
             replaced("card_00001d8888888888888888", "0050", Replaced::Out),
         ],
         held_payouts: 3,
-        freeze_codes: vec![FreezeCode {
-            number: 31,
-            good_until: t(8 * DAY_S),
-            activation: true,
-        }],
+        freeze_codes: vec![
+            FreezeCode {
+                seq: 9,
+                rebind: Some(31),
+                good_until: Some(t(8 * DAY_S)),
+                activation: true,
+            },
+            FreezeCode {
+                seq: 10,
+                rebind: None,
+                good_until: None,
+                activation: false,
+            },
+        ],
         push_targets: vec![PushTarget {
             id: "phone".to_owned(),
             token_tag: "abcdef12".to_owned(),
