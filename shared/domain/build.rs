@@ -1,8 +1,9 @@
-//! Turns `data/china-card-bins.csv` into sorted static tables and the texts in `data/*.json` into constants. The build fails
+//! Turns `data/china-card-bins.csv` and `data/holidays.json` into sorted static tables and the texts in `data/*.json` into
+//! constants. The build fails
 //! when a row breaks an assumption of `format::bins` or a text lacks a language. A cold start parses nothing.
 
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,6 +11,8 @@ use std::{env, fs};
 
 const SOURCE: &str = "../data/china-card-bins.csv";
 const HEADER: &str = "bin,length,type,bank_code,bank_name";
+
+const HOLIDAYS: &str = "../data/holidays.json";
 
 /// The files of texts, each with the module that its constants lie in.
 const TEXTS: [(&str, &str); 3] = [
@@ -44,6 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         texts += &texts_module(module, &file).map_err(|error| format!("{path}: {error}"))?;
     }
     fs::write(Path::new(&out_dir).join("texts.rs"), texts)?;
+    println!("cargo::rerun-if-changed={HOLIDAYS}");
+    let file = serde_json::from_str(&fs::read_to_string(HOLIDAYS)?)?;
+    let tables = holidays(&file).map_err(|error| format!("{HOLIDAYS}: {error}"))?;
+    fs::write(Path::new(&out_dir).join("holidays.rs"), tables)?;
     Ok(())
 }
 
@@ -65,6 +72,59 @@ fn texts_module(module: &str, file: &Map<String, Value>) -> Result<String, Box<d
     }
     writeln!(out, "}}")?;
     Ok(out)
+}
+
+/// Tables of the days off and the days worked, and the first and last day of the years in the file.
+fn holidays(file: &Map<String, Value>) -> Result<String, Box<dyn Error>> {
+    let (mut off, mut worked, mut years) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (year, notice) in file.iter().filter(|(id, _)| *id != "note") {
+        years.insert(year.parse::<i64>()?);
+        let list = |name: &str| {
+            notice[name]
+                .as_array()
+                .ok_or_else(|| format!("{year} has no {name}"))
+        };
+        for range in list("off")? {
+            off.extend(day(&range[0])?..=day(&range[1])?);
+        }
+        for date in list("worked")? {
+            worked.insert(day(date)?);
+        }
+    }
+    let (Some(first), Some(last)) = (years.first(), years.last()) else {
+        return Err("no year".into());
+    };
+    if i64::try_from(years.len())? != last - first + 1 {
+        return Err("a year is missing".into());
+    }
+    let table = |name: &str, days: &BTreeSet<i64>| {
+        let (count, days) = (days.len(), days.iter().collect::<Vec<_>>());
+        format!("static {name}: [i64; {count}] = {days:?};\n")
+    };
+    let (first, end) = (day_number(*first, 1, 1), day_number(last + 1, 1, 1));
+    Ok(format!(
+        "{}{}const FIRST_DAY: i64 = {first};\nconst LAST_DAY: i64 = {};\n",
+        table("OFF", &off),
+        table("WORKED", &worked),
+        end - 1
+    ))
+}
+
+/// The number of a date, `2026-01-31`.
+fn day(date: &Value) -> Result<i64, Box<dyn Error>> {
+    let text = date.as_str().ok_or("a date is not a text")?;
+    let parts: Vec<i64> = text.split('-').map(str::parse).collect::<Result<_, _>>()?;
+    let [year, month @ 1..=12, day @ 1..=31] = parts[..] else {
+        return Err(format!("{text} is not a date").into());
+    };
+    Ok(day_number(year, month, day))
+}
+
+/// Days since 1970-01-01 in the Gregorian calendar. A year starts in March here, so that a leap day ends it.
+const fn day_number(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
 fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {

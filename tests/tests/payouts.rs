@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use domain::error_code::ErrorCode;
+use domain::lang::Lang;
 use domain::policy::{DAY_S, Policy};
+use domain::sms::{Sms, render};
 use domain::time::Timestamp;
 use payouts::Refusal;
 use serde_json::{Map, Value, json};
@@ -16,6 +18,7 @@ use tests::canonical::canonical;
 use tests::in_process::{App, InProcess};
 use tests::merchant::{GOOD_CARD, RESERVED_PHONE, SECOND_CARD};
 use tests::table_faults::Fault;
+use tests::transport::Transport as _;
 
 const POLICY: &Policy = &Policy::CURRENT;
 /// The largest amount: 2^53 - 1, which every JSON reader can hold exactly.
@@ -130,6 +133,20 @@ async fn parallel_ends_make_one_event() {
         assert!(unsent(&app).await.is_empty());
         counts_fit(&app, "plain_1").await;
     }
+}
+
+#[tokio::test]
+async fn returned_payout_notifies_the_merchant() {
+    let (world, app) = InProcess::with("plain_1").await;
+    let payout = world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    world.core(sent("pay_1")).await.unwrap();
+    for _ in 0..2 {
+        world.core(returned("pay_1")).await.unwrap();
+        world.deliver_notifications().await;
+    }
+    let last4 = payout["card"]["last4"].as_str().unwrap();
+    let notified = render(&Sms::PayoutReturned { last4 }, Lang::ZhCn);
+    assert_eq!(world.sms.to(&app.profile.phone), [notified]);
 }
 
 #[tokio::test]

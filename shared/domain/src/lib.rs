@@ -12,6 +12,7 @@ pub mod activation;
 pub mod agreement;
 pub mod banner;
 pub mod banner_code;
+pub mod calendar;
 pub mod card;
 pub mod decide;
 pub mod error_code;

@@ -118,6 +118,12 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             card: label(&event.card),
         }),
         Event::Frozen(_) => to_merchant(Sms::Frozen),
+        // A payout without a card was cancelled before it left.
+        Event::PayoutReturned(event) => event
+            .last4
+            .0
+            .as_deref()
+            .and_then(|last4| to_merchant(Sms::PayoutReturned { last4 })),
         Event::SettlementChanged(_) => to_merchant(Sms::SettlementChanged { at }),
         Event::CooldownEnded(_) => to_merchant(Sms::CooldownEnded),
         Event::RebindRequested(_)
@@ -141,7 +147,6 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::PayoutCreated(_)
         | Event::PayoutAssigned(_)
         | Event::PayoutSent(_)
-        | Event::PayoutReturned(_)
         | Event::SecurityChanged(_)
         | Event::PushTargetChanged(_)
         | Event::PushTargetRemoved(_) => None,

@@ -1,5 +1,6 @@
 //! Settlement: the settings, their permitted changes, and the expected time of a payout.
 
+use super::calendar;
 use super::error_code::ErrorCode;
 use super::policy::{HOUR_S, MINUTE_S, Policy};
 use super::rejection::Rejection;
@@ -12,9 +13,9 @@ vocabulary! {
     pub enum Cycle {
         /// The same day, or the next one if that day's payout time is past. Not for merchants opened recently.
         T0 = "T0",
-        /// The next weekday, Monday to Friday.
+        /// The next working day of mainland China.
         T1 = "T1",
-        /// The next day, weekends included.
+        /// The next day, weekends and holidays included.
         D1 = "D1",
     }
 }
@@ -177,13 +178,19 @@ pub fn check(
     }
 }
 
+/// The expected time of a payout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The payout time of its day.
+    pub at: Timestamp,
+    /// True if the public holidays of that year are not announced yet.
+    pub is_estimated: bool,
+}
+
 /// When a payout that was created at `created_at` is expected: the payout time of its day, see [`Cycle`]. If that time
-/// is past, the first payout time after `now` by the same calendar.
-///
-/// Public holidays and the weekends worked in exchange are unknown here, so T1 may be wrong on those days. The result
-/// is an estimate for readers; no decision depends on it.
+/// is past, the first payout time after `now` by the same calendar. No decision depends on it.
 #[must_use]
-pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestamp) -> Timestamp {
+pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestamp) -> Expected {
     let not_before = match settlement.cycle {
         Cycle::T0 => created_at,
         // The last second of the day, so that the next payout time is on a later day.
@@ -198,19 +205,13 @@ pub fn expected_at(settlement: &Settlement, created_at: Timestamp, now: Timestam
     if payout_on(day) <= after {
         day += 1;
     }
-    if settlement.cycle == Cycle::T1 {
-        day += days_to_weekday(day);
+    let by_working_days = settlement.cycle == Cycle::T1;
+    if by_working_days {
+        day = calendar::working_day_from(day);
     }
-    payout_on(day)
-}
-
-/// 0 from Monday to Friday, otherwise the days until Monday.
-const fn days_to_weekday(day: i64) -> i64 {
-    // Day 0, 1970-01-01, was a Thursday. Here Monday is 0.
-    match (day + 3).rem_euclid(7) {
-        5 => 2,
-        6 => 1,
-        _ => 0,
+    Expected {
+        at: payout_on(day),
+        is_estimated: by_working_days && !calendar::is_announced(day),
     }
 }
 

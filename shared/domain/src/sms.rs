@@ -133,6 +133,11 @@ pub enum Sms<'a> {
         /// The new card of the rebind.
         card: CardLabel<'a>,
     },
+    /// A payout did not reach its card.
+    PayoutReturned {
+        /// The last four digits of the card.
+        last4: &'a str,
+    },
     /// Settlement settings were changed.
     SettlementChanged {
         /// When they were changed.
@@ -167,6 +172,7 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::Frozen => texts::sms::FROZEN,
         Sms::Reverted { .. } => texts::sms::REVERTED,
         Sms::Rejected { .. } => texts::sms::REJECTED,
+        Sms::PayoutReturned { .. } => texts::sms::PAYOUT_RETURNED,
         Sms::SettlementChanged { .. } => texts::sms::SETTLEMENT_CHANGED,
         Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
     };
@@ -219,6 +225,7 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
         Sms::StandbyReadyReserved { card } | Sms::Reverted { card } | Sms::Rejected { card } => {
             card_values(card)
         }
+        Sms::PayoutReturned { last4 } => vec![("{last4}", last4.to_owned())],
         Sms::SettlementChanged { at } => vec![("{time}", minute(at, lang))],
         Sms::Frozen | Sms::CooldownEnded => Vec::new(),
     }

@@ -92,6 +92,10 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
     test(&Sms::Frozen, "frozen");
     test(&Sms::Reverted { card }, "reverted");
     test(&Sms::Rejected { card }, "rejected");
+    test(
+        &Sms::PayoutReturned { last4: card.last4 },
+        "payout_returned",
+    );
     test(&Sms::SettlementChanged { at: at() }, "settlement_changed");
     test(&Sms::CooldownEnded, "cooldown_ended");
 }

@@ -67,7 +67,7 @@ pub async fn repeated_creation_makes_one_payout(live: &LocalCloud) {
         json!({
             "payout_id": event["payout_id"], "merchant_id": merchant.id, "amount_fen": 128_000, "status": "unsent",
             "card": active, "held": false, "created_at": "2031-03-10T10:00:00+08:00",
-            "expected_at": "2031-03-11T06:00:00+08:00",
+            "expected_at": "2031-03-11T06:00:00+08:00", "estimated": true,
         })
     );
     let mut later = event.clone();

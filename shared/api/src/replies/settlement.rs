@@ -14,6 +14,7 @@ use domain::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::ops::Not;
 
 /// A payout that is not sent yet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,6 +33,9 @@ pub struct Payout {
     pub held: bool,
     /// When it is expected to be sent, if nothing holds it.
     pub expected_at: Time,
+    /// True if the public holidays of that year are not announced yet, so that `expected_at` may be too early.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub estimated: bool,
 }
 
 impl Payout {
@@ -49,14 +53,15 @@ impl Payout {
             (None, Some(last)) => last.times.effective_at.max(*created_at),
             _ => *created_at,
         };
-        let expected_at = settlement::expected_at(&merchant.state.settlement, routed_at, now);
+        let expected = settlement::expected_at(&merchant.state.settlement, routed_at, now);
         Self {
             payout_id: Text(payout_id.clone()),
             amount_fen: *amount_fen,
             created_at: Time(*created_at),
             card: card.as_ref().map(|card| Card::new(merchant, card, now)),
             held: merchant.holds(payout),
-            expected_at: Time(expected_at),
+            expected_at: Time(expected.at),
+            estimated: expected.is_estimated,
         }
     }
 }

@@ -208,16 +208,41 @@ fn expected_payout_follows_cycle() {
     ] {
         assert_eq!(
             expected_at(&settlement(cycle, "06:00"), nov(created), nov(now)),
-            nov(expected),
+            Expected {
+                at: nov(expected),
+                is_estimated: false
+            },
             "{cycle} {created} {now}"
         );
     }
     // Midnight belongs to the day that it starts.
     let midnight = settlement(D1, "00:00");
     let created = nov("23T12:00");
-    assert_eq!(expected_at(&midnight, created, created), nov("24T00:00"));
+    assert_eq!(expected_at(&midnight, created, created).at, nov("24T00:00"));
     let midnight = settlement(T0, "00:00");
-    assert_eq!(expected_at(&midnight, created, created), nov("24T00:00"));
+    assert_eq!(expected_at(&midnight, created, created).at, nov("24T00:00"));
+}
+
+#[test]
+fn only_t1_waits_for_the_end_of_a_holiday() {
+    // Created at noon of the day before the holiday of October 2026, and of the last day of the notices.
+    for (cycle, created, expected, is_estimated) in [
+        (Cycle::T1, "2026-09-30", "2026-10-08", false),
+        (Cycle::D1, "2026-09-30", "2026-10-01", false),
+        (Cycle::T0, "2026-09-30", "2026-10-01", false),
+        (Cycle::T1, "2026-10-09", "2026-10-10", false),
+        (Cycle::T1, "2026-12-31", "2027-01-01", true),
+        (Cycle::D1, "2026-12-31", "2027-01-01", false),
+    ] {
+        let created = at(&format!("{created}T12:00:00+08:00"));
+        let found = expected_at(&settlement(cycle, "06:00"), created, created);
+        let expected = at(&format!("{expected}T06:00:00+08:00"));
+        assert_eq!(
+            (found.at, found.is_estimated),
+            (expected, is_estimated),
+            "{cycle} {created}"
+        );
+    }
 }
 
 fn cycle() -> impl Strategy<Value = Cycle> {
@@ -236,19 +261,19 @@ proptest! {
         let settlement = settlement(cycle, &text);
         let created_at = Timestamp::from_epoch_s(created_s);
         let now = created_at.plus_s(later_s);
-        let expected = expected_at(&settlement, created_at, now);
+        let expected = expected_at(&settlement, created_at, now).at;
         let fits = |at: Timestamp| {
             let shown = at.to_rfc3339_shanghai();
             let day = at.date_shanghai();
-            let monday = nov("23T00:00").date_shanghai();
-            let on_weekday = monday.days_until(day).rem_euclid(7) < 5;
+            let number = at.shanghai_day();
+            let is_worked = calendar::working_day_from(number) == number;
             let days = created_at.date_shanghai().days_until(day);
             shown[11..] == format!("{text}:00+08:00")
                 && at > now
                 && at > created_at
                 && match cycle {
                     Cycle::T0 => true,
-                    Cycle::T1 => days >= 1 && on_weekday,
+                    Cycle::T1 => days >= 1 && is_worked,
                     Cycle::D1 => days >= 1,
                 }
         };
@@ -257,8 +282,8 @@ proptest! {
             prop_assert!(!fits(expected.plus_s(-days * DAY_S)), "{days} days before {expected}");
         }
         // A late payout stays on the calendar, and its expected time never moves back.
-        prop_assert!(expected_at(&settlement, created_at, expected) > expected);
-        prop_assert_eq!(expected_at(&settlement, created_at, expected.plus_s(-1)), expected);
+        prop_assert!(expected_at(&settlement, created_at, expected).at > expected);
+        prop_assert_eq!(expected_at(&settlement, created_at, expected.plus_s(-1)).at, expected);
     }
 
     #[test]
