@@ -218,7 +218,7 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
     let back = report(live, "payout_returned", &routed, now).await;
     assert_eq!(back.unwrap()["status"], "returned");
     nothing_moves(&app, &path, &active).await;
-    live.notifications(&merchant.phone, 2).await;
+    live.notifications(&merchant.phone, 3).await;
 }
 
 /// Possible until seven days after the change took effect, to the second.
