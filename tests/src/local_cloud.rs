@@ -145,16 +145,21 @@ impl LocalCloud {
     /// The number of a new card for which the bank gives `outcome`. The bank knows its owner by name.
     pub async fn card_with_outcome(&self, outcome: &str, owner_name: &str) -> String {
         let number = self.card();
+        self.seed_card(&number, outcome, owner_name).await;
+        number
+    }
+
+    /// Sets the bank's answer about a card, and its owner.
+    pub async fn seed_card(&self, number: &str, outcome: &str, owner_name: &str) {
         let body = json!({"SecretId": self.system.resource("BankSecret").unwrap()});
         let secret = self.root.json(&SECRETS, "GetSecretValue", &body).await;
         let key = BankKey::from_secret_text(secret.unwrap()["SecretString"].as_str().unwrap());
-        let item = card_item(&key.unwrap(), &number, outcome, owner_name);
+        let item = card_item(&key.unwrap(), number, outcome, owner_name);
         let put = self
             .table
             .put_item()
             .table_name(self.system.resource("SandboxBankTable").unwrap());
         put.set_item(Some(item)).send().await.unwrap();
-        number
     }
 
     /// An operation of the acquirer's core: a direct invocation of the function.
@@ -208,6 +213,15 @@ impl LocalCloud {
     /// The card of `sandbox.json` with a given bank answer.
     pub fn magic_card(&self, outcome: &str) -> String {
         let number = merchant::magic_card(outcome);
+        self.secrets.add(Kind::CardNumber, &number);
+        number
+    }
+
+    /// The card of `sandbox.json` with a prefix that the table lacks and for which the bank states this type.
+    pub fn card_of_type(&self, card_type: &str) -> String {
+        let card = merchant::sandbox("cards", "card_type", card_type);
+        assert!(card["bank_code"].is_null());
+        let number = card["card_number"].as_str().unwrap().to_owned();
         self.secrets.add(Kind::CardNumber, &number);
         number
     }

@@ -315,7 +315,7 @@ impl CheckCard for ScriptedBank {
             .lock()
             .unwrap()
             .pop_front()
-            .unwrap_or(Some(BankAnswer::Match));
+            .unwrap_or(Some(BankAnswer::DEBIT_MATCH));
         let decides_nothing = [BankAnswer::Busy, BankAnswer::Quota];
         if let Some(answer) = answer.filter(|answer| !decides_nothing.contains(answer)) {
             self.decide(&question.serial, answer);

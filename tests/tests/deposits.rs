@@ -89,7 +89,7 @@ async fn unanswered_deposit_is_repeated_unchanged() {
 #[tokio::test]
 async fn cleanup_settles_an_interrupted_check() {
     for (decided, expected) in [
-        (Some(BankAnswer::Match), ("card_pending", 1)),
+        (Some(BankAnswer::DEBIT_MATCH), ("card_pending", 1)),
         (Some(BankAnswer::Dormant), ("rejected", 1)),
         // Answers that only a request of the merchant can continue from, and unknown ones, are left alone.
         (Some(BankAnswer::NotEnabled), ("card_pending", 0)),
@@ -125,7 +125,7 @@ async fn cleanup_settles_an_interrupted_check() {
         );
         let calls = bank_calls(&world).await;
         assert_eq!(calls, usize::try_from(expected.1).unwrap(), "{decided:?}");
-        if decided == Some(BankAnswer::Match) {
+        if decided == Some(BankAnswer::DEBIT_MATCH) {
             // On the merchant's next request the answer is known and the OTP is sent.
             app.check_card(&rebind)
                 .await

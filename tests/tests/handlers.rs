@@ -71,7 +71,7 @@ async fn retried_check_keeps_its_reference() {
         Some(BankAnswer::Quota),
         None,
         None,
-        Some(BankAnswer::Match),
+        Some(BankAnswer::DEBIT_MATCH),
     ]);
     let expected = [
         (502, "UPSTREAM_UNKNOWN"),

@@ -12,7 +12,7 @@ use application::transact::{Loaded, Transactor};
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::ids::MerchantId;
 use domain::merchant::Merchant;
-use domain::rebind::{BankReference, CardCheck, RebindState, TestTransfer};
+use domain::rebind::{BankReference, CardCheck, Rebind, RebindState, TestTransfer};
 use domain::time::Timestamp;
 use domain::transfer::TransferAnswer;
 use serde::{Deserialize, Serialize};
@@ -243,7 +243,7 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             .as_ref()
             .is_some_and(|rebind| rebind.is_overdue(run.now));
         if !ended_by_time && let Some(result) = self.poll_bank(&merchant, run).await {
-            let decides = result.decides();
+            let decides = result.decides(merchant.rebind.as_ref());
             let after = self.write(&merchant, result.command(), run.now).await?;
             if decides {
                 count(
@@ -438,9 +438,11 @@ impl PollResult {
     }
 
     /// True for an answer that decides something.
-    const fn decides(&self) -> bool {
+    fn decides(&self, rebind: Option<&Rebind>) -> bool {
         match self {
-            Self::Check(_, QueryOutcome::Answer(answer)) => answer.decides(),
+            Self::Check(_, QueryOutcome::Answer(answer)) => {
+                rebind.is_some_and(|rebind| answer.decides(&rebind.new_card))
+            }
             Self::Check(..) => false,
             Self::Deposit(outcome) | Self::Test(outcome) => matches!(
                 outcome,

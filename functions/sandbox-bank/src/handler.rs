@@ -1,6 +1,6 @@
 //! Handles the requests to the bank, as specified in `infra/bank-protocol.md`.
 
-use crate::rule::{Behaviour, CardBook, Delivery, transfer_after};
+use crate::rule::{Behaviour, CardBook, Delivery, USUAL_TYPE, transfer_after};
 use crate::store::{
     CheckRecord, NewTransfer, PutResult, RecordedOperation, SerialRecord, Store, StoreError,
     TransferKey, TransferRecord,
@@ -12,7 +12,11 @@ use bank::protocol::{
 };
 use bank::sandbox::{card_key, holder_key, keyed_hash, person_key};
 use bank::signature::{SIGNATURE_HEADER, TIME_HEADER, sign_reply, verify_request};
-use bank::{BankKey, CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest};
+use bank::{
+    BankKey, CheckOutcome, CheckRequest, CheckResult, ReturnReason, TransferOutcome,
+    TransferRequest,
+};
+use domain::card::BankCardType;
 use domain::pii::{CardNumber, Phone};
 use lambda_runtime::Diagnostic;
 use serde::Serialize;
@@ -119,7 +123,7 @@ const MALFORMED: Failure = Failure::Refused(400, "malformed");
 const CONFLICT: Failure = Failure::Refused(409, "serial_conflict");
 
 struct Decision {
-    outcome: CheckOutcome,
+    result: CheckResult,
     delivery: Delivery,
     is_garbled: bool,
 }
@@ -210,12 +214,14 @@ impl Bank {
         let serial = checked_serial(&request.serial)?;
         let fingerprint = self.fingerprint(path::CHECK, request)?;
         match self.recorded_check(serial, &fingerprint).await? {
-            Some(record) if record.outcome.is_decided() => return check_answer(serial, record),
+            Some(record) if record.result.outcome.is_decided() => {
+                return check_answer(serial, record);
+            }
             _ => {}
         }
         let decision = self.decide(request).await?;
         let record = CheckRecord {
-            outcome: decision.outcome,
+            result: decision.result,
             is_garbled: decision.is_garbled,
         };
         let put = self.store.put_check(serial, &fingerprint, record).await?;
@@ -253,7 +259,7 @@ impl Bank {
 
     async fn decide(&self, request: &CheckRequest) -> Result<Decision, Failure> {
         let plain = |outcome| Decision {
-            outcome,
+            result: CheckResult::new(outcome, Some(USUAL_TYPE)),
             delivery: Delivery::Now,
             is_garbled: false,
         };
@@ -286,7 +292,7 @@ impl Bank {
             outcome => outcome,
         };
         Ok(Decision {
-            outcome,
+            result: CheckResult::new(outcome, Some(card.card_type)),
             delivery: behaviour.delivery(),
             is_garbled: behaviour == Behaviour::Garbage,
         })
@@ -295,16 +301,19 @@ impl Bank {
     async fn check_query(&self, query: SerialQuery) -> Result<String, Failure> {
         let serial = checked_serial(&query.serial)?;
         let recorded = self.store.serial_record(serial).await?;
-        let outcome = match recorded.map(|recorded| recorded.operation) {
+        let (outcome, card_type) = match recorded.map(|recorded| recorded.operation) {
             Some(RecordedOperation::Check(record)) if record.is_garbled => {
                 return Ok(GARBAGE.to_owned());
             }
-            Some(RecordedOperation::Check(record)) => SerialLookup::Found(record.outcome),
-            _ => SerialLookup::NotFound(NeverSeen::UnknownSerial),
+            Some(RecordedOperation::Check(CheckRecord { result, .. })) => {
+                (SerialLookup::Found(result.outcome), result.stated_type())
+            }
+            _ => (SerialLookup::NotFound(NeverSeen::UnknownSerial), None),
         };
         json(&CheckQueryAnswer {
             serial: query.serial,
             outcome,
+            card_type,
         })
     }
 
@@ -411,10 +420,11 @@ impl Bank {
 
     async fn card(&self, number: &CardNumber) -> Result<Card, StoreError> {
         let key = card_key(&self.key, number.expose());
-        if let Some(behaviour) = self.book.behaviour(number.expose()) {
+        if let Some(listed) = self.book.card(number.expose()) {
             return Ok(Card {
                 key,
-                behaviour: Some(behaviour),
+                behaviour: Some(listed.behaviour),
+                card_type: listed.card_type,
                 owner: None,
             });
         }
@@ -422,6 +432,7 @@ impl Bank {
         Ok(Card {
             key,
             behaviour: seeded.behaviour,
+            card_type: USUAL_TYPE,
             owner: seeded.owner,
         })
     }
@@ -438,6 +449,7 @@ impl Bank {
 struct Card {
     key: String,
     behaviour: Option<Behaviour>,
+    card_type: BankCardType,
     owner: Option<String>,
 }
 
@@ -464,7 +476,8 @@ fn check_answer(serial: &str, record: CheckRecord) -> Result<String, Failure> {
     }
     json(&CheckAnswer {
         serial: serial.to_owned(),
-        outcome: record.outcome,
+        outcome: record.result.outcome,
+        card_type: record.result.stated_type(),
     })
 }
 

@@ -173,25 +173,29 @@ fn transfer_body(serial: &str, card_number: &str, name: &str) -> Value {
     })
 }
 
-/// The cards of `sandbox.json`: number and behaviour.
-fn cards() -> Vec<(String, String)> {
+/// The cards of `sandbox.json`: number, behaviour and type.
+fn cards() -> Vec<(String, String, String)> {
     let file: Value = serde_json::from_str(SANDBOX_JSON).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let cards = file["cards"].as_array().unwrap().iter();
     cards
-        .map(|card| (text(&card["card_number"]), text(&card["outcome"])))
+        .map(|card| {
+            let card_type = card["card_type"].as_str().unwrap_or("debit");
+            let number = text(&card["card_number"]);
+            (number, text(&card["outcome"]), card_type.to_owned())
+        })
         .collect()
 }
 
 fn card(outcome: &str) -> String {
-    let card = cards().into_iter().find(|(_, word)| word == outcome);
+    let card = cards().into_iter().find(|(_, word, _)| word == outcome);
     card.unwrap().0
 }
 
 #[tokio::test]
 async fn listed_card_answers_as_defined() {
     let sandbox = Sandbox::new().await;
-    for (index, (number, word)) in cards().into_iter().enumerate() {
+    for (index, (number, word, card_type)) in cards().into_iter().enumerate() {
         let serial = format!("rbd_{index}-1");
         let expected = match word.as_str() {
             "slow" | "match_transfer_returned" | "match_transfer_pending" => "match",
@@ -230,11 +234,11 @@ async fn listed_card_answers_as_defined() {
         let is_slow = started.elapsed() >= Duration::from_millis(1_500);
         assert_eq!(is_slow, word == "slow", "{word}");
         let queried = sandbox.query("/check/query", &serial).await;
-        assert_eq!(
-            queried,
-            json!({ "serial": serial, "outcome": expected }),
-            "{word}"
-        );
+        let mut wanted = json!({ "serial": serial, "outcome": expected });
+        if expected == "match" {
+            wanted["card_type"] = json!(card_type);
+        }
+        assert_eq!(queried, wanted, "{word}");
     }
 }
 
@@ -374,7 +378,7 @@ async fn decided_answer_is_never_overwritten() {
     let sandbox = Sandbox::new().await;
     let put = async |fingerprint: &str, outcome| {
         let record = CheckRecord {
-            outcome,
+            result: CheckResult::new(outcome, Some(USUAL_TYPE)),
             is_garbled: false,
         };
         sandbox
@@ -773,7 +777,7 @@ async fn client_and_bank_interoperate() {
     let holder = PersonName::new(NAME);
     let id_number = IdNumber::parse(ID).unwrap();
     let phone = Phone::parse("13900000001").unwrap();
-    for (index, (number, word)) in cards().into_iter().enumerate() {
+    for (index, (number, word, card_type)) in cards().into_iter().enumerate() {
         let card_number = CardNumber::parse(&number).unwrap();
         let serial = format!("rbd_{index}-1");
         let request = CheckRequest::new(&serial, &card_number, &holder, &id_number, &phone);
@@ -782,10 +786,16 @@ async fn client_and_bank_interoperate() {
         let queried = client.query_check(&serial).await;
         match (word.as_str(), reply) {
             ("reply_lost", Reply::Unknown) => {
-                assert_eq!(queried, QueryOutcome::Answer(CheckOutcome::Match));
+                let debit = CheckResult::new(CheckOutcome::Match, Some(BankCardType::Debit));
+                assert_eq!(queried, QueryOutcome::Answer(debit));
             }
             ("garbage", Reply::Unknown) => assert_eq!(queried, QueryOutcome::Unknown),
-            (_, Reply::Answer(outcome)) => assert_eq!(queried, QueryOutcome::Answer(outcome)),
+            (_, Reply::Answer(result)) => {
+                assert_eq!(queried, QueryOutcome::Answer(result));
+                if let Some(stated) = result.stated_type() {
+                    assert_eq!(stated.as_str(), card_type);
+                }
+            }
             _ => panic!("{word}: {reply:?}"),
         }
     }

@@ -2,6 +2,7 @@
 
 use bank::sandbox::SANDBOX_JSON;
 use bank::{CheckOutcome, ReturnReason, TransferOutcome};
+use domain::card::BankCardType;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -137,9 +138,21 @@ pub fn transfer_after(first: TransferOutcome, queries: u64) -> TransferOutcome {
     }
 }
 
-/// The listed cards and their behaviour.
+/// A card of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedCard {
+    /// Its behaviour.
+    pub behaviour: Behaviour,
+    /// Its type, stated with a match.
+    pub card_type: BankCardType,
+}
+
+/// The type of a card for which `sandbox.json` states none.
+pub const USUAL_TYPE: BankCardType = BankCardType::Debit;
+
+/// The listed cards by number.
 #[derive(Debug)]
-pub struct CardBook(HashMap<String, Behaviour>);
+pub struct CardBook(HashMap<String, ListedCard>);
 
 #[derive(Deserialize)]
 struct Sandbox {
@@ -150,6 +163,7 @@ struct Sandbox {
 struct Card {
     card_number: String,
     outcome: Behaviour,
+    card_type: Option<BankCardType>,
 }
 
 impl CardBook {
@@ -159,15 +173,19 @@ impl CardBook {
     /// When the file contains an unknown behaviour.
     pub fn sandbox() -> serde_json::Result<Self> {
         let sandbox: Sandbox = serde_json::from_str(SANDBOX_JSON)?;
-        let cards = sandbox.cards.into_iter();
-        Ok(Self(
-            cards.map(|card| (card.card_number, card.outcome)).collect(),
-        ))
+        let cards = sandbox.cards.into_iter().map(|card| {
+            let listed = ListedCard {
+                behaviour: card.outcome,
+                card_type: card.card_type.unwrap_or(USUAL_TYPE),
+            };
+            (card.card_number, listed)
+        });
+        Ok(Self(cards.collect()))
     }
 
-    /// The behaviour of a listed card.
+    /// The listed card with this number.
     #[must_use]
-    pub fn behaviour(&self, card_number: &str) -> Option<Behaviour> {
+    pub fn card(&self, card_number: &str) -> Option<ListedCard> {
         self.0.get(card_number).copied()
     }
 }

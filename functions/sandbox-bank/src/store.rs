@@ -2,7 +2,7 @@
 //!
 //! | pk | sk | item | attributes |
 //! |---|---|---|---|
-//! | `SERIAL#<serial>` | `-` | a check | `fingerprint`, `outcome`, `decided`, `garbled`, `ttl` |
+//! | `SERIAL#<serial>` | `-` | a check | `fingerprint`, `outcome`, `card_type`, `decided`, `garbled`, `ttl` |
 //! | `SERIAL#<serial>` | `-` | the serial of a transfer | `fingerprint`, `transfer_pk`, `transfer_sk`, `ttl` |
 //! | `CARD#<keyed hash>` | `TRANSFER#<time>#<serial>` | a transfer | `serial`, `amount_fen`, `descriptor`, `status`, `reason`, `queries`, `ttl` |
 //! | `CARD#<keyed hash>` | `CALLS#<rebind>` | number of calls for a card in a rebind | `calls`, `ttl` |
@@ -15,7 +15,7 @@ use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, ReturnValue, TransactWriteItem};
 use bank::protocol::{StatementLine, TransferStatus};
 use bank::sandbox::{Item, SINGLE_ITEM_SK};
-use bank::{CheckOutcome, ReturnReason, TransferOutcome};
+use bank::{CheckResult, ReturnReason, TransferOutcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -66,7 +66,7 @@ pub enum RecordedOperation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckRecord {
     /// The last answer.
-    pub outcome: CheckOutcome,
+    pub result: CheckResult,
     /// Whether every reply is unreadable.
     pub is_garbled: bool,
 }
@@ -151,7 +151,10 @@ impl Store {
             })
         } else {
             RecordedOperation::Check(CheckRecord {
-                outcome: word(&item, "outcome")?,
+                result: CheckResult {
+                    outcome: word(&item, "outcome")?,
+                    card_type: word(&item, "card_type")?,
+                },
                 is_garbled: flag(&item, "garbled")?,
             })
         };
@@ -171,6 +174,7 @@ impl Store {
         fingerprint: &str,
         record: CheckRecord,
     ) -> Result<PutResult> {
+        let CheckResult { outcome, card_type } = record.result;
         let written = self
             .client
             .put_item()
@@ -178,8 +182,9 @@ impl Store {
             .item("pk", s(serial_key(serial)))
             .item("sk", s(SINGLE_ITEM_SK))
             .item("fingerprint", s(fingerprint))
-            .item("outcome", s(as_word(record.outcome)?))
-            .item("decided", AttributeValue::Bool(record.outcome.is_decided()))
+            .item("outcome", s(as_word(outcome)?))
+            .item("card_type", s(as_word(card_type)?))
+            .item("decided", AttributeValue::Bool(outcome.is_decided()))
             .item("garbled", AttributeValue::Bool(record.is_garbled))
             .item("ttl", n(now_epoch_s()? + KEEP_S))
             .condition_expression(

@@ -11,6 +11,7 @@ use application::ports::{
 };
 use application::transact::nothing_to_prepare;
 use application::transact::{Learned, Loaded, Plan, otp_limit};
+use domain::card::Card;
 use domain::decide::{BankAnswer, BankReply, Command};
 use domain::merchant::Merchant;
 use domain::pii::{CardNumber, IdNumber};
@@ -74,7 +75,7 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             .await
     }
 
-    /// The bank's answer. If the bank cannot check the card, the answer to a micro-deposit.
+    /// The bank's answer. If the bank cannot check a debit card, the answer to a micro-deposit.
     async fn ask(
         &self,
         merchant: &Merchant,
@@ -86,7 +87,9 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             "card_check.answered"
         );
         match answer {
-            Some(BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported) => {
+            Some(BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported)
+                if new_card(merchant)?.allows_deposit() =>
+            {
                 self.deposit(merchant, question).await
             }
             answer => Ok(answer),
@@ -201,6 +204,13 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
         }
         self.deliver(ctx, selector, settled, &digits).await
     }
+}
+
+fn new_card(merchant: &Merchant) -> Result<&Card, PortError> {
+    let rebind = merchant.rebind.as_ref();
+    rebind
+        .map(|rebind| &rebind.new_card)
+        .ok_or(PortError::Conflict)
 }
 
 fn missing(what: &str) -> PortError {

@@ -5,7 +5,7 @@
 
 use super::key::BankKey;
 use super::protocol::{
-    CheckAnswer, CheckOutcome, CheckQueryAnswer, CheckRequest, SerialLookup, SerialQuery,
+    CheckAnswer, CheckQueryAnswer, CheckRequest, CheckResult, SerialLookup, SerialQuery,
     TransferAnswer, TransferOutcome, TransferQueryAnswer, TransferRequest, path,
 };
 use super::signature::{SIGNATURE_HEADER, TIME_HEADER, is_reply, sign_request};
@@ -139,22 +139,24 @@ impl BankClient {
     }
 
     /// Checks whether name, ID number, card and phone belong to the same person.
-    pub async fn check(&self, request: &CheckRequest) -> Reply<CheckOutcome> {
+    pub async fn check(&self, request: &CheckRequest) -> Reply<CheckResult> {
         let answer = self
             .ask(path::CHECK, &request.serial, request, self.limits.ask)
             .await;
         answer.map_or(Reply::Unknown, |answer: CheckAnswer| {
-            Reply::Answer(answer.outcome)
+            Reply::Answer(CheckResult::new(answer.outcome, answer.card_type))
         })
     }
 
     /// Queries the answer to a check.
-    pub async fn query_check(&self, serial: &str) -> QueryOutcome<CheckOutcome> {
+    pub async fn query_check(&self, serial: &str) -> QueryOutcome<CheckResult> {
         let answer = self.query(path::CHECK_QUERY, serial).await;
         answer.map_or(
             QueryOutcome::Unknown,
             |answer: CheckQueryAnswer| match answer.outcome {
-                SerialLookup::Found(outcome) => QueryOutcome::Answer(outcome),
+                SerialLookup::Found(outcome) => {
+                    QueryOutcome::Answer(CheckResult::new(outcome, answer.card_type))
+                }
                 SerialLookup::NotFound(_) => QueryOutcome::NeverSeen,
             },
         )

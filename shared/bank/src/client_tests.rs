@@ -1,7 +1,7 @@
 //! Tests the client against a minimal bank on a socket, which produces each fault exactly.
 
 use super::*;
-use crate::protocol::ReturnReason;
+use crate::protocol::{CheckOutcome, ReturnReason};
 use crate::signature::{sign_reply, verify_request};
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use std::sync::{Arc, Mutex};
@@ -181,7 +181,7 @@ async fn request_is_signed_and_signed_answer_is_accepted() {
     let client = bank.client();
     assert_eq!(
         client.check(&check_request()).await,
-        Reply::Answer(CheckOutcome::Match)
+        Reply::Answer(CheckResult::new(CheckOutcome::Match, None))
     );
     let request = bank.received.lock().unwrap().pop().unwrap();
     assert_eq!(request.path, "/stage/check");
@@ -213,7 +213,7 @@ async fn each_operation_accepts_its_own_answer_only() {
     let bank = FakeBank::start(Behavior::Signed(200, outcome("busy"))).await;
     assert_eq!(
         bank.client().query_check(SERIAL).await,
-        QueryOutcome::Answer(CheckOutcome::Busy)
+        QueryOutcome::Answer(CheckResult::new(CheckOutcome::Busy, None))
     );
 
     let returned = r#"{"serial":"rbd_1-1","status":"returned","reason":"name_mismatch"}"#;

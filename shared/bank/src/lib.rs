@@ -17,7 +17,9 @@ pub mod signature;
 pub use application::ports::QueryOutcome;
 pub use client::{BankClient, Reply};
 pub use key::BankKey;
-pub use protocol::{CheckOutcome, CheckRequest, ReturnReason, TransferOutcome, TransferRequest};
+pub use protocol::{
+    CheckOutcome, CheckRequest, CheckResult, ReturnReason, TransferOutcome, TransferRequest,
+};
 
 use application::ports::PortError;
 

@@ -1,6 +1,8 @@
 //! Implements the application's bank ports with the client.
 
-use super::{BankClient, CheckOutcome, CheckRequest, Reply, TransferOutcome, TransferRequest};
+use super::{
+    BankClient, CheckOutcome, CheckRequest, CheckResult, Reply, TransferOutcome, TransferRequest,
+};
 use application::ports::{
     CardQuestion, CheckCard, QueryCheck, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
@@ -65,10 +67,10 @@ impl From<TransferOutcome> for TransferAnswer {
     }
 }
 
-impl From<CheckOutcome> for BankAnswer {
-    fn from(outcome: CheckOutcome) -> Self {
-        match outcome {
-            CheckOutcome::Match => Self::Match,
+impl From<CheckResult> for BankAnswer {
+    fn from(result: CheckResult) -> Self {
+        match result.outcome {
+            CheckOutcome::Match => Self::Match(result.card_type),
             CheckOutcome::Mismatch => Self::Mismatch,
             CheckOutcome::NotEnabled => Self::NotEnabled,
             CheckOutcome::IssuerUnsupported => Self::IssuerUnsupported,

@@ -4,6 +4,7 @@ use super::*;
 use application::ports::{
     CardQuestion, CheckCard, QueryCheck, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
+use domain::card::BankCardType;
 use domain::decide::BankAnswer;
 use domain::secret::Secret;
 use domain::transfer::TransferAnswer;
@@ -135,7 +136,7 @@ async fn lost_transfer_answer_leads_to_one_query() {
 async fn lost_check_answer_leads_to_one_query() {
     for (name, behavior) in lost_answers(&outcome("match")) {
         for (query, expected) in [
-            ("match", Some(BankAnswer::Match)),
+            ("match", Some(BankAnswer::Match(BankCardType::Unknown))),
             ("busy", Some(BankAnswer::Busy)),
             ("unknown_serial", None),
         ] {
@@ -145,6 +146,31 @@ async fn lost_check_answer_leads_to_one_query() {
             assert_eq!(got, expected, "{name}");
             assert_eq!(paths(&bank), ["/stage/check", "/stage/check/query"]);
         }
+    }
+}
+
+#[tokio::test]
+async fn match_states_the_card_type() {
+    for (member, expected) in [
+        (r#","card_type":"debit""#, Some(BankCardType::Debit)),
+        (r#","card_type":"credit""#, Some(BankCardType::Credit)),
+        (r#","card_type":"prepaid""#, Some(BankCardType::Prepaid)),
+        (r#","card_type":"unknown""#, Some(BankCardType::Unknown)),
+        // A match that states no type proves none.
+        ("", Some(BankCardType::Unknown)),
+        // Another word is not an answer by the protocol.
+        (r#","card_type":"quasi_credit""#, None),
+        (r#","card_type":1"#, None),
+    ] {
+        let reply = format!(r#"{{"serial":"{SERIAL}","outcome":"match"{member}}}"#);
+        let bank = FakeBank::start(Behavior::Signed(200, reply)).await;
+        let expected = expected.map(BankAnswer::Match);
+        assert_eq!(
+            CheckCard::check(&bank.client(), &question()).await,
+            expected
+        );
+        let queried = bank.client().check_outcome(SERIAL).await;
+        assert_eq!(queried.answer(), expected, "{member}");
     }
 }
 
@@ -162,7 +188,10 @@ async fn query_never_sends_a_request() {
         assert_eq!(paths(&bank), ["/stage/transfer/query"]);
     }
     for (name, expected) in [
-        ("match", QueryOutcome::Answer(BankAnswer::Match)),
+        (
+            "match",
+            QueryOutcome::Answer(BankAnswer::Match(BankCardType::Unknown)),
+        ),
         ("class_ii", QueryOutcome::Answer(BankAnswer::ClassTwo)),
         ("quota", QueryOutcome::Answer(BankAnswer::Quota)),
         ("unknown_serial", QueryOutcome::NeverSeen),

@@ -4,6 +4,7 @@
 //! never reused. The serials of a rebind are `<rebind_id>-<k>` for checks, `<rebind_id>-d<k>` for micro-deposits and
 //! `<rebind_id>-t1` for its test transaction.
 
+use domain::card::BankCardType;
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
 use domain::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
@@ -124,6 +125,34 @@ pub struct CheckAnswer {
     pub serial: String,
     /// The answer.
     pub outcome: CheckOutcome,
+    /// The card's type, with `match` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card_type: Option<BankCardType>,
+}
+
+/// Outcome and card type combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckResult {
+    /// The outcome.
+    pub outcome: CheckOutcome,
+    /// The card's type; `Unknown` unless the elements match.
+    pub card_type: BankCardType,
+}
+
+impl CheckResult {
+    /// From the fields of an answer. A match without a card type does not state it.
+    #[must_use]
+    pub fn new(outcome: CheckOutcome, card_type: Option<BankCardType>) -> Self {
+        let card_type = card_type.filter(|_| outcome == CheckOutcome::Match);
+        let card_type = card_type.unwrap_or(BankCardType::Unknown);
+        Self { outcome, card_type }
+    }
+
+    /// The card type in an answer.
+    #[must_use]
+    pub fn stated_type(self) -> Option<BankCardType> {
+        (self.outcome == CheckOutcome::Match).then_some(self.card_type)
+    }
 }
 
 /// Queries the result of a serial. A query never decides anything.
@@ -159,6 +188,9 @@ pub struct CheckQueryAnswer {
     pub serial: String,
     /// The stored answer.
     pub outcome: SerialLookup<CheckOutcome>,
+    /// The card's type, with `match` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card_type: Option<BankCardType>,
 }
 
 /// Sends money to a card.
@@ -386,6 +418,31 @@ mod tests {
             assert!(serde_json::from_value::<SerialLookup<CheckOutcome>>(other.clone()).is_err());
             assert!(serde_json::from_value::<CheckOutcome>(other).is_err());
         }
+    }
+
+    #[test]
+    fn only_a_match_states_a_card_type() {
+        let credit = Some(BankCardType::Credit);
+        let matched = CheckResult::new(CheckOutcome::Match, credit);
+        assert_eq!(matched.stated_type(), credit);
+        for (outcome, card_type) in [
+            (CheckOutcome::Match, None),
+            (CheckOutcome::NotEnabled, Some(BankCardType::Debit)),
+        ] {
+            let result = CheckResult::new(outcome, card_type);
+            assert_eq!(result.card_type, BankCardType::Unknown);
+        }
+        let refused = CheckResult::new(CheckOutcome::NotEnabled, Some(BankCardType::Debit));
+        assert_eq!(refused.stated_type(), None);
+        let answer = CheckAnswer {
+            serial: "s".to_owned(),
+            outcome: CheckOutcome::Match,
+            card_type: credit,
+        };
+        assert_eq!(
+            serde_json::to_value(&answer).unwrap(),
+            json!({"serial": "s", "outcome": "match", "card_type": "credit"})
+        );
     }
 
     #[test]

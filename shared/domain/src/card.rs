@@ -15,7 +15,7 @@ pub struct Card {
     pub card_id: CardId,
     /// The bank's code in the prefix table; `None` when the prefix is unknown.
     pub bank_code: Option<String>,
-    /// The type in the prefix table.
+    /// The type in the prefix table, until the bank states it.
     pub card_type: CardType,
     /// The last four digits.
     pub last4: String,
@@ -40,6 +40,27 @@ impl Card {
             .as_deref()
             .and_then(bins::bank_name)
             .unwrap_or(UNKNOWN_BANK.1)
+    }
+
+    /// True if a micro-deposit may replace the bank's check. It proves the holder, not the type, so the type must be known:
+    /// an anonymous prepaid card accepts a transfer under any name.
+    #[must_use]
+    pub const fn allows_deposit(&self) -> bool {
+        matches!(self.card_type, CardType::Debit)
+    }
+}
+
+vocabulary! {
+    /// The type of a card, as stated by the bank that issued it.
+    pub enum BankCardType {
+        /// A debit card.
+        Debit = "debit",
+        /// A credit or semi-credit card.
+        Credit = "credit",
+        /// A prepaid card.
+        Prepaid = "prepaid",
+        /// The bank cannot tell.
+        Unknown = "unknown",
     }
 }
 

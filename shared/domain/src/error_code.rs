@@ -55,6 +55,8 @@ vocabulary! {
         CardTypeCredit = "CARD_TYPE_CREDIT",
         /// A prepaid card cannot be a settlement card.
         CardTypePrepaid = "CARD_TYPE_PREPAID",
+        /// Neither the prefix table nor the bank knows that the card is a debit card.
+        CardTypeUnknown = "CARD_TYPE_UNKNOWN",
         /// A class II account cannot be a settlement card.
         CardClassIi = "CARD_CLASS_II",
         /// The name differs from the registered name.
@@ -138,6 +140,9 @@ impl ErrorCode {
         ErrorCode::OtpTooMany,
         // The bank refused the card, or the card belongs to another person.
         ErrorCode::ElementsMismatch,
+        ErrorCode::CardTypeCredit,
+        ErrorCode::CardTypePrepaid,
+        ErrorCode::CardTypeUnknown,
         ErrorCode::CardClassIi,
         ErrorCode::CardDormant,
         ErrorCode::CardBlocked,

@@ -114,7 +114,7 @@ pub mod schema {
 mod tests {
     use super::UnknownWord;
     use crate::banner_code::BannerCode;
-    use crate::card::{CardStatus, CardType};
+    use crate::card::{BankCardType, CardStatus, CardType};
     use crate::error_code::ErrorCode;
     use crate::event_kind::EventKind;
     use crate::lang::Lang;
@@ -151,6 +151,7 @@ mod tests {
         round_trip!(BannerCode, screaming);
         round_trip!(EventKind, snake);
         round_trip!(NextAction, snake);
+        round_trip!(BankCardType, snake);
         round_trip!(CardStatus, snake);
         round_trip!(CardType, snake);
         round_trip!(End, snake);

@@ -181,12 +181,12 @@ async fn ask(client: &BankClient, operation: u8) -> Option<String> {
             let phone = Phone::parse("13900000001").unwrap();
             let check = CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone);
             match client.check(&check).await {
-                Reply::Answer(outcome) => Some(word(outcome)),
+                Reply::Answer(result) => Some(word(result.outcome)),
                 Reply::Unknown => None,
             }
         }
         1 => match client.query_check(SERIAL).await {
-            QueryOutcome::Answer(outcome) => Some(word(outcome)),
+            QueryOutcome::Answer(result) => Some(word(result.outcome)),
             QueryOutcome::NeverSeen => Some("unknown_serial".to_owned()),
             QueryOutcome::Unknown => None,
         },

@@ -4,6 +4,7 @@ use crate::{NAME, POLICY, active_card, ask};
 use application::ports::{
     CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
+use domain::card::BankCardType;
 use domain::decide::BankAnswer;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
@@ -109,6 +110,43 @@ async fn standby_card_to_shorten_deposit_hold() {
         .await
         .is(409, "STANDBY_NOT_READY")
         .has("retry_after_s", 1);
+}
+
+/// A card number whose prefix no list has.
+const UNLISTED_CARD: &str = "6299139005550127";
+
+#[tokio::test]
+async fn anonymous_prepaid_card() {
+    let (world, app) = InProcess::with(NAME).await;
+    // Nobody is registered for such a card, so it matches any name.
+    let anonymous = BankAnswer::Match(BankCardType::Prepaid);
+    for (card, answer) in [(UNLISTED_CARD, anonymous), (GOOD_CARD, anonymous)] {
+        let rebind = app.to_card_pending(card).await;
+        world.bank.script([Some(answer)]);
+        app.post(&format!("{rebind}/card-check"), ())
+            .await
+            .is(422, "CARD_TYPE_PREPAID");
+        app.get(&rebind).await.is(200, "rejected");
+    }
+    assert!(world.sms.to(RESERVED_PHONE).is_empty());
+    assert_eq!(pays_to(&world, "pay_1").await, "0010");
+}
+
+#[tokio::test]
+async fn micro_deposit_to_card_of_unknown_type() {
+    let (world, app) = InProcess::with(NAME).await;
+    let rebind = app.to_card_pending(UNLISTED_CARD).await;
+    // The bank cannot check the card. An anonymous card would receive the deposit under any name.
+    world.bank.script([Some(BankAnswer::IssuerUnsupported)]);
+    app.post(&format!("{rebind}/card-check"), ())
+        .await
+        .is(422, "CARD_TYPE_UNKNOWN");
+    assert!(
+        world.bank.transfers().is_empty(),
+        "no code reaches the card"
+    );
+    app.get(&rebind).await.is(200, "rejected");
+    assert_eq!(pays_to(&world, "pay_1").await, "0010");
 }
 
 /// A bank that cannot check cards and has issued this one to a mule. A transfer arrives unless the payee's name is compared.

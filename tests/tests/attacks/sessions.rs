@@ -126,7 +126,7 @@ impl CheckCard for Leaving<'_> {
     async fn check(&self, _: &CardQuestion) -> Option<BankAnswer> {
         let path = "/v1/sessions/current";
         self.0.delete(path).await.ok(204);
-        Some(BankAnswer::Match)
+        Some(BankAnswer::DEBIT_MATCH)
     }
 }
 

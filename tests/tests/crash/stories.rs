@@ -416,7 +416,7 @@ async fn lost_bank_answers(story: &Story) {
     let unknown = story.skim(app.check_card(&rebind)).await;
     unknown.is(502, "UPSTREAM_UNKNOWN");
     let serial = story.world.bank.serials().pop().unwrap();
-    story.world.bank.decide(&serial, BankAnswer::Match);
+    story.world.bank.decide(&serial, BankAnswer::DEBIT_MATCH);
     story.world.pass_s(5 * MINUTE_S);
     story.clean_up("clean-up, hears of a match").await;
     let after = app.check_card(&rebind);

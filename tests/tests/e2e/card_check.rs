@@ -4,15 +4,19 @@ use domain::error_code::ErrorCode;
 use domain::policy::{DAY_S, MINUTE_S};
 use serde_json::{Value, json};
 use tests::local_cloud::{App, LocalCloud};
-use tests::merchant::wrong_otp;
+use tests::merchant::{luhn, wrong_otp};
 use tests::transport::Transport as _;
 
 use crate::see::without;
 
 /// A definite refusal ends the rebind.
 async fn the_bank_refuses(live: &LocalCloud, outcome: &str, code: ErrorCode) {
+    the_card_is_refused(live, &live.magic_card(outcome), code).await;
+}
+
+async fn the_card_is_refused(live: &LocalCloud, card: &str, code: ErrorCode) {
     let (merchant, app) = live.logged_in().await;
-    let path = app.to_card_pending(&live.magic_card(outcome)).await;
+    let path = app.to_card_pending(card).await;
     let problem = app.check_card(&path).await.refused(code);
     assert_eq!(problem["next_actions"], json!(["new_rebind"]));
     assert_eq!(problem["counts_toward_limit"], true);
@@ -70,6 +74,29 @@ pub async fn restricted_card_rejects(live: &LocalCloud) {
 /// An account that cannot receive settlement.
 pub async fn class_ii_card_rejects(live: &LocalCloud) {
     the_bank_refuses(live, "class_ii", ErrorCode::CardClassIi).await;
+}
+
+/// A credit card with a prefix that the table lacks: the elements match, and the bank states the type.
+pub async fn credit_card_by_the_bank_rejects(live: &LocalCloud) {
+    let card = live.card_of_type("credit");
+    the_card_is_refused(live, &card, ErrorCode::CardTypeCredit).await;
+}
+
+/// A debit card with such a prefix activates, and the card shows the bank's type.
+pub async fn debit_card_by_the_bank_activates(live: &LocalCloud) {
+    let merchant = live.merchant().await;
+    let app = live.app(&merchant).await;
+    let path = app.activate(&live.card_of_type("debit")).await;
+    assert_eq!(app.get(&path).await.ok(200)["new_card"]["type"], "debit");
+}
+
+/// The bank cannot check a card with such a prefix, so nobody knows that it is a debit card.
+pub async fn card_of_unknown_type_gets_no_deposit(live: &LocalCloud) {
+    let card = luhn("9999990000001");
+    for outcome in ["issuer_unsupported", "not_enabled"] {
+        live.seed_card(&card, outcome, "anyone").await;
+        the_card_is_refused(live, &card, ErrorCode::CardTypeUnknown).await;
+    }
 }
 
 /// A card that the sandbox lists as matching.

@@ -46,7 +46,8 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         otps_per_phone_are_limited;
     agreement: agreement_is_signable_in_both_languages, early_signature_reports_wait,
         rejects_stale_version_text_or_token, rejects_wrong_name_or_consents, signature_evidence_is_sealed;
-    card_check: mismatch_rejects, blocked_card_rejects, invalid_card_rejects, dormant_card_rejects,
+    card_check: credit_card_by_the_bank_rejects, debit_card_by_the_bank_activates,
+        card_of_unknown_type_gets_no_deposit, mismatch_rejects, blocked_card_rejects, invalid_card_rejects, dormant_card_rejects,
         expired_card_rejects, restricted_card_rejects, class_ii_card_rejects, matching_card_activates,
         busy_bank_changes_nothing, busy_once_is_retried_under_same_key, exhausted_quota_waits_until_midnight,
         unreadable_answer_is_unknown, lost_reply_is_recovered_by_query, slow_bank_is_awaited,

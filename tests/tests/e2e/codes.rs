@@ -4,7 +4,7 @@ use domain::error_code::ErrorCode;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The case for each error code.
-const CASES: [(ErrorCode, &str); 56] = [
+const CASES: [(ErrorCode, &str); 57] = [
     (
         ErrorCode::RequestMalformed,
         "edges::malformed_bodies_are_refused",
@@ -77,6 +77,10 @@ const CASES: [(ErrorCode, &str); 56] = [
     (
         ErrorCode::CardTypePrepaid,
         "requests::unsuitable_cards_are_refused",
+    ),
+    (
+        ErrorCode::CardTypeUnknown,
+        "card_check::card_of_unknown_type_gets_no_deposit",
     ),
     (ErrorCode::CardClassIi, "card_check::class_ii_card_rejects"),
     (

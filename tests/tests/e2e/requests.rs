@@ -121,7 +121,7 @@ pub async fn card_of_unlisted_bank_is_accepted(live: &LocalCloud) {
             &new_card["type"],
             &new_card["last4"]
         ),
-        (&json!("UNKNOWN"), &json!("unknown"), &json!(last4(&card)))
+        (&json!("UNKNOWN"), &json!("debit"), &json!(last4(&card)))
     );
     let notification = live.notifications(&merchant.phone, 1).await.remove(0);
     assert!(notification.contains(UNKNOWN_BANK.1), "{notification}");

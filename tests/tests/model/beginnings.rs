@@ -254,7 +254,7 @@ async fn read(world: &Arc<InProcess>, walked: Vec<Walked>, left: Left) -> (State
     };
     for reference in world.bank.serials() {
         let known = match world.bank.check_outcome(&reference).await {
-            QueryOutcome::Answer(BankAnswer::Match) => BankSays::Match,
+            QueryOutcome::Answer(BankAnswer::Match(_)) => BankSays::Match,
             QueryOutcome::Answer(BankAnswer::NotEnabled) => BankSays::Deposit,
             other => unreachable!("{other:?}"),
         };

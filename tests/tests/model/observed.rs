@@ -114,8 +114,8 @@ impl World {
         };
         for answer in &process.point.answers {
             match **answer {
-                Answer::Checked(BankAnswer::Match)
-                | Answer::CheckKnown(Some(BankAnswer::Match)) => {
+                Answer::Checked(BankAnswer::Match(_))
+                | Answer::CheckKnown(Some(BankAnswer::Match(_))) => {
                     let proofs = state.proofs.entry((who, number)).or_default();
                     proofs.bank_at = Some(process.input.at);
                 }

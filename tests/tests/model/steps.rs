@@ -313,7 +313,7 @@ fn show(state: &mut State, input: &Input, code: String) {
 
 const fn checked(answer: BankSays) -> BankAnswer {
     match answer {
-        BankSays::Match => BankAnswer::Match,
+        BankSays::Match => BankAnswer::DEBIT_MATCH,
         BankSays::Mismatch => BankAnswer::Mismatch,
         BankSays::Deposit => BankAnswer::NotEnabled,
     }

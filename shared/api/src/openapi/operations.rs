@@ -345,7 +345,7 @@ pub(super) fn operation(route: Route) -> Operation {
                 CARD_BOUND_ELSEWHERE,
                 REQUEST_EXPIRED,
                 own("A value is not acceptable. `errors` names all invalid fields at once.", &[
-                    "OTP_TOO_MANY", "ELEMENTS_MISMATCH", "CARD_CLASS_II", "CARD_DORMANT", "CARD_BLOCKED", "CARD_INVALID",
+                    "OTP_TOO_MANY", "ELEMENTS_MISMATCH", "CARD_TYPE_CREDIT_BANK", "CARD_TYPE_PREPAID_BANK", "CARD_TYPE_UNKNOWN", "CARD_CLASS_II", "CARD_DORMANT", "CARD_BLOCKED", "CARD_INVALID",
                     "CARD_EXPIRED", "CARD_RESTRICTED", "MICRO_DEPOSIT_RETURNED", "IDEMPOTENCY_MISMATCH",
                 ]),
                 own("A limit is reached.", &["OTP_SEND_LIMIT", "CARD_CHECK_LIMIT"]),

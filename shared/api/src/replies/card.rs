@@ -27,7 +27,7 @@ pub struct Card {
     /// The bank's Chinese name.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub bank_name: String,
-    /// By the card's prefix; only the bank knows for certain.
+    /// By the card's prefix, until the card check: then the type that the bank stated.
     #[serde(rename = "type")]
     pub card_type: CardType,
     /// The last four digits of the card number.

@@ -5,6 +5,7 @@
 //! and does not count meanwhile.
 
 use super::{Context, deposit_of, seconds_until};
+use crate::card::{BankCardType, Card, CardType};
 use crate::error_code::ErrorCode;
 use crate::history::event::{self, Event, Match};
 use crate::merchant::{BankCall, MerchantState};
@@ -20,8 +21,8 @@ use crate::window::Window;
 /// The bank's answer about name, ID, card and phone, or the state of the deposit that replaces the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BankAnswer {
-    /// The elements belong together.
-    Match,
+    /// The elements belong together, and the card has this type.
+    Match(BankCardType),
     /// The elements do not belong together. The bank never reveals which one differs.
     Mismatch,
     /// The card is not enabled for such checks.
@@ -56,20 +57,24 @@ pub enum BankAnswer {
 }
 
 impl BankAnswer {
-    /// True if the answer decides about the card. Otherwise the bank cannot check the card, or not now.
+    /// The elements belong together, and the card is a debit card.
+    pub const DEBIT_MATCH: Self = Self::Match(BankCardType::Debit);
+
+    /// True if the answer decides about the card. Otherwise a deposit has to decide, or the bank cannot answer now.
     #[must_use]
-    pub const fn decides(self) -> bool {
-        !matches!(
-            self,
-            Self::NotEnabled | Self::IssuerUnsupported | Self::Malformed | Self::Busy | Self::Quota
-        )
+    pub const fn decides(self, card: &Card) -> bool {
+        match self {
+            Self::NotEnabled | Self::IssuerUnsupported => !card.allows_deposit(),
+            Self::Malformed | Self::Busy | Self::Quota => false,
+            _ => true,
+        }
     }
 
     /// The name in the history.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Match => "match",
+            Self::Match(_) => "match",
             Self::Mismatch => "mismatch",
             Self::NotEnabled => "not_enabled",
             Self::IssuerUnsupported => "issuer_unsupported",
@@ -196,13 +201,10 @@ impl Context<'_> {
             return Err(Rejection::new(ErrorCode::VersionConflict).retry_after(1));
         }
         let meaning = match reply.answer {
-            // Reveal this only to a caller who has proven the card. After a deposit, the correct code comes first.
-            Some(BankAnswer::Match) if *bound_elsewhere => {
-                Meaning::Refused(ErrorCode::CardBoundElsewhere)
-            }
-            Some(answer) => interpret(answer, self.now),
+            Some(answer) => interpret(answer, &rebind.new_card, *bound_elsewhere, self.now),
             None => Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5)),
         };
+        let rebind = &with_type(rebind, reply.answer);
         let answered = || match counted_at {
             Some(_) => self.changed_state(),
             // The call was refunded when its answer was lost. Now that the answer is known, the call counts again.
@@ -462,16 +464,43 @@ fn with_check(stage: &RebindState, check: CardCheck) -> RebindState {
     next
 }
 
+/// The rebind whose card has the type that a match states. If the bank does not know it, the table's type remains.
+fn with_type(rebind: &Rebind, answer: Option<BankAnswer>) -> Rebind {
+    let mut typed = rebind.clone();
+    if let Some(BankAnswer::Match(stated)) = answer {
+        typed.new_card.card_type = match stated {
+            BankCardType::Debit => CardType::Debit,
+            BankCardType::Credit => CardType::Credit,
+            BankCardType::Prepaid => CardType::Prepaid,
+            BankCardType::Unknown => typed.new_card.card_type,
+        };
+    }
+    typed
+}
+
 /// The consequence of each answer, as in `infra/bank-protocol.md`.
-fn interpret(answer: BankAnswer, now: Timestamp) -> Meaning {
+fn interpret(answer: BankAnswer, card: &Card, bound_elsewhere: bool, now: Timestamp) -> Meaning {
     match answer {
-        BankAnswer::Match => Meaning::Matched,
+        BankAnswer::Match(stated) => match refused_type(stated, card) {
+            Some(code) => Meaning::Refused(code),
+            // Reveal this only to a caller who has proven the card. After a deposit, the correct code comes first.
+            None if bound_elsewhere => Meaning::Refused(ErrorCode::CardBoundElsewhere),
+            None => Meaning::Matched,
+        },
         BankAnswer::Mismatch => Meaning::Refused(ErrorCode::ElementsMismatch),
         BankAnswer::Blocked => Meaning::Refused(ErrorCode::CardBlocked),
         BankAnswer::Invalid => Meaning::Refused(ErrorCode::CardInvalid),
         BankAnswer::Dormant => Meaning::Refused(ErrorCode::CardDormant),
         BankAnswer::Expired => Meaning::Refused(ErrorCode::CardExpired),
         BankAnswer::Restricted => Meaning::Refused(ErrorCode::CardRestricted),
+        BankAnswer::NotEnabled
+        | BankAnswer::IssuerUnsupported
+        | BankAnswer::Deposited { .. }
+        | BankAnswer::DepositReturned
+            if !card.allows_deposit() =>
+        {
+            Meaning::Refused(ErrorCode::CardTypeUnknown)
+        }
         // A deposit verifies this card instead. The caller sends it and reports `Deposited` or `DepositReturned`.
         BankAnswer::NotEnabled | BankAnswer::IssuerUnsupported => {
             Meaning::AskAgain(ErrorCode::UpstreamUnknown, Some(5))
@@ -484,6 +513,16 @@ fn interpret(answer: BankAnswer, now: Timestamp) -> Meaning {
         BankAnswer::Quota => {
             Meaning::AskAgain(ErrorCode::UpstreamQuota, Some(until_tomorrow_s(now)))
         }
+    }
+}
+
+/// Why a card of this type is refused although its elements match. Only a debit card can receive settlement.
+const fn refused_type(stated: BankCardType, card: &Card) -> Option<ErrorCode> {
+    match (stated, card.card_type) {
+        (BankCardType::Debit, _) | (BankCardType::Unknown, CardType::Debit) => None,
+        (BankCardType::Credit, _) => Some(ErrorCode::CardTypeCredit),
+        (BankCardType::Prepaid, _) => Some(ErrorCode::CardTypePrepaid),
+        (BankCardType::Unknown, _) => Some(ErrorCode::CardTypeUnknown),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::vocabulary::vocabulary;
 include!(concat!(env!("OUT_DIR"), "/bins.rs"));
 
 vocabulary! {
-    /// The type of a card, by its prefix.
+    /// The type of a card: by its prefix, until the bank states it.
     pub enum CardType {
         /// A debit card.
         Debit = "debit",
@@ -20,7 +20,7 @@ vocabulary! {
         QuasiCredit = "quasi_credit",
         /// A prepaid card.
         Prepaid = "prepaid",
-        /// The prefix is not in the table, so the bank decides.
+        /// The prefix is not in the table, or public lists disagree about its type. The bank decides.
         Unknown = "unknown",
     }
 }
@@ -177,16 +177,20 @@ mod tests {
             let Some(Ok(number)) = card["card_number"].as_str().map(CardNumber::parse) else {
                 continue;
             };
+            seen += 1;
+            let Some(bank_code) = card["bank_code"].as_str() else {
+                assert_eq!(lookup(&number), None, "the bank decides");
+                continue;
+            };
             let bin = lookup(&number).unwrap();
-            assert_eq!(bin.bank_code, card["bank_code"].as_str().unwrap());
+            assert_eq!(bin.bank_code, bank_code);
             assert_eq!(
                 bin.card_type.as_str(),
                 card["type"].as_str().unwrap_or("debit")
             );
             assert!(bank_name(bin.bank_code).is_some());
-            seen += 1;
         }
-        assert_eq!(seen, 36);
+        assert!(seen >= 38);
     }
 
     #[test]

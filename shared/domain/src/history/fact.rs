@@ -11,6 +11,9 @@ use crate::settlement::{Cycle, PayoutTime, Settlement};
 use crate::time::Timestamp;
 use serde_json::Value;
 
+/// The word of a match, whatever the card's type.
+const MATCH: &str = BankAnswer::DEBIT_MATCH.as_str();
+
 /// One or more members of an event's object.
 pub(super) trait Member: Sized {
     /// Writes this value under `name`.
@@ -108,7 +111,7 @@ texts! {
     Purpose: |purpose: &Purpose| purpose.as_str(), Purpose::parse;
     OtpPurpose: |purpose: &OtpPurpose| purpose.as_str(), OtpPurpose::parse;
     Reason: |reason: &Reason| reason.as_str(), Reason::parse;
-    Match: |_: &Match| BankAnswer::Match.as_str(), |text| (text == BankAnswer::Match.as_str()).then_some(Match);
+    Match: |_: &Match| MATCH, |text| (text == MATCH).then_some(Match);
 }
 
 impl Fact for bool {

@@ -119,7 +119,7 @@ mod tests {
             assert_eq!(parse(number), wanted);
             seen += 1;
         }
-        assert_eq!(seen, 37);
+        assert!(seen >= 39);
     }
 
     #[test]

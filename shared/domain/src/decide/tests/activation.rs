@@ -17,7 +17,7 @@ fn about_to_activate(world: World, at_s: i64, request: Command) -> World {
         .confirmed(crate::rebind::OtpPurpose::Identity)
         .then(sign(t(at_s - 10)))
         .then(card_check())
-        .then(bank(Some(crate::decide::BankAnswer::Match)))
+        .then(bank(Some(crate::decide::BankAnswer::DEBIT_MATCH)))
 }
 
 fn activate(mut world: World) -> (World, Transition) {

@@ -117,7 +117,7 @@ fn each_purpose_has_its_own_attempts() {
     }
     let mut world = world.confirmed(Identity).later(10);
     world = world.clone().then(sign(t(0))).then(card_check());
-    world = world.then(bank(Some(crate::decide::BankAnswer::Match)));
+    world = world.then(bank(Some(crate::decide::BankAnswer::DEBIT_MATCH)));
     assert_eq!(world.attempts(Card), (0, 0));
     for left in (1..POLICY.code_attempts).rev().take(2) {
         assert_eq!(world.wrong(Card).attempts_left, Some(left));

@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use super::states::lost_answer;
+use crate::card::{BankCardType, CardType};
 use crate::decide::{BankAnswer, BankReply, Command};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
@@ -71,7 +72,7 @@ fn repeated_check_reuses_its_reference() {
 #[test]
 fn match_sends_code_to_reserved_phone() {
     let mut world = World::new().asking().later(3);
-    let answered = world.done(bank(Some(BankAnswer::Match)));
+    let answered = world.done(bank(Some(BankAnswer::DEBIT_MATCH)));
     assert!(matches!(
         check(&world),
         CardCheck::Matched { number: 1, matched_at, code: Some(_) } if *matched_at == t(3)
@@ -110,7 +111,7 @@ fn repeated_check_after_match_skips_the_bank() {
 fn match_is_kept_without_a_code() {
     let reply = BankReply {
         number: 1,
-        answer: Some(BankAnswer::Match),
+        answer: Some(BankAnswer::DEBIT_MATCH),
     };
     let mut world = World::new().asking();
     let answered = world.done(Command::SettleCardCheck(reply, None));
@@ -227,7 +228,7 @@ fn lost_answer_is_retried_with_its_reference() {
         assert!(world.merchant.state.bank_calls.is_empty());
     }
     // When the answer arrives, the call counts at that time.
-    world.done(bank(Some(BankAnswer::Match)));
+    world.done(bank(Some(BankAnswer::DEBIT_MATCH)));
     let counted: Vec<_> = world
         .merchant
         .state
@@ -241,7 +242,7 @@ fn lost_answer_is_retried_with_its_reference() {
 #[test]
 fn answer_to_other_reference_conflicts() {
     let world = World::new().asking();
-    let refusal = world.refused(bank_to(2, Some(BankAnswer::Match)));
+    let refusal = world.refused(bank_to(2, Some(BankAnswer::DEBIT_MATCH)));
     assert_eq!(refusal.code, ErrorCode::VersionConflict);
     assert_eq!(refusal.retry_after_s, Some(1));
 }
@@ -259,7 +260,7 @@ fn settled_answer_changes_nothing() {
 fn answer_to_ended_rebind_is_dropped() {
     let asking = World::new().asking();
     let cancelled = asking.clone().then(Command::Cancel);
-    let late = bank(Some(BankAnswer::Match));
+    let late = bank(Some(BankAnswer::DEBIT_MATCH));
     assert_eq!(
         cancelled.refused(late.clone()).code,
         ErrorCode::StepOutOfOrder
@@ -287,7 +288,7 @@ fn other_owner_is_revealed_after_a_match() {
 
     // A lost answer does not clear this fact.
     let mut matched = lost_answer(world);
-    let refusal = matched.refused_with_write(bank(Some(BankAnswer::Match)));
+    let refusal = matched.refused_with_write(bank(Some(BankAnswer::DEBIT_MATCH)));
     assert_eq!(refusal.code, ErrorCode::CardBoundElsewhere);
     assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
     assert_eq!(matched.shown(), "rejected");
@@ -328,7 +329,94 @@ fn card_check_needs_a_signed_agreement() {
         World::new().activated(),
     ] {
         assert_eq!(world.refused(card_check()).code, ErrorCode::StepOutOfOrder);
-        let answer = bank(Some(BankAnswer::Match));
+        let answer = bank(Some(BankAnswer::DEBIT_MATCH));
         assert_eq!(world.refused(answer).code, ErrorCode::StepOutOfOrder);
     }
+}
+
+/// A world that waits for the bank's answer about a card of this type in the table.
+fn asking_about(card_type: CardType) -> World {
+    World::new().asking_for(create_with(|request| {
+        request.card.as_mut().unwrap().card_type = card_type;
+    }))
+}
+
+#[test]
+fn card_type_of_a_match_decides() {
+    use BankCardType as Bank;
+    let debit = (None, CardType::Debit);
+    let credit = (Some(ErrorCode::CardTypeCredit), CardType::Credit);
+    let prepaid = (Some(ErrorCode::CardTypePrepaid), CardType::Prepaid);
+    for (table, stated, (refused, shown)) in [
+        (CardType::Debit, Bank::Debit, debit),
+        (CardType::Debit, Bank::Unknown, debit),
+        (CardType::Debit, Bank::Credit, credit),
+        (CardType::Debit, Bank::Prepaid, prepaid),
+        (CardType::Unknown, Bank::Debit, debit),
+        (CardType::Unknown, Bank::Credit, credit),
+        (CardType::Unknown, Bank::Prepaid, prepaid),
+        (
+            CardType::Unknown,
+            Bank::Unknown,
+            (Some(ErrorCode::CardTypeUnknown), CardType::Unknown),
+        ),
+    ] {
+        let mut world = asking_about(table);
+        let answer = bank(Some(BankAnswer::Match(stated)));
+        if let Some(code) = refused {
+            let refusal = world.refused_with_write(answer);
+            assert_eq!(refusal.code, code, "{table} {stated}");
+            assert_eq!(refusal.counts_toward_limit, Some(true));
+            assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+            assert_eq!(world.shown(), "rejected");
+            assert!(
+                matches!(world.stage(), RebindState::Ended { reason, .. } if *reason == Some(code))
+            );
+            assert_eq!(world.merchant.state.bank_calls.len(), 1);
+        } else {
+            let matched = world.done(answer);
+            assert!(matched.otp_delivery.is_some(), "{table} {stated}");
+        }
+        assert_eq!(world.rebind().new_card.card_type, shown);
+    }
+}
+
+#[test]
+fn bank_that_cannot_check_refuses_a_card_of_unknown_type() {
+    for answer in [
+        BankAnswer::NotEnabled,
+        BankAnswer::IssuerUnsupported,
+        BankAnswer::Deposited { arrived: true },
+        BankAnswer::DepositReturned,
+    ] {
+        // The request of the merchant and the clean-up decide alike.
+        for by_clean_up in [false, true] {
+            let mut world = asking_about(CardType::Unknown);
+            world.by = world.by.filter(|_| !by_clean_up);
+            let refusal = world.refused_with_write(bank(Some(answer)));
+            assert_eq!(refusal.code, ErrorCode::CardTypeUnknown, "{answer:?}");
+            assert_eq!(world.shown(), "rejected");
+        }
+    }
+    let world =
+        asking_about(CardType::Debit).then(bank(Some(BankAnswer::Deposited { arrived: true })));
+    assert!(matches!(check(&world), CardCheck::Deposit { .. }));
+}
+
+#[test]
+fn type_once_stated_by_the_bank_is_kept() {
+    let asked = asking_about(CardType::Unknown)
+        .then(bank(Some(BankAnswer::DEBIT_MATCH)))
+        .later(POLICY.bank_proof_s + 1);
+    let mut again = asked.then(card_check());
+    again.done(bank_to(2, Some(BankAnswer::Match(BankCardType::Unknown))));
+    assert_eq!(again.rebind().new_card.card_type, CardType::Debit);
+}
+
+#[test]
+fn type_is_refused_before_another_owner_is_revealed() {
+    let mut world = World::new().card_pending().then(bound_elsewhere());
+    let credit = BankAnswer::Match(BankCardType::Credit);
+    let refusal = world.refused_with_write(bank(Some(credit)));
+    assert_eq!(refusal.code, ErrorCode::CardTypeCredit);
 }

@@ -20,7 +20,7 @@ fn about_to_ask(world: World, card: &str) -> World {
 
 /// One counted bank call for this card; the rebind is cancelled.
 fn called(world: World, card: &str) -> World {
-    let matched = bank(Some(BankAnswer::Match));
+    let matched = bank(Some(BankAnswer::DEBIT_MATCH));
     about_to_ask(world, card)
         .then(card_check())
         .then(matched)
@@ -143,7 +143,7 @@ fn unanswered_call_stays_counted() {
     answered.refused_with_write(bank(Some(BankAnswer::Blocked)));
     assert_eq!(answered.merchant.state.bank_calls.len(), 1);
     let matched = asking
-        .then(bank(Some(BankAnswer::Match)))
+        .then(bank(Some(BankAnswer::DEBIT_MATCH)))
         .then(Command::Cancel);
     assert_eq!(matched.merchant.state.bank_calls.len(), 1);
 }

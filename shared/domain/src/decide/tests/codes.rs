@@ -174,7 +174,7 @@ fn pending_code_is_unexpired_then_latest() {
         .then(resend(Identity))
         .at(5 * MINUTE_S)
         .then(card_check())
-        .then(bank(Some(crate::decide::BankAnswer::Match)));
+        .then(bank(Some(crate::decide::BankAnswer::DEBIT_MATCH)));
     assert_eq!(waits_for(&card), Some(Card));
 }
 

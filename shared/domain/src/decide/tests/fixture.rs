@@ -213,7 +213,7 @@ impl World {
     }
 
     pub(super) fn matched(self) -> Self {
-        self.asking().then(bank(Some(BankAnswer::Match)))
+        self.asking().then(bank(Some(BankAnswer::DEBIT_MATCH)))
     }
 
     pub(super) fn activated(self) -> Self {
@@ -237,7 +237,8 @@ impl World {
 
     /// Every step up to the code to the reserved phone.
     pub(super) fn matched_for(self, request: Command) -> Self {
-        self.asking_for(request).then(bank(Some(BankAnswer::Match)))
+        self.asking_for(request)
+            .then(bank(Some(BankAnswer::DEBIT_MATCH)))
     }
 
     /// Every step, including that code: the card is verified.

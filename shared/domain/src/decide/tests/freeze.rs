@@ -219,7 +219,7 @@ fn freeze_ends_the_open_rebind() {
     let world = world.by(0).about(2).unfreeze();
     assert_eq!(world.refused(reserve(Card)).code, ErrorCode::StepOutOfOrder);
     assert_eq!(
-        world.refused(bank(Some(BankAnswer::Match))).code,
+        world.refused(bank(Some(BankAnswer::DEBIT_MATCH))).code,
         ErrorCode::StepOutOfOrder
     );
     assert_eq!(world.next_actions(), [NextAction::NewRebind]);
@@ -410,7 +410,7 @@ fn frozen_account_refuses_every_change() {
         settle(Card, world.mac(Card), false),
         sign(world.now),
         card_check(),
-        bank(Some(BankAnswer::Match)),
+        bank(Some(BankAnswer::DEBIT_MATCH)),
         resend(Card),
         Command::SettleDeposit(Some(TransferAnswer::Returned)),
         Command::StartTestTransfer,

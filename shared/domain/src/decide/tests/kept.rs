@@ -1,7 +1,9 @@
 //! Held payouts, due times and the wire vocabularies.
 
 use super::fixture::*;
+use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
+use crate::ids::CardId;
 use crate::policy::Policy;
 use crate::rejection::Rejection;
 
@@ -82,7 +84,7 @@ fn freeze_code_is_dropped_at_its_end() {
 fn answer_decides_only_about_the_card() {
     use crate::decide::BankAnswer as Bank;
     let says = [
-        Bank::Match,
+        Bank::DEBIT_MATCH,
         Bank::Mismatch,
         Bank::Blocked,
         Bank::Invalid,
@@ -100,8 +102,18 @@ fn answer_decides_only_about_the_card() {
         Bank::Busy,
         Bank::Quota,
     ];
-    assert!(says.iter().all(|answer| answer.decides()));
-    assert!(!says_nothing.iter().any(|answer| answer.decides()));
+    let debit = request().card.unwrap().card(CardId::new(1, &[0; 16]), t(0));
+    assert!(says.iter().all(|answer| answer.decides(&debit)));
+    assert!(!says_nothing.iter().any(|answer| answer.decides(&debit)));
+    // No deposit goes to a card of another type, so the answer itself decides.
+    let other = Card {
+        card_type: CardType::Unknown,
+        ..debit
+    };
+    for answer in [Bank::NotEnabled, Bank::IssuerUnsupported] {
+        assert!(answer.decides(&other));
+    }
+    assert!(!Bank::Busy.decides(&other));
 }
 
 #[test]

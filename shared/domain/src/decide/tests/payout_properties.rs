@@ -256,7 +256,7 @@ impl<'s> Life<'s> {
                     CardCheck::Asking { number: serial, .. } => {
                         let answer = match deposit {
                             true => BankAnswer::Deposited { arrived: false },
-                            false => BankAnswer::Match,
+                            false => BankAnswer::DEBIT_MATCH,
                         };
                         let reply = BankReply {
                             number: serial,
@@ -433,7 +433,7 @@ impl<'s> Life<'s> {
                 ..
             } => {
                 let answer = answer.map(|answer| match answer {
-                    TransferAnswer::Succeeded => BankAnswer::Match,
+                    TransferAnswer::Succeeded => BankAnswer::DEBIT_MATCH,
                     TransferAnswer::Pending => BankAnswer::Busy,
                     TransferAnswer::Returned => BankAnswer::DepositReturned,
                 });

@@ -168,7 +168,7 @@ fn stale_bank_answer_gets_the_next_reference() {
             ..
         }
     ));
-    asked.done(bank_to(2, Some(BankAnswer::Match)));
+    asked.done(bank_to(2, Some(BankAnswer::DEBIT_MATCH)));
     assert_eq!(asked.attempts(Card), (1, 1));
     asked.confirm(Card, true);
     assert_eq!(asked.shown(), "activated");

@@ -2,6 +2,7 @@
 
 use super::fixture::*;
 use super::world::{Asked, Compared, Store, TIGHT};
+use crate::card::BankCardType;
 use crate::decide::{BankAnswer, BankReply, Command, Document, deposit_of, next_actions, otp_of};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
@@ -160,7 +161,8 @@ fn transfer() -> impl Strategy<Value = Option<TransferAnswer>> {
 fn answer() -> impl Strategy<Value = Option<BankAnswer>> {
     use BankAnswer::*;
     prop_oneof![
-        6 => Just(Some(Match)),
+        6 => Just(Some(BankAnswer::DEBIT_MATCH)),
+        1 => prop::sample::select(BankCardType::ALL).prop_map(|stated| Some(Match(stated))),
         3 => Just(None),
         3 => prop::sample::select(vec![
             Mismatch, NotEnabled, IssuerUnsupported, Blocked, Invalid, Dormant, Expired,
@@ -441,7 +443,7 @@ impl Run<'_> {
                 let one = self.store.asked.remove(0);
                 let answer = match latest % 5 {
                     4 => BankAnswer::Deposited { arrived: false },
-                    _ => BankAnswer::Match,
+                    _ => BankAnswer::DEBIT_MATCH,
                 };
                 return self.answer(one, Some(answer), true);
             }

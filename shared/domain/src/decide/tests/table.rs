@@ -174,7 +174,7 @@ fn attempts(stage: &RebindState, purpose: OtpPurpose) -> Option<&Attempts> {
 fn bank_rows() -> Vec<Row> {
     use BankAnswer as Answer;
     const ALL: [Answer; 14] = [
-        Answer::Match,
+        Answer::DEBIT_MATCH,
         Answer::Mismatch,
         Answer::NotEnabled,
         Answer::IssuerUnsupported,
@@ -192,7 +192,7 @@ fn bank_rows() -> Vec<Row> {
     let answers = ALL.map(|answer| row("bank answer", answer.as_str(), bank(Some(answer))));
     let reply = BankReply {
         number: 1,
-        answer: Some(Answer::Match),
+        answer: Some(Answer::DEBIT_MATCH),
     };
     let mut rows = Vec::from(answers);
     rows.extend([
@@ -210,7 +210,7 @@ fn bank_rows() -> Vec<Row> {
         row(
             "bank answer",
             "match, of another serial",
-            bank_to(9, Some(Answer::Match)),
+            bank_to(9, Some(Answer::DEBIT_MATCH)),
         ),
         row(
             "bank answer",

@@ -127,7 +127,9 @@ fn history_of_one_rebind() {
     let mut world = world.then(document(true)).at(70).then(resend(Identity));
     world.wrong(Identity);
     let world = world.confirmed(Identity).at(90).then(sign(t(75)));
-    let world = world.then(card_check()).then(bank(Some(BankAnswer::Match)));
+    let world = world
+        .then(card_check())
+        .then(bank(Some(BankAnswer::DEBIT_MATCH)));
     let world = world.at(155).then(resend(Card)).confirmed(Card);
     let world = world.at(155 + DAY_S).then(Command::Complete);
     let mut world = world

@@ -238,7 +238,7 @@ impl Store {
             Command::SettleCardCheck(reply, _)
                 if matches!(
                     reply.answer,
-                    Some(BankAnswer::Match | BankAnswer::Deposited { .. })
+                    Some(BankAnswer::Match(_) | BankAnswer::Deposited { .. })
                 ) =>
             {
                 Proof::Bank
