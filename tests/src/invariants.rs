@@ -29,7 +29,8 @@ struct Whole {
     cards: BTreeSet<String>,
     /// Current and former devices, by id and tag.
     devices: BTreeMap<(String, String), bool>,
-    unsent: Vec<Payout>,
+    /// The payouts that are not reported as sent or returned.
+    pending: Vec<Payout>,
 }
 
 /// The violations in a table at `now`, one sentence each.
@@ -108,7 +109,7 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
         events: Vec::new(),
         cards: BTreeSet::new(),
         devices: BTreeMap::new(),
-        unsent: Vec::new(),
+        pending: Vec::new(),
     };
     for ((of, sk), item) in items {
         if *of != pk {
@@ -137,7 +138,7 @@ fn whole(items: &Items, id: &str, wrong: &mut Wrong) -> Option<Whole> {
             }
             Some(("P", _)) => {
                 let payout = wrong.unless_read(&pk, sk, payout::read_entry(&item_of(item)));
-                merchant.unsent.extend(payout);
+                merchant.pending.extend(payout);
             }
             _ => wrong.unless(sk == "Y" || sk == "Z", || {
                 format!("{sk} is not an item of a merchant")
@@ -341,6 +342,7 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
     for kind in [
         EventKind::PayoutCreated,
         EventKind::PayoutAssigned,
+        EventKind::PayoutSending,
         EventKind::PayoutSent,
         EventKind::PayoutReturned,
     ] {
@@ -355,45 +357,44 @@ fn events_agree(merchant: &Whole, wrong: &mut Wrong) {
 /// Pending payouts are counted on their destination card.
 fn payouts_agree(merchant: &Whole, items: &Items, wrong: &mut Wrong) {
     let state = &merchant.state;
-    for payout in &merchant.unsent {
+    for payout in &merchant.pending {
         let id = payout.payout_id.as_str();
         let record = items.get(&(format!("O#{id}"), "O".to_owned()));
         let record = record.and_then(|record| payout::read(&item_of(record)).ok());
         let same = record.is_some_and(|record| record.payout == *payout);
-        wrong.unless(same && payout.state == PayoutState::Unsent, || {
+        wrong.unless(same && payout.is_pending(), || {
             format!("the list entry of {id} differs from its record")
         });
     }
-    let to = |card: Option<&CardId>| {
+    let found = |is: PayoutState, card: Option<&CardId>| {
         let mut count = 0_u32;
-        for payout in &merchant.unsent {
+        for payout in merchant.pending.iter().filter(|payout| payout.state == is) {
             let goes_to = payout.card.as_ref().map(|card: &Card| &card.card_id);
             count += u32::from(goes_to == card);
         }
         count
     };
-    wrong.unless(to(None) == state.held_payouts, || {
-        format!(
-            "{} payouts are held, but {} are counted",
-            to(None),
-            state.held_payouts
-        )
-    });
-    let mut counted = state.held_payouts;
+    let mut counters = vec![("held", PayoutState::Unsent, None, state.held_payouts)];
     for bound in bound_cards(state) {
-        let found = to(Some(&bound.card.card_id));
-        counted += bound.unsent;
-        wrong.unless(found == bound.unsent, || {
-            let last4 = &bound.card.last4;
-            format!(
-                "{found} payouts go to {last4}, but {} are counted",
-                bound.unsent
-            )
+        let (card, last4) = (Some(&bound.card.card_id), bound.card.last4.as_str());
+        counters.push((last4, PayoutState::Unsent, card, bound.unsent));
+        counters.push((last4, PayoutState::Sending, card, bound.sending));
+    }
+    for (name, is, card, count) in &counters {
+        let found = found(*is, *card);
+        wrong.unless(found == *count, || {
+            format!("{found} payouts are {is} ({name}), but {count} are counted")
         });
     }
+    let counted: u32 = counters.iter().map(|(.., count)| count).sum();
     wrong.unless(
-        usize::try_from(counted).ok() == Some(merchant.unsent.len()),
-        || format!("{counted} of {} payouts are counted", merchant.unsent.len()),
+        usize::try_from(counted).ok() == Some(merchant.pending.len()),
+        || {
+            format!(
+                "{counted} of {} payouts are counted",
+                merchant.pending.len()
+            )
+        },
     );
 }
 
@@ -480,10 +481,9 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
             (Some(("M", id)), _) => merchants.contains_key(id),
             (Some(("O", id)), "O") => payout::read(&item_of(item)).is_ok_and(|record| {
                 let owner = merchants.get(record.merchant_id.as_str());
-                let mut unsent = owner.into_iter().flat_map(|owner| &owner.unsent);
-                let is_listed = unsent.any(|listed| listed.payout_id.as_str() == id);
-                let is_unsent = record.payout.state == PayoutState::Unsent;
-                owner.is_some() && is_listed == is_unsent
+                let mut pending = owner.into_iter().flat_map(|owner| &owner.pending);
+                let is_listed = pending.any(|listed| listed.payout_id.as_str() == id);
+                owner.is_some() && is_listed == record.payout.is_pending()
             }),
             (Some(("A", _)), "A") => {
                 text(item, "merchant_id").is_some_and(|id| merchants.contains_key(id))

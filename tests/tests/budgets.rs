@@ -358,15 +358,21 @@ async fn settlement_keeps_its_budgets() {
     }
     let payouts = app.get("/v1/payouts").await;
     table.step("list payouts", &payouts, LIST);
+    let sending = json!({"operation": "payout_sending", "merchant_id": id, "payout_id": "pay_one"});
+    core(&mut table, &world, "payout_sending", sending).await;
     let sent = json!({"operation": "payout_sent", "merchant_id": id, "payout_id": "pay_one"});
     core(&mut table, &world, "payout_sent", sent).await;
     let returned =
         json!({"operation": "payout_returned", "merchant_id": id, "payout_id": "pay_one"});
     core(&mut table, &world, "payout_returned", returned).await;
     // An operation without a merchant id costs one more call, which looks it up.
-    let sent = json!({"operation": "payout_sent", "payout_id": "pay_two"});
-    world.core(sent).await.unwrap();
-    table.calls("payout_sent, owner open", &world.boundary.take(), STEP + 1);
+    let sending = json!({"operation": "payout_sending", "payout_id": "pay_two"});
+    world.core(sending).await.unwrap();
+    table.calls(
+        "payout_sending, owner open",
+        &world.boundary.take(),
+        STEP + 1,
+    );
 
     let shown = app.get("/v1/settlement").await;
     table.step("show settlement", &shown, READ);

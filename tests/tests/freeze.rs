@@ -175,8 +175,8 @@ async fn freeze_after_the_hold_holds_payouts() {
         (&json!(true), &Value::Null)
     );
     for id in ["pay_1", "pay_2"] {
-        let sent = json!({"operation": "payout_sent", "payout_id": id});
-        let refused = world.core(sent).await.unwrap_err();
+        let sending = json!({"operation": "payout_sending", "payout_id": id});
+        let refused = world.core(sending).await.unwrap_err();
         let expected = [ErrorCode::AccountFrozen, ErrorCode::StepOutOfOrder];
         assert!(expected.contains(&refused.code), "{refused:?}");
     }

@@ -33,6 +33,10 @@ fn create(merchant: &str, payout: &str, amount_fen: u64) -> Value {
     })
 }
 
+fn sending(payout: &str) -> Value {
+    json!({"operation": "payout_sending", "payout_id": payout})
+}
+
 fn sent(payout: &str) -> Value {
     json!({"operation": "payout_sent", "payout_id": payout})
 }
@@ -52,8 +56,8 @@ async fn again_on_conflict(world: &Arc<InProcess>, operation: Value) -> Result<V
     world.core(operation).await
 }
 
-/// Every unsent payout of a merchant, page by page.
-async fn unsent(app: &App) -> Vec<Value> {
+/// Every pending payout of a merchant, page by page.
+async fn pending(app: &App) -> Vec<Value> {
     let mut items = Vec::new();
     let mut path = "/v1/payouts".to_owned();
     loop {
@@ -69,7 +73,7 @@ async fn unsent(app: &App) -> Vec<Value> {
 /// The counts in the merchant state match the list, for each card and for payouts without one.
 async fn counts_fit(app: &App, name: &str) {
     let mut listed: BTreeMap<String, u32> = BTreeMap::new();
-    for payout in unsent(app).await {
+    for payout in pending(app).await {
         let card = payout["card"]["card_id"].as_str().unwrap_or("none");
         *listed.entry(card.to_owned()).or_default() += 1;
     }
@@ -78,7 +82,10 @@ async fn counts_fit(app: &App, name: &str) {
     let replaced = state.replaced.iter().map(|replaced| &replaced.bound);
     let standby = state.standby.iter().map(|standby| &standby.bound);
     for bound in state.active.iter().chain(replaced).chain(standby) {
-        counted.insert(bound.card.card_id.as_str().to_owned(), bound.unsent);
+        counted.insert(
+            bound.card.card_id.as_str().to_owned(),
+            bound.unsent + bound.sending,
+        );
     }
     counted.insert("none".to_owned(), state.held_payouts);
     counted.retain(|_, count| *count > 0);
@@ -103,7 +110,7 @@ async fn parallel_creations_make_one_payout() {
             (&json!("unsent"), &json!(false))
         );
     }
-    assert_eq!(unsent(&app).await.len(), 1);
+    assert_eq!(pending(&app).await.len(), 1);
     assert_eq!(world.count("plain_1", "payout_created").await, 1);
     counts_fit(&app, "plain_1").await;
     // The same id with other data is a conflict.
@@ -118,19 +125,24 @@ async fn parallel_creations_make_one_payout() {
 }
 
 #[tokio::test]
-async fn parallel_ends_make_one_event() {
+async fn parallel_reports_make_one_event() {
     for (operation, kind, status) in [
-        (sent as fn(&str) -> Value, "payout_sent", "sent"),
+        (sending as fn(&str) -> Value, "payout_sending", "sending"),
+        (sent, "payout_sent", "sent"),
         (returned, "payout_returned", "returned"),
     ] {
         let (world, app) = InProcess::with("plain_1").await;
         world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+        if kind != "payout_sending" {
+            world.core(sending("pay_1")).await.unwrap();
+        }
         let ends = (0..10).map(|_| again_on_conflict(&world, operation("pay_1")));
         for payout in futures::future::join_all(ends).await {
             assert_eq!(payout.unwrap()["status"], status);
         }
         assert_eq!(world.count("plain_1", kind).await, 1);
-        assert!(unsent(&app).await.is_empty());
+        let is_listed = kind == "payout_sending";
+        assert_eq!(pending(&app).await.len(), usize::from(is_listed));
         counts_fit(&app, "plain_1").await;
     }
 }
@@ -153,6 +165,7 @@ async fn returned_payout_notifies_the_merchant() {
 async fn payout_sent_and_returned_ends_returned() {
     let (world, app) = InProcess::with("plain_1").await;
     world.core(create("plain_1", "pay_1", 500)).await.unwrap();
+    world.core(sending("pay_1")).await.unwrap();
     let both = [
         sent("pay_1"),
         returned("pay_1"),
@@ -169,7 +182,7 @@ async fn payout_sent_and_returned_ends_returned() {
     assert_eq!(world.count("plain_1", "payout_returned").await, 1);
     assert!(world.count("plain_1", "payout_sent").await <= 1);
     counts_fit(&app, "plain_1").await;
-    let late = world.core(sent("pay_1")).await.unwrap_err();
+    let late = world.core(sending("pay_1")).await.unwrap_err();
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
     // The error message names the place to look at.
     assert!(late.message.contains("GET /v1/payouts"), "{}", late.message);
@@ -199,6 +212,7 @@ async fn refused_core_operations_change_nothing() {
             ErrorCode::RequestMalformed,
         ),
         (create("nobody", "pay_1", 1), ErrorCode::NotFound),
+        (sending("pay_unknown"), ErrorCode::NotFound),
         (sent("pay_unknown"), ErrorCode::NotFound),
         (returned("pay_unknown"), ErrorCode::NotFound),
         (
@@ -256,7 +270,7 @@ async fn payout_card_changes_at_effective_at() {
     // No payout moves to another card.
     world.clean_up().await;
     let app = app.again().await;
-    let items = unsent(&app).await;
+    let items = pending(&app).await;
     let cards: Vec<Option<&str>> = items.iter().map(card_of).collect();
     assert_eq!(cards, [card_of(&first), card_of(&old), card_of(&old)]);
     counts_fit(&app, "plain_1").await;
@@ -302,7 +316,7 @@ async fn payout_during_a_change_has_one_card() {
         .card
         .card_id;
     assert!(card.ends_with(new.as_str()));
-    let listed = unsent(&app).await;
+    let listed = pending(&app).await;
     assert_eq!(listed.len(), ids.len());
     let events = world.history("plain_1").await;
     for payout in done {
@@ -349,7 +363,7 @@ async fn held(app: &App, count: usize) {
             (&json!(true), &Value::Null)
         );
         let refused = match number {
-            0 => Some(app.system.core(sent("pay_0")).await.unwrap_err().code),
+            0 => Some(app.system.core(sending("pay_0")).await.unwrap_err().code),
             _ => None,
         };
         assert!(refused.is_none_or(|code| code == ErrorCode::StepOutOfOrder));
@@ -384,13 +398,14 @@ async fn parallel_cleanups_assign_once() {
         .unwrap()
         .card
         .card_id;
-    for payout in unsent(&app).await {
+    for payout in pending(&app).await {
         assert_eq!(
             (card_of(&payout), &payout["held"]),
             (Some(new.as_str()), &json!(false))
         );
     }
     counts_fit(&app, "plain_1").await;
+    world.core(sending("pay_0")).await.unwrap();
     let done = world.core(sent("pay_0")).await.unwrap();
     assert_eq!(done["status"], "sent");
 }
@@ -404,7 +419,7 @@ async fn cleanup_assigns_many_held_payouts_in_time() {
     assert_eq!((summary.payouts_assigned, summary.failed), (120, 0));
     assert_eq!(world.clean_up().await.payouts_assigned, 0);
     let app = app.again().await;
-    let listed = unsent(&app).await;
+    let listed = pending(&app).await;
     assert_eq!(listed.len(), 120);
     assert!(listed.iter().all(|payout| payout["held"] == false));
     assert_eq!(world.count("plain_1", "payout_assigned").await, 120);
@@ -449,6 +464,7 @@ async fn repeated_core_operation_changes_nothing() {
     let (world, app) = InProcess::with("plain_1").await;
     for (operation, kind) in [
         (create("plain_1", "pay_1", 500), "payout_created"),
+        (sending("pay_1"), "payout_sending"),
         (sent("pay_1"), "payout_sent"),
         (returned("pay_1"), "payout_returned"),
     ] {
@@ -495,6 +511,7 @@ async fn replaced_card_leaves_after_its_last_payout() {
         assert_eq!(world.clean_up().await.cards_removed, 0);
         world.pass_s(1);
     }
+    world.core(sending("pay_1")).await.unwrap();
     world.core(sent("pay_1")).await.unwrap();
     let summary = world.clean_up().await;
     assert_eq!((summary.cards_removed, summary.failed), (1, 0));
@@ -576,6 +593,7 @@ async fn shown_history_can_be_recomputed() {
     let rebind = app.activate(GOOD_CARD).await;
     let test = format!("{rebind}/test-transaction");
     app.post(&test, ()).await;
+    world.core(sending("pay_1")).await.unwrap();
     world.core(sent("pay_1")).await.unwrap();
     world.core(returned("pay_1")).await.unwrap();
     world.pass_s(POLICY.cooldown_s);

@@ -132,7 +132,7 @@ async fn unknown_attribute_survives_writes() {
         .await;
     assert_eq!(sent.status, 200);
     let paid =
-        json!({"operation": "payout_sent", "merchant_id": "mer_plain_1", "payout_id": "pay_1"});
+        json!({"operation": "payout_sending", "merchant_id": "mer_plain_1", "payout_id": "pay_1"});
     world.core(paid).await.unwrap();
     for ((pk, sk), before) in records.into_iter().zip(before) {
         let mut after = item(&world, pk, sk).await;

@@ -27,7 +27,7 @@ const POLICY: &Policy = &Policy::CURRENT;
 /// The largest amount that every JSON reader represents exactly.
 const AMOUNT_MAX_FEN: u64 = (1 << 53) - 1;
 
-/// Creates and ends payouts.
+/// Creates payouts and records their payment.
 pub struct Payouts<T> {
     store: Store<T>,
 }
@@ -97,7 +97,7 @@ const fn advice(code: ErrorCode) -> &'static str {
             "the account is frozen and its payouts are held: an operator has to unfreeze it first"
         }
         ErrorCode::StepOutOfOrder => {
-            "the payout is held without a card, or has ended: see GET /v1/payouts"
+            "the payout is held without a card, not reported as payout_sending, or final: see GET /v1/payouts"
         }
         ErrorCode::NotFound => "unknown merchant: check merchant_id",
         ErrorCode::VersionConflict => "concurrent writes conflicted: repeat the same operation",
@@ -109,6 +109,7 @@ const fn advice(code: ErrorCode) -> &'static str {
 #[serde(rename_all = "snake_case")]
 enum Operation {
     CreatePayout,
+    PayoutSending,
     PayoutSent,
     PayoutReturned,
 }
@@ -118,6 +119,7 @@ impl Operation {
     const fn as_str(self) -> &'static str {
         match self {
             Self::CreatePayout => "create_payout",
+            Self::PayoutSending => "payout_sending",
             Self::PayoutSent => "payout_sent",
             Self::PayoutReturned => "payout_returned",
         }
@@ -178,8 +180,8 @@ impl<T: Table> Payouts<T> {
         let malformed = |message: &str| Refusal::new(ErrorCode::RequestMalformed, message);
         let asked = asked.ok_or_else(|| {
             malformed(
-                "expected operation (create_payout, payout_sent or payout_returned), payout_id, merchant_id, and amount_fen \
-                 with a new payout; nothing else",
+                "expected operation (create_payout, payout_sending, payout_sent or payout_returned), payout_id, \
+                 merchant_id, and amount_fen with a new payout; nothing else",
             )
         })?;
         let now = match asked.time.as_deref() {
@@ -215,12 +217,21 @@ impl<T: Table> Payouts<T> {
                 self.create(&merchant_id, &payout_id, amount_fen, now).await
             }
             (_, Some(_)) => Err(malformed("amount_fen is allowed with create_payout only")),
+            (Operation::PayoutSending, None) => {
+                self.report(
+                    Command::PayoutSending,
+                    &payout_id,
+                    merchant_id.as_ref(),
+                    now,
+                )
+                .await
+            }
             (Operation::PayoutSent, None) => {
-                self.end(Command::PayoutSent, &payout_id, merchant_id.as_ref(), now)
+                self.report(Command::PayoutSent, &payout_id, merchant_id.as_ref(), now)
                     .await
             }
             (Operation::PayoutReturned, None) => {
-                self.end(
+                self.report(
                     Command::PayoutReturned,
                     &payout_id,
                     merchant_id.as_ref(),
@@ -261,7 +272,8 @@ impl<T: Table> Payouts<T> {
         }
     }
 
-    async fn end(
+    /// Moves a payout along: it is being paid, was sent or was returned.
+    async fn report(
         &self,
         command: fn(Payout) -> Command,
         payout_id: &PayoutId,
@@ -269,7 +281,7 @@ impl<T: Table> Payouts<T> {
         now: Timestamp,
     ) -> Result<Value, Refusal> {
         // The payout is read together with its merchant, so that a conflict repeats both reads.
-        let ended = retry(Limits::REQUEST, async || {
+        let reported = retry(Limits::REQUEST, async || {
             let Some((loaded, payout)) = self.owned(payout_id, merchant_id).await? else {
                 return Ok(None);
             };
@@ -282,7 +294,7 @@ impl<T: Table> Payouts<T> {
                 written.payout.unwrap_or(payout),
             )))
         });
-        match ended.await? {
+        match reported.await? {
             Some((merchant, payout)) => shown(&merchant, Some(&payout), now),
             None => Err(Refusal::new(
                 ErrorCode::NotFound,

@@ -1,4 +1,4 @@
-//! `GET /v1/payouts`: the unsent payouts, each with the card it will go to.
+//! `GET /v1/payouts`: the payouts that are not reported as sent, each with the card it goes to.
 
 use super::Settlement;
 use api::event::Request;

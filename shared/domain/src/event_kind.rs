@@ -59,6 +59,8 @@ vocabulary! {
         PayoutCreated = "payout_created",
         /// A held payout got its card.
         PayoutAssigned = "payout_assigned",
+        /// The acquirer's core began to pay a payout.
+        PayoutSending = "payout_sending",
         /// A payout was handed to the bank.
         PayoutSent = "payout_sent",
         /// The bank returned a payout.

@@ -94,7 +94,7 @@ impl ReplacedCard {
     #[must_use]
     pub fn is_gone(&self, now: Timestamp) -> bool {
         let may_go = self.state == Replaced::Out || now >= self.removable_at;
-        may_go && self.bound.unsent == 0
+        may_go && !self.bound.has_pending_payout()
     }
 }
 
@@ -220,6 +220,16 @@ pub struct BoundCard {
     pub fingerprint: Mac,
     /// The number of unsent payouts to it.
     pub unsent: u32,
+    /// The number of payouts to it that are being paid.
+    pub sending: u32,
+}
+
+impl BoundCard {
+    /// True if a payout to the card is not reported as sent yet.
+    #[must_use]
+    pub const fn has_pending_payout(&self) -> bool {
+        self.unsent > 0 || self.sending > 0
+    }
 }
 
 impl MerchantState {
@@ -331,7 +341,8 @@ impl MerchantState {
     /// frozen. The operator of a frozen account decides which card is right, and could restore this one.
     #[must_use]
     pub fn may_remove(&self, replaced: &ReplacedCard) -> bool {
-        replaced.bound.unsent == 0 && (self.frozen.is_none() || replaced.state == Replaced::Out)
+        !replaced.bound.has_pending_payout()
+            && (self.frozen.is_none() || replaced.state == Replaced::Out)
     }
 
     /// True if a device receives push notifications at `now`.

@@ -146,6 +146,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::CardRemoved(_)
         | Event::PayoutCreated(_)
         | Event::PayoutAssigned(_)
+        | Event::PayoutSending(_)
         | Event::PayoutSent(_)
         | Event::SecurityChanged(_)
         | Event::PushTargetChanged(_)

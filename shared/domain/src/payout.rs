@@ -10,6 +10,8 @@ vocabulary! {
     pub enum PayoutState {
         /// Created; with its card, or held.
         Unsent = "unsent",
+        /// Being paid: the acquirer's core has begun the payment and not reported it yet.
+        Sending = "sending",
         /// Handed to the bank.
         Sent = "sent",
         /// The bank has returned it: final; a new payout replaces it.
@@ -30,4 +32,12 @@ pub struct Payout {
     pub card: Option<Card>,
     /// The state of the payout.
     pub state: PayoutState,
+}
+
+impl Payout {
+    /// True until the payout is reported as sent or returned.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        matches!(self.state, PayoutState::Unsent | PayoutState::Sending)
+    }
 }

@@ -8,7 +8,7 @@
 //! | `M#<merchant>`, `Y` | the merchant state: version, pointer, cooldown, settings, counters, sessions (`s0`–`s4`) | each step |
 //! | `M#<merchant>`, `Z` | the profile: the acquirer's record of the merchant | by the acquirer |
 //! | `M#<merchant>`, `N#<id>#<tag>` | a push target with its encrypted token | by the merchant |
-//! | `M#<merchant>`, `P#<time>#<payout>` | an unsent payout | created, assigned; deleted once sent or returned |
+//! | `M#<merchant>`, `P#<time>#<payout>` | a pending payout | created, assigned, being paid; deleted once sent or returned |
 //! | `O#<payout>`, `O` | a payout under the acquirer's id, which makes its creation idempotent | with each change |
 //! | `M#<merchant>`, `C#<card>` | the encrypted number of a card from onboarding | by the acquirer |
 //! | `A#<mac of account>`, `A` | account: merchant, password hash, known devices | login |
@@ -33,8 +33,8 @@
 //! | an attempt at a code: rebind, idempotency row | 1 transaction | 2 WRU an item |
 //! | login: account, device, unknown devices, address | 1 batch get | 4 RRU |
 //! | payout created: merchant state, record, entry, event | 1 query, 1 transaction | 1 RRU, 8 WRU |
-//! | payout sent or returned, merchant given | 1 batch get, 1 transaction | 3 RRU, 8 WRU |
-//! | unsent payouts, history | 2 queries | 1 RRU per 4 KB |
+//! | payout being paid, sent or returned, merchant given | 1 batch get, 1 transaction | 3 RRU, 8 WRU |
+//! | pending payouts, history | 2 queries | 1 RRU per 4 KB |
 //! | a step on a card: merchant state, profile, its rebind | 1 batch get, 1 transaction | 3 RRU |
 //! | freeze: two counts, account, merchant, transaction, refund of the counts | 7 calls | 2 RRU, 16 WRU |
 //! | due items | 1 query per bucket and shard | 0.5 RRU, and 0.5 per 4 KB of keys |

@@ -1,4 +1,4 @@
-//! Payouts: one record under the acquirer's id and, while unsent, one entry in the merchant's partition, ordered by
+//! Payouts: one record under the acquirer's id and, until sent, one entry in the merchant's partition, ordered by
 //! time.
 
 use super::Store;
@@ -11,7 +11,7 @@ use application::ports::{OwnedPayout, PortError, ReadPayouts};
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::ids::{MerchantId, PayoutId};
 use domain::merchant::Merchant;
-use domain::payout::{Payout, PayoutState};
+use domain::payout::Payout;
 use domain::transition::PayoutChange;
 
 impl<T: Table> ReadPayouts for Store<T> {
@@ -85,7 +85,7 @@ impl<T: Table> Store<T> {
         }
         let record = update_item(self.table.name(), payout_key(&payout.payout_id), update)?;
         let entry_key = entry_key(merchant, payout);
-        let entry = if payout.state == PayoutState::Unsent {
+        let entry = if payout.is_pending() {
             let mut update = Update::default();
             update.put_all(payout::entry_attributes(payout)?);
             update_item(self.table.name(), entry_key, update)?

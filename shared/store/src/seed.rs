@@ -234,6 +234,7 @@ impl<T: Table> Store<T> {
                 card,
                 fingerprint: facts.fingerprint,
                 unsent: 0,
+                sending: 0,
             });
         }
         for unsent in &seed.unsent_payouts {

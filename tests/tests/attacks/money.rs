@@ -6,6 +6,7 @@ use application::ports::{
 };
 use domain::card::BankCardType;
 use domain::decide::BankAnswer;
+use domain::error_code::ErrorCode;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,17 @@ async fn freeze(world: &Arc<InProcess>, app: &App, code: &str) {
 async fn pays_to(world: &Arc<InProcess>, payout: &str) -> Value {
     let payout = json!({"operation": "create_payout", "merchant_id": format!("mer_{NAME}"), "payout_id": payout, "amount_fen": 1});
     world.core(payout).await.unwrap()["card"]["last4"].clone()
+}
+
+/// An operation of the acquirer's core on a payout.
+async fn core(
+    world: &Arc<InProcess>,
+    operation: &str,
+    payout: &str,
+) -> Result<Value, payouts::Refusal> {
+    let merchant = format!("mer_{NAME}");
+    let event = json!({"operation": operation, "merchant_id": merchant, "payout_id": payout});
+    world.core(event).await
 }
 
 #[tokio::test]
@@ -272,4 +284,49 @@ async fn the_old_card_reported_lost_to_defeat_a_freeze() {
         .map(|active| format!("/v1/cards/{}", active.card.card_id));
     assert_eq!(active, Some(old), "the thief's reason is ignored");
     assert_eq!(pays_to(&world, "pay_2").await, "0010");
+}
+
+/// The thief's card is in effect. The core system reads its list of payouts and then begins to pay them.
+#[tokio::test]
+async fn payout_sent_from_a_list_read_before_the_freeze() {
+    let (world, app) = InProcess::with(NAME).await;
+    app.activate(GOOD_CARD).await;
+    let code = app.freeze_code().await;
+    world.pass_s(POLICY.hold_s);
+    assert_eq!(pays_to(&world, "pay_1").await, "1009");
+    let list = app.again().await.get("/v1/payouts").await;
+    assert_eq!(list.body["items"][0]["held"], false, "it may be paid");
+    freeze(&world, &app, &code).await;
+    for (operation, code) in [
+        ("payout_sending", ErrorCode::AccountFrozen),
+        ("payout_sent", ErrorCode::StepOutOfOrder),
+    ] {
+        let refused = core(&world, operation, "pay_1").await.unwrap_err();
+        assert_eq!(refused.code, code, "{operation}");
+    }
+    let list = app.again().await.get("/v1/payouts").await;
+    assert_eq!(list.body["items"][0]["held"], true);
+}
+
+/// The money has left when the freeze lands. If the report were refused, the core system would pay a second time.
+#[tokio::test]
+async fn freeze_between_payment_and_report() {
+    let (world, app) = InProcess::with(NAME).await;
+    app.activate(GOOD_CARD).await;
+    let code = app.freeze_code().await;
+    world.pass_s(POLICY.hold_s);
+    assert_eq!(pays_to(&world, "pay_1").await, "1009");
+    core(&world, "payout_sending", "pay_1").await.unwrap();
+    freeze(&world, &app, &code).await;
+    let again = core(&world, "payout_sending", "pay_1").await.unwrap();
+    assert_eq!(
+        (&again["status"], &again["held"]),
+        (&json!("sending"), &json!(false))
+    );
+    let list = app.again().await.get("/v1/payouts").await;
+    assert_eq!(list.body["items"][0]["status"], "sending", "it is shown");
+    for status in ["sent", "returned"] {
+        let reported = core(&world, &format!("payout_{status}"), "pay_1").await;
+        assert_eq!(reported.unwrap()["status"], status);
+    }
 }

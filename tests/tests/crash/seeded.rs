@@ -44,8 +44,11 @@ async fn one_of_everything(story: &Story) {
     app.standby(SECOND_CARD).await;
     story.world.pass_s(POLICY.code_gap_s + 1);
     app.activate(GOOD_CARD).await;
-    for id in ["pay_1", "pay_2"] {
+    for id in ["pay_1", "pay_2", "pay_3"] {
         story.payout("create_payout", "create_payout", id).await;
+    }
+    for id in ["pay_2", "pay_3"] {
+        story.payout("payout_sending", "payout_sending", id).await;
     }
     story.payout("payout_sent", "payout_sent", "pay_2").await;
     story.world.pass_s(POLICY.cooldown_s);

@@ -178,6 +178,9 @@ async fn activated_card(story: &Story) {
     story.settle_transfer(TransferAnswer::Succeeded);
     story.noted("asked again", app.test_transfer(&rebind)).await;
     story.noted("repeated", app.test_transfer(&rebind)).await;
+    story
+        .payout("payout_sending", "payout_sending", "pay_1")
+        .await;
     story.payout("payout_sent", "payout_sent", "pay_1").await;
     story
         .payout("payout_returned", "payout_returned", "pay_2")
@@ -197,9 +200,11 @@ async fn activated_card(story: &Story) {
     story
         .skim(story.payout("create_payout", "create_payout", "pay_3"))
         .await;
-    story
-        .skim(story.payout("payout_sent", "payout_sent", "pay_3"))
-        .await;
+    for operation in ["payout_sending", "payout_sent"] {
+        story
+            .skim(story.payout(operation, operation, "pay_3"))
+            .await;
+    }
     story.world.pass_s(POLICY.retire_after_effective_s);
     let app = story.logged_in().await;
     let unbound = app.unbind(&format!("/v1/cards/{}", old.card_id)).await;
@@ -353,8 +358,13 @@ async fn late_freeze(story: &Story) {
     story.skim(app.activate(SECOND_CARD)).await;
     story.skim(story.deliver("deliver, activation")).await;
     story.world.pass_s(POLICY.hold_s);
+    for id in ["pay_1", "pay_3"] {
+        story
+            .skim(story.payout("create_payout", "create_payout", id))
+            .await;
+    }
     story
-        .skim(story.payout("create_payout", "create_payout", "pay_1"))
+        .skim(story.payout("payout_sending", "payout_sending", "pay_3"))
         .await;
     story
         .noted("older rebind", story.type_freeze_code(&of_standby))
@@ -363,7 +373,10 @@ async fn late_freeze(story: &Story) {
         .payout("create_payout, held", "create_payout", "pay_2")
         .await;
     story
-        .payout("payout_sent, frozen", "payout_sent", "pay_1")
+        .payout("payout_sending, frozen", "payout_sending", "pay_1")
+        .await;
+    story
+        .payout("payout_sent, frozen", "payout_sent", "pay_3")
         .await;
     story
         .payout("payout_returned, held", "payout_returned", "pay_2")

@@ -15,7 +15,7 @@ use tests::local_cloud::LocalCloud;
 use tests::merchant::Profile;
 use tests::transport::Transport as _;
 
-use crate::payouts::{create, report};
+use crate::payouts::{create, pay_out, report};
 use crate::see::{rebind_path, zh};
 
 /// A merchant on 10 March of a year, 10:00.
@@ -279,7 +279,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
             );
             held.push(payout);
         }
-        let problem = report(live, "payout_sent", &held[0], merchant.now()).await;
+        let problem = report(live, "payout_sending", &held[0], merchant.now()).await;
         assert_eq!(problem, Err("STEP_OUT_OF_ORDER".to_owned()));
         // The core takes one back, so it gets no card.
         report(live, "payout_returned", &held[2], merchant.now())
@@ -315,7 +315,7 @@ pub async fn held_payouts_are_assigned(live: &LocalCloud) {
             (4, 4 - old)
         );
         for item in items {
-            let sent = report(live, "payout_sent", item, merchant.now()).await;
+            let sent = pay_out(live, item, merchant.now()).await;
             assert_eq!(sent.unwrap()["status"], "sent");
         }
         let events = chain(live, merchant).await;

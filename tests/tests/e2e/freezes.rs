@@ -9,7 +9,7 @@ use tests::local_cloud::{App, LocalCloud};
 use tests::merchant::Profile;
 use tests::transport::{Reply, Transport as _};
 
-use crate::payouts::{create, report};
+use crate::payouts::{create, pay_out, report};
 use crate::requests::STEPS;
 use crate::see::{last4, zh};
 
@@ -148,7 +148,7 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
         (&payout["card"]["last4"], &payout["held"]),
         (&old["last4"], &json!(false))
     );
-    let sent = report(live, "payout_sent", &payout, merchant.now()).await;
+    let sent = pay_out(live, &payout, merchant.now()).await;
     assert_eq!(sent.unwrap()["status"], "sent");
 
     // The code works once.
@@ -157,8 +157,8 @@ pub async fn freeze_in_hold_reverts_change(live: &LocalCloud) {
     assert_eq!(live.notifications(&merchant.phone, 2).await, texts);
     assert_eq!(
         app.history().await.len(),
-        events.len() + 2,
-        "only the payout's two events"
+        events.len() + 3,
+        "only the payout's three events"
     );
 }
 
@@ -168,6 +168,10 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
     merchant.pass_s(2 * DAY_S);
     let routed = create(live, &merchant, "routed", merchant.now()).await;
     assert_eq!(routed["held"], false);
+    let begun = create(live, &merchant, "begun", merchant.now().plus_s(-1)).await;
+    report(live, "payout_sending", &begun, merchant.now())
+        .await
+        .unwrap();
     let before = live.app(&merchant).await;
     let active = before.get("/v1/cards").await.ok(200)["active"].clone();
     let open = before.get("/v1/cards").await.ok(200);
@@ -209,11 +213,18 @@ pub async fn freeze_after_hold_holds_payouts(live: &LocalCloud) {
         ),
         (&Value::Null, &active["card_id"])
     );
+    // A payment under way is not stopped, and its report is accepted.
     assert_eq!(
-        report(live, "payout_sent", &routed, now).await,
+        (&list["items"][2]["status"], &list["items"][2]["held"]),
+        (&json!("sending"), &json!(false))
+    );
+    let sent = report(live, "payout_sent", &begun, now).await;
+    assert_eq!(sent.unwrap()["status"], "sent");
+    assert_eq!(
+        report(live, "payout_sending", &routed, now).await,
         Err("ACCOUNT_FROZEN".to_owned())
     );
-    assert!(report(live, "payout_sent", &new, now).await.is_err());
+    assert!(report(live, "payout_sending", &new, now).await.is_err());
     // The core can still take one back.
     let back = report(live, "payout_returned", &routed, now).await;
     assert_eq!(back.unwrap()["status"], "returned");
@@ -475,8 +486,8 @@ pub async fn freeze_after_switch_holds_payouts(live: &LocalCloud) {
     merchant.pass_s(60);
     live.freeze_from("198.51.100.30", merchant.now(), &merchant.account, &code)
         .await;
-    let sent = report(live, "payout_sent", &before, merchant.now()).await;
-    assert_eq!(sent, Err("ACCOUNT_FROZEN".to_owned()));
+    let sending = report(live, "payout_sending", &before, merchant.now()).await;
+    assert_eq!(sending, Err("ACCOUNT_FROZEN".to_owned()));
     let app = live.app(&merchant).await;
     let list = app.get("/v1/payouts").await.ok(200);
     assert_eq!(list["items"][0]["held"], true);

@@ -39,7 +39,7 @@ pub async fn history_pages_form_verifiable_chain(live: &LocalCloud) {
     for number in 0..15 {
         let payout =
             crate::payouts::create(live, &merchant, &format!("{number}"), now.plus_s(number)).await;
-        crate::payouts::report(live, "payout_sent", &payout, now.plus_s(HOUR_S))
+        crate::payouts::pay_out(live, &payout, now.plus_s(HOUR_S))
             .await
             .unwrap();
     }

@@ -349,6 +349,7 @@ async fn payouts(live: &LocalCloud) -> Vec<Probe<'_>> {
     };
     vec![
         core(&[QUERY, PUT, UPDATE], create),
+        core(&[BATCH], payout("payout_sending")),
         core(&[BATCH, DELETE], payout("payout_sent")),
     ]
 }

@@ -39,6 +39,12 @@ pub async fn report(
     live.core(&event).await.map_err(|(code, _)| code)
 }
 
+/// Reports a payment from its beginning to its end.
+pub async fn pay_out(live: &LocalCloud, payout: &Value, at: Timestamp) -> Result<Value, String> {
+    report(live, "payout_sending", payout, at).await?;
+    report(live, "payout_sent", payout, at).await
+}
+
 /// The refusal of an event: its code, and a sentence with the remedy.
 async fn refusal(live: &LocalCloud, event: &Value) -> String {
     let (code, message) = live.core(event).await.expect_err("a refusal");
@@ -212,7 +218,7 @@ pub async fn payouts_change_card_after_hold(live: &LocalCloud) {
     assert_eq!(cards, [json!(last4(&card)), json!(old), json!(old)]);
     // A returned payout is final; the next one is routed at its creation.
     let now = merchant.now();
-    report(live, "payout_sent", &last, now).await.unwrap();
+    pay_out(live, &last, now).await.unwrap();
     report(live, "payout_returned", &last, now).await.unwrap();
     let again = create(live, &merchant, "again", now).await;
     assert_eq!(again["card"]["last4"], last4(&card));
@@ -224,6 +230,24 @@ pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
     let at = merchant.now();
     let payout = create(live, &merchant, "a", at).await;
     let other = create(live, &merchant, "b", at.plus_s(1)).await;
+    assert_eq!(
+        report(live, "payout_sent", &payout, at).await,
+        Err("STEP_OUT_OF_ORDER".to_owned()),
+        "the payment has not begun"
+    );
+    let sending = report(live, "payout_sending", &payout, at).await.unwrap();
+    assert_eq!(
+        (&sending["status"], &sending["held"], &sending["card"]),
+        (&json!("sending"), &json!(false), &payout["card"])
+    );
+    assert_eq!(
+        report(live, "payout_sending", &payout, at).await.unwrap(),
+        sending
+    );
+    let statuses = |items: &[Value]| -> Vec<Value> {
+        items.iter().map(|item| item["status"].clone()).collect()
+    };
+    assert_eq!(statuses(&listed(&app).await), ["unsent", "sending"]);
     let sent = report(live, "payout_sent", &payout, at).await.unwrap();
     assert_eq!(
         (&sent["status"], &sent["held"], &sent["card"]),
@@ -247,17 +271,19 @@ pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
         report(live, "payout_returned", &payout, at).await.unwrap(),
         returned
     );
-    assert_eq!(
-        report(live, "payout_sent", &payout, at).await,
-        Err("STEP_OUT_OF_ORDER".to_owned())
-    );
+    for late in ["payout_sending", "payout_sent"] {
+        assert_eq!(
+            report(live, late, &payout, at).await,
+            Err("STEP_OUT_OF_ORDER".to_owned())
+        );
+    }
     // A payout that was never sent can be returned, which is final as well.
     report(live, "payout_returned", &other, at).await.unwrap();
     assert!(listed(&app).await.is_empty());
 
     let named = |operation: &str, merchant_id: &str| json!({"operation": operation, "payout_id": other["payout_id"], "merchant_id": merchant_id});
     let stranger = live.merchant().await;
-    for operation in ["payout_sent", "payout_returned"] {
+    for operation in ["payout_sending", "payout_sent", "payout_returned"] {
         let unknown = json!({"operation": operation, "payout_id": "pay_unknown"});
         assert_eq!(refusal(live, &unknown).await, "NOT_FOUND");
         assert_eq!(
@@ -278,6 +304,7 @@ pub async fn repeated_sent_and_returned_are_no_ops(live: &LocalCloud) {
         [
             "payout_created",
             "payout_created",
+            "payout_sending",
             "payout_sent",
             "payout_returned",
             "payout_returned"
@@ -316,7 +343,7 @@ pub async fn pages_are_newest_first(live: &LocalCloud) {
     // Exactly one page of payouts has no second page.
     for id in &made[..2] {
         let payout = json!({"payout_id": id});
-        report(live, "payout_sent", &payout, at).await.unwrap();
+        pay_out(live, &payout, at).await.unwrap();
     }
     let (rest, end) = page("").await;
     assert_eq!((rest.len(), end), (20, Value::Null));
@@ -354,7 +381,7 @@ pub async fn seeded_payouts_stay_on_old_card(live: &LocalCloud) {
     app.post(&off, ()).await.refused(ErrorCode::PayoutInFlight);
     let now = merchant.now();
     for item in &items {
-        report(live, "payout_sent", item, now).await.unwrap();
+        pay_out(live, item, now).await.unwrap();
     }
     app.post(&off, ()).await.ok(204);
     assert!(listed(&app).await.is_empty());

@@ -154,8 +154,11 @@ pub async fn replaced_card_waits_for_last_payout(live: &LocalCloud) {
     merchant.pass_s(1);
     // The period is over; a payout is still open.
     unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
-    let sent = json!({"operation": "payout_sent", "payout_id": payout_id});
-    assert_eq!(live.core(&sent).await.unwrap()["status"], "sent");
+    for (operation, status) in [("payout_sending", "sending"), ("payout_sent", "sent")] {
+        unbind(&app, &old).await.refused(ErrorCode::PayoutInFlight);
+        let event = json!({"operation": operation, "payout_id": payout_id});
+        assert_eq!(live.core(&event).await.unwrap()["status"], status);
+    }
     assert_eq!(unbind(&app, &old).await.ok(204), Value::Null);
     unbind(&app, &old).await.refused(ErrorCode::NotFound);
     let rebind = app.get(&path).await.ok(200);

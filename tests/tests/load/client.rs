@@ -269,8 +269,10 @@ async fn round(
         counts.payouts += 1;
         let payout = format!("pay_{number}_{}", counts.payouts);
         way.stop_in_time().await;
-        let events = ["create_payout", "payout_sent"].map(|one| profile.payout(one, &payout));
-        for (event, leaves) in events.iter().zip(["payout_created", "payout_sent"]) {
+        let operations = ["create_payout", "payout_sending", "payout_sent"];
+        let leave = ["payout_created", "payout_sending", "payout_sent"];
+        let events = operations.map(|operation| profile.payout(operation, &payout));
+        for (event, leaves) in events.iter().zip(leave) {
             way.invoke("payouts", event).await.unwrap();
             way.acknowledged.lock().unwrap().push(leaves);
         }

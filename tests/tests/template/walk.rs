@@ -180,12 +180,14 @@ impl Walk {
     async fn money(&self) {
         let app = self.app("plain_5").await;
         for (payout, owner) in [("pay_1", Some("mer_plain_5")), ("pay_2", None)] {
-            let mut sent = json!({"operation": "payout_sent", "payout_id": payout});
+            let mut sending = json!({"operation": "payout_sending", "payout_id": payout});
+            let sent = json!({"operation": "payout_sent", "payout_id": payout});
             let create = json!({"operation": "create_payout", "merchant_id": "mer_plain_5", "payout_id": payout, "amount_fen": 5});
             self.world.core(create).await.unwrap();
             if let Some(owner) = owner {
-                sent["merchant_id"] = json!(owner);
+                sending["merchant_id"] = json!(owner);
             }
+            self.world.core(sending).await.unwrap();
             self.world.core(sent).await.unwrap();
         }
         is(&app.get("/v1/payouts").await, 200);

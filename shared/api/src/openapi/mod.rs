@@ -41,7 +41,7 @@ const TAGS: [(&str, &str); 12] = [
         "test transfer",
         "Afterwards. Prove that the new card can be paid to.",
     ),
-    ("payouts", "Payouts that are not sent yet."),
+    ("payouts", "Payouts that are not reported as sent yet."),
     ("settlement", "Settlement settings."),
     ("push targets", "Devices that are notified of changes."),
     ("history", "Events, in a chain that can be verified."),

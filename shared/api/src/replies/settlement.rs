@@ -7,7 +7,7 @@ use domain::event_kind::EventKind;
 use domain::history;
 use domain::ids::PayoutId;
 use domain::merchant::Merchant as DomainMerchant;
-use domain::payout::Payout as DomainPayout;
+use domain::payout::{Payout as DomainPayout, PayoutState};
 use domain::settlement::{self, Cycle};
 use domain::time::Timestamp;
 #[cfg(feature = "schema")]
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::ops::Not;
 
-/// A payout that is not sent yet.
+/// A payout.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transform = schema::rules::payout))]
 pub struct Payout {
@@ -31,6 +31,8 @@ pub struct Payout {
     pub card: Option<Card>,
     /// Not sent until it has a card, or until the account is no longer frozen.
     pub held: bool,
+    /// `unsent` or `sending`. A freeze does not stop a payment that has begun.
+    pub status: PayoutState,
     /// When it is expected to be sent, if nothing holds it.
     pub expected_at: Time,
     /// True if the public holidays of that year are not announced yet, so that `expected_at` may be too early.
@@ -47,7 +49,7 @@ impl Payout {
             amount_fen,
             created_at,
             card,
-            state: _, // the core system's
+            state,
         } = payout;
         let routed_at = match (card, merchant.state.hold(now)) {
             (None, Some(last)) => last.times.effective_at.max(*created_at),
@@ -60,6 +62,7 @@ impl Payout {
             created_at: Time(*created_at),
             card: card.as_ref().map(|card| Card::new(merchant, card, now)),
             held: merchant.holds(payout),
+            status: *state,
             expected_at: Time(expected.at),
             estimated: expected.is_estimated,
         }

@@ -228,5 +228,6 @@ fn bound_card(rebind: &Rebind) -> BoundCard {
         card: rebind.new_card.clone(),
         fingerprint: rebind.fingerprint.clone(),
         unsent: 0,
+        sending: 0,
     }
 }

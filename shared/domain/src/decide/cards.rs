@@ -45,7 +45,7 @@ impl Context<'_> {
             if self.now < replaced.removable_at {
                 return Err(in_flight.retry_after(seconds_until(replaced.removable_at, self.now)));
             }
-            if replaced.bound.unsent > 0 {
+            if replaced.bound.has_pending_payout() {
                 return Err(in_flight);
             }
         } else {

@@ -125,6 +125,8 @@ pub enum Command {
     Unfreeze(String),
     /// Acquirer's core: create a payout and choose its card.
     CreatePayout(PayoutId, u64),
+    /// Acquirer's core: the payout is about to be submitted to the bank. Refused while the payout is held.
+    PayoutSending(Payout),
     /// Acquirer's core: the payout was submitted to the bank.
     PayoutSent(Payout),
     /// Acquirer's core: the bank returned the payout.
@@ -196,6 +198,7 @@ pub fn decide(
         Command::CreatePayout(payout_id, amount_fen) => {
             Ok(ctx.create_payout(payout_id, *amount_fen))
         }
+        Command::PayoutSending(payout) => ctx.payout_sending(payout),
         Command::PayoutSent(payout) => ctx.payout_sent(payout),
         Command::PayoutReturned(payout) => ctx.payout_returned(payout),
         Command::AssignPayout(payout) => ctx.assign_payout(payout),

@@ -1,7 +1,6 @@
 //! Payouts. The write that creates a payout chooses its card, which never changes.
 
 use super::{Context, nothing_due};
-use crate::card::Card;
 use crate::error_code::ErrorCode;
 use crate::history::event::{Event, Nullable, OfPayout};
 use crate::ids::PayoutId;
@@ -22,18 +21,16 @@ impl Context<'_> {
             state: PayoutState::Unsent,
         };
         let mut state = self.changed_state();
-        match &payout.card {
-            Some(card) => count_unsent(&mut state, card),
-            None => state.held_payouts += 1,
-        }
+        count(&mut state, &payout, |counter| counter.saturating_add(1));
         self.payout_event(state, Event::PayoutCreated, PayoutChange::Created(payout))
     }
 
-    pub(super) fn payout_sent(&self, payout: &Payout) -> Result<Transition, Rejection> {
+    /// Begins the payment. From this write on a freeze does not hold the payout, so the core system pays only after it.
+    pub(super) fn payout_sending(&self, payout: &Payout) -> Result<Transition, Rejection> {
         match (payout.state, &payout.card) {
-            (PayoutState::Sent, _) => return Ok(Transition::none()),
+            (PayoutState::Sending, _) => return Ok(Transition::none()),
             (PayoutState::Unsent, Some(_)) => {}
-            // Returned, or held without a card.
+            // Sent, returned, or held without a card.
             _ => return Err(Rejection::new(ErrorCode::StepOutOfOrder)),
         }
         if self.merchant.state.holds_payouts() {
@@ -41,7 +38,20 @@ impl Context<'_> {
                 Rejection::new(ErrorCode::AccountFrozen).next(&[NextAction::ContactSupport])
             );
         }
-        Ok(self.end_payout(payout, PayoutState::Sent, Event::PayoutSent))
+        Ok(self.move_payout(payout, PayoutState::Sending, Event::PayoutSending))
+    }
+
+    /// Records a fact, so a freeze does not refuse it.
+    pub(super) fn payout_sent(&self, payout: &Payout) -> Result<Transition, Rejection> {
+        match payout.state {
+            PayoutState::Sent => Ok(Transition::none()),
+            PayoutState::Sending => {
+                Ok(self.move_payout(payout, PayoutState::Sent, Event::PayoutSent))
+            }
+            PayoutState::Unsent | PayoutState::Returned => {
+                Err(Rejection::new(ErrorCode::StepOutOfOrder))
+            }
+        }
     }
 
     /// Ends the payout, whether or not it was sent. To pay again, the acquirer's core creates a new payout, which gets the
@@ -50,7 +60,7 @@ impl Context<'_> {
         if payout.state == PayoutState::Returned {
             return Ok(Transition::none());
         }
-        Ok(self.end_payout(payout, PayoutState::Returned, Event::PayoutReturned))
+        Ok(self.move_payout(payout, PayoutState::Returned, Event::PayoutReturned))
     }
 
     pub(super) fn assign_payout(&self, payout: &Payout) -> Result<Transition, Rejection> {
@@ -64,8 +74,8 @@ impl Context<'_> {
             ..payout.clone()
         };
         let mut after = self.changed_state();
-        after.held_payouts = after.held_payouts.saturating_sub(1);
-        count_unsent(&mut after, card);
+        count(&mut after, payout, |counter| counter.saturating_sub(1));
+        count(&mut after, &assigned, |counter| counter.saturating_add(1));
         Ok(self.payout_event(
             after,
             Event::PayoutAssigned,
@@ -76,30 +86,22 @@ impl Context<'_> {
         ))
     }
 
-    fn end_payout(
+    fn move_payout(
         &self,
         payout: &Payout,
         payout_state: PayoutState,
         kind: fn(OfPayout) -> Event,
     ) -> Transition {
         let mut state = self.changed_state();
-        if payout.state == PayoutState::Unsent {
-            match &payout.card {
-                None => state.held_payouts = state.held_payouts.saturating_sub(1),
-                Some(card) => {
-                    if let Some(bound) = state.bound_mut(&card.card_id) {
-                        bound.unsent = bound.unsent.saturating_sub(1);
-                    }
-                }
-            }
-        }
-        let ended = Payout {
+        let moved = Payout {
             state: payout_state,
             ..payout.clone()
         };
+        count(&mut state, payout, |counter| counter.saturating_sub(1));
+        count(&mut state, &moved, |counter| counter.saturating_add(1));
         let change = PayoutChange::Changed {
             was: payout.clone(),
-            is: ended,
+            is: moved,
         };
         self.payout_event(state, kind, change)
     }
@@ -127,8 +129,16 @@ impl Context<'_> {
     }
 }
 
-fn count_unsent(state: &mut MerchantState, card: &Card) {
-    if let Some(bound) = state.bound_mut(&card.card_id) {
-        bound.unsent += 1;
+/// Changes the counter of pending payouts in which this payout is counted.
+fn count(state: &mut MerchantState, payout: &Payout, change: fn(u32) -> u32) {
+    let bound = payout.card.as_ref().map(|card| &card.card_id);
+    let counter = match (payout.state, bound) {
+        (PayoutState::Unsent, None) => Some(&mut state.held_payouts),
+        (PayoutState::Unsent, Some(card)) => state.bound_mut(card).map(|bound| &mut bound.unsent),
+        (PayoutState::Sending, Some(card)) => state.bound_mut(card).map(|bound| &mut bound.sending),
+        (PayoutState::Sending, None) | (PayoutState::Sent | PayoutState::Returned, _) => None,
+    };
+    if let Some(counter) = counter {
+        *counter = change(*counter);
     }
 }

@@ -141,6 +141,7 @@ events! {
     CardRemoved(OfCard),
     PayoutCreated(OfPayout),
     PayoutAssigned(OfPayout),
+    PayoutSending(OfPayout),
     PayoutSent(OfPayout),
     PayoutReturned(OfPayout),
     SettlementChanged(SettlementChanged),

@@ -83,6 +83,8 @@ stored! {
         fingerprint: String,
         #[serde(rename = "out", default, skip_serializing_if = "is_zero")]
         unsent: u32,
+        #[serde(rename = "snd", default, skip_serializing_if = "is_zero")]
+        sending: u32,
     }
 }
 

@@ -388,6 +388,12 @@ impl World {
         self.system(act(payout))
     }
 
+    /// The acquirer's core pays and reports it.
+    pub(super) fn sent(self, name: &str) -> Self {
+        self.system_with(name, Command::PayoutSending)
+            .system_with(name, Command::PayoutSent)
+    }
+
     /// The stored payouts.
     pub(super) fn payouts(&self) -> impl Iterator<Item = &Payout> {
         self.payouts.values()
@@ -407,6 +413,12 @@ impl World {
     pub(super) fn unsent(&self, number: u32) -> u32 {
         let bound = self.merchant.state.bound(&self.card(number));
         bound.map_or(0, |bound| bound.unsent)
+    }
+
+    /// The number of payouts to this rebind's card that are being paid.
+    pub(super) fn sending(&self, number: u32) -> u32 {
+        let bound = self.merchant.state.bound(&self.card(number));
+        bound.map_or(0, |bound| bound.sending)
     }
 }
 
@@ -457,6 +469,7 @@ fn merchant() -> Merchant {
                 },
                 fingerprint: fingerprint("old"),
                 unsent: 0,
+                sending: 0,
             }),
             sessions: [Some(session(1)), Some(session(2)), None, None, None],
             ..MerchantState::onboarded(Settlement {

@@ -9,6 +9,7 @@ use crate::event_kind::EventKind;
 use crate::merchant::Frozen;
 use crate::next_action::NextAction;
 use crate::notification::Recipient;
+use crate::payout::PayoutState;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{End, RebindState};
 use crate::transfer::TransferAnswer;
@@ -71,9 +72,7 @@ fn freeze_in_hold_restores_the_old_card() {
     assert_eq!(notified, [Recipient::OnFile]);
     // Payouts continue, to the old card.
     assert_eq!(world.paid_to("in_hold"), Some(0));
-    let world = world
-        .pay("next")
-        .system_with("in_hold", Command::PayoutSent);
+    let world = world.pay("next").sent("in_hold");
     assert_eq!(world.paid_to("next"), Some(0));
 }
 
@@ -99,12 +98,12 @@ fn freeze_after_hold_holds_payouts() {
     assert_eq!(world.paid_to("later"), None);
     for name in ["old", "new", "later"] {
         assert!(world.merchant.holds(&world.payout(name)), "{name}");
-        let sent = world.refused(Command::PayoutSent(world.payout(name)));
+        let sending = world.refused(Command::PayoutSending(world.payout(name)));
         let expected = match name {
             "later" => ErrorCode::StepOutOfOrder,
             _ => ErrorCode::AccountFrozen,
         };
-        assert_eq!(sent.code, expected, "{name}");
+        assert_eq!(sending.code, expected, "{name}");
         let assign = world.refused(Command::AssignPayout(world.payout(name)));
         assert_eq!(assign.code, ErrorCode::StepOutOfOrder);
     }
@@ -270,7 +269,7 @@ fn standby_freeze_code_retires_the_card_only() {
     assert_eq!(world.status_of(1), CardStatus::Removed);
     assert!(!world.merchant.state.frozen.unwrap().holds_payouts);
     assert_eq!((world.paid_to("a"), world.paid_to("b")), (Some(0), Some(0)));
-    let world = world.system_with("a", Command::PayoutSent);
+    let world = world.sent("a");
     assert_eq!(world.unsent(0), 1);
     let event = world
         .history
@@ -464,8 +463,8 @@ fn payouts_keep_their_cards_after_a_freeze() {
     assert_eq!(world.merchant.state.due_at(world.now), Some(world.now));
     let world = world.system_with("held", Command::AssignPayout);
     assert_eq!(world.paid_to("held"), Some(1));
-    let world = world.system_with("old", Command::PayoutSent);
-    let world = world.system_with("new", Command::PayoutSent);
+    let world = world.sent("old");
+    let world = world.sent("new");
     assert_eq!((world.unsent(0), world.unsent(1)), (0, 1));
     // The freeze did not undo the change, but its test transfer still can.
     let world = world.test_sent().test_says(TransferAnswer::Returned);
@@ -486,6 +485,37 @@ fn freeze_in_hold_with_pending_operations() {
     let world = world.unfreeze();
     let late = world.refused(Command::SettleTestTransfer(Some(TransferAnswer::Returned)));
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
+}
+
+// The money of such a payout may have left already.
+#[test]
+fn freeze_leaves_a_payment_under_way_alone() {
+    let begun = World::new().pay("old").activated().at(DAY_S).pay("new");
+    let begun = begun.system_with("old", Command::PayoutSending);
+    let begun = begun.system_with("new", Command::PayoutSending);
+    let frozen = begun.freeze(1);
+    assert!(frozen.merchant.state.frozen.unwrap().holds_payouts);
+    for (name, card) in [("old", 0), ("new", 1)] {
+        let payout = frozen.payout(name);
+        assert!(!frozen.merchant.holds(&payout), "{name}");
+        assert_eq!(
+            (payout.state, frozen.sending(card)),
+            (PayoutState::Sending, 1)
+        );
+        // A repeat answers the same.
+        let again = frozen.decide(Command::PayoutSending(payout)).unwrap();
+        assert!(again.is_empty());
+        let sent = frozen.clone().system_with(name, Command::PayoutSent);
+        assert_eq!(
+            (sent.payout(name).state, sent.sending(card)),
+            (PayoutState::Sent, 0)
+        );
+        for world in [frozen.clone(), sent] {
+            let returned = world.system_with(name, Command::PayoutReturned);
+            assert_eq!(returned.payout(name).state, PayoutState::Returned);
+            assert_eq!((returned.unsent(card), returned.sending(card)), (0, 0));
+        }
+    }
 }
 
 /// The freeze period after a deposit is the hold of three days and seven more. It ends exactly then.

@@ -139,6 +139,7 @@ impl Model {
                     Kind::Frozen
                         | Kind::Unfrozen
                         | Kind::PayoutCreated
+                        | Kind::PayoutSending
                         | Kind::PayoutSent
                         | Kind::PayoutReturned
                         | Kind::Completed
@@ -185,15 +186,23 @@ impl Model {
                     self.is_paid_rightly(card, now);
                 }
             }
-            if payout.state == PayoutState::Sent {
+            if payout.state == PayoutState::Sending {
                 assert!(
                     card.is_some() && self.frozen != Some(true),
-                    "sent while held"
+                    "paid while held"
                 );
             }
+            // `Unsent` to `Unsent`: the payout gets its card.
             let follows = matches!(
                 (old.state, payout.state),
-                (PayoutState::Unsent, _) | (PayoutState::Sent, PayoutState::Returned)
+                (
+                    PayoutState::Unsent,
+                    PayoutState::Unsent | PayoutState::Sending
+                ) | (PayoutState::Sending, PayoutState::Sent)
+                    | (
+                        PayoutState::Unsent | PayoutState::Sending | PayoutState::Sent,
+                        PayoutState::Returned
+                    )
             );
             assert!(follows, "{:?} -> {:?}", old.state, payout.state);
         }
@@ -365,25 +374,27 @@ impl Model {
         for bound in state.active.iter().chain(waiting).chain(replaced) {
             assert!(cards.insert(bound.card.card_id.clone()), "duplicate card");
         }
-        let unsent = |card: Option<&CardId>| {
-            let all = self.payouts.values();
-            let unsent = all.filter(|payout| payout.state == PayoutState::Unsent);
-            unsent
-                .filter(|payout| payout.card.as_ref().map(|card| &card.card_id) == card)
+        let count = |is: PayoutState, card: Option<&CardId>| {
+            let all = self.payouts.values().filter(|payout| payout.state == is);
+            all.filter(|payout| payout.card.as_ref().map(|card| &card.card_id) == card)
                 .count()
         };
         for card in &cards {
-            assert_eq!(
-                state.bound(card).unwrap().unsent as usize,
-                unsent(Some(card))
-            );
+            let bound = state.bound(card).unwrap();
+            let counted = (bound.unsent as usize, bound.sending as usize);
+            let expected =
+                [PayoutState::Unsent, PayoutState::Sending].map(|is| count(is, Some(card)));
+            assert_eq!(counted, expected.into());
         }
-        assert_eq!(state.held_payouts as usize, unsent(None));
-        for payout in self.payouts.values() {
-            if let (PayoutState::Unsent, Some(card)) = (payout.state, &payout.card) {
+        assert_eq!(
+            state.held_payouts as usize,
+            count(PayoutState::Unsent, None)
+        );
+        for payout in self.payouts.values().filter(|payout| payout.is_pending()) {
+            if let Some(card) = &payout.card {
                 assert!(
                     cards.contains(&card.card_id),
-                    "the card of an unsent payout was removed"
+                    "the card of a pending payout was removed"
                 );
             }
         }

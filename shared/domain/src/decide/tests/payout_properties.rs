@@ -46,6 +46,7 @@ enum Step {
     Freeze(u8),
     Unfreeze,
     Pay(u16),
+    Sending(u8),
     Sent(u8),
     Returned(u8),
     CleanUp(Option<TransferAnswer>),
@@ -99,7 +100,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::Freeze),
         3 => Just(Step::Unfreeze),
         9 => (1_u16..1_000).prop_map(Step::Pay),
-        3 => any::<u8>().prop_map(Step::Sent),
+        4 => any::<u8>().prop_map(Step::Sending),
+        4 => any::<u8>().prop_map(Step::Sent),
         2 => any::<u8>().prop_map(Step::Returned),
         5 => prop::option::weighted(0.7, transfer()).prop_map(Step::CleanUp),
     ]
@@ -194,6 +196,7 @@ impl<'s> Life<'s> {
                 let create = Command::CreatePayout(id, u64::from(*amount_fen));
                 self.command(self.latest(), None, &create).unwrap();
             }
+            Step::Sending(which) => self.about_payout(*which, Command::PayoutSending),
             Step::Sent(which) => self.about_payout(*which, Command::PayoutSent),
             Step::Returned(which) => self.about_payout(*which, Command::PayoutReturned),
             Step::CleanUp(answer) => self.clean_up(*answer),
@@ -518,7 +521,8 @@ fn payout_goes_to_card_valid_at_creation() {
             (EventKind::Unfrozen, 100),
             (EventKind::PayoutCreated, 2_000),
             (EventKind::PayoutAssigned, 100),
-            (EventKind::PayoutSent, 500),
+            (EventKind::PayoutSending, 500),
+            (EventKind::PayoutSent, 300),
             (EventKind::PayoutReturned, 500),
             (EventKind::CardUnbound, 50),
             (EventKind::CardRemoved, 200),

@@ -111,8 +111,10 @@ fn payout_is_held_until_effective_at() {
             world.refused(assign(&world)).code,
             ErrorCode::StepOutOfOrder
         );
-        let sent = world.refused(Command::PayoutSent(world.payout("held")));
-        assert_eq!(sent.code, ErrorCode::StepOutOfOrder);
+        for act in [Command::PayoutSending, Command::PayoutSent] {
+            let paid = world.refused(act(world.payout("held")));
+            assert_eq!(paid.code, ErrorCode::StepOutOfOrder);
+        }
 
         let mut world = world.at(DAY_S);
         world.by = None;
@@ -128,7 +130,7 @@ fn payout_is_held_until_effective_at() {
         );
         let world = world.system_with("too", Command::AssignPayout);
         assert_eq!(world.merchant.state.held_payouts, 0);
-        let world = world.system_with("held", Command::PayoutSent);
+        let world = world.sent("held");
         assert_eq!(world.unsent(1), 1);
     }
 }
@@ -147,8 +149,8 @@ fn payout_is_held_without_a_card() {
 
 #[test]
 fn repeated_reports_change_nothing() {
-    let world = World::new().pay("a").system_with("a", Command::PayoutSent);
-    assert_eq!(world.unsent(0), 0);
+    let world = World::new().pay("a").sent("a");
+    assert_eq!((world.unsent(0), world.sending(0)), (0, 0));
     let again = world
         .decide(Command::PayoutSent(world.payout("a")))
         .unwrap();
@@ -162,13 +164,47 @@ fn repeated_reports_change_nothing() {
         .decide(Command::PayoutReturned(world.payout("a")))
         .unwrap();
     assert!(again.state.is_none() && again.event.is_none());
-    // A returned payout cannot be sent or assigned.
+    // A returned payout cannot be paid or assigned.
     for act in [
+        Command::PayoutSending(world.payout("a")),
         Command::PayoutSent(world.payout("a")),
         Command::AssignPayout(world.payout("a")),
     ] {
         assert_eq!(world.refused(act).code, ErrorCode::StepOutOfOrder);
     }
+}
+
+#[test]
+fn payment_starts_before_it_is_reported_sent() {
+    let unsent = World::new().pay("a");
+    let early = unsent.refused(Command::PayoutSent(unsent.payout("a")));
+    assert_eq!(early.code, ErrorCode::StepOutOfOrder);
+    let mut sending = unsent;
+    sending.by = None;
+    let transition = sending.done(Command::PayoutSending(sending.payout("a")));
+    assert_eq!(transition.event.unwrap().kind(), EventKind::PayoutSending);
+    assert_eq!((sending.unsent(0), sending.sending(0)), (0, 1));
+    assert_eq!(sending.payout("a").state, PayoutState::Sending);
+    let again = sending.decide(Command::PayoutSending(sending.payout("a")));
+    assert!(again.unwrap().is_empty());
+    // It keeps its card, and the card stays on record until the payment is reported.
+    let assign = sending.refused(Command::AssignPayout(sending.payout("a")));
+    assert_eq!(assign.code, ErrorCode::StepOutOfOrder);
+    let replaced = sending.clone().by(0).activated().at(9 * DAY_S).login();
+    let remove = Command::RemoveCard(replaced.card(0));
+    assert_eq!(
+        replaced.refused(remove.clone()).code,
+        ErrorCode::StepOutOfOrder
+    );
+    let unbind = replaced.refused(Command::Unbind(replaced.card(0)));
+    assert_eq!(unbind.code, ErrorCode::PayoutInFlight);
+    let sent = replaced.system_with("a", Command::PayoutSent);
+    assert!(sent.decide(remove).is_ok());
+
+    let sent = sending.system_with("a", Command::PayoutSent);
+    assert_eq!(sent.sending(0), 0);
+    let late = sent.refused(Command::PayoutSending(sent.payout("a")));
+    assert_eq!(late.code, ErrorCode::StepOutOfOrder);
 }
 
 #[test]
@@ -193,10 +229,7 @@ fn unsent_payouts_are_counted_with_their_card() {
     assert_eq!(world.unsent(0), 2);
     let world = world.activated();
     assert_eq!((world.unsent(0), world.unsent(1)), (2, 0));
-    let world = world
-        .at(DAY_S)
-        .pay("c")
-        .system_with("a", Command::PayoutSent);
+    let world = world.at(DAY_S).pay("c").sent("a");
     assert_eq!((world.unsent(0), world.unsent(1)), (1, 1));
     let reverted = world
         .clone()
@@ -204,7 +237,7 @@ fn unsent_payouts_are_counted_with_their_card() {
         .test_says(TransferAnswer::Returned);
     assert_eq!(reverted.active(), Some(0));
     assert_eq!((reverted.unsent(0), reverted.unsent(1)), (1, 1));
-    let reverted = reverted.system_with("c", Command::PayoutSent);
+    let reverted = reverted.sent("c");
     assert_eq!((reverted.unsent(0), reverted.unsent(1)), (1, 0));
     let frozen = world.freeze(1).system_with("b", Command::PayoutReturned);
     assert_eq!((frozen.unsent(0), frozen.unsent(1)), (0, 1));

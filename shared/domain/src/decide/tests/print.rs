@@ -408,11 +408,16 @@ fn last4(bound: &BoundCard) -> String {
     last4.clone()
 }
 
-/// A card with its number of unsent payouts.
+/// A card with its number of pending payouts.
 fn bound(bound: &BoundCard) -> String {
-    match bound.unsent {
-        0 => last4(bound),
-        unsent => format!("{} ({unsent} unsent)", last4(bound)),
+    let counts = [(bound.unsent, "unsent"), (bound.sending, "sending")];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    match counts.is_empty() {
+        true => last4(bound),
+        false => format!("{} ({})", last4(bound), counts.join(", ")),
     }
 }
 

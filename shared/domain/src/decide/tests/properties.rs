@@ -88,6 +88,7 @@ enum Asking {
     Freeze,
     Unfreeze,
     Pay,
+    Sending(u8),
     Sent(u8),
     Returned(u8),
     Assign(u8),
@@ -136,7 +137,8 @@ fn asking() -> impl Strategy<Value = Asking> {
         1 => Just(Asking::Freeze),
         1 => Just(Asking::Unfreeze),
         2 => Just(Asking::Pay),
-        1 => any::<u8>().prop_map(Asking::Sent),
+        2 => any::<u8>().prop_map(Asking::Sending),
+        2 => any::<u8>().prop_map(Asking::Sent),
         1 => any::<u8>().prop_map(Asking::Returned),
         1 => any::<u8>().prop_map(Asking::Assign),
         1 => Just(Asking::Settlement),
@@ -364,6 +366,7 @@ impl Run<'_> {
                 let name = format!("{}", self.store.history.len());
                 Command::CreatePayout(payout_id(&name), 1 + u64::from(number))
             }
+            Asking::Sending(which) => self.with_payout(*which, Command::PayoutSending),
             Asking::Sent(which) => self.with_payout(*which, Command::PayoutSent),
             Asking::Returned(which) => self.with_payout(*which, Command::PayoutReturned),
             Asking::Assign(which) => self.with_payout(*which, Command::AssignPayout),
@@ -592,6 +595,7 @@ fn invariants_hold_for_any_commands() {
         EventKind::CardUnbound,
         EventKind::CardRemoved,
         EventKind::PayoutCreated,
+        EventKind::PayoutSending,
         EventKind::PayoutSent,
         EventKind::PayoutReturned,
         EventKind::SettlementChanged,

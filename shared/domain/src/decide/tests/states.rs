@@ -366,10 +366,12 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
     quiet.merchant.state.security_changed_at = Some(quiet.now.plus_s(-60));
     vec![
         (
-            "one card; a payout unsent, one sent, one returned",
+            "one card; a payout unsent, one being paid, one sent, one returned",
             paid()
+                .pay("sending")
+                .system_with("sending", Command::PayoutSending)
                 .pay("sent")
-                .system_with("sent", Command::PayoutSent)
+                .sent("sent")
                 .pay("returned")
                 .system_with("returned", Command::PayoutReturned),
         ),
@@ -378,25 +380,22 @@ pub(super) fn accounts() -> Vec<(&'static str, World)> {
         (
             "a second before the old card's week is over, its payouts sent",
             effective()
-                .system_with("before", Command::PayoutSent)
-                .system_with("in_hold", Command::PayoutSent)
+                .sent("before")
+                .sent("in_hold")
                 .at(8 * DAY_S - 1)
                 .login(),
         ),
         (
             "the old card's week is over, its payouts sent",
             effective()
-                .system_with("before", Command::PayoutSent)
-                .system_with("in_hold", Command::PayoutSent)
+                .sent("before")
+                .sent("in_hold")
                 .at(8 * DAY_S)
                 .login(),
         ),
         (
             "the old card's week is over, one payout unsent",
-            effective()
-                .system_with("before", Command::PayoutSent)
-                .at(8 * DAY_S)
-                .login(),
+            effective().sent("before").at(8 * DAY_S).login(),
         ),
         ("in hold, old card lost", lost().later(60)),
         (

@@ -238,6 +238,11 @@ fn account_rows(world: &World) -> Vec<Row> {
         // The names of the table live as long as the test.
         let name = &*payout.payout_id.as_str()[4..].to_owned().leak();
         rows.extend([
+            row(
+                "payout sending",
+                name,
+                Command::PayoutSending(payout.clone()),
+            ),
             row("payout sent", name, Command::PayoutSent(payout.clone())),
             row(
                 "payout returned",
@@ -423,8 +428,8 @@ macro_rules! names {
 names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
-    ChangeSettlement PutPushTarget RemovePushTarget Freeze Unfreeze CreatePayout PayoutSent PayoutReturned AssignPayout
-    RemoveCard Expire Complete EndCooldown
+    ChangeSettlement PutPushTarget RemovePushTarget Freeze Unfreeze CreatePayout PayoutSending PayoutSent PayoutReturned
+    AssignPayout RemoveCard Expire Complete EndCooldown
 }
 
 #[test]

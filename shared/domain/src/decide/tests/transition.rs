@@ -102,6 +102,7 @@ fn event_has_its_rebind_and_no_personal_data() {
                     | Kind::CardRemoved
                     | Kind::PayoutCreated
                     | Kind::PayoutAssigned
+                    | Kind::PayoutSending
                     | Kind::PayoutSent
                     | Kind::PayoutReturned
                     | Kind::SettlementChanged

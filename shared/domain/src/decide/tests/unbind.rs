@@ -85,7 +85,7 @@ fn old_card_stays_until_its_last_payout() {
         (ErrorCode::PayoutInFlight, None)
     );
     assert_eq!(world.unsent(0), 2);
-    let world = world.system_with("a", Command::PayoutSent);
+    let world = world.sent("a");
     assert_eq!(refused(&world, 0).code, ErrorCode::PayoutInFlight);
     // A returned payout is no longer pending either.
     let world = world.system_with("b", Command::PayoutReturned).login();
@@ -169,7 +169,7 @@ fn clean_up_removes_card_after_retention_and_payouts() {
         world.clone().at(8 * DAY_S).refused(remove(&world, 0)).code,
         ErrorCode::StepOutOfOrder
     );
-    let world = world.system_with("a", Command::PayoutSent);
+    let world = world.sent("a");
     assert_eq!(due(&world), Some(t(8 * DAY_S)));
     let early = world.clone().at(8 * DAY_S - 1);
     assert_eq!(

@@ -188,6 +188,7 @@ fn full_state() -> MerchantState {
         fingerprint: mac(&card.last4),
         card,
         unsent,
+        sending: unsent / 2,
     };
     let replaced = |id: &str, last4: &str, state| ReplacedCard {
         bound: bound(card_of(id, last4), 1),
@@ -488,6 +489,10 @@ fn payouts() -> Vec<Record> {
     vec![
         of_record("payout_held", payout(None, PayoutState::Unsent)),
         of_record("payout_unsent", unsent.clone()),
+        of_record(
+            "payout_sending",
+            payout(Some(old_card()), PayoutState::Sending),
+        ),
         of_record("payout_sent", payout(Some(old_card()), PayoutState::Sent)),
         of_record(
             "payout_returned",
