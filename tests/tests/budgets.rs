@@ -46,11 +46,10 @@ mod calls_max {
     pub const NOTIFICATION: usize = 3;
     /// With push: the targets, the key that decrypts their tokens, a mark for each device (here one), and one for all.
     pub const NOTIFICATION_WITH_PUSH: usize = NOTIFICATION + 4;
-    /// A refused freeze: two counters, the account, the merchant.
+    /// A wrong freeze code: the account, the merchant, two counters.
     pub const FREEZE_TRY: usize = 4;
-    /// A successful freeze: also its write and the refund of its two counters. The extra calls are accepted, because a freeze
-    /// is rare.
-    pub const FREEZE: usize = FREEZE_TRY + 1 + 2;
+    /// A successful freeze: the account, the merchant, its write.
+    pub const FREEZE: usize = 3;
 }
 use calls_max::{
     FREEZE, FREEZE_TRY, LIST, NOTIFICATION, NOTIFICATION_WITH_PUSH, READ, STEP, TWO_WRITES,

@@ -225,54 +225,76 @@ async fn only_wrong_freeze_codes_count() {
     let world = InProcess::start().await;
     let (app, _, code) = announced(&world).await;
     let account = &app.profile.account;
-    for wrong in [
-        WRONG,
-        "aaaa aaaa",
+    for no_code in [
         "short",
         "",
         "00000000",
         "far too long to be a code of eight",
+        "一二三四五六七八",
     ] {
+        let refused = world.freeze(account, no_code, &source(1)).await;
+        refused
+            .is(422, "FREEZE_CODE_FORMAT")
+            .has("/errors/0/field", "freeze_code");
+    }
+    for (purpose, of) in [
+        (HashPurpose::Source, source(1)),
+        (HashPurpose::Account, account.clone()),
+    ] {
+        assert_eq!(counted(&world, purpose, &of).await, 0);
+    }
+    for wrong in [WRONG, "aaaa aaaa"] {
         received(&world.freeze(account, wrong, &source(1)).await);
     }
-    for (purpose, of, count) in [
-        (HashPurpose::Source, source(1), 6),
-        (HashPurpose::Account, account.clone(), 6),
+    for (purpose, of) in [
+        (HashPurpose::Source, source(1)),
+        (HashPurpose::Account, account.clone()),
     ] {
-        assert_eq!(counted(&world, purpose, &of).await, count);
+        assert_eq!(counted(&world, purpose, &of).await, 2);
     }
     assert!(!frozen(&world).await);
     // An unknown account is counted as well.
     received(&world.freeze("nobody", WRONG, &source(1)).await);
-    assert_eq!(counted(&world, HashPurpose::Source, &source(1)).await, 7);
+    assert_eq!(counted(&world, HashPurpose::Source, &source(1)).await, 3);
     assert_eq!(counted(&world, HashPurpose::Account, "nobody").await, 1);
     received(&world.freeze(account, &code, &source(1)).await);
     assert!(frozen(&world).await);
-    assert_eq!(
-        counted(&world, HashPurpose::Source, &source(1)).await,
-        7,
-        "taken back"
-    );
-    assert_eq!(counted(&world, HashPurpose::Account, account).await, 6);
+    assert_eq!(counted(&world, HashPurpose::Source, &source(1)).await, 3);
+    assert_eq!(counted(&world, HashPurpose::Account, account).await, 2);
+}
+
+/// The number of notifications about wrong codes that the owner received.
+async fn warned(world: &Arc<InProcess>, phone: &str) -> usize {
+    world.deliver_due().await;
+    let text = render(&Sms::FreezeCodeGuessed, Lang::ZhCn);
+    let sent = world.sms.to(phone);
+    sent.iter().filter(|sms| sms.contains(&text)).count()
 }
 
 #[tokio::test]
-async fn parallel_guesses_from_one_address_are_ten() {
+async fn tenth_wrong_freeze_code_notifies_once_a_day() {
     let world = InProcess::start().await;
-    let (app, _, code) = announced(&world).await;
-    let account = &app.profile.account;
-    let from = source(1);
-    let attempts = (0..20).map(|_| world.freeze(account, WRONG, &from));
-    for answer in futures::future::join_all(attempts).await {
-        received(&answer);
+    let (app, _, _) = announced(&world).await;
+    let (account, phone) = (&app.profile.account, &app.profile.phone);
+    let before = i64::try_from(POLICY.freeze_guesses_notified_from).unwrap() - 2;
+    set_counted(&world, HashPurpose::Account, account, before).await;
+    for (warnings, number) in [(0, 1), (1, 2), (1, 3)] {
+        received(&world.freeze(account, WRONG, &source(number)).await);
+        assert_eq!(warned(&world, phone).await, warnings);
     }
-    let limit = i64::try_from(POLICY.freeze_attempts_per_source_day).unwrap();
-    assert_eq!(counted(&world, HashPurpose::Source, &from).await, limit);
-    assert_eq!(counted(&world, HashPurpose::Account, account).await, limit);
-    received(&world.freeze(account, &code, &from).await);
-    assert!(!frozen(&world).await);
-    received(&world.freeze(account, &code, &source(2)).await);
-    assert!(frozen(&world).await);
+    world.pass_s(POLICY.freeze_guesses_notified_every_s - 1);
+    set_counted(&world, HashPurpose::Account, account, 1_000).await;
+    received(&world.freeze(account, WRONG, &source(4)).await);
+    assert_eq!(warned(&world, phone).await, 1);
+    world.pass_s(1);
+    received(&world.freeze(account, WRONG, &source(5)).await);
+    assert_eq!(warned(&world, phone).await, 2);
+    assert_eq!(world.count(NAME, "freeze_code_guessed").await, 2);
+    // Once no code of the account works, guesses are harmless.
+    world.pass_s(POLICY.hold_s + POLICY.freeze_after_effective_s);
+    set_counted(&world, HashPurpose::Account, account, 1_000).await;
+    received(&world.freeze(account, WRONG, &source(6)).await);
+    assert_eq!(warned(&world, phone).await, 2);
 }
 
 #[tokio::test]
@@ -294,52 +316,6 @@ async fn parallel_freeze_guesses_are_all_counted() {
     }
     assert!(frozen(&world).await);
     assert_eq!(counted(&world, HashPurpose::Account, account).await, 20);
-}
-
-#[tokio::test]
-async fn blocked_address_does_not_block_another() {
-    let world = InProcess::start().await;
-    let (app, _, code) = announced(&world).await;
-    let account = &app.profile.account;
-    for _ in 0..POLICY.freeze_attempts_per_source_day {
-        received(&world.freeze(account, WRONG, &source(1)).await);
-    }
-    received(&world.freeze(account, &code, &source(1)).await);
-    assert!(!frozen(&world).await, "the code is not compared");
-    received(&world.freeze(account, &code, &source(2)).await);
-    assert!(frozen(&world).await);
-}
-
-#[tokio::test]
-async fn address_limit_resets_after_a_day() {
-    let world = InProcess::start().await;
-    let (app, _, code) = announced(&world).await;
-    let account = &app.profile.account;
-    set_counted(&world, HashPurpose::Source, &source(1), 10).await;
-    received(&world.freeze(account, &code, &source(1)).await);
-    assert!(!frozen(&world).await);
-    world.pass_s(DAY_S);
-    set_counted(&world, HashPurpose::Source, &source(2), 9).await;
-    received(&world.freeze(account, &code, &source(2)).await);
-    assert!(frozen(&world).await);
-
-    let world = InProcess::start().await;
-    let (app, _, code) = announced(&world).await;
-    set_counted(&world, HashPurpose::Source, &source(1), 10).await;
-    world.pass_s(DAY_S);
-    received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-    assert!(frozen(&world).await, "attempts expire after a day");
-}
-
-#[tokio::test]
-async fn account_has_1000_attempts_a_day() {
-    for (attempts, works) in [(999, true), (1_000, false)] {
-        let world = InProcess::start().await;
-        let (app, _, code) = announced(&world).await;
-        set_counted(&world, HashPurpose::Account, &app.profile.account, attempts).await;
-        received(&world.freeze(&app.profile.account, &code, &source(1)).await);
-        assert_eq!(frozen(&world).await, works, "{attempts}");
-    }
 }
 
 #[tokio::test]
@@ -540,16 +516,16 @@ async fn freeze_ends_rebind_and_sessions() {
 
 #[tokio::test]
 async fn freeze_survives_a_lost_write() {
-    // Two counters, the account and the merchant are read; the fifth call is the freeze.
+    // The account and the merchant are read; the third call is the freeze.
     for fault in [Fault::RequestLost, Fault::ReplyLost] {
         let world = InProcess::start().await;
         let (app, _, code) = announced(&world).await;
         let account = &app.profile.account;
-        world.boundary.fail(3, Fault::Failed);
+        world.boundary.fail(1, Fault::Failed);
         // The freeze failed, and the reply does not claim success.
         world.freeze(account, &code, &source(1)).await.ok(500);
         assert!(!frozen(&world).await);
-        world.boundary.fail(5, fault);
+        world.boundary.fail(3, fault);
         received(&world.freeze(account, &code, &source(1)).await);
         assert!(frozen(&world).await);
         assert!(world.boundary.calm() > 0);

@@ -10,9 +10,7 @@ use api::routes::FreezesRoute;
 use application::backoff::{Limits, retry};
 use application::crypto::{FREEZE_CODE_CHARS, HashPurpose, Keys, typed_code};
 use application::error::HandlerError;
-use application::ports::{
-    FreezeAttempt, FreezeAttempts, FreezeKeys, KeyService, PortError, Selector,
-};
+use application::ports::{FreezeKeys, FreezeRequests, KeyService, PortError, Selector};
 use application::serve::Handler;
 use application::transact::{Learned, Loaded, Start, Transactor, nothing_to_prepare};
 use application::usage::Usage;
@@ -81,75 +79,60 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
             source: self.keys.mac(HashPurpose::Source, &source).await?.0,
             nonce: self.keys.random()?,
         };
-        let attempted = self.attempt(&keys, &code, now).await;
+        let evaluated = self.evaluate(&keys, &code, now).await;
         tokio::time::sleep(ANSWER_AFTER.saturating_sub(started.elapsed())).await;
-        attempted?;
+        evaluated?;
         let status = FreezeStatus::Received;
         Ok(Reply::json(202, &Freeze { status }))
     }
 
-    /// Counts the attempt, then evaluates the code unless a limit is reached. A right code and a code that could not be
-    /// evaluated are refunded, because neither is a wrong guess.
-    async fn attempt(
+    /// Freezes the account if the code is right, however many wrong codes came before: 40 bits cannot be guessed, and a
+    /// thief must not be able to use up the owner's attempts. A wrong code is counted.
+    async fn evaluate(
         &self,
         keys: &FreezeKeys,
         typed: &Secret<String>,
         now: Timestamp,
     ) -> Result<(), HandlerError> {
-        let attempt = self.store.count_freeze_attempt(keys, POLICY, now).await?;
-        let is_counted = attempt.allowed;
-        let frozen = self.freeze_if_right(attempt, typed, now).await;
-        if is_counted
-            && !matches!(frozen, Ok(false))
-            // The freeze has already succeeded or failed. One attempt too many in the count changes neither.
-            && let Err(error) = self.store.refund_freeze_attempt(keys, now).await
-        {
-            tracing::warn!(store.cause = error.to_string(), "freeze.not_refunded");
-        }
-        frozen.map(|_| ())
-    }
-
-    /// Freezes the account if the code is right. Returns true for a right code.
-    async fn freeze_if_right(
-        &self,
-        attempt: FreezeAttempt,
-        typed: &Secret<String>,
-        now: Timestamp,
-    ) -> Result<bool, HandlerError> {
-        let is_evaluated = attempt.merchant_id.is_some() && attempt.allowed;
-        let merchant_id = attempt.merchant_id.or_else(|| MerchantId::parse(NOBODY));
-        let typed = typed_code(typed.expose(), FREEZE_CODE_CHARS);
-        let (Some(merchant_id), Some(typed)) = (merchant_id, typed) else {
-            return Ok(false);
+        let known = self.store.account_merchant(&keys.account).await?;
+        let is_known = known.is_some();
+        let Some(merchant_id) = known.or_else(|| MerchantId::parse(NOBODY)) else {
+            return Ok(());
         };
-        let account = Transactor::system(
-            &self.store,
-            POLICY,
-            merchant_id.clone(),
-            now,
-            Limits::FREEZE,
-        );
+        let account = Transactor::system(&self.store, POLICY, merchant_id, now, Limits::FREEZE);
         let read = retry(Limits::FREEZE, async || {
             account.load(Selector::Latest).await
-        })
-        .await;
-        let loaded = match read {
-            Ok(loaded) if is_evaluated => loaded,
-            Ok(_) | Err(HandlerError::Rejected(_)) => return Ok(false),
+        });
+        let loaded = match read.await {
+            Ok(loaded) => is_known.then_some(loaded),
+            Err(HandlerError::Rejected(_)) => None,
             Err(error) => return Err(too_busy(error)),
         };
-        let Some(code) = self.announced(&loaded.merchant, &typed, now).await? else {
-            return Ok(false);
+        let Some(loaded) = loaded else {
+            self.count(keys, now).await?;
+            return Ok(());
         };
-        match self.freeze(&account, loaded, code, now).await {
-            Ok(()) => {
-                tracing::info!(merchant.id = merchant_id.as_str(), "account.frozen");
-                Ok(true)
+        match self.announced(&loaded.merchant, typed, now).await? {
+            Some(code) => self.freeze(&account, loaded, code, now).await,
+            None => {
+                let notifies = self.count(keys, now).await?;
+                if notifies {
+                    notify(&account, loaded).await;
+                }
+                Ok(())
             }
-            // The code was used meanwhile: by a duplicate of this request, or by a write whose answer was lost.
-            Err(HandlerError::Rejected(_)) => Ok(true),
-            Err(error) => Err(too_busy(error)),
         }
+    }
+
+    /// Counts a wrong code before it is answered. Returns true if there were so many that the owner is notified.
+    async fn count(&self, keys: &FreezeKeys, now: Timestamp) -> Result<bool, PortError> {
+        let guesses = self.store.count_freeze_guess(keys, now).await?;
+        tracing::info!(
+            freeze.of_account = guesses.of_account,
+            freeze.of_source = guesses.of_source,
+            "freeze.wrong_code"
+        );
+        Ok(guesses.of_account >= POLICY.freeze_guesses_notified_from)
     }
 
     /// Freezes in one write. Retries until the time limit of [`Limits::FREEZE`], because a thief may keep the account
@@ -175,7 +158,16 @@ impl<T: Table, K: KeyService> Freezes<T, K> {
             false => selector.into(),
         };
         let frozen = account.transact_within(limits, start, freeze, nothing_to_prepare);
-        frozen.await.map(|_| ())
+        match frozen.await {
+            Ok(written) => {
+                let profile = &written.after.merchant.profile;
+                tracing::info!(merchant.id = profile.merchant_id.as_str(), "account.frozen");
+                Ok(())
+            }
+            // The code was used meanwhile: by a duplicate of this request, or by a write whose answer was lost.
+            Err(HandlerError::Rejected(_)) => Ok(()),
+            Err(error) => Err(too_busy(error)),
+        }
     }
 
     /// The announced code that was typed. Every code is compared, so that the time reveals nothing.
@@ -207,14 +199,33 @@ fn too_busy(error: HandlerError) -> HandlerError {
     }
 }
 
+/// Notifies the owner while a freeze code works, unless that was done lately. A failure is not worth a retry: the next
+/// wrong code repeats it.
+async fn notify<T: Table>(account: &Transactor<'_, Store<T>>, loaded: Loaded) {
+    match account
+        .execute_once(loaded, Command::NotifyFreezeGuesses)
+        .await
+    {
+        Ok(_) | Err(HandlerError::Rejected(_)) => {}
+        Err(_) => tracing::warn!("freeze.guesses_not_notified"),
+    }
+}
+
 fn read(typed: CreateFreeze) -> Result<(Secret<String>, Secret<String>), Rejection> {
     Rejection::of_malformed([
         ("account", typed.account.is_none()),
         ("freeze_code", typed.freeze_code.is_none()),
     ])?;
-    typed
+    let (account, code) = typed
         .account
         .map(|account| fold(Field::Account, &account))
         .zip(typed.freeze_code)
-        .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))
+        .ok_or_else(|| Rejection::new(ErrorCode::RequestMalformed))?;
+    // Not a guess: a text that cannot be a code is not counted, and the reply tells a mistyped code from a wrong one.
+    let code = typed_code(code.expose(), FREEZE_CODE_CHARS).ok_or_else(|| {
+        Rejection::new(ErrorCode::FreezeCodeFormat)
+            .field("freeze_code")
+            .not_counted()
+    })?;
+    Ok((account, code))
 }

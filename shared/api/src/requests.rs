@@ -209,7 +209,7 @@ pub struct CreateFreeze {
     /// The account's name, as for the login.
     #[cfg_attr(feature = "schema", schemars(required))]
     pub account: Option<String>,
-    /// The 8 characters from the notification; case is ignored. Any other text gets the same answer.
+    /// The 8 characters from the notification; case is ignored. A wrong code gets the same answer as a right one.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub freeze_code: Option<Secret<String>>,
 }

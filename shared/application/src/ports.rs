@@ -120,7 +120,7 @@ pub trait ListPushTargets {
     async fn history_key(&self, merchant: &MerchantId) -> Result<Option<Sealed>, PortError>;
 }
 
-/// The account and the address of a freeze attempt: keyed hashes of the account name and of the source address.
+/// The account and the address of a freeze request: keyed hashes of the account name and of the source address.
 #[derive(Clone, Debug)]
 pub struct FreezeKeys {
     /// Keyed hash of the account name.
@@ -132,44 +132,25 @@ pub struct FreezeKeys {
     pub nonce: [u8; 6],
 }
 
-impl FreezeKeys {
-    /// The nonce of one addition. Counting and refunding need different ones.
-    #[must_use]
-    pub const fn nonce_for(&self, more: i64) -> [u8; 6] {
-        let mut nonce = self.nonce;
-        if more < 0 {
-            nonce[0] = !nonce[0];
-        }
-        nonce
-    }
+/// Wrong freeze codes of the last day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreezeGuesses {
+    /// For the account, known or not.
+    pub of_account: usize,
+    /// From the source address.
+    pub of_source: usize,
 }
 
-/// The result of counting an attempt, before its freeze code is compared.
-#[derive(Clone, Debug)]
-pub struct FreezeAttempt {
-    /// The account's merchant. `None` for an unknown account name, whose attempts are counted as well.
-    pub merchant_id: Option<MerchantId>,
-    /// True if the attempt is counted and its code may be compared: both address and account are within their limits.
-    pub allowed: bool,
-}
-
-/// Counts attempts at freeze codes.
-pub trait FreezeAttempts {
-    /// Counts one attempt before its code is compared. Counting never conflicts, so wrong attempts cannot keep the
-    /// right code from being counted. An attempt over the address's limit is not counted for the account: one address
-    /// cannot use up the account's attempts.
-    async fn count_freeze_attempt(
-        &self,
-        keys: &FreezeKeys,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<FreezeAttempt, PortError>;
-    /// Refunds an attempt that turned out not to be wrong.
-    async fn refund_freeze_attempt(
+/// Finds the account of a freeze request, and counts wrong freeze codes.
+pub trait FreezeRequests {
+    /// The account's merchant. `None` for an unknown account name.
+    async fn account_merchant(&self, account: &str) -> Result<Option<MerchantId>, PortError>;
+    /// Counts one wrong code. Counting never conflicts. No count keeps a code from being evaluated.
+    async fn count_freeze_guess(
         &self,
         keys: &FreezeKeys,
         now: Timestamp,
-    ) -> Result<(), PortError>;
+    ) -> Result<FreezeGuesses, PortError>;
 }
 
 /// A request's hashed idempotency key, with the keyed fingerprint of its body.

@@ -77,6 +77,8 @@ vocabulary! {
         OtpWrong = "OTP_WRONG",
         /// The code has expired, or a newer code was sent while it was compared.
         OtpExpired = "OTP_EXPIRED",
+        /// The text cannot be a freeze code.
+        FreezeCodeFormat = "FREEZE_CODE_FORMAT",
         /// The last attempt failed: the rebind has ended, or the switch to the standby card is locked temporarily.
         OtpTooMany = "OTP_TOO_MANY",
         /// A required consent is missing.

@@ -39,6 +39,8 @@ vocabulary! {
         Cancelled = "cancelled",
         /// The account was frozen with a freeze code.
         Frozen = "frozen",
+        /// Many wrong freeze codes were entered while a freeze code of the account works.
+        FreezeCodeGuessed = "freeze_code_guessed",
         /// The account was unfrozen by an operator.
         Unfrozen = "unfrozen",
         /// An activation was undone because the test transfer was returned.

@@ -195,6 +195,10 @@ pub struct MerchantState {
     pub security_changed_at: Option<Timestamp>,
     /// The current freeze of the account.
     pub frozen: Option<Frozen>,
+    /// When the owner was last notified of wrong freeze codes.
+    pub freeze_guesses_notified_at: Option<Timestamp>,
+    /// The times of SMS about devices, push devices and settings.
+    pub notice_sms: Window,
     /// When the short cooldown was last used.
     pub lost_at: Option<Timestamp>,
     /// The times of requested rebinds.
@@ -256,6 +260,8 @@ impl MerchantState {
             cooldown_end_unannounced: false,
             security_changed_at: None,
             frozen: None,
+            freeze_guesses_notified_at: None,
+            notice_sms: Window::default(),
             lost_at: None,
             requests: Window::default(),
             id_mismatches: Window::default(),

@@ -118,6 +118,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             card: label(&event.card),
         }),
         Event::Frozen(_) => to_merchant(Sms::Frozen),
+        Event::FreezeCodeGuessed(_) => to_merchant(Sms::FreezeCodeGuessed),
         // A payout without a card was cancelled before it left.
         Event::PayoutReturned(event) => event
             .last4

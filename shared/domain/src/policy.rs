@@ -110,10 +110,10 @@ pub struct Policy {
     pub retire_after_effective_s: i64,
     /// A freeze code is valid until this long after `effective_at`, or after a standby card's `usable_at`.
     pub freeze_after_effective_s: i64,
-    /// Wrong freeze codes per day from one source address.
-    pub freeze_attempts_per_source_day: usize,
-    /// Wrong freeze codes per day for one account.
-    pub freeze_attempts_per_account_day: usize,
+    /// Wrong freeze codes per day for one account from which its owner is notified.
+    pub freeze_guesses_notified_from: usize,
+    /// The minimum interval between two such notifications.
+    pub freeze_guesses_notified_every_s: i64,
     /// A test transfer that is returned until this long after `effective_at` still undoes the activation.
     pub revert_after_effective_s: i64,
 
@@ -124,6 +124,9 @@ pub struct Policy {
     /// Changes of settlement settings and new push devices per day. Each causes notifications, and a removed device
     /// stays notified for days, so more changes would bury important messages.
     pub setting_changes_per_day: usize,
+    /// SMS per day to one merchant about devices, push devices and settings together. Further ones are push only, so that
+    /// they cannot bury an important SMS.
+    pub notice_sms_per_day: usize,
     /// A removed push device is notified for this long.
     pub push_after_removal_s: i64,
 
@@ -205,13 +208,14 @@ impl Policy {
         quiet_period_s: DAY_S,
         retire_after_effective_s: 7 * DAY_S,
         freeze_after_effective_s: 7 * DAY_S,
-        freeze_attempts_per_source_day: 10,
-        freeze_attempts_per_account_day: 1_000,
+        freeze_guesses_notified_from: 10,
+        freeze_guesses_notified_every_s: DAY_S,
         revert_after_effective_s: 7 * DAY_S,
 
         t0_from_age_s: 90 * DAY_S,
         push_targets_max: 5,
         setting_changes_per_day: 10,
+        notice_sms_per_day: 5,
         push_after_removal_s: 7 * DAY_S,
 
         agreement_min_read_s: 10,

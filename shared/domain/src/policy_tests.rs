@@ -14,7 +14,7 @@ const VERSIONS: [(u32, &str); 2] = [
     ),
     (
         2,
-        "8af4bf3f970d21056219c34234046ab116878c0de7231fe5edca356a2fe71b96",
+        "c8cbf99eb0b8913fed64a68dd73ee9187314960b2139a9f95162bbfc86d23b85",
     ),
 ];
 

@@ -1,113 +1,51 @@
-//! Attempts at freeze codes, counted before the code is compared.
+//! Wrong freeze codes, counted for a metric and for the notification of the owner.
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Updated};
 use super::item::Item;
 use super::keys::{account_key, account_pk, key, source_pk};
 use super::records::{account, freeze_counter};
-use application::ports::{FreezeAttempt, FreezeAttempts, FreezeKeys, PortError};
+use application::ports::{FreezeGuesses, FreezeKeys, FreezeRequests, PortError};
 use aws_sdk_dynamodb::types::ReturnValue;
-use domain::policy::Policy;
+use domain::ids::MerchantId;
 use domain::time::Timestamp;
 
 /// The sort key of an account's and an address's counts.
 const COUNTER: &str = "Q";
 
-fn account_counter(keys: &FreezeKeys) -> Item {
-    key(account_pk(&keys.account), COUNTER)
-}
-
-fn source_counter(keys: &FreezeKeys) -> Item {
-    key(source_pk(&keys.source), COUNTER)
-}
-
-impl<T: Table> FreezeAttempts for Store<T> {
-    async fn count_freeze_attempt(
-        &self,
-        keys: &FreezeKeys,
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<FreezeAttempt, PortError> {
-        let account = vec![account_key(&keys.account)];
-        let (of_source, account) = futures::join!(
-            self.add_attempts(source_counter(keys), 1, keys.nonce_for(1), now),
-            self.table.batch_get(account),
-        );
-        let of_source = of_source?;
-        let counted = match account {
-            Ok(account) => {
-                self.count_for_account(keys, of_source, &account, policy, now)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
-        if counted.is_err() {
-            // The code is not compared, so the attempt is refunded.
-            let _ = self.refund_source(keys, now).await;
-        }
-        counted
+impl<T: Table> FreezeRequests for Store<T> {
+    async fn account_merchant(&self, account: &str) -> Result<Option<MerchantId>, PortError> {
+        let found = self.table.batch_get(vec![account_key(account)]).await?;
+        Ok(found.first().and_then(account::merchant_id))
     }
 
-    async fn refund_freeze_attempt(
+    async fn count_freeze_guess(
         &self,
         keys: &FreezeKeys,
         now: Timestamp,
-    ) -> Result<(), PortError> {
-        let (account, source) = futures::join!(
-            self.add_attempts(account_counter(keys), -1, keys.nonce_for(-1), now),
-            self.refund_source(keys, now),
+    ) -> Result<FreezeGuesses, PortError> {
+        let of_account = key(account_pk(&keys.account), COUNTER);
+        let of_source = key(source_pk(&keys.source), COUNTER);
+        let (of_account, of_source) = futures::join!(
+            self.add_guess(of_account, &keys.nonce, now),
+            self.add_guess(of_source, &keys.nonce, now),
         );
-        account.and(source).map(|_| ())
+        Ok(FreezeGuesses {
+            of_account: of_account?,
+            of_source: of_source?,
+        })
     }
 }
 
 impl<T: Table> Store<T> {
-    /// The address is counted already. Counts the account, unless the address is over its limit.
-    async fn count_for_account(
-        &self,
-        keys: &FreezeKeys,
-        of_source: usize,
-        account: &[Item],
-        policy: &Policy,
-        now: Timestamp,
-    ) -> Result<FreezeAttempt, PortError> {
-        let merchant_id = account.first().and_then(account::merchant_id);
-        let refused = FreezeAttempt {
-            merchant_id: merchant_id.clone(),
-            allowed: false,
-        };
-        if of_source > policy.freeze_attempts_per_source_day {
-            let _ = self.refund_source(keys, now).await;
-            return Ok(refused);
-        }
-        let of_account = self
-            .add_attempts(account_counter(keys), 1, keys.nonce_for(1), now)
-            .await?;
-        if of_account > policy.freeze_attempts_per_account_day {
-            let _ = self.refund_freeze_attempt(keys, now).await;
-            return Ok(refused);
-        }
-        Ok(FreezeAttempt {
-            merchant_id,
-            allowed: true,
-        })
-    }
-
-    /// Refunds an attempt of the address. If the refund fails, the attempt stays counted.
-    async fn refund_source(&self, keys: &FreezeKeys, now: Timestamp) -> Result<usize, PortError> {
-        self.add_attempts(source_counter(keys), -1, keys.nonce_for(-1), now)
-            .await
-    }
-
-    /// Adds to this hour's count, and returns the number of attempts in the last day.
-    async fn add_attempts(
+    /// Adds one to this hour's count, and returns the number of guesses in the last day.
+    async fn add_guess(
         &self,
         counter: Item,
-        more: i64,
-        nonce: [u8; 6],
+        nonce: &[u8],
         now: Timestamp,
     ) -> Result<usize, PortError> {
-        let (update, expression) = freeze_counter::add(more, &nonce, now);
+        let (update, expression) = freeze_counter::add(nonce, now);
         let update = SingleUpdate {
             expression,
             ..SingleUpdate::new(counter.clone(), update, ReturnValue::AllNew)
@@ -115,11 +53,11 @@ impl<T: Table> Store<T> {
         let item = match self.table.update(update).await? {
             Updated::Done(item) | Updated::ConditionFailed(item) => item,
         };
-        // Both outcomes include the item; without it, the number of attempts is unknown.
+        // Both outcomes include the item; without it, the number of guesses is unknown.
         let item = item.ok_or_else(|| PortError::Transient("the table", "no count".to_owned()))?;
-        let attempts = freeze_counter::of_last_day(&item, now)?;
+        let guesses = freeze_counter::of_last_day(&item, now)?;
         self.forget_old_hours(counter, &item, now).await;
-        Ok(attempts)
+        Ok(guesses)
     }
 
     /// Garbage collection only: no decision depends on the removal.

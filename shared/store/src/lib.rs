@@ -14,7 +14,7 @@
 //! | `A#<mac of account>`, `A` | account: merchant, password hash, known devices | login |
 //! | `A#<mac of account>`, `D#<device>` or `D#*` | failed logins of a known device, or of all unknown devices | login |
 //! | `S#<mac of address>`, `S` | failed logins from a source address | login |
-//! | `A#<mac of account>`, `Q` and `S#<mac of address>`, `Q` | attempts at freeze codes, by the hour | freeze |
+//! | `A#<mac of account>`, `Q` and `S#<mac of address>`, `Q` | wrong freeze codes, by the hour | freeze |
 //! | `P#<mac of phone>`, `P` | the times of the last ten OTPs to a phone, newest in `t0` | each OTP |
 //! | `F#<mac of card number>`, `F` | person and cards of a verified card number | activation, a card's removal |
 //! | `I#<mac of merchant, method, path, key>`, `I` | a claim, or a reply stored for a repeated request | each step with a key |
@@ -36,7 +36,8 @@
 //! | payout being paid, sent or returned, merchant given | 1 batch get, 1 transaction | 3 RRU, 8 WRU |
 //! | pending payouts, history | 2 queries | 1 RRU per 4 KB |
 //! | a step on a card: merchant state, profile, its rebind | 1 batch get, 1 transaction | 3 RRU |
-//! | freeze: two counts, account, merchant, transaction, refund of the counts | 7 calls | 2 RRU, 16 WRU |
+//! | freeze: account, merchant, transaction | 3 calls | 2 RRU, 6 WRU and more |
+//! | wrong freeze code: account, merchant, two counts | 4 calls | 2 RRU, 2 WRU |
 //! | due items | 1 query per bucket and shard | 0.5 RRU, and 0.5 per 4 KB of keys |
 //!
 //! # The index `due`

@@ -80,8 +80,8 @@ pub const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        why: "a freeze attempt is counted before the comparison, because a crash would otherwise be a free guess, and refunded \
-              if it was not wrong: a process that died, or that lost a reply, leaves the count too high, never too low",
+        why: "a wrong freeze code is counted before it is answered, and a repeated request counts again: the count serves a \
+              metric and the notification of the owner",
         applies: |case| {
             let counts = case.begins(&["freezes of an account ", "freezes from an address"]);
             let stays = matches!(case.more, Some(1 | 2));

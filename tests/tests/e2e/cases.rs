@@ -81,7 +81,7 @@ pub const SIDE_BY_SIDE: &[Case] = cases! {
         malformed_push_targets_are_refused, push_targets_do_not_replace_sms;
     history: history_pages_form_verifiable_chain;
     freezes: freeze_in_hold_reverts_change, freeze_after_hold_holds_payouts, freeze_code_ends_7_days_after_effect,
-        wrong_freeze_code_looks_the_same, eleventh_guess_of_address_is_ignored, concurrent_freezes_act_once,
+        wrong_freeze_code_looks_the_same, right_freeze_code_works_after_wrong_ones, concurrent_freezes_act_once,
         freeze_racing_confirm_still_freezes, standby_freeze_code_removes_card, any_freeze_code_stops_everything,
         freeze_after_switch_holds_payouts;
     frozen: frozen_account_allows_only_reads;

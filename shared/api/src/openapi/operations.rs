@@ -439,7 +439,7 @@ pub(super) fn operation(route: Route) -> Operation {
             tag: "freezes",
             request: body("CreateFreeze", &["CreateFreeze"]),
             success: success(202, "Received. The reply does not reveal whether anything was frozen.", body("Freeze", &["Freeze"]), vec![]),
-            problems: vec![],
+            problems: vec![own("The text cannot be a freeze code. Nothing is counted.", &["FREEZE_CODE_FORMAT"])],
         },
     }
 }

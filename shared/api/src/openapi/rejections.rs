@@ -111,6 +111,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("OTP_EXPIRED", "", left(Rejection::new(Code::OtpExpired).not_counted().next(&[IdentityCode]), 4)),
         example("OTP_EXPIRED_ACTIVATION", "Code for a standby card expired.",
             left(Rejection::new(Code::OtpExpired).not_counted().next(&[ActivateStandby]), 4)),
+        example("FREEZE_CODE_FORMAT", "", fields([("freeze_code", Code::FreezeCodeFormat)]).not_counted()),
         example("OTP_TOO_MANY", "", Rejection::new(Code::OtpTooMany).counted(0).next(&[NewRebind])),
         example("OTP_TOO_MANY_ACTIVATION", "The last wrong code for a standby card.",
             Rejection::new(Code::OtpTooMany).counted(0).retry_after(policy.standby_lock_s).next(&[Wait])),

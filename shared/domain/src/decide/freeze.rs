@@ -6,6 +6,7 @@ use crate::history::event::{self, Event, Nullable};
 use crate::merchant::{Frozen, MerchantState};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
+use crate::time::Timestamp;
 use crate::transition::Transition;
 
 impl Context<'_> {
@@ -124,6 +125,25 @@ impl Context<'_> {
             at: self.now,
             reason: None,
         }
+    }
+
+    /// Tells the owner that a code of theirs is guessed, or mistyped by themselves. Only a working code is worth guessing.
+    pub(super) fn notify_freeze_guesses(&self) -> Result<Transition, Rejection> {
+        let state = &self.merchant.state;
+        let mut codes = state.freeze_codes.iter();
+        let works = codes.any(|code| code.works_at(self.now));
+        let every_s = self.policy.freeze_guesses_notified_every_s;
+        let lately = |at: Timestamp| at.age_s_at(self.now) < every_s;
+        if !works || state.freeze_guesses_notified_at.is_some_and(lately) {
+            return Err(nothing_due());
+        }
+        let mut state = self.changed_state();
+        state.freeze_guesses_notified_at = Some(self.now);
+        Ok(Transition {
+            state: Some(state),
+            event: Some(self.event(Event::FreezeCodeGuessed(event::NoFacts), None)),
+            ..Transition::none()
+        })
     }
 
     /// Ends the freeze by the operator's decision. Payouts with a card go to that card, and held payouts are assigned. To

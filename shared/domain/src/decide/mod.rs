@@ -31,7 +31,7 @@ use super::next_action::NextAction;
 use super::notification::{Notification, Recipient, notification};
 use super::payout::Payout;
 use super::pii::Phone;
-use super::policy::Policy;
+use super::policy::{DAY_S, Policy};
 use super::rebind::{End, Mac, Otp, OtpPurpose, Rebind, RebindState, SessionTag};
 use super::rejection::Rejection;
 use super::settlement::SettlementChange;
@@ -121,6 +121,8 @@ pub enum Command {
     RemovePushTarget(String),
     /// Freeze the account with the freeze code that the event with this sequence number announced.
     Freeze(u64),
+    /// Notify the owner of wrong freeze codes.
+    NotifyFreezeGuesses,
     /// Operator: end a freeze. The history records the reason.
     Unfreeze(String),
     /// Acquirer's core: create a payout and choose its card.
@@ -194,6 +196,7 @@ pub fn decide(
         Command::PutPushTarget(target) => ctx.put_push_target(target),
         Command::RemovePushTarget(id) => ctx.remove_push_target(id),
         Command::Freeze(seq) => ctx.freeze(*seq),
+        Command::NotifyFreezeGuesses => ctx.notify_freeze_guesses(),
         Command::Unfreeze(reason) => ctx.unfreeze(reason),
         Command::CreatePayout(payout_id, amount_fen) => {
             Ok(ctx.create_payout(payout_id, *amount_fen))
@@ -384,6 +387,24 @@ impl Context<'_> {
             rebind: Some(next),
             ..Transition::none()
         }
+    }
+
+    /// An event about devices, push devices or settings. Over the daily limit it is pushed only.
+    fn notice(&self, state: &mut MerchantState, event: Event) -> NewEvent {
+        let sent = state.notice_sms.count(DAY_S, self.now);
+        let mut event = self.event(event, None);
+        if sent >= self.policy.notice_sms_per_day {
+            event
+                .notifications
+                .retain(|notification| notification.to() == Recipient::Push);
+        } else if event
+            .notifications
+            .iter()
+            .any(|notification| notification.to() == Recipient::OnFile)
+        {
+            state.notice_sms.add(DAY_S, self.now);
+        }
+        event
     }
 
     /// An event with a notification for each recipient that it has a message for: the phone on file, the new card's phone

@@ -35,9 +35,10 @@ impl Context<'_> {
         });
         let mut after = self.counted_change()?;
         after.settlement = next;
+        let event = self.notice(&mut after, event);
         Ok(Transition {
             state: Some(after),
-            event: Some(self.event(event, None)),
+            event: Some(event),
             ..Transition::none()
         })
     }

@@ -131,6 +131,7 @@ events! {
     Expired(OfRebind),
     Cancelled(OfRebind),
     Frozen(Frozen),
+    FreezeCodeGuessed(NoFacts),
     Unfrozen(Unfrozen),
     Reverted(Reverted),
     TestTransferStarted(TestTransferStarted),

@@ -1,4 +1,4 @@
-//! Attempts at freeze codes, counted by the hour. The counters use `ADD`, so concurrent attempts never conflict. The
+//! Wrong freeze codes, counted by the hour. The counters use `ADD`, so concurrent requests never conflict. The
 //! sum over a day's hours covers at least 23 of the last 24 hours.
 
 use super::{GARBAGE_AFTER_S, check_version, stamp};
@@ -7,14 +7,14 @@ use application::ports::PortError;
 use domain::policy::{DAY_S, HOUR_S};
 use domain::time::Timestamp;
 
-/// Adds `more` to this hour's count. `once` is a random nonce: when an addition whose answer was lost is repeated, it
+/// Adds one to this hour's count. `once` is a random nonce: when an addition whose answer was lost is repeated, it
 /// counts once, unless another addition came in between.
-pub(crate) fn add(more: i64, once: &[u8], now: Timestamp) -> (Update, String) {
+pub(crate) fn add(once: &[u8], now: Timestamp) -> (Update, String) {
     let hour = hour_name(hour_of(now));
     let mut update = Update::default();
     stamp(&mut update);
     update.put("ttl", Some(time(now.plus_s(DAY_S + GARBAGE_AFTER_S))));
-    update.value("more", n(more));
+    update.value("more", n(1));
     update.name(&hour);
     update.put("once", Some(b(once)));
     update.when("(attribute_not_exists(#once) OR #once <> :once)");
@@ -31,21 +31,21 @@ pub(crate) fn forget_old(item: &Item, now: Timestamp) -> Option<Update> {
     (!update.names.is_empty()).then_some(update)
 }
 
-/// The attempts in the hours of the last day.
+/// The wrong codes in the hours of the last day.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release.
 pub fn of_last_day(item: &Item, now: Timestamp) -> Result<usize, PortError> {
-    check_version(item, "the attempts at freeze codes")?;
+    check_version(item, "the wrong freeze codes")?;
     let last = hour_of(now);
     let first = last - DAY_S / HOUR_S + 1;
-    let attempts = hours(item)
-        // A count ahead of this clock is an attempt all the same.
+    let guesses = hours(item)
+        // A count ahead of this clock counts all the same.
         .filter(|hour| *hour >= first)
         .map(|hour| opt_n::<i64>(item, &hour_name(hour)).unwrap_or(0))
         .map(|count| usize::try_from(count).unwrap_or(0))
         .sum();
-    Ok(attempts)
+    Ok(guesses)
 }
 
 /// Hours since 1970. A clock before 1970 (possible in the sandbox) counts in hour 0, because the number is part of an

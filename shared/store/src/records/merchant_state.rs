@@ -55,6 +55,10 @@ stored! {
         security_changed_at: Option<i64>,
         #[serde(rename = "frz", skip_serializing_if = "Option::is_none")]
         frozen: Option<FrozenV1>,
+        #[serde(rename = "fcg", skip_serializing_if = "Option::is_none")]
+        freeze_guesses_notified_at: Option<i64>,
+        #[serde(rename = "nsms", default, skip_serializing_if = "WindowV1::is_empty")]
+        notice_sms: WindowV1,
         #[serde(rename = "lost", skip_serializing_if = "Option::is_none")]
         lost_at: Option<i64>,
         #[serde(rename = "req", default, skip_serializing_if = "WindowV1::is_empty")]

@@ -487,6 +487,28 @@ fn freeze_in_hold_with_pending_operations() {
     assert_eq!(late.code, ErrorCode::StepOutOfOrder);
 }
 
+#[test]
+fn owner_is_notified_of_guesses_once_a_day() {
+    let world = World::new();
+    let refused = world.refused(Command::NotifyFreezeGuesses);
+    assert_eq!(refused.code, ErrorCode::StepOutOfOrder, "no code works");
+    let mut world = world.activated().at(60);
+    world.by = None;
+    let event = world.done(Command::NotifyFreezeGuesses).event.unwrap();
+    assert_eq!(event.kind(), EventKind::FreezeCodeGuessed);
+    let notified: Vec<_> = event.notifications.iter().map(|one| one.to()).collect();
+    assert_eq!(notified, [Recipient::OnFile]);
+    for (at_s, notifies) in [
+        (60, false),
+        (DAY_S + 59, false),
+        (DAY_S + 60, true),
+        (8 * DAY_S, false),
+    ] {
+        let decided = world.clone().at(at_s).decide(Command::NotifyFreezeGuesses);
+        assert_eq!(decided.is_ok(), notifies, "{at_s}");
+    }
+}
+
 // The money of such a payout may have left already.
 #[test]
 fn freeze_leaves_a_payment_under_way_alone() {

@@ -137,6 +137,7 @@ impl Model {
                 kind,
                 None | Some(
                     Kind::Frozen
+                        | Kind::FreezeCodeGuessed
                         | Kind::Unfrozen
                         | Kind::PayoutCreated
                         | Kind::PayoutSending

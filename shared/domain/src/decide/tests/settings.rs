@@ -249,6 +249,28 @@ fn push_devices_are_limited() {
 }
 
 #[test]
+fn sixth_notice_of_a_day_is_push_only() {
+    let mut world = World::new().then(push("phone", "token"));
+    for n in 1..=POLICY.notice_sms_per_day + 1 {
+        let change = settlement("D1", 1_000 + i64::try_from(n).unwrap());
+        let event = world.done(change).event.unwrap();
+        let sent = event.notifications.iter();
+        let sms = sent.filter(|one| one.to() == Recipient::OnFile).count();
+        assert_eq!(sms, usize::from(n <= POLICY.notice_sms_per_day), "{n}");
+        assert!(
+            event
+                .notifications
+                .iter()
+                .any(|one| one.to() == Recipient::Push)
+        );
+    }
+    let mut world = world.later(DAY_S).login();
+    let event = world.done(settlement("D1", 2_000)).event.unwrap();
+    let first = event.notifications.first().unwrap();
+    assert_eq!(first.to(), Recipient::OnFile, "a day later");
+}
+
+#[test]
 fn removed_device_still_learns_of_a_change() {
     let world = World::new().then(push("phone-1", "token"));
     let world = world.then(Command::RemovePushTarget("phone-1".to_owned()));

@@ -265,6 +265,7 @@ fn account_rows(world: &World) -> Vec<Row> {
     rows.extend([
         row("freeze", "#1", world.freeze_command(1)),
         row("freeze", "#2", world.freeze_command(2)),
+        row("freeze guesses", "", Command::NotifyFreezeGuesses),
         row("unfreeze", "", Command::Unfreeze("asked".to_owned())),
     ]);
     let state = &world.merchant.state;
@@ -428,7 +429,7 @@ macro_rules! names {
 names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
-    ChangeSettlement PutPushTarget RemovePushTarget Freeze Unfreeze CreatePayout PayoutSending PayoutSent PayoutReturned
+    ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses Unfreeze CreatePayout PayoutSending PayoutSent PayoutReturned
     AssignPayout RemoveCard Expire Complete EndCooldown
 }
 

@@ -109,6 +109,7 @@ fn event_has_its_rebind_and_no_personal_data() {
                     | Kind::PushTargetChanged
                     | Kind::PushTargetRemoved
                     | Kind::Unfrozen
+                    | Kind::FreezeCodeGuessed
                     | Kind::CooldownEnded
             );
             let names_rebind = event.data().contains_key("rebind_id");

@@ -251,6 +251,8 @@ fn full_state() -> MerchantState {
             at: t(-10),
             holds_payouts: true,
         }),
+        freeze_guesses_notified_at: Some(t(-5)),
+        notice_sms: window(&[-90]),
         lost_at: Some(t(-400 * DAY_S)),
         requests: window(&[-HOUR_S, 0]),
         id_mismatches: window(&[60]),
@@ -575,7 +577,7 @@ fn push_targets() -> Vec<Record> {
 
 fn counters() -> Vec<Record> {
     let codes = otp_counter::count_otp(OtpPurpose::Card, &POLICY, t(0));
-    let (attempt, add) = freeze_counter::add(1, &[1, 2, 3, 4, 5, 6], t(0));
+    let (attempt, add) = freeze_counter::add(&[1, 2, 3, 4, 5, 6], t(0));
     let (holder, holders) = card_holders::add(&merchant(), &old_card().card_id, &mac("id number"));
     let expression = codes.expression();
     vec![
