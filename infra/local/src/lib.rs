@@ -4,7 +4,7 @@
 //! - `system`: a whole system, from the build to the loaded sandbox; `ministack` is its process, `cloud` and `stack` deploy to it,
 //!   `tools` installs it, `seed` loads its merchants
 //! - `artifacts`: builds and zips functions; `architecture`: for which processors
-//! - [`demo`], [`stress`], [`package`], [`openapi`]: one module for each command that needs more than a system
+//! - [`demo`], [`stress`], [`package`], [`openapi`], [`bins`]: one module for each command that needs more than a system
 //! - `error`, [`http`], `paths`, `progress`: shared helpers
 
 // A command-line tool prints its results.
@@ -12,6 +12,7 @@
 
 mod architecture;
 mod artifacts;
+pub mod bins;
 mod cloud;
 pub mod demo;
 mod error;

@@ -8,7 +8,7 @@ use crate::ids::CardId;
 use crate::policy::{MINUTE_S, Policy};
 
 const FILE: &str = include_str!("../../data/sms.json");
-const BINS: &str = include_str!("../../data/china-card-bins.csv");
+const BINS: &str = include_str!(env!("CARD_BINS"));
 const FREEZE_ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 const CODE: &str = "880088";
 const FREEZE_CODE: &str = "WXYZ2345";
