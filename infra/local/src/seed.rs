@@ -7,7 +7,6 @@ use aws::kms::Kms;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use bank::sandbox::person_items;
-use domain::pii::person_name;
 use domain::policy::Policy;
 use store::Store;
 use store::seed::{SeedMerchant, World};
@@ -46,7 +45,7 @@ pub(crate) async fn load(
             .as_deref()
             .unwrap_or(&merchant.legal_name);
         let number = merchant.id_document.number.expose();
-        for item in person_items(&person_name::fold(holder), number) {
+        for item in person_items(holder, number) {
             let put = dynamodb.put_item().table_name(bank_table);
             put.set_item(Some(item))
                 .send()

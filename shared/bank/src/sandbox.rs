@@ -10,7 +10,7 @@
 
 use super::key::{BankKey, sha256_hex};
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::pii::person_name::fold;
+use domain::pii::person_name::comparable;
 use std::collections::HashMap;
 
 /// The text of `sandbox.json`: merchants and cards.
@@ -25,14 +25,22 @@ pub type Item = HashMap<String, AttributeValue>;
 /// The partition key of a person, by name and ID number.
 #[must_use]
 pub fn person_key(holder_name: &str, id_number: &str) -> String {
-    let person = format!("{}\n{}", fold(holder_name), id_number.to_ascii_uppercase());
+    let person = [
+        comparable(holder_name).expose(),
+        "\n",
+        &id_number.to_ascii_uppercase(),
+    ]
+    .concat();
     format!("PERSON#{}", sha256_hex(person.as_bytes()))
 }
 
 /// The partition key of a card holder, by name.
 #[must_use]
 pub fn holder_key(holder_name: &str) -> String {
-    format!("HOLDER#{}", sha256_hex(fold(holder_name).as_bytes()))
+    format!(
+        "HOLDER#{}",
+        sha256_hex(comparable(holder_name).expose().as_bytes())
+    )
 }
 
 /// The partition key of a card. `key` is the bank's secret.

@@ -19,7 +19,6 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use domain::history::ChainedEvent;
 use domain::ids::MerchantId;
-use domain::pii::person_name;
 use domain::secret::Secret;
 use domain::time::Timestamp;
 use dynoxide::Database;
@@ -225,8 +224,8 @@ impl Cloud {
         let keys = Keys::new(StatelessKeys);
         store.seed(&keys, merchant, now).await.unwrap();
         let holder = merchant.settlement_name.as_deref();
-        let holder = person_name::fold(holder.unwrap_or(&merchant.legal_name));
-        for item in person_items(&holder, merchant.id_document.number.expose()) {
+        let holder = holder.unwrap_or(&merchant.legal_name);
+        for item in person_items(holder, merchant.id_document.number.expose()) {
             let put = client.put_item().table_name(BANK_TABLE);
             put.set_item(Some(item)).send().await.unwrap();
         }

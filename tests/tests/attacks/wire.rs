@@ -88,21 +88,8 @@ async fn unicode_tricks_in_names() {
     let rebind = app.request(GOOD_CARD).await;
     app.identify(&rebind).await;
     let mut signature = app.signature(&rebind).await;
-    let invisible = [
-        '\u{200b}',
-        '\u{200d}',
-        '\u{2060}',
-        '\u{feff}',
-        '\u{ad}',
-        '\u{202e}',
-        '\u{2066}',
-        '\u{fe00}',
-        '\u{e0100}',
-        '\u{301}',
-        '\u{0}',
-        '\u{7f}',
-    ];
-    let mut tricks: Vec<String> = invisible
+    let marks = ['\u{301}', '\u{20dd}', '\u{0}', '\u{7f}', '\u{e000}'];
+    let mut tricks: Vec<String> = marks
         .iter()
         .flat_map(|mark| {
             [
@@ -113,12 +100,10 @@ async fn unicode_tricks_in_names() {
         })
         .collect();
     tricks.extend([
-        name.replace('一', "⼀"), // U+2F00, a radical
         name.replace('一', "ー"), // katakana
         name.replace('一', "—"),
         name.replace("户", "戶"),
         name.replace("户", "戸"),
-        name.replace("商", "商 "),
         name.chars().rev().collect(),
         name.repeat(2),
         name.chars().take(4).collect(),
@@ -148,7 +133,27 @@ async fn unicode_tricks_in_names() {
         tried += 1;
     }
     assert_eq!(tried, tricks.len());
-    // Spaces that keyboards add are accepted.
+    // What nobody sees, and a radical that stands for its character, are the same name: only the open rebind refuses.
+    let same = [
+        "\u{200b}",
+        "\u{ad}",
+        "\u{202e}",
+        "\u{fe00}",
+        "\u{e0100}",
+        " ",
+    ];
+    let same = same.map(|mark| name.replace('商', &format!("商{mark}")));
+    for (number, spelled) in same
+        .into_iter()
+        .chain([name.replace('一', "⼀")])
+        .enumerate()
+    {
+        let mut body = app.request_body(SECOND_CARD);
+        body["holder_name"] = json!(spelled);
+        app.keyed(&format!("s{number}"), "/v1/rebinds", body)
+            .await
+            .is(409, "REQUEST_IN_PROGRESS");
+    }
     signature["signed_name"] = json!(format!("\u{3000}{name} "));
     app.post(&format!("{rebind}/agreement"), signature)
         .await

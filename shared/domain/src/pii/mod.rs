@@ -8,6 +8,7 @@ pub mod card_number;
 pub mod id_number;
 pub mod person_name;
 pub mod phone;
+mod private_area;
 pub mod typed;
 
 pub use card_number::CardNumber;

@@ -76,7 +76,7 @@ fn drop_country_code(number: &mut String) {
 
 /// Converts full-width ASCII (U+FF01 to U+FF5E) and the ideographic space to half-width. Chinese keyboards produce both forms, and users do not
 /// notice the difference.
-pub(super) fn half_width(c: char) -> char {
+fn half_width(c: char) -> char {
     match c {
         '\u{FF01}'..='\u{FF5E}' => {
             // The block has the order of ASCII, so the result is always a valid character.
@@ -89,7 +89,7 @@ pub(super) fn half_width(c: char) -> char {
 
 /// Blanks, line ends, and the characters that Unicode calls default ignorable: zero-width and direction marks, joiners,
 /// fillers and variation selectors. Copied text often has them.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || matches!(c,
             '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
