@@ -642,7 +642,7 @@ impl<T: Transport + Clone> Merchant<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::pii::{CardNumber, IdNumber};
+    use domain::pii::{CardNumber, DocumentType, IdNumber};
     use std::collections::BTreeSet;
 
     #[test]
@@ -653,6 +653,9 @@ mod tests {
         assert!(cards.iter().all(|card| CardNumber::parse(card).is_ok()));
         let ids: BTreeSet<String> = (1..500).map(resident_id).collect();
         assert_eq!(ids.len(), 499);
-        assert!(ids.iter().all(|id| IdNumber::parse(id).is_ok()));
+        assert!(
+            ids.iter()
+                .all(|id| IdNumber::parse(DocumentType::ResidentId, id).is_ok())
+        );
     }
 }

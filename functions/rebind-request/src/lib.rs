@@ -73,6 +73,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
             reserved_phone,
             reason,
             activate,
+            number_confirmed,
         } = body.fields;
         let number = CardNumber::parse(typed(&card_number));
         let create = Create {
@@ -82,6 +83,7 @@ impl<T: Table, K: KeyService> RebindRequest<T, K> {
             },
             holder_name: PersonName::new(typed(&holder_name)),
             reserved_phone: Phone::parse(typed(&reserved_phone)),
+            number_confirmed: number_confirmed == Some(true),
             reason: reason.as_deref().and_then(Reason::parse),
             purpose: match activate {
                 Some(false) => Purpose::Standby,

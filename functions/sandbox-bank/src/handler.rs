@@ -273,7 +273,10 @@ impl Bank {
         let Some(behaviour) = card.behaviour else {
             // The rule of sandbox.json for unlisted cards.
             let belongs = Phone::parse(request.phone.expose()).is_ok()
-                && self.store.is_seeded(&person_key(name, id_number)).await?;
+                && self
+                    .store
+                    .is_seeded(&person_key(name, request.document_type, id_number))
+                    .await?;
             return Ok(plain(if belongs {
                 CheckOutcome::Match
             } else {

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::{Client, Config};
 use bank::sandbox::{SANDBOX_JSON, card_item, person_items};
 use bank::signature::{is_reply, sign_request};
 use bank::{BankClient, QueryOutcome, Reply};
-use domain::pii::{IdNumber, PersonName};
+use domain::pii::{DocumentType, IdNumber, PersonName};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,7 +68,7 @@ impl Sandbox {
         let store = Store::new(client.clone(), TABLE.to_owned());
         let bank = Bank::new(CardBook::sandbox().unwrap(), key(), store);
         let sandbox = Self { bank, client };
-        for item in person_items(NAME, ID) {
+        for item in person_items(NAME, DocumentType::ResidentId, ID) {
             sandbox.put(item).await;
         }
         sandbox
@@ -246,7 +246,7 @@ async fn listed_card_answers_as_defined() {
 async fn unlisted_card_matches_a_seeded_person() {
     let sandbox = Sandbox::new().await;
     sandbox
-        .put(person_items("另一人", "110105196603121144")[0].clone())
+        .put(person_items("另一人", DocumentType::ResidentId, "110105196603121144")[0].clone())
         .await;
     let cases = [
         ("holder_name", NAME, "match"),
@@ -512,7 +512,7 @@ async fn name_check_returns_transfer_to_other_person() {
         "succeeded"
     );
     // The card of a money mule: the bank cannot check it, but the deposit is returned.
-    for item in person_items("骡子", "110105196603121144") {
+    for item in person_items("骡子", DocumentType::ResidentId, "110105196603121144") {
         sandbox.put(item).await;
     }
     sandbox
@@ -775,7 +775,7 @@ async fn client_and_bank_interoperate() {
     });
     let client = BankClient::new(&url, key()).unwrap();
     let holder = PersonName::new(NAME);
-    let id_number = IdNumber::parse(ID).unwrap();
+    let id_number = IdNumber::parse(DocumentType::ResidentId, ID).unwrap();
     let phone = Phone::parse("13900000001").unwrap();
     for (index, (number, word, card_type)) in cards().into_iter().enumerate() {
         let card_number = CardNumber::parse(&number).unwrap();

@@ -152,7 +152,8 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
             serial: rebind.serial(BankReference::Check(*number)),
             card_number: self.card_number(merchant).await?,
             holder_name: profile.holder_name().clone(),
-            id_number: IdNumber::parse(id_opened.expose()).map_err(|_| missing("the ID number"))?,
+            id_number: IdNumber::parse(profile.document_type, id_opened.expose())
+                .map_err(|_| missing("the ID number"))?,
             phone: rebind.reserved_phone.clone(),
         };
         Ok(Question {

@@ -5,12 +5,12 @@ use api::body;
 use api::event::Request;
 use api::reply::Reply;
 use api::requests::CheckIdentity;
-use application::crypto::HashPurpose;
 use application::error::HandlerError;
 use application::ports::{KeyService, Selector, SendSms};
 use domain::decide::{Command, Document};
+use domain::error_code::ErrorCode;
 use domain::format::document_expiry::DocumentExpiry;
-use domain::pii::IdNumber;
+use domain::pii::{DocumentType, IdNumber};
 use domain::rebind::OtpPurpose;
 use domain::time::Timestamp;
 use store::client::Table;
@@ -35,11 +35,13 @@ impl<T: Table, K: KeyService, M: SendSms, B: Bank> Verification<T, K, M, B> {
     /// The typed document in the form the core compares. Its number is only a keyed hash.
     async fn document(&self, typed: CheckIdentity) -> Result<Document, HandlerError> {
         let number = typed.document_number.as_ref();
-        let number = match IdNumber::parse(number.map_or("", |number| number.expose())) {
-            Ok(number) => {
-                let parts = [number.expose()];
-                Ok(self.keys.mac(HashPurpose::IdNumber, &parts).await?)
-            }
+        let number = number.map_or("", |number| number.expose());
+        let kind = match typed.document_type.as_deref() {
+            None => Ok(DocumentType::default()),
+            Some(word) => DocumentType::parse(word).ok_or(ErrorCode::RequestMalformed),
+        };
+        let number = match kind.and_then(|kind| IdNumber::parse(kind, number)) {
+            Ok(number) => Ok(self.keys.document(&number).await?),
             Err(code) => Err(code),
         };
         let expires_on = typed.document_expires_on.unwrap_or_default();

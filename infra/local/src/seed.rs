@@ -44,8 +44,8 @@ pub(crate) async fn load(
             .settlement_name
             .as_deref()
             .unwrap_or(&merchant.legal_name);
-        let number = merchant.id_document.number.expose();
-        for item in person_items(holder, number) {
+        let document = &merchant.id_document;
+        for item in person_items(holder, document.document_type, document.number.expose()) {
             let put = dynamodb.put_item().table_name(bank_table);
             put.set_item(Some(item))
                 .send()

@@ -5,7 +5,9 @@
 use crate::schema;
 use domain::secret::Secret;
 #[cfg(feature = "schema")]
-use domain::{agreement::ConsentId, push::PushPlatform, rebind::Reason, settlement::Cycle};
+use domain::{
+    agreement::ConsentId, pii::DocumentType, push::PushPlatform, rebind::Reason, settlement::Cycle,
+};
 #[cfg(feature = "schema")]
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -40,7 +42,7 @@ pub struct CreateSession {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateRebind {
-    /// 15 to 19 digits with a valid check digit.
+    /// 15 to 19 digits.
     #[cfg_attr(
         feature = "schema",
         schemars(with = "String", regex(pattern = "^[0-9]{15,19}$"))
@@ -64,6 +66,9 @@ pub struct CreateRebind {
     /// `false`: verify the card and keep it as a standby card.
     #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
     pub activate: Option<bool>,
+    /// `true`: the merchant has confirmed the card number although its check digit is wrong. The bank decides.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = false)))]
+    pub number_confirmed: Option<bool>,
 }
 
 /// The ID document.
@@ -71,10 +76,17 @@ pub struct CreateRebind {
 #[cfg_attr(feature = "schema", derive(JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CheckIdentity {
-    /// A resident ID number with a valid check character.
+    /// The kind of the document in the record.
     #[cfg_attr(
         feature = "schema",
-        schemars(with = "String", regex(pattern = "^[0-9]{17}[0-9Xx]$"))
+        schemars(with = "Option<DocumentType>", extend("default" = "resident_id"))
+    )]
+    pub document_type: Option<String>,
+    /// The number of the document; its form depends on the kind. A resident ID has 18 characters with a valid check
+    /// character.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", regex(pattern = "^[0-9A-Za-z]{5,18}$"))
     )]
     pub document_number: Option<Secret<String>>,
     /// The last day of the document's validity, or `long_term`.

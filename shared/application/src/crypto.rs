@@ -19,8 +19,8 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::merchant::Profile;
-use domain::pii::Phone;
 use domain::pii::typed::{Field, fold};
+use domain::pii::{IdNumber, Phone};
 use domain::rebind::{Mac, Otp, OtpPurpose, Sealed};
 use domain::secret::Secret;
 use domain::time::Timestamp;
@@ -96,6 +96,15 @@ impl<K: KeyService> Keys<K> {
             mac.update(part.as_bytes());
         }
         Ok(mac.finalize().into_bytes().into())
+    }
+
+    /// The keyed hash of an identity document: its kind and its number.
+    ///
+    /// # Errors
+    /// When the key cannot be derived.
+    pub async fn document(&self, document: &IdNumber) -> Result<Mac, PortError> {
+        let parts = [document.kind().as_str(), document.expose()];
+        self.mac(HashPurpose::IdNumber, &parts).await
     }
 
     /// Derives the keys that are needed later, in a function's init.

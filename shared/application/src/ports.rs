@@ -286,7 +286,7 @@ pub struct CardQuestion {
     pub card_number: CardNumber,
     /// The name on the card.
     pub holder_name: PersonName,
-    /// The ID number.
+    /// The identity document.
     pub id_number: IdNumber,
     /// The reserved phone.
     pub phone: Phone,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::{CheckOutcome, ReturnReason};
 use crate::signature::{sign_reply, verify_request};
-use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
+use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn key() -> BankKey {
 
 fn check_request() -> CheckRequest {
     let (card, holder) = payee();
-    let id_number = IdNumber::parse("110105196302111073").unwrap();
+    let id_number = IdNumber::parse(DocumentType::ResidentId, "110105196302111073").unwrap();
     let phone = Phone::parse("13900000001").unwrap();
     CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone)
 }

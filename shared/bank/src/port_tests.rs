@@ -26,7 +26,7 @@ fn question() -> CardQuestion {
         serial: SERIAL.to_owned(),
         card_number,
         holder_name,
-        id_number: IdNumber::parse("110105196302111073").unwrap(),
+        id_number: IdNumber::parse(DocumentType::ResidentId, "110105196302111073").unwrap(),
         phone: Phone::parse("13900000001").unwrap(),
     }
 }

@@ -5,7 +5,7 @@
 //! `<rebind_id>-t1` for its test transaction.
 
 use domain::card::BankCardType;
-use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
+use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use domain::secret::Secret;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -46,10 +46,12 @@ pub struct CheckRequest {
     /// 15 to 19 digits.
     #[serde(serialize_with = "exposed")]
     pub card_number: Secret<String>,
-    /// The holder's name, folded (middle dot U+00B7, half-width forms).
+    /// The holder's name, as the acquirer's record spells it.
     #[serde(serialize_with = "exposed")]
     pub holder_name: Secret<String>,
-    /// Resident ID number, with `X` in upper case.
+    /// The kind of the identity document.
+    pub document_type: DocumentType,
+    /// The number of the document, with letters in upper case.
     #[serde(serialize_with = "exposed")]
     pub id_number: Secret<String>,
     /// The phone on record with the card's issuer: `+86` and 11 digits.
@@ -71,6 +73,7 @@ impl CheckRequest {
             serial: serial.to_owned(),
             card_number: secret(card_number.expose()),
             holder_name: secret(holder_name.expose()),
+            document_type: id_number.kind(),
             id_number: secret(id_number.expose()),
             phone: secret(phone.e164()),
         }
@@ -364,7 +367,7 @@ mod tests {
     fn debug_output_hides_personal_data() {
         let card = CardNumber::parse("6222020000009001009").unwrap();
         let holder = PersonName::new("测试商户一");
-        let id_number = IdNumber::parse("110105196302111073").unwrap();
+        let id_number = IdNumber::parse(DocumentType::ResidentId, "110105196302111073").unwrap();
         let phone = Phone::parse("13900000001").unwrap();
         let check = CheckRequest::new("rbd_1-1", &card, &holder, &id_number, &phone);
         let transfer = TransferRequest::one_fen("rbd_1-2", &card, &holder, "BIND ABC234", true);

@@ -2,7 +2,7 @@
 //!
 //! | pk | sk | item |
 //! |---|---|---|
-//! | `PERSON#<sha256 of name and ID number>` | `-` | a person with this name and this ID number |
+//! | `PERSON#<sha256 of name and document>` | `-` | a person with this name and this identity document |
 //! | `HOLDER#<sha256 of name>` | `-` | a person with this name (a transfer contains no ID number) |
 //! | `CARD#<keyed hash>` | `-` | a test card: `outcome` (a word of sandbox.json), `owner` (a `HOLDER#` key) |
 //!
@@ -10,6 +10,7 @@
 
 use super::key::{BankKey, sha256_hex};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::pii::DocumentType;
 use domain::pii::person_name::comparable;
 use std::collections::HashMap;
 
@@ -22,11 +23,13 @@ pub const SINGLE_ITEM_SK: &str = "-";
 /// A DynamoDB item.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The partition key of a person, by name and ID number.
+/// The partition key of a person, by name and identity document.
 #[must_use]
-pub fn person_key(holder_name: &str, id_number: &str) -> String {
+pub fn person_key(holder_name: &str, kind: DocumentType, id_number: &str) -> String {
     let person = [
         comparable(holder_name).expose(),
+        "\n",
+        kind.as_str(),
         "\n",
         &id_number.to_ascii_uppercase(),
     ]
@@ -60,9 +63,9 @@ pub fn keyed_hash(key: &BankKey, purpose: &str, value: &[u8]) -> String {
 
 /// The items of a person. Seeding writes them for each merchant, under the `settlement_name` if there is one.
 #[must_use]
-pub fn person_items(holder_name: &str, id_number: &str) -> [Item; 2] {
+pub fn person_items(holder_name: &str, kind: DocumentType, id_number: &str) -> [Item; 2] {
     [
-        single_item(person_key(holder_name, id_number)),
+        single_item(person_key(holder_name, kind, id_number)),
         single_item(holder_key(holder_name)),
     ]
 }
@@ -99,21 +102,27 @@ mod tests {
     #[test]
     fn keys_distinguish_people_and_cards() {
         let key = |fill: &str| BankKey::from_secret_text(&fill.repeat(64)).unwrap();
+        let resident =
+            |name: &str, number: &str| person_key(name, DocumentType::ResidentId, number);
         assert_eq!(
-            person_key("甲", "11010519491231002x"),
-            person_key("甲", "11010519491231002X")
+            resident("甲", "11010519491231002x"),
+            resident("甲", "11010519491231002X")
+        );
+        assert_ne!(
+            resident("甲", "12345678"),
+            person_key("甲", DocumentType::TaiwanTravelPermit, "12345678")
         );
         assert_eq!(holder_key("阿依古丽•测试"), holder_key("阿依古丽·测试"));
-        assert_ne!(person_key("甲", "1"), person_key("乙", "1"));
-        assert_ne!(person_key("甲1", "1"), person_key("甲", "11"));
+        assert_ne!(resident("甲", "1"), resident("乙", "1"));
+        assert_ne!(resident("甲1", "1"), resident("甲", "11"));
         assert_ne!(card_key(&key("k"), "6222"), card_key(&key("x"), "6222"));
         assert_ne!(
             keyed_hash(&key("k"), "card", b"1"),
             keyed_hash(&key("k"), "body", b"1")
         );
         assert!(!card_key(&key("k"), "6222").contains("6222"));
-        let [person, holder] = person_items("甲", "1");
-        assert_eq!(person["pk"], AttributeValue::S(person_key("甲", "1")));
+        let [person, holder] = person_items("甲", DocumentType::ResidentId, "1");
+        assert_eq!(person["pk"], AttributeValue::S(resident("甲", "1")));
         assert_eq!(holder["pk"], AttributeValue::S(holder_key("甲")));
     }
 }

@@ -5,7 +5,7 @@ use super::format::document_expiry::DocumentExpiry;
 use super::history::GENESIS;
 use super::ids::{CardId, MerchantId};
 use super::payout::{Payout, PayoutState};
-use super::pii::{PersonName, Phone};
+use super::pii::{DocumentType, PersonName, Phone};
 use super::policy::Policy;
 use super::rebind::{Activation, Mac, Rebind, Sealed, SessionTag, StateName};
 pub use super::settlement::Settlement;
@@ -412,8 +412,10 @@ pub struct Profile {
     pub legal_name: PersonName,
     /// The name on settlement cards, if it differs from the registered name.
     pub settlement_name: Option<PersonName>,
-    /// Keyed hash of the ID number.
+    /// Keyed hash of the ID document's kind and number.
     pub id_number_mac: Mac,
+    /// The kind of the ID document.
+    pub document_type: DocumentType,
     /// The expiry of the ID document.
     pub id_expires_on: DocumentExpiry,
     /// The phone on file.

@@ -38,6 +38,8 @@ vocabulary! {
         Login = "login",
         /// Correct the fields in `errors` and send the request again.
         CorrectFields = "correct_fields",
+        /// Ask the merchant whether the card number is right, and send the same request with `number_confirmed: true`.
+        ConfirmCardNumber = "confirm_card_number",
         /// Send the same request again, at once or after `retry_after_s`.
         Retry = "retry",
         /// Wait for the stated time.

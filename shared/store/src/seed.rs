@@ -18,7 +18,7 @@ use domain::login::Account;
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
 use domain::payout::{Payout, PayoutState};
 use domain::pii::typed::{Field, fold};
-use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
+use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use domain::policy::{DAY_S, HOUR_S};
 use domain::rebind::{Activation, Mac};
 use domain::secret::Secret;
@@ -82,7 +82,10 @@ pub struct SeedMerchant {
 /// An ID document of the test world.
 #[derive(Clone, Debug, Deserialize)]
 pub struct SeedDocument {
-    /// A resident ID.
+    /// Its kind.
+    #[serde(rename = "type", default)]
+    pub document_type: DocumentType,
+    /// Its number.
     pub number: Secret<String>,
     /// A date or `long_term`.
     pub expires_on: Option<String>,
@@ -177,7 +180,8 @@ impl<T: Table> Store<T> {
             PortError::Permanent("the test world", "invalid merchant id".to_owned())
         })?;
         let id = merchant_id.as_str();
-        let number = IdNumber::parse(seed.id_document.number.expose())
+        let document = &seed.id_document;
+        let number = IdNumber::parse(document.document_type, document.number.expose())
             .map_err(|code| bad("number", code))?;
         let phone = Phone::parse(&seed.phone_on_file).map_err(|code| bad("phone_on_file", code))?;
         let account_mac = self.account_mac(keys, seed, &merchant_id).await?;
@@ -189,7 +193,8 @@ impl<T: Table> Store<T> {
             entity_type: seed.entity_type,
             legal_name: PersonName::new(&seed.legal_name),
             settlement_name: seed.settlement_name.as_deref().map(PersonName::new),
-            id_number_mac: keys.mac(HashPurpose::IdNumber, &[number.expose()]).await?,
+            id_number_mac: keys.document(&number).await?,
+            document_type: number.kind(),
             id_expires_on: seed.expiry(now)?,
             phone_on_file: phone,
             previous_phone: None,

@@ -17,7 +17,7 @@ use bank::signature::{
 use bank::{
     BankClient, BankKey, CheckRequest, QueryOutcome, Reply, TransferOutcome, TransferRequest,
 };
-use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
+use domain::pii::{CardNumber, DocumentType, IdNumber, PersonName, Phone};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sandbox_bank::handler::Bank;
 use sandbox_bank::rule::CardBook;
@@ -177,7 +177,7 @@ async fn ask(client: &BankClient, operation: u8) -> Option<String> {
     let holder = PersonName::new(NAME);
     match operation {
         0 => {
-            let id_number = IdNumber::parse(ID_NUMBER).unwrap();
+            let id_number = IdNumber::parse(DocumentType::ResidentId, ID_NUMBER).unwrap();
             let phone = Phone::parse("13900000001").unwrap();
             let check = CheckRequest::new(SERIAL, &card, &holder, &id_number, &phone);
             match client.check(&check).await {
@@ -295,7 +295,7 @@ impl Sandbox {
                     .attribute_definitions(attribute.build().unwrap());
             }
             create.send().await.unwrap();
-            for item in person_items(NAME, ID_NUMBER) {
+            for item in person_items(NAME, DocumentType::ResidentId, ID_NUMBER) {
                 client
                     .put_item()
                     .table_name(TABLE)

@@ -225,7 +225,8 @@ impl Cloud {
         store.seed(&keys, merchant, now).await.unwrap();
         let holder = merchant.settlement_name.as_deref();
         let holder = holder.unwrap_or(&merchant.legal_name);
-        for item in person_items(holder, merchant.id_document.number.expose()) {
+        let document = &merchant.id_document;
+        for item in person_items(holder, document.document_type, document.number.expose()) {
             let put = client.put_item().table_name(BANK_TABLE);
             put.set_item(Some(item)).send().await.unwrap();
         }

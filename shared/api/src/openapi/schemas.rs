@@ -219,7 +219,7 @@ fn name_routes(schema: &mut Value) {
 /// The request behind an action.
 const fn route_of(action: NextAction) -> Option<Route> {
     Some(match action {
-        NextAction::NewRebind => Route::CreateRebind,
+        NextAction::NewRebind | NextAction::ConfirmCardNumber => Route::CreateRebind,
         NextAction::Identity => Route::CheckIdentity,
         NextAction::IdentityCode => Route::ResendIdentityCode,
         NextAction::IdentityConfirm => Route::ConfirmIdentity,

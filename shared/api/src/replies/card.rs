@@ -90,6 +90,7 @@ impl BlockedBy {
         ErrorCode::AccountFrozen,
         ErrorCode::StepUpRequired,
         ErrorCode::EntityNeedsSupport,
+        ErrorCode::IdExpired,
         ErrorCode::QuietPeriod,
         ErrorCode::RequestInProgress,
         ErrorCode::RebindCooldown,

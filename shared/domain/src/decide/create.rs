@@ -1,5 +1,6 @@
 //! `POST /v1/rebinds`: creates a rebind, if this merchant may change to this card now.
 
+use super::identity::check_document_valid;
 use super::{Context, seconds_until};
 use crate::card::{Card, CardType};
 use crate::error_code::ErrorCode;
@@ -27,6 +28,8 @@ pub struct Create {
     pub reserved_phone: Result<Phone, ErrorCode>,
     /// `None` when the text is not a valid reason.
     pub reason: Option<Reason>,
+    /// True if the merchant confirmed a card number whose check digit is wrong.
+    pub number_confirmed: bool,
     /// The purpose of the new card.
     pub purpose: Purpose,
     /// The random part of the rebind's id.
@@ -35,7 +38,7 @@ pub struct Create {
     pub card_random: [u8; 16],
 }
 
-/// The facts of a valid card number, without the number itself.
+/// The facts of a card number, without the number itself.
 #[derive(Clone, Debug)]
 pub struct CardFacts {
     /// The bank's code in the prefix table.
@@ -44,6 +47,8 @@ pub struct CardFacts {
     pub card_type: CardType,
     /// The last four digits.
     pub last4: String,
+    /// False if the number is probably mistyped.
+    pub has_check_digit: bool,
     /// Keyed hash of the number.
     pub fingerprint: Mac,
 }
@@ -57,6 +62,7 @@ impl CardFacts {
             bank_code: bin.map(|bin| bin.bank_code.to_owned()),
             card_type: bin.map_or(CardType::Unknown, |bin| bin.card_type),
             last4: number.last4().to_owned(),
+            has_check_digit: number.has_check_digit(),
             fingerprint,
         }
     }
@@ -144,10 +150,17 @@ impl Context<'_> {
         create: &'c Create,
     ) -> Result<(&'c CardFacts, &'c Phone, Reason), Rejection> {
         let is_holder = create.holder_name == *self.merchant.profile.holder_name();
-        match (&create.card, &create.reserved_phone, create.reason) {
+        let card = match &create.card {
+            Ok(card) if !card.has_check_digit && !create.number_confirmed => {
+                Err(ErrorCode::CardLuhn)
+            }
+            Ok(card) => Ok(card),
+            Err(code) => Err(*code),
+        };
+        match (card, &create.reserved_phone, create.reason) {
             (Ok(card), Ok(phone), Some(reason)) if is_holder => Ok((card, phone, reason)),
-            (card, phone, reason) => Err(Rejection::invalid([
-                ("card_number", card.as_ref().err().copied()),
+            (card, phone, reason) => Err(answerable(Rejection::invalid([
+                ("card_number", card.err()),
                 (
                     "holder_name",
                     (!is_holder).then_some(ErrorCode::HolderNotMerchant),
@@ -157,12 +170,25 @@ impl Context<'_> {
                     "reason",
                     reason.is_none().then_some(ErrorCode::RequestMalformed),
                 ),
-            ])),
+            ]))),
         }
     }
 }
 
-/// Checks what blocks every new rebind, in this order: company, quiet period, open rebind, cooldown.
+/// Offers what the merchant can answer. A wrong check digit is a question, because real cards fail the check; and only
+/// support can correct the name in the record.
+fn answerable(refusal: Rejection) -> Rejection {
+    let actions = [
+        (ErrorCode::CardLuhn, NextAction::ConfirmCardNumber),
+        (ErrorCode::HolderNotMerchant, NextAction::ContactSupport),
+    ];
+    let has = |code| refusal.errors.iter().any(|error| error.code == code);
+    let offered = actions.iter().filter(|(code, _)| has(*code));
+    let offered: Vec<NextAction> = offered.map(|(_, action)| *action).collect();
+    refusal.next(&offered)
+}
+
+/// Checks what blocks every new rebind, in this order: company, expired document, quiet period, open rebind, cooldown.
 pub(super) fn check_rebind_allowed(
     merchant: &Merchant,
     policy: &Policy,
@@ -173,6 +199,7 @@ pub(super) fn check_rebind_allowed(
             Rejection::new(ErrorCode::EntityNeedsSupport).next(&[NextAction::ContactSupport])
         );
     }
+    check_document_valid(merchant, now)?;
     check_quiet_period(merchant, policy, now)?;
     check_no_open_rebind(merchant, policy, now)?;
     check_cooldown(merchant, now)
@@ -228,9 +255,12 @@ pub(super) fn check_quiet_period(
 /// Checks the card's type, and that the merchant does not use the card already.
 fn check_card(merchant: &Merchant, card: &CardFacts) -> Result<(), Rejection> {
     let refused = |code| Err(Rejection::new(code).field("card_number"));
+    let refused_type = |code| {
+        refused(code).map_err(|refusal: Rejection| refusal.next(&[NextAction::ContactSupport]))
+    };
     match card.card_type {
-        CardType::Credit | CardType::QuasiCredit => return refused(ErrorCode::CardTypeCredit),
-        CardType::Prepaid => return refused(ErrorCode::CardTypePrepaid),
+        CardType::Credit | CardType::QuasiCredit => return refused_type(ErrorCode::CardTypeCredit),
+        CardType::Prepaid => return refused_type(ErrorCode::CardTypePrepaid),
         CardType::Debit | CardType::Unknown => {}
     }
     let state = &merchant.state;

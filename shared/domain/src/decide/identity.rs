@@ -5,16 +5,18 @@ use super::{Context, of_rebind};
 use crate::error_code::ErrorCode;
 use crate::format::document_expiry::DocumentExpiry;
 use crate::history::event::{CodeSent, Event};
+use crate::merchant::Merchant;
 use crate::next_action::NextAction;
 use crate::policy::DAY_S;
 use crate::rebind::{Mac, Otp, OtpPurpose, Rebind, RebindState, SentOtp};
 use crate::rejection::Rejection;
+use crate::time::Timestamp;
 use crate::transition::{OtpDelivery, Outcome, Transition};
 
 /// The document as typed, with each field parsed separately.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Keyed hash of the number, or the error of the number.
+    /// Keyed hash of kind and number, or the error of the number. `REQUEST_MALFORMED`: the kind is not a known word.
     pub number: Result<Mac, ErrorCode>,
     /// The expiry date, or its error.
     pub expires_on: Result<DocumentExpiry, ErrorCode>,
@@ -64,7 +66,7 @@ impl Context<'_> {
             };
             return Ok(self.document_mismatch(rebind, mismatches.saturating_add(1), stage));
         }
-        self.check_id_not_expired()?;
+        check_document_valid(self.merchant, self.now)?;
         if code
             .as_ref()
             .is_some_and(|code| code.is_valid_at(self.policy, self.now))
@@ -188,16 +190,6 @@ impl Context<'_> {
         }
     }
 
-    /// Checks the document in the acquirer's record.
-    pub(super) fn check_id_not_expired(&self) -> Result<(), Rejection> {
-        if self.merchant.profile.id_expires_on.is_over_at(self.now) {
-            return Err(Rejection::new(ErrorCode::IdExpired)
-                .not_counted()
-                .next(&[NextAction::ContactSupport]));
-        }
-        Ok(())
-    }
-
     /// The delivery of an OTP to the phone on file.
     pub(super) fn send_on_file(
         &self,
@@ -215,12 +207,30 @@ impl Context<'_> {
     }
 }
 
+/// Checks that the document in the acquirer's record has not expired.
+pub(super) fn check_document_valid(merchant: &Merchant, now: Timestamp) -> Result<(), Rejection> {
+    if merchant.profile.id_expires_on.is_over_at(now) {
+        return Err(Rejection::new(ErrorCode::IdExpired)
+            .not_counted()
+            .next(&[NextAction::ContactSupport]));
+    }
+    Ok(())
+}
+
 fn fields(document: &Document) -> Result<(&Mac, &DocumentExpiry), Rejection> {
     match (&document.number, &document.expires_on) {
         (Ok(number), Ok(expires_on)) => Ok((number, expires_on)),
         (number, expires_on) => Err(Rejection::invalid([
-            ("document_number", number.as_ref().err().copied()),
+            number_field(number.as_ref().err().copied()),
             ("document_expires_on", expires_on.as_ref().err().copied()),
         ])),
+    }
+}
+
+/// The field that the error of a number is about.
+const fn number_field(error: Option<ErrorCode>) -> (&'static str, Option<ErrorCode>) {
+    match error {
+        Some(ErrorCode::RequestMalformed) => ("document_type", error),
+        _ => ("document_number", error),
     }
 }

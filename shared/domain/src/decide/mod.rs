@@ -369,7 +369,7 @@ impl Context<'_> {
             }),
         };
         let mut transition = self.advance(state, rebind, stage, event);
-        let refusal = refusal.next(&[NextAction::NewRebind]);
+        let refusal = refusal.next(&next_actions::FINAL_REFUSAL);
         transition.outcome = super::transition::Outcome::Refused(Box::new(refusal));
         transition
     }

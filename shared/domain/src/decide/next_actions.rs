@@ -4,7 +4,7 @@ use super::{challenge, pending_otp};
 use crate::merchant::Merchant;
 use crate::next_action::NextAction;
 use crate::policy::Policy;
-use crate::rebind::{CardCheck, OtpPurpose, Rebind, RebindState, TestTransfer};
+use crate::rebind::{CardCheck, End, OtpPurpose, Rebind, RebindState, TestTransfer};
 use crate::time::Timestamp;
 
 /// The steps that the merchant can take next.
@@ -76,6 +76,18 @@ pub fn next_actions(
             }
         }
         RebindState::Standby(_) => Vec::new(),
-        RebindState::Ended { .. } => vec![Next::NewRebind],
+        RebindState::Ended { how, .. } => after_end(*how),
     }
 }
+
+/// A rebind that was refused for good, frozen or reverted may need help that no further rebind gives.
+fn after_end(how: End) -> Vec<NextAction> {
+    match how {
+        End::Expired | End::Cancelled => vec![NextAction::NewRebind],
+        End::Rejected | End::Frozen | End::Reverted => FINAL_REFUSAL.to_vec(),
+    }
+}
+
+/// What a merchant can do after a final refusal.
+pub(super) const FINAL_REFUSAL: [NextAction; 2] =
+    [NextAction::NewRebind, NextAction::ContactSupport];

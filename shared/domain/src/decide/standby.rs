@@ -59,7 +59,6 @@ impl Context<'_> {
         let RebindState::Standby(standby) = &rebind.stage else {
             return Err(not_standby());
         };
-        self.check_id_not_expired()?;
         create::check_rebind_allowed(self.merchant, self.policy, self.now)?;
         if self.now < waiting.usable_at {
             return Err(Rejection::new(ErrorCode::StandbyNotReady)

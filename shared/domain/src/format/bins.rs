@@ -145,7 +145,8 @@ mod tests {
         let mut payload = prefix.to_owned();
         payload.extend(std::iter::repeat_n(filler, length - 1 - prefix.len()));
         ('0'..='9')
-            .find_map(|check| CardNumber::parse(&format!("{payload}{check}")).ok())
+            .filter_map(|check| CardNumber::parse(&format!("{payload}{check}")).ok())
+            .find(CardNumber::has_check_digit)
             .unwrap()
     }
 
@@ -261,12 +262,15 @@ mod tests {
         let refused = sandbox["refused_cards"].as_array().unwrap().iter();
         let mut seen = 0;
         for card in own.chain(others).chain(refused) {
-            let Some(Ok(number)) = card["card_number"].as_str().map(CardNumber::parse) else {
+            let Some(number) = card["card_number"].as_str().map(CardNumber::parse) else {
                 continue;
             };
+            let number = number.unwrap();
             seen += 1;
             let Some(bank_code) = card["bank_code"].as_str() else {
-                assert_eq!(lookup(&number), None, "the bank decides");
+                // Without a bank in the file: either no list has the prefix, or the number is refused for its check digit.
+                let is_listed = lookup(&number).is_some();
+                assert_eq!(is_listed, !number.has_check_digit());
                 continue;
             };
             let bin = lookup(&number).unwrap();

@@ -1,4 +1,4 @@
-//! Personal data as types: a phone, a name, a card number, an ID number.
+//! Personal data as types: a phone, a name, a card number, the number of a document.
 //!
 //! Each is parsed once, where it enters; code behind that point does not check its form again. `Debug` masks the value, so
 //! that state can be logged or printed in a failed test. The form is all that a type guarantees: the merchant's record
@@ -12,7 +12,7 @@ mod private_area;
 pub mod typed;
 
 pub use card_number::CardNumber;
-pub use id_number::IdNumber;
+pub use id_number::{DocumentType, IdNumber};
 pub use person_name::PersonName;
 pub use phone::Phone;
 
@@ -62,7 +62,9 @@ pub(crate) mod tests {
             // Plain random text rarely gets past the first check, so also try text with leading digits.
             for text in [&text, &format!("1{text}"), &format!("13900{text}00001")] {
                 let _ = CardNumber::parse(text);
-                let _ = IdNumber::parse(text);
+                for kind in DocumentType::ALL {
+                    let _ = IdNumber::parse(*kind, text);
+                }
                 let _ = Phone::parse(text);
                 let _ = DocumentExpiry::parse(text);
                 prop_assert_eq!(format!("{:?}", PersonName::new(text)), "PersonName(***)");
@@ -74,7 +76,9 @@ pub(crate) mod tests {
             text in "[+()0-9０-９xXＸ \u{A0}\u{3000}A-HJ-NP-RTUWXYa-z-]{0,40}"
         ) {
             let _ = CardNumber::parse(&text);
-            let _ = IdNumber::parse(&text);
+            for kind in DocumentType::ALL {
+                let _ = IdNumber::parse(*kind, &text);
+            }
             let _ = Phone::parse(&text);
             let _ = DocumentExpiry::parse(&text);
         }

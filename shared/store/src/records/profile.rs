@@ -5,6 +5,7 @@ use super::{Attributes, check_version, version};
 use crate::item::{Item, b, get_json, get_n, json, n, opt_b};
 use application::ports::PortError;
 use domain::merchant::{EntityType, PreviousPhone, Profile};
+use domain::pii::DocumentType;
 use domain::rebind::Sealed;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,8 @@ stored! {
         settlement_name: Option<String>,
         #[serde(rename = "idm")]
         id_number_mac: String,
+        #[serde(rename = "idt", default, skip_serializing_if = "is_resident_id")]
+        document_type: DocumentType,
         #[serde(rename = "idx")]
         id_expires_on: String,
         #[serde(rename = "tel")]
@@ -41,6 +44,11 @@ stored! {
         sealed_id_number: None,
         history_key: None,
     }
+}
+
+/// Most records have the default kind, which is not stored.
+fn is_resident_id(kind: &DocumentType) -> bool {
+    *kind == DocumentType::default()
 }
 
 /// The phone, and the end of its notifications.

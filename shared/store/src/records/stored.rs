@@ -8,7 +8,7 @@ use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
 use domain::merchant::EntityType;
 use domain::payout::PayoutState;
-use domain::pii::{PersonName, Phone};
+use domain::pii::{DocumentType, PersonName, Phone};
 use domain::rebind::{End, Mac, Purpose, Reason, SessionTag};
 use domain::settlement::{Cycle, PayoutTime};
 use domain::time::Timestamp;
@@ -124,6 +124,7 @@ as_it_is!(bool, u8, u16, u32, u64, String);
 as_it_is!(
     CardType,
     Cycle,
+    DocumentType,
     End,
     EntityType,
     ErrorCode,

@@ -76,7 +76,7 @@ fn last_wrong_code_rejects_and_notifies() {
             (refusal.code, refusal.attempts_left),
             (ErrorCode::OtpTooMany, Some(0))
         );
-        assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+        assert_eq!(refusal.next_actions, FINAL_REFUSAL);
         assert_eq!(world.shown(), "rejected");
         assert_eq!(world.merchant.state.open, None);
         assert_eq!(world.rebind().sealed_number, None);

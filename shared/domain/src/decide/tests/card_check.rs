@@ -148,7 +148,7 @@ fn bank_refusal_ends_the_rebind() {
             };
             assert_eq!(refusal.code, code);
             assert_eq!(refusal.counts_toward_limit, Some(true));
-            assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+            assert_eq!(refusal.next_actions, FINAL_REFUSAL);
             assert_eq!(world.shown(), "rejected");
             assert!(matches!(
                 world.stage(),
@@ -290,7 +290,7 @@ fn other_owner_is_revealed_after_a_match() {
     let mut matched = lost_answer(world);
     let refusal = matched.refused_with_write(bank(Some(BankAnswer::DEBIT_MATCH)));
     assert_eq!(refusal.code, ErrorCode::CardBoundElsewhere);
-    assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+    assert_eq!(refusal.next_actions, FINAL_REFUSAL);
     assert_eq!(matched.shown(), "rejected");
 }
 

@@ -4,6 +4,7 @@ use super::fixture::*;
 use crate::card::CardType;
 use crate::decide::{Command, blocked_by};
 use crate::error_code::ErrorCode;
+use crate::format::DocumentExpiry;
 use crate::ids::RebindId;
 use crate::merchant::EntityType;
 use crate::next_action::NextAction;
@@ -22,12 +23,18 @@ fn every_obstacle() -> World {
         session.login_at = t(-HOUR_S);
     }
     world.merchant.profile.entity_type = EntityType::Company;
+    world.merchant.profile.id_expires_on = expired();
     world
+}
+
+/// A document whose last day is long over.
+fn expired() -> DocumentExpiry {
+    DocumentExpiry::parse("2000-01-01").unwrap()
 }
 
 fn wrong_request() -> Command {
     create_with(|request| {
-        request.card = Err(ErrorCode::CardLuhn);
+        request.card.as_mut().unwrap().has_check_digit = false;
         request.holder_name = PersonName::new("别人");
         request.reserved_phone = Err(ErrorCode::PhoneFormat);
         request.reason = None;
@@ -53,6 +60,8 @@ fn create_checks_in_contract_order() {
         ErrorCode::EntityNeedsSupport
     );
     world.merchant.profile.entity_type = EntityType::NaturalPerson;
+    assert_eq!(refused(&world, credit_card()), ErrorCode::IdExpired);
+    world.merchant.profile.id_expires_on = DocumentExpiry::LongTerm;
     assert_eq!(refused(&world, credit_card()), ErrorCode::QuietPeriod);
     world.merchant.state.security_changed_at = None;
     assert_eq!(refused(&world, credit_card()), ErrorCode::RequestInProgress);
@@ -76,6 +85,8 @@ fn blocked_by_is_the_first_reason() {
     world = world.login();
     assert_eq!(blocked(&world), Some(ErrorCode::EntityNeedsSupport));
     world.merchant.profile.entity_type = EntityType::NaturalPerson;
+    assert_eq!(blocked(&world), Some(ErrorCode::IdExpired));
+    world.merchant.profile.id_expires_on = DocumentExpiry::LongTerm;
     assert_eq!(blocked(&world), Some(ErrorCode::QuietPeriod));
     world.merchant.state.security_changed_at = None;
     assert_eq!(blocked(&world), Some(ErrorCode::RequestInProgress));
@@ -88,8 +99,44 @@ fn blocked_by_is_the_first_reason() {
 }
 
 #[test]
+fn expired_document_refuses_before_anything_begins() {
+    let mut world = World::new();
+    world.merchant.profile.id_expires_on = expired();
+    let refusal = world.refused(create());
+    assert_eq!(refusal.code, ErrorCode::IdExpired);
+    assert_eq!(refusal.counts_toward_limit, Some(false));
+    assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
+}
+
+#[test]
+fn wrong_check_digit_is_a_question() {
+    let unchecked = |confirmed: bool| {
+        create_with(|request| {
+            request.card.as_mut().unwrap().has_check_digit = false;
+            request.number_confirmed = confirmed;
+        })
+    };
+    let refusal = World::new().refused(unchecked(false));
+    assert_eq!(refusal.code, ErrorCode::CardLuhn);
+    assert_eq!(refusal.next_actions, [NextAction::ConfirmCardNumber]);
+    assert!(World::new().decide(unchecked(true)).is_ok());
+    // The confirmation is about the check digit only.
+    let credit = create_with(|request| {
+        request.card.as_mut().unwrap().card_type = CardType::Credit;
+        request.number_confirmed = true;
+    });
+    let refusal = World::new().refused(credit);
+    assert_eq!(refusal.code, ErrorCode::CardTypeCredit);
+    assert_eq!(refusal.next_actions, [NextAction::ContactSupport]);
+}
+
+#[test]
 fn all_invalid_fields_are_reported() {
     let refusal = World::new().refused(wrong_request());
+    assert_eq!(
+        refusal.next_actions,
+        [NextAction::ConfirmCardNumber, NextAction::ContactSupport]
+    );
     assert_eq!(refusal.code, ErrorCode::CardLuhn);
     assert_eq!(
         bad_fields(&refusal),

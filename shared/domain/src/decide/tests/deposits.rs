@@ -161,7 +161,7 @@ fn last_wrong_deposit_code_rejects() {
         (refusal.code, refusal.attempts_left),
         (ErrorCode::MicroDepositWrong, Some(0))
     );
-    assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+    assert_eq!(refusal.next_actions, FINAL_REFUSAL);
     assert_eq!(world.shown(), "rejected");
     // A rejection after wrong codes notifies the phone on file.
     let event = last.event.unwrap();
@@ -282,7 +282,7 @@ fn returned_deposit_rejects_the_rebind() {
             panic!("{:?}", transition.outcome)
         };
         assert_eq!(refusal.code, ErrorCode::MicroDepositReturned);
-        assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+        assert_eq!(refusal.next_actions, FINAL_REFUSAL);
         assert_eq!(world.shown(), "rejected");
         assert!(matches!(
             world.stage(),

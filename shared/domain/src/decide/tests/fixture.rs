@@ -3,13 +3,14 @@
 use super::super::*;
 use crate::agreement::{self, AgreementText, ConsentId};
 use crate::card::{Card, CardStatus, CardType};
+pub(super) use crate::decide::next_actions::FINAL_REFUSAL;
 use crate::format::DocumentExpiry;
 use crate::history::ChainedEvent;
 use crate::ids::{CardId, MerchantId};
 use crate::lang::Lang;
 use crate::merchant::{BoundCard, EntityType, Frozen, Profile, PushTarget, Session, Settlement};
 use crate::payout::Payout;
-pub(super) use crate::pii::{PersonName, Phone};
+pub(super) use crate::pii::{DocumentType, PersonName, Phone};
 use crate::push::PushPlatform;
 use crate::rebind::{Purpose, Reason, Sealed};
 use crate::settlement::{Cycle, PayoutTime};
@@ -487,6 +488,7 @@ fn merchant() -> Merchant {
             legal_name: PersonName::new(HOLDER),
             settlement_name: None,
             id_number_mac: Mac("person".to_owned()),
+            document_type: DocumentType::ResidentId,
             id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
             phone_on_file: Phone::parse(PHONE_ON_FILE).unwrap(),
             previous_phone: None,
@@ -513,10 +515,12 @@ pub(super) fn request() -> Create {
             bank_code: Some("CMB".to_owned()),
             card_type: CardType::Debit,
             last4: "0020".to_owned(),
+            has_check_digit: true,
             fingerprint: fingerprint("new"),
         }),
         holder_name: PersonName::new(HOLDER),
         reserved_phone: Phone::parse(RESERVED_PHONE),
+        number_confirmed: false,
         reason: Some(Reason::Replace),
         purpose: Purpose::Activate,
         rebind_random: [2; 16],

@@ -221,7 +221,7 @@ fn freeze_ends_the_open_rebind() {
         world.refused(bank(Some(BankAnswer::DEBIT_MATCH))).code,
         ErrorCode::StepOutOfOrder
     );
-    assert_eq!(world.next_actions(), [NextAction::NewRebind]);
+    assert_eq!(world.next_actions(), FINAL_REFUSAL);
 }
 
 #[test]

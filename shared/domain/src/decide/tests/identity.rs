@@ -135,7 +135,7 @@ fn last_mismatch_rejects_the_rebind() {
         (last.code, last.attempts_left),
         (ErrorCode::IdMismatch, Some(0))
     );
-    assert_eq!(last.next_actions, [NextAction::NewRebind]);
+    assert_eq!(last.next_actions, FINAL_REFUSAL);
     assert_eq!(world.shown(), "rejected");
     assert_eq!(world.merchant.state.open, None);
 }

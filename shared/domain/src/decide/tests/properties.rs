@@ -408,7 +408,7 @@ impl Run<'_> {
                 request.purpose = Purpose::Standby;
             }
             if !good {
-                request.card = Err(ErrorCode::CardLuhn);
+                request.card.as_mut().unwrap().has_check_digit = false;
             }
         })
     }

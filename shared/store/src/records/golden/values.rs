@@ -23,7 +23,7 @@ use domain::merchant::{
     PreviousPhone, Profile, PushTarget, Replaced, ReplacedCard, Session, StandbyCard,
 };
 use domain::payout::{Payout, PayoutState};
-use domain::pii::{PersonName, Phone};
+use domain::pii::{DocumentType, PersonName, Phone};
 use domain::policy::{DAY_S, HOUR_S, Policy};
 use domain::push::PushPlatform;
 use domain::rebind::{
@@ -288,6 +288,7 @@ fn profile_of_trader() -> Profile {
         legal_name: PersonName::new(NAME),
         settlement_name: Some(PersonName::new(SETTLEMENT_NAME)),
         id_number_mac: mac("id number"),
+        document_type: DocumentType::ResidentId,
         id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
         phone_on_file: Phone::parse("+8613900000001").unwrap(),
         previous_phone: None,
