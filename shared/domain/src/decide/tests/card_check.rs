@@ -367,7 +367,7 @@ fn card_type_of_a_match_decides() {
             let refusal = world.refused_with_write(answer);
             assert_eq!(refusal.code, code, "{table} {stated}");
             assert_eq!(refusal.counts_toward_limit, Some(true));
-            assert_eq!(refusal.next_actions, [NextAction::NewRebind]);
+            assert_eq!(refusal.next_actions, FINAL_REFUSAL);
             assert_eq!(world.shown(), "rejected");
             assert!(
                 matches!(world.stage(), RebindState::Ended { reason, .. } if *reason == Some(code))
