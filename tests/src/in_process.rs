@@ -12,9 +12,11 @@ use crate::transport::{Clock, HttpCall, Reply, Transport};
 use agreement::Agreement;
 use api::event::{HttpEvent, Request};
 use api::routes::{Function, Route};
+use application::backoff::Limits;
 use application::crypto::Keys;
 use application::ports::{LoadMerchant, PortError, Selector};
 use application::serve::{DeploymentStage, respond, wall_clock};
+use application::transact::{Learned, Loaded, Transactor, nothing_to_prepare};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::types::{
@@ -24,7 +26,7 @@ use aws_sdk_dynamodb::types::{
 use cards::Cards;
 use confirmation_notice::{ConfirmationNotice, StreamEvent};
 use cooldown_cleanup::{CooldownCleanup, ScheduleEvent, Summary};
-use domain::decide::BankAnswer;
+use domain::decide::{BankAnswer, Command};
 use domain::history::ChainedEvent;
 use domain::policy::Policy;
 use domain::push::PushPlatform;
@@ -390,6 +392,25 @@ impl InProcess {
             .iter()
             .filter(|event| event.kind().as_str() == kind)
             .count()
+    }
+
+    /// Executes a command of the operator, for which no function exists yet.
+    ///
+    /// # Panics
+    /// When the command is refused.
+    pub async fn operator(&self, name: &str, command: Command) {
+        let store = self.store();
+        let limits = Limits::REQUEST;
+        let policy = &Policy::CURRENT;
+        let merchant = merchant_id(name);
+        let account = Transactor::system(&store, policy, merchant, self.now(), limits);
+        let plan = async |_: &Loaded, _: &Learned| Ok(command.clone().into());
+        let last = self.stored(name).await.state.last_activation;
+        let number = last.map(|last| last.number).filter(|number| *number > 0);
+        let selector = number.map_or(Selector::Latest, Selector::Announced);
+        let done = account.transact(selector, plan, nothing_to_prepare).await;
+        assert!(done.is_ok(), "the operator's command was refused");
+        let _ = self.boundary.take();
     }
 
     /// Submits a freeze code without a session.

@@ -9,7 +9,7 @@ use domain::card::Card;
 use domain::event_kind::EventKind;
 use domain::history::{self, ChainedEvent, GENESIS};
 use domain::ids::CardId;
-use domain::merchant::{BoundCard, MerchantState, Profile, Replaced};
+use domain::merchant::{BoundCard, MerchantState, Profile};
 use domain::payout::{Payout, PayoutState};
 use domain::rebind::{End, Rebind, RebindState};
 use domain::time::Timestamp;
@@ -465,7 +465,7 @@ fn fingerprints_agree(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong: &
             // A reverted card is no longer verified, although its removal is still pending.
             let is_out = state
                 .replaced(id)
-                .is_some_and(|replaced| replaced.state == Replaced::Out);
+                .is_some_and(|replaced| replaced.state.is_out());
             let holder = format!("{}#{}", merchant.id, id.as_str());
             wrong.unless(is_out || holders.contains(&holder), || {
                 format!("{holder} is attached but does not hold its number")

@@ -306,7 +306,9 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
                         let serial = rebind.serial(BankReference::Test);
                         PollResult::Test(self.bank.transfer_outcome(&serial).await)
                     }
-                    TestTransfer::NotSent | TestTransfer::CameBack => return None,
+                    TestTransfer::NotSent
+                    | TestTransfer::CameBack
+                    | TestTransfer::Closed { .. } => return None,
                 }
             }
             _ => return None,
@@ -346,21 +348,25 @@ impl<T: Table, B: Bank> CooldownCleanup<T, B> {
             let removed = self.write(&merchant, command, run.now).await?;
             run.summary.cards_removed += u32::from(removed.is_some());
         }
-        if merchant.state.held_payouts > 0 {
-            self.assign(merchant_id, run).await?;
+        if merchant.state.waiting_payouts() > 0 {
+            self.assign(&merchant, run).await?;
         }
         Ok(())
     }
 
-    /// Assigns a card to each held payout, one write each. The next run retries failures.
-    async fn assign(&self, merchant_id: &MerchantId, run: &mut Run) -> Result<(), PortError> {
+    /// Assigns a card to each waiting payout, one write each. The next run retries failures.
+    async fn assign(&self, waiting: &Merchant, run: &mut Run) -> Result<(), PortError> {
+        let merchant_id = &waiting.profile.merchant_id;
         let mut before = None;
         loop {
             let page = self
                 .store
                 .unsent_payouts(merchant_id, before.as_deref(), PAYOUTS)
                 .await?;
-            for payout in page.iter().filter(|payout| payout.card.is_none()) {
+            for payout in page
+                .iter()
+                .filter(|payout| waiting.state.awaits_card(payout))
+            {
                 if run.is_late() {
                     return Ok(());
                 }

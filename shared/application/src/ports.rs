@@ -8,7 +8,6 @@ use domain::login::{Account, LoginRead, OpenedSession};
 use domain::merchant::{Merchant, Session};
 use domain::payout::Payout;
 use domain::pii::{CardNumber, IdNumber, PersonName, Phone};
-use domain::policy::Policy;
 use domain::push::PushPlatform;
 use domain::rebind::{Mac, OtpPurpose, Rebind, Sealed};
 use domain::secret::Secret;

@@ -50,6 +50,23 @@ pub enum TestTransfer {
     },
     /// Returned too late to undo the activation.
     CameBack,
+    /// The activation is final by an operator's decision, so the bank is not asked about the transfer any more.
+    Closed {
+        /// When the bank first confirmed its arrival, if it did.
+        arrived_at: Option<Timestamp>,
+    },
+}
+
+impl TestTransfer {
+    /// The transfer of a final activation; `None` if nothing changes.
+    pub(crate) const fn closed(&self) -> Option<Self> {
+        let arrived_at = match self {
+            Self::Sent { .. } => None,
+            Self::Arrived { at, .. } => Some(*at),
+            Self::NotSent | Self::CameBack | Self::Closed { .. } => return None,
+        };
+        Some(Self::Closed { arrived_at })
+    }
 }
 
 /// An activation with the test transfer to its card.
@@ -79,7 +96,9 @@ impl ActivatedCard {
                 checked_at,
             } => (*sent_at, *checked_at, false),
             TestTransfer::Arrived { at, checked_at } => (*at, *checked_at, true),
-            TestTransfer::NotSent | TestTransfer::CameBack => return None,
+            TestTransfer::NotSent | TestTransfer::CameBack | TestTransfer::Closed { .. } => {
+                return None;
+            }
         };
         let next = policy.asks_bank_at(since, checked_at, arrived);
         // The last query comes just before the revert period ends, even if the interval ends later.

@@ -37,7 +37,7 @@ vocabulary! {
         Expired = "expired",
         /// A rebind was cancelled, by the merchant or because of a security change.
         Cancelled = "cancelled",
-        /// The account was frozen with a freeze code.
+        /// The account was frozen, with a freeze code or by an operator.
         Frozen = "frozen",
         /// Many wrong freeze codes were entered while a freeze code of the account works.
         FreezeCodeGuessed = "freeze_code_guessed",

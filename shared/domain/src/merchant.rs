@@ -87,13 +87,23 @@ pub enum Replaced {
     Lost,
     /// Frozen, reverted after a returned test transfer, or unbound. It only waits for its removal.
     Out,
+    /// An operator decided against it. Its unsent payouts wait for another card, then it is removed.
+    Barred,
+}
+
+impl Replaced {
+    /// True if the card can never be the active card again.
+    #[must_use]
+    pub const fn is_out(self) -> bool {
+        matches!(self, Self::Out | Self::Barred)
+    }
 }
 
 impl ReplacedCard {
     /// True if the card counts as removed at `now`: it receives no new payouts and its last payout was sent.
     #[must_use]
     pub fn is_gone(&self, now: Timestamp) -> bool {
-        let may_go = self.state == Replaced::Out || now >= self.removable_at;
+        let may_go = self.state.is_out() || now >= self.removable_at;
         may_go && !self.bound.has_pending_payout()
     }
 }
@@ -191,7 +201,7 @@ pub struct MerchantState {
     pub cooldown_until: Option<Timestamp>,
     /// True if the end of the cooldown is not yet announced.
     pub cooldown_end_unannounced: bool,
-    /// When phone, password or name was last changed.
+    /// When phone, password or name was last changed, or an operator ended a freeze.
     pub security_changed_at: Option<Timestamp>,
     /// The current freeze of the account.
     pub frozen: Option<Frozen>,
@@ -343,12 +353,37 @@ impl MerchantState {
         }
     }
 
+    /// True if an unsent payout waits for a card: it has none, or an operator decided against its card.
+    #[must_use]
+    pub fn awaits_card(&self, payout: &Payout) -> bool {
+        let is_barred = |card: &Card| {
+            let replaced = self.replaced(&card.card_id);
+            replaced.is_some_and(|replaced| replaced.state == Replaced::Barred)
+        };
+        payout.state == PayoutState::Unsent && payout.card.as_ref().is_none_or(is_barred)
+    }
+
+    /// The number of payouts that wait for a card.
+    #[must_use]
+    pub fn waiting_payouts(&self) -> u32 {
+        let barred = self.replaced.iter();
+        let barred = barred.filter(|replaced| replaced.state == Replaced::Barred);
+        let of_barred: u32 = barred.map(|replaced| replaced.bound.unsent).sum();
+        self.held_payouts.saturating_add(of_barred)
+    }
+
+    /// True if this is the rebind of the last activation, which can still be undone.
+    #[must_use]
+    pub fn is_last_activation(&self, rebind: &Rebind) -> bool {
+        let last = self.last_activation.as_ref();
+        last.is_some_and(|last| last.number == rebind.rebind_id.number())
+    }
+
     /// True if the card can be removed once its retention is over: its last payout was sent, and the account is not
     /// frozen. The operator of a frozen account decides which card is right, and could restore this one.
     #[must_use]
     pub fn may_remove(&self, replaced: &ReplacedCard) -> bool {
-        !replaced.bound.has_pending_payout()
-            && (self.frozen.is_none() || replaced.state == Replaced::Out)
+        !replaced.bound.has_pending_payout() && (self.frozen.is_none() || replaced.state.is_out())
     }
 
     /// True if a device receives push notifications at `now`.
@@ -369,7 +404,8 @@ impl MerchantState {
             .iter()
             .filter(|replaced| self.may_remove(replaced));
         let removal = removals.map(|replaced| replaced.removable_at).min();
-        let assignable = self.held_payouts > 0 && !self.holds_payouts() && self.active.is_some();
+        let assignable =
+            self.waiting_payouts() > 0 && !self.holds_payouts() && self.active.is_some();
         let assignment = assignable.then(|| match (self.paying_card(now), self.hold(now)) {
             (None, Some(last)) => last.times.effective_at,
             _ => now,
@@ -504,8 +540,8 @@ impl Merchant {
     /// True if an unsent payout is held, for a card or for the operator's decision.
     #[must_use]
     pub fn holds(&self, payout: &Payout) -> bool {
-        let waits = payout.card.is_none() || self.state.holds_payouts();
-        payout.state == PayoutState::Unsent && waits
+        let is_frozen = payout.state == PayoutState::Unsent && self.state.holds_payouts();
+        is_frozen || self.state.awaits_card(payout)
     }
 
     /// The open rebind, if it is loaded and not expired.

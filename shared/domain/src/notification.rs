@@ -118,6 +118,8 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             card: label(&event.card),
         }),
         Event::Frozen(_) => to_merchant(Sms::Frozen),
+        // Both contacts, because the operator has decided between their cards.
+        Event::Unfrozen(_) => text(Sms::Unfrozen),
         Event::FreezeCodeGuessed(_) => to_merchant(Sms::FreezeCodeGuessed),
         // A payout without a card was cancelled before it left.
         Event::PayoutReturned(event) => event
@@ -139,7 +141,6 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
         | Event::Completed(_)
         | Event::Expired(_)
         | Event::Cancelled(_)
-        | Event::Unfrozen(_)
         | Event::TestTransferStarted(_)
         | Event::TestTransferSucceeded(_)
         | Event::TestTransferFailed(_)

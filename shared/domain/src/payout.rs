@@ -28,7 +28,8 @@ pub struct Payout {
     pub amount_fen: u64,
     /// When it was created, by the clock of the write.
     pub created_at: Timestamp,
-    /// The card that it goes to, chosen once and never changed. `None` while the payout is held without a card.
+    /// The card that it goes to; `None` while the payout is held without a card. It changes only if an operator decides
+    /// against the card before the payout is paid.
     pub card: Option<Card>,
     /// The state of the payout.
     pub state: PayoutState,

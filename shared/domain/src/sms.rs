@@ -123,6 +123,8 @@ pub enum Sms<'a> {
     },
     /// The account was frozen.
     Frozen,
+    /// An operator ended the freeze and chose the active card.
+    Unfrozen,
     /// Wrong freeze codes were entered. The owner may have mistyped one and believe that the account is frozen.
     FreezeCodeGuessed,
     /// The test transfer was returned and the change was undone. The account may have no active card afterwards.
@@ -172,6 +174,7 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::PushStandbyReady { .. } => texts::sms::PUSH_STANDBY_READY,
         Sms::StandbyReadyReserved { .. } => texts::sms::STANDBY_READY_RESERVED,
         Sms::Frozen => texts::sms::FROZEN,
+        Sms::Unfrozen => texts::sms::UNFROZEN,
         Sms::FreezeCodeGuessed => texts::sms::FREEZE_CODE_GUESSED,
         Sms::Reverted { .. } => texts::sms::REVERTED,
         Sms::Rejected { .. } => texts::sms::REJECTED,
@@ -230,7 +233,7 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
         }
         Sms::PayoutReturned { last4 } => vec![("{last4}", last4.to_owned())],
         Sms::SettlementChanged { at } => vec![("{time}", minute(at, lang))],
-        Sms::Frozen | Sms::FreezeCodeGuessed | Sms::CooldownEnded => Vec::new(),
+        Sms::Frozen | Sms::Unfrozen | Sms::FreezeCodeGuessed | Sms::CooldownEnded => Vec::new(),
     }
 }
 

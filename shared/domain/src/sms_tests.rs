@@ -90,6 +90,7 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
         "standby_ready_reserved",
     );
     test(&Sms::Frozen, "frozen");
+    test(&Sms::Unfrozen, "unfrozen");
     test(&Sms::FreezeCodeGuessed, "freeze_code_guessed");
     test(&Sms::Reverted { card }, "reverted");
     test(&Sms::Rejected { card }, "rejected");

@@ -5,7 +5,7 @@ use application::ports::{
     CardQuestion, CheckCard, QueryOutcome, QueryTransfer, SendTransfer, Transfer,
 };
 use domain::card::BankCardType;
-use domain::decide::BankAnswer;
+use domain::decide::{BankAnswer, Command};
 use domain::error_code::ErrorCode;
 use domain::transfer::TransferAnswer;
 use serde_json::{Value, json};
@@ -306,6 +306,49 @@ async fn payout_sent_from_a_list_read_before_the_freeze() {
     }
     let list = app.again().await.get("/v1/payouts").await;
     assert_eq!(list.body["items"][0]["held"], true);
+}
+
+/// The thief outlasts the hold. The owner freezes, and the operator chooses the owner's card: what was routed to the thief's card
+/// and not paid goes back to the owner.
+#[tokio::test]
+async fn payouts_to_the_thiefs_card_after_a_freeze() {
+    let (world, app) = InProcess::with(NAME).await;
+    let old = world.stored(NAME).await.state.active.unwrap().card.card_id;
+    let rebind = app.activate(GOOD_CARD).await;
+    let code = app.freeze_code().await;
+    world.pass_s(POLICY.hold_s);
+    assert_eq!(pays_to(&world, "pay_1").await, "1009");
+    assert_eq!(pays_to(&world, "pay_2").await, "1009");
+    core(&world, "payout_sending", "pay_2").await.unwrap();
+    freeze(&world, &app, &code).await;
+    let reason = "the owner came to the shop".to_owned();
+    let card_id = Some(old);
+    world
+        .operator(NAME, Command::Unfreeze { reason, card_id })
+        .await;
+    // Until the clean-up has assigned it, the payout waits without a card.
+    let refused = core(&world, "payout_sending", "pay_1").await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::StepOutOfOrder);
+    let app = app.again().await;
+    let list = app.get("/v1/payouts").await;
+    let waiting = &list.body["items"][1];
+    assert_eq!(
+        (&waiting["held"], &waiting["card"]),
+        (&json!(true), &Value::Null)
+    );
+    let summary = world.clean_up().await;
+    assert_eq!((summary.payouts_assigned, summary.failed), (1, 0));
+    let paid = core(&world, "payout_sending", "pay_1").await.unwrap();
+    assert_eq!(paid["card"]["last4"], "0010");
+    // A payment under way is the bank's: it stays with its card.
+    let sent = core(&world, "payout_sent", "pay_2").await.unwrap();
+    assert_eq!(sent["card"]["last4"], "1009");
+    app.get(&rebind).await.is(200, "reverted");
+    world.clean_up().await;
+    let state = world.stored(NAME).await.state;
+    assert!(state.replaced.is_empty(), "the thief's card is removed");
+    app.post("/v1/rebinds", app.request_body(SECOND_CARD)).await;
+    world.history(NAME).await;
 }
 
 /// The money has left when the freeze lands. If the report were refused, the core system would pay a second time.

@@ -229,6 +229,7 @@ impl Rebind {
             cooldown_until: times.map(|times| Time(times.cooldown_until)),
             test_succeeded_at: activated.and_then(|activated| match &activated.test {
                 TestTransfer::Arrived { at, .. } => Some(Time(*at)),
+                TestTransfer::Closed { arrived_at } => arrived_at.map(Time),
                 _ => None,
             }),
             ended_reason: EndedReason::of(rebind, now),
@@ -283,8 +284,17 @@ impl TestTransaction {
         // A reverted rebind has no activation: the transfer was returned.
         let test = rebind.activated_card().map(|activated| &activated.test);
         let status = match test {
-            Some(TestTransfer::Arrived { .. }) => TestStatus::Succeeded,
-            Some(TestTransfer::NotSent | TestTransfer::Sent { .. }) => TestStatus::Pending,
+            Some(
+                TestTransfer::Arrived { .. }
+                | TestTransfer::Closed {
+                    arrived_at: Some(_),
+                },
+            ) => TestStatus::Succeeded,
+            Some(
+                TestTransfer::NotSent
+                | TestTransfer::Sent { .. }
+                | TestTransfer::Closed { arrived_at: None },
+            ) => TestStatus::Pending,
             Some(TestTransfer::CameBack) | None => TestStatus::Failed,
         };
         Self {

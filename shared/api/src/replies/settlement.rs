@@ -27,7 +27,7 @@ pub struct Payout {
     pub amount_fen: u64,
     /// When it was created.
     pub created_at: Time,
-    /// The card that receives the payout, chosen once; null while it is held without a card.
+    /// The card that receives the payout; null while it is held without a card.
     pub card: Option<Card>,
     /// Not sent until it has a card, or until the account is no longer frozen.
     pub held: bool,
@@ -51,6 +51,9 @@ impl Payout {
             card,
             state,
         } = payout;
+        let card = card
+            .as_ref()
+            .filter(|_| !merchant.state.awaits_card(payout));
         let routed_at = match (card, merchant.state.hold(now)) {
             (None, Some(last)) => last.times.effective_at.max(*created_at),
             _ => *created_at,
@@ -60,7 +63,7 @@ impl Payout {
             payout_id: Text(payout_id.clone()),
             amount_fen: *amount_fen,
             created_at: Time(*created_at),
-            card: card.as_ref().map(|card| Card::new(merchant, card, now)),
+            card: card.map(|card| Card::new(merchant, card, now)),
             held: merchant.holds(payout),
             status: *state,
             expected_at: Time(expected.at),

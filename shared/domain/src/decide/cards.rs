@@ -4,7 +4,7 @@ use super::{Context, create, nothing_due, of_card, seconds_until, with_stage};
 use crate::error_code::ErrorCode;
 use crate::history::event::Event;
 use crate::ids::CardId;
-use crate::merchant::{MerchantState, Replaced};
+use crate::merchant::MerchantState;
 use crate::next_action::NextAction;
 use crate::rebind::Rebind;
 use crate::rejection::Rejection;
@@ -17,7 +17,7 @@ impl Context<'_> {
         // A replaced card whose retention is over can still be unbound until the clean-up removes it.
         let gone = state
             .replaced(card_id)
-            .is_some_and(|replaced| replaced.state == Replaced::Out && replaced.is_gone(self.now));
+            .is_some_and(|replaced| replaced.state.is_out() && replaced.is_gone(self.now));
         let is_pending = self.pending_card(card_id).is_some();
         if (state.bound(card_id).is_some() && !gone) || is_pending {
             Ok(())

@@ -1,8 +1,8 @@
-//! The freeze, by which the old contact stops a fraudulent change, and its end.
+//! The freeze, by which the old contact stops a fraudulent change.
 
 use super::{Context, nothing_due, remove_holder, with_stage};
 use crate::error_code::ErrorCode;
-use crate::history::event::{self, Event, Nullable};
+use crate::history::event::{self, Event};
 use crate::merchant::{Frozen, MerchantState};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
@@ -49,6 +49,7 @@ impl Context<'_> {
             rebind_id: rebind.map(|rebind| rebind.rebind_id.clone()),
             undone: undone.is_some(),
             holds_payouts: in_force,
+            reason: None,
         });
         let mut state = self.changed_state();
         match (undone, &before.last_activation) {
@@ -100,7 +101,7 @@ impl Context<'_> {
     }
 
     /// The rebind with this number. If it is not loaded, the caller must read it and retry.
-    fn loaded(&self, number: u32) -> Result<&Rebind, Rejection> {
+    pub(super) fn loaded(&self, number: u32) -> Result<&Rebind, Rejection> {
         let rebind = self.merchant.numbered(number);
         rebind.ok_or_else(|| Rejection::new(ErrorCode::VersionConflict).retry_after(1))
     }
@@ -142,26 +143,6 @@ impl Context<'_> {
         Ok(Transition {
             state: Some(state),
             event: Some(self.event(Event::FreezeCodeGuessed(event::NoFacts), None)),
-            ..Transition::none()
-        })
-    }
-
-    /// Ends the freeze by the operator's decision. Payouts with a card go to that card, and held payouts are assigned. To
-    /// stop a payout, the acquirer's core returns it before.
-    pub(super) fn unfreeze(&self, reason: &str) -> Result<Transition, Rejection> {
-        if self.merchant.state.frozen.is_none() {
-            return Err(nothing_due());
-        }
-        let mut state = self.changed_state();
-        state.frozen = None;
-        let active = state.active.as_ref().map(|active| &active.card);
-        let event = Event::Unfrozen(event::Unfrozen {
-            reason: reason.to_owned(),
-            card_id: Nullable(active.map(|card| card.card_id.clone())),
-        });
-        Ok(Transition {
-            state: Some(state),
-            event: Some(self.event(event, None)),
             ..Transition::none()
         })
     }

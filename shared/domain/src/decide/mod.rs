@@ -15,6 +15,7 @@ mod create;
 mod freeze;
 mod identity;
 mod next_actions;
+mod operator;
 mod payouts;
 mod settings;
 mod standby;
@@ -123,8 +124,18 @@ pub enum Command {
     Freeze(u64),
     /// Notify the owner of wrong freeze codes.
     NotifyFreezeGuesses,
+    /// Operator: freeze the account without a code. The history records the reason.
+    FreezeByOperator {
+        /// The operator's reason.
+        reason: String,
+    },
     /// Operator: end a freeze. The history records the reason.
-    Unfreeze(String),
+    Unfreeze {
+        /// The operator's reason.
+        reason: String,
+        /// The active card from now on: the present one, or one that it replaced. `None` leaves no active card.
+        card_id: Option<CardId>,
+    },
     /// Acquirer's core: create a payout and choose its card.
     CreatePayout(PayoutId, u64),
     /// Acquirer's core: the payout is about to be submitted to the bank. Refused while the payout is held.
@@ -197,7 +208,8 @@ pub fn decide(
         Command::RemovePushTarget(id) => ctx.remove_push_target(id),
         Command::Freeze(seq) => ctx.freeze(*seq),
         Command::NotifyFreezeGuesses => ctx.notify_freeze_guesses(),
-        Command::Unfreeze(reason) => ctx.unfreeze(reason),
+        Command::FreezeByOperator { reason } => ctx.freeze_by_operator(reason),
+        Command::Unfreeze { reason, card_id } => ctx.unfreeze(reason, card_id.as_ref()),
         Command::CreatePayout(payout_id, amount_fen) => {
             Ok(ctx.create_payout(payout_id, *amount_fen))
         }

@@ -63,12 +63,10 @@ pub fn next_actions(
             vec![first, Next::UnbindCard]
         }
         RebindState::Activated(activated_card) | RebindState::Completed(activated_card) => {
-            let is_active = merchant.state.active.as_ref();
-            let is_active =
-                is_active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
+            let is_last = merchant.state.is_last_activation(rebind);
             match activated_card.test {
                 TestTransfer::NotSent | TestTransfer::Sent { .. }
-                    if is_active && activated_card.can_be_reverted(policy, now) =>
+                    if is_last && activated_card.can_be_reverted(policy, now) =>
                 {
                     vec![Next::TestTransaction]
                 }

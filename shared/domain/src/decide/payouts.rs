@@ -1,4 +1,4 @@
-//! Payouts. The write that creates a payout chooses its card, which never changes.
+//! Payouts. The write that creates a payout chooses its card.
 
 use super::{Context, nothing_due};
 use crate::error_code::ErrorCode;
@@ -27,11 +27,12 @@ impl Context<'_> {
 
     /// Begins the payment. From this write on a freeze does not hold the payout, so the core system pays only after it.
     pub(super) fn payout_sending(&self, payout: &Payout) -> Result<Transition, Rejection> {
-        match (payout.state, &payout.card) {
-            (PayoutState::Sending, _) => return Ok(Transition::none()),
-            (PayoutState::Unsent, Some(_)) => {}
-            // Sent, returned, or held without a card.
-            _ => return Err(Rejection::new(ErrorCode::StepOutOfOrder)),
+        match payout.state {
+            PayoutState::Sending => return Ok(Transition::none()),
+            PayoutState::Unsent if !self.merchant.state.awaits_card(payout) => {}
+            PayoutState::Unsent | PayoutState::Sent | PayoutState::Returned => {
+                return Err(Rejection::new(ErrorCode::StepOutOfOrder));
+            }
         }
         if self.merchant.state.holds_payouts() {
             return Err(
@@ -63,9 +64,11 @@ impl Context<'_> {
         Ok(self.move_payout(payout, PayoutState::Returned, Event::PayoutReturned))
     }
 
+    /// Gives a waiting payout its card. After an operator's decision against a card, this changes the card of the payouts
+    /// that were not paid yet.
     pub(super) fn assign_payout(&self, payout: &Payout) -> Result<Transition, Rejection> {
         let state = &self.merchant.state;
-        let waits = payout.state == PayoutState::Unsent && payout.card.is_none();
+        let waits = state.awaits_card(payout);
         let Some(card) = state.paying_card(self.now).filter(|_| waits) else {
             return Err(nothing_due());
         };

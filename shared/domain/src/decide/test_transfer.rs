@@ -18,11 +18,10 @@ impl Context<'_> {
             return self.not_frozen().map(|()| Transition::none());
         }
         let (rebind, activated_card) = self.activated_card()?;
-        let active = self.merchant.state.active.as_ref();
-        let is_active = active.is_some_and(|active| active.card.card_id == rebind.new_card.card_id);
+        let is_last = self.merchant.state.is_last_activation(rebind);
         match &activated_card.test {
             TestTransfer::NotSent
-                if is_active && activated_card.can_be_reverted(self.policy, self.now) =>
+                if is_last && activated_card.can_be_reverted(self.policy, self.now) =>
             {
                 let event = Event::TestTransferStarted(event::TestTransferStarted {
                     rebind_id: rebind.rebind_id.clone(),
@@ -47,7 +46,9 @@ impl Context<'_> {
                 outcome: Outcome::Proceed,
                 ..Transition::none()
             }),
-            TestTransfer::Arrived { .. } | TestTransfer::CameBack => Ok(Transition::none()),
+            TestTransfer::Arrived { .. } | TestTransfer::CameBack | TestTransfer::Closed { .. } => {
+                Ok(Transition::none())
+            }
         }
     }
 
@@ -159,7 +160,7 @@ impl Context<'_> {
     }
 }
 
-fn with_test(stage: &RebindState, test: TestTransfer) -> RebindState {
+pub(super) fn with_test(stage: &RebindState, test: TestTransfer) -> RebindState {
     match stage {
         RebindState::Activated(activated_card) => RebindState::Activated(ActivatedCard {
             times: activated_card.times.clone(),

@@ -332,13 +332,15 @@ facts! {
         undone: bool,
         /// True if this freeze holds the payouts.
         holds_payouts: bool,
+        /// The operator's reason, for a freeze without a code.
+        reason: Option<String>,
     }
 
     /// See [`EventKind::Unfrozen`].
     Unfrozen {
         /// The operator's reason.
         reason: String,
-        /// The active card.
+        /// The active card that the operator chose; null if payouts wait.
         card_id: Nullable<CardId>,
     }
 

@@ -154,6 +154,8 @@ enum ReplacedV1 {
     Lost,
     #[serde(rename = "o")]
     Out,
+    #[serde(rename = "b")]
+    Barred,
 }
 
 impl Stored<Replaced> for ReplacedV1 {
@@ -162,6 +164,7 @@ impl Stored<Replaced> for ReplacedV1 {
             Replaced::Usable => Self::Usable,
             Replaced::Lost => Self::Lost,
             Replaced::Out => Self::Out,
+            Replaced::Barred => Self::Barred,
         }
     }
 
@@ -170,6 +173,7 @@ impl Stored<Replaced> for ReplacedV1 {
             Self::Usable => Replaced::Usable,
             Self::Lost => Replaced::Lost,
             Self::Out => Replaced::Out,
+            Self::Barred => Replaced::Barred,
         })
     }
 }

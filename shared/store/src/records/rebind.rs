@@ -210,6 +210,10 @@ enum TestTransferV1 {
         checked_at: i64,
     },
     CameBack,
+    Closed {
+        #[serde(rename = "at", skip_serializing_if = "Option::is_none")]
+        arrived_at: Option<i64>,
+    },
 }
 
 impl Stored<TestTransfer> for Option<TestTransferV1> {
@@ -228,6 +232,9 @@ impl Stored<TestTransfer> for Option<TestTransferV1> {
                 checked_at: Stored::of(checked_at),
             },
             TestTransfer::CameBack => TestTransferV1::CameBack,
+            TestTransfer::Closed { arrived_at } => TestTransferV1::Closed {
+                arrived_at: Stored::of(arrived_at),
+            },
         })
     }
 
@@ -246,6 +253,9 @@ impl Stored<TestTransfer> for Option<TestTransferV1> {
                 checked_at: checked_at.back()?,
             },
             Some(TestTransferV1::CameBack) => TestTransfer::CameBack,
+            Some(TestTransferV1::Closed { arrived_at }) => TestTransfer::Closed {
+                arrived_at: arrived_at.back()?,
+            },
         })
     }
 }

@@ -359,13 +359,25 @@ impl World {
         world
     }
 
-    /// The operator ends the freeze; then a new login.
+    /// The operator ends the freeze and keeps the active card. Then a new login, after the quiet period.
     pub(super) fn unfreeze(mut self) -> Self {
         let by = self.by.take();
-        let mut world = self.then(Command::Unfreeze(
-            "the merchant confirmed the change".to_owned(),
-        ));
+        let last = self.merchant.state.last_activation.as_ref();
+        let missing = last
+            .map(|last| last.number)
+            .filter(|number| self.merchant.numbered(*number).is_none());
+        let world = match missing {
+            Some(number) => self.about(number),
+            None => self,
+        };
+        let active = world.merchant.state.active.as_ref();
+        let card_id = active.map(|active| active.card.card_id.clone());
+        let mut world = world.then(Command::Unfreeze {
+            reason: "the merchant confirmed the change".to_owned(),
+            card_id,
+        });
         world.by = by;
+        world.merchant.state.security_changed_at = None;
         world.merchant.state.sessions = merchant().state.sessions;
         world.login()
     }

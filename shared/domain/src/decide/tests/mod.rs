@@ -31,4 +31,5 @@ mod test_transfer;
 mod time_alone;
 mod transition;
 mod unbind;
+mod unfreeze;
 mod world;

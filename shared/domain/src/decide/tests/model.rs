@@ -29,6 +29,8 @@ struct Activated {
     undone: bool,
     /// True if that happened before it took effect.
     in_time: bool,
+    /// True if an operator confirmed it, so that nothing can undo it any more.
+    is_final: bool,
 }
 
 /// The model.
@@ -42,6 +44,8 @@ pub(super) struct Model {
     standby: BTreeMap<CardId, Timestamp>,
     /// Cards that payouts must not be assigned to: lost, frozen, reverted or unbound.
     bad: BTreeSet<CardId>,
+    /// Cards that an operator decided against. Their unsent payouts wait for another card.
+    barred: BTreeSet<CardId>,
     /// Removed cards.
     removed: BTreeSet<CardId>,
     /// The valid freeze codes: rebind number and end of validity, `None` while its card is a standby card.
@@ -73,7 +77,10 @@ impl Model {
     }
 
     fn last(&self) -> Option<&Activated> {
-        self.activations.iter().rev().find(|one| !one.undone)
+        self.activations
+            .iter()
+            .rev()
+            .find(|one| !one.undone && !one.is_final)
     }
 
     /// The card of a payout that is created at `now`.
@@ -115,7 +122,7 @@ impl Model {
                     .is_some_and(|frozen| frozen.holds_payouts);
                 self.note_freeze(before, act, holds, now);
             }
-            Some(EventKind::Unfrozen) => self.frozen = None,
+            Some(EventKind::Unfrozen) => self.note_unfreeze(act, now),
             Some(EventKind::CardUnbound | EventKind::CardRemoved) => {
                 if let Command::Unbind(card) | Command::RemoveCard(card) = act {
                     assert_ne!(self.pointer.as_ref(), Some(card));
@@ -178,8 +185,14 @@ impl Model {
             assert_eq!(old.amount_fen, payout.amount_fen);
             assert_eq!(old.created_at, payout.created_at);
             match (&old.card, card) {
-                // Chosen once, never changed.
-                (Some(old), card) => assert_eq!(card, Some(&old.card_id)),
+                // An operator's decision against the card is the only reason for another one.
+                (Some(old), card) if card != Some(&old.card_id) => {
+                    assert!(self.barred.contains(&old.card_id), "another card");
+                    let states = (self.payouts[id].state, payout.state);
+                    assert_eq!(states, (PayoutState::Unsent, PayoutState::Unsent));
+                    self.is_paid_rightly(card, now);
+                }
+                (Some(_), _) => {}
                 (None, None) => assert_eq!(payout.state, PayoutState::Returned),
                 (None, card) => {
                     assert_ne!(self.frozen, Some(true), "assigned while payouts are held");
@@ -189,7 +202,8 @@ impl Model {
             }
             if payout.state == PayoutState::Sending {
                 assert!(
-                    card.is_some() && self.frozen != Some(true),
+                    card.is_some_and(|card| !self.barred.contains(card))
+                        && self.frozen != Some(true),
                     "paid while held"
                 );
             }
@@ -267,6 +281,7 @@ impl Model {
             cooldown_until: Some(now.plus_s(days * DAY_S)),
             undone: false,
             in_time: false,
+            is_final: false,
         });
     }
 
@@ -295,15 +310,25 @@ impl Model {
     }
 
     fn note_freeze(&mut self, before: &Merchant, act: &Command, state_holds: bool, now: Timestamp) {
-        let Command::Freeze(seq) = act else {
-            panic!("{act:?} freezes")
+        let codes = before.state.freeze_codes.iter();
+        let (number, by_operator) = match act {
+            Command::Freeze(seq) => (codes.clone().find(|code| code.seq == *seq), false),
+            Command::FreezeByOperator { .. } => {
+                let live = codes.filter(|code| code.activation && code.works_at(now));
+                (live.max_by_key(|code| code.seq), true)
+            }
+            _ => panic!("{act:?} freezes"),
         };
-        let mut codes = before.state.freeze_codes.iter();
-        let code = codes.find(|code| code.seq == *seq).unwrap();
-        let number = &code.rebind.unwrap();
-        assert!(self.code_works(*number, now), "the code does not work");
+        let holds_all = by_operator && number.is_none();
+        // 0 is no rebind: the operator freezes without a code.
+        let number = &number.map_or(0, |code| code.rebind.unwrap());
+        assert!(
+            by_operator || self.code_works(*number, now),
+            "the code does not work"
+        );
         // An activation before an undone one cannot be undone, even if the clock has gone back.
-        let last = self.activations.last_mut().filter(|one| !one.undone);
+        let last = self.activations.last_mut();
+        let last = last.filter(|one| !one.undone && !one.is_final);
         if let Some(last) = last {
             if now < last.effective_at {
                 // A freeze in the hold restores the old card, even if it was reported lost, with any code.
@@ -331,12 +356,48 @@ impl Model {
             // A dropped code stays invalid even if the clock has gone back.
             holds = state_holds;
         }
-        self.frozen = Some(holds || self.frozen == Some(true));
+        self.frozen = Some(holds || holds_all || self.frozen == Some(true));
         self.codes.remove(number);
         for card in std::mem::take(&mut self.standby).into_keys() {
             self.end_standby_code(&card, now);
             self.bad.insert(card);
         }
+    }
+
+    /// The operator has chosen a card, and the last activation is over.
+    fn note_unfreeze(&mut self, act: &Command, now: Timestamp) {
+        let Command::Unfreeze { card_id, .. } = act else {
+            panic!("{act:?} ends a freeze")
+        };
+        assert!(
+            !card_id
+                .as_ref()
+                .is_some_and(|card| self.barred.contains(card))
+        );
+        self.frozen = None;
+        let active = self.pointer.take();
+        let is_kept = active.is_some() && active == *card_id;
+        let last = self.activations.last_mut();
+        let last = last.filter(|one| !one.undone && !one.is_final);
+        let mut lost: Vec<CardId> = active.into_iter().collect();
+        if let Some(last) = last {
+            self.codes.remove(&last.number);
+            last.is_final = is_kept;
+            last.undone = !is_kept;
+            last.in_time = now < last.effective_at;
+            lost.extend(last.old.clone());
+        }
+        for card in lost
+            .into_iter()
+            .filter(|card| Some(card) != card_id.as_ref())
+        {
+            self.bad.insert(card.clone());
+            self.barred.insert(card);
+        }
+        if let Some(card) = card_id {
+            self.bad.remove(card);
+        }
+        self.pointer.clone_from(card_id);
     }
 
     /// The code of a card that is no longer a standby card works for seven more days.

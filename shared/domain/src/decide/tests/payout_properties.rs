@@ -8,7 +8,7 @@ use crate::decide::{BankAnswer, BankReply, Command, deposit_of, otp_of};
 use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::ids::CardId;
-use crate::payout::{Payout, PayoutState};
+use crate::payout::Payout;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{CardCheck, OtpPurpose, Purpose, Reason, RebindState};
 use crate::transfer::TransferAnswer;
@@ -44,7 +44,8 @@ enum Step {
     Test(u8),
     TestSays(u8, TransferAnswer),
     Freeze(u8),
-    Unfreeze,
+    FreezeByOperator,
+    Unfreeze(u8),
     Pay(u16),
     Sending(u8),
     Sent(u8),
@@ -98,7 +99,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(Step::Test),
         2 => (any::<u8>(), transfer()).prop_map(|(which, answer)| Step::TestSays(which, answer)),
         2 => any::<u8>().prop_map(Step::Freeze),
-        3 => Just(Step::Unfreeze),
+        1 => Just(Step::FreezeByOperator),
+        6 => any::<u8>().prop_map(Step::Unfreeze),
         9 => (1_u16..1_000).prop_map(Step::Pay),
         4 => any::<u8>().prop_map(Step::Sending),
         4 => any::<u8>().prop_map(Step::Sent),
@@ -185,11 +187,17 @@ impl<'s> Life<'s> {
                 let _ = self.ask(self.activated_card(*which), &says);
             }
             Step::Freeze(which) => self.freeze(self.number(*which)),
-            Step::Unfreeze => {
+            Step::FreezeByOperator => {
+                let reason = "asked".to_owned();
+                let number = self.store.rebind_of_live_code();
+                self.command(number, None, &Command::FreezeByOperator { reason })
+                    .unwrap();
+            }
+            Step::Unfreeze(which) => {
                 let was = self.store.merchant.state.frozen.is_some();
-                let done =
-                    self.command(self.latest(), None, &Command::Unfreeze("asked".to_owned()));
-                assert_eq!(done.is_ok(), was);
+                let (number, act) = self.store.unfreeze(*which);
+                let done = self.command(number, None, &act);
+                assert_eq!(done.is_ok(), was, "{done:?}");
             }
             Step::Pay(amount_fen) => {
                 let id = payout_id(&self.store.history.len().to_string());
@@ -410,7 +418,7 @@ impl<'s> Life<'s> {
             acts.push((card_id.number(), Command::RemoveCard(card_id)));
         }
         for payout in self.store.model.payouts() {
-            if payout.state == PayoutState::Unsent && payout.card.is_none() {
+            if self.store.merchant.state.awaits_card(payout) {
                 acts.push((self.latest(), Command::AssignPayout(payout.clone())));
             }
         }
@@ -514,21 +522,21 @@ fn payout_goes_to_card_valid_at_creation() {
             (EventKind::Activated, 500),
             (EventKind::StandbyReady, 500),
             (EventKind::MicroDepositSent, 300),
-            (EventKind::CodeWrong, 3),
-            (EventKind::TestTransferSucceeded, 50),
-            (EventKind::Reverted, 30),
+            (EventKind::CodeWrong, 2),
+            (EventKind::TestTransferSucceeded, 30),
+            (EventKind::Reverted, 15),
             (EventKind::Frozen, 150),
             (EventKind::Unfrozen, 100),
             (EventKind::PayoutCreated, 2_000),
             (EventKind::PayoutAssigned, 100),
             (EventKind::PayoutSending, 500),
-            (EventKind::PayoutSent, 300),
+            (EventKind::PayoutSent, 150),
             (EventKind::PayoutReturned, 500),
             (EventKind::CardUnbound, 50),
             (EventKind::CardRemoved, 200),
-            (EventKind::Completed, 500),
+            (EventKind::Completed, 200),
             (EventKind::Expired, 100),
-            (EventKind::CooldownEnded, 200),
+            (EventKind::CooldownEnded, 80),
         ],
     );
 }

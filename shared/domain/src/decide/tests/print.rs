@@ -336,6 +336,7 @@ fn stage_facts(rebind: Option<&Rebind>, now: Timestamp) -> [(&'static str, Strin
                     moment(*checked_at, now)
                 ),
                 TestTransfer::CameBack => "returned too late".to_owned(),
+                TestTransfer::Closed { .. } => "closed".to_owned(),
             };
             put("test transfer", text);
         }
@@ -426,6 +427,7 @@ fn gone(replaced: &ReplacedCard, now: Timestamp) -> String {
         Replaced::Usable => "",
         Replaced::Lost => ", lost",
         Replaced::Out => ", retired",
+        Replaced::Barred => ", barred",
     };
     let until = moment(replaced.removable_at, now);
     format!("{} until {until}{usable}", bound(&replaced.bound))

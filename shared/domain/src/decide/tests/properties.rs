@@ -86,7 +86,8 @@ enum Asking {
     Switch,
     Unbind,
     Freeze,
-    Unfreeze,
+    Unfreeze(u8),
+    FreezeByOperator,
     Pay,
     Sending(u8),
     Sent(u8),
@@ -135,7 +136,8 @@ fn asking() -> impl Strategy<Value = Asking> {
         1 => Just(Asking::Switch),
         1 => Just(Asking::Unbind),
         1 => Just(Asking::Freeze),
-        1 => Just(Asking::Unfreeze),
+        1 => any::<u8>().prop_map(Asking::Unfreeze),
+        1 => Just(Asking::FreezeByOperator),
         2 => Just(Asking::Pay),
         2 => any::<u8>().prop_map(Asking::Sending),
         2 => any::<u8>().prop_map(Asking::Sent),
@@ -361,7 +363,12 @@ impl Run<'_> {
                 let code = codes.rev().find(|code| code.rebind == Some(number));
                 Command::Freeze(code.map_or(0, |code| code.seq))
             }
-            Asking::Unfreeze => Command::Unfreeze("asked".to_owned()),
+            Asking::Unfreeze(which) => return self.store.unfreeze(*which),
+            Asking::FreezeByOperator => {
+                let reason = "asked".to_owned();
+                let number = self.store.rebind_of_live_code();
+                return (number, Command::FreezeByOperator { reason });
+            }
             Asking::Pay => {
                 let name = format!("{}", self.store.history.len());
                 Command::CreatePayout(payout_id(&name), 1 + u64::from(number))
@@ -462,7 +469,7 @@ impl Run<'_> {
                     _ => Asking::Take(Card, true),
                 }
             }
-            _ if self.store.merchant.state.frozen.is_some() => Asking::Unfreeze,
+            _ if self.store.merchant.state.frozen.is_some() => Asking::Unfreeze(0),
             Some(NextAction::ActivateStandby) => match rebind.map(|rebind| &rebind.stage) {
                 Some(RebindState::Standby(standby)) if now < standby.usable_at => {
                     return self.store.jump(DAY_S);

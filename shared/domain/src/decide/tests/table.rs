@@ -227,6 +227,11 @@ struct Group {
     rows: Vec<(&'static str, &'static str)>,
 }
 
+fn unfreeze(card_id: Option<CardId>) -> Command {
+    let reason = "asked".to_owned();
+    Command::Unfreeze { reason, card_id }
+}
+
 /// The commands about cards, payouts and settings, independent of the latest rebind.
 fn account_rows(world: &World) -> Vec<Row> {
     let mut rows = vec![row(
@@ -266,7 +271,16 @@ fn account_rows(world: &World) -> Vec<Row> {
         row("freeze", "#1", world.freeze_command(1)),
         row("freeze", "#2", world.freeze_command(2)),
         row("freeze guesses", "", Command::NotifyFreezeGuesses),
-        row("unfreeze", "", Command::Unfreeze("asked".to_owned())),
+        row(
+            "freeze by operator",
+            "",
+            Command::FreezeByOperator {
+                reason: "asked".to_owned(),
+            },
+        ),
+        row("unfreeze", "", unfreeze(None)),
+        row("unfreeze", "first card", unfreeze(Some(world.card(0)))),
+        row("unfreeze", "card of #1", unfreeze(Some(world.card(1)))),
     ]);
     let state = &world.merchant.state;
     let is_first = state.rebinds == 0;
@@ -429,8 +443,8 @@ macro_rules! names {
 names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
-    ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses Unfreeze CreatePayout PayoutSending PayoutSent PayoutReturned
-    AssignPayout RemoveCard Expire Complete EndCooldown
+    ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze CreatePayout
+    PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard Expire Complete EndCooldown
 }
 
 #[test]

@@ -317,8 +317,9 @@ fn frozen_account_defers_the_test_result() {
         };
         assert_eq!(test(&asked), &expected);
     }
+    // The operator's choice is final: the transfer no longer undoes it.
     let world = world.unfreeze().test_says(Returned);
-    assert_eq!((world.active(), world.shown()), (Some(0), "reverted"));
+    assert_eq!((world.active(), world.shown()), (Some(1), "completed"));
 }
 
 #[test]

@@ -114,6 +114,36 @@ impl Store {
     ///
     /// # Errors
     /// The code of a refusal without a write.
+    /// The rebind that a freeze by the operator must read, besides the latest one.
+    pub(super) fn rebind_of_live_code(&self) -> u32 {
+        let codes = self.merchant.state.freeze_codes.iter();
+        let live = codes.filter(|code| code.activation && code.works_at(self.now));
+        let last = live.max_by_key(|code| code.seq);
+        let of_hold = self.merchant.state.hold(self.now).map(|last| last.number);
+        let number = last.and_then(|code| code.rebind).or(of_hold);
+        number.unwrap_or(self.merchant.state.rebinds)
+    }
+
+    /// The end of a freeze with the choice of a card that can be chosen, or of none; and the rebind that it must read.
+    pub(super) fn unfreeze(&self, which: u8) -> (u32, Command) {
+        let state = &self.merchant.state;
+        let active = state.active.iter().map(|active| &active.card.card_id);
+        let usable = state
+            .replaced
+            .iter()
+            .filter(|replaced| !replaced.state.is_out());
+        let usable = usable.map(|replaced| &replaced.bound.card.card_id);
+        let mut choices: Vec<_> = active.chain(usable).cloned().map(Some).collect();
+        choices.push(None);
+        let card_id = choices[usize::from(which) % choices.len()].clone();
+        let last = state.last_activation.as_ref().map(|last| last.number);
+        let reason = "asked".to_owned();
+        (
+            last.unwrap_or(state.rebinds),
+            Command::Unfreeze { reason, card_id },
+        )
+    }
+
     pub(super) fn command(
         &mut self,
         number: u32,
@@ -255,7 +285,7 @@ impl Store {
         match kind {
             Some(EventKind::Activated) => {}
             // The model checks the new active card.
-            Some(EventKind::Reverted | EventKind::Frozen) => return,
+            Some(EventKind::Reverted | EventKind::Frozen | EventKind::Unfrozen) => return,
             _ => {
                 let pointer = |merchant: &Merchant| {
                     let active = merchant.state.active.as_ref();
@@ -613,10 +643,13 @@ fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
     assert!(transition.ends_sessions);
     assert!(after.state.sessions.iter().all(Option::is_none));
     assert_eq!(after.state.open, None);
-    let frozen = before.rebind.as_ref().unwrap().rebind_id.number();
+    // The operator may freeze without a rebind.
+    let selected = before.rebind.as_ref();
+    let selected = selected.map(|rebind| rebind.rebind_id.number());
     let hold = before.state.hold(transition.event.as_ref().unwrap().at);
-    let other_hold = hold.is_some_and(|last| last.number != frozen);
-    let others = before.state.open.is_some() || other_hold;
+    let of_hold = hold.map(|last| last.number);
+    let mut ended = before.state.open.into_iter().chain(of_hold);
+    let others = ended.any(|number| Some(number) != selected);
     assert_eq!(transition.also.is_some(), others);
     if let Some(ended) = &transition.also {
         let old = before.numbered(ended.rebind_id.number()).unwrap();

@@ -102,6 +102,7 @@ fn golden() -> Vec<Golden> {
         rebind_id: Some(rebind_id()),
         undone: true,
         holds_payouts: false,
+        reason: None,
     });
     let mut unknown_member = Event::Expired(OfRebind {
         rebind_id: rebind_id(),

@@ -216,6 +216,7 @@ fn full_state() -> MerchantState {
             replaced("card_0000004444444444444444", "0010", Replaced::Usable),
             replaced("card_00001c7777777777777777", "0040", Replaced::Lost),
             replaced("card_00001d8888888888888888", "0050", Replaced::Out),
+            replaced("card_00001b9999999999999999", "0060", Replaced::Barred),
         ],
         held_payouts: 3,
         freeze_codes: vec![
@@ -420,6 +421,12 @@ fn rebinds() -> Vec<Record> {
         (
             "rebind_test_returned",
             RebindState::Completed(activated(TestTransfer::CameBack)),
+        ),
+        (
+            "rebind_test_closed",
+            RebindState::Completed(activated(TestTransfer::Closed {
+                arrived_at: Some(t(70)),
+            })),
         ),
         (
             "rebind_ended",
