@@ -88,8 +88,8 @@ class Merchant:
     def is_free(self):
         return not self.rebind or self.rebind["state"] in ("cancelled", "expired")
 
-    def log_in(self, device="first"):
-        body = {"account": self.account, "password": self.password, "device_id": f"{device} of {self.account}"}
+    def log_in(self, device="dev-1"):
+        body = {"account": self.account, "password": self.password, "device_id": device}
         headers = {"X-Sandbox-Now": self.clock()}
         reply = requests.post(f"{API}/v1/sessions", json=body, headers=headers, timeout=TIMEOUT_S)
         reply.raise_for_status()

@@ -4,7 +4,7 @@
 use crate::dynamodb_table::{Items, Table};
 use crate::history;
 use crate::iam_policy::{IamRecorder, Role};
-use crate::merchant::{Merchant, Profile, merchant_id};
+use crate::merchant::{DEVICE, Merchant, Profile, merchant_id};
 use crate::peer_faults::PeerCalls;
 use crate::scripted_peers::{MemoryKeys, PushBox, ScriptedBank, SentTransfer, SmsBox, WrappedKey};
 use crate::table_faults::Boundary;
@@ -432,7 +432,7 @@ impl InProcess {
 
     /// Logs in a merchant of the sandbox, given the part of the id after `mer_`.
     pub async fn log_in(self: &Arc<Self>, name: &str) -> App {
-        self.log_in_on(name, "device-1").await
+        self.log_in_on(name, DEVICE).await
     }
 
     /// The same on another device.
@@ -565,7 +565,7 @@ async fn create_table(client: &Client) {
 impl Merchant<Arc<InProcess>> {
     /// The same merchant after another login.
     pub async fn again(&self) -> Self {
-        self.on("device-1").await
+        self.on(DEVICE).await
     }
 
     /// The same merchant on another device.

@@ -488,7 +488,7 @@ fn nothing_is_left_over(items: &Items, merchants: &BTreeMap<&str, Whole>, wrong:
             (Some(("A", _)), "A") => {
                 text(item, "merchant_id").is_some_and(|id| merchants.contains_key(id))
             }
-            (Some(("A", _)), sk) => sk == "Q" || sk.starts_with("D#"),
+            (Some(("A", _)), sk) => sk == "Q" || sk == "L",
             (Some(("S", _)), sk) => sk == "S" || sk == "Q",
             (Some(("P", _)), "P") | (Some(("F", _)), "F") | (Some(("I", _)), "I") => true,
             _ => false,

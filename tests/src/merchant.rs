@@ -12,6 +12,8 @@ use store::seed::SeedMerchant;
 pub const GOOD_CARD: &str = "6222020000009001009";
 /// Another card whose check matches.
 pub const SECOND_CARD: &str = "6217000000009001375";
+/// The device that every sandbox merchant has known for 90 days.
+pub const DEVICE: &str = "dev-1";
 /// The reserved phone of a new card of a sandbox merchant.
 pub const RESERVED_PHONE: &str = "+8613700000001";
 
@@ -83,6 +85,7 @@ impl Profile {
             "phone_on_file": format!("+86139{number:08}"),
             "opened_days_ago": 800,
             "active_card": {"card_number": card},
+            "known_devices": [{"device_id": DEVICE, "first_login_days_ago": 90}],
             "tier": {"daily_limit_max_fen": 5_000_000, "fee_rate_bp": 60},
             "settlement": {"cycle": "T1", "payout_time": "06:00", "retained_fen": 0, "daily_limit_fen": 2_000_000},
         });

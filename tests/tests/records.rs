@@ -93,7 +93,7 @@ async fn account_of_later_release_is_503() {
     });
     set(&world, items.remove(0), "v", version(2)).await;
     let credentials = json!({
-        "account": merchant.account, "password": merchant.password, "device_id": "device-1"
+        "account": merchant.account, "password": merchant.password, "device_id": "dev-1"
     });
     let login = world.event("POST", "/v1/sessions", &[], &credentials);
     refused(&world.send(login).await);

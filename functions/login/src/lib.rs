@@ -1,4 +1,4 @@
-//! `POST /v1/sessions` and `DELETE /v1/sessions/current`.
+//! `POST /v1/sessions`, `DELETE /v1/sessions/current`, `DELETE /v1/sessions`.
 
 use api::body;
 use api::event::Request;
@@ -10,12 +10,21 @@ use api::token::{self, token_text};
 use application::backoff::{Limits, retry};
 use application::crypto::{HashPurpose, Keys, password};
 use application::error::HandlerError;
-use application::ports::{KeyService, LoginKeys, Logins, PortError};
+use application::ports::{
+    Commit, IdempotencyMode, KeyService, LoadMerchant, LoginKeys, Logins, OpenSession, PortError,
+    Selector,
+};
+use application::request::no_content;
 use application::serve::Handler;
+use application::transact::Transactor;
 use application::usage::Usage;
 use domain::banner::notices;
+use domain::decide::{Command, CommandContext, decide};
+use domain::device::ended_slot;
 use domain::error_code::ErrorCode;
+use domain::ids::MerchantId;
 use domain::login::{LoginRead, OpenedSession};
+use domain::merchant::Merchant;
 use domain::pii::typed::{Field, fold};
 use domain::policy::Policy;
 use domain::rejection::Rejection;
@@ -31,8 +40,6 @@ pub struct Login<T, K> {
 }
 
 const POLICY: &Policy = &Policy::CURRENT;
-/// Length of a device's keyed hash: 132 bits distinguish an account's devices.
-const DEVICE_CHARS: usize = 22;
 
 impl<T: Table, K: KeyService> Handler for Login<T, K> {
     type Route = LoginRoute;
@@ -46,6 +53,7 @@ impl<T: Table, K: KeyService> Handler for Login<T, K> {
         match route {
             LoginRoute::CreateSession => self.open(request, now).await,
             LoginRoute::DeleteSession => self.close(request, now).await,
+            LoginRoute::DeleteSessions => self.end_others(request, now).await,
         }
     }
 
@@ -63,7 +71,7 @@ impl<T, K> Login<T, K> {
 
 impl<T: Table, K: KeyService> Login<T, K> {
     /// Reads the account and counts the attempt as a failure, compares the password, then opens the session and refunds
-    /// the failure. Three calls.
+    /// the failure. Three calls; four for the first login of a device.
     async fn open(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
         let (account, password, device_id) = all_given(body::read(request)?.fields)?;
         let keys = self
@@ -86,15 +94,9 @@ impl<T: Table, K: KeyService> Login<T, K> {
         device_id: &str,
         source_ip: &str,
     ) -> Result<LoginKeys, PortError> {
-        let mut device = self
-            .keys
-            .mac(HashPurpose::Device, &[account, device_id])
-            .await?
-            .0;
-        device.truncate(DEVICE_CHARS);
         Ok(LoginKeys {
             account: self.keys.mac(HashPurpose::Account, &[account]).await?.0,
-            device,
+            device: self.keys.device(account, device_id).await?,
             source: self.keys.mac(HashPurpose::Source, &[source_ip]).await?.0,
         })
     }
@@ -134,22 +136,21 @@ impl<T: Table, K: KeyService> Login<T, K> {
                 read = self.read_again(keys, counted).await?;
             }
             is_fresh = false;
-            let cleared = read.clear(now);
-            self.write_session(keys, &read, Some(&cleared), now).await
+            self.write_session(keys, &read, true, now).await
         })
         .await;
         match opened {
-            // As a last resort, open the session without the refund: one failure too many stays counted.
+            // As a last resort, open the session without the address's refund: one failure too many stays counted.
             Err(HandlerError::Failed(PortError::Conflict)) => {
                 let read = self.read_again(keys, counted).await?;
-                self.write_session(keys, &read, None, now).await
+                self.write_session(keys, &read, false, now).await
             }
-            Err(HandlerError::Failed(error)) => {
+            Err(error) if is_refunded(&error) => {
                 // The password was right, so refund the failure even if the session failed. If the session was opened
                 // after all, this write meets a newer record and changes nothing. If the refund fails, one failure too
                 // many stays counted.
                 let _ = self.store.count_login(keys, &read.clear(now), now).await;
-                Err(error.into())
+                Err(error)
             }
             opened => opened,
         }
@@ -168,30 +169,90 @@ impl<T: Table, K: KeyService> Login<T, K> {
         }
         Ok(LoginRead {
             // Refund the failure where it was counted, even if the device has become known since.
-            device_known: counted.device_known,
+            known_device: counted.known_device.clone(),
             ..fresh
         })
     }
 
+    /// The first session of a device needs one call more, to read the merchant: the history announces the device.
     async fn write_session(
         &self,
         keys: &LoginKeys,
         read: &LoginRead,
-        cleared: Option<&LoginRead>,
+        refunds_source: bool,
         now: Timestamp,
     ) -> Result<Reply, HandlerError> {
         let account = read.account.as_ref().ok_or_else(bad_credentials)?;
+        let mut after = read.clear(now);
+        let device = after.logins.admit(&keys.device, POLICY, now);
+        let is_announced = device.known && read.logins.device(&keys.device).is_none();
+        let free = after.logins.slot(&device, POLICY, now);
+        let merchant = match free {
+            Some(_) if !is_announced => None,
+            _ => Some(self.merchant(&account.merchant_id).await?),
+        };
+        let slot = match (free, &merchant) {
+            (Some(slot), _) => slot,
+            (None, Some(merchant)) => ended_slot(&merchant.state, POLICY, now)?,
+            (None, None) => return Err(PortError::Conflict.into()),
+        };
+        after.logins.occupy(slot, &device, POLICY, now);
         let secret = self.keys.token_secret()?;
-        let slot = account.slot(POLICY);
         let token = token_text(&account.merchant_id, slot, secret.expose());
         let hash = token::token_hash(&token);
-        let opened = OpenedSession::plan(account, &keys.device, hash, POLICY, now);
-        self.store
-            .open_session(keys, account, &opened, cleared, now)
-            .await?;
+        let opened = OpenedSession::new(slot, device, hash, now);
+        let open = OpenSession {
+            keys,
+            account,
+            opened: &opened,
+            after: &after,
+            refunds_source,
+            announced: None,
+            now,
+        };
+        match merchant.filter(|_| is_announced) {
+            Some(merchant) => self.announce(&merchant, open).await?,
+            None => self.store.open_session(open).await?,
+        }
         let banners = notices(&account.id_expires_on, POLICY, now);
         let session = Session::new(token, account, &banners, POLICY, now);
         Ok(Reply::json(201, &session))
+    }
+
+    async fn merchant(&self, merchant_id: &MerchantId) -> Result<Merchant, PortError> {
+        let merchant = self.store.load(merchant_id, Selector::Latest).await?;
+        merchant.ok_or_else(|| PortError::Permanent("the account", "it has no merchant".to_owned()))
+    }
+
+    /// Opens the first session of a device, with its event and notification.
+    async fn announce(&self, before: &Merchant, open: OpenSession<'_>) -> Result<(), HandlerError> {
+        let command = CommandContext {
+            by: None,
+            act: Command::AddDevice(Box::new(open.opened.clone())),
+        };
+        let mut transition = decide(before, &command, POLICY, open.now)?;
+        let event = transition.chained(before, None, POLICY);
+        let commit = Commit {
+            before,
+            transition: &transition,
+            event: event.as_ref(),
+            session: None,
+            idempotency: IdempotencyMode::None,
+            now: open.now,
+        };
+        let open = OpenSession {
+            announced: Some(&commit),
+            ..open
+        };
+        Ok(self.store.open_session(open).await?)
+    }
+
+    async fn end_others(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
+        let body = body::read::<Empty>(request)?;
+        let ctx = Transactor::begin(&self.store, &self.keys, request, now, &body.canonical).await?;
+        ctx.showing(no_content)
+            .execute(Selector::Latest, Command::EndOtherSessions)
+            .await
     }
 
     async fn close(&self, request: &Request, now: Timestamp) -> Result<Reply, HandlerError> {
@@ -230,6 +291,15 @@ fn all_given(body: CreateSession) -> Result<Credentials, Rejection> {
         ("device_id", given.2.is_none()),
     ])?;
     Err(Rejection::new(ErrorCode::RequestMalformed))
+}
+
+/// True if the login failed although the password was right.
+fn is_refunded(error: &HandlerError) -> bool {
+    match error {
+        HandlerError::Failed(_) => true,
+        HandlerError::Rejected(refusal) => refusal.code == ErrorCode::AuthThrottled,
+        HandlerError::Answered(_) | HandlerError::PayoutExists { .. } => false,
+    }
 }
 
 fn bad_credentials() -> HandlerError {

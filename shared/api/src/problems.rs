@@ -80,6 +80,10 @@ pub const fn entry(code: ErrorCode) -> Entry {
             "为保护资金安全，请按提示重新验证身份后继续。",
             "The login or a proof is too old for this step, or the code was asked for in another session. Follow next_actions first; no attempt was used."),
 
+        ErrorCode::DeviceTooNew => last(403, "Device too new",
+            "这台设备登录时间过短，暂不能进行此操作，请使用常用设备，或联系客服。",
+            "This device has not been known long enough for this change. Use a device that has logged in before, or log in again on another day."),
+
         ErrorCode::NotFound => last(404, "Not found",
             "没有找到相应的内容，请返回上一页刷新。",
             "There is no such path, method or object for this merchant. Read the current state with GET /v1/cards."),

@@ -159,11 +159,19 @@ routes! {
         /// `device_id` is a random secret that the app generates once and keeps. Failures on a known device are counted
         /// separately from all others, so that an attacker cannot lock a merchant out. An unknown account and a wrong
         /// password get the same answer in the same time.
+        ///
+        /// {new_devices_per_day} new devices a day become known, and an SMS announces each. The session of a further new
+        /// device can only read. A login ends the session of the same device; while all sessions belong to older
+        /// devices, it has to wait (429).
         CreateSession = "POST /v1/sessions", Open, Any, Ignored;
         /// Log out
         ///
         /// The token is invalid at once, everywhere. `Idempotency-Key` is ignored.
         DeleteSession = "DELETE /v1/sessions/current", Session, Any, Ignored;
+        /// End all other sessions
+        ///
+        /// Needs a login younger than {fresh_login_s} (else 403). The session of this request stays.
+        DeleteSessions = "DELETE /v1/sessions", Session, Fresh, Ignored;
     }
 
     /// The cards of a merchant. Also the gateway's `$default`.

@@ -54,6 +54,8 @@ pub fn typed_code(typed: &str, characters: usize) -> Option<Secret<String>> {
 
 const SEALED_VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
+/// Length of a device's keyed hash: 132 bits distinguish an account's devices.
+const DEVICE_CHARS: usize = 22;
 
 impl<K: KeyService> Keys<K> {
     /// Creates the keys. Each key is derived on its first use.
@@ -72,6 +74,19 @@ impl<K: KeyService> Keys<K> {
         Ok(Mac(
             URL_SAFE_NO_PAD.encode(self.mac_bytes(purpose, parts).await?)
         ))
+    }
+
+    /// The keyed hash of a device id within an account.
+    ///
+    /// # Errors
+    /// When the key cannot be derived.
+    pub async fn device(&self, account: &str, device_id: &str) -> Result<String, PortError> {
+        let mut hash = self
+            .mac(HashPurpose::Device, &[account, device_id])
+            .await?
+            .0;
+        hash.truncate(DEVICE_CHARS);
+        Ok(hash)
     }
 
     async fn mac_bytes(&self, purpose: HashPurpose, parts: &[&str]) -> Result<[u8; 32], PortError> {

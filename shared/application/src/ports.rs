@@ -335,6 +335,25 @@ pub trait KeyService {
     }
 }
 
+/// A session to open in one write.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenSession<'a> {
+    /// The keyed hashes of this login.
+    pub keys: &'a LoginKeys,
+    /// The account as read.
+    pub account: &'a Account,
+    /// The session.
+    pub opened: &'a OpenedSession,
+    /// The logins and failures after this login.
+    pub after: &'a LoginRead,
+    /// True to refund the failure that was counted for the address.
+    pub refunds_source: bool,
+    /// The decision that announces a new device. It opens the session itself.
+    pub announced: Option<&'a Commit<'a>>,
+    /// The clock of the business rules.
+    pub now: Timestamp,
+}
+
 /// Counts and opens logins.
 pub trait Logins {
     /// Reads the account with the failures relevant to this login.
@@ -347,15 +366,8 @@ pub trait Logins {
         now: Timestamp,
     ) -> Result<(), PortError>;
     /// Opens the session: adds the token's hash to the merchant state and the device to the known ones, and refunds the
-    /// counted failure. [`PortError::Conflict`] when the account has changed since it was read.
-    async fn open_session(
-        &self,
-        keys: &LoginKeys,
-        account: &Account,
-        opened: &OpenedSession,
-        cleared: Option<&LoginRead>,
-        now: Timestamp,
-    ) -> Result<(), PortError>;
+    /// counted failure. [`PortError::Conflict`] when the account or its logins have changed since they were read.
+    async fn open_session(&self, open: OpenSession<'_>) -> Result<(), PortError>;
     /// Ends the session with this token and returns its former value; `None` if no such session exists.
     async fn close_session(
         &self,

@@ -19,6 +19,8 @@ vocabulary! {
         SessionExpired = "SESSION_EXPIRED",
         /// This step requires a more recent login or proof.
         StepUpRequired = "STEP_UP_REQUIRED",
+        /// The device of this session has logged in too recently for this change.
+        DeviceTooNew = "DEVICE_TOO_NEW",
         /// The path or the object does not exist, or the object belongs to another merchant.
         NotFound = "NOT_FOUND",
         /// The state of the rebind does not allow this step.

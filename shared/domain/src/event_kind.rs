@@ -75,5 +75,7 @@ vocabulary! {
         PushTargetChanged = "push_target_changed",
         /// A push target was removed.
         PushTargetRemoved = "push_target_removed",
+        /// A device logged in for the first time.
+        DeviceAdded = "device_added",
     }
 }

@@ -15,6 +15,7 @@ pub mod banner_code;
 pub mod calendar;
 pub mod card;
 pub mod decide;
+pub mod device;
 pub mod error_code;
 pub mod event_kind;
 pub mod format;

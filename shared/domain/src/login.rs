@@ -2,6 +2,7 @@
 //! logged in before has its own counter, and all other devices share one. A source address is limited for unknown
 //! devices only, because carriers share addresses.
 
+use super::device::{Logins, SessionDevice};
 use super::error_code::ErrorCode;
 use super::format::document_expiry::DocumentExpiry;
 use super::ids::MerchantId;
@@ -18,8 +19,6 @@ pub struct Failures {
     pub window: Window,
     /// Failures since the last success.
     pub in_a_row: u32,
-    /// Optimistic lock: incremented with every change. 0 means that no record exists yet.
-    pub revision: u64,
 }
 
 impl Failures {
@@ -44,20 +43,14 @@ impl Failures {
         daily.max(row)
     }
 
-    fn with_failure(&self, span_s: i64, now: Timestamp) -> Self {
-        let mut next = self.clone();
-        next.window.add(span_s, now);
-        next.in_a_row = next.in_a_row.saturating_add(1);
-        next.revision += 1;
-        next
+    fn count(&mut self, span_s: i64, now: Timestamp) {
+        self.window.add(span_s, now);
+        self.in_a_row = self.in_a_row.saturating_add(1);
     }
 
-    fn without_failure(&self, at: Timestamp) -> Self {
-        let mut next = self.clone();
-        next.window.refund(at);
-        next.in_a_row = 0;
-        next.revision += 1;
-        next
+    fn refund(&mut self, at: Timestamp) {
+        self.window.refund(at);
+        self.in_a_row = 0;
     }
 }
 
@@ -68,26 +61,14 @@ pub struct Account {
     pub merchant_id: MerchantId,
     /// argon2id hash as a PHC string.
     pub password_hash: String,
-    /// Optimistic lock: incremented with every login and every password change.
+    /// Incremented with every change of the password.
     pub version: u64,
-    /// The slot of the next session.
-    pub next_slot: u8,
     /// Part of the reply.
     pub legal_name_masked: String,
     /// Part of the reply.
     pub entity_type: EntityType,
     /// Expiry of the registered ID document. The acquirer also writes it here, because a login does not read the profile.
     pub id_expires_on: DocumentExpiry,
-    /// Hashes of the devices that have logged in, least recently used first.
-    pub known_devices: Vec<String>,
-}
-
-impl Account {
-    /// The slot of the next session. It replaces the oldest one.
-    #[must_use]
-    pub const fn slot(&self, policy: &Policy) -> Slot {
-        self.next_slot % policy.sessions_max
-    }
 }
 
 /// All stored data that a login depends on.
@@ -95,42 +76,52 @@ impl Account {
 pub struct LoginRead {
     /// `None` for an unknown account name. Failures are counted anyway.
     pub account: Option<Account>,
-    /// True if this device has logged in to this account before.
-    pub device_known: bool,
-    /// Failures of this device, if it is known.
-    pub device: Failures,
-    /// Failures of all unknown devices.
-    pub others: Failures,
+    /// What earlier logins have changed.
+    pub logins: Logins,
+    /// Keyed hash of the device, if it has logged in to this account before. Its failures are counted on its own.
+    pub known_device: Option<String>,
     /// Failures of unknown devices from this address.
     pub source: Failures,
+    /// Optimistic lock of the address's record. 0 means that no record exists yet.
+    pub source_revision: u64,
 }
 
 impl LoginRead {
+    fn failures_mut(&mut self) -> Option<&mut Failures> {
+        match &self.known_device {
+            Some(hash) => self
+                .logins
+                .device_mut(hash)
+                .map(|device| &mut device.failures),
+            None => Some(&mut self.logins.strangers),
+        }
+    }
+
     /// Counts this attempt as a failure, before the password is compared.
     ///
     /// # Errors
     /// `AUTH_THROTTLED` with the seconds until the next attempt.
     pub fn count(&self, policy: &Policy, now: Timestamp) -> Result<Self, Rejection> {
-        let wait_s = if self.device_known {
-            self.device.wait_s(policy, now)
-        } else {
-            let by_source =
-                self.source
-                    .window
-                    .wait_s(policy.login_failures_per_source_hour, HOUR_S, now);
-            self.others.wait_s(policy, now).max(by_source)
+        let known = self.known_device.as_ref();
+        let wait_s = match known.and_then(|hash| self.logins.device(hash)) {
+            Some(device) => device.failures.wait_s(policy, now),
+            None => {
+                let limit = policy.login_failures_per_source_hour;
+                let by_source = self.source.window.wait_s(limit, HOUR_S, now);
+                self.logins.strangers.wait_s(policy, now).max(by_source)
+            }
         };
         if let Some(wait_s) = wait_s {
             return Err(Rejection::new(ErrorCode::AuthThrottled)
                 .not_counted()
                 .retry_after(wait_s.max(1)));
         }
-        let mut counted = self.clone();
-        if self.device_known {
-            counted.device = self.device.with_failure(DAY_S, now);
-        } else {
-            counted.others = self.others.with_failure(DAY_S, now);
-            counted.source = self.source.with_failure(HOUR_S, now);
+        let mut counted = self.next();
+        if let Some(failures) = counted.failures_mut() {
+            failures.count(DAY_S, now);
+        }
+        if self.known_device.is_none() {
+            counted.source.count(HOUR_S, now);
         }
         Ok(counted)
     }
@@ -138,16 +129,23 @@ impl LoginRead {
     /// Refunds the failure that [`LoginRead::count`] counted at `now`, because the password was correct.
     #[must_use]
     pub fn clear(&self, now: Timestamp) -> Self {
-        let mut cleared = self.clone();
-        if self.device_known {
-            cleared.device = self.device.without_failure(now);
-        } else {
-            cleared.others = self.others.without_failure(now);
+        let mut cleared = self.next();
+        if let Some(failures) = cleared.failures_mut() {
+            failures.refund(now);
+        }
+        if self.known_device.is_none() {
             // Consecutive failures of an address do not matter: it may serve thousands of users.
             cleared.source.window.refund(now);
-            cleared.source.revision += 1;
         }
         cleared
+    }
+
+    /// The next revision of the records that a login of this device changes.
+    fn next(&self) -> Self {
+        let mut next = self.clone();
+        next.logins.revision += 1;
+        next.source_revision += u64::from(self.known_device.is_none());
+        next
     }
 }
 
@@ -157,38 +155,26 @@ pub struct OpenedSession {
     /// The session.
     pub session: Session,
     /// Its slot.
-    pub slot: u8,
-    /// The account's known devices, with this device last.
-    pub known_devices: Vec<String>,
+    pub slot: Slot,
 }
 
 impl OpenedSession {
-    /// Plans the slot of a session and the known devices after it.
+    /// The session of a login at `now`.
     #[must_use]
-    pub fn plan(
-        account: &Account,
-        device: &str,
+    pub const fn new(
+        slot: Slot,
+        device: SessionDevice,
         token_hash: [u8; 32],
-        policy: &Policy,
         now: Timestamp,
     ) -> Self {
-        let mut known_devices: Vec<String> = account
-            .known_devices
-            .iter()
-            .filter(|known| *known != device)
-            .cloned()
-            .collect();
-        known_devices.push(device.to_owned());
-        let surplus = known_devices.len().saturating_sub(policy.known_devices_max);
-        known_devices.drain(..surplus);
         Self {
             session: Session {
                 token_hash,
                 login_at: now,
                 last_change_at: now,
+                device,
             },
-            slot: account.slot(policy),
-            known_devices,
+            slot,
         }
     }
 }
@@ -196,6 +182,7 @@ impl OpenedSession {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::KnownDevice;
 
     const POLICY: Policy = Policy::CURRENT;
 
@@ -203,14 +190,27 @@ mod tests {
         Timestamp::from_epoch_s(1_000_000 + s)
     }
 
-    fn unknown_account(device_known: bool) -> LoginRead {
+    const DEVICE: &str = "device";
+
+    fn unknown_account(known: bool) -> LoginRead {
+        let mut logins = Logins::default();
+        logins.devices.push(KnownDevice {
+            hash: DEVICE.to_owned(),
+            first_seen: t(0),
+            last_used: t(0),
+            failures: Failures::default(),
+        });
         LoginRead {
             account: None,
-            device_known,
-            device: Failures::default(),
-            others: Failures::default(),
+            logins,
+            known_device: known.then(|| DEVICE.to_owned()),
             source: Failures::default(),
+            source_revision: 0,
         }
+    }
+
+    fn of_device(read: &LoginRead) -> &Failures {
+        &read.logins.devices[0].failures
     }
 
     #[test]
@@ -246,7 +246,7 @@ mod tests {
             read = read.count(&POLICY, t(0)).unwrap();
         }
         assert!(read.count(&POLICY, t(0)).is_err());
-        read.device_known = true;
+        read.known_device = Some(DEVICE.to_owned());
         assert!(read.count(&POLICY, t(0)).is_ok());
     }
 
@@ -260,7 +260,7 @@ mod tests {
             read.count(&POLICY, t(60)).unwrap_err().retry_after_s,
             Some(HOUR_S - 60)
         );
-        read.device_known = true;
+        read.known_device = Some(DEVICE.to_owned());
         assert!(read.count(&POLICY, t(60)).is_ok());
     }
 
@@ -268,14 +268,7 @@ mod tests {
     fn correct_password_refunds_its_failure() {
         let counted = unknown_account(false).count(&POLICY, t(0)).unwrap();
         let cleared = counted.clear(t(0));
-        let revision = cleared.others.revision;
-        assert_eq!(
-            cleared.others,
-            Failures {
-                revision,
-                ..Failures::default()
-            }
-        );
+        assert_eq!(cleared.logins.strangers, Failures::default());
         assert_eq!(cleared.source.window.times().count(), 0);
     }
 
@@ -285,12 +278,9 @@ mod tests {
             let read = unknown_account(known);
             let counted = read.count(&POLICY, t(0)).unwrap();
             let cleared = counted.clear(t(0));
-            let of = |read: &LoginRead| {
-                let records = [&read.device, &read.others, &read.source];
-                records.map(|record| record.revision)
-            };
-            let moved = if known { [1, 0, 0] } else { [0, 1, 1] };
-            assert_eq!((of(&read), of(&counted)), ([0; 3], moved));
+            let of = |read: &LoginRead| [read.logins.revision, read.source_revision];
+            let moved = if known { [1, 0] } else { [1, 1] };
+            assert_eq!((of(&read), of(&counted)), ([0; 2], moved));
             assert_eq!(of(&cleared), moved.map(|revision| 2 * revision));
         }
     }
@@ -298,10 +288,11 @@ mod tests {
     #[test]
     fn known_device_has_its_own_counter() {
         let counted = unknown_account(false).count(&POLICY, t(0)).unwrap();
-        assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (1, 0));
+        let rows = |read: &LoginRead| (read.logins.strangers.in_a_row, of_device(read).in_a_row);
+        assert_eq!(rows(&counted), (1, 0));
         assert_eq!(counted.source.window.count(HOUR_S, t(0)), 1);
         let counted = unknown_account(true).count(&POLICY, t(0)).unwrap();
-        assert_eq!((counted.others.in_a_row, counted.device.in_a_row), (0, 1));
+        assert_eq!(rows(&counted), (0, 1));
         assert_eq!(counted.source.window.times().count(), 0);
     }
 
@@ -312,9 +303,9 @@ mod tests {
             read = read.count(&POLICY, t(s)).unwrap();
         }
         let cleared = read.count(&POLICY, t(3)).unwrap().clear(t(3));
-        assert_eq!(cleared.device.in_a_row, 0);
-        assert_eq!(cleared.device.window.count(DAY_S, t(3)), 3);
-        assert_eq!(cleared.device.wait_s(&POLICY, t(3)), None);
+        assert_eq!(of_device(&cleared).in_a_row, 0);
+        assert_eq!(of_device(&cleared).window.count(DAY_S, t(3)), 3);
+        assert_eq!(of_device(&cleared).wait_s(&POLICY, t(3)), None);
     }
 
     #[test]
@@ -357,31 +348,5 @@ mod tests {
         assert_eq!(refusal.retry_after_s, Some(HOUR_S));
         // The hour is over, the daily limit is not reached, and the wait after consecutive failures is over.
         assert!(read.count(&POLICY, t(HOUR_S)).is_ok());
-    }
-
-    #[test]
-    fn new_device_replaces_least_recently_used() {
-        let mut account = Account {
-            merchant_id: MerchantId::parse("mer_a").unwrap(),
-            password_hash: String::new(),
-            version: 1,
-            next_slot: 7,
-            legal_name_masked: String::new(),
-            entity_type: EntityType::SoleTrader,
-            id_expires_on: DocumentExpiry::LongTerm,
-            known_devices: (0..POLICY.known_devices_max)
-                .map(|i| i.to_string())
-                .collect(),
-        };
-        let opened = OpenedSession::plan(&account, "new", [0; 32], &POLICY, t(0));
-        assert_eq!(opened.known_devices.len(), POLICY.known_devices_max);
-        assert_eq!(
-            (opened.known_devices.first().unwrap().as_str(), opened.slot),
-            ("1", 2)
-        );
-        account.known_devices = opened.known_devices;
-        let again = OpenedSession::plan(&account, "1", [0; 32], &POLICY, t(0));
-        assert_eq!(again.known_devices.last().unwrap(), "1");
-        assert_eq!(again.known_devices.len(), POLICY.known_devices_max);
     }
 }

@@ -1,6 +1,7 @@
 //! A merchant as one read returns it: the state, the profile from the acquirer's record, and one rebind.
 
 use super::card::{Card, CardStatus};
+use super::device::SessionDevice;
 use super::format::document_expiry::DocumentExpiry;
 use super::history::GENESIS;
 use super::ids::{CardId, MerchantId};
@@ -34,6 +35,8 @@ pub struct Session {
     pub login_at: Timestamp,
     /// The time of the last change made in this session.
     pub last_change_at: Timestamp,
+    /// The device that logged in.
+    pub device: SessionDevice,
 }
 
 impl Session {

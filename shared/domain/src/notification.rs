@@ -129,6 +129,7 @@ pub fn notification(event: &Event, at: Timestamp, to: Recipient) -> Option<Messa
             .and_then(|last4| to_merchant(Sms::PayoutReturned { last4 })),
         Event::SettlementChanged(_) => to_merchant(Sms::SettlementChanged { at }),
         Event::CooldownEnded(_) => to_merchant(Sms::CooldownEnded),
+        Event::DeviceAdded(_) => to_merchant(Sms::DeviceAdded { at }),
         Event::RebindRequested(_)
         | Event::IdentityMatched(_)
         | Event::IdentityMismatched(_)

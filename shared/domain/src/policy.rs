@@ -38,8 +38,12 @@ pub struct Policy {
     pub login_failures_per_day: usize,
     /// Failed logins per hour from one source address, for unknown devices only.
     pub login_failures_per_source_hour: usize,
-    /// Known devices of an account. Another device replaces the least recently used one.
+    /// Known devices of an account. A further device replaces an unused one, otherwise the youngest.
     pub known_devices_max: usize,
+    /// New devices that become known per day. A further one can only read and freeze with a code.
+    pub new_devices_per_day: usize,
+    /// A known device counts as unused this long after its last login.
+    pub device_unused_s: i64,
 
     /// The lifetime of a rebind.
     pub rebind_life_s: i64,
@@ -170,6 +174,8 @@ impl Policy {
         login_failures_per_day: 20,
         login_failures_per_source_hour: 100,
         known_devices_max: 10,
+        new_devices_per_day: 2,
+        device_unused_s: 90 * DAY_S,
 
         rebind_life_s: DAY_S,
         rebinds_per_day: 5,

@@ -149,6 +149,11 @@ pub enum Sms<'a> {
     },
     /// The cooldown is over, so that the card can be changed again.
     CooldownEnded,
+    /// A device logged in for the first time.
+    DeviceAdded {
+        /// When it logged in.
+        at: Timestamp,
+    },
 }
 
 /// The text to send, at most [`MAX_UTF16_UNITS`] long with a signature. It may contain a code, so never log or store it.
@@ -181,6 +186,7 @@ fn template(sms: &Sms<'_>, lang: Lang) -> &'static str {
         Sms::PayoutReturned { .. } => texts::sms::PAYOUT_RETURNED,
         Sms::SettlementChanged { .. } => texts::sms::SETTLEMENT_CHANGED,
         Sms::CooldownEnded => texts::sms::COOLDOWN_ENDED,
+        Sms::DeviceAdded { .. } => texts::sms::DEVICE_ADDED,
     };
     text.in_lang(lang)
 }
@@ -232,7 +238,9 @@ fn values(sms: &Sms<'_>, lang: Lang) -> Vec<(&'static str, String)> {
             card_values(card)
         }
         Sms::PayoutReturned { last4 } => vec![("{last4}", last4.to_owned())],
-        Sms::SettlementChanged { at } => vec![("{time}", minute(at, lang))],
+        Sms::SettlementChanged { at } | Sms::DeviceAdded { at } => {
+            vec![("{time}", minute(at, lang))]
+        }
         Sms::Frozen | Sms::Unfrozen | Sms::FreezeCodeGuessed | Sms::CooldownEnded => Vec::new(),
     }
 }

@@ -100,6 +100,7 @@ fn each(card: &Card, mut test: impl FnMut(&Sms<'_>, &str)) {
     );
     test(&Sms::SettlementChanged { at: at() }, "settlement_changed");
     test(&Sms::CooldownEnded, "cooldown_ended");
+    test(&Sms::DeviceAdded { at: at() }, "device_added");
 }
 
 /// The file, parsed by a JSON parser.

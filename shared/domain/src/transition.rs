@@ -4,7 +4,7 @@ use super::card::Card;
 use super::event_kind::EventKind;
 use super::history::{self, ChainedEvent, Event};
 use super::ids::CardId;
-use super::merchant::{Merchant, MerchantState, PushTarget};
+use super::merchant::{Merchant, MerchantState, PushTarget, Slot};
 use super::notification::Notification;
 use super::payout::Payout;
 use super::pii::Phone;
@@ -31,14 +31,27 @@ pub struct Transition {
     pub push: Option<PushChange>,
     /// A card from onboarding that is removed: its encrypted number is deleted.
     pub forgotten_card: Option<CardId>,
-    /// Ends all sessions.
-    pub ends_sessions: bool,
+    /// The sessions that end.
+    pub ends_sessions: EndedSessions,
+    /// The slot of a session that begins. The merchant state after the change holds the session.
+    pub opens_session: Option<Slot>,
     /// An OTP to send after the write. Its limits are conditions of the write.
     pub otp_delivery: Option<OtpDelivery>,
     /// The condition on the card number across all merchants.
     pub fingerprint: Option<FingerprintRule>,
     /// The result for the caller.
     pub outcome: Outcome,
+}
+
+/// The sessions that a transition ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedSessions {
+    /// None.
+    None,
+    /// All except the session of the request.
+    Others,
+    /// All.
+    All,
 }
 
 /// The result for the caller once the transition is written.
@@ -170,7 +183,8 @@ impl Transition {
             payout: None,
             push: None,
             forgotten_card: None,
-            ends_sessions: false,
+            ends_sessions: EndedSessions::None,
+            opens_session: None,
             otp_delivery: None,
             fingerprint: None,
             outcome: Outcome::Done,
@@ -189,7 +203,8 @@ impl Transition {
             && self.forgotten_card.is_none()
             && self.otp_delivery.is_none()
             && self.fingerprint.is_none()
-            && !self.ends_sessions
+            && matches!(self.ends_sessions, EndedSessions::None)
+            && self.opens_session.is_none()
     }
 
     /// Takes the event and appends it to the merchant's chain. The merchant state then records the new end of the

@@ -20,7 +20,7 @@ use domain::merchant::{Merchant, MerchantState};
 use domain::policy::Policy;
 use domain::rebind::{Mac, OtpPurpose, Rebind};
 use domain::time::Timestamp;
-use domain::transition::{FingerprintRule, PayoutChange, as_it_was, next_revision};
+use domain::transition::{EndedSessions, FingerprintRule, PayoutChange, as_it_was, next_revision};
 
 /// The role of an item in the transaction, to interpret a failed condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +86,11 @@ impl<T: Table> CommitTransition for Store<T> {
 }
 
 impl<T: Table> Store<T> {
+    /// The items of a commit, for a transaction with further items.
+    pub(super) fn items(&self, commit: &Commit<'_>) -> Result<Vec<TransactWriteItem>, PortError> {
+        self.writes(commit).map(|writes| writes.items)
+    }
+
     /// Builds all items of a commit with their conditions; sends nothing.
     fn writes(&self, commit: &Commit<'_>) -> Result<Writes, PortError> {
         let Commit {
@@ -171,11 +176,21 @@ impl<T: Table> Store<T> {
         let merchant = &before.profile.merchant_id;
         let mut update = Update::default();
         update.put_all(merchant_state::attributes(merchant, state, commit.now)?);
-        if commit.transition.ends_sessions {
-            // Also removes a session that was opened after the read: a login does not change `version`.
-            for slot in (0..).take(state.sessions.len()) {
+        // Also removes a session that was opened after the read: a login does not change `version`.
+        let kept = match commit.transition.ends_sessions {
+            EndedSessions::None => None,
+            EndedSessions::Others => Some(commit.session),
+            EndedSessions::All => Some(None),
+        };
+        for slot in (0..).take(kept.map_or(0, |_| state.sessions.len())) {
+            if kept != Some(Some(slot)) {
                 update.put(&session::slot_name(slot), None);
             }
+        }
+        if let Some(slot) = commit.transition.opens_session
+            && let Some(Some(session)) = state.sessions.get(usize::from(slot))
+        {
+            update.put(&session::slot_name(slot), Some(session::value(session)));
         }
         update.value("read", n(before.state.version));
         update.when("#version = :read");

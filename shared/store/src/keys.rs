@@ -60,6 +60,11 @@ pub(super) fn account_key(account_hash: &str) -> Item {
     key(account_pk(account_hash), "A")
 }
 
+/// The key of an account's logins.
+pub(super) fn logins_key(account_hash: &str) -> Item {
+    key(account_pk(account_hash), "L")
+}
+
 /// The partition of a source address, by its keyed hash.
 pub(super) fn source_pk(source_hash: &str) -> String {
     format!("S#{source_hash}")

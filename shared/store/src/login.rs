@@ -2,25 +2,22 @@
 
 use super::Store;
 use super::client::{SingleUpdate, Table, Transacted, Updated};
-use super::item::{Item, Update, n, put_item, update_item};
-use super::keys::{STATE, account_key, account_pk, key, merchant_pk, source_key};
-use super::records::{account, item_of, login_failures, session};
-use application::ports::{LoginKeys, Logins, PortError};
-use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem};
+use super::item::{Item, Update, broken, n, put_item, update_item, update_with};
+use super::keys::{STATE, account_key, key, logins_key, merchant_pk, source_key};
+use super::records::{account, item_of, login_failures, logins, session};
+use application::ports::{LoginKeys, Logins, OpenSession, PortError};
+use aws_sdk_dynamodb::types::{ConditionCheck, Put, ReturnValue, TransactWriteItem};
+use domain::device;
 use domain::ids::MerchantId;
-use domain::login::{Account, Failures, LoginRead, OpenedSession};
+use domain::login::{Account, LoginRead};
 use domain::merchant::Session;
 use domain::time::Timestamp;
-
-/// The sort key of the failures of all unknown devices.
-const OTHERS: &str = "D#*";
 
 impl<T: Table> Logins for Store<T> {
     async fn read_login(&self, keys: &LoginKeys) -> Result<LoginRead, PortError> {
         let wanted = vec![
             account_key(&keys.account),
-            device_key(keys),
-            others_key(keys),
+            logins_key(&keys.account),
             source_key(&keys.source),
         ];
         let items = self.table.batch_get(wanted).await?;
@@ -29,20 +26,20 @@ impl<T: Table> Logins for Store<T> {
                 item.get("pk") == wanted.get("pk") && item.get("sk") == wanted.get("sk")
             })
         };
-        let failures =
-            |wanted| find(wanted).map_or_else(|| Ok(Failures::default()), login_failures::read);
-        let account = find(account_key(&keys.account))
-            .map(account::read)
-            .transpose()?;
-        let device_known = account
-            .as_ref()
-            .is_some_and(|account| account.known_devices.contains(&keys.device));
+        let account = find(account_key(&keys.account));
+        let logins = find(logins_key(&keys.account));
+        let source = find(source_key(&keys.source));
+        let logins = logins.map_or_else(|| Ok(device::Logins::default()), logins::read)?;
+        let (source, source_revision) =
+            source.map_or_else(|| Ok(Default::default()), login_failures::read)?;
         Ok(LoginRead {
-            account,
-            device_known,
-            device: failures(device_key(keys))?,
-            others: failures(others_key(keys))?,
-            source: failures(source_key(&keys.source))?,
+            account: account.map(account::read).transpose()?,
+            known_device: logins
+                .device(&keys.device)
+                .map(|device| device.hash.clone()),
+            logins,
+            source,
+            source_revision,
         })
     }
 
@@ -52,39 +49,36 @@ impl<T: Table> Logins for Store<T> {
         counted: &LoginRead,
         now: Timestamp,
     ) -> Result<(), PortError> {
-        self.write(self.failure_puts(keys, counted, now)?).await
+        let mut items = vec![self.put_logins(keys, &counted.logins, now)?];
+        items.extend(self.put_source(keys, counted, now)?);
+        self.write(items).await
     }
 
-    async fn open_session(
-        &self,
-        keys: &LoginKeys,
-        account: &Account,
-        opened: &OpenedSession,
-        cleared: Option<&LoginRead>,
-        now: Timestamp,
-    ) -> Result<(), PortError> {
-        let mut state = Update::default();
-        state.put(
-            &session::slot_name(opened.slot),
-            Some(session::value(&opened.session)),
-        );
-        state.when("attribute_exists(pk)");
-        let mut record = Update::default();
-        let (revision, next_slot) = (account.version + 1, opened.slot + 1);
-        record.put_all(account::after_login(
-            revision,
-            next_slot,
-            &opened.known_devices,
-        )?);
-        record.value("read", n(account.version));
-        record.when("#version = :read");
-        let state_key = key(merchant_pk(&account.merchant_id), STATE);
-        let mut items = vec![
-            update_item(self.table.name(), state_key, state)?,
-            update_item(self.table.name(), account_key(&keys.account), record)?,
-        ];
-        if let Some(cleared) = cleared {
-            items.extend(self.failure_puts(keys, cleared, now)?);
+    async fn open_session(&self, open: OpenSession<'_>) -> Result<(), PortError> {
+        let OpenSession {
+            keys,
+            account,
+            opened,
+            after,
+            refunds_source,
+            announced,
+            now,
+        } = open;
+        let mut items = match announced {
+            Some(commit) => self.items(commit)?,
+            None => {
+                let mut state = Update::default();
+                let value = session::value(&opened.session);
+                state.put(&session::slot_name(opened.slot), Some(value));
+                state.when("attribute_exists(pk)");
+                let state_key = key(merchant_pk(&account.merchant_id), STATE);
+                vec![update_item(self.table.name(), state_key, state)?]
+            }
+        };
+        items.push(self.put_logins(keys, &after.logins, now)?);
+        items.push(self.unchanged_account(keys, account)?);
+        if refunds_source {
+            items.extend(self.put_source(keys, after, now)?);
         }
         self.write(items).await
     }
@@ -110,38 +104,63 @@ impl<T: Table> Logins for Store<T> {
 }
 
 impl<T: Table> Store<T> {
-    /// The failures that this login changes: the known device's own, or those of unknown devices and of the address.
-    fn failure_puts(
+    /// Forgets every known device of an account, after a change of its password. One item of a transaction; it needs no
+    /// read.
+    ///
+    /// # Errors
+    /// `Permanent`, when the item cannot be built.
+    pub fn forget_devices(&self, account_hash: &str) -> Result<TransactWriteItem, PortError> {
+        let mut update = Update::default();
+        update.put(logins::DEVICES, None);
+        update.put(logins::SLOTS, None);
+        update.name(logins::REVISION);
+        update.value("one", n(1));
+        let expression = format!("{} ADD #{} :one", update.expression(), logins::REVISION);
+        update_with(
+            self.table.name(),
+            logins_key(account_hash),
+            update,
+            expression,
+        )
+    }
+
+    fn put_logins(
+        &self,
+        keys: &LoginKeys,
+        after: &device::Logins,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, PortError> {
+        let mut update = Update::default();
+        update.put_all(logins::attributes(after, now)?);
+        let read = after.revision.saturating_sub(1);
+        if read == 0 {
+            update.when("attribute_not_exists(pk)");
+        } else {
+            // The record may be garbage collected after the read; then the write creates it again.
+            update.value("read", n(read));
+            update.when(format!(
+                "(attribute_not_exists(pk) OR #{} = :read)",
+                logins::REVISION
+            ));
+        }
+        update_item(self.table.name(), logins_key(&keys.account), update)
+    }
+
+    /// The failures of unknown devices from this address; nothing for a login of a known device.
+    fn put_source(
         &self,
         keys: &LoginKeys,
         after: &LoginRead,
         now: Timestamp,
-    ) -> Result<Vec<TransactWriteItem>, PortError> {
-        let touched = if after.device_known {
-            vec![(device_key(keys), &after.device)]
-        } else {
-            vec![
-                (others_key(keys), &after.others),
-                (source_key(&keys.source), &after.source),
-            ]
-        };
-        touched
-            .into_iter()
-            .map(|(key, failures)| self.put_failures(key, failures, now))
-            .collect()
-    }
-
-    fn put_failures(
-        &self,
-        key: Item,
-        failures: &Failures,
-        now: Timestamp,
-    ) -> Result<TransactWriteItem, PortError> {
-        let read = failures.revision.saturating_sub(1);
-        let item = item_of(key, login_failures::attributes(failures, now));
+    ) -> Result<Option<TransactWriteItem>, PortError> {
+        if after.known_device.is_some() {
+            return Ok(None);
+        }
+        let read = after.source_revision.saturating_sub(1);
+        let attributes = login_failures::attributes(&after.source, after.source_revision, now);
         let put = Put::builder()
             .table_name(self.table.name())
-            .set_item(Some(item));
+            .set_item(Some(item_of(source_key(&keys.source), attributes)));
         put_item(if read == 0 {
             put.condition_expression("attribute_not_exists(pk)")
         } else {
@@ -150,6 +169,24 @@ impl<T: Table> Store<T> {
                 .expression_attribute_names("#rev", login_failures::REVISION)
                 .expression_attribute_values(":rev", n(read))
         })
+        .map(Some)
+    }
+
+    /// The condition that the password has not changed since it was compared.
+    fn unchanged_account(
+        &self,
+        keys: &LoginKeys,
+        account: &Account,
+    ) -> Result<TransactWriteItem, PortError> {
+        ConditionCheck::builder()
+            .table_name(self.table.name())
+            .set_key(Some(account_key(&keys.account)))
+            .condition_expression("#revision = :revision")
+            .expression_attribute_names("#revision", account::REVISION)
+            .expression_attribute_values(":revision", n(account.version))
+            .build()
+            .map(|check| TransactWriteItem::builder().condition_check(check).build())
+            .map_err(|error| broken(&error.to_string()))
     }
 
     async fn write(&self, items: Vec<TransactWriteItem>) -> Result<(), PortError> {
@@ -158,12 +195,4 @@ impl<T: Table> Store<T> {
             Transacted::Cancelled(reasons) => Err(super::commit::cancelled(&reasons)),
         }
     }
-}
-
-fn device_key(keys: &LoginKeys) -> Item {
-    key(account_pk(&keys.account), format!("D#{}", keys.device))
-}
-
-fn others_key(keys: &LoginKeys) -> Item {
-    key(account_pk(&keys.account), OTHERS)
 }

@@ -3,18 +3,22 @@
 
 use super::Store;
 use super::client::{Get, Table};
+use super::item::Item;
 use super::keys::{
-    PROFILE, STATE, account_key, card_number_key, card_sk, key, merchant_pk, payout_key,
+    PROFILE, STATE, account_key, card_number_key, card_sk, key, logins_key, merchant_pk, payout_key,
 };
 use super::payout::entry_key;
-use super::records::{account, card, card_holders, item_of, merchant_state, payout, profile};
+use super::records::{
+    account, card, card_holders, item_of, logins, merchant_state, payout, profile,
+};
 use application::crypto::{HashPurpose, Keys, password};
 use application::ports::{DataKey, KeyService, PortError};
 use domain::decide::CardFacts;
+use domain::device::{KnownDevice, Logins};
 use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
-use domain::login::Account;
+use domain::login::{Account, Failures};
 use domain::merchant::{BoundCard, EntityType, LastActivation, MerchantState, Profile};
 use domain::payout::{Payout, PayoutState};
 use domain::pii::typed::{Field, fold};
@@ -73,6 +77,9 @@ pub struct SeedMerchant {
     /// Unsent payouts to the active card.
     #[serde(default)]
     pub unsent_payouts: Vec<SeedPayout>,
+    /// The devices that have logged in before.
+    #[serde(default)]
+    pub known_devices: Vec<SeedDevice>,
     /// Limits.
     pub tier: SeedTier,
     /// The settlement settings.
@@ -109,6 +116,15 @@ pub struct SeedPayout {
     pub amount_fen: u64,
     /// Hours before the seeding.
     pub created_hours_ago: i64,
+}
+
+/// A known device of the test world.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SeedDevice {
+    /// The device id.
+    pub device_id: Secret<String>,
+    /// Days before the seeding. The device was last used at the seeding.
+    pub first_login_days_ago: i64,
 }
 
 /// A tier of the test world.
@@ -284,20 +300,10 @@ impl<T: Table> Store<T> {
         }
         let attributes = merchant_state::attributes(&merchant_id, &state, now)?;
         items.push(item_of(key(pk, STATE), attributes));
-        let account = Account {
-            merchant_id,
-            password_hash: password::hash(&seed.password)?,
-            version: 1,
-            next_slot: 0,
-            legal_name_masked: profile.legal_name.masked(),
-            entity_type: seed.entity_type,
-            known_devices: Vec::new(),
-            id_expires_on: profile.id_expires_on,
-        };
-        items.push(item_of(
-            account_key(&account_mac.0),
-            account::attributes(&account)?,
-        ));
+        items.extend(
+            self.login_items(keys, seed, &profile, &account_mac, now)
+                .await?,
+        );
         for item in items {
             self.table.put(item).await?;
         }
@@ -328,6 +334,47 @@ impl<T: Table> Store<T> {
             ));
         }
         Ok(mac)
+    }
+
+    /// The account and its known devices.
+    async fn login_items<K: KeyService>(
+        &self,
+        keys: &Keys<K>,
+        seed: &SeedMerchant,
+        profile: &Profile,
+        account_mac: &Mac,
+        now: Timestamp,
+    ) -> Result<Vec<Item>, PortError> {
+        let account = Account {
+            merchant_id: profile.merchant_id.clone(),
+            password_hash: password::hash(&seed.password)?,
+            version: 1,
+            legal_name_masked: profile.legal_name.masked(),
+            entity_type: seed.entity_type,
+            id_expires_on: profile.id_expires_on,
+        };
+        let folded = fold(Field::Account, &seed.account);
+        let mut logins = Logins {
+            revision: 1,
+            ..Logins::default()
+        };
+        for device in &seed.known_devices {
+            logins.devices.push(KnownDevice {
+                hash: keys
+                    .device(folded.expose(), device.device_id.expose())
+                    .await?,
+                first_seen: now.plus_s(-device.first_login_days_ago * DAY_S),
+                last_used: now,
+                failures: Failures::default(),
+            });
+        }
+        Ok(vec![
+            item_of(account_key(&account_mac.0), account::attributes(&account)),
+            item_of(
+                logins_key(&account_mac.0),
+                logins::attributes(&logins, now)?,
+            ),
+        ])
     }
 }
 

@@ -273,7 +273,7 @@ impl Story {
 
     /// Logs in.
     pub async fn log_in(&self) -> Merchant<&Self> {
-        Merchant::log_in(self, &self.profile(), "device-1").await
+        Merchant::log_in(self, &self.profile(), "dev-1").await
     }
 
     /// Logs in without faults.

@@ -89,7 +89,8 @@ async fn every_kind_is_used(live: &LocalCloud) -> BTreeMap<Kind, String> {
         "amount_fen": 1, "time": merchant.now().to_rfc3339_shanghai()});
     live.core(&payout).await.unwrap();
     live.clean_up(merchant.now()).await;
-    let credentials = live.credentials(&merchant, "first device");
+    live.app_on(&merchant, "another device").await;
+    let credentials = live.credentials(&merchant, "another device");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let used: BTreeMap<Kind, String> = [
         (Kind::CardNumber, card),

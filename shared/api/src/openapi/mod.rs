@@ -246,6 +246,7 @@ fn problems_of(route: Route, operation: &Operation) -> Vec<Problems> {
         route.path().contains('{').then_some(operations::NOT_FOUND),
         (route.method() != "GET").then_some(operations::BODY_TOO_LARGE),
         changes.then_some(operations::ACCOUNT_FROZEN),
+        changes.then_some(operations::DEVICE_TOO_NEW),
         Some(operations::INTERNAL),
     ];
     let general = general.into_iter().flatten();

@@ -125,13 +125,18 @@ pub(super) const INTERNAL: Problems = shared(
 );
 pub(super) const STEP_UP_REQUIRED: Problems = shared(
     "StepUpRequired",
-    "A proof is too old, or the code was requested in another session; follow `next_actions`.",
-    &["STEP_UP_REQUIRED"],
+    "A proof is too old, the code was requested in another session, or the device is too new; follow `next_actions`.",
+    &["STEP_UP_REQUIRED", "DEVICE_TOO_NEW"],
+);
+pub(super) const DEVICE_TOO_NEW: Problems = shared(
+    "DeviceTooNew",
+    "The session's device is beyond the day's new devices.",
+    &["DEVICE_TOO_NEW"],
 );
 pub(super) const LOGIN_TOO_OLD: Problems = shared(
     "LoginTooOld",
-    "The login is not younger than {fresh_login_s}, a proof is too old, or the code was requested in another session; follow `next_actions`.",
-    &["STEP_UP_REQUIRED_LOGIN"],
+    "The login is not younger than {fresh_login_s}, a proof is too old, the code was requested in another session, or the device is too new; follow `next_actions`.",
+    &["STEP_UP_REQUIRED_LOGIN", "DEVICE_TOO_NEW"],
 );
 pub(super) const CARD_BOUND_ELSEWHERE: Problems = shared(
     "CardBoundElsewhere",
@@ -201,6 +206,12 @@ pub(super) fn operation(route: Route) -> Operation {
             request: None,
             success: success(204, "Logged out.", None, vec![]),
             problems: vec![VERSION_CONFLICT],
+        },
+        Route::DeleteSessions => Operation {
+            tag: "sessions",
+            request: None,
+            success: success(204, "All other sessions are ended.", None, vec![]),
+            problems: vec![ACCOUNT_FROZEN, LOGIN_TOO_OLD, VERSION_CONFLICT],
         },
         Route::GetCards => Operation {
             tag: "cards",

@@ -69,6 +69,7 @@ pub(super) fn examples() -> Vec<Example> {
         example("SESSION_EXPIRED", "", token::dead()),
         example("STEP_UP_REQUIRED", "", Rejection::new(Code::StepUpRequired).not_counted().next(&[IdentityCode])),
         example("STEP_UP_REQUIRED_LOGIN", "The login is too old.", Rejection::new(Code::StepUpRequired).next(&[Login])),
+        example("DEVICE_TOO_NEW", "", Rejection::new(Code::DeviceTooNew).next(&[Login, ContactSupport])),
         example("NOT_FOUND", "", Rejection::new(Code::NotFound)),
         example("STEP_OUT_OF_ORDER", "", Rejection::new(Code::StepOutOfOrder).next(&[Identity, Cancel])),
         example("STEP_OUT_OF_ORDER_STANDBY", "No further standby card is possible.",

@@ -89,6 +89,7 @@ impl BlockedBy {
     pub const ALL: &'static [ErrorCode] = &[
         ErrorCode::AccountFrozen,
         ErrorCode::StepUpRequired,
+        ErrorCode::DeviceTooNew,
         ErrorCode::EntityNeedsSupport,
         ErrorCode::IdExpired,
         ErrorCode::QuietPeriod,

@@ -7,7 +7,7 @@ use crate::merchant::{Frozen, MerchantState};
 use crate::rebind::{End, Rebind, RebindState};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::Transition;
+use crate::transition::{EndedSessions, Transition};
 
 impl Context<'_> {
     /// Freezes the account with the freeze code that the event with this sequence number announced.
@@ -95,7 +95,7 @@ impl Context<'_> {
             state: Some(state),
             event: Some(self.event(event, None)),
             fingerprint,
-            ends_sessions: true,
+            ends_sessions: EndedSessions::All,
             ..Transition::none()
         })
     }

@@ -17,6 +17,7 @@ mod identity;
 mod next_actions;
 mod operator;
 mod payouts;
+mod sessions;
 mod settings;
 mod standby;
 mod test_transfer;
@@ -27,6 +28,7 @@ use super::card::Card;
 use super::error_code::ErrorCode;
 use super::history::event::{self, Event};
 use super::ids::{CardId, PayoutId};
+use super::login::OpenedSession;
 use super::merchant::{Merchant, MerchantState, Slot};
 use super::next_action::NextAction;
 use super::notification::{Notification, Recipient, notification};
@@ -144,6 +146,10 @@ pub enum Command {
     PayoutSent(Payout),
     /// Acquirer's core: the bank returned the payout.
     PayoutReturned(Payout),
+    /// Login: open the first session of a device that becomes known.
+    AddDevice(Box<OpenedSession>),
+    /// End all sessions except this one.
+    EndOtherSessions,
     /// Clean-up: assign a card to a held payout.
     AssignPayout(Payout),
     /// Clean-up: remove a replaced card whose retention is over.
@@ -216,6 +222,8 @@ pub fn decide(
         Command::PayoutSending(payout) => ctx.payout_sending(payout),
         Command::PayoutSent(payout) => ctx.payout_sent(payout),
         Command::PayoutReturned(payout) => ctx.payout_returned(payout),
+        Command::AddDevice(opened) => Ok(ctx.add_device(opened)),
+        Command::EndOtherSessions => ctx.end_other_sessions(),
         Command::AssignPayout(payout) => ctx.assign_payout(payout),
         Command::RemoveCard(card_id) => ctx.remove_card(card_id),
         Command::Expire => ctx.expire(),
@@ -233,9 +241,10 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Checks frozen, expired, step order, for every command that changes a rebind. `fits` selects the allowed states.
+    /// Checks frozen, device, expired, step order, for every command that changes a rebind. `fits` selects the allowed states.
     fn open_rebind(&self, fits: impl Fn(&RebindState) -> bool) -> Result<&Rebind, Rejection> {
         self.not_frozen()?;
+        self.known_device()?;
         self.rebind_in(fits)
     }
 
@@ -292,9 +301,19 @@ impl Context<'_> {
             .session()
             .is_some_and(|session| session.login_at.age_s_at(self.now) < self.policy.fresh_login_s);
         if fresh {
-            Ok(())
+            self.known_device()
         } else {
             Err(Rejection::new(ErrorCode::StepUpRequired).next(&[NextAction::Login]))
+        }
+    }
+
+    /// Refuses a session of a device that did not become known. Commands of the system have no device.
+    fn known_device(&self) -> Result<(), Rejection> {
+        if self.by.is_none() || self.session().is_some_and(|session| session.device.known) {
+            Ok(())
+        } else {
+            Err(Rejection::new(ErrorCode::DeviceTooNew)
+                .next(&[NextAction::Login, NextAction::ContactSupport]))
         }
     }
 

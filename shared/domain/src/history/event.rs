@@ -149,6 +149,7 @@ events! {
     SecurityChanged(NoFacts),
     PushTargetChanged(PushTargetChanged),
     PushTargetRemoved(PushTargetRemoved),
+    DeviceAdded(NoFacts),
 }
 
 /// Declares the facts of an event: the struct and both directions of its JSON. Each field is the member with the same

@@ -1,4 +1,4 @@
-//! Failed logins of a known device, of all unknown devices, or from a source address.
+//! Failed logins from a source address.
 
 use super::{Attributes, GARBAGE_AFTER_S, check_version, version};
 use crate::item::{Item, b, get_n, n, opt_b, opt_n, time};
@@ -10,12 +10,8 @@ use domain::time::Timestamp;
 pub(crate) const REVISION: &str = "rev";
 
 /// The attributes of the failures; `now` is the time of the write.
-pub fn attributes(failures: &Failures, now: Timestamp) -> Attributes {
-    let Failures {
-        window,
-        in_a_row,
-        revision,
-    } = failures;
+pub fn attributes(failures: &Failures, revision: u64, now: Timestamp) -> Attributes {
+    let Failures { window, in_a_row } = failures;
     // Four bytes each, because an address can have a hundred.
     let times: Vec<u8> = window
         .times()
@@ -30,11 +26,11 @@ pub fn attributes(failures: &Failures, now: Timestamp) -> Attributes {
     ]
 }
 
-/// The failures, from their item.
+/// The failures and their revision, from their item.
 ///
 /// # Errors
 /// `TooNew`, for an item of a later release; `Permanent`, for one that this code did not write.
-pub fn read(item: &Item) -> Result<Failures, PortError> {
+pub fn read(item: &Item) -> Result<(Failures, u64), PortError> {
     check_version(item, "failed logins")?;
     let times = opt_b(item, "at").unwrap_or_default();
     let window = times
@@ -42,9 +38,9 @@ pub fn read(item: &Item) -> Result<Failures, PortError> {
         .filter_map(|chunk| chunk.try_into().ok())
         .map(|chunk| Timestamp::from_epoch_s(i64::from(u32::from_be_bytes(chunk))))
         .collect();
-    Ok(Failures {
+    let failures = Failures {
         window,
         in_a_row: opt_n(item, "row").unwrap_or(0),
-        revision: get_n(item, REVISION)?,
-    })
+    };
+    Ok((failures, get_n(item, REVISION)?))
 }

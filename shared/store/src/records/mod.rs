@@ -25,6 +25,7 @@ pub mod event;
 pub mod freeze_counter;
 pub mod idempotency;
 pub mod login_failures;
+pub mod logins;
 pub mod merchant_state;
 pub mod otp_counter;
 pub mod payout;

@@ -3,6 +3,7 @@
 
 use crate::item::{Item, b, opt_b};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::device::{DeviceTag, SessionDevice};
 use domain::merchant::Session;
 use domain::time::Timestamp;
 
@@ -18,15 +19,29 @@ pub(crate) fn prefix(token_hash: &[u8; 32]) -> AttributeValue {
     b(&[&[VERSION][..], token_hash].concat())
 }
 
-/// The prefix, then the times of the login and of the last change.
+/// The prefix, the times of the login and of the last change, then the device: its first login, whether it is known, its
+/// tag.
 pub(crate) fn value(session: &Session) -> AttributeValue {
     let Session {
         token_hash,
         login_at,
         last_change_at,
+        device,
     } = session;
-    let times = [five_bytes(*login_at), five_bytes(*last_change_at)];
-    b(&[&[VERSION][..], token_hash, &times.concat()].concat())
+    let SessionDevice {
+        tag,
+        first_seen,
+        known,
+    } = device;
+    let times = [*login_at, *last_change_at, *first_seen].map(five_bytes);
+    let parts = [
+        &[VERSION][..],
+        token_hash,
+        &times.concat(),
+        &[u8::from(*known)],
+        tag.0.as_bytes(),
+    ];
+    b(&parts.concat())
 }
 
 /// The session in a slot of a merchant's state.
@@ -35,11 +50,28 @@ pub(crate) fn read(item: &Item, slot: u8) -> Option<Session> {
     let (version, rest) = bytes.split_first()?;
     let (token_hash, rest) = rest.split_first_chunk::<32>()?;
     let (login_at, rest) = rest.split_first_chunk::<5>()?;
-    let (change_at, _) = rest.split_first_chunk::<5>()?;
+    let (change_at, rest) = rest.split_first_chunk::<5>()?;
+    let login_at = of_five_bytes(*login_at);
     (*version == VERSION).then(|| Session {
         token_hash: *token_hash,
-        login_at: of_five_bytes(*login_at),
+        login_at,
         last_change_at: of_five_bytes(*change_at),
+        device: device(rest).unwrap_or_else(|| SessionDevice {
+            tag: DeviceTag::default(),
+            first_seen: login_at,
+            known: false,
+        }),
+    })
+}
+
+/// The device of a session; `None` for a session of a release that did not record it.
+fn device(bytes: &[u8]) -> Option<SessionDevice> {
+    let (first_seen, rest) = bytes.split_first_chunk::<5>()?;
+    let (known, tag) = rest.split_first()?;
+    Some(SessionDevice {
+        tag: DeviceTag(String::from_utf8(tag.to_vec()).ok()?),
+        first_seen: of_five_bytes(*first_seen),
+        known: *known == 1,
     })
 }
 

@@ -4,6 +4,7 @@ use super::super::*;
 use crate::agreement::{self, AgreementText, ConsentId};
 use crate::card::{Card, CardStatus, CardType};
 pub(super) use crate::decide::next_actions::FINAL_REFUSAL;
+use crate::device::{DeviceTag, SessionDevice};
 use crate::format::DocumentExpiry;
 use crate::history::ChainedEvent;
 use crate::ids::{CardId, MerchantId};
@@ -435,6 +436,21 @@ impl World {
     }
 }
 
+/// A known device that first logged in at `first_s`.
+pub(super) fn device(tag: &str, first_s: i64) -> SessionDevice {
+    SessionDevice {
+        tag: DeviceTag(tag.to_owned()),
+        first_seen: t(first_s),
+        known: true,
+    }
+}
+
+/// The first login of a device.
+pub(super) fn add_device(slot: Slot, tag: &str) -> Command {
+    let device = device(tag, 0);
+    Command::AddDevice(Box::new(OpenedSession::new(slot, device, [9; 32], t(0))))
+}
+
 /// Registers a device for push.
 pub(super) fn push(id: &str, token: &str) -> Command {
     Command::PutPushTarget(Box::new(NewPushTarget {
@@ -469,6 +485,7 @@ fn merchant() -> Merchant {
         token_hash: [token; 32],
         login_at: t(0),
         last_change_at: t(0),
+        device: device(&format!("device{token}"), -90 * DAY_S),
     };
     Merchant {
         state: MerchantState {

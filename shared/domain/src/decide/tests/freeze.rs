@@ -13,6 +13,7 @@ use crate::payout::PayoutState;
 use crate::rebind::OtpPurpose::{Activate, Card, Identity};
 use crate::rebind::{End, RebindState};
 use crate::transfer::TransferAnswer;
+use crate::transition::EndedSessions;
 
 /// Freezes without a session, because the code needs no login.
 fn freeze_without_session(world: &World, number: u32) -> World {
@@ -59,7 +60,7 @@ fn freeze_in_hold_restores_the_old_card() {
         })
     );
     // All sessions end, and the old contact is notified.
-    assert!(transition.ends_sessions);
+    assert_eq!(transition.ends_sessions, EndedSessions::All);
     assert!(state.sessions.iter().all(Option::is_none));
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::Frozen);

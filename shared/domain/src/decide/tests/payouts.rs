@@ -6,7 +6,7 @@ use crate::error_code::ErrorCode;
 use crate::event_kind::EventKind;
 use crate::payout::{Payout, PayoutState};
 use crate::transfer::TransferAnswer;
-use crate::transition::{PayoutChange, Transition};
+use crate::transition::{EndedSessions, PayoutChange, Transition};
 
 fn due(world: &World) -> Option<crate::time::Timestamp> {
     world.merchant.state.due_at(world.now)
@@ -53,7 +53,8 @@ fn payout_and_card_are_one_write() {
     );
     assert_eq!(payout.card.as_ref().unwrap().card_id, world.card(0));
     assert_eq!(world.merchant.state.version, before + 1);
-    assert!(transition.rebind.is_none() && !transition.ends_sessions);
+    assert!(transition.rebind.is_none());
+    assert_eq!(transition.ends_sessions, EndedSessions::None);
     let event = transition.event.unwrap();
     assert_eq!(event.kind(), EventKind::PayoutCreated);
     assert_eq!(event.event.data()["amount_fen"], 12_345);

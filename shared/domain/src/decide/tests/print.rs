@@ -7,7 +7,7 @@ use crate::policy::{DAY_S, HOUR_S, MINUTE_S};
 use crate::rebind::{Attempts, CardCheck, Rebind, RebindState, SentOtp, TestTransfer};
 use crate::rejection::Rejection;
 use crate::time::Timestamp;
-use crate::transition::{FingerprintRule, Outcome, PayoutChange, Transition};
+use crate::transition::{EndedSessions, FingerprintRule, Outcome, PayoutChange, Transition};
 
 /// A refusal on one line.
 pub(super) fn refusal(refusal: &Rejection) -> String {
@@ -96,8 +96,13 @@ pub(super) fn writes(transition: &Transition, before: &Merchant, now: Timestamp)
             ended.state_at(now)
         ));
     }
-    if transition.ends_sessions {
-        parts.push("all sessions end".to_owned());
+    match transition.ends_sessions {
+        EndedSessions::None => {}
+        EndedSessions::Others => parts.push("all other sessions end".to_owned()),
+        EndedSessions::All => parts.push("all sessions end".to_owned()),
+    }
+    if let Some(slot) = transition.opens_session {
+        parts.push(format!("session {slot} begins"));
     }
     if let Some(card_id) = &transition.forgotten_card {
         parts.push(format!("the number of #{} is deleted", card_id.number()));

@@ -279,6 +279,8 @@ fn account_rows(world: &World) -> Vec<Row> {
             },
         ),
         row("unfreeze", "", unfreeze(None)),
+        row("login", "new device", add_device(2, "new")),
+        row("end other sessions", "", Command::EndOtherSessions),
         row("unfreeze", "first card", unfreeze(Some(world.card(0)))),
         row("unfreeze", "card of #1", unfreeze(Some(world.card(1)))),
     ]);
@@ -444,7 +446,8 @@ names! {
     Create Cancel CheckDocument ResendIdentityOtp ReserveAttempt SettleAttempt ReadAgreement SignAgreement StartCardCheck
     SettleCardCheck ResendCardOtp OtpNotSent SettleDeposit StartTestTransfer SettleTestTransfer StartActivation Unbind
     ChangeSettlement PutPushTarget RemovePushTarget Freeze NotifyFreezeGuesses FreezeByOperator Unfreeze CreatePayout
-    PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard Expire Complete EndCooldown
+    PayoutSending PayoutSent PayoutReturned AssignPayout RemoveCard Expire Complete EndCooldown AddDevice
+    EndOtherSessions
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::next_action::NextAction;
 use crate::notification::Recipient;
 use crate::rebind::{BankReference, End, RebindState, TestTransfer};
 use crate::transfer::TransferAnswer::{Pending, Returned, Succeeded};
-use crate::transition::Outcome;
+use crate::transition::{EndedSessions, Outcome};
 
 fn says(answer: crate::transfer::TransferAnswer) -> Command {
     Command::SettleTestTransfer(Some(answer))
@@ -211,7 +211,7 @@ fn returned_test_reverts_and_notifies_both() {
             .map(|notification| notification.to())
             .collect();
         assert_eq!(notified, [Recipient::OnFile, Recipient::Reserved]);
-        assert!(!transition.ends_sessions);
+        assert_eq!(transition.ends_sessions, EndedSessions::None);
         assert_eq!(world.clone().pay("b").paid_to("b"), Some(0));
         // Repeating it changes nothing, and the next rebind can start.
         // A concurrent request with the same answer gets the same result and changes nothing.

@@ -1,7 +1,7 @@
 //! A merchant with all its rebinds under random commands, as the store holds them. Results of comparisons and answers of the
 //! bank stay in flight until they arrive: late, twice, or never. Every write is checked against the invariants.
 
-use super::fixture::{World, code, fingerprint};
+use super::fixture::{World, code, device, fingerprint};
 use super::model::Model;
 use crate::decide::*;
 use crate::error_code::ErrorCode;
@@ -14,7 +14,7 @@ use crate::rebind::{
     Standby, TestTransfer,
 };
 use crate::time::Timestamp;
-use crate::transition::{Outcome, Transition};
+use crate::transition::{EndedSessions, Outcome, Transition};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A policy with limits so low that random commands reach them.
@@ -105,6 +105,7 @@ impl Store {
                 token_hash: [token; 32],
                 login_at: self.now,
                 last_change_at: before.map_or(self.now, |at| at.max(self.now)),
+                device: device(&format!("device{token}"), -90 * DAY_S),
             });
         }
     }
@@ -464,11 +465,19 @@ fn written(transition: &Transition) -> impl PartialEq + std::fmt::Debug + '_ {
         push,
         forgotten_card,
         ends_sessions,
+        opens_session,
         otp_delivery,
         fingerprint,
         outcome,
     } = transition;
-    let beside = (also, payout, push, forgotten_card, ends_sessions);
+    let beside = (
+        also,
+        payout,
+        push,
+        forgotten_card,
+        ends_sessions,
+        opens_session,
+    );
     (
         state,
         rebind,
@@ -637,10 +646,11 @@ fn check_code(before: &Merchant, transition: &Transition, after: &Merchant) {
 fn check_freeze(before: &Merchant, transition: &Transition, after: &Merchant) {
     let kind = transition.event.as_ref().map(|event| event.kind());
     if kind != Some(EventKind::Frozen) {
-        assert!(!transition.ends_sessions && transition.also.is_none());
+        assert_ne!(transition.ends_sessions, EndedSessions::All);
+        assert!(transition.also.is_none());
         return;
     }
-    assert!(transition.ends_sessions);
+    assert_eq!(transition.ends_sessions, EndedSessions::All);
     assert!(after.state.sessions.iter().all(Option::is_none));
     assert_eq!(after.state.open, None);
     // The operator may freeze without a rebind.

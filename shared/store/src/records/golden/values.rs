@@ -7,13 +7,14 @@ use crate::keys::{
 };
 use crate::payout::entry_key;
 use crate::records::{
-    account, card, card_holders, freeze_counter, idempotency, item_of, login_failures,
+    account, card, card_holders, freeze_counter, idempotency, item_of, login_failures, logins,
     merchant_state, otp_counter, payout, profile, push_target, rebind, session,
 };
 use application::ports::{
     IdempotencyKey, IdempotencyLookup, KeptPushTarget, OwnedPayout, StoredReply,
 };
 use domain::card::{Card, CardType};
+use domain::device::{DeviceTag, KnownDevice, Logins, SessionDevice, SlotUse};
 use domain::error_code::ErrorCode;
 use domain::format::DocumentExpiry;
 use domain::ids::{CardId, MerchantId, PayoutId, RebindId};
@@ -199,6 +200,11 @@ fn full_state() -> MerchantState {
         token_hash: [byte; 32],
         login_at: t(0),
         last_change_at: t(30),
+        device: SessionDevice {
+            tag: DeviceTag::of("abcdefghijklmnopqrstuv"),
+            first_seen: t(-90 * DAY_S),
+            known: true,
+        },
     };
     MerchantState {
         version: 12,
@@ -517,39 +523,63 @@ fn logins() -> Vec<Record> {
         merchant_id: merchant(),
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA".to_owned(),
         version: 4,
-        next_slot: 2,
         legal_name_masked: "阿*".to_owned(),
         entity_type: EntityType::SoleTrader,
         id_expires_on: DocumentExpiry::parse("2035-01-31").unwrap(),
-        known_devices: vec!["device-1".to_owned(), "device-2".to_owned()],
     };
     let failures = |in_a_row, after_s: &[i64]| Failures {
         window: window(after_s),
         in_a_row,
-        revision: 7,
     };
-    let of_failures = |name, key: Item, failures: Failures| {
-        let item = item_of(key, login_failures::attributes(&failures, t(0)));
-        record(name, failures, item, login_failures::read)
+    let device = |hash: &str, failures| KnownDevice {
+        hash: hash.to_owned(),
+        first_seen: t(-90 * DAY_S),
+        last_used: t(-60),
+        failures,
+    };
+    let full = Logins {
+        revision: 9,
+        devices: vec![
+            device("abcdefghijklmnopqrstuv", failures(3, &[-60, -30, 0])),
+            device("wxyzabcdefghijklmnopqr", failures(0, &[])),
+        ],
+        strangers: failures(1, &[-30]),
+        added: window(&[-60]),
+        slots: [
+            Some(SlotUse {
+                device: DeviceTag::of("wxyzabcdefghijklmnopqr"),
+                first_seen: t(-90 * DAY_S),
+                until: t(DAY_S),
+            }),
+            None,
+            None,
+            None,
+            None,
+        ],
+    };
+    let strangers = Logins {
+        revision: 1,
+        strangers: failures(3, &[-60, -30, 0]),
+        ..Logins::default()
     };
     let pk = || format!("A#{}", mac("account").0);
-    let item = item_of(key(pk(), "A"), account::attributes(&account).unwrap());
+    let of_logins = |name, value: Logins| {
+        let item = item_of(key(pk(), "L"), logins::attributes(&value, t(0)).unwrap());
+        record(name, value, item, logins::read)
+    };
+    let item = item_of(key(pk(), "A"), account::attributes(&account));
+    let source = (failures(1, &[0]), 7);
+    let source_key = key(format!("S#{}", mac("source").0), "S");
+    let of_source = login_failures::attributes(&source.0, source.1, t(0));
     vec![
         record("account", account, item, account::read),
-        of_failures(
-            "login_failures",
-            key(pk(), "D#*"),
-            failures(3, &[-60, -30, 0]),
-        ),
-        of_failures(
-            "login_failures_over",
-            key(pk(), "D#device-1"),
-            failures(0, &[]),
-        ),
-        of_failures(
+        of_logins("logins", full),
+        of_logins("logins_of_strangers", strangers),
+        record(
             "login_failures_of_source",
-            key(format!("S#{}", mac("source").0), "S"),
-            failures(1, &[0]),
+            source,
+            item_of(source_key, of_source),
+            login_failures::read,
         ),
     ]
 }
