@@ -14,7 +14,7 @@ const VERSIONS: [(u32, &str); 2] = [
     ),
     (
         2,
-        "c8cbf99eb0b8913fed64a68dd73ee9187314960b2139a9f95162bbfc86d23b85",
+        "aa0627055710b455155340c64fcabdf9c2701a59a545cd6c4344799751aa304a",
     ),
 ];
 
